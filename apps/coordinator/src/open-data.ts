@@ -1,4 +1,5 @@
 /** The data that the command line names. */
+import { basename, resolve } from 'node:path';
 import { readerOptionsOf, usageFailure } from '@lockstep/command';
 import { DataError, movableSamples } from '@lockstep/data';
 import { openDataset } from '@lockstep/data/node';
@@ -8,7 +9,7 @@ import { uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
 
 /** The data, and how they are when another seed splits them. */
-type OpenedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
+type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
 
 /** undefined where none is named. @throws CommandFailure with exit code 2 where it cannot be used */
 export async function openData(options: CoordinatorOptions): Promise<OpenedData | undefined> {
@@ -25,7 +26,8 @@ export async function openData(options: CoordinatorOptions): Promise<OpenedData 
     throw usageFailure(`--${name}: expected without --data ${uploadedData}, whose page asks for it`);
   }
   try {
-    const splitBy = (seed: number) => openDataset(data, { ...readerOptions, seed });
+    const name = basename(resolve(data));
+    const splitBy = async (seed: number) => ({ ...(await openDataset(data, { ...readerOptions, seed })), name });
     const opened = await splitBy(seed);
     // Nothing but the run uses them.
     return { ...opened, train: movableSamples(opened.train), splitBy };

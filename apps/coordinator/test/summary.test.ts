@@ -18,6 +18,9 @@ const worker = {
 
 const report: Report = {
   lockstep: '0.1.0',
+  startedAt: '2026-01-02T03:04:05.678Z',
+  machine: { runtime: 'Node 20.20.2', system: 'Linux 6.12.1 x64', processor: null, cores: 2 },
+  data: { name: 'MNIST', sha256: 'bb' },
   config: {
     data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
     samples: 60_000,

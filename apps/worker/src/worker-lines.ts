@@ -20,6 +20,8 @@ export class WorkerLines {
 
   of(event: WorkerEvent, nowMs: number): string[] {
     switch (event.type) {
+      case 'opening':
+        return [`opening ${event.backend}, which can take a minute`];
       case 'opened':
         this.#choice = event.reasons.at(-1) ?? '';
         return event.reasons.slice(0, -1);

@@ -27,7 +27,16 @@ export type { Prediction } from './model/predictor.ts';
 export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
 export type { RelayEvent, RelayOptions } from './relay/options.ts';
 export { relay } from './relay/relay.ts';
-export type { CurvePoint, DataSummary, EpochReport, Report, StepTimes, WorkerReport } from './report/report.ts';
+export type {
+  CurvePoint,
+  DataSource,
+  DataSummary,
+  EpochReport,
+  MachineReport,
+  Report,
+  StepTimes,
+  WorkerReport,
+} from './report/report.ts';
 export type { Verification } from './run/verify.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';

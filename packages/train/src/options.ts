@@ -72,6 +72,8 @@ export interface TrainOptions {
 
 /** Samples to train on, and samples to test with after each epoch. */
 export interface TrainingData {
+  /** Name of the file or folder, for the report. */
+  readonly name?: string | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
   /** How a file becomes a sample, which a saved model says. */

@@ -4,8 +4,11 @@ import type { Compute, NewHash } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Host } from './host.ts';
 import type { TrainingData } from './options.ts';
+import type { MachineReport } from './report/report.ts';
 
 export interface Platform {
+  /** What runs the program, for the report. */
+  readonly machine: MachineReport;
   /** Threads that it can run at one time. */
   readonly cores: number;
   /** What this process may use. */

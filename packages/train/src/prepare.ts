@@ -29,7 +29,12 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const { backend, workers, threads, colocate, checkpoint, listen } = checkedBefore(options, platform);
   const { data, seed = defaultSeed, gradients = 'exact' } = options;
   const isAlone = listen === undefined;
-  const { train, test, reading } = checked(typeof data === 'object' ? data : await loadOwn(platform, data, seed));
+  const {
+    name: dataName,
+    train,
+    test,
+    reading,
+  } = checked(typeof data === 'object' ? data : await loadOwn(platform, data, seed));
   const model = modelOf(options.model ?? defaultModel, train);
   requireFit(model, train);
   const recipe = recipeOf(model.name);
@@ -57,7 +62,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   };
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads, colocate }, platform);
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
-  const work = { model, optimizer, initialWeights: initial?.weights, train, test, reading, plan, config };
+  const work = { model, optimizer, initialWeights: initial?.weights, dataName, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
   // Local workers end with this process: no secret is kept for them.
   const kept = options.listen ? checkpoint : undefined;
@@ -175,12 +180,12 @@ function resolvedModel(model: NonNullable<TrainOptions['model']>, fit?: Paramete
 }
 
 /** @throws ConfigurationError where the data cannot be trained on */
-function checked({ train, test, reading }: TrainingData): TrainingData {
+function checked({ name, train, test, reading }: TrainingData): TrainingData {
   try {
     checkDataset(train, 'the training set');
     checkDataset(test, 'the test set');
     requireAlike(train, test);
-    return { train, test, reading };
+    return { name, train, test, reading };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     throw configurationError`${named('data')}: ${error.message}`;

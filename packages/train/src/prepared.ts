@@ -24,6 +24,7 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly optimizer: OptimizerConfig;
   /** What the run begins with, where the seed does not draw it. */
   readonly initialWeights: Float32Array | undefined;
+  readonly dataName: string | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
   /** How a file becomes a sample, where the data say it. */

@@ -1,6 +1,7 @@
 /** `join` as a person uses it, in the process of the run. */
 import { type JoinOptions, join, type WorkerEvent } from '@lockstep/worker';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
 import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
@@ -55,6 +56,16 @@ describe('a worker that joins', () => {
     const { url } = await open({ listen: { port: 0, token: 'a secret' } });
     await expect(join(url).done).rejects.toMatchObject({ name: 'JoinError', reason: 'refused' });
     expect((await join(url, { token: 'a secret' }).done).type).toBe('finished');
+  });
+
+  it('says that it opens what may take a while, before anything comes of it', async () => {
+    const worker = join('ws://127.0.0.1:1', { backend: 'webgl' });
+    const events: WorkerEvent[] = [];
+    await expect(async () => {
+      for await (const event of worker) events.push(event);
+    }).rejects.toMatchObject({ name: 'ConfigurationError' });
+    expect(events).toEqual([{ type: 'opening', backend: 'webgl' }]);
+    expect(new WorkerLines('', 0, 1).of(events[0]!, 0)).toEqual(['opening webgl, which can take a minute']);
   });
 
   it('is told where nothing answers', async () => {

@@ -6,6 +6,9 @@ import { createReport, type ReportOptions } from '../src/report/report.ts';
 function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
   return {
     version: '0.1.0',
+    startedAt: '2026-01-02T03:04:05.678Z',
+    machine: { runtime: 'Node 20.20.2', system: 'Linux 6.12.1 x64', processor: null, cores: 2 },
+    data: { name: 'MNIST', sha256: 'bb' },
     config: {
       data: { sampleType: 'u8', sampleShape: [4], targetType: 'classes', outputs: 3 },
       seed: 1,

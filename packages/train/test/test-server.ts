@@ -96,6 +96,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     report: () =>
       createReport({
         version: 'test',
+        ...{ startedAt: '', machine: nodePlatform.machine, data: { name: null, sha256: '' } },
         config: prepared.config,
         model: prepared.model,
         state: run.state,

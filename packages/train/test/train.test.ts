@@ -35,6 +35,22 @@ describe('train', () => {
     model.dispose();
   });
 
+  it('reports when and on what it ran, and the data by a hash', async () => {
+    const beforeMs = Date.now();
+    const [named, other] = await Promise.all(
+      [
+        { ...tinyData, name: 'rows.csv' },
+        { ...tinyData, train: tinyData.test },
+      ].map(async (data) => (await train({ ...tiny, data, workers: 0, steps: 2 }).result).report),
+    );
+    expect(named?.data).toEqual({ name: 'rows.csv', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect((await train({ ...tiny, workers: 1, steps: 1 }).result).report.data.sha256).toBe(named?.data.sha256);
+    expect(other?.data.name).toBeNull();
+    expect(other?.data.sha256).not.toBe(named?.data.sha256);
+    expect(Date.parse(named?.startedAt ?? '')).toBeGreaterThanOrEqual(beforeMs);
+    expect(named?.machine).toMatchObject({ runtime: `Node ${process.versions.node}`, cores: expect.any(Number) });
+  });
+
   it('is told of every step where it asks for that', async () => {
     const steps: number[] = [];
     const { report } = await train({ ...tiny, onStep: ({ step }) => steps.push(step) }).result;

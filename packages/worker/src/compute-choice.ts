@@ -1,5 +1,5 @@
 /** What a person may ask a worker to compute with: a backend of the tensor engine, or a library beside it. */
-import { type BackendChoice, backendNames } from '@lockstep/tensor';
+import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
 import { configurationError, named } from './configuration-error.ts';
 
 /** What computes: a backend by its name, or `auto` for the fastest that gives exact bits. */
@@ -7,6 +7,11 @@ export type ComputeChoice = BackendChoice | 'tfjs-node';
 
 /** All that can be chosen to compute. */
 export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
+
+/** What computes in this thread's memory and opens at once; GPUs and libraries can take a minute. */
+export function isHostChoice(choice: ComputeChoice): boolean {
+  return choice === 'auto' || hostBackendNames.some((name) => name === choice);
+}
 
 /** Those that compute on several threads over one memory. */
 const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu', 'cpu-relaxed'];

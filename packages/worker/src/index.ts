@@ -3,7 +3,7 @@
  * @module
  */
 export type { AddressSource, FoundAddress } from './address-source.ts';
-export { type ComputeChoice, computeChoices, defaultThreads, requireThreads } from './compute-choice.ts';
+export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './compute-choice.ts';
 export { ConfigurationError, configurationError, type NamedOption, named } from './configuration-error.ts';
 export { EventStream } from './event-stream.ts';
 export { type JoinOptions, join } from './join.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { isPrintableLine, type MessageOf } from '@lockstep/protocol';
 import type { AddressSource } from './address-source.ts';
-import { type ComputeChoice, computeChoices, requireThreads } from './compute-choice.ts';
+import { type ComputeChoice, computeChoices, isHostChoice, requireThreads } from './compute-choice.ts';
 import { configurationError, named } from './configuration-error.ts';
 import { openConnector } from './connector.ts';
 import { type JoinEnd, JoinedWorker, type Participation, type WorkerEvent } from './joined-worker.ts';
@@ -57,6 +57,7 @@ async function takePart(
   const over = new AbortController();
   const connector = openConnector(url, options, participation.leaving, over);
   requireValid({ name, backend, threads });
+  if (!isHostChoice(backend)) participation.emit({ type: 'opening', backend });
   const { compute, refused, choice } = await (opening ?? openCompute(backend, threads)).catch((error: Error) => {
     throw configurationError`${named('backend', backend)}: ${error.message}`;
   });

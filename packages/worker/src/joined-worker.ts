@@ -4,6 +4,8 @@ import { EventStream } from './event-stream.ts';
 
 /** What happens to a worker that has joined, or tries to. */
 export type WorkerEvent =
+  /** The backend that was asked for is being opened, which can take a minute; omitted for the CPU, which opens at once. */
+  | { readonly type: 'opening'; readonly backend: string }
   /** What computes, and why nothing faster does: one sentence each. */
   | { readonly type: 'opened'; readonly backend: string; readonly threads: number; readonly reasons: readonly string[] }
   /** The coordinator has let it in; `returned` where it had before. */

@@ -1,6 +1,7 @@
 /** Opens the folder of a run's checkpoints, and finds the one that the run goes on from. */
 import { join } from 'node:path';
 import { lossyEncodings } from '@lockstep/protocol';
+import { newSha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';
 import type { Prepared } from '../prepared.ts';
 import { thousands } from '../thousands.ts';
@@ -39,7 +40,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const { every: interval = defaultInterval } = prepared.checkpoint;
   const { store, place, at, resume } = storeOf(prepared.checkpoint);
   const { steps } = prepared.plan;
-  const identity = identityOf(prepared);
+  const identity = identityOf(prepared, newSha256);
   if ('open' in store) await store.open(claimOf(identity, steps));
   const stored = await store.list();
   const choice = await chooseCheckpoint(stored, identity, steps);

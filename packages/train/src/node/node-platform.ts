@@ -1,5 +1,6 @@
 /** A Node process, as a run sees it. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus, release, type } from 'node:os';
+import { basename, resolve } from 'node:path';
 import { DataError } from '@lockstep/data';
 import { loadMnist, openDataset } from '@lockstep/data/node';
 import { nodeThreads } from '@lockstep/tensor/node';
@@ -10,7 +11,17 @@ import { nodeHost } from './node-host.ts';
 import { openCompute } from './open-compute.ts';
 import { newSha256, sha256 } from './sha256.ts';
 
+const { bun, deno, node } = process.versions;
+const [engine, engineVersion] = bun ? ['Bun', bun] : deno ? ['Deno', deno] : ['Node', node];
+
 export const nodePlatform: Platform = {
+  machine: {
+    runtime: `${engine} ${engineVersion}`,
+    system: `${type()} ${release()} ${process.arch}`,
+    // Empty in some containers.
+    processor: cpus()[0]?.model.trim() || null,
+    cores: availableParallelism(),
+  },
   cores: availableParallelism(),
   memoryBytes: systemMemoryBytes(),
   threads: nodeThreads,
@@ -20,7 +31,8 @@ export const nodePlatform: Platform = {
   defer: (callback) => void setImmediate(callback),
   async loadData(data, seed) {
     try {
-      return data === undefined ? await loadMnist() : await openDataset(data, { seed });
+      if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
+      return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };
     } catch (error) {
       if (!(error instanceof DataError)) throw error;
       if (data === undefined) throw configurationError`${error.message}`;

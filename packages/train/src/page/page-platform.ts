@@ -8,10 +8,19 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { errorMessage } from '../error-message.ts';
 import type { Platform } from '../platform.ts';
 
+const { userAgent, hardwareConcurrency } = (globalThis as unknown as { navigator: Navigator }).navigator;
+
+/** The types of Node 20 have none. */
+interface Navigator {
+  readonly userAgent: string;
+  readonly hardwareConcurrency: number;
+}
+
 /** A page's own thread must not wait for others; a Web Worker may. */
 const canWait = 'WorkerGlobalScope' in globalThis;
 
 export const pagePlatform: Platform = {
+  machine: { runtime: userAgent, system: null, processor: null, cores: hardwareConcurrency },
   get cores() {
     return canWait ? mostThreads() : 1;
   },

@@ -8,7 +8,7 @@ import type { RelayEvent } from './options.ts';
 export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEvent) => void {
   const lines = new EventLines(systemClock.nowMs);
   const above = workerEvents((event) => {
-    if (event.type !== 'opened') emit(event);
+    if (event.type !== 'opening' && event.type !== 'opened') emit(event);
   });
   return (event) => {
     switch (event.type) {

@@ -31,7 +31,7 @@ export interface RelayOptions {
 export type RelayEvent =
   | ListeningEvent
   /** As a worker of the coordinator above: what it says it has computed, its own workers have. */
-  | Exclude<WorkerEvent, { type: 'opened' }>
+  | Exclude<WorkerEvent, { type: 'opening' | 'opened' }>
   /** No worker is ready behind it: it is no worker above until there is one. */
   | { readonly type: 'idle' }
   /** Its workers may join from now on. */

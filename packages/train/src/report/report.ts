@@ -108,10 +108,32 @@ export interface RunConfig {
   readonly initSha256?: string;
 }
 
+/** Where a run was coordinated; null for what cannot be known, as in a page. */
+export interface MachineReport {
+  /** Such as `Node 24.1.0`; in a page, the browser's user agent. */
+  readonly runtime: string;
+  /** Such as `Linux 6.12.1 x64`. */
+  readonly system: string | null;
+  readonly processor: string | null;
+  readonly cores: number;
+}
+
+/** Training data of a run, so that another run can be compared with it. */
+export interface DataSource {
+  /** Name of the file or folder; null for data that a program made. */
+  readonly name: string | null;
+  /** SHA-256 of the training samples as they were read: shape, kind of targets, samples, targets. */
+  readonly sha256: string;
+}
+
 /** What a run has done: its settings, results, workers and faults. */
 export interface Report extends Claim {
   /** Version that wrote it. */
   readonly lockstep: string;
+  /** When this process began to train, in UTC, as ISO 8601. */
+  readonly startedAt: string;
+  readonly machine: MachineReport;
+  readonly data: DataSource;
   readonly config: RunConfig;
   readonly model: { readonly name: string; readonly parameters: number };
   /** Mean loss of the first batch with the initial weights. */
@@ -141,7 +163,10 @@ export interface Report extends Claim {
 }
 
 export interface ReportOptions
-  extends Pick<Report, 'config' | 'epochs' | 'steps' | 'wallSeconds' | 'weightsSha256' | 'wire'> {
+  extends Pick<
+    Report,
+    'startedAt' | 'machine' | 'data' | 'config' | 'epochs' | 'steps' | 'wallSeconds' | 'weightsSha256' | 'wire'
+  > {
   readonly version: string;
   readonly model: Model;
   readonly state: CoordinatorState;
@@ -155,10 +180,27 @@ export interface ReportOptions
 }
 
 export function createReport(options: ReportOptions): Report {
-  const { version, config, model, state, initialLoss, epochs, images, steps, wallSeconds, weightsSha256, wire } =
-    options;
+  const {
+    version,
+    startedAt,
+    machine,
+    data,
+    config,
+    model,
+    state,
+    initialLoss,
+    epochs,
+    images,
+    steps,
+    wallSeconds,
+    weightsSha256,
+    wire,
+  } = options;
   return {
     lockstep: version,
+    startedAt,
+    machine,
+    data,
     config,
     model: { name: model.name, parameters: parameterCount(model) },
     initialLoss: initialLoss ?? null,

@@ -3,9 +3,10 @@ import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } f
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { Run, RunOutcome } from '@lockstep/training';
-import { systemClock } from '@lockstep/worker';
+import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
+import { dataHash } from '../checkpoint/identity.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
 import type { StepEvent, TrainingEvent } from '../events.ts';
 import type { Host } from '../host.ts';
@@ -56,6 +57,7 @@ export interface Trained {
 export async function runTraining(job: TrainingJob): Promise<Trained> {
   const { prepared, platform, signal } = job;
   const { model, config, listen } = prepared;
+  const startedAt = new Date().toISOString();
   const { run, parameterServer, observer, pool, backend, wireSoFar } = await start(job);
   const outcome = await run.outcome;
   // Counted before the goodbyes, which are no part of training.
@@ -77,7 +79,9 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const weights = records.weights ?? parameterServer.weights();
     const weightsSha256 = platform.sha256(bytesOf(weights));
     const state = run.state;
-    const report = createReport({ version, config, model, state, weightsSha256, wire, turnedAway, ...records });
+    const data = { name: prepared.dataName ?? null, sha256: dataHash(prepared.train, platform.newSha256) };
+    const origin = { version, startedAt, machine: platform.machine, data };
+    const report = createReport({ ...origin, config, model, state, weightsSha256, wire, turnedAway, ...records });
     observer.dashboard?.result(report, weights);
     const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
     return { outcome, weights, report, checkpoint, host, close, closeServer };
@@ -234,7 +238,9 @@ async function openBackends(prepared: Prepared, platform: Platform) {
 function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
   if (prepared.colocate) return `In this process and its local workers: ${choice}`;
-  return prepared.workers > 0 && prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
+  if (prepared.workers === 0) return undefined;
+  if (!isHostChoice(prepared.backend)) return `Local workers open ${prepared.backend}, which can take a minute`;
+  return prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
 
 interface Observed {
