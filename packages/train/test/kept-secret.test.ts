@@ -31,7 +31,9 @@ describe('the token of a run that others may join', () => {
   it.each([
     ['is no token', (file: string) => writeFileSync(file, 'x')],
     ['is empty', (file: string) => writeFileSync(file, '')],
-    ['others can read', (file: string) => chmodSync(file, 0o644)],
+    ['others can read', (file: string) => chmodSync(file, 0o604)],
+    ['its group can read', (file: string) => chmodSync(file, 0o640)],
+    ['its group can write', (file: string) => chmodSync(file, 0o620)],
   ])('is made anew where what was kept %s', async (what, damage) => {
     const checkpoints = join(folder, what);
     const open = ['--host', '0.0.0.0', '--checkpoint', checkpoints];

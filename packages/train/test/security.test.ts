@@ -62,6 +62,9 @@ describe('the origin of a page', () => {
     ['a local file', '127.0.0.1:7070', 'file://', 403],
     ['a name that was made to point here', 'evil.example:7070', 'http://evil.example:7070', 421],
     ['a name that only looks like an address', '127.0.0.1.evil.example:7070', undefined, 421],
+    ['a name that ends as this machine is called', 'evil-localhost:7070', 'http://evil-localhost:7070', 421],
+    ['a name below localhost', 'app.localhost:7070', 'http://app.localhost:7070', undefined],
+    ['a name that begins as localhost', 'localhost.evil.example:7070', undefined, 421],
     ['no host at all', '', undefined, 421],
     ['a host with a login', 'evil@127.0.0.1:7070', 'http://evil.example', 403],
   ])('%s', (_name, host, origin, status) => {
@@ -73,6 +76,21 @@ describe('the origin of a page', () => {
     expect(check('127.0.0.1:7070', 'https://page.example', options)).toBeUndefined();
     expect(check('lab.example:7070', 'http://lab.example:7070', options)).toBeUndefined();
     expect(check('127.0.0.1:7070', 'https://page.example.evil', options)).toBe(403);
+    // A proxy may pass the page's own name on.
+    expect(check('page.example:7070', 'https://page.example', options)).toBeUndefined();
+    expect(check('page.example:7070', undefined, options)).toBeUndefined();
+    expect(check('sub.page.example:7070', undefined, options)).toBe(421);
+  });
+
+  it.each([
+    ['in capitals', 'HTTPS://Page.Example', undefined],
+    ['with the port of its scheme', 'https://page.example:443', undefined],
+    ['with a dot at its end', 'https://page.example.', 403],
+    ['with another port', 'https://page.example:444', 403],
+    ['with a login', 'https://evil@page.example', undefined],
+    ['with a login that looks like it', 'https://page.example@evil.example', 403],
+  ])('may be allowed, and is compared as browsers write it: %s', (_, origin, status) => {
+    expect(check('127.0.0.1:7070', origin, { allowed: ['https://page.example'] })).toBe(status);
   });
 
   it('is checked for workers, viewers and plain requests alike, without effect on the run', async () => {

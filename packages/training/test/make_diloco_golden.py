@@ -9,12 +9,13 @@ import torch
 
 torch.manual_seed(5)
 torch.set_default_dtype(torch.float32)
-replica_size, inner_batch = 10, 4
+# More inner steps than one turn of a replica takes, so that a turn has to go on from the one before.
+replica_size, inner_batch = 82, 4
 inner = {"lr": 0.1, "momentum": 0.9}
 outer = {"lr": 0.7, "momentum": 0.9, "nesterov": True}
 # The last of three replicas is short, and so is the last inner step of each.
-samples = torch.rand(25, 4) * 2 - 1
-labels = torch.randint(0, 3, (25,))
+samples = torch.rand(190, 4) * 2 - 1
+labels = torch.randint(0, 3, (190,))
 
 
 def make_model():
