@@ -275,7 +275,19 @@ describe('an option that is wrong', () => {
     [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
     [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
     [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
-    [{ listen: { allowOrigins: ['page.example'] } }, 'listen.allowOrigins: expected a list of origins'],
+    // In any other spelling than that of browsers, an allowed page would be refused.
+    ...[
+      'page.example',
+      'https://Page.example',
+      'https://page.example/',
+      'https://page.example:443',
+      'https://me@page.example',
+      'ftp://page.example',
+      '*',
+    ].map((one): [object, string] => [
+      { listen: { allowOrigins: ['https://page.example', one] } },
+      'listen.allowOrigins: expected a list of origins like https://page.example',
+    ]),
     [{ checkpoint: { folder: text } }, 'checkpoint.folder: expected a folder'],
     [{ checkpoint: { folder, every: { hours: 1 } } }, 'checkpoint.every: expected { steps } or { minutes }'],
     [{ signal: true }, 'signal: expected an AbortSignal, got true'],

@@ -50,9 +50,8 @@ it('has no gap between its points, in order, however long the run', () => {
   for (let step = 0; step < steps; step++) curve.add(stepOf(step, step % 7), step);
   const points = curve.points();
   const at = stepsOf(points);
-  expect(at.length).toBeGreaterThan(900);
-  expect(at.length).toBeLessThan(2_000);
-  for (let index = 1; index < at.length; index++) expect(at[index]!).toBeGreaterThan(at[index - 1]!);
+  // Two thousand points of one step become a thousand of two, and so on.
+  expect(at).toEqual(Array.from({ length: 1_250 }, (_, point) => 32 * (point + 1)));
   expect(at.at(-1)).toBe(steps);
   const mean = points.reduce((sum, { loss }) => sum + loss, 0) / points.length;
   expect(mean).toBeCloseTo(3, 1);
@@ -66,7 +65,13 @@ it('gives new points once, a bounded number of them however late they are taken'
   curve.add(stepOf(3), 3);
   expect(stepsOf(curve.takeNew())).toEqual([4]);
   for (let step = 4; step < 50_000; step++) curve.add(stepOf(step), step);
-  expect(curve.takeNew().length).toBeLessThanOrEqual(2_000);
+  const late = stepsOf(curve.takeNew());
+  expect(late.length).toBeLessThanOrEqual(2_000);
+  // Every point of 32 steps that is whole, from the first that has a new step.
+  expect(late).toEqual(stepsOf(curve.points()).filter((steps) => steps % 32 === 0));
+  expect(late.slice(0, 2)).toEqual([32, 64]);
+  for (let step = 50_000; step < 50_100; step++) curve.add(stepOf(step), step);
+  expect(stepsOf(curve.takeNew())).toEqual([50_016, 50_048, 50_080]);
 });
 
 it('goes on from its state as if it had not been interrupted, at any step', () => {
