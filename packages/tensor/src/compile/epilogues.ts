@@ -48,7 +48,8 @@ function epilogueOf(map: MapCall, view: StridedView, columns: number): Epilogue 
   if (sum.kind !== 'apply' || sum.primitive !== 'add') return undefined;
   const [left, right] = sum.operands as [Formula, Formula];
   const other = isProduct(left) ? right : isProduct(right) ? left : undefined;
-  if (other?.kind !== 'input') return undefined;
+  // A product cannot be its own bias: in `m + m` both operands are what is still being computed.
+  if (other?.kind !== 'input' || isProduct(other)) return undefined;
   const bias = map.inputs[other.index]!;
   return isRow(map, bias) ? { bias: bias.storage, relu } : undefined;
 }

@@ -3,7 +3,16 @@ import type { OpResult } from '../autograd.ts';
 import type { GatherCall, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
 import { commonBackend, computed } from '../evaluate.ts';
-import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
+import {
+  checkShape,
+  formatShape,
+  normalizeAxes,
+  type Shape,
+  ShapeError,
+  sameShape,
+  sizeOf,
+  unexpectedShapes,
+} from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
@@ -31,8 +40,10 @@ function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputS
   }));
 }
 
-function noIndexGradient(): never {
-  throw new Error('gather: indices have no gradient');
+function noIndexGradient(operation: string): () => never {
+  return () => {
+    throw new Error(`${operation}: indices have no gradient`);
+  };
 }
 
 /**
@@ -57,7 +68,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
   return {
     output: runIndexing(indexing, source, indices, indices.shape),
     operands: [source, indices],
-    gradient: [(g) => scatterAdd(g, indices, at, shape[at]!), noIndexGradient],
+    gradient: [(g) => scatterAdd(g, indices, at, shape[at]!), noIndexGradient('gather')],
   };
 });
 
@@ -75,7 +86,7 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
   return {
     output: runIndexing(indexing, x, indices, shape.toSpliced(at, 1, ...indices.shape)),
     operands: [x, indices],
-    gradient: [gradient, noIndexGradient],
+    gradient: [gradient, noIndexGradient('indexSelect')],
   };
 });
 
@@ -86,13 +97,20 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
 export const scatterAdd = defineOp(
   'scatterAdd',
   (values: Tensor, indices: Tensor, axis: number, length: number): OpResult => {
-    const shape = values.shape.with(axis, length);
+    const [at] = normalizeAxes('scatterAdd', values.shape, [axis]) as [number];
+    const count = values.shape[at]!;
     const ownIndices = sameShape(indices.shape, values.shape);
-    const indexing = { kind: 'scatterAdd', shape, axis, ownIndices, count: values.shape[axis]! } as const;
+    if (!ownIndices && !sameShape(indices.shape, [count])) {
+      const expected = `indices of the values' shape ${formatShape(values.shape)}, or one list [${count}] for axis ${axis}`;
+      throw unexpectedShapes(`scatterAdd: expected ${expected}`, indices.shape);
+    }
+    const shape = values.shape.with(at, length);
+    checkShape('scatterAdd', shape);
+    const indexing = { kind: 'scatterAdd', shape, axis: at, ownIndices, count } as const;
     return {
       output: runIndexing(indexing, values, indices, shape),
       operands: [values, indices],
-      gradient: [(g) => (ownIndices ? gather(g, axis, indices) : indexSelect(g, indices, axis)), noIndexGradient],
+      gradient: [(g) => (ownIndices ? gather(g, at, indices) : indexSelect(g, indices, at)), noIndexGradient('scatterAdd')],
     };
   },
 );
