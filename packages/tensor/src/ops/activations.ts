@@ -5,7 +5,7 @@ import { apply, type Formula } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { greater, where } from './compare.ts';
 import { binary, defineOp, unary } from './define.ts';
-import { abs, add, div, exp, mul, sub } from './elementwise.ts';
+import { abs, add, clamp, div, exp, mul, sub } from './elementwise.ts';
 
 /** `max(x, 0)`; its derivative at 0 is 0. */
 export const relu = unary({
@@ -38,7 +38,7 @@ export const softsign = unary({
   formula: (x) => apply('div', x, apply('add', 1, apply('abs', x))),
   gradient: (g, x) => {
     const denominator = add(1, abs(x));
-    return div(g, mul(denominator, denominator));
+    return div(div(g, denominator), denominator);
   },
 });
 
@@ -73,7 +73,10 @@ export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none'
 const geluForms = {
   none: [
     (x: Formula) => apply('mul', x, apply('normalCdf', x)),
-    (x: Tensor) => add(normalCdf(x), mul(x, normalPdf(x))),
+    (value: Tensor) => {
+      const x = withoutTails(value);
+      return add(normalCdf(value), mul(x, normalPdf(x)));
+    },
   ],
   tanh: [geluTanh, geluTanhDerivative],
 } as const;
@@ -84,8 +87,14 @@ function geluTanh(x: Formula): Formula {
   return apply('mul', x, apply('sigmoid', u));
 }
 
+/** From 16 on, gelu's derivative is 0 or 1 in float32; its second term vanishes, while powers of x would overflow. */
+function withoutTails(x: Tensor): Tensor {
+  return clamp(x, { low: -16, high: 16 });
+}
+
 /** `s + x u' s (1 - s)` with `s = sigmoid(u)`. */
-function geluTanhDerivative(x: Tensor): Tensor {
+function geluTanhDerivative(value: Tensor): Tensor {
+  const x = withoutTails(value);
   const squared = mul(x, x);
   const s = sigmoid(mul(mul(x, geluScale), add(1, mul(squared, geluCube))));
   const slope = mul(geluScale, add(1, mul(squared, 3 * geluCube)));

@@ -3,16 +3,42 @@ import { noGrad, type OpResult } from '../autograd.ts';
 import { normalizeAxes, reducedShape, unexpectedShapes } from '../shape.ts';
 import { type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { equal, where } from './compare.ts';
+import { equal, greaterEqual, lessEqual, where } from './compare.ts';
 import { defineOp } from './define.ts';
-import { div, maximum, mul, sqrt } from './elementwise.ts';
-import { type ReduceOptions, sum } from './reduce.ts';
+import { abs, div, maximum, mul, sqrt } from './elementwise.ts';
+import { max, type ReduceOptions, sum } from './reduce.ts';
+
+/** Bounds outside which squares overflow or vanish, and factors that bring values back between them: powers of 2 are exact. */
+const [large, small] = [2 ** 48, 2 ** -40];
+const [shrink, grow] = [2 ** -100, 2 ** 80];
+
+/**
+ * A power of 2 for each vector along axes, which keep size 1: times it, the squares of the vector have a finite sum
+ * that is not too small for float32. 1 for most vectors, so that these keep their bits.
+ */
+function squareScale(x: Tensor, axes: readonly number[]): Tensor {
+  return noGrad(() =>
+    tidy(() => {
+      const largest = max(abs(x), { axes, keepAxes: true });
+      return where(greaterEqual(largest, large), shrink, where(lessEqual(largest, small), grow, 1));
+    }),
+  );
+}
 
 /** Euclidean length `sqrt(sum(x^2))` along axes, all where left out; its derivative at 0 is 0. */
 export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): OpResult => {
-  const output = noGrad(() => tidy(() => sqrt(sum(mul(x, x), options))));
+  const axes = normalizeAxes('norm', x.shape, options.axes);
+  const kept = reducedShape(x.shape, axes, true);
+  const output = noGrad(() =>
+    tidy(() => {
+      if (axes.some((axis) => x.shape[axis] === 0)) return sum(x, options);
+      const scale = squareScale(x, axes);
+      const scaled = mul(x, scale);
+      const length = div(sqrt(sum(mul(scaled, scaled), { axes, keepAxes: true })), scale);
+      return reshape(length, reducedShape(x.shape, axes, options.keepAxes ?? false));
+    }),
+  );
   const gradient = (g: Tensor): Tensor => {
-    const kept = reducedShape(x.shape, normalizeAxes('norm', x.shape, options.axes), true);
     const length = reshape(output, kept);
     return mul(where(equal(length, 0), 0, div(x, length)), reshape(g, kept));
   };
@@ -36,6 +62,13 @@ export function cosineSimilarity(
   right: Tensor,
   { axis = -1, epsilon = 1e-8 }: { axis?: number; epsilon?: number } = {},
 ): Tensor {
-  const lengthOf = (vectors: Tensor): Tensor => maximum(norm(vectors, { axes: [axis] }), epsilon);
-  return div(sum(mul(left, right), { axes: [axis] }), mul(lengthOf(left), lengthOf(right)));
+  const scaled = (vectors: Tensor): { vectors: Tensor; length: Tensor } => {
+    const axes = normalizeAxes('cosineSimilarity', vectors.shape, [axis]);
+    const length = maximum(norm(vectors, { axes }), epsilon);
+    if (vectors.shape[axes[0]!] === 0) return { vectors, length };
+    const scale = squareScale(vectors, axes);
+    return { vectors: mul(vectors, scale), length: mul(length, reshape(scale, length.shape)) };
+  };
+  const [x, y] = [scaled(left), scaled(right)];
+  return div(sum(mul(x.vectors, y.vectors), { axes: [axis] }), mul(x.length, y.length));
 }
