@@ -38,7 +38,9 @@ export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
 /**
  * Reduces the middle axis: `[outer, length, inner] -> [outer, inner]`.
  * - `sum`, inner > 1: one chain in increasing order from +0. inner = 1: sixteen chains, element i in chain i mod 16,
- *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1.
+ *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1. More than 65,536 terms are cut into runs of 128, the last of
+ *   which may be shorter: each run is summed so, and the sums are added in pairs as those of `Microbatches`. A chain of
+ *   millions of terms would stop growing; shorter sums stay whole, so that training keeps its bits.
  * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1, as do the next two.
  * - `max`, `min`: the largest or smallest value, 0 above -0; NaN when any value is NaN.
  */

@@ -110,7 +110,10 @@ export const scatterAdd = defineOp(
     return {
       output: runIndexing(indexing, values, indices, shape),
       operands: [values, indices],
-      gradient: [(g) => (ownIndices ? gather(g, at, indices) : indexSelect(g, indices, at)), noIndexGradient('scatterAdd')],
+      gradient: [
+        (g) => (ownIndices ? gather(g, at, indices) : indexSelect(g, indices, at)),
+        noIndexGradient('scatterAdd'),
+      ],
     };
   },
 );
