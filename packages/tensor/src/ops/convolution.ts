@@ -11,7 +11,7 @@ import { defineOp } from './define.ts';
  * Cross-correlation of images with a kernel, what the field calls convolution:
  * `[n, height, width, channels], [kh, kw, channels, filters] -> [n, outputHeight, outputWidth, filters]` with
  * `output[n, y, x, f] = sum of images[n, y stride + r - padding, x stride + c - padding, ch] kernel[r, c, ch, f]`
- * over r, c and ch, images being 0 outside, and `outputHeight = floor((height + 2 padding - kh) / stride) + 1`.
+ * over ch and those r and c that lie inside the image, and `outputHeight = floor((height + 2 padding - kh) / stride) + 1`.
  * An image's result has the same bits whatever the other images are.
  */
 export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, options: WindowOptions = {}): OpResult => {
