@@ -119,7 +119,10 @@ describe('errors', () => {
     ],
     [() => scatterAdd(zeros(2, 3), zeros(3, 2), -1, 4), 'or one list [3] for axis -1, got [3, 2]'],
     [() => scatterAdd(zeros(2, 3), zeros(1, 3), 1, 4), 'got [1, 3]'],
-    [() => scatterAdd(zeros(3), zeros(3), 0, -1), 'scatterAdd: a size must be a whole number of at least 0, got [-1]'],
+    [
+      () => scatterAdd(zeros(3), zeros(3), 0, -1),
+      'scatterAdd: the length must be a whole number of at least 0, got -1',
+    ],
     [() => place(zeros(3), [4], [{ start: 1, end: 3 }]), 'place: expected values [2] for the ranges of [4], got [3]'],
     [() => place(zeros(2), [-2], []), 'place: a size must be a whole number of at least 0, got [-2]'],
     [() => fromArray(backend, [1, 2, 3], [2]), 'fromArray: [2] holds 2 values, but 3 were given'],

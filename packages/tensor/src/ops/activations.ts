@@ -1,4 +1,5 @@
 /** The nonlinear functions between layers, each element by itself. */
+import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { mapOperands } from '../evaluate.ts';
 import { apply, type Formula } from '../formula.ts';
@@ -23,6 +24,7 @@ export const reluGrad = binary({
 
 /** x where x > 0, else `slope x`; the slope, 0.01 where left out, is also the derivative at 0. */
 export const leakyRelu = defineOp('leakyRelu', (x: Tensor, slope: number = 0.01): OpResult => {
+  checkArgument('leakyRelu', 'the slope', slope, number);
   const formula = (value: Formula): Formula =>
     apply('where', apply('greater', value, 0), value, apply('mul', value, slope));
   return {
@@ -66,6 +68,7 @@ const [geluScale, geluCube] = [2 * 0.7978845608028654, 0.044715];
  * (Hendrycks and Gimpel, "Gaussian error linear units").
  */
 export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): OpResult => {
+  checkOptions('gelu', options, { approximate: oneOf('none', 'tanh') });
   const [formula, derivative] = geluForms[options.approximate ?? 'none'];
   return { output: mapOperands('gelu', formula, [x]), operands: [x], gradient: [(g) => mul(g, derivative(x))] };
 });

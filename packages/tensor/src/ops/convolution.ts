@@ -1,10 +1,11 @@
 /** Convolution of images. */
+import { checkOptions } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { ConvolutionCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
 import { formatShape, type Shape, ShapeError, unexpectedShapes } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
-import { type WindowOptions, windowsOver } from '../windows.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { type WindowOptions, windowOptions, windowsOver } from '../windows.ts';
 import { defineOp } from './define.ts';
 
 /**
@@ -15,6 +16,9 @@ import { defineOp } from './define.ts';
  * An image's result has the same bits whatever the other images are.
  */
 export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, options: WindowOptions = {}): OpResult => {
+  checkTensor('conv2d', 'images', images);
+  checkTensor('conv2d', 'the kernel', kernel);
+  checkOptions('conv2d', options, windowOptions);
   if (kernel.shape.length !== 4) {
     throw unexpectedShapes('conv2d: expected a kernel [height, width, channels, filters]', kernel.shape);
   }

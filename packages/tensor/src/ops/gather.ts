@@ -1,19 +1,11 @@
 /** Ops that pick values by index. An index that is not a whole number inside the axis picks NaN. */
+import { checkArgument, wholeNumber } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { GatherCall, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
 import { commonBackend, computed } from '../evaluate.ts';
-import {
-  checkShape,
-  formatShape,
-  normalizeAxes,
-  type Shape,
-  ShapeError,
-  sameShape,
-  sizeOf,
-  unexpectedShapes,
-} from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
 import { defineOp } from './define.ts';
@@ -40,6 +32,11 @@ function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputS
   }));
 }
 
+function checkIndexing(operation: string, values: Tensor, indices: Tensor): void {
+  checkTensor(operation, 'what is indexed', values);
+  checkTensor(operation, 'the indices', indices);
+}
+
 function noIndexGradient(operation: string): () => never {
   return () => {
     throw new Error(`${operation}: indices have no gradient`);
@@ -52,6 +49,7 @@ function noIndexGradient(operation: string): () => never {
  * the indices.
  */
 export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tensor): OpResult => {
+  checkIndexing('gather', x, indices);
   const [at] = normalizeAxes('gather', x.shape, [axis]) as [number];
   const fits =
     indices.shape.length === x.shape.length &&
@@ -77,6 +75,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
  * `[words, width], [n, t] -> [n, t, width]`.
  */
 export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, axis: number = 0): OpResult => {
+  checkIndexing('indexSelect', x, indices);
   const { shape } = x;
   const [at] = normalizeAxes('indexSelect', shape, [axis]) as [number];
   const count = indices.size;
@@ -97,6 +96,8 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
 export const scatterAdd = defineOp(
   'scatterAdd',
   (values: Tensor, indices: Tensor, axis: number, length: number): OpResult => {
+    checkIndexing('scatterAdd', values, indices);
+    checkArgument('scatterAdd', 'the length', length, wholeNumber(0));
     const [at] = normalizeAxes('scatterAdd', values.shape, [axis]) as [number];
     const count = values.shape[at]!;
     const ownIndices = sameShape(indices.shape, values.shape);
@@ -105,7 +106,6 @@ export const scatterAdd = defineOp(
       throw unexpectedShapes(`scatterAdd: expected ${expected}`, indices.shape);
     }
     const shape = values.shape.with(at, length);
-    checkShape('scatterAdd', shape);
     const indexing = { kind: 'scatterAdd', shape, axis: at, ownIndices, count } as const;
     return {
       output: runIndexing(indexing, values, indices, shape),
@@ -120,8 +120,7 @@ export const scatterAdd = defineOp(
 
 /** A new last axis, 1 at the index and else 0; all 0 for an index out of range: `[n] -> [n, classes]`. */
 export function oneHot(indices: Tensor, classes: number): Tensor {
-  if (!Number.isInteger(classes) || classes < 1) {
-    throw new ShapeError(`oneHot: the number of classes must be a whole number of at least 1, got ${classes}`);
-  }
+  checkTensor('oneHot', 'the indices', indices);
+  checkArgument('oneHot', 'the number of classes', classes, wholeNumber(1));
   return equal(reshape(indices, [...indices.shape, 1]), arange(indices.backend, classes));
 }

@@ -1,4 +1,5 @@
 /** Parts of a tensor, and their adjoint: a tensor around a part. */
+import { checkArgument, checkFields, list, number, shown } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { Layout } from '../backend.ts';
 import { mapViews, runCall } from '../evaluate.ts';
@@ -12,7 +13,8 @@ import {
   sameShape,
   unexpectedShapes,
 } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { isWholeNumber } from '../whole-number.ts';
 import { defineOp } from './define.ts';
 
 /** A stretch of one axis. Positions count from the end where negative, and stop at the ends. */
@@ -33,6 +35,10 @@ interface Points {
 }
 
 function pointsOf(operation: string, shape: Shape, ranges: readonly Range[]): Points[] {
+  checkArgument(operation, 'the ranges', ranges, list);
+  for (const [axis, range] of ranges.entries()) {
+    checkFields(operation, `range ${axis}`, range, { start: number, end: number, step: number });
+  }
   if (ranges.length > shape.length) {
     throw new ShapeError(`${operation}: ${ranges.length} ranges were given for ${formatShape(shape)}`);
   }
@@ -67,6 +73,7 @@ export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape 
 
 /** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
+  checkTensor('slice', 'x', x);
   const points = pointsOf('slice', x.shape, ranges);
   const view = { storage: x.storage, ...layoutOf(x.shape, points) };
   const counts = points.map(({ count }) => count);
@@ -78,7 +85,9 @@ export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): Op
 export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
+    checkTensor('place', 'x', x);
     checkShape('place', shape);
+    checkArgument('place', 'the value', value, number);
     const points = pointsOf('place', shape, ranges);
     const counts = points.map(({ count }) => count);
     if (!sameShape(x.shape, counts)) {
@@ -98,12 +107,15 @@ export const place = defineOp(
  * `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`.
  */
 export function pad(x: Tensor, amounts: readonly (readonly [number, number])[], value = 0): Tensor {
+  checkTensor('pad', 'x', x);
+  checkArgument('pad', 'the amounts', amounts, list);
+  checkArgument('pad', 'the value', value, number);
   const { shape } = x;
-  if (amounts.length !== shape.length || !amounts.flat().every((amount) => Number.isInteger(amount) && amount >= 0)) {
-    const given = amounts.map(formatShape).join(', ');
-    throw new ShapeError(
-      `pad: expected [before, after] of whole numbers of at least 0 for each axis of ${formatShape(shape)}, got ${given}`,
-    );
+  const isPair = (pair: readonly number[]): boolean =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((amount) => isWholeNumber(amount));
+  if (amounts.length !== shape.length || !amounts.every(isPair)) {
+    const expected = `[before, after] of whole numbers of at least 0 for each axis of ${formatShape(shape)}`;
+    throw new ShapeError(`pad: expected ${expected}, got ${shown(amounts)}`);
   }
   const padded = amounts.map(([before, after], axis) => before + shape[axis]! + after);
   const ranges = amounts.map(([before], axis) => ({ start: before, end: before + shape[axis]! }));

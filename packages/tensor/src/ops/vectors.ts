@@ -1,12 +1,13 @@
 /** Lengths and angles of vectors. */
+import { checkOptions, number } from '../arguments.ts';
 import { noGrad, type OpResult } from '../autograd.ts';
 import { normalizeAxes, reducedShape, unexpectedShapes } from '../shape.ts';
-import { type Tensor, tidy } from '../tensor.ts';
+import { checkTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal, greaterEqual, lessEqual, where } from './compare.ts';
 import { defineOp } from './define.ts';
 import { abs, div, maximum, mul, sqrt } from './elementwise.ts';
-import { max, type ReduceOptions, sum } from './reduce.ts';
+import { max, type ReduceOptions, reduceOptions, sum } from './reduce.ts';
 
 /** Bounds outside which squares overflow or vanish, and factors that bring values back between them: powers of 2 are exact. */
 const [large, small] = [2 ** 48, 2 ** -40];
@@ -27,6 +28,8 @@ function squareScale(x: Tensor, axes: readonly number[]): Tensor {
 
 /** Euclidean length `sqrt(sum(x^2))` along axes, all where left out; its derivative at 0 is 0. */
 export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): OpResult => {
+  checkTensor('norm', 'x', x);
+  checkOptions('norm', options, reduceOptions);
   const axes = normalizeAxes('norm', x.shape, options.axes);
   const kept = reducedShape(x.shape, axes, true);
   const output = noGrad(() =>
@@ -47,6 +50,8 @@ export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): O
 
 /** Sum of the products of two vectors of equal length: `[n], [n] -> []`. */
 export function dot(left: Tensor, right: Tensor): Tensor {
+  checkTensor('dot', 'the left vector', left);
+  checkTensor('dot', 'the right vector', right);
   if (left.shape.length !== 1 || right.shape.length !== 1 || left.size !== right.size) {
     throw unexpectedShapes('dot: expected two vectors of equal length', left.shape, right.shape);
   }
@@ -60,8 +65,12 @@ export function dot(left: Tensor, right: Tensor): Tensor {
 export function cosineSimilarity(
   left: Tensor,
   right: Tensor,
-  { axis = -1, epsilon = 1e-8 }: { axis?: number; epsilon?: number } = {},
+  options: { axis?: number; epsilon?: number } = {},
 ): Tensor {
+  checkTensor('cosineSimilarity', 'left', left);
+  checkTensor('cosineSimilarity', 'right', right);
+  checkOptions('cosineSimilarity', options, { axis: number, epsilon: number });
+  const { axis = -1, epsilon = 1e-8 } = options;
   const scaled = (vectors: Tensor): { vectors: Tensor; length: Tensor } => {
     const axes = normalizeAxes('cosineSimilarity', vectors.shape, [axis]);
     const length = maximum(norm(vectors, { axes }), epsilon);
