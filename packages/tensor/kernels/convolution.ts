@@ -48,7 +48,7 @@ export function convolution(descriptor: usize): void {
     if (worthSkippingKernelZeros(geometry, filters, left, right)) {
       sparseKernelGradient(geometry, filters, left, right, output, load<u32>(geometry, FRAME));
     } else kernelGradient(geometry);
-    // The gradient on the right is long: that it is finite is seen sooner by what came of it.
+    // Checking the output costs less than checking the gradient, which is longer.
     if (framed && anyNaN(output, kernelSize(geometry))) {
       innerConvolution(result, geometry, filters, left, right, output, kernelSize(geometry));
     }

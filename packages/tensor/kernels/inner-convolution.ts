@@ -1,4 +1,4 @@
-/** Convolution and its gradients, place by place: what an infinite value needs, times which the zeros of padding are NaN. */
+/** Convolution and its gradients in plain loops that skip padding: infinity times the zeros of padding would be NaN. */
 import { multiplyAddOnce } from './multiply-add';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, RESULT_INPUT_GRADIENT,
@@ -6,8 +6,8 @@ import {
 } from './windows';
 
 /**
- * Computes the `result` of the descriptor at `geometry` from the places of windows that lie inside images, in the order
- * of src/backend.ts. As slow as plain loops are: only values that are not finite, which end most runs, come here.
+ * Computes a `result` from the places of windows that lie inside images, in the order of src/backend.ts. Slow: only for
+ * values that are not finite, which end most runs.
  */
 export function innerConvolution(
   result: i32, geometry: usize, filters: i32, left: usize, right: usize, output: usize, outputSize: i32,
@@ -33,7 +33,7 @@ export function innerConvolution(
   }
 }
 
-/** Adds what a place of a window, over a pixel, gives to the result. */
+/** Adds the products of one place of a window, which lies on a pixel, to the result. */
 function addPlace(
   result: i32, geometry: usize, filters: i32, left: usize, right: usize, output: usize, window: i32, place: i32, pixel: i32,
 ): void {

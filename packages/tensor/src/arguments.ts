@@ -1,7 +1,7 @@
-/** Checks of what callers pass, whose errors name the argument, what was expected and what came. */
+/** Argument checks, whose errors name the argument, what was expected and what was passed. */
 import { isWholeNumber } from './whole-number.ts';
 
-/** What an argument may be. */
+/** A kind of argument. */
 export interface Kind {
   /** Completes "must be …". */
   readonly expected: string;
@@ -62,12 +62,12 @@ export function checkArgument(operation: string, name: string, value: unknown, {
   throw new Error(`${operation}: ${name} must be ${expected}, got ${shown(value)}`);
 }
 
-/** Throws unless `options` is an object with these keys alone; one that is undefined counts as left out. */
+/** Throws unless `options` is an object with these keys alone; an undefined one counts as omitted. */
 export function checkOptions(operation: string, options: unknown, kinds: Readonly<Record<string, Kind>>): void {
   checkFields(operation, 'the options', options, kinds);
 }
 
-/** As `checkOptions`, for an object that the message calls `name`. */
+/** Checks an object as `checkOptions` does; the message calls it `name`. */
 export function checkFields(
   operation: string,
   name: string,

@@ -89,7 +89,7 @@ export class Tensor implements Disposable {
   }
 }
 
-/** A tensor, with a sentence of its own for one of another copy of this module. */
+/** Throws unless the value is a tensor; one of another copy of this module gets its own sentence. */
 export function checkTensor(operation: string, name: string, value: unknown): asserts value is Tensor {
   if (value instanceof Tensor) return;
   if (isObject(value) && 'requiresGrad' in value && 'backend' in value) {
@@ -100,7 +100,7 @@ export function checkTensor(operation: string, name: string, value: unknown): as
   throw new Error(`${operation}: ${name} must be a tensor, got ${shown(value)}`);
 }
 
-/** A list of tensors. */
+/** Throws unless the value is a list of tensors. */
 export function checkTensors(operation: string, name: string, values: unknown): asserts values is readonly Tensor[] {
   checkArgument(operation, name, values, list);
   for (const [index, value] of (values as readonly unknown[]).entries()) {
@@ -113,7 +113,7 @@ export interface LeafOptions {
   readonly requiresGrad?: boolean;
 }
 
-/** What `LeafOptions` may hold. */
+/** Fields of `LeafOptions`. */
 export const leafOptions: Readonly<Record<string, Kind>> = { requiresGrad: boolean };
 
 /** One value for each element: a typed array, or a list of numbers. */

@@ -41,7 +41,7 @@ const pair: Kind = {
   accepts: (value) => number.accepts(value) || Array.isArray(value),
 };
 
-/** What `WindowOptions` may hold. */
+/** Fields of `WindowOptions`. */
 export const windowOptions: Readonly<Record<string, Kind>> = { stride: pair, padding: pair };
 
 /** All windows that fit: `floor((size + 2 padding - window) / stride) + 1` along each axis. */

@@ -90,7 +90,7 @@ function geluTanh(x: Formula): Formula {
   return apply('mul', x, apply('sigmoid', u));
 }
 
-/** From 16 on, gelu's derivative is 0 or 1 in float32; its second term vanishes, while powers of x would overflow. */
+/** Clamps to [-16, 16]: outside, gelu's derivative is 0 or 1 in float32, and powers of x would overflow. */
 function withoutTails(x: Tensor): Tensor {
   return clamp(x, { low: -16, high: 16 });
 }

@@ -19,7 +19,7 @@ export interface RandomKeys {
   readonly stream?: number;
 }
 
-/** Tensors have a check of their own. */
+/** Any value: `checkTensor` checks it next. */
 const anything: Kind = { expected: 'given', accepts: () => true };
 
 function checkKeys(operation: string, keys: RandomKeys): void {

@@ -26,7 +26,7 @@ export interface SumOptions extends ReduceOptions {
   readonly microbatches?: number;
 }
 
-/** What `ReduceOptions` may hold. */
+/** Fields of `ReduceOptions`. */
 export const reduceOptions: Readonly<Record<string, Kind>> = { axes: list, keepAxes: boolean };
 
 /** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of nothing is 0. */

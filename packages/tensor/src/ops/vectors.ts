@@ -14,8 +14,8 @@ const [large, small] = [2 ** 48, 2 ** -40];
 const [shrink, grow] = [2 ** -100, 2 ** 80];
 
 /**
- * A power of 2 for each vector along axes, which keep size 1: times it, the squares of the vector have a finite sum
- * that is not too small for float32. 1 for most vectors, so that these keep their bits.
+ * Returns a power of 2 for each vector along the axes, which keep size 1. Times it, the vector's sum of squares is in
+ * float32's range. It is 1 for most vectors, which keep their bits.
  */
 function squareScale(x: Tensor, axes: readonly number[]): Tensor {
   return noGrad(() =>
