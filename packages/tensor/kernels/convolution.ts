@@ -1,11 +1,13 @@
 /** Convolution and its gradients: products whose left operand is read in place, window by window. */
+import { allFinite } from './convert';
+import { anyNaN, finishRows, innerConvolution } from './inner-convolution';
 import { packRight } from './matmul';
 import { panelColumns } from './sizes';
 import { sparseInputGradient, sparseKernelGradient, worthSkippingInputZeros, worthSkippingKernelZeros } from './sparse-convolution';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
 import {
-  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
-  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes, padded, paddedRowBytes,
+  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, RESULT_INPUT_GRADIENT,
+  RESULT_OUTPUT, STRIDE_HEIGHT, STRIDE_WIDTH, WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes, padded, paddedRowBytes,
 } from './windows';
 
 // The descriptor: what is computed, the geometry, and behind it, in 32-bit words, what src/backends/cpu/window-descriptors.ts
@@ -24,10 +26,6 @@ const SCRATCH: usize = geometryBytes + 24;
 const BIAS: usize = geometryBytes + 28;
 const RELU: usize = geometryBytes + 32;
 
-/** Values of `result` in a descriptor. */
-const RESULT_OUTPUT: i32 = 0;
-const RESULT_INPUT_GRADIENT: i32 = 1;
-
 export function convolution(descriptor: usize): void {
   const result = load<i32>(descriptor);
   const geometry = descriptor + 4;
@@ -35,13 +33,37 @@ export function convolution(descriptor: usize): void {
   const right = load<u32>(geometry, RIGHT);
   const output = load<u32>(geometry, OUTPUT);
   const filters = load<i32>(geometry, FILTERS);
-  if (result == RESULT_OUTPUT) forward(geometry);
-  else if (result == RESULT_INPUT_GRADIENT) {
+  const framed = load<u32>(geometry, FRAME) != 0;
+  if (result == RESULT_OUTPUT) {
+    if (framed && !allFinite(right, kernelSize(geometry))) innerForward(geometry, filters, left, right, output);
+    else forward(geometry);
+  } else if (result == RESULT_INPUT_GRADIENT) {
     if (worthSkippingInputZeros(geometry, filters, left, right)) sparseInputGradient(geometry, filters, left, right, output);
-    else inputGradient(geometry);
-  } else if (worthSkippingKernelZeros(geometry, filters, left, right)) {
-    sparseKernelGradient(geometry, filters, left, right, output, load<u32>(geometry, FRAME));
-  } else kernelGradient(geometry);
+    else if (allFinite(right, kernelSize(geometry))) inputGradient(geometry);
+    else {
+      const pixels = load<i32>(geometry, IMAGES) * load<i32>(geometry, HEIGHT) * load<i32>(geometry, WIDTH);
+      innerConvolution(result, geometry, filters, left, right, output, pixels * load<i32>(geometry, CHANNELS));
+    }
+  } else {
+    if (worthSkippingKernelZeros(geometry, filters, left, right)) {
+      sparseKernelGradient(geometry, filters, left, right, output, load<u32>(geometry, FRAME));
+    } else kernelGradient(geometry);
+    // Checking the output costs less than checking the gradient, which is longer.
+    if (framed && anyNaN(output, kernelSize(geometry))) {
+      innerConvolution(result, geometry, filters, left, right, output, kernelSize(geometry));
+    }
+  }
+}
+
+function kernelSize(geometry: usize): i32 {
+  const places = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH);
+  return places * load<i32>(geometry, CHANNELS) * load<i32>(geometry, FILTERS);
+}
+
+function innerForward(geometry: usize, filters: i32, left: usize, right: usize, output: usize): void {
+  const windows = load<i32>(geometry, IMAGES) * load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH);
+  innerConvolution(RESULT_OUTPUT, geometry, filters, left, right, output, windows * filters);
+  finishRows(output, windows * filters, filters, load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0);
 }
 
 /** A tile whose rows begin where the pointers of the table say. */

@@ -1,5 +1,6 @@
 /** Reductions of the middle axis of [outer, length, inner]. */
 import { storeLanes } from './lanes';
+import { workspace } from './sizes';
 
 /** Sixteen interleaved chains, folded as src/backend.ts says. */
 function sumContiguous(source: usize, length: i32): f32 {
@@ -33,53 +34,91 @@ function loadMasked(source: usize, count: i32): v128 {
   return value;
 }
 
-export function sum(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
-  if (inner == 1) {
-    for (let row = 0; row < outer; row++, source += <usize>length << 2, target += 4) {
-      store<f32>(target, sumContiguous(source, length));
+/** Sums of `length` rows, `stride` bytes apart: a chain for each of their `columns`. */
+function sumColumns(source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
+  let column = 0;
+  for (; column + 16 <= columns; column += 16, target += 64) {
+    let at = source + (<usize>column << 2);
+    let a = f32x4.splat(0.0);
+    let b = f32x4.splat(0.0);
+    let c = f32x4.splat(0.0);
+    let d = f32x4.splat(0.0);
+    for (let index = 0; index < length; index++, at += stride) {
+      a = f32x4.add(a, v128.load(at, 0));
+      b = f32x4.add(b, v128.load(at, 16));
+      c = f32x4.add(c, v128.load(at, 32));
+      d = f32x4.add(d, v128.load(at, 48));
     }
-    return;
+    v128.store(target, a, 0);
+    v128.store(target, b, 16);
+    v128.store(target, c, 32);
+    v128.store(target, d, 48);
   }
+  for (; column + 8 <= columns; column += 8, target += 32) {
+    let at = source + (<usize>column << 2);
+    let a = f32x4.splat(0.0);
+    let b = f32x4.splat(0.0);
+    for (let index = 0; index < length; index++, at += stride) {
+      a = f32x4.add(a, v128.load(at, 0));
+      b = f32x4.add(b, v128.load(at, 16));
+    }
+    v128.store(target, a, 0);
+    v128.store(target, b, 16);
+  }
+  for (; column < columns; column += 4) {
+    const lanes = min(4, columns - column);
+    let at = source + (<usize>column << 2);
+    let a = f32x4.splat(0.0);
+    for (let index = 0; index < length; index++, at += stride) a = f32x4.add(a, v128.load(at));
+    storeLanes(target, a, lanes);
+    target += <usize>lanes << 2;
+  }
+}
+
+/** A sum of more terms is cut into runs of `runLength`: `sum` in src/backend.ts. */
+const longestRun: i32 = 65536;
+const runLength: i32 = 128;
+
+/** Columns whose runs are summed together, and the bytes of their sums. */
+const columnsTogether: i32 = 16;
+const sumBytes: usize = 64;
+
+/** The sum of runs of rows of at most `columnsTogether` columns, or of values one after another where `contiguous`. */
+function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
+  const stack = workspace();
+  let top = stack;
+  let run = 0;
+  for (let rest = length; rest > 0; rest -= runLength, source += <usize>runLength * stride) {
+    const terms = min(runLength, rest);
+    if (contiguous) store<f32>(top, sumContiguous(source, terms));
+    else sumColumns(source, terms, stride, columns, top);
+    top += sumBytes;
+    run++;
+    // additionsAfter in src/backends/pairwise-sum.ts: as many as a binary counter carries; after the last, all that are left.
+    let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
+    for (; additions > 0; additions--) {
+      top -= sumBytes;
+      for (let at: usize = 0; at < sumBytes; at += 16) {
+        const left = top - sumBytes + at;
+        v128.store(left, f32x4.add(v128.load(left), v128.load(top + at)));
+      }
+    }
+  }
+  memory.copy(target, stack, <usize>columns << 2);
+}
+
+export function sum(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
   const stride = <usize>inner << 2;
-  for (let row = 0; row < outer; row++) {
-    let column = 0;
-    for (; column + 16 <= inner; column += 16, target += 64) {
-      let at = source + (<usize>column << 2);
-      let a = f32x4.splat(0.0);
-      let b = f32x4.splat(0.0);
-      let c = f32x4.splat(0.0);
-      let d = f32x4.splat(0.0);
-      for (let index = 0; index < length; index++, at += stride) {
-        a = f32x4.add(a, v128.load(at, 0));
-        b = f32x4.add(b, v128.load(at, 16));
-        c = f32x4.add(c, v128.load(at, 32));
-        d = f32x4.add(d, v128.load(at, 48));
-      }
-      v128.store(target, a, 0);
-      v128.store(target, b, 16);
-      v128.store(target, c, 32);
-      v128.store(target, d, 48);
+  for (let row = 0; row < outer; row++, source += <usize>length * stride, target += stride) {
+    if (length <= longestRun) {
+      if (inner == 1) store<f32>(target, sumContiguous(source, length));
+      else sumColumns(source, length, stride, inner, target);
+      continue;
     }
-    for (; column + 8 <= inner; column += 8, target += 32) {
-      let at = source + (<usize>column << 2);
-      let a = f32x4.splat(0.0);
-      let b = f32x4.splat(0.0);
-      for (let index = 0; index < length; index++, at += stride) {
-        a = f32x4.add(a, v128.load(at, 0));
-        b = f32x4.add(b, v128.load(at, 16));
-      }
-      v128.store(target, a, 0);
-      v128.store(target, b, 16);
+    for (let column = 0; column < inner; column += columnsTogether) {
+      const offset = <usize>column << 2;
+      sumRuns(inner == 1, source + offset, length, stride, min(columnsTogether, inner - column), target + offset);
     }
-    for (; column < inner; column += 4) {
-      const lanes = min(4, inner - column);
-      let at = source + (<usize>column << 2);
-      let a = f32x4.splat(0.0);
-      for (let index = 0; index < length; index++, at += stride) a = f32x4.add(a, v128.load(at));
-      storeLanes(target, a, lanes);
-      target += <usize>lanes << 2;
-    }
-    source += <usize>length * stride;
   }
 }
 

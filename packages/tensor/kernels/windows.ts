@@ -13,6 +13,10 @@ export const OUTPUT_HEIGHT: usize = 40;
 export const OUTPUT_WIDTH: usize = 44;
 export const geometryBytes: usize = 48;
 
+/** Values of the result of a convolution in a descriptor; the third is the kernel's gradient. */
+export const RESULT_OUTPUT: i32 = 0;
+export const RESULT_INPUT_GRADIENT: i32 = 1;
+
 /** Bytes of a row of an image inside its padding. */
 export function paddedRowBytes(geometry: usize): usize {
   return <usize>((load<i32>(geometry, WIDTH) + 2 * load<i32>(geometry, PADDING_WIDTH)) * load<i32>(geometry, CHANNELS)) << 2;

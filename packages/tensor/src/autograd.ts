@@ -1,11 +1,12 @@
 /** Reverse-mode differentiation: records what ops did, and walks the record back. */
+import { callback, checkArgument, checkOptions, wholeNumber } from './arguments.ts';
 import { changedSince, now } from './changes.ts';
 import { ones, zeros } from './creation.ts';
 import { mapOperands, type Operand, reshaped, sumToShape } from './evaluate.ts';
 import { apply } from './formula.ts';
 import { leaveScopes, withScope } from './memory.ts';
 import { formatShape, sameShape } from './shape.ts';
-import type { GraphNode, Tensor } from './tensor.ts';
+import { checkTensor, checkTensors, type GraphNode, type Tensor } from './tensor.ts';
 
 /**
  * The gradient of one operand, made of ops, from that of the output.
@@ -28,6 +29,7 @@ let nextOrder = 0;
 
 /** Runs `body`, which must be synchronous, without recording: its results do not require gradients. */
 export function noGrad<Result>(body: () => Result): Result {
+  checkArgument('noGrad', 'the body', body, callback);
   const before = recording;
   recording = false;
   try {
@@ -176,11 +178,16 @@ interface GradientOptions {
 export function valueAndGrad(
   loss: (...parameters: Tensor[]) => Tensor,
   parameters: readonly Tensor[],
-  { microbatches }: GradientOptions = {},
+  options: GradientOptions = {},
 ): { value: Tensor; gradients: Tensor[] } {
+  checkArgument('valueAndGrad', 'the function', loss, callback);
+  checkTensors('valueAndGrad', 'the parameters', parameters);
+  checkOptions('valueAndGrad', options, { microbatches: wholeNumber(1) });
+  const { microbatches } = options;
   const leaves = parameters.map((parameter) => aliasOf(parameter, true));
   for (const leaf of leaves) leaf.microbatches = microbatches;
   const result = loss(...leaves);
+  checkTensor('valueAndGrad', 'what the function returns', result);
   const value = leaves.includes(result) ? aliasOf(result, false) : result;
   const gradients = gradientsOf(result);
   value.node = undefined;

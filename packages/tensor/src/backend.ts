@@ -38,7 +38,9 @@ export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
 /**
  * Reduces the middle axis: `[outer, length, inner] -> [outer, inner]`.
  * - `sum`, inner > 1: one chain in increasing order from +0. inner = 1: sixteen chains, element i in chain i mod 16,
- *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1.
+ *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1. More than 65,536 terms are cut into runs of 128, the last of
+ *   which may be shorter: each run is summed so, and the sums are added in pairs as those of `Microbatches`. A chain of
+ *   millions of terms would stop growing; shorter sums stay whole, so that training keeps its bits.
  * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1, as do the next two.
  * - `max`, `min`: the largest or smallest value, 0 above -0; NaN when any value is NaN.
  */
@@ -161,19 +163,15 @@ export interface RandomCall {
 }
 
 /**
- * Convolution of images with a kernel, or one of its two gradients, as a product of matrices.
- * The kernel is [windowHeight, windowWidth, channels, filters]. Let row w of `unfolded` [images * outputHeight *
- * outputWidth, windowHeight * windowWidth * channels] hold the values under window w, 0 where it covers padding. Then
- * - `output` [images, outputHeight, outputWidth, filters] = unfolded(images) x kernel, from left = images, right =
- *   kernel;
- * - `kernelGradient` = transposed unfolded(images) x gradient, from left = images, right = gradient of the output;
- * - `inputGradient` [images, height, width, channels] = unfolded(dilated) x flipped, from left = gradient of the
- *   output, right = kernel. `dilated` [images, height + windowHeight - 1, width + windowWidth - 1, filters] holds the
- *   gradient at (y, x) in row `y * strideHeight + windowHeight - 1 - paddingHeight` and the column likewise, where
- *   there is such a place, and 0 elsewhere; its windows have the same size, stride 1 and no padding. `flipped`
- *   [windowHeight, windowWidth, filters, channels] is the kernel with both window axes reversed and the last two
- *   exchanged.
- * Each value is one chain in increasing order from +0, a product rounded and then added, zeros included.
+ * Convolution of images with a kernel, or one of its two gradients.
+ * `images` are [images, height, width, channels], the kernel [windowHeight, windowWidth, channels, filters], and the
+ * output, like its gradient, [images, outputHeight, outputWidth, filters]. Where place p of window w lies on a pixel,
+ * - `output`[w, f] gets images[pixel, c] * kernel[p, c, f], from left = images, right = kernel;
+ * - `kernelGradient`[p, c, f] gets images[pixel, c] * gradient[w, f], from left = images, right = gradient;
+ * - `inputGradient`[pixel, c] gets gradient[w, f] * kernel[p, c, f], from left = gradient, right = kernel.
+ * Each value is one chain from +0, a product rounded and then added, zeros included: in row-major order of the windows,
+ * then of the places, then of channels and filters. Places on padding take no part, so that an infinite value reaches
+ * only what it touches; on a GPU, whose languages need not know infinities, it may reach windows that cover padding.
  */
 export interface ConvolutionCall {
   readonly kind: 'convolution';

@@ -1,4 +1,5 @@
 /** Compiles a function of tensors: recorded once, simplified, laid out in static memory, run many times. */
+import { backendKind, callback, checkArgument, checkOptions, type Kind, list, storageKind } from './arguments.ts';
 import type { Backend, KernelCall, Storage } from './backend.ts';
 import { changeNoter } from './changes.ts';
 import { withStorages } from './compile/call-parts.ts';
@@ -9,7 +10,7 @@ import { simplify } from './compile/simplify.ts';
 import { leaveScopes } from './memory.ts';
 import type { Program } from './program.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
-import { fromStorage, Tensor } from './tensor.ts';
+import { checkTensor, fromStorage, Tensor } from './tensor.ts';
 
 /** A compiled function. */
 export interface Plan {
@@ -43,8 +44,13 @@ export function compile(
   backend: Backend,
   body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
   inputShapes: readonly (Tensor | Shape)[],
-  { into = [], output: given }: { readonly into?: readonly (Storage | undefined)[]; readonly output?: Storage } = {},
+  options: { readonly into?: readonly (Storage | undefined)[]; readonly output?: Storage } = {},
 ): Plan {
+  checkArgument('compile', 'the backend', backend, backendKind);
+  checkArgument('compile', 'the function', body, callback);
+  checkArgument('compile', 'the inputs', inputShapes, list);
+  checkOptions('compile', options, { into: storages, output: storageKind });
+  const { into = [], output: given } = options;
   const { allocate, free } = ownStorages(backend);
   try {
     const inputs = inputShapes.map((input) => bindInput(backend, input, allocate));
@@ -68,6 +74,7 @@ export function compile(
         for (let index = 0; index < changes.length; index++) changes[index]!();
       },
       into(other) {
+        checkArgument('into', 'the output', other, storageKind);
         if (other === output) return program;
         const known = others.get(other) ?? backend.prepare(redirect(backend, calls, placement, other));
         others.set(other, known);
@@ -126,8 +133,15 @@ function placeCalls(
   };
 }
 
+/** Undefined stands for `plan.output`. */
+const storages: Kind = {
+  expected: 'a list of storages or undefined',
+  accepts: (value) => Array.isArray(value) && value.every((item) => item === undefined || storageKind.accepts(item)),
+};
+
 function bindInput(backend: Backend, given: Tensor | Shape, allocate: (length: number) => Storage): Tensor {
   if (!(given instanceof Tensor)) {
+    if (!Array.isArray(given)) checkTensor('compile', 'an input that is no shape', given);
     checkShape('compile', given);
     return fromStorage(backend, allocate(sizeOf(given)), given);
   }

@@ -1,16 +1,24 @@
 /** Tensors made from nothing but a shape, or from seeded random numbers. */
+import { backendKind, checkArgument, checkOptions, number } from './arguments.ts';
 import type { Backend } from './backend.ts';
 import { mapViews } from './evaluate.ts';
 import { constant } from './formula.ts';
 import { normalQuantile } from './normal.ts';
 import { philox, unitFloat } from './philox.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
-import { fromArray, type LeafOptions, type Tensor } from './tensor.ts';
+import { fromArray, type LeafOptions, leafOptions, type Tensor } from './tensor.ts';
 import { checkWord } from './whole-number.ts';
 
 /** A tensor whose values are all `value`. */
 export function full(backend: Backend, shape: Shape, value: number, options: LeafOptions = {}): Tensor {
-  checkShape('full', shape);
+  checkArgument('full', 'the value', value, number);
+  return filled('full', backend, shape, value, options);
+}
+
+function filled(operation: string, backend: Backend, shape: Shape, value: number, options: LeafOptions): Tensor {
+  checkArgument(operation, 'the backend', backend, backendKind);
+  checkShape(operation, shape);
+  checkOptions(operation, options, leafOptions);
   const result = mapViews(backend, constant(value), shape, []);
   result.requiresGrad = options.requiresGrad ?? false;
   return result;
@@ -18,22 +26,22 @@ export function full(backend: Backend, shape: Shape, value: number, options: Lea
 
 /** A tensor of zeros. */
 export function zeros(backend: Backend, shape: Shape, options: LeafOptions = {}): Tensor {
-  return full(backend, shape, 0, options);
+  return filled('zeros', backend, shape, 0, options);
 }
 
 /** A tensor of ones. */
 export function ones(backend: Backend, shape: Shape, options: LeafOptions = {}): Tensor {
-  return full(backend, shape, 1, options);
+  return filled('ones', backend, shape, 1, options);
 }
 
 /** The values `start`, `start + step`, … before `end`: `arange(backend, 3) -> [0, 1, 2]`. */
-export function arange(
-  backend: Backend,
-  end: number,
-  { start = 0, step = 1 }: { start?: number; step?: number } = {},
-): Tensor {
+export function arange(backend: Backend, end: number, options: { start?: number; step?: number } = {}): Tensor {
+  checkArgument('arange', 'the backend', backend, backendKind);
+  checkArgument('arange', 'the end', end, number);
+  checkOptions('arange', options, { start: number, step: number });
+  const { start = 0, step = 1 } = options;
   const length = Math.max(0, Math.ceil((end - start) / step));
-  if (!Number.isFinite(length) || step === 0) {
+  if (![start, end, length].every(Number.isFinite) || step === 0) {
     throw new RangeError(
       `arange: start, end and step must be finite and the step not 0, got ${start}, ${end}, ${step}`,
     );
@@ -52,9 +60,10 @@ interface UniformOptions extends LeafOptions {
  * Equal seeds give equal bits everywhere.
  */
 export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
-  const { low = 0, high = 1 } = options;
-  const values = drawn('uniform', 1, shape, seed, (word) => low + (high - low) * unitFloat(word));
-  return fromArray(backend, values, shape, options);
+  checkOptions('uniform', options, { ...leafOptions, low: number, high: number });
+  const { low = 0, high = 1, ...leaf } = options;
+  const values = drawn('uniform', 1, backend, shape, seed, (word) => low + (high - low) * unitFloat(word));
+  return fromArray(backend, values, shape, leaf);
 }
 
 interface NormalOptions extends LeafOptions {
@@ -64,20 +73,23 @@ interface NormalOptions extends LeafOptions {
 
 /** Values of the normal distribution, standard where left out; equal seeds give equal bits everywhere. */
 export function normal(backend: Backend, shape: Shape, seed: number, options: NormalOptions = {}): Tensor {
-  const { mean = 0, standardDeviation = 1 } = options;
+  checkOptions('normal', options, { ...leafOptions, mean: number, standardDeviation: number });
+  const { mean = 0, standardDeviation = 1, ...leaf } = options;
   const quantile = (word: number): number => normalQuantile((word + 0.5) * 2 ** -32);
-  const values = drawn('normal', 2, shape, seed, (word) => mean + standardDeviation * quantile(word));
-  return fromArray(backend, values, shape, options);
+  const values = drawn('normal', 2, backend, shape, seed, (word) => mean + standardDeviation * quantile(word));
+  return fromArray(backend, values, shape, leaf);
 }
 
 /** A value for each word of the distribution's own Philox stream, one word after another. */
 function drawn(
   operation: string,
   distribution: number,
+  backend: Backend,
   shape: Shape,
   seed: number,
   toValue: (word: number) => number,
 ): Float32Array {
+  checkArgument(operation, 'the backend', backend, backendKind);
   checkShape(operation, shape);
   checkWord(operation, 'seed', seed);
   const words = new Uint32Array(4);

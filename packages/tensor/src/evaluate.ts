@@ -2,7 +2,7 @@
 import type { Backend, KernelCall, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
 import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
-import { emptyTensor, Tensor } from './tensor.ts';
+import { checkTensor, emptyTensor, Tensor } from './tensor.ts';
 
 /** An operand of an op: a tensor, or a number that stands for a constant scalar. */
 export type Operand = Tensor | number;
@@ -25,6 +25,7 @@ export function commonBackend(operation: string, operands: readonly Operand[]): 
   let backend: Backend | undefined;
   for (const operand of operands) {
     if (typeof operand === 'number') continue;
+    checkTensor(operation, 'an operand', operand);
     backend ??= operand.backend;
     if (operand.backend !== backend) {
       throw new Error(

@@ -1,4 +1,5 @@
 /** Elementwise formulas as plain data, which every backend reads and `compile` fuses. */
+import { callback, checkArgument, isObject, type Kind, number, oneOf, wholeNumber } from './arguments.ts';
 
 /**
  * The scalar functions that every backend implements, with their numbers of operands.
@@ -41,19 +42,29 @@ export type Formula =
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'apply'; readonly primitive: Primitive; readonly operands: readonly Formula[] };
 
+const inputIndex = wholeNumber(0);
+
 /** The value of the call's input number `index` at this element. */
 export function input(index: number): Formula {
+  checkArgument('input', 'the index', index, inputIndex);
   return { kind: 'input', index };
 }
 
 /** The float32 nearest to `value`. */
 export function constant(value: number): Formula {
+  checkArgument('constant', 'the value', value, number);
   return { kind: 'constant', value: Math.fround(value) };
 }
 
+const primitiveName = oneOf(...Object.keys(primitives));
+const formulaKind: Kind = { expected: 'a number or a formula', accepts: (value) => isObject(value) && 'kind' in value };
+
 /** The primitive of its operands; a number stands for a constant. */
 export function apply(primitive: Primitive, ...operands: readonly (Formula | number)[]): Formula {
+  checkArgument('apply', 'the primitive', primitive, primitiveName);
   const expected = primitives[primitive];
+  for (const operand of operands)
+    if (typeof operand !== 'number') checkArgument('apply', 'an operand', operand, formulaKind);
   if (operands.length !== expected) {
     throw new Error(`formula: ${primitive} takes ${expected} operands, got ${operands.length}`);
   }
@@ -76,6 +87,8 @@ export function rewrite(formula: Formula, change: (node: Formula) => Formula): F
 
 /** The formula with another one in place of each of its inputs. */
 export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
+  checkArgument('substituteInputs', 'the formula', formula, formulaKind);
+  checkArgument('substituteInputs', 'what replaces an input', replace, callback);
   return rewrite(formula, (node) => (node.kind === 'input' ? replace(node.index) : node));
 }
 

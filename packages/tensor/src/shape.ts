@@ -1,4 +1,5 @@
 /** Shapes of dense row-major tensors: sizes, strides and PyTorch's broadcasting rules. */
+import { checkArgument, list, shown } from './arguments.ts';
 import { isWholeNumber } from './whole-number.ts';
 
 /** Sizes from the outermost axis to the innermost; `[]` is a scalar, a size of 0 makes a tensor empty. */
@@ -16,7 +17,7 @@ export function unexpectedShapes(expected: string, ...got: readonly Shape[]): Sh
 
 /** A shape for messages, such as `[2, 3]`. */
 export function formatShape(shape: Shape): string {
-  return `[${shape.join(', ')}]`;
+  return Array.isArray(shape) ? `[${shape.join(', ')}]` : shown(shape);
 }
 
 /** Number of values in a tensor of this shape; 1 for a scalar. */
@@ -30,8 +31,9 @@ export function sameShape(left: Shape, right: Shape): boolean {
   return left.length === right.length && left.every((length, axis) => length === right[axis]);
 }
 
-/** Throws unless every size is a whole number of at least 0. */
+/** Throws unless the shape is a list of sizes, whole numbers of at least 0. */
 export function checkShape(operation: string, shape: Shape): void {
+  checkArgument(operation, 'the shape', shape, list);
   if (!shape.every((length) => isWholeNumber(length))) {
     throw unexpectedShapes(`${operation}: a size must be a whole number of at least 0`, shape);
   }
@@ -84,9 +86,10 @@ export function broadcastStrides(shape: Shape, target: Shape): number[] {
  */
 export function normalizeAxes(operation: string, shape: Shape, axes: readonly number[] | undefined): number[] {
   if (axes === undefined) return shape.map((_, axis) => axis);
+  checkArgument(operation, 'axes', axes, list);
   const positive = axes.map((axis) => {
     if (!Number.isInteger(axis) || axis < -shape.length || axis >= shape.length) {
-      throw new ShapeError(`${operation}: axis ${axis} does not exist in ${formatShape(shape)}`);
+      throw new ShapeError(`${operation}: axis ${shown(axis)} does not exist in ${formatShape(shape)}`);
     }
     return axis < 0 ? axis + shape.length : axis;
   });

@@ -1,4 +1,17 @@
 /** A tensor: a shape over a storage of a backend, with its place in the gradient graph. */
+import {
+  backendKind,
+  boolean,
+  callback,
+  checkArgument,
+  checkOptions,
+  isObject,
+  type Kind,
+  list,
+  number,
+  shown,
+  storageKind,
+} from './arguments.ts';
 import type { Backend, Storage } from './backend.ts';
 import { type Disposable, enterScope, Memory, withScope } from './memory.ts';
 import { checkShape, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
@@ -76,19 +89,52 @@ export class Tensor implements Disposable {
   }
 }
 
+/** Throws unless the value is a tensor; one of another copy of this module gets its own sentence. */
+export function checkTensor(operation: string, name: string, value: unknown): asserts value is Tensor {
+  if (value instanceof Tensor) return;
+  if (isObject(value) && 'requiresGrad' in value && 'backend' in value) {
+    throw new Error(
+      `${operation}: ${name} is a tensor of another copy of @lockstep/tensor, whose gradients this one cannot follow; install one version only, which "npm ls @lockstep/tensor" shows`,
+    );
+  }
+  throw new Error(`${operation}: ${name} must be a tensor, got ${shown(value)}`);
+}
+
+/** Throws unless the value is a list of tensors. */
+export function checkTensors(operation: string, name: string, values: unknown): asserts values is readonly Tensor[] {
+  checkArgument(operation, name, values, list);
+  for (const [index, value] of (values as readonly unknown[]).entries()) {
+    checkTensor(operation, `number ${index} of ${name}`, value);
+  }
+}
+
 /** Options of the functions that make a leaf. */
 export interface LeafOptions {
   readonly requiresGrad?: boolean;
 }
 
+/** Fields of `LeafOptions`. */
+export const leafOptions: Readonly<Record<string, Kind>> = { requiresGrad: boolean };
+
+/** One value for each element: a typed array, or a list of numbers. */
+const flatValues: Kind = {
+  expected: 'a list of numbers or a typed array, row by row',
+  accepts: (value) =>
+    Array.isArray(value) ? value.every(number.accepts) : ArrayBuffer.isView(value) && !(value instanceof DataView),
+};
+
 /** A new tensor with a copy of `values`. @throws ShapeError when their number is not the shape's size. */
 export function fromArray(
   backend: Backend,
   values: ArrayLike<number>,
-  shape: Shape = [values.length],
+  givenShape?: Shape,
   options: LeafOptions = {},
 ): Tensor {
+  checkArgument('fromArray', 'the backend', backend, backendKind);
+  checkArgument('fromArray', 'the values', values, flatValues);
+  const shape = givenShape === undefined ? [values.length] : givenShape;
   checkShape('fromArray', shape);
+  checkOptions('fromArray', options, leafOptions);
   if (values.length !== sizeOf(shape)) {
     throw new ShapeError(
       `fromArray: ${formatShape(shape)} holds ${sizeOf(shape)} values, but ${values.length} were given`,
@@ -101,7 +147,10 @@ export function fromArray(
 
 /** A tensor over a storage that stays the caller's: disposing of the tensor leaves it alone. */
 export function fromStorage(backend: Backend, storage: Storage, shape: Shape, options: LeafOptions = {}): Tensor {
+  checkArgument('fromStorage', 'the backend', backend, backendKind);
+  checkArgument('fromStorage', 'the storage', storage, storageKind);
   checkShape('fromStorage', shape);
+  checkOptions('fromStorage', options, leafOptions);
   if (storage.length !== sizeOf(shape)) {
     throw new ShapeError(
       `fromStorage: ${formatShape(shape)} holds ${sizeOf(shape)} values, but the storage has ${storage.length}`,
@@ -127,6 +176,7 @@ function* tensorsIn(value: unknown): Generator<Tensor> {
  * The tensors that it returns, alone or inside arrays and plain objects, and the gradients left in `grad` stay.
  */
 export function tidy<Result>(body: () => Result): Result {
+  checkArgument('tidy', 'the body', body, callback);
   return withScope(() => {
     const result = body();
     if (result instanceof Promise) throw new Error('tidy: the function must not be asynchronous, but gave a promise');

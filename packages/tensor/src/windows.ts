@@ -1,4 +1,5 @@
 /** Windows that slide over images: the geometry of convolution and pooling. */
+import { type Kind, number, shown } from './arguments.ts';
 import { type Shape, ShapeError, unexpectedShapes } from './shape.ts';
 import { isWholeNumber } from './whole-number.ts';
 
@@ -33,6 +34,15 @@ export interface WindowOptions {
   /** Rows and columns of zeros put around the image on either side; 0 where left out. */
   readonly padding?: Pair;
 }
+
+/** One number, or two; `windowsOver` checks which. */
+const pair: Kind = {
+  expected: 'one whole number, or two',
+  accepts: (value) => number.accepts(value) || Array.isArray(value),
+};
+
+/** Fields of `WindowOptions`. */
+export const windowOptions: Readonly<Record<string, Kind>> = { stride: pair, padding: pair };
 
 /** All windows that fit: `floor((size + 2 padding - window) / stride) + 1` along each axis. */
 export function windowsOver(operation: string, shape: Shape, window: Pair, options: WindowOptions): Windows {
@@ -70,8 +80,10 @@ export function windowsOver(operation: string, shape: Shape, window: Pair, optio
 
 function pairOf(operation: string, name: string, pair: Pair, least: number): readonly [number, number] {
   const both = typeof pair === 'number' ? ([pair, pair] as const) : pair;
-  if (both.length !== 2 || both.some((value) => !isWholeNumber(value, least))) {
-    throw unexpectedShapes(`${operation}: ${name} must be one whole number of at least ${least}, or two`, both);
+  if (!Array.isArray(both) || both.length !== 2 || both.some((value) => !isWholeNumber(value, least))) {
+    throw new ShapeError(
+      `${operation}: ${name} must be one whole number of at least ${least}, or two, got ${shown(both)}`,
+    );
   }
   return both;
 }

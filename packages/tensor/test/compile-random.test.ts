@@ -7,6 +7,7 @@ import {
   broadcastTo,
   compile,
   concat,
+  conv2d,
   div,
   exp,
   fromArray,
@@ -21,6 +22,7 @@ import {
   mul,
   neg,
   pad,
+  permute,
   relu,
   reshape,
   sigmoid,
@@ -35,6 +37,7 @@ import {
   valueAndGrad,
   where,
 } from '../src/index.ts';
+import { sameShape } from '../src/shape.ts';
 import { openAll, randomStream, valuesIn } from './support.ts';
 
 const backends = await openAll();
@@ -93,6 +96,54 @@ function randomProgram(inputs: Tensor[], choices: readonly number[], seed: numbe
   return pool.slice(-3);
 }
 
+/** Sizes at which a product has one row, one column or no value at all, so that it fits itself as a bias. */
+const sizes = [1, 1, 4, 0] as const;
+
+/** A program that uses each of its values several times: as both operands, as its own bias, as an output twice. */
+function reusingProgram([x, w, b]: Tensor[], seed: number): Tensor[] {
+  const random = randomStream(seed);
+  const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)]!;
+  const [rows, width] = x!.shape as [number, number];
+  const [, columns] = w!.shape as [number, number];
+  const products: (() => Tensor)[] = [
+    () => matmul(x!, w!),
+    () => matmul(w!, x!, { transposeLeft: true, transposeRight: true }),
+    () => transpose(matmul(x!, w!)),
+    () => conv2d(reshape(x!, [rows, 1, 1, width]), reshape(w!, [1, 1, width, columns])),
+    () => reshape(conv2d(reshape(x!, [rows, 1, 1, width]), reshape(w!, [1, 1, width, columns])), [rows, columns]),
+    () => reshape(matmul(x!, w!), [1, rows * columns]),
+  ];
+  const pool = [pick(products)()];
+  const fitting = (value: Tensor): Tensor => pick(pool.filter(({ shape }) => sameShape(shape, value.shape)));
+  const uses: ((value: Tensor) => Tensor)[] = [
+    (value) => add(value, value),
+    (value) => add(value, fitting(value)),
+    (value) => relu(add(fitting(value), value)),
+    (value) => relu(value),
+    (value) => mul(add(value, value), value),
+    (value) => sub(value, relu(value)),
+    (value) => add(value, reshape(reshape(value, [value.size]), value.shape)),
+    (value) => add(value, permute(permute(value, reversed(value)), reversed(value))),
+    (value) => (value.shape.at(-1) === columns ? relu(add(value, b!)) : add(value, 1)),
+    (value) => add(value, sum(value, { axes: [0], keepAxes: true })),
+    (value) => concat([value, value]),
+    (value) => slice(concat([slice(value, [{ end: 0 }]), value, value]), [{ end: value.shape[0]! }]),
+    (value) => valueAndGrad((leaf) => sum(mul(add(leaf!, leaf!), leaf!)), [value]).gradients[0]!,
+    () => pick(products)(),
+  ];
+  for (let step = pick([1, 1, 2, 3, 5]); step > 0; step--) pool.push(pick(uses)(pool.at(pick([0, -1, -1]))!));
+  return pick([[pool.at(-1)!], [pool.at(-1)!], [...pool.slice(-2), pick(pool), pool.at(-1)!]]);
+}
+
+/** Output number `index` goes into the storage of a tensor. */
+function into(index: number, { storage }: Tensor) {
+  return [...new Array<undefined>(index).fill(undefined), storage];
+}
+
+function reversed({ shape }: Tensor): number[] {
+  return [...shape.keys()].reverse();
+}
+
 describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
   const read = (tensor: Tensor): Float32Array => backend.view(tensor.storage).slice();
 
@@ -113,6 +164,30 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
         for (const tensor of inputs) tensor.dispose();
       }),
       { numRuns: 250, seed: 6 },
+    );
+  });
+
+  it('gives the bits of eager execution for programs that use their values twice, and in place', () => {
+    const size = fc.constantFrom(...sizes);
+    fc.assert(
+      fc.property(size, size, size, fc.nat(), (rows, width, columns, seed) => {
+        const body = (...inputs: Tensor[]): Tensor[] => reusingProgram(inputs, seed);
+        const shapes = [[rows, width], [width, columns], [columns]];
+        const inputs = shapes.map((shape, index) => fromArray(backend, valuesIn('any', shape, seed + index, 4), shape));
+        const eager = tidy(() => body(...inputs).map(read));
+        const plan = compile(backend, body, inputs);
+        for (let run = 0; run < 2; run++) {
+          plan.run();
+          expect(plan.outputs.map(read)).toEqual(eager);
+        }
+        // The first input takes an output of its own size, after every read of its old values.
+        const target = eager.findIndex((values) => values.length === rows * width);
+        const updated = target < 0 ? undefined : compile(backend, body, inputs, { into: into(target, inputs[0]!) });
+        updated?.run();
+        expect(updated?.outputs.map(read) ?? eager).toEqual(eager);
+        for (const each of [plan, updated, ...inputs]) each?.dispose();
+      }),
+      { numRuns: 300, seed: 7 },
     );
   });
 });

@@ -225,3 +225,55 @@ describe('what cannot be summed per microbatch', () => {
     expect(() => sum(mul(x, 1), { microbatches: 0 })).toThrow();
   });
 });
+
+describe.each(backends.map((backend) => [backend.name, backend] as const))('a long sum on %s', (_, backend) => {
+  const sumOf = (values: Float32Array, shape: readonly number[], axis: number, microbatches?: number): Float32Array =>
+    tidy(() => {
+      const options = microbatches === undefined ? {} : { microbatches };
+      return backend.view(sum(fromArray(backend, values, shape), { axes: [axis], ...options }).storage).slice();
+    });
+  /** The rows from `start` on, short enough to be summed in one run. */
+  const run = (values: Float32Array, columns: number, start: number, rows: number): Float32Array =>
+    sumOf(values.subarray(start * columns, (start + rows) * columns), [rows, columns], 0);
+
+  it.each([1, 2, 7, 8, 16, 37])('of %i columns has the bits of runs of 128 rows, added in pairs', (columns) => {
+    for (const rows of [65_537, 66_560, 70_001]) {
+      const values = randomValues(rows * columns, rows);
+      const runs = Array.from({ length: Math.ceil(rows / 128) }, (_, index) =>
+        run(values, columns, 128 * index, Math.min(128, rows - 128 * index)),
+      );
+      expect(bitsOf(sumOf(values, [rows, columns], 0))).toEqual(bitsOf(addedInPairs(runs)));
+    }
+  });
+
+  it('is cut in every row of the outer axes, and in every microbatch', () => {
+    const [outer, rows, columns] = [3, 65_600, 5];
+    const values = randomValues(outer * rows * columns, 9);
+    const parts = Array.from({ length: outer }, (_, index) =>
+      sumOf(values.subarray(index * rows * columns, (index + 1) * rows * columns), [rows, columns], 0),
+    );
+    const whole = sumOf(values, [outer, rows, columns], 1);
+    parts.forEach((part, index) => {
+      expect(bitsOf(whole.subarray(index * columns, (index + 1) * columns))).toEqual(bitsOf(part));
+    });
+    expect(bitsOf(sumOf(values, [outer * rows, columns], 0, outer))).toEqual(bitsOf(addedInPairs(parts)));
+  });
+
+  it('is a single run up to 65,536 rows, as training needs it', () => {
+    const values = randomValues(65_536 * 2, 4);
+    const expected = Float32Array.of(0, 0);
+    values.forEach((value, index) => {
+      expected[index % 2]! += value;
+    });
+    expect(bitsOf(sumOf(values, [65_536, 2], 0))).toEqual(bitsOf(expected));
+  });
+
+  it.each([
+    [[1_000_000, 2], 0],
+    [[2, 1_000_000], 1],
+    [[1_000_000], 0],
+  ] as const)('of a million times 0.1 over %j is 100,000', (shape, axis) => {
+    const total = sumOf(new Float32Array(sizeOf(shape)).fill(0.1), shape, axis);
+    for (const value of total) expect(Math.abs(value - 100_000)).toBeLessThan(0.2);
+  });
+});

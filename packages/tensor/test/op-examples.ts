@@ -168,6 +168,8 @@ const scatterAddCalls = [
   call({ axis: 0, length: 3 }, [4, 3], [4, 3]),
   call({ axis: 0, length: 20 }, [4, 17], [4]),
   call({ axis: 1, length: 3 }, [2, 4, 3], [4]),
+  call({ axis: -1, length: 6 }, [3, 4], [4]),
+  call({ axis: -2, length: 5 }, [2, 4, 3], [2, 4, 3]),
   call({ axis: 0, length: 3 }, [0, 2], [0]),
   call({ axis: 0, length: 1 }, [1], [1]),
 ];
@@ -245,6 +247,7 @@ export const opExamples = {
       call(1, [2, 3], [2, 1]),
       call(1, [2, 3, 2], [2, 0, 2], [2, 4, 2]),
       call(0, [0, 3], [2, 3]),
+      call(1, [2, 0], [2, 0]),
       call(0, [1]),
     ],
   ),

@@ -1,7 +1,7 @@
 /** Walks all ops: finite differences on the reference, and agreement of every backend with it. */
 import { describe, expect, it } from 'vitest';
 import type { HostBackend } from '../src/index.ts';
-import { fromArray, tidy } from '../src/index.ts';
+import { compile, fromArray, tidy } from '../src/index.ts';
 import * as ops from '../src/ops/index.ts';
 import { sizeOf } from '../src/shape.ts';
 import { differentiableOperands, operandsOf, resultsOf } from './agreement.ts';
@@ -73,6 +73,20 @@ describe.each(opNames)('%s', (name) => {
     const expected = computed(reference, example).map(bitsOf);
     for (const backend of backends) expect(computed(backend, example).map(bitsOf)).toEqual(expected);
   });
+
+  it.each(backends.map((backend) => [backend.name, backend] as const))(
+    'compiled, has the bits of eager execution on %s',
+    (_name, backend) => {
+      for (const example of opExamples[name]) {
+        // The recorder takes the operands in as constants.
+        const plan = compile(backend, (scalar) => resultsOf(scalar!.backend, example), [[]]);
+        plan.run();
+        const compiled = plan.outputs.map((tensor) => bitsOf(backend.view(tensor.storage)));
+        plan.dispose();
+        expect(compiled, example.label).toEqual(computed(backend, example).map(bitsOf));
+      }
+    },
+  );
 
   it.each(examples)('%s: the gradient matches finite differences', (_label, example) => {
     const [, ...gradients] = computed(reference, example);

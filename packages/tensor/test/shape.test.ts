@@ -7,26 +7,36 @@ import {
   broadcastTo,
   concat,
   correct,
+  cosineSimilarity,
   crossEntropy,
   dot,
+  exp,
   fromArray,
   gather,
+  indexSelect,
+  logSoftmax,
   matmul,
   max,
   mean,
   min,
   mse,
+  mul,
+  norm,
   oneHot,
   openBackend,
   pad,
   permute,
+  place,
   reshape,
+  scatterAdd,
   slice,
   softmax,
   softmaxCrossEntropy,
   stack,
   sum,
+  type Tensor,
   transpose,
+  valueAndGrad,
 } from '../src/index.ts';
 import { broadcastShapes, broadcastStrides, contiguousStrides, sizeOf } from '../src/shape.ts';
 
@@ -103,6 +113,18 @@ describe('errors', () => {
       'expected logits [rows, classes] and labels [rows], got [2, 3] and [3]',
     ],
     [() => correct(zeros(6), zeros(6)), 'correct: expected logits [rows, classes] and labels [rows], got [6] and [6]'],
+    [
+      () => scatterAdd(zeros(2, 3), zeros(2), 1, 4),
+      "scatterAdd: expected indices of the values' shape [2, 3], or one list [3] for axis 1, got [2]",
+    ],
+    [() => scatterAdd(zeros(2, 3), zeros(3, 2), -1, 4), 'or one list [3] for axis -1, got [3, 2]'],
+    [() => scatterAdd(zeros(2, 3), zeros(1, 3), 1, 4), 'got [1, 3]'],
+    [
+      () => scatterAdd(zeros(3), zeros(3), 0, -1),
+      'scatterAdd: the length must be a whole number of at least 0, got -1',
+    ],
+    [() => place(zeros(3), [4], [{ start: 1, end: 3 }]), 'place: expected values [2] for the ranges of [4], got [3]'],
+    [() => place(zeros(2), [-2], []), 'place: a size must be a whole number of at least 0, got [-2]'],
     [() => fromArray(backend, [1, 2, 3], [2]), 'fromArray: [2] holds 2 values, but 3 were given'],
     [() => fromArray(backend, [], [-1]), 'fromArray: a size must be a whole number of at least 0, got [-1]'],
   ])('%#', (attempt, message) => {
@@ -111,5 +133,52 @@ describe('errors', () => {
 
   it('works out one open size', () => {
     expect(reshape(zeros(2, 6), [3, -1]).shape).toEqual([3, 4]);
+  });
+});
+
+/** Every function that takes an axis, on tensors with three axes. */
+const alongAxis: Readonly<Record<string, (x: Tensor, axis: number) => Tensor>> = {
+  sum: (x, axis) => sum(x, { axes: [axis] }),
+  mean: (x, axis) => mean(x, { axes: [axis], keepAxes: true }),
+  max: (x, axis) => max(x, { axes: [axis] }),
+  min: (x, axis) => min(x, { axes: [axis] }),
+  argmax,
+  norm: (x, axis) => norm(x, { axes: [axis] }),
+  softmax: (x, axis) => softmax(x, { axis }),
+  logSoftmax: (x, axis) => logSoftmax(x, { axis }),
+  cosineSimilarity: (x, axis) => cosineSimilarity(x, exp(x), { axis }),
+  concat: (x, axis) => concat([x, x], axis),
+  permute: (x, axis) => permute(x, [axis, ...[0, 1, 2].filter((other) => other !== (axis + 3) % 3)]),
+  transpose: (x, axis) => transpose(x, axis, 1),
+  gather: (x, axis) => gather(x, axis, counted(2, 2, 2)),
+  indexSelect: (x, axis) => indexSelect(x, counted(2), axis),
+  scatterAdd: (x, axis) => scatterAdd(x, x, axis, 5),
+};
+
+/** Small whole numbers that are indices of every axis. */
+function counted(...shape: number[]): Tensor {
+  return fromArray(
+    backend,
+    Float32Array.from({ length: sizeOf(shape) }, (_, index) => index % 2),
+    shape,
+  );
+}
+
+describe.each(Object.entries(alongAxis))('the axis of %s', (name, compute) => {
+  it('counts from the end where it is negative, in the result and in the gradient', () => {
+    const along = (axis: number) => {
+      const x = fromArray(backend, backend.view(counted(2, 3, 4).storage), [2, 3, 4]);
+      const gradientOf = (leaf: Tensor): Tensor => sum(mul(compute(leaf, axis), 0.5));
+      const differentiable = !['argmax', 'scatterAdd'].includes(name);
+      const tensors = [compute(x, axis), ...(differentiable ? valueAndGrad(gradientOf, [x]).gradients : [])];
+      return tensors.map(({ shape, storage }) => [shape, [...backend.view(storage)]]);
+    };
+    for (const axis of [0, 1, 2]) expect(along(axis - 3)).toEqual(along(axis));
+  });
+
+  it('must exist', () => {
+    for (const axis of [3, -4, 0.5, Number.NaN]) {
+      expect(() => compute(counted(2, 3, 4), axis)).toThrow(`${name}: axis ${axis} does not exist in [2, 3, 4]`);
+    }
   });
 });

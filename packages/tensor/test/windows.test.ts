@@ -160,11 +160,58 @@ describe('convolution on cpu', () => {
     },
   );
 
-  it('lets a weight that is not finite meet the zeros of the padding', () => {
-    const of = { result: 'output', windows: windowsOver('test', [1, 2, 2, 1], 2, { padding: 1 }), filters: 1 } as const;
-    const operands = [Float32Array.of(1, 1, 1, 1), Float32Array.of(Number.POSITIVE_INFINITY, 0, 0, 0)] as const;
-    const expected = [NaN, NaN, NaN, NaN, Infinity, Infinity, NaN, Infinity, Infinity];
-    for (const backend of [reference, cpu]) expect([...convolve(backend, of, ...operands)]).toEqual(expected);
+  it.each(results)('a value that is not finite reaches what it touches, and nothing else: %s', (result) => {
+    const special = fc.constantFrom(Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN);
+    fc.assert(
+      fc.property(geometry, channels, special, fc.nat(), ({ shape, window, ...options }, filters, poison, seed) => {
+        const of = { result, windows: windowsOver('test', shape, window, options), filters };
+        const [left, right] = sizesOf(of);
+        const operands = [randomValues(left, seed), randomValues(right, seed + 1)] as const;
+        const poisoned = operands[seed % 2]!;
+        if (poisoned.length === 0) return;
+        const withValue = (value: number, backend: HostBackend): Float32Array => {
+          poisoned[(seed >> 1) % poisoned.length] = value;
+          return convolve(backend, of, ...operands);
+        };
+        // Random values are not 0: what a value touches changes with it.
+        const [one, three] = [withValue(1, reference), withValue(3, reference)];
+        const expected = one.map((value, index) => (value === three[index] ? value : poison));
+        for (const backend of [reference, cpu]) {
+          const got = withValue(poison, backend).map((value) => (Number.isFinite(value) ? value : poison));
+          expect(bitsOf(got)).toEqual(bitsOf(expected));
+        }
+      }),
+      { numRuns: 150, seed: 14 },
+    );
+  });
+
+  it('adds the bias and applies relu where a weight is not finite', () => {
+    const windows = windowsOver('test', [1, 2, 2, 1], 2, { padding: 1 });
+    const kernel = [Infinity, -2, 0, -2, 0, -2, 0, -2];
+    for (const backend of [reference, cpu]) {
+      const [output] = run(
+        backend,
+        [new Float32Array(4).fill(1), Float32Array.from(kernel), Float32Array.of(-1, 3)],
+        [18],
+        (left, right, bias, output) => ({
+          kind: 'convolution',
+          ...{ result: 'output', windows, filters: 2, left: left!, right: right!, output: output! },
+          epilogue: { bias: bias!, relu: true },
+        }),
+      );
+      const rows = [
+        [0, 1],
+        [0, 0],
+        [0, 1],
+        [0, 0],
+        [Infinity, 0],
+        [Infinity, 0],
+        [0, 1],
+        [Infinity, 0],
+        [Infinity, 1],
+      ];
+      expect([...output!]).toEqual(rows.flat());
+    }
   });
 });
 

@@ -7,7 +7,8 @@
  * The additions form a tree: neighbors are added in pairs, left + right, then those sums in pairs, and so on; one without a
  * neighbor goes on unchanged. Terms a to e give (a + b), (c + d), ((a + b) + (c + d)), (((a + b) + (c + d)) + e).
  *
- * The kernels of the cpu backend have the same rule inline: kernels/microbatch-tile.ts and kernels/sparse-product.ts.
+ * The kernels of the cpu backend have the same rule inline: kernels/microbatch-tile.ts, kernels/sparse-product.ts and
+ * kernels/reduce.ts.
  */
 export function additionsAfter(index: number, count: number): number {
   const terms = index + 1;

@@ -1,4 +1,5 @@
 /** The backends that exist, and how one is opened: its numerics are checked before it is trusted. */
+import { callback, checkArgument, checkFields, type Kind, oneOf, wholeNumber } from '../arguments.ts';
 import type { Backend, HostBackend } from '../backend.ts';
 import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
 import type { ThreadOptions } from './cpu/thread-team.ts';
@@ -41,6 +42,8 @@ const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
 
 /** All backends. */
 export const backendNames: readonly BackendName[] = [...hostBackendNames, ...gpuBackendNames];
+
+const threadOptions = { count: wholeNumber(1), start: callback } as const satisfies Record<string, Kind>;
 
 /** A backend that passed its check, and why others were not taken. */
 export interface OpenedBackend<Kind extends Backend = Backend> {
@@ -101,6 +104,11 @@ export function openBackend(
 ): Promise<OpenedBackend<HostBackend>>;
 export function openBackend(choice: BackendChoice, threads?: ThreadOptions): Promise<OpenedBackend>;
 export async function openBackend(choice: BackendChoice, threads?: ThreadOptions): Promise<OpenedBackend> {
+  checkArgument('openBackend', 'the backend', choice, oneOf('auto', ...backendNames));
+  if (threads !== undefined) {
+    checkFields('openBackend', 'the threads', threads, threadOptions);
+    checkArgument('openBackend', 'count', threads.count, threadOptions.count);
+  }
   const refused: string[] = [];
   const candidates = candidatesOf(choice, threads);
   for (const [index, { label, open }] of candidates.entries()) {

@@ -48,7 +48,8 @@ function epilogueOf(map: MapCall, view: StridedView, columns: number): Epilogue 
   if (sum.kind !== 'apply' || sum.primitive !== 'add') return undefined;
   const [left, right] = sum.operands as [Formula, Formula];
   const other = isProduct(left) ? right : isProduct(right) ? left : undefined;
-  if (other?.kind !== 'input') return undefined;
+  // In `m + m` the other operand is the product itself, which is not computed yet.
+  if (other?.kind !== 'input' || isProduct(other)) return undefined;
   const bias = map.inputs[other.index]!;
   return isRow(map, bias) ? { bias: bias.storage, relu } : undefined;
 }

@@ -4,7 +4,7 @@ import { checkAllocation, checkCall, checkCopy } from '../backends/check.ts';
 import { Memory, withScope } from '../memory.ts';
 import type { Program } from '../program.ts';
 import type { Shape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
+import { checkTensors, Tensor } from '../tensor.ts';
 
 /** What a function did: storages stand for values that do not exist yet. */
 export interface Recording {
@@ -26,8 +26,9 @@ export function record(
       return new Tensor(new Memory(recorder, recorder.allocate(size), false), shape, requiresGrad);
     });
     const result = body(...symbols);
-    const outputs = (result instanceof Tensor ? [result] : [...result]).map((tensor) => {
-      if (!(tensor instanceof Tensor)) throw new Error('compile: the function must return tensors');
+    const returned: unknown = Array.isArray(result) ? result : [result];
+    checkTensors('compile', 'what the function returns', returned);
+    const outputs = returned.map((tensor) => {
       if (tensor.backend !== recorder) {
         throw new Error('compile: the function returned a tensor that it did not compute from its inputs');
       }

@@ -1,11 +1,12 @@
 /** The nonlinear functions between layers, each element by itself. */
+import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { mapOperands } from '../evaluate.ts';
 import { apply, type Formula } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 import { greater, where } from './compare.ts';
 import { binary, defineOp, unary } from './define.ts';
-import { abs, add, div, exp, mul, sub } from './elementwise.ts';
+import { abs, add, clamp, div, exp, mul, sub } from './elementwise.ts';
 
 /** `max(x, 0)`; its derivative at 0 is 0. */
 export const relu = unary({
@@ -23,6 +24,7 @@ export const reluGrad = binary({
 
 /** x where x > 0, else `slope x`; the slope, 0.01 where left out, is also the derivative at 0. */
 export const leakyRelu = defineOp('leakyRelu', (x: Tensor, slope: number = 0.01): OpResult => {
+  checkArgument('leakyRelu', 'the slope', slope, number);
   const formula = (value: Formula): Formula =>
     apply('where', apply('greater', value, 0), value, apply('mul', value, slope));
   return {
@@ -38,7 +40,7 @@ export const softsign = unary({
   formula: (x) => apply('div', x, apply('add', 1, apply('abs', x))),
   gradient: (g, x) => {
     const denominator = add(1, abs(x));
-    return div(g, mul(denominator, denominator));
+    return div(div(g, denominator), denominator);
   },
 });
 
@@ -66,6 +68,7 @@ const [geluScale, geluCube] = [2 * 0.7978845608028654, 0.044715];
  * (Hendrycks and Gimpel, "Gaussian error linear units").
  */
 export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): OpResult => {
+  checkOptions('gelu', options, { approximate: oneOf('none', 'tanh') });
   const [formula, derivative] = geluForms[options.approximate ?? 'none'];
   return { output: mapOperands('gelu', formula, [x]), operands: [x], gradient: [(g) => mul(g, derivative(x))] };
 });
@@ -73,7 +76,10 @@ export const gelu = defineOp('gelu', (x: Tensor, options: { approximate?: 'none'
 const geluForms = {
   none: [
     (x: Formula) => apply('mul', x, apply('normalCdf', x)),
-    (x: Tensor) => add(normalCdf(x), mul(x, normalPdf(x))),
+    (value: Tensor) => {
+      const x = withoutTails(value);
+      return add(normalCdf(value), mul(x, normalPdf(x)));
+    },
   ],
   tanh: [geluTanh, geluTanhDerivative],
 } as const;
@@ -84,8 +90,14 @@ function geluTanh(x: Formula): Formula {
   return apply('mul', x, apply('sigmoid', u));
 }
 
+/** Clamps to [-16, 16]: outside, gelu's derivative is 0 or 1 in float32, and powers of x would overflow. */
+function withoutTails(x: Tensor): Tensor {
+  return clamp(x, { low: -16, high: 16 });
+}
+
 /** `s + x u' s (1 - s)` with `s = sigmoid(u)`. */
-function geluTanhDerivative(x: Tensor): Tensor {
+function geluTanhDerivative(value: Tensor): Tensor {
+  const x = withoutTails(value);
   const squared = mul(x, x);
   const s = sigmoid(mul(mul(x, geluScale), add(1, mul(squared, geluCube))));
   const slope = mul(geluScale, add(1, mul(squared, 3 * geluCube)));

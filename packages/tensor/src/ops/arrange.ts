@@ -1,13 +1,16 @@
 /** Ops that give the same values another shape: other axes, another order of axes, repetitions. */
+import { checkArgument, list } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { broadcastCopy, mapViews, reshaped } from '../evaluate.ts';
 import { input } from '../formula.ts';
 import { checkShape, contiguousStrides, formatShape, normalizeAxes, type Shape, ShapeError, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { defineOp } from './define.ts';
 
 /** The same values, row-major, under another shape of equal size; one size may be -1: it is inferred. */
 export const reshape = defineOp('reshape', (x: Tensor, shape: Shape): OpResult => {
+  checkTensor('reshape', 'x', x);
+  checkArgument('reshape', 'the shape', shape, list);
   const complete = withOpenSize(x, shape);
   checkShape('reshape', complete);
   return { output: reshaped(x, complete), operands: [x], gradient: [(g) => reshape(g, x.shape)] };
@@ -25,6 +28,8 @@ function withOpenSize(x: Tensor, shape: Shape): Shape {
 
 /** Axis i of the result is axis `order[i]` of x: `[a, b, c], [2, 0, 1] -> [c, a, b]`. */
 export const permute = defineOp('permute', (x: Tensor, order: readonly number[]): OpResult => {
+  checkTensor('permute', 'x', x);
+  checkArgument('permute', 'the order', order, list);
   const { backend, shape, storage } = x;
   const axes = order.map((axis) => normalizeAxes('permute', shape, [axis])[0]!);
   if (axes.length !== shape.length || new Set(axes).size !== axes.length) {
@@ -45,6 +50,7 @@ export const permute = defineOp('permute', (x: Tensor, order: readonly number[])
 
 /** Two axes exchanged, the last two where left out: `[m, n] -> [n, m]`. */
 export function transpose(x: Tensor, first = -2, second = -1): Tensor {
+  checkTensor('transpose', 'x', x);
   const { shape } = x;
   if (shape.length < 2) throw new ShapeError(`transpose: expected at least two axes, got ${formatShape(shape)}`);
   const [from] = normalizeAxes('transpose', shape, [first]) as [number];
@@ -55,6 +61,8 @@ export function transpose(x: Tensor, first = -2, second = -1): Tensor {
 
 /** Repeats the values along missing axes and axes of size 1: `[3] -> [2, 3]`. */
 export const broadcastTo = defineOp('broadcastTo', (x: Tensor, shape: Shape): OpResult => {
+  checkTensor('broadcastTo', 'x', x);
+  checkShape('broadcastTo', shape);
   const missing = shape.length - x.shape.length;
   const fits = x.shape.every((length, axis) => length === 1 || length === shape[axis + missing]);
   if (missing < 0 || !fits) {

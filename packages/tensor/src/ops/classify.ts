@@ -2,7 +2,7 @@
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, runCall } from '../evaluate.ts';
 import { unexpectedShapes } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
+import { checkTensor, emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
 import { defineOp } from './define.ts';
@@ -48,6 +48,8 @@ export function correct(logits: Tensor, labels: Tensor): Tensor {
 }
 
 function checkClassification(operation: string, logits: Tensor, labels: Tensor): [number, number] {
+  checkTensor(operation, 'logits', logits);
+  checkTensor(operation, 'labels', labels);
   const [rows, classes] = logits.shape;
   if (logits.shape.length !== 2 || labels.shape.length !== 1 || labels.shape[0] !== rows || classes === 0) {
     throw unexpectedShapes(

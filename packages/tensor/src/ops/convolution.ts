@@ -1,20 +1,24 @@
 /** Convolution of images. */
+import { checkOptions } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { ConvolutionCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
 import { formatShape, type Shape, ShapeError, unexpectedShapes } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
-import { type WindowOptions, windowsOver } from '../windows.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { type WindowOptions, windowOptions, windowsOver } from '../windows.ts';
 import { defineOp } from './define.ts';
 
 /**
  * Cross-correlation of images with a kernel, what the field calls convolution:
  * `[n, height, width, channels], [kh, kw, channels, filters] -> [n, outputHeight, outputWidth, filters]` with
  * `output[n, y, x, f] = sum of images[n, y stride + r - padding, x stride + c - padding, ch] kernel[r, c, ch, f]`
- * over r, c and ch, images being 0 outside, and `outputHeight = floor((height + 2 padding - kh) / stride) + 1`.
+ * over ch and those r and c that lie inside the image, and `outputHeight = floor((height + 2 padding - kh) / stride) + 1`.
  * An image's result has the same bits whatever the other images are.
  */
 export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, options: WindowOptions = {}): OpResult => {
+  checkTensor('conv2d', 'images', images);
+  checkTensor('conv2d', 'the kernel', kernel);
+  checkOptions('conv2d', options, windowOptions);
   if (kernel.shape.length !== 4) {
     throw unexpectedShapes('conv2d: expected a kernel [height, width, channels, filters]', kernel.shape);
   }

@@ -1,9 +1,10 @@
 /** Dropout whose mask depends on seed, step, sample and place alone. */
+import { checkArgument, checkFields, type Kind, number, wholeNumber } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, computed, mapOperands } from '../evaluate.ts';
 import { apply, type Formula } from '../formula.ts';
 import { formatShape, unexpectedShapes } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { checkWord } from '../whole-number.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
@@ -18,6 +19,15 @@ export interface RandomKeys {
   readonly stream?: number;
 }
 
+/** Any value: `checkTensor` checks it next. */
+const anything: Kind = { expected: 'given', accepts: () => true };
+
+function checkKeys(operation: string, keys: RandomKeys): void {
+  checkFields(operation, 'the keys', keys, { key: anything, samples: anything, stream: number });
+  checkTensor(operation, 'key', keys.key);
+  checkTensor(operation, 'samples', keys.samples);
+}
+
 /** Seed and step, whole numbers below 2^32, as the four float32 values of `RandomKeys.key`. */
 export function randomKey(seed: number, step: number): Float32Array {
   checkWord('randomKey', 'seed', seed);
@@ -27,6 +37,8 @@ export function randomKey(seed: number, step: number): Float32Array {
 
 /** Uniform values in [0, 1), multiples of 2^-24, a row for each sample: `[rows] -> [rows, columns]`. */
 export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, columns: number): OpResult => {
+  checkKeys('randomUniform', keys);
+  checkArgument('randomUniform', 'columns', columns, wholeNumber(0));
   const { key, samples, stream = 0 } = keys;
   checkWord('randomUniform', 'stream', stream);
   if (samples.shape.length !== 1 || key.size !== 4) {
@@ -45,6 +57,9 @@ export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, column
  * The first axis counts samples; whether value j of a sample stays depends on `(seed, step, sample, stream, j)` alone.
  */
 export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: RandomKeys): OpResult => {
+  checkTensor('dropout', 'x', x);
+  checkArgument('dropout', 'the rate', rate, number);
+  checkKeys('dropout', keys);
   const { shape } = x;
   if (!(rate >= 0 && rate <= 1)) throw new RangeError(`dropout: the rate must be in [0, 1], got ${rate}`);
   if (shape.length === 0 || keys.samples.size !== shape[0]) {

@@ -1,4 +1,5 @@
 /** Elementwise arithmetic with PyTorch's broadcasting: `[a, 1, c] and [b, c] -> [a, b, c]`. */
+import { checkOptions, number } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { log32 } from '../float32.ts';
@@ -72,7 +73,9 @@ export const minimum = chosen('minimum', less);
  * `min(max(x, low), high)`, each bound optional.
  * Its derivative is 1 at the bounds and between, else 0.
  */
-export const clamp = defineOp('clamp', (x: Tensor, { low, high }: { low?: number; high?: number }): OpResult => {
+export const clamp = defineOp('clamp', (x: Tensor, bounds: { low?: number; high?: number }): OpResult => {
+  checkOptions('clamp', bounds, { low: number, high: number });
+  const { low, high } = bounds;
   const formula = (value: Formula): Formula => {
     const above = low === undefined ? value : apply('maximum', value, low);
     return high === undefined ? above : apply('minimum', above, high);

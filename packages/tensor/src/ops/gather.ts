@@ -1,10 +1,11 @@
 /** Ops that pick values by index. An index that is not a whole number inside the axis picks NaN. */
+import { checkArgument, wholeNumber } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { GatherCall, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
 import { commonBackend, computed } from '../evaluate.ts';
-import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { formatShape, normalizeAxes, type Shape, ShapeError, sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { equal } from './compare.ts';
 import { defineOp } from './define.ts';
@@ -31,8 +32,15 @@ function runIndexing(indexing: Indexing, input: Tensor, indices: Tensor, outputS
   }));
 }
 
-function noIndexGradient(): never {
-  throw new Error('gather: indices have no gradient');
+function checkIndexing(operation: string, values: Tensor, indices: Tensor): void {
+  checkTensor(operation, 'what is indexed', values);
+  checkTensor(operation, 'the indices', indices);
+}
+
+function noIndexGradient(operation: string): () => never {
+  return () => {
+    throw new Error(`${operation}: indices have no gradient`);
+  };
 }
 
 /**
@@ -41,6 +49,7 @@ function noIndexGradient(): never {
  * the indices.
  */
 export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tensor): OpResult => {
+  checkIndexing('gather', x, indices);
   const [at] = normalizeAxes('gather', x.shape, [axis]) as [number];
   const fits =
     indices.shape.length === x.shape.length &&
@@ -57,7 +66,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
   return {
     output: runIndexing(indexing, source, indices, indices.shape),
     operands: [source, indices],
-    gradient: [(g) => scatterAdd(g, indices, at, shape[at]!), noIndexGradient],
+    gradient: [(g) => scatterAdd(g, indices, at, shape[at]!), noIndexGradient('gather')],
   };
 });
 
@@ -66,6 +75,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
  * `[words, width], [n, t] -> [n, t, width]`.
  */
 export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, axis: number = 0): OpResult => {
+  checkIndexing('indexSelect', x, indices);
   const { shape } = x;
   const [at] = normalizeAxes('indexSelect', shape, [axis]) as [number];
   const count = indices.size;
@@ -75,7 +85,7 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
   return {
     output: runIndexing(indexing, x, indices, shape.toSpliced(at, 1, ...indices.shape)),
     operands: [x, indices],
-    gradient: [gradient, noIndexGradient],
+    gradient: [gradient, noIndexGradient('indexSelect')],
   };
 });
 
@@ -86,21 +96,31 @@ export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, 
 export const scatterAdd = defineOp(
   'scatterAdd',
   (values: Tensor, indices: Tensor, axis: number, length: number): OpResult => {
-    const shape = values.shape.with(axis, length);
+    checkIndexing('scatterAdd', values, indices);
+    checkArgument('scatterAdd', 'the length', length, wholeNumber(0));
+    const [at] = normalizeAxes('scatterAdd', values.shape, [axis]) as [number];
+    const count = values.shape[at]!;
     const ownIndices = sameShape(indices.shape, values.shape);
-    const indexing = { kind: 'scatterAdd', shape, axis, ownIndices, count: values.shape[axis]! } as const;
+    if (!ownIndices && !sameShape(indices.shape, [count])) {
+      const expected = `indices of the values' shape ${formatShape(values.shape)}, or one list [${count}] for axis ${axis}`;
+      throw unexpectedShapes(`scatterAdd: expected ${expected}`, indices.shape);
+    }
+    const shape = values.shape.with(at, length);
+    const indexing = { kind: 'scatterAdd', shape, axis: at, ownIndices, count } as const;
     return {
       output: runIndexing(indexing, values, indices, shape),
       operands: [values, indices],
-      gradient: [(g) => (ownIndices ? gather(g, axis, indices) : indexSelect(g, indices, axis)), noIndexGradient],
+      gradient: [
+        (g) => (ownIndices ? gather(g, at, indices) : indexSelect(g, indices, at)),
+        noIndexGradient('scatterAdd'),
+      ],
     };
   },
 );
 
 /** A new last axis, 1 at the index and else 0; all 0 for an index out of range: `[n] -> [n, classes]`. */
 export function oneHot(indices: Tensor, classes: number): Tensor {
-  if (!Number.isInteger(classes) || classes < 1) {
-    throw new ShapeError(`oneHot: the number of classes must be a whole number of at least 1, got ${classes}`);
-  }
+  checkTensor('oneHot', 'the indices', indices);
+  checkArgument('oneHot', 'the number of classes', classes, wholeNumber(1));
   return equal(reshape(indices, [...indices.shape, 1]), arange(indices.backend, classes));
 }

@@ -2,13 +2,14 @@
 import type { OpResult } from '../autograd.ts';
 import { commonBackend } from '../evaluate.ts';
 import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape, unexpectedShapes } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
+import { checkTensors, emptyTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 import { copyInto, type Range, slice } from './slice.ts';
 
 /** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
 export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
+  checkTensors('concat', 'the tensors', tensors);
   const [first] = tensors;
   if (first === undefined) throw new ShapeError('concat: expected at least one tensor, got none');
   const [at] = normalizeAxes('concat', first.shape, [axis]) as [number];
@@ -39,6 +40,7 @@ export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: numb
 
 /** Tensors of one shape as the elements of a new axis: three of `[2, 4]` along 1 -> `[2, 3, 4]`. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  checkTensors('stack', 'the tensors', tensors);
   const [first] = tensors;
   if (first === undefined) throw new ShapeError('stack: expected at least one tensor, got none');
   const different = tensors.find(({ shape }) => !sameShape(shape, first.shape));

@@ -1,6 +1,7 @@
 /** Losses: how far predictions are from what they should be. */
+import { checkOptions, oneOf } from '../arguments.ts';
 import { sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { softmaxCrossEntropy } from './classify.ts';
 import { mul, neg, sub } from './elementwise.ts';
@@ -10,6 +11,12 @@ import { logSoftmax } from './softmax.ts';
 /** The mean of the samples' losses, which is the default, their sum, or each loss. */
 export interface LossOptions {
   readonly reduction?: 'mean' | 'sum' | 'none';
+}
+
+function checkLoss(operation: string, predictions: Tensor, targets: Tensor, options: LossOptions): void {
+  checkTensor(operation, operation === 'mse' ? 'predictions' : 'logits', predictions);
+  checkTensor(operation, 'targets', targets);
+  checkOptions(operation, options, { reduction: oneOf('mean', 'sum', 'none') });
 }
 
 function reduced(losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
@@ -23,6 +30,7 @@ function reduced(losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
  * log(softmax(logits)))` for probabilities of the logits' shape.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
+  checkLoss('crossEntropy', logits, targets, options);
   const { shape } = logits;
   if (shape.length > 0 && sameShape(targets.shape, shape)) {
     return reduced(neg(sum(mul(targets, logSoftmax(logits)), { axes: [-1] })), options);
@@ -41,6 +49,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptio
  * Both have one shape.
  */
 export function mse(predictions: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
+  checkLoss('mse', predictions, targets, options);
   if (!sameShape(predictions.shape, targets.shape)) {
     throw unexpectedShapes('mse: predictions and targets must have one shape', predictions.shape, targets.shape);
   }

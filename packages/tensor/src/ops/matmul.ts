@@ -1,9 +1,10 @@
 /** Matrix products. */
+import { boolean, checkOptions, number } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { MatmulBatch, MatmulCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
@@ -27,6 +28,9 @@ export interface MatmulOptions {
  * A row of the result has the same bits whatever the other rows are.
  */
 export const matmul = defineOp('matmul', (left: Tensor, right: Tensor, options: MatmulOptions = {}): OpResult => {
+  checkTensor('matmul', 'the left operand', left);
+  checkTensor('matmul', 'the right operand', right);
+  checkOptions('matmul', options, { transposeLeft: boolean, transposeRight: boolean, microbatches: number });
   const [isRow, isColumn] = [left.shape.length === 1, right.shape.length === 1];
   const transposeLeft = !isRow && options.transposeLeft === true;
   const transposeRight = !isColumn && options.transposeRight === true;

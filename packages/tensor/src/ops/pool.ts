@@ -1,10 +1,11 @@
 /** Pooling: one value in place of each window, channel by channel. */
+import { checkOptions } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { PoolCall } from '../backend.ts';
 import { computed } from '../evaluate.ts';
 import { ShapeError } from '../shape.ts';
-import { emptyTensor, type Tensor } from '../tensor.ts';
-import { type Pair, type WindowOptions, type Windows, windowsOver } from '../windows.ts';
+import { checkTensor, emptyTensor, type Tensor } from '../tensor.ts';
+import { type Pair, type WindowOptions, type Windows, windowOptions, windowsOver } from '../windows.ts';
 import { defineOp, type Op } from './define.ts';
 import { div } from './elementwise.ts';
 
@@ -27,8 +28,8 @@ export function averagePool2d(images: Tensor, window: Pair, options: WindowOptio
 
 function poolOp(name: string, reduction: 'max' | 'sum'): Op<[images: Tensor, window: Pair, options?: WindowOptions]> {
   return defineOp(name, (images: Tensor, window: Pair, options: WindowOptions = {}): OpResult => {
-    const { backend, shape } = images;
     const windows = poolWindows(name, images, window, options);
+    const { backend, shape } = images;
     const pooledShape = [windows.images, windows.outputHeight, windows.outputWidth, windows.channels];
     const argmaxIndices = reduction === 'max' ? emptyTensor(backend, pooledShape) : undefined;
     const indices = () => (argmaxIndices === undefined ? {} : { argmaxIndices: argmaxIndices.storage });
@@ -41,6 +42,8 @@ function poolOp(name: string, reduction: 'max' | 'sum'): Op<[images: Tensor, win
 }
 
 function poolWindows(operation: string, images: Tensor, window: Pair, options: WindowOptions): Windows {
+  checkTensor(operation, 'images', images);
+  checkOptions(operation, options, windowOptions);
   const windows = windowsOver(operation, images.shape, window, { stride: window, ...options });
   const { windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
   if (2 * paddingHeight > windowHeight || 2 * paddingWidth > windowWidth) {

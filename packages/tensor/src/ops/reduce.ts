@@ -1,8 +1,9 @@
 /** Ops that combine the values along axes. */
+import { boolean, checkOptions, type Kind, list, number } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
 import { formatShape, normalizeAxes, reducedShape, ShapeError, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
 import { broadcastTo, reshape } from './arrange.ts';
 import { equal } from './compare.ts';
 import { defineOp, type Op } from './define.ts';
@@ -25,8 +26,13 @@ export interface SumOptions extends ReduceOptions {
   readonly microbatches?: number;
 }
 
+/** Fields of `ReduceOptions`. */
+export const reduceOptions: Readonly<Record<string, Kind>> = { axes: list, keepAxes: boolean };
+
 /** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of nothing is 0. */
 export const sum = defineOp('sum', (x: Tensor, options: SumOptions = {}): OpResult => {
+  checkTensor('sum', 'x', x);
+  checkOptions('sum', options, { ...reduceOptions, microbatches: number });
   const { shape } = x;
   const { microbatches, keepAxes = false } = options;
   const axes = normalizeAxes('sum', shape, options.axes);
@@ -44,12 +50,16 @@ export const sum = defineOp('sum', (x: Tensor, options: SumOptions = {}): OpResu
 
 /** Mean of the values along axes: their sum divided by their number. The mean of nothing is NaN. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor('mean', 'x', x);
+  checkOptions('mean', options, reduceOptions);
   const axes = normalizeAxes('mean', x.shape, options.axes);
   return div(sum(x, options), sizeOf(axes.map((axis) => x.shape[axis]!)));
 }
 
 function extreme(name: 'max' | 'min', which: string): Op<[x: Tensor, options?: ReduceOptions]> {
   return defineOp(name, (x: Tensor, options: ReduceOptions = {}): OpResult => {
+    checkTensor(name, 'x', x);
+    checkOptions(name, options, reduceOptions);
     const { shape } = x;
     const axes = normalizeAxes(name, shape, options.axes);
     const empty = axes.find((axis) => shape[axis] === 0);
@@ -77,8 +87,9 @@ export const min = extreme('min', 'smallest');
  * The first where several are equal, or the first NaN.
  */
 export const argmax = defineOp('argmax', (x: Tensor, axis?: number): OpResult => {
+  checkTensor('argmax', 'x', x);
   const shape = axis === undefined ? [x.size] : x.shape;
-  const [at] = normalizeAxes('argmax', shape, [axis ?? 0]) as [number];
+  const [at] = normalizeAxes('argmax', shape, [axis === undefined ? 0 : axis]) as [number];
   if (shape[at] === 0) {
     throw new ShapeError(`argmax: axis ${axis ?? 0} of ${formatShape(shape)} is empty and has no largest value`);
   }

@@ -1,10 +1,20 @@
 /** Parts of a tensor, and their adjoint: a tensor around a part. */
+import { checkArgument, checkFields, list, number, shown } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { Layout } from '../backend.ts';
 import { mapViews, runCall } from '../evaluate.ts';
 import { constant, input } from '../formula.ts';
-import { contiguousStrides, formatShape, type Shape, ShapeError } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import {
+  checkShape,
+  contiguousStrides,
+  formatShape,
+  type Shape,
+  ShapeError,
+  sameShape,
+  unexpectedShapes,
+} from '../shape.ts';
+import { checkTensor, type Tensor } from '../tensor.ts';
+import { isWholeNumber } from '../whole-number.ts';
 import { defineOp } from './define.ts';
 
 /** A stretch of one axis. Positions count from the end where negative, and stop at the ends. */
@@ -24,15 +34,19 @@ interface Points {
   readonly count: number;
 }
 
-function pointsOf(shape: Shape, ranges: readonly Range[]): Points[] {
+function pointsOf(operation: string, shape: Shape, ranges: readonly Range[]): Points[] {
+  checkArgument(operation, 'the ranges', ranges, list);
+  for (const [axis, range] of ranges.entries()) {
+    checkFields(operation, `range ${axis}`, range, { start: number, end: number, step: number });
+  }
   if (ranges.length > shape.length) {
-    throw new ShapeError(`slice: ${ranges.length} ranges were given for ${formatShape(shape)}`);
+    throw new ShapeError(`${operation}: ${ranges.length} ranges were given for ${formatShape(shape)}`);
   }
   return shape.map((length, axis) => {
     const { start = 0, end = length, step = 1 } = ranges[axis] ?? {};
     if (![start, end, step].every(Number.isInteger) || step < 1) {
       throw new ShapeError(
-        `slice: a range needs whole numbers and a step of at least 1, got start ${start}, end ${end}, step ${step}`,
+        `${operation}: a range needs whole numbers and a step of at least 1, got start ${start}, end ${end}, step ${step}`,
       );
     }
     const inside = (position: number): number =>
@@ -52,15 +66,15 @@ function layoutOf(shape: Shape, points: readonly Points[]): Layout {
 }
 
 /** Copies the values of a tensor to their places in `output`. */
-export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape, size }: Tensor): void {
-  if (size === 0) return;
+export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape }: Tensor): void {
   const inputs = [{ storage, strides: contiguousStrides(shape) }];
   runCall(output.backend, { kind: 'map', formula: input(0), shape, inputs, output: output.storage, outputLayout });
 }
 
 /** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
-  const points = pointsOf(x.shape, ranges);
+  checkTensor('slice', 'x', x);
+  const points = pointsOf('slice', x.shape, ranges);
   const view = { storage: x.storage, ...layoutOf(x.shape, points) };
   const counts = points.map(({ count }) => count);
   const output = mapViews(x.backend, input(0), counts, [view]);
@@ -71,8 +85,19 @@ export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): Op
 export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
+    checkTensor('place', 'x', x);
+    checkShape('place', shape);
+    checkArgument('place', 'the value', value, number);
+    const points = pointsOf('place', shape, ranges);
+    const counts = points.map(({ count }) => count);
+    if (!sameShape(x.shape, counts)) {
+      throw unexpectedShapes(
+        `place: expected values ${formatShape(counts)} for the ranges of ${formatShape(shape)}`,
+        x.shape,
+      );
+    }
     const output = mapViews(x.backend, constant(value), shape, []);
-    copyInto(output, layoutOf(shape, pointsOf(shape, ranges)), x);
+    copyInto(output, layoutOf(shape, points), x);
     return { output, operands: [x], gradient: [(g) => slice(g, ranges)] };
   },
 );
@@ -82,12 +107,15 @@ export const place = defineOp(
  * `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`.
  */
 export function pad(x: Tensor, amounts: readonly (readonly [number, number])[], value = 0): Tensor {
+  checkTensor('pad', 'x', x);
+  checkArgument('pad', 'the amounts', amounts, list);
+  checkArgument('pad', 'the value', value, number);
   const { shape } = x;
-  if (amounts.length !== shape.length || !amounts.flat().every((amount) => Number.isInteger(amount) && amount >= 0)) {
-    const given = amounts.map(formatShape).join(', ');
-    throw new ShapeError(
-      `pad: expected [before, after] of whole numbers of at least 0 for each axis of ${formatShape(shape)}, got ${given}`,
-    );
+  const isPair = (pair: readonly number[]): boolean =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((amount) => isWholeNumber(amount));
+  if (amounts.length !== shape.length || !amounts.every(isPair)) {
+    const expected = `[before, after] of whole numbers of at least 0 for each axis of ${formatShape(shape)}`;
+    throw new ShapeError(`pad: expected ${expected}, got ${shown(amounts)}`);
   }
   const padded = amounts.map(([before, after], axis) => before + shape[axis]! + after);
   const ranges = amounts.map(([before], axis) => ({ start: before, end: before + shape[axis]! }));

@@ -1,7 +1,8 @@
 /** Softmax and its logarithm along one axis. */
+import { checkOptions, number } from '../arguments.ts';
 import { noGrad, type OpResult } from '../autograd.ts';
 import { normalizeAxes } from '../shape.ts';
-import { type Tensor, tidy } from '../tensor.ts';
+import { checkTensor, type Tensor, tidy } from '../tensor.ts';
 import { defineOp } from './define.ts';
 import { div, exp, log, mul, sub } from './elementwise.ts';
 import { max, type ReduceOptions, sum } from './reduce.ts';
@@ -39,7 +40,10 @@ export const logSoftmax = defineOp('logSoftmax', (x: Tensor, options: SoftmaxOpt
   return { output, operands: [x], gradient: [gradient] };
 });
 
-function resolve(operation: string, x: Tensor, { axis = -1, temperature = 1 }: SoftmaxOptions) {
+function resolve(operation: string, x: Tensor, options: SoftmaxOptions) {
+  checkTensor(operation, 'x', x);
+  checkOptions(operation, options, { axis: number, temperature: number });
+  const { axis = -1, temperature = 1 } = options;
   if (!(temperature > 0)) {
     throw new RangeError(`${operation}: the temperature must be above 0, got ${temperature}`);
   }

@@ -1,18 +1,47 @@
 /** Lengths and angles of vectors. */
+import { checkOptions, number } from '../arguments.ts';
 import { noGrad, type OpResult } from '../autograd.ts';
 import { normalizeAxes, reducedShape, unexpectedShapes } from '../shape.ts';
-import { type Tensor, tidy } from '../tensor.ts';
+import { checkTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { equal, where } from './compare.ts';
+import { equal, greaterEqual, lessEqual, where } from './compare.ts';
 import { defineOp } from './define.ts';
-import { div, maximum, mul, sqrt } from './elementwise.ts';
-import { type ReduceOptions, sum } from './reduce.ts';
+import { abs, div, maximum, mul, sqrt } from './elementwise.ts';
+import { max, type ReduceOptions, reduceOptions, sum } from './reduce.ts';
+
+/** Bounds outside which squares overflow or vanish, and factors that bring values back between them: powers of 2 are exact. */
+const [large, small] = [2 ** 48, 2 ** -40];
+const [shrink, grow] = [2 ** -100, 2 ** 80];
+
+/**
+ * Returns a power of 2 for each vector along the axes, which keep size 1. Times it, the vector's sum of squares is in
+ * float32's range. It is 1 for most vectors, which keep their bits.
+ */
+function squareScale(x: Tensor, axes: readonly number[]): Tensor {
+  return noGrad(() =>
+    tidy(() => {
+      const largest = max(abs(x), { axes, keepAxes: true });
+      return where(greaterEqual(largest, large), shrink, where(lessEqual(largest, small), grow, 1));
+    }),
+  );
+}
 
 /** Euclidean length `sqrt(sum(x^2))` along axes, all where left out; its derivative at 0 is 0. */
 export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): OpResult => {
-  const output = noGrad(() => tidy(() => sqrt(sum(mul(x, x), options))));
+  checkTensor('norm', 'x', x);
+  checkOptions('norm', options, reduceOptions);
+  const axes = normalizeAxes('norm', x.shape, options.axes);
+  const kept = reducedShape(x.shape, axes, true);
+  const output = noGrad(() =>
+    tidy(() => {
+      if (axes.some((axis) => x.shape[axis] === 0)) return sum(x, options);
+      const scale = squareScale(x, axes);
+      const scaled = mul(x, scale);
+      const length = div(sqrt(sum(mul(scaled, scaled), { axes, keepAxes: true })), scale);
+      return reshape(length, reducedShape(x.shape, axes, options.keepAxes ?? false));
+    }),
+  );
   const gradient = (g: Tensor): Tensor => {
-    const kept = reducedShape(x.shape, normalizeAxes('norm', x.shape, options.axes), true);
     const length = reshape(output, kept);
     return mul(where(equal(length, 0), 0, div(x, length)), reshape(g, kept));
   };
@@ -21,6 +50,8 @@ export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): O
 
 /** Sum of the products of two vectors of equal length: `[n], [n] -> []`. */
 export function dot(left: Tensor, right: Tensor): Tensor {
+  checkTensor('dot', 'the left vector', left);
+  checkTensor('dot', 'the right vector', right);
   if (left.shape.length !== 1 || right.shape.length !== 1 || left.size !== right.size) {
     throw unexpectedShapes('dot: expected two vectors of equal length', left.shape, right.shape);
   }
@@ -34,8 +65,19 @@ export function dot(left: Tensor, right: Tensor): Tensor {
 export function cosineSimilarity(
   left: Tensor,
   right: Tensor,
-  { axis = -1, epsilon = 1e-8 }: { axis?: number; epsilon?: number } = {},
+  options: { axis?: number; epsilon?: number } = {},
 ): Tensor {
-  const lengthOf = (vectors: Tensor): Tensor => maximum(norm(vectors, { axes: [axis] }), epsilon);
-  return div(sum(mul(left, right), { axes: [axis] }), mul(lengthOf(left), lengthOf(right)));
+  checkTensor('cosineSimilarity', 'left', left);
+  checkTensor('cosineSimilarity', 'right', right);
+  checkOptions('cosineSimilarity', options, { axis: number, epsilon: number });
+  const { axis = -1, epsilon = 1e-8 } = options;
+  const scaled = (vectors: Tensor): { vectors: Tensor; length: Tensor } => {
+    const axes = normalizeAxes('cosineSimilarity', vectors.shape, [axis]);
+    const length = maximum(norm(vectors, { axes }), epsilon);
+    if (vectors.shape[axes[0]!] === 0) return { vectors, length };
+    const scale = squareScale(vectors, axes);
+    return { vectors: mul(vectors, scale), length: mul(length, reshape(scale, length.shape)) };
+  };
+  const [x, y] = [scaled(left), scaled(right)];
+  return div(sum(mul(x.vectors, y.vectors), { axes: [axis] }), mul(x.length, y.length));
 }

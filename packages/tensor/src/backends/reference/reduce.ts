@@ -1,6 +1,7 @@
 /** Reductions of the middle axis, in the orders of backend.ts. */
 import type { ReduceCall } from '../../backend.ts';
 import type { Placed } from '../operands.ts';
+import { additionsAfter } from '../pairwise-sum.ts';
 
 const { fround } = Math;
 
@@ -20,6 +21,26 @@ function sumStrided(values: Float32Array, start: number, length: number, stride:
   let total = 0;
   for (let index = 0; index < length; index++) total = fround(total + values[start + index * stride]!);
   return total;
+}
+
+/** A sum of more terms is cut into runs of `runLength`. */
+const longestRun = 65_536;
+const runLength = 128;
+
+function sum(values: Float32Array, start: number, length: number, stride: number): number {
+  const sumRun = stride === 1 ? sumContiguous : sumStrided;
+  if (length <= longestRun) return sumRun(values, start, length, stride);
+  const runs = Math.ceil(length / runLength);
+  const stack: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    const first = run * runLength;
+    stack.push(sumRun(values, start + first * stride, Math.min(runLength, length - first), stride));
+    for (let additions = additionsAfter(run, runs); additions > 0; additions--) {
+      const right = stack.pop()!;
+      stack.push(fround(stack.pop()! + right));
+    }
+  }
+  return stack[0]!;
 }
 
 function indexOfLargest(values: Float32Array, start: number, length: number, stride: number): number {
@@ -42,12 +63,11 @@ function extreme(choose: (left: number, right: number) => number): Reducer {
 
 type Reducer = (values: Float32Array, start: number, length: number, stride: number) => number;
 
-const reducers = { argmax: indexOfLargest, max: extreme(Math.max), min: extreme(Math.min) };
+const reducers = { sum, argmax: indexOfLargest, max: extreme(Math.max), min: extreme(Math.min) };
 
 export function reduce(call: Placed<ReduceCall, Float32Array>): void {
   const { reduction, outer, length, inner, input, output } = call;
-  const sum = inner === 1 ? sumContiguous : sumStrided;
-  const reducer = reduction === 'sum' ? sum : reducers[reduction];
+  const reducer = reducers[reduction];
   for (let row = 0; row < outer; row++) {
     for (let column = 0; column < inner; column++) {
       output[row * inner + column] = reducer(input, row * length * inner + column, length, inner);

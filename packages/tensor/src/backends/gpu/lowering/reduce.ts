@@ -7,12 +7,15 @@ import { partialSumShader, selectShader, sumShader } from '../shaders/reduce.ts'
 /** A sum over more values than this, with few results, is taken in two passes. */
 const longSum = 1024;
 const fewResults = 2048;
+/** A sum over more values is always taken in two passes: a single chain would round too often. */
+const longestRun = 65_536;
 
 export function lowerReduce(call: Placed<ReduceCall, Stretch>, runner: Runner): () => void {
   const { outer, length, inner, reduction, input, output } = call;
   if (length === 0) return runner.fill(output, 0);
   const sizes = { outer, length, inner };
-  if (reduction !== 'sum' || length <= longSum || output.length >= fewResults) {
+  const onePass = length <= longSum || (output.length >= fewResults && length <= longestRun);
+  if (reduction !== 'sum' || onePass) {
     const compute = runner.over([input], ([source]) => {
       const read = { ...sizes, source: source! };
       return reduction === 'sum' ? sumShader(read, runner.device) : selectShader(read, reduction, runner.device);

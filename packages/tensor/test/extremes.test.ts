@@ -1,0 +1,105 @@
+/** Ops at infinities, near overflow and at subnormals: PyTorch's float64 values and derivatives, rounded; lengths and angles. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import * as tensor from '../src/index.ts';
+import { openAll, randomValues } from './support.ts';
+
+type Numbers = readonly (number | 'NaN' | 'Infinity' | '-Infinity')[];
+
+interface Golden {
+  readonly arguments: readonly Numbers[];
+  readonly values: Numbers;
+  /** By each of the arguments. */
+  readonly derivatives: readonly Numbers[];
+}
+
+const goldens = JSON.parse(readFileSync(new URL('../goldens/extremes.json', import.meta.url), 'utf8')) as Readonly<
+  Record<string, Golden>
+>;
+const backends = await openAll();
+
+type Elementwise = (...operands: tensor.Tensor[]) => tensor.Tensor;
+
+const adapted: Readonly<Record<string, Elementwise>> = {
+  'gelu tanh': (x) => tensor.gelu(x!, { approximate: 'tanh' }),
+  clamp: (x) => tensor.clamp(x!, { low: -0.25, high: 1e12 }),
+};
+
+/** Derivatives of saturating functions are made of their outputs, which float32 rounds near 1. */
+const absolute: Readonly<Record<string, number>> = { tanh: 2 ** -23, sigmoid: 2 ** -23 };
+
+describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+  it.each(Object.entries(goldens))('%s', (name, golden) => {
+    tensor.tidy(() => {
+      const leaves = golden.arguments.map((values) =>
+        tensor.fromArray(backend, values.map(Number), undefined, { requiresGrad: true }),
+      );
+      const op = adapted[name] ?? (tensor as unknown as Readonly<Record<string, Elementwise>>)[name]!;
+      const output = op(...leaves);
+      tensor.sum(output).backward();
+      const wrong: string[] = [];
+      const compare = (what: string, computed: tensor.Tensor, expected: Numbers): void => {
+        backend.view(computed.storage).forEach((got, index) => {
+          const value = Number(expected[index]);
+          const allowed = Math.max(5e-6 * Math.abs(value), absolute[name] ?? 2 ** -149);
+          if (Object.is(got, value) || Math.abs(got - value) <= allowed) return;
+          wrong.push(`${what} at ${golden.arguments.map((each) => each[index])}: expected ${value}, got ${got}`);
+        });
+      };
+      compare('value', output, golden.values);
+      for (const [position, x] of leaves.entries()) {
+        compare(`derivative ${position}`, x.grad!, golden.derivatives[position]!);
+        x.grad!.dispose();
+      }
+      expect(wrong).toEqual([]);
+    });
+  });
+
+  const rows = 6;
+  const vectorsOf = (exponent: number, seed: number): tensor.Tensor => {
+    const values = randomValues(rows * 5, seed).map((value) => value * 10 ** exponent);
+    return tensor.fromArray(backend, values, [rows, 5]);
+  };
+  const read = (x: tensor.Tensor): number[] => [...backend.view(x.storage)];
+  const rowsOf = (x: tensor.Tensor): number[][] =>
+    Array.from({ length: rows }, (_, row) => read(x).slice(5 * row, 5 * row + 5));
+
+  it.each([-43, -38, -30, -21, -15, 0, 12, 15, 19, 30, 37])(
+    'vectors around 1e%i have a length, a direction and an angle',
+    (exponent) => {
+      tensor.tidy(() => {
+        const [x, y] = [vectorsOf(exponent, 1), vectorsOf(0, 2)];
+        const lengths = tensor.norm(x, { axes: [1] });
+        const { gradients } = tensor.valueAndGrad((leaf) => tensor.sum(tensor.norm(leaf!, { axes: [1] })), [x]);
+        const cosines = tensor.cosineSimilarity(x, y, { epsilon: 0 });
+        const angleGradient = tensor.valueAndGrad(
+          (leaf) => tensor.sum(tensor.cosineSimilarity(leaf!, y, { epsilon: 0 })),
+          [x],
+        ).gradients[0]!;
+        for (let row = 0; row < rows; row++) {
+          const [u, v] = [rowsOf(x)[row]!, rowsOf(y)[row]!];
+          const [length, other] = [Math.hypot(...u), Math.hypot(...v)];
+          const cosine = u.reduce((total, value, at) => total + value * v[at]!, 0) / (length * other);
+          // Subnormals have few bits.
+          const relative = Math.max(1e-6, (4 * 2 ** -149) / length);
+          expect(Math.abs(read(lengths)[row]! - length)).toBeLessThanOrEqual(relative * length);
+          expect(Math.abs(read(cosines)[row]! - cosine)).toBeLessThanOrEqual(2 * relative);
+          u.forEach((value, at) => {
+            expect(Math.abs(rowsOf(gradients[0]!)[row]![at]! - value / length)).toBeLessThanOrEqual(2 * relative);
+            const slope = (v[at]! / other - (cosine * value) / length) / length;
+            // Where the derivative itself is no float32, or is subnormal, there is nothing to compare.
+            if (exponent < -37 || exponent > 30) return;
+            expect(Math.abs(rowsOf(angleGradient)[row]![at]! - slope)).toBeLessThanOrEqual(4e-6 / length);
+          });
+        }
+      });
+    },
+  );
+
+  it('leaves the bits of ordinary vectors alone', () => {
+    tensor.tidy(() => {
+      const x = vectorsOf(0, 3);
+      expect(read(tensor.norm(x))).toEqual(read(tensor.sqrt(tensor.sum(tensor.mul(x, x)))));
+    });
+  });
+});
