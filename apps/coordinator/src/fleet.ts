@@ -1,7 +1,7 @@
 /** Makes this coordinator one of a fleet, where the command line asks for that. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { commandText, fleetOf, requireFleet, usageFailure } from '@lockstep/command';
+import { commandText, fleetOf, usageFailure } from '@lockstep/command';
 import { type FleetCoordinator, FleetError, type FleetOptions, openFleet } from '@lockstep/fleet';
 import type { ListeningEvent, RelaysEvent, TrainingResult, TrainOptions } from '@lockstep/train';
 import { isLoopback } from '@lockstep/train/command-line';
@@ -30,7 +30,6 @@ export interface Joining {
 
 /** Undefined without `--fleet`. @throws CommandFailure with exit code 2 */
 export async function joinFleet(options: CoordinatorOptions, joining: Joining): Promise<FleetMember | undefined> {
-  requireFleet(options, ['standby', 'announce']);
   const where = fleetOf(options);
   if (!where) return undefined;
   try {

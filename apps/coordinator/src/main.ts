@@ -2,12 +2,20 @@
 import { once } from 'node:events';
 import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
 import { resolveModel, summary } from '@lockstep/nn';
-import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRun, train } from '@lockstep/train';
+import {
+  ConfigurationError,
+  DataError,
+  TrainingError,
+  type TrainingResult,
+  type TrainingRun,
+  train,
+} from '@lockstep/train';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import { lowerEngineThreads } from './engine-threads.ts';
 import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
 import { colorsFor } from './format.ts';
 import { openData } from './open-data.ts';
+import { requireCompatible } from './option-conflicts.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
 import { resumeCommand } from './resume-command.ts';
@@ -24,6 +32,7 @@ async function main(): Promise<number> {
   const command = commands[name as CommandName];
   const options: CoordinatorOptions | undefined = readCommandLine(command, args);
   if (!options) return 0;
+  requireCompatible(options);
   if (options.summary) {
     process.stdout.write(await summaryOf(options));
     return 0;
@@ -46,6 +55,7 @@ async function main(): Promise<number> {
   } catch (error) {
     // A standby that waits, or a run that has no data yet, is ended by the signal and leaves nothing behind.
     if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
+    if (error instanceof DataError) throw usageFailure(error.message);
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
     throw asUsageFailure(error);
   } finally {

@@ -1,14 +1,5 @@
 /** What a command line asks for, in the library's words; files that options name are read here. */
-import {
-  commandText,
-  readOptionBytes,
-  readOptionFile,
-  requireOutputs,
-  tlsOf,
-  tokenFrom,
-  usageFailure,
-} from '@lockstep/command';
-import { lossyEncodings } from '@lockstep/protocol';
+import { commandText, readOptionBytes, readOptionFile, requireOutputs, tlsOf, tokenFrom } from '@lockstep/command';
 import type { TrainOptions } from '@lockstep/train';
 import { maxModelFileBytes, uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
@@ -16,11 +7,6 @@ import type { CoordinatorOptions } from './options.ts';
 /** @throws CommandFailure with exit code 2 where options do not go together, or a file cannot be used */
 export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const { data, epochs, steps, batch, expect, microbatch, seed, backend, threads, gradients, init } = options;
-  if (options.verify && lossyEncodings.some((name) => name === gradients)) {
-    const got = `${gradients}, whose rounding depends on the workers`;
-    throw usageFailure(`--verify: expected with --gradients exact, fp16-exact or int8-exact, got ${got}`);
-  }
-  requireNetwork(options);
   const diloco = dilocoOf(options);
   const checkpoint = checkpointOf(options);
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
@@ -49,15 +35,10 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   };
 }
 
-/** @throws CommandFailure with exit code 2 where inner steps are described and not asked for */
 function dilocoOf(options: CoordinatorOptions): TrainOptions['diloco'] {
   const { replicas, 'inner-steps': innerSteps, 'inner-lr': learningRate, 'inner-momentum': momentum } = options;
-  if (replicas !== undefined || innerSteps !== undefined) return { replicas, innerSteps, learningRate, momentum };
-  for (const name of ['inner-lr', 'inner-momentum'] as const) {
-    if (options[name] === undefined) continue;
-    throw usageFailure(`--${name}: expected with --replicas M or --inner-steps H, whose inner steps it is of`);
-  }
-  return undefined;
+  if (replicas === undefined && innerSteps === undefined) return undefined;
+  return { replicas, innerSteps, learningRate, momentum };
 }
 
 function listenOf(options: CoordinatorOptions) {
@@ -93,38 +74,7 @@ function inputsOf(options: CoordinatorOptions): Readonly<Record<string, string |
   };
 }
 
-/** `--single` opens no socket. */
-function requireNetwork(options: CoordinatorOptions): void {
-  if (!options.single) return;
-  for (const name of [
-    'tls',
-    'tls-cert',
-    'tls-key',
-    'allow-origin',
-    'chaos',
-    'wait-for-start',
-    'stay',
-    'fleet',
-    'colocate',
-  ] as const) {
-    if (options[name] === undefined || options[name] === false) continue;
-    throw usageFailure(`--${name}: expected without --single, which opens no socket`);
-  }
-  if (options.data !== uploadedData) return;
-  throw usageFailure(`--data ${uploadedData}: expected without --single, which opens no socket`);
-}
-
-function checkpointOf(options: CoordinatorOptions): TrainOptions['checkpoint'] {
-  const { checkpoint: folder, resume, 'checkpoint-every': every, fleet } = options;
-  if (fleet !== undefined) {
-    const given = folder !== undefined ? 'checkpoint' : resume ? 'resume' : undefined;
-    if (given === undefined) return undefined;
-    throw usageFailure(`--${given}: expected without --fleet, which keeps the checkpoints and goes on from the newest`);
-  }
-  if (folder !== undefined) return { folder, every, resume };
-  for (const name of ['resume', 'checkpoint-every'] as const) {
-    if (options[name] === undefined || options[name] === false) continue;
-    throw usageFailure(`--${name}: expected with --checkpoint DIR, the folder of the checkpoints`);
-  }
-  return undefined;
+/** A fleet keeps its run's checkpoints itself. */
+function checkpointOf({ checkpoint: folder, resume, 'checkpoint-every': every }: CoordinatorOptions) {
+  return folder === undefined ? undefined : { folder, every, resume };
 }

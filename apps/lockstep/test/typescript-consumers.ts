@@ -30,6 +30,7 @@ const inNode = [
   'train/command-line',
   'tensor/node-thread',
   'train/evaluation-thread',
+  'train/reading-thread',
   'worker/local-worker',
   'worker/background-thread',
   'worker/own-process',

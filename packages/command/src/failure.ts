@@ -1,12 +1,16 @@
 /** Failures that a person caused or can fix: one sentence and an exit code, never a stack trace. */
 import { reasonOf } from '@lockstep/files';
+import { shownLine } from '@lockstep/files/shown';
+
+/** Longer than any list of options. */
+const maxMessageLength = 4_000;
 
 export class CommandFailure extends Error {
   /** 1: a run that had begun failed. 2: what was asked for cannot be done. */
   readonly exitCode: 1 | 2;
 
   constructor(message: string, exitCode: 1 | 2) {
-    super(message);
+    super(shownLine(message, maxMessageLength));
     this.name = 'CommandFailure';
     this.exitCode = exitCode;
   }

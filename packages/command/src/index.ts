@@ -1,4 +1,5 @@
 /** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
+export { shownLine } from '@lockstep/files/shown';
 export { type CommandLine, generalOptions, readCommandLine } from './command-line.ts';
 export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
@@ -33,7 +34,7 @@ export {
   withFallback,
 } from './option.ts';
 export { readInputFile, readOptionBytes, readOptionFile, requireOutputs, saveFile, saveJson } from './option-files.ts';
-export { parseOptions } from './parse.ts';
+export { isGiven, parseOptions } from './parse.ts';
 export { shellWord, tokenBefore } from './shell-word.ts';
 export { type Column, formatTable } from './table.ts';
 export { tlsOf, tlsOptions } from './tls-options.ts';

@@ -1,4 +1,5 @@
 /** What one option is, and the kinds of values that options take. */
+import { printable } from '@lockstep/files/shown';
 
 /** Thrown by `Option.parse`: what was wrong with a value, as the phrase that follows "expected". */
 export class Expected extends Error {}
@@ -52,9 +53,6 @@ export function textOption(placeholder: string, description: string): Option<str
 export function operands(placeholder: string, description: string): Option<readonly string[]> {
   return { placeholder, description, fallback: [], isOperand: true, parse: (text) => [text] };
 }
-
-/** What a message takes: no control characters, nothing that turns the direction of the text around it. */
-const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+$/u;
 
 /** A text that travels in one field of a message. */
 export function lineOption(placeholder: string, description: string, maxLength: number): Option<string | undefined> {

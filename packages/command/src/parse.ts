@@ -4,6 +4,14 @@ import leven from 'leven';
 import { usageFailure } from './failure.ts';
 import { Expected, type Options, type ValuesOf } from './option.ts';
 
+/** Of values that were parsed, the options that the command line names. */
+const namesOfValues = new WeakMap<object, ReadonlySet<string>>();
+
+/** Whether the command line itself gives the option, even if its value is the default. */
+export function isGiven<Values extends object>(values: Values, name: keyof Values & string): boolean {
+  return namesOfValues.get(values)?.has(name) ?? false;
+}
+
 /** @throws CommandFailure with exit code 2, naming the option, what was expected and what came. */
 export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
   const options: NonNullable<ParseArgsConfig['options']> = {};
@@ -32,6 +40,7 @@ export function parseOptions<Table extends Options>(table: Table, args: readonly
     values[name] = readValue(option, rawName, value);
   }
   if (operands) values[operands[0]] = words;
+  namesOfValues.set(values, new Set(Object.keys(values)));
   for (const [name, { fallback }] of Object.entries(table)) values[name] ??= fallback;
   return values as ValuesOf<Table>;
 }

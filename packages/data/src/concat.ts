@@ -18,7 +18,10 @@ export function concatDatasets(first: Dataset, second: Dataset): Dataset {
 
 function concatTargets(first: Targets, second: Targets): Targets {
   if (first.type === 'classes' && second.type === 'classes') {
-    return { ...first, labels: Uint16Array.from([...first.labels, ...second.labels]) };
+    const labels = new Uint16Array(first.labels.length + second.labels.length);
+    labels.set(first.labels);
+    labels.set(second.labels, first.labels.length);
+    return { ...first, labels };
   }
   if (first.type === 'values' && second.type === 'values') {
     return { ...first, values: concatValues(first.values, second.values) as Float32Array };

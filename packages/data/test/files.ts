@@ -12,6 +12,13 @@ export function imagesFile(count: number, rows: number, columns: number, pixels?
   );
 }
 
+/** The same with four dimensions. */
+export function colorImagesFile(...dimensions: readonly [number, number, number, number]): Uint8Array {
+  const count = dimensions.reduce((product, length) => product * length, 1);
+  const elements = Uint8Array.from({ length: count }, (_, index) => index % 256);
+  return Uint8Array.of(...bigEndian(0x804), ...dimensions.flatMap(bigEndian), ...elements);
+}
+
 export function labelsFile(labels: readonly number[]): Uint8Array {
   return Uint8Array.of(...bigEndian(0x801), ...bigEndian(labels.length), ...labels);
 }

@@ -131,7 +131,7 @@ describe('a path', () => {
     expect([train.count, test.count]).toEqual([2, 2]);
     const pair = await openDataset(join(folder, 'pair'));
     expect(pair.found).toBe(
-      'train.tsv: 8 rows, 2 numbers each, 2 classes (x, y) in column label; 4 to train, 4 to test',
+      'train.tsv and test.tsv: 8 rows, 2 numbers each, 2 classes (x, y) in column label; 4 to train, 4 to test',
     );
     expect(pair.test).toEqual(pair.train);
   });

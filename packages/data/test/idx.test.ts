@@ -20,7 +20,7 @@ describe('parseImages', () => {
         const moved = new Uint8Array(offset + file.length);
         moved.set(file, offset);
         const images = parseImages(moved.subarray(offset), 'some images');
-        expect(images).toEqual({ name: 'some images', count, rows, columns, pixels });
+        expect(images).toEqual({ name: 'some images', count, rows, columns, channels: 1, pixels });
       }),
     );
   });
@@ -83,7 +83,7 @@ describe('joinDataset', () => {
 
   it('takes images and labels together', () => {
     const labels = parseLabels(labelsFile([0, 9, 5]), 'y');
-    expect(joinDataset(images, labels)).toEqual({
+    expect(joinDataset(images, labels, 10)).toEqual({
       samples: images.pixels,
       sampleShape: [images.rows, images.columns, 1],
       count: 3,
@@ -93,15 +93,15 @@ describe('joinDataset', () => {
 
   it('refuses another number of labels', () => {
     const labels = parseLabels(labelsFile([0, 9]), 'y');
-    expect(() => joinDataset(images, labels)).toThrow(
+    expect(() => joinDataset(images, labels, 10)).toThrow(
       new DataError('y: expected 3 labels, one for each image of x, got 2'),
     );
   });
 
   it('refuses a label out of range', () => {
     const labels = parseLabels(labelsFile([0, 9, 10]), 'y');
-    expect(() => joinDataset(images, labels)).toThrow(
-      new DataError('y: expected labels from 0 to 9, got 10 at sample 2'),
+    expect(() => joinDataset(images, labels, 10)).toThrow(
+      new DataError('y: expected labels from 0 to 9, as those to train with, got 10 at sample 2'),
     );
     expect(joinDataset(images, labels, 11).targets.names).toHaveLength(11);
   });

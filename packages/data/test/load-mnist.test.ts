@@ -9,7 +9,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
 import { targetValues } from '../src/dataset.ts';
 import { loadMnist } from '../src/files.ts';
-import { imagesFile, labelsFile } from './files.ts';
+import { openDataset } from '../src/node/open-dataset.ts';
+import { colorImagesFile, imagesFile, labelsFile } from './files.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -37,7 +38,7 @@ describe('loadMnist', () => {
     'train-images-idx3-ubyte': imagesFile(4, 3, 2),
     'train-labels-idx1-ubyte': labelsFile([1, 2, 3, 4]),
     't10k-images-idx3-ubyte': imagesFile(2, 3, 2),
-    't10k-labels-idx1-ubyte': labelsFile([5, 6]),
+    't10k-labels-idx1-ubyte': labelsFile([4, 0]),
   };
 
   type Name = keyof typeof contents;
@@ -73,7 +74,7 @@ describe('loadMnist', () => {
     expect(train.samples).toEqual(Uint8Array.from({ length: 24 }, (_, index) => index));
     expect(train).toMatchObject({ count: 4, sampleShape: [3, 2, 1] });
     expect([...targetValues(train.targets)]).toEqual([1, 2, 3, 4]);
-    expect([...targetValues(test.targets)]).toEqual([5, 6]);
+    expect([...targetValues(test.targets)]).toEqual([4, 0]);
   });
 
   it('has as many classes as the labels to train with need, as EMNIST', async () => {
@@ -83,6 +84,50 @@ describe('loadMnist', () => {
     const { train, test } = await loadMnist(directory);
     expect(train.targets.names).toEqual(Array.from({ length: 27 }, (_, index) => `${index}`));
     expect(test.targets.names).toEqual(train.targets.names);
+  });
+
+  it.each([2, 3, 10])('has %i classes if the labels to train with are as many', async (classes) => {
+    await putPlain();
+    await replace('train-labels-idx1-ubyte', labelsFile([0, 1, classes - 1, 0]));
+    await replace('t10k-labels-idx1-ubyte', labelsFile([0, 1]));
+    const { train, test } = await loadMnist(directory);
+    expect([train.targets.names.length, test.targets.names.length]).toEqual([classes, classes]);
+  });
+
+  it.each(['idx3', 'idx4'])('has pictures in color, also in files of the name %s', async (idx) => {
+    await putPlain();
+    for (const [part, count] of [
+      ['train', 4],
+      ['t10k', 2],
+    ] as const) {
+      await rm(join(directory, `${part}-images-idx3-ubyte`));
+      await writeFile(join(directory, `${part}-images-${idx}-ubyte`), colorImagesFile(count, 3, 2, 3));
+    }
+    const { train, test } = await loadMnist(directory);
+    expect([train.sampleShape, test.sampleShape]).toEqual([
+      [3, 2, 3],
+      [3, 2, 3],
+    ]);
+    expect(train.samples).toEqual(Uint8Array.from({ length: 72 }, (_, index) => index));
+    expect((await openDataset(directory)).found).toContain('6 images of 3 x 2 x 3 in IDX files, 5 classes; 4 to train');
+  });
+
+  it('asks for channels that come last', async () => {
+    await putPlain();
+    await replace('train-images-idx3-ubyte', colorImagesFile(4, 3, 8, 8));
+    await expect(loadMnist(directory)).rejects.toThrow(
+      new DataError(
+        'train-images-idx3-ubyte: expected images as count x rows x columns x channels, got 4 x 3 x 8 x 8: move the channels to the end',
+      ),
+    );
+  });
+
+  it('needs two classes', async () => {
+    await putPlain();
+    await replace('train-labels-idx1-ubyte', labelsFile([0, 0, 0, 0]));
+    await expect(loadMnist(directory)).rejects.toThrow(
+      new DataError('train-labels-idx1-ubyte: expected labels of at least 2 classes, got 0 alone'),
+    );
   });
 
   it('says that a directory is missing, or is a file', async () => {
@@ -100,9 +145,10 @@ describe('loadMnist', () => {
   it.each(Object.keys(contents) as Name[])('lists what it looked for when %s is missing', async (name) => {
     await putPlain();
     await rm(join(directory, name));
-    const dotted = name.replace('-idx', '.idx');
+    const forms = name.includes('idx3') ? [name, name.replace('idx3', 'idx4')] : [name];
+    const looked = forms.flatMap((form) => [form, form.replace('-idx', '.idx')]).flatMap((one) => [one, `${one}.gz`]);
     await expect(loadMnist(directory)).rejects.toThrow(
-      new DataError(`${directory}: expected one of ${name}, ${name}.gz, ${dotted}, ${dotted}.gz, got none of them`),
+      new DataError(`${directory}: expected one of ${looked.join(', ')}, got none of them`),
     );
   });
 
@@ -119,7 +165,7 @@ describe('loadMnist', () => {
     await putPlain();
     await rename(join(directory, 't10k-labels-idx1-ubyte'), join(directory, 'labels'));
     await symlink('labels', join(directory, 't10k-labels-idx1-ubyte'));
-    expect([...targetValues((await loadMnist(directory)).test.targets)]).toEqual([5, 6]);
+    expect([...targetValues((await loadMnist(directory)).test.targets)]).toEqual([4, 0]);
   });
 
   it('says that a file is a directory', async () => {
@@ -155,8 +201,8 @@ describe('loadMnist', () => {
     [
       'a label out of range',
       't10k-labels-idx1-ubyte',
-      labelsFile([5, 200]),
-      't10k-labels-idx1-ubyte: expected labels from 0 to 9, got 200 at sample 1',
+      labelsFile([4, 200]),
+      't10k-labels-idx1-ubyte: expected labels from 0 to 4, as those to train with, got 200 at sample 1',
     ],
     [
       'a truncated gzip file',

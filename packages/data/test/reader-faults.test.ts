@@ -126,7 +126,7 @@ const csv: readonly Case[] = [
   [
     'a spreadsheet',
     Uint8Array.of(0x50, 0x4b, 3, 4, 0),
-    'expected CSV, TSV, JSON Lines or Parquet, got a ZIP archive, such as an .xlsx: unpack it, or save it as CSV',
+    'expected CSV, TSV, JSON Lines or Parquet, got a ZIP archive, such as an .xlsx or a .pt: unpack it, or save it as CSV',
   ],
   [
     'a picture',
@@ -180,7 +180,11 @@ const jsonLines: readonly Case[] = [
     objects('{"sample":[1],"label":"x"}', '{"sample":[2],"label":"x"}'),
     'column label: expected at least 2 classes, got 1 (x)',
   ],
-  ['no label', objects('{"sample":[1]}', '{"sample":[2]}'), 'expected a column with the label, got no columns'],
+  [
+    'no label',
+    objects('{"sample":[1]}', '{"sample":[2]}'),
+    'line 1: expected an object with a label, got sample alone',
+  ],
 ];
 
 const parquet: readonly Case[] = [

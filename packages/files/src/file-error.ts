@@ -1,8 +1,13 @@
 /** The error for a file that cannot be used, as one sentence. */
+import { shownLine } from './shown.ts';
 
 /** The message names the file, and what is the matter with it. */
 export class FileError extends Error {
   override readonly name = 'FileError';
+
+  constructor(message: string) {
+    super(shownLine(message));
+  }
 }
 
 export function unexpected(path: string, expected: string, got: string): FileError {
@@ -11,12 +16,9 @@ export function unexpected(path: string, expected: string, got: string): FileErr
 
 const maxShownLength = 200;
 
-/** A name as one line of bounded length: control characters are escaped, a long one loses its middle. */
+/** A name as one line of bounded length. */
 export function shownPath(path: string): string {
-  const line = path.replaceAll(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
-  if (line.length <= maxShownLength) return line;
-  const half = maxShownLength / 2;
-  return `${line.slice(0, half)}…${line.slice(-half)}`;
+  return shownLine(path, maxShownLength);
 }
 
 const reasons: Readonly<Record<string, string>> = {

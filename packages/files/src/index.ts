@@ -2,5 +2,5 @@
 
 export { checkOutput, fileIdentity } from './check-output.ts';
 export { FileError, reasonOf, shownPath } from './file-error.ts';
-export { readRegularFile } from './read-regular-file.ts';
+export { inMiB, type Look, readRegularFile } from './read-regular-file.ts';
 export { writeOutput } from './write-output.ts';

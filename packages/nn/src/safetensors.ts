@@ -2,6 +2,7 @@
  * Reads and writes the safetensors format: 8 bytes of header length, a JSON header, raw little-endian numbers.
  * Format: https://github.com/huggingface/safetensors#format
  */
+import { fileKind } from '@lockstep/files/shown';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check } from './check.ts';
@@ -22,6 +23,7 @@ export interface SafetensorsFile {
 const lengthBytes = 8;
 /** The limit of the format: a hostile length is refused before anything is read. */
 const maximumHeaderBytes = 100_000_000;
+const openingBrace = 0x7b;
 const metadataKey = '__metadata__';
 
 const count = v.pipe(
@@ -113,11 +115,14 @@ export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
 }
 
 function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataStart: number } {
-  if (bytes.byteLength < lengthBytes) {
-    throw new Error(`safetensors: expected a file of at least ${lengthBytes} bytes, got ${bytes.byteLength}`);
-  }
+  if (bytes.byteLength < lengthBytes)
+    throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
   const headerBytes = view.getBigUint64(0, true);
   const most = Math.min(bytes.byteLength - lengthBytes, maximumHeaderBytes);
+  // Any other file begins with a length as well, which means nothing.
+  if (headerBytes > BigInt(most) && bytes[lengthBytes] !== openingBrace) {
+    throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
+  }
   if (headerBytes > BigInt(most)) {
     throw new Error(`safetensors: the header claims ${headerBytes} bytes, expected at most ${most}`);
   }
@@ -126,6 +131,8 @@ function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataSt
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(lengthBytes, dataStart)));
   } catch {
+    if (bytes[lengthBytes] !== openingBrace)
+      throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
     throw new Error('safetensors: expected a JSON header, got bytes that cannot be read as JSON');
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {

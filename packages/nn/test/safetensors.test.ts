@@ -106,8 +106,28 @@ describe('safetensors', () => {
   });
 
   const huge = new Uint8Array(16).fill(0xff);
+  huge[8] = 0x7b;
+  const ofBytes = (...bytes: number[]): Uint8Array => Uint8Array.from({ length: 32 }, (_, at) => bytes[at] ?? 0xff);
+  const ofText = (text: string): Uint8Array => new TextEncoder().encode(text);
+  const otherFile = 'safetensors: expected a file of this format, got ';
   test.each<[string, Uint8Array, string]>([
     ['a header of 2^64 bytes', huge, 'safetensors: the header claims 18446744073709551615 bytes, expected at most 8'],
+    ['nothing', ofText(''), `${otherFile}an empty file`],
+    ['a word', ofText('a,b\n'), `${otherFile}a text that begins with "a,b\\n"`],
+    [
+      'a CSV file',
+      ofText('sepal_length,sepal_width,species\n5.1,3.5,setosa\n'),
+      `${otherFile}a text that begins with "sepal_length,sepal_width"`,
+    ],
+    [
+      'a text that steers the terminal',
+      ofText('\u202eabcdefghij'),
+      `${otherFile}a text that begins with "\\u202eabcdefghij"`,
+    ],
+    ['a picture', ofBytes(0x89, 0x50, 0x4e, 0x47), `${otherFile}a PNG picture`],
+    ['what PyTorch saves', ofBytes(0x50, 0x4b, 3, 4), `${otherFile}a ZIP archive, such as an .xlsx or a .pt`],
+    ['an HDF5 file', ofBytes(0x89, 0x48, 0x44, 0x46), `${otherFile}an HDF5 file, such as a model of Keras`],
+    ['other bytes', ofBytes(1, 2), `${otherFile}a file that begins with the bytes 01 02 ff ff ff ff ff ff`],
     ['no JSON', file('{"a":', 0), 'safetensors: expected a JSON header, got bytes that cannot be read as JSON'],
     ['a list', file([], 0), 'safetensors: expected the header to be a JSON object'],
     ['another type', file({ a: entry(0, 4, [1], 'F16') }, 4), 'safetensors: a: expected dtype F32, got F16'],

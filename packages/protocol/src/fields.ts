@@ -1,7 +1,8 @@
 /** The field types that messages are made of. The message of a check completes the phrase "expected …". */
+import { printable } from '@lockstep/files/shown';
 import * as v from 'valibot';
 import type { Condition } from './message-table.ts';
-import { maxMessageLength, printable } from './text.ts';
+import { maxMessageLength } from './text.ts';
 
 /** Deepest nesting a message may have: the model description is the only nested field. */
 export const maxDepth = 32;

@@ -1,20 +1,14 @@
 /** Makes any text fit for a message: one well-formed line of bounded length, without control characters. */
 
+import { printable, unprintableRun } from '@lockstep/files/shown';
+
 /** Longest `message` on the wire, in UTF-16 units. */
 export const maxMessageLength = 1000;
-
-/**
- * A peer's text that a terminal or a page may show: not empty, no control characters (escape sequences, line breaks), no
- * bidirectional overrides, no byte-order mark, no lone surrogates.
- */
-export const printable = /^[^\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+$/u;
 
 /** Whether a field of a message takes `text`: printable, not blank, of at most `maxLength` UTF-16 units. */
 export function isPrintableLine(text: string, maxLength: number): boolean {
   return text.trim() !== '' && text.length <= maxLength && printable.test(text);
 }
-
-const unprintableRun = /[\s\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+/gu;
 
 /** `text` as one printable line of 1 to `maxLength` UTF-16 units; a longer one is cut and ends in "…". */
 export function toMessageText(text: string, maxLength: number = maxMessageLength): string {

@@ -1,9 +1,9 @@
 /** Arbitrary valid messages, one generator per entry of the message table. */
+import { printable } from '@lockstep/files/shown';
 import fc from 'fast-check';
 import { enclosed } from '../src/fields.ts';
 import { lossyEncodings, nodeRoundings } from '../src/lossy-format.ts';
 import { type MessageOf, messages, type Side } from '../src/messages.ts';
-import { printable } from '../src/text.ts';
 import { vectorEncodings } from '../src/vector-codec.ts';
 
 export type MessageType = keyof typeof messages;

@@ -1,6 +1,7 @@
+import { printable } from '@lockstep/files/shown';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clipUtf8, isPrintableLine, printable, toMessageText } from '../src/text.ts';
+import { clipUtf8, isPrintableLine, toMessageText } from '../src/text.ts';
 
 const utf16Unit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
 

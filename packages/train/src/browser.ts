@@ -3,6 +3,7 @@ import type { TrainOptions } from './options.ts';
 import { pagePlatform } from './page/page-platform.ts';
 import { TrainingRun } from './training-run.ts';
 
+export { DataError } from '@lockstep/data';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';

@@ -1,4 +1,5 @@
 /** Checks the options of a run, each by itself; a wrong one is one sentence that names it. */
+import { shownLine } from '@lockstep/files/shown';
 import { type OptimizerType, optimizers, schedules } from '@lockstep/nn';
 import { isPrintableLine, lossyEncodings, nodeRoundings } from '@lockstep/protocol';
 import { computeChoices, configurationError, named } from '@lockstep/worker';
@@ -32,6 +33,8 @@ interface Rule {
   /** What follows "expected". */
   readonly expected: string;
   readonly accepts: (value: unknown) => boolean;
+  /** What follows a value that is not accepted: a way out, or nothing. */
+  readonly advice?: (value: unknown) => string;
 }
 
 interface Rules {
@@ -138,10 +141,16 @@ const listenRules = {
 };
 
 const rules: Rules = {
-  data: either(
-    name,
-    instance('{ train, test }', (value) => 'train' in value && 'test' in value),
-  ),
+  data: {
+    ...either(
+      name,
+      instance('{ train, test }', (value) => 'train' in value && 'test' in value),
+    ),
+    advice: (value) => {
+      const isDataset = typeof value === 'object' && value !== null && 'samples' in value && 'targets' in value;
+      return isDataset ? ': splitDataset(data) cuts one data set into both' : '';
+    },
+  },
   model: either(name, instance('a model as an object')),
   initialWeights: instance('the bytes of a model file', (value) => value instanceof Uint8Array),
   optimizer: optimizerRules,
@@ -211,7 +220,8 @@ function checkAll(options: object, table: Rules, prefix: string): void {
 function checkOne(option: string, value: unknown, rule: Rule | Rules): void {
   if (isRule(rule)) {
     if (rule.accepts(value)) return;
-    throw configurationError`${named(option)}: expected ${rule.expected}, got ${shown(value)}`;
+    const advice = rule.advice?.(value) ?? '';
+    throw configurationError`${named(option)}: expected ${rule.expected}, got ${shown(value)}${advice}`;
   }
   const shorthand = rule === relayRules['listen'] ? undefined : shorthands[option];
   if (shorthand?.accepts(value)) return;
@@ -229,8 +239,14 @@ function isRule(rule: Rule | Rules): rule is Rule {
 }
 
 const maxShownLength = 80;
+const mostListed = 20;
 
+/** An object with others in it by its keys alone: it may hold a whole data set. */
 function shown(value: unknown): string {
-  const text = typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
-  return text.length > maxShownLength ? `${text.slice(0, maxShownLength - 1)}…` : text || 'nothing';
+  if (typeof value !== 'object' || value === null) return shownLine(String(value), maxShownLength) || 'nothing';
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${value.byteLength} bytes`;
+  if (Array.isArray(value) && value.length > mostListed) return `a list of ${value.length}`;
+  const isFlat = Object.values(value).every((part) => typeof part !== 'object' || part === null);
+  const text = isFlat ? JSON.stringify(value) : `an object with ${Object.keys(value).join(', ')}`;
+  return shownLine(text, maxShownLength);
 }

@@ -7,8 +7,10 @@ import { nodePlatform } from './node/node-platform.ts';
 import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
+export { DataError } from '@lockstep/data';
 export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
+export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { RunClaim, SharedCheckpoints } from './checkpoint/shared.ts';

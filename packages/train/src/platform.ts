@@ -29,7 +29,7 @@ export interface Platform {
   /**
    * @param data the path of a file or folder
    * @param seed splits what has no samples to test with
-   * @throws ConfigurationError where the samples cannot be had
+   * @throws DataError if they cannot be read, ConfigurationError if there is nothing to read from
    */
   loadData(data: string | undefined, seed: number): Promise<TrainingData>;
   /** Files, sockets and processes, where there are any. */

@@ -24,7 +24,7 @@ export const defaultSeed = 1;
 const defaultModel = 'mlp';
 const defaultVerifyRate = 0.01;
 
-/** @throws ConfigurationError with one sentence where the run cannot be */
+/** @throws ConfigurationError with one sentence where the run cannot be, DataError where its data cannot be read */
 export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
   const { backend, workers, threads, colocate, checkpoint, listen } = checkedBefore(options, platform);
   const { data, seed = defaultSeed, gradients = 'exact' } = options;

@@ -3,9 +3,12 @@ import type { Dataset } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';
 import { loadModel, type TrainOptions, train } from '../src/index.ts';
+import { temporaryFolder } from './folder.ts';
 import { kindsOfData } from './kinds-of-data.ts';
 import { openTestServer } from './test-server.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
 
+const folder = temporaryFolder();
 const common: TrainOptions = { batch: 60, epochs: 8, optimizer: 'adam' };
 
 async function runAlone(options: TrainOptions) {
@@ -56,6 +59,25 @@ describe.each(kinds)('$name', ({ model, data }) => {
     const found = type === 'classes' ? await loaded.predict(test.samples) : await loaded.predictValues(test.samples);
     expect(found).toHaveLength(test.count);
     loaded.dispose();
+  });
+});
+
+describe.each([2, 3, 10])('IDX files of %i classes', (classes) => {
+  const layers = [{ type: 'dense', units: classes }];
+  it.each<[string, TrainOptions['model']]>([
+    ['the model of the recipe', undefined],
+    ['a convolutional net', 'cnn'],
+    ['a layer list', JSON.stringify({ name: 'own', input: [784], layers })],
+  ])('train %s with as many outputs', async (_, model) => {
+    const files = [...tinyFiles()].map(([name, bytes]): [string, Uint8Array] => [
+      name,
+      name.includes('labels') ? bytes.map((byte, at) => (at < 8 ? byte : byte % classes)) : bytes,
+    ]);
+    const data = await writeFolder(folder, `of ${classes}`, new Map(files));
+    const { report, model: trained } = await train({ data, model, steps: 1 }).result;
+    expect(trained.classes).toEqual([...'0123456789'].slice(0, classes));
+    expect(report.epochs).toHaveLength(1);
+    trained.dispose();
   });
 });
 

@@ -5,8 +5,18 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError, loadModel, type TrainingEvent, type TrainOptions, train } from '../src/index.ts';
+import {
+  ConfigurationError,
+  DataError,
+  FileError,
+  loadModel,
+  openDataset,
+  type TrainingEvent,
+  type TrainOptions,
+  train,
+} from '../src/index.ts';
 import { temporaryFolder } from './folder.ts';
+import { kindsOfData } from './kinds-of-data.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
 const folder = temporaryFolder();
@@ -233,7 +243,14 @@ describe('an option that is wrong', () => {
   writeFileSync(text, '');
   const cases: readonly [options: object, message: string][] = [
     [{ data: 7 }, 'data: expected a text that is not empty, or { train, test }, got 7'],
-    [{ data: join(folder, 'nowhere') }, 'data: '],
+    [
+      { data: kindsOfData['a table with classes'].train },
+      'data: expected a text that is not empty, or { train, test }, got an object with samples, sampleShape, count, targets: splitDataset(data) cuts one data set into both',
+    ],
+    [
+      { data: new Uint8Array(9) },
+      'data: expected a text that is not empty, or { train, test }, got a Uint8Array of 9 bytes',
+    ],
     [{ model: 'vast' }, 'model: '],
     [
       { model: { name: 'odd', input: [3], layers: [{ type: 'dense', units: 3 }] } },
@@ -303,5 +320,26 @@ describe('an option that is wrong', () => {
     expect(error).toBeInstanceOf(ConfigurationError);
     expect(error.message.startsWith(message), error.message).toBe(true);
     expect(error.message).not.toContain('\n');
+  });
+});
+
+describe('a path that cannot be read', () => {
+  it.each([
+    ['of nothing', join(folder, 'nowhere')],
+    ['with characters that would steer a terminal', join(folder, 'gnp.\u202eexe\x1b[2J')],
+  ])('%s is the same error in a run as in openDataset', async (_, path) => {
+    const [inRun, alone] = await Promise.all(
+      [train({ ...tiny, data: path }).result, openDataset(path)].map((result) =>
+        result.catch((error: unknown) => error),
+      ),
+    );
+    expect(inRun).toBeInstanceOf(DataError);
+    expect(inRun).toEqual(alone);
+    expect((inRun as Error).message).toMatch(/expected a file or a folder with data, got nothing there$/);
+    expect((inRun as Error).message).not.toMatch(/[\p{Cc}\u202e]/u);
+  });
+
+  it('of a model is a FileError', async () => {
+    await expect(loadModel(join(folder, 'nowhere'))).rejects.toBeInstanceOf(FileError);
   });
 });

@@ -1,9 +1,11 @@
 /** A run whose data are uploaded, over real sockets: what its server answers before it, and the weights at its end. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import { join, type WorkerEvent } from '@lockstep/worker';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { folderOf } from '../../data/test/temporary-folder.ts';
 import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
 import { openViewer, type TestViewer } from './test-viewer.ts';
@@ -82,6 +84,23 @@ describe('a server that waits for the data of its run', () => {
     expect(report.workers).toMatchObject([{ name: 'guest' }]);
     expect(report.weightsSha256).toBe((await train({ ...ways, data: irisFile }).result).report.weightsSha256);
     expect((await guest.done).type).toBe('finished');
+  });
+
+  it('reads each upload in a thread, and answers meanwhile', async () => {
+    const { page, watch, upload } = await open();
+    const threads: Promise<number>[] = [];
+    const count = (thread: Worker): unknown => threads.push(once(thread, 'exit').then(([code]) => code as number));
+    process.on('worker', count);
+    onTestFinished(() => void process.off('worker', count));
+    const viewer = await watch();
+    const names = Array.from({ length: 500 }, (_, column) => `c${column}`).join();
+    await upload({ 'wide.csv': Buffer.from(`${names}\n${`${'1,'.repeat(499)}x\n${'2,'.repeat(499)}y\n`.repeat(4)}`) });
+    expect(await (await fetch(`${page}healthz`)).json()).toEqual({ status: 'ok', phase: 'waiting' });
+    expect(threads).toHaveLength(1);
+    await upload({ 'iris.csv': iris });
+    const ready = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    expect(ready.data?.found).toMatch(/^iris\.csv: 150 rows/);
+    expect(await Promise.all(threads)).toHaveLength(2);
   });
 
   it('takes pictures in a folder for each class', async () => {

@@ -1,5 +1,7 @@
 /** The error for what was asked for and cannot be done: one sentence with what was expected and what came. */
 
+import { shownLine } from '@lockstep/files/shown';
+
 /** An option that a sentence names, with its value where that is meant too, such as `backend cpu`. */
 export interface NamedOption {
   readonly option: string;
@@ -10,6 +12,9 @@ export interface NamedOption {
 export function named(option: string, value?: string): NamedOption {
   return value === undefined ? { option } : { option, value };
 }
+
+/** Longer than any list of options. */
+const maxMessageLength = 4_000;
 
 type Part = string | number | NamedOption;
 
@@ -42,5 +47,5 @@ function textOf(parts: readonly Part[], nameOf: (option: string) => string): str
     if (typeof part !== 'object') return `${part}`;
     return part.value === undefined ? nameOf(part.option) : `${nameOf(part.option)} ${part.value}`;
   });
-  return words.join('');
+  return shownLine(words.join(''), maxMessageLength);
 }

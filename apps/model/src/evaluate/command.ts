@@ -6,6 +6,7 @@ import {
   readCommandLine,
   requireOutputs,
   saveJson,
+  shownLine,
   switchOption,
   textOption,
   usageFailure,
@@ -43,7 +44,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   requireFit(model, test, options.data);
   const { architecture, classes, values, weightsSha256 } = model;
   const parameters = parameterCount(architecture);
-  const which = `Model ${architecture.name}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
+  const which = `Model ${shownLine(architecture.name)}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
   process.stdout.write(
     `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}samples of ${test.sampleShape.join(' x ')}\n`,
   );

@@ -1,5 +1,5 @@
 /** An evaluation as lines of text. */
-import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
+import { type Column, decimals, formatTable, percent, shownLine, significant } from '@lockstep/command';
 import type { ModelEvaluation } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
 
@@ -10,6 +10,7 @@ interface Confusion {
 }
 
 const mostShown = 10;
+const nameLength = 60;
 
 const columns: readonly Column[] = [
   { header: 'class' },
@@ -35,8 +36,8 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
   const rows = errors
     .slice(0, mostShown)
     .map(({ label, predicted, count }) => [
-      classes[label]!,
-      classes[predicted]!,
+      shownLine(classes[label]!, nameLength),
+      shownLine(classes[predicted]!, nameLength),
       thousands(count),
       percent(count / totals[label]!),
     ]);

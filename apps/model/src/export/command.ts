@@ -5,6 +5,7 @@ import {
   readCommandLine,
   requireOutputs,
   saveFile,
+  shownLine,
   textOption,
   usageFailure,
 } from '@lockstep/command';
@@ -32,6 +33,6 @@ export async function exportModel(args: readonly string[]): Promise<number> {
   // Says how PyTorch takes the safetensors file.
   const { format: _, ...about } = metadata;
   await saveFile(onnx, writeOnnx(model, weights, about));
-  process.stdout.write(`model ${model.name} written to ${onnx}\n`);
+  process.stdout.write(`model ${shownLine(model.name)} written to ${onnx}\n`);
   return 0;
 }

@@ -1,7 +1,9 @@
 /** Predictions as lines of text, or as JSON. */
-import { percent, significant } from '@lockstep/command';
+import { percent, shownLine, significant } from '@lockstep/command';
 import type { Prediction } from '@lockstep/train';
 import type { Sample } from './sample.ts';
+
+const nameLength = 60;
 
 export interface Result {
   readonly sample: Sample;
@@ -17,10 +19,10 @@ interface Ranked {
 export function predictionText(results: readonly Result[], classes: readonly string[], top: number): string {
   const lines = results.flatMap(({ sample, prediction }) => {
     const [first, ...others] = ranked(prediction, classes, top).map(
-      (one) => `${one.class} ${percent(one.probability)}`,
+      (one) => `${shownLine(one.class, nameLength)} ${percent(one.probability)}`,
     );
     const next = others.length === 0 ? '' : `, then ${others.join(', ')}`;
-    return [...readingLines(sample), `${sample.file}: ${first}${next}`];
+    return [...readingLines(sample), `${shownLine(sample.file)}: ${first}${next}`];
   });
   return `${lines.join('\n')}\n`;
 }
@@ -56,8 +58,8 @@ export interface ValueResult {
 /** Of each file how it was read, then the values that the model gives, by name. */
 export function valuesText(results: readonly ValueResult[], names: readonly string[]): string {
   const lines = results.flatMap(({ sample, values }) => {
-    const named = names.map((name, index) => `${name} ${significant(values[index]!)}`);
-    return [...readingLines(sample), `${sample.file}: ${named.join(', ')}`];
+    const named = names.map((name, index) => `${shownLine(name, nameLength)} ${significant(values[index]!)}`);
+    return [...readingLines(sample), `${shownLine(sample.file)}: ${named.join(', ')}`];
   });
   return `${lines.join('\n')}\n`;
 }
@@ -73,5 +75,5 @@ export function valuesJson(results: readonly ValueResult[], names: readonly stri
 }
 
 function readingLines({ file, reading }: Sample): string[] {
-  return reading === undefined ? [] : [`${file}: ${reading}`];
+  return reading === undefined ? [] : [`${shownLine(file)}: ${reading}`];
 }

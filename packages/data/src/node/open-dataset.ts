@@ -2,23 +2,24 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { FileError, readRegularFile, reasonOf, shownPath } from '@lockstep/files';
+import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
 import { loadMnist } from '../files.ts';
 import type { PictureOptions } from '../pictures/choose-form.ts';
 import { readPictures } from '../pictures/read-pictures.ts';
 import type { PictureFile } from '../pictures/tree.ts';
-import { type OpenedDataset, partsText, plural } from '../readers/opened-dataset.ts';
+import { foundLine, type OpenedDataset, partsText, plural } from '../readers/opened-dataset.ts';
 import { listed, type Table } from '../readers/table.ts';
 import type { TableOptions } from '../readers/table-dataset.ts';
 import { openTable, readRows } from './open-table.ts';
+import { readFile } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
 /** How a file or folder is read: options of tables, and those of pictures. */
 export type OpenOptions = TableOptions & PictureOptions;
 
 const maxPictureBytes = 2 ** 28;
-const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[13]-ubyte(?:\.gz)?$/;
+const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[134]-ubyte(?:\.gz)?$/;
 const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
 /** What only the one or the other kind of data has. */
 const tableOptions = ['label', 'ignore', 'task'] as const;
@@ -90,10 +91,11 @@ function refuseOptions(path: string, what: string, options: OpenOptions, others:
 
 async function openIdx(path: string): Promise<OpenedDataset> {
   const parts = await loadMnist(path);
-  const shape = parts.train.sampleShape.slice(0, 2).join(' x ');
+  const [height, width, channels] = parts.train.sampleShape;
+  const shape = `${height} x ${width}${channels === 1 ? '' : ` x ${channels}`}`;
   const what = `${plural(parts.train.count + parts.test.count, 'image')} of ${shape} in IDX files`;
   const classes = `${parts.train.targets.names.length} classes`;
-  return { ...parts, found: `${nameOf(path)}: ${what}, ${classes}; ${partsText(parts)}` };
+  return { ...parts, found: foundLine([{ name: nameOf(path) }], `${what}, ${classes}; ${partsText(parts)}`) };
 }
 
 function tablePair(entries: readonly Dirent[]): { train: string; test: string } | undefined {
@@ -122,18 +124,13 @@ async function filesBelow(root: string, folder: string): Promise<PictureFile[]> 
   for (const entry of await list(join(root, folder))) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.isDirectory()) for (const file of await filesBelow(root, path)) files.push(file);
-    else files.push({ path, read: async () => readPictureFile(join(root, path)) });
+    else files.push({ path, read: async () => readPicture(join(root, path)) });
   }
   return files;
 }
 
-function readPictureFile(path: string): Uint8Array {
-  try {
-    return readRegularFile(path, maxPictureBytes);
-  } catch (error) {
-    if (error instanceof FileError) throw new DataError(error.message);
-    throw error;
-  }
+function readPicture(path: string): Uint8Array {
+  return readFile(path, maxPictureBytes, () => {});
 }
 
 function nameOf(path: string): string {

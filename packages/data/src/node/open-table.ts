@@ -1,5 +1,7 @@
 /** Reads a file of rows, in the format that its bytes show; needs Node. */
 import { basename } from 'node:path';
+import type { Look } from '@lockstep/files';
+import { fileKind } from '@lockstep/files/shown';
 import { DataError } from '../data-error.ts';
 import { parseDelimited } from '../readers/delimited.ts';
 import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
@@ -7,18 +9,16 @@ import { datasetFromJsonLines } from '../readers/json-lines-dataset.ts';
 import type { OpenedDataset } from '../readers/opened-dataset.ts';
 import { parseParquet } from '../readers/parquet.ts';
 import type { TableOptions } from '../readers/table-dataset.ts';
+import { TextGate } from '../readers/text.ts';
 import { readUnpacked } from './read-unpacked.ts';
 
-/** How other files than tables begin, and what to do with them. */
-const otherFiles: readonly (readonly [readonly number[], string])[] = [
-  [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx: unpack it, or save it as CSV'],
-  [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture: give the folder with a folder of pictures for each class'],
-  [[0xff, 0xd8, 0xff], 'a JPEG picture: give the folder with a folder of pictures for each class'],
-  [
-    [0x52, 0x49, 0x46, 0x46],
-    'a RIFF file, such as a WebP picture: give the folder with a folder of pictures for each class',
-  ],
-  [[0x00, 0x00, 0x08], 'an IDX file: give the folder with the four of them'],
+/** What to do with files that are no tables, by how they begin. */
+const otherFiles: readonly (readonly [magic: readonly number[], advice: string])[] = [
+  [[0x50, 0x4b, 0x03, 0x04], 'unpack it, or save it as CSV'],
+  [[0x89, 0x50, 0x4e, 0x47], 'give the folder with a folder of pictures for each class'],
+  [[0xff, 0xd8, 0xff], 'give the folder with a folder of pictures for each class'],
+  [[0x52, 0x49, 0x46, 0x46], 'give the folder with a folder of pictures for each class'],
+  [[0x00, 0x00, 0x08], 'give the folder with the four of them'],
 ];
 const parquetMagic = [0x50, 0x41, 0x52, 0x31];
 const byteOrderMark = [0xef, 0xbb, 0xbf];
@@ -35,14 +35,29 @@ export async function openTable(path: string, options: TableOptions, testPath?: 
  */
 export async function readRows(path: string): Promise<JsonLines> {
   const name = basename(path);
-  const bytes = await readUnpacked(path);
-  const other = otherFiles.find(([magic]) => startsWith(bytes, magic));
-  if (other) throw new DataError(`${name}: expected CSV, TSV, JSON Lines or Parquet, got ${other[1]}`);
-  if (startsWith(bytes, parquetMagic)) return { table: await parseParquet(bytes, name) };
+  const { bytes, fileBytes } = await readUnpacked(path, rowsGate(name));
+  if (startsWith(bytes, parquetMagic)) return { table: await parseParquet(bytes, name, fileBytes) };
   const first = firstCharacter(bytes);
   if (first === '[')
     throw new DataError(`${name}: expected an object in each line, got a JSON list: save it as JSON Lines`);
-  return first === '{' ? parseJsonLines(bytes, name) : { table: parseDelimited(bytes, name) };
+  return first === '{' ? parseJsonLines(bytes, name, fileBytes) : { table: parseDelimited(bytes, name, fileBytes) };
+}
+
+/** Refuses what is no table by its first bytes, and a text that is too long as it comes. */
+function rowsGate(name: string): Look {
+  const text = new TextGate(name);
+  let isText: boolean | undefined;
+  return (chunk, totalBytes) => {
+    if (isText === undefined) {
+      const other = otherFiles.find(([magic]) => startsWith(chunk, magic));
+      if (other) {
+        const got = `${fileKind(chunk)}: ${other[1]}`;
+        throw new DataError(`${name}: expected CSV, TSV, JSON Lines or Parquet, got ${got}`);
+      }
+      isText = !startsWith(chunk, parquetMagic);
+    }
+    if (isText) text.take(chunk, totalBytes);
+  };
 }
 
 function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {

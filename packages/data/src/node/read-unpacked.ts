@@ -1,27 +1,76 @@
-/** Reads files as they are or gzip-packed; needs Node. */
+/** Reads files as they are or gzip-packed, no further than a reader goes along; needs Node. */
 import { basename } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
-import { FileError, readRegularFile, reasonOf } from '@lockstep/files';
+import { createGunzip } from 'node:zlib';
+import { FileError, inMiB, type Look, readRegularFile, reasonOf } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
+import { maxFileBytes, unpackedLimit } from '../limits.ts';
 
-/** Most bytes of a file, packed or not. */
-const maxFileBytes = 2 ** 30;
+const gunzipChunkBytes = 2 ** 20;
 
-/** The file's bytes, unpacked when they begin with gzip's magic number, whatever its name. @throws DataError */
-export async function readUnpacked(path: string): Promise<Uint8Array> {
-  let file: Uint8Array;
+export interface UnpackedFile {
+  readonly bytes: Uint8Array;
+  /** That the file takes where it lies. */
+  readonly fileBytes: number;
+}
+
+/**
+ * The file's bytes, unpacked when they begin with gzip's magic number, whatever its name.
+ * A packed file is unpacked twice: to look at it, and into memory of the size that it turned out to have.
+ * @param look sees the unpacked bytes before memory is taken for more; its total is 0 as long as it is not known
+ * @throws DataError
+ */
+export async function readUnpacked(path: string, look: Look): Promise<UnpackedFile> {
+  const file = readFile(path, maxFileBytes, look);
+  const fileBytes = file.length;
+  if (!isGzip(file)) return { bytes: file, fileBytes };
+  const most = unpackedLimit(fileBytes);
+  const name = basename(path);
+  let count = 0;
+  await unpack(file, name, (chunk) => {
+    count += chunk.length;
+    if (count > most) {
+      const expected = `gzip data that unpack to at most ${inMiB(most)}`;
+      throw new DataError(`${name}: expected ${expected}, as a file of ${inMiB(fileBytes)} may, got more`);
+    }
+    look(chunk, 0);
+  });
+  const bytes = new Uint8Array(count);
+  let at = 0;
+  await unpack(file, name, (chunk) => {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  });
+  return { bytes, fileBytes };
+}
+
+/** Errors of the file as those of data. @throws DataError */
+export function readFile(path: string, maxBytes: number, look: Look): Uint8Array {
+  let isPacked: boolean | undefined;
   try {
-    file = readRegularFile(path, maxFileBytes);
+    return readRegularFile(path, maxBytes, (chunk, totalBytes) => {
+      isPacked ??= isGzip(chunk);
+      if (!isPacked) look(chunk, totalBytes);
+    });
   } catch (error) {
     if (error instanceof FileError) throw new DataError(error.message);
     throw error;
   }
-  const isGzip = file[0] === 0x1f && file[1] === 0x8b;
-  if (!isGzip) return file;
+}
+
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+/** @throws DataError if the file is damaged, and what `take` throws */
+async function unpack(file: Uint8Array, name: string, take: (chunk: Uint8Array) => void): Promise<void> {
+  const stream = createGunzip({ chunkSize: gunzipChunkBytes });
+  stream.end(file);
   try {
-    return await promisify(gunzip)(file, { maxOutputLength: maxFileBytes });
+    for await (const chunk of stream as AsyncIterable<Uint8Array>) take(chunk);
   } catch (error) {
-    throw new DataError(`${basename(path)}: expected gzip data, got a corrupt file (${reasonOf(error)})`);
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${name}: expected gzip data, got a corrupt file (${reasonOf(error)})`);
+  } finally {
+    stream.destroy();
   }
 }

@@ -1,4 +1,5 @@
 /** Decodes pictures with sharp, a package of native code that is loaded on demand; needs Node. */
+import { maxPicturePixels } from '../limits.ts';
 import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/decoder.ts';
 
 /** What is used of sharp, whose types are not there where the package is not. */
@@ -19,7 +20,7 @@ interface SharpImage {
   }>;
 }
 
-type Sharp = (bytes: Uint8Array) => SharpImage;
+type Sharp = (bytes: Uint8Array, options: { limitInputPixels: number }) => SharpImage;
 
 export interface SharpPictureInfo extends PictureInfo {
   readonly hasAlpha: boolean;
@@ -39,9 +40,10 @@ const fits = { cover: 'cover', contain: 'contain', stretch: 'fill' } as const;
  */
 export async function openSharpDecoder(): Promise<SharpDecoder> {
   const sharp = await loadSharp();
+  const open = (bytes: Uint8Array) => sharp(bytes, { limitInputPixels: maxPicturePixels });
   return {
-    describe: (bytes) => describe(sharp, bytes),
-    decode: (bytes, form) => checked(bytes, () => pixelsOf(sharp(bytes), form.channels, form)),
+    describe: (bytes) => describe(open, bytes),
+    decode: (bytes, form) => checked(bytes, () => pixelsOf(open(bytes), form.channels, form)),
   };
 }
 
@@ -69,15 +71,30 @@ async function checked<Value>(bytes: Uint8Array, use: () => Promise<Value>): Pro
     return await use();
   } catch (error) {
     const isLarge = (error as Error).message.includes('pixel limit');
-    throw new Error(isLarge ? 'it has too many pixels' : 'it is damaged', { cause: error });
+    const limit = maxPicturePixels.toLocaleString('en-US');
+    throw new Error(isLarge ? `it has more than ${limit} pixels` : 'it is damaged', { cause: error });
   }
 }
 
-async function describe(sharp: Sharp, bytes: Uint8Array): Promise<SharpPictureInfo> {
-  const { autoOrient, channels, hasAlpha } = await checked(bytes, () => sharp(bytes).metadata());
+type Open = (bytes: Uint8Array) => SharpImage;
+
+async function describe(open: Open, bytes: Uint8Array): Promise<SharpPictureInfo> {
+  const { autoOrient, channels, hasAlpha } = await checked(bytes, () => open(bytes).metadata());
   const hasOneChannel = channels - Number(hasAlpha) === 1;
-  const isGray = async () => hasOneChannel || hasEqualChannels(await checked(bytes, () => pixelsOf(sharp(bytes), 3)));
+  const pixels = autoOrient.width * autoOrient.height;
+  const hasNoColor = async () => hasEqualChannels(await checked(bytes, () => pixelsOf(open(bytes), 3)));
+  const isGray = async () => hasOneChannel || (pixels < largePixels ? hasNoColor() : oneAtATime(hasNoColor));
   return { ...autoOrient, hasAlpha, hasOneChannel, isGray };
+}
+
+/** Eight large pictures at a time would take gigabytes. */
+const largePixels = 2 ** 22;
+let lastLarge: Promise<unknown> = Promise.resolve();
+
+function oneAtATime<Value>(work: () => Promise<Value>): Promise<Value> {
+  const result = lastLarge.then(work);
+  lastLarge = result.catch(() => {});
+  return result;
 }
 
 async function pixelsOf(image: SharpImage, channels: 1 | 3, form?: PictureForm): Promise<Uint8Array> {

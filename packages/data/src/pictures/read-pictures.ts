@@ -2,8 +2,8 @@
 import { DataError } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
 import { sortedNames } from '../readers/class-names.ts';
-import { type OpenedDataset, partsText, plural, targetsText } from '../readers/opened-dataset.ts';
-import { listed } from '../readers/table.ts';
+import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/opened-dataset.ts';
+import { listed, shownName } from '../readers/table.ts';
 import { type SplitOptions, splitIndices } from '../split.ts';
 import { type ChosenForm, chooseForm, type PictureOptions, pictureLanes } from './choose-form.ts';
 import type { PictureDecoder } from './decoder.ts';
@@ -11,6 +11,8 @@ import { forEachBounded } from './for-each-bounded.ts';
 import { type LabeledPicture, type PictureFile, pictureTree } from './tree.ts';
 
 const maxBytes = 2 ** 31;
+const freeBytes = 2 ** 28;
+const bytesPerFileByte = 64;
 const bytesPerGiB = 2 ** 30;
 
 /**
@@ -34,13 +36,20 @@ export async function readPictures(
   const parts = splitPictures(tree.train, tree.test, names, name, options);
   const all = [...parts.train, ...parts.test];
   const read: Read = (picture, use) => readPicture(picture, name, use);
-  const form = await chooseForm(all, decoder, options, read);
-  requireMemory(name, all.length, form);
+  let fileBytes = 0;
+  const form = await chooseForm(all, decoder, options, (picture, use) =>
+    read(picture, (bytes) => {
+      fileBytes += bytes.length;
+      return use(bytes);
+    }),
+  );
+  // A size that was asked for is taken at its word.
+  requireMemory(name, all.length, form, options.size ? maxBytes : packedLimit(fileBytes));
   const train = await decodeAll(parts.train, names, form, decoder, read);
   const test = await decodeAll(parts.test, names, form, decoder, read);
   const counts = partsText({ train, test }, tree.test ? undefined : options);
   const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form)}; ${counts}`;
-  const found = `${name}: ${what}${leftOutText(tree.leftOut)}`;
+  const found = foundLine([{ name }], `${what}${leftOutText(tree.leftOut)}`);
   return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
 }
 
@@ -72,10 +81,11 @@ function splitPictures(
   name: string,
   options: SplitOptions,
 ): Parts {
-  const stray = [...train, ...(test ?? [])].find(({ className }) => !names.includes(className));
+  const known = new Set(names);
+  const stray = [...train, ...(test ?? [])].find(({ className }) => !known.has(className));
   if (stray !== undefined) {
     const expected = `one of the classes to train with (${listed(names)})`;
-    throw new DataError(`${name}/${stray.path}: expected ${expected}, got ${stray.className}`);
+    throw new DataError(`${name}/${stray.path}: expected ${expected}, got ${shownName(stray.className)}`);
   }
   if (test === undefined) {
     const indices = splitIndices(targetsOf(train, names), train.length, name, options);
@@ -106,12 +116,21 @@ async function decodeAll(
   return { samples, sampleShape, count: pictures.length, targets: targetsOf(pictures, names) };
 }
 
-function requireMemory(name: string, count: number, { width, height, channels }: ChosenForm): void {
+/** Most bytes of pixels that come out of small files. */
+function packedLimit(fileBytes: number): number {
+  return Math.min(maxBytes, Math.max(freeBytes, bytesPerFileByte * fileBytes));
+}
+
+function requireMemory(name: string, count: number, { width, height, channels }: ChosenForm, most: number): void {
   const bytes = count * width * height * channels;
-  if (bytes <= maxBytes) return;
-  const got = `${(bytes / bytesPerGiB).toFixed(1)} GiB for ${plural(count, 'picture')} of ${width} x ${height}`;
-  const expected = `at most ${maxBytes / bytesPerGiB} GiB of pixels`;
+  if (bytes <= most) return;
+  const got = `${inGiB(bytes)} for ${plural(count, 'picture')} of ${width} x ${height}`;
+  const expected = `at most ${inGiB(most)} of pixels`;
   throw new DataError(`${name}: expected ${expected}, got ${got}: give a smaller size, such as --size 64x64`);
+}
+
+function inGiB(bytes: number): string {
+  return `${Number((bytes / bytesPerGiB).toFixed(1))} GiB`;
 }
 
 function formText({ width, height, channels, fit, isOriginalSize }: ChosenForm): string {

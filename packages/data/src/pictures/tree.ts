@@ -78,7 +78,7 @@ function requireClasses(
   const names = [...new Set(pictures.map(({ className }) => className))];
   if (names.length >= least) return;
   const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
-  const got = names.length === 1 ? `1 (${names[0]})` : 'none';
+  const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
   throw new DataError(
     `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}, got ${got}${beside}`,
   );

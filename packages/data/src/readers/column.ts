@@ -1,66 +1,118 @@
-/** One column of a table, as numbers where its cells are numbers. */
+/** The cells of a table, as numbers where they are numbers, in memory that grows with the rows. */
+import { requireValues } from '../limits.ts';
 
-const numberForm = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
-const firstCapacity = 64;
+/** No two ways to match the same digits: time grows with the length of the text, whatever it is. */
+const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+/** Values in a block of rows, which holds at least one row. */
+const blockValues = 2 ** 16;
 
-export class Column {
-  readonly name: string;
-  /** NaN where the cell is a text. */
-  #numbers = new Float64Array(firstCapacity);
-  /** One more than the position of the cell's text in `#texts`; there only if a cell is a text. */
-  #codes: Uint32Array | undefined;
+interface Block {
+  /** Column by column, [columns, rows of a block]; NaN where the cell is a text. */
+  readonly numbers: Float64Array;
+  /** One more than the position of the cell's text among the texts; there only if a cell of the block is a text. */
+  codes: Uint32Array | undefined;
+}
+
+export class Cells {
+  readonly #name: string;
+  readonly #columns: number;
+  readonly #fileBytes: number;
+  /** The rows of a block are a power of two. */
+  readonly #shift: number;
+  readonly #blocks: Block[] = [];
   readonly #texts: string[] = [];
   readonly #codeOf = new Map<string, number>();
-  #count = 0;
 
-  constructor(name: string) {
-    this.name = name;
+  /**
+   * @param name of the file, for messages
+   * @param fileBytes that the file takes, which bound the number of values
+   */
+  constructor(name: string, columns: number, fileBytes: number) {
+    this.#name = name;
+    this.#columns = columns;
+    this.#fileBytes = fileBytes;
+    this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
   }
 
-  get count(): number {
-    return this.#count;
-  }
-
-  /** A text that has the form of a finite number becomes one; other numbers become texts. `''` stands for a missing value. */
-  push(cell: string | number): void {
-    if (this.#count === this.#numbers.length) this.#grow();
+  /**
+   * A text that has the form of a finite number becomes one; other numbers become texts. `''` stands for a missing value.
+   * @throws DataError if the file has more values than one of its size may have
+   */
+  set(row: number, column: number, cell: string | number): void {
+    const block = this.#blockOf(row);
+    const at = this.#position(row, column);
     const text = typeof cell === 'string' ? cell.trim() : cell;
     const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;
-    if (Number.isFinite(value)) this.#numbers[this.#count] = value;
-    else this.#pushText(`${text}`);
-    this.#count += 1;
+    if (Number.isFinite(value)) block.numbers[at] = value;
+    else this.#setText(block, at, `${text}`);
   }
 
-  /** undefined where the cell is a text. */
-  numberAt(row: number): number | undefined {
-    const value = this.#numbers[row]!;
+  /** undefined if the cell is a text. */
+  numberAt(row: number, column: number): number | undefined {
+    const value = this.#blocks[row >> this.#shift]!.numbers[this.#position(row, column)]!;
     return Number.isNaN(value) ? undefined : value;
   }
 
   /** Numbers in their shortest form. */
-  textAt(row: number): string {
-    const code = this.#codes?.[row];
-    return code ? this.#texts[code - 1]! : `${this.#numbers[row]}`;
+  textAt(row: number, column: number): string {
+    const { codes, numbers } = this.#blocks[row >> this.#shift]!;
+    const at = this.#position(row, column);
+    const code = codes?.[at];
+    return code ? this.#texts[code - 1]! : `${numbers[at]}`;
   }
 
-  #pushText(text: string): void {
+  #position(row: number, column: number): number {
+    return (column << this.#shift) + (row & ((1 << this.#shift) - 1));
+  }
+
+  #blockOf(row: number): Block {
+    const index = row >> this.#shift;
+    while (index >= this.#blocks.length) {
+      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.#columns, this.#fileBytes);
+      this.#blocks.push({ numbers: new Float64Array(this.#columns << this.#shift), codes: undefined });
+    }
+    return this.#blocks[index]!;
+  }
+
+  #setText(block: Block, at: number, text: string): void {
     let code = this.#codeOf.get(text);
     if (code === undefined) {
       code = this.#texts.push(text);
       this.#codeOf.set(text, code);
     }
-    this.#codes ??= new Uint32Array(this.#numbers.length);
-    this.#codes[this.#count] = code;
-    this.#numbers[this.#count] = Number.NaN;
+    block.codes ??= new Uint32Array(block.numbers.length);
+    block.codes[at] = code;
+    block.numbers[at] = Number.NaN;
+  }
+}
+
+/** One column of a table. */
+export class Column {
+  readonly name: string;
+  /** Cells of the column. */
+  readonly count: number;
+  readonly #cells: Cells;
+  readonly #index: number;
+
+  constructor(name: string, cells: Cells, index: number, count: number) {
+    this.name = name;
+    this.count = count;
+    this.#cells = cells;
+    this.#index = index;
   }
 
-  #grow(): void {
-    const numbers = new Float64Array(2 * this.#count);
-    numbers.set(this.#numbers);
-    this.#numbers = numbers;
-    if (!this.#codes) return;
-    const codes = new Uint32Array(2 * this.#count);
-    codes.set(this.#codes);
-    this.#codes = codes;
+  /** undefined if the cell is a text. */
+  numberAt(row: number): number | undefined {
+    return this.#cells.numberAt(row, this.#index);
   }
+
+  /** Numbers in their shortest form. */
+  textAt(row: number): string {
+    return this.#cells.textAt(row, this.#index);
+  }
+}
+
+/** The columns of these names, in the order of their cells. */
+export function columnsOf(names: readonly string[], cells: Cells, count: number): Column[] {
+  return names.map((name, index) => new Column(name, cells, index, count));
 }

@@ -1,118 +1,169 @@
 /** Reads CSV and TSV as RFC 4180 has them: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks. */
-import Papa from 'papaparse';
 import { DataError } from '../data-error.ts';
-import { Column } from './column.ts';
+import { maxColumns, maxLineBytes, requireColumns } from '../limits.ts';
+import { Cells, columnsOf } from './column.ts';
 import { checkColumnNames, shownText, type Table } from './table.ts';
 import { decodeText } from './text.ts';
 
 const delimiters = [',', ';', '\t'] as const;
 type Delimiter = (typeof delimiters)[number];
 
+const lineFeed = 0x0a;
+const space = 0x20;
+const quote = 0x22;
 /** Beside semicolons, a number may have a decimal comma. */
 const decimalComma = /^\s*([+-]?\d*),(\d+(?:e[+-]?\d+)?)\s*$/i;
-const numeric = /^\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:e[+-]?\d+)?\s*$/i;
-const faults: Readonly<Record<string, string>> = {
-  MissingQuotes: 'expected a quote at the end of a cell that begins with one, got none',
-  InvalidQuotes: 'expected the end of a cell after its closing quote, got more of it',
-};
+const numeric = /^[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?$/i;
 
 /**
  * A CSV or TSV file as a table.
- * @param name of the file, for messages. @throws DataError
+ * @param name of the file, for messages
+ * @param fileBytes that the file takes where it lies, which may be packed
+ * @throws DataError
  */
-export function parseDelimited(bytes: Uint8Array, name: string): Table {
+export function parseDelimited(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): Table {
   const text = decodeText(bytes, name);
   if (text.trim() === '') throw new DataError(`${name}: expected a header row and rows of values, got an empty file`);
-  const delimiter = delimiterOf(text);
-  const lines = new LineCounter(text);
+  const delimiter = delimiterOf(text, name);
   const rowLines: number[] = [];
-  let columns: Column[] | undefined;
-  Papa.parse<string[]>(text, {
-    delimiter,
-    newline: '\n',
-    step: ({ data: cells, errors, meta }) => {
-      const line = lines.current;
-      lines.moveTo(meta.cursor);
-      if (errors.length > 0)
-        throw new DataError(`${name}: line ${line}: ${faults[errors[0]!.code] ?? errors[0]!.message}`);
-      if (cells.length === 1 && cells[0]!.trim() === '') return;
-      if (columns === undefined) {
-        columns = headerOf(cells, name);
-        return;
-      }
-      pushRow(columns, cells, delimiter, `${name}: line ${line}`);
-      rowLines.push(line);
-    },
+  let names: readonly string[] | undefined;
+  let cells = new Cells(name, 0, fileBytes);
+  eachRow(text, delimiter, name, (row, count, line) => {
+    if (count === 1 && row[0]!.trim() === '') return;
+    if (names === undefined) {
+      names = namesOf(row.slice(0, count), name);
+      cells = new Cells(name, count, fileBytes);
+      return;
+    }
+    if (count !== names.length) {
+      const expected = `${names.length} values, as the header row has`;
+      throw new DataError(`${name}: line ${line}: expected ${expected}, got ${count}`);
+    }
+    for (let column = 0; column < count; column += 1) {
+      const cell = row[column]!;
+      cells.set(rowLines.length, column, delimiter === ';' ? cell.replace(decimalComma, '$1.$2') : cell);
+    }
+    rowLines.push(line);
   });
   if (rowLines.length === 0) throw new DataError(`${name}: expected rows of values, got a header row alone`);
-  return {
+  const table = {
     name,
-    columns: withoutIndex(columns!, name),
+    columns: columnsOf(names!, cells, rowLines.length),
     count: rowLines.length,
-    placeOf: (row) => `line ${rowLines[row]}`,
+    placeOf: (row: number) => `line ${rowLines[row]}`,
   };
+  return { ...table, columns: withoutIndex(table) };
 }
 
-/** Counts line breaks up to a position of the text, which only moves forward. */
-class LineCounter {
-  readonly #text: string;
-  #at = 0;
-  /** From 1. */
-  current = 1;
-
-  constructor(text: string) {
-    this.#text = text;
+/** The one that the header row has most often outside of quotes. @throws DataError if it makes too many columns */
+function delimiterOf(text: string, name: string): Delimiter {
+  const counts = new Map<string, number>(delimiters.map((delimiter) => [delimiter, 0]));
+  let isQuoted = false;
+  for (let at = text.search(/\S/); at < text.length; at += 1) {
+    const character = text[at]!;
+    if (character === '"') isQuoted = !isQuoted;
+    if (isQuoted) continue;
+    if (character === '\n') break;
+    const count = counts.get(character);
+    if (count !== undefined) counts.set(character, count + 1);
   }
+  const most = Math.max(...counts.values());
+  requireColumns(`${name}: line 1`, most + 1);
+  return delimiters.find((delimiter) => counts.get(delimiter) === most)!;
+}
 
-  moveTo(position: number): void {
+/**
+ * Calls `take` with the cells of each row, in an array that the next row uses again, their number, and the line in which
+ * the row begins; cells beyond the most that a table may have are counted alone. Each character is looked at once.
+ * @throws DataError for a quote that is not closed, or a cell that goes on after one
+ */
+function eachRow(
+  text: string,
+  delimiter: Delimiter,
+  name: string,
+  take: (cells: readonly string[], count: number, line: number) => void,
+): void {
+  const code = delimiter.charCodeAt(0);
+  const cells: string[] = [];
+  let line = 1;
+  for (let at = 0; at < text.length; ) {
+    const from = at;
+    let count = 0;
+    let lines = 0;
     for (;;) {
-      const end = this.#text.indexOf('\n', this.#at);
-      if (end < 0 || end >= position) return;
-      this.current += 1;
-      this.#at = end + 1;
+      let cell: string;
+      if (text.charCodeAt(at) === quote) {
+        const end = closingQuote(text, at);
+        if (end < 0) {
+          throw new DataError(
+            `${name}: line ${line}: expected a quote at the end of a cell that begins with one, got none`,
+          );
+        }
+        // Lines are bounded as they are read; a cell in quotes may have many.
+        requireRow(name, line, end - from);
+        cell = text.slice(at + 1, end).replaceAll('""', '"');
+        lines += lineFeeds(cell);
+        at = end + 1;
+        while (text.charCodeAt(at) === space) at += 1;
+        if (at < text.length && text.charCodeAt(at) !== code && text.charCodeAt(at) !== lineFeed) {
+          throw new DataError(
+            `${name}: line ${line}: expected the end of a cell after its closing quote, got more of it`,
+          );
+        }
+      } else {
+        const start = at;
+        while (at < text.length && text.charCodeAt(at) !== code && text.charCodeAt(at) !== lineFeed) at += 1;
+        cell = text.slice(start, at);
+      }
+      count += 1;
+      if (count <= maxColumns) cells[count - 1] = cell;
+      if (text.charCodeAt(at) !== code) break;
+      at += 1;
     }
+    take(cells, count, line);
+    line += lines + 1;
+    at += 1;
   }
 }
 
-/** The one that the header row has most often outside of quotes. */
-function delimiterOf(text: string): Delimiter {
-  const header = text
-    .trimStart()
-    .replaceAll(/"[^"]*"/g, '')
-    .split('\n', 1)[0]!;
-  const counts = delimiters.map((delimiter) => header.split(delimiter).length);
-  return delimiters[counts.indexOf(Math.max(...counts))]!;
+function requireRow(name: string, line: number, length: number): void {
+  if (length <= maxLineBytes) return;
+  const most = maxLineBytes.toLocaleString('en-US');
+  throw new DataError(`${name}: line ${line}: expected a row of at most ${most} characters, got more`);
 }
 
-function headerOf(cells: readonly string[], fileName: string): Column[] {
+/** Position of the quote that closes the cell that begins at `from`, -1 if there is none; two quotes stand for one. */
+function closingQuote(text: string, from: number): number {
+  for (let at = text.indexOf('"', from + 1); at >= 0; at = text.indexOf('"', at + 2)) {
+    if (text.charCodeAt(at + 1) !== quote) return at;
+  }
+  return -1;
+}
+
+function lineFeeds(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
+}
+
+function namesOf(cells: readonly string[], fileName: string): string[] {
   const names = cells.map((cell) => cell.trim());
   if (names.every((name) => numeric.test(name))) {
-    const got = `numbers alone (${shownText(names.join(' '))})`;
+    const got = `numbers alone (${shownText(names.slice(0, 20).join(' '))})`;
     throw new DataError(`${fileName}: line 1: expected a header row with the names of the columns, got ${got}`);
   }
-  const first = names[0] === '' ? 1 : 0;
-  checkColumnNames(fileName, names, first);
-  return names.map((name) => new Column(name));
-}
-
-function pushRow(columns: readonly Column[], cells: readonly string[], delimiter: Delimiter, place: string): void {
-  if (cells.length !== columns.length) {
-    throw new DataError(`${place}: expected ${columns.length} values, as the header row has, got ${cells.length}`);
-  }
-  for (let index = 0; index < cells.length; index += 1) {
-    const cell = cells[index]!;
-    columns[index]!.push(delimiter === ';' ? cell.replace(decimalComma, '$1.$2') : cell);
-  }
+  checkColumnNames(fileName, names, names[0] === '' ? 1 : 0);
+  return names;
 }
 
 /** pandas and R write the numbers of the rows as a first column without a name. */
-function withoutIndex(columns: readonly Column[], fileName: string): readonly Column[] {
-  const [first, ...others] = columns;
-  if (first!.name !== '') return columns;
-  const start = first!.numberAt(0);
-  for (let row = 0; row < first!.count; row += 1) {
-    if ((start === 0 || start === 1) && first!.numberAt(row) === start + row) continue;
-    throw new DataError(`${fileName}: line 1: expected a name for column 1, got none, and it does not count the rows`);
+function withoutIndex({ name, columns }: Table): Table['columns'] {
+  const first = columns[0]!;
+  if (first.name !== '') return columns;
+  const start = first.numberAt(0);
+  for (let row = 0; row < first.count; row += 1) {
+    if ((start === 0 || start === 1) && first.numberAt(row) === start + row) continue;
+    throw new DataError(`${name}: line 1: expected a name for column 1, got none, and it does not count the rows`);
   }
-  return others;
+  return columns.slice(1);
 }

@@ -3,7 +3,7 @@ import { DataError } from '../data-error.ts';
 import type { Standardization } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
 import type { Column } from './column.ts';
-import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
+import { cellError, columnFinder, listed, shownName, shownText, type Table } from './table.ts';
 
 /** One column as a model sees it: one number, or one for each category. */
 export type FeatureColumn =
@@ -19,6 +19,8 @@ export type FeatureColumn =
 
 const maxCategories = 256;
 const rowsAtATime = 64;
+const maxFeatureValues = 2 ** 27;
+const thousands = (count: number): string => count.toLocaleString('en-US');
 const notNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', 'nan', 'null', 'none', '?', '-', 'inf', 'infinity']);
 
 /**
@@ -50,6 +52,7 @@ export function encodeFeatures(
   rows: Uint32Array,
 ): Float32Array<ArrayBuffer> {
   const size = featureCount(features);
+  requireFeatures(table, rows.length, size);
   const values = new Float32Array(rows.length * size);
   const writers = writersOf(table, features, values);
   // A few rows at a time stay in the processor's cache while column after column is written.
@@ -62,6 +65,14 @@ export function encodeFeatures(
   return values;
 }
 
+/** Before memory is taken: a column of categories takes a value for each of them. */
+function requireFeatures({ name }: Table, rows: number, size: number): void {
+  if (rows * size <= maxFeatureValues) return;
+  const expected = `at most ${thousands(maxFeatureValues)} values once each category has one`;
+  const got = `${thousands(rows)} rows of ${thousands(size)}`;
+  throw new DataError(`${name}: expected ${expected}, got ${got}: leave columns out with --ignore`);
+}
+
 interface ColumnWriter {
   /** Of its first value in a sample. */
   readonly offset: number;
@@ -70,9 +81,12 @@ interface ColumnWriter {
 }
 
 function writersOf(table: Table, features: readonly FeatureColumn[], values: Float32Array): ColumnWriter[] {
-  return features.map((feature, position) => {
-    const column = requireColumn(table, feature.name, 'which the model sees');
-    const offset = featureCount(features.slice(0, position));
+  const find = columnFinder(table);
+  let next = 0;
+  return features.map((feature) => {
+    const column = find(feature.name, 'which the model sees');
+    const offset = next;
+    next += featureCount([feature]);
     if (feature.type === 'number') {
       const write = (row: number, at: number) => {
         values[at] = standardized(table, column, row, feature);
@@ -128,8 +142,9 @@ function categoriesOf(table: Table, column: Column): string[] {
   const [example] = different;
   const got = `${different.size} texts such as ${shownText(example!)}`;
   const expected = `numbers or at most ${maxCategories} categories`;
+  const name = shownName(column.name);
   throw new DataError(
-    `${table.name}: column ${column.name}: expected ${expected}, got ${got}: leave it out with --ignore ${column.name}`,
+    `${table.name}: column ${name}: expected ${expected}, got ${got}: leave it out with --ignore ${name}`,
   );
 }
 

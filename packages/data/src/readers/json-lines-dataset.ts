@@ -5,8 +5,8 @@ import { splitIndices, takeSamples } from '../split.ts';
 import type { JsonLines } from './json-lines.ts';
 import { fitTargets, labelColumn, targetsOf } from './labels.ts';
 import { firstBeyondBytes } from './nested-values.ts';
-import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
-import { requireColumn } from './table.ts';
+import { foundLine, type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
+import { requireColumn, shownName } from './table.ts';
 import { allRows, classNames, datasetFromTable, type TableOptions } from './table-dataset.ts';
 
 /**
@@ -43,7 +43,11 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
   const kind = areBytes ? 'bytes' : 'numbers';
   const what = `${plural(table.count + (test?.table.count ?? 0), 'line')}, ${samples.shape.join(' x ')} ${kind} each`;
   const counts = partsText(parts, test ? undefined : options);
-  return { ...parts, found: `${table.name}: ${what}, ${targetsText(given)} in ${label.name}; ${counts}` };
+  const found = foundLine(
+    [table, test?.table],
+    `${what}, ${targetsText(given)} in ${shownName(label.name)}; ${counts}`,
+  );
+  return { ...parts, found };
 }
 
 function requireShape({ table, samples }: JsonLines, shape: readonly number[], like: string): void {

@@ -1,8 +1,9 @@
 /** Reads JSON Lines: an object a line, either flat like a row of a table, or with an array of numbers beside the label. */
 import { DataError } from '../data-error.ts';
-import { Column } from './column.ts';
+import { requireColumns, requireValues } from '../limits.ts';
+import { Cells, columnsOf } from './column.ts';
 import { flatten, nestedShape } from './nested-values.ts';
-import { checkColumnNames, listed, shownText, type Table } from './table.ts';
+import { checkColumnNames, listed, shownName, shownText, type Table } from './table.ts';
 import { decodeText } from './text.ts';
 
 /** The objects of a file as a table, and their arrays as samples. */
@@ -15,43 +16,81 @@ export interface JsonLines {
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
+/** What the first line says of all. */
+interface Form {
+  /** In the order of their columns. */
+  readonly keys: readonly string[];
+  readonly indexOf: ReadonlyMap<string, number>;
+  /** The key of the arrays. */
+  readonly sampleKey: string | undefined;
+  readonly shape: readonly number[];
+}
+
+/** A picture of 1,024 x 1,024 pixels has one for each of them. */
+const maxParts = 2 ** 21;
+const openingBracket = 0x5b;
+const openingBrace = 0x7b;
 const sampleKeys = ['features', 'sample'];
 
 /**
  * A JSON Lines file as a table, or as samples with their labels.
- * @param name of the file, for messages. @throws DataError with the line
+ * @param name of the file, for messages
+ * @param fileBytes that the file takes where it lies, which may be packed
+ * @throws DataError with the line
  */
-export function parseJsonLines(bytes: Uint8Array, name: string): JsonLines {
-  const lines = decodeText(bytes, name).split('\n');
-  const numbers = lines.flatMap((line, index) => (line.trim() === '' ? [] : [index + 1]));
-  if (numbers.length === 0) throw new DataError(`${name}: expected a JSON object in each line, got an empty file`);
-  const objectAt = (row: number) => parseObject(lines[numbers[row]! - 1]!, `${name}: line ${numbers[row]}`);
-  const first = objectAt(0);
-  const sampleKey = sampleKeys.find((key) => Array.isArray(first[key]));
-  const columns = Object.keys(first)
-    .filter((key) => key !== sampleKey)
-    .map((key) => new Column(key));
-  checkColumnNames(
-    name,
-    columns.map((column) => column.name),
-    0,
-  );
-  const shape = sampleKey === undefined ? [] : nestedShape(first[sampleKey]);
-  const size = shape.reduce((product, length) => product * length, 1);
-  const values = new Float32Array(sampleKey === undefined ? 0 : numbers.length * size);
-  numbers.forEach((line, row) => {
+export function parseJsonLines(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): JsonLines {
+  const text = decodeText(bytes, name);
+  const count = countOf(text);
+  if (count === 0) throw new DataError(`${name}: expected a JSON object in each line, got an empty file`);
+  const lineOf: number[] = [];
+  let form: Form | undefined;
+  let cells = new Cells(name, 0, fileBytes);
+  let values = new Float32Array();
+  let size = 0;
+  eachLine(text, (content, line) => {
     const place = `${name}: line ${line}`;
-    const object = row === 0 ? first : objectAt(row);
-    pushObject(columns, object, sampleKey, place);
-    if (sampleKey === undefined) return;
-    const fault = flatten(object[sampleKey], shape, values, row * size);
-    if (fault !== undefined) throw new DataError(`${place}, ${sampleKey}: ${fault}`);
+    const object = parseObject(content, place);
+    if (form === undefined) {
+      form = formOf(object, name);
+      size = form.sampleKey === undefined ? 0 : form.shape.reduce((product, length) => product * length, 1);
+      requireValues(name, count, form.keys.length + size, fileBytes);
+      cells = new Cells(name, form.keys.length, fileBytes);
+      values = new Float32Array(count * size);
+    }
+    const row = lineOf.push(line) - 1;
+    setObject(cells, row, form, object, place);
+    if (form.sampleKey === undefined) return;
+    const fault = flatten(object[form.sampleKey], form.shape, values, row * size);
+    if (fault !== undefined) throw new DataError(`${place}, ${form.sampleKey}: ${fault}`);
   });
-  const table = { name, columns, count: numbers.length, placeOf: (row: number) => `line ${numbers[row]}` };
+  const { keys, sampleKey, shape } = form!;
+  const columns = columnsOf(keys, cells, count);
+  const table = { name, columns, count, placeOf: (row: number) => `line ${lineOf[row]}` };
   return sampleKey === undefined ? { table } : { table, samples: { values, shape } };
 }
 
+/** Calls `take` with each line that is not blank, and its number. */
+function eachLine(text: string, take: (content: string, line: number) => void): void {
+  let line = 1;
+  for (let from = 0; from < text.length; line += 1) {
+    const feed = text.indexOf('\n', from);
+    const end = feed < 0 ? text.length : feed;
+    const content = text.slice(from, end);
+    if (/\S/.test(content)) take(content, line);
+    from = end + 1;
+  }
+}
+
+function countOf(text: string): number {
+  let count = 0;
+  eachLine(text, () => {
+    count += 1;
+  });
+  return count;
+}
+
 function parseObject(line: string, place: string): JsonObject {
+  requireParts(line, place);
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -62,24 +101,45 @@ function parseObject(line: string, place: string): JsonObject {
   throw new DataError(`${place}: expected a JSON object, got ${shownText(line.trim())}`);
 }
 
-function pushObject(
-  columns: readonly Column[],
-  object: JsonObject,
-  sampleKey: string | undefined,
-  place: string,
-): void {
-  const isKnown = (key: string) => key === sampleKey || columns.some(({ name }) => name === key);
-  const unknown = Object.keys(object).find((key) => !isKnown(key));
+/** Each list or object of a line takes far more memory than its two brackets. @throws DataError */
+function requireParts(line: string, place: string): void {
+  if (line.length <= maxParts) return;
+  let count = 0;
+  for (let at = 0; at < line.length; at += 1) {
+    const code = line.charCodeAt(at);
+    if (code === openingBracket || code === openingBrace) count += 1;
+  }
+  if (count <= maxParts) return;
+  const most = maxParts.toLocaleString('en-US');
+  throw new DataError(`${place}: expected at most ${most} lists and objects, got ${count.toLocaleString('en-US')}`);
+}
+
+function formOf(first: JsonObject, name: string): Form {
+  const sampleKey = sampleKeys.find((key) => Array.isArray(first[key]));
+  const keys = Object.keys(first).filter((key) => key !== sampleKey);
+  if (keys.length === 0) {
+    const got = sampleKey === undefined ? 'an empty one' : `${sampleKey} alone`;
+    throw new DataError(`${name}: line 1: expected an object with a label, got ${got}`);
+  }
+  requireColumns(`${name}: line 1`, keys.length);
+  checkColumnNames(name, keys, 0);
+  const shape = sampleKey === undefined ? [] : nestedShape(first[sampleKey]);
+  return { keys, indexOf: new Map(keys.map((key, index) => [key, index])), sampleKey, shape };
+}
+
+function setObject(cells: Cells, row: number, form: Form, object: JsonObject, place: string): void {
+  const { keys, indexOf, sampleKey } = form;
+  const unknown = Object.keys(object).find((key) => key !== sampleKey && !indexOf.has(key));
   if (unknown !== undefined) {
-    const expected = `the keys of the first line (${listed(columns.map(({ name }) => name))})`;
+    const expected = `the keys of the first line (${listed(keys)})`;
     throw new DataError(`${place}: expected ${expected}, got ${shownText(unknown)} as well`);
   }
-  for (const column of columns) {
-    const value = Object.hasOwn(object, column.name) ? object[column.name] : null;
+  keys.forEach((key, column) => {
+    const value = Object.hasOwn(object, key) ? object[key] : null;
     if (typeof value === 'object' && value !== null) {
       const got = Array.isArray(value) ? 'a list' : 'an object';
-      throw new DataError(`${place}, ${column.name}: expected a number or a text, got ${got}`);
+      throw new DataError(`${place}, ${shownName(key)}: expected a number or a text, got ${got}`);
     }
-    column.push(typeof value === 'number' ? value : value === null ? '' : `${value}`);
-  }
+    cells.set(row, column, typeof value === 'number' ? value : value === null ? '' : `${value}`);
+  });
 }

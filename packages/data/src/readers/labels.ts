@@ -4,7 +4,7 @@ import { maxClasses, type Standardization, type Targets } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
 import type { Column } from './column.ts';
 import { momentsOf, requireNumber } from './features.ts';
-import { cellError, listed, requireColumn, shownText, type Table } from './table.ts';
+import { cellError, listed, requireColumn, shownName, shownText, type Table } from './table.ts';
 
 /** Whether the label is a class or a number. */
 export type Task = 'classification' | 'regression';
@@ -40,8 +40,8 @@ export function classesOf(table: Table, column: Column): string[] {
     different.add(text);
   }
   const names = sortedNames(different);
-  const expected = `${table.name}: column ${column.name}: expected `;
-  if (names.length < 2) throw new DataError(`${expected}at least 2 classes, got 1 (${names[0]})`);
+  const expected = `${table.name}: column ${shownName(column.name)}: expected `;
+  if (names.length < 2) throw new DataError(`${expected}at least 2 classes, got 1 (${listed(names)})`);
   const isSparse = names.length > maxNumericClasses && 2 * names.length > table.count;
   if (areNumbers && names.length > maxNumericClasses && (!areWhole || isSparse)) {
     const got = `${names.length} different numbers from ${names[0]} to ${names.at(-1)}`;

@@ -1,9 +1,11 @@
 /** Lists in lists as one flat list of numbers with a shape. */
+import { shownLine } from '@lockstep/files/shown';
+import { maxNesting } from '../limits.ts';
 
-/** Lengths of the lists, from the outside in, by the first of each. */
+/** Lengths of the lists, from the outside in, by the first of each; lists that are deeper are not looked into. */
 export function nestedShape(value: unknown): number[] {
   const shape: number[] = [];
-  for (let inner = value; isList(inner); inner = inner[0]) shape.push(inner.length);
+  for (let inner = value; isList(inner) && shape.length < maxNesting; inner = inner[0]) shape.push(inner.length);
   return shape;
 }
 
@@ -46,6 +48,7 @@ function isList(value: unknown): value is ArrayLike<unknown> {
 function shown(value: unknown): string {
   if (typeof value === 'number') return `${value}`;
   if (typeof value === 'bigint') return `${value}n, a BigInt`;
-  const text = JSON.stringify(value) ?? typeof value;
-  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
+  if (isList(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return shownLine(JSON.stringify(value) ?? typeof value, 40);
 }

@@ -1,10 +1,10 @@
 /** What a reader gives: samples to train and to test with, and what it found. */
-
+import { shownLine } from '@lockstep/files/shown';
 import type { Dataset, Targets } from '../dataset.ts';
 import type { PictureFit } from '../pictures/decoder.ts';
 import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { FeatureColumn } from './features.ts';
-import { listed } from './table.ts';
+import { listed, type Table } from './table.ts';
 
 /**
  * How a file becomes a sample, where that takes more than its values.
@@ -23,6 +23,12 @@ export interface OpenedDataset {
   /** What was read and how, in one line for people. */
   readonly found: string;
   readonly reading?: Reading;
+}
+
+/** The line that says what was read, and from which files. */
+export function foundLine(files: readonly (Pick<Table, 'name'> | undefined)[], what: string): string {
+  const names = files.flatMap((file) => (file ? [file.name] : []));
+  return shownLine(`${names.join(' and ')}: ${what}`);
 }
 
 /** The two counts; of one that was split, the seed by which it was. */

@@ -1,7 +1,10 @@
 /** Reads Parquet files with flat columns; the parser is loaded when the first one is read. */
+import type { FileMetaData, SchemaTree } from 'hyparquet';
+import type { readColumn } from 'hyparquet/src/column.js';
 import { DataError } from '../data-error.ts';
-import { Column } from './column.ts';
-import { checkColumnNames, shownText, type Table } from './table.ts';
+import { requireColumns, requireValues, unpackedLimit } from '../limits.ts';
+import { Cells, columnsOf } from './column.ts';
+import { checkColumnNames, shownName, shownText, type Table } from './table.ts';
 
 /** What pandas calls an index without a name, such as that of shuffled rows. */
 const unnamedIndex = /^__index_level_\d+__$/;
@@ -10,51 +13,168 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** hyparquet would give a day a time, and replace what is not UTF-8. */
 const parsers = { dateFromDays: dayText, stringFromBytes: textOrBytes };
 
-/**
- * A Parquet file with flat columns as a table.
- * @param name of the file, for messages. @throws DataError
- */
-export async function parseParquet(bytes: Uint8Array, name: string): Promise<Table> {
-  const { rows, nested, names } = await readRows(bytes, name);
-  if (nested !== undefined) {
-    throw new DataError(`${name}: column ${nested}: expected a number or a text in each row, got nested values`);
-  }
-  checkColumnNames(name, names, 0);
-  if (rows.length === 0) throw new DataError(`${name}: expected rows of values, got none`);
-  const columns = names.map((column) => new Column(column));
-  rows.forEach((row, index) => {
-    for (const column of columns)
-      column.push(cellOf(row[column.name], `${name}: row ${index + 1}, column ${column.name}`));
-  });
-  return { name, columns, count: rows.length, placeOf: (row) => `row ${row + 1}` };
+/** What a column chunk holds, checked against what the file says of itself. */
+interface Chunk {
+  readonly reader: { readonly view: DataView; offset: number };
+  readonly decoder: Parameters<typeof readColumn>[2];
 }
 
-async function readRows(bytes: Uint8Array, name: string) {
-  const [{ parquetMetadata, parquetReadObjects, parquetSchema }, { compressors }] = await Promise.all([
-    import('hyparquet'),
-    import('hyparquet-compressors'),
-  ]);
+/**
+ * A Parquet file with flat columns as a table.
+ * One column of one row group is decoded at a time, after the sizes that its pages claim were checked.
+ * @param name of the file, for messages
+ * @param fileBytes that the file takes where it lies, which may be packed
+ * @throws DataError
+ */
+export async function parseParquet(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): Promise<Table> {
+  const parquet = await loadParser();
+  const { metadata, fields } = parsed(name, () => metadataOf(bytes, parquet));
+  const nested = fields.find(({ children }) => children.length > 0)?.element.name;
+  if (nested !== undefined) {
+    const column = shownName(nested);
+    throw new DataError(`${name}: column ${column}: expected a number or a text in each row, got nested values`);
+  }
+  const used = fields.flatMap((field, index) => (unnamedIndex.test(field.element.name) ? [] : [{ field, index }]));
+  const names = used.map(({ field }) => field.element.name);
+  requireColumns(name, fields.length);
+  checkColumnNames(name, names, 0);
+  const count = parsed(name, () => rowCount(metadata));
+  if (count === 0) throw new DataError(`${name}: expected rows of values, got none`);
+  requireValues(name, count, fields.length, fileBytes);
+  const cells = new Cells(name, names.length, fileBytes);
+  let unpackedBytes = 0;
+  let first = 0;
+  for (const group of metadata.row_groups) {
+    const rows = Number(group.num_rows);
+    used.forEach(({ field, index }, column) => {
+      const parts = parsed(name, () => {
+        const chunk = chunkOf(bytes, metadata, group.columns[index], field, parquet);
+        unpackedBytes += requirePages(chunk, rows, parquet);
+        requireUnpacked(name, unpackedBytes, fileBytes);
+        return decode(chunk, rows, parquet);
+      });
+      let row = first;
+      for (const part of parts) {
+        for (let at = 0; at < part.length; at += 1) {
+          cells.set(
+            row,
+            column,
+            cellOf(part[at], () => `${name}: row ${row + 1}, column ${shownName(names[column]!)}`),
+          );
+          row += 1;
+        }
+      }
+    });
+    first += rows;
+  }
+  return { name, columns: columnsOf(names, cells, count), count, placeOf: (row) => `row ${row + 1}` };
+}
+
+type Parser = Awaited<ReturnType<typeof loadParser>>;
+
+async function loadParser() {
+  const [{ parquetMetadata, parquetSchema }, { parquetHeader, readColumn }, { DEFAULT_PARSERS }, { compressors }] =
+    await Promise.all([
+      import('hyparquet'),
+      import('hyparquet/src/column.js'),
+      import('hyparquet/src/convert.js'),
+      import('hyparquet-compressors'),
+    ]);
+  const allParsers = { ...DEFAULT_PARSERS, ...parsers };
+  return { parquetMetadata, parquetSchema, parquetHeader, readColumn, parsers: allParsers, compressors };
+}
+
+/** Errors of the parser as a sentence. */
+function parsed<Value>(name: string, use: () => Value): Value {
   try {
-    // A copy, as the bytes may be a part of a larger buffer.
-    const file = new Uint8Array(bytes).buffer;
-    const metadata = parquetMetadata(file);
-    const fields = parquetSchema(metadata).children;
-    const nested = fields.find(({ children }) => children.length > 0)?.element.name;
-    const names = fields.map(({ element }) => element.name).filter((column) => !unnamedIndex.test(column));
-    const rows = nested === undefined ? await parquetReadObjects({ file, metadata, compressors, parsers }) : [];
-    return { rows, nested, names };
+    return use();
   } catch (error) {
+    if (error instanceof DataError) throw error;
     throw new DataError(`${name}: expected a Parquet file, got one that cannot be read: ${(error as Error).message}`);
   }
 }
 
-function cellOf(value: unknown, place: string): string | number {
+function metadataOf(bytes: Uint8Array, { parquetMetadata, parquetSchema }: Parser) {
+  const isWhole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
+  const metadata = parquetMetadata((isWhole ? bytes : new Uint8Array(bytes)).buffer as ArrayBuffer);
+  return { metadata, fields: parquetSchema(metadata).children };
+}
+
+/** @throws Error if the file and its row groups have different ones */
+function rowCount({ num_rows, row_groups }: FileMetaData): number {
+  const counts = row_groups.map((group) => Number(group.num_rows));
+  const sum = counts.reduce((total, count) => total + count, 0);
+  if (Number(num_rows) === sum && counts.every((count) => count >= 0)) return sum;
+  throw new Error(`it claims ${num_rows} rows, and its row groups ${sum}`);
+}
+
+function chunkOf(
+  bytes: Uint8Array,
+  { schema }: FileMetaData,
+  column: FileMetaData['row_groups'][number]['columns'][number] | undefined,
+  field: SchemaTree,
+  { parsers, compressors }: Parser,
+): Chunk {
+  const about = column?.meta_data;
+  if (!about || column.file_path !== undefined) throw new Error('a column has no data in the file');
+  const { dictionary_page_offset, data_page_offset, total_compressed_size } = about;
+  // Some writers say 0 if there is no dictionary.
+  const start = Number(dictionary_page_offset || data_page_offset);
+  const length = Number(total_compressed_size);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, length);
+  const root: SchemaTree = { element: schema[0]!, children: [field], count: 2, path: [] };
+  const schemaPath = [root, field];
+  const { element } = field;
+  const decoder = { ...about, pathInSchema: [element.name], element, schemaPath, parsers, compressors };
+  return { reader: { view, offset: 0 }, decoder };
+}
+
+/** Walks over the pages' headers, which are all that is read. @returns the bytes that the pages unpack to */
+function requirePages({ reader: { view } }: Chunk, rows: number, { parquetHeader }: Parser): number {
+  const reader = { view, offset: 0 };
+  let values = 0;
+  let unpackedBytes = 0;
+  // As hyparquet, which takes a last byte for padding.
+  while (values < rows && reader.offset < view.byteLength - 1) {
+    const header = parquetHeader(reader);
+    const { dictionary_page_header, data_page_header, data_page_header_v2 } = header;
+    const size = Number(header.uncompressed_page_size);
+    if (!(size >= 0 && header.compressed_page_size >= 0)) throw new Error('a page has a negative size');
+    const entries = dictionary_page_header?.num_values ?? 0;
+    const ofPage = (data_page_header ?? data_page_header_v2)?.num_values ?? 0;
+    if (!(entries >= 0 && ofPage >= 0 && entries <= rows && values + ofPage <= rows)) {
+      throw new Error(`a column of ${rows} rows has a page of ${Math.max(entries, ofPage)} values`);
+    }
+    values += ofPage;
+    unpackedBytes += size;
+    reader.offset += header.compressed_page_size;
+  }
+  if (values !== rows) throw new Error(`a column has ${values} values for ${rows} rows`);
+  return unpackedBytes;
+}
+
+function requireUnpacked(name: string, unpackedBytes: number, fileBytes: number): void {
+  const most = unpackedLimit(fileBytes);
+  if (unpackedBytes <= most) return;
+  const [expected, got] = [most, unpackedBytes].map((bytes) => bytes.toLocaleString('en-US'));
+  throw new DataError(`${name}: expected pages that unpack to at most ${expected} bytes in all, got ${got}`);
+}
+
+/** The values, page by page. */
+function decode({ reader, decoder }: Chunk, rows: number, { readColumn }: Parser): readonly ArrayLike<unknown>[] {
+  const { data } = readColumn(reader, { groupStart: 0, groupRows: rows, selectStart: 0, selectEnd: rows }, decoder);
+  const count = data.reduce((sum, { length }) => sum + length, 0);
+  if (count !== rows) throw new Error(`a column has ${count} values for ${rows} rows`);
+  return data;
+}
+
+function cellOf(value: unknown, place: () => string): string | number {
   if (value === null || value === undefined) return '';
   if (typeof value === 'string' || typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'boolean') return `${value}`;
   if (value instanceof Date && !Number.isNaN(value.getTime())) return value.toISOString();
-  throw new DataError(`${place}: expected a number or a text, got ${shownValue(value)}`);
+  throw new DataError(`${place()}: expected a number or a text, got ${shownValue(value)}`);
 }
 
 function shownValue(value: unknown): string {

@@ -5,8 +5,8 @@ import { type SplitOptions, splitIndices, takeTargets } from '../split.ts';
 import type { Column } from './column.ts';
 import { encodeFeatures, type FeatureColumn, featureCount, fitFeatures } from './features.ts';
 import { classesOf, fitTargets, labelColumn, type Task, targetsOf } from './labels.ts';
-import { type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
-import { requireColumn, type Table } from './table.ts';
+import { foundLine, type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
+import { columnFinder, requireColumn, shownName, type Table } from './table.ts';
 
 /** Which columns are read, and how rows are split into samples to train and to test with. */
 export interface TableOptions extends SplitOptions {
@@ -45,7 +45,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   const seen = used.columns.filter((column) => column !== label);
   if (seen.length === 0) {
     throw new DataError(
-      `${table.name}: expected columns beside ${label.name}, the label, got none: what is a model to see?`,
+      `${table.name}: expected columns beside ${shownName(label.name)}, the label, got none: what is a model to see?`,
     );
   }
   const names = classNames(table, label, options);
@@ -66,7 +66,10 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
     : part(testTable!, features, labeled(testTable!), allRows(testTable!));
   const counts = partsText({ train, test }, testTable ? undefined : options);
   const what = `${plural(table.count + (testTable?.count ?? 0), 'row')}, ${seenText(features)} each`;
-  const found = `${table.name}: ${what}, ${targetsText(given)} in column ${label.name}; ${counts}`;
+  const found = foundLine(
+    [table, testTable],
+    `${what}, ${targetsText(given)} in column ${shownName(label.name)}; ${counts}`,
+  );
   return { train, test, found, reading: { type: 'rows', columns: features } };
 }
 
@@ -77,7 +80,8 @@ export function classNames(table: Table, label: Column, { like, task }: TableOpt
 }
 
 function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
-  const ignored = new Set(ignore.map((name) => requireColumn(table, name, 'which is to be left out')));
+  const find = columnFinder(table);
+  const ignored = new Set(ignore.map((name) => find(name, 'which is to be left out')));
   return table.columns.filter((column) => !ignored.has(column));
 }
 

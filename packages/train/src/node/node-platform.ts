@@ -1,10 +1,8 @@
 /** A Node process, as a run sees it. */
 import { availableParallelism, cpus, release, type } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { DataError } from '@lockstep/data';
 import { loadMnist, openDataset } from '@lockstep/data/node';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { configurationError, named } from '@lockstep/worker';
 import type { Platform } from '../platform.ts';
 import { systemMemoryBytes } from './memory.ts';
 import { nodeHost } from './node-host.ts';
@@ -30,14 +28,8 @@ export const nodePlatform: Platform = {
   newSha256,
   defer: (callback) => void setImmediate(callback),
   async loadData(data, seed) {
-    try {
-      if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
-      return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };
-    } catch (error) {
-      if (!(error instanceof DataError)) throw error;
-      if (data === undefined) throw configurationError`${error.message}`;
-      throw configurationError`${named('data')}: ${error.message}`;
-    }
+    if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
+    return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };
   },
   host: nodeHost,
 };

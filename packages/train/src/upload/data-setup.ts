@@ -12,7 +12,7 @@ import type { DataRequest, UploadedData } from '../host.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Prepared } from '../prepared.ts';
 import { runText } from '../run/run-text.ts';
-import { examplesOf, type ReadingRequest, readUpload } from './read-upload.ts';
+import { examplesOf, type ReadingRequest, readInThread } from './read-upload.ts';
 import { Upload } from './upload.ts';
 import { defaultUploadLimits, UploadError, type UploadLimits, uploadPlanOf } from './upload-plan.ts';
 import type { UploadTarget } from './upload-requests.ts';
@@ -41,8 +41,8 @@ export class DataSetup implements UploadTarget {
   #upload: Upload | undefined;
   #arrivedAtMs = 0;
   #prepared: Prepared | undefined;
-  /** Counts readings: the result of all but the last is dropped. */
-  #readings = 0;
+  /** Ends the reading under way. */
+  #reading: AbortController | undefined;
 
   constructor(options: DataSetupOptions) {
     this.#options = options;
@@ -114,26 +114,28 @@ export class DataSetup implements UploadTarget {
   }
 
   #startReading(upload: Upload, request: ReadingRequest): void {
-    this.#read(upload, request).catch((error: unknown) => {
-      if (upload === this.#upload) this.#fail(`the data could not be read: ${errorMessage(error)}`);
+    this.#reading?.abort();
+    const reading = new AbortController();
+    this.#reading = reading;
+    this.#read(upload, request, reading.signal).catch((error: unknown) => {
+      if (!reading.signal.aborted) this.#fail(`the data could not be read: ${errorMessage(error)}`);
     });
   }
 
-  async #read(upload: Upload, request: ReadingRequest): Promise<void> {
-    const reading = ++this.#readings;
-    const isCurrent = (): boolean => reading === this.#readings && upload === this.#upload;
+  async #read(upload: Upload, request: ReadingRequest, signal: AbortSignal): Promise<void> {
     const { receivedBytes, totalBytes } = upload;
     const all = { receivedBytes, totalBytes };
     this.#prepared = undefined;
     this.#show({ ...all, phase: 'reading', ...(this.#state.table && { table: this.#state.table }) });
-    const { table, opened } = await readUpload(upload.folder, request, this.#options.seed);
-    const splitBy = async (otherSeed: number): Promise<OpenedDataset> => {
-      const again = await readUpload(upload.folder, request, otherSeed);
+    const { folder } = upload;
+    const { table, opened } = await readInThread({ folder, request, seed: this.#options.seed }, signal);
+    const splitBy = async (seed: number): Promise<OpenedDataset> => {
+      const again = await readInThread({ folder, request, seed });
       if ('fault' in again.opened) throw new DataError(again.opened.fault);
       return again.opened;
     };
     const prepared = 'fault' in opened ? opened : await this.#prepare({ ...opened, splitBy });
-    if (!isCurrent()) return;
+    if (signal.aborted) return;
     const shown = { ...all, ...(table && { table }) };
     if ('fault' in prepared || 'fault' in opened) {
       this.#show({ ...shown, phase: 'empty', ...('fault' in prepared && { fault: prepared.fault }) });
@@ -158,6 +160,7 @@ export class DataSetup implements UploadTarget {
   }
 
   #drop(): void {
+    this.#reading?.abort();
     this.#upload?.dispose();
     this.#upload = undefined;
     this.#prepared = undefined;

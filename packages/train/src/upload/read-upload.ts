@@ -1,6 +1,9 @@
 /** Reads an upload as the data of a run, and what a person sees of them before the run starts. */
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join, sep } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { DataError, type Dataset, sampleSize } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
 import { labelColumn, type OpenedDataset, type Table, type Task } from '@lockstep/data/readers';
@@ -17,6 +20,16 @@ export interface ReadingRequest {
   readonly task?: Task | undefined;
 }
 
+/** What a thread that reads is started with. */
+export interface Reading {
+  /** Of the upload's files. */
+  readonly folder: string;
+  readonly request: ReadingRequest;
+  /** Splits data that have no samples to test with. */
+  readonly seed: number;
+}
+
+/** Plain data, so that it can travel between threads. */
 export interface ReadUpload {
   /** Undefined where the upload is no table. */
   readonly table: TablePreview | undefined;
@@ -31,7 +44,36 @@ const mostExampleBytes = 2 ** 20;
 const cellLength = 40;
 const nameLength = 80;
 
-export async function readUpload(folder: string, request: ReadingRequest, seed: number): Promise<ReadUpload> {
+const program = createRequire(import.meta.url).resolve('@lockstep/train/reading-thread');
+/** A thread that takes more ends, and the process goes on. */
+const maxHeapMegabytes = 2_048;
+
+/**
+ * Reads an upload in a thread of its own, also if this module is a source: the thread runs what the build made.
+ * @throws AbortError if the signal is aborted, which ends the thread
+ */
+export async function readInThread(reading: Reading, signal?: AbortSignal): Promise<ReadUpload> {
+  signal?.throwIfAborted();
+  const thread = new Worker(program, {
+    workerData: reading,
+    // Options for modules or debuggers are meant for the process's own thread.
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
+  });
+  try {
+    const [read] = (await once(thread, 'message', { signal })) as [ReadUpload];
+    return read;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error;
+    const fault = `the upload: expected data that can be read with ${maxHeapMegabytes} MiB of memory, got more`;
+    return { table: undefined, opened: { fault } };
+  } finally {
+    await thread.terminate();
+  }
+}
+
+/** Reads an upload in this thread. */
+export async function readUpload({ folder, request, seed }: Reading): Promise<ReadUpload> {
   const path = pathOf(folder);
   let table: TablePreview | undefined;
   try {

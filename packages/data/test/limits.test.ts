@@ -1,0 +1,187 @@
+/** Files that would take far more than they are: each is read by the built package, in a process whose memory is measured. */
+import { execFile } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { parquetFile } from './parquet-file.ts';
+import { folderOf } from './temporary-folder.ts';
+
+const program = fileURLToPath(new URL('read-measured.mjs', import.meta.url));
+const mostMegabytes = 500;
+/** What would take minutes, as it once did, ends here. */
+const givesUpAfterMs = 120_000;
+const mebibyte = 2 ** 20;
+
+interface Measured {
+  readonly found?: string;
+  readonly sampleShape?: readonly number[];
+  readonly name?: string;
+  readonly message?: string;
+  readonly megabytes: number;
+}
+
+async function open(path: string): Promise<Measured> {
+  const { stdout } = await promisify(execFile)(process.execPath, [program, path], { timeout: givesUpAfterMs });
+  return JSON.parse(stdout) as Measured;
+}
+
+/** A file with a start and a piece that comes again and again, which is never in memory as a whole. */
+function endless(start: string, piece: string): (path: string) => void {
+  return (path) => {
+    const file = openSync(path, 'w');
+    writeSync(file, start);
+    const block = Buffer.alloc(mebibyte, piece);
+    for (let count = 0; count < 200; count += 1) writeSync(file, block);
+    closeSync(file);
+  };
+}
+
+const content = (bytes: () => string | Uint8Array) => (path: string) => writeFileSync(path, bytes());
+const packed = (piece: string) => content(() => gzipSync(Buffer.alloc(256 * mebibyte, piece)));
+const bigEndian = (...values: number[]): Buffer => {
+  const bytes = Buffer.alloc(4 * values.length);
+  for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, 4 * index);
+  return bytes;
+};
+
+function idxFiles(images: Buffer, labels: Buffer, end = ''): (path: string) => void {
+  return (path) => {
+    mkdirSync(path);
+    for (const part of ['train', 't10k']) {
+      writeFileSync(join(path, `${part}-images-idx3-ubyte${end}`), images);
+      writeFileSync(join(path, `${part}-labels-idx1-ubyte${end}`), labels);
+    }
+  };
+}
+
+function pictures(width: number, height: number, each: number): (path: string) => Promise<void> {
+  return async (path) => {
+    const blank = { create: { width, height, channels: 3 as const, background: 'black' }, limitInputPixels: false };
+    const bytes = await sharp({ ...blank })
+      .png({ compressionLevel: 9 })
+      .toBuffer();
+    for (const className of ['a', 'b']) {
+      mkdirSync(join(path, className), { recursive: true });
+      for (let index = 0; index < each; index += 1) writeFileSync(join(path, className, `${index}.png`), bytes);
+    }
+  };
+}
+
+const equalRows = (rows: number): Uint8Array =>
+  parquetFile(
+    ['a', 'label'].map((name) => ({ name, values: { equal: 1 } })),
+    rows,
+  );
+const longLine = 'expected at most 16,777,216 bytes, got more';
+
+describe('a file that would take more than it is', () => {
+  it.each<[name: string, write: (path: string) => void | Promise<void>, message: RegExp]>([
+    ['endless-first-line.csv', endless('', 'x'), new RegExp(`line 1: ${longLine}$`)],
+    ['endless-line.csv', endless('a,b\n', 'x'), new RegExp(`line 2: ${longLine}$`)],
+    ['endless-cells.csv', endless('a,b\n', '1,'), new RegExp(`line 2: ${longLine}$`)],
+    ['endless-quoted.csv', endless('a,b\n"', 'x\n'), /line 2: expected a quote at the end of a cell/],
+    ['million-columns.csv', endless(`${'a,'.repeat(1_000_000)}\n`, '1,\n'), /line 1: expected at most 100,000 columns/],
+    ['endless-line.jsonl', endless('{"a":1}\n{"a":"', 'x'), new RegExp(`line 2: ${longLine}$`)],
+    [
+      'nested.jsonl',
+      content(() => `{"sample":${'['.repeat(7 * mebibyte)}${']'.repeat(7 * mebibyte)},"label":1}`),
+      /line 1: expected at most 2,097,152 lists and objects, got 7,340,033$/,
+    ],
+    [
+      'objects.jsonl',
+      content(() => `{"sample":[${'{},'.repeat(5 * mebibyte)}1],"label":1}`),
+      /line 1: expected at most 2,097,152 lists and objects/,
+    ],
+    ['rows.csv.gz', packed('1,2,x\n'), /expected gzip data that unpack to at most 64\.0 MiB, as a file of .* may/],
+    ['blank.jsonl.gz', packed('{"a":1}\n'), /expected gzip data that unpack to at most 64\.0 MiB/],
+    ['zeros.csv.gz', packed('\0'), /expected UTF-8 text, got a file with NUL bytes: is it text\?$/],
+    ['spaces.csv.gz', packed(' '), new RegExp(`line 1: ${longLine}$`)],
+    [
+      'equal-rows.parquet',
+      content(() => equalRows(200_000_000)),
+      /expected at most 16,777,216 values in a file of its size, got 200,000,000 rows of 2$/,
+    ],
+    [
+      'huge-count.parquet',
+      content(() => parquetFile([{ name: 'a', values: [1, 2] }], 2, 2 ** 50)),
+      /expected at most 16,777,216 values in a file of its size, got 1,125,899,906,842,624 rows of 1$/,
+    ],
+    [
+      'huge-page.parquet',
+      content(() => parquetFile([{ name: 'a', values: [1, 2], claimedValues: 2 ** 31 - 1 }], 2)),
+      /cannot be read: a column of 2 rows has a page of 2147483647 values$/,
+    ],
+    [
+      'huge-unpacked.parquet',
+      content(() => parquetFile([{ name: 'a', values: [1, 2], claimedBytes: 2 ** 31 - 1 }], 2)),
+      /expected pages that unpack to at most 67,108,864 bytes in all, got 2,147,483,647$/,
+    ],
+    [
+      'idx',
+      idxFiles(bigEndian(0x803, 2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1), bigEndian(0x801, 2 ** 32 - 1)),
+      /-ubyte: truncated: .* bytes expected from its header, got \d+$/,
+    ],
+    [
+      'idx-packed',
+      idxFiles(
+        gzipSync(Buffer.concat([bigEndian(0x803, 300_000, 28, 28), Buffer.alloc(784 * 300_000)])),
+        gzipSync(Buffer.concat([bigEndian(0x801, 300_000), Buffer.alloc(300_000)])),
+        '.gz',
+      ),
+      /expected gzip data that unpack to at most 64\.0 MiB/,
+    ],
+    ['large-pictures', pictures(16_000, 8_000, 4), /cannot be read: it has more than 67,108,864 pixels$/],
+    ['many-pixels', pictures(4_000, 4_000, 20), /expected at most 0\.3 GiB of pixels, got 0\.6 GiB for 40 pictures/],
+  ])('%s is refused in one sentence, in little memory', async (name, write, message) => {
+    const path = join(folderOf({}), name);
+    await write(path);
+    const measured = await open(path);
+    expect(measured).toMatchObject({ name: 'DataError', message: expect.stringMatching(message) });
+    expect(measured.message!.startsWith(name) || name.startsWith('idx'), measured.message).toBe(true);
+    expect(measured.megabytes).toBeLessThan(mostMegabytes);
+  });
+});
+
+describe('a wide table', () => {
+  const width = 60_000;
+  const rows = 20;
+  const number = (row: number, column: number): number => ((7 * row + 3 * column) % 1_000) / 8 + 1_000_000;
+  const names = Array.from({ length: width }, (_, column) => `column ${column}`);
+  const labelOf = (row: number): string => (row % 2 === 0 ? 'x' : 'y');
+  const numbersOf = (row: number): number[] => names.map((_, column) => number(row, column));
+  const allRows = Array.from({ length: rows }, (_, row) => row);
+
+  it.each<[name: string, content: () => string | Uint8Array]>([
+    [
+      'wide.csv',
+      () =>
+        [[...names, 'label'], ...allRows.map((row) => [...numbersOf(row), labelOf(row)])]
+          .map((cells) => cells.join(','))
+          .join('\n'),
+    ],
+    [
+      'wide.jsonl',
+      () =>
+        allRows
+          .map((row) =>
+            JSON.stringify({
+              ...Object.fromEntries(names.map((name, column) => [name, number(row, column)])),
+              label: labelOf(row),
+            }),
+          )
+          .join('\n'),
+    ],
+  ])('%s of 60,000 columns takes less memory than 20 times the file', async (name, content) => {
+    const bytes = Buffer.from(content());
+    const measured = await open(join(folderOf({ [name]: bytes }), name));
+    expect(measured).toMatchObject({
+      sampleShape: [width],
+      found: expect.stringContaining('20 rows, 60,000 numbers each'),
+    });
+    expect(measured.megabytes * 1e6).toBeLessThan(20 * bytes.length);
+  });
+});

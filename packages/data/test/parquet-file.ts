@@ -1,0 +1,147 @@
+/** Writes small Parquet files, also such as claim more than they hold. */
+
+/** A field of a Thrift struct, as the compact protocol has it: its number and its value. */
+type Field = readonly [id: number, value: Value];
+type Value =
+  | { readonly i32: number }
+  | { readonly i64: number }
+  | { readonly text: string }
+  | { readonly struct: readonly Field[] }
+  | { readonly list: readonly Value[] };
+
+const types = { i32: 5, i64: 6, text: 8, list: 9, struct: 12 } as const;
+const typeOf = (value: Value): number => types[Object.keys(value)[0] as keyof typeof types];
+
+function varint(value: bigint): number[] {
+  return value < 128n ? [Number(value)] : [Number(value & 127n) | 128, ...varint(value >> 7n)];
+}
+
+const zigzag = (value: number): number[] => varint(value < 0 ? -2n * BigInt(value) - 1n : 2n * BigInt(value));
+
+function encoded(value: Value): number[] {
+  if ('i32' in value) return zigzag(value.i32);
+  if ('i64' in value) return zigzag(value.i64);
+  if ('text' in value) {
+    const bytes = new TextEncoder().encode(value.text);
+    return [...varint(BigInt(bytes.length)), ...bytes];
+  }
+  if ('struct' in value) return struct(value.struct);
+  const { list } = value;
+  const type = typeOf(list[0]!);
+  const head = list.length < 15 ? [(list.length << 4) | type] : [0xf0 | type, ...varint(BigInt(list.length))];
+  return list.reduce<number[]>((bytes, one) => bytes.concat(encoded(one)), head);
+}
+
+function struct(fields: readonly Field[]): number[] {
+  let last = 0;
+  const bytes = fields.flatMap(([id, value]) => {
+    const head = ((id - last) << 4) | typeOf(value);
+    last = id;
+    return [head, ...encoded(value)];
+  });
+  return [...bytes, 0];
+}
+
+const i32 = (value: number): Value => ({ i32: value });
+const i64 = (value: number): Value => ({ i64: value });
+const dataPage = 0;
+const dictionaryPage = 2;
+const plain = 0;
+const runLength = 3;
+const dictionary = 8;
+const double = 5;
+
+/** A column of doubles: its values, or one value for all of its rows, which then takes a few bytes. */
+export interface WrittenColumn {
+  readonly name: string;
+  readonly values: readonly number[] | { readonly equal: number };
+  /** Values that its data page claims; by default as many as there are rows. */
+  readonly claimedValues?: number;
+  /** Bytes to which its data page claims to unpack; by default those that it has. */
+  readonly claimedBytes?: number;
+}
+
+/**
+ * A file of one row group.
+ * @param claimedRows that its metadata claim, by default `rows`
+ */
+export function parquetFile(columns: readonly WrittenColumn[], rows: number, claimedRows = rows): Uint8Array {
+  const file: number[] = [...Buffer.from('PAR1')];
+  const chunks = columns.map((column) => {
+    const start = file.length;
+    const pages = pagesOf(column, rows);
+    for (const page of pages) file.push(...page);
+    const about: Field[] = [
+      [1, i32(double)],
+      [2, { list: [i32(plain)] }],
+      [3, { list: [{ text: column.name }] }],
+      [4, i32(0)],
+      [5, i64(rows)],
+      [6, i64(file.length - start)],
+      [7, i64(file.length - start)],
+      [9, i64(start + (pages.length > 1 ? pages[0]!.length : 0))],
+      ...(pages.length > 1 ? ([[11, i64(start)]] as const) : []),
+    ];
+    return { struct: [[2, i64(start)] as const, [3, { struct: about }] as const] };
+  });
+  const root: Value = {
+    struct: [
+      [4, { text: 'schema' }],
+      [5, i32(columns.length)],
+    ],
+  };
+  const schema = columns.map(
+    ({ name }): Value => ({
+      struct: [
+        [1, i32(double)],
+        [3, i32(0)],
+        [4, { text: name }],
+      ],
+    }),
+  );
+  const group: Field[] = [
+    [1, { list: chunks }],
+    [2, i64(file.length)],
+    [3, i64(claimedRows)],
+  ];
+  const metadata = struct([
+    [1, i32(1)],
+    [2, { list: [root, ...schema] }],
+    [3, i64(claimedRows)],
+    [4, { list: [{ struct: group }] }],
+  ]);
+  const length = new Uint8Array(Uint32Array.of(metadata.length).buffer);
+  return Uint8Array.from([...file, ...metadata, ...length, ...Buffer.from('PAR1')]);
+}
+
+function pagesOf({ values, claimedValues, claimedBytes }: WrittenColumn, rows: number): number[][] {
+  const isEqual = 'equal' in values;
+  const numbers = Float64Array.from(isEqual ? [values.equal] : values);
+  const data = [...new Uint8Array(numbers.buffer)];
+  const page = (bytes: readonly number[], encoding: number): number[] => {
+    const about: Field[] = [
+      [1, i32(claimedValues ?? rows)],
+      [2, i32(encoding)],
+      [3, i32(runLength)],
+      [4, i32(runLength)],
+    ];
+    const sizes: Field[] = [
+      [1, i32(dataPage)],
+      [2, i32(claimedBytes ?? bytes.length)],
+      [3, i32(bytes.length)],
+    ];
+    return [...struct([...sizes, [5, { struct: about }]]), ...bytes];
+  };
+  if (!isEqual) return [page(data, plain)];
+  const entries: Field[] = [
+    [1, i32(1)],
+    [2, i32(plain)],
+  ];
+  const sizes: Field[] = [
+    [1, i32(dictionaryPage)],
+    [2, i32(data.length)],
+    [3, i32(data.length)],
+  ];
+  // No bits for the position of a value in a dictionary of one; a last byte is padding.
+  return [[...struct([...sizes, [7, { struct: entries }]]), ...data], page([0, 0], dictionary)];
+}

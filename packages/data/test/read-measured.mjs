@@ -1,0 +1,16 @@
+/** Opens the data of a path in a process of its own, and says what came of it and what it took. */
+import { openDataset } from '@lockstep/data/node';
+
+const [path, options = '{}'] = process.argv.slice(2);
+let outcome;
+try {
+  const { train, found } = await openDataset(path, JSON.parse(options));
+  outcome = { found, sampleShape: train.sampleShape };
+} catch (error) {
+  outcome = { name: error.name, message: error.message };
+}
+const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+const megabytes = Math.round(maxRSS / 1_000);
+process.stdout.write(
+  JSON.stringify({ ...outcome, megabytes, cpuMs: Math.round((userCPUTime + systemCPUTime) / 1_000) }),
+);

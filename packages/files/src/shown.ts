@@ -1,0 +1,64 @@
+/** Text and files of other people, as one line of a message may show them; runs anywhere. */
+
+/** Characters that steer a terminal or a page: control characters, line separators, bidirectional overrides, half a character. */
+const steering = String.raw`\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff`;
+const steeringCharacter = new RegExp(`[${steering}]`, 'gu');
+
+/** A text that a terminal or a page may show as it is. */
+export const printable = new RegExp(`^[^${steering}]+$`, 'u');
+
+/** Runs of blanks and of characters that no line may have. */
+export const unprintableRun = new RegExp(`[\\s${steering}]+`, 'gu');
+
+const maxLineLength = 1_000;
+const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+/**
+ * The text as one line: a character that would steer the terminal is escaped as in JSON, a long line loses its middle.
+ * A line that was shown before stays the same.
+ */
+export function shownLine(text: string, maxLength: number = maxLineLength): string {
+  // Both ends of a longer text make up the line, however long it is.
+  const ends = text.length <= 2 * maxLength ? text : `${text.slice(0, maxLength)}${text.slice(-maxLength)}`;
+  const line = ends.replace(steeringCharacter, escaped);
+  if (line.length <= maxLength) return line;
+  const half = Math.floor((maxLength - 1) / 2);
+  // A cut may leave half a character behind.
+  return `${line.slice(0, half)}…${line.slice(-half)}`.replaceAll(/\p{Cs}/gu, '');
+}
+
+function escaped(character: string): string {
+  return shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** How files begin, and what they are then. */
+const kinds: readonly (readonly [magic: readonly number[], kind: string])[] = [
+  [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx or a .pt'],
+  [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture'],
+  [[0xff, 0xd8, 0xff], 'a JPEG picture'],
+  [[0x52, 0x49, 0x46, 0x46], 'a RIFF file, such as a WebP picture'],
+  [[0x50, 0x41, 0x52, 0x31], 'a Parquet file'],
+  [[0x1f, 0x8b], 'a gzip file'],
+  [[0x00, 0x00, 0x08], 'an IDX file'],
+  [[0x89, 0x48, 0x44, 0x46], 'an HDF5 file, such as a model of Keras'],
+  [[0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59], 'a NumPy array'],
+  [[0x25, 0x50, 0x44, 0x46], 'a PDF'],
+  [[0x80, 0x02], 'a Python pickle'],
+  [[0x7f, 0x45, 0x4c, 0x46], 'a program'],
+];
+const headBytes = 24;
+
+/** What a file is by its first bytes, as words that follow "got". */
+export function fileKind(bytes: Uint8Array): string {
+  if (bytes.length === 0) return 'an empty file';
+  const known = kinds.find(([magic]) => magic.every((byte, index) => bytes[index] === byte));
+  if (known) return known[1];
+  const head = bytes.subarray(0, headBytes);
+  const text = new TextDecoder().decode(head, { stream: true });
+  // Line breaks and tabs are all that a text has of the characters below the space.
+  if (/^[^\p{Cc}\ufffd]+$/u.test(text.replaceAll(/[\n\r\t]/g, ' '))) {
+    return `a text that begins with ${shownLine(JSON.stringify(text))}`;
+  }
+  const hex = Array.from(head.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0'));
+  return `a file that begins with the bytes ${hex.join(' ')}`;
+}
