@@ -6,7 +6,7 @@ import { ConfigurationError, TrainingError, type TrainingResult, type TrainingRu
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import colors from 'picocolors';
 import { lowerEngineThreads } from './engine-threads.ts';
-import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
+import { asFleetFailure, type FleetMember, joinFleet } from './fleet.ts';
 import { openData } from './open-data.ts';
 import { commandLineNames } from './option-names.ts';
 import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
@@ -46,7 +46,7 @@ async function main(): Promise<number> {
     // A standby that waits, or a run that has no data yet, is ended by the signal and leaves nothing behind.
     if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
-    throw asUsageFailure(error);
+    throw asFleetFailure(error);
   } finally {
     await run[Symbol.asyncDispose]();
     await fleet?.end(undefined);

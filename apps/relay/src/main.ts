@@ -1,6 +1,6 @@
 /** The command line of a relay: relays for a run by its options, and says what happens. */
 import { hostname } from 'node:os';
-import { joinFailure, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
+import { fleetFailure, joinFailure, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, relay } from '@lockstep/train';
 import { JoinError } from '@lockstep/worker';
@@ -54,7 +54,7 @@ const names: Readonly<Record<string, string>> = {
 };
 
 await runMain('relay', main, (error) => {
-  if (error instanceof FleetError) return `--${error.option}: ${error.message}`;
+  if (error instanceof FleetError) return fleetFailure(error);
   return error instanceof ConfigurationError
     ? error.messageWith((option) => `--${names[option] ?? option}`)
     : undefined;

@@ -6,6 +6,7 @@ export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.t
 export {
   announceOptions,
   type FleetOptionValues,
+  fleetFailure,
   fleetOf,
   fleetOptions,
   joinPlaceOf,
