@@ -1,4 +1,5 @@
 /** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
+export { addressesToPrint, addressFileOptions } from './address-file.ts';
 export { type CommandLine, generalOptions, readCommandLine } from './command-line.ts';
 export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
