@@ -18,7 +18,13 @@ it('says once that it waits for workers, and again after one was there', () => {
 });
 
 it('says where to join, or writes that to a file if the lines go to a log', () => {
-  const addresses = { worker: 'ws://127.0.0.1:7071/', page: 'http://127.0.0.1:7071/#token=secret', owner: '', local: '', open: [] };
+  const addresses = {
+    worker: 'ws://127.0.0.1:7071/',
+    page: 'http://127.0.0.1:7071/#token=secret',
+    owner: '',
+    local: '',
+    open: [],
+  };
   const listening = {
     addresses,
     host: '127.0.0.1',
