@@ -36,8 +36,8 @@ export async function runMain(
   try {
     process.exitCode = (await main()) || (output.isLost() ? 1 : 0);
   } catch (error) {
-    const fault = usageFault(error) ?? error;
-    const failure = typeof fault === 'string' ? usageFailure(fault) : fault;
+    const fault = usageFault(error);
+    const failure = typeof fault === 'string' ? usageFailure(fault) : (fault ?? error);
     if (failure instanceof CommandFailure) {
       process.stderr.write(`${program}: ${failure.message}\n`);
       process.exitCode = failure.exitCode;
