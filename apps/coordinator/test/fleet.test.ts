@@ -61,7 +61,7 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
   it('a viewer and a worker that attack each record neither end the run, nor redirect it, nor change it', async () => {
     const { report: expected } = await runToReport(folder, ['--single', ...steps]);
     const attackers = await Promise.all((['viewer', 'worker'] as const).map((role) => connectAs(cluster, role)));
-    const ends = attackers.map((connection) => attackRun(connection, run));
+    const ends = attackers.flat().map((connection) => attackRun(connection, run));
     const file = join(folder, 'attacked.json');
     const args = [...steps, ...fleetOf('coordinator'), '--port', '0', '--checkpoint-every', '50', '--standby'];
     const first = startCoordinator('coordinator', args);

@@ -18,11 +18,13 @@ const run = 'mnist';
 describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
   let cluster: NatsCluster;
   let coordinator: FleetStore;
-  const connections = new Map<Role, NatsConnection>();
+  /** At each server: which one leads a stream is chance. */
+  const connections = new Map<Role, readonly NatsConnection[]>();
+  let initial: object[];
 
   /** Changes with each write to the buckets, and if one of them is deleted. */
   const state = async (): Promise<object[]> => {
-    const { streams } = await jetstreamManager(connections.get('coordinator')!);
+    const { streams } = await jetstreamManager(connections.get('coordinator')![0]!);
     const infos = await Promise.all(['KV_lockstep', 'OBJ_lockstep'].map((stream) => streams.info(stream)));
     return infos.map(({ state: { first_seq, last_seq, messages }, created }) => ({
       first_seq,
@@ -32,9 +34,10 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     }));
   };
 
-  /** Resolves when the server has answered all that this client asked before. */
+  /** Resolves when the servers have answered all that these clients asked before. */
   const answered = async (role: Role): Promise<void> => {
-    await connections.get(role)!.request(`$JS.API.DIRECT.GET.KV_lockstep.$KV.lockstep.${run}.address`);
+    const ask = `$JS.API.DIRECT.GET.KV_lockstep.$KV.lockstep.${run}.address`;
+    for (const connection of connections.get(role)!) await connection.request(ask, undefined, { timeout: 20_000 });
   };
 
   beforeAll(async () => {
@@ -51,9 +54,10 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     await coordinator.values.create(`${run}.lease`, '{}');
     for (const role of ['coordinator', 'worker', 'viewer'] as const)
       connections.set(role, await connectAs(cluster, role));
+    initial = await state();
   });
   afterAll(async () => {
-    for (const connection of connections.values()) await connection.close();
+    for (const connection of [...connections.values()].flat()) await connection.close();
     await coordinator?.close();
     await cluster?.close();
   });
@@ -63,15 +67,17 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
   );
   it.each(cases)("a %s's credentials write nothing to %s, in whichever way", async (role, target) => {
     const before = await state();
-    await attack(connections.get(role)!, attacksOn(target, run));
+    for (const connection of connections.get(role)!) await attack(connection, attacksOn(target, run));
     await answered(role);
     expect(await state()).toEqual(before);
   });
 
   it("a coordinator's credentials do, by the same means", async () => {
-    const before = await state();
-    await attack(connections.get('coordinator')!, [{ subject: '$JS.API.INFO', reply: `$KV.lockstep.${run}.end` }]);
-    await expect.poll(state).not.toEqual(before);
+    // None of those before came late.
+    expect(await state()).toEqual(initial);
+    const ending = attacksOn(`$KV.lockstep.${run}.end`, run).filter(({ reply }) => reply !== undefined);
+    for (const connection of connections.get('coordinator')!) await attack(connection, ending);
+    await expect.poll(state, { timeout: 20_000 }).not.toEqual(initial);
   });
 
   it.each(['worker', 'viewer'] as const)('a %s reads no key of the others by asking differently', async (role) => {
@@ -90,22 +96,42 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
           ),
       ),
     );
-    const connection = connections.get(role)!;
+    const [connection] = connections.get(role)!;
     const read = new Set<string>();
-    const inbox = connection.subscribe(`_INBOX.${role}.reads`, {
+    const inbox = connection!.subscribe(`_INBOX.${role}.reads`, {
       callback: (_, { headers }) => {
         // Refusals have a status, and the subject that was asked for.
         if (headers && !headers.hasError && headers.code === 0) read.add(headers.get('Nats-Subject'));
       },
     });
     await attack(
-      connection,
+      connection!,
       asks.map((ask) => ({ ...ask, reply: inbox.getSubject() })),
     );
     await answered(role);
     const names = [...read].map((subject) => subject.split('.').at(-1)!);
     expect(names).toContain('address');
     expect(names.filter((name) => !readable[role].includes(name))).toEqual([]);
+  });
+
+  it('a worker awaits each answer where another one, which sees all inboxes, cannot know beforehand', async () => {
+    const seen: string[] = [];
+    const other = connections.get('worker')![0]!;
+    const watch = other.subscribe('_INBOX.worker.>', { callback: (_, { subject }) => void seen.push(subject) });
+    await other.flush();
+    // At the same server, which need not tell the others of an answer.
+    const [, port] = /:(\d+)$/.exec(other.getServer())!;
+    const access = { credentials: cluster.logins.worker, ca: cluster.ca, role: 'worker' } as const;
+    const store = await openStore({ servers: `tls://localhost:${port}`, ...access, run });
+    const records = new RunRecords(store.values, run);
+    for (const name of ['address', 'token', 'end', 'address'] as const) await records.get(name);
+    await store.close();
+    await expect.poll(() => seen.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(5);
+    watch.unsubscribe();
+    const inboxes = seen.map((subject) => subject.replace('_INBOX.worker.', ''));
+    // The beginnings of two differ: a number that counts would stand at the end.
+    expect(new Set(inboxes.map((inbox) => inbox.slice(0, 8))).size).toBe(inboxes.length);
+    for (const inbox of inboxes) expect(inbox.length).toBeGreaterThan(30);
   });
 });
 

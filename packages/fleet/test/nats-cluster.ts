@@ -78,11 +78,12 @@ export async function startNatsCluster(): Promise<NatsCluster> {
   };
 }
 
-/** A plain client of NATS with the credentials of a role. */
-export function connectAs({ url, ca, logins }: NatsCluster, role: Role): Promise<NatsConnection> {
+/** Plain clients of NATS with the credentials of a role, one at each server. */
+export function connectAs({ url, ca, logins }: NatsCluster, role: Role): Promise<NatsConnection[]> {
   const [user, pass] = logins[role].split(':');
+  const options = { tls: { ca }, user: user!, pass: pass!, inboxPrefix: `_INBOX.${role}` };
   const servers = url.replaceAll('tls://', '').split(',');
-  return connect({ servers, tls: { ca }, user: user!, pass: pass!, inboxPrefix: `_INBOX.${role}` });
+  return Promise.all(servers.map((server) => connect({ ...options, servers: [server] })));
 }
 
 /** Its own authority, for servers and for the links between them. */

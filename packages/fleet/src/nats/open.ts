@@ -1,15 +1,14 @@
 /** Opens a fleet by the addresses of its NATS servers. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { KV } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Fleet } from '../fleet.ts';
 import { FleetError } from '../fleet-error.ts';
-import type { FleetStore } from '../store.ts';
+import type { FleetStore, Objects } from '../store.ts';
 import { connectToAny, phraseOf } from './connect.ts';
 import { loadNats, type Nats } from './load.ts';
 import { natsObjects } from './objects.ts';
 import { parseServers } from './servers.ts';
-import { natsValues } from './values.ts';
+import { natsReadings, natsValues, requestTimeoutMs } from './values.ts';
 
 /** Where a fleet is, and how to be let in. */
 export interface FleetOptions {
@@ -26,7 +25,6 @@ export interface FleetOptions {
 }
 
 const bucket = 'lockstep';
-const requestTimeoutMs = 2_000;
 const clusterReplicas = 3;
 const readyWithinMs = 15_000;
 const retryEveryMs = 250;
@@ -71,36 +69,30 @@ async function storeOf(
   place: string,
   { role, run = 'default' }: FleetOptions,
 ): Promise<FleetStore> {
-  const isCoordinator = role === 'coordinator';
-  // The account of workers has no JetStream of its own: it reads single keys of the coordinators' account.
-  const client = nats.jetstream.jetstream(connection, { timeout: requestTimeoutMs, checkAPI: isCoordinator });
+  const close = (): Promise<void> => connection.close();
+  if (role === 'worker') {
+    const values = natsReadings(nats, connection, bucket);
+    // A worker waits for records that are not there yet, but never for permissions.
+    await values.get(`${run}.address`).catch((error: Error) => {
+      if (isPermissionViolation(nats, error)) throw error;
+    });
+    return { values, objects: noObjects, place, close };
+  }
+  const client = nats.jetstream.jetstream(connection, { timeout: requestTimeoutMs });
   const values = new nats.kv.Kvm(client);
   const objects = new nats.obj.Objm(client);
   const replicas = connection.info?.cluster === undefined ? 1 : clusterReplicas;
-  if (isCoordinator) {
-    await onceReady(nats, connection, async () => {
-      await values.create(bucket, { replicas });
-      await objects.create(bucket, { replicas });
-    });
-  }
+  await onceReady(nats, connection, async () => {
+    await values.create(bucket, { replicas });
+    await objects.create(bucket, { replicas });
+  });
   // A replica answers also while none leads: a follower would see a lease that its holder cannot renew. So coordinators ask the leader.
-  const kv = await values.open(bucket, { allow_direct: !isCoordinator });
-  if (!isCoordinator) await checkReading(nats, kv, run);
-  const store = await objects.open(bucket, false);
-  return {
-    values: natsValues(nats, kv),
-    objects: natsObjects(store),
-    place,
-    close: () => connection.close(),
-  };
+  const kv = await values.open(bucket, { allow_direct: false });
+  return { values: natsValues(nats, kv), objects: natsObjects(await objects.open(bucket, false)), place, close };
 }
 
-/** A worker waits for records that are not there yet, but never for permissions. */
-async function checkReading(nats: Nats, kv: KV, run: string): Promise<void> {
-  await kv.get(`${run}.address`).catch((error: Error) => {
-    if (isPermissionViolation(nats, error)) throw error;
-  });
-}
+const refuseObject = (name: string): Promise<never> => Promise.reject(new Error(`${name}: a worker has no objects`));
+const noObjects: Objects = { put: refuseObject, get: refuseObject, remove: refuseObject };
 
 /** Servers of a cluster that have just started may not know each other yet, or elect a leader; a busy one may be late. */
 async function onceReady(nats: Nats, { info }: NatsConnection, open: () => Promise<void>): Promise<void> {
