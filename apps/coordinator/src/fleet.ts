@@ -1,7 +1,7 @@
 /** Makes this coordinator one of a fleet, where the command line asks for that. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { commandText, fleetOf, usageFailure } from '@lockstep/command';
+import { commandText, fleetFailure, fleetOf } from '@lockstep/command';
 import { type FleetCoordinator, FleetError, type FleetOptions, openFleet } from '@lockstep/fleet';
 import type { ListeningEvent, RelaysEvent, TrainingResult, TrainOptions } from '@lockstep/train';
 import { isLoopback } from '@lockstep/train/command-line';
@@ -28,20 +28,20 @@ export interface Joining {
   readonly log: (line: string) => void;
 }
 
-/** Undefined without `--fleet`. @throws CommandFailure with exit code 2 */
+/** Undefined without `--fleet`. @throws CommandFailure with exit code 2, or 1 if NATS does not answer */
 export async function joinFleet(options: CoordinatorOptions, joining: Joining): Promise<FleetMember | undefined> {
   const where = fleetOf(options);
   if (!where) return undefined;
   try {
     return await join({ ...where, role: 'coordinator' }, options, joining);
   } catch (error) {
-    throw asUsageFailure(error);
+    throw asFleetFailure(error);
   }
 }
 
-/** A sentence for the person, where it is one of a fleet. */
-export function asUsageFailure(error: unknown): unknown {
-  return error instanceof FleetError ? usageFailure(`--${error.option}: ${error.message}`) : error;
+/** A sentence for the person, if the error is one of a fleet. */
+export function asFleetFailure(error: unknown): unknown {
+  return error instanceof FleetError ? fleetFailure(error) : error;
 }
 
 async function join(

@@ -12,7 +12,7 @@ import {
 } from '@lockstep/train';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import { lowerEngineThreads } from './engine-threads.ts';
-import { asUsageFailure, type FleetMember, joinFleet } from './fleet.ts';
+import { asFleetFailure, type FleetMember, joinFleet } from './fleet.ts';
 import { colorsFor } from './format.ts';
 import { openData } from './open-data.ts';
 import { requireCompatible } from './option-conflicts.ts';
@@ -46,7 +46,7 @@ async function main(): Promise<number> {
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
   const { signal } = interruption;
-  const display = new RunDisplay(opened?.found);
+  const display = new RunDisplay(opened?.found, options.addresses);
   const fleet = await joinFleet(options, { asked, signal, log: (line) => display.line(line) });
   const stop = fleet ? AbortSignal.any([signal, fleet.deposed]) : signal;
   const run = train({ ...(fleet?.options ?? asked), ...(opened && { data: opened }), signal: stop });
@@ -57,7 +57,7 @@ async function main(): Promise<number> {
     if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
     if (error instanceof DataError) throw usageFailure(error.message);
     if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
-    throw asUsageFailure(error);
+    throw asFleetFailure(error);
   } finally {
     await run[Symbol.asyncDispose]();
     await fleet?.end(undefined);
@@ -110,7 +110,7 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (options.stay && !wasInterrupted) {
     display.line('The dashboard stays; Ctrl-C ends it.');
-    if (await followNext(run, signal)) return interruptedCode;
+    if (await followNext(run, options.addresses, signal)) return interruptedCode;
   }
   if (wasInterrupted) return interruptedCode;
   return failures.length === 0 ? 0 : 1;
@@ -120,11 +120,11 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
  * Shows the runs that their owner begins from the page, until a signal comes; files are of the first run alone.
  * @returns whether the signal has interrupted one
  */
-async function followNext(run: TrainingRun, signal: AbortSignal): Promise<boolean> {
+async function followNext(run: TrainingRun, addressFile: string | undefined, signal: AbortSignal): Promise<boolean> {
   const interrupted = once(signal, 'abort').then(() => undefined);
   let next = await Promise.race([run.nextRun(), interrupted]);
   while (next) {
-    const display = new RunDisplay(undefined);
+    const display = new RunDisplay(undefined, addressFile);
     const { result, failure } = await endOf(next, display, undefined);
     for (const line of summaryLines(result.report, colors)) display.line(line);
     if (failure !== undefined) process.stderr.write(`lockstep: ${failure}\n`);

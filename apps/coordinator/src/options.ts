@@ -1,5 +1,6 @@
 /** The options of `npm start` and `npm run coordinator`. */
 import {
+  addressFileOptions,
   announceOptions,
   choice,
   commandText,
@@ -151,6 +152,7 @@ const shared = {
     'where to write the trained model: as ONNX if the name ends with .onnx, else as safetensors',
   ),
   report: textOption('FILE.json', 'where to write the report'),
+  ...addressFileOptions,
   ...generalOptions,
 };
 

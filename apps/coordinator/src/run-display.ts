@@ -1,4 +1,5 @@
 /** Shows the events of a run in the terminal. */
+import { addressesToPrint } from '@lockstep/command';
 import type { PreparedEvent, TrainingEvent } from '@lockstep/train';
 import { addressLines } from './address-lines.ts';
 import { Display } from './display.ts';
@@ -8,10 +9,12 @@ export class RunDisplay {
   #display: Display | undefined;
   #isAlone = false;
   readonly #found: string | undefined;
+  readonly #addressFile: string | undefined;
 
-  /** @param found what the data are; shown first */
-  constructor(found: string | undefined) {
+  /** @param found what the data are; shown first. @param addressFile takes the addresses, in place of the terminal */
+  constructor(found: string | undefined, addressFile: string | undefined) {
     this.#found = found;
+    this.#addressFile = addressFile;
   }
 
   /** A line that stays. */
@@ -33,7 +36,7 @@ export class RunDisplay {
         this.line(event.message);
         return;
       case 'listening':
-        for (const line of addressLines(event)) this.line(line);
+        for (const line of addressesToPrint(addressLines(event), this.#addressFile)) this.line(line);
         return;
       case 'started':
         this.#display?.started();

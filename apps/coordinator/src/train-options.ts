@@ -10,7 +10,7 @@ export function trainOptionsOf(options: CoordinatorOptions): TrainOptions {
   const diloco = dilocoOf(options);
   const checkpoint = checkpointOf(options);
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  requireOutputs({ save: options.save, report: options.report }, inputsOf(options));
+  requireOutputs({ save: options.save, report: options.report, addresses: options.addresses }, inputsOf(options));
   // A run may go on in the file that it began with.
   requireOutputs({ report: options.report }, { init });
   return {

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { hello, openRawClient } from '../../../packages/train/test/raw-client.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, startCoordinator, startWorker } from './processes.ts';
+import { canListProcesses, startCoordinator, startRelay, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const coordinatorArgs = [...(await tinyArgs(folder)), '--port', '0'];
@@ -54,7 +54,6 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       ['--fleet', 'nats://a', '--url', 'ws://127.0.0.1:1'],
       /--url: expected without --fleet, which finds the coordinator/,
     ],
-    [['--fleet', 'nats://u:secret@127.0.0.1:1'], /--fleet: the fleet at nats:\/\/127\.0\.0\.1:1 cannot be reached: /],
     [['--url', 'ws://127.0.0.1:1', '--run', 'x'], /--run: expected with --fleet URL, whose option it is/],
     [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
@@ -77,6 +76,19 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
     [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (no machine of that name is known|getaddrinfo)/],
   ])('%j', expectFailure);
+
+  it.each([
+    ['coordinator', (args: readonly string[]) => startCoordinator('coordinator', args)],
+    ['worker', startWorker],
+    ['relay', startRelay],
+  ] as const)('but exit code 1 if the NATS servers of a %s do not answer: they may later', async (_, start) => {
+    const program = start(['--fleet', 'nats://u:secret@127.0.0.1:1']);
+    const { code, stderr } = await program.ended;
+    expect(stderr).toMatch(
+      /^\w+: --fleet: the fleet at nats:\/\/127\.0\.0\.1:1 cannot be reached: [^\n]*refused[^\n]*\n$/,
+    );
+    expect(code).toBe(1);
+  });
 
   it('where the address says TLS and the coordinator has none', async () => {
     const url = (await coordinator()).replace('ws:', 'wss:');

@@ -1,9 +1,10 @@
 /** The commands of `deploy/compose.yaml` as processes over a NATS server: in what order they start changes no bit. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { deployNats } from '../../../packages/fleet/test/nats-cluster.ts';
 import { hasNatsServer, type NatsServer, startNatsServer } from '../../../packages/fleet/test/nats-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
@@ -15,13 +16,16 @@ const folder = temporaryFolder();
 
 describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
   let server: NatsServer;
-  const login = 'lockstep:secret';
+  const nats = join(folder, 'nats');
 
-  /** The arguments of a service on this machine alone. */
+  /** The arguments of a service on this machine alone; each has a file for its addresses. */
+  let started = 0;
   const argumentsOf = (service: string): string[] => {
-    const credentials = join(folder, 'nats-login');
-    writeFileSync(credentials, login);
-    const here = { fleet: server.url, 'fleet-credentials': credentials, host: '127.0.0.1', port: '0' };
+    const [, role] = /--fleet-credentials=\S+\/(\w+)-login/.exec(services[service].command.join(' '))!;
+    const here = {
+      ...{ fleet: server.url, 'fleet-credentials': join(nats, `${role}.login`), host: '127.0.0.1', port: '0' },
+      addresses: join(folder, `${service}-${++started}`),
+    };
     const given = (services[service].command as string[]).slice(1).map((arg) => /^--([\w-]+)(?:=.*)?$/.exec(arg)![1]!);
     const replaced = given.filter((name) => name in here).map((name) => `--${name}=${here[name as keyof typeof here]}`);
     const kept = services[service].command.slice(1).filter((_: string, at: number) => !(given[at]! in here));
@@ -29,8 +33,12 @@ describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
   };
 
   beforeAll(async () => {
-    const [user = '', password = ''] = login.split(':');
-    server = await startNatsServer({ login: { user, password } });
+    mkdirSync(nats);
+    deployNats(nats);
+    const { entrypoint, command } = services.nats as { entrypoint: string[]; command: string[] };
+    expect(entrypoint).toEqual(['nats-server']);
+    const args = command.map((arg) => arg.replace('/etc/nats', nats).replace('/data', join(folder, 'data')));
+    server = await startNatsServer({ args: [...args, '--addr', '127.0.0.1', '--port', '-1'] });
   });
   afterAll(() => server.close());
 
@@ -41,7 +49,8 @@ describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
     const report = join(folder, 'report.json');
     const own = ['--token', 'secret-of-the-run', '--report', report, ...training];
     const coordinator = startCoordinator('coordinator', [...argumentsOf('coordinator'), ...own]);
-    for (const relay of relays) await relay.printed(/Join with: LOCKSTEP_TOKEN=secret-of-the-run /);
+    for (const relay of relays) await relay.printed(/The addresses to join and to watch are in /);
+    expect(readFileSync(join(folder, 'relay-1'), 'utf8')).toMatch(/^Join with: LOCKSTEP_TOKEN=secret-of-the-run /);
     const workers = Array.from({ length: 3 }, () => startWorker(argumentsOf('worker')));
     const { report: expected } = await runToReport(folder, ['--single', ...training]);
     expect(await coordinator.ended).toMatchObject({ code: 0, stderr: '' });

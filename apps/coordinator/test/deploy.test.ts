@@ -1,15 +1,20 @@
 /** The files of `deploy/` are well formed, and name commands and options that there are. None of them is run here. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions } from '@lockstep/command';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { commands } from '../src/options.ts';
 import { startRelay, startWorker } from './processes.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+
+const programs = ['coordinator', 'relay', 'worker'];
+const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
 
 const helpOf: Readonly<Record<string, string>> = {
   worker: (await startWorker(['--help']).ended).stdout,
@@ -26,13 +31,19 @@ function checkCommand([name, ...args]: readonly string[]): void {
     }
 }
 
+interface Probe {
+  readonly httpGet?: { readonly path: string; readonly port: string };
+}
+
 interface Container {
   readonly name: string;
   readonly image?: string;
   readonly args?: readonly string[];
   readonly env?: readonly { readonly name: string }[];
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
-  readonly readinessProbe?: Readonly<Record<string, { readonly port?: string }>>;
+  readonly startupProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly livenessProbe?: Probe;
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
 }
 
@@ -47,7 +58,7 @@ interface Manifest {
         readonly containers: readonly Container[];
         readonly volumes: readonly {
           readonly name: string;
-          readonly secret: { readonly items: readonly { readonly path: string }[] };
+          readonly secret?: { readonly items: readonly [{ readonly key: string; readonly path: string }] };
         }[];
       };
     };
@@ -64,14 +75,20 @@ describe('deploy/compose.yaml', () => {
     expect(services.relay.command).toContain(
       `--port=${/127\.0\.0\.1:(\d+)/.exec(services.relay.healthcheck.test[3])![1]}`,
     );
-    expect(Object.keys(secrets)).toEqual(['nats-login']);
+    expect(Object.keys(secrets)).toEqual(['coordinator-login', 'worker-login']);
     expect(Object.keys(volumes)).toEqual(['nats-data']);
   });
 
   it.each(['coordinator', 'standby', 'relay', 'worker'])('%s: its command is one', (name) => {
-    const { command, secrets: mounted, build } = services[name];
+    const { command, secrets: mounted, build, restart, mem_limit: memory } = services[name];
     checkCommand(command);
-    expect(command).toContain(`--fleet-credentials=/run/secrets/${mounted[0]}`);
+    const role = name === 'relay' || name === 'worker' ? 'worker' : 'coordinator';
+    expect(mounted).toEqual([`${role}-login`]);
+    expect(command).toContain(`--fleet-credentials=/run/secrets/${role}-login`);
+    if (name !== 'worker') expect(command).toContain('--addresses=/tmp/addresses');
+    // Neither for ever, nor with all memory.
+    expect(restart).toMatch(/^on-failure:\d+$/);
+    expect(memory).toBeTruthy();
     expect(existsSync(join(root, build.dockerfile))).toBe(true);
   });
 });
@@ -82,14 +99,37 @@ describe('deploy/kubernetes', () => {
   );
   const manifests = documents.map((document) => document.toJS() as Manifest);
   const deployments = manifests.filter(({ kind }) => kind === 'Deployment');
+  const pods = manifests.filter(({ spec }) => spec.template);
 
-  it('is YAML with a deployment for each program and a service that selects the coordinators', () => {
+  it('is YAML with NATS, a deployment for each program, and services that select pods', () => {
     expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    const names = ['lockstep-coordinator', 'lockstep-relay', 'lockstep-worker'];
-    expect(deployments.map(({ metadata }) => metadata.name)).toEqual(names);
-    const service = manifests.find(({ kind }) => kind === 'Service')!;
-    expect(service.spec.selector).toEqual(deployments[0]!.spec.template!.metadata.labels);
+    expect(pods.map(({ metadata }) => metadata.name)).toEqual(['nats', ...programs.map((name) => `lockstep-${name}`)]);
+    const services = manifests.filter(({ kind }) => kind === 'Service');
+    const labels = pods.map(({ spec }) => spec.template!.metadata.labels);
+    expect(services.map(({ spec }) => spec.selector)).toEqual(labels.slice(0, 2));
   });
+
+  it('has one coordinator, replaced and not doubled: one that waits would never be ready', () => {
+    expect(deployments[0]!.spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
+  });
+
+  it.each(pods)(
+    '$metadata.name: each container is pulled, limited, probed and confined as it should be',
+    ({ spec }) => {
+      const { spec: pod } = spec.template!;
+      expect(pod).toMatchObject({ automountServiceAccountToken: false, securityContext: { runAsNonRoot: true } });
+      for (const { image, ports = [], ...container } of pod.containers) {
+        expect(image).toMatch(/:(?!latest)[\w.-]+$/);
+        expect(container).toMatchObject({
+          imagePullPolicy: 'IfNotPresent',
+          resources: { requests: { cpu: expect.any(String) }, limits: { memory: expect.any(String) } },
+          securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false },
+        });
+        if (ports.length > 0)
+          expect(Object.keys(container)).toEqual(expect.arrayContaining(['readinessProbe', 'livenessProbe']));
+      }
+    },
+  );
 
   it.each(deployments)('$metadata.name: commands, labels, ports and volumes fit together', ({ metadata, spec }) => {
     const { metadata: podMetadata, spec: pod } = spec.template!;
@@ -100,15 +140,17 @@ describe('deploy/kubernetes', () => {
       expect([name, metadata.name]).toEqual([args![0], `lockstep-${name}`]);
       const [mount] = volumeMounts;
       const volume = pod.volumes.find((one) => one.name === mount!.name);
-      const path = `${mount!.mountPath}/${volume!.secret.items[0]!.path}`;
-      expect(args).toContain(`--fleet-credentials=${path}`);
+      const [{ key, path }] = volume!.secret!.items;
+      expect(key).toBe(name === 'coordinator' ? 'coordinator.login' : 'worker.login');
+      expect(args).toContain(`--fleet-credentials=${mount!.mountPath}/${path}`);
+      if (container.ports) expect(args).toContain('--addresses=/tmp/addresses');
       checkPorts(container);
     }
   });
 });
 
 /** What listens is told of by the pod's address, and probed at the port that it listens on. */
-function checkPorts({ args, env = [], ports = [], readinessProbe = {} }: Container): void {
+function checkPorts({ args, env = [], ports = [], ...container }: Container): void {
   const listens = args!.filter((arg) => /^--(?:host|port|announce)=/.test(arg));
   const expected = ports.flatMap(({ containerPort }) => [
     '--host=0.0.0.0',
@@ -117,15 +159,15 @@ function checkPorts({ args, env = [], ports = [], readinessProbe = {} }: Contain
   ]);
   expect(listens).toEqual(expected);
   expect(env.map(({ name }) => name)).toEqual(ports.map(() => 'POD_IP'));
-  const probed = Object.values(readinessProbe).flatMap(({ port }) => port ?? []);
-  expect(probed).toEqual(ports.map(({ name }) => name));
+  const probes = [container.startupProbe, container.readinessProbe, container.livenessProbe].slice(0, ports.length * 3);
+  for (const probe of probes) expect(probe?.httpGet).toEqual({ path: '/healthz', port: ports[0]!.name });
 }
 
 describe('deploy/systemd', () => {
   const units = readdirSync(join(root, 'deploy/systemd'));
 
   it('has a unit for each program, which the docs name', () => {
-    const names = ['coordinator', 'relay', 'worker'].map((program) => `lockstep-${program}.service`);
+    const names = programs.map((program) => `lockstep-${program}.service`);
     expect(units).toEqual(names);
     for (const name of names) expect(read('docs/deploying.md')).toContain(`deploy/systemd/${name}`);
   });
@@ -133,9 +175,37 @@ describe('deploy/systemd', () => {
   it.each(units)('%s: its command is one', (file) => {
     const [, program, command = ''] = /^ExecStart=(\S+) (.*)$/m.exec(read(`deploy/systemd/${file}`)) ?? [];
     expect(program).toBe('/usr/local/bin/lockstep');
-    checkCommand(command.split(' '));
-    expect(file).toBe(`lockstep-${command.split(' ')[0]}.service`);
+    const [name, ...args] = command.split(' ');
+    checkCommand([name!, ...args]);
+    expect(file).toBe(`lockstep-${name}.service`);
+    // NATS, or the coordinator, may start later than the unit; what cannot be done is not tried again.
+    expect(args).toContain(name === 'coordinator' ? '--standby' : '--wait');
+    expect(read(`deploy/systemd/${file}`)).toMatch(/^RestartPreventExitStatus=2$/m);
   });
+
+  it.each(units.filter((file) => !file.includes('worker')))(
+    '%s: secrets are in a folder of root, not in the journal',
+    (file) => {
+      const text = read(`deploy/systemd/${file}`);
+      const [, directory] = /^RuntimeDirectory=(\S+)\nRuntimeDirectoryMode=0700$/m.exec(text)!;
+      expect(text).toContain(` --addresses=%t/${directory}/addresses\n`);
+    },
+  );
+
+  // Where the program is installed differs; its folder must be there.
+  const folder = temporaryFolder();
+  it.runIf(hasSystemd).each(units)(
+    '%s: systemd takes it, and finds little that it could do besides its work',
+    (file) => {
+      const copy = join(folder, file);
+      writeFileSync(copy, read(`deploy/systemd/${file}`).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
+      const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
+      expect(analyze('verify', '--man=no', copy)).toMatchObject({ status: 0, stderr: '' });
+      // Of 10, in tenths.
+      const security = analyze('security', '--offline=true', '--no-pager', '--threshold=20', copy);
+      expect(security, security.stdout).toMatchObject({ status: 0 });
+    },
+  );
 });
 
 describe('deploy/Dockerfile', () => {

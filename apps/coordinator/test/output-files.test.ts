@@ -16,6 +16,20 @@ beforeAll(async () => {
   tiny = [...(await tinyArgs(folder)), '--single', '--steps', '2'];
 });
 
+describe('--addresses', () => {
+  it('keeps the secrets of a run out of what is printed', async () => {
+    const listening = [...(await tinyArgs(folder)), '--steps', '2', '--workers', '1', '--port', '0'];
+    const secret = ['--token', 'secret-of-the-run', '--addresses', place('addresses')];
+    const { code, stdout, stderr } = await startCoordinator('coordinator', [...listening, ...secret]).ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const written = readFileSync(place('addresses'), 'utf8');
+    const [, adminToken] = /^Dashboard: \S*#admin=([\w-]+)/m.exec(written)!;
+    expect(written).toMatch(/^Join with: LOCKSTEP_TOKEN=secret-of-the-run /m);
+    expect(stdout).toContain(place('addresses'));
+    for (const text of [adminToken!, 'secret-of-the-run', 'Join']) expect(stdout).not.toContain(text);
+  });
+});
+
 describe.runIf(process.platform === 'linux')('a file that cannot be written at the end', () => {
   it('does not take the report with it', async () => {
     const ended = await startCoordinator('start', [...tiny, '--save', '/dev/full', '--report', place('r.json')]).ended;

@@ -1,6 +1,14 @@
 /** The command line of a relay: relays for a run by its options, and says what happens. */
 import { hostname } from 'node:os';
-import { joinFailure, readCommandLine, runMain, tlsOf, tokenFrom } from '@lockstep/command';
+import {
+  fleetFailure,
+  joinFailure,
+  readCommandLine,
+  requireOutputs,
+  runMain,
+  tlsOf,
+  tokenFrom,
+} from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, relay } from '@lockstep/train';
 import { JoinError } from '@lockstep/worker';
@@ -18,12 +26,13 @@ async function main(): Promise<number> {
   setEngineFlags();
   const { name } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
+  requireOutputs({ addresses: options.addresses });
   const coordinator = await findCoordinator(options, token);
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
   const relaying = relay(coordinator.url, { ...relayed(options), token, signal: interruption.signal });
   const log = (message: string): void => void process.stderr.write(`relay ${name ?? hostname()}: ${message}\n`);
-  const lines = new RelayLines();
+  const lines = new RelayLines(options.addresses);
   try {
     for await (const event of relaying) for (const line of lines.of(event)) log(line);
     const { type, message } = await relaying.done;
@@ -54,7 +63,7 @@ const names: Readonly<Record<string, string>> = {
 };
 
 await runMain('relay', main, (error) => {
-  if (error instanceof FleetError) return `--${error.option}: ${error.message}`;
+  if (error instanceof FleetError) return fleetFailure(error);
   return error instanceof ConfigurationError
     ? error.messageWith((option) => `--${names[option] ?? option}`)
     : undefined;

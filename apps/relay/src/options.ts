@@ -1,5 +1,6 @@
 /** The options of `npm run relay`. */
 import {
+  addressFileOptions,
   announceOptions,
   choice,
   commandText,
@@ -38,6 +39,7 @@ export const relayOptions = {
   ...tlsOptions,
   ...fleetOptions,
   ...announceOptions,
+  ...addressFileOptions,
   workers: withFallback(wholeNumber('workers to start on this machine', optionBounds.workers), 0),
   backend: withFallback(choice(computeChoices, 'what those compute on'), 'auto'),
   threads: withFallback(wholeNumber('threads that add gradients', optionBounds.threads), 1),

@@ -1,23 +1,30 @@
 /** What happens to a relay, as lines for the person who started it. */
-import { commandText, shellWord, tokenBefore } from '@lockstep/command';
+import { addressesToPrint, commandText, shellWord, tokenBefore } from '@lockstep/command';
 import type { RelayEvent } from '@lockstep/train';
 
 type Listening = Extract<RelayEvent, { type: 'listening' }>;
 
 export class RelayLines {
+  readonly #addressFile: string | undefined;
   #listening: Listening | undefined;
   #isOpen = false;
   /** Whether no worker has been ready since the last line about that. */
   #isIdle = false;
   #lostMessage: string | undefined;
 
-  of(event: RelayEvent): string[] {
+  /** @param addressFile takes the addresses to join by, in place of the terminal */
+  constructor(addressFile?: string) {
+    this.#addressFile = addressFile;
+  }
+
+  of(event: RelayEvent): readonly string[] {
     switch (event.type) {
       case 'listening':
         this.#listening = event;
         return portLines(event);
       case 'open': {
-        const lines = this.#isOpen || !this.#listening ? [] : joinLines(this.#listening);
+        const lines =
+          this.#isOpen || !this.#listening ? [] : addressesToPrint(joinLines(this.#listening), this.#addressFile);
         this.#isOpen = true;
         return lines;
       }

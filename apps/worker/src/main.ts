@@ -1,5 +1,5 @@
 /** The Node worker's command line: joins a run by its options, and says what happens. */
-import { joinFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
+import { fleetFailure, joinFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, JoinError, join } from '@lockstep/worker';
 import { setEngineFlags } from '@lockstep/worker/own-process';
@@ -39,6 +39,6 @@ async function main(): Promise<number> {
 }
 
 await runMain('worker', main, (error) => {
-  if (error instanceof FleetError) return `--${error.option}: ${error.message}`;
+  if (error instanceof FleetError) return fleetFailure(error);
   return error instanceof ConfigurationError ? error.messageWith((option) => `--${option}`) : undefined;
 });

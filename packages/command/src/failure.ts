@@ -29,24 +29,22 @@ export function errorMessage(error: unknown): string {
 /**
  * Runs a program's main function and sets the exit code that it ends with. A failure is one sentence on standard error;
  * so is memory that the engine refuses. Anything else that is thrown is a defect of Lockstep, and keeps its stack.
- * @param usageFault what a library's error says of the command line: one sentence, with exit code 2
+ * @param usageFault what a library's error says of the command line: one sentence, with exit code 2 unless it is a failure of its own
  */
 export async function runMain(
   program: string,
   main: () => Promise<number>,
-  usageFault: (error: unknown) => string | undefined = () => undefined,
+  usageFault: (error: unknown) => string | CommandFailure | undefined = () => undefined,
 ): Promise<void> {
   const output = watchOutput(program);
   try {
     process.exitCode = (await main()) || (output.isLost() ? 1 : 0);
   } catch (error) {
     const fault = usageFault(error);
-    if (fault !== undefined) {
-      process.stderr.write(`${program}: ${fault}\n`);
-      process.exitCode = 2;
-    } else if (error instanceof CommandFailure) {
-      process.stderr.write(`${program}: ${error.message}\n`);
-      process.exitCode = error.exitCode;
+    const failure = typeof fault === 'string' ? usageFailure(fault) : (fault ?? error);
+    if (failure instanceof CommandFailure) {
+      process.stderr.write(`${program}: ${failure.message}\n`);
+      process.exitCode = failure.exitCode;
     } else if (isOutOfMemory(error)) {
       const advice = 'use a smaller model or batch, or a machine with more memory';
       process.stderr.write(`${program}: out of memory (${errorMessage(error)}): ${advice}\n`);

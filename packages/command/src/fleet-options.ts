@@ -1,5 +1,5 @@
 /** The options by which coordinators and workers find each other in a fleet. */
-import { usageFailure } from './failure.ts';
+import { CommandFailure, usageFailure } from './failure.ts';
 import { coordinatorUrl, textOption, type ValuesOf, withDefaultText } from './option.ts';
 import { readOptionFile } from './option-files.ts';
 
@@ -43,6 +43,18 @@ export function joinPlaceOf(options: FleetOptionValues & { readonly url: string 
   }
   if (url !== undefined) throw usageFailure('--url: expected without --fleet, which finds the coordinator');
   return { fleet };
+}
+
+interface FleetFault {
+  readonly option: string;
+  readonly message: string;
+  /** Whether the same options may work later. */
+  readonly mayPass: boolean;
+}
+
+/** Why a fleet did not take this process in; what starts programs again may do so where the exit code is 1. */
+export function fleetFailure({ option, message, mayPass }: FleetFault): CommandFailure {
+  return new CommandFailure(`--${option}: ${message}`, mayPass ? 1 : 2);
 }
 
 /** @throws CommandFailure with exit code 2 where one of these options is given without `--fleet` */

@@ -1,5 +1,6 @@
 /** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
 export { shownLine } from '@lockstep/files/shown';
+export { addressesToPrint, addressFileOptions } from './address-file.ts';
 export { type CommandLine, generalOptions, readCommandLine } from './command-line.ts';
 export { commandText } from './command-text.ts';
 export { type DataOptions, dataOptions, type OptionSize, readerOptionsOf } from './data-options.ts';
@@ -7,6 +8,7 @@ export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.t
 export {
   announceOptions,
   type FleetOptionValues,
+  fleetFailure,
   fleetOf,
   fleetOptions,
   joinPlaceOf,

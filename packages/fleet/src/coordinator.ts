@@ -115,7 +115,7 @@ export class FleetCoordinator {
         return await ask();
       } catch (error) {
         if (error instanceof FleetError) throw error;
-        if (attempt === maxAttempts) throw new FleetError(`${this.place}: ${(error as Error).message}`);
+        if (attempt === maxAttempts) throw new FleetError(`${this.place}: ${(error as Error).message}`, 'fleet', true);
       }
     }
   }

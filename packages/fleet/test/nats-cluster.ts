@@ -1,29 +1,47 @@
-/** The cluster of `deploy/nats`, with a certificate that is made on the spot. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** The cluster of `deploy/nats`, with passwords and a certificate that are made on the spot. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 
+export type Role = 'coordinator' | 'worker' | 'viewer';
+
 export interface NatsCluster {
-  /** By name, since the client compares certificates with names alone, such as `tls://localhost:1,tls://localhost:2`. */
+  /** Such as `tls://localhost:1,tls://localhost:2`. */
   readonly url: string;
   readonly ca: string;
+  /** Where `ca.pem` is, and each role's login as `ROLE.login`. */
+  readonly folder: string;
+  /** Each as `user:password`. */
+  readonly logins: Readonly<Record<Role, string>>;
   readonly servers: readonly NatsServer[];
   close(): Promise<void>;
 }
 
-const config = fileURLToPath(new URL('../../../deploy/nats/server.conf', import.meta.url));
+type Name = { type: 2; value: string } | { type: 7; ip: string };
+export const localhost: Name = { type: 2, value: 'localhost' };
+export const loopback: Name = { type: 7, ip: '127.0.0.1' };
+
+const deployed = fileURLToPath(new URL('../../../deploy/nats', import.meta.url));
 // Nothing listens there; a server counts its routes to know how many are to elect a leader.
 const unused = [1, 2, 3].map((port) => `nats://127.0.0.1:${port}`);
 
-/** Each role's password is its name, backwards. */
-export const passwords = { coordinator: 'rotanidrooc', worker: 'rekrow', viewer: 'reweiv' };
+/** Copies `deploy/nats` to a folder, and makes the passwords there as its documentation says. */
+export function deployNats(folder: string, env: NodeJS.ProcessEnv = process.env): Readonly<Record<Role, string>> {
+  cpSync(deployed, folder, { recursive: true });
+  execFileSync('sh', ['make-passwords.sh'], { cwd: folder, env });
+  const login = (role: Role): string => readFileSync(join(folder, `${role}.login`), 'utf8').trim();
+  return { coordinator: login('coordinator'), worker: login('worker'), viewer: login('viewer') };
+}
 
 export async function startNatsCluster(): Promise<NatsCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-cluster-'));
-  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const logins = deployNats(folder);
+  const [cert, key] = [join(folder, 'ca.pem'), join(folder, 'key.pem')];
   const made = await certificate();
   writeFileSync(cert, made.cert);
   writeFileSync(key, made.private);
@@ -38,11 +56,8 @@ export async function startNatsCluster(): Promise<NatsCluster> {
       NATS_STORE: join(folder, name),
       NATS_CLUSTER_LISTEN: '127.0.0.1:-1',
       ...Object.fromEntries(routes.map((route, at) => [`NATS_ROUTE_${at + 1}`, route])),
-      ...Object.fromEntries(
-        Object.entries(passwords).map(([role, password]) => [`NATS_${role.toUpperCase()}_PASSWORD`, password]),
-      ),
     };
-    return startNatsServer({ args: ['--config', config], env });
+    return startNatsServer({ args: ['--config', join(folder, 'server.conf')], env });
   };
   const first = await start('a', unused);
   const [, address] = await first.logged(/Listening for route connections on (\S+)/);
@@ -53,6 +68,8 @@ export async function startNatsCluster(): Promise<NatsCluster> {
   return {
     url: servers.map(({ url }) => url.replace('nats://127.0.0.1', 'tls://localhost')).join(','),
     ca: made.cert,
+    folder,
+    logins,
     servers,
     async close() {
       await Promise.all(servers.map((server) => server.close()));
@@ -61,20 +78,22 @@ export async function startNatsCluster(): Promise<NatsCluster> {
   };
 }
 
+/** Plain clients of NATS with the credentials of a role, one at each server. */
+export function connectAs({ url, ca, logins }: NatsCluster, role: Role): Promise<NatsConnection[]> {
+  const [user, pass] = logins[role].split(':');
+  const options = { tls: { ca }, user: user!, pass: pass!, inboxPrefix: `_INBOX.${role}` };
+  const servers = url.replaceAll('tls://', '').split(',');
+  return Promise.all(servers.map((server) => connect({ ...options, servers: [server] })));
+}
+
 /** Its own authority, for servers and for the links between them. */
-function certificate() {
+export function certificate(names: readonly Name[] = [localhost, loopback]) {
   return generate([{ name: 'commonName', value: 'lockstep' }], {
     keyType: 'ec',
     extensions: [
       { name: 'basicConstraints', cA: true },
       { name: 'extKeyUsage', serverAuth: true, clientAuth: true },
-      {
-        name: 'subjectAltName',
-        altNames: [
-          { type: 2, value: 'localhost' },
-          { type: 7, ip: '127.0.0.1' },
-        ],
-      },
+      { name: 'subjectAltName', altNames: [...names] },
     ],
   });
 }

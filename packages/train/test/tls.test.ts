@@ -81,7 +81,7 @@ describe('a run under TLS', () => {
     const naive = await startWorker(['--url', plain, '--name', 'naive']).ended;
     expect([naive.code, naive.stderr]).toEqual([
       2,
-      expect.stringMatching(/its certificate is not from a trusted authority/),
+      expect.stringMatching(/its certificate is not from a trusted authority: .* NODE_EXTRA_CA_CERTS/),
     ]);
     const forged = address.replace(/fingerprint=\w+/, `fingerprint=${'0'.repeat(64)}`);
     const careful = await startWorker(['--url', forged, '--name', 'careful']).ended;

@@ -13,7 +13,7 @@ export function connectionFault(error: Error & { readonly code?: string }): stri
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-      return 'its certificate is not from a trusted authority: copy the whole address that the coordinator printed, with the fingerprint';
+      return 'its certificate is not from a trusted authority: copy the whole address that the coordinator printed, with the fingerprint, or name the file of your own authority in NODE_EXTRA_CA_CERTS';
     case 'HPE_INVALID_CONSTANT':
     case 'ECONNRESET':
       return 'it closed the connection before a WebSocket was open: where the coordinator listens with TLS, the address begins with wss://';

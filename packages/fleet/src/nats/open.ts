@@ -3,12 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Fleet } from '../fleet.ts';
 import { FleetError } from '../fleet-error.ts';
-import type { FleetStore } from '../store.ts';
-import { authenticatorOf } from './credentials.ts';
+import type { FleetStore, Objects } from '../store.ts';
+import { connectToAny, phraseOf } from './connect.ts';
 import { loadNats, type Nats } from './load.ts';
 import { natsObjects } from './objects.ts';
-import { parseServers, type Servers } from './servers.ts';
-import { natsValues } from './values.ts';
+import { parseServers } from './servers.ts';
+import { natsReadings, natsValues, requestTimeoutMs } from './values.ts';
 
 /** Where a fleet is, and how to be let in. */
 export interface FleetOptions {
@@ -25,101 +25,91 @@ export interface FleetOptions {
 }
 
 const bucket = 'lockstep';
-const connectTimeoutMs = 5_000;
-const requestTimeoutMs = 2_000;
 const clusterReplicas = 3;
 const readyWithinMs = 15_000;
 const retryEveryMs = 250;
 
 /**
  * Opens a run of the fleet at these NATS servers, which need JetStream.
- * @throws FleetError with one sentence where the servers cannot be reached, or refuse
+ * @throws FleetError with one sentence if the servers cannot be reached, or refuse
  */
 export async function openFleet({ run = 'default', ...options }: FleetOptions): Promise<Fleet> {
   if (!/^[\w-]{1,64}$/.test(run)) throw new FleetError(`expected 1 to 64 letters, digits, - and _, got ${run}`, 'run');
-  return new Fleet(await openStore(options), run);
+  return new Fleet(await openStore({ ...options, run }), run);
 }
 
 /** @throws FleetError */
-export async function openStore(options: Omit<FleetOptions, 'run'>): Promise<FleetStore> {
+export async function openStore(options: FleetOptions): Promise<FleetStore> {
   const servers = parseServers(options.servers);
   if (!servers) {
     throw new FleetError('expected addresses like nats://127.0.0.1:4222, with commas between them, got something else');
   }
   const nats = await loadNats();
-  const connection = await connect(nats, servers, options);
+  const connection = await connectToAny(nats, servers, options);
   try {
-    return await storeOf(nats, connection, { place: servers.place, role: options.role });
-  } catch (error) {
+    return await storeOf(nats, connection, servers.place, options);
+  } catch (thrown) {
     await connection.close();
-    throw new FleetError(`the fleet at ${servers.place} cannot be used: ${phraseOf(error as Error)}`);
-  }
-}
-
-async function connect(
-  nats: Nats,
-  { list, tls, login, place }: Servers,
-  { credentials, ca, role }: Omit<FleetOptions, 'run'>,
-) {
-  const authenticator = credentials === undefined ? undefined : authenticatorOf(nats, credentials);
-  try {
-    return await nats.transport.connect({
-      servers: [...list],
-      name: 'lockstep',
-      // Of each role: where permissions say so, none reads the answers of another.
-      inboxPrefix: `_INBOX.${role}`,
-      timeout: connectTimeoutMs,
-      maxReconnectAttempts: -1,
-      ...(tls || ca !== undefined ? { tls: ca === undefined ? {} : { ca } } : {}),
-      ...(authenticator ? { authenticator } : (login ?? {})),
-    });
-  } catch (error) {
-    throw new FleetError(`the fleet at ${place} cannot be reached: ${phraseOf(error as Error)}`);
+    const error = thrown as Error;
+    if (!isPermissionViolation(nats, error)) {
+      throw new FleetError(`the fleet at ${servers.place} cannot be used: ${phraseOf(error)}`, 'fleet', true);
+    }
+    const { role } = options;
+    const reason = `expected credentials of a ${role}, got those of another role`;
+    throw new FleetError(
+      `the fleet at ${servers.place} refuses this ${role}: ${reason} (${error.message})`,
+      'fleet-credentials',
+    );
   }
 }
 
 async function storeOf(
   nats: Nats,
   connection: NatsConnection,
-  { place, role }: Pick<FleetOptions, 'role'> & { readonly place: string },
+  place: string,
+  { role, run = 'default' }: FleetOptions,
 ): Promise<FleetStore> {
+  const close = (): Promise<void> => connection.close();
+  if (role === 'worker') {
+    const values = natsReadings(nats, connection, bucket);
+    // A worker waits for records that are not there yet, but never for permissions.
+    await values.get(`${run}.address`).catch((error: Error) => {
+      if (isPermissionViolation(nats, error)) throw error;
+    });
+    return { values, objects: noObjects, place, close };
+  }
   const client = nats.jetstream.jetstream(connection, { timeout: requestTimeoutMs });
   const values = new nats.kv.Kvm(client);
   const objects = new nats.obj.Objm(client);
   const replicas = connection.info?.cluster === undefined ? 1 : clusterReplicas;
-  if (role === 'coordinator') {
-    await onceReady(connection, async () => {
-      await values.create(bucket, { replicas });
-      await objects.create(bucket, { replicas });
-    });
-  }
+  await onceReady(nats, connection, async () => {
+    await values.create(bucket, { replicas });
+    await objects.create(bucket, { replicas });
+  });
   // A replica answers also while none leads: a follower would see a lease that its holder cannot renew. So coordinators ask the leader.
-  const kv = await values.open(bucket, { allow_direct: role === 'worker' });
-  const store = await objects.open(bucket, false);
-  return {
-    values: natsValues(nats, kv),
-    objects: natsObjects(store),
-    place,
-    close: () => connection.close(),
-  };
+  const kv = await values.open(bucket, { allow_direct: false });
+  return { values: natsValues(nats, kv), objects: natsObjects(await objects.open(bucket, false)), place, close };
 }
 
+const refuseObject = (name: string): Promise<never> => Promise.reject(new Error(`${name}: a worker has no objects`));
+const noObjects: Objects = { put: refuseObject, get: refuseObject, remove: refuseObject };
+
 /** Servers of a cluster that have just started may not know each other yet, or elect a leader; a busy one may be late. */
-async function onceReady({ info }: NatsConnection, open: () => Promise<void>): Promise<void> {
+async function onceReady(nats: Nats, { info }: NatsConnection, open: () => Promise<void>): Promise<void> {
   const untilMs = performance.now() + readyWithinMs;
   for (;;) {
     try {
       return await open();
     } catch (error) {
       const mayPass = info?.cluster !== undefined || (error as Error).name === 'TimeoutError';
-      if (!mayPass || performance.now() >= untilMs) throw error;
+      if (!mayPass || isPermissionViolation(nats, error as Error) || performance.now() >= untilMs) throw error;
       await delay(retryEveryMs);
     }
   }
 }
 
-/** The client's own words, with what they are about. */
-function phraseOf(error: Error): string {
-  const reason = error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
-  return reason.replace(/\n[\s\S]*/, '') || error.name;
+/** The client wraps some of these errors in others. */
+function isPermissionViolation({ transport }: Nats, error: Error): boolean {
+  const { PermissionViolationError } = transport.errors;
+  return error instanceof PermissionViolationError || error.cause instanceof PermissionViolationError;
 }
