@@ -15,7 +15,7 @@ interface Exclusion {
 
 const serving: readonly Name[] = [
   ...(['host', 'port', 'token', 'token-file', 'public-view', 'tls', 'tls-cert', 'tls-key', 'allow-origin'] as const),
-  ...(['wait-for-start', 'chaos', 'stay', 'fleet', 'standby', 'announce'] as const),
+  ...(['wait-for-start', 'chaos', 'stay', 'fleet', 'standby', 'announce', 'addresses'] as const),
 ];
 
 const exclusions: readonly Exclusion[] = [
