@@ -19,7 +19,20 @@ function entries() {
   return found;
 }
 
-export default {
+/**
+ * Packages that are not ES modules, each with its file of `dist/vendor` that is: a page that loads modules as they are, as
+ * from a development server, can import no others.
+ */
+function vendored() {
+  const found = {};
+  for (const conditions of Object.values(manifest.imports ?? {})) {
+    const name = conditions.default.match(/^\.\/dist\/vendor\/(.+)\.js$/)?.[1];
+    if (name !== undefined) found[name] = conditions.node;
+  }
+  return found;
+}
+
+const forNode = {
   input: entries(),
   platform: 'node',
   logLevel: 'warn',
@@ -30,3 +43,13 @@ export default {
   treeshake: { moduleSideEffects: true },
   output: { dir: folder, format: 'esm', cleanDir: true, sourcemap: true, chunkFileNames: '[name]-[hash].js' },
 };
+
+const forPages = {
+  input: vendored(),
+  platform: 'browser',
+  logLevel: 'warn',
+  transform: { target: 'es2022' },
+  output: { dir: 'dist/vendor', format: 'esm', cleanDir: true },
+};
+
+export default Object.keys(forPages.input).length === 0 ? forNode : [forNode, forPages];

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const compiled = /(\.d\.ts|\.js)(\.map)?$/;
 
 /** Written anew by each build. */
-const bundle = /^bundle[\\/]/;
+const bundle = /^(bundle|vendor)[\\/]/;
 
 for (const file of readdirSync('dist', { recursive: true })) {
   if (bundle.test(file) || !compiled.test(file)) continue;

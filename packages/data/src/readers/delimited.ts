@@ -1,5 +1,5 @@
 /** Reads CSV and TSV as RFC 4180 has them: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks. */
-import Papa from 'papaparse';
+import Papa from '#papaparse';
 import { DataError } from '../data-error.ts';
 import { Column } from './column.ts';
 import { checkColumnNames, shownText, type Table } from './table.ts';
