@@ -131,7 +131,7 @@ function Row({ name, label, counts, mostErrors }: RowProps) {
           <td
             key={predicted}
             class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
-            style={count === 0 ? undefined : { '--heat': heat.toFixed(3) }}
+            style={isRight || count > 0 ? { '--heat': heat.toFixed(3) } : undefined}
             // The keyboard enters at the first cell, and leaves from where it has gone.
             {...(label === 0 && predicted === 0 && { tabIndex: 0 })}
           >

@@ -51,7 +51,9 @@ interface BarProps {
 function Bar({ name, probability, isBest }: BarProps) {
   return (
     <li class={isBest ? 'best' : ''}>
-      <bdi class="probability-name">{name}</bdi>
+      <bdi class="probability-name" title={name}>
+        {name}
+      </bdi>
       <svg class="bar" aria-hidden="true" focusable="false">
         <rect class="bar-fill" width={`${(100 * (probability ?? 0)).toFixed(2)}%`} height="100%" />
       </svg>

@@ -1,6 +1,5 @@
 /** The top errors of the last evaluation: of classes those that the model was most sure of, of values the largest. */
 import { floatsFrom } from '@lockstep/protocol';
-import type { ComponentChildren } from 'preact';
 import { percent, significant, whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import type { Evaluation, Run } from '../watch/run-store.ts';
@@ -138,21 +137,16 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
   return (
     <>
       {pairs.map(({ name, given, predicted }, index) => (
+        // A name in Arabic or Hebrew is isolated, and leaves the arrow beside it as it is.
         <span key={index} class="top-error-text">
-          {name !== undefined && <Name text={name} />}
-          <Name text={given} /> <span aria-hidden="true">→</span>
+          {name !== undefined && <bdi>{name}</bdi>} <bdi>{given}</bdi> <span aria-hidden="true">→</span>
           <span class="sr-only">predicted as</span>{' '}
           <b>
-            <Name text={predicted} />
+            <bdi>{predicted}</bdi>
           </b>
           {probability !== undefined && <small>{percent(probability, 0)}</small>}
         </span>
       ))}
     </>
   );
-}
-
-/** Isolated: a name in Arabic or Hebrew leaves the arrow beside it as it is. */
-function Name({ text }: { readonly text: string }): ComponentChildren {
-  return <bdi>{text}</bdi>;
 }
