@@ -1,9 +1,10 @@
 /** Checks that the rows of tables are shown as they stand in the file, and become what a model sees. */
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
+import { restoreValues } from '@lockstep/nn';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { columnsOf } from '../../../packages/train/src/dashboard/messages.ts';
-import { allColumns, cellsOf, sampleOfRow } from '../src/watch/table-row.ts';
+import { allColumns, cellsOf, rawTarget, sampleOfRow } from '../src/watch/table-row.ts';
 
 const number = fc.oneof(
   fc.integer({ min: -2000, max: 1_000_000 }).map((value) => value / 100),
@@ -71,6 +72,35 @@ test.each([
   expect(run.columns).toHaveLength(known);
   expect(allColumns(run) !== undefined).toBe(known === columns.length);
 });
+
+test('targets are shown as they stand in the table, whatever their unit', () => {
+  const target = fc.oneof(fc.integer({ min: -50_000, max: 3_000_000 }), number);
+  fc.assert(
+    fc.property(fc.array(target, { minLength: 12, maxLength: 40 }), (targets) => {
+      const lines = ['a,price', ...targets.map((value, index) => `${index},${value}`)];
+      const table = parseDelimited(new TextEncoder().encode(lines.join('\n')), 'a.csv');
+      const { train, test } = datasetFromTable(table, { task: 'regression', testFraction: 0.5 });
+      const shown = [train, test].flatMap(({ targets: part }) => {
+        if (part.type !== 'values') throw new Error('expected values');
+        return Array.from(restoreValues(part.values, part.standardization), (value) =>
+          rawTarget(value, part.standardization),
+        );
+      });
+      // Float32 has seven digits: beside millions no cents.
+      const largest = Math.max(...targets.map(Math.abs));
+      const off = shown
+        .map(Number)
+        .sort(byValue)
+        .map((value, index) => Math.abs(value - targets.toSorted(byValue)[index]!));
+      expect(Math.max(...off)).toBeLessThanOrEqual(largest * 5e-7);
+      if (largest < 10_000) expect(shown.toSorted()).toEqual(targets.map(String).sort());
+      if (targets.every(Number.isInteger)) expect(shown.toSorted()).toEqual(targets.map(String).sort());
+    }),
+    { seed: 1, numRuns: 40 },
+  );
+});
+
+const byValue = (left: number, right: number): number => left - right;
 
 test('a number that no model can see is no sample', () => {
   const columns = [{ type: 'number' as const, name: 'a', mean: 1, deviation: 2 }];

@@ -102,12 +102,17 @@ function Field({ column, text, isWrong, onChange }: FieldProps) {
 
 /** Outputs that are shown; the first of many. */
 const mostValues = 10;
+const valueDigits = 6;
 
 function Values({ run, values }: { readonly run: Run; readonly values: Float32Array | undefined }) {
   return (
     <dl class="row-values" aria-label="The prediction">
       {Array.from({ length: Math.min(mostValues, run.outputs) }, (_, index) => (
-        <Figure key={index} label={<bdi>{outputName(run, index)}</bdi>} value={values && significant(values[index]!)} />
+        <Figure
+          key={index}
+          label={<bdi>{outputName(run, index)}</bdi>}
+          value={values && significant(values[index]!, valueDigits)}
+        />
       ))}
     </dl>
   );

@@ -3,7 +3,7 @@ import { floatsFrom } from '@lockstep/protocol';
 import { percent, significant, whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import type { Evaluation, Run } from '../watch/run-store.ts';
-import { cellsOf, type TableColumn } from '../watch/table-row.ts';
+import { cellsOf, rawTarget, type TableColumn } from '../watch/table-row.ts';
 import { Card } from './card.tsx';
 import { SampleView } from './sample-view.tsx';
 
@@ -39,8 +39,7 @@ interface TopError {
 
 /** Values of a sample that are shown; the first of many. */
 const mostValues = 4;
-/** What is left of float32 once a value is back in its unit. */
-const valueDigits = 6;
+const predictionDigits = 6;
 
 function errorsOf(run: Run, { topErrors, farthest }: Evaluation): readonly TopError[] {
   const ofClasses = topErrors.map(({ sample, label, predicted, probability }): TopError => {
@@ -52,8 +51,8 @@ function errorsOf(run: Run, { topErrors, farthest }: Evaluation): readonly TopEr
     const [values, predictions] = [floatsFrom(target), floatsFrom(predicted)];
     const pairs = Array.from(values.subarray(0, mostValues), (value, index) => ({
       ...(values.length > 1 && { name: outputName(run, index) }),
-      given: significant(value, valueDigits),
-      predicted: significant(predictions[index]!, valueDigits),
+      given: rawTarget(value, run.standardization),
+      predicted: significant(predictions[index]!, predictionDigits),
     }));
     return { sample, description: 'a sample whose values were missed', pairs };
   });

@@ -1,5 +1,5 @@
 /** The row of a table behind a sample: its cells as a person knows them, and the way back to what a model sees. */
-import { sampleSize } from '@lockstep/data';
+import { type Standardization, sampleSize } from '@lockstep/data';
 import type { Run } from './run-store.ts';
 
 export type TableColumn = NonNullable<Run['columns']>[number];
@@ -40,17 +40,30 @@ export function cellsOf(columns: readonly TableColumn[], sample: ArrayLike<numbe
   });
 }
 
+/** The number that becomes `value` when it is standardized: the one in the table, if that has few decimals. */
+function rawNumber(value: number, { mean, deviation }: Standardization): string {
+  return shortest(value * deviation + mean, (raw) => Math.fround((raw - mean) / deviation) === value);
+}
+
+/** Part of a number that float32 may round off on the way to standardized values and back. */
+const roundedOff = 2 ** -23;
+
+/** A target in its unit, as the table has it, which was rounded to float32 as a standardized value. */
+export function rawTarget(value: number, { mean, deviation }: Standardization = { mean: 0, deviation: 0 }): string {
+  const tolerance = roundedOff * (Math.abs(mean) + deviation + Math.abs(value));
+  return shortest(value, (raw) => Math.abs(raw - value) <= tolerance);
+}
+
 /** Decimals that are tried: enough for columns whose numbers differ by 1e-20. */
 const mostDecimals = 30;
 
-/** The number with the fewest decimals that becomes `value` when it is standardized: the one in the table, if that has few. */
-function rawNumber(value: number, { mean, deviation }: { readonly mean: number; readonly deviation: number }): string {
-  const raw = value * deviation + mean;
+/** The number with the fewest decimals that is as good as `exact`. */
+function shortest(exact: number, isAsGood: (value: number) => boolean): string {
   for (let decimals = 0; decimals <= mostDecimals; decimals++) {
-    const rounded = Number(raw.toFixed(decimals));
-    if (Math.fround((rounded - mean) / deviation) === value) return `${rounded}`;
+    const rounded = Number(exact.toFixed(decimals));
+    if (isAsGood(rounded)) return `${rounded}`;
   }
-  return `${raw}`;
+  return `${exact}`;
 }
 
 /**
