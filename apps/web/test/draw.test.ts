@@ -57,8 +57,15 @@ describePage('drawing', ({ browser, folder }) => {
 /** By keys and by buttons, from wherever the focus is: what was drawn last goes and comes back. */
 async function takesStrokesBack(tab: Tab): Promise<void> {
   const { page } = tab;
+  // A few frames later strokes are painted, and the focus has moved from a button that is disabled.
   const picture = (): Promise<string> =>
-    page.getByLabel(/^Canvas to draw a digit on/).evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+    page.getByLabel(/^Canvas to draw a digit on/).evaluate(
+      (canvas) =>
+        new Promise((resolve) => {
+          const read = (): void => resolve((canvas as HTMLCanvasElement).toDataURL());
+          requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(read)));
+        }),
+    );
   const pictures: string[] = [];
   for (const strokes of [digits[1]!, digits[4]!.slice(0, 1), digits[4]!.slice(1)]) {
     await draw(tab, strokes);
