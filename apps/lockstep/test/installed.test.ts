@@ -3,7 +3,14 @@ import { cpSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
+import {
+  findChromium,
+  inChromium,
+  type OpenPage,
+  openBuiltPage,
+  openDevelopmentPage,
+  type PageOptions,
+} from '@lockstep/chromium';
 import { type TrainOptions, train } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
@@ -142,30 +149,50 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expect(bytes).toBeLessThan(mostBytesOfTensor);
   });
 
-  describe.skipIf(!executablePath)(inChromium('a page that Vite builds'), { timeout: 300_000 }, () => {
-    let opened: OpenPage;
-    let weightsSha256: string;
+  const served: readonly { readonly how: string; readonly open: (page: PageOptions) => Promise<OpenPage> }[] = [
+    { how: 'builds', open: openBuiltPage },
+    { how: 'develops', open: openDevelopmentPage },
+    // What README advises for older releases of Vite.
+    {
+      how: 'develops without bundling our packages',
+      open: (page) => openDevelopmentPage(page, ['@lockstep/train', '@lockstep/worker']),
+    },
+  ];
 
-    beforeAll(async () => {
-      const page = join(project.folder, 'page');
-      cpSync(fileURLToPath(new URL('page', import.meta.url)), page, { recursive: true });
-      opened = await openBuiltPage({ root: page, executablePath: executablePath! });
-      ({ weightsSha256 } = (await train(tiny).result).report);
-    });
-    afterAll(() => opened?.close());
+  describe.skipIf(!executablePath).each(served)(
+    inChromium('a page that Vite $how'),
+    { timeout: 300_000 },
+    ({ open }) => {
+      let opened: OpenPage;
+      let weightsSha256: string;
 
-    it('computes, and trains to the weights of Node', async () => {
-      expect(await opened.page.evaluate((values) => window.sumOf(values), [1, 2, 3.5])).toBe(6.5);
-      expect(await opened.page.evaluate((options) => window.trainedHash(options), tiny)).toBe(weightsSha256);
-      expect(opened.errors).toEqual([]);
-    });
+      beforeAll(async () => {
+        const page = join(project.folder, 'page');
+        cpSync(fileURLToPath(new URL('page', import.meta.url)), page, { recursive: true });
+        opened = await open({ root: page, executablePath: executablePath! });
+        // A module that does not load is an error of the page before it is a function that is not there.
+        await opened.page.waitForFunction(() => 'joinRun' in window, undefined, { timeout: 30_000 }).catch(() => {});
+        expect(opened.errors).toEqual([]);
+        ({ weightsSha256 } = (await train(tiny).result).report);
+      });
+      afterAll(() => opened?.close());
 
-    it('joins a run', async () => {
-      const origin = new URL(opened.page.url()).origin;
-      await using run = train({ ...tiny, listen: { port: 0, allowOrigins: [origin] } });
-      const { worker: url } = await run.addresses;
-      expect(await opened.page.evaluate((address) => window.joinRun(address), url)).toBe('finished');
-      expect((await run.result).report).toMatchObject({ weightsSha256, workers: [{ name: 'page', kind: 'browser' }] });
-    });
-  });
+      it('computes, and trains to the weights of Node', async () => {
+        expect(await opened.page.evaluate((values) => window.sumOf(values), [1, 2, 3.5])).toBe(6.5);
+        expect(await opened.page.evaluate((options) => window.trainedHash(options), tiny)).toBe(weightsSha256);
+        expect(opened.errors).toEqual([]);
+      });
+
+      it('joins a run', async () => {
+        const origin = new URL(opened.page.url()).origin;
+        await using run = train({ ...tiny, listen: { port: 0, allowOrigins: [origin] } });
+        const { worker: url } = await run.addresses;
+        expect(await opened.page.evaluate((address) => window.joinRun(address), url)).toBe('finished');
+        expect((await run.result).report).toMatchObject({
+          weightsSha256,
+          workers: [{ name: 'page', kind: 'browser' }],
+        });
+      });
+    },
+  );
 });

@@ -1,6 +1,8 @@
 /** Tabs train on every kind of data with the bits of the oracle, and the page shows each kind as what it is. */
 import type { Dataset } from '@lockstep/data';
+import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';
+import type { TrainingData } from '../../../packages/train/src/options.ts';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
 import { seriousViolations } from './axe.ts';
@@ -40,28 +42,173 @@ describePage('tabs', ({ browser }) => {
       // The value, and what the model gave, in their own unit.
       expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
     }
-    await tab.shows(/^Drawings are for models of gray images/);
+    // Neither a drawing nor a row of known columns.
+    expect(await tab.page.locator('.draw-card').count()).toBe(0);
     if (type === 'values') await followsValues(tab);
     expect(tab.errors).toEqual([]);
   });
 
-  it('show long names of classes in their place, and large numbers with commas', async () => {
+  it('show large numbers with commas, and long names of the classes of arrays in their place', async () => {
     const { model, train, test } = kindsOfData['a table with classes'];
-    const names = ['Donaudampfschifffahrt', 'Rindfleischetikettierung', 'Kraftfahrzeugversicherung'];
-    const named = ({ targets, ...data }: Dataset): Dataset => ({ ...data, targets: { ...targets, names } });
-    const args = { model, data: { train: named(train), test: named(test) }, batch: 60, epochs: 10_000 };
-    const server = await openDashboardServer({ args: { ...args, listen: { port: 0, waitForStart: true } } });
-    const { page, owner } = server.addresses;
-    const run = { page, owner, join: page, ended: new Promise<string>(() => {}) };
-    const tab = await browser.open(run, 'page', { viewport: { width: 390, height: 844 } });
+    const named = ({ targets, ...data }: Dataset): Dataset => ({
+      ...data,
+      targets: { ...targets, names: longNames.slice(0, 3) },
+    });
+    const server = await waitingServer({ model, data: { train: named(train), test: named(test) }, epochs: 10_000 });
+    const tab = await browser.open(server.run, 'page', phone);
     // Before the first step the model knows nothing: there are errors of each class.
-    server.epoch(report('classes'));
+    server.epoch();
     await tab.during('the top errors', tab.page.locator('.top-errors > li').nth(7).waitFor());
     await tab.shows('Epoch 1 of 10,000, step 0 of 50,000');
-    expect(await textWithoutPlace(tab.page)).toEqual([]);
-    expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+    await hasPlaceForAll(tab);
+  });
+
+  it.each([
+    { what: 'five classes', count: 5 },
+    { what: 'a hundred classes', count: 100 },
+  ])('show a table of $what with names of 60 characters as it is, and take a row to try', async ({ count }) => {
+    const names = Array.from({ length: count }, (_, index) => longNames[index] ?? `${index} ${longNames[index % 5]}`);
+    const { data, rows } = namedTable(names);
+    const server = await waitingServer({ model: 'mlp', data, epochs: 1 });
+    const tab = await browser.open(server.run, 'page', phone);
+    server.epoch();
+    await showsRows(tab, rows);
+    await takesRow(tab, count);
+    await readsMatrix(tab, data.train.targets.names);
+    await hasPlaceForAll(tab);
+    await tab.page.getByRole('link', { name: 'Inside', exact: true }).click();
+    await tab.shows('The softmax, whose sum is 1');
+    await measuresBars(tab);
+    await tab.press('Loss');
+    await hasPlaceForAll(tab);
+    expect(tab.errors).toEqual([]);
   });
 });
+
+const phone = { viewport: { width: 390, height: 844 } };
+
+const longNames = [
+  'Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz',
+  'the common spotted orchid with unusually pale and large leaves',
+  '🦊🐻🐼 families of small animals that live in the forest 🌲🌲🌲',
+  'زهرة السوسن البرية ذات الأوراق العريضة في الربيع المبكر جدا',
+  'Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamter',
+];
+
+const columns = ['petal length (cm)', 'built', 'color'];
+
+/** Rows of a CSV file with so many classes, at least four of each. */
+function namedTable(names: readonly string[]) {
+  const rows = names.flatMap((name, index) =>
+    Array.from({ length: Math.max(4, 400 / names.length) }, (_, each) => [
+      `${(index + each) / 10}`,
+      `${1900 + ((7 * index + each) % 120)}`,
+      each % 2 ? 'deep blue' : 'red',
+      name,
+    ]),
+  );
+  const text = [[...columns, 'label'], ...rows].map((row) => row.join(',')).join('\n');
+  const opened = datasetFromTable(parseDelimited(new TextEncoder().encode(text), 'named.csv'), { testFraction: 0.5 });
+  return { data: opened, rows };
+}
+
+/** A server whose run waits for its start, which never comes. */
+async function waitingServer(args: { model: string; data: TrainingData; epochs: number }) {
+  const server = await openDashboardServer({
+    args: { ...args, batch: 60, listen: { port: 0, waitForStart: true } },
+  });
+  const { page, owner } = server.addresses;
+  const run = { page, owner, join: page, ended: new Promise<string>(() => {}) };
+  return { run, epoch: () => server.epoch(report('classes')) };
+}
+
+/** Every text stands in its box, the page is as wide as the window, and who reads it in another way can. */
+async function hasPlaceForAll({ page }: Tab): Promise<void> {
+  expect(await textWithoutPlace(page)).toEqual([]);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(phone.viewport.width);
+  expect(await seriousViolations(page)).toEqual([]);
+}
+
+/** The top errors have the columns and cells of the file. */
+async function showsRows(tab: Tab, rows: readonly (readonly string[])[]): Promise<void> {
+  const shown = tab.page.locator('.error-rows tbody tr');
+  await tab.during('the top errors', shown.nth(7).waitFor());
+  const headings = await tab.page.locator('.error-rows thead th').allTextContents();
+  expect(headings).toEqual(['label → prediction', ...columns]);
+  const given = rows.map((row) => row.join('|'));
+  for (const row of await shown.all()) {
+    const label = await row.locator('bdi').first().textContent();
+    const cells = await row.locator('td').allTextContents();
+    expect(
+      given.some((each) => each === [...cells, label].join('|')),
+      `${cells} ${label}`,
+    ).toBe(true);
+  }
+}
+
+/** A row that is typed in raw values is classified, and what is no number is said. */
+async function takesRow({ page }: Tab, classes: number): Promise<void> {
+  const card = page.locator('.draw-card');
+  await card.getByLabel('built', { exact: true }).fill('1975.5');
+  await card.getByLabel('color').selectOption('red');
+  await card.getByText('model after step 0', { exact: true }).waitFor();
+  const percents = async (): Promise<number[]> =>
+    (await card.locator('.probability').allTextContents()).map((text) => Number.parseInt(text, 10));
+  expect(await percents()).toHaveLength(Math.min(classes, 11));
+  const first = await card.locator('.bar-fill').first().getAttribute('width');
+  await card.getByLabel('petal length (cm)', { exact: true }).fill('25');
+  await expect.poll(() => card.locator('.bar-fill').first().getAttribute('width')).not.toBe(first);
+  await card.getByLabel('petal length (cm)', { exact: true }).fill('');
+  await card.getByText('petal length (cm): expected a number.', { exact: true }).waitFor();
+  await card.getByLabel('petal length (cm)', { exact: true }).fill('2.5');
+}
+
+/** Cells are large enough to be tapped, and say what they are by pointer and keyboard. */
+async function readsMatrix({ page }: Tab, names: readonly string[]): Promise<void> {
+  const matrix = page.getByRole('grid');
+  const readout = page.locator('.matrix-readout');
+  const cell = (label: number, predicted: number) => matrix.locator('tbody tr').nth(label).locator('td').nth(predicted);
+  const last = names.length - 1;
+  for (const predicted of [0, last]) {
+    await cell(1, predicted).click();
+    const { width, height } = (await cell(1, predicted).boundingBox())!;
+    expect(Math.min(width, height)).toBeGreaterThan(20);
+    const count = (await cell(1, predicted).textContent()) || '0';
+    expect(await readout.textContent()).toBe(`${count} samples of ${names[1]} classified as ${names[predicted]}`);
+  }
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowLeft');
+  await page.keyboard.press('ArrowRight');
+  expect(await readout.textContent()).toMatch(new RegExp(` of ${names[2]} classified as ${names[last]}$`));
+  expect(await cell(2, last).evaluate((element) => element === document.activeElement)).toBe(true);
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Tab');
+  expect(await cell(2, last).evaluate((element) => element === document.activeElement)).toBe(true);
+}
+
+/** A probability of 49 % fills 49 % of its bar, and bars of negative numbers end where those of others begin. */
+async function measuresBars({ page }: Tab): Promise<void> {
+  const read = (caption: RegExp) =>
+    page
+      .getByRole('region', { name: caption })
+      .locator('li:has(svg)')
+      .evaluateAll((rows) =>
+        rows.map((row) => {
+          const [track, bar] = ['svg', 'rect'].map((name) => row.querySelector(name)!.getBoundingClientRect());
+          const from = (bar!.left - track!.left) / track!.width;
+          const text = row.querySelector('.bar-text')!.textContent;
+          return { value: Number.parseFloat(text), width: track!.width, from, to: from + bar!.width / track!.width };
+        }),
+      );
+  for (const { value, from, to, width } of await read(/^The softmax/)) {
+    expect(width).toBeGreaterThan(40);
+    expect(from).toBeCloseTo(0, 2);
+    expect(to).toBeCloseTo(value / 100, 2);
+  }
+  const logits = await read(/^Logits/);
+  const zero = logits.filter(({ value }) => value > 0).map(({ from }) => from)[0] ?? 1;
+  for (const { value, from, to } of logits) expect(value < 0 ? to : from).toBeCloseTo(zero, 2);
+}
 
 /** From inside, one of the samples that the network is farthest off: what it predicts beside what is right. */
 async function followsValues(tab: Tab): Promise<void> {
@@ -72,7 +219,7 @@ async function followsValues(tab: Tab): Promise<void> {
   const rows = page.locator('.inside-activations-card .exhibit-table tbody tr');
   const shown = async (at: number): Promise<string[]> => {
     await samples.nth(at).click();
-    const text = (await samples.nth(at).locator('span').last().textContent()) ?? '';
+    const text = (await samples.nth(at).locator('bdi').last().textContent()) ?? '';
     await tab.shows(`target ${text}`, { exact: true });
     return rows.allTextContents();
   };

@@ -39,6 +39,7 @@ describePage('drawing', ({ browser, folder }) => {
       'a newer model to classify the drawing',
       page.waitForFunction((before) => document.querySelector('.draw-card .aside')?.textContent !== before, first),
     );
+    await takesStrokesBack(tab);
     const percents = async (): Promise<number[]> =>
       (await page.locator('.probability').allTextContents()).map((text) => Number.parseInt(text, 10));
     await page.getByLabel('Temperature').fill('-2');
@@ -52,6 +53,43 @@ describePage('drawing', ({ browser, folder }) => {
     expect(tab.errors).toEqual([]);
   });
 });
+
+/** By keys and by buttons, from wherever the focus is: what was drawn last goes and comes back. */
+async function takesStrokesBack(tab: Tab): Promise<void> {
+  const { page } = tab;
+  // A few frames later strokes are painted, and the focus has moved from a button that is disabled.
+  const picture = (): Promise<string> =>
+    page.getByLabel(/^Canvas to draw a digit on/).evaluate(
+      (canvas) =>
+        new Promise((resolve) => {
+          const read = (): void => resolve((canvas as HTMLCanvasElement).toDataURL());
+          requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(read)));
+        }),
+    );
+  const pictures: string[] = [];
+  for (const strokes of [digits[1]!, digits[4]!.slice(0, 1), digits[4]!.slice(1)]) {
+    await draw(tab, strokes);
+    pictures.push(await picture());
+  }
+  const [one, two, three] = pictures as [string, string, string];
+  expect(new Set(pictures).size).toBe(3);
+  for (const [act, expected] of [
+    ['Control+z', two],
+    ['Control+z', one],
+    ['Control+y', two],
+    ['Control+Shift+z', three],
+    ['Undo', two],
+    ['Redo', three],
+    ['Clear', undefined],
+    // The button that was pressed is gone from the keyboard's way, the drawing's history is not.
+    ['Control+z', three],
+  ] as const) {
+    if (act.includes('+')) await page.keyboard.press(act);
+    else await tab.press(act);
+    if (expected === undefined) await tab.shows('Draw a digit', { exact: true });
+    else expect(await picture(), act).toBe(expected);
+  }
+}
 
 async function draw({ page }: Tab, strokes: readonly Stroke[]): Promise<void> {
   const element = page.getByLabel(/^Canvas to draw a digit on/);

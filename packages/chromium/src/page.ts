@@ -1,11 +1,11 @@
-/** Builds a page, serves it on localhost and opens it. */
+/** Serves a page on localhost, built or from a development server, and opens it. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { extname, join, normalize } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
+import { build, createServer as createDevelopmentServer } from 'vite';
 
 /** Chromium in tests and measurements: without a window or background requests; WebGL and WebGPU on SwiftShader, which every machine has. */
 export const browserFlags: readonly string[] = [
@@ -33,7 +33,7 @@ export interface OpenPage {
   readonly page: Page;
   /** Messages of the errors that the page has not caught, so far. */
   readonly errors: readonly string[];
-  /** Stops the browser and the server, and removes the build. */
+  /** Stops the browser and the server, and removes what was built. */
   close(): Promise<void>;
 }
 
@@ -47,31 +47,33 @@ const types: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 };
 
+/** Isolates a page from other sites, so that its threads can share memory. */
+const isolation = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+} as const;
+
 /** Bundles and minifies the page as for release. Where that or opening it fails, throws and leaves nothing behind. */
 export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
-  const server = createServer((request, response) => {
+  const server = createHttpServer((request, response) => {
     const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname);
     readFile(join(folder, path === '/' ? 'index.html' : path)).then(
       (content) => {
-        // Isolated from other sites, so that its threads can share memory.
-        response.setHeader('cross-origin-opener-policy', 'same-origin');
-        response.setHeader('cross-origin-embedder-policy', 'require-corp');
+        for (const [name, value] of Object.entries(isolation)) response.setHeader(name, value);
         response.setHeader('content-type', types[extname(path)] ?? 'text/html').end(content);
       },
       () => response.writeHead(404).end(),
     );
   });
-  let browser: Browser | undefined;
-  const close = async (): Promise<void> => {
-    await browser?.close();
+  const stop = async (): Promise<void> => {
     if (server.listening) {
       server.close();
       server.closeAllConnections();
     }
     await rm(folder, { recursive: true, force: true });
   };
-  try {
+  return openServed(executablePath, stop, async () => {
     await build({
       root,
       configFile: false,
@@ -83,12 +85,56 @@ export async function openBuiltPage({ root, executablePath }: PageOptions): Prom
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
+    return (server.address() as AddressInfo).port;
+  });
+}
+
+/**
+ * Opens the page from Vite's development server, which sends modules one by one.
+ * @param exclude packages whose modules are sent as they are, and not bundled beforehand
+ */
+export async function openDevelopmentPage(
+  { root, executablePath }: PageOptions,
+  exclude: string[] = [],
+): Promise<OpenPage> {
+  const cacheDir = await mkdtemp(join(tmpdir(), 'lockstep-vite-'));
+  const server = await createDevelopmentServer({
+    root,
+    cacheDir,
+    configFile: false,
+    logLevel: 'error',
+    optimizeDeps: { exclude },
+    server: { host: '127.0.0.1', port: 0, headers: isolation, hmr: false, watch: null },
+  });
+  const stop = async (): Promise<void> => {
+    await server.close();
+    await rm(cacheDir, { recursive: true, force: true });
+  };
+  return openServed(executablePath, stop, async () => {
+    await server.listen();
+    return (server.httpServer!.address() as AddressInfo).port;
+  });
+}
+
+/** @param serve resolves with the port where the page is. @param stop ends what serves it, begun or not */
+async function openServed(
+  executablePath: string,
+  stop: () => Promise<void>,
+  serve: () => Promise<number>,
+): Promise<OpenPage> {
+  let browser: Browser | undefined;
+  const close = async (): Promise<void> => {
+    await browser?.close();
+    await stop();
+  };
+  try {
+    const port = await serve();
     browser = await chromium.launch({ executablePath, args: [...browserFlags], timeout: timeoutMs });
     const page = await browser.newPage();
     page.setDefaultTimeout(timeoutMs);
     const errors: string[] = [];
     page.on('pageerror', (error) => errors.push(error.message));
-    await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`);
+    await page.goto(`http://localhost:${port}/`);
     return { page, errors, close };
   } catch (error) {
     await close();

@@ -17,6 +17,8 @@ export interface Table {
 export interface Bars {
   readonly kind: 'bars';
   readonly caption: string;
+  /** Whether the values are probabilities, whose bars end at 100 %. */
+  readonly areProbabilities?: boolean;
   /** `value` may be negative, or not finite, which no bar shows; `text` is what stands beside it. */
   readonly bars: readonly { readonly label: string; readonly value: number; readonly text: string }[];
 }

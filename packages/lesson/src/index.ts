@@ -1,4 +1,5 @@
 /** How a network learns, chapter by chapter: each computes what it says with our own packages, and shows it as plain data. */
+export { type BarAxis, barAxis, barOn } from './bar-axis.ts';
 export type { Chapter, LessonContext } from './chapter.ts';
 export { chapters } from './chapters.ts';
 export { accepts, type Control, expectedOf, type RangeControl, type Setting } from './controls.ts';

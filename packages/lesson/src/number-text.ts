@@ -22,8 +22,8 @@ export function significant(value: number, digits = 6): string {
 }
 
 /** A part of a whole: 0.936 -> "93.60 %". */
-export function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(2)} %`;
+export function percent(fraction: number, digits = 2): string {
+  return `${(100 * fraction).toFixed(digits)} %`;
 }
 
 /** "[32, 512, 768]"; "[]" for a scalar. */

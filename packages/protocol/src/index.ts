@@ -13,6 +13,7 @@ export {
   watchPath,
   watchSubprotocol,
 } from './dashboard/messages.ts';
+export { maxCategories, maxColumns } from './dashboard/parts.ts';
 export { enclosed } from './fields.ts';
 export { FrameMemory } from './frame-memory.ts';
 export { type LossyEncoding, lossyEncodings, type NodeRoundingName, nodeRoundings } from './lossy-format.ts';

@@ -134,6 +134,17 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     targetType: fc.constantFrom('classes' as const, 'values' as const),
     outputs: fc.integer({ min: 1, max: 65_535 }),
     names: fc.array(text(80), { maxLength: 4 }),
+    columns: fc.array(
+      fc.oneof(
+        record({ type: fc.constant('number' as const), name: text(80), mean: finite, deviation: finite }),
+        record({
+          type: fc.constant('category' as const),
+          name: text(80),
+          categories: fc.array(text(80), { maxLength: 4 }),
+        }),
+      ),
+      { maxLength: 4 },
+    ),
     joinAddresses: fc.array(text(300), { maxLength: 4 }),
     workerCommand: text(200),
     tokenNeeded: fc.boolean(),

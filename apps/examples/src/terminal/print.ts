@@ -1,7 +1,7 @@
 /** Exhibits of the lesson as text for a terminal. */
 import { formatTable } from '@lockstep/command';
 import type { Bars, Curves, Exhibit, Figures, Graph, Grid, LiveCurves, Neurons, Plane, Table } from '@lockstep/lesson';
-import { silentNeurons } from '@lockstep/lesson';
+import { barAxis, barOn, silentNeurons } from '@lockstep/lesson';
 import { barText, levelText, shadeOf } from './shades.ts';
 
 /** Widths of bars and curves, and of shaded planes, in characters. */
@@ -59,14 +59,15 @@ function printTable({ caption, header, rows }: Table): string {
   )}`;
 }
 
-function printBars({ caption, bars }: Bars): string {
-  const largest = Math.max(...bars.map(({ value }) => Math.abs(value)).filter(Number.isFinite), 0);
-  const rows = bars.map(({ label, value, text }) => [
-    label,
-    text,
-    Number.isFinite(value) && largest > 0 ? barText((barWidth * Math.abs(value)) / largest) : '',
-  ]);
-  return `${caption}:\n${formatTable([{ align: 'right' }, { align: 'right' }, {}], rows, '  ')}`;
+/** On one axis, whose ends stand below it; negative bars end at 0. */
+function printBars(exhibit: Bars): string {
+  const axis = barAxis(exhibit);
+  const rows = exhibit.bars.map(({ label, value, text }) => {
+    const { start, length } = barOn(axis, value);
+    return [label, text, ' '.repeat(Math.round(barWidth * start)) + barText(barWidth * length)];
+  });
+  const ends = `${axis.fromText.padEnd(barWidth - axis.toText.length)}${axis.toText}`;
+  return `${exhibit.caption}:\n${formatTable([{ align: 'right' }, { align: 'right' }, {}], [...rows, ['', '', ends]], '  ')}`;
 }
 
 function printCurves({ caption, xLabel, x, series, isLogarithmic = false }: Curves): string {

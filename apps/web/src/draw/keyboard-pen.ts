@@ -1,5 +1,6 @@
 /** A pen for the keyboard: arrow keys move it, space lowers and lifts it, delete clears the drawing. */
-import type { Point, Stroke } from './digit-image.ts';
+import type { Point } from './digit-image.ts';
+import type { Sketch } from './sketch.ts';
 
 /** Side of the canvas, in the unit of strokes. */
 export const canvasSide = 280;
@@ -7,7 +8,6 @@ const keyStep = 14;
 
 export interface KeyboardPen {
   at: Point;
-  isDown: boolean;
   /** Only while a person uses the keyboard. */
   isShown: boolean;
 }
@@ -19,23 +19,21 @@ const directions: Readonly<Record<string, Point>> = {
   ArrowDown: { x: 0, y: 1 },
 };
 
-/** Applies a key to the pen; returns the strokes after it, or undefined where the key has no meaning here. */
-export function pressKey(key: string, pen: KeyboardPen, strokes: readonly Stroke[]): readonly Stroke[] | undefined {
+/** Applies a key to the pen and the drawing; false if the key has no meaning here. */
+export function pressKey(key: string, pen: KeyboardPen, sketch: Sketch): boolean {
   const direction = directions[key];
   if (direction) {
     const clamp = (value: number): number => Math.min(canvasSide, Math.max(0, value));
     pen.at = { x: clamp(pen.at.x + direction.x * keyStep), y: clamp(pen.at.y + direction.y * keyStep) };
-    return pen.isDown ? extendStroke(strokes, [pen.at]) : strokes;
+    sketch.extend([pen.at]);
+    return true;
   }
   if (key === ' ') {
-    pen.isDown = !pen.isDown;
-    return pen.isDown ? [...strokes, [pen.at]] : strokes;
+    if (sketch.isPenDown) sketch.lift();
+    else sketch.begin(pen.at);
+    return true;
   }
-  if (key !== 'Delete' && key !== 'Backspace') return undefined;
-  pen.isDown = false;
-  return [];
-}
-
-export function extendStroke(strokes: readonly Stroke[], points: readonly Point[]): readonly Stroke[] {
-  return [...strokes.slice(0, -1), [...(strokes.at(-1) ?? []), ...points]];
+  if (key !== 'Delete' && key !== 'Backspace') return false;
+  sketch.clear();
+  return true;
 }

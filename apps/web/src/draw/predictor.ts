@@ -1,14 +1,14 @@
-/** Classifies drawings with the current model, whose weights it requests while a person draws. */
+/** What the current model makes of samples that a person gives; requests its weights meanwhile. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
-import { digitImage, digitSize, type Stroke } from './digit-image.ts';
 import type { Inference } from './inference.ts';
+import { Sketch } from './sketch.ts';
 
 export interface Prediction {
-  /** The drawing as the network's input: u8, `digitSize` x `digitSize`. */
-  readonly image: Uint8Array;
-  /** Absent until the model has seen a drawing. */
+  /** Undefined while nothing is drawn or typed that a model could see. */
+  readonly sample: Uint8Array | Float32Array | undefined;
+  /** Absent until the model has seen a sample. */
   readonly output?: {
     readonly logits: Float32Array;
     /** Steps that the model's weights had taken. */
@@ -16,13 +16,11 @@ export interface Prediction {
   };
 }
 
-const imageSize = digitSize * digitSize;
-
 export class Predictor {
-  readonly prediction = signal<Prediction>({ image: new Uint8Array(imageSize) });
-  /** The last drawing, on a canvas of `canvasSide`. */
-  readonly strokes = signal<readonly Stroke[]>([]);
-  /** Why this page cannot classify drawings. */
+  readonly prediction = signal<Prediction>({ sample: undefined });
+  /** What is drawn, on a canvas of `canvasSide`. */
+  readonly sketch = new Sketch();
+  /** Why this page cannot tell what the model makes of a sample. */
   readonly error = signal<string>();
   readonly #store: RunStore;
   readonly #requestWeights: () => void;
@@ -30,7 +28,6 @@ export class Predictor {
   #modelJson: string | undefined;
   #weightsStep: number | undefined;
   #isActive = false;
-  #isBlank = true;
   #isRequestPending = false;
   /** Counts inferences: the result of all but the last is dropped. */
   #newest = 0;
@@ -54,20 +51,17 @@ export class Predictor {
     });
   }
 
-  /** Loads the engine and the model; called when a person is about to draw. */
+  /** Loads the engine and the model; called when a person is about to draw or to type. */
   activate(): void {
     if (this.#isActive) return;
     this.#isActive = true;
     void this.#openModel();
   }
 
-  /** @param unit side of the canvas, in the strokes' unit */
-  show(strokes: readonly Stroke[], unit: number): void {
-    this.#isBlank = strokes.length === 0;
-    this.strokes.value = strokes;
-    const { output } = this.prediction.value;
+  show(sample: Prediction['sample']): void {
+    const { output } = this.prediction.peek();
     // The last output stays until the next is there, so that the bars move and do not flicker.
-    this.prediction.value = { image: digitImage(strokes, unit), ...(output && !this.#isBlank ? { output } : {}) };
+    this.prediction.value = { sample, ...(output && sample ? { output } : {}) };
     void this.#predict();
     this.#refreshWeights();
   }
@@ -80,27 +74,31 @@ export class Predictor {
     this.#inference = undefined;
     this.#weightsStep = undefined;
     this.error.value = undefined;
+    this.prediction.value = { sample: this.prediction.peek().sample };
     try {
       const { openInference } = await import('./inference.ts');
       const inference = await openInference(run.model);
       if (json !== this.#modelJson) return;
-      if (inference.inputSize === imageSize) this.#inference = inference;
-      else this.error.value = `This model takes ${inference.inputSize} values, a drawing has ${imageSize}.`;
+      this.#inference = inference;
       const { value: weights } = this.#store.weights;
-      if (weights && this.#inference) this.#setWeights(weights);
+      if (weights) this.#setWeights(weights);
       this.#refreshWeights();
     } catch (error) {
       // With the server gone it is not loaded: the page tries again when it hears of the run.
       if (json === this.#modelJson) this.#modelJson = undefined;
-      this.error.value = `Drawings cannot be read here: ${error instanceof Error ? error.message : String(error)}.`;
+      this.error.value = `The model cannot be used here: ${error instanceof Error ? error.message : String(error)}.`;
     }
   }
 
-  /** Requests weights where there are none yet, or where there is a drawing and the model has moved on. */
+  /** Requests weights if there are none yet, or if there is a sample and the model has moved on. */
   #refreshWeights(): void {
     const { connection, progress } = this.#store;
     if (!this.#inference || this.#isRequestPending || connection.value.phase !== 'live') return;
-    if (this.#weightsStep !== undefined && (this.#isBlank || this.#weightsStep === progress.value?.step)) return;
+    if (
+      this.#weightsStep !== undefined &&
+      (!this.prediction.peek().sample || this.#weightsStep === progress.value?.step)
+    )
+      return;
     this.#isRequestPending = true;
     this.#requestWeights();
   }
@@ -116,9 +114,10 @@ export class Predictor {
   async #predict(): Promise<void> {
     const own = ++this.#newest;
     const step = this.#weightsStep;
-    const { image } = this.prediction.value;
-    if (!this.#inference || step === undefined || this.#isBlank) return;
-    const logits = await this.#inference.logits(image);
-    if (own === this.#newest) this.prediction.value = { image, output: { logits, step } };
+    const { sample } = this.prediction.peek();
+    // The sample may be one of a run before, on other data.
+    if (!this.#inference || step === undefined || sample?.length !== this.#inference.inputSize) return;
+    const logits = await this.#inference.logits(sample);
+    if (own === this.#newest) this.prediction.value = { sample, output: { logits, step } };
   }
 }

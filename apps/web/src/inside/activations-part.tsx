@@ -54,7 +54,7 @@ export function ActivationsPart({ run, trace, names, note, chosen }: Activations
         <ExhibitView exhibit={predictionTable(trace, names, run?.standardization)} />
       )}
       <p class="aside" role="status">
-        The network says {answerText(run, trace)}
+        The network says <bdi>{answerText(run, trace)}</bdi>
         {certaintyText(trace.probabilities)}.
       </p>
     </PartCard>
@@ -68,7 +68,14 @@ interface OutputsProps extends Pick<ActivationsPartProps, 'names'> {
 
 function Outputs({ trace: { layers }, probabilities, names }: OutputsProps) {
   const { type, values, shape } = layers.at(-1)!;
-  if (values.length > mostBars) return <LayerView title="Logits" values={values} shape={shape} />;
+  if (values.length > mostBars) {
+    return (
+      <>
+        <LayerView title="Logits" values={values} shape={shape} />
+        <ExhibitView exhibit={probabilityBars(probabilities, names)} />
+      </>
+    );
+  }
   return (
     <div class="outputs">
       <ExhibitView exhibit={outputBars(`Logits, the output of ${type}`, values, names)} />

@@ -2,10 +2,12 @@
 import type { LabeledSample } from '@lockstep/lesson';
 import { argmax, standardizeValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
-import { type ReadonlySignal, type Signal, useComputed, useSignal } from '@preact/signals';
+import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { useMemo, useRef } from 'preact/hooks';
 import { digitImage, type Stroke } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
+import { Sketch } from '../draw/sketch.ts';
 import { significant } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import { takesDrawings } from '../panels/draw.tsx';
@@ -55,12 +57,12 @@ const mostValues = 3;
 
 /** "12.5", or "12.5, 3, 0.7, …". */
 export function valuesText(values: Float32Array): string {
-  const shown = Array.from(values.subarray(0, mostValues), significant);
+  const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
   return [...shown, ...(values.length > mostValues ? ['…'] : [])].join(', ');
 }
 
 export interface SampleChoice {
-  readonly strokes: Signal<readonly Stroke[]>;
+  readonly sketch: Sketch;
   /** Of the drawing. */
   readonly label: Signal<number>;
   /** A test sample instead of the drawing. */
@@ -71,19 +73,26 @@ export interface SampleChoice {
 
 /** Begins with what was drawn last beside the run, labeled as the network read it, else with a drawing of its own. */
 export function useChosenSample(store: RunStore, predictor: Predictor): SampleChoice {
-  const drawn = predictor.strokes.peek();
+  const drawn = predictor.sketch.strokes.peek();
   const { output } = predictor.prediction.peek();
   const first = drawn.length > 0 && output ? { strokes: drawn, label: argmax(output.logits) } : firstDrawing;
-  const strokes = useSignal(first.strokes);
+  const sketch = useMemo(() => new Sketch(first.strokes), []);
   const label = useSignal(first.label);
   const picked = useSignal<LabeledSample>();
   const sample = useComputed(() => {
     const run = store.run.value;
     if (picked.value) return picked.value;
-    if (takesDrawings(run)) return drawnSample(strokes.value, label.value);
+    if (takesDrawings(run)) return drawnSample(sketch.strokes.value, label.value);
     return run && testSamples(run, store.evaluation.value)[0]?.sample;
   });
-  return { strokes, label, picked, sample };
+  // Who draws looks at the drawing.
+  const seen = useRef(first.strokes);
+  useSignalEffect(() => {
+    if (sketch.strokes.value === seen.current) return;
+    seen.current = sketch.strokes.value;
+    picked.value = undefined;
+  });
+  return { sketch, label, picked, sample };
 }
 
 function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {

@@ -1,10 +1,10 @@
 /** The sample to follow: a drawing with its label, or a test sample. */
 import type { LabeledSample } from '@lockstep/lesson';
-import type { Stroke } from '../draw/digit-image.ts';
+import { outputName } from '../look/output-name.ts';
 import { takesDrawings } from '../panels/draw.tsx';
-import { DrawingCanvas } from '../panels/drawing-canvas.tsx';
+import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
-import type { RunStore } from '../watch/run-store.ts';
+import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
 import { type SampleChoice, testSamples } from './chosen-sample.ts';
 import { PartCard } from './part-card.tsx';
 
@@ -17,26 +17,19 @@ export function SamplePart({ store, choice }: SamplePartProps) {
   const run = store.run.value;
   return (
     <PartCard id="sample">
-      {takesDrawings(run) && <Drawing choice={choice} />}
+      {takesDrawings(run) && <Drawing run={run} choice={choice} />}
       <TestSamples store={store} choice={choice} />
     </PartCard>
   );
 }
 
-function Drawing({ choice: { strokes, label, picked } }: Pick<SamplePartProps, 'choice'>) {
-  const isBlank = strokes.value.length === 0;
-  const draw = (next: readonly Stroke[]): void => {
-    picked.value = undefined;
-    strokes.value = next;
-  };
+interface DrawingProps extends Pick<SamplePartProps, 'choice'> {
+  readonly run: Run | undefined;
+}
+
+function Drawing({ run, choice: { sketch, label, picked } }: DrawingProps) {
   return (
-    <>
-      <div class={`canvas-frame ${isBlank ? 'blank' : ''} ${picked.value ? 'unused' : ''}`}>
-        <DrawingCanvas strokes={strokes} onActivate={() => {}} onChange={draw} />
-        <p class="canvas-hint" aria-hidden="true">
-          Draw a digit
-        </p>
-      </div>
+    <DrawingPad sketch={sketch} isUnused={picked.value !== undefined}>
       <div class="drawing-controls">
         <label>
           Its label
@@ -48,17 +41,15 @@ function Drawing({ choice: { strokes, label, picked } }: Pick<SamplePartProps, '
             }}
           >
             {Array.from({ length: 10 }, (_, digit) => (
-              <option key={digit} value={digit}>
-                {digit}
+              <option key={digit} value={digit} dir="auto">
+                {outputName(run, digit)}
               </option>
             ))}
           </select>
         </label>
-        <button type="button" disabled={isBlank} onClick={() => draw([])}>
-          Clear
-        </button>
+        <SketchButtons sketch={sketch} />
       </div>
-    </>
+    </DrawingPad>
   );
 }
 
@@ -72,18 +63,19 @@ function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartPro
     <>
       <h3>{takesDrawings(run) ? 'Or a' : 'A'} top error of the last evaluation</h3>
       {run && samples.length > 0 ? (
-        <ul class="test-samples">
+        <ul class={`test-samples ${isPicture(run) ? '' : 'test-rows'}`}>
           {samples.map(({ bytes, sample, text }, index) => (
             <li key={index}>
               <button
                 type="button"
+                class="test-row"
                 aria-pressed={isSame(shown.value, sample)}
                 onClick={() => {
                   picked.value = sample;
                 }}
               >
                 <SampleView run={run} sample={bytes} label="A sample of" />
-                <span>{text}</span>
+                <bdi>{text}</bdi>
               </button>
             </li>
           ))}

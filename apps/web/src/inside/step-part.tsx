@@ -78,5 +78,8 @@ function stagesFor(
 ): readonly Stage[] {
   const { batch, diloco } = run.config;
   const { microbatches, standardization } = run;
-  return stagesOf(trace, single, { batch, microbatches, replicas: diloco?.replicas, label, names, standardization });
+  // Isolated: a label in Arabic or Hebrew leaves the sentence around it as it is.
+  const isolated = `\u2068${label}\u2069`;
+  const facts = { batch, microbatches, replicas: diloco?.replicas, label: isolated, names, standardization };
+  return stagesOf(trace, single, facts);
 }

@@ -10,11 +10,11 @@ export function percent(fraction: number, digits = 2): string {
   return `${(fraction * 100).toFixed(digits)} %`;
 }
 
-/** Four significant digits: 0.123456 -> "0.1235", with an exponent where the number is huge or tiny. */
-export function significant(value: number): string {
+/** Four significant digits by default: 0.123456 -> "0.1235", with an exponent if the number is huge or tiny. */
+export function significant(value: number, digits = 4): string {
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3);
-  return String(Number(value.toPrecision(4)));
+  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(digits - 1);
+  return String(Number(value.toPrecision(digits)));
 }
 
 export function lossText(loss: number): string {

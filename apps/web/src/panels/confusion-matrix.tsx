@@ -1,5 +1,7 @@
 /** The confusion matrix of the last evaluation. */
 import { floatsFrom } from '@lockstep/protocol';
+import { useSignal } from '@preact/signals';
+import { useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import { type Evaluation, isPicture, type Run } from '../watch/run-store.ts';
@@ -20,16 +22,16 @@ export function ConfusionMatrix({ evaluation, run }: ConfusionMatrixProps) {
       aside={evaluation ? `test ${samples}, epoch ${whole(evaluation.epoch)}` : ''}
     >
       {evaluation?.confusion ? (
-        <Matrix confusion={evaluation.confusion} names={namesOf(run, evaluation.outputs)} />
+        <Matrix
+          confusion={evaluation.confusion}
+          names={Array.from({ length: evaluation.outputs }, (_, index) => outputName(run, index))}
+          samples={samples}
+        />
       ) : (
         <p class="empty">{absence(evaluation, run)}</p>
       )}
     </Card>
   );
-}
-
-function namesOf(run: Run | undefined, classes: number): string[] {
-  return Array.from({ length: classes }, (_, index) => outputName(run, index));
 }
 
 /** Why there is no matrix. */
@@ -40,36 +42,74 @@ function absence(evaluation: Evaluation | undefined, run: Run | undefined): stri
     : 'Comes with the first evaluation.';
 }
 
-function Matrix({ confusion, names }: { readonly confusion: Uint8Array; readonly names: readonly string[] }) {
+/** Characters of a whole row of headings: longer ones are turned. */
+const mostCharactersOfHeadings = 60;
+
+/** A cell, by the positions of its classes. */
+interface Place {
+  readonly label: number;
+  readonly predicted: number;
+}
+
+interface MatrixProps {
+  /** float32, [classes, classes] */
+  readonly confusion: Uint8Array;
+  readonly names: readonly string[];
+  readonly samples: string;
+}
+
+function Matrix({ confusion, names, samples }: MatrixProps) {
+  const chosen = useSignal<Place | undefined>(undefined);
   const counts = floatsFrom(confusion);
   const classes = names.length;
   const rows = names.map((_, label) => counts.subarray(label * classes, (label + 1) * classes));
-  const errors = rows.flatMap((row, label) => [...row].filter((_, predicted) => predicted !== label));
-  const mostErrors = Math.max(1, ...errors);
+  const mostErrors = rows.reduce(
+    (most, row, label) => row.reduce((highest, count, at) => (at === label ? highest : Math.max(highest, count)), most),
+    1,
+  );
+  const longest = Math.max(...names.map(({ length }) => length));
+  const areTurned = longest > 3 && longest * classes > mostCharactersOfHeadings;
+  const { table, ...events } = useCells((place) => {
+    chosen.value = place;
+  });
   return (
-    <table class="matrix">
-      <caption>Rows: the label. Columns: the prediction.</caption>
-      <thead>
-        <tr>
-          <td />
-          {names.map((name, predicted) => (
-            <th key={predicted} scope="col" title={name}>
-              {name}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((row, label) => (
-          <Row key={label} names={names} label={label} counts={row} mostErrors={mostErrors} />
-        ))}
-      </tbody>
-    </table>
+    <>
+      <div class="scroll matrix-scroll">
+        <table
+          ref={table}
+          // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrow keys go from cell to cell
+          role="grid"
+          aria-label="Rows: the label. Columns: the prediction."
+          class={`matrix ${areTurned ? 'turned' : ''}`}
+          style={{ '--classes': classes, '--longest': longest }}
+          {...events}
+        >
+          <thead>
+            <tr>
+              <td class="matrix-corner" />
+              {names.map((name, predicted) => (
+                <th key={predicted} scope="col">
+                  <span class="matrix-heading" dir="auto">
+                    {name}
+                  </span>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row, label) => (
+              <Row key={label} name={names[label]!} label={label} counts={row} mostErrors={mostErrors} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <Readout place={chosen.value} counts={counts} names={names} samples={samples} />
+    </>
   );
 }
 
 interface RowProps {
-  readonly names: readonly string[];
+  readonly name: string;
   readonly label: number;
   /** How often each class was predicted. */
   readonly counts: Float32Array;
@@ -77,12 +117,12 @@ interface RowProps {
   readonly mostErrors: number;
 }
 
-function Row({ names, label, counts, mostErrors }: RowProps) {
+function Row({ name, label, counts, mostErrors }: RowProps) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   return (
     <tr>
-      <th scope="row" title={names[label]}>
-        {names[label]}
+      <th scope="row" dir="auto">
+        {name}
       </th>
       {Array.from(counts, (count, predicted) => {
         const isRight = label === predicted;
@@ -91,8 +131,9 @@ function Row({ names, label, counts, mostErrors }: RowProps) {
           <td
             key={predicted}
             class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
-            style={{ '--heat': heat.toFixed(3) }}
-            title={`${whole(count)} samples of ${names[label]} classified as ${names[predicted]}`}
+            style={isRight || count > 0 ? { '--heat': heat.toFixed(3) } : undefined}
+            // The keyboard enters at the first cell, and leaves from where it has gone.
+            {...(label === 0 && predicted === 0 && { tabIndex: 0 })}
           >
             {count || ''}
           </td>
@@ -100,4 +141,69 @@ function Row({ names, label, counts, mostErrors }: RowProps) {
       })}
     </tr>
   );
+}
+
+interface ReadoutProps extends Pick<MatrixProps, 'names' | 'samples'> {
+  readonly place: Place | undefined;
+  readonly counts: Float32Array;
+}
+
+/** What a cell says in words. Its place is kept, so that nothing moves. */
+function Readout({ place, counts, names, samples }: ReadoutProps) {
+  const { label = 0, predicted = 0 } = place ?? {};
+  return (
+    <p class="matrix-readout">
+      {place && label < names.length && predicted < names.length ? (
+        <>
+          <b>{whole(counts[label * names.length + predicted]!)}</b> {samples} of <bdi>{names[label]}</bdi> classified as{' '}
+          <bdi>{names[predicted]}</bdi>
+        </>
+      ) : (
+        'Rows: the label. Columns: the prediction. Point at a cell or tap it for its classes.'
+      )}
+    </p>
+  );
+}
+
+const moves: Readonly<Record<string, readonly [rows: number, columns: number]>> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+/** Follows pointer and keyboard over the cells of a table, of which one at a time is in the tab order. */
+function useCells(onChoose: (place: Place) => void) {
+  const table = useRef<HTMLTableElement>(null);
+  const choose = (cell: HTMLTableCellElement): void =>
+    onChoose({ label: (cell.parentElement as HTMLTableRowElement).rowIndex - 1, predicted: cell.cellIndex - 1 });
+  const enter = (cell: HTMLTableCellElement): void => {
+    for (const other of table.current!.querySelectorAll('td[tabindex]')) other.removeAttribute('tabindex');
+    cell.tabIndex = 0;
+    cell.focus();
+  };
+  return {
+    table,
+    onPointerOver: ({ target }: Event): void => {
+      if (isCell(target)) choose(target);
+    },
+    onClick: ({ target }: Event): void => {
+      if (isCell(target)) enter(target);
+    },
+    onFocusIn: ({ target }: Event): void => {
+      if (isCell(target)) choose(target);
+    },
+    onKeyDown: (event: KeyboardEvent): void => {
+      const [down, right] = moves[event.key] ?? [];
+      if (down === undefined || right === undefined || !isCell(event.target)) return;
+      event.preventDefault();
+      const row = (event.target.parentElement as HTMLTableRowElement).rowIndex + down;
+      const next = table.current!.rows[row]?.cells[event.target.cellIndex + right];
+      if (isCell(next)) enter(next);
+    },
+  };
+}
+
+function isCell(target: EventTarget | null | undefined): target is HTMLTableCellElement {
+  return target instanceof HTMLTableCellElement && target.matches('tbody td');
 }

@@ -1,31 +1,30 @@
-/** Draws a digit and shows how the current model classifies it. */
-import { type Signal, useSignal } from '@preact/signals';
-import { digitSize, type Stroke } from '../draw/digit-image.ts';
+/** A sample of one's own for the current model: a digit to draw, or the row of a table to type. */
+import { type Signal, untracked, useSignal, useSignalEffect } from '@preact/signals';
+import { digitImage, digitSize } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { softmax } from '../draw/softmax.ts';
-import { percent, whole } from '../look/format.ts';
-import { outputName } from '../look/output-name.ts';
+import { whole } from '../look/format.ts';
 import type { Run } from '../watch/run-store.ts';
+import { allColumns } from '../watch/table-row.ts';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
-import { DrawingCanvas } from './drawing-canvas.tsx';
+import { DrawingPad, SketchButtons } from './drawing-canvas.tsx';
 import { GrayImage } from './gray-image.tsx';
+import { Probabilities } from './probabilities.tsx';
+import { RowForm } from './row-form.tsx';
 
 interface DrawProps {
   readonly predictor: Predictor;
   readonly run: Run | undefined;
 }
 
+/** Nothing if samples are neither drawings nor rows whose columns are known. */
 export function Draw({ predictor, run }: DrawProps) {
   if (takesDrawings(run)) return <DrawCard predictor={predictor} run={run} />;
-  return (
-    <Card name="draw" title="Try it" aside="">
-      <p class="empty">
-        Drawings are for models of gray images of {digitSize} x {digitSize} in ten classes.
-      </p>
-    </Card>
-  );
+  const columns = allColumns(run);
+  if (!run || !columns) return null;
+  return <RowForm key={JSON.stringify(columns)} predictor={predictor} run={run} columns={columns} />;
 }
 
 /** Until the run is known it is taken for one on MNIST. */
@@ -36,70 +35,41 @@ export function takesDrawings(run: Run | undefined): boolean {
   return sampleType === 'u8' && targetType === 'classes' && outputs === 10 && isDigit;
 }
 
+const blankImage = new Uint8Array(digitSize * digitSize);
+
 function DrawCard({ predictor, run }: DrawProps) {
-  const strokes = useSignal<readonly Stroke[]>([]);
+  const { sketch } = predictor;
   const logTemperature = useSignal('0');
-  const change = (next: readonly Stroke[]): void => {
-    strokes.value = next;
-    predictor.show(next, canvasSide);
-  };
-  const { image, output } = predictor.prediction.value;
-  const probabilities = output && softmax(output.logits, 2 ** Number(logTemperature.value));
-  const isBlank = strokes.value.length === 0;
+  useSignalEffect(() => {
+    const strokes = sketch.strokes.value;
+    const image = strokes.length === 0 ? undefined : digitImage(strokes, canvasSide);
+    untracked(() => predictor.show(image));
+  });
+  const { sample, output } = predictor.prediction.value;
+  const image = sample instanceof Uint8Array ? sample : blankImage;
   return (
     <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
       <div class="draw-grid">
-        <div class={`canvas-frame ${isBlank ? 'blank' : ''}`}>
-          <DrawingCanvas strokes={strokes} onActivate={() => predictor.activate()} onChange={change} />
-          <p class="canvas-hint" aria-hidden="true">
-            Draw a digit
-          </p>
-        </div>
-        <Probabilities probabilities={probabilities} run={run} />
-        <div class="network-input">
-          <GrayImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
-          <p>As the network sees it</p>
-        </div>
-        <div class="draw-controls">
-          <Temperature logarithm={logTemperature} />
-          <button type="button" disabled={isBlank} onClick={() => change([])}>
-            Clear
-          </button>
-          <a class="button" href="#inside/activations">
-            Look inside
-          </a>
-        </div>
+        <DrawingPad sketch={sketch} onActivate={() => predictor.activate()}>
+          <Probabilities
+            probabilities={output && softmax(output.logits, 2 ** Number(logTemperature.value))}
+            run={run}
+          />
+          <div class="network-input">
+            <GrayImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
+            <p>As the network sees it</p>
+          </div>
+          <div class="draw-controls">
+            <SketchButtons sketch={sketch} />
+            <Temperature logarithm={logTemperature} />
+            <a class="button" href="#inside/activations">
+              Look inside
+            </a>
+          </div>
+        </DrawingPad>
       </div>
       {predictor.error.value && <p class="error">{predictor.error.value}</p>}
     </Card>
-  );
-}
-
-function Probabilities({ probabilities, run }: { probabilities: number[] | undefined; run: Run | undefined }) {
-  const highest = probabilities && Math.max(...probabilities);
-  const best = highest === undefined ? undefined : probabilities?.indexOf(highest);
-  return (
-    <>
-      <ol class="probabilities" aria-label="Probability of each class">
-        {Array.from({ length: run?.outputs ?? 10 }, (_, digit) => (
-          <li key={digit} class={digit === best ? 'best' : ''}>
-            <span class="digit">{outputName(run, digit)}</span>
-            <svg class="bar" aria-hidden="true" focusable="false">
-              <rect
-                class="bar-fill"
-                width="100%"
-                height="100%"
-                style={{ '--fraction': (probabilities?.[digit] ?? 0).toFixed(4) }}
-              />
-            </svg>
-            <span class="probability">{probabilities ? percent(probabilities[digit] ?? 0, 0) : '–'}</span>
-          </li>
-        ))}
-      </ol>
-      <p class="sr-only" role="status">
-        {highest === undefined ? '' : `Looks like ${outputName(run, best ?? 0)}, ${percent(highest, 0)}`}
-      </p>
-    </>
   );
 }
 

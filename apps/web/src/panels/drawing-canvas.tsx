@@ -1,20 +1,53 @@
-/** A canvas to draw on with a mouse, a finger, a pen, or the keyboard. */
-import { type ReadonlySignal, useSignalEffect } from '@preact/signals';
+/** A canvas to draw on with a mouse, a finger, a pen, or the keyboard, and the buttons that take strokes back. */
+import { useSignalEffect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
-import type { Point, Stroke } from '../draw/digit-image.ts';
-import { canvasSide, extendStroke, type KeyboardPen, pressKey } from '../draw/keyboard-pen.ts';
+import type { Point } from '../draw/digit-image.ts';
+import { canvasSide, type KeyboardPen, pressKey } from '../draw/keyboard-pen.ts';
 import { paintStrokes } from '../draw/paint-strokes.ts';
+import { historyKey, type Sketch } from '../draw/sketch.ts';
+import { useKeptFocus } from '../look/keep-focus.ts';
 
-interface DrawingCanvasProps {
-  readonly strokes: ReadonlySignal<readonly Stroke[]>;
-  readonly onActivate: () => void;
-  readonly onChange: (strokes: readonly Stroke[]) => void;
+interface DrawingPadProps {
+  readonly sketch: Sketch;
+  /** Whether something else than the drawing is looked at. */
+  readonly isUnused?: boolean;
+  readonly onActivate?: () => void;
+  /** Beside the canvas: Ctrl+Z takes strokes back from there, too. */
+  readonly children: ComponentChildren;
 }
 
-export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasProps) {
+export function DrawingPad({ sketch, isUnused = false, onActivate = () => {}, children }: DrawingPadProps) {
+  const look = `${sketch.isBlank.value ? 'blank' : ''} ${isUnused ? 'unused' : ''}`;
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: its controls have the focus, whose keys it hears
+    <div
+      class="drawing-pad"
+      onKeyDown={(event) => {
+        const change = historyKey(event);
+        if (!change) return;
+        event.preventDefault();
+        sketch[change]();
+      }}
+    >
+      <div class={`canvas-frame ${look}`}>
+        <DrawingCanvas sketch={sketch} onActivate={onActivate} />
+        <p class="canvas-hint" aria-hidden="true">
+          Draw a digit
+        </p>
+      </div>
+      {children}
+    </div>
+  );
+}
+
+function DrawingCanvas({ sketch, onActivate }: Required<Pick<DrawingPadProps, 'sketch' | 'onActivate'>>) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const pen = useRef<KeyboardPen>({ at: { x: canvasSide / 2, y: canvasSide / 2 }, isDown: false, isShown: false });
-  const paint = (): void => paintStrokes(canvas.current!, strokes.value, pen.current);
+  const pen = useRef<KeyboardPen>({ at: { x: canvasSide / 2, y: canvasSide / 2 }, isShown: false });
+  const paint = (): void => {
+    // A canvas that is removed loses the focus afterwards.
+    if (canvas.current) paintStrokes(canvas.current, sketch.strokes.value, pen.current);
+  };
   useSignalEffect(paint);
   return (
     // biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: its keys make it an application of its own
@@ -25,7 +58,7 @@ export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasPr
       height={canvasSide * 2}
       tabIndex={0}
       role="application"
-      aria-label="Canvas to draw a digit on. Arrow keys move the pen, space lowers and lifts it, delete clears."
+      aria-label="Canvas to draw a digit on. Arrow keys move the pen, space lowers and lifts it, delete clears, Ctrl+Z undoes."
       onPointerEnter={onActivate}
       onFocus={onActivate}
       onBlur={() => {
@@ -33,11 +66,9 @@ export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasPr
         paint();
       }}
       onKeyDown={(event) => {
-        const next = pressKey(event.key, pen.current, strokes.value);
-        if (!next) return;
+        if (event.ctrlKey || event.metaKey || !pressKey(event.key, pen.current, sketch)) return;
         event.preventDefault();
         pen.current.isShown = true;
-        if (next !== strokes.value) onChange(next);
         paint();
       }}
       onPointerDown={(event) => {
@@ -45,15 +76,33 @@ export function DrawingCanvas({ strokes, onActivate, onChange }: DrawingCanvasPr
         onActivate();
         pen.current.isShown = false;
         event.currentTarget.setPointerCapture(event.pointerId);
-        onChange([...strokes.value, [pointOf(event, event.currentTarget)]]);
+        sketch.begin(pointOf(event, event.currentTarget));
       }}
       onPointerMove={(event) => {
         if (!event.isPrimary || !event.currentTarget.hasPointerCapture(event.pointerId)) return;
         const moves = event.getCoalescedEvents?.() ?? [];
-        const points = (moves.length > 0 ? moves : [event]).map((move) => pointOf(move, event.currentTarget));
-        onChange(extendStroke(strokes.value, points));
+        sketch.extend((moves.length > 0 ? moves : [event]).map((move) => pointOf(move, event.currentTarget)));
       }}
+      onLostPointerCapture={() => sketch.lift()}
     />
+  );
+}
+
+export function SketchButtons({ sketch }: { readonly sketch: Sketch }) {
+  const [canUndo, canRedo, isBlank] = [sketch.canUndo.value, sketch.canRedo.value, sketch.isBlank.value];
+  const buttons = useKeptFocus<HTMLParagraphElement>(`${canUndo} ${canRedo} ${isBlank}`);
+  return (
+    <p ref={buttons} class="sketch-buttons">
+      <button type="button" disabled={!canUndo} onClick={() => sketch.undo()}>
+        Undo
+      </button>
+      <button type="button" disabled={!canRedo} onClick={() => sketch.redo()}>
+        Redo
+      </button>
+      <button type="button" disabled={isBlank} onClick={() => sketch.clear()}>
+        Clear
+      </button>
+    </p>
   );
 }
 

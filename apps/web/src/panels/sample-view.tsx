@@ -2,25 +2,39 @@
 import { floatsFrom } from '@lockstep/protocol';
 import { significant } from '../look/format.ts';
 import { isPicture, type Run } from '../watch/run-store.ts';
+import { cellsOf } from '../watch/table-row.ts';
 import { ColorImage } from './color-image.tsx';
 import { GrayImage } from './gray-image.tsx';
 
 interface SampleViewProps {
-  readonly run: Pick<Run, 'sampleType' | 'sampleShape'>;
+  readonly run: Pick<Run, 'sampleType' | 'sampleShape' | 'columns'>;
   /** As in a task. */
   readonly sample: Uint8Array;
   readonly label: string;
 }
 
-/** Values of a table row that are shown; the first of many. */
+/** Cells or values that are shown; the first of many. */
 const mostValues = 12;
 
 export function SampleView({ run, sample, label }: SampleViewProps) {
   const { sampleType, sampleShape } = run;
   const values = sampleType === 'u8' ? sample : floatsFrom(sample);
   const [rows = 1, columns = 1, channels] = sampleShape;
+  if (run.columns) {
+    const cells = cellsOf(run.columns.slice(0, mostValues), values);
+    return (
+      <span class="sample-cells">
+        {cells.map(({ name, text }, index) => (
+          <span key={index}>
+            <bdi>{name}</bdi> <bdi class="cell-text">{text}</bdi>
+          </span>
+        ))}
+        {run.columns.length > mostValues && <span>…</span>}
+      </span>
+    );
+  }
   if (!isPicture(run)) {
-    const shown = Array.from(values.subarray(0, mostValues), significant);
+    const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
     return <p class="sample-values">{values.length > mostValues ? [...shown, '…'].join(', ') : shown.join(', ')}</p>;
   }
   const Image = channels === 3 ? ColorImage : GrayImage;

@@ -1,8 +1,9 @@
 /** The top errors of the last evaluation: of classes those that the model was most sure of, of values the largest. */
 import { floatsFrom } from '@lockstep/protocol';
-import { percent, significant } from '../look/format.ts';
+import { percent, significant, whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import type { Evaluation, Run } from '../watch/run-store.ts';
+import { cellsOf, rawTarget, type TableColumn } from '../watch/table-row.ts';
 import { Card } from './card.tsx';
 import { SampleView } from './sample-view.tsx';
 
@@ -12,17 +13,11 @@ interface TopErrorsProps {
 }
 
 export function TopErrors({ evaluation, run }: TopErrorsProps) {
-  const isValues = run?.targetType === 'values';
+  const given = run?.targetType === 'values' ? 'value' : 'label';
   return (
-    <Card name="top-errors" title="Top errors" aside={isValues ? 'value → prediction' : 'label → prediction'}>
+    <Card name="top-errors" title="Top errors" aside={`${given} → prediction`}>
       {evaluation && run ? (
-        <ol class="top-errors">
-          {isValues ? (
-            <ValueErrors evaluation={evaluation} run={run} />
-          ) : (
-            <ClassErrors evaluation={evaluation} run={run} />
-          )}
-        </ol>
+        <Errors errors={errorsOf(run, evaluation)} run={run} given={given} />
       ) : (
         <p class="empty">Comes with the first evaluation.</p>
       )}
@@ -30,52 +25,127 @@ export function TopErrors({ evaluation, run }: TopErrorsProps) {
   );
 }
 
-interface ErrorsProps {
-  readonly evaluation: Evaluation;
-  readonly run: Run;
-}
-
-function ClassErrors({ evaluation, run }: ErrorsProps) {
-  return (
-    <>
-      {evaluation.topErrors.map(({ sample, label, predicted, probability }, index) => {
-        const [name, predictedName] = [outputName(run, label), outputName(run, predicted)];
-        return (
-          <li key={index}>
-            <SampleView run={run} sample={sample} label={`a sample of ${name}, classified as ${predictedName}`} />
-            <span class="top-error-text">
-              {name} <span aria-hidden="true">→</span>
-              <span class="sr-only">classified as</span> <b>{predictedName}</b>
-              <small>{percent(probability, 0)}</small>
-            </span>
-          </li>
-        );
-      })}
-    </>
-  );
+/** One prediction that is wrong. */
+interface TopError {
+  /** As in a task. */
+  readonly sample: Uint8Array;
+  /** What the sample is, in words, for those who do not see it. */
+  readonly description: string;
+  /** A class, or the value of each output. */
+  readonly pairs: readonly { readonly name?: string; readonly given: string; readonly predicted: string }[];
+  /** What the model gives the class that it predicts. */
+  readonly probability?: number;
 }
 
 /** Values of a sample that are shown; the first of many. */
 const mostValues = 4;
+const predictionDigits = 6;
 
-function ValueErrors({ evaluation, run }: ErrorsProps) {
+function errorsOf(run: Run, { topErrors, farthest }: Evaluation): readonly TopError[] {
+  const ofClasses = topErrors.map(({ sample, label, predicted, probability }): TopError => {
+    const pair = { given: outputName(run, label), predicted: outputName(run, predicted) };
+    const description = `a sample of ${pair.given}, classified as ${pair.predicted}`;
+    return { sample, description, pairs: [pair], probability };
+  });
+  const ofValues = farthest.map(({ sample, target, predicted }): TopError => {
+    const [values, predictions] = [floatsFrom(target), floatsFrom(predicted)];
+    const pairs = Array.from(values.subarray(0, mostValues), (value, index) => ({
+      ...(values.length > 1 && { name: outputName(run, index) }),
+      given: rawTarget(value, run.standardization),
+      predicted: significant(predictions[index]!, predictionDigits),
+    }));
+    return { sample, description: 'a sample whose values were missed', pairs };
+  });
+  return [...ofClasses, ...ofValues];
+}
+
+interface ErrorsProps {
+  readonly errors: readonly TopError[];
+  readonly run: Run;
+  readonly given: string;
+}
+
+/** Names up to this length fit four samples in a row. */
+const shortName = 12;
+
+function Errors({ errors, run, given }: ErrorsProps) {
+  if (run.columns) return <ErrorTable errors={errors} columns={run.columns} given={given} />;
+  const names = errors.flatMap(({ pairs }) => pairs.flatMap((pair) => [pair.given, pair.predicted]));
+  const areLong = names.some(({ length }) => length > shortName);
+  return (
+    <ol class={`top-errors ${areLong ? 'long-names' : ''}`}>
+      {errors.map((error, index) => (
+        <li key={index}>
+          <SampleView run={run} sample={error.sample} label={error.description} />
+          <ErrorText error={error} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** Columns of a wider table that are shown. */
+const mostColumns = 24;
+
+interface ErrorTableProps extends Pick<ErrorsProps, 'errors' | 'given'> {
+  readonly columns: readonly TableColumn[];
+}
+
+/** Rows of a table, as they stand in the file. */
+function ErrorTable({ errors, columns, given }: ErrorTableProps) {
+  const shown = columns.slice(0, mostColumns);
   return (
     <>
-      {evaluation.farthest.map(({ sample, target, predicted }, index) => {
-        const [values, predictions] = [floatsFrom(target), floatsFrom(predicted)];
-        return (
-          <li key={index}>
-            <SampleView run={run} sample={sample} label="a sample whose values were missed" />
-            {Array.from(values.subarray(0, mostValues), (value, at) => (
-              <span key={at} class="top-error-text">
-                {values.length > 1 && `${outputName(run, at)} `}
-                {significant(value)} <span aria-hidden="true">→</span>
-                <span class="sr-only">predicted as</span> <b>{significant(predictions[at]!)}</b>
-              </span>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
+      <section class="scroll error-scroll" tabIndex={0} aria-label="Rows of the top errors">
+        <table class="data-rows error-rows">
+          <thead>
+            <tr>
+              <th scope="col" class="error-column">
+                {given} → prediction
+              </th>
+              {shown.map(({ name, type }, index) => (
+                <th key={index} scope="col" class={`error-column ${type}`} dir="auto">
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {errors.map((error, row) => (
+              <tr key={row}>
+                <th scope="row" class="error-text">
+                  <ErrorText error={error} />
+                </th>
+                {cellsOf(shown, floatsFrom(error.sample)).map(({ text }, index) => (
+                  <td key={index} class={`error-cell ${shown[index]!.type}`} dir="auto">
+                    {text}
+                  </td>
+                ))}
+              </tr>
             ))}
-          </li>
-        );
-      })}
+          </tbody>
+        </table>
+      </section>
+      {columns.length > mostColumns && <p class="aside">The first {whole(mostColumns)} columns.</p>}
+    </>
+  );
+}
+
+function ErrorText({ error: { pairs, probability } }: { readonly error: TopError }) {
+  return (
+    <>
+      {pairs.map(({ name, given, predicted }, index) => (
+        // A name in Arabic or Hebrew is isolated, and leaves the arrow beside it as it is.
+        <span key={index} class="top-error-text">
+          {name !== undefined && <bdi>{name}</bdi>} <bdi>{given}</bdi> <span aria-hidden="true">→</span>
+          <span class="sr-only">predicted as</span>{' '}
+          <b>
+            <bdi>{predicted}</bdi>
+          </b>
+          {probability !== undefined && <small>{percent(probability, 0)}</small>}
+        </span>
+      ))}
     </>
   );
 }

@@ -49,6 +49,7 @@ export const softmax = defineChapter({
     {
       kind: 'bars',
       caption: 'Probabilities',
+      areProbabilities: true,
       bars: Array.from(probabilities, (value, index) => ({
         label: decimal(logits[index]!, 1),
         value,

@@ -262,9 +262,19 @@ export function outputBars(caption: string, values: ArrayLike<number>, names: re
   return { kind: 'bars', caption, bars };
 }
 
+/** Of more classes than fit a table these are shown one by one. */
+const mostProbabilities = 10;
+
+/** The probability of each class; of many classes the most likely ones, and the sum of the others. */
 export function probabilityBars(values: readonly number[], names: readonly string[]): Exhibit {
-  const bars = values.map((value, index) => ({ label: names[index] ?? `${index}`, value, text: percent(value) }));
-  return { kind: 'bars', caption: 'The softmax, whose sum is 1', bars };
+  const all = values.map((value, index) => ({ label: names[index] ?? `${index}`, value, text: percent(value) }));
+  const caption = 'The softmax, whose sum is 1';
+  if (all.length <= mostRows) return { kind: 'bars', caption, areProbabilities: true, bars: all };
+  const likeliest = all.toSorted((left, right) => right.value - left.value);
+  const value = likeliest.slice(mostProbabilities).reduce((sum, bar) => sum + bar.value, 0);
+  const others = { label: `${thousands(all.length - mostProbabilities)} others`, value, text: percent(value) };
+  const bars = [...likeliest.slice(0, mostProbabilities), others];
+  return { kind: 'bars', caption, areProbabilities: true, bars };
 }
 
 function positive(values: Float32Array): number {

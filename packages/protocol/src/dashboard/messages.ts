@@ -29,6 +29,7 @@ import { type MessageIn, messageFrom, type SentBy } from '../message-table.ts';
 import { dataSetup, tasks } from './data-setup.ts';
 import {
   checkpointFile,
+  columns,
   epochReport,
   farSample,
   maxOutputs,
@@ -43,7 +44,7 @@ import {
 import { earlierRuns, runChanges } from './run-again.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v5';
+export const watchSubprotocol = 'lockstep.watch.v6';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
@@ -90,6 +91,8 @@ export const watchMessages = {
     outputs: whole(1, maxOutputs),
     /** One for each; left out where there are more than 256. */
     names: v.exactOptional(names),
+    /** Of samples that are rows of a table: its first columns; all of them where their values are those of a sample. */
+    columns: v.exactOptional(columns),
     /** Of values that are learned standardized: `value * deviation + mean` is in their unit, as is the root of a loss, times the deviation. */
     standardization: v.exactOptional(v.strictObject({ mean: finite, deviation: finite })),
     /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */

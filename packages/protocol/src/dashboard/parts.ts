@@ -20,6 +20,35 @@ export const names = v.pipe(
   v.check(({ length }) => length <= maxNames, namesPhrase),
 );
 
+const columnName = text(80);
+/** Most columns that a message names, and most categories of all of them. */
+export const maxColumns = 64;
+export const maxCategories = 512;
+const columnsPhrase = `a list of at most ${maxColumns} columns with ${maxCategories} categories`;
+
+/** The first columns of a table, and how each becomes values of a sample. */
+export const columns = v.pipe(
+  v.array(
+    v.variant('type', [
+      /** One value: (number - mean) / deviation. */
+      v.strictObject({ type: v.literal('number'), name: columnName, mean: finite, deviation: finite }),
+      /** Zeros, and a one at the category's position. */
+      v.strictObject({
+        type: v.literal('category'),
+        name: columnName,
+        categories: v.array(text(80), 'a list of categories'),
+      }),
+    ]),
+    columnsPhrase,
+  ),
+  v.check(
+    (list) =>
+      list.length <= maxColumns &&
+      list.reduce((sum, each) => sum + (each.type === 'category' ? each.categories.length : 0), 0) <= maxCategories,
+    columnsPhrase,
+  ),
+);
+
 /** Points of the training curves: float32 lists of equal length, oldest first. A point may stand for several steps. */
 export const points = v.pipe(
   v.strictObject({

@@ -1,7 +1,7 @@
 /** Builds the messages that the dashboard sends to its viewers. */
 import type { Dataset } from '@lockstep/data';
-import { parameterCount } from '@lockstep/nn';
-import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import { parameterCount, type Reading } from '@lockstep/nn';
+import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { type CoordinatorState, claimOf, formatOf } from '@lockstep/training';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint, EpochReport } from '../report/report.ts';
@@ -17,7 +17,7 @@ type ProgressMessage = WatchMessageOf<'progress'>;
 
 /** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
-  const { model, plan, planAtStart, config, train, test, token, listen } = prepared;
+  const { model, plan, planAtStart, config, train, test, reading, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
   const workers = localWorkers === 'single' ? 0 : localWorkers;
   const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
@@ -34,6 +34,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     testSamples: test.count,
     ...formatOf(test),
     ...outputsOf(test),
+    ...columnsOf(reading),
     ...standardizationOf(test),
     joinAddresses: [],
     workerCommand: listen?.workerCommand ?? defaultWorkerCommand,
@@ -53,6 +54,25 @@ export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'ou
   const outputs = names.length;
   if (outputs > maxNames) return { outputs };
   return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
+}
+
+/** As many of the first columns as a message takes. */
+export function columnsOf(reading: Reading | undefined): Pick<RunMessage, 'columns'> {
+  if (reading?.type !== 'rows') return {};
+  let categories = 0;
+  const end = reading.columns.findIndex((column, index) => {
+    if (column.type === 'category') categories += column.categories.length;
+    return index === maxColumns || categories > maxCategories;
+  });
+  const nameOf = (name: string): string => toMessageText(name, maxNameLength);
+  const columns = reading.columns.slice(0, end === -1 ? undefined : end);
+  return {
+    columns: columns.map((column) =>
+      column.type === 'number'
+        ? { ...column, name: nameOf(column.name) }
+        : { type: 'category', name: nameOf(column.name), categories: column.categories.map(nameOf) },
+    ),
+  };
 }
 
 function standardizationOf({ targets }: Dataset): Pick<RunMessage, 'standardization'> {

@@ -1,24 +1,54 @@
-/** Bars from 0, as long as the size of their values; negative ones have another color. */
-import type { Bars } from '@lockstep/lesson';
+/** Bars on one axis, which says what its ends are; negative ones go from 0 to the left, and have another color. */
+import { type BarAxis, type Bars, barAxis, barOn } from '@lockstep/lesson';
 
-export function BarsView({ exhibit: { bars } }: { readonly exhibit: Bars }) {
-  const largest = Math.max(0, ...bars.map(({ value }) => Math.abs(value)).filter(Number.isFinite));
+export function BarsView({ exhibit }: { readonly exhibit: Bars }) {
+  const axis = barAxis(exhibit);
+  const zero = percentOf(barOn(axis, 0).start);
   return (
     <ol class="lesson-bars">
-      {bars.map(({ label, value, text }, index) => (
-        <li key={index}>
-          <span class="bar-label">{label}</span>
-          <svg class="bar" aria-hidden="true" focusable="false">
-            <rect
-              class={`bar-fill ${value < 0 ? 'negative' : 'positive'}`}
-              width="100%"
-              height="100%"
-              style={{ '--fraction': Number.isFinite(value) && largest > 0 ? Math.abs(value) / largest : 0 }}
-            />
-          </svg>
-          <span class="bar-text">{text}</span>
-        </li>
-      ))}
+      {exhibit.bars.map(({ label, value, text }, index) => {
+        const { start, length } = barOn(axis, value);
+        return (
+          <li key={index}>
+            <bdi class="bar-label">{label}</bdi>
+            <svg class="bar" aria-hidden="true" focusable="false">
+              <rect
+                class={`bar-fill ${value < 0 ? 'negative' : 'positive'}`}
+                x={percentOf(start)}
+                width={percentOf(length)}
+                height="100%"
+              />
+              <line class="bar-zero" x1={zero} x2={zero} y1="0" y2="100%" />
+            </svg>
+            <span class="bar-text">{text}</span>
+          </li>
+        );
+      })}
+      <li aria-hidden="true">
+        <Ends axis={axis} zero={zero} />
+      </li>
     </ol>
   );
+}
+
+/** A zero nearer to an end than this would be printed over its text. */
+const nearEnd = 0.2;
+
+function Ends({ axis, zero }: { readonly axis: BarAxis; readonly zero: string }) {
+  const { start } = barOn(axis, 0);
+  return (
+    <p class="bar-ends">
+      <span>{axis.fromText}</span>
+      {start > nearEnd && start < 1 - nearEnd && (
+        <span class="bar-zero-text" style={{ '--zero': zero }}>
+          0
+        </span>
+      )}
+      <span>{axis.toText}</span>
+    </p>
+  );
+}
+
+function percentOf(fraction: number): string {
+  return `${(100 * fraction).toFixed(2)}%`;
 }

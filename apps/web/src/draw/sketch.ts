@@ -1,0 +1,83 @@
+/** A drawing, stroke by stroke, with its history: what was drawn or cleared can be undone and redone. */
+import { computed, type ReadonlySignal, signal } from '@preact/signals';
+import type { Point, Stroke } from './digit-image.ts';
+
+type Strokes = readonly Stroke[];
+
+/** Drawings before this one, the newest last, and those that were undone, the newest first. */
+interface History {
+  readonly past: readonly Strokes[];
+  readonly future: readonly Strokes[];
+}
+
+export class Sketch {
+  readonly strokes: ReadonlySignal<Strokes>;
+  readonly isBlank = computed(() => this.strokes.value.length === 0);
+  readonly canUndo = computed(() => this.#history.value.past.length > 0);
+  readonly canRedo = computed(() => this.#history.value.future.length > 0);
+  readonly #history = signal<History>({ past: [], future: [] });
+  readonly #strokes;
+  #isPenDown = false;
+
+  /** @param strokes what is there at the beginning, on a canvas of `canvasSide` */
+  constructor(strokes: Strokes = []) {
+    this.#strokes = signal(strokes);
+    this.strokes = this.#strokes;
+  }
+
+  get isPenDown(): boolean {
+    return this.#isPenDown;
+  }
+
+  /** Puts the pen down: a stroke begins. */
+  begin(at: Point): void {
+    this.#change([...this.#strokes.peek(), [at]]);
+    this.#isPenDown = true;
+  }
+
+  /** Moves the pen; a pen that is not down leaves no trace. */
+  extend(points: readonly Point[]): void {
+    if (!this.#isPenDown) return;
+    const strokes = this.#strokes.peek();
+    this.#strokes.value = [...strokes.slice(0, -1), [...strokes.at(-1)!, ...points]];
+  }
+
+  lift(): void {
+    this.#isPenDown = false;
+  }
+
+  clear(): void {
+    this.lift();
+    if (!this.isBlank.peek()) this.#change([]);
+  }
+
+  undo(): void {
+    const { past, future } = this.#history.peek();
+    this.#go(past.at(-1), { past: past.slice(0, -1), future: [this.#strokes.peek(), ...future] });
+  }
+
+  redo(): void {
+    const { past, future } = this.#history.peek();
+    this.#go(future[0], { past: [...past, this.#strokes.peek()], future: future.slice(1) });
+  }
+
+  #change(strokes: Strokes): void {
+    this.#history.value = { past: [...this.#history.peek().past, this.#strokes.peek()], future: [] };
+    this.#strokes.value = strokes;
+  }
+
+  #go(strokes: Strokes | undefined, history: History): void {
+    if (strokes === undefined) return;
+    this.lift();
+    this.#history.value = history;
+    this.#strokes.value = strokes;
+  }
+}
+
+/** What a key says in every drawing program, on every system; undefined for keys that say nothing of the history. */
+export function historyKey(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey' | 'shiftKey' | 'altKey'>) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey) return undefined;
+  const key = event.key.toLowerCase();
+  if (key === 'z') return event.shiftKey ? 'redo' : 'undo';
+  return key === 'y' && !event.shiftKey ? 'redo' : undefined;
+}

@@ -1,0 +1,42 @@
+/** The axis of bars, which is as long for all of them: a bar that fills it has a value that the axis names. */
+import type { Bars } from './exhibit.ts';
+import { percent, significant } from './number-text.ts';
+
+export interface BarAxis {
+  /** At most 0. */
+  readonly from: number;
+  /** At least 0. */
+  readonly to: number;
+  /** The ends in words. */
+  readonly fromText: string;
+  readonly toText: string;
+}
+
+/** Leading digits of an end. */
+const ends = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
+
+/** From 0 to 100 % for probabilities, else from 0 to round numbers that no value is beyond. */
+export function barAxis({ bars, areProbabilities = false }: Pick<Bars, 'bars' | 'areProbabilities'>): BarAxis {
+  if (areProbabilities) return { from: 0, to: 1, fromText: percent(0, 0), toText: percent(1, 0) };
+  const values = bars.map(({ value }) => value).filter(Number.isFinite);
+  const from = -roundedUp(Math.max(0, ...values.map((value) => -value)));
+  const to = roundedUp(Math.max(0, ...values));
+  // Where all are 0 there is an axis, too.
+  const axis = from === 0 && to === 0 ? { from: 0, to: 1 } : { from: from + 0, to };
+  return { ...axis, fromText: significant(axis.from), toText: significant(axis.to) };
+}
+
+function roundedUp(size: number): number {
+  if (size === 0) return 0;
+  const power = 10 ** Math.floor(Math.log10(size));
+  const end = ends.find((digits) => digits * power >= size);
+  return end === undefined ? size : Number((end * power).toPrecision(3));
+}
+
+/** Where a bar begins on the axis, from its left end, and how long it is; both as fractions of the axis. */
+export function barOn({ from, to }: BarAxis, value: number): { readonly start: number; readonly length: number } {
+  const zero = -from / (to - from);
+  if (!Number.isFinite(value)) return { start: zero, length: 0 };
+  const length = Math.abs(value) / (to - from);
+  return { start: value < 0 ? zero - length : zero, length };
+}
