@@ -13,8 +13,6 @@ export interface Manifest {
   readonly private?: boolean;
   readonly type?: string;
   readonly exports?: unknown;
-  /** By condition. */
-  readonly imports?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly bin?: Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
