@@ -115,6 +115,10 @@ describe('an impossible request', () => {
       ['--report', path('nowhere/r.json')],
       /--report: .*nowhere\/r\.json: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
+    [
+      ['--addresses', path('nowhere/a')],
+      /--addresses: .*nowhere\/a: expected a file in a folder that exists, got nothing there at .*nowhere/,
+    ],
     [['--standby'], /--standby: expected with --fleet URL, whose option it is/],
     [['--run', 'x'], /--run: expected with --fleet URL, whose option it is/],
     [['--fleet', 'a:4222'], /--fleet: expected addresses like nats:\/\/127\.0\.0\.1:4222, with commas between them/],

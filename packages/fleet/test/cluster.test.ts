@@ -95,11 +95,13 @@ describe.skipIf(!hasNatsServer)('deploy/nats, with nats-server', () => {
     expect(message.match(/violation/gi)).toHaveLength(1);
   });
 
-  it('a wrong password, and a client without TLS, are refused in one sentence', async () => {
+  it('a wrong password, none, and a client without TLS are refused in one sentence', async () => {
     await expect(open('worker', 'worker:guess')).rejects.toMatchObject({
       message: expect.stringMatching(/^the fleet at tls:\S+ cannot be reached: [^:]*uthorization[^:;]*$/i),
       mayPass: false,
     });
+    const anonymous = { servers: cluster.url, ca: cluster.ca, role: 'worker' as const };
+    await expect(openStore(anonymous)).rejects.toThrow(/cannot be reached: .*uthorization/);
     const plain = {
       servers: cluster.url.replaceAll('tls:', 'nats:'),
       credentials: cluster.logins.worker,

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { generate } from 'selfsigned';
+import { expect } from 'vitest';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 
 export type Role = 'coordinator' | 'worker' | 'viewer';
@@ -46,18 +47,18 @@ export async function startNatsCluster(): Promise<NatsCluster> {
   writeFileSync(cert, made.cert);
   writeFileSync(key, made.private);
   const start = (name: string, routes: readonly string[]): Promise<NatsServer> => {
-    mkdirSync(join(folder, name));
-    const env = {
-      NATS_NAME: name,
-      NATS_LISTEN: '127.0.0.1:-1',
-      NATS_CERT: cert,
-      NATS_KEY: key,
-      NATS_CA: cert,
-      NATS_STORE: join(folder, name),
-      NATS_CLUSTER_LISTEN: '127.0.0.1:-1',
-      ...Object.fromEntries(routes.map((route, at) => [`NATS_ROUTE_${at + 1}`, route])),
+    const own = join(folder, name);
+    mkdirSync(own);
+    for (const file of ['server.conf', 'accounts.conf', 'passwords.conf']) cpSync(join(folder, file), join(own, file));
+    const settings = {
+      ...{ name, clients: '127.0.0.1:-1', servers: '127.0.0.1:-1', routes },
+      ...{ certificate: cert, private_key: key, authority: cert, store: join(own, 'store') },
     };
-    return startNatsServer({ args: ['--config', join(folder, 'server.conf')], env });
+    // As many as the example has.
+    expect(Object.keys(settings)).toEqual(settingsOf(readFileSync(join(folder, 'this-server.conf'), 'utf8')));
+    const lines = Object.entries(settings).map(([setting, value]) => `${setting}: ${JSON.stringify(value)}\n`);
+    writeFileSync(join(own, 'this-server.conf'), lines.join(''));
+    return startNatsServer({ args: ['--config', join(own, 'server.conf')] });
   };
   const first = await start('a', unused);
   const [, address] = await first.logged(/Listening for route connections on (\S+)/);
@@ -76,6 +77,10 @@ export async function startNatsCluster(): Promise<NatsCluster> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function settingsOf(text: string): string[] {
+  return [...text.matchAll(/^(\w+): ["[]/gm)].map(([, name]) => name!);
 }
 
 /** Plain clients of NATS with the credentials of a role, one at each server. */

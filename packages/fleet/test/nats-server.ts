@@ -24,17 +24,12 @@ export interface NatsServer {
 export interface NatsServerOptions {
   /** In place of those for one server with JetStream on any port. */
   readonly args?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-  /** The only user. */
-  readonly login?: { readonly user: string; readonly password: string };
 }
 
-export async function startNatsServer({ args, env, login }: NatsServerOptions = {}): Promise<NatsServer> {
+export async function startNatsServer({ args }: NatsServerOptions = {}): Promise<NatsServer> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-nats-'));
   const own = ['--jetstream', '--store_dir', folder, '--addr', '127.0.0.1', '--port', '-1'];
-  if (login) own.push('--user', login.user, '--pass', login.password);
   const child = spawn('nats-server', [...(args ?? own)], {
-    env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const logged = readLog(child);
