@@ -78,7 +78,10 @@ describe('npm run evaluate', () => {
     [[], /^--load: expected FILE\.safetensors, the model to use, got none$/],
     [['--load', place('none')], /^--load: .*none: expected a file that can be read, got nothing there$/],
     [['--load', folder], /^--load: .*: expected a regular file, got a folder$/],
-    [['--load', place('tiny/t10k-labels-idx1-ubyte')], /^--load .*: safetensors: expected a file of this format, got an IDX file$/],
+    [
+      ['--load', place('tiny/t10k-labels-idx1-ubyte')],
+      /^--load .*: safetensors: expected a file of this format, got an IDX file$/,
+    ],
     [
       ['--load', place('bars'), '--report', place('bars')],
       /^--report: expected another file than --load reads, got the same: .*bars$/,
