@@ -14,6 +14,7 @@ const anywhere = [
   'protocol',
   'training',
   'training/simulator',
+  'files/shown',
   'onnx',
   'train',
 ];

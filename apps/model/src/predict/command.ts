@@ -39,7 +39,7 @@ export async function predict(args: readonly string[]): Promise<number> {
   if (files.length === 0) throw usageFailure('predict: expected one or more files to read, got none');
   const model = await openModel(options);
   const samples: Sample[] = [];
-  for (const file of files) samples.push(...(await readSamples(file, model, invert)));
+  for (const file of files) for (const sample of await readSamples(file, model, invert)) samples.push(sample);
   const given = joined(samples.map(({ values }) => values));
   const text = await predictionsOf(model, samples, given, { json, top });
   model.dispose();

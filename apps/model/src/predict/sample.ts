@@ -25,7 +25,7 @@ const maxFileBytes = 2 ** 28;
 export async function readSamples(file: string, model: LoadedModel, invert: boolean): Promise<readonly Sample[]> {
   const { sampleShape, scaling, reading } = model;
   if (reading?.type === 'rows') return readTable(file, reading.columns, invert);
-  const bytes = readInputFile(file, maxFileBytes);
+  const bytes = readInputFile(file, file.endsWith('.json') ? maxJsonBytes(sampleShape) : maxFileBytes);
   try {
     if (scaling.type === 'none') return [{ file, ...readFloats(file, bytes, sampleShape, invert) }];
     if (file.endsWith('.json')) return [{ file, ...readValues(bytes, sampleShape, invert) }];
@@ -34,6 +34,11 @@ export async function readSamples(file: string, model: LoadedModel, invert: bool
   } catch (error) {
     throw usageFailure(`${file}: ${errorMessage(error)}`);
   }
+}
+
+/** Bytes of a list with a value for each that the model takes, however many digits and blanks they have. */
+function maxJsonBytes(shape: SampleShape): number {
+  return Math.min(maxFileBytes, 2 ** 20 + 64 * sizeOf(shape));
 }
 
 function pictureSize(shape: SampleShape): Omit<PictureForm, 'fit'> {

@@ -39,7 +39,7 @@ export class Cells {
    * @throws DataError if the file has more values than one of its size may have
    */
   set(row: number, column: number, cell: string | number): void {
-    const block = this.#blockOf(row);
+    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
     const at = this.#position(row, column);
     const text = typeof cell === 'string' ? cell.trim() : cell;
     const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;

@@ -31,7 +31,7 @@ export function parseDelimited(bytes: Uint8Array, name: string, fileBytes: numbe
   eachRow(text, delimiter, name, (row, count, line) => {
     if (count === 1 && row[0]!.trim() === '') return;
     if (names === undefined) {
-      names = namesOf(row.slice(0, count), name);
+      names = namesOf(row, name);
       cells = new Cells(name, count, fileBytes);
       return;
     }
@@ -73,8 +73,7 @@ function delimiterOf(text: string, name: string): Delimiter {
 }
 
 /**
- * Calls `take` with the cells of each row, in an array that the next row uses again, their number, and the line in which
- * the row begins; cells beyond the most that a table may have are counted alone. Each character is looked at once.
+ * Calls `take` with the cells of each row, their number, and the line in which the row begins.
  * @throws DataError for a quote that is not closed, or a cell that goes on after one
  */
 function eachRow(
@@ -83,53 +82,72 @@ function eachRow(
   name: string,
   take: (cells: readonly string[], count: number, line: number) => void,
 ): void {
-  const code = delimiter.charCodeAt(0);
-  const cells: string[] = [];
   let line = 1;
   for (let at = 0; at < text.length; ) {
-    const from = at;
-    let count = 0;
-    let lines = 0;
-    for (;;) {
-      let cell: string;
-      if (text.charCodeAt(at) === quote) {
-        const end = closingQuote(text, at);
-        if (end < 0) {
-          throw new DataError(
-            `${name}: line ${line}: expected a quote at the end of a cell that begins with one, got none`,
-          );
-        }
-        // Lines are bounded as they are read; a cell in quotes may have many.
-        requireRow(name, line, end - from);
-        cell = text.slice(at + 1, end).replaceAll('""', '"');
-        lines += lineFeeds(cell);
-        at = end + 1;
-        while (text.charCodeAt(at) === space) at += 1;
-        if (at < text.length && text.charCodeAt(at) !== code && text.charCodeAt(at) !== lineFeed) {
-          throw new DataError(
-            `${name}: line ${line}: expected the end of a cell after its closing quote, got more of it`,
-          );
-        }
-      } else {
-        const start = at;
-        while (at < text.length && text.charCodeAt(at) !== code && text.charCodeAt(at) !== lineFeed) at += 1;
-        cell = text.slice(start, at);
-      }
-      count += 1;
-      if (count <= maxColumns) cells[count - 1] = cell;
-      if (text.charCodeAt(at) !== code) break;
-      at += 1;
+    const feed = text.indexOf('\n', at);
+    const content = text.slice(at, feed < 0 ? text.length : feed);
+    if (content.includes('"')) {
+      const row = quotedRow(text, at, delimiter, `${name}: line ${line}`);
+      take(row.cells, row.count, line);
+      line += row.lines;
+      at = row.end + 1;
+    } else {
+      const cells = content.split(delimiter);
+      take(cells, cells.length, line);
+      line += 1;
+      at += content.length + 1;
     }
-    take(cells, count, line);
-    line += lines + 1;
-    at += 1;
   }
 }
 
-function requireRow(name: string, line: number, length: number): void {
+interface QuotedRow {
+  /** Those beyond the most that a table may have are counted alone. */
+  readonly cells: readonly string[];
+  readonly count: number;
+  /** Lines that the row takes. */
+  readonly lines: number;
+  /** Position of the line feed after the row, or of the end of the text. */
+  readonly end: number;
+}
+
+/** A row with cells in quotes, which may have line breaks. Each character is looked at once. */
+function quotedRow(text: string, from: number, delimiter: Delimiter, place: string): QuotedRow {
+  const code = delimiter.charCodeAt(0);
+  const isEnd = (at: number): boolean =>
+    at >= text.length || text.charCodeAt(at) === code || text.charCodeAt(at) === lineFeed;
+  const cells: string[] = [];
+  let count = 0;
+  let lines = 1;
+  for (let at = from; ; at += 1) {
+    let cell: string;
+    if (text.charCodeAt(at) === quote) {
+      const close = closingQuote(text, at);
+      if (close < 0) {
+        throw new DataError(`${place}: expected a quote at the end of a cell that begins with one, got none`);
+      }
+      // Lines are bounded as they are read; a row of cells in quotes may have many.
+      requireRow(place, close - from);
+      cell = text.slice(at + 1, close).replaceAll('""', '"');
+      lines += lineFeeds(cell);
+      at = close + 1;
+      while (text.charCodeAt(at) === space) at += 1;
+      if (!isEnd(at))
+        throw new DataError(`${place}: expected the end of a cell after its closing quote, got more of it`);
+    } else {
+      const start = at;
+      while (!isEnd(at)) at += 1;
+      cell = text.slice(start, at);
+    }
+    count += 1;
+    if (count <= maxColumns) cells.push(cell);
+    if (text.charCodeAt(at) !== code) return { cells, count, lines, end: at };
+  }
+}
+
+function requireRow(place: string, length: number): void {
   if (length <= maxLineBytes) return;
   const most = maxLineBytes.toLocaleString('en-US');
-  throw new DataError(`${name}: line ${line}: expected a row of at most ${most} characters, got more`);
+  throw new DataError(`${place}: expected a row of at most ${most} characters, got more`);
 }
 
 /** Position of the quote that closes the cell that begins at `from`, -1 if there is none; two quotes stand for one. */
