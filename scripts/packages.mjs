@@ -52,7 +52,7 @@ function productionOf(apps) {
 }
 
 /** Files of other package managers, which never say what is installed here. */
-const foreignLocks = ['npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
+const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
 const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
 
 /** Whether the packages of the lock file are there. @param wanted a name of `sets` */
@@ -61,10 +61,13 @@ export function hasPackages(wanted) {
   return isCurrent && setNames.indexOf(set) >= setNames.indexOf(wanted);
 }
 
-/** @param wanted a name of `sets` */
+/**
+ * Returns whether it is done: not if another package manager, which knows no lock of ours, came between.
+ * @param wanted a name of `sets`
+ */
 export async function installPackages(wanted) {
   setForeignLocksAside();
-  if (hasPackages(wanted)) return;
+  if (hasPackages(wanted)) return true;
   const rank = setNames.indexOf(installed().set);
   const set = setNames[Math.max(rank, setNames.indexOf(wanted))];
   removeForeign();
@@ -80,8 +83,10 @@ export async function installPackages(wanted) {
     // Asks the registry about each package's age: 85 MB of answers about versions and hashes that the lock file has fixed.
     '--config.minimumReleaseAge=0',
   ];
-  await quietly('installing the packages', pnpm, ['install', ...settings, ...args]);
+  const isDone = await quietly('installing the packages', pnpm, ['install', ...settings, ...args], isMeddledWith);
+  if (!isDone) return false;
   writeFileSync(stampFile, `${set} ${lockHash()}`);
+  return true;
 }
 
 /** Makes the next `installPackages` install again, after another package manager has changed the folder. */
@@ -110,6 +115,11 @@ function foreignEntries() {
   );
 }
 
+/** Whether another package manager has been at work since the packages were installed. */
+export function isMeddledWith() {
+  return foreignEntries().length > 0;
+}
+
 /** Leaves what pnpm has installed in place, where programs may run. */
 function removeForeign() {
   const found = foreignEntries();
@@ -124,19 +134,10 @@ function removeForeign() {
 
 /** Turborepo refuses a project with the lock files of two package managers. */
 function setForeignLocksAside() {
-  removeNpmLock();
   const found = foreignLocks.filter((name) => existsSync(join(root, name)));
   if (found.length === 0) return;
   for (const name of found) renameSync(join(root, name), join(root, `${name}.unused`));
   log(`${found.join(' and ')} set aside as *.unused: pnpm-lock.yaml alone says what is installed here.`);
-}
-
-/** Returns whether there was one. */
-export function removeNpmLock() {
-  const npmLock = join(root, 'package-lock.json');
-  const isThere = existsSync(npmLock);
-  rmSync(npmLock, { force: true });
-  return isThere;
 }
 
 function lockHash() {
@@ -156,10 +157,9 @@ async function providePnpm() {
   try {
     mkdirSync(toolFolder, { recursive: true });
     writeFileSync(join(toolFolder, 'package.json'), '{ "private": true }\n');
-    // The settings of npm that started this command come in its environment.
     // npm would take more than a minute to find out that there is no network.
     const patience = ['--fetch-retry-mintimeout=2000', '--fetch-retry-factor=3'];
-    const own = ['--package-lock-only=false', '--loglevel=error', '--prefix', toolFolder, '--cache', cache];
+    const own = ['--loglevel=error', '--prefix', toolFolder, '--cache', cache];
     const args = ['install', `pnpm@${pnpmVersion}`, ...settings, ...patience, ...own];
     await quietly('getting pnpm', 'npm', args);
   } finally {

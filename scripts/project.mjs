@@ -38,9 +38,10 @@ const causes = [
 
 /**
  * Runs a step of the set-up; what it printed is shown only if it fails for a cause that is not known.
- * @param mayRetry whether the step is run again, by what it printed when it failed
+ * @param mayFail whether a failure is no reason to end, asked once it has failed
+ * @returns whether it succeeded
  */
-export async function quietly(what, program, args, mayRetry = () => false) {
+export async function quietly(what, program, args, mayFail = () => false) {
   let printed = '';
   const { code, signal, error } = await runChild(program, args, {
     cwd: root,
@@ -53,11 +54,8 @@ export async function quietly(what, program, args, mayRetry = () => false) {
     },
   });
   if (signal !== undefined) process.exit(code === 0 ? 130 : code);
-  if (code === 0) return;
-  if (mayRetry(printed)) {
-    await quietly(what, program, args, mayRetry);
-    return;
-  }
+  if (code === 0) return true;
+  if (mayFail()) return false;
   const cause = causes.find((candidate) => candidate.printed.test(printed));
   if (cause) {
     const [registry = ''] = printed.match(/https?:\/\/[^/\s"']+\//) ?? [];

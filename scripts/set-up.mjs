@@ -1,7 +1,8 @@
 /** Makes this clone ready for a command: its packages and its build. */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { forgetInstallation, hasPackages, installPackages, removeNpmLock } from './packages.mjs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { forgetInstallation, hasPackages, installPackages, isMeddledWith } from './packages.mjs';
 import { fail, log, quietly, root } from './project.mjs';
 import { withLock } from './set-up-lock.mjs';
 
@@ -10,6 +11,8 @@ const lock = join(root, '.tools', 'set-up');
 const buildStamp = join(root, 'node_modules', '.lockstep-built');
 /** A build that takes less says nothing. */
 const quietMs = 1_500;
+/** Between attempts, each of which removes what another package manager has put here. */
+const retryMs = 1_000;
 
 /**
  * Installs and builds what has changed. One process at a time does so; the others wait.
@@ -20,8 +23,8 @@ const quietMs = 1_500;
 export async function setUp({ packages, build, isForeign = false }) {
   const makeReady = async () => {
     if (isForeign) forgetInstallation();
-    await installPackages(packages);
-    if (build) await runBuild(build);
+    // An `npm install` in another terminal is at work for a moment, and ends with a set-up of its own.
+    while (!(await installPackages(packages)) || (build && !(await runBuild(build)))) await sleep(retryMs);
   };
   try {
     await withLock(lock, makeReady, () => log('Another command is setting up this clone; waiting for it to finish …'));
@@ -37,13 +40,11 @@ async function runBuild(build) {
   const startedAtMs = Date.now();
   const slow = setTimeout(() => log('Building what has changed …'), quietMs);
   const turbo = join(root, 'node_modules', '.bin', 'turbo');
-  // `npm install` may write its lock file at any time, and turborepo refuses to start beside it.
-  removeNpmLock();
-  await quietly('the build', turbo, ['run', ...build, '--output-logs=errors-only'], (printed) => {
-    return /Multiple package managers/.test(printed) && removeNpmLock();
-  });
+  const isDone = await quietly('the build', turbo, ['run', ...build, '--output-logs=errors-only'], isMeddledWith);
   clearTimeout(slow);
+  if (!isDone) return false;
   writeFileSync(buildStamp, JSON.stringify({ ...builds(), [build.join(' ')]: startedAtMs }));
+  return true;
 }
 
 /** When each build began that has succeeded. */
