@@ -97,7 +97,7 @@ export function forgetInstallation() {
 function installed() {
   if (existsSync(stampFile)) {
     const [set, hash] = readFileSync(stampFile, 'utf8').split(' ');
-    return { set, isCurrent: hash === lockHash() && foreignEntries().length === 0 };
+    return { set, isCurrent: hash === lockHash() && existsSync(pnpmList) && !isMeddledWith() };
   }
   const hasAll = existsSync(pnpmList) && /"?devDependencies"?: true/.test(readFileSync(pnpmList, 'utf8'));
   return { set: hasAll ? 'all' : undefined, isCurrent: false };
@@ -106,7 +106,6 @@ function installed() {
 /** What another package manager has put into node_modules: its marks, and folders where pnpm makes links. */
 function foreignEntries() {
   if (!existsSync(modules)) return [];
-  if (!existsSync(pnpmList)) return ['.'];
   const names = readdirSync(modules).flatMap((name) =>
     name.startsWith('@') ? readdirSync(join(modules, name)).map((inner) => join(name, inner)) : [name],
   );
@@ -123,13 +122,15 @@ export function isMeddledWith() {
 /** Leaves what pnpm has installed in place, where programs may run. */
 function removeForeign() {
   const found = foreignEntries();
-  if (found.length === 0) return;
-  if (existsSync(join(modules, '.pnpm')) && !existsSync(pnpmList))
-    log('An installation here was cut off; it begins again.');
-  else log('What another package manager installed here is replaced: the lock file is that of pnpm.');
-  // pnpm looks at what is there only if it does not know its own state.
-  if (!found.includes('.')) found.push('.bin', '.pnpm-workspace-state-v1.json');
-  for (const name of found) rmSync(join(modules, name), { recursive: true, force: true });
+  if (found.length > 0) log('What another package manager installed here is replaced: the lock file is that of pnpm.');
+  if (existsSync(pnpmList)) {
+    // pnpm looks at what is there only if it does not know its own state.
+    if (found.length > 0) found.push('.bin', '.pnpm-workspace-state-v1.json');
+    for (const name of found) rmSync(join(modules, name), { recursive: true, force: true });
+  } else if (existsSync(modules)) {
+    if (found.length === 0) log('An installation here was cut off; it begins again.');
+    rmSync(modules, { recursive: true, force: true });
+  }
 }
 
 /** Turborepo refuses a project with the lock files of two package managers. */

@@ -13,6 +13,7 @@ const buildStamp = join(root, 'node_modules', '.lockstep-built');
 const quietMs = 1_500;
 /** Between attempts, each of which removes what another package manager has put here. */
 const retryMs = 1_000;
+const mostAttempts = 5;
 
 /**
  * Installs and builds what has changed. One process at a time does so; the others wait.
@@ -24,7 +25,11 @@ export async function setUp({ packages, build, isForeign = false }) {
   const makeReady = async () => {
     if (isForeign) forgetInstallation();
     // An `npm install` in another terminal is at work for a moment, and ends with a set-up of its own.
-    while (!(await installPackages(packages)) || (build && !(await runBuild(build)))) await sleep(retryMs);
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      if ((await installPackages(packages)) && (!build || (await runBuild(build)))) return;
+      await sleep(retryMs);
+    }
+    fail('another package manager changes node_modules; run the command again when it has finished');
   };
   try {
     await withLock(lock, makeReady, () => log('Another command is setting up this clone; waiting for it to finish …'));
