@@ -50,7 +50,11 @@ const turbo = fake(
 );
 const pnpm = fake(
   'pnpm',
-  `write('node_modules/.modules.yaml', '');
+  `if (process.env.PNPM_FAILS) {
+    write('node_modules/.pnpm/half', '');
+    fails('for another reason');
+  }
+  write('node_modules/.modules.yaml', '');
   write('node_modules/.bin/turbo', ${JSON.stringify(turbo)}, 0o755);`,
 );
 const npm = fake(
@@ -188,6 +192,14 @@ describe('a command in a new clone', () => {
       ]);
     },
   );
+
+  it('shows what a step printed that failed for another reason, and begins again next time', async () => {
+    const clone = new Clone();
+    const said = 'lockstep: installing the packages failed; what it printed stands above';
+    expect(await clone.run({ PNPM_FAILS: 'yes' })).toEqual({ code: 1, lines: [installs, 'for another reason', said] });
+    const again = 'An installation here was cut off; it begins again.';
+    expect(await clone.run()).toEqual({ code: 0, lines: [again, installs, 'runs'] });
+  });
 
   it('builds although another package manager comes between', async () => {
     expect(await new Clone().run({ WITH_NPM: 'yes' })).toMatchObject({ code: 0 });
