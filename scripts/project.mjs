@@ -29,7 +29,9 @@ export function fail(message, code = 1) {
 /** Frequent causes of a failed step, by what package managers print, each with what to do. */
 const causes = [
   {
-    printed: /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/,
+    // By the codes of npm, and as pnpm says it.
+    printed:
+      /error sending request|\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/,
     sentence: (registry) =>
       `the package registry ${registry} could not be reached; check the network, or npm's settings registry and proxy, and run the command again`,
   },
