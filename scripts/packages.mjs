@@ -82,6 +82,9 @@ export async function installPackages(wanted) {
     '--config.confirmModulesPurge=false',
     // Asks the registry about each package's age: 85 MB of answers about versions and hashes that the lock file has fixed.
     '--config.minimumReleaseAge=0',
+    // As for npm below.
+    '--config.fetchRetryMintimeout=2000',
+    '--config.fetchRetryFactor=3',
   ];
   const isDone = await quietly('installing the packages', pnpm, ['install', ...settings, ...args], isMeddledWith);
   if (!isDone) return false;
