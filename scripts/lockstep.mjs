@@ -7,8 +7,8 @@ import { join, resolve } from 'node:path';
 import { runChild } from '../apps/lockstep/child.mjs';
 import { commandLines, commands as productCommands } from '../apps/lockstep/commands.mjs';
 import { allocatorSettings, engineArguments } from '../apps/lockstep/node-settings.mjs';
-import { installPackages } from './packages.mjs';
-import { environment, fail, log, manifest, quietly, root } from './project.mjs';
+import { environment, fail, log, manifest, root } from './project.mjs';
+import { setUp } from './set-up.mjs';
 
 const training = ['coordinator-command'];
 
@@ -106,12 +106,6 @@ function script(name) {
   return [join(root, 'scripts', `${name}.mjs`)];
 }
 
-async function build(apps) {
-  const filters = apps.map((name) => `--filter=@lockstep/${name}...`);
-  const turbo = join(root, 'node_modules', '.bin', 'turbo');
-  await quietly('the build', turbo, ['run', 'build', '--output-logs=errors-only', ...filters]);
-}
-
 /** Of the scripts, which know no options of this kind; the programs answer for themselves. */
 function printed(name, args) {
   const asked = name?.startsWith('-') ? name : args[0];
@@ -133,8 +127,8 @@ async function main([name, ...args]) {
   if (printed(name, args)) return 0;
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
-  await installPackages(packagesFor(command, args));
-  if (command.build) await build(command.build);
+  const filters = command.build?.map((app) => `--filter=@lockstep/${app}...`);
+  await setUp({ packages: packagesFor(command, args), build: filters && ['build', ...filters] });
   if (!command.run) {
     log('Every package is installed.');
     return 0;

@@ -1,12 +1,24 @@
 /** Installs the packages that a command needs with pnpm, where they are not there yet. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, log, manifest, quietly, root } from './project.mjs';
 
 const pnpmVersion = manifest.devEngines.packageManager.version;
 const modules = join(root, 'node_modules');
+/** Where pnpm says what it has installed, once it has. */
+const pnpmList = join(modules, '.modules.yaml');
 const stampFile = join(modules, '.lockstep-installed');
 /** Holds pnpm alone, so that it is there before any package is. */
 const toolFolder = join(root, '.tools');
@@ -43,17 +55,22 @@ function productionOf(apps) {
 const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
 const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
 
-/** @param wanted a name of `sets` */
+/** Whether the packages of the lock file are there. @param wanted a name of `sets` */
+export function hasPackages(wanted) {
+  const { set, isCurrent } = installed();
+  return isCurrent && setNames.indexOf(set) >= setNames.indexOf(wanted);
+}
+
+/**
+ * Returns whether it is done: not if another package manager, which knows no lock of ours, came between.
+ * @param wanted a name of `sets`
+ */
 export async function installPackages(wanted) {
   setForeignLocksAside();
-  const state = installed();
-  const rank = setNames.indexOf(state.set);
-  if (state.isCurrent && rank >= setNames.indexOf(wanted)) return;
+  if (hasPackages(wanted)) return true;
+  const rank = setNames.indexOf(installed().set);
   const set = setNames[Math.max(rank, setNames.indexOf(wanted))];
-  if (isForeign()) {
-    log('node_modules comes from another package manager and is replaced: the lock file here is that of pnpm.');
-    rmSync(modules, { recursive: true, force: true });
-  }
+  removeForeign();
   rmSync(stampFile, { force: true });
   const { purpose, args } = sets[set];
   const missing = setNames.slice(Math.min(rank + 1, setNames.indexOf(set)), setNames.indexOf(set) + 1);
@@ -65,12 +82,17 @@ export async function installPackages(wanted) {
     '--config.confirmModulesPurge=false',
     // Asks the registry about each package's age: 85 MB of answers about versions and hashes that the lock file has fixed.
     '--config.minimumReleaseAge=0',
+    // As for npm below.
+    '--config.fetchRetryMintimeout=2000',
+    '--config.fetchRetryFactor=3',
   ];
-  await quietly('installing the packages', pnpm, ['install', ...settings, ...args]);
+  const isDone = await quietly('installing the packages', pnpm, ['install', ...settings, ...args], isMeddledWith);
+  if (!isDone) return false;
   writeFileSync(stampFile, `${set} ${lockHash()}`);
+  return true;
 }
 
-/** Makes the next `installPackages` install anew, after another package manager has changed the folder. */
+/** Makes the next `installPackages` install again, after another package manager has changed the folder. */
 export function forgetInstallation() {
   rmSync(stampFile, { force: true });
 }
@@ -78,16 +100,40 @@ export function forgetInstallation() {
 function installed() {
   if (existsSync(stampFile)) {
     const [set, hash] = readFileSync(stampFile, 'utf8').split(' ');
-    return { set, isCurrent: hash === lockHash() && !isForeign() };
+    return { set, isCurrent: hash === lockHash() && existsSync(pnpmList) && !isMeddledWith() };
   }
-  const list = join(modules, '.modules.yaml');
-  const hasAll = existsSync(list) && /"?devDependencies"?: true/.test(readFileSync(list, 'utf8'));
+  const hasAll = existsSync(pnpmList) && /"?devDependencies"?: true/.test(readFileSync(pnpmList, 'utf8'));
   return { set: hasAll ? 'all' : undefined, isCurrent: false };
 }
 
-function isForeign() {
-  if (!existsSync(modules)) return false;
-  return !existsSync(join(modules, '.modules.yaml')) || foreignMarks.some((name) => existsSync(join(modules, name)));
+/** What another package manager has put into node_modules: its marks, and folders where pnpm makes links. */
+function foreignEntries() {
+  if (!existsSync(modules)) return [];
+  const names = readdirSync(modules).flatMap((name) =>
+    name.startsWith('@') ? readdirSync(join(modules, name)).map((inner) => join(name, inner)) : [name],
+  );
+  return names.filter(
+    (name) => foreignMarks.includes(name) || (!name.startsWith('.') && lstatSync(join(modules, name)).isDirectory()),
+  );
+}
+
+/** Whether another package manager has been at work since the packages were installed. */
+export function isMeddledWith() {
+  return foreignEntries().length > 0;
+}
+
+/** Leaves what pnpm has installed in place, where programs may run. */
+function removeForeign() {
+  const found = foreignEntries();
+  if (found.length > 0) log('What another package manager installed here is replaced: the lock file is that of pnpm.');
+  if (existsSync(pnpmList)) {
+    // pnpm looks at what is there only if it does not know its own state.
+    if (found.length > 0) found.push('.bin', '.pnpm-workspace-state-v1.json');
+    for (const name of found) rmSync(join(modules, name), { recursive: true, force: true });
+  } else if (existsSync(modules)) {
+    if (found.length === 0) log('An installation here was cut off; it begins again.');
+    rmSync(modules, { recursive: true, force: true });
+  }
 }
 
 /** Turborepo refuses a project with the lock files of two package managers. */
@@ -115,7 +161,10 @@ async function providePnpm() {
   try {
     mkdirSync(toolFolder, { recursive: true });
     writeFileSync(join(toolFolder, 'package.json'), '{ "private": true }\n');
-    const args = ['install', `pnpm@${pnpmVersion}`, ...settings, '--prefix', toolFolder, '--cache', cache];
+    // npm would take more than a minute to find out that there is no network.
+    const patience = ['--fetch-retry-mintimeout=2000', '--fetch-retry-factor=3'];
+    const own = ['--loglevel=error', '--prefix', toolFolder, '--cache', cache];
+    const args = ['install', `pnpm@${pnpmVersion}`, ...settings, ...patience, ...own];
     await quietly('getting pnpm', 'npm', args);
   } finally {
     rmSync(cache, { recursive: true, force: true });

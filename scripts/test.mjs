@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { environment, fail, root } from './project.mjs';
+import { setUp } from './set-up.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'skipped-reporter.mjs')}`];
@@ -24,6 +25,8 @@ function browser() {
 }
 
 for (const [what, program, args] of checks) {
+  // Types and tests need the build, which other commands may be making as well.
+  if (what === 'types') await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
   const env = what === 'tests' ? { ...environment, CHROME_PATH: browser() } : environment;
   const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit', env });
   if (status !== 0) fail(`${what} failed`, status ?? 1);

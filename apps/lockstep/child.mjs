@@ -32,9 +32,9 @@ if (process.env['npm_lifecycle_event'] !== undefined) {
 /**
  * Resolves with how the program ended, and ends this process where a signal ended it.
  * @param options as of `spawn`; `group` makes it a process group, whose members all get the signals; `output` is called
- * with what it prints, where that does not go to the terminal
+ * with what it prints, where that does not go to the terminal; `onStart` with its process id
  */
-export function runChild(program, args, { group = false, output, ...options } = {}) {
+export function runChild(program, args, { group = false, output, onStart, ...options } = {}) {
   const isGroup = group && process.platform !== 'win32';
   return new Promise((resolve) => {
     const child = spawn(program, args, {
@@ -42,6 +42,7 @@ export function runChild(program, args, { group = false, output, ...options } = 
       detached: isGroup,
       ...options,
     });
+    if (child.pid !== undefined) onStart?.(child.pid);
     end = (signal) => {
       try {
         if (isGroup) process.kill(-child.pid, signal);

@@ -4,7 +4,7 @@
 const alphabet = 'ABCDEFGHJKMNPQRSTUVWXYZ23456789';
 const length = 6;
 
-/** Six of 31 letters and digits: 887 million codes, of which an address tries one a minute. */
+/** Six of 31 letters and digits: 31^6 = 887,503,681 codes. `guard/guesses.ts` limits how many a client tries. */
 export function newJoinCode(): string {
   let code = '';
   while (code.length < length) {

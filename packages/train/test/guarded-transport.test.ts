@@ -5,7 +5,7 @@ import { type Closing, type CoordinatorTransport, subprotocol } from '@lockstep/
 import { afterEach, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { GuardedTransport } from '../src/guard/guarded-transport.ts';
-import { TokenGuesses } from '../src/guard/token-guesses.ts';
+import { Guesses } from '../src/guard/guesses.ts';
 
 const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => subprotocol });
 const clients: WebSocket[] = [];
@@ -29,7 +29,7 @@ async function connect() {
       heartbeatMs: 2_000,
       clock: { nowMs: () => 0, after: () => () => {} },
       token: undefined,
-      guesses: new TokenGuesses(() => 0),
+      guesses: new Guesses({ nowMs: () => 0, after: () => () => {} }),
       onTurnedAway: (reason) => turnedAway.push(reason),
     },
   );

@@ -49,7 +49,7 @@ async function serve(siteFolder: string) {
     folder: siteFolder,
     health: () => ({ status: 'ok' }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'lockstep_step 3\n' }),
-    metricsFault: (token) => (token === 'guess' ? 'this is not the token' : undefined),
+    metricsFault: async (token) => (token === 'guess' ? 'this is not the token' : undefined),
   });
   const server = createServer(site);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

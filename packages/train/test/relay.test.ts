@@ -1,6 +1,10 @@
 /** `relay` as a program uses it, between a run and workers over real sockets. */
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type JoinedWorker, join } from '@lockstep/worker';
 import { afterEach, describe, expect, it } from 'vitest';
+import { clientOf, relayHeaders } from '../src/guard/source-address.ts';
 import {
   type ListeningEvent,
   type RelayEvent,
@@ -10,6 +14,8 @@ import {
   type TrainOptions,
   train,
 } from '../src/index.ts';
+import { newSecret } from '../src/new-secret.ts';
+import { Upstream } from '../src/relay/upstream.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
@@ -187,6 +193,59 @@ describe('a relay', () => {
     const error = await relay(url, options as RelayOptions).done.catch((reason: Error) => reason);
     expect(error).toMatchObject({ name: 'ConfigurationError' });
     expect((error as Error).message.startsWith(message), (error as Error).message).toBe(true);
+  });
+});
+
+/** Passes on to a server that notes what comes, which answers nothing else. */
+async function headersBehind(token: string | undefined, headers: Record<string, string>) {
+  const seen: IncomingHttpHeaders[] = [];
+  const coordinator = createServer((request, response) => {
+    seen.push(request.headers);
+    response.end();
+  });
+  coordinator.listen(0, '127.0.0.1');
+  await once(coordinator, 'listening');
+  const { port } = coordinator.address() as AddressInfo;
+  const upstream = new Upstream(() => ({ url: `ws://127.0.0.1:${port}/`, token }));
+  const between = createServer((request, response) => upstream.pass(request, clientOf(request, token), response));
+  between.listen(0, '127.0.0.1');
+  await once(between, 'listening');
+  await fetch(`http://127.0.0.1:${(between.address() as AddressInfo).port}/metrics`, { headers });
+  for (const server of [coordinator, between]) server.close();
+  return clientOf({ headers: seen[0]!, socket: { remoteAddress: '10.0.0.2' } }, token);
+}
+
+describe('the clients of a relay', () => {
+  const token = newSecret();
+
+  it.each([
+    ['are told apart', token, {}, '10.0.0.2 127.0.0.1'],
+    ['are told apart behind a relay of a relay', token, relayHeaders('10.0.0.9', token), '10.0.0.2 127.0.0.1 10.0.0.9'],
+    ['cannot say that they are others', token, relayHeaders('10.0.0.9', 'a guess at the token'), '10.0.0.2 127.0.0.1'],
+    ['count as the relay where there is nothing to guess', undefined, relayHeaders('10.0.0.9', token), '10.0.0.2'],
+  ] as const)('%s', async (_name, secret, headers, client) => {
+    expect(await headersBehind(secret, headers)).toBe(client);
+  });
+
+  it('lock nobody out who guess: neither the relay, at its coordinator, nor one another', async () => {
+    const { run, url } = await open({ epochs: 100_000, listen: { port: 0, token } });
+    const above = new URL(url);
+    const between = await openRelay(url, { token });
+    const metricsOf = async (page: string, bearer: string): Promise<number> =>
+      (await fetch(new URL('metrics', page), { headers: { authorization: `Bearer ${bearer}` } })).status;
+    const relayed = between.url.replace(/\?.*/, '').replace(/\/$/, '');
+    for (const guess of ['1', 'WRONG2', 'a guess at the token', '4', '5', '6', '7', '8']) {
+      expect(await metricsOf(between.page, guess)).toBe(401);
+      await (await openViewer(relayed, {}, { token: guess })).next('refused');
+    }
+    const coordinator = `http://127.0.0.1:${above.port}/`;
+    expect([await metricsOf(between.page, token), await metricsOf(coordinator, token)]).toEqual([200, 200]);
+    const viewer = await openViewer(relayed, {}, { token });
+    await viewer.next('run');
+    const worker = join(between.url, { token, name: 'behind' });
+    await viewer.next('workers', ({ workers }) => workers.some(({ workersBehind }) => workersBehind === 1));
+    await worker.leave();
+    await run.stop();
   });
 });
 

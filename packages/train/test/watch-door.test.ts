@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { encodeWatch, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { newSecret } from '../src/new-secret.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { hello, openRawClient } from './raw-client.ts';
@@ -110,42 +111,44 @@ describe('watching', () => {
 });
 
 describe('guesses of tokens', () => {
-  it('at once from one address are compared a few times, for workers, viewers and admin together', async () => {
-    const server = await open();
-    const codes: string[] = [];
-    for (let guess = 0; guess < 3; guess++) {
+  const guesses = Array.from({ length: 12 }, (_, index) => `guess ${index}`);
+
+  /** As a worker, a viewer, who controls the run, and who reads its metrics. */
+  async function guessAsAll(server: Awaited<ReturnType<typeof open>>): Promise<unknown[]> {
+    const answers: unknown[] = [];
+    for (const guess of [...guesses, 'WRONG2', 'as long as a real token']) {
+      const worker = await openRawClient(server.ws);
+      worker.send({ ...hello, token: guess });
+      const viewer = await openViewer(server.ws, {}, { token: guess, adminToken: guess });
+      const refusals = [(await worker.next('refuse')).code, (await viewer.next('refused')).type];
+      answers.push([...refusals, await metrics(server.http, guess)]);
+    }
+    return answers;
+  }
+
+  it.each([
+    ['a short token', token],
+    ['a token as it is made', newSecret()],
+  ])('keep nobody out, at the address that they come from either: %s', async (_name, right) => {
+    const server = await open(['--token', right]);
+    const answers = await guessAsAll(server);
+    expect(answers).toEqual(answers.map(() => ['token', 'refused', 401]));
+    expect(await metrics(server.http, right)).toBe(200);
+    const viewer = await openViewer(server.ws, {}, { token: right });
+    const { code } = await viewer.next('joinCode');
+    for (const shown of [right, code]) {
       const client = await openRawClient(server.ws);
-      client.send({ ...hello, token: `worker guess ${guess}` });
-      codes.push((await client.next('refuse')).code);
+      client.send({ ...hello, token: shown });
+      await client.next('welcome');
+      await (await openViewer(server.ws, {}, { token: shown })).next('run');
     }
-    const viewer = await openViewer(server.ws, {}, { token });
-    for (let guess = 0; guess < 2; guess++) {
-      viewer.send({ type: 'admin', action: 'stop', token: `admin guess ${guess}` });
-      expect((await viewer.next('refused')).message).toMatch(/^this is not the admin token/);
-    }
-    const late = await openRawClient(server.ws);
-    late.send({ ...hello, token });
-    const refusal = await late.next('refuse');
-    expect([...codes, refusal.code]).toEqual(['token', 'token', 'token', 'busy']);
-    expect(refusal.message).toBe('too many wrong tokens came from this address: try again in 1 s');
-    expect(refusal.retryAfterMs).toBeLessThanOrEqual(1_000);
-    viewer.send({ type: 'admin', action: 'stop', token: server.prepared.adminToken });
-    expect((await viewer.next('refused')).message).toMatch(/^too many wrong tokens came from this address/);
-    const watcher = await openViewer(server.ws, {}, { token });
-    expect((await watcher.next('refused')).message).toMatch(/^too many wrong tokens came from this address/);
-    expect(server.run.state.phase).toBe('waiting');
+    const owner = await openViewer(server.ws, {}, { adminToken: server.prepared.adminToken });
+    expect(await owner.next('role')).toEqual({ type: 'role', role: 'owner' });
   });
 
-  it.runIf(process.platform === 'linux')('delay no other address', async () => {
+  it('at the metrics get no further with the code, which stands for the token where people type it', async () => {
     const server = await open();
-    for (let guess = 0; guess < 8; guess++) {
-      const guesser = await openViewer(server.ws, { localAddress: '127.0.0.2' }, { token: `guess ${guess}` });
-      await guesser.next('refused');
-    }
-    const viewer = await openViewer(server.ws, {}, { token });
-    await viewer.next('run');
-    const client = await openRawClient(server.ws);
-    client.send({ ...hello, token });
-    expect((await client.next('welcome')).id).toBe('w1');
+    const { code } = await (await openViewer(server.ws, {}, { token })).next('joinCode');
+    expect([await metrics(server.http, code), await metrics(server.http, token)]).toEqual([401, 200]);
   });
 });

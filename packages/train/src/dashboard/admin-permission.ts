@@ -15,7 +15,7 @@ export function ownerMessage(
   permission: WatchPermission,
 ): OwnerMessage | undefined {
   if (message.type === 'hello' || message.type === 'wantWeights') return undefined;
-  const fault = permission.adminFault(message.token, viewer.address);
+  const fault = permission.adminFault(message.token);
   if (fault !== undefined) {
     viewer.send(
       message.type === 'unlock' ? { type: 'role', role: 'guest', fault } : { type: 'refused', message: fault },

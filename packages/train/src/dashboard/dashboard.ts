@@ -103,7 +103,7 @@ export class Dashboard {
     this.#viewers = new Viewers({
       nowMs: systemClock.nowMs,
       limits: options.viewerLimits,
-      welcome: (hello, address) => options.permission.welcome(hello, address),
+      welcome: (hello, client, onWelcome) => options.permission.welcome(hello, client, onWelcome),
       onFull: options.onFull,
       snapshot: () => this.#snapshot(),
       onWelcome: (sendSnapshot, viewer) => this.#welcome(sendSnapshot, viewer),

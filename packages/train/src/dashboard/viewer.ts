@@ -13,6 +13,7 @@ const maxMessagesPerSecond = 50;
 const maxReasonLength = 120;
 
 export class Viewer {
+  saidHello = false;
   /** Undefined until its `hello` is accepted. */
   role: ViewerRole | undefined;
   /** Whether the viewer has asked for weights that it has not got. */

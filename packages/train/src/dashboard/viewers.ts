@@ -23,7 +23,8 @@ export interface ViewersOptions {
   readonly nowMs: () => number;
   /** What a viewer needs to show everything as it is now. */
   readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
-  readonly welcome: (hello: WatchMessageOf<'hello'>, address: string) => Welcome;
+  /** Calls `onWelcome` with the answer to a `hello`, later if the viewer must wait. */
+  readonly welcome: (hello: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void) => void;
   /** Called with what sends the snapshot, when a viewer has its place. */
   readonly onWelcome: (sendSnapshot: () => void, viewer: Viewer) => void;
   /** Called for a viewer that finds no place, or must give its own up. */
@@ -85,14 +86,17 @@ export class Viewers {
   }
 
   #handleMessage(message: WatchMessageFrom<'viewer'>, viewer: Viewer): void {
-    if (message.type === 'hello' && viewer.role === undefined) this.#greet(message, viewer);
-    else if (message.type === 'hello') viewer.close(1002, 'hello: expected it once, got a second one');
-    else if (viewer.role === undefined) viewer.close(1002, `${message.type}: expected hello first`);
-    else this.#options.onMessage(message, viewer);
+    if (message.type === 'hello' && !viewer.saidHello) {
+      viewer.saidHello = true;
+      this.#options.welcome(message, viewer.address, (welcome) => this.#greet(message, welcome, viewer));
+    } else if (message.type === 'hello') viewer.close(1002, 'hello: expected it once, got a second one');
+    else if (!viewer.saidHello) viewer.close(1002, `${message.type}: expected hello first`);
+    // What comes before the welcome is not met.
+    else if (viewer.role !== undefined) this.#options.onMessage(message, viewer);
   }
 
-  #greet(hello: WatchMessageOf<'hello'>, viewer: Viewer): void {
-    const welcome = this.#options.welcome(hello, viewer.address);
+  #greet(hello: WatchMessageOf<'hello'>, welcome: Welcome, viewer: Viewer): void {
+    if (!viewer.isOpen) return;
     if ('refusal' in welcome) {
       viewer.refuse(1008, welcome.refusal);
       return;

@@ -1,6 +1,6 @@
 /** Which viewers may watch, and which control the run. */
-import type { WatchMessageOf } from '@lockstep/protocol';
-import { type TokenGuesses, tooSoonMessage } from '../guard/token-guesses.ts';
+import { sameSecret, type WatchMessageOf } from '@lockstep/protocol';
+import { busyMessage, type Guesses } from '../guard/guesses.ts';
 import type { Welcome } from './viewers.ts';
 
 export interface WatchPermissionOptions {
@@ -9,16 +9,23 @@ export interface WatchPermissionOptions {
   /** Stands for the token. */
   readonly code: string | undefined;
   readonly publicView: boolean;
+  /** Made, never chosen: too long to be guessed. */
   readonly adminToken: string;
-  readonly guesses: TokenGuesses;
+  readonly guesses: Guesses;
   readonly onBadToken: () => void;
 }
 
-/** Undefined where the token is right, else a message that says what to do. */
+/** Undefined if the token is right, else a message that says what to do. */
 type TokenFault = string | undefined;
 
-const adminAddress = 'open the dashboard address that the coordinator printed';
-const watchAddress = 'open the whole address that the coordinator printed, with its token';
+const wrongToken =
+  'this is not the token of this run: open the whole address that the coordinator printed, with its token';
+const missingToken =
+  'watching this run needs its token: open the whole address that the coordinator printed, with its token';
+const wrongAdminToken =
+  'this is not the admin token of this run: open the dashboard address that the coordinator printed';
+const missingAdminToken =
+  'controlling a run needs the admin token: open the dashboard address that the coordinator printed';
 
 export class WatchPermission {
   readonly #options: WatchPermissionOptions;
@@ -27,13 +34,20 @@ export class WatchPermission {
     this.#options = options;
   }
 
-  welcome({ token, adminToken }: WatchMessageOf<'hello'>, address: string): Welcome {
-    const fault = adminToken === undefined ? undefined : this.adminFault(adminToken, address);
-    if (adminToken !== undefined && fault === undefined) return { role: 'owner', mayInvite: true };
-    const refusal = this.watchFault(token, address);
-    if (refusal !== undefined) return { refusal };
-    const mayInvite = this.#mayInvite(token, address);
-    return fault === undefined ? { role: 'guest', mayInvite } : { role: 'guest', mayInvite, fault };
+  /** Answers a viewer's `hello`: before this returns, unless guesses of its client wait. */
+  welcome({ token, adminToken }: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void): void {
+    const fault = adminToken === undefined ? undefined : this.adminFault(adminToken);
+    if (adminToken !== undefined && fault === undefined) {
+      onWelcome({ role: 'owner', mayInvite: true });
+      return;
+    }
+    const { code } = this.#options;
+    this.#check(token, code === undefined ? [] : [code], client, (refusal) => {
+      // Who shows that it knows how to join sees the code.
+      const mayInvite = token !== undefined && refusal === undefined;
+      if (refusal !== undefined && !this.#isOpen) onWelcome({ refusal });
+      else onWelcome({ role: 'guest', mayInvite, ...(fault !== undefined && { fault }) });
+    });
   }
 
   /** What invited people may type in place of the token. */
@@ -41,42 +55,44 @@ export class WatchPermission {
     return this.#options.code;
   }
 
-  /** Whether a viewer has shown that it knows how to join; only then does it see the code. */
-  #mayInvite(token: string | undefined, address: string): boolean {
-    return token !== undefined && this.#options.guesses.check(address, this.#secrets(), token).type === 'right';
-  }
-
-  #secrets(): string[] {
-    const { token, code, adminToken } = this.#options;
-    return [token, code, adminToken].filter((secret) => secret !== undefined);
-  }
-
-  /** Whether a token allows to watch. */
-  watchFault(token: string | undefined, address: string): TokenFault {
-    if (this.#options.token === undefined || this.#options.publicView) return undefined;
-    const wrong = `this is not the token of this run: ${watchAddress}`;
-    const missing = `watching this run needs its token: ${watchAddress}`;
-    return this.#fault(this.#secrets(), token, address, { wrong, missing });
+  /** Whether a token allows to read the metrics; the code does not. */
+  metricsFault(token: string | undefined, client: string): Promise<TokenFault> {
+    if (this.#isOpen) return Promise.resolve(undefined);
+    return new Promise((resolve) => this.#check(token, [], client, resolve));
   }
 
   /** Whether a token allows to control the run. */
-  adminFault(token: string | undefined, address: string): TokenFault {
-    const wrong = `this is not the admin token of this run: ${adminAddress}`;
-    const missing = `controlling a run needs the admin token: ${adminAddress}`;
-    return this.#fault([this.#options.adminToken], token, address, { wrong, missing });
+  adminFault(token: string | undefined): TokenFault {
+    const { adminToken, onBadToken } = this.#options;
+    if (token !== undefined && sameSecret(adminToken, token)) return undefined;
+    onBadToken();
+    return token === undefined ? missingAdminToken : wrongAdminToken;
   }
 
-  #fault(
-    expected: readonly string[],
-    token: string | undefined,
-    address: string,
-    { wrong, missing }: { readonly wrong: string; readonly missing: string },
-  ): TokenFault {
-    const { guesses, onBadToken } = this.#options;
-    const check = token === undefined ? undefined : guesses.check(address, expected, token);
-    if (check?.type === 'right') return undefined;
-    onBadToken();
-    if (check === undefined) return missing;
-    return check.type === 'wrong' ? wrong : tooSoonMessage(check.waitMs);
+  get #isOpen(): boolean {
+    return this.#options.token === undefined || this.#options.publicView;
+  }
+
+  /** @param more secrets that are as good as the tokens */
+  #check(
+    shown: string | undefined,
+    more: readonly string[],
+    client: string,
+    onFault: (fault: TokenFault) => void,
+  ): void {
+    const { token, adminToken, guesses, onBadToken } = this.#options;
+    const count = (fault: string): void => {
+      if (!this.#isOpen) onBadToken();
+      onFault(fault);
+    };
+    if (shown === undefined) {
+      count(missingToken);
+      return;
+    }
+    const expected = [...(token === undefined ? [] : [token]), adminToken, ...more];
+    guesses.check(client, expected, shown, (result) => {
+      if (result === 'right') onFault(undefined);
+      else count(result === 'wrong' ? wrongToken : busyMessage);
+    });
   }
 }

@@ -4,7 +4,7 @@
  * Everything is charged as it arrives, before anything is decoded; an answer that was asked for is refunded. Until then
  * the account may be overdrawn by as many messages and bytes as all open requests explain.
  */
-import { type Rate, TokenBucket } from './token-bucket.ts';
+import { type Rate, TokenBucket } from './limiter.ts';
 
 /** The most that one answer takes. */
 export interface AnswerSize {

@@ -5,7 +5,6 @@ import {
   type CoordinatorMessage,
   type CoordinatorTransport,
   type MessageOf,
-  sameSecret,
   type TransportListener,
   type VectorStream,
   type WorkerMessage,
@@ -16,7 +15,7 @@ import type { WebSocket } from 'ws';
 import { socketsCountBytes } from '../http/traffic-counter.ts';
 import { cutInTime } from './closing-time.ts';
 import { type AnswerSize, ConnectionBudget } from './connection-budget.ts';
-import { type TokenGuesses, tooSoonMessage } from './token-guesses.ts';
+import { busyMessage, busyRetryMs, type Guesses } from './guesses.ts';
 import type { TurnedAwayReason } from './turned-away.ts';
 import { memberLimits, newcomerLimits } from './worker-limits.ts';
 
@@ -29,11 +28,11 @@ export interface GuardOptions {
   /** How often a worker shows that it is there. */
   readonly heartbeatMs: number;
   readonly clock: Clock;
-  /** The token that joining needs, and who has guessed at it. */
+  /** The token that joining needs. */
   readonly token: string | undefined;
   /** Stands for the token; the run knows the token alone. */
   readonly code?: string | undefined;
-  readonly guesses: TokenGuesses;
+  readonly guesses: Guesses;
   readonly onTurnedAway: (reason: TurnedAwayReason) => void;
 }
 
@@ -63,6 +62,8 @@ export class GuardedTransport implements CoordinatorTransport {
   #deliveredBytes = 0;
   /** Of the message that is being delivered. */
   #frameBytes = 0;
+  /** Ends the wait of a `hello` whose code is not compared yet. */
+  #cancelHello = (): void => {};
 
   constructor(guarded: GuardedSocket, options: GuardOptions) {
     const { webSocket, socket } = guarded;
@@ -106,9 +107,10 @@ export class GuardedTransport implements CoordinatorTransport {
       onMessage: (message) => {
         this.#noteAnswer(message);
         if (message.type !== 'hello') listener.onMessage(message);
-        else if (!this.#comesTooSoon(message)) listener.onMessage(this.#withToken(message));
+        else this.#checkHello(message, listener);
       },
       onClose: (closing) => {
+        this.#cancelHello();
         this.#closed(closing);
         listener.onClose(closing);
       },
@@ -212,23 +214,27 @@ export class GuardedTransport implements CoordinatorTransport {
     }
   }
 
-  #withToken(hello: MessageOf<'hello'>): MessageOf<'hello'> {
-    const { token, code } = this.#options;
-    const isCode = token !== undefined && code !== undefined && sameSecret(code, hello.token ?? '');
-    return isCode ? { ...hello, token } : hello;
+  /**
+   * Passes a `hello` on, with the token if it has the code: the run knows the token alone, and refuses a wrong one itself.
+   * A client that guesses codes is delayed.
+   */
+  #checkHello(hello: MessageOf<'hello'>, listener: TransportListener<WorkerMessage>): void {
+    const { token, code, guesses } = this.#options;
+    if (token === undefined || hello.token === undefined) {
+      listener.onMessage(hello);
+      return;
+    }
+    const expected = code === undefined ? [token] : [token, code];
+    this.#cancelHello = guesses.check(this.#guarded.address, expected, hello.token, (result) => {
+      if (result === 'busy') this.#turnBack();
+      else listener.onMessage(result === 'right' ? { ...hello, token } : hello);
+    });
   }
 
-  /** Refuses a client whose address has guessed at the token too often; a wrong token the run refuses itself. */
-  #comesTooSoon({ token }: MessageOf<'hello'>): boolean {
-    const { token: expected, code = expected, guesses } = this.#options;
-    if (expected === undefined || code === undefined || token === undefined) return false;
-    const check = guesses.check(this.#guarded.address, [expected, code], token);
-    if (check.type !== 'tooSoon') return false;
+  #turnBack(): void {
     this.#options.onTurnedAway('token');
-    const message = tooSoonMessage(check.waitMs);
-    this.#inner.send({ type: 'refuse', code: 'busy', message, retryAfterMs: Math.ceil(check.waitMs) });
-    this.#inner.close(1008, message);
-    return true;
+    this.#inner.send({ type: 'refuse', code: 'busy', message: busyMessage, retryAfterMs: busyRetryMs });
+    this.#inner.close(1008, busyMessage);
   }
 }
 

@@ -1,6 +1,5 @@
 /** Answers plain HTTP, which only reads, but for uploads: the page, the health of the process, and its metrics. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { sourceOf } from '../guard/source-address.ts';
 import { openPageFiles } from './page-files.ts';
 
 /** @param next what answers where this has nothing to; left out, that is said */
@@ -11,8 +10,8 @@ export interface SiteOptions {
   readonly health: () => object;
   /** Left out where there are none. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
-  /** Why the bearer of a token may not read the metrics, undefined where it may. */
-  readonly metricsFault?: (token: string | undefined, address: string) => string | undefined;
+  /** Why the bearer of a token may not read the metrics, undefined if it may. */
+  readonly metricsFault?: (token: string | undefined, request: IncomingMessage) => Promise<string | undefined>;
   /** Takes what is posted to `/upload`; left out where nothing is to be uploaded. */
   readonly upload?: Answer;
 }
@@ -58,7 +57,13 @@ function isSecureContext({ socket, headers }: IncomingMessage): boolean {
   return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
 }
 
-export function createSite({ folder, health, metrics, metricsFault = () => undefined, upload }: SiteOptions): Answer {
+export function createSite({
+  folder,
+  health,
+  metrics,
+  metricsFault = async () => undefined,
+  upload,
+}: SiteOptions): Answer {
   const files = openFolder(folder);
   return (request, response, next) => {
     const headers = headersFor(request);
@@ -86,16 +91,17 @@ export function createSite({ folder, health, metrics, metricsFault = () => undef
         return;
       case '/metrics': {
         if (!metrics) return files(request, response, pass);
-        const fault = metricsFault(bearerOf(request), sourceOf(request.socket.remoteAddress));
-        if (fault !== undefined) {
-          response.setHeader('www-authenticate', 'Bearer');
-          sendText(response, 401, fault);
-          return;
-        }
-        metrics().then(
-          ({ contentType, text }) => send(response, 200, contentType, text),
-          () => sendText(response, 500, 'the metrics could not be read'),
-        );
+        const answer = async (): Promise<void> => {
+          const fault = await metricsFault(bearerOf(request), request);
+          if (fault !== undefined) {
+            response.setHeader('www-authenticate', 'Bearer');
+            sendText(response, 401, fault);
+            return;
+          }
+          const { contentType, text } = await metrics();
+          send(response, 200, contentType, text);
+        };
+        answer().catch(() => sendText(response, 500, 'the metrics could not be read'));
         return;
       }
       default:

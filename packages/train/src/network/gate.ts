@@ -1,13 +1,13 @@
 /** What the sockets of workers and of viewers share: the tokens, who has guessed at them, and the count of those turned away. */
 import { systemClock } from '@lockstep/worker';
 import { WatchPermission } from '../dashboard/watch-permission.ts';
-import { TokenGuesses } from '../guard/token-guesses.ts';
+import { Guesses } from '../guard/guesses.ts';
 import { TurnedAwayCounter } from '../guard/turned-away.ts';
 
 export interface Gate {
   /** Stands for the token; undefined where none is needed. */
   readonly code: string | undefined;
-  readonly guesses: TokenGuesses;
+  readonly guesses: Guesses;
   readonly permission: WatchPermission;
   readonly turnedAway: TurnedAwayCounter;
 }
@@ -22,7 +22,7 @@ export interface GateTokens {
 }
 
 export function createGate({ token, code, adminToken, publicView }: GateTokens): Gate {
-  const guesses = new TokenGuesses(systemClock.nowMs);
+  const guesses = new Guesses(systemClock);
   const turnedAway = new TurnedAwayCounter();
   const onBadToken = (): void => turnedAway.count('token');
   const permission = new WatchPermission({ token, code, publicView, adminToken, guesses, onBadToken });

@@ -4,6 +4,7 @@ import { parameterCount } from '@lockstep/nn';
 import type { CoordinatorState, Limits, Run } from '@lockstep/training';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { TrainingEvent } from '../events.ts';
+import { clientOf } from '../guard/source-address.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createSite } from '../http/site.ts';
 import { restartCode } from '../http/upgrade.ts';
@@ -83,7 +84,7 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
     folder: siteFolder,
     health: () => ({ status: 'ok', phase: run.state.phase }),
     metrics: createMetrics({ run, dashboard, traffic: sockets.traffic, turnedAway: () => turnedAway.total() }),
-    metricsFault: (given, address) => permission.watchFault(given, address),
+    metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, token)),
   });
   const leave = (): void => {
     dashboard.close();

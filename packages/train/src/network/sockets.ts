@@ -1,17 +1,18 @@
 /** The sockets of workers and viewers on a server, and who may open one. */
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import { GuardedTransport, type GuardOptions } from '../guard/guarded-transport.ts';
-import { HandshakeRates } from '../guard/handshake-rates.ts';
-import { sourceOf } from '../guard/source-address.ts';
-import { TokenGuesses } from '../guard/token-guesses.ts';
+import { Guesses } from '../guard/guesses.ts';
+import { Limiter, type Rate } from '../guard/limiter.ts';
+import { clientOf } from '../guard/source-address.ts';
 import type { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { answerSize, maxQueuedBytes } from '../guard/worker-limits.ts';
 import { createOriginCheck } from '../http/origin.ts';
 import { TrafficCounter } from '../http/traffic-counter.ts';
-import { createUpgrades } from '../http/upgrade.ts';
+import { createUpgrades, rejectUpgrade } from '../http/upgrade.ts';
 import type { Connections } from './connections.ts';
 
 export interface SocketOptions {
@@ -32,7 +33,7 @@ export interface SocketOptions {
   readonly token?: string | undefined;
   /** Stands for the token. */
   readonly code?: string | undefined;
-  readonly guesses?: TokenGuesses;
+  readonly guesses?: Guesses;
   readonly turnedAway: TurnedAwayCounter;
   /** @param address what the worker's connections are counted by */
   readonly onConnection: (transport: CoordinatorTransport, address: string) => void;
@@ -46,19 +47,29 @@ export interface Visit {
   readonly settle: () => void;
 }
 
+/** Hundreds of tabs behind one router may come back at one moment, and do so again. */
+const handshakes: Rate = { capacity: 2_048, perSecond: 256 };
+const longestHandshakeMs = 2_000;
+const hasty = 'too many connections are being opened from this address: try again in a few seconds';
+
 export function createSockets(options: SocketOptions, connections: Connections) {
-  const { maxFrameBytes, onViewer } = options;
-  const check = createCheck(options);
+  const { maxFrameBytes, onViewer, token, turnedAway } = options;
+  const checkOrigin = createCheck(options);
+  const rates = new Limiter(handshakes, longestHandshakeMs, systemClock.nowMs);
   const traffic = new TrafficCounter();
   const guard = guardOptions(options);
   const transports = new Set<GuardedTransport>();
   const upgrades = createUpgrades({
     maxFrameBytes,
-    check: check.upgrade,
-    onViewer: (webSocket, { socket }) =>
-      onViewer(webSocket, { address: sourceOf(socket.remoteAddress), settle: () => connections.settle(socket) }),
-    onWorker(webSocket, { socket }) {
-      const address = sourceOf(socket.remoteAddress);
+    check: checkOrigin,
+    onViewer: (webSocket, request) =>
+      onViewer(webSocket, {
+        address: clientOf(request, token),
+        settle: () => connections.settle(request.socket),
+      }),
+    onWorker(webSocket, request) {
+      const { socket } = request;
+      const address = clientOf(request, token);
       const onWelcome = (): void => connections.settle(socket);
       const onEnding = (): void => connections.letEnd(socket);
       const transport = new GuardedTransport({ webSocket, socket, address, onWelcome, onEnding }, guard);
@@ -69,8 +80,25 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     },
   });
   return {
-    upgrade: upgrades.upgrade,
-    checkOrigin: check.origin,
+    /** A client that opens too many sockets is delayed, and turned away only if too many of its own wait already. */
+    upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+      const waitMs = rates.reserve(clientOf(request, token));
+      if (waitMs === 0) {
+        upgrades.upgrade(request, socket, head);
+        return;
+      }
+      socket.on('error', () => socket.destroy());
+      if (waitMs === undefined) {
+        turnedAway.count('hasty');
+        rejectUpgrade(socket, 429, hasty);
+        return;
+      }
+      socket.once(
+        'close',
+        systemClock.after(waitMs, () => upgrades.upgrade(request, socket, head)),
+      );
+    },
+    checkOrigin,
     traffic: () => traffic.total(),
     /** Asks every socket to close. */
     close(code = 1001, reason = 'the coordinator ends'): void {
@@ -82,19 +110,10 @@ export function createSockets(options: SocketOptions, connections: Connections) 
 
 function createCheck({ host, secure, allowedOrigins = [], turnedAway }: SocketOptions) {
   const checkOrigin = createOriginCheck({ host, secure, allowed: allowedOrigins });
-  const rates = new HandshakeRates(systemClock.nowMs);
-  const origin = (request: IncomingMessage) => {
+  return (request: IncomingMessage) => {
     const refusal = checkOrigin(request);
     if (refusal) turnedAway.count('origin');
     return refusal;
-  };
-  return {
-    origin,
-    upgrade(request: IncomingMessage) {
-      if (rates.take(sourceOf(request.socket.remoteAddress))) return origin(request);
-      turnedAway.count('hasty');
-      return { status: 429, message: 'too many connections were opened from this address: try again in a few seconds' };
-    },
   };
 }
 
@@ -117,7 +136,7 @@ function guardOptions({
     clock: systemClock,
     token,
     code,
-    guesses: guesses ?? new TokenGuesses(systemClock.nowMs),
+    guesses: guesses ?? new Guesses(systemClock),
     onTurnedAway: turnedAway.count,
   };
 }

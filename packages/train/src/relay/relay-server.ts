@@ -7,7 +7,8 @@ import { watchPath } from '@lockstep/protocol';
 import { defaultLimits, type Relay, type RelayRun } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { ListeningEvent } from '../events.ts';
-import { TokenGuesses } from '../guard/token-guesses.ts';
+import { Guesses } from '../guard/guesses.ts';
+import { clientOf } from '../guard/source-address.ts';
 import { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { addressesOf } from '../http/addresses.ts';
 import { type Answer, createSite } from '../http/site.ts';
@@ -37,7 +38,7 @@ export class RelayServer {
   readonly listening: ListeningEvent;
   readonly #options: RelayServerOptions;
   readonly #server: SharedServer;
-  readonly #guesses = new TokenGuesses(systemClock.nowMs);
+  readonly #guesses = new Guesses(systemClock);
   readonly #turnedAway: TurnedAwayCounter;
 
   private constructor(options: RelayServerOptions, server: SharedServer, turnedAway: TurnedAwayCounter) {
@@ -83,7 +84,10 @@ export class RelayServer {
       }
       const refusal = sockets.checkOrigin(request);
       if (refusal) rejectUpgrade(socket, refusal.status, refusal.message);
-      else upstream.passUpgrade(request, socket, head, () => connections.settle(socket as Socket));
+      else
+        upstream.passUpgrade(request, clientOf(request, token), socket, head, () =>
+          connections.settle(socket as Socket),
+        );
     };
     this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin, leave: () => {} });
   }
@@ -94,7 +98,7 @@ export class RelayServer {
   }
 
   #answer(): Answer {
-    const { upstream, relay } = this.#options;
+    const { token, upstream, relay } = this.#options;
     const site = createSite({
       folder: siteFolder,
       health: () => {
@@ -105,7 +109,7 @@ export class RelayServer {
     });
     return (request, response) => {
       const reads = request.method === 'GET' || request.method === 'HEAD';
-      if (reads && pathOf(request) === '/metrics') upstream.pass(request, response);
+      if (reads && pathOf(request) === '/metrics') upstream.pass(request, clientOf(request, token), response);
       else site(request, response);
     };
   }

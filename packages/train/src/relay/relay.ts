@@ -105,7 +105,7 @@ function tokensOf(found: FoundAddress, { token, listen }: RelayOptions): Tokens 
 /** @throws ConfigurationError where it cannot listen */
 async function openServer(
   { listen }: RelayOptions,
-  { below: token }: Tokens,
+  { above, below: token }: Tokens,
   connector: Connector,
   relay: () => Relay | undefined,
 ): Promise<RelayServer> {
@@ -114,7 +114,7 @@ async function openServer(
   return RelayServer.open({
     ...{ host, port, token, allowOrigins, relay },
     tls: await openTls(tls, host, undefined),
-    upstream: new Upstream(() => connector.address),
+    upstream: new Upstream(() => connector.address && { ...connector.address, token: connector.token ?? above }),
   });
 }
 

@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage, type RequestOptions, type
 import { request as secureRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { pinnedCertificate } from '@lockstep/worker/internal';
+import { relayHeaderNames, relayHeaders } from '../guard/source-address.ts';
 import { sendText } from '../http/site.ts';
 import { rejectUpgrade } from '../http/upgrade.ts';
 
@@ -12,12 +13,17 @@ interface UpstreamAddress {
   readonly url: string;
   /** SHA-256 of the only certificate to trust. */
   readonly fingerprint?: string | undefined;
+  /** What joining needs there. */
+  readonly token?: string | undefined;
 }
 
 const unreached = 'the coordinator behind this relay does not answer';
 const timeoutMs = 5_000;
 /** Headers of one connection, and the page's origin, which this relay has checked. */
-const ownHeaders = new Set(['host', 'origin', 'referer', 'cookie', 'forwarded', 'x-forwarded-for']);
+const ownHeaders = new Set([
+  ...['host', 'origin', 'referer', 'cookie', 'forwarded', 'x-forwarded-for'],
+  ...relayHeaderNames,
+]);
 
 export class Upstream {
   readonly #addressOf: () => UpstreamAddress | undefined;
@@ -28,9 +34,9 @@ export class Upstream {
     this.#addressOf = addressOf;
   }
 
-  /** Answers a request with what the coordinator answers. */
-  pass(incoming: IncomingMessage, response: ServerResponse): void {
-    void this.#request(incoming).then(
+  /** Answers a request of a client, as of `clientOf`, with what the coordinator answers. */
+  pass(incoming: IncomingMessage, client: string, response: ServerResponse): void {
+    void this.#request(incoming, client).then(
       (outgoing) => {
         outgoing.on('response', (answer) => {
           response.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -44,9 +50,9 @@ export class Upstream {
   }
 
   /** Joins a viewer's socket with one of the coordinator's. @param onAccepted called where the coordinator takes it */
-  passUpgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, onAccepted: () => void): void {
+  passUpgrade(incoming: IncomingMessage, client: string, socket: Duplex, head: Buffer, onAccepted: () => void): void {
     socket.on('error', () => socket.destroy());
-    void this.#request(incoming).then(
+    void this.#request(incoming, client).then(
       (outgoing) => {
         outgoing.on('upgrade', (answer, upstream, upstreamHead) => {
           onAccepted();
@@ -70,10 +76,10 @@ export class Upstream {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  async #request({ url: path = '/', method = 'GET', headers }: IncomingMessage) {
+  async #request({ url: path = '/', method = 'GET', headers }: IncomingMessage, client: string) {
     const address = this.#addressOf();
     if (!address) throw new Error(unreached);
-    const { url, fingerprint } = address;
+    const { url, fingerprint, token } = address;
     const base = new URL(url);
     const isSecure = base.protocol === 'wss:';
     const trust = isSecure && fingerprint !== undefined ? await pinnedCertificate(base, fingerprint) : {};
@@ -83,7 +89,8 @@ export class Upstream {
       host: base.hostname.replace(/^\[|\]$/g, ''),
       port: base.port || (isSecure ? 443 : 80),
       path: `${base.pathname.replace(/\/$/, '')}${path}`,
-      ...{ method, headers: Object.fromEntries(kept), timeout: timeoutMs },
+      ...{ method, timeout: timeoutMs },
+      headers: { ...Object.fromEntries(kept), ...relayHeaders(client, token) },
     };
     const outgoing = isSecure ? secureRequest(options) : httpRequest(options);
     outgoing.on('timeout', () => outgoing.destroy(new Error(unreached)));

@@ -5,6 +5,7 @@ import { systemClock } from '@lockstep/worker';
 import { ownerMessage } from '../dashboard/admin-permission.ts';
 import { defaultWorkerCommand } from '../dashboard/messages.ts';
 import { Viewers } from '../dashboard/viewers.ts';
+import { clientOf } from '../guard/source-address.ts';
 import type { DataRequest } from '../host.ts';
 import { createSite } from '../http/site.ts';
 import { restartCode } from '../http/upgrade.ts';
@@ -59,7 +60,7 @@ function standOn(server: StandingServer, request: Pick<DataSetupOptions, 'seed' 
   });
   const viewers = new Viewers({
     nowMs: systemClock.nowMs,
-    welcome: (hello, address) => permission.welcome(hello, address),
+    welcome: (hello, client, onWelcome) => permission.welcome(hello, client, onWelcome),
     onFull: () => turnedAway.count('full'),
     snapshot: () => [messageOf(server, setup)],
     onWelcome: (sendSnapshot) => sendSnapshot(),
@@ -96,10 +97,10 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
     health: () => ({ status: 'ok', phase: 'waiting' }),
     // There is no run to measure.
     metrics: async () => ({ contentType: 'text/plain; charset=utf-8', text: '' }),
-    metricsFault: (given, address) => permission.watchFault(given, address),
+    metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, token)),
     upload: createUploadAnswer({
       target: setup,
-      adminFault: (given, address) => permission.adminFault(given, address),
+      adminFault: (given) => permission.adminFault(given),
       onAdmitted: ({ socket }) => connections.settle(socket),
     }),
   });

@@ -1,6 +1,5 @@
 /** Takes an upload over HTTP: a list of its files, then their bytes as one stream, in pieces. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { sourceOf } from '../guard/source-address.ts';
 import { type Answer, bearerOf, sendText } from '../http/site.ts';
 import type { Upload } from './upload.ts';
 import { UploadError } from './upload-plan.ts';
@@ -15,7 +14,7 @@ export interface UploadTarget {
 export interface UploadRequestOptions {
   readonly target: UploadTarget;
   /** Why the bearer of a token may not upload, undefined where it may. */
-  readonly adminFault: (token: string | undefined, address: string) => string | undefined;
+  readonly adminFault: (token: string | undefined) => string | undefined;
   /** Called for a request that may go on: its connection shows what it is for. */
   readonly onAdmitted: (request: IncomingMessage) => void;
 }
@@ -36,7 +35,7 @@ export function createUploadAnswer({ target, adminFault, onAdmitted }: UploadReq
     return { id: upload.id, receivedBytes, totalBytes };
   };
   return (request, response) => {
-    const fault = adminFault(bearerOf(request), sourceOf(request.socket.remoteAddress));
+    const fault = adminFault(bearerOf(request));
     if (fault !== undefined) {
       response.setHeader('www-authenticate', 'Bearer');
       refuse(response, 401, fault);

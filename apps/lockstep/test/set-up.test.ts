@@ -1,0 +1,280 @@
+/** What a clone's commands install and build, and what they say, with package managers that only note what they do. */
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+
+const root = join(import.meta.dirname, '../../..');
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).devEngines.packageManager;
+
+/** Notes that it begins and ends, and does what it is for in between; with HOLD, once there is a file `.tools/go`. */
+const fake = (name: string, work: string): string => `#!/usr/bin/env node
+const fs = require('node:fs');
+const { join } = require('node:path');
+const note = (what) => fs.appendFileSync(join(process.cwd(), '.tools', 'steps'), '${name} ' + what + '\\n');
+const write = (file, text, mode) => {
+  fs.mkdirSync(join(process.cwd(), file, '..'), { recursive: true });
+  fs.writeFileSync(join(process.cwd(), file), text, { mode });
+};
+const fails = (text) => {
+  console.error(text);
+  process.exit(1);
+};
+note('begins');
+const held = setInterval(() => {
+  if (process.env.HOLD && !fs.existsSync('.tools/go')) return;
+  clearInterval(held);
+  ${work}
+  note('ends');
+}, 50);
+`;
+const turbo = fake(
+  'turbo',
+  `if (process.env.WITH_NPM && !fs.existsSync('.tools/seen')) {
+    write('.tools/seen', '');
+    write('node_modules/turbo/package.json', '{}');
+    fails('ENOENT: no such file or directory');
+  }`,
+);
+const pnpm = fake(
+  'pnpm',
+  `if (process.env.PNPM_FAILS) {
+    write('node_modules/.pnpm/half', '');
+    fails('for another reason');
+  }
+  write('node_modules/.modules.yaml', '');
+  write('node_modules/.bin/turbo', ${JSON.stringify(turbo)}, 0o755);`,
+);
+const npm = fake(
+  'npm',
+  `if (process.env.NO_REGISTRY && process.argv.includes('--loglevel=error')) {
+    fails('npm error code ECONNREFUSED\\nnpm error request to http://127.0.0.1:9/pnpm failed');
+  }
+  if (process.env.NO_REGISTRY) process.exit(1);
+  write('.tools/node_modules/pnpm/package.json', '{ "version": "${version}" }');
+  write('.tools/node_modules/.bin/pnpm', ${JSON.stringify(pnpm)}, 0o755);`,
+);
+
+const waits = 'Another command is setting up this clone; waiting for it to finish …';
+const installs = 'Installing what it takes to build and run (once; fetches up to 130 MB) …';
+const allSteps = ['npm', 'pnpm', 'turbo'].flatMap((name) => [`${name} begins`, `${name} ends`]);
+
+class Clone {
+  readonly folder = mkdtempSync(join(tmpdir(), 'lockstep-clone-'));
+
+  constructor() {
+    onTestFinished(() => rmSync(this.folder, { recursive: true, force: true }));
+    chmodSync(this.folder, 0o755);
+    for (const file of ['scripts', 'package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml']) {
+      cpSync(join(root, file), join(this.folder, file), { recursive: true });
+    }
+    for (const file of ['child.mjs', 'commands.mjs', 'node-settings.mjs']) {
+      cpSync(join(root, 'apps', 'lockstep', file), join(this.folder, 'apps', 'lockstep', file));
+    }
+    this.write('apps/worker/dist/main.js', "console.log('runs');");
+    this.write('packages/train/src/index.ts', '');
+    this.write('bin/npm', npm, 0o755);
+    this.write('bin/package.json', '{}');
+  }
+
+  write(file: string, text: string, mode = 0o644): void {
+    mkdirSync(dirname(join(this.folder, file)), { recursive: true });
+    writeFileSync(join(this.folder, file), text, { mode });
+  }
+
+  /** Begins `npm run worker`. */
+  start(env: Record<string, string> = {}, as?: number) {
+    const child = spawn(process.execPath, ['scripts/lockstep.mjs', 'worker'], {
+      cwd: this.folder,
+      env: { PATH: [join(this.folder, 'bin'), dirname(process.execPath), '/bin', '/usr/bin'].join(delimiter), ...env },
+      ...(as === undefined ? {} : { uid: as, gid: as }),
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let printed = '';
+    /** Resolves when the command has printed a line; fails if it ends without. */
+    const prints = async (line: string): Promise<void> => {
+      while (!printed.includes(line)) {
+        if (child.exitCode !== null) throw new Error(`expected ${line}, got ${printed}`);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        printed += text;
+      });
+    }
+    const ended = new Promise<{ code: number | null; lines: string[] }>((resolve) => {
+      child.on('close', (code) => resolve({ code, lines: printed.trimEnd().split('\n') }));
+    });
+    return { child, ended, prints };
+  }
+
+  run(env?: Record<string, string>, as?: number) {
+    return this.start(env, as).ended;
+  }
+
+  steps(): string[] {
+    const file = join(this.folder, '.tools', 'steps');
+    return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+  }
+
+  /** Resolves when a step of a command has begun. @param before steps that are noted already */
+  async begun(step: string, { child }: ReturnType<Clone['start']>, before: number): Promise<void> {
+    while (!this.steps().slice(before).includes(`${step} begins`)) {
+      if (child.exitCode !== null) throw new Error(`expected ${step} to begin, the command has ended`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+describe('a command in a new clone', () => {
+  it('installs, builds and runs; the next one only builds what has changed', async () => {
+    const clone = new Clone();
+    expect(await clone.run()).toEqual({ code: 0, lines: [installs, 'runs'] });
+    expect(clone.steps()).toEqual(allSteps);
+    expect(await clone.run()).toEqual({ code: 0, lines: ['runs'] });
+    expect(clone.steps()).toEqual([...allSteps, 'turbo begins', 'turbo ends']);
+    clone.write('pnpm-lock.yaml', 'changed by a pull');
+    expect(await clone.run()).toEqual({ code: 0, lines: [installs, 'runs'] });
+  });
+
+  it('waits while others install and build, each of which is done once', async () => {
+    const clone = new Clone();
+    const ends = await Promise.all([clone.run(), clone.run(), clone.run()]);
+    const lines = ends.flatMap((end) => end.lines).filter((line) => line !== waits);
+    expect(ends.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(lines.sort()).toEqual([installs, 'runs', 'runs', 'runs']);
+    const again = ['turbo begins', 'turbo ends'];
+    expect(clone.steps()).toEqual([...allSteps, ...again, ...again]);
+  });
+
+  it.each(['npm', 'pnpm', 'turbo'])('takes over from one that is killed in %s, when that has ended', async (step) => {
+    const clone = new Clone();
+    if (step !== 'npm') await clone.run();
+    if (step === 'pnpm') clone.write('pnpm-lock.yaml', 'changed');
+    const before = clone.steps().length;
+    const first = clone.start({ HOLD: 'yes' });
+    await clone.begun(step, first, before);
+    first.child.kill('SIGKILL');
+    const second = clone.start();
+    await second.prints(waits);
+    expect(clone.steps()).toHaveLength(before + 1);
+    clone.write('.tools/go', '');
+    expect(await second.ended).toMatchObject({ code: 0 });
+    const steps = clone.steps();
+    for (let index = 0; index < steps.length; index += 2) {
+      expect(steps[index + 1]).toBe(steps[index]!.replace('begins', 'ends'));
+    }
+  });
+
+  it.each(['notice', 'silent'])(
+    'says in one sentence that there is no registry, at the log level %s',
+    async (level) => {
+      const { code, lines } = await new Clone().run({ NO_REGISTRY: 'yes', npm_config_loglevel: level });
+      expect([code, lines]).toEqual([
+        1,
+        [
+          installs,
+          "lockstep: getting pnpm failed: the package registry http://127.0.0.1:9/ could not be reached; check the network, or npm's settings registry and proxy, and run the command again",
+        ],
+      ]);
+    },
+  );
+
+  it('shows what a step printed that failed for another reason, and begins again next time', async () => {
+    const clone = new Clone();
+    const said = 'lockstep: installing the packages failed; what it printed stands above';
+    expect(await clone.run({ PNPM_FAILS: 'yes' })).toEqual({ code: 1, lines: [installs, 'for another reason', said] });
+    const again = 'An installation here was cut off; it begins again.';
+    expect(await clone.run()).toEqual({ code: 0, lines: [again, installs, 'runs'] });
+  });
+
+  it('builds although another package manager comes between', async () => {
+    expect(await new Clone().run({ WITH_NPM: 'yes' })).toMatchObject({ code: 0 });
+  });
+});
+
+it('replaces what another package manager has put between the packages, and leaves them where they are', async () => {
+  const clone = new Clone();
+  await clone.run();
+  clone.write('node_modules/.pnpm/one/package.json', '{}');
+  for (const file of ['.package-lock.json', 'typescript/package.json', '@types/node/package.json']) {
+    clone.write(`node_modules/${file}`, '{}');
+  }
+  const { code, lines } = await clone.run();
+  expect([code, lines[0]]).toEqual([
+    0,
+    'What another package manager installed here is replaced: the lock file is that of pnpm.',
+  ]);
+  expect(readdirSync(join(clone.folder, 'node_modules')).sort()).toEqual([
+    '.bin',
+    '.lockstep-built',
+    '.lockstep-installed',
+    '.modules.yaml',
+    '.pnpm',
+    '@types',
+  ]);
+});
+
+describe.runIf(process.platform !== 'win32')('a clone that cannot be written', () => {
+  /** Root may write anywhere. */
+  const nobody = process.getuid?.() === 0 ? 65_534 : undefined;
+
+  function protect(folder: string): void {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) protect(join(folder, entry.name));
+    }
+    chmodSync(folder, 0o555);
+    onTestFinished(() => chmodSync(folder, 0o755));
+  }
+
+  const ending = (clone: Clone): string =>
+    `, and ${clone.folder} cannot be written (EACCES); run the command where it can, or in a new clone`;
+
+  it('runs a command for which everything is there', async () => {
+    const clone = new Clone();
+    await clone.run();
+    protect(clone.folder);
+    expect(await clone.run({}, nobody)).toEqual({ code: 0, lines: ['runs'] });
+  });
+
+  it.each([
+    ['that lacks packages', () => {}, 'the packages that this command needs are not installed'],
+    [
+      'that lacks packages after a pull',
+      (clone: Clone) => clone.write('pnpm-lock.yaml', 'changed'),
+      'the packages that this command needs are not installed',
+    ],
+    [
+      'that is not built',
+      (clone: Clone) => rmSync(join(clone.folder, 'node_modules', '.lockstep-built')),
+      'what this command runs is not built',
+    ],
+    [
+      'whose sources are newer than the build',
+      (clone: Clone) => {
+        const later = new Date(Date.now() + 60_000);
+        utimesSync(join(clone.folder, 'packages/train/src/index.ts'), later, later);
+      },
+      'the build is older than packages/train/src/index.ts',
+    ],
+  ])('says in one sentence what is missing and what to do: one %s', async (name, change, missing) => {
+    const clone = new Clone();
+    if (name !== 'that lacks packages') await clone.run();
+    change(clone);
+    protect(clone.folder);
+    expect(await clone.run({}, nobody)).toEqual({ code: 1, lines: [`lockstep: ${missing}${ending(clone)}`] });
+  });
+});
