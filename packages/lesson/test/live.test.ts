@@ -4,11 +4,14 @@ import {
   beginsCurve,
   chapters,
   createLiveRun,
+  curveText,
   type Exhibit,
   type LiveCurves,
   type LiveRun,
   type Neurons,
+  type Pictures,
   silentNeurons,
+  type Verdict,
 } from '../src/index.ts';
 import { liveSteps, stepsPerPlace } from '../src/live/live-run.ts';
 import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live/live-settings.ts';
@@ -177,8 +180,45 @@ describe('a live run', () => {
     const run = createLiveRun(await openContext(), defined([], { start: 'ten times', depth: 6 }));
     while (run.advance());
     const [curve] = curvesOf(run);
-    expect(curve!.hasDiverged).toBe(true);
+    expect(curve!.verdict).toBe('diverges');
+    expect(curveText(curve!)).toMatch(/^step \d+, loss .*: diverges$/);
     expect(curve!.steps.at(-1)).toBeLessThan(liveSteps);
+  });
+
+  test('shows data, untrained answers and their accuracy before the first step', async () => {
+    const context = await openDigits();
+    for (const [first, kinds] of [
+      [{}, ['live-curves', 'plane', 'neurons']],
+      [{ data: 'digits', depth: 1, width: 32 }, ['live-curves', 'pictures']],
+    ] as const) {
+      const run = createLiveRun(context, defined(['lr'], first));
+      const exhibits = run.exhibits();
+      expect(exhibits.map(({ kind }) => kind)).toEqual(kinds);
+      const [curve] = curvesOf(run);
+      const classes = kinds.length === 3 ? 2 : 10;
+      expect(curve!.untrained.loss).toBeGreaterThan(0.9 * Math.log(classes));
+      expect(Math.abs(curve!.untrained.accuracy - 1 / classes)).toBeLessThan(0.2);
+      expect(curveText(curve!)).toMatch(/^untrained, loss \d\.\d+, accuracy [\d.]+ %$/);
+      expect(curve!.verdict).toBeUndefined();
+      const pictures = exhibits.find(({ kind }) => kind === 'pictures') as Pictures | undefined;
+      if (pictures) expect(pictures.pictures.map(({ text }) => text[0]).join('')).toBe('7210414959');
+      run.dispose();
+    }
+  });
+
+  test.each<[Partial<LiveSettings>, Verdict]>([
+    [{}, 'generalizes'],
+    [{ lr: 0.0001 }, 'learns nothing'],
+    [{ activation: 'none' }, 'underfits'],
+    [{ start: 'all zero', depth: 6 }, 'learns nothing'],
+    [{ data: 'digits', depth: 1, width: 32, lr: 10 }, 'learns nothing'],
+    [{ data: 'digits', depth: 1, width: 32 }, 'generalizes'],
+  ])('%j at its end: %s', async (first, expected) => {
+    const run = createLiveRun(await openDigits(), defined([], first));
+    while (run.advance());
+    const [{ verdict, accuracies }] = curvesOf(run) as [LiveCurves['curves'][number]];
+    expect(verdict, `${accuracies.at(-1)}`).toBe(expected);
+    run.dispose();
   });
 
   test('refuses a setting by name', async () => {
@@ -243,8 +283,8 @@ test.each(withLive)('$id: its live run trains, and every control changes it', as
 
 test('no live run has a control twice, and digits are for the chapters that use them', () => {
   expect(withLive.length).toBeGreaterThanOrEqual(9);
-  for (const { id, live, usesDigits = false } of withLive) {
-    expect(live!.fixed['data'] === 'digits', id).toBe(usesDigits);
+  for (const { id, live, digits } of withLive) {
+    expect(live!.fixed['data'] === 'digits', id).toBe(digits !== undefined);
     expect(Object.keys({ ...live!.controls, ...live!.fixed }).sort()).toEqual(Object.keys(liveControls).sort());
   }
 });

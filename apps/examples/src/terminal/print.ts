@@ -1,7 +1,22 @@
 /** Exhibits of the lesson as text for a terminal. */
 import { formatTable } from '@lockstep/command';
-import type { Bars, Curves, Exhibit, Figures, Graph, Grid, LiveCurves, Neurons, Plane, Table } from '@lockstep/lesson';
-import { silentNeurons } from '@lockstep/lesson';
+import {
+  type Bars,
+  type Code,
+  type Curves,
+  curveText,
+  type Exhibit,
+  type Figures,
+  type Graph,
+  type Grid,
+  isNumericColumn,
+  type LiveCurves,
+  type Neurons,
+  type Pictures,
+  type Plane,
+  silentNeurons,
+  type Table,
+} from '@lockstep/lesson';
 import { barText, levelText, shadeOf } from './shades.ts';
 
 /** Widths of bars and curves, and of shaded planes, in characters. */
@@ -17,6 +32,8 @@ const printers: Printers = {
   bars: printBars,
   curves: printCurves,
   'live-curves': printLiveCurves,
+  code: printCode,
+  pictures: printPictures,
   grid: printGrid,
   plane: printPlane,
   neurons: printNeurons,
@@ -45,12 +62,11 @@ function printFigures({ figures }: Figures): string {
   );
 }
 
-function printTable({ caption, header, rows }: Table): string {
-  const isNumeric = (column: number): boolean =>
-    rows.every((row) => typeof row[column] === 'number' || /^[-\d]/.test(String(row[column])));
+function printTable(table: Table): string {
+  const { caption, header, rows } = table;
   const columns = header.map((text, column) => ({
     header: text,
-    align: isNumeric(column) ? ('right' as const) : ('left' as const),
+    align: isNumericColumn(table, column) ? ('right' as const) : ('left' as const),
   }));
   return `${caption}:\n${formatTable(
     columns,
@@ -85,8 +101,9 @@ function printCurves({ caption, xLabel, x, series, isLogarithmic = false }: Curv
 }
 
 function printLiveCurves({ caption, curves }: LiveCurves): string {
-  const drawn = curves.filter(({ steps }) => steps.length > 0);
-  const texts = drawn.map(({ label, steps, losses, accuracies, changes, hasDiverged }) => {
+  const texts = curves.map((curve) => {
+    const { label, steps, losses, accuracies, changes } = curve;
+    if (steps.length === 0) return `  Curve ${label}: ${curveText(curve)}`;
     const series = [
       { label: 'loss', values: losses },
       { label: 'test, %', values: accuracies.map((accuracy) => 100 * accuracy) },
@@ -95,9 +112,19 @@ function printLiveCurves({ caption, curves }: LiveCurves): string {
       printCurves({ kind: 'curves', caption: `Curve ${label}`, xLabel: 'step', x: steps, series: [each] }),
     );
     const changed = changes.map(({ step, text }) => `  after step ${step}: ${text}`);
-    return [...lines, ...changed, ...(hasDiverged ? ['  It diverged.'] : [])].join('\n');
+    return [...lines, ...changed, `  ${curveText(curve)}`].join('\n');
   });
   return [`${caption}:`, ...texts].join('\n');
+}
+
+function printCode({ caption, lines }: Code): string {
+  const rows = lines.map(({ code, note }) => [code, `// ${note}`]);
+  return `${caption}:\n${formatTable([{}, {}], rows, '  ')}`;
+}
+
+/** Texts only: a row of pictures is wider than a terminal. */
+function printPictures({ caption, pictures }: Pictures): string {
+  return `${caption}:\n${pictures.map(({ text }) => `  ${text}`).join('\n')}`;
 }
 
 function printGrid({ caption, rows, columns, values, showsNumbers = false }: Grid): string {
