@@ -8,7 +8,7 @@ import { ChapterRun, type RunPhase } from './chapter-run.ts';
 import { ControlField } from './control-field.tsx';
 import { ExhibitView } from './exhibits/exhibit.tsx';
 import { LiveCard, liveCardId } from './live-card.tsx';
-import { Paragraph } from './paragraph.tsx';
+import { Paragraph, unbroken } from './paragraph.tsx';
 
 /** By the names of the chapter's controls. */
 type Settings = Readonly<Record<string, Setting>>;
@@ -34,7 +34,7 @@ export function ChapterView({ chapter, children }: ChapterViewProps) {
       <div class="chapter-body">
         <section class="card">
           <h2 id="chapter-title">{chapter.title}</h2>
-          <p class="claim">{chapter.claim}</p>
+          <p class="claim">{unbroken(chapter.claim)}</p>
           {chapter.text.map((text, index) => (
             <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
           ))}
