@@ -25,7 +25,7 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   'cross-entropy': [/ln 10 = 2\.303/, /untrained network: loss\s*2\.[23]/],
   'gradient-descent': [/the learning rate is\s*about right/, /too small/, /too large/],
   'mini-batches': [/steps in an epoch\s*938/, /all0 of 100/],
-  'back-propagation': [/sum, the gradient of z-1\.0723/, /101,770 forward662 billion/],
+  'back-propagation': [/sum, the gradient of z-1\.0723/, /101,770 forward passes662 billion/],
   initialization: [/He1\.414\d\.\d+/],
   'training-loop': [/test accuracy9[456]\.\d\d %/, /generalizes/, /valueAndGrad/],
   optimizers: [/"momentum","learningRate":0\.01/, /adam0\.001[\d.]+97\.\d\d %/],
@@ -45,6 +45,15 @@ async function isComputed(tab: Tab): Promise<void> {
   const article = tab.page.locator('article.chapter:not([data-phase="computing"])');
   await tab.during('the chapter to be computed', article.waitFor());
   expect(await article.getAttribute('data-phase')).toBe('done');
+}
+
+/** Captions of tables that are wider than their cards. */
+function cutTables(tab: Tab): Promise<(string | null)[]> {
+  return tab.page
+    .locator('.exhibit-table .scroll')
+    .evaluateAll((tables) =>
+      tables.filter((table) => table.scrollWidth > table.clientWidth).map((table) => table.getAttribute('aria-label')),
+    );
 }
 
 /** Waits until the newest curve of the live run has taken so many steps. */
@@ -124,6 +133,10 @@ describePage('the lesson', ({ browser, folder }) => {
       expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
       expect(await seriousViolations(tab.page)).toEqual([]);
       expect((await tab.layoutShifts()).filter(({ score }) => score > 0.01)).toEqual([]);
+      for (const width of [390, 1440]) {
+        await tab.page.setViewportSize({ width, height: 900 });
+        await expect.poll(() => cutTables(tab), `${width} px`).toEqual([]);
+      }
       await tab.page.setViewportSize({ width: 320, height: 640 });
       await tab.page.evaluate(() => document.documentElement.style.setProperty('font-size', '200%'));
       await expect.poll(() => tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);

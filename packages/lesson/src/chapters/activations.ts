@@ -11,7 +11,7 @@ import { gradientsOf, spaced, valuesOf } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
 const names = ['relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh'] as const satisfies readonly ActivationName[];
-const xs = spaced(-6, 6, 121);
+const xs = spaced(-6, 6, 601);
 /** Input of the repeated functions. */
 const chainStart = 0.5;
 const neuronSteps = 300;

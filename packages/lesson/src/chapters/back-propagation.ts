@@ -90,16 +90,15 @@ export const backPropagation = defineChapter({
     {
       kind: 'table',
       caption: `The gradient of all ${thousands(network.parameters)} parameters`,
-      header: ['by', 'passes', 'multiplications', 'time here'],
+      header: ['passes', 'multiplications', 'time here'],
       rows: [
         [
-          'one forward pass for each',
-          `${thousands(network.parameters)} forward`,
+          `${thousands(network.parameters)} forward passes`,
           network.forwardMultiplications * network.parameters,
           network.forwardMs * network.parameters,
         ] as const,
-        ['back-propagation', '1 forward, 1 back', network.stepMultiplications, network.stepMs] as const,
-      ].map(([by, passes, multiplications, ms]) => [by, passes, inWords(multiplications), durationText(ms)]),
+        ['1 forward, 1 backward', network.stepMultiplications, network.stepMs] as const,
+      ].map(([passes, multiplications, ms]) => [passes, inWords(multiplications), durationText(ms)]),
     },
     {
       kind: 'table',
