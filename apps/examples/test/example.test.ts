@@ -82,7 +82,9 @@ describe('npm run example', () => {
   test('options change what is computed', async () => {
     expect(await printed('gradient-descent', '--lr', '0.5', '--start-x', '1')).toContain('too large');
     expect(await printed('softmax', '--temperature', '0.05')).toMatch(/100\.00 %/);
-    expect(await printed('activations', '--live-activation', 'relu')).toMatch(/\n +test, % .* 100\n/);
+    expect(await printed('activations', '--live-activation', 'relu')).toMatch(
+      /\n +test accuracy, % .* 100\n +step 2,000, loss .*: generalizes\n/,
+    );
   });
 });
 

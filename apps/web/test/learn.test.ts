@@ -26,7 +26,7 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   'gradient-descent': [/the learning rate is\s*about right/, /too small/, /too large/],
   'mini-batches': [/steps in an epoch\s*938/, /all0 of 100/],
   'back-propagation': [/sum, the gradient of z-1\.0723/, /101,770 forward passes662 billion/],
-  initialization: [/He1\.414\d\.\d+/],
+  initialization: [/He1\.414\d\.\d{4}\d\.\d{4}/],
   'training-loop': [/test accuracy9[456]\.\d\d %/, /generalizes/, /valueAndGrad/],
   optimizers: [/"momentum","learningRate":0\.01/, /adam0\.001[\d.]+97\.\d\d %/],
   attention: [/looks at\s*cat/, /√d[\d.]+/],
@@ -135,7 +135,7 @@ describePage('the lesson', ({ browser, folder }) => {
       expect((await tab.layoutShifts()).filter(({ score }) => score > 0.01)).toEqual([]);
       for (const width of [390, 1440]) {
         await tab.page.setViewportSize({ width, height: 900 });
-        await expect.poll(() => cutTables(tab), `${width} px`).toEqual([]);
+        await expect.poll(() => cutTables(tab), { message: `${width} px` }).toEqual([]);
       }
       await tab.page.setViewportSize({ width: 320, height: 640 });
       await tab.page.evaluate(() => document.documentElement.style.setProperty('font-size', '200%'));

@@ -41,6 +41,12 @@ describe('mini-batches', () => {
     const cosines = agreement.map(({ cosine }) => cosine);
     expect(cosines).toEqual(cosines.toSorted((a, b) => a - b));
     expect(agreement.find(({ size }) => size === 64)!.cosine).toBeGreaterThan(0.5);
+    // Each further image adds less.
+    const gains = agreement.slice(1).map(({ size, cosine }, index) => {
+      const before = agreement[index]!;
+      return (cosine - before.cosine) / (size - before.size);
+    });
+    expect(gains).toEqual(gains.toSorted((a, b) => b - a));
   });
 });
 

@@ -209,5 +209,10 @@ describe('initialization', () => {
     expect(kept['He']).toBeLessThan(2);
     expect(kept['usual']).toBeLessThan(0.01);
     expect(kept['twice He']).toBeGreaterThan(300);
+    const gradients = Object.fromEntries(signals.map(({ label, gradient }) => [label, gradient]));
+    expect(gradients['He']).toBeGreaterThan(0.3);
+    expect(gradients['He']).toBeLessThan(3);
+    expect(gradients['usual']).toBeLessThan(0.01);
+    expect(gradients['twice He']).toBeGreaterThan(300);
   });
 });

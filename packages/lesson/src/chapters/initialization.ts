@@ -1,10 +1,10 @@
 /** The first weights: their size decides how much of a signal is left after many layers. */
-import { fromArray, type HostBackend, matmul, mul, normal, relu } from '@lockstep/tensor';
+import { fromArray, type HostBackend, matmul, mul, normal, relu, sum, type Tensor } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { count, range, seedControl } from '../controls.ts';
 import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { gradientsOf, valuesOf } from '../values.ts';
 
 /** Samples in the signal. */
 const samples = 64;
@@ -42,6 +42,7 @@ export const initialization = defineChapter({
       label,
       gain: own,
       sizes: signalSizes(backend, { depth, width, gain: own, seed }),
+      gradient: gradientLeft(backend, { depth, width, gain: own, seed }),
     }));
     yield { depth, signals };
   },
@@ -56,9 +57,14 @@ export const initialization = defineChapter({
     },
     {
       kind: 'table',
-      caption: `Size after ${depth} ${depth === 1 ? 'layer' : 'layers'}, as a part of the first`,
-      header: ['first weights', 'deviation times √inputs', 'size'],
-      rows: signals.map(({ label, gain, sizes }) => [label, decimal(gain), decimal(sizes.at(-1)! / sizes[0]!, 5)]),
+      caption: `Sizes after ${depth} ${depth === 1 ? 'layer' : 'layers'}, relative to the first`,
+      header: ['weights', 'deviation times √inputs', 'signal', 'gradient'],
+      rows: signals.map(({ label, gain, sizes, gradient }) => [
+        label,
+        decimal(gain),
+        decimal(sizes.at(-1)! / sizes[0]!, 4),
+        decimal(gradient, 4),
+      ]),
     },
   ],
 });
@@ -75,13 +81,36 @@ function signalSizes(backend: HostBackend, { depth, width, gain, seed }: SignalO
   let values = valuesOf(backend, () => normal(backend, [samples, width], seed * 100));
   const sizes = [rootMeanSquare(values)];
   for (let layer = 1; layer <= depth; layer++) {
-    values = valuesOf(backend, () => {
-      const weights = mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width));
-      return relu(matmul(fromArray(backend, values, [samples, width]), weights));
-    });
+    values = valuesOf(backend, () =>
+      layerOf(backend, fromArray(backend, values, [samples, width]), { width, gain, seed }, layer),
+    );
     sizes.push(rootMeanSquare(values));
   }
   return sizes;
+}
+
+type LayerOptions = Omit<SignalOptions, 'depth'>;
+
+function layerOf(backend: HostBackend, x: Tensor, { width, gain, seed }: LayerOptions, layer: number): Tensor {
+  return relu(matmul(x, mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width))));
+}
+
+/** Size of a random gradient at the first layer, relative to its size at the last one. */
+function gradientLeft(backend: HostBackend, { depth, ...options }: SignalOptions): number {
+  const { width, seed } = options;
+  const outer = (): Tensor => normal(backend, [samples, width], seed * 100 + 99);
+  const { gradients } = gradientsOf(
+    backend,
+    () => [normal(backend, [samples, width], seed * 100)],
+    (x) => {
+      const output = Array.from({ length: depth }, (_, layer) => layer + 1).reduce(
+        (values, layer) => layerOf(backend, values, options, layer),
+        x,
+      );
+      return sum(mul(output, outer()));
+    },
+  );
+  return rootMeanSquare(gradients[0]!) / rootMeanSquare(valuesOf(backend, outer));
 }
 
 function rootMeanSquare(values: Float32Array): number {
