@@ -35,7 +35,7 @@ const expected: Readonly<Record<string, RegExp>> = {
   'gradient-descent': /the learning rate is +about right[\s\S]*0\.001 .*too small\n.*about right\n.*too large\n/,
   'mini-batches': /steps in an epoch +938\n[\s\S]*all +0 of 100\n/,
   'back-propagation':
-    /loss +e² +0\.\d+ +1\.0000[\s\S]*sum, the gradient of z +-1\.0723\n[\s\S]*101,770 forward passes +662 billion/,
+    /loss +e² +0\.\d+ +1\.0000[\s\S]*sum, the gradient of z +-1\.0723\n[\s\S]*forward 101,770 times +662 billion/,
   initialization: /He +1\.414 +\d\.\d+/,
   'training-loop': /valueAndGrad[\s\S]*the network +generalizes\n/,
   optimizers: /\{"type":"adam","learningRate":0\.001\}[\s\S]*momentum +0\.01/,

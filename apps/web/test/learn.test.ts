@@ -25,7 +25,7 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   'cross-entropy': [/ln 10 = 2\.303/, /untrained network: loss\s*2\.[23]/],
   'gradient-descent': [/the learning rate is\s*about right/, /too small/, /too large/],
   'mini-batches': [/steps in an epoch\s*938/, /all0 of 100/],
-  'back-propagation': [/sum, the gradient of z-1\.0723/, /101,770 forward passes662 billion/],
+  'back-propagation': [/sum, the gradient of z-1\.0723/, /forward 101,770 times662 billion/],
   initialization: [/He1\.414\d\.\d{4}\d\.\d{4}/],
   'training-loop': [/test accuracy9[456]\.\d\d %/, /generalizes/, /valueAndGrad/],
   optimizers: [/"momentum","learningRate":0\.01/, /adam0\.001[\d.]+97\.\d\d %/],

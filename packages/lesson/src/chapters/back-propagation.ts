@@ -93,11 +93,11 @@ export const backPropagation = defineChapter({
       header: ['passes', 'multiplications', 'time here'],
       rows: [
         [
-          `${thousands(network.parameters)} forward passes`,
+          `forward ${thousands(network.parameters)} times`,
           network.forwardMultiplications * network.parameters,
           network.forwardMs * network.parameters,
         ] as const,
-        ['1 forward, 1 backward', network.stepMultiplications, network.stepMs] as const,
+        ['forward and back once', network.stepMultiplications, network.stepMs] as const,
       ].map(([passes, multiplications, ms]) => [passes, inWords(multiplications), durationText(ms)]),
     },
     {

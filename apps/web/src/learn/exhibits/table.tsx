@@ -2,7 +2,7 @@
 import { isNumericColumn, type Table } from '@lockstep/lesson';
 
 /** Characters of a cell that stays on one line. */
-const mostUnbroken = 18;
+const mostUnbroken = 12;
 
 export function TableView({ exhibit }: { readonly exhibit: Table }) {
   const { caption, header, rows } = exhibit;
