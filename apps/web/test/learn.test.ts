@@ -1,7 +1,8 @@
-/** Checks every chapter of the lesson in the built page: it computes there what it claims, and can be read and used. */
-import { chapters } from '@lockstep/lesson';
+/** Checks every chapter of the lesson in the built page: its claims hold there with the figures of a terminal, and it can be used. */
+import { chapters, type Exhibit } from '@lockstep/lesson';
 import type { BrowserContextOptions } from 'playwright-core';
 import { beforeAll, expect, it } from 'vitest';
+import { openDigits } from '../../../packages/lesson/test/context.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { share } from '../../coordinator/test/processes.ts';
 import { seriousViolations } from './axe.ts';
@@ -9,26 +10,26 @@ import { describePage } from './browser.ts';
 import { startRun, type TestRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
-/** What each chapter must show, computed in the tab. */
+/** Claims of each chapter as the tab shows them. */
 const shown: Readonly<Record<string, readonly RegExp[]>> = {
   vectors: [/768\s*0\.0[23]\d/, /80–90°/],
-  'dot-product': [/are perpendicular/, /oppose/],
+  'dot-product': [/sum\s*12/, /are perpendicular/, /oppose/],
   'matrix-product': [/\[64, 128\]/, /0 of 8,192/],
   tensors: [/Their sum, \[3, 4\]/, /12,582,912/],
   neuron: [/best of 15,625 neurons\s*3 of 4/],
-  xor: [/after 1,500 steps/, /right\s*4 of 4/],
+  xor: [/after 1,500 steps/, /right\s*4 of 4/, /learns/],
   activations: [/relu0\.0000[\d.]+is dead/, /gelu[-\d.e]+learns/],
-  layers: [/101,770 parameters/, /differ?ence is 0/],
+  layers: [/101,770 parameters/, /174,604,259,328/, /differ?ence is 0/],
   'forward-pass': [/the network says\s*7, with/],
-  softmax: [/sum\s*1\.000000/],
+  softmax: [/sum\s*1\.000000/, /7\.39 times/, /10000\.4963NaN/],
   'cross-entropy': [/ln 10 = 2\.303/, /untrained network: loss\s*2\.[23]/],
-  'gradient-descent': [/the learning rate is\s*about right/],
-  'mini-batches': [/steps in an epoch\s*938/],
-  'back-propagation': [/difference quotient/],
-  initialization: [/He1\.414\d\.\d+/],
-  'training-loop': [/test\s*9\d\.\d\d %/],
-  optimizers: [/"adam","learningRate":0\.001/],
-  attention: [/√d[\d.]+/],
+  'gradient-descent': [/the learning rate is\s*about right/, /too small/, /too large/],
+  'mini-batches': [/steps in an epoch\s*938/, /all0 of 100/],
+  'back-propagation': [/sum, the gradient of z-1\.0723/, /forward 101,770 times662 billion/],
+  initialization: [/He1\.414\d\.\d{4}\d\.\d{4}/],
+  'training-loop': [/test accuracy9[456]\.\d\d %/, /generalizes/, /valueAndGrad/],
+  optimizers: [/"momentum","learningRate":0\.01/, /adam0\.001[\d.]+97\.\d\d %/],
+  attention: [/looks at\s*cat/, /√d[\d.]+/],
   'many-workers': [/8\s*0 of 101,770/],
 };
 
@@ -46,6 +47,15 @@ async function isComputed(tab: Tab): Promise<void> {
   expect(await article.getAttribute('data-phase')).toBe('done');
 }
 
+/** Captions of tables that are wider than their cards. */
+function cutTables(tab: Tab): Promise<(string | null)[]> {
+  return tab.page
+    .locator('.exhibit-table .scroll')
+    .evaluateAll((tables) =>
+      tables.filter((table) => table.scrollWidth > table.clientWidth).map((table) => table.getAttribute('aria-label')),
+    );
+}
+
 /** Waits until the newest curve of the live run has taken so many steps. */
 async function hasTaken(tab: Tab, steps: number): Promise<void> {
   const isThere = (least: number): boolean => {
@@ -59,6 +69,29 @@ async function hasTaken(tab: Tab, steps: number): Promise<void> {
 async function accuracy(tab: Tab): Promise<number> {
   const text = (await tab.page.locator('.live-figures').last().textContent()) ?? '';
   return Number(/([\d.]+) %/.exec(text)?.[1]);
+}
+
+/** Captions, figures, cells and code of exhibits, in their order. Measured times are replaced, as they always differ. */
+function textsOf(exhibits: readonly Exhibit[]): string[] {
+  return exhibits.flatMap((exhibit) => {
+    const caption = 'caption' in exhibit ? [exhibit.caption] : [];
+    switch (exhibit.kind) {
+      case 'figures':
+        return exhibit.figures.map(({ value }) => value);
+      case 'table':
+        return [...caption, ...exhibit.rows.flat().map(String)];
+      case 'code':
+        return [...caption, ...exhibit.lines.map(({ code }) => code)];
+      case 'grid':
+        return [...caption, ...(exhibit.showsNumbers ? exhibit.values.map(String) : [])];
+      default:
+        return caption;
+    }
+  });
+}
+
+function withoutTimes(texts: readonly string[]): string[] {
+  return texts.map((text) => (/^[\d.]+ m?s$/.test(text) ? 'a time' : text));
 }
 
 async function figure(tab: Tab, label: string): Promise<string> {
@@ -90,11 +123,20 @@ describePage('the lesson', ({ browser, folder }) => {
       await openChapter(tab, id);
       const text = (await tab.page.locator('.exhibits').textContent()) ?? '';
       for (const expected of shown[id]!) expect(text).toMatch(expected);
+      const chapter = chapters.find((each) => each.id === id)!;
+      let inTerminal: readonly Exhibit[] = [];
+      for (const exhibits of chapter.exhibits(await openDigits(), {})) inTerminal = exhibits;
+      const onPage = await tab.page.locator('.exhibits').locator('h3, dd, td, code').allTextContents();
+      expect(withoutTimes(onPage)).toEqual(withoutTimes(textsOf(inTerminal)));
       expect(tab.errors).toEqual([]);
       expect(tab.foreignRequests).toEqual([]);
       expect(await tab.page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
       expect(await seriousViolations(tab.page)).toEqual([]);
       expect((await tab.layoutShifts()).filter(({ score }) => score > 0.01)).toEqual([]);
+      for (const width of [390, 1440]) {
+        await tab.page.setViewportSize({ width, height: 900 });
+        await expect.poll(() => cutTables(tab), { message: `${width} px` }).toEqual([]);
+      }
       await tab.page.setViewportSize({ width: 320, height: 640 });
       await tab.page.evaluate(() => document.documentElement.style.setProperty('font-size', '200%'));
       await expect.poll(() => tab.page.evaluate(() => document.documentElement.scrollWidth)).toBe(320);
@@ -123,6 +165,9 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.press('Watch it in training ↓');
     const card = tab.page.getByRole('region', { name: 'The same network with another activation' });
     expect(await card.evaluate((element) => element === document.activeElement)).toBe(true);
+    // The data and the untrained network are there before.
+    await card.getByText(/^untrained, loss 0\.\d+, accuracy \d\d\.\d\d %$/).waitFor();
+    expect(await card.locator('.plane .dot').count()).toBeGreaterThan(50);
     await tab.press('Train');
     await hasTaken(tab, 200);
     expect(await accuracy(tab)).toBeLessThan(80);
@@ -130,7 +175,7 @@ describePage('the lesson', ({ browser, folder }) => {
     await card.getByText(/^Curve 1, step [\d,]+: Activation relu$/).waitFor();
     await hasTaken(tab, 1200);
     expect(await accuracy(tab)).toBeGreaterThan(95);
-    const neurons = card.getByRole('region', { name: 'What each hidden neuron gives at each place' });
+    const neurons = card.getByRole('region', { name: 'Output of each hidden neuron over the plane' });
     await neurons.focus();
     const layers = neurons.getByRole('img', { name: /^Layer \d: \d+ of 16 neurons give 0 everywhere$/ });
     expect(await layers.count()).toBe(2);
@@ -148,7 +193,7 @@ describePage('the lesson', ({ browser, folder }) => {
     await card.getByText('Paused.').waitFor();
     const steps = await card.locator('.live-figures').last().textContent();
     await tab.press('Another curve');
-    await card.getByText('no step yet').waitFor();
+    await card.getByText(/^untrained, loss/).waitFor();
     expect(await card.locator('.live-figures').nth(1).textContent()).toBe(steps);
     await tab.press('5 steps');
     await card.getByText(/^step 5, loss/).waitFor();
@@ -158,8 +203,8 @@ describePage('the lesson', ({ browser, folder }) => {
     const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
     expect(shifts).toEqual([]);
     await tab.press('Clear');
-    await card.getByText('Train, and move the controls while the curve grows.').waitFor();
-    expect(await card.locator('.live-figures').count()).toBe(0);
+    await card.getByText('Untrained. Train, and move the controls while the curve grows.').waitFor();
+    expect(await card.locator('.live-figures').allTextContents()).toEqual([expect.stringMatching(/^untrained, /)]);
     expect(tab.errors).toEqual([]);
   });
 
@@ -188,6 +233,23 @@ describePage('the lesson', ({ browser, folder }) => {
     await isComputed(tab);
     await expect.poll(() => figure(tab, 'loss')).toMatch(/^0\.69/);
     expect(await figure(tab, 'right')).not.toBe('4 of 4');
+    await tab.press('Reset');
+    await tab.page.getByLabel('Hidden activation').selectOption('relu');
+    await isComputed(tab);
+    await expect.poll(() => figure(tab, 'right')).toBe('4 of 4');
+    expect(await figure(tab, 'the network')).toBe('learns');
+  });
+
+  it('a learning rate of 10 diverges in the training loop, and digits are shown before a live run trains', async () => {
+    const tab = await openPage();
+    await openChapter(tab, 'training-loop');
+    const card = tab.page.getByRole('region', { name: 'All settings at once, on digits' });
+    await card.getByRole('img', { name: /^7: says \d, \d+ %$/ }).waitFor();
+    await tab.page.getByRole('slider', { name: 'Epochs' }).fill('1');
+    await tab.page.getByRole('region', { name: 'Controls' }).getByLabel('Learning rate').fill('1');
+    await isComputed(tab);
+    await expect.poll(() => figure(tab, 'the network')).toBe('diverges');
+    expect(await figure(tab, 'test accuracy')).toMatch(/^1\d\.\d\d %$/);
   });
 
   it('a term explains itself when it is pressed, by keyboard as well', async () => {
@@ -196,9 +258,9 @@ describePage('the lesson', ({ browser, folder }) => {
     const term = tab.page.getByRole('button', { name: 'learning rate', exact: true });
     await term.focus();
     await tab.page.keyboard.press('Enter');
-    await tab.shows('How far a step goes for a given slope.');
+    await tab.shows('The length of a step for a given slope.');
     await tab.page.keyboard.press('Escape');
-    await tab.page.getByText('How far a step goes for a given slope.').waitFor({ state: 'hidden' });
+    await tab.page.getByText('The length of a step for a given slope.').waitFor({ state: 'hidden' });
   });
 
   it('is reached from the run and leads back to it', async () => {

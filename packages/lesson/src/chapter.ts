@@ -1,14 +1,14 @@
 /** What a chapter is: a claim, text, controls, a computation, and what it shows of the result. */
 import type { HostBackend } from '@lockstep/tensor';
 import { type Controls, type Setting, type SettingsOf, settingsOf } from './controls.ts';
-import type { Digits } from './digits.ts';
+import type { Digits, DigitsUse } from './digits.ts';
 import type { Exhibit } from './exhibit.ts';
 import type { LiveDefinition } from './live/live-settings.ts';
 
 /** What a chapter computes with. */
 export interface LessonContext {
   readonly backend: HostBackend;
-  /** Of the chapters that use digits. */
+  /** Required by chapters that use digits. */
   readonly digits?: Digits | undefined;
   /** A clock in milliseconds, for the chapters that measure. */
   readonly nowMs: () => number;
@@ -22,9 +22,8 @@ interface ChapterText {
   readonly claim: string;
   /** Paragraphs; `[[term]]` and `[[term|other form]]` stand for terms of the glossary. */
   readonly text: readonly string[];
-  readonly usesDigits?: boolean;
-  /** Settings to begin with where no more than `fewestDigits` are at hand. */
-  readonly fewDigits?: Readonly<Record<string, Setting>>;
+  /** Omitted by chapters without digits. */
+  readonly digits?: DigitsUse;
   /** A network that trains while its settings change. */
   readonly live?: LiveDefinition;
 }

@@ -16,17 +16,23 @@ export interface Digits {
 /** Values of one image, 28 x 28. */
 export const imageSize = 784;
 
-/** What the chapters need at least. */
-export const fewestDigits = { train: 6000, test: 1000 } as const;
+/** Size of the part of MNIST that most chapters use: a page loads it quickly. */
+export const fewDigits = { train: 6000, test: 1000 } as const;
+/** Size of MNIST. */
+export const allDigits = { train: 60_000, test: 10_000 } as const;
 
-/** @throws Error where the context has none, or too few */
-export function digitsOf({ digits }: LessonContext): Digits {
+/** How many digits a chapter uses. It uses the same ones on a page and in a terminal, so both show the same figures. */
+export type DigitsUse = 'few' | 'all';
+
+/** @throws Error if the context has fewer than `fewDigits` */
+export function digitsOf({ digits }: LessonContext, use: DigitsUse): Digits {
   const [train, test] = [digits?.train.labels.length ?? 0, digits?.test.labels.length ?? 0];
-  if (!digits || train < fewestDigits.train || test < fewestDigits.test) {
-    const expected = `at least ${fewestDigits.train} training images and ${fewestDigits.test} test images`;
+  if (!digits || train < fewDigits.train || test < fewDigits.test) {
+    const expected = `at least ${fewDigits.train} training images and ${fewDigits.test} test images`;
     throw new Error(`lesson: expected ${expected}, got ${train} and ${test}`);
   }
-  return digits;
+  if (use === 'all') return digits;
+  return { train: sliceOf(digits.train, 0, fewDigits.train), test: sliceOf(digits.test, 0, fewDigits.test) };
 }
 
 /** The images of a data set, without copying. @throws Error where they are no bytes of 28 x 28 in ten classes */

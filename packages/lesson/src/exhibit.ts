@@ -1,4 +1,5 @@
 /** What a chapter shows, as plain data: a terminal prints it, a page draws it, a worker can send it. */
+import type { Verdict } from './verdict.ts';
 
 /** Numbers with their names. */
 export interface Figures {
@@ -10,8 +11,13 @@ export interface Table {
   readonly kind: 'table';
   readonly caption: string;
   readonly header: readonly string[];
-  /** Cells of numbers are aligned to the right. */
+  /** Columns of numbers are aligned to the right. */
   readonly rows: readonly (readonly (string | number)[])[];
+}
+
+/** Whether every cell of a column is a number, with or without a unit, or empty. */
+export function isNumericColumn({ rows }: Table, column: number): boolean {
+  return rows.every((row) => typeof row[column] === 'number' || /^(-?\d|NaN|infinity|$)/.test(row[column]!));
 }
 
 export interface Bars {
@@ -52,7 +58,27 @@ export interface LiveCurve {
   readonly accuracies: readonly number[];
   /** What was changed after so many steps. */
   readonly changes: readonly { readonly step: number; readonly text: string }[];
-  readonly hasDiverged: boolean;
+  /** Test loss and test accuracy before the first step. */
+  readonly untrained: { readonly loss: number; readonly accuracy: number };
+  /** Once the curve has ended. */
+  readonly verdict?: Verdict;
+}
+
+/** Lines of the chapter's own source code, and what each one does. */
+export interface Code {
+  readonly kind: 'code';
+  readonly caption: string;
+  readonly lines: readonly { readonly code: string; readonly note: string }[];
+}
+
+/** Gray pictures of one size, each with a text. */
+export interface Pictures {
+  readonly kind: 'pictures';
+  readonly caption: string;
+  readonly rows: number;
+  readonly columns: number;
+  /** Values from 0 to 1. */
+  readonly pictures: readonly { readonly values: Float32Array; readonly text: string }[];
 }
 
 /** A matrix as shades, with its numbers where it is small. */
@@ -126,4 +152,4 @@ export interface GraphNode {
   readonly gradient: number;
 }
 
-export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Grid | Plane | Neurons | Graph;
+export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Code | Pictures | Grid | Plane | Neurons | Graph;

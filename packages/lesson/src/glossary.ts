@@ -2,10 +2,10 @@
 
 export const glossary: Readonly<Record<string, string>> = {
   'activation function':
-    'The bend at the end of a neuron, such as relu or tanh. Without it, layers in a row are one layer.',
+    'The nonlinear function at the end of a neuron, such as relu or tanh. Without it, layers in a row equal one layer.',
   Adam: 'An optimizer that gives each parameter a step size of its own, from the running means of its gradients and of their squares.',
   attention:
-    'The part of a Transformer in which every token looks at the others, and takes most from those that fit it best.',
+    'The part of a Transformer in which every token takes information from the tokens whose keys match its query best.',
   'back-propagation':
     'The computation of all gradients in one pass from the loss back to the inputs, by the chain rule.',
   batch: 'Samples that go through the network together, as rows of one matrix.',
@@ -23,19 +23,23 @@ export const glossary: Readonly<Record<string, string>> = {
   'forward pass': 'The way from the input to the output, layer by layer.',
   gradient:
     'For every parameter, how much the loss rises when the parameter grows a little. Together they point uphill.',
-  'gradient descent': 'Steps against the gradient, each as long as the learning rate times the slope.',
+  'gradient descent': 'Repeated steps against the gradient, each as long as the learning rate times the slope.',
   'hidden layer': 'A layer between input and output, whose values nothing outside sees.',
-  'learning rate': 'How far a step goes for a given slope.',
-  logit: 'A score for a class before the softmax; any number.',
-  loss: 'One number that says how wrong the network is. Training makes it smaller.',
+  key: 'The vector of a token in attention that offers an answer: it is compared with the queries of other tokens.',
+  'learning rate': 'The length of a step for a given slope.',
+  logit: 'The score of a class before the softmax. It can be any number.',
+  loss: 'A number that measures how wrong the network is. Training makes it smaller.',
   magnitude: 'The length of a vector: the root of the sum of the squares of its numbers.',
   'matrix product': 'A table of dot products: each row of the first matrix with each column of the second.',
   'mean squared error':
-    'The loss where targets are numbers: the squares of what predictions are off by, added and divided by their number.',
+    'The loss if targets are numbers: the mean of the squared differences between predictions and targets.',
   'mini-batch': 'The samples of one step, drawn at random: few enough to be quick, enough for a good direction.',
+  momentum:
+    'An optimizer whose steps keep most of the previous step, so steps in a steady direction grow and noise cancels out.',
   neuron: 'Dot product with weights, plus a bias, through an activation function.',
-  overfitting: 'Learning the training samples by heart: they are read ever better, others are not.',
+  overfitting: 'Learning the training samples by heart: accuracy rises on them and not on other samples.',
   parameter: 'A number that training changes: a weight or a bias.',
+  query: 'The vector of a token in attention that asks a question: it is compared with the keys of other tokens.',
   'reduction tree': 'The fixed order in which the gradients of a step are added: pairs first, then pairs of pairs.',
   relu: 'The larger of x and 0: positive sums pass, negative ones become 0.',
   seed: 'The number from which all random numbers of a run follow. The same seed gives the same run.',
@@ -43,9 +47,11 @@ export const glossary: Readonly<Record<string, string>> = {
   softmax: 'Powers of e of the logits, divided by their sum: probabilities.',
   'stochastic gradient descent':
     'Gradient descent in which each step sees the gradient of a mini-batch instead of all samples. SGD for short.',
-  temperature: 'What logits are divided by before the softmax: low is sharp, high is flat.',
+  temperature:
+    'A number that divides the logits before the softmax: a low one makes probabilities sharp, a high one flat.',
   tensor: 'Numbers with any number of axes: a scalar has none, a vector one, a matrix two.',
   'vanishing gradient': 'A gradient that shrinks in every layer on its way back, until the first layers learn nothing.',
+  value: 'The vector of a token in attention that other tokens take, in proportion to their attention weights.',
   vector: 'A list of numbers; also the arrow from the origin to the place with these coordinates.',
   weight: 'The number that an input of a neuron is multiplied by.',
 };

@@ -5,6 +5,12 @@ export function thousands(value: number): string {
   return Math.round(value).toLocaleString('en');
 }
 
+/** A large number with three digits: "13.1 million", "662 billion". */
+export function inWords(value: number): string {
+  const [unit, name] = value >= 1e9 ? [1e9, 'billion'] : [1e6, 'million'];
+  return `${Number((value / unit).toPrecision(3))} ${name}`;
+}
+
 /** With `digits` places, or as a power of ten where that would show nothing. */
 export function decimal(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity';

@@ -1,4 +1,5 @@
 /** What is trained on MNIST: forward pass, mini-batches, the loop, optimizers, workers. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { forwardPass } from '../src/chapters/forward-pass.ts';
 import { manyWorkers } from '../src/chapters/many-workers.ts';
@@ -23,6 +24,9 @@ describe('the forward pass', () => {
     expect(Math.max(...unsure.probabilities)).toBeLessThan(0.3);
     const answers = [0, 1, 2, 3, 4, 5].map((image) => forwardPass.result(context, { image }));
     expect(answers.filter(({ answer, label }) => answer === label).length).toBeGreaterThanOrEqual(5);
+    expect(unsure.accuracy).toBe(unsure.untrained);
+    expect(Math.abs(unsure.untrained - 0.1)).toBeLessThan(0.05);
+    expect(answers[0]!.accuracy).toBeGreaterThan(0.8);
   });
 });
 
@@ -37,17 +41,59 @@ describe('mini-batches', () => {
     const cosines = agreement.map(({ cosine }) => cosine);
     expect(cosines).toEqual(cosines.toSorted((a, b) => a - b));
     expect(agreement.find(({ size }) => size === 64)!.cosine).toBeGreaterThan(0.5);
+    // Each further image adds less.
+    const gains = agreement.slice(1).map(({ size, cosine }, index) => {
+      const before = agreement[index]!;
+      return (cosine - before.cosine) / (size - before.size);
+    });
+    expect(gains).toEqual(gains.toSorted((a, b) => b - a));
   });
 });
 
+test('the noise of small batches leads out of a shallow valley, and the exact gradient does not', async () => {
+  const { escapes } = miniBatches.result(await openDigits());
+  expect(escapes.map(({ size }) => size)).toEqual([1, 4, 16, 64, Number.POSITIVE_INFINITY]);
+  const escaped = escapes.map((each) => each.escaped);
+  expect(escaped[0]).toBeGreaterThan(25);
+  expect(escaped).toEqual(escaped.toSorted((a, b) => b - a));
+  expect(escaped.at(-1)).toBe(0);
+});
+
 describe('the training loop', () => {
-  test('plain SGD ends above 93.6 %, with training and test close', async () => {
-    const { results, steps } = trainingLoop.result(await openDigits());
-    expect(steps).toBe(15 * 938);
-    expect(results[0]!.test.accuracy).toBeLessThan(0.2);
+  test.each([1, 50, 100])('plain SGD ends above 93.6 % and generalizes, seed %i', async (seed) => {
+    const { results, steps, images, verdict } = trainingLoop.result(await openDigits(), { seed });
+    expect(verdict).toBe('generalizes');
+    expect(images).toBe(60_000);
+    expect(steps).toBe(4 * 938);
+    expect(Math.abs(results[0]!.test.accuracy - 0.1)).toBeLessThan(0.06);
     const { train, test: measured } = results.at(-1)!;
     expect(measured.accuracy).toBeGreaterThanOrEqual(0.936);
     expect(Math.abs(train.accuracy - measured.accuracy)).toBeLessThan(0.02);
+  });
+
+  test('is the four lines that it shows: they stand in its source, and one step of them gives the same weights', async () => {
+    const source = readFileSync(new URL('../src/chapters/training-loop.ts', import.meta.url), 'utf8');
+    const body = source.slice(source.indexOf('function step('));
+    const [code] = trainingLoop.exhibits(await openDigits(), { samples: 100, epochs: 1 }).next().value!;
+    const lines = code!.kind === 'code' ? code!.lines : [];
+    expect(lines.map(({ note }) => note)).toEqual(['forward pass', 'loss', 'backward pass', 'update']);
+    expect(body.split('\n').slice(1, 5)).toEqual(lines.map((line) => `  ${line.code}`));
+    for (const lr of [0.0001, 0.05, 10]) {
+      const { difference } = trainingLoop.result(await openDigits(), { samples: 100, epochs: 1, lr });
+      expect(difference).toBeLessThan(1e-6 * Math.max(1, lr));
+    }
+  });
+
+  test.each([
+    [{ lr: 10, epochs: 1 }, 'diverges'],
+    [{ lr: 3, epochs: 1 }, 'learns nothing'],
+    [{ lr: 0.0001, epochs: 1, samples: 6000 }, 'learns nothing'],
+    [{ samples: 100, epochs: 1 }, 'underfits'],
+    [{ samples: 300, epochs: 60, lr: 0.1 }, 'overfits'],
+  ] as const)('%j: %s', async (settings, expected) => {
+    const { verdict, results } = trainingLoop.result(await openDigits(), settings);
+    expect(verdict).toBe(expected);
+    if (expected !== 'overfits') expect(results.at(-1)!.test.accuracy).toBeLessThan(0.7);
   });
 
   test('on 300 images it learns them by heart and stays behind on others', async () => {
@@ -71,12 +117,15 @@ describe('the training loop', () => {
 });
 
 describe('one line from SGD to Adam', () => {
-  test('takes the same network from the same start to 97 %, ahead of SGD', async () => {
+  test('takes the same network from the same start to 97 %, ahead of momentum, ahead of SGD', async () => {
     const { trained } = optimizers.result(await openDigits());
-    const [sgd, adam] = trained;
+    expect(trained.map(({ config }) => config.type)).toEqual(['sgd', 'momentum', 'adam']);
+    const [sgd, momentum, adam] = trained;
     expect(sgd!.losses[0]).toBe(adam!.losses[0]);
+    expect(sgd!.losses[0]).toBe(momentum!.losses[0]);
+    expect(momentum!.test.accuracy).toBeGreaterThan(sgd!.test.accuracy + 0.03);
     expect(adam!.test.accuracy).toBeGreaterThanOrEqual(0.97);
-    expect(adam!.test.accuracy).toBeGreaterThan(sgd!.test.accuracy);
+    expect(adam!.test.accuracy).toBeGreaterThan(momentum!.test.accuracy);
   });
 });
 

@@ -27,6 +27,11 @@ describe('vectors', () => {
 });
 
 describe('the dot product', () => {
+  test('multiplies number by number, and adds', async () => {
+    const { arithmetic } = dotProduct.result(await openContext());
+    expect(arithmetic).toEqual({ products: [4, -10, 18], sum: 12 });
+  });
+
   test('is largest in the same direction, 0 at right angles, and as large and negative in the opposite one', async () => {
     const { cases } = dotProduct.result(await openContext());
     expect(cases.map(({ relation }) => relation)).toEqual(['agree', 'are perpendicular', 'oppose']);
@@ -50,6 +55,7 @@ describe('the dot product', () => {
         const cosine = Math.cos((angle * Math.PI) / 180);
         expect(turned.cosine).toBeCloseTo(cosine, 5);
         expect(turned.dotProduct).toBeCloseTo((Math.hypot(2, 1) * tenths * cosine) / 10, 4);
+        expect(turned.byLengths).toBeCloseTo(turned.dotProduct, 4);
       }),
       { seed: 1, numRuns: 50 },
     );
@@ -107,11 +113,27 @@ describe('tensors', () => {
 });
 
 describe('attention', () => {
+  test.each([
+    ['it', 'cat'],
+    ['slept', 'cat'],
+    ['cat', 'slept'],
+  ] as const)('the query of "%s" finds the key of "%s", and takes its value', async (token, looksAt) => {
+    const { asked } = attention.result(await openContext(), { token });
+    expect(asked.looksAt).toBe(looksAt);
+    expect(asked.weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 5);
+    expect(Math.max(...asked.weights)).toBeGreaterThan(0.7);
+    expect(asked.products.indexOf(Math.max(...asked.products))).toBe(asked.weights.indexOf(Math.max(...asked.weights)));
+    const value = looksAt === 'cat' ? 0 : 1;
+    expect(asked.result[value]).toBeGreaterThan(0.7);
+    expect(asked.result[1 - value]).toBeLessThan(0.1);
+  });
+
   test('without the scale the softmax saturates and its gradient dies; divided by the root of d neither does', async () => {
     const { scaled, plain } = attention.result(await openContext());
     expect(plain.spread).toBeGreaterThan(15);
     expect(scaled.spread).toBeGreaterThan(0.8);
     expect(scaled.spread).toBeLessThan(1.2);
+    expect(plain.largestScore).toBeGreaterThan(60);
     expect(plain.largest).toBeGreaterThan(0.9);
     expect(scaled.largest).toBeLessThan(0.4);
     expect(plain.medianGradient).toBeLessThan(scaled.medianGradient / 10);

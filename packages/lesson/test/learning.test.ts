@@ -33,6 +33,16 @@ describe('softmax', () => {
     expect(warm!.entropy).toBeLessThan(hot!.entropy);
   });
 
+  test('shows at once what temperature and shifts do', async () => {
+    const { temperatures, shifts } = softmax.result(await openContext());
+    const [cold, , hot] = temperatures;
+    expect(cold!.largest).toBeGreaterThan(0.999);
+    expect(hot!.largest - hot!.smallest).toBeLessThan(0.05);
+    expect(shifts.map(({ shift }) => shift)).toEqual([0, 100, 1000]);
+    for (const { first } of shifts) expect(first).toBeCloseTo(shifts[0]!.first, 5);
+    expect(shifts.map(({ plain }) => Number.isNaN(plain))).toEqual([false, true, true]);
+  });
+
   test('does not change where all logits are shifted, also where the plain formula overflows', async () => {
     const context = await openContext();
     const before = softmax.result(context).probabilities;
@@ -75,8 +85,9 @@ describe('gradient descent', () => {
     [0.1, 'about right'],
     [0.3, 'too large'],
   ] as const)('a learning rate of %f is %s', async (lr, expected) => {
-    const { outcome, losses } = gradientDescent.result(await openContext(), { lr });
-    expect(outcome).toBe(expected);
+    const { verdict, losses, compared } = gradientDescent.result(await openContext(), { lr });
+    expect(verdict).toBe(expected);
+    expect(compared.find(({ rate }) => rate === lr)!.verdict).toBe(expected);
     if (expected === 'about right') {
       expect(losses).toEqual(losses.toSorted((a, b) => b - a));
       expect(losses.at(-1)).toBeLessThan(1e-3);
@@ -96,6 +107,19 @@ describe('gradient descent', () => {
     );
   });
 
+  test.each([
+    [{ lr: 0.25 }, 'too large'],
+    [{ lr: 1 }, 'too large'],
+    [{ lr: 1, startX: 0, startY: 0 }, 'without effect, since the slope is 0'],
+    [{ lr: 0.3, startY: 0 }, 'about right'],
+    [{ lr: 0.001, steps: 200 }, 'too small'],
+    [{ lr: 0.1, steps: 5 }, 'too small'],
+    [{ lr: 1, landscape: 'two valleys' }, 'too large'],
+    [{ lr: 0.05, landscape: 'two valleys', startX: 3.5, startY: -3.5 }, 'about right'],
+  ] as const)('%j is %s', async (settings, expected) => {
+    expect(gradientDescent.result(await openContext(), settings).verdict).toBe(expected);
+  });
+
   test('with two valleys the start decides which one is found', async () => {
     const context = await openContext();
     const ends = [-3, 3].map((startX) =>
@@ -110,11 +134,13 @@ describe('gradient descent', () => {
 describe('back-propagation', () => {
   test("gives every node's value and gradient, as the chain rule does by hand", async () => {
     const inputs = { w1: 0.5, w2: -1, b: 0.3, x1: 1, x2: 0.5, target: 1 };
-    const { nodes } = backPropagation.result(await openContext(), inputs);
+    const { nodes } = backPropagation.result(await openDigits(), inputs);
     const z = 0.5 * 1 - 1 * 0.5 + 0.3;
-    const a = Math.tanh(z);
+    const g = 1 / (1 + Math.exp(-z));
+    const a = z * g;
     const e = a - 1;
-    const dz = 2 * e * (1 - a * a);
+    const dg = 2 * e * z;
+    const dz = 2 * e * g + dg * g * (1 - g);
     const expected: Record<string, readonly [number, number]> = {
       x1: [1, dz * 0.5],
       w1: [0.5, dz * 1],
@@ -126,6 +152,7 @@ describe('back-propagation', () => {
       p2: [-0.5, dz],
       s: [0, dz],
       z: [z, dz],
+      g: [g, dg],
       a: [a, 2 * e],
       e: [e, 2 * e],
       loss: [e * e, 1],
@@ -137,8 +164,30 @@ describe('back-propagation', () => {
     }
   });
 
+  test('adds up the gradients of a value that is used twice', async () => {
+    const { uses, ofZ, nodes } = backPropagation.result(await openDigits());
+    expect(uses.map(({ use }) => use)).toEqual(['z → g', 'z → a']);
+    for (const { gradient } of uses) expect(Math.abs(gradient)).toBeGreaterThan(0.01);
+    expect(uses.reduce((sum, { gradient }) => sum + gradient, 0)).toBeCloseTo(ofZ, 5);
+    expect(nodes.find(({ id }) => id === 'z')!.gradient).toBe(ofZ);
+  });
+
+  test('costs two passes for all 101,770 parameters, which difference quotients confirm', async () => {
+    const { network } = backPropagation.result(await openDigits());
+    expect(network.parameters).toBe(101_770);
+    expect(network.forwardMultiplications).toBe(64 * (784 * 128 + 128 * 10));
+    // The multiplications of 101,770 forward passes are those of 50,000 steps.
+    const factor = (network.parameters * network.forwardMultiplications) / network.stepMultiplications;
+    expect(factor).toBeGreaterThan(50_000);
+    expect(network.checks.map(({ shape }) => shape)).toEqual([[784, 128], [128], [128, 10], [10]]);
+    for (const { gradient, quotient } of network.checks) {
+      expect(Math.abs(gradient)).toBeGreaterThan(0.001);
+      expect(Math.abs(quotient / gradient - 1)).toBeLessThan(0.01);
+    }
+  });
+
   test('agrees with difference quotients', async () => {
-    const context = await openContext();
+    const context = await openDigits();
     const value = fc.integer({ min: -15, max: 15 }).map((tenths) => tenths / 10);
     const inputs = fc.record({ w1: value, w2: value, b: value, x1: value, x2: value });
     fc.assert(
@@ -160,5 +209,10 @@ describe('initialization', () => {
     expect(kept['He']).toBeLessThan(2);
     expect(kept['usual']).toBeLessThan(0.01);
     expect(kept['twice He']).toBeGreaterThan(300);
+    const gradients = Object.fromEntries(signals.map(({ label, gradient }) => [label, gradient]));
+    expect(gradients['He']).toBeGreaterThan(0.3);
+    expect(gradients['He']).toBeLessThan(3);
+    expect(gradients['usual']).toBeLessThan(0.01);
+    expect(gradients['twice He']).toBeGreaterThan(300);
   });
 });

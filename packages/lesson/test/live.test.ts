@@ -4,11 +4,14 @@ import {
   beginsCurve,
   chapters,
   createLiveRun,
+  curveText,
   type Exhibit,
   type LiveCurves,
   type LiveRun,
   type Neurons,
+  type Pictures,
   silentNeurons,
+  type Verdict,
 } from '../src/index.ts';
 import { liveSteps, stepsPerPlace } from '../src/live/live-run.ts';
 import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live/live-settings.ts';
@@ -177,8 +180,45 @@ describe('a live run', () => {
     const run = createLiveRun(await openContext(), defined([], { start: 'ten times', depth: 6 }));
     while (run.advance());
     const [curve] = curvesOf(run);
-    expect(curve!.hasDiverged).toBe(true);
+    expect(curve!.verdict).toBe('diverges');
+    expect(curveText(curve!)).toMatch(/^step \d+, loss .*: diverges$/);
     expect(curve!.steps.at(-1)).toBeLessThan(liveSteps);
+  });
+
+  test('shows data, untrained answers and their accuracy before the first step', async () => {
+    const context = await openDigits();
+    for (const [first, kinds] of [
+      [{}, ['live-curves', 'plane', 'neurons']],
+      [{ data: 'digits', depth: 1, width: 32 }, ['live-curves', 'pictures']],
+    ] as const) {
+      const run = createLiveRun(context, defined(['lr'], first));
+      const exhibits = run.exhibits();
+      expect(exhibits.map(({ kind }) => kind)).toEqual(kinds);
+      const [curve] = curvesOf(run);
+      const classes = kinds.length === 3 ? 2 : 10;
+      expect(curve!.untrained.loss).toBeGreaterThan(0.9 * Math.log(classes));
+      expect(Math.abs(curve!.untrained.accuracy - 1 / classes)).toBeLessThan(0.2);
+      expect(curveText(curve!)).toMatch(/^untrained, loss \d\.\d+, accuracy [\d.]+ %$/);
+      expect(curve!.verdict).toBeUndefined();
+      const pictures = exhibits.find(({ kind }) => kind === 'pictures') as Pictures | undefined;
+      if (pictures) expect(pictures.pictures.map(({ text }) => text[0]).join('')).toBe('7210414959');
+      run.dispose();
+    }
+  });
+
+  test.each<[Partial<LiveSettings>, Verdict]>([
+    [{}, 'generalizes'],
+    [{ lr: 0.0001 }, 'learns nothing'],
+    [{ activation: 'none' }, 'underfits'],
+    [{ start: 'all zero', depth: 6 }, 'learns nothing'],
+    [{ data: 'digits', depth: 1, width: 32, lr: 10 }, 'learns nothing'],
+    [{ data: 'digits', depth: 1, width: 32 }, 'generalizes'],
+  ])('%j at its end: %s', async (first, expected) => {
+    const run = createLiveRun(await openDigits(), defined([], first));
+    while (run.advance());
+    const [{ verdict, accuracies }] = curvesOf(run) as [LiveCurves['curves'][number]];
+    expect(verdict, `${accuracies.at(-1)}`).toBe(expected);
+    run.dispose();
   });
 
   test('refuses a setting by name', async () => {
@@ -207,6 +247,7 @@ describe('what the hints say', () => {
     ['two neurons against four', { depth: 2, width: 2 }, { depth: 2, width: 4 }],
     ['a learning rate of 3 against 1', { lr: 3 }, { lr: 1 }],
     ['all zero against the usual weights', { start: 'all zero', depth: 6 }, { start: 'usual', depth: 6 }],
+    ['eight layers of 4 neurons against eight of 16', { depth: 8, width: 4 }, { depth: 8, width: 16 }],
   ])('%s', async (_, worse, better) => {
     expect(await accuracyWith(worse)).toBeLessThan(0.9);
     expect(await accuracyWith(better)).toBeGreaterThan(0.98);
@@ -216,6 +257,8 @@ describe('what the hints say', () => {
     ['sgd against adam', { lr: 0.01 }, { lr: 0.01, optimizer: 'adam' }, 100],
     ['the squared error from weights ten times as large', { loss: 'squared error', start: 'ten times' }, {}, 500],
     ['hot against temperature 1', { temperature: 50 }, {}, 300],
+    ['sgd at 0.001 against 0.1', { lr: 0.001 }, {}, 300],
+    ['adam at 0.1 against 0.001', { optimizer: 'adam', lr: 0.1 }, { optimizer: 'adam', lr: 0.001 }, 300],
   ])('on digits: %s', async (_, worse, better, steps) => {
     const digits = { data: 'digits', depth: 1, width: 32 } as const;
     const [low, high] = [
@@ -223,6 +266,45 @@ describe('what the hints say', () => {
       await accuracyWith({ ...digits, ...better }, steps),
     ];
     expect(low).toBeLessThan(high - 0.05);
+  });
+});
+
+/** The curve with these settings after so many steps. */
+async function curveWith(first: Partial<LiveSettings>, steps: number): Promise<LiveCurves['curves'][number]> {
+  const run = createLiveRun(await openDigits(), defined([], first));
+  advance(run, steps);
+  const [curve] = curvesOf(run);
+  run.dispose();
+  return curve!;
+}
+
+describe('what the hints say of a curve', () => {
+  const digits = { data: 'digits', depth: 1, width: 32 } as const;
+
+  test('weights of He begin to learn at once, the usual ones late; with eight layers later still', async () => {
+    const lossAt200 = async (first: Partial<LiveSettings>) => (await curveWith(first, 200)).losses.at(-1)!;
+    expect(await lossAt200({ depth: 6, start: 'He' })).toBeLessThan(0.05);
+    expect(await lossAt200({ depth: 6 })).toBeGreaterThan(0.3);
+    expect(await lossAt200({ depth: 8 })).toBeGreaterThan(0.65);
+  });
+
+  test('one digit a step makes a ragged curve, 256 a smooth one', async () => {
+    const [ragged, smooth] = [1, 256].map(async (batch) => {
+      const { losses } = await curveWith({ ...digits, lr: 0.05, batch }, 300);
+      const late = losses.slice(20);
+      return late.reduce((sum, loss, at) => sum + (at === 0 ? 0 : Math.abs(loss - late[at - 1]!)), 0) / late.length;
+    });
+    expect(await ragged).toBeGreaterThan(5 * (await smooth!));
+  });
+
+  test('at a low temperature the first losses are large', async () => {
+    const [cold, usual] = [await curveWith({ temperature: 0.05 }, 5), await curveWith({}, 5)];
+    expect(cold.losses[0]).toBeGreaterThan(5 * usual.losses[0]!);
+  });
+
+  test('95 % of the test digits can be reached', async () => {
+    const { accuracies } = await curveWith({ ...digits, width: 64, optimizer: 'momentum', lr: 0.05 }, 1500);
+    expect(Math.max(...accuracies)).toBeGreaterThanOrEqual(0.95);
   });
 });
 
@@ -243,8 +325,8 @@ test.each(withLive)('$id: its live run trains, and every control changes it', as
 
 test('no live run has a control twice, and digits are for the chapters that use them', () => {
   expect(withLive.length).toBeGreaterThanOrEqual(9);
-  for (const { id, live, usesDigits = false } of withLive) {
-    expect(live!.fixed['data'] === 'digits', id).toBe(usesDigits);
+  for (const { id, live, digits } of withLive) {
+    expect(live!.fixed['data'] === 'digits', id).toBe(digits !== undefined);
     expect(Object.keys({ ...live!.controls, ...live!.fixed }).sort()).toEqual(Object.keys(liveControls).sort());
   }
 });

@@ -30,7 +30,8 @@ describe('XOR', () => {
   test('one neuron cannot: its loss ends at ln 2, and is never far below', async () => {
     const context = await openContext();
     for (const seed of seeds) {
-      const { losses, right } = xor.result(context, { neurons: '1', seed, steps: 2000 });
+      const { losses, right, verdict } = xor.result(context, { neurons: '1', seed, steps: 2000 });
+      expect(verdict).toBe('learns nothing');
       expect(Math.min(...losses)).toBeGreaterThan(0.5);
       expect(Math.abs(losses.at(-1)! - Math.LN2)).toBeLessThan(1e-3);
       expect(right).toBeLessThan(4);
@@ -45,23 +46,32 @@ describe('XOR', () => {
     }
   });
 
-  test('three neurons with tanh can, from most seeds and from the first', async () => {
-    const context = await openContext();
-    const ends = seeds.map((seed) => xor.result(context, { seed, steps: 2000 }));
-    expect(ends.filter(({ losses }) => losses.at(-1)! < 0.05).length).toBeGreaterThanOrEqual(5);
-    expect(xor.result(context).right).toBe(4);
+  test.each([
+    [{}, 4, 'learns'],
+    [{ activation: 'relu' }, 4, 'learns'],
+    [{ activation: 'none' }, 2, 'learns nothing'],
+    [{ neurons: '1' }, 2, 'learns nothing'],
+    [{ lr: 0.001, steps: 100 }, 3, 'underfits'],
+  ] as const)('%j, other settings untouched: %i of 4, it %s', async (settings, right, verdict) => {
+    expect(xor.result(await openContext(), settings)).toMatchObject({ right, verdict });
   });
 
-  test('three neurons with relu can, from the seeds that leave both hidden ones alive', async () => {
+  test('of ten seeds tanh learns it from most, relu from some, and no activation from none', async () => {
     const context = await openContext();
-    const more = Array.from({ length: 30 }, (_, index) => index + 1);
-    const ends = more.map((seed) => xor.result(context, { activation: 'relu', seed, steps: 2000 }).losses.at(-1)!);
-    expect(ends.filter((loss) => loss < 0.05).length).toBeGreaterThanOrEqual(3);
+    const learned = (['tanh', 'relu', 'none'] as const).map((activation) => {
+      const { tried } = xor.result(context, { activation });
+      expect(tried).toHaveLength(10);
+      return tried.filter((verdict) => verdict === 'learns').length;
+    });
+    expect(learned[0]).toBeGreaterThan(5);
+    expect(learned[1]).toBeGreaterThan(0);
+    expect(learned[1]).toBeLessThan(learned[0]!);
+    expect(learned[2]).toBe(0);
   });
 
-  test('shows the field while it trains, not at the end alone', async () => {
+  test('shows the field while it trains, and each seed as it is tried', async () => {
     const frames = [...xor.exhibits(await openContext(), { steps: 100 })];
-    expect(frames.length).toBe(5);
+    expect(frames.length).toBe(5 + 10);
   });
 });
 
@@ -102,17 +112,39 @@ describe('activations', () => {
   test('a neuron whose sums are all negative is dead behind relu, and learns behind leakyRelu and gelu', async () => {
     const { neurons } = activations.result(await openContext());
     const [relu, leakyRelu, gelu] = neurons;
-    expect(relu).toMatchObject({ name: 'relu', firstGradient: 0, hasMoved: false });
+    expect(relu).toMatchObject({ name: 'relu', firstGradient: 0, verdict: 'is dead' });
     expect(relu!.lossAfter).toBe(relu!.lossBefore);
-    expect(leakyRelu).toMatchObject({ name: 'leakyRelu', hasMoved: true });
-    expect(gelu).toMatchObject({ name: 'gelu', hasMoved: true });
+    expect(leakyRelu).toMatchObject({ name: 'leakyRelu', verdict: 'learns' });
+    expect(gelu).toMatchObject({ name: 'gelu', verdict: 'learns' });
     for (const { lossBefore, lossAfter } of [leakyRelu!, gelu!]) expect(lossAfter).toBeLessThan(lossBefore / 2);
   });
 });
 
+test('a neuron from the lowest bias: gelu hardly learns, and no word says more than its loss', async () => {
+  const { neurons } = activations.result(await openContext(), { bias: -3 });
+  for (const { name, verdict, lossBefore, lossAfter } of neurons) {
+    if (verdict === 'learns') expect(lossAfter, name).toBeLessThan(lossBefore / 2);
+    if (verdict === 'hardly learns') expect(lossAfter, name).toBeGreaterThan(lossBefore / 2);
+  }
+  expect(neurons.find(({ name }) => name === 'gelu')!.verdict).toBe('hardly learns');
+});
+
+test('layers without an activation are one matrix, and with any they are not', async () => {
+  const { collapse } = activations.result(await openContext());
+  for (const { name, difference } of collapse) {
+    if (name === 'none') expect(difference).toBeLessThan(1e-5);
+    else expect(difference, name).toBeGreaterThan(0.1);
+  }
+});
+
 describe('layers', () => {
-  test('784-128-10 has 101,770 parameters', async () => {
-    expect(layers.result(await openContext()).total).toBe(101_770);
+  test('784-128-10 has 101,770 parameters, and GPT-3 about 175 billion by the same formula', async () => {
+    const { total, known } = layers.result(await openContext());
+    expect(total).toBe(101_770);
+    expect(known.small).toBe(62);
+    expect(known.digits).toBe(101_770);
+    expect(Math.round(known.gpt3.total / 1e9)).toBe(175);
+    expect(known.gpt3.dense / known.gpt3.total).toBeGreaterThan(0.99);
   });
 
   test('three small layers, 3-5-5-2, have 62', async () => {
@@ -128,7 +160,8 @@ describe('layers', () => {
       fc.property(size, size, fc.integer({ min: 0, max: 6 }), size, (inputs, width, hidden, outputs) => {
         const sizes = [inputs, ...new Array<number>(hidden).fill(width), outputs];
         const expected = sizes.slice(1).reduce((sum, units, index) => sum + (sizes[index]! + 1) * units, 0);
-        expect(layers.result(context, { inputs, width, hidden, outputs }).total).toBe(expected);
+        const { total, byFormula } = layers.result(context, { inputs, width, hidden, outputs });
+        expect([total, byFormula]).toEqual([expected, expected]);
       }),
       { numRuns: 50, seed: 1 },
     );

@@ -1,7 +1,24 @@
 /** Exhibits of the lesson as text for a terminal. */
 import { formatTable } from '@lockstep/command';
-import type { Bars, Curves, Exhibit, Figures, Graph, Grid, LiveCurves, Neurons, Plane, Table } from '@lockstep/lesson';
-import { barAxis, barOn, silentNeurons } from '@lockstep/lesson';
+import {
+  type Bars,
+  barAxis,
+  barOn,
+  type Code,
+  type Curves,
+  curveText,
+  type Exhibit,
+  type Figures,
+  type Graph,
+  type Grid,
+  isNumericColumn,
+  type LiveCurves,
+  type Neurons,
+  type Pictures,
+  type Plane,
+  silentNeurons,
+  type Table,
+} from '@lockstep/lesson';
 import { barText, levelText, shadeOf } from './shades.ts';
 
 /** Widths of bars and curves, and of shaded planes, in characters. */
@@ -17,6 +34,8 @@ const printers: Printers = {
   bars: printBars,
   curves: printCurves,
   'live-curves': printLiveCurves,
+  code: printCode,
+  pictures: printPictures,
   grid: printGrid,
   plane: printPlane,
   neurons: printNeurons,
@@ -45,12 +64,11 @@ function printFigures({ figures }: Figures): string {
   );
 }
 
-function printTable({ caption, header, rows }: Table): string {
-  const isNumeric = (column: number): boolean =>
-    rows.every((row) => typeof row[column] === 'number' || /^[-\d]/.test(String(row[column])));
+function printTable(table: Table): string {
+  const { caption, header, rows } = table;
   const columns = header.map((text, column) => ({
     header: text,
-    align: isNumeric(column) ? ('right' as const) : ('left' as const),
+    align: isNumericColumn(table, column) ? ('right' as const) : ('left' as const),
   }));
   return `${caption}:\n${formatTable(
     columns,
@@ -72,33 +90,57 @@ function printBars(exhibit: Bars): string {
 
 function printCurves({ caption, xLabel, x, series, isLogarithmic = false }: Curves): string {
   const scale = isLogarithmic ? Math.log : (value: number): number => value;
-  const finite = series.flatMap(({ values }) => values.map(scale)).filter(Number.isFinite);
-  const [low, high] = [Math.min(...finite), Math.max(...finite)];
-  const rows = series.map(({ label, values }) => {
-    const width = Math.min(curveWidth, values.length);
-    const at = (place: number): number =>
-      values[width === 1 ? 0 : Math.round((place * (values.length - 1)) / (width - 1))]!;
-    const line = Array.from({ length: width }, (_, place) => levelText(scale(at(place)), low, high)).join('');
-    return [label, short(values[0]!), line, short(values.at(-1)!)];
-  });
-  const table = formatTable([{}, { align: 'right' }, {}, { align: 'right' }], rows, '  ');
-  return `${caption} (${xLabel} ${short(x[0]!)} to ${short(x.at(-1)!)}):\n${table}`;
+  const drawn = series.map(({ label, values }) => ({ label, values, heights: values.map(scale) }));
+  const range = rangeOf(drawn.flatMap(({ heights }) => heights));
+  const rows = drawn.map(({ label, values, heights }) => curveRow(label, values, heights, range));
+  return `${caption} (${xLabel} ${short(x[0]!)} to ${short(x.at(-1)!)}):\n${formatTable(curveColumns, rows, '  ')}`;
+}
+
+const curveColumns = [{}, { align: 'right' }, {}, { align: 'right' }] as const;
+
+function rangeOf(heights: readonly number[]): readonly [low: number, high: number] {
+  const finite = heights.filter(Number.isFinite);
+  return [Math.min(...finite), Math.max(...finite)];
+}
+
+/** A curve's name, its first value, its heights as a line of characters, and its last value. */
+function curveRow(
+  label: string,
+  values: readonly number[],
+  heights: readonly number[],
+  [low, high]: readonly number[],
+) {
+  const width = Math.min(curveWidth, heights.length);
+  const at = (place: number): number =>
+    heights[width === 1 ? 0 : Math.round((place * (heights.length - 1)) / (width - 1))]!;
+  const line = Array.from({ length: width }, (_, place) => levelText(at(place), low!, high!)).join('');
+  return [label, short(values[0]!), line, short(values.at(-1)!)];
 }
 
 function printLiveCurves({ caption, curves }: LiveCurves): string {
-  const drawn = curves.filter(({ steps }) => steps.length > 0);
-  const texts = drawn.map(({ label, steps, losses, accuracies, changes, hasDiverged }) => {
-    const series = [
-      { label: 'loss', values: losses },
-      { label: 'test, %', values: accuracies.map((accuracy) => 100 * accuracy) },
+  const texts = curves.map((curve) => {
+    const { label, steps, losses, accuracies, changes } = curve;
+    if (steps.length === 0) return `  Curve ${label}: ${curveText(curve)}`;
+    const percents = accuracies.map((accuracy) => 100 * accuracy);
+    const rows = [
+      curveRow('loss of the batches', losses, losses, rangeOf(losses)),
+      curveRow('test accuracy, %', percents, percents, rangeOf(percents)),
     ];
-    const lines = series.map((each) =>
-      printCurves({ kind: 'curves', caption: `Curve ${label}`, xLabel: 'step', x: steps, series: [each] }),
-    );
     const changed = changes.map(({ step, text }) => `  after step ${step}: ${text}`);
-    return [...lines, ...changed, ...(hasDiverged ? ['  It diverged.'] : [])].join('\n');
+    const title = `  Curve ${label} (step ${steps[0]} to ${steps.at(-1)}):`;
+    return [title, formatTable(curveColumns, rows, '    '), ...changed, `    ${curveText(curve)}`].join('\n');
   });
   return [`${caption}:`, ...texts].join('\n');
+}
+
+function printCode({ caption, lines }: Code): string {
+  const rows = lines.map(({ code, note }) => [code, `// ${note}`]);
+  return `${caption}:\n${formatTable([{}, {}], rows, '  ')}`;
+}
+
+/** Texts only: a row of pictures is wider than a terminal. */
+function printPictures({ caption, pictures }: Pictures): string {
+  return `${caption}:\n${pictures.map(({ text }) => `  ${text}`).join('\n')}`;
 }
 
 function printGrid({ caption, rows, columns, values, showsNumbers = false }: Grid): string {

@@ -1,5 +1,5 @@
-/** One chapter: its text, its controls, and what it computes with them. */
-import { type Chapter, fewestDigits, partsOfChapter, type Setting } from '@lockstep/lesson';
+/** One chapter: its text, its controls and its exhibits. */
+import { allDigits, type Chapter, fewDigits, partsOfChapter, type Setting } from '@lockstep/lesson';
 import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
@@ -8,7 +8,7 @@ import { ChapterRun, type RunPhase } from './chapter-run.ts';
 import { ControlField } from './control-field.tsx';
 import { ExhibitView } from './exhibits/exhibit.tsx';
 import { LiveCard, liveCardId } from './live-card.tsx';
-import { Paragraph } from './paragraph.tsx';
+import { Paragraph, unbroken } from './paragraph.tsx';
 
 /** By the names of the chapter's controls. */
 type Settings = Readonly<Record<string, Setting>>;
@@ -26,7 +26,7 @@ export function ChapterView({ chapter, children }: ChapterViewProps) {
   useSignalEffect(() => run.start(chapter.id, settings.value));
   useEffect(() => () => run.stop(), [run]);
   const { phase } = run.phase.value;
-  // What is below exhibits that still come would be pushed down.
+  // Avoids layout shift while exhibits load.
   const isShown = useRef(false);
   isShown.current ||= phase !== 'computing';
   return (
@@ -34,11 +34,11 @@ export function ChapterView({ chapter, children }: ChapterViewProps) {
       <div class="chapter-body">
         <section class="card">
           <h2 id="chapter-title">{chapter.title}</h2>
-          <p class="claim">{chapter.claim}</p>
+          <p class="claim">{unbroken(chapter.claim)}</p>
           {chapter.text.map((text, index) => (
             <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
           ))}
-          {chapter.usesDigits && <DigitsNote chapter={chapter} />}
+          {chapter.digits && <DigitsNote chapter={chapter} />}
           <LiveParts chapterId={chapter.id} />
           {chapter.live && <ToLiveRun isThere={isShown.current} />}
         </section>
@@ -99,10 +99,8 @@ function Controls({ chapter, settings, changed, phase, onAgain }: ControlsProps)
   );
 }
 
-/** What a chapter begins with in a tab, which has a part of the digits. */
-function firstSettings({ controls, fewDigits = {} }: Chapter): Settings {
-  const fallbacks = Object.entries(controls).map(([name, { fallback }]) => [name, fallback]);
-  return { ...Object.fromEntries(fallbacks), ...fewDigits };
+function firstSettings({ controls }: Chapter): Settings {
+  return Object.fromEntries(Object.entries(controls).map(([name, { fallback }]) => [name, fallback]));
 }
 
 function phaseText(phase: RunPhase): string {
@@ -110,7 +108,7 @@ function phaseText(phase: RunPhase): string {
   return phase.phase === 'computing' ? 'Computing …' : 'Computed.';
 }
 
-/** Where the live network shows the chapter's subject. */
+/** Links to the parts of the live network's view that show the chapter's subject. */
 function LiveParts({ chapterId }: { readonly chapterId: string }) {
   const parts = partsOfChapter(chapterId);
   if (parts.length === 0) return null;
@@ -143,11 +141,12 @@ function ToLiveRun({ isThere }: { readonly isThere: boolean }) {
 }
 
 function DigitsNote({ chapter }: { readonly chapter: Chapter }) {
+  const { train, test } = chapter.digits === 'all' ? allDigits : fewDigits;
   return (
     <p class="aside">
-      This tab computes with the first {whole(fewestDigits.train)} of MNIST's 60,000 training digits and{' '}
-      {whole(fewestDigits.test)} test digits. A terminal computes with all of them, and gets higher accuracies:{' '}
-      <code>npm run example -- {chapter.id}</code>. <a href="#run">The run</a> trains on all of its data.
+      This chapter uses {chapter.digits === 'all' ? 'all' : 'the first'} {whole(train)} training digits and{' '}
+      {whole(test)} test digits of MNIST. <code>npm run example -- {chapter.id}</code> shows the same figures in a
+      terminal.
     </p>
   );
 }

@@ -1,21 +1,47 @@
-/** The part of MNIST that comes with the page (`scripts/digits.ts`). */
-import { type Digits, fewestDigits, imageSize } from '@lockstep/lesson';
+/** MNIST, which comes with the page in two files (`scripts/digits.ts`). */
+import { allDigits, type Digits, type DigitsUse, fewDigits, imageSize } from '@lockstep/lesson';
 
-/** @throws Error where the file is not there, or not whole */
-export async function fetchDigits(): Promise<Digits> {
+type Counts = Readonly<Record<keyof Digits, number>>;
+
+const moreDigits: Counts = {
+  train: allDigits.train - fewDigits.train,
+  test: allDigits.test - fewDigits.test,
+};
+
+let few: Promise<Digits> | undefined;
+let all: Promise<Digits> | undefined;
+
+/** Loads each file once. @throws Error if a file is missing or incomplete */
+export function fetchDigits(use: DigitsUse): Promise<Digits> {
+  few ??= fetchPacked('digits.packed', fewDigits);
+  if (use === 'few') return few;
+  all ??= Promise.all([few, fetchPacked('more-digits.packed', moreDigits)]).then(([first, rest]) => ({
+    train: joined(first.train, rest.train),
+    test: joined(first.test, rest.test),
+  }));
+  return all;
+}
+
+async function fetchPacked(file: string, counts: Counts): Promise<Digits> {
   // Scripts lie in a folder beside it. Its name does not end in .gz, or the server would have the browser unpack it.
-  const response = await fetch(new URL('../digits.packed', location.href));
-  if (!response.ok || !response.body) throw new Error(`digits: expected the page's digits, got ${response.status}`);
+  const response = await fetch(new URL(`../${file}`, location.href));
+  if (!response.ok || !response.body) throw new Error(`${file}: expected the page's digits, got ${response.status}`);
   const unpacked = response.body.pipeThrough(new DecompressionStream('gzip'));
   const bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());
-  const { train, test } = fewestDigits;
-  const expected = (train + test) * (imageSize + 1);
-  if (bytes.length !== expected) throw new Error(`digits: expected ${expected} bytes, got ${bytes.length}`);
+  const expected = (counts.train + counts.test) * (imageSize + 1);
+  if (bytes.length !== expected) throw new Error(`${file}: expected ${expected} bytes, got ${bytes.length}`);
   let offset = 0;
   const take = (length: number): Uint8Array => {
     offset += length;
     return bytes.subarray(offset - length, offset);
   };
   const images = (count: number) => ({ pixels: take(count * imageSize), labels: Uint16Array.from(take(count)) });
-  return { train: images(train), test: images(test) };
+  return { train: images(counts.train), test: images(counts.test) };
+}
+
+function joined(first: Digits['train'], rest: Digits['train']): Digits['train'] {
+  const pixels = new Uint8Array(first.pixels.length + rest.pixels.length);
+  pixels.set(first.pixels);
+  pixels.set(rest.pixels, first.pixels.length);
+  return { pixels, labels: Uint16Array.from([...first.labels, ...rest.labels]) };
 }

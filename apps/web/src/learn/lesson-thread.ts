@@ -1,5 +1,5 @@
 /** Computes chapters, and what is to be seen of a live network, beside the page, which stays responsive. */
-import { chapters, type LessonContext } from '@lockstep/lesson';
+import { chapters, type DigitsUse, type LessonContext } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
 import { inspect } from '../inside/inspect.ts';
 import type { InspectAnswer, InspectRequest } from '../inside/messages.ts';
@@ -12,7 +12,6 @@ const pictureEveryMs = 30;
 
 let newest = 0;
 let opened: ReturnType<typeof openHost> | undefined;
-let digits: ReturnType<typeof fetchDigits> | undefined;
 const live = new LiveLoop(contextFor, post);
 
 addEventListener('message', ({ data }: MessageEvent<ChapterRequest | InspectRequest | LiveRequest>) => {
@@ -45,7 +44,7 @@ async function computeInspection(request: InspectRequest): Promise<void> {
 async function compute({ request, chapterId, settings }: ChapterRequest): Promise<void> {
   const chapter = chapters.find(({ id }) => id === chapterId);
   if (!chapter) throw new Error(`expected a chapter, got ${chapterId}`);
-  const context = await contextFor(chapter.usesDigits ?? false);
+  const context = await contextFor(chapter.digits);
   for (const exhibits of chapter.exhibits(context, settings)) {
     if (request !== newest) return;
     post({ request, type: 'shown', exhibits });
@@ -55,11 +54,10 @@ async function compute({ request, chapterId, settings }: ChapterRequest): Promis
   post({ request, type: 'done' });
 }
 
-async function contextFor(usesDigits: boolean): Promise<LessonContext> {
+async function contextFor(use: DigitsUse | undefined): Promise<LessonContext> {
   opened ??= openHost();
-  if (usesDigits) digits ??= fetchDigits();
-  const [{ backend }, loaded] = await Promise.all([opened, usesDigits ? digits : undefined]);
-  return { backend, digits: loaded, nowMs: () => performance.now() };
+  const [{ backend }, digits] = await Promise.all([opened, use && fetchDigits(use)]);
+  return { backend, digits, nowMs: () => performance.now() };
 }
 
 function openHost() {

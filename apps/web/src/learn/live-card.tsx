@@ -13,6 +13,7 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { ControlField } from './control-field.tsx';
 import { LiveCurvesView } from './exhibits/live-curves.tsx';
 import { NeuronsView } from './exhibits/neurons.tsx';
+import { PicturesView } from './exhibits/pictures.tsx';
 import { PlaneView } from './exhibits/plane.tsx';
 import { LiveTraining } from './live-training.ts';
 import './live.css';
@@ -26,9 +27,12 @@ export const liveCardId = 'live-run';
 
 export function LiveCard({ chapterId, live }: LiveCardProps) {
   const training = useMemo(() => new LiveTraining(chapterId), [chapterId]);
-  useEffect(() => () => training.clear(), [training]);
   const changed = useSignal<Readonly<Record<string, Setting>>>({});
   const settings = { ...firstOf(live), ...changed.value };
+  useEffect(() => {
+    training.open(settings);
+    return () => training.stop();
+  }, [training]);
   const controls = Object.entries(live.controls);
   const group = (legend: string, begins: boolean) => (
     <LiveControls
@@ -68,7 +72,7 @@ interface LiveExhibitsProps {
   readonly exhibits: readonly Exhibit[];
 }
 
-/** The curves, and what else the training shows of its data. */
+/** The curves and the data. */
 function LiveExhibits({ live, exhibits }: LiveExhibitsProps) {
   const curves = exhibits.find((each): each is Kind<'live-curves'> => each.kind === 'live-curves');
   const plane = exhibits.find((each): each is Kind<'plane'> => each.kind === 'plane');
@@ -80,7 +84,9 @@ function LiveExhibits({ live, exhibits }: LiveExhibitsProps) {
           exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] }}
         />
       </div>
-      {live.fixed['data'] !== 'digits' && (
+      {live.fixed['data'] === 'digits' ? (
+        <LiveDigits pictures={exhibits.find((each): each is Kind<'pictures'> => each.kind === 'pictures')} />
+      ) : (
         <>
           <LivePlane plane={plane} />
           <LiveNeurons neurons={neurons} />
@@ -121,23 +127,33 @@ function LiveControls({ legend, controls, settings, onChange }: LiveControlsProp
   );
 }
 
-/** Its place is kept while there is nothing to show. */
-function LivePlane({ plane }: { readonly plane: Kind<'plane'> | undefined }) {
+/** Keeps its height while the thread opens. */
+function LiveDigits({ pictures }: { readonly pictures: Kind<'pictures'> | undefined }) {
   return (
-    <figure class="live-plane">
-      {plane ? <PlaneView exhibit={plane} /> : <div class="plane" />}
-      <figcaption class="aside">Shaded: what the network says of each place. Dots: samples of two classes.</figcaption>
+    <figure class="live-digits">
+      {pictures && <PicturesView exhibit={pictures} />}
+      <figcaption class="aside">{pictures?.caption}</figcaption>
     </figure>
   );
 }
 
-/** Its height is kept as well. */
+/** Keeps its place while there is nothing to show. */
+function LivePlane({ plane }: { readonly plane: Kind<'plane'> | undefined }) {
+  return (
+    <figure class="live-plane">
+      {plane ? <PlaneView exhibit={plane} /> : <div class="plane" />}
+      <figcaption class="aside">Dots: samples of two classes. Shade: probability of the filled dots' class.</figcaption>
+    </figure>
+  );
+}
+
+/** Keeps its height as well. */
 function LiveNeurons({ neurons }: { readonly neurons: Kind<'neurons'> | undefined }) {
   return (
     <figure class="live-neurons">
       {neurons ? <NeuronsView exhibit={neurons} /> : <div class="neurons" />}
       <figcaption class="aside">
-        Each square is a hidden neuron: what it gives over the same plane, blue above 0, orange below.
+        Each square is a hidden neuron: its output over the same plane, blue above 0, orange below.
       </figcaption>
     </figure>
   );
@@ -151,6 +167,7 @@ interface LiveButtonsProps {
 function LiveButtons({ training, settings }: LiveButtonsProps) {
   const phase = training.phase.value;
   const isTraining = phase === 'training';
+  const isUntrained = hasNoStep(training.exhibits.value);
   return (
     <>
       <div class="control-buttons">
@@ -158,36 +175,41 @@ function LiveButtons({ training, settings }: LiveButtonsProps) {
           type="button"
           class="primary next-action"
           disabled={phase === 'ended' || phase === 'failed'}
-          onClick={() => (isTraining ? training.pause() : training.train(settings))}
+          onClick={() => (isTraining ? training.pause() : training.train())}
         >
-          {isTraining ? 'Pause' : phase === 'unopened' ? 'Train' : 'Go on'}
+          {isTraining ? 'Pause' : isUntrained ? 'Train' : 'Go on'}
         </button>
         <button
           type="button"
           disabled={isTraining || phase === 'ended' || phase === 'failed'}
-          onClick={() => training.step(settings)}
+          onClick={() => training.step()}
         >
           {stepsPerPlace} steps
         </button>
-        <button type="button" disabled={phase === 'unopened'} onClick={() => training.restart()}>
+        <button type="button" disabled={isUntrained} onClick={() => training.restart()}>
           Another curve
         </button>
-        <button type="button" disabled={phase === 'unopened'} onClick={() => training.clear()}>
+        <button type="button" disabled={isUntrained} onClick={() => training.clear(settings)}>
           Clear
         </button>
       </div>
       <p class="aside live-status" role="status">
-        {statusOf(training)}
+        {statusOf(training, isUntrained)}
       </p>
     </>
   );
 }
 
-function statusOf(training: LiveTraining): string {
+/** Whether nothing was trained yet. */
+function hasNoStep(exhibits: readonly Exhibit[]): boolean {
+  return exhibits.every((each) => each.kind !== 'live-curves' || each.curves.every(({ steps }) => steps.length === 0));
+}
+
+function statusOf(training: LiveTraining, isUntrained: boolean): string {
   const texts = {
-    unopened: 'Train, and move the controls while the curve grows.',
+    opening: 'Loading …',
     training: 'Training in this tab.',
-    paused: 'Paused.',
+    paused: isUntrained ? 'Untrained. Train, and move the controls while the curve grows.' : 'Paused.',
     ended: 'The curve is at its end. Move a control, or begin another curve.',
     failed: `The network cannot be trained here: ${training.message.value}.`,
   };

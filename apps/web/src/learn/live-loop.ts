@@ -1,9 +1,9 @@
 /** The live run in the lesson's thread: trains between requests, and sends a picture again and again. */
-import { chapters, createLiveRun, type LessonContext, type LiveRun } from '@lockstep/lesson';
+import { chapters, createLiveRun, type DigitsUse, type LessonContext, type LiveRun } from '@lockstep/lesson';
 import type { LiveAnswer, LivePhase, LiveRequest } from './messages.ts';
 
 export class LiveLoop {
-  readonly #contextFor: (usesDigits: boolean) => Promise<LessonContext>;
+  readonly #contextFor: (use: DigitsUse | undefined) => Promise<LessonContext>;
   readonly #post: (answer: LiveAnswer) => void;
   #run: LiveRun | undefined;
   #phase: LivePhase = 'paused';
@@ -12,7 +12,7 @@ export class LiveLoop {
   /** Requests are taken one after another: the first waits for the backend and the digits. */
   #last: Promise<void> = Promise.resolve();
 
-  constructor(contextFor: (usesDigits: boolean) => Promise<LessonContext>, post: (answer: LiveAnswer) => void) {
+  constructor(contextFor: (use: DigitsUse | undefined) => Promise<LessonContext>, post: (answer: LiveAnswer) => void) {
     this.#contextFor = contextFor;
     this.#post = post;
   }
@@ -28,9 +28,8 @@ export class LiveLoop {
   async #handle(request: LiveRequest): Promise<void> {
     switch (request.live) {
       case 'open':
-        // What follows shows it.
         await this.#open(request);
-        return;
+        break;
       case 'train':
         this.#pace = request;
         this.#phase = 'training';
@@ -57,9 +56,10 @@ export class LiveLoop {
   }
 
   async #open({ chapterId, settings }: Extract<LiveRequest, { live: 'open' }>): Promise<void> {
-    const { live, usesDigits = false } = chapters.find(({ id }) => id === chapterId) ?? {};
+    const { live, digits } = chapters.find(({ id }) => id === chapterId) ?? {};
     if (!live) throw new Error(`expected a chapter with a live run, got ${chapterId}`);
-    const context = await this.#contextFor(usesDigits);
+    // Live runs use few digits, also in chapters that use all of them.
+    const context = await this.#contextFor(digits && 'few');
     this.#run?.dispose();
     this.#run = createLiveRun(context, live, settings);
     this.#phase = 'paused';

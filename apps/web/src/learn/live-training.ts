@@ -1,4 +1,4 @@
-/** The live run of the open chapter, as the page sees it: its pictures, its phase, and what a person does with it. */
+/** The live run of the open chapter, as the page sees it: its pictures, its phase and its buttons. */
 import type { Exhibit, Setting } from '@lockstep/lesson';
 import { signal } from '@preact/signals';
 import type { LiveAnswer, LivePhase, LiveRequest } from './messages.ts';
@@ -6,7 +6,7 @@ import { openThread } from './open-thread.ts';
 
 type Settings = Readonly<Record<string, Setting>>;
 
-/** Where motion is not wanted, a picture stands for a second. */
+/** With reduced motion a picture stays for a second. */
 const paces = {
   usual: { places: 1, pictureEveryMs: 30 },
   reduced: { places: 30, pictureEveryMs: 1000 },
@@ -14,8 +14,7 @@ const paces = {
 
 export class LiveTraining {
   readonly exhibits = signal<readonly Exhibit[]>([]);
-  /** `unopened` until it is first trained: a person who only reads spends no computation. */
-  readonly phase = signal<LivePhase | 'unopened' | 'failed'>('unopened');
+  readonly phase = signal<LivePhase | 'opening' | 'failed'>('opening');
   readonly message = signal('');
   readonly #chapterId: string;
   #worker: Worker | undefined;
@@ -24,16 +23,23 @@ export class LiveTraining {
     this.#chapterId = chapterId;
   }
 
-  train(settings: Settings): void {
-    this.#open(settings);
+  /** Shows the data and the untrained network. */
+  open(settings: Settings): void {
+    this.#worker = openThread<LiveAnswer>(
+      (answer) => this.#take(answer),
+      (message) => this.#fail(message),
+    );
+    this.#send({ live: 'open', chapterId: this.#chapterId, settings });
+  }
+
+  train(): void {
     const isReduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.#send({ live: 'train', ...paces[isReduced ? 'reduced' : 'usual'] });
     this.phase.value = 'training';
   }
 
-  /** Trains one place of the curve. */
-  step(settings: Settings): void {
-    this.#open(settings);
+  /** Trains one point of the curve. */
+  step(): void {
     this.#send({ live: 'step' });
   }
 
@@ -49,21 +55,16 @@ export class LiveTraining {
     this.#send({ live: 'restart' });
   }
 
-  /** Ends the thread, and forgets the curves; `train` opens another. */
-  clear(): void {
-    this.#worker?.terminate();
-    this.#worker = undefined;
-    this.exhibits.value = [];
-    this.phase.value = 'unopened';
+  /** Forgets the curves, and shows the untrained network again. */
+  clear(settings: Settings): void {
+    this.phase.value = 'opening';
+    this.#send({ live: 'open', chapterId: this.#chapterId, settings });
   }
 
-  #open(settings: Settings): void {
-    if (this.#worker) return;
-    this.#worker = openThread<LiveAnswer>(
-      (answer) => this.#take(answer),
-      (message) => this.#fail(message),
-    );
-    this.#send({ live: 'open', chapterId: this.#chapterId, settings });
+  /** Ends the thread; `open` starts another one. */
+  stop(): void {
+    this.#worker?.terminate();
+    this.#worker = undefined;
   }
 
   #send(request: LiveRequest): void {

@@ -5,6 +5,11 @@ import { Term } from '../look/term.tsx';
 /** What follows a term on the same line. */
 const punctuation = /^[.,;:)]+/;
 
+/** Keeps a number and its percent sign on one line. */
+export function unbroken(text: string): string {
+  return text.replaceAll(' %', '\u00a0%');
+}
+
 interface ParagraphProps {
   readonly text: string;
   /** Tells the paragraphs of a page apart. */
@@ -12,7 +17,7 @@ interface ParagraphProps {
 }
 
 export function Paragraph({ text, name }: ParagraphProps) {
-  const parts = partsOf(text);
+  const parts = partsOf(unbroken(text));
   return (
     <p class="prose">
       {parts.map((part, index) => {

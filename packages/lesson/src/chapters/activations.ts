@@ -1,6 +1,6 @@
 /** Activation functions: their gradients, in one neuron and through many layers, and neurons that die. */
 import { parseOptimizer } from '@lockstep/nn';
-import { add, fromArray, type HostBackend, matmul, mean, mul, sub, sum, type Tensor } from '@lockstep/tensor';
+import { add, fromArray, type HostBackend, matmul, mean, mul, normal, sub, sum, type Tensor } from '@lockstep/tensor';
 import { type ActivationName, activationFunctions } from '../activation.ts';
 import { defineChapter } from '../chapter.ts';
 import { choice, count, range } from '../controls.ts';
@@ -8,20 +8,21 @@ import { fit } from '../fit.ts';
 import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
 import { gradientsOf, spaced, valuesOf } from '../values.ts';
+import { verdictOf } from '../verdict.ts';
 
 const names = ['relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh'] as const satisfies readonly ActivationName[];
-const xs = spaced(-6, 6, 121);
-/** Where repeated application starts. */
+const xs = spaced(-6, 6, 601);
+/** Input of the repeated functions. */
 const chainStart = 0.5;
 const neuronSteps = 300;
 
 export const activations = defineChapter({
   id: 'activations',
   title: 'Activations and their gradients',
-  claim: "relu's gradient is 0 or 1; through ten sigmoids a gradient shrinks below a millionth.",
+  claim: 'The gradient of relu is 0 or 1. Through ten sigmoids a gradient shrinks below a millionth.',
   text: [
-    "An [[activation function]] bends what a neuron says; without one any number of layers is a single matrix. What counts in training is its [[gradient]], because [[back-propagation]] multiplies by it in every layer. The sigmoid's is a quarter at most, so that ten layers leave less than a millionth: the [[vanishing gradient]]. relu's is exactly 1 wherever it is not 0.",
-    'Where it is 0 nothing is learned. A neuron whose sum is negative for every input is a [[dead neuron]]: no step changes it again. leakyRelu lets a hundredth through, and GELU, which Transformers use, bends smoothly, so that just below 0 it still has a gradient. The neuron in the table begins with a bias that makes all its sums negative.',
+    "An [[activation function]] bends the output of a neuron. Without one, three layers are a single matrix: multiply the three weight matrices first, and the result is the same. Training depends on the function's [[gradient]], because [[back-propagation]] multiplies by it in every layer. The sigmoid's gradient is at most a quarter, so ten layers leave less than a millionth: the [[vanishing gradient]]. relu's gradient is exactly 1 or 0.",
+    'A neuron whose sum is negative for every input is a [[dead neuron]] with relu: its gradient is 0, and no step changes it again. leakyRelu passes a hundredth of a negative sum. GELU, which Transformers use, bends smoothly and still has a gradient just below 0. The neuron in the table begins with a bias that makes all its sums negative. The lower the bias, the longer leakyRelu and GELU take.',
   ],
   live: defineLive({
     caption: 'The same network with another activation',
@@ -39,13 +40,14 @@ export const activations = defineChapter({
     yield {
       fn,
       depth,
+      collapse: (['none', ...names] as const).map((name) => ({ name, difference: collapseOf(backend, name) })),
       outputs,
       slopes: slopesOf(backend, activationFunctions[fn], xs),
       chains: names.map((name) => ({ name, gradient: slopesOf(backend, repeated(name, depth), [chainStart])[0]! })),
       neurons: names.map((name) => ({ name, ...trainNeuron(backend, name, bias) })),
     };
   },
-  show: ({ fn, depth, outputs, slopes, chains, neurons }) => [
+  show: ({ fn, depth, collapse, outputs, slopes, chains, neurons }) => [
     {
       kind: 'curves',
       caption: `${fn} and its gradient`,
@@ -64,18 +66,38 @@ export const activations = defineChapter({
     },
     {
       kind: 'table',
-      caption: `A neuron that is to say 1, after ${neuronSteps} steps`,
+      caption: 'Three layers against one layer with the product of their matrices',
+      header: ['activation', 'largest difference'],
+      rows: collapse.map(({ name, difference }) => [name, decimal(difference, 4)]),
+    },
+    {
+      kind: 'table',
+      caption: `A neuron with target 1, after ${neuronSteps} steps`,
       header: ['function', 'first gradient', 'loss before', 'loss after', 'it'],
       rows: neurons.map((neuron) => [
         neuron.name,
         decimal(neuron.firstGradient, 4),
         decimal(neuron.lossBefore),
         decimal(neuron.lossAfter),
-        neuron.hasMoved ? 'learns' : 'is dead',
+        neuron.verdict,
       ]),
     },
   ],
 });
+
+/** Largest difference between three layers with an activation and one layer with the product of their weights. */
+function collapseOf(backend: HostBackend, name: ActivationName): number {
+  const activation = activationFunctions[name];
+  const [samples, size] = [16, 8];
+  const weight = (layer: number): Tensor => mul(normal(backend, [size, size], layer), 1 / Math.sqrt(size));
+  const x = (): Tensor => normal(backend, [samples, size], 0);
+  const differences = valuesOf(backend, () => {
+    const stacked = [1, 2, 3].reduce((values, layer) => activation(matmul(values, weight(layer))), x());
+    const atOnce = activation(matmul(x(), matmul(matmul(weight(1), weight(2)), weight(3))));
+    return sub(stacked, atOnce);
+  });
+  return differences.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+}
 
 /** The derivative of a function at each place. */
 function slopesOf(backend: HostBackend, fn: (x: Tensor) => Tensor, at: readonly number[]): Float32Array {
@@ -91,7 +113,7 @@ function repeated(name: ActivationName, times: number) {
     Array.from({ length: times }).reduce<Tensor>((value) => activationFunctions[name](value), x);
 }
 
-/** A neuron with one input from 0 to 1, whose output is to be 1; `bias` decides whether it can begin to learn. */
+/** Trains a neuron with one input from 0 to 1 towards an output of 1. `bias` decides whether it can begin to learn. */
 function trainNeuron(backend: HostBackend, name: ActivationName, bias: number) {
   const inputs = { values: [0, 0.25, 0.5, 0.75], shape: [4, 1] };
   const lossOf = ([weight, own]: readonly Tensor[], x: Tensor): Tensor => {
@@ -113,11 +135,11 @@ function trainNeuron(backend: HostBackend, name: ActivationName, bias: number) {
     loss: (parameters, [x]) => lossOf(parameters, x!),
     steps: neuronSteps,
   });
-  const { losses, parameters } = [...training].at(-1)!;
+  const { losses } = [...training].at(-1)!;
   return {
     firstGradient: gradients[1]![0]!,
     lossBefore: losses[0]!,
     lossAfter: losses.at(-1)!,
-    hasMoved: parameters.some((value, index) => value !== start[index]),
+    verdict: verdictOf({ losses }),
   };
 }

@@ -1,34 +1,75 @@
-/** Attention's scaled dot product, and why it is scaled. */
+/** Attention: queries, keys and values of one sentence, and the scaling of their dot products. */
 import { div, fromArray, type HostBackend, matmul, max, mul, normal, permute, softmax, sum } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { choice, count, seedControl } from '../controls.ts';
-import { decimal } from '../number-text.ts';
+import { decimal, percent } from '../number-text.ts';
 import { gradientsOf, meanOf, valuesOf } from '../values.ts';
 
+/** Tokens of the random example. */
 const tokens = 24;
+
+/** A token's query, key and value, chosen by hand; a Transformer computes them by three weight matrices. */
+interface Word {
+  readonly word: string;
+  readonly query: readonly [number, number];
+  readonly key: readonly [number, number];
+  readonly value: readonly [number, number];
+}
+
+/** The first number of queries and keys stands for "a noun", the second one for "a verb". */
+const sentence: readonly Word[] = [
+  { word: 'the', query: [2, 0], key: [0, 0], value: [0, 0] },
+  { word: 'cat', query: [0, 3], key: [2, 0], value: [1, 0] },
+  { word: 'slept', query: [3, 0], key: [0, 2], value: [0, 1] },
+  { word: 'it', query: [3, 0], key: [1, 0], value: [0, 0] },
+];
+const width = 2;
 
 export const attention = defineChapter({
   id: 'attention',
   title: 'Attention, and why it is scaled',
-  claim:
-    'Without dividing by the root of their size, the scores of attention spread until softmax looks at one token only.',
+  claim: 'Unless attention scores are divided by √d, they spread until softmax puts nearly all weight on one token.',
   text: [
-    '[[Attention]] compares a query with every key by [[dot product]], makes [[softmax]] weights of these scores, and takes the weighted mean of the values: softmax(Q Kᵀ / √d) V.',
-    'A dot product of d random numbers spreads by √d: with d = 512 scores reach ±60, softmax puts nearly everything on the largest, and hardly any [[gradient]] comes back through the others. Dividing by √d acts as a [[temperature]] that keeps the spread at 1, whatever the size.',
+    '[[Attention]] lets every token take information from the other tokens. Each token has three vectors. Its [[query]] asks a question, its [[key]] offers an answer to the questions of others, and its [[value]] is what it hands over. A [[dot product]] of query and key measures how well the answer matches the question. [[Softmax]] turns these scores into weights, and the result is the weighted mean of the values: softmax(Q Kᵀ / √d) V.',
+    'In the small example the query of "it" asks for a noun. The key of "cat" offers a noun, so "it" takes its value mostly from "cat". Choose another token and see where its query looks.',
+    'The dot product of two random vectors of d numbers spreads by √d. With d = 512 scores exceed 60, softmax puts nearly all weight on the largest, and hardly any [[gradient]] comes back through the others. Dividing by √d acts as a [[temperature]] that keeps the spread at 1, whatever the size.',
   ],
   controls: {
+    token: choice('Token that asks', ['the', 'cat', 'slept', 'it'], 'it'),
     size: count({ label: 'Numbers in a query, d', from: 2, to: 1024, fallback: 512, scale: 'log' }),
     scale: choice('Scores divided by', ['√d', '1'], '√d'),
     seed: seedControl,
   },
-  *run({ backend }, { size, scale, seed }) {
+  *run({ backend }, { token, size, scale, seed }) {
     const both = [Math.sqrt(size), 1].map((divisor) => attend(backend, size, divisor, seed));
-    yield { size, scaled: both[0]!, plain: both[1]!, shown: scale === '√d' ? both[0]! : both[1]! };
+    const asked = ask(backend, token);
+    yield { token, asked, size, scaled: both[0]!, plain: both[1]!, shown: scale === '√d' ? both[0]! : both[1]! };
   },
-  show: ({ size, scaled, plain, shown }) => [
+  show: ({ token, asked, size, scaled, plain, shown }) => [
+    {
+      kind: 'table',
+      caption: `"${token}" asks with the query ${vectorText(asked.query)}`,
+      header: ['token', 'key', 'query · key', 'divided by √2', 'weight', 'value'],
+      rows: sentence.map(({ word, key, value }, row) => [
+        word,
+        vectorText(key),
+        asked.products[row]!,
+        decimal(asked.scores[row]!, 2),
+        percent(asked.weights[row]!),
+        vectorText(value),
+      ]),
+    },
+    {
+      kind: 'figures',
+      figures: [
+        { label: `"${token}" looks at`, value: asked.looksAt },
+        { label: 'weights together', value: percent(asked.weights.reduce((total, weight) => total + weight, 0)) },
+        { label: 'result, weights x values', value: vectorText(Array.from(asked.result, (value) => value.toFixed(2))) },
+      ],
+    },
     {
       kind: 'grid',
-      caption: 'Weights: each row is a query, each column a key',
+      caption: `Weights of ${tokens} random tokens: each row is a query, each column a key`,
       rows: tokens,
       columns: tokens,
       values: [...shown.weights],
@@ -36,17 +77,41 @@ export const attention = defineChapter({
     {
       kind: 'table',
       caption: `With and without the scale, d = ${size}`,
-      header: ['scores divided by', 'spread of scores', 'largest weight, mean', "gradient by a query's scores, median"],
+      header: ['divided by', 'spread of scores', 'largest score', 'largest weight, mean', 'gradient, median'],
       rows: [
-        ['√d', scaled],
-        ['1', plain],
-      ].map(([label, result]) => {
-        const { spread, largest, medianGradient } = result as typeof scaled;
-        return [label as string, decimal(spread, 2), decimal(largest), decimal(medianGradient, 4)];
-      }),
+        { label: '√d', result: scaled },
+        { label: '1', result: plain },
+      ].map(({ label, result }) => [
+        label,
+        decimal(result.spread, 2),
+        decimal(result.largestScore, 1),
+        decimal(result.largest),
+        decimal(result.medianGradient, 4),
+      ]),
     },
   ],
 });
+
+function vectorText(vector: readonly (number | string)[]): string {
+  return `(${vector.join(', ')})`;
+}
+
+/** Attention of one token of the sentence: its scores, its weights, and the mean of the values. */
+function ask(backend: HostBackend, token: string) {
+  const { query } = sentence.find(({ word }) => word === token)!;
+  const rows = (part: 'key' | 'value') =>
+    fromArray(
+      backend,
+      sentence.flatMap((each) => each[part]),
+      [sentence.length, width],
+    );
+  const products = valuesOf(backend, () => matmul(fromArray(backend, query, [1, width]), permute(rows('key'), [1, 0])));
+  const scores = valuesOf(backend, () => div(fromArray(backend, products), Math.sqrt(width)));
+  const weights = valuesOf(backend, () => softmax(fromArray(backend, scores, [1, sentence.length])));
+  const result = valuesOf(backend, () => matmul(fromArray(backend, weights, [1, sentence.length]), rows('value')));
+  const looksAt = sentence[weights.indexOf(Math.max(...weights))]!.word;
+  return { query, products: [...products], scores, weights, result, looksAt };
+}
 
 function attend(backend: HostBackend, size: number, divisor: number, seed: number) {
   const draw = (part: number) => normal(backend, [1, tokens, size], 3 * seed + part);
@@ -67,6 +132,7 @@ function attend(backend: HostBackend, size: number, divisor: number, seed: numbe
   return {
     weights,
     spread: Math.sqrt(meanOf(scores.map((score) => (score - center) ** 2))),
+    largestScore: scores.reduce((most, score) => Math.max(most, Math.abs(score)), 0),
     largest: meanOf(largest),
     medianGradient: rowNorms.toSorted((a, b) => a - b)[tokens / 2]! / Math.sqrt(size),
   };

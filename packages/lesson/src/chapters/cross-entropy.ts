@@ -1,8 +1,8 @@
-/** Cross-entropy: what a probability costs, and why an untrained network begins at ln 10. */
+/** Cross-entropy: the cost of a probability, and the first loss of an untrained network, ln 10. */
 import { parseOptimizer } from '@lockstep/nn';
 import { fromArray, log, neg, softmaxCrossEntropy, sum } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
-import { createClassifier, firstOf } from '../classifier.ts';
+import { createClassifier } from '../classifier.ts';
 import { range, seedControl } from '../controls.ts';
 import { digitsOf } from '../digits.ts';
 import { defineLive } from '../live/live-settings.ts';
@@ -17,15 +17,15 @@ export const crossEntropy = defineChapter({
   id: 'cross-entropy',
   title: 'Cross-entropy',
   claim:
-    'A network that has learned nothing has a loss of about ln 10 = 2.303 on ten digits, and is right about one time in ten.',
-  usesDigits: true,
+    'An untrained network has a loss of about ln 10 = 2.303 on ten digits, and classifies about one digit in ten correctly.',
+  digits: 'few',
   text: [
-    '[[Cross-entropy]] is the [[loss]] of a classifier: minus the logarithm of the probability that it gave to the right class. Being sure and right costs almost nothing, being sure and wrong costs without limit.',
-    'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network begins elsewhere, something is wrong before training begins. By each [[logit]] the gradient is simply the probability, minus 1 for the right class. Where targets are numbers and not classes, the [[mean squared error]] takes its place.',
+    '[[Cross-entropy]] is the [[loss]] of a classifier: minus the logarithm of the probability that it gave to the right class. A confident right answer costs almost nothing, and the cost of a confident wrong one has no limit.',
+    'Ten classes that are equally likely have a probability of 0.1 each, and -ln 0.1 is 2.303. If a new network starts with a much higher or lower loss, something is wrong before training begins. The gradient for each [[logit]] is simply the probability, minus 1 for the right class. If targets are numbers instead of classes, the [[mean squared error]] takes its place.',
   ],
   live: defineLive({
-    caption: 'What training makes small',
-    hint: 'The curve shows the cross-entropy, whichever loss is trained. The squared error of a probability says little where the network is sure and wrong: with first weights ten times as large it needs far more steps.',
+    caption: 'Training with another loss',
+    hint: 'The curve shows the cross-entropy, whichever loss is trained. The squared error of a probability hardly changes when the network is confident and wrong: with first weights ten times as large it needs far more steps.',
     names: ['loss', 'start'],
     first: { data: 'digits', depth: 1, width: 32, loss: 'squared error' },
   }),
@@ -52,7 +52,7 @@ export const crossEntropy = defineChapter({
         gradient: gradients[0]!,
         curve: lossesOf(curveProbabilities),
         costs: lossesOf(tableProbabilities),
-        untrained: classifier.evaluate(firstOf(digitsOf(context).test, 1000)),
+        untrained: classifier.evaluate(digitsOf(context, 'few').test),
       };
     } finally {
       classifier.dispose();
@@ -64,7 +64,7 @@ export const crossEntropy = defineChapter({
       figures: [
         { label: `loss at ${p.toFixed(2)}`, value: decimal(loss) },
         { label: 'untrained network: loss', value: `${decimal(untrained.loss)} (ln 10 = ${decimal(Math.LN10)})` },
-        { label: 'untrained network: right', value: percent(untrained.accuracy) },
+        { label: 'untrained network: accuracy', value: percent(untrained.accuracy) },
       ],
     },
     {
@@ -76,13 +76,13 @@ export const crossEntropy = defineChapter({
     },
     {
       kind: 'table',
-      caption: 'What a probability costs',
+      caption: 'The cost of a probability',
       header: ['probability of the right class', 'loss'],
       rows: tableProbabilities.map((probability, index) => [`${probability}`, decimal(costs[index]!)]),
     },
     {
       kind: 'bars',
-      caption: 'The gradient by each logit; class 0 is right',
+      caption: 'The gradient for each logit; class 0 is right',
       bars: Array.from(gradient, (value, index) => ({ label: `${index}`, value, text: decimal(value) })),
     },
   ],

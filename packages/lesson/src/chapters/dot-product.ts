@@ -1,19 +1,25 @@
 /** The dot product: one number that says by its sign how two vectors point. */
-import { cosineSimilarity, dot, fromArray, type HostBackend } from '@lockstep/tensor';
+import { cosineSimilarity, dot, fromArray, type HostBackend, mul, norm } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { range } from '../controls.ts';
 import { decimal } from '../number-text.ts';
-import { scalarOf } from '../values.ts';
+import { scalarOf, valuesOf } from '../values.ts';
 
 const fixed = [2, 1];
+/** Vectors of three numbers, for the arithmetic. */
+const [first, second] = [
+  [1, 2, 3],
+  [4, -5, 6],
+];
 
 export const dotProduct = defineChapter({
   id: 'dot-product',
   title: 'The dot product',
-  claim: 'The dot product is positive where vectors agree, 0 where they are perpendicular, negative where they oppose.',
+  claim:
+    'The dot product is positive if two vectors agree, 0 if they are perpendicular and negative if they oppose each other.',
   text: [
-    'Multiply two vectors number by number and add up: that is the [[dot product]]. It grows with both lengths. Divided by them it is the [[cosine similarity]], from -1 to 1, which knows the angle alone.',
-    'A [[neuron]] does just this with its input and its weights: the more the input looks like the weights, the more it says. Turn the second vector and see the sign change at 90°.',
+    'Multiply two vectors number by number and add up: that is the [[dot product]]. It equals the product of both lengths and the cosine of the angle between them, so it grows with the lengths. Divided by both lengths it is the [[cosine similarity]], from -1 to 1, which depends on the angle alone: change the length and it stays.',
+    'A [[neuron]] computes a dot product of its input and its weights: the more the input resembles the weights, the larger the result. Turn the second vector and see the sign change at 90°.',
   ],
   controls: {
     angle: range({ label: 'Angle between them, degrees', from: 0, to: 180, fallback: 40, step: 1 }),
@@ -21,11 +27,15 @@ export const dotProduct = defineChapter({
   },
   *run({ backend }, { angle, length }) {
     yield {
+      arithmetic: {
+        products: [...valuesOf(backend, () => mul(fromArray(backend, first!), fromArray(backend, second!)))],
+        sum: scalarOf(backend, () => dot(fromArray(backend, first!), fromArray(backend, second!))),
+      },
       turned: { angle, ...compare(backend, turnedBy(angle, length)) },
       cases: [0, 90, 180].map((each) => ({ angle: each, ...compare(backend, turnedBy(each, length)) })),
     };
   },
-  show: ({ turned, cases }) => [
+  show: ({ arithmetic, turned, cases }) => [
     {
       kind: 'plane',
       caption: 'The first vector stays, the second turns',
@@ -40,8 +50,18 @@ export const dotProduct = defineChapter({
       kind: 'figures',
       figures: [
         { label: 'dot product', value: decimal(turned.dotProduct) },
+        { label: 'length of a x length of b x cosine', value: decimal(turned.byLengths) },
         { label: 'cosine', value: decimal(turned.cosine) },
         { label: 'the vectors', value: turned.relation },
+      ],
+    },
+    {
+      kind: 'table',
+      caption: 'The arithmetic: multiply number by number, then add',
+      header: ['number', 'a', 'b', 'a x b'],
+      rows: [
+        ...arithmetic.products.map((product, row) => [`${row + 1}`, first![row]!, second![row]!, product]),
+        ['sum', '', '', arithmetic.sum],
       ],
     },
     {
@@ -62,10 +82,11 @@ function turnedBy(degrees: number, length: number): number[] {
 function compare(backend: HostBackend, other: readonly number[]) {
   const dotProduct = scalarOf(backend, () => dot(fromArray(backend, fixed), fromArray(backend, other)));
   const cosine = scalarOf(backend, () => cosineSimilarity(fromArray(backend, fixed), fromArray(backend, other)));
-  return { other, dotProduct, cosine, relation: relationOf(cosine) };
+  const lengths = [fixed, other].map((vector) => scalarOf(backend, () => norm(fromArray(backend, vector))));
+  return { other, dotProduct, byLengths: lengths[0]! * lengths[1]! * cosine, cosine, relation: relationOf(cosine) };
 }
 
-/** A cosine below the rounding of float32 is none. */
+/** A cosine below the rounding of float32 counts as 0. */
 function relationOf(cosine: number): 'agree' | 'are perpendicular' | 'oppose' {
   if (Math.abs(cosine) < 1e-6) return 'are perpendicular';
   return cosine > 0 ? 'agree' : 'oppose';

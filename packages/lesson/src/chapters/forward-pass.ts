@@ -22,23 +22,24 @@ import { valuesOf } from '../values.ts';
 export const forwardPass = defineChapter({
   id: 'forward-pass',
   title: 'The forward pass',
-  claim: 'A network that reads digits is two matrix products with a relu between them.',
-  usesDigits: true,
+  claim: 'A network that classifies digits is two matrix products with a relu between them.',
+  digits: 'few',
   text: [
     'A digit of 28 x 28 pixels is a [[vector]] of 784 numbers. The first layer multiplies it by its weights and adds its biases: 128 sums, of which [[relu]] keeps those above 0. The second layer makes ten numbers of them, one for each digit: the [[logit|logits]]. The largest is the answer.',
-    'Before any step the answer is as good as chance. Move the number of steps and see how the logits of one digit come apart.',
+    'Before training the answer is no better than a guess: about one test digit in ten is classified correctly. Move the number of steps and see how the logits of one digit move apart and the accuracy rises.',
   ],
   controls: {
-    steps: count({ label: 'Training steps before', from: 0, to: 500, fallback: 200, step: 20 }),
+    steps: count({ label: 'Training steps taken', from: 0, to: 500, fallback: 200, step: 20 }),
     image: count({ label: 'Test image', from: 0, to: 99, fallback: 0 }),
     seed: seedControl,
   },
   *run(context, { steps, image, seed }) {
     const { backend } = context;
-    const { train, test } = digitsOf(context);
+    const { train, test } = digitsOf(context, 'few');
     const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
     const { pixels, labels } = sliceOf(test, image, image + 1);
     try {
+      const untrained = classifier.evaluate(test).accuracy;
       let step = 0;
       for (let epoch = 0; step < steps; epoch++) {
         for (const batch of batchesOf(train, 64, seed, epoch)) {
@@ -56,12 +57,14 @@ export const forwardPass = defineChapter({
         probabilities,
         answer: argmax(logits),
         planned: plannedLogits(backend, classifier.parameters, pixels),
+        accuracy: classifier.evaluate(test).accuracy,
+        untrained,
       };
     } finally {
       classifier.dispose();
     }
   },
-  show: ({ pixels, label, hidden, active, logits, probabilities, answer }) => [
+  show: ({ pixels, label, hidden, active, logits, probabilities, answer, accuracy, untrained }) => [
     { kind: 'grid', caption: 'The image, [784]', rows: 28, columns: 28, values: [...pixels] },
     { kind: 'grid', caption: 'The hidden layer after relu, [128]', rows: 8, columns: 16, values: [...hidden] },
     {
@@ -82,8 +85,10 @@ export const forwardPass = defineChapter({
     {
       kind: 'figures',
       figures: [
-        { label: 'it is', value: `${label}` },
+        { label: 'the digit is', value: `${label}` },
         { label: 'the network says', value: `${answer}, with ${percent(probabilities[answer]!)}` },
+        { label: 'accuracy before training', value: percent(untrained) },
+        { label: 'accuracy now', value: percent(accuracy) },
       ],
     },
   ],

@@ -1,40 +1,31 @@
-/** Gradient descent on a landscape of two parameters, with the learning rate under the hand. */
-import { add, fromArray, type HostBackend, matmul, mul, sub, sum, type Tensor } from '@lockstep/tensor';
+/** Gradient descent on a landscape of two parameters, with a learning rate to choose. */
+import { fromArray, type HostBackend, matmul, type Tensor } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { choice, count, range } from '../controls.ts';
+import { type Landscape, landscapes, slopesAt } from '../landscapes.ts';
 import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
 import { planeGrid } from '../plane-grid.ts';
-import { gradientsOf, valuesOf } from '../values.ts';
+import { valuesOf } from '../values.ts';
+import { rateVerdictOf } from '../verdict.ts';
 
 const [from, to] = [-4, 4];
 const grid = planeGrid([from, to], [from, to], 48);
-/** Where a loss counts as without bound. */
+/** A path ends at a loss above this one. */
 const tooHigh = 1e6;
-
-type Landscape = (x: Tensor, y: Tensor) => Tensor;
-
-const landscapes = {
-  /** Eight times as steep along y as along x. */
-  bowl: (x, y) => add(mul(mul(x, x), 0.5), mul(mul(y, y), 4)),
-  /** The valley at the left is the deeper one. */
-  'two valleys': (x, y) => {
-    const valley = sub(mul(x, x), 4);
-    return add(add(mul(mul(valley, valley), 0.1), mul(mul(y, y), 2)), mul(add(x, 2), 0.3));
-  },
-} as const satisfies Record<string, Landscape>;
+const comparedRates = [0.001, 0.1, 0.3];
 
 export const gradientDescent = defineChapter({
   id: 'gradient-descent',
   title: 'Gradient descent',
-  claim: 'Steps against the gradient lead downhill, if the learning rate is neither too large nor too small.',
+  claim: 'Steps against the gradient lead downhill if the learning rate is neither too large nor too small.',
   text: [
-    'The [[loss]] is a landscape over all parameters; here there are two. The [[gradient]] points where it rises most, so each step goes the other way, as far as the [[learning rate]] times the slope: [[gradient descent]].',
-    'Too small, and the path has hardly begun when the steps are used up. Too large, and each step lands higher on the other side than it began: in this bowl above 0.25, since its steepest curvature is 8 and a step of more than 2/8 overshoots. With two valleys the start decides which one is found.',
+    'The [[loss]] is a landscape over all parameters; here there are two. The [[gradient]] points in the direction of steepest ascent. [[Gradient descent]] takes each step in the opposite direction, as far as the [[learning rate]] times the slope.',
+    'If the rate is too small, the steps are used up before the path arrives. If it is too large, each step lands on the other side and higher than before. In this bowl that happens above 0.25: its steepest curvature is 8, and a step of more than 2/8 overshoots. With two valleys the start decides which one is found.',
   ],
   live: defineLive({
     caption: 'A network under the same learning rate',
-    hint: 'Begin at 0.01, then raise the rate while it trains: the curve falls faster, until about 3, where it jumps. Lower it again, and see whether the network comes back.',
+    hint: 'Begin at 0.01, then raise the rate while it trains: the curve falls faster, until it jumps at a rate of about 3. Lower the rate again, and see whether the network recovers.',
     names: ['data', 'lr'],
     first: { lr: 0.01 },
   }),
@@ -47,23 +38,14 @@ export const gradientDescent = defineChapter({
   },
   *run({ backend }, { lr, landscape, startX, startY, steps }) {
     const loss = landscapes[landscape];
-    const field = heights(backend, loss);
-    const path: [number, number][] = [[startX, startY]];
-    const losses: number[] = [];
-    for (;;) {
-      const [x, y] = path.at(-1)!;
-      const { value, gradients } = gradientsOf(
-        backend,
-        () => [fromArray(backend, [x]), fromArray(backend, [y])],
-        (...place) => sum(loss(place[0]!, place[1]!)),
-      );
-      losses.push(value);
-      if (losses.length > steps || !(value < tooHigh)) break;
-      path.push([x - lr * gradients[0]![0]!, y - lr * gradients[1]![0]!]);
-    }
-    yield { field, path, losses, outcome: outcomeOf(losses) };
+    const descend = (rate: number): Descent => descent(backend, loss, { lr: rate, start: [startX, startY], steps });
+    yield {
+      field: heights(backend, loss),
+      ...descend(lr),
+      compared: comparedRates.map((rate) => ({ rate, ...descend(rate) })),
+    };
   },
-  show: ({ field, path, losses, outcome }) => [
+  show: ({ field, path, losses, verdict, compared }) => [
     {
       kind: 'plane',
       caption: 'The landscape, shaded where it is high, and the path',
@@ -76,7 +58,7 @@ export const gradientDescent = defineChapter({
     {
       kind: 'figures',
       figures: [
-        { label: 'the learning rate is', value: outcome },
+        { label: 'the learning rate is', value: verdict },
         { label: 'loss at the start', value: decimal(losses[0]!) },
         { label: 'loss at the end', value: decimal(losses.at(-1)!) },
         {
@@ -89,6 +71,12 @@ export const gradientDescent = defineChapter({
       ],
     },
     {
+      kind: 'table',
+      caption: 'Three learning rates from the same start',
+      header: ['learning rate', 'steps', 'loss at the end', 'it is'],
+      rows: compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
+    },
+    {
       kind: 'curves',
       caption: 'Loss',
       xLabel: 'step',
@@ -97,6 +85,35 @@ export const gradientDescent = defineChapter({
     },
   ],
 });
+
+interface DescentOptions {
+  readonly lr: number;
+  readonly start: readonly [x: number, y: number];
+  readonly steps: number;
+}
+
+interface Descent {
+  readonly path: readonly (readonly [x: number, y: number])[];
+  /** The loss at each place of the path. */
+  readonly losses: readonly number[];
+  readonly verdict: ReturnType<typeof rateVerdictOf>;
+}
+
+function descent(backend: HostBackend, landscape: Landscape, { lr, start, steps }: DescentOptions): Descent {
+  const path: (readonly [number, number])[] = [start];
+  const losses: number[] = [];
+  const gradients: (readonly [number, number])[] = [];
+  for (;;) {
+    const [x, y] = path.at(-1)!;
+    const slopes = slopesAt(backend, landscape, { x: Float32Array.of(x), y: Float32Array.of(y) });
+    const gradient = [slopes.x[0]!, slopes.y[0]!] as const;
+    losses.push(slopes.loss);
+    gradients.push(gradient);
+    if (losses.length > steps || !(slopes.loss < tooHigh)) break;
+    path.push([x - lr * gradient[0], y - lr * gradient[1]]);
+  }
+  return { path, losses, verdict: rateVerdictOf(losses, gradients) };
+}
 
 function heights(backend: HostBackend, loss: Landscape): Float32Array {
   return valuesOf(backend, () => {
@@ -109,12 +126,4 @@ function heights(backend: HostBackend, loss: Landscape): Float32Array {
 function rootAbove(field: Float32Array) {
   const lowest = Math.min(...field);
   return (value: number): number => Math.sqrt(value - lowest);
-}
-
-function outcomeOf(losses: readonly number[]): 'too large' | 'too small' | 'about right' {
-  const [first, last] = [losses[0]!, losses.at(-1)!];
-  if (!(last <= first)) return 'too large';
-  const lowest = Math.min(...losses);
-  const isStillFalling = losses.at(-2)! - last > 0.005 * (first - lowest);
-  return isStillFalling || last > 0.5 * first ? 'too small' : 'about right';
 }

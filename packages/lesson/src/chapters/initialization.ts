@@ -1,14 +1,14 @@
-/** The first weights: equal ones stay equal, and their size decides what is left of a signal after many layers. */
-import { fromArray, type HostBackend, matmul, mul, normal, relu } from '@lockstep/tensor';
+/** The first weights: their size decides how much of a signal is left after many layers. */
+import { fromArray, type HostBackend, matmul, mul, normal, relu, sum, type Tensor } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { count, range, seedControl } from '../controls.ts';
 import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { gradientsOf, valuesOf } from '../values.ts';
 
-/** Samples whose signal is followed. */
+/** Samples in the signal. */
 const samples = 64;
-/** Deviations of He's weights, of the usual range ±1/sqrt(inputs), and of one that is too wide, times sqrt(inputs). */
+/** Standard deviations times √inputs: of the usual range ±1/√inputs, of He's weights, and of weights twice as large. */
 const gains = [
   { label: 'usual', gain: 1 / Math.sqrt(3) },
   { label: 'He', gain: Math.SQRT2 },
@@ -18,14 +18,15 @@ const gains = [
 export const initialization = defineChapter({
   id: 'initialization',
   title: 'Where training begins',
-  claim: 'Through ten layers of relu a signal keeps its size if the weights have a deviation of √(2 / inputs).',
+  claim:
+    'Through ten layers of relu a signal keeps its size if the weights have a standard deviation of √(2 / inputs).',
   text: [
-    'Training moves [[weight|weights]], but it has to begin somewhere. If all of them are 0, every [[neuron]] of a [[hidden layer]] computes the same and gets the same [[gradient]], so they stay alike: the network learns nothing. So first weights are random.',
-    'Their size counts, too. Each layer multiplies the signal by about the same factor, and [[back-propagation]] multiplies the gradient likewise. [[relu]] drops half of the sum of squares, so weights with a deviation of √(2 / inputs) keep the size: this is the rule of He and others (2015). A little smaller, and after many layers nothing is left, a [[vanishing gradient]]; a little larger, and it grows without bound.',
+    'Training changes [[weight|weights]], but it needs first ones. If all of them are 0, every [[neuron]] of a [[hidden layer]] computes the same value and gets the same [[gradient]], so the neurons stay alike and the network learns nothing. First weights are therefore random.',
+    'Their size matters, too. Each layer multiplies the signal by about the same factor, and [[back-propagation]] multiplies the gradient by a similar one. [[relu]] removes half of the sum of squares, so weights with a standard deviation of √(2 / inputs) keep the size: the rule of He and others (2015). Smaller weights leave almost nothing after many layers, a [[vanishing gradient]]. Larger weights make the signal grow without bound.',
   ],
   live: defineLive({
     caption: 'The same network from other first weights',
-    hint: 'All zero never learns, whatever the learning rate. With six layers the usual weights wait before they fall, those of He do not. Ten times as large, and the first steps break the network.',
+    hint: 'From weights that are all zero it never learns, whatever the learning rate. With six layers the loss falls late from the usual weights, and at once from those of He. With weights ten times as large it diverges.',
     names: ['data', 'start', 'depth', 'lr', 'seed'],
     first: { start: 'all zero', depth: 6 },
   }),
@@ -41,6 +42,7 @@ export const initialization = defineChapter({
       label,
       gain: own,
       sizes: signalSizes(backend, { depth, width, gain: own, seed }),
+      gradient: gradientLeft(backend, { depth, width, gain: own, seed }),
     }));
     yield { depth, signals };
   },
@@ -55,9 +57,14 @@ export const initialization = defineChapter({
     },
     {
       kind: 'table',
-      caption: `What is left of it after ${depth} ${depth === 1 ? 'layer' : 'layers'}`,
-      header: ['first weights', 'deviation times √inputs', 'size'],
-      rows: signals.map(({ label, gain, sizes }) => [label, decimal(gain), decimal(sizes.at(-1)! / sizes[0]!, 5)]),
+      caption: `Sizes after ${depth} ${depth === 1 ? 'layer' : 'layers'}, relative to the first`,
+      header: ['weights', 'deviation times √inputs', 'signal', 'gradient'],
+      rows: signals.map(({ label, gain, sizes, gradient }) => [
+        label,
+        decimal(gain),
+        decimal(sizes.at(-1)! / sizes[0]!, 4),
+        decimal(gradient, 4),
+      ]),
     },
   ],
 });
@@ -74,13 +81,36 @@ function signalSizes(backend: HostBackend, { depth, width, gain, seed }: SignalO
   let values = valuesOf(backend, () => normal(backend, [samples, width], seed * 100));
   const sizes = [rootMeanSquare(values)];
   for (let layer = 1; layer <= depth; layer++) {
-    values = valuesOf(backend, () => {
-      const weights = mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width));
-      return relu(matmul(fromArray(backend, values, [samples, width]), weights));
-    });
+    values = valuesOf(backend, () =>
+      layerOf(backend, fromArray(backend, values, [samples, width]), { width, gain, seed }, layer),
+    );
     sizes.push(rootMeanSquare(values));
   }
   return sizes;
+}
+
+type LayerOptions = Omit<SignalOptions, 'depth'>;
+
+function layerOf(backend: HostBackend, x: Tensor, { width, gain, seed }: LayerOptions, layer: number): Tensor {
+  return relu(matmul(x, mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width))));
+}
+
+/** Size of a random gradient at the first layer, relative to its size at the last one. */
+function gradientLeft(backend: HostBackend, { depth, ...options }: SignalOptions): number {
+  const { width, seed } = options;
+  const outer = (): Tensor => normal(backend, [samples, width], seed * 100 + 99);
+  const { gradients } = gradientsOf(
+    backend,
+    () => [normal(backend, [samples, width], seed * 100)],
+    (x) => {
+      const output = Array.from({ length: depth }, (_, layer) => layer + 1).reduce(
+        (values, layer) => layerOf(backend, values, options, layer),
+        x,
+      );
+      return sum(mul(output, outer()));
+    },
+  );
+  return rootMeanSquare(gradients[0]!) / rootMeanSquare(valuesOf(backend, outer));
 }
 
 function rootMeanSquare(values: Float32Array): number {

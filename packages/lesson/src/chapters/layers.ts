@@ -1,24 +1,28 @@
-/** Layers: how many parameters they have, and what depth gives that width does not. */
-import { layerShapes, parameterCount, parameterLayout, parseModel } from '@lockstep/nn';
+/** Layers: their number of parameters, and the advantage of depth over width. */
+import { parameterCount, parameterLayout, parseModel } from '@lockstep/nn';
 import type { HostBackend } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { count } from '../controls.ts';
 import { defineLive } from '../live/live-settings.ts';
-import { shapeText, thousands } from '../number-text.ts';
+import { percent, shapeText, thousands } from '../number-text.ts';
 import { deepNetwork, outputsOf, parametersOf, wideNetwork } from '../tent-networks.ts';
 import { spaced } from '../values.ts';
+
+/** Sizes of GPT-3 (Brown and others 2020): 96 blocks of six dense layers each, and two tables of embeddings. */
+const gpt3 = { blocks: 96, embedding: 12_288, hidden: 4 * 12_288, vocabulary: 50_257, positions: 2048 };
 
 export const layers = defineChapter({
   id: 'layers',
   title: 'Layers, width and depth',
-  claim: 'A dense layer has (inputs + 1) x outputs parameters; 784-128-10 has 101,770.',
+  claim:
+    'A dense layer has (inputs + 1) x outputs parameters: 101,770 in 784-128-10, and 175 billion in GPT-3 by the same formula.',
   text: [
-    'A [[dense layer]] joins every input to every neuron: one [[weight]] for each pair, and one [[bias]] for each neuron. Its [[parameter|parameters]] are therefore (inputs + 1) x outputs.',
-    'One [[hidden layer]] can approximate any continuous function, if it is wide enough. What it lacks is reuse: the zigzag below folds a line, and folds the folded line again. A deep network needs two neurons for each fold; a wide one needs a neuron for each piece, and the pieces double with every fold.',
+    'A [[dense layer]] joins every input to every neuron: one [[weight]] for each pair, and one [[bias]] for each neuron. It therefore has (inputs + 1) x outputs [[parameter|parameters]]. GPT-3 consists of the same layers. Each of its 96 blocks has four dense layers for [[attention]], from 12,288 numbers to 12,288, and two more, to 49,152 and back.',
+    'Cybenko proved in 1989 that one [[hidden layer]] can approximate any continuous function if it is wide enough. Depth is worth its cost because layers reuse the work of the layers before them. The zigzag below folds a line, then folds the folded line again. A deep network needs two neurons for each fold. A wide one needs a neuron for each piece, and every fold doubles the pieces.',
   ],
   live: defineLive({
     caption: 'Two spirals, by depth and width',
-    hint: 'Two neurons a layer are too few, whatever the depth. Eight layers see no gradient for many steps, since the usual first weights shrink it in each layer.',
+    hint: 'Two neurons a layer are too few, whatever the depth. Eight layers of 4 neurons learn nothing in 2,000 steps, since the usual first weights shrink the gradient in each layer. Eight layers of 16 neurons learn late.',
     names: ['data', 'depth', 'width'],
     first: { width: 4 },
   }),
@@ -36,27 +40,42 @@ export const layers = defineChapter({
       input: [inputs],
       layers: sizes.map((units) => ({ type: 'dense', units })),
     });
-    const [shapes, layout] = [layerShapes(model), parameterLayout(model)];
+    const layout = parameterLayout(model);
     const rows = model.layers.map((_, index) => ({
-      inputs: shapes[index]![0]!,
-      outputs: shapes[index + 1]![0]!,
       parameters: layout.filter(({ layer }) => layer === index).reduce((sum, { size }) => sum + size, 0),
       tensors: layout.filter(({ layer }) => layer === index).map(({ shape }) => shape),
     }));
-    yield { rows, total: parameterCount(model), ...zigzag(backend, folds) };
+    yield {
+      rows,
+      total: parameterCount(model),
+      byFormula: denseParameters(inputs, ...sizes),
+      known: knownNetworks(),
+      ...zigzag(backend, folds),
+    };
   },
-  show: ({ rows, total, folds, xs, deep, wide, largestDifference }) => [
+  show: ({ rows, total, known, folds, xs, deep, wide, largestDifference }) => [
     {
       kind: 'table',
       caption: `${thousands(total)} parameters`,
-      header: ['layer', 'inputs', 'outputs', 'weights and biases', 'parameters'],
+      header: ['layer', 'weights', 'biases', 'parameters'],
       rows: rows.map((row, index) => [
         index === rows.length - 1 ? 'output' : `hidden ${index + 1}`,
-        row.inputs,
-        row.outputs,
-        row.tensors.map(shapeText).join(' + '),
+        ...row.tensors.map(shapeText),
         thousands(row.parameters),
       ]),
+    },
+    {
+      kind: 'table',
+      caption: 'The same formula, from 62 parameters to 175 billion',
+      header: ['network', 'parameters'],
+      rows: [
+        ['3-5-5-2', thousands(known.small)],
+        ['784-128-10', thousands(known.digits)],
+        [`GPT-3, dense layers of ${gpt3.blocks} blocks`, thousands(known.gpt3.dense)],
+        ['GPT-3, embeddings and normalization', thousands(known.gpt3.rest)],
+        ['GPT-3, total', thousands(known.gpt3.total)],
+        ['GPT-3, share of dense layers', percent(known.gpt3.dense / known.gpt3.total)],
+      ],
     },
     {
       kind: 'curves',
@@ -76,6 +95,25 @@ export const layers = defineChapter({
     },
   ],
 });
+
+/** Parameters of dense layers in a row: for each layer `(inputs + 1) x outputs`. */
+function denseParameters(...sizes: readonly number[]): number {
+  return sizes.slice(1).reduce((sum, outputs, layer) => sum + (sizes[layer]! + 1) * outputs, 0);
+}
+
+function knownNetworks() {
+  const { blocks, embedding, hidden, vocabulary, positions } = gpt3;
+  const attention = 4 * denseParameters(embedding, embedding);
+  const dense = blocks * (attention + denseParameters(embedding, hidden, embedding));
+  // A layer norm has a scale and a shift for each number: two layer norms a block, and one behind the last block.
+  const norms = (2 * blocks + 1) * 2 * embedding;
+  const rest = (vocabulary + positions) * embedding + norms;
+  return {
+    small: denseParameters(3, 5, 5, 2),
+    digits: denseParameters(784, 128, 10),
+    gpt3: { dense, rest, total: dense + rest },
+  };
+}
 
 function zigzag(backend: HostBackend, folds: number) {
   const xs = spaced(0, 1, 2 ** folds * 8 + 1);

@@ -1,4 +1,4 @@
-/** The same loop on several workers: why the order of additions matters, and what a step sends. */
+/** The same loop on several workers: the order of additions, and the bytes that a step sends. */
 import { permutation } from '@lockstep/data';
 import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, type Storage } from '@lockstep/tensor';
@@ -13,18 +13,18 @@ import { valuesOf } from '../values.ts';
 const [batch, microbatchSize] = [128, 16];
 const microbatches = batch / microbatchSize;
 const compared = [1, 2, 3, 4, 8];
-/** Of a usual wired network. */
+/** Bandwidth of a common wired network. */
 const linkBitsPerSecond = 100e6;
 
 export const manyWorkers = defineChapter({
   id: 'many-workers',
   title: 'The same loop on several workers',
-  claim: 'Added in a fixed tree, the gradients of any number of workers give the same weights, to the bit.',
-  usesDigits: true,
+  claim: 'Added in a fixed tree, the gradients of any number of workers give the same weights to the bit.',
+  digits: 'few',
   text: [
-    'A [[batch]] can be cut into parts, each part computed by another worker, and the gradients added: the sum is that of the whole batch. But float numbers round at every addition, so another order of the same numbers ends with other bits. Gradients arrive in whatever order workers finish, so a sum in the order of arrival differs from run to run.',
-    'A [[reduction tree]] fixes which gradients are added to which, whatever comes first. The table trains the same network with different numbers of workers, whose results arrive in a random order.',
-    'Exact does not mean faster. Each step sends every weight to every worker, and every gradient back: for a small network the network link takes longer than the arithmetic it saves. Workers pay with larger batches and larger models.',
+    'A [[batch]] can be split among workers, and their gradients added: the sum is the gradient of the whole batch. But floating-point numbers are rounded at every addition, so another order of the same numbers gives other bits. Gradients arrive in the order in which workers finish, so a sum in the order of arrival differs from run to run.',
+    'A [[reduction tree]] fixes which gradients are added to which, whatever arrives first. The table trains the same network with different numbers of workers, whose results arrive in a random order.',
+    'Exact does not mean faster. Each step sends every weight to every worker, and every gradient back. For a small model the network link takes longer than the arithmetic that it saves. Workers pay off with larger batches and larger models.',
   ],
   controls: {
     steps: count({ label: 'Steps', from: 1, to: 40, fallback: 10 }),
@@ -32,7 +32,7 @@ export const manyWorkers = defineChapter({
   },
   *run(context, { steps, seed }) {
     const { backend } = context;
-    const images = digitsOf(context).train;
+    const images = digitsOf(context, 'few').train;
     const alone = train(context, images, { workers: 1, steps, seed });
     const runs = compared.map((workers) => {
       const { weights, stepMs } = train(context, images, { workers, steps, seed });

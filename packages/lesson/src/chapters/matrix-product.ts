@@ -12,10 +12,10 @@ const [inputs, outputs] = [784, 128];
 export const matrixProduct = defineChapter({
   id: 'matrix-product',
   title: 'The matrix product',
-  claim: 'A batch of images goes through a whole layer in one product, and gets what each would get alone.',
+  claim: 'A batch of images passes through a whole layer in one product, with the same results as one image at a time.',
   text: [
-    'Each number of a [[matrix product]] is the [[dot product]] of a row of the first matrix with a column of the second. Rows and columns must have one length: the inner sizes agree, the outer ones remain, [m, k] times [k, n] gives [m, n].',
-    'A layer of 128 neurons with 784 inputs is a matrix of [784, 128]. One image is one row; a [[batch]] of 64 images is 64 rows, and all of its neurons answer to all of its images in one product.',
+    'Each number of a [[matrix product]] is the [[dot product]] of a row of the first matrix and a column of the second. Rows and columns must have the same length: the inner sizes agree, the outer sizes remain, so [m, k] times [k, n] gives [m, n].',
+    'A layer of 128 neurons with 784 inputs is a matrix of shape [784, 128]. One image is one row, and a [[batch]] of 64 images is 64 rows: one product computes 64 x 128 dot products.',
   ],
   controls: {
     batch: count({ label: 'Images in the batch', from: 1, to: 512, fallback: 64, scale: 'log' }),

@@ -1,33 +1,37 @@
-/** Mini-batches: the gradient of a few samples stands for that of all. */
+/** Mini-batches: the gradient of a few samples approximates the gradient of all samples. */
 import { parseOptimizer } from '@lockstep/nn';
-import { cosineSimilarity, fromArray } from '@lockstep/tensor';
+import { cosineSimilarity, fromArray, type HostBackend, normal } from '@lockstep/tensor';
 import { planRun } from '@lockstep/training';
 import { defineChapter } from '../chapter.ts';
 import { createClassifier, firstOf } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';
 import { batchesOf, digitsOf } from '../digits.ts';
+import { landscapes, type Places, slopesAt } from '../landscapes.ts';
 import { defineLive } from '../live/live-settings.ts';
 import { decimal, thousands } from '../number-text.ts';
-import { meanOf, scalarOf } from '../values.ts';
+import { meanOf, scalarOf, valuesOf } from '../values.ts';
 
 const mnistSamples = 60_000;
 const comparedBatches = [1, 4, 16, 64, 256];
-/** What "all samples" means here, and how many batches of each size are compared with it. */
+/** Number of images that count as all images, and number of batches of each size that are compared with them. */
 const [wholeSamples, tries] = [2000, 4];
+/** Batches with which paths try to leave a valley, and the size of the slope that one sample adds. */
+const [escapeBatches, sampleTilt] = [[1, 4, 16, 64, Number.POSITIVE_INFINITY], 5];
+const [escapePaths, escapeSteps, escapeRate] = [100, 300, 0.05];
 
 export const miniBatches = defineChapter({
   id: 'mini-batches',
   title: 'Mini-batches',
   claim:
-    'In batches of 64 an epoch of 60,000 images has 938 steps, each about in the direction that all images would take.',
-  usesDigits: true,
+    'In batches of 64 an epoch of 60,000 images has 938 steps, each about in the direction of the gradient of all images.',
+  digits: 'few',
   text: [
-    'The exact [[gradient]] of the loss takes all images. [[Stochastic gradient descent]] takes it of a [[mini-batch]] that was drawn at random: a guess of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]; 60,000 in batches of 64 are 937 full steps and one of 32.',
-    'The larger the batch, the closer its gradient points to that of all, but each further image adds less. The noise also helps: it shakes the path out of shallow valleys.',
+    'The exact [[gradient]] of the loss takes all images. [[Stochastic gradient descent]] takes the gradient of a [[mini-batch]] that is drawn at random: an estimate of the same direction, for a small part of the work. Each pass over all images is an [[epoch]]: 60,000 images in batches of 64 are 937 full batches and one of 32.',
+    'The larger the batch, the closer its gradient is to the gradient of all images, but each further image adds less. The noise also helps: it can shake a path out of a shallow valley. The table starts 100 paths in the shallower of two valleys. Every sample tilts this landscape in its own way, but all samples together do not tilt it.',
   ],
   live: defineLive({
     caption: 'The noise of a batch, on digits',
-    hint: 'One image a step makes a ragged curve, 256 a smooth one. Change the size while it trains. A small batch needs a lower learning rate.',
+    hint: 'One image a step makes a ragged curve, 256 images a smooth one. Change the size while it trains.',
     names: ['batch', 'lr'],
     first: { data: 'digits', depth: 1, width: 32, batch: 4, lr: 0.05 },
   }),
@@ -37,7 +41,7 @@ export const miniBatches = defineChapter({
   },
   *run(context, { batch, seed }) {
     const { backend } = context;
-    const whole = firstOf(digitsOf(context).train, wholeSamples);
+    const whole = firstOf(digitsOf(context, 'few').train, wholeSamples);
     const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
     try {
       const all = classifier.gradient(whole);
@@ -49,12 +53,21 @@ export const miniBatches = defineChapter({
         return { size, cosine: meanOf(batches.map((each) => cosineWithAll(classifier.gradient(each)))) };
       });
       const { stepsPerEpoch } = planRun({ samples: mnistSamples, batch, epochs: 1 });
-      yield { batch, stepsPerEpoch, lastBatch: mnistSamples - (stepsPerEpoch - 1) * batch, agreement };
+      yield {
+        batch,
+        stepsPerEpoch,
+        lastBatch: mnistSamples - (stepsPerEpoch - 1) * batch,
+        agreement,
+        escapes: escapesOf(backend, escapeBatches, seed).map((escaped, index) => ({
+          size: escapeBatches[index]!,
+          escaped,
+        })),
+      };
     } finally {
       classifier.dispose();
     }
   },
-  show: ({ batch, stepsPerEpoch, lastBatch, agreement }) => [
+  show: ({ batch, stepsPerEpoch, lastBatch, agreement, escapes }) => [
     {
       kind: 'figures',
       figures: [
@@ -65,12 +78,41 @@ export const miniBatches = defineChapter({
     },
     {
       kind: 'bars',
-      caption: `Cosine of a batch's gradient with that of ${thousands(wholeSamples)} images`,
+      caption: `Cosine of a batch's gradient and the gradient of ${thousands(wholeSamples)} images`,
       bars: agreement.map(({ size, cosine }) => ({
         label: `${thousands(size)}${size === batch ? ' (yours)' : ''}`,
         value: cosine,
         text: decimal(cosine),
       })),
     },
+    {
+      kind: 'table',
+      caption: `Of ${escapePaths} paths, those that leave the shallower valley`,
+      header: ['samples in a batch', 'paths that end in the deeper valley'],
+      rows: escapes.map(({ size, escaped }) => [Number.isFinite(size) ? size : 'all', `${escaped} of ${escapePaths}`]),
+    },
   ],
 });
+
+/**
+ * For each size of batch, the paths of descent that start at the bottom of the shallower valley and end in the deeper
+ * one. A sample adds a random slope of mean 0 to the landscape, so a batch adds the mean of its samples' slopes.
+ */
+function escapesOf(backend: HostBackend, sizes: readonly number[], seed: number): number[] {
+  const paths = sizes.length * escapePaths;
+  const tiltOf = Float32Array.from({ length: paths }, (_, path) => {
+    return sampleTilt / Math.sqrt(sizes[Math.floor(path / escapePaths)]!);
+  });
+  let place: Places = { x: new Float32Array(paths).fill(2), y: new Float32Array(paths) };
+  for (let step = 0; step < escapeSteps; step++) {
+    const slopes = slopesAt(backend, landscapes['two valleys'], place);
+    const random = valuesOf(backend, () => normal(backend, [2, paths], seed * escapeSteps + step));
+    const moved = (from: Float32Array, slope: Float32Array, axis: number): Float32Array =>
+      from.map((value, path) => value - escapeRate * (slope[path]! + tiltOf[path]! * random[axis * paths + path]!));
+    place = { x: moved(place.x, slopes.x, 0), y: moved(place.y, slopes.y, 1) };
+  }
+  return sizes.map((_, index) => {
+    const ends = place.x.subarray(index * escapePaths, (index + 1) * escapePaths);
+    return ends.filter((value) => value < 0).length;
+  });
+}

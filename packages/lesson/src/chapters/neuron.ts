@@ -13,10 +13,10 @@ const triedValues = spaced(-3, 3, 25);
 export const neuron = defineChapter({
   id: 'neuron',
   title: 'The neuron',
-  claim: 'No weights and bias of a single neuron get all four cases of XOR right; the best get three.',
+  claim: 'No weights and bias of a single neuron solve all four cases of XOR. The best solve three.',
   text: [
-    'A [[neuron]] takes the [[dot product]] of its input with its [[weight|weights]], adds its [[bias]], and passes the sum through an [[activation function]]. Where that sum is 0 runs a straight line: on one side of it the neuron says yes, on the other no.',
-    'XOR is on where exactly one of two inputs is 1. Its two "on" corners lie across from each other, so no straight line has both on one side and both "off" corners on the other. Try it: move the weights and the bias.',
+    'A [[neuron]] computes the [[dot product]] of its input and its [[weight|weights]], adds its [[bias]], and passes the sum through an [[activation function]]. The sum is 0 along a straight line: on one side of the line the neuron says yes, on the other side no.',
+    'XOR is 1 if exactly one of two inputs is 1. These two corners lie across from each other, so no straight line has both on one side and the other two corners on the other side. Try it: move the weights and the bias.',
   ],
   controls: {
     w1: range({ label: 'Weight of the first input', fallback: 1, ...weight }),

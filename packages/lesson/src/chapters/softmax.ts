@@ -1,5 +1,5 @@
-/** The softmax: from logits to probabilities, temperature, and how it does not overflow. */
-import { div, exp, fromArray, log, mul, neg, softmax as softmaxOf, sum } from '@lockstep/tensor';
+/** The softmax: from logits to probabilities, temperature, and numerical stability. */
+import { div, exp, fromArray, type HostBackend, log, mul, neg, softmax as softmaxOf, sum } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { range } from '../controls.ts';
 import { defineLive } from '../live/live-settings.ts';
@@ -7,20 +7,22 @@ import { decimal, percent } from '../number-text.ts';
 import { scalarOf, valuesOf } from '../values.ts';
 
 const others = [0, -1, 1.5, 0.5];
+const comparedTemperatures = [0.05, 1, 50];
+const comparedShifts = [0, 100, 1000];
 
 export const softmax = defineChapter({
   id: 'softmax',
   title: 'Softmax and temperature',
   claim:
-    'Softmax makes any logits probabilities: cold it is certain, hot it knows nothing, and shifting all logits changes nothing.',
+    'Softmax turns any logits into probabilities. A low temperature makes them certain, a high one makes them equal, and adding the same number to all logits changes nothing.',
   text: [
-    '[[Softmax]] raises e to each [[logit]] and divides by the sum: all results are above 0 and add up to 1. Only differences count: 2 more means e², about 7.4 times as likely.',
-    'Dividing the logits by a [[temperature]] first makes the result sharper (below 1, near 0 the largest takes all) or flatter (above 1, in the end all are equal).',
-    'e to the power of 89 is more than a float32 can hold. Since a shift of all logits changes no probability, the largest is subtracted first, and no power is above 1. Shift the logits and see the plain formula break while ours does not.',
+    '[[Softmax]] raises e to each [[logit]] and divides by the sum: all results are above 0 and add up to 1. Only differences count: a logit that is larger by 2 is e² = 7.39 times as likely.',
+    'Dividing the logits by a [[temperature]] first makes the result sharper (below 1, and near 0 the largest takes all) or flatter (above 1, until all are equal).',
+    'e to the power of 89 is more than a float32 can hold. Since a shift of all logits changes no probability, the largest logit is subtracted first, and no power is above 1. Shift the logits and see the plain formula fail while ours does not.',
   ],
   live: defineLive({
     caption: 'Training with a temperature',
-    hint: 'Hot, all answers are nearly equal, so the gradient is small and learning slow. Cold, the network is sure before it knows: the first losses are large, and so are the steps.',
+    hint: 'At a high temperature all classes are nearly equally likely, so the gradient is small and learning is slow. At a low temperature the network is certain before it has learned: the first losses are large, and so are the steps.',
     names: ['data', 'temperature'],
     first: { temperature: 5 },
   }),
@@ -31,21 +33,28 @@ export const softmax = defineChapter({
   },
   *run({ backend }, { temperature, top, shift }) {
     const logits = [top, ...others].map((value) => value + shift);
-    const probabilities = valuesOf(backend, () =>
-      softmaxOf(fromArray(backend, logits, [1, logits.length]), { temperature }),
-    );
-    const plain = valuesOf(backend, () => {
-      const powers = exp(div(fromArray(backend, logits), temperature));
-      return div(powers, sum(powers));
-    });
-    const certain = probabilities.filter((probability) => probability > 0);
-    const entropy = scalarOf(backend, () => {
-      const kept = fromArray(backend, certain);
-      return neg(sum(mul(kept, log(kept))));
-    });
-    yield { logits, probabilities, plain, entropy };
+    const probabilities = probabilitiesOf(backend, logits, temperature);
+    const plain = plainFormula(backend, logits, temperature);
+    yield {
+      logits,
+      probabilities,
+      plain,
+      entropy: entropyOf(backend, probabilities),
+      temperatures: comparedTemperatures.map((each) => {
+        const own = probabilitiesOf(backend, logits, each);
+        return { temperature: each, largest: Math.max(...own), smallest: Math.min(...own) };
+      }),
+      shifts: comparedShifts.map((each) => {
+        const shifted = [top, ...others].map((value) => value + each);
+        return {
+          shift: each,
+          first: probabilitiesOf(backend, shifted, temperature)[0]!,
+          plain: plainFormula(backend, shifted, temperature)[0]!,
+        };
+      }),
+    };
   },
-  show: ({ logits, probabilities, plain, entropy }) => [
+  show: ({ logits, probabilities, plain, entropy, temperatures, shifts }) => [
     {
       kind: 'bars',
       caption: 'Probabilities',
@@ -68,10 +77,26 @@ export const softmax = defineChapter({
         },
         { label: 'entropy', value: `${decimal(entropy)} of at most ${decimal(Math.log(logits.length))}` },
         {
+          label: `logit ${decimal(logits[0]!, 1)} against logit ${decimal(logits[1]!, 1)}`,
+          value: likelihoodText(probabilities[0]!, probabilities[1]!),
+        },
+        {
           label: 'the plain formula',
-          value: plain.every(Number.isFinite) ? 'gives the same' : 'overflows: infinity / infinity is no number',
+          value: plain.every(Number.isFinite) ? 'gives the same' : 'overflows: infinity / infinity is not a number',
         },
       ],
+    },
+    {
+      kind: 'table',
+      caption: 'These logits at three temperatures',
+      header: ['temperature', 'largest probability', 'smallest probability'],
+      rows: temperatures.map((row) => [row.temperature, percent(row.largest), percent(row.smallest)]),
+    },
+    {
+      kind: 'table',
+      caption: 'The first probability after a shift of all logits',
+      header: ['added to all', 'softmax', 'plain formula'],
+      rows: shifts.map((row) => [row.shift, decimal(row.first, 4), decimal(row.plain, 4)]),
     },
     {
       kind: 'table',
@@ -85,3 +110,27 @@ export const softmax = defineChapter({
     },
   ],
 });
+
+function probabilitiesOf(backend: HostBackend, logits: readonly number[], temperature: number): Float32Array {
+  return valuesOf(backend, () => softmaxOf(fromArray(backend, logits, [1, logits.length]), { temperature }));
+}
+
+/** Powers of e over their sum, which overflow. */
+function plainFormula(backend: HostBackend, logits: readonly number[], temperature: number): Float32Array {
+  return valuesOf(backend, () => {
+    const powers = exp(div(fromArray(backend, logits), temperature));
+    return div(powers, sum(powers));
+  });
+}
+
+function entropyOf(backend: HostBackend, probabilities: Float32Array): number {
+  const positive = probabilities.filter((probability) => probability > 0);
+  return scalarOf(backend, () => {
+    const kept = fromArray(backend, positive);
+    return neg(sum(mul(kept, log(kept))));
+  });
+}
+
+function likelihoodText(first: number, second: number): string {
+  return second > 0 ? `${decimal(first / second, 2)} times as likely` : 'the second has probability 0 in float32';
+}

@@ -27,10 +27,10 @@ export const tensors = defineChapter({
   id: 'tensors',
   title: 'Tensors and broadcasting',
   claim:
-    'An axis of size 1, or one that is missing, is repeated to fit the other tensor; any other difference is refused.',
+    'An axis of size 1 or a missing axis is repeated to fit the other tensor. Any other difference in shape is an error.',
   text: [
-    'A [[tensor]] is numbers with any number of axes. Its [[shape]] lists their sizes, and the product of the shape is how many numbers there are: what goes through a Transformer at once, 32 sequences of 512 tokens with 768 numbers each, is twelve million.',
-    'To add a bias to every row of a batch nothing needs to be copied by hand: [[broadcasting]] compares shapes from the right, and repeats what has size 1 or is missing. Choose two shapes and see the sum, or why there is none.',
+    'A [[tensor]] is a grid of numbers with any number of axes. Its [[shape]] lists their sizes, and the product of the sizes is the number of values. A Transformer works on 32 sequences of 512 tokens with 768 numbers each: more than twelve million numbers at once.',
+    'To add a bias to every row of a batch, nothing needs to be copied by hand. [[Broadcasting]] compares shapes from the right and repeats an axis that has size 1 or is missing. Choose two shapes and see the sum, or the reason why there is none.',
   ],
   controls: {
     left: choice('First shape', names, '3x1'),

@@ -1,4 +1,4 @@
-/** Vectors: their length, and how nearly perpendicular random ones are where there are many dimensions. */
+/** Vectors: their magnitude, and the angles between random vectors in many dimensions. */
 import { cosineSimilarity, fromArray, type HostBackend, norm, normal } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { count, seedControl } from '../controls.ts';
@@ -18,8 +18,8 @@ export const vectors = defineChapter({
   title: 'Vectors',
   claim: 'Two random vectors in 768 dimensions are almost perpendicular.',
   text: [
-    'A [[vector]] is a list of numbers: the 784 pixels of a digit, or whatever a network has made of them. It has a direction, which says what it stands for, and a [[magnitude]], which says how much of it there is.',
-    'In a plane two random directions can form any angle. The more dimensions there are, the closer to 90° almost all of them come, so that a space of 768 dimensions has room for very many directions that hardly disturb each other. Change the number of dimensions and watch the angles gather.',
+    'A [[vector]] is a list of numbers, such as the 784 pixels of a digit. Its direction says what it represents, and its [[magnitude]] says how strongly.',
+    'In a plane two random vectors can form any angle. The more dimensions there are, the closer almost all angles come to 90°. A space of 768 dimensions therefore has room for very many directions that hardly interfere with each other. Change the number of dimensions and watch the angles gather.',
   ],
   controls: {
     dimensions: count({ label: 'Dimensions', from: 2, to: 4096, fallback: 768, scale: 'log' }),

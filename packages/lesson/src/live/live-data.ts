@@ -1,4 +1,4 @@
-/** What live runs train on: two classes in the plane, or the ten digits. */
+/** The data of live runs: two classes in the plane, or the ten digits. */
 import { randomStream } from '@lockstep/tensor';
 import type { LessonContext } from '../chapter.ts';
 import { digitsOf, imageSize, type LabeledImages } from '../digits.ts';
@@ -22,6 +22,8 @@ export interface LiveData {
 /** Samples of each half of two-dimensional data. */
 const planeSamples = 300;
 const testDigits = 500;
+/** Pixels along a side of a digit. */
+export const pictureSide = 28;
 /** The part of the plane in which samples lie. */
 export const planeExtent = [-3.2, 3.2] as const;
 export const liveGrid = planeGrid(planeExtent, planeExtent, 32);
@@ -49,7 +51,7 @@ const samplers: Readonly<Record<Exclude<LiveSettings['data'], 'digits'>, Sampler
 /** @throws Error where digits are asked for, and the context has none */
 export function liveData(context: LessonContext, name: LiveSettings['data']): LiveData {
   if (name === 'digits') {
-    const { train, test } = digitsOf(context);
+    const { train, test } = digitsOf(context, 'few');
     return {
       inputs: imageSize,
       classes: 10,

@@ -1,9 +1,11 @@
 /** A live run: a small network that trains while its settings change, each curve kept beside the next. */
 import type { LessonContext } from '../chapter.ts';
 import { type Setting, settingsOf } from '../controls.ts';
-import type { Exhibit } from '../exhibit.ts';
+import type { Exhibit, LiveCurve, Pictures } from '../exhibit.ts';
+import { decimal, percent, thousands } from '../number-text.ts';
 import { meanOf } from '../values.ts';
-import { type LiveData, liveData, liveGrid, planeExtent, valuesOfAll } from './live-data.ts';
+import { type Verdict, verdictOf } from '../verdict.ts';
+import { type LiveData, liveData, liveGrid, pictureSide, planeExtent, valuesOfAll } from './live-data.ts';
 import { LiveNetwork } from './live-network.ts';
 import { beginsCurve, type LiveDefinition, type LiveSettings } from './live-settings.ts';
 import { neuronPictures } from './neuron-pictures.ts';
@@ -27,9 +29,9 @@ export interface LiveRun {
   dispose(): void;
 }
 
-/** Steps whose mean loss is one place of a curve. */
+/** Steps whose mean loss is one point of a curve. */
 export const stepsPerPlace = 5;
-/** Where a curve ends. */
+/** Steps after which a curve ends. */
 export const liveSteps = 2000;
 const mostCurves = 4;
 /** A curve that has taken fewer steps gives its place to the next one. */
@@ -42,7 +44,14 @@ interface Growing {
   readonly losses: number[];
   readonly accuracies: number[];
   readonly changes: { step: number; text: string }[];
-  hasDiverged: boolean;
+  readonly untrained: Tested;
+  verdict?: Verdict;
+}
+
+/** Loss and accuracy on the test samples. */
+interface Tested {
+  readonly loss: number;
+  readonly accuracy: number;
 }
 
 /** @throws Error where it takes digits, and the context has too few */
@@ -57,21 +66,20 @@ class CurvesOfRun implements LiveRun {
   #network: LiveNetwork;
   #data: LiveData;
   /** [samples * inputs] */
-  #tested: Float32Array;
+  #testValues: Float32Array;
 
   constructor(context: LessonContext, definition: LiveDefinition, given: Given) {
     this.#context = context;
     this.#definition = definition;
     const settings = this.#settings(given);
     this.#data = liveData(context, settings.data);
-    this.#tested = valuesOfAll(this.#data.test, this.#data.inputs);
+    this.#testValues = valuesOfAll(this.#data.test, this.#data.inputs);
     this.#network = new LiveNetwork(context.backend, this.#data, settings);
-    this.#curves.push(emptyCurve(settings));
+    this.#curves.push(this.#newCurve(settings));
   }
 
   get canAdvance(): boolean {
-    const { hasDiverged, steps } = this.#curves.at(-1)!;
-    return !hasDiverged && (steps.at(-1) ?? 0) < liveSteps;
+    return this.#curves.at(-1)!.verdict === undefined;
   }
 
   advance(): boolean {
@@ -81,8 +89,15 @@ class CurvesOfRun implements LiveRun {
     const losses = Array.from({ length: stepsPerPlace }, () => this.#network.step());
     curve.steps.push(taken + stepsPerPlace);
     curve.losses.push(meanOf(losses));
-    curve.accuracies.push(this.#accuracy());
-    curve.hasDiverged = !losses.every(Number.isFinite);
+    const tested = this.#tested();
+    curve.accuracies.push(tested.accuracy);
+    const hasFinite = losses.every(Number.isFinite);
+    if (!hasFinite || taken + stepsPerPlace >= liveSteps) {
+      curve.verdict = verdictOf({
+        losses: [curve.untrained.loss, hasFinite ? tested.loss : Number.NaN],
+        accuracy: { chance: 1 / this.#data.classes, test: tested.accuracy },
+      });
+    }
     return this.canAdvance;
   }
 
@@ -101,7 +116,7 @@ class CurvesOfRun implements LiveRun {
     const curve = this.#curves.at(-1)!;
     const step = curve.steps.at(-1) ?? 0;
     if (step === 0) {
-      this.#curves[this.#curves.length - 1] = emptyCurve(next);
+      this.#curves[this.#curves.length - 1] = this.#newCurve(next);
       return;
     }
     // A slider on its way is one change.
@@ -124,7 +139,7 @@ class CurvesOfRun implements LiveRun {
       length: liveSteps,
       curves: this.#curves.map(({ first, ...curve }, index) => ({ ...curve, label: this.#label(first, index) })),
     };
-    return this.#data.inputs === 2 ? [curves, this.#plane(), neuronPictures(this.#network)] : [curves];
+    return this.#data.inputs === 2 ? [curves, this.#plane(), neuronPictures(this.#network)] : [curves, this.#answers()];
   }
 
   dispose(): void {
@@ -140,24 +155,30 @@ class CurvesOfRun implements LiveRun {
     const isShort = (this.#curves.at(-1)!.steps.at(-1) ?? 0) < leastSteps;
     if (isShort) this.#curves.pop();
     else if (this.#curves.length === mostCurves) this.#curves.shift();
-    this.#curves.push(emptyCurve(settings));
     this.#network.dispose();
     if (settings.data !== this.#network.settings.data) {
       this.#data = liveData(this.#context, settings.data);
-      this.#tested = valuesOfAll(this.#data.test, this.#data.inputs);
+      this.#testValues = valuesOfAll(this.#data.test, this.#data.inputs);
     }
     this.#network = new LiveNetwork(this.#context.backend, this.#data, settings);
+    this.#curves.push(this.#newCurve(settings));
   }
 
-  #accuracy(): number {
+  #newCurve(first: LiveSettings): Growing {
+    return { first, steps: [], losses: [], accuracies: [], changes: [], untrained: this.#tested() };
+  }
+
+  #tested(): Tested {
     const { test, classes } = this.#data;
-    const said = this.#network.probabilities(this.#tested);
-    let right = 0;
+    const outputs = this.#network.probabilities(this.#testValues);
+    let [correct, lossSum] = [0, 0];
     for (let sample = 0; sample < test.labels.length; sample++) {
-      const own = said.subarray(sample * classes, (sample + 1) * classes);
-      if (own.indexOf(Math.max(...own)) === test.labels[sample]) right++;
+      const own = outputs.subarray(sample * classes, (sample + 1) * classes);
+      if (own.indexOf(Math.max(...own)) === test.labels[sample]) correct++;
+      // A probability that float32 rounds to 0 does not make the loss infinite.
+      lossSum -= Math.log(Math.max(own[test.labels[sample]!]!, smallestProbability));
     }
-    return right / test.labels.length;
+    return { loss: lossSum / test.labels.length, accuracy: correct / test.labels.length };
   }
 
   /** What tells this curve from the others, or its number where all began alike. */
@@ -169,6 +190,26 @@ class CurvesOfRun implements LiveRun {
     return `${index + 1}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`;
   }
 
+  /** The first test digits and the network's answers. */
+  #answers(): Pictures {
+    const { test, classes, inputs } = this.#data;
+    const outputs = this.#network.probabilities(this.#testValues);
+    return {
+      kind: 'pictures',
+      caption: `${shownDigits} test digits and the network's answers`,
+      rows: pictureSide,
+      columns: pictureSide,
+      pictures: Array.from({ length: shownDigits }, (_, sample) => {
+        const own = outputs.subarray(sample * classes, (sample + 1) * classes);
+        const answer = own.indexOf(Math.max(...own));
+        return {
+          values: this.#testValues.slice(sample * inputs, (sample + 1) * inputs),
+          text: `${test.labels[sample]}: says ${answer}, ${Math.round(100 * own[answer]!)} %`,
+        };
+      }),
+    };
+  }
+
   #plane(): Exhibit {
     const { rows, columns, centers } = liveGrid;
     const { train } = this.#data;
@@ -176,7 +217,7 @@ class CurvesOfRun implements LiveRun {
     const place = new Float32Array(2);
     return {
       kind: 'plane',
-      caption: 'What the network says of each place',
+      caption: 'Probability of the second class at each place',
       x: planeExtent,
       y: planeExtent,
       field: { rows, columns, values: [...values], low: 0, high: 1 },
@@ -188,11 +229,17 @@ class CurvesOfRun implements LiveRun {
   }
 }
 
-/** Of the training samples, in the picture. */
-const shownPoints = 120;
+/** Training samples in the plane, and test digits beside a curve. */
+const [shownPoints, shownDigits] = [120, 10];
+const smallestProbability = 1e-38;
 
-function emptyCurve(first: LiveSettings): Growing {
-  return { first, steps: [], losses: [], accuracies: [], changes: [], hasDiverged: false };
+/** The state of a curve in words, such as "step 2,000, loss 0.0123, accuracy 99.33 %: generalizes". */
+export function curveText({ steps, losses, accuracies, untrained, verdict }: LiveCurve): string {
+  const step = steps.at(-1);
+  const [loss, accuracy] =
+    step === undefined ? [untrained.loss, untrained.accuracy] : [losses.at(-1)!, accuracies.at(-1)!];
+  const taken = step === undefined ? 'untrained' : `step ${thousands(step)}`;
+  return `${taken}, loss ${decimal(loss, 4)}, accuracy ${percent(accuracy)}${verdict ? `: ${verdict}` : ''}`;
 }
 
 function settingOf(settings: LiveSettings, name: string): Setting {

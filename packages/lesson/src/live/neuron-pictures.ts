@@ -12,7 +12,7 @@ export function neuronPictures(network: LiveNetwork): Neurons {
   const { width } = network.settings;
   return {
     kind: 'neurons',
-    caption: 'What each hidden neuron gives at each place',
+    caption: 'Output of each hidden neuron over the plane',
     rows,
     columns,
     layers: network.hidden(centers).map((values) => layerOf(values, width)),

@@ -1,9 +1,9 @@
 /** Curves over a common axis. */
 import type { Curves } from '@lockstep/lesson';
-import { cssColor } from '../../look/theme.ts';
-import { Plot, plotOptions } from './plot.tsx';
+import type uPlot from 'uplot';
+import { lineOptions, Plot, plotOptions } from './plot.tsx';
 
-/** Tokens of the colors of the first curve, the second, … */
+/** Color tokens by the number of the curve. */
 const colors = ['--train', '--test', '--good', '--bad'];
 
 export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
@@ -22,23 +22,40 @@ export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
       <Plot
         name={`${caption}: ${ends.join(', ')}`}
         data={[[...x], ...series.map(({ values }) => values.map(drawable))]}
-        version={`${series.map(({ label }) => label).join()} ${isLogarithmic}`}
+        version={`${series.map(({ label }) => label).join()} ${isLogarithmic} ${x.length <= mostPoints}`}
         options={(element) => ({
           ...plotOptions(element),
+          ...(isLogarithmic ? { axes: logarithmicAxes(element) } : {}),
           scales: { x: { time: false }, y: isLogarithmic ? { distr: 3 } : {} },
           series: [
             {},
             ...series.map(({ label }, index) => ({
               label,
-              stroke: () => cssColor(colors[index] ?? '--text'),
-              width: 2,
-              points: { show: false },
+              ...lineOptions(colors[index] ?? '--text'),
+              // A few measured values are points that a line connects.
+              points: { show: x.length <= mostPoints, size: 5 },
             })),
           ],
         })}
       />
     </>
   );
+}
+
+/** Curves of up to so many values show them as points. */
+const mostPoints = 25;
+
+/** uPlot rounds small values on an axis to 0, which no logarithmic axis has. */
+function logarithmicAxes(element: HTMLElement): uPlot.Axis[] {
+  const [x, y] = plotOptions(element).axes!;
+  const text = (value: number | null): string | null => (value === null ? null : powerText(value));
+  return [x!, { ...y, values: (_plot, splits) => splits.map(text) }];
+}
+
+function powerText(value: number): string | null {
+  const isPowerOfTen = Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
+  if (!isPowerOfTen) return null;
+  return value >= 1e-3 && value <= 1e4 ? `${Number(value.toPrecision(1))}` : value.toExponential(0);
 }
 
 /** uPlot leaves a gap for null; the largest of float32 would leave no room for the others. */

@@ -2,12 +2,14 @@
 import type { Exhibit } from '@lockstep/lesson';
 import type { ComponentType } from 'preact';
 import { BarsView } from './bars.tsx';
+import { CodeView } from './code.tsx';
 import { CurvesView } from './curves.tsx';
 import { FiguresView } from './figures.tsx';
 import { GraphView } from './graph.tsx';
 import { GridView } from './grid.tsx';
 import { LiveCurvesView } from './live-curves.tsx';
 import { NeuronsView } from './neurons.tsx';
+import { PicturesView } from './pictures.tsx';
 import { PlaneView } from './plane.tsx';
 import { TableView } from './table.tsx';
 import './exhibits.css';
@@ -22,6 +24,8 @@ const views: Views = {
   bars: BarsView,
   curves: CurvesView,
   'live-curves': LiveCurvesView,
+  code: CodeView,
+  pictures: PicturesView,
   grid: GridView,
   plane: PlaneView,
   neurons: NeuronsView,

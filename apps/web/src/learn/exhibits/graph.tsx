@@ -43,7 +43,19 @@ function Edge({ from, to }: Record<'from' | 'to', PlacedNode>) {
   const [x1, y1] = [leftOf(from) + boxWidth, topOf(from) + boxHeight / 2];
   const [x2, y2] = [leftOf(to), topOf(to) + boxHeight / 2];
   const middle = (x1 + x2) / 2;
-  return <path class="edge" d={`M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`} />;
+  if (to.column - from.column === 1) {
+    return <path class="edge" d={`M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`} />;
+  }
+  // Passes below the boxes in between.
+  const below = topOf(from) + boxHeight + gapY / 2;
+  const [down, up] = [x1 + gapX, x2 - gapX];
+  const half = gapX / 2;
+  return (
+    <path
+      class="edge"
+      d={`M${x1} ${y1}C${x1 + half} ${y1} ${x1 + half} ${below} ${down} ${below}H${up}C${up + half} ${below} ${up + half} ${y2} ${x2} ${y2}`}
+    />
+  );
 }
 
 function Box({ node }: { readonly node: PlacedNode }) {

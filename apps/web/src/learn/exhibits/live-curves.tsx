@@ -1,10 +1,10 @@
-/** Curves that grow while a person changes their settings: a chart of the loss or of the accuracy, and what was changed. */
-import type { LiveCurve, LiveCurves } from '@lockstep/lesson';
+/** Curves that grow while a person changes their settings: a chart of the loss or the accuracy, and the changes. */
+import { curveText, type LiveCurve, type LiveCurves } from '@lockstep/lesson';
 import { useSignal } from '@preact/signals';
 import type uPlot from 'uplot';
-import { lossText, percent, whole } from '../../look/format.ts';
+import { whole } from '../../look/format.ts';
 import { cssColor } from '../../look/theme.ts';
-import { Plot, plotOptions } from './plot.tsx';
+import { lineOptions, Plot, plotOptions } from './plot.tsx';
 
 type Measure = 'loss' | 'accuracy';
 
@@ -34,9 +34,9 @@ export function LiveCurvesView({ exhibit }: { readonly exhibit: LiveCurves }) {
         </select>
       </label>
       <Plot
-        name={`${exhibit.caption}: ${curves.map((curve) => `curve ${curve.label}, ${figuresOf(curve)}`).join('; ')}`}
-        data={[[...longest], ...curves.map((curve) => placesOf(curve, shown, longest.length))]}
-        version={`${shown} ${curves.length} ${curves.map(({ changes }) => changes.length).join()}`}
+        name={`${exhibit.caption}: ${curves.map((curve) => `curve ${curve.label}, ${curveText(curve)}`).join('; ')}`}
+        data={[[0, ...longest], ...curves.map((curve) => placesOf(curve, shown, longest.length))]}
+        version={`${shown} ${curves.map(({ changes, steps }) => `${changes.length} ${steps.length > 0}`).join()}`}
         options={(element) => optionsOf(element, curves, shown, length)}
       />
       <Notes curves={curves} />
@@ -52,7 +52,7 @@ function Notes({ curves }: Pick<LiveCurves, 'curves'>) {
       <ul>
         {curves.map((curve, index) => (
           <li key={index} class="key" style={{ '--key': `var(${styles[index]!.color})` }}>
-            {curve.label} <span class="live-figures">{figuresOf(curve)}</span>
+            {curve.label} <span class="live-figures">{curveText(curve)}</span>
           </li>
         ))}
       </ul>
@@ -69,16 +69,13 @@ function Notes({ curves }: Pick<LiveCurves, 'curves'>) {
   );
 }
 
-function figuresOf({ steps, losses, accuracies, hasDiverged }: LiveCurve): string {
-  const step = steps.at(-1);
-  if (step === undefined) return 'no step yet';
-  if (hasDiverged) return `diverged after ${whole(step)} steps`;
-  return `step ${whole(step)}, loss ${lossText(losses.at(-1)!)}, ${percent(accuracies.at(-1)!)}`;
-}
-
-function placesOf({ losses, accuracies }: LiveCurve, measure: Measure, places: number): (number | null)[] {
-  const values = measure === 'loss' ? losses : accuracies.map((accuracy) => 100 * accuracy);
-  return Array.from({ length: places }, (_, place) => {
+/** Begins with the untrained network. */
+function placesOf({ untrained, losses, accuracies }: LiveCurve, measure: Measure, places: number): (number | null)[] {
+  const values =
+    measure === 'loss'
+      ? [untrained.loss, ...losses]
+      : [untrained.accuracy, ...accuracies].map((accuracy) => 100 * accuracy);
+  return Array.from({ length: places + 1 }, (_, place) => {
     const value = values[place];
     return value !== undefined && Number.isFinite(value) ? value : null;
   });
@@ -103,11 +100,11 @@ function optionsOf(
         : [base.axes![0]!, { ...base.axes![1], values: (_plot, splits) => splits.map((split) => `${split} %`) }],
     series: [
       {},
-      ...styles.slice(0, curves.length).map(({ color, dash }) => ({
-        stroke: () => cssColor(color),
+      ...styles.slice(0, curves.length).map(({ color, dash }, index) => ({
+        ...lineOptions(color),
         dash,
-        width: 2,
-        points: { show: false },
+        // Before the first step a curve is a point.
+        points: { show: curves[index]!.steps.length === 0, size: 8, fill: () => cssColor(color) },
       })),
     ],
     hooks: { draw: [(plot) => drawChanges(plot, curves)] },

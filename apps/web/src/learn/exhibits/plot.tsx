@@ -34,7 +34,12 @@ export function Plot({ name, data, version, options }: PlotProps) {
   return <div ref={frame} class="lesson-plot" role="img" aria-label={name} />;
 }
 
-/** Axes in the page's colors, no legend, no cursor; series and scales are the caller's. */
+/** A line in a color of the theme. Its points are not rounded to whole pixels, which would make kinks. */
+export function lineOptions(color: string): uPlot.Series {
+  return { stroke: () => cssColor(color), width: 2, pxAlign: 0, points: { show: false } };
+}
+
+/** Axes in the page's colors, without legend and cursor. The caller adds series and scales. */
 export function plotOptions(element: HTMLElement): uPlot.Options {
   const axis: uPlot.Axis = {
     stroke: () => cssColor('--text-muted'),

@@ -1,8 +1,15 @@
-/** A table, which scrolls where it is wider than the screen. */
-import type { Table } from '@lockstep/lesson';
+/** A table, whose text wraps, and which scrolls if it still is wider than its card. */
+import { isNumericColumn, type Table } from '@lockstep/lesson';
 
-export function TableView({ exhibit: { caption, header, rows } }: { readonly exhibit: Table }) {
-  const isNumeric = (cell: string | number): boolean => typeof cell === 'number' || /^-?\d/.test(cell);
+/** Characters of a cell that stays on one line. */
+const mostUnbroken = 12;
+
+export function TableView({ exhibit }: { readonly exhibit: Table }) {
+  const { caption, header, rows } = exhibit;
+  const classes = header.map((_, column) => {
+    if (isNumericColumn(exhibit, column)) return 'number';
+    return rows.every((row) => String(row[column]).length <= mostUnbroken) ? 'short' : '';
+  });
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a keyboard must reach what scrolls.
     <section class="scroll" tabIndex={0} aria-label={caption}>
@@ -10,7 +17,7 @@ export function TableView({ exhibit: { caption, header, rows } }: { readonly exh
         <thead>
           <tr>
             {header.map((text, column) => (
-              <th key={text} scope="col" class={rows.every((row) => isNumeric(row[column]!)) ? 'number' : ''}>
+              <th key={column} scope="col" class={classes[column]}>
                 {text}
               </th>
             ))}
@@ -20,7 +27,7 @@ export function TableView({ exhibit: { caption, header, rows } }: { readonly exh
           {rows.map((row, index) => (
             <tr key={index}>
               {row.map((cell, column) => (
-                <td key={column} class={rows.every((each) => isNumeric(each[column]!)) ? 'number' : ''}>
+                <td key={column} class={classes[column]}>
                   {cell}
                 </td>
               ))}
