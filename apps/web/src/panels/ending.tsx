@@ -24,7 +24,9 @@ export function Ending(props: EndingProps) {
   const lastEpoch = store.epochs.value.at(-1);
   return (
     <div class="ending">
-      {run && lastEpoch && <p class="ending-quality">{qualityText(run, lastEpoch)}</p>}
+      {run && lastEpoch && store.status.value.name !== 'failed' && (
+        <p class="ending-quality">{qualityText(run, lastEpoch)}</p>
+      )}
       <p>{contributionText(contributionOf(result.report, ownIds))}</p>
       <Files {...props} />
     </div>

@@ -2,7 +2,8 @@
 import { useSignal } from '@preact/signals';
 import { counted } from '../look/format.ts';
 import { useKeptFocus } from '../look/keep-focus.ts';
-import type { RunStore, WorkerRow } from '../watch/run-store.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import type { ShownWorker } from '../watch/status.ts';
 import { Card } from './card.tsx';
 import { ColumnTitles } from './column-titles.tsx';
 import { type Columns, inOrder, type Order } from './table-order.ts';
@@ -16,7 +17,7 @@ interface WorkersProps {
   readonly owner: WorkerOwner | undefined;
 }
 
-const allColumns: Columns<ColumnName, WorkerRow> = columns;
+const allColumns: Columns<ColumnName, ShownWorker> = columns;
 const names = Object.keys(columns) as ColumnName[];
 /** More than the panel shows without scrolling. */
 const manyWorkers = 5;
@@ -63,16 +64,19 @@ function withoutFaults(owner: WorkerOwner): WorkerOwner {
   return { ...owner, injectFault: undefined };
 }
 
-function countText(workers: readonly WorkerRow[]): string {
+function countText(workers: readonly ShownWorker[]): string {
   const finished = workers.filter(({ health }) => health === 'finished').length;
   if (finished > 0) return `${counted(finished, 'worker')} at the end`;
   const connected = workers.filter(isConnected);
+  if (connected.some(({ health }) => health === 'unknown')) {
+    return `${counted(connected.length, 'worker')} when last heard of`;
+  }
   const computing = connected.filter(({ health }) => health !== 'idle').length;
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
 }
 
 interface RowProps extends Pick<WorkersProps, 'owner'> {
-  readonly worker: WorkerRow;
+  readonly worker: ShownWorker;
   readonly isOwn: boolean;
 }
 
@@ -90,7 +94,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
         ))}
       {owner && (
         <td class="actions">
-          {isConnected(worker) && (
+          {isConnected(worker) && health !== 'unknown' && (
             <WorkerActions id={id} name={name} owner={kind === 'local' ? withoutFaults(owner) : owner} />
           )}
         </td>
@@ -99,7 +103,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
   );
 }
 
-function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: WorkerRow }) {
+function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: ShownWorker }) {
   const { text, isNumber } = allColumns[name];
   const { health, share } = worker;
   if (name === 'health') {

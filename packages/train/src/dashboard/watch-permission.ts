@@ -19,6 +19,7 @@ type TokenFault = string | undefined;
 
 const adminAddress = 'open the dashboard address that the coordinator printed';
 const watchAddress = 'open the whole address that the coordinator printed, with its token';
+const tryAgain = 'type its code again, or open the whole address that the coordinator printed';
 
 export class WatchPermission {
   readonly #options: WatchPermissionOptions;
@@ -54,7 +55,7 @@ export class WatchPermission {
   /** Whether a token allows to watch. */
   watchFault(token: string | undefined, address: string): TokenFault {
     if (this.#options.token === undefined || this.#options.publicView) return undefined;
-    const wrong = `this is not the token of this run: ${watchAddress}`;
+    const wrong = `this is not the token of this run: ${tryAgain}`;
     const missing = `watching this run needs its token: ${watchAddress}`;
     return this.#fault(this.#secrets(), token, address, { wrong, missing });
   }
