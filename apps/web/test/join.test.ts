@@ -21,7 +21,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const report = await run.report();
     for (const tab of tabs) {
       await tab.panelShowsAtEnd(/The run is over/);
-      await tab.panelShowsAtEnd(/^9\d\.\d\d % of 10,000 test images are read right$/);
+      await tab.panelShowsAtEnd(/^Test accuracy 9\d\.\d\d % \(10,000 images\)$/);
       await tab.panelShowsAtEnd(
         /^This tab computed \d+(\.\d)? % of it: [\d,]+ of 60,\d+ samples, with 3 workers in all\.$/,
       );

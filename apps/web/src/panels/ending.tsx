@@ -34,10 +34,10 @@ export function Ending(props: EndingProps) {
 }
 
 function qualityText(run: Run, { testAccuracy, testRmse, testR2 }: EpochReport): string {
-  const samples = `${whole(run.testSamples)} test ${isPicture(run) ? 'images' : 'samples'}`;
-  if (testAccuracy !== null) return `${percent(testAccuracy)} of ${samples} are read right`;
+  const samples = `${whole(run.testSamples)} ${isPicture(run) ? 'images' : 'samples'}`;
+  if (testAccuracy !== null) return `Test accuracy ${percent(testAccuracy)} (${samples})`;
   const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
-  return `Off by ${significant(testRmse ?? 0)} (RMSE) on ${samples}${explained}`;
+  return `Test RMSE ${significant(testRmse ?? 0)}${explained} (${samples})`;
 }
 
 function contributionText({ ownSamples, allSamples, workers }: Contribution): string {

@@ -50,7 +50,7 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
   return (
     <Card name="join" title="This tab" aside={status}>
       <div ref={kept} class="join-body">
-        {children && <p>{overText(state)}</p>}
+        {children && <p>{overText(state, store)}</p>}
         {children}
         {children && run?.canRunAgain && <NextRun tab={tab} isActive={isActive} />}
         {isActive && !children && <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />}
@@ -95,8 +95,10 @@ const endTexts = {
 } as const satisfies Record<EndedState['end'], (message: string) => string>;
 
 /** Beside what the run has come to. */
-function overText(state: TabState): string {
-  return state.phase === 'ended' && state.end !== 'finished' ? endTexts[state.end](state.message) : 'The run is over.';
+function overText(state: TabState, { connection }: RunStore): string {
+  const hasEnded = state.phase === 'ended' && state.end !== 'finished';
+  const text = hasEnded ? endTexts[state.end](state.message) : 'The run is over.';
+  return connection.value.phase === 'lost' ? `${text} The coordinator has ended; this is what it left.` : text;
 }
 
 function introduction(state: TabState, obstacle: string | undefined): string {

@@ -13,39 +13,45 @@ import { RunTerm } from './run-term.tsx';
 
 interface OverviewProps {
   readonly store: RunStore;
-  /** In the place of the figures: a page that is not let in knows none. */
+  /** For a page that is not let in. */
   readonly children?: ComponentChildren;
 }
 
-/** Names of states in which no figure of the run is shown. */
-const withoutFigures: ReadonlySet<StatusName> = new Set(['locked', 'wrong-code', 'refused', 'failed']);
-
 export function Overview({ store, children }: OverviewProps) {
   const run = store.run.value;
-  const status = store.status.value;
+  const { name, title, isCurrent } = store.status.value;
   const { reason, note } = remarksOf(store);
-  const isClosed = withoutFigures.has(status.name);
+  const isFailed = name === 'failed';
+  const isShutOut = name === 'locked' || name === 'wrong-code' || name === 'refused';
   return (
-    <section class={`overview ${status.isCurrent ? '' : 'stale'}`} aria-labelledby="overview-title">
+    <section class={`overview ${isCurrent ? '' : 'stale'}`} aria-labelledby="overview-title">
       <h2 id="overview-title" class="sr-only">
         The run
       </h2>
-      <div class="overview-line">
+      <div class={`overview-line ${isShutOut ? 'overview-title-alone' : ''}`}>
         <p class="phase" role="status">
-          <span class={`phase-dot phase-${status.name}`} aria-hidden="true" />
-          {status.title}
+          <span class={`phase-dot phase-${name}`} aria-hidden="true" />
+          {title}
         </p>
-        <p class="phase-detail">{[positionText(store), note].filter(Boolean).join(' ') || '\u00a0'}</p>
-        <Exactness progress={isClosed ? undefined : store.progress.value} isShown={!isClosed} />
+        {!isShutOut && (
+          <>
+            <p class="phase-detail">{[positionText(store), note].filter(Boolean).join(' ') || '\u00a0'}</p>
+            <Exactness progress={isFailed ? undefined : store.progress.value} isShown={!isFailed} />
+          </>
+        )}
       </div>
-      <div class={`overview-body ${isClosed ? 'overview-closed' : ''}`}>
-        <ProgressBar run={run} steps={store.progress.value?.step ?? 0} />
-        <div class={`overview-figures ${reason === '' || isClosed ? '' : 'with-reason'}`}>
-          {isClosed ? <Figures store={store} isUnknown /> : <Figures store={store} isCutShort={reason !== ''} />}
-          {!isClosed && <Reason name={status.name} text={reason} />}
+      {isShutOut ? (
+        (children ?? <Reason name={name} text={reason} />)
+      ) : (
+        <div class={`overview-body ${isFailed ? 'overview-failed' : ''}`}>
+          <ProgressBar run={run} steps={store.progress.value?.step ?? 0} />
+          <div class={`overview-figures ${reason === '' || isFailed ? '' : 'with-reason'}`}>
+            <Figures store={store} isUnknown={isFailed} isCutShort={reason !== '' && !isFailed} />
+            {!isFailed && <Reason name={name} text={reason} />}
+          </div>
+          {isFailed && <Reason name={name} text={reason} />}
         </div>
-        {isClosed && (children ?? <Reason name={status.name} text={reason} />)}
-      </div>
+      )}
     </section>
   );
 }
@@ -105,12 +111,12 @@ function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
 interface FiguresProps {
   readonly store: RunStore;
   /** They keep their place, empty. */
-  readonly isUnknown?: boolean;
+  readonly isUnknown: boolean;
   /** Without speed and time, which are unknown. */
-  readonly isCutShort?: boolean;
+  readonly isCutShort: boolean;
 }
 
-function Figures({ store, isUnknown = false, isCutShort = false }: FiguresProps) {
+function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   const { imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
   const isTraining = store.status.value.name === 'training';
   store.curvesVersion.value;

@@ -28,9 +28,9 @@ function milliseconds(title: string, value: (worker: ShownWorker) => number): Co
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
 }
 
-/** Whether it has a connection, as far as is known. */
+/** Whether it is known to have a connection. */
 export function isConnected({ health }: ShownWorker): boolean {
-  return health !== 'gone' && health !== 'finished';
+  return health !== 'gone' && health !== 'finished' && health !== 'unknown';
 }
 
 /** In the order in which a narrow screen needs them. */

@@ -67,10 +67,9 @@ function withoutFaults(owner: WorkerOwner): WorkerOwner {
 function countText(workers: readonly ShownWorker[]): string {
   const finished = workers.filter(({ health }) => health === 'finished').length;
   if (finished > 0) return `${counted(finished, 'worker')} at the end`;
+  const unknown = workers.filter(({ health }) => health === 'unknown').length;
+  if (unknown > 0) return `${counted(unknown, 'worker')} when last heard of`;
   const connected = workers.filter(isConnected);
-  if (connected.some(({ health }) => health === 'unknown')) {
-    return `${counted(connected.length, 'worker')} when last heard of`;
-  }
   const computing = connected.filter(({ health }) => health !== 'idle').length;
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
 }
@@ -94,7 +93,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
         ))}
       {owner && (
         <td class="actions">
-          {isConnected(worker) && health !== 'unknown' && (
+          {isConnected(worker) && (
             <WorkerActions id={id} name={name} owner={kind === 'local' ? withoutFaults(owner) : owner} />
           )}
         </td>

@@ -12,7 +12,7 @@ export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): strin
 export function goesOnText({ checkpoint, status }: Pick<RunStore, 'checkpoint' | 'status'>): string {
   const { newest } = checkpoint.value ?? {};
   if (!newest || !cutOff.has(status.value.name)) return '';
-  return `Started again with --resume, the run goes on after step ${whole(newest.step)}, from ${newest.file}.`;
+  return `Started again with --resume, the run goes on after step ${whole(newest.step)}.`;
 }
 
 const cutOff: ReadonlySet<string> = new Set(['gone', 'stopped', 'failed']);

@@ -50,7 +50,7 @@ export const quietMs = 5_000;
 export function statusOf(received: Received): Status {
   const { connection, progress } = received;
   if (connection.phase === 'refused') return refusal(connection);
-  if (progress && isOver(progress)) return endOf(progress, connection.phase !== 'lost');
+  if (progress && isOver(progress)) return endOf(progress);
   return interruption(received) ?? liveStatus(received);
 }
 
@@ -72,12 +72,8 @@ function refusal({ reason, given }: Extract<Connection, { phase: 'refused' }>): 
   return { name: 'refused', title: 'Not connected', reason: `Not connected: ${reason}.`, isCurrent: false };
 }
 
-function endOf({ phase, ending }: Progress, isServed: boolean): Status {
-  const reason = [
-    ending && sentence(ending.message),
-    !isServed && 'The coordinator has ended; this is what it left.',
-  ].filter(Boolean);
-  const about = { isCurrent: true, ...(reason.length > 0 && { reason: reason.join(' ') }) };
+function endOf({ phase, ending }: Progress): Status {
+  const about = { isCurrent: true, ...(ending && { reason: sentence(ending.message) }) };
   if (phase === 'finished') return { name: 'finished', title: 'Finished', ...about };
   if (ending?.type === 'failed') return { name: 'failed', title: 'Failed', ...about };
   return { name: 'stopped', title: 'Stopped', ...about };
@@ -122,15 +118,15 @@ function sentence(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
 
-/** A row of the table: nothing is known of a worker while nothing is known of the run. */
+/** A row of the table: while nothing is known of the run, all that is known of its workers is who has left. */
 export interface ShownWorker extends Omit<WorkerRow, 'health'> {
   readonly health: WorkerRow['health'] | 'unknown';
 }
 
 export function shownWorker(row: WorkerRow, { isCurrent }: Status): ShownWorker {
-  if (isCurrent) return row;
+  if (isCurrent || row.health === 'gone' || row.health === 'finished') return row;
   const { idle: _, ...rest } = row;
-  return { ...rest, health: 'unknown', samplesPerSecond: 0 };
+  return { ...rest, health: 'unknown' };
 }
 
 export interface TabStatus {
