@@ -58,7 +58,9 @@ export function Page(props: PageProps) {
         onUnlock={admin === undefined && isKnown ? unlock : undefined}
       />
       <main id="main" tabIndex={-1}>
-        <Overview store={store}>{needsCode(status) ? <CodeForm fault={status.reason} onCode={enterCode} /> : undefined}</Overview>
+        <Overview store={store}>
+          {needsCode(status) ? <CodeForm fault={status.reason} onCode={enterCode} /> : undefined}
+        </Overview>
         {isKnown && dataSetup.value && (
           <div class="panels before-run">
             <DataCard

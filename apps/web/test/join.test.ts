@@ -118,14 +118,21 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tab.panelShowsAtEnd(/trying again/);
   });
 
-  it('a tab without the token is refused, and shows the reason', async () => {
+  it('a tab without the token is asked for the code, and one that leaves does not come back', async () => {
     const run = await startRun(folder, [...endless, '--token', 'let me in']);
     const unknown = await browser.open(run);
-    await unknown.join('cpu', 'unknown');
-    await unknown.panelShows(/refused this tab: the token is not the one in the join address/);
+    await unknown.shows('Code needed', { exact: true });
+    expect(await unknown.page.getByRole('button', { name: 'Join' }).count()).toBe(0);
     const guest = await browser.open(run, 'join');
     await guest.computed(1);
     expect(guest.page.url()).toBe(`${run.page}#join`);
+    // A tab that has left stays away when it is opened again.
+    await guest.press('Leave');
+    await guest.panelShows('This tab has left.');
+    expect(guest.page.url()).toBe(run.page);
+    await guest.page.reload();
+    await guest.panelShows(/^Lend this device/);
+    expect(await guest.page.locator('.join-card .pill').textContent()).toBe('watching');
     expect([...unknown.errors, ...guest.errors]).toEqual([]);
     const report = await run.stop();
     expect(report.workers.map(({ kind }) => kind)).toEqual(['browser']);

@@ -84,8 +84,8 @@ const runOfOwner: Readonly<Record<string, State>> = {
       await owner!.press('Stop for good');
     },
     title: 'Stopped',
-    shows: [/^Epoch 1 of 100, step [\d,]+ of 46,900\. Stopped from the dashboard\.$/, /^step [\d,]+$/, 'Time taken'],
-    hides: ['Time left', 'good', /^epoch 1$/],
+    shows: [/^Epoch \d+ of 100, step [\d,]+ of 46,900\. Stopped from the dashboard\.$/, /^step [\d,]+$/, 'Time taken'],
+    hides: ['Time left', 'good', /^epoch \d+$/],
   },
 };
 
@@ -256,7 +256,10 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     for (const { page } of pages) {
       expect(await page.locator('.qr-code').count()).toBe(0);
       await page.goto(`${run.page}#room`);
-      await page.getByText(/^Only this computer can join/).filter({ visible: true }).waitFor();
+      await page
+        .getByText(/^Only this computer can join/)
+        .filter({ visible: true })
+        .waitFor();
       expect(await page.locator('.qr-code').count()).toBe(0);
     }
   });
@@ -282,8 +285,9 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await each(rooms, (room) => room.shows('1 device in the room'));
     for (const { page } of rooms) expect(await page.locator('.room-figure').textContent()).toBe('1');
     await look(rooms, 'gathering');
-    await owners[0]!.press('Start');
+    await rooms[0]!.press('Start');
     await each(rooms, (room) => room.shows('Test accuracy'));
+    await each(rooms, (room) => room.shows(/^Curve: training accuracy/));
     await look(rooms, 'training');
     await each(rooms, async (room) => {
       await room.shows('Finished');

@@ -58,7 +58,9 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
   return (
     <form class="run-again" onSubmit={submit}>
       <h2>Run again</h2>
-      <p class="aside">Another run on this server, with the workers that are here. What you leave stays as it was.</p>
+      <p class="aside">
+        Another run on this server, with the workers that are here. What you do not change stays as it was.
+      </p>
       <Choice label="Model" names={models} bound={values.model} />
       <Choice label="Optimizer" names={optimizers} bound={values.optimizer} />
       <NumberField label="Learning rate" bound={values.learningRate} />
