@@ -33,6 +33,7 @@ export class Viewer {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #receivedAtMs = performance.now();
   #connectedAtMs = performance.now();
+  #checkedAtMs = performance.now();
 
   constructor(options: ViewerOptions) {
     this.#options = options;
@@ -79,6 +80,10 @@ export class Viewer {
   #checkSilence(): void {
     const { store } = this.#options;
     const nowMs = performance.now();
+    const wasAsleep = nowMs - this.#checkedAtMs > 2 * checkEveryMs;
+    this.#checkedAtMs = nowMs;
+    // A page that was busy or frozen itself has yet to read what came meanwhile.
+    if (wasAsleep) return;
     store.noteSilence(nowMs - this.#receivedAtMs);
     const { phase } = store.connection.value;
     const isTried = phase === 'live' || phase === 'connecting';
