@@ -32,7 +32,7 @@ export function JoinAddress({ run, token, code }: JoinAddressProps) {
             <CopyButton text={invitation.link} label="Copy the address" />
           </>
         )}
-        {isOpen && code !== undefined && (
+        {invitation.type !== 'no-token' && code !== undefined && (
           <p>
             Or open the address up to the # and type the code <code class="address">{code}</code>
           </p>

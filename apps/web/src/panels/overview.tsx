@@ -35,7 +35,7 @@ export function Overview({ store, children }: OverviewProps) {
         </p>
         {!isShutOut && (
           <>
-            <p class="phase-detail">{[positionText(store), note].filter(Boolean).join(' ') || '\u00a0'}</p>
+            <p class="phase-detail">{[positionText(store), note].filter(Boolean).join('. ') || '\u00a0'}</p>
             <Exactness progress={isFailed ? undefined : store.progress.value} isShown={!isFailed} />
           </>
         )}
@@ -80,8 +80,7 @@ function positionText(store: RunStore): string {
   if (!run || !progress) return '';
   const { config, steps } = run;
   const epoch = `Epoch ${whole(Math.min(progress.epoch, config.epochs))} of ${whole(config.epochs)}`;
-  const stop = store.status.value.name === 'stopped' || store.status.value.name === 'finished' ? '.' : '';
-  return `${epoch}, step ${whole(progress.step)} of ${whole(steps)}${resumedText(store)}${stop}`;
+  return `${epoch}, step ${whole(progress.step)} of ${whole(steps)}${resumedText(store)}`;
 }
 
 function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {

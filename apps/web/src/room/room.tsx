@@ -89,22 +89,16 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
   const run = store.run.value;
   const code = store.joinCode.value;
   const invitation = invitationOf(run, token, new URL(location.href));
-  if (invitation.type !== 'open') {
-    return (
-      <section class="room-join" aria-labelledby="room-join-title">
-        <h2 id="room-join-title">Join</h2>
-        <p>{uninvitedTexts[invitation.type]}</p>
-        {invitation.type === 'loopback' && <span class="room-address">{invitation.address}</span>}
-      </section>
-    );
-  }
+  const isOpen = invitation.type === 'open';
   return (
     <section class="room-join" aria-labelledby="room-join-title">
-      <h2 id="room-join-title">Scan to join</h2>
-      <QrCode text={invitation.link} />
-      <p>
-        or open <span class="room-address">{invitation.address}</span>
-      </p>
+      <h2 id="room-join-title">{isOpen ? 'Scan to join' : 'Join'}</h2>
+      {invitation.type === 'open' ? <QrCode text={invitation.link} /> : <p>{uninvitedTexts[invitation.type]}</p>}
+      {invitation.type !== 'no-token' && (
+        <p>
+          {isOpen ? 'or open' : 'Here, open'} <span class="room-address">{invitation.address}</span>
+        </p>
+      )}
       {/* The code comes a moment after the page; its place is kept. */}
       {token !== undefined && (
         <p class={code === undefined ? 'room-pending' : ''}>
