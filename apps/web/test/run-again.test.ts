@@ -38,8 +38,8 @@ describePage('a server that stays', ({ browser, folder }) => {
     await tab.press('Begin the run');
     const found = await hashes(3);
     const changes = [
-      [],
-      ['--lr', '0.2'],
+      epochs,
+      [...epochs, '--lr', '0.2'],
       ['--optimizer', 'adam', '--seed', '7', '--epochs', '4', '--schedule', 'cosine'],
     ];
     const expected = await Promise.all(changes.map((more) => singleRun(folder, [...args, ...more])));
