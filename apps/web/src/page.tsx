@@ -96,10 +96,10 @@ export function isOwner({ role }: RunStore): boolean {
   return role.value?.role === 'owner';
 }
 
-/** What this page asks of the coordinator, with the admin token if it is known and not refused. */
+/** Requests of this page to the coordinator, with the admin token if it is known and not refused. */
 export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' | 'viewer' | 'secrets'>) {
   const { token } = secrets.value;
-  // What only the owner sees keeps its place until the coordinator has answered, so that nothing moves.
+  // The owner's controls keep their place until the coordinator has answered, so that nothing moves.
   const admin = store.role.value?.role === 'guest' ? undefined : secrets.value.admin;
   const credentials = admin === undefined ? {} : { token: admin };
   return {
@@ -141,7 +141,7 @@ function RunPanels(props: PageProps) {
   const { owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
-  // Cards that have nothing to show are left out; those that come later move nothing but the log, which is made anew.
+  // Empty cards are left out. A card that comes later moves only the log, which is rendered again.
   const hasStep = store.timeline.value !== undefined;
   return (
     <div class="panels">

@@ -69,7 +69,7 @@ describePage('a server that stays', ({ browser, folder }) => {
     first.program.kill('SIGINT');
     await first.program.ended;
     await tab.panelShowsAtEnd('The coordinator has ended; this is what it left.');
-    // After so many the worker of a terminal would have ended.
+    // A worker in a terminal would have ended after four failures.
     await turnAway(port, 4);
     const second = await startRun(folder, args, port);
     await second.program.printed(/joined \(browser/);
@@ -78,7 +78,7 @@ describePage('a server that stays', ({ browser, folder }) => {
   });
 });
 
-/** Breaks off connections of workers to a port that nothing listens on. @param count after which it is left */
+/** Listens on a port and breaks off connections. @param count of workers' attempts, after which it stops listening */
 async function turnAway(port: number, count: number): Promise<void> {
   let turnedAway = 0;
   const server = createServer();

@@ -22,14 +22,14 @@ interface Stage {
   readonly pages: readonly Tab[];
 }
 
-/** What a page says in a state, and what it must not say there, since it does not know it. */
+/** Texts that a page shows in a state, and texts that it must not show, because it cannot know them. */
 interface State {
   /** Brings the run and its pages there; the stage is left as the state before has it. */
   readonly reach: (stage: Stage) => Promise<unknown>;
   readonly title: string;
   readonly shows: readonly (string | RegExp)[];
   readonly hides: readonly (string | RegExp)[];
-  /** What the tab says that has joined, if one has. */
+  /** The status of the tab that has joined, if one has. */
   readonly tab?: RegExp;
 }
 

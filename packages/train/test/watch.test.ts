@@ -119,7 +119,7 @@ describe('a viewer', () => {
     ];
     expect(diverged.report).toMatchObject({ testLoss: Number.MAX_VALUE, testAccuracy: null });
     expect(second.report.testAccuracy).toBe(report.testAccuracy);
-    // Of the first there is none.
+    // The diverged model was not evaluated.
     expect((await viewer.next('evaluation')).epoch).toBe(2);
     expect(viewer.received.filter(({ type }) => type === 'evaluation')).toHaveLength(1);
   });

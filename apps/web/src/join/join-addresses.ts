@@ -23,7 +23,7 @@ export function invitationOf(
   return { type: isLoopback(new URL(link).hostname) ? 'loopback' : 'open', link, address };
 }
 
-/** What the page says instead of an invitation. */
+/** Texts in the place of an invitation that nobody could follow. */
 export const uninvitedTexts = {
   loopback:
     'Only this computer can join: the coordinator listens on no other address. Started with --host 0.0.0.0, it lets other devices in, and this place shows a QR code for them.',

@@ -20,7 +20,7 @@ const storageKey = 'lockstep.tab';
 
 export class TabWorker {
   readonly state = signal<TabState>({ phase: 'watching' });
-  /** What the page says of it. */
+  /** The status that the card of this tab shows. */
   readonly status = computed(() => {
     const { workers, status } = this.#store;
     return tabStatusOf(
@@ -70,7 +70,7 @@ export class TabWorker {
 
   leave(): void {
     this.#thread?.leave();
-    // Else a reload would join again.
+    // With `#join` in its address, the page would join again after a reload.
     if (location.hash === '#join') history.replaceState(null, '', `${location.pathname}${location.search}`);
   }
 

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { bindInput } from './bind-input.ts';
 
 interface CodeFormProps {
-  /** What was wrong with the code before. */
+  /** Why the last code was refused. */
   readonly fault: string | undefined;
   readonly onCode: (code: string) => void;
 }

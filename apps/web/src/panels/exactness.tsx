@@ -5,7 +5,7 @@ import type { Progress } from '../watch/run-store.ts';
 
 interface ExactnessProps {
   readonly progress: Progress | undefined;
-  /** Its place is kept. */
+  /** Whether the badge is visible; its place is kept. */
   readonly isShown: boolean;
 }
 

@@ -62,7 +62,7 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
   );
 }
 
-/** A code that was refused, of a run that anybody may watch. */
+/** Why the coordinator refused the code, in a run that anybody may watch. */
 function codeFault(state: TabState): { readonly fault: string | undefined } {
   return { fault: state.phase === 'ended' && state.end === 'refused' ? endTexts.refused(state.message) : undefined };
 }

@@ -13,7 +13,7 @@ import { RunTerm } from './run-term.tsx';
 
 interface OverviewProps {
   readonly store: RunStore;
-  /** For a page that is not let in. */
+  /** The form for the code, for a page that is not let in. */
   readonly children?: ComponentChildren;
 }
 
@@ -56,7 +56,7 @@ export function Overview({ store, children }: OverviewProps) {
   );
 }
 
-/** Seconds that are counted are not read out. */
+/** The reason for a status; screen readers do not read out seconds that are counted. */
 function Reason({ name, text }: { readonly name: StatusName; readonly text: string }) {
   if (text === '') return null;
   return (
@@ -66,7 +66,7 @@ function Reason({ name, text }: { readonly name: StatusName; readonly text: stri
   );
 }
 
-/** Why the run is as it is, in the place of figures that are unknown then; or beside its position, if all are known. */
+/** The reason for the status: in the place of the figures that it makes unknown, or as a note next to the position. */
 function remarksOf(store: RunStore): { readonly reason: string; readonly note: string } {
   const { name, reason = '', isCurrent } = store.status.value;
   const goesOn = goesOnText(store);
@@ -109,9 +109,9 @@ function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
 
 interface FiguresProps {
   readonly store: RunStore;
-  /** They keep their place, empty. */
+  /** Whether the figures are empty and only keep their place. */
   readonly isUnknown: boolean;
-  /** Without speed and time, which are unknown. */
+  /** Whether speed and time are left out. */
   readonly isCutShort: boolean;
 }
 
@@ -165,7 +165,7 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
 
 interface QualityProps {
   readonly lastEpoch: EpochReport | undefined;
-  /** When that was. */
+  /** When the last epoch was evaluated. */
   readonly evaluated: string | undefined;
 }
 

@@ -28,7 +28,7 @@ function milliseconds(title: string, value: (worker: ShownWorker) => number): Co
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
 }
 
-/** Whether it is known to have a connection. */
+/** Whether the worker is known to have a connection. */
 export function isConnected({ health }: ShownWorker): boolean {
   return health !== 'gone' && health !== 'finished' && health !== 'unknown';
 }

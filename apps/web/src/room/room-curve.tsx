@@ -6,7 +6,7 @@ const [width, height] = [100, 100];
 /** More points than a projector has columns to spare. */
 const mostPoints = 200;
 
-/** Named, since the large figure may be another one. */
+/** Names of the curves, since the large figure may be another quantity. */
 const curveNames = { accuracy: 'Curve: training accuracy, from 0 to 100 %', loss: 'Curve: training loss' } as const;
 
 export function RoomCurve({ store }: { readonly store: RunStore }) {

@@ -2,7 +2,7 @@
 import { whole } from '../look/format.ts';
 import type { RunStore } from './run-store.ts';
 
-/** Of a run that went on from a checkpoint; empty for others. */
+/** Says from which step a run was resumed; empty if it was not. */
 export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): string {
   const { resumed } = checkpoint.value ?? {};
   return resumed ? `, resumed after step ${whole(resumed.step)}` : '';

@@ -36,9 +36,9 @@ export interface LogLine {
 
 export type Connection =
   | { readonly phase: 'connecting' | 'live' }
-  /** Tried again by itself. */
+  /** The page tries again by itself. */
   | { readonly phase: 'lost'; readonly reason: string }
-  /** Not tried again: the page was not let in with what it was given, or was shut out later. */
+  /** The page does not try again: it was not let in with the token that it showed, or was shut out later. */
   | { readonly phase: 'refused'; readonly reason: string; readonly given: 'nothing' | 'token' | 'admitted' };
 
 const maxLogLines = 200;
@@ -49,7 +49,7 @@ export class RunStore {
   /** What there is in place of a run while the server waits for its data. */
   readonly dataSetup = signal<DataSetup>();
   readonly progress = signal<Progress>();
-  /** As the coordinator sent them last. */
+  /** The rows of the last `workers` message. */
   readonly #workerRows = signal<readonly WorkerRow[]>([]);
   readonly timeline = signal<Timeline>();
   readonly epochs = signal<readonly EpochReport[]>([]);
@@ -66,7 +66,7 @@ export class RunStore {
   readonly label = signal('this run');
   /** Why the coordinator rejected this page's last request. */
   readonly rejection = signal<string>();
-  /** What came of this page's last request, such as where a model was saved. */
+  /** The coordinator's answer to this page's last request, such as where a model was saved. */
   readonly answer = signal<string>();
   /** Changes whenever `curveTable` returns something new. */
   readonly curvesVersion = signal(0);
@@ -74,10 +74,10 @@ export class RunStore {
   readonly result = signal<WatchMessageOf<'result'>>();
   /** Of a run that is over, by its report. */
   readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
-  /** Milliseconds since the last message; 0 as long as the coordinator is not taken for silent. */
+  /** Milliseconds since the last message; 0 unless the coordinator is taken for silent. */
   readonly silentMs = signal(0);
   readonly isOnline = signal(true);
-  /** What the header, the cards, the table of workers and the room say of the run. */
+  /** The status that header, cards, table of workers and room show. */
   readonly status = computed(() =>
     statusOf({
       connection: this.connection.value,

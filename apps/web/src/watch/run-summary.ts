@@ -59,7 +59,7 @@ export function optimizerOf({
   return { type, learningRate, schedule: schedule?.type ?? 'constant' };
 }
 
-/** Of the run that is watched. */
+/** Settings of the run that is watched. */
 export function settingsOf({ model, config }: Run, workers: readonly ShownWorker[]): Settings {
   const { name = 'model' } = (model ?? {}) as { readonly name?: string };
   const { type, learningRate, schedule } = optimizerOf(config);

@@ -12,7 +12,7 @@ export type StatusName =
   /** As a person wished. */
   | 'stopped'
   | 'failed'
-  /** Connected, but nothing is received: frozen, or cut off without notice. */
+  /** Connected, but nothing arrives: the coordinator is frozen, or the connection broke without notice. */
   | 'silent'
   /** The connection broke, or was never made. */
   | 'gone'
@@ -20,19 +20,19 @@ export type StatusName =
   /** A code or token is needed, and this page was given none. */
   | 'locked'
   | 'wrong-code'
-  /** Not let in for another reason. */
+  /** The coordinator did not let this page in for another reason. */
   | 'refused';
 
 export interface Status {
   readonly name: StatusName;
   readonly title: string;
-  /** Why, and what to try, in sentences. */
+  /** Why the run has this status and what to try, in sentences. */
   readonly reason?: string;
   /** Whether the run is now as the page shows it. */
   readonly isCurrent: boolean;
 }
 
-/** What this page has received, and how long ago. */
+/** The messages that this page has received, and how long ago. */
 export interface Received {
   readonly connection: Connection;
   readonly progress: Progress | undefined;
@@ -44,7 +44,7 @@ export interface Received {
   readonly isOnline: boolean;
 }
 
-/** The coordinator sends at least every two seconds: longer is not chance. */
+/** The coordinator sends something at least every two seconds, so a longer silence is not chance. */
 export const quietMs = 5_000;
 
 export function statusOf(received: Received): Status {
@@ -130,7 +130,7 @@ export function shownWorker(row: WorkerRow, { isCurrent }: Status): ShownWorker 
 }
 
 export interface TabStatus {
-  /** Names its color. */
+  /** Decides the color. */
   readonly name: 'watching' | 'ended' | 'starting' | 'resting' | 'computing';
   readonly title: string;
 }

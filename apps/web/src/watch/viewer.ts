@@ -16,7 +16,7 @@ const refusedCode = 1008;
 /** Another run answers there from now on. */
 const restartCode = 1012;
 const checkEveryMs = 1_000;
-/** A connection that has been silent for so long is replaced: it may be broken without notice. A slow one takes a while for weights. */
+/** A connection that is silent for this long is replaced: it may have broken without notice. Weights take a while on a slow link. */
 const replaceAfterMs = 60_000;
 
 export interface ViewerOptions {

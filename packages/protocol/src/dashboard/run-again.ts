@@ -23,7 +23,7 @@ const runSettings = v.strictObject({
   learningRate: finite,
   batch: whole(1),
   epochs: whole(1),
-  /** Its name. */
+  /** The name of the schedule. */
   schedule: text(40),
   seed: whole(0),
   workers: whole(0),

@@ -30,7 +30,7 @@ export async function changedOptions(
     ...(seed !== undefined && { seed, data: await splitBy(options.data, seed) }),
     ...(model !== undefined && { model, initialWeights: undefined }),
     ...(batch !== undefined && { batch }),
-    // A number of steps would cut the epochs short that were asked for.
+    // A limit of steps would cut the requested epochs short.
     ...(epochs !== undefined && { epochs, steps: undefined }),
     optimizer: changedOptimizer(options.optimizer, changes),
   };
@@ -41,7 +41,7 @@ function changedOptimizer(
   { optimizer, learningRate, schedule }: RunChanges,
 ): TrainOptions['optimizer'] {
   const given = typeof before === 'string' ? { type: before } : before;
-  // What is no optimizer, and no schedule, is refused with the other options.
+  // Names of unknown optimizers and schedules are refused with the other options.
   const kept = optimizer === undefined ? given : { type: optimizer as OptimizerType };
   if (learningRate === undefined && schedule === undefined) return kept;
   return {
