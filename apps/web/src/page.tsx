@@ -138,7 +138,7 @@ function RunPanels(props: PageProps) {
   const isFailed = store.status.value.name === 'failed';
   const result = store.isOver.value ? store.result.value : undefined;
   const evaluation = isFailed ? undefined : store.evaluation.value;
-  const { owner, enterCode } = requestsOf(props);
+  const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
   // Empty cards are left out. A card that comes later moves only the log, which is rendered again.
@@ -150,7 +150,7 @@ function RunPanels(props: PageProps) {
       </Join>
       <Curves store={store} />
       <Draw predictor={predictor} run={run} />
-      <Workers store={store} ownId={tab.id} owner={isOwner(store) ? owner : undefined} />
+      <Workers store={store} ownId={tab.id} owner={admin === undefined ? undefined : owner} isOwner={isOwner(store)} />
       {hasStep && <StepTimeline store={store} />}
       {evaluation?.confusion && <ConfusionMatrix evaluation={evaluation} store={store} />}
       {evaluation && <TopErrors evaluation={evaluation} run={run} />}

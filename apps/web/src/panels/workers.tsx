@@ -15,6 +15,8 @@ interface WorkersProps {
   readonly ownId: string | undefined;
   /** What the run's owner does with a worker; absent for guests. */
   readonly owner: WorkerOwner | undefined;
+  /** Whether the coordinator has accepted the admin token; the owner's buttons keep their place until then. */
+  readonly isOwner: boolean;
 }
 
 const allColumns: Columns<ColumnName, ShownWorker> = columns;
@@ -22,7 +24,7 @@ const names = Object.keys(columns) as ColumnName[];
 /** More than the panel shows without scrolling. */
 const manyWorkers = 5;
 
-export function Workers({ store, ownId, owner }: WorkersProps) {
+export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
   const order = useSignal<Order<ColumnName> | undefined>(undefined);
   const workers = store.workers.value;
   // A worker that is removed takes its buttons along.
@@ -49,7 +51,7 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
           </thead>
           <tbody>
             {inOrder(allColumns, workers, order.value).map((worker) => (
-              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} />
+              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} isOwner={isOwner} />
             ))}
           </tbody>
         </table>
@@ -74,12 +76,12 @@ function countText(workers: readonly ShownWorker[]): string {
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
 }
 
-interface RowProps extends Pick<WorkersProps, 'owner'> {
+interface RowProps extends Pick<WorkersProps, 'owner' | 'isOwner'> {
   readonly worker: ShownWorker;
   readonly isOwn: boolean;
 }
 
-function Row({ worker, isOwn, owner }: RowProps) {
+function Row({ worker, isOwn, owner, isOwner }: RowProps) {
   const { id, name, kind, phase, health } = worker;
   return (
     <tr class={`worker worker-${health}`} data-phase={phase}>
@@ -92,7 +94,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
           <Cell key={column} name={column} worker={worker} />
         ))}
       {owner && (
-        <td class="actions">
+        <td class={`actions ${isOwner ? '' : 'hidden'}`}>
           {isConnected(worker) && (
             <WorkerActions id={id} name={name} owner={kind === 'local' ? withoutFaults(owner) : owner} />
           )}
