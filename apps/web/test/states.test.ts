@@ -71,15 +71,12 @@ const runOfOwner: Readonly<Record<string, State>> = {
     hides: [timeLeft, 'good', 'Training'],
     tab: /^(waiting for the coordinator|reconnecting)$/,
   },
-  'with a coordinator that is awake again': {
-    reach: async ({ run }) => run.program.kill('SIGCONT'),
-    title: 'Training',
-    shows: [timeLeft],
-    hides: ['unknown', /sent nothing/],
-    tab: /^(computing|joining|reconnecting|resting: .*)$/,
-  },
   stopped: {
-    async reach({ pages: [owner] }) {
+    async reach({ run, pages }) {
+      const [owner] = pages;
+      // A coordinator that is awake again is heard at once.
+      run.program.kill('SIGCONT');
+      await each(pages, (tab) => tab.shows('Training', { exact: true }));
       await owner!.press('Stop');
       await owner!.press('Stop for good');
     },
