@@ -22,8 +22,8 @@ import { StepTimeline } from './panels/step-timeline.tsx';
 import { TopErrors } from './panels/top-errors.tsx';
 import type { WorkerOwner } from './panels/worker-actions.tsx';
 import { Workers } from './panels/workers.tsx';
-import { goesOnText } from './watch/checkpoint-text.ts';
-import type { Connection, RunStore } from './watch/run-store.ts';
+import type { RunStore } from './watch/run-store.ts';
+import { needsCode } from './watch/status.ts';
 import type { Viewer } from './watch/viewer.ts';
 
 export interface PageProps {
@@ -36,62 +36,74 @@ export interface PageProps {
 }
 
 export function Page(props: PageProps) {
-  const { store, tab, secrets } = props;
+  const { store, secrets } = props;
   const run = store.run.value;
-  const { admin, token } = secrets.value;
-  // One that was typed may be wrong: what only the owner sees comes when the coordinator has said so, and nothing jumps.
-  const isAdmin = admin !== undefined && store.role.value?.role !== 'guest';
-  const needsCode = isCodeWanted(store, token);
-  const { control, owner, runAgain, unlock, enterCode } = requestsOf(props);
-  const { dataSetup, rejection } = store;
+  const { token } = secrets.value;
+  const status = store.status.value;
+  const { admin, control, runAgain, unlock, enterCode } = requestsOf(props);
+  const { dataSetup } = store;
+  // A page that knows nothing of a run shows nothing of it.
+  const isKnown = (run !== undefined || dataSetup.value !== undefined) && !needsCode(status);
   return (
     <>
       <a class="skip" href="#main">
         Skip to the run
       </a>
       <Header
-        run={run}
+        run={isKnown ? run : undefined}
         dataSetup={dataSetup.value}
         token={token}
         code={store.joinCode.value}
         unlockFault={store.role.value?.fault}
-        onUnlock={isAdmin ? undefined : unlock}
+        onUnlock={admin === undefined && isKnown ? unlock : undefined}
       />
       <main id="main" tabIndex={-1}>
-        <Notice store={store} isCodeWanted={needsCode} />
         <Overview store={store}>
-          {needsCode && <CodeForm fault={refusalOf(store.connection.value)} onCode={enterCode} />}
+          {needsCode(status) ? <CodeForm fault={status.reason} onCode={enterCode} /> : undefined}
         </Overview>
-        {dataSetup.value ? (
+        {isKnown && dataSetup.value && (
           <div class="panels before-run">
             <DataCard
               setup={dataSetup.value}
               actions={admin === undefined ? undefined : dataActions(props, admin)}
-              rejection={rejection.value}
+              rejection={store.rejection.value}
             />
-            <Join tab={tab} run={run} isOver={false} />
+            <Join tab={props.tab} store={store} onCode={undefined} />
           </div>
-        ) : (
+        )}
+        {isKnown && !dataSetup.value && (
           <>
-            {isAdmin && <Control store={store} onAction={control} onRunAgain={runAgain} />}
-            <RunPanels {...props} owner={isAdmin ? owner : undefined} />
+            {admin !== undefined && (
+              <Control store={store} isOwner={isOwner(store)} onAction={control} onRunAgain={runAgain} />
+            )}
+            <RunPanels {...props} />
             {store.rateAt.value && <LearningRate store={store} />}
             <Runs store={store} />
           </>
         )}
       </main>
-      <footer class="bottom">
-        {run ? `Lockstep ${run.version}. ` : ''}The model you get does not depend on who helped.
-      </footer>
+      {isKnown && (
+        <footer class="bottom">
+          {run ? `Lockstep ${run.version}. ` : ''}The model you get does not depend on who helped.
+        </footer>
+      )}
     </>
   );
 }
 
-/** What this page asks of the coordinator, with the admin token where it is known. */
-function requestsOf({ store, viewer, secrets }: PageProps) {
-  const { admin, token } = secrets.value;
+/** Whether the coordinator has accepted the admin token that this page has shown. */
+export function isOwner({ role }: RunStore): boolean {
+  return role.value?.role === 'owner';
+}
+
+/** Requests of this page to the coordinator, with the admin token if it is known and not refused. */
+export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' | 'viewer' | 'secrets'>) {
+  const { token } = secrets.value;
+  // The owner's controls keep their place until the coordinator has answered, so that nothing moves.
+  const admin = store.role.value?.role === 'guest' ? undefined : secrets.value.admin;
   const credentials = admin === undefined ? {} : { token: admin };
   return {
+    admin,
     control: (action: AdminAction): void => viewer.send({ type: 'admin', action, ...credentials }),
     owner: {
       rename: (workerId, name) => viewer.send({ type: 'renameWorker', workerId, name, ...credentials }),
@@ -115,31 +127,34 @@ function requestsOf({ store, viewer, secrets }: PageProps) {
     enterCode(code: string): void {
       secrets.value = { token: code, admin };
       saveSecrets(secrets.value);
-      viewer.connectNow();
+      viewer.reconnect();
     },
   };
 }
 
-interface RunPanelsProps extends PageProps {
-  readonly owner: WorkerOwner | undefined;
-}
-
-function RunPanels({ store, tab, predictor, viewer, owner }: RunPanelsProps) {
+function RunPanels(props: PageProps) {
+  const { store, tab, predictor, viewer, secrets } = props;
   const run = store.run.value;
+  const isFailed = store.status.value.name === 'failed';
   const result = store.isOver.value ? store.result.value : undefined;
+  const evaluation = isFailed ? undefined : store.evaluation.value;
+  const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
+  const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
+  // Empty cards are left out. A card that comes later moves only the log, which is rendered again.
+  const hasStep = store.timeline.value !== undefined;
   return (
     <div class="panels">
-      <Join tab={tab} run={run} isOver={store.isOver.value && run?.canRunAgain !== true}>
+      <Join tab={tab} store={store} onCode={isCodeMissing ? enterCode : undefined}>
         {result && <Ending store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
       <Curves store={store} />
-      <StepTimeline store={store} />
       <Draw predictor={predictor} run={run} />
-      <Workers store={store} ownId={tab.id} owner={owner} />
-      <ConfusionMatrix evaluation={store.evaluation.value} run={run} />
-      <TopErrors evaluation={store.evaluation.value} run={run} />
-      <Log lines={store.log.value} />
+      <Workers store={store} ownId={tab.id} owner={admin === undefined ? undefined : owner} isOwner={isOwner(store)} />
+      {hasStep && <StepTimeline store={store} />}
+      {evaluation?.confusion && <ConfusionMatrix evaluation={evaluation} store={store} />}
+      {evaluation && <TopErrors evaluation={evaluation} run={run} />}
+      <Log key={`${hasStep} ${evaluation !== undefined}`} lines={store.log.value} />
     </div>
   );
 }
@@ -155,42 +170,4 @@ function dataActions({ store, viewer, uploader }: PageProps, token: string): Dat
     read: (request) => send({ type: 'readData', token, ...request }),
     start: () => send({ type: 'admin', action: 'start', token }),
   };
-}
-
-/** Where a token is needed and this page knows none, or one that was refused. */
-function isCodeWanted({ connection, run }: RunStore, token: string | undefined): boolean {
-  if (connection.value.phase === 'refused') return run.value?.tokenNeeded !== false;
-  return connection.value.phase === 'live' && run.value?.tokenNeeded === true && token === undefined;
-}
-
-function refusalOf(connection: Connection): string | undefined {
-  return connection.phase === 'refused' ? `Not connected: ${connection.reason}.` : undefined;
-}
-
-/** Shows why the page is disconnected, or why a run ended before its last step; the panels keep the last state. */
-function Notice({ store, isCodeWanted }: { readonly store: RunStore; readonly isCodeWanted: boolean }) {
-  const connection = store.connection.value;
-  const { reason } = store.status.value;
-  const isLost = connection.phase === 'lost';
-  const isOver = store.isOver.value;
-  // A run that has finished has nothing to go on with.
-  const isCutOff = store.progress.value?.phase !== 'finished' && (isOver || isLost);
-  const parts = [
-    reason && sentence(reason),
-    isLost && isOver && 'The coordinator has ended; this is what it left.',
-    isLost && !isOver && `Not connected: ${connection.reason}. Trying again …`,
-    // The form for the code says it otherwise.
-    !isCodeWanted && refusalOf(connection),
-    isCutOff && goesOnText(store.checkpoint.value),
-  ];
-  return (
-    <p class="notice" role="status">
-      {parts.filter(Boolean).join(' ')}
-    </p>
-  );
-}
-
-/** With a capital at its beginning, and a full stop. */
-function sentence(text: string): string {
-  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 }

@@ -2,7 +2,7 @@
 import { type Signal, signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { InsideProps } from './inside/inside.tsx';
-import { Page, type PageProps } from './page.tsx';
+import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
 import type { RoomProps } from './room/room.tsx';
 import { chapterInAddress, isRoomInAddress, partInAddress } from './route.ts';
 
@@ -19,7 +19,11 @@ export function Views(props: PageProps) {
   if (isRoomInAddress.value) {
     const View = loaded(room, () => import('./room/room.tsx').then(({ Room }) => Room));
     return View ? (
-      <View store={store} secrets={secrets.value} />
+      <View
+        store={store}
+        secrets={secrets.value}
+        onStart={isOwner(store) ? () => requestsOf(props).control('start') : undefined}
+      />
     ) : (
       <Loading name="The room's view" failure={room.value?.failure} />
     );

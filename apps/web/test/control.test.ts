@@ -20,7 +20,9 @@ describePage('control', ({ browser, folder }) => {
     await tab.press('Resume');
     await tab.shows('Training', { exact: true });
     await tab.press('Save');
-    await tab.shows(new RegExp(`model after step \\d+ saved to ${file}`));
+    // At the button, where the person looks, and not in the log alone.
+    const note = tab.page.locator('.control-note').getByText(new RegExp(`^Model after step \\d+ saved to ${file}`));
+    await tab.during('where the model was saved', note.waitFor());
     expect(existsSync(file)).toBe(true);
     await tab.press('Stop');
     await tab.press('Stop for good');

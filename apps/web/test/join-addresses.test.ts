@@ -1,6 +1,6 @@
 /** Checks that what a page copies joins the run, wherever the page was opened. */
 import { expect, it } from 'vitest';
-import { joinCommand, joinLink } from '../src/join/join-addresses.ts';
+import { invitationOf, joinCommand, joinLink } from '../src/join/join-addresses.ts';
 
 const run = {
   joinAddresses: ['http://10.0.0.5:7070/', 'ws://10.0.0.5:7070'],
@@ -26,4 +26,15 @@ it('carries the token, as a word of the shell, and the fingerprint of a certific
     "LOCKSTEP_TOKEN='it'\\''s' npx lockstep worker --url 'wss://10.0.0.5:7070/?fingerprint=ab'",
   );
   expect(joinLink(secure, 'a b', page)).toBe('https://10.0.0.5:7070/#join&token=a+b');
+});
+
+it.each([
+  ['http://127.0.0.1:7070/', 'http://127.0.0.1:7070/', undefined, 'loopback'],
+  ['http://[::1]:7070/', 'http://localhost:7070/', 'secret', 'loopback'],
+  ['http://10.0.0.5:7070/', 'http://127.0.0.1:7070/', 'secret', 'open'],
+  ['http://127.0.0.1:7070/', 'https://proxy.example/', 'secret', 'open'],
+  ['http://10.0.0.5:7070/', 'http://10.0.0.5:7070/', undefined, 'no-token'],
+])('a run at %s whose page is %s, with the token %s, invites as %s', (address, page, token, type) => {
+  const place = { ...run, joinAddresses: [address], tokenNeeded: !address.includes('127.0.0.1') };
+  expect(invitationOf(place, token, new URL(page))).toMatchObject({ type });
 });

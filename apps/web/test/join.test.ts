@@ -21,7 +21,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const report = await run.report();
     for (const tab of tabs) {
       await tab.panelShowsAtEnd(/The run is over/);
-      await tab.panelShowsAtEnd(/^9\d\.\d\d % of 10,000 test images are read right$/);
+      await tab.panelShowsAtEnd(/^Test accuracy 9\d\.\d\d % \(10,000 images\)$/);
       await tab.panelShowsAtEnd(
         /^This tab computed \d+(\.\d)? % of it: [\d,]+ of 60,\d+ samples, with 3 workers in all\.$/,
       );
@@ -118,14 +118,21 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tab.panelShowsAtEnd(/trying again/);
   });
 
-  it('a tab without the token is refused, and shows the reason', async () => {
+  it('a tab without the token is asked for the code, and one that leaves does not come back', async () => {
     const run = await startRun(folder, [...endless, '--token', 'let me in']);
     const unknown = await browser.open(run);
-    await unknown.join('cpu', 'unknown');
-    await unknown.panelShows(/refused this tab: this run needs a token, and none was given/);
+    await unknown.shows('Code needed', { exact: true });
+    expect(await unknown.page.getByRole('button', { name: 'Join' }).count()).toBe(0);
     const guest = await browser.open(run, 'join');
     await guest.computed(1);
     expect(guest.page.url()).toBe(`${run.page}#join`);
+    // A tab that has left stays away when it is opened again.
+    await guest.press('Leave');
+    await guest.panelShows('This tab has left.');
+    expect(guest.page.url()).toBe(run.page);
+    await guest.page.reload();
+    await guest.panelShows(/^Lend this device/);
+    expect(await guest.page.locator('.join-card .pill').textContent()).toBe('watching');
     expect([...unknown.errors, ...guest.errors]).toEqual([]);
     const report = await run.stop();
     expect(report.workers.map(({ kind }) => kind)).toEqual(['browser']);

@@ -42,19 +42,17 @@ describePage('refusals', ({ browser }) => {
   }
 
   it.each([
-    ['no token', '', /^The coordinator refused this tab: this run needs a token, and none was given/],
-    [
-      'a wrong token',
-      '#token=guess',
-      /^The coordinator refused this tab: the token is not the one in the join address/,
-    ],
-  ])('a tab with %s is refused with the reason, and one with the right token joins', async (_, fragment, reason) => {
+    ['no token', '', 'Code needed', /^Type the six letters and digits/],
+    ['a wrong token', '#token=guess', 'Wrong code', /^This is not the token of this run/],
+    ['a wrong token and the wish to join', '#join&token=guess', 'Wrong code', /^This is not the token of this run/],
+  ])('a page with %s says so, and one with the right token joins', async (_, fragment, title, reason) => {
     const { coordinator, addresses } = await openCoordinator({ args: ['--token', 'let me in'] });
     const guest = await browser.open(addresses, 'join');
     await guest.computed(1);
     const unknown = await browser.open({ ...addresses, page: `${addresses.page}${fragment}` });
-    await unknown.join('cpu', 'unknown');
-    await unknown.panelShows(reason);
+    await unknown.shows(title, { exact: true });
+    await unknown.shows(reason);
+    expect(await unknown.page.getByRole('button', { name: 'Join' }).count()).toBe(0);
     await goesOn(coordinator);
     expect([...coordinator.run.state.records.values()]).toHaveLength(1);
     expect([...unknown.errors, ...guest.errors]).toEqual([]);

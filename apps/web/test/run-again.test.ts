@@ -1,5 +1,7 @@
 /** Three runs from the page, with a tab that stays joined. */
+import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
+import { freePort } from '../../../packages/train/test/free-port.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
@@ -8,8 +10,9 @@ import type { Tab } from './tab.ts';
 
 describePage('a server that stays', ({ browser, folder }) => {
   it('has another run from the page, and then another, each with the bits of one process', async () => {
-    const args = [...(await tinyArgs(folder)), '--epochs', '3'];
-    const run = await startRun(folder, [...args, '--stay']);
+    const args = await tinyArgs(folder);
+    const epochs = ['--epochs', '3'];
+    const run = await startRun(folder, [...args, ...epochs, '--stay']);
     const tab = await browser.open(run, 'owner');
     await tab.join('cpu', 'tab');
     /** The weights of the first runs, as the terminal shows them. */
@@ -30,9 +33,15 @@ describePage('a server that stays', ({ browser, folder }) => {
     await tab.press('Begin the run');
     await tab.shows('seed: expected a whole number from 0 to 4294967295, got 0.5');
     await form.getByLabel('Seed').fill('7');
+    await form.getByLabel('Epochs').fill('4');
+    await form.getByLabel('Schedule').selectOption('cosine');
     await tab.press('Begin the run');
     const found = await hashes(3);
-    const changes = [[], ['--lr', '0.2'], ['--optimizer', 'adam', '--seed', '7']];
+    const changes = [
+      epochs,
+      [...epochs, '--lr', '0.2'],
+      ['--optimizer', 'adam', '--seed', '7', '--epochs', '4', '--schedule', 'cosine'],
+    ];
     const expected = await Promise.all(changes.map((more) => singleRun(folder, [...args, ...more])));
     expect(found).toEqual(expected.map(({ weightsSha256 }) => weightsSha256.slice(0, 16)));
     const legend = tab.page.getByRole('list', { name: 'Runs' }).first().getByRole('listitem');
@@ -50,7 +59,40 @@ describePage('a server that stays', ({ browser, folder }) => {
     expect(stdout.match(/tab joined/g)).toHaveLength(3);
     await tab.panelShowsAtEnd('The run is over');
   });
+
+  it('is left behind by a tab that stays for the next run, which joins the server that follows', async () => {
+    const port = await freePort();
+    const args = [...(await tinyArgs(folder)), '--epochs', '3', '--stay'];
+    const first = await startRun(folder, args, port);
+    const tab = await browser.open(first, 'join');
+    await tab.panelShows('This tab stays for the next run.');
+    first.program.kill('SIGINT');
+    await first.program.ended;
+    await tab.panelShowsAtEnd('The coordinator has ended; this is what it left.');
+    // A worker in a terminal would have ended after four failures.
+    await turnAway(port, 4);
+    const second = await startRun(folder, args, port);
+    await second.program.printed(/joined \(browser/);
+    expect((await second.stop()).workers).toMatchObject([{ kind: 'browser' }]);
+    expect(tab.errors).toEqual([]);
+  });
 });
+
+/** Listens on a port and breaks off connections. @param count of workers' attempts, after which it stops listening */
+async function turnAway(port: number, count: number): Promise<void> {
+  let turnedAway = 0;
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.on('upgrade', ({ url }, socket) => {
+      socket.destroy();
+      if (url === '/') turnedAway += 1;
+      if (turnedAway === count) resolve();
+    });
+    server.listen(port, '127.0.0.1');
+  });
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
 
 /** What each run was given and came to, in the order of any column, by the keyboard alone, and on a phone. */
 async function comparesRuns({ page }: Tab): Promise<void> {
@@ -65,6 +107,8 @@ async function comparesRuns({ page }: Tab): Promise<void> {
   };
   expect(await cells('Optimizer')).toEqual(['adam', 'momentum', 'momentum']);
   expect((await cells('Seed'))[0]).toBe('7');
+  expect(await cells('Epochs')).toEqual(['4', '3', '3']);
+  expect(await cells('Schedule')).toEqual(['cosine', 'constant', 'constant']);
   expect((await cells('Learning rate'))[2]).toBe('0.2');
   expect(await cells('Workers')).toEqual(['1', '1', '1']);
   for (const result of ['Test accuracy', 'Test loss', 'Time']) expect(await cells(result)).not.toContain('–');

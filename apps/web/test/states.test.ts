@@ -4,7 +4,7 @@ import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { violations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { textWithoutPlace } from './layout.ts';
-import { type RunAddresses, startRun } from './run.ts';
+import { type RunAddresses, startRun, type TestRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
 /** Of a run that does not end meanwhile. */
@@ -12,10 +12,170 @@ const long = ['--epochs', '100'] as const;
 
 /** Each run is looked at on all at once: what costs most is to start it and to open its pages. */
 const screens = [
-  { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  { viewport: { width: 1440, height: 900 }, colorScheme: 'light' },
   { viewport: { width: 768, height: 1024 }, colorScheme: 'light' },
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
 ] as const;
+
+interface Stage {
+  readonly run: TestRun;
+  readonly pages: readonly Tab[];
+}
+
+/** Texts that a page shows in a state, and texts that it must not show, because it cannot know them. */
+interface State {
+  /** Brings the run and its pages there; the stage is left as the state before has it. */
+  readonly reach: (stage: Stage) => Promise<unknown>;
+  readonly title: string;
+  readonly shows: readonly (string | RegExp)[];
+  readonly hides: readonly (string | RegExp)[];
+  /** The status of the tab that has joined, if one has. */
+  readonly tab?: RegExp;
+}
+
+const timeLeft = /^\d+ (s|min|h)( \d\d (s|min))?$/;
+const evaluations = ['Confusion matrix', 'Top errors'];
+const nothingOfTheRun = ['This tab', 'Workers', 'Try it', 'Log', 'Not connected', /^bit-exact/, /^Join$/];
+
+/** States of one run after another, by their names. */
+const runOfOwner: Readonly<Record<string, State>> = {
+  waiting: {
+    reach: ({ pages: [owner] }) => owner!.join('cpu', 'tab'),
+    title: 'Waiting for start',
+    shows: ['2 workers connected, 0 computing'],
+    hides: [...evaluations, 'Step timeline', timeLeft, /^bit-exact/, 'good'],
+    tab: /^ready$/,
+  },
+  training: {
+    reach: ({ pages: [owner] }) => owner!.press('Start'),
+    title: 'Training',
+    shows: [timeLeft, 'Step timeline', /^bit-exact/],
+    hides: ['unknown'],
+    tab: /^(computing|resting: .*)$/,
+  },
+  paused: {
+    reach: ({ pages: [owner] }) => owner!.press('Pause'),
+    title: 'Paused',
+    shows: [/^idle, while paused$/],
+    hides: [timeLeft, 'good'],
+    tab: /^paused$/,
+  },
+  'with a frozen coordinator': {
+    async reach({ run, pages: [owner] }) {
+      await owner!.press('Resume');
+      await owner!.shows('Training', { exact: true });
+      run.program.kill('SIGSTOP');
+    },
+    title: 'Coordinator silent',
+    shows: [/^The coordinator has sent nothing for \d+ s: it is frozen/, '2 workers when last heard of', 'unknown'],
+    hides: [timeLeft, 'good', 'Training'],
+    tab: /^(waiting for the coordinator|reconnecting)$/,
+  },
+  stopped: {
+    async reach({ run, pages }) {
+      const [owner] = pages;
+      // A coordinator that is awake again is heard at once.
+      run.program.kill('SIGCONT');
+      await each(pages, (tab) => tab.shows('Training', { exact: true }));
+      await owner!.press('Stop');
+      await owner!.press('Stop for good');
+    },
+    title: 'Stopped',
+    shows: [/^Epoch \d+ of 100, step [\d,]+ of 46,900\. Stopped from the dashboard\.$/, /^step [\d,]+$/, 'Time taken'],
+    hides: ['Time left', 'good', /^epoch \d+$/],
+  },
+};
+
+const failingRun: Readonly<Record<string, State>> = {
+  failed: {
+    async reach({ pages: [owner] }) {
+      await owner!.shows('1 worker connected');
+      await owner!.press('Start');
+    },
+    title: 'Failed',
+    shows: [/^Step \d+: .*; try a smaller learning rate\.$/, 'The run is over.'],
+    hides: [...evaluations, 'Test accuracy', 'Training accuracy', 'Accuracy', /^bit-exact/, /\d % \(/],
+  },
+};
+
+const lostRun: Readonly<Record<string, State>> = {
+  'with a dead coordinator': {
+    async reach({ run, pages }) {
+      await each(pages, (guest) => guest.shows('Training', { exact: true }));
+      await each(pages, (guest) => guest.loaded());
+      run.program.killGroup('SIGKILL');
+    },
+    title: 'Connection lost',
+    shows: [/^Not connected: .*\. Trying again …$/, '1 worker when last heard of'],
+    hides: [timeLeft, 'good', 'Training'],
+  },
+  'without a network': {
+    reach: ({ pages }) => each(pages, ({ page }) => page.context().setOffline(true)),
+    title: 'No network',
+    shows: [/^This device has no network\./],
+    hides: [timeLeft, 'good', 'Training', /Trying again/],
+  },
+};
+
+const lockedRun: Readonly<Record<string, State>> = {
+  'at the plain address': {
+    reach: async () => {},
+    title: 'Code needed',
+    shows: ['Code of this run', /^Type the six letters and digits/],
+    hides: nothingOfTheRun,
+  },
+  'with a wrong code': {
+    reach: ({ pages }) =>
+      each(pages, async ({ page }) => {
+        await page.getByLabel('Code of this run').fill('AAAAAA');
+        await page.keyboard.press('Enter');
+      }),
+    title: 'Wrong code',
+    shows: ['Code of this run', /^This is not the token of this run: type its code again/],
+    hides: nothingOfTheRun,
+  },
+  // The admin token is in the tab's storage, and the coordinator has not said whether it is right.
+  'with a wrong admin token, after a reload': {
+    reach: ({ pages }) =>
+      each(pages, async ({ page }) => {
+        await page.goto(`${page.url()}#admin=guess`);
+        await page.reload();
+      }),
+    title: 'Wrong code',
+    shows: ['Code of this run'],
+    hides: [...nothingOfTheRun, /^(Start|Pause|Save|Stop)$/],
+  },
+};
+
+const loopbackRun: Readonly<Record<string, State>> = {
+  'on a loopback address': {
+    reach: ({ pages }) => each(pages, (tab) => tab.press('Invite')),
+    title: 'Waiting for start',
+    shows: [/^Only this computer can join/],
+    hides: [/^Scan/],
+  },
+};
+
+/** Walks through a table: each state is reached, looked at on every page, and says what it knows and no more. */
+async function walk(states: Readonly<Record<string, State>>, stage: Stage): Promise<void> {
+  for (const [name, { reach, title, shows, hides, tab }] of Object.entries(states)) {
+    await reach(stage);
+    for (const { page } of stage.pages) {
+      const isThere = (text: string | RegExp) => page.getByText(text, exactly(text)).filter({ visible: true }).first();
+      await page.locator('.phase').getByText(title, { exact: true }).waitFor();
+      for (const text of shows) await isThere(text).waitFor();
+      for (const text of hides) expect(await isThere(text).count(), `${name}: ${text}`).toBe(0);
+    }
+    const pill = stage.pages[0]!.page.locator('.join-card .pill');
+    if (tab) await expect.poll(() => pill.textContent(), { timeout: 60_000 }).toMatch(tab);
+    await look(stage.pages, name);
+  }
+}
+
+/** A whole text, so that a word is not found within another one. */
+function exactly(text: string | RegExp): { exact: boolean } {
+  return { exact: typeof text === 'string' };
+}
 
 /** Looks at the pages as they are. @param what they show, for the test that fails */
 async function look(tabs: readonly Tab[], what: string, mayShift?: MayShift): Promise<void> {
@@ -43,26 +203,9 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
   const open = (run: RunAddresses, address: 'page' | 'owner'): Promise<Tab[]> =>
     Promise.all(screens.map((screen) => browser.open(run, address, screen)));
 
-  it('of a run that waits, trains, pauses and is stopped', async () => {
+  it('of a run that waits, trains, pauses, freezes and is stopped', async () => {
     const run = await startRun(folder, [...long, '--workers', '1', '--wait-for-start']);
-    const owners = await open(run, 'owner');
-    const [owner] = owners as [Tab];
-    const all = [...owners, ...(await open(run, 'page'))];
-    await each(all, (tab) => tab.shows('Waiting for start'));
-    await each(all, (tab) => tab.shows('1 worker connected'));
-    await look(all, 'waiting');
-    await owner.press('Start');
-    await each(all, (tab) => tab.shows('Training', { exact: true }));
-    await each(all, (tab) => tab.shows(/^\d+ (min|h) \d\d/));
-    await look(all, 'training');
-    await owner.press('Pause');
-    await each(all, (tab) => tab.shows('Paused', { exact: true }));
-    await look(all, 'paused');
-    await owner.press('Stop');
-    await owner.press('Stop for good');
-    await run.report();
-    await each(all, ({ page }) => page.getByText('Stopped', { exact: true }).first().waitFor());
-    await look(all, 'stopped');
+    await walk(runOfOwner, { run, pages: [...(await open(run, 'owner')), ...(await open(run, 'page'))] });
   });
 
   it('of tabs that take part, to the end of their run', async () => {
@@ -86,40 +229,35 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
   it('of a run that fails', async () => {
     const args = [...(await tinyArgs(folder)), '--epochs', '50', '--optimizer', 'sgd', '--lr', '1e30'];
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
-    const owners = await open(run, 'owner');
-    await each(owners, (owner) => owner.shows('1 worker connected'));
-    await owners[0]!.press('Start');
-    await each(owners, ({ page }) => page.getByText('Failed', { exact: true }).first().waitFor());
-    for (const { page } of owners) {
-      // Why, and what to try.
-      expect(await page.locator('.notice').textContent()).toMatch(/^Step \d+: .*; try a smaller learning rate\.$/);
-    }
-    await look(owners, 'failed');
+    await walk(failingRun, { run, pages: await open(run, 'owner') });
   });
 
   it('of a page that loses its coordinator', async () => {
     const run = await startRun(folder, [...long, '--workers', '1']);
-    const guests = await open(run, 'page');
-    await each(guests, (guest) => guest.shows('Training', { exact: true }));
-    await each(guests, (guest) => guest.loaded());
-    run.program.killGroup('SIGKILL');
-    await each(guests, ({ page }) => page.getByText('Connection lost', { exact: true }).waitFor());
-    await each(guests, ({ page }) => page.getByText(/^Not connected: /).waitFor());
-    await look(guests, 'lost');
+    await walk(lostRun, { run, pages: await open(run, 'page') });
   });
 
   it('of a guest who must be let in', async () => {
     const run = await startRun(folder, ['--wait-for-start', '--token', 'a token of more than six letters']);
-    const guests = await open(run, 'page');
-    for (const guest of guests) {
-      const field = guest.page.getByLabel('Code of this run');
-      await guest.during('a field for the code', field.waitFor());
-      await guest.shows(/^Not connected: watching this run needs its token/);
-      await look([guest], 'no token');
-      await field.fill('AAAAAA');
-      await field.press('Enter');
-      await guest.shows(/not the token of this run/);
-      await look([guest], 'wrong code');
+    const pages = await open(run, 'page');
+    await walk(lockedRun, { run, pages });
+    for (const { page } of pages) {
+      expect(await page.evaluate(() => document.documentElement.scrollHeight > innerHeight)).toBe(false);
+    }
+  });
+
+  it('of a run that no other device can join', async () => {
+    const run = await startRun(folder, ['--wait-for-start']);
+    const pages = await open(run, 'owner');
+    await walk(loopbackRun, { run, pages });
+    for (const { page } of pages) {
+      expect(await page.locator('.qr-code').count()).toBe(0);
+      await page.goto(`${run.page}#room`);
+      await page
+        .getByText(/^Only this computer can join/)
+        .filter({ visible: true })
+        .waitFor();
+      expect(await page.locator('.qr-code').count()).toBe(0);
     }
   });
 
@@ -144,8 +282,9 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await each(rooms, (room) => room.shows('1 device in the room'));
     for (const { page } of rooms) expect(await page.locator('.room-figure').textContent()).toBe('1');
     await look(rooms, 'gathering');
-    await owners[0]!.press('Start');
+    await rooms[0]!.press('Start');
     await each(rooms, (room) => room.shows('Test accuracy'));
+    await each(rooms, (room) => room.shows(/^Curve: training accuracy/));
     await look(rooms, 'training');
     await each(rooms, async (room) => {
       await room.shows('Finished');

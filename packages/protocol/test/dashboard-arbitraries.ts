@@ -166,6 +166,8 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
           optimizer: text(40),
           learningRate: finite,
           batch: whole(1),
+          epochs: whole(1),
+          schedule: text(40),
           seed: whole(0),
           workers: whole(0),
         }),
@@ -266,6 +268,8 @@ export const watchArbitraries: { readonly [T in WatchMessageType]: fc.Arbitrary<
     { requiredKeys: ['type', 'role'], noNullPrototype: true },
   ),
   joinCode: record({ type: fc.constant('joinCode' as const), code: text(16) }),
+  alive: record({ type: fc.constant('alive' as const) }),
+  done: record({ type: fc.constant('done' as const), message }),
   refused: record({ type: fc.constant('refused' as const), message }),
   ...viewerArbitraries,
 };

@@ -31,6 +31,8 @@ export const viewerArbitraries = {
       optimizer: text(40),
       model: text(40),
       batch: finite,
+      epochs: finite,
+      schedule: text(40),
     },
     { requiredKeys: ['type'], noNullPrototype: true },
   ),

@@ -70,6 +70,7 @@ describe('controlling a run', () => {
     viewer.send({ type: 'admin', action: 'save', token });
     const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
     expect(message).toBe(`model after step ${steps} saved to ${file}`);
+    expect((await viewer.next('done')).message).toBe(message);
     // Others learn that it was saved, and nothing of the coordinator's folders.
     expect((await guest.next('event', (event) => event.message.includes('saved'))).message).toBe(
       `model after step ${steps} saved`,

@@ -3,7 +3,10 @@ import { floatsFrom } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
 import { EarlierRuns, labelsOf, type RunRecord } from '../src/dashboard/earlier-runs.ts';
 
-const settings = { model: 'mlp', optimizer: 'momentum', learningRate: 0.1, batch: 128, seed: 1, workers: 2 };
+const settings = {
+  ...{ model: 'mlp', optimizer: 'momentum', learningRate: 0.1, batch: 128 },
+  ...{ epochs: 5, schedule: 'constant', seed: 1, workers: 2 },
+};
 
 it.each<[what: string, runs: RunRecord['settings'][], labels: string[]]>([
   ['one thing', [settings, { ...settings, learningRate: 0.2 }], ['lr 0.1', 'lr 0.2']],

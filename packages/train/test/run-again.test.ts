@@ -52,15 +52,21 @@ it('each has the weights of one process, the worker stays, and a page opened lat
   expect(await hashOf(second)).toBe(await alone({ optimizer: { type: 'momentum', learningRate: 0.2 } }));
   const viewer = await watch();
   expect((await viewer.next('run')).config.seed).toBe(1);
-  viewer.send({ type: 'runAgain', token, optimizer: 'adam', seed: 5, batch: 32 });
+  viewer.send({ type: 'runAgain', token, schedule: 'none', optimizer: 'adam' });
+  expect((await viewer.next('refused')).message).toMatch(/^optimizer\.schedule: expected .*cosine.*, got none$/);
+  const changes = { seed: 5, batch: 32, epochs: 2 };
+  viewer.send({ type: 'runAgain', token, optimizer: 'adam', schedule: 'cosine', ...changes });
   const third = await second.nextRun();
-  expect(await hashOf(third)).toBe(await alone({ optimizer: 'adam', seed: 5, batch: 32 }));
+  expect(await hashOf(third)).toBe(await alone({ optimizer: { type: 'adam', schedule: 'cosine' }, ...changes }));
   expect((await third.result).report.workers).toMatchObject([{ name: 'guest' }]);
   expect((await third.result).checkpoint).toBeUndefined();
   const late = await watch();
   expect(await late.next('earlierRuns')).toMatchObject({
-    label: 'adam, lr 0.002, batch 32, seed 5',
-    runs: [{ label: 'momentum, lr 0.05, batch 16, seed 1' }, { label: 'momentum, lr 0.2, batch 16, seed 1' }],
+    label: 'adam, lr 0.002, batch 32, 2 epochs, cosine rate, seed 5',
+    runs: [
+      { label: 'momentum, lr 0.05, batch 16, 3 epochs, constant rate, seed 1' },
+      { label: 'momentum, lr 0.2, batch 16, 3 epochs, constant rate, seed 1' },
+    ],
   });
   await run[Symbol.asyncDispose]();
   expect(await guest.done).toEqual({ type: 'finished', message: 'the run is finished' });

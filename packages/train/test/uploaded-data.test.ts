@@ -68,6 +68,8 @@ describe('a server that waits for the data of its run', () => {
     expect((await viewer.next('refused')).message).toBe('the run has no data yet');
     await upload({ 'iris.csv': iris });
     const ready = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
+    // Without it, a page would take a server on which nothing happens for a frozen one.
+    await viewer.next('alive');
     expect(ready).toMatchObject({
       table: { label: 4, task: 'classification' },
       data: { names: ['setosa', 'versicolor', 'virginica'], sampleShape: [4], examples: [] },

@@ -30,7 +30,7 @@ describe('watching', () => {
     expect(stranger.received).toHaveLength(1);
     const guesser = await openViewer(server.ws, {}, { token: 'guess' });
     expect((await guesser.next('refused')).message).toMatch(
-      /^this is not the token of this run: open the whole address/,
+      /^this is not the token of this run: type its code again, or open the whole address/,
     );
     for (const shown of [{ token }, { token: server.prepared.adminToken }, server.prepared]) {
       const viewer = await openViewer(server.ws, {}, { token: shown.token! });

@@ -108,6 +108,22 @@ describe('a viewer', () => {
     expect(await viewer.next('evaluation')).toMatchObject({ epoch: 1, outputs: 10, farthest: [] });
   });
 
+  it('sees no accuracy and no confusion matrix of a model that has diverged', async () => {
+    const server = await open();
+    const viewer = await openViewer(server.ws);
+    server.epoch({ ...report, testLoss: Number.NaN, testAccuracy: 0.098 });
+    server.epoch({ ...report, epoch: 2 });
+    const [diverged, second] = [
+      await viewer.next('epoch'),
+      await viewer.next('epoch', (each) => each.report.epoch === 2),
+    ];
+    expect(diverged.report).toMatchObject({ testLoss: Number.MAX_VALUE, testAccuracy: null });
+    expect(second.report.testAccuracy).toBe(report.testAccuracy);
+    // The diverged model was not evaluated.
+    expect((await viewer.next('evaluation')).epoch).toBe(2);
+    expect(viewer.received.filter(({ type }) => type === 'evaluation')).toHaveLength(1);
+  });
+
   it('gets the weights that it asks for', async () => {
     const server = await open();
     const viewer = await openViewer(server.ws);

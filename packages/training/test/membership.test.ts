@@ -50,7 +50,7 @@ function transport(answers: readonly CoordinatorMessage[], hellos: MessageOf<'he
 }
 
 /** Plays the attempts, one after another. */
-async function play(attempts: readonly Attempt[], waitForCoordinator = false) {
+async function play(attempts: readonly Attempt[], waitForCoordinator = false, outlivesServer = waitForCoordinator) {
   const clock = new VirtualClock();
   const left = [...attempts];
   const hellos: MessageOf<'hello'>[] = [];
@@ -59,7 +59,7 @@ async function play(attempts: readonly Attempt[], waitForCoordinator = false) {
   const membership = new Membership({
     compute: { backend: 'none', numericMode: 'none', threads: 1 } as Compute,
     identity: { kind: 'node', name: 'tester' },
-    ...{ clock, hash, waitForCoordinator, random: () => 1 },
+    ...{ clock, hash, waitForCoordinator, outlivesServer, random: () => 1 },
     async connect() {
       atMs.push(clock.nowMs());
       const attempt = left.shift() ?? unreached;
@@ -102,6 +102,13 @@ it('it stays between two runs where it is to wait for its coordinator', async ()
   const { end, hellos } = await play([[welcome, goesOn], unreached, unreached, unreached, [waiting]], true);
   expect(end).toBeUndefined();
   expect(hellos).toHaveLength(2);
+});
+
+it('it waits for another server only after it has been in a run, where it is to outlive its own', async () => {
+  const { hellos } = await play([[welcome, goesOn], unreached, unreached, unreached, [welcome, finish]], false, true);
+  expect(hellos).toHaveLength(2);
+  const { end } = await play([unreached], false, true);
+  expect(end).toMatchObject({ type: 'unreachable' });
 });
 
 it('a run that does not exist yet is no failure: it asks as often after a minute as at first', async () => {

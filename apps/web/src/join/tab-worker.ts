@@ -1,9 +1,10 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
 
 import { openingState, type TabBackend, type TabState, TabThread, type Workload } from '@lockstep/worker/browser';
-import { type ReadonlySignal, signal } from '@preact/signals';
+import { computed, type ReadonlySignal, signal } from '@preact/signals';
 import { type Secrets, socketAddress } from '../address.ts';
 import type { RunStore } from '../watch/run-store.ts';
+import { tabStatusOf } from '../watch/status.ts';
 
 interface Membership {
   readonly name: string;
@@ -19,6 +20,15 @@ const storageKey = 'lockstep.tab';
 
 export class TabWorker {
   readonly state = signal<TabState>({ phase: 'watching' });
+  /** The status that the card of this tab shows. */
+  readonly status = computed(() => {
+    const { workers, status } = this.#store;
+    return tabStatusOf(
+      this.state.value,
+      status.value,
+      workers.value.find(({ id }) => id === this.id),
+    );
+  });
   /** Of the workers that this tab has been, for what a report says of them. */
   readonly ids = new Set<string>();
   readonly #store: RunStore;
@@ -49,7 +59,8 @@ export class TabWorker {
     this.#membership = membership;
     this.state.value = openingState(membership.resumeKey);
     const { token } = this.#secrets.value;
-    const request = { url: socketAddress('/'), token, workload: this.#workload(), ...membership };
+    // A server that is started again finds the tabs that stayed for another run.
+    const request = { url: socketAddress('/'), token, workload: this.#workload(), outlivesServer: true, ...membership };
     this.#thread = new TabThread(request, (state) => {
       this.state.value = state;
       if (this.id !== undefined) this.ids.add(this.id);
@@ -59,6 +70,8 @@ export class TabWorker {
 
   leave(): void {
     this.#thread?.leave();
+    // With `#join` in its address, the page would join again after a reload.
+    if (location.hash === '#join') history.replaceState(null, '', `${location.pathname}${location.search}`);
   }
 
   #workload(): Workload | undefined {

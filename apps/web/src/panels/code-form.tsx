@@ -1,9 +1,9 @@
-/** Asks a guest without the token for the short code that stands on the projector or on the owner's page. */
+/** Asks a guest without the token for the short code that the projector or the owner's page shows. */
 import { useSignal } from '@preact/signals';
 import { bindInput } from './bind-input.ts';
 
 interface CodeFormProps {
-  /** Why the page is not let in, or what was wrong with the code before. */
+  /** Why the last code was refused. */
   readonly fault: string | undefined;
   readonly onCode: (code: string) => void;
 }
@@ -37,7 +37,7 @@ export function CodeForm({ fault, onCode }: CodeFormProps) {
         Enter
       </button>
       <p class="aside">
-        Six letters and digits, which the owner of the run shows.{' '}
+        Type the six letters and digits that the owner of this run shows.{' '}
         <span id="code-fault" class="error" role="status">
           {fault ?? ''}
         </span>

@@ -4,42 +4,34 @@ import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
-import { type Evaluation, isPicture, type Run } from '../watch/run-store.ts';
+import { type Evaluation, isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { evaluatedText } from '../watch/run-summary.ts';
 import { Card } from './card.tsx';
 import { RunTerm } from './run-term.tsx';
 
 interface ConfusionMatrixProps {
-  readonly evaluation: Evaluation | undefined;
-  readonly run: Run | undefined;
+  readonly evaluation: Evaluation;
+  readonly store: RunStore;
 }
 
-export function ConfusionMatrix({ evaluation, run }: ConfusionMatrixProps) {
+export function ConfusionMatrix({ evaluation, store }: ConfusionMatrixProps) {
+  const run = store.run.value;
   const samples = isPicture(run) ? 'images' : 'samples';
   return (
     <Card
       name="confusion"
       title={<RunTerm term="confusion matrix">Confusion matrix</RunTerm>}
-      aside={evaluation ? `test ${samples}, epoch ${whole(evaluation.epoch)}` : ''}
+      aside={`test ${samples}, ${evaluatedText(evaluation.epoch, store)}`}
     >
-      {evaluation?.confusion ? (
+      {evaluation.confusion && (
         <Matrix
           confusion={evaluation.confusion}
           names={Array.from({ length: evaluation.outputs }, (_, index) => outputName(run, index))}
           samples={samples}
         />
-      ) : (
-        <p class="empty">{absence(evaluation, run)}</p>
       )}
     </Card>
   );
-}
-
-/** Why there is no matrix. */
-function absence(evaluation: Evaluation | undefined, run: Run | undefined): string {
-  if (run?.targetType === 'values') return 'This model gives values, and no classes.';
-  return evaluation
-    ? `There are ${whole(evaluation.outputs)} classes: too many for a matrix.`
-    : 'Comes with the first evaluation.';
 }
 
 /** Characters of a whole row of headings: longer ones are turned. */

@@ -12,14 +12,16 @@ interface ControlProps {
 }
 
 interface ControlPanelProps extends ControlProps {
+  /** Whether the coordinator has accepted the admin token; the place is kept until it has answered. */
+  readonly isOwner: boolean;
   readonly onRunAgain: (changes: RunChanges) => void;
 }
 
-export function Control({ store, onAction, onRunAgain }: ControlPanelProps) {
+export function Control({ store, isOwner, onAction, onRunAgain }: ControlPanelProps) {
   const run = store.run.value;
   const isLive = store.connection.value.phase === 'live';
   return (
-    <section class="control" aria-labelledby="control-title">
+    <section class={`control ${isOwner ? '' : 'hidden'}`} aria-labelledby="control-title">
       <h2 id="control-title" class="sr-only">
         Control
       </h2>
@@ -28,7 +30,7 @@ export function Control({ store, onAction, onRunAgain }: ControlPanelProps) {
         <RunAgain
           key={JSON.stringify(run.config)}
           run={run}
-          isPossible={store.isOver.value && isLive}
+          isPossible={store.isOver.value && isLive && isOwner}
           rejection={store.rejection.value}
           onRunAgain={onRunAgain}
         />
@@ -44,6 +46,8 @@ export function Control({ store, onAction, onRunAgain }: ControlPanelProps) {
 }
 
 function noteOf(store: RunStore): string {
+  const { value: answer } = store.answer;
+  if (answer !== undefined) return `${answer[0]!.toUpperCase()}${answer.slice(1)}.`;
   const atStart = batchAtStart(store);
   if (atStart) return atStart.text;
   return waitsForWorkers(store) ? 'It starts with the first worker.' : '';
@@ -56,7 +60,8 @@ function waitsForWorkers({ status, workers }: RunStore): boolean {
 function Buttons({ store, onAction }: ControlProps) {
   const isConfirming = useSignal(false);
   const { value: progress } = store.progress;
-  const cannotRun = !progress || store.isOver.value || store.status.value.name === 'lost';
+  const isAnswering = store.connection.value.phase === 'live' && store.status.value.isCurrent;
+  const cannotRun = !progress || store.isOver.value || !isAnswering;
   const next = nextAction(progress);
   // It was pressed, or needs not be: what is missing is a worker.
   const isStarting = next === 'start' && progress?.pauseRequested === false && waitsForWorkers(store);
@@ -66,12 +71,13 @@ function Buttons({ store, onAction }: ControlProps) {
   const act = (action: AdminAction): void => {
     isConfirming.value = false;
     store.rejection.value = undefined;
+    store.answer.value = undefined;
     onAction(action);
   };
   return (
     <div ref={kept} class="control-buttons" role="toolbar" aria-label="Control the run">
       {store.isOver.value && store.run.value?.canRunAgain ? (
-        <RunAgainButton isPossible={store.connection.value.phase === 'live'} />
+        <RunAgainButton isPossible={isAnswering} />
       ) : (
         <button
           type="button"
@@ -82,7 +88,7 @@ function Buttons({ store, onAction }: ControlProps) {
           {actionTitles[next]}
         </button>
       )}
-      <button type="button" disabled={!progress} onClick={() => act('save')}>
+      <button type="button" disabled={!progress || !isAnswering} onClick={() => act('save')}>
         Save
       </button>
       <StopButtons isConfirming={isConfirming} isDisabled={cannotRun} onStop={() => act('stop')} />

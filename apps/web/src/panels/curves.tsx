@@ -20,7 +20,9 @@ export function Curves({ store }: { readonly store: RunStore }) {
       </h2>
       <ChartToolbar store={store} />
       <Chart store={store} kind="loss" />
-      {store.run.value?.targetType !== 'values' && <Chart store={store} kind="accuracy" />}
+      {store.run.value?.targetType !== 'values' && store.status.value.name !== 'failed' && (
+        <Chart store={store} kind="accuracy" />
+      )}
     </section>
   );
 }

@@ -24,18 +24,26 @@ export function Ending(props: EndingProps) {
   const lastEpoch = store.epochs.value.at(-1);
   return (
     <div class="ending">
-      {run && lastEpoch && <p class="ending-quality">{qualityText(run, lastEpoch)}</p>}
+      {run && lastEpoch && store.status.value.name !== 'failed' && <Quality run={run} epoch={lastEpoch} />}
       <p>{contributionText(contributionOf(result.report, ownIds))}</p>
       <Files {...props} />
     </div>
   );
 }
 
-function qualityText(run: Run, { testAccuracy, testRmse, testR2 }: EpochReport): string {
-  const samples = `${whole(run.testSamples)} test ${isPicture(run) ? 'images' : 'samples'}`;
-  if (testAccuracy !== null) return `${percent(testAccuracy)} of ${samples} are read right`;
+function Quality({ run, epoch }: { readonly run: Run; readonly epoch: EpochReport }) {
+  const { testAccuracy, testRmse, testR2 } = epoch;
   const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
-  return `Off by ${significant(testRmse ?? 0)} (RMSE) on ${samples}${explained}`;
+  return (
+    <p class="ending-quality">
+      {testAccuracy === null
+        ? `Test RMSE ${significant(testRmse ?? 0)}${explained}`
+        : `Test accuracy ${percent(testAccuracy)}`}{' '}
+      <small>
+        ({whole(run.testSamples)} {isPicture(run) ? 'images' : 'samples'})
+      </small>
+    </p>
+  );
 }
 
 function contributionText({ ownSamples, allSamples, workers }: Contribution): string {

@@ -3,10 +3,16 @@ import { claimText } from '@lockstep/training';
 import { whole } from '../look/format.ts';
 import type { Progress } from '../watch/run-store.ts';
 
-export function Exactness({ progress }: { readonly progress: Progress | undefined }) {
+interface ExactnessProps {
+  readonly progress: Progress | undefined;
+  /** Whether the badge is visible; its place is kept. */
+  readonly isShown: boolean;
+}
+
+export function Exactness({ progress, isShown }: ExactnessProps) {
   const { exactness, weightsHash: hash } = progress ?? {};
   return (
-    <div>
+    <div class={isShown ? '' : 'hidden'}>
       <button type="button" class={`badge badge-${styleOf(progress)}`} popovertarget="exactness-text">
         <span>{progress && exactness !== undefined ? shortText(progress) : '–'}</span>
         <code>{hash === undefined ? '–––– ––––' : `${hash.slice(0, 4)} ${hash.slice(4, 8)}`}</code>

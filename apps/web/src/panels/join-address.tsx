@@ -1,5 +1,5 @@
 /** Shows others how to join: the join address as a QR code and as text, and the command for a terminal. */
-import { joinCommand, joinLink } from '../join/join-addresses.ts';
+import { invitationOf, joinCommand, uninvitedTexts } from '../join/join-addresses.ts';
 import type { Run } from '../watch/run-store.ts';
 import { CopyButton } from './copy-button.tsx';
 import { QrCode } from './qr-code.tsx';
@@ -13,20 +13,26 @@ interface JoinAddressProps {
 
 export function JoinAddress({ run, token, code }: JoinAddressProps) {
   const page = new URL(location.href);
-  const link = joinLink(run, token, page);
+  const invitation = invitationOf(run, token, page);
+  const isOpen = invitation.type === 'open';
   return (
     <>
       <button type="button" popovertarget="join-address">
         Invite
       </button>
       <div id="join-address" popover="auto" class="bubble join-address" role="dialog" aria-label="Join address">
-        <QrCode text={link} />
-        <p>Scan it, or open</p>
-        <p>
-          <code class="address">{link}</code>
-        </p>
-        <CopyButton text={link} label="Copy the address" />
-        {code !== undefined && (
+        {invitation.type !== 'open' && <p class="uninvited">{uninvitedTexts[invitation.type]}</p>}
+        {isOpen && <QrCode text={invitation.link} />}
+        {invitation.type !== 'no-token' && (
+          <>
+            <p>{isOpen ? 'Scan it, or open' : 'On this computer, open'}</p>
+            <p>
+              <code class="address">{invitation.link}</code>
+            </p>
+            <CopyButton text={invitation.link} label="Copy the address" />
+          </>
+        )}
+        {invitation.type !== 'no-token' && code !== undefined && (
           <p>
             Or open the address up to the # and type the code <code class="address">{code}</code>
           </p>
@@ -36,12 +42,7 @@ export function JoinAddress({ run, token, code }: JoinAddressProps) {
             Show it to the room
           </a>
         </p>
-        {run && <Command command={joinCommand(run, token, page)} />}
-        {run?.tokenNeeded && token === undefined && (
-          <p class="error">
-            Joining needs a token that this page does not know: use the address that the coordinator printed.
-          </p>
-        )}
+        {run && invitation.type !== 'no-token' && <Command command={joinCommand(run, token, page)} />}
       </div>
     </>
   );

@@ -14,44 +14,63 @@ import { tabBackendLabels } from '../join/backends.ts';
 import { chooseDeviceName, deviceName } from '../join/device-name.ts';
 import type { TabWorker } from '../join/tab-worker.ts';
 import { useKeptFocus } from '../look/keep-focus.ts';
-import type { Run } from '../watch/run-store.ts';
+import type { RunStore } from '../watch/run-store.ts';
 import { ActiveWorker } from './active-worker.tsx';
 import { bindInput } from './bind-input.ts';
 import { Card } from './card.tsx';
+import { CodeForm } from './code-form.tsx';
 
 interface JoinProps {
   readonly tab: TabWorker;
-  readonly isOver: boolean;
+  /** Why joining is impossible; undefined if it is possible. */
+  readonly obstacle: string | undefined;
 }
 
-interface JoinCardProps extends JoinProps {
-  readonly run: Run | undefined;
+interface JoinCardProps {
+  readonly tab: TabWorker;
+  readonly store: RunStore;
+  /** Takes the code of the run; undefined if none is needed. */
+  readonly onCode: ((code: string) => void) | undefined;
   /** Of a run that is over, in place of the form. */
   readonly children?: ComponentChildren;
 }
 
-export function Join({ tab, run, isOver, children }: JoinCardProps) {
+export function Join({ tab, store, onCode, children }: JoinCardProps) {
   const state = tab.state.value;
+  const run = store.run.value;
   const isActive = state.phase !== 'watching' && state.phase !== 'ended';
-  // A tab that stays asks for the next run again and again.
-  const isBetweenRuns = Boolean(children) && isActive;
-  const kept = useKeptFocus<HTMLDivElement>(`${isActive} ${isOver}`);
+  const obstacle = obstacleOf(store);
+  const kept = useKeptFocus<HTMLDivElement>(`${isActive} ${obstacle}`);
+  const { name, title } = tab.status.value;
   const status = (
-    <p class={`pill pill-${isBetweenRuns ? 'waiting' : state.phase}`} role="status">
-      {isBetweenRuns ? 'waiting' : state.phase === 'ended' ? state.end : state.phase}
+    <p class={`pill pill-${name}`} role="status">
+      {title}
     </p>
   );
   return (
     <Card name="join" title="This tab" aside={status}>
       <div ref={kept} class="join-body">
-        {children && <p>{overText(state)}</p>}
+        {children && <p>{overText(state, store)}</p>}
         {children}
-        {children && !isOver && <NextRun tab={tab} isActive={isActive} />}
+        {children && run?.canRunAgain && <NextRun tab={tab} isActive={isActive} />}
         {isActive && !children && <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />}
-        {!isActive && !children && <JoinForm tab={tab} isOver={isOver} />}
+        {!isActive &&
+          !children &&
+          (onCode ? <CodeForm {...codeFault(state)} onCode={onCode} /> : <JoinForm {...{ tab, obstacle }} />)}
       </div>
     </Card>
   );
+}
+
+/** Why the coordinator refused the code, in a run that anybody may watch. */
+function codeFault(state: TabState): { readonly fault: string | undefined } {
+  return { fault: state.phase === 'ended' && state.end === 'refused' ? endTexts.refused(state.message) : undefined };
+}
+
+function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
+  const { isCurrent } = status.value;
+  if (isOver.value && run.value?.canRunAgain !== true) return 'The run is over: there is nothing left to compute.';
+  return isCurrent ? undefined : 'Joining is possible when the coordinator answers again.';
 }
 
 /** Beside the ending of a run that another may follow: no higher than the form, so that nothing moves when a run ends. */
@@ -76,17 +95,21 @@ const endTexts = {
 } as const satisfies Record<EndedState['end'], (message: string) => string>;
 
 /** Beside what the run has come to. */
-function overText(state: TabState): string {
-  return state.phase === 'ended' && state.end !== 'finished' ? endTexts[state.end](state.message) : 'The run is over.';
+function overText(state: TabState, { connection }: RunStore): string {
+  const hasEnded = state.phase === 'ended' && state.end !== 'finished';
+  const text = hasEnded ? endTexts[state.end](state.message) : 'The run is over.';
+  return connection.value.phase === 'lost' ? `${text} The coordinator has ended; this is what it left.` : text;
 }
 
-function introduction(state: TabState, isOver: boolean): string {
+function introduction(state: TabState, obstacle: string | undefined): string {
   if (state.phase === 'ended') return endTexts[state.end](state.message);
-  if (isOver) return 'The run is over: there is nothing left to compute.';
-  return 'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.';
+  return (
+    obstacle ??
+    'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.'
+  );
 }
 
-function JoinForm({ tab, isOver }: JoinProps) {
+function JoinForm({ tab, obstacle }: JoinProps) {
   const state = tab.state.value;
   const name = useSignal(deviceName());
   const backend = useSignal<TabBackend>('auto');
@@ -98,7 +121,7 @@ function JoinForm({ tab, isOver }: JoinProps) {
   };
   return (
     <form class="join-form" onSubmit={join}>
-      <p class="join-text">{introduction(state, isOver)}</p>
+      <p class="join-text">{introduction(state, obstacle)}</p>
       <label>
         Name
         <input maxLength={80} autocomplete="off" spellcheck={false} {...bindInput(name)} />
@@ -124,7 +147,7 @@ function JoinForm({ tab, isOver }: JoinProps) {
         </select>
       </label>
       {reason !== undefined && <p class="join-text">One thread: {reason}.</p>}
-      <button type="submit" class="primary" disabled={isOver}>
+      <button type="submit" class="primary" disabled={obstacle !== undefined}>
         {state.phase === 'ended' ? 'Join again' : 'Join'}
       </button>
     </form>

@@ -2,48 +2,85 @@
 import type { ComponentChildren } from 'preact';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
-import { resumedText } from '../watch/checkpoint-text.ts';
+import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
 import type { EpochReport } from '../watch/curves.ts';
-import { type Checkpoint, isPicture, type Progress, type Run, type RunStore } from '../watch/run-store.ts';
+import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { evaluatedText } from '../watch/run-summary.ts';
+import type { StatusName } from '../watch/status.ts';
 import { Exactness } from './exactness.tsx';
 import { Figure } from './figure.tsx';
 import { RunTerm } from './run-term.tsx';
 
 interface OverviewProps {
   readonly store: RunStore;
-  /** Over the figures, which a page that is not let in does not know. */
+  /** The form for the code, for a page that is not let in. */
   readonly children?: ComponentChildren;
 }
 
 export function Overview({ store, children }: OverviewProps) {
   const run = store.run.value;
-  const progress = store.progress.value;
-  const checkpoint = store.checkpoint.value;
-  const status = store.status.value;
+  const { name, title, isCurrent } = store.status.value;
+  const { reason, note } = remarksOf(store);
+  const isFailed = name === 'failed';
+  const isShutOut = name === 'locked' || name === 'wrong-code' || name === 'refused';
   return (
-    <section class={`overview ${status.name === 'lost' ? 'stale' : ''}`} aria-labelledby="overview-title">
+    <section class={`overview ${isCurrent ? '' : 'stale'}`} aria-labelledby="overview-title">
       <h2 id="overview-title" class="sr-only">
         The run
       </h2>
-      <div class="overview-line">
+      <div class={`overview-line ${isShutOut ? 'overview-title-alone' : ''}`}>
         <p class="phase" role="status">
-          <span class={`phase-dot phase-${status.name}`} aria-hidden="true" />
-          {status.title}
+          <span class={`phase-dot phase-${name}`} aria-hidden="true" />
+          {title}
         </p>
-        <p class="phase-detail">{run && progress ? positionText(run, progress, checkpoint) : '\u00a0'}</p>
-        <Exactness progress={progress} />
+        {!isShutOut && (
+          <>
+            <p class="phase-detail">{[positionText(store), note].filter(Boolean).join('. ') || '\u00a0'}</p>
+            <Exactness progress={isFailed ? undefined : store.progress.value} isShown={!isFailed} />
+          </>
+        )}
       </div>
-      <div class={`overview-body ${children && !run ? 'overview-closed' : ''}`}>
-        <ProgressBar run={run} steps={progress?.step ?? 0} />
-        <Figures store={store} />
-        {children}
-      </div>
+      {isShutOut ? (
+        (children ?? <Reason name={name} text={reason} />)
+      ) : (
+        <div class={`overview-body ${isFailed ? 'overview-failed' : ''}`}>
+          <ProgressBar run={run} steps={store.progress.value?.step ?? 0} />
+          <div class={`overview-figures ${reason === '' || isFailed ? '' : 'with-reason'}`}>
+            <Figures store={store} isUnknown={isFailed} isCutShort={reason !== '' && !isFailed} />
+            {!isFailed && <Reason name={name} text={reason} />}
+          </div>
+          {isFailed && <Reason name={name} text={reason} />}
+        </div>
+      )}
     </section>
   );
 }
 
-function positionText({ config, steps }: Run, { step, epoch }: Progress, checkpoint: Checkpoint | undefined): string {
-  return `Epoch ${whole(Math.min(epoch, config.epochs))} of ${whole(config.epochs)}, step ${whole(step)} of ${whole(steps)}${resumedText(checkpoint)}`;
+/** The reason for a status; screen readers do not read out seconds that are counted. */
+function Reason({ name, text }: { readonly name: StatusName; readonly text: string }) {
+  if (text === '') return null;
+  return (
+    <p class="reason" {...(name === 'silent' ? {} : { role: 'status' })}>
+      {text}
+    </p>
+  );
+}
+
+/** The reason for the status: in the place of the figures that it makes unknown, or as a note next to the position. */
+function remarksOf(store: RunStore): { readonly reason: string; readonly note: string } {
+  const { name, reason = '', isCurrent } = store.status.value;
+  const goesOn = goesOnText(store);
+  const isNote = isCurrent && name !== 'failed' && goesOn === '';
+  return isNote ? { reason: '', note: reason } : { reason: `${reason} ${goesOn}`.trim(), note: '' };
+}
+
+function positionText(store: RunStore): string {
+  const { value: run } = store.run;
+  const { value: progress } = store.progress;
+  if (!run || !progress) return '';
+  const { config, steps } = run;
+  const epoch = `Epoch ${whole(Math.min(progress.epoch, config.epochs))} of ${whole(config.epochs)}`;
+  return `${epoch}, step ${whole(progress.step)} of ${whole(steps)}${resumedText(store)}`;
 }
 
 function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly steps: number }) {
@@ -70,13 +107,22 @@ function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
   return count > 40 ? [] : Array.from({ length: count }, (_, index) => ((index + 1) * stepsPerEpoch) / steps);
 }
 
-function Figures({ store }: { readonly store: RunStore }) {
+interface FiguresProps {
+  readonly store: RunStore;
+  /** Whether the figures are empty and only keep their place. */
+  readonly isUnknown: boolean;
+  /** Whether speed and time are left out. */
+  readonly isCutShort: boolean;
+}
+
+function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   const { imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
   const isTraining = store.status.value.name === 'training';
   store.curvesVersion.value;
-  const { loss, accuracy } = store.training(chartSettings.value.memory);
+  const { loss, accuracy } = isUnknown ? {} : store.training(chartSettings.value.memory);
   const run = store.run.value;
-  const lastEpoch = store.epochs.value.at(-1);
+  const lastEpoch = isUnknown ? undefined : store.epochs.value.at(-1);
+  const evaluated = lastEpoch && evaluatedText(lastEpoch.epoch, store);
   const totals = store.isOver.value ? store.totals.value : undefined;
   const speed = isTraining ? imagesPerSecond : totals?.imagesPerSecond;
   return (
@@ -87,22 +133,31 @@ function Figures({ store }: { readonly store: RunStore }) {
         value={loss === undefined ? undefined : lossText(loss)}
       />
       {run?.targetType === 'values' ? (
-        <ValueFigures loss={loss} lastEpoch={lastEpoch} deviation={run.standardization?.deviation} />
-      ) : (
-        <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} />
-      )}
-      <Figure
-        label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
-        note={totals && 'whole run'}
-        value={speed === undefined ? undefined : whole(speed)}
-      />
-      {totals ? (
-        <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
-      ) : (
-        <Figure
-          label="Time left"
-          value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
+        <ValueFigures
+          loss={loss}
+          lastEpoch={lastEpoch}
+          evaluated={evaluated}
+          deviation={run.standardization?.deviation}
         />
+      ) : (
+        <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} evaluated={evaluated} />
+      )}
+      {!isCutShort && (
+        <>
+          <Figure
+            label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
+            note={totals && 'whole run'}
+            value={speed === undefined || isUnknown ? undefined : whole(speed)}
+          />
+          {totals && !isUnknown ? (
+            <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
+          ) : (
+            <Figure
+              label="Time left"
+              value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
+            />
+          )}
+        </>
       )}
     </dl>
   );
@@ -110,9 +165,11 @@ function Figures({ store }: { readonly store: RunStore }) {
 
 interface QualityProps {
   readonly lastEpoch: EpochReport | undefined;
+  /** When the last epoch was evaluated. */
+  readonly evaluated: string | undefined;
 }
 
-function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accuracy: number | undefined }) {
+function ClassFigures({ accuracy, lastEpoch, evaluated }: QualityProps & { readonly accuracy: number | undefined }) {
   const test = lastEpoch?.testAccuracy ?? undefined;
   return (
     <>
@@ -123,7 +180,7 @@ function ClassFigures({ accuracy, lastEpoch }: QualityProps & { readonly accurac
       />
       <Figure
         label={<RunTerm term="test accuracy">Test accuracy</RunTerm>}
-        note={lastEpoch && `epoch ${whole(lastEpoch.epoch)}`}
+        note={evaluated}
         value={test === undefined ? undefined : percent(test)}
       />
     </>
@@ -137,7 +194,7 @@ interface ValueQualityProps extends QualityProps {
 }
 
 /** The root of the mean squared error has the unit of the values. */
-function ValueFigures({ loss, lastEpoch, deviation = 1 }: ValueQualityProps) {
+function ValueFigures({ loss, lastEpoch, evaluated, deviation = 1 }: ValueQualityProps) {
   const r2 = lastEpoch?.testR2 ?? undefined;
   const rmse = lastEpoch?.testRmse ?? undefined;
   return (
@@ -150,8 +207,7 @@ function ValueFigures({ loss, lastEpoch, deviation = 1 }: ValueQualityProps) {
       <Figure
         label={<RunTerm term="test RMSE">Test RMSE</RunTerm>}
         note={
-          lastEpoch &&
-          `epoch ${whole(lastEpoch.epoch)}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
+          lastEpoch && `${evaluated}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
         }
         value={rmse === undefined ? undefined : significant(rmse)}
       />

@@ -3,6 +3,7 @@ import type { WatchMessageOf } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Run } from '../watch/run-store.ts';
+import { optimizerOf } from '../watch/run-summary.ts';
 import { bindInput } from './bind-input.ts';
 
 /** What the next run has otherwise. */
@@ -22,6 +23,7 @@ interface RunAgainProps {
 
 const optimizers = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'];
 const models = ['mlp', 'cnn'];
+const schedules = ['constant', 'step', 'cosine'];
 
 /** Over the page, so that nothing moves when a run ends. */
 export function RunAgain({ isPossible, ...form }: RunAgainProps) {
@@ -42,6 +44,8 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
     seed: useSignal(before.seed),
     learningRate: useSignal(before.learningRate),
     batch: useSignal(before.batch),
+    epochs: useSignal(before.epochs),
+    schedule: useSignal(before.schedule),
     optimizer: useSignal(before.optimizer),
     model: useSignal(before.model),
   };
@@ -53,9 +57,15 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
   };
   return (
     <form class="run-again" onSubmit={submit}>
+      <h2>Run again</h2>
+      <p class="aside">
+        Another run on this server, with the workers that are here. What you do not change stays as it was.
+      </p>
       <Choice label="Model" names={models} bound={values.model} />
       <Choice label="Optimizer" names={optimizers} bound={values.optimizer} />
       <NumberField label="Learning rate" bound={values.learningRate} />
+      <Choice label="Schedule" names={schedules} bound={values.schedule} />
+      <NumberField label="Epochs" bound={values.epochs} />
       <NumberField label="Batch" bound={values.batch} />
       <NumberField label="Seed" bound={values.seed} />
       <p class="error">{rejection ?? ''}</p>
@@ -75,14 +85,19 @@ function NumberField({ label, bound }: { readonly label: string; readonly bound:
   );
 }
 
-type Values = Readonly<Record<'seed' | 'learningRate' | 'batch' | 'optimizer' | 'model', string>>;
+const numericNames = ['seed', 'learningRate', 'batch', 'epochs'] as const;
+type NumericName = (typeof numericNames)[number];
+
+type Values = Readonly<Record<NumericName | 'optimizer' | 'schedule' | 'model', string>>;
 
 function valuesOf({ model, config }: Run): Values {
   const { name = '' } = model as { readonly name?: string };
-  const { type = '', learningRate = '' } = config.optimizer as Partial<Record<string, unknown>>;
+  const { type, learningRate, schedule } = optimizerOf(config);
   return {
     model: name,
-    optimizer: `${type}`,
+    optimizer: type,
+    schedule,
+    epochs: `${config.epochs}`,
     learningRate: `${learningRate}`,
     batch: `${config.diloco?.batch ?? config.batch}`,
     seed: `${config.seed}`,
@@ -90,7 +105,7 @@ function valuesOf({ model, config }: Run): Values {
 }
 
 function isNumeric(name: string): boolean {
-  return name === 'seed' || name === 'learningRate' || name === 'batch';
+  return (numericNames as readonly string[]).includes(name);
 }
 
 interface ChoiceProps {

@@ -34,6 +34,12 @@ const settings = {
   },
   learningRate: number('Learning rate', (run) => run.settings.learningRate, significant),
   batch: number('Batch', (run) => run.settings.batch, whole),
+  epochs: number('Epochs', (run) => run.settings.epochs, whole),
+  schedule: {
+    title: 'Schedule',
+    value: ({ settings: { schedule } }) => schedule,
+    text: ({ settings: { schedule } }) => schedule,
+  },
   seed: number('Seed', (run) => run.settings.seed, String),
   workers: number('Workers', (run) => run.settings.workers, whole),
 } as const satisfies Columns<string, RunSummary>;

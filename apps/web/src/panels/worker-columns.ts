@@ -1,46 +1,36 @@
 /** The columns of the table of workers. */
 import { backendLabel } from '../join/backends.ts';
 import { millisecondsText, percent, whole } from '../look/format.ts';
-import type { WorkerRow } from '../watch/run-store.ts';
+import { idleTexts, type ShownWorker } from '../watch/status.ts';
 import type { Column, Columns } from './table-order.ts';
 
-const kindTitles: Readonly<Record<WorkerRow['kind'], string>> = {
+const kindTitles: Readonly<Record<ShownWorker['kind'], string>> = {
   browser: 'Tab',
   node: 'Node',
   local: 'Local',
   relay: 'Relay',
 };
 
-const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>> = {
-  joining: 'joining',
-  waiting: 'until the start',
-  paused: 'while paused',
-  trial: 'shows its speed first',
-  outnumbered: 'more workers than work',
-  slow: 'too slow for a share',
-  rotation: 'takes turns',
-};
-
 /** Those that need a look first. */
-const healthOrder: readonly WorkerRow['health'][] = ['late', 'idle', 'good', 'finished', 'gone'];
+const healthOrder: readonly ShownWorker['health'][] = ['unknown', 'late', 'idle', 'good', 'finished', 'gone'];
 
-function healthText({ health, idle, hidden }: WorkerRow): string {
+function healthText({ health, idle, hidden }: ShownWorker): string {
   const texts = [health, ...(idle === undefined ? [] : [idleTexts[idle]]), ...(hidden ? ['hidden'] : [])];
   return texts.join(', ');
 }
 
-function kindText({ kind, workersBehind }: WorkerRow): string {
+function kindText({ kind, workersBehind }: ShownWorker): string {
   if (workersBehind === undefined) return kindTitles[kind];
   return `${kindTitles[kind]} of ${workersBehind} worker${workersBehind === 1 ? '' : 's'}`;
 }
 
-function milliseconds(title: string, value: (worker: WorkerRow) => number): Column<WorkerRow> {
+function milliseconds(title: string, value: (worker: ShownWorker) => number): Column<ShownWorker> {
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
 }
 
-/** Whether it has a connection. */
-export function isConnected({ health }: WorkerRow): boolean {
-  return health !== 'gone' && health !== 'finished';
+/** Whether the worker is known to have a connection. */
+export function isConnected({ health }: ShownWorker): boolean {
+  return health !== 'gone' && health !== 'finished' && health !== 'unknown';
 }
 
 /** In the order in which a narrow screen needs them. */
@@ -63,6 +53,6 @@ export const columns = {
   compute: milliseconds('Compute', ({ computeMs }) => computeMs),
   link: milliseconds('Link', ({ sendMs }) => sendMs),
   wait: milliseconds('Wait', ({ waitMs }) => waitMs),
-} as const satisfies Columns<string, WorkerRow>;
+} as const satisfies Columns<string, ShownWorker>;
 
 export type ColumnName = keyof typeof columns;

@@ -2,7 +2,8 @@
 import { useSignal } from '@preact/signals';
 import { counted } from '../look/format.ts';
 import { useKeptFocus } from '../look/keep-focus.ts';
-import type { RunStore, WorkerRow } from '../watch/run-store.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import type { ShownWorker } from '../watch/status.ts';
 import { Card } from './card.tsx';
 import { ColumnTitles } from './column-titles.tsx';
 import { type Columns, inOrder, type Order } from './table-order.ts';
@@ -14,14 +15,16 @@ interface WorkersProps {
   readonly ownId: string | undefined;
   /** What the run's owner does with a worker; absent for guests. */
   readonly owner: WorkerOwner | undefined;
+  /** Whether the coordinator has accepted the admin token; the owner's buttons keep their place until then. */
+  readonly isOwner: boolean;
 }
 
-const allColumns: Columns<ColumnName, WorkerRow> = columns;
+const allColumns: Columns<ColumnName, ShownWorker> = columns;
 const names = Object.keys(columns) as ColumnName[];
 /** More than the panel shows without scrolling. */
 const manyWorkers = 5;
 
-export function Workers({ store, ownId, owner }: WorkersProps) {
+export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
   const order = useSignal<Order<ColumnName> | undefined>(undefined);
   const workers = store.workers.value;
   // A worker that is removed takes its buttons along.
@@ -48,7 +51,7 @@ export function Workers({ store, ownId, owner }: WorkersProps) {
           </thead>
           <tbody>
             {inOrder(allColumns, workers, order.value).map((worker) => (
-              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} />
+              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} isOwner={isOwner} />
             ))}
           </tbody>
         </table>
@@ -63,20 +66,22 @@ function withoutFaults(owner: WorkerOwner): WorkerOwner {
   return { ...owner, injectFault: undefined };
 }
 
-function countText(workers: readonly WorkerRow[]): string {
+function countText(workers: readonly ShownWorker[]): string {
   const finished = workers.filter(({ health }) => health === 'finished').length;
   if (finished > 0) return `${counted(finished, 'worker')} at the end`;
+  const unknown = workers.filter(({ health }) => health === 'unknown').length;
+  if (unknown > 0) return `${counted(unknown, 'worker')} when last heard of`;
   const connected = workers.filter(isConnected);
   const computing = connected.filter(({ health }) => health !== 'idle').length;
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
 }
 
-interface RowProps extends Pick<WorkersProps, 'owner'> {
-  readonly worker: WorkerRow;
+interface RowProps extends Pick<WorkersProps, 'owner' | 'isOwner'> {
+  readonly worker: ShownWorker;
   readonly isOwn: boolean;
 }
 
-function Row({ worker, isOwn, owner }: RowProps) {
+function Row({ worker, isOwn, owner, isOwner }: RowProps) {
   const { id, name, kind, phase, health } = worker;
   return (
     <tr class={`worker worker-${health}`} data-phase={phase}>
@@ -89,7 +94,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
           <Cell key={column} name={column} worker={worker} />
         ))}
       {owner && (
-        <td class="actions">
+        <td class={`actions ${isOwner ? '' : 'hidden'}`}>
           {isConnected(worker) && (
             <WorkerActions id={id} name={name} owner={kind === 'local' ? withoutFaults(owner) : owner} />
           )}
@@ -99,7 +104,7 @@ function Row({ worker, isOwn, owner }: RowProps) {
   );
 }
 
-function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: WorkerRow }) {
+function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: ShownWorker }) {
   const { text, isNumber } = allColumns[name];
   const { health, share } = worker;
   if (name === 'health') {

@@ -6,6 +6,9 @@ const [width, height] = [100, 100];
 /** More points than a projector has columns to spare. */
 const mostPoints = 200;
 
+/** Names of the curves, since the large figure may be another quantity. */
+const curveNames = { accuracy: 'Curve: training accuracy, from 0 to 100 %', loss: 'Curve: training loss' } as const;
+
 export function RoomCurve({ store }: { readonly store: RunStore }) {
   store.curvesVersion.value;
   const kind = store.run.value?.targetType === 'values' ? 'loss' : 'accuracy';
@@ -16,7 +19,8 @@ export function RoomCurve({ store }: { readonly store: RunStore }) {
     const value = smoothTrain[index];
     return typeof value === 'number' && Number.isFinite(value) ? [{ step, value }] : [];
   });
-  if (points.length < 2) return null;
+  // A model that has diverged has no accuracy.
+  if (points.length < 2 || store.status.value.name === 'failed') return null;
   const top = kind === 'accuracy' ? 100 : Math.max(...points.map(({ value }) => value));
   const last = points.at(-1)!.step;
   const every = Math.ceil(points.length / mostPoints);
@@ -24,9 +28,12 @@ export function RoomCurve({ store }: { readonly store: RunStore }) {
     .filter((_, index) => index % every === 0 || index === points.length - 1)
     .map(({ step, value }) => `${(width * step) / last},${height * (1 - value / (top || 1))}`);
   return (
-    <svg class="room-curve" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
-      <polygon points={`0,${height} ${line.join(' ')} ${width},${height}`} />
-      <polyline points={line.join(' ')} />
-    </svg>
+    <>
+      <svg class="room-curve" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+        <polygon points={`0,${height} ${line.join(' ')} ${width},${height}`} />
+        <polyline points={line.join(' ')} />
+      </svg>
+      <p class="room-curve-name">{curveNames[kind]}</p>
+    </>
   );
 }

@@ -1,24 +1,27 @@
 /** The view for a projector: how to join, who has joined, and how well the model does by now. */
 import type { Secrets } from '../address.ts';
-import { joinLink } from '../join/join-addresses.ts';
+import { invitationOf, uninvitedTexts } from '../join/join-addresses.ts';
 import { counted, percent, significant, whole } from '../look/format.ts';
 import { Mark, ThemeButton } from '../panels/header.tsx';
 import { QrCode } from '../panels/qr-code.tsx';
 import { batchAtStart } from '../watch/batch-at-start.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
-import type { RunStore, WorkerRow } from '../watch/run-store.ts';
+import type { RunStore } from '../watch/run-store.ts';
+import type { ShownWorker } from '../watch/status.ts';
 import { RoomCurve } from './room-curve.tsx';
 import './room.css';
 
 export interface RoomProps {
   readonly store: RunStore;
   readonly secrets: Secrets;
+  /** Starts the run; absent for guests. */
+  readonly onStart: (() => void) | undefined;
 }
 
-export function Room({ store, secrets }: RoomProps) {
-  const { title, name } = store.status.value;
+export function Room({ store, secrets, onStart }: RoomProps) {
+  const { title, name, reason, isCurrent } = store.status.value;
   return (
-    <div class="room">
+    <div class={`room ${isCurrent ? '' : 'room-stale'}`}>
       <header class="room-top">
         <h1>
           <Mark />
@@ -28,7 +31,13 @@ export function Room({ store, secrets }: RoomProps) {
           <span class={`phase-dot phase-${name}`} aria-hidden="true" />
           {title}
         </p>
+        {reason !== undefined && <p class="room-reason">{reason}</p>}
         <div class="top-buttons">
+          {onStart && canStart(store) && (
+            <button type="button" class="primary" onClick={onStart}>
+              Start
+            </button>
+          )}
           <a class="button" href="#run">
             The run
           </a>
@@ -54,6 +63,14 @@ function isGathering({ progress, isOver }: RunStore): boolean {
   return (progress.value?.step ?? 0) === 0 && !isOver.value;
 }
 
+/** Whether the run waits for its owner, and has the workers that it needs to be planned. */
+function canStart(store: RunStore): boolean {
+  const { value: progress } = store.progress;
+  if (store.status.value.name !== 'waiting' || progress?.pauseRequested !== true) return false;
+  const atStart = batchAtStart(store);
+  return atStart === undefined || atStart.batch !== undefined;
+}
+
 /** Absent where the browser shows no page alone, as on a phone. */
 function FullScreenButton() {
   if (!document.fullscreenEnabled) return null;
@@ -71,24 +88,17 @@ function FullScreenButton() {
 function Invitation({ store, token }: { readonly store: RunStore; readonly token: string | undefined }) {
   const run = store.run.value;
   const code = store.joinCode.value;
-  const page = new URL(location.href);
-  const link = joinLink(run, token, page);
-  if (run?.tokenNeeded && token === undefined) {
-    return (
-      <section class="room-join" aria-labelledby="room-join-title">
-        <h2 id="room-join-title">Join</h2>
-        <p class="error">This page does not know the token: open the address that the coordinator printed.</p>
-      </section>
-    );
-  }
-  const [address] = joinLink(run, undefined, page).split('#');
+  const invitation = invitationOf(run, token, new URL(location.href));
+  const isOpen = invitation.type === 'open';
   return (
     <section class="room-join" aria-labelledby="room-join-title">
-      <h2 id="room-join-title">Scan to join</h2>
-      <QrCode text={link} />
-      <p>
-        or open <span class="room-address">{address}</span>
-      </p>
+      <h2 id="room-join-title">{isOpen ? 'Scan to join' : 'Join'}</h2>
+      {invitation.type === 'open' ? <QrCode text={invitation.link} /> : <p>{uninvitedTexts[invitation.type]}</p>}
+      {invitation.type !== 'no-token' && (
+        <p>
+          {isOpen ? 'or open' : 'Here, open'} <span class="room-address">{invitation.address}</span>
+        </p>
+      )}
       {/* The code comes a moment after the page; its place is kept. */}
       {token !== undefined && (
         <p class={code === undefined ? 'room-pending' : ''}>
@@ -114,6 +124,7 @@ function Score({ store }: { readonly store: RunStore }) {
 }
 
 function scoreOf(store: RunStore): { readonly figure: string; readonly label: string } {
+  if (store.status.value.name === 'failed') return { label: 'The run', figure: 'failed' };
   if (isGathering(store)) return { label: 'In the room', figure: `${present(store).length}` };
   const last = store.epochs.value.at(-1);
   const { loss, accuracy } = store.training(chartSettings.value.memory);
@@ -158,7 +169,7 @@ function Names({ store }: { readonly store: RunStore }) {
 }
 
 /** Those that are connected or, of a run that is over, were to its end. */
-function present({ workers }: RunStore): readonly WorkerRow[] {
+function present({ workers }: RunStore): readonly ShownWorker[] {
   return workers.value.filter(({ health }) => health !== 'gone');
 }
 

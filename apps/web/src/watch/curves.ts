@@ -81,7 +81,7 @@ export class Curves {
     const train = this.#values[kind];
     const smoothTrain = movingMean(train, view.memory);
     const testOf = ({ testLoss, testAccuracy }: EpochReport): number | null => {
-      if (kind === 'accuracy') return (testAccuracy ?? Number.NaN) * 100;
+      if (kind === 'accuracy') return testAccuracy === null ? null : testAccuracy * 100;
       return isLossFinite(testLoss) ? testLoss : null;
     };
     const stepOf = ({ epoch }: EpochReport) => Math.min(epoch * view.stepsPerEpoch, view.lastStep);

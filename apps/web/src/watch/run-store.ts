@@ -5,7 +5,7 @@ import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve
 import { EarlierRun } from './earlier-run.ts';
 import { type RunSummary, settingsOf, summaryOf } from './run-summary.ts';
 import { totalsOf } from './run-totals.ts';
-import { isOver, statusOf } from './status.ts';
+import { isOver, quietMs, type ShownWorker, shownWorker, statusOf } from './status.ts';
 
 export type Run = WatchMessageOf<'run'>;
 export type Progress = WatchMessageOf<'progress'>;
@@ -18,7 +18,7 @@ export type DataSetup = WatchMessageOf<'dataSetup'>;
 /** Of those messages the newest one says all. */
 type NewestMessage = Exclude<
   WatchMessageFrom<'coordinator'>,
-  WatchMessageOf<'dataSetup' | 'run' | 'earlierRuns' | 'history' | 'progress' | 'epoch' | 'event'>
+  WatchMessageOf<'alive' | 'dataSetup' | 'run' | 'earlierRuns' | 'history' | 'progress' | 'epoch' | 'event'>
 >;
 
 /** Whether samples are [height, width, channels], gray or in color; MNIST before it is known. */
@@ -36,8 +36,10 @@ export interface LogLine {
 
 export type Connection =
   | { readonly phase: 'connecting' | 'live' }
-  /** A lost connection is tried again, a refused one is not. */
-  | { readonly phase: 'lost' | 'refused'; readonly reason: string };
+  /** The page tries again by itself. */
+  | { readonly phase: 'lost'; readonly reason: string }
+  /** The page does not try again: it was not let in with the token that it showed, or was shut out later. */
+  | { readonly phase: 'refused'; readonly reason: string; readonly given: 'nothing' | 'token' | 'admitted' };
 
 const maxLogLines = 200;
 
@@ -47,7 +49,8 @@ export class RunStore {
   /** What there is in place of a run while the server waits for its data. */
   readonly dataSetup = signal<DataSetup>();
   readonly progress = signal<Progress>();
-  readonly workers = signal<readonly WorkerRow[]>([]);
+  /** The rows of the last `workers` message. */
+  readonly #workerRows = signal<readonly WorkerRow[]>([]);
   readonly timeline = signal<Timeline>();
   readonly epochs = signal<readonly EpochReport[]>([]);
   readonly evaluation = signal<Evaluation>();
@@ -63,15 +66,29 @@ export class RunStore {
   readonly label = signal('this run');
   /** Why the coordinator rejected this page's last request. */
   readonly rejection = signal<string>();
+  /** The coordinator's answer to this page's last request, such as where a model was saved. */
+  readonly answer = signal<string>();
   /** Changes whenever `curveTable` returns something new. */
   readonly curvesVersion = signal(0);
   /** What is left of a run that is over. */
   readonly result = signal<WatchMessageOf<'result'>>();
   /** Of a run that is over, by its report. */
   readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
-  /** The run's state and that of the connection as one. */
+  /** Milliseconds since the last message; 0 unless the coordinator is taken for silent. */
+  readonly silentMs = signal(0);
+  readonly isOnline = signal(true);
+  /** The status that header, cards, table of workers and room show. */
   readonly status = computed(() =>
-    statusOf(this.connection.value, this.progress.value, this.dataSetup.value !== undefined),
+    statusOf({
+      connection: this.connection.value,
+      progress: this.progress.value,
+      waitsForData: this.dataSetup.value !== undefined,
+      silentMs: this.silentMs.value,
+      isOnline: this.isOnline.value,
+    }),
+  );
+  readonly workers = computed((): readonly ShownWorker[] =>
+    this.#workerRows.value.map((row) => shownWorker(row, this.status.value)),
   );
   readonly isOver = computed(() => this.progress.value !== undefined && isOver(this.progress.value));
   /** What people may type in place of the token; known to pages that know the token. */
@@ -116,8 +133,15 @@ export class RunStore {
     return { loss: this.#curves.newest('loss', memory), accuracy: this.#curves.newest('accuracy', memory) };
   }
 
+  /** @param silentMs since the last message of the coordinator */
+  noteSilence(silentMs: number): void {
+    this.silentMs.value = silentMs < quietMs ? 0 : silentMs;
+  }
+
   apply(message: WatchMessageFrom<'coordinator'>): void {
     switch (message.type) {
+      case 'alive':
+        return;
       case 'dataSetup':
         if (this.run.value) this.#forgetRun();
         this.dataSetup.value = message;
@@ -152,7 +176,7 @@ export class RunStore {
   #keepNewest(message: NewestMessage): void {
     switch (message.type) {
       case 'workers':
-        this.workers.value = message.workers;
+        this.#workerRows.value = message.workers;
         return;
       case 'timeline':
         this.timeline.value = message;
@@ -178,6 +202,9 @@ export class RunStore {
       case 'refused':
         this.rejection.value = message.message;
         return;
+      case 'done':
+        this.answer.value = message.message;
+        return;
       default:
         message satisfies never;
     }
@@ -186,9 +213,9 @@ export class RunStore {
   #beginRun(message: WatchMessageOf<'run'>): void {
     this.run.value = message;
     // Sent after it where there is one: the coordinator may be another than before.
-    for (const about of [this.dataSetup, this.checkpoint, this.result, this.evaluation, this.timeline]) {
+    const { dataSetup, checkpoint, result, evaluation, timeline, rejection, answer } = this;
+    for (const about of [dataSetup, checkpoint, result, evaluation, timeline, rejection, answer])
       about.value = undefined;
-    }
     this.earlierRuns.value = [];
     this.#followRate(message);
     this.label.value = 'this run';
@@ -213,7 +240,7 @@ export class RunStore {
     for (const about of [this.run, this.progress, this.timeline, this.evaluation, this.checkpoint, this.result]) {
       about.value = undefined;
     }
-    this.workers.value = [];
+    this.#workerRows.value = [];
     this.epochs.value = [];
     this.#curves.clear();
     this.curvesVersion.value++;

@@ -1,7 +1,9 @@
 /** What a run was given and what it came to, for a table of runs. */
 import type { WatchMessageOf } from '@lockstep/protocol';
+import { whole } from '../look/format.ts';
 import type { EpochReport } from './curves.ts';
-import type { Run, WorkerRow } from './run-store.ts';
+import type { Run, RunStore } from './run-store.ts';
+import type { ShownWorker } from './status.ts';
 
 type Settings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
 
@@ -31,15 +33,39 @@ export function summaryOf(
   };
 }
 
-/** Of the run that is watched. */
-export function settingsOf({ model, config }: Run, workers: readonly WorkerRow[]): Settings {
-  const { name = 'model' } = (model ?? {}) as { readonly name?: string };
-  const { type = 'unknown', learningRate = 0 } = (config.optimizer ?? {}) as {
+/** When a model was evaluated: after a whole epoch, or after the step within it at which the run ended. */
+export function evaluatedText(
+  epoch: number,
+  { run, progress, isOver }: Pick<RunStore, 'run' | 'progress' | 'isOver'>,
+): string {
+  const { stepsPerEpoch = 1 } = run.value ?? {};
+  const { step = 0 } = progress.value ?? {};
+  return isOver.value && step < epoch * stepsPerEpoch ? `step ${whole(step)}` : `epoch ${whole(epoch)}`;
+}
+
+/** The optimizer of a run, which messages carry as plain data. */
+export function optimizerOf({
+  optimizer,
+}: Run['config']): Pick<Settings, 'learningRate' | 'schedule'> & { type: string } {
+  const {
+    type = 'unknown',
+    learningRate = 0,
+    schedule,
+  } = (optimizer ?? {}) as {
     readonly type?: string;
     readonly learningRate?: number;
+    readonly schedule?: { readonly type?: string };
   };
+  return { type, learningRate, schedule: schedule?.type ?? 'constant' };
+}
+
+/** Settings of the run that is watched. */
+export function settingsOf({ model, config }: Run, workers: readonly ShownWorker[]): Settings {
+  const { name = 'model' } = (model ?? {}) as { readonly name?: string };
+  const { type, learningRate, schedule } = optimizerOf(config);
+  const { batch, epochs, seed } = config;
   return {
-    ...{ model: name, optimizer: type, learningRate, batch: config.batch, seed: config.seed },
+    ...{ model: name, optimizer: type, learningRate, batch, epochs, schedule, seed },
     workers: workers.filter(({ shards }) => shards > 0).length,
   };
 }

@@ -8,12 +8,16 @@ import {
   watchSubprotocol,
 } from '@lockstep/protocol';
 import { reconnectDelayMs } from '@lockstep/training';
+import { batch } from '@preact/signals';
 import type { RunStore } from './run-store.ts';
 
 /** The coordinator closes a page with it that may not watch, or sends what it may not. */
 const refusedCode = 1008;
 /** Another run answers there from now on. */
 const restartCode = 1012;
+const checkEveryMs = 1_000;
+/** A connection that is silent for this long is replaced: it may have broken without notice. Weights take a while on a slow link. */
+const replaceAfterMs = 60_000;
 
 export interface ViewerOptions {
   readonly url: string;
@@ -27,21 +31,36 @@ export class Viewer {
   #socket: WebSocket;
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  #receivedAtMs = performance.now();
+  #connectedAtMs = performance.now();
+  #checkedAtMs = performance.now();
 
   constructor(options: ViewerOptions) {
     this.#options = options;
     this.#socket = this.#connect();
-    // A page that is shown again, or whose network is back, does not wait for the next attempt.
-    const connectNow = (): void => this.connectNow();
-    addEventListener('online', connectNow);
-    document.addEventListener('visibilitychange', connectNow);
+    const { store } = options;
+    const noteNetwork = (): void => {
+      store.isOnline.value = navigator.onLine;
+      if (navigator.onLine) this.connectNow();
+    };
+    noteNetwork();
+    addEventListener('online', noteNetwork);
+    addEventListener('offline', noteNetwork);
+    // A page that is shown again does not wait for the next attempt.
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) this.connectNow();
+    });
+    setInterval(() => this.#checkSilence(), checkEveryMs);
   }
 
-  /** Tries again at once where the connection is down. */
+  /** Tries again at once if the connection is down. */
   connectNow(): void {
     const { phase } = this.#options.store.connection.value;
-    if (document.hidden || (phase !== 'lost' && phase !== 'refused')) return;
-    clearTimeout(this.#retry);
+    if (phase === 'lost' || phase === 'refused') this.#connectAnew();
+  }
+
+  /** Connects again even if the connection is up, with what `hello` says now. */
+  reconnect(): void {
     this.#connectAnew();
   }
 
@@ -51,23 +70,44 @@ export class Viewer {
   }
 
   #connectAnew(): void {
+    clearTimeout(this.#retry);
     this.#options.store.connection.value = { phase: 'connecting' };
+    const before = this.#socket;
     this.#socket = this.#connect();
+    before.close();
+  }
+
+  #checkSilence(): void {
+    const { store } = this.#options;
+    const nowMs = performance.now();
+    const wasAsleep = nowMs - this.#checkedAtMs > 2 * checkEveryMs;
+    this.#checkedAtMs = nowMs;
+    // A page that was busy or frozen itself has yet to read what came meanwhile.
+    if (wasAsleep) return;
+    store.noteSilence(nowMs - this.#receivedAtMs);
+    const { phase } = store.connection.value;
+    const isTried = phase === 'live' || phase === 'connecting';
+    if (isTried && nowMs - Math.max(this.#receivedAtMs, this.#connectedAtMs) >= replaceAfterMs) this.#connectAnew();
   }
 
   #connect(): WebSocket {
     const { url, hello } = this.#options;
+    const shown = hello();
     let fault: string | undefined;
     let refusal: string | undefined;
+    let isAdmitted = false;
+    this.#connectedAtMs = performance.now();
     const socket = new WebSocket(url, watchSubprotocol);
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('open', () => {
-      socket.send(encodeWatch(hello()));
+      socket.send(encodeWatch(shown));
     });
     socket.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => {
+      if (socket !== this.#socket) return;
       try {
         const message = decodeWatch(new Uint8Array(data), 'coordinator');
         if (message.type === 'refused') refusal = message.message;
+        isAdmitted ||= message.type === 'run' || message.type === 'dataSetup';
         this.#take(message);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
@@ -76,31 +116,40 @@ export class Viewer {
       }
     });
     socket.addEventListener('close', ({ code, reason }) => {
+      if (socket !== this.#socket) return;
       // A reason of a closing is cut off where it is long.
       const said = reason !== '' && refusal?.startsWith(reason) ? refusal : reason;
-      this.#closed(code, fault ?? (said || 'the coordinator does not answer'));
+      const given = isAdmitted ? 'admitted' : shown.token === undefined ? 'nothing' : 'token';
+      this.#closed(code, fault ?? (said || 'the coordinator does not answer'), given);
     });
     return socket;
   }
 
   #take(message: WatchMessageFrom<'coordinator'>): void {
     const { store } = this.#options;
-    if (message.type === 'run' || message.type === 'dataSetup') {
-      this.#failures = 0;
-      store.connection.value = { phase: 'live' };
-    }
-    store.apply(message);
+    this.#receivedAtMs = performance.now();
+    batch(() => {
+      store.noteSilence(0);
+      if (message.type === 'run' || message.type === 'dataSetup') {
+        this.#failures = 0;
+        store.connection.value = { phase: 'live' };
+      }
+      store.apply(message);
+    });
   }
 
-  #closed(code: number, reason: string): void {
+  #closed(code: number, reason: string, given: 'nothing' | 'token' | 'admitted'): void {
     const { connection } = this.#options.store;
     if (code === restartCode) {
       this.#connectAnew();
       return;
     }
     // What the page lacks it does not get by trying again.
-    connection.value = { phase: code === refusedCode ? 'refused' : 'lost', reason };
-    if (code === refusedCode) return;
+    if (code === refusedCode) {
+      connection.value = { phase: 'refused', reason, given };
+      return;
+    }
+    connection.value = { phase: 'lost', reason };
     this.#retry = setTimeout(
       () => {
         this.#socket = this.#connect();

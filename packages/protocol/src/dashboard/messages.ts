@@ -234,6 +234,12 @@ export const watchMessages = {
   /** For viewers that know how to join: what people may type in place of the token, as long as this run lasts. */
   joinCode: fromCoordinator('joinCode', { code: text(16) }),
 
+  /** Sent when there is nothing else to send for a second, so that silence means that something is wrong. */
+  alive: fromCoordinator('alive', {}),
+
+  /** Answers a request of this viewer that was met, if there is something to say: where the model was saved. */
+  done: fromCoordinator('done', { message }),
+
   /** Answers a request that this viewer may not make, or that cannot be met. */
   refused: fromCoordinator('refused', { message }),
 

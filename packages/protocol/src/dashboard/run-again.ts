@@ -11,6 +11,9 @@ export const runChanges = {
   /** The name of a built-in model. */
   model: v.exactOptional(text(40)),
   batch: v.exactOptional(finite),
+  epochs: v.exactOptional(finite),
+  /** The name of a schedule of the learning rate. */
+  schedule: v.exactOptional(text(40)),
 };
 
 /** What a run was given, and how many workers computed it. */
@@ -19,6 +22,9 @@ const runSettings = v.strictObject({
   optimizer: text(40),
   learningRate: finite,
   batch: whole(1),
+  epochs: whole(1),
+  /** The name of the schedule. */
+  schedule: text(40),
   seed: whole(0),
   workers: whole(0),
 });

@@ -28,7 +28,7 @@ export interface AdminActionsOptions {
 }
 
 export type ActionResult =
-  /** A line for all viewers, and one for owners, which names what is on this machine. */
+  /** A line for all viewers, and one for owners, which names what is on this machine and answers the request. */
   | { readonly type: 'done'; readonly event?: Readonly<Record<'line' | 'ownerLine', string>> }
   | { readonly type: 'refused'; readonly message: string };
 

@@ -153,6 +153,8 @@ export class Dashboard {
     if (this.#epochs.length === maxEpochs) this.#epochs = this.#epochs.filter((_, index) => index % 2 === 1);
     this.#epochs.push(finite);
     this.#viewers.broadcast({ type: 'epoch', report: finite });
+    // A model that has diverged gives no answers, right or wrong.
+    if (!Number.isFinite(report.testLoss)) return;
     const { phase } = this.#options.run.state;
     this.#evaluation.add({ epoch: report.epoch, weights, isLast: phase === 'finished' || phase === 'failed' });
   }
@@ -248,7 +250,10 @@ export class Dashboard {
     if (!request) return;
     const result = await this.#actions.meet(request);
     if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
-    else if (result.event) this.event(result.event.line, result.event.ownerLine);
+    else if (result.event) {
+      this.event(result.event.line, result.event.ownerLine);
+      viewer.send({ type: 'done', message: toMessageText(result.event.ownerLine) });
+    }
   }
 
   #update(): void {

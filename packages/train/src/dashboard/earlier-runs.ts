@@ -46,9 +46,11 @@ export class EarlierRuns {
 
 /** @param workers that computed it */
 export function settingsOf({ model, config }: Prepared, workers: number): RunSettings {
-  const { optimizer, seed, batch } = config;
-  const { type, learningRate } = optimizer;
-  return { model: toMessageText(model.name, 80) || 'model', optimizer: type, learningRate, batch, seed, workers };
+  const { optimizer, seed, batch, epochs } = config;
+  const { type, learningRate, schedule } = optimizer;
+  const name = toMessageText(model.name, 80) || 'model';
+  const course = schedule?.type ?? 'constant';
+  return { model: name, optimizer: type, learningRate, batch, epochs, schedule: course, seed, workers };
 }
 
 /** What a person may change from run to run, as a label says it. */
@@ -57,6 +59,8 @@ const labelTexts = {
   optimizer: ({ optimizer }) => optimizer,
   lr: ({ learningRate }) => `lr ${Number(learningRate.toPrecision(4))}`,
   batch: ({ batch }) => `batch ${batch}`,
+  epochs: ({ epochs }) => `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
+  schedule: ({ schedule }) => `${schedule} rate`,
   seed: ({ seed }) => `seed ${seed}`,
 } as const satisfies Readonly<Record<string, (settings: RunSettings) => string>>;
 

@@ -19,7 +19,7 @@ export interface WatchPermissionOptions {
 type TokenFault = string | undefined;
 
 const wrongToken =
-  'this is not the token of this run: open the whole address that the coordinator printed, with its token';
+  'this is not the token of this run: type its code again, or open the whole address that the coordinator printed';
 const missingToken =
   'watching this run needs its token: open the whole address that the coordinator printed, with its token';
 const wrongAdminToken =

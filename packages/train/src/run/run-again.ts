@@ -1,5 +1,5 @@
 /** Another run on the server of one that has ended: what it has otherwise. */
-import type { OptimizerType } from '@lockstep/nn';
+import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { TrainingData, TrainOptions } from '../options.ts';
 
 /** Left out is what stays as it was. */
@@ -9,6 +9,8 @@ export interface RunChanges {
   readonly optimizer?: string;
   readonly model?: string;
   readonly batch?: number;
+  readonly epochs?: number;
+  readonly schedule?: string;
 }
 
 /** Begins it; resolves with the reason where it cannot be, and then nothing has changed. */
@@ -22,22 +24,31 @@ export async function changedOptions(
   { checkpoint: _, ...options }: TrainOptions,
   changes: RunChanges,
 ): Promise<TrainOptions> {
-  const { seed, model, batch } = changes;
+  const { seed, model, batch, epochs } = changes;
   return {
     ...options,
     ...(seed !== undefined && { seed, data: await splitBy(options.data, seed) }),
     ...(model !== undefined && { model, initialWeights: undefined }),
     ...(batch !== undefined && { batch }),
+    // A limit of steps would cut the requested epochs short.
+    ...(epochs !== undefined && { epochs, steps: undefined }),
     optimizer: changedOptimizer(options.optimizer, changes),
   };
 }
 
-function changedOptimizer(before: TrainOptions['optimizer'], { optimizer, learningRate }: RunChanges) {
+function changedOptimizer(
+  before: TrainOptions['optimizer'],
+  { optimizer, learningRate, schedule }: RunChanges,
+): TrainOptions['optimizer'] {
   const given = typeof before === 'string' ? { type: before } : before;
-  // What is no optimizer is refused with the other options.
+  // Names of unknown optimizers and schedules are refused with the other options.
   const kept = optimizer === undefined ? given : { type: optimizer as OptimizerType };
-  if (learningRate === undefined) return kept;
-  return { ...(kept ?? { type: 'momentum' as const }), learningRate };
+  if (learningRate === undefined && schedule === undefined) return kept;
+  return {
+    ...(kept ?? { type: 'momentum' as const }),
+    ...(learningRate !== undefined && { learningRate }),
+    ...(schedule !== undefined && { schedule: schedule as ScheduleType }),
+  };
 }
 
 async function splitBy(data: TrainOptions['data'], seed: number): Promise<string | TrainingData | undefined> {

@@ -90,7 +90,10 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
     },
     connections,
   );
-  const timer = setInterval(() => viewers.refresh(), refreshEveryMs);
+  const timer = setInterval(() => {
+    viewers.refresh();
+    viewers.broadcast({ type: 'alive' });
+  }, refreshEveryMs);
   timer.unref();
   const answer = createSite({
     folder: siteFolder,

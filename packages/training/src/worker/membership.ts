@@ -14,6 +14,8 @@ export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'o
   readonly random: () => number;
   /** Whether it waits for a coordinator that its first attempt does not reach. */
   readonly waitForCoordinator?: boolean;
+  /** Whether, between two runs, it waits for another server when its own has ended; by default it ends with it. */
+  readonly outlivesServer?: boolean;
   /** @throws Error with one sentence; CoordinatorBusyError if another attempt may succeed */
   readonly connect: () => Promise<WorkerTransport>;
   readonly onEvent?: (event: MembershipEvent) => void;
@@ -71,7 +73,7 @@ export class Membership {
   }
 
   async #stayJoined(): Promise<MembershipEnd> {
-    const { connect, random, onEvent, waitForCoordinator = false } = this.#options;
+    const { connect, random, onEvent, waitForCoordinator = false, outlivesServer = waitForCoordinator } = this.#options;
     while (this.#goodbye === undefined) {
       let transport: WorkerTransport | undefined;
       try {
@@ -79,7 +81,7 @@ export class Membership {
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         // The server has ended between two runs, where it fails twice.
-        if (this.#lastEnd !== undefined && this.#failures > 1 && !waitForCoordinator) {
+        if (this.#lastEnd !== undefined && this.#failures > 1 && !outlivesServer) {
           return { type: 'finished', message: this.#lastEnd };
         }
         // A worker that has a resume key has been in the run.

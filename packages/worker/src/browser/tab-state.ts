@@ -52,6 +52,8 @@ export interface JoinRequest {
   /** Absent where the run is not known yet. */
   readonly workload: Workload | undefined;
   readonly token: string | undefined;
+  /** Whether it waits for another server after the one that it has computed for has ended. */
+  readonly outlivesServer?: boolean;
   /** From before a reload. */
   readonly resumeKey?: string | undefined;
 }

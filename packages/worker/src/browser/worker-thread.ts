@@ -54,7 +54,7 @@ function update(changes: Partial<ActiveState>): void {
 
 /** Joins on the chosen backend, and again on the CPU if the GPU is lost. */
 async function takePart(request: JoinRequest): Promise<EndedState> {
-  const { url, name, token, workload, threads, resumeKey } = request;
+  const { url, name, token, workload, threads, resumeKey, outlivesServer = false } = request;
   let { backend: choice } = request;
   state = openingState(resumeKey);
   for (;;) {
@@ -74,6 +74,7 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
       hash: (bytes) => bytesToHex(sha256(bytes)),
       identity: { kind: 'browser', name, token, resumeKey: state.resumeKey },
       connect: () => connect(url),
+      outlivesServer,
       onEvent: handleEvent,
     });
     if (hidden) membership.reportStatus({ hidden });
