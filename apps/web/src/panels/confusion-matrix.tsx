@@ -4,7 +4,7 @@ import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
-import { type Evaluation, isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { type Evaluation, isPicture, type RunStore } from '../watch/run-store.ts';
 import { evaluatedText } from '../watch/run-summary.ts';
 import { Card } from './card.tsx';
 import { RunTerm } from './run-term.tsx';
