@@ -17,7 +17,7 @@ import { isInSlot, slotAfterDelay } from './rotation.ts';
 import { assign, unassign } from './schedule.ts';
 import { boundedRate, speedAfter } from './speed.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
-import { isOnTrial } from './trials.ts';
+import { onTrial } from './trials.ts';
 import { referee } from './verification.ts';
 
 /** Called at every tick of the shell's timer. */
@@ -45,7 +45,9 @@ export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<Connecti
 function idleOf(draft: Draft): Connection[] {
   const idle = available(draft).filter((worker) => owedSamples(draft.current, worker.connection) === 0);
   const proven = idle.filter(({ isProven }) => isProven);
-  return proven.length > 0 ? proven : idle.filter((worker) => !isOnTrial(draft, worker));
+  if (proven.length > 0) return proven;
+  const busy = onTrial(draft);
+  return idle.filter(({ connection }) => !busy.has(connection));
 }
 
 /** The slowest link that is waited for: 256 kbit/s. */

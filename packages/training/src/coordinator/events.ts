@@ -132,7 +132,7 @@ export type Effect =
       readonly step: number;
       readonly from: ConnectionId;
       /** Workers whose trial this shard is and that have not answered: the sum is kept, to compare theirs with. */
-      readonly awaited: readonly ConnectionId[];
+      readonly awaited?: readonly ConnectionId[];
     } & Shard)
   /** Compute a shard, and report it as `refereed`. */
   | ({ readonly type: 'referee'; readonly step: number } & Shard)

@@ -1,5 +1,12 @@
 /** What a run knows of the steps before a checkpoint: which workers computed them, and what went wrong. */
-import { type CheckedShards, type CoordinatorState, type Faults, initialState, type RunSetup, type WorkerRecord } from './state.ts';
+import {
+  type CheckedShards,
+  type CoordinatorState,
+  type Faults,
+  initialState,
+  type RunSetup,
+  type WorkerRecord,
+} from './state.ts';
 
 /** Plain data without secrets: no resume key, no address. */
 export interface RunHistory {

@@ -51,7 +51,10 @@ export class IncomingGradient {
     else fault = chunkFault(message, setup, { at, length: to - at }, checksum);
     if (fault !== undefined) return fault;
     if (this.memory) {
-      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, message, this.#rounding));
+      this.largest = Math.max(
+        this.largest,
+        this.#aggregator.write(this.memory, { from: at, to }, message, this.#rounding),
+      );
     }
     this.#at = to;
     return undefined;

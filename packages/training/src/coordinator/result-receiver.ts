@@ -147,7 +147,7 @@ export class ResultReceiver {
   }
 
   /** Adds a result that was held and found to be right; the others of its shard are dropped. */
-  addHeld(state: CoordinatorState, { step, lo, n, from, awaited }: Extract<Effect, { type: 'addHeld' }>): void {
+  addHeld(state: CoordinatorState, { step, lo, n, from, awaited = [] }: Extract<Effect, { type: 'addHeld' }>): void {
     const result = this.#held.take({ lo, n }, from);
     if (!result) throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a held result of connection ${from}`);
     this.#plausibility.confirm(result.size);

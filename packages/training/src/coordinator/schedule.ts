@@ -6,7 +6,7 @@ import { DraftShards } from './draft-shards.ts';
 import { chooseSlots, startSlot } from './rotation.ts';
 import { coarseShares, type Speed } from './shares.ts';
 import type { Connection, ConnectionId, ShardState } from './state.ts';
-import { chooseTrials, isOnTrial } from './trials.ts';
+import { chooseTrials, onTrial } from './trials.ts';
 import { isVerified } from './verified-shards.ts';
 
 function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
@@ -215,7 +215,8 @@ function assignByParts(
   newcomers: readonly Connection[],
 ): void {
   const idle = proven.filter(({ connection }) => owedSamples(step, connection) === 0);
-  const free = newcomers.filter((worker) => !isOnTrial(draft, worker) && owedSamples(step, worker.connection) === 0);
+  const busy = onTrial(draft);
+  const free = newcomers.filter(({ connection }) => !busy.has(connection));
   if (idle.length + free.length === 0) return;
   halveForIdle(draft, step, proven.length + newcomers.length);
   // Held results first, since each makes another worker proven; last what newcomers may still answer.

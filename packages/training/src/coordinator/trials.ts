@@ -49,9 +49,25 @@ export function awaitedFrom(
     .filter((id) => id !== except && isTrial(connections.get(id), { step, lo, n }));
 }
 
-/** Whether a worker computes a microbatch now, to show what it can do: one of a later step waits for its weights. */
-export function isOnTrial({ current }: Pick<CoordinatorState, 'current'>, { trial }: Connection): boolean {
-  return trial !== undefined && trial.step <= current.step;
+/**
+ * Which workers compute a microbatch now, to show what they can do, or wait until their result of the step was compared. A
+ * microbatch of a later step waits for its weights, and keeps a worker from nothing.
+ */
+export function onTrial({ connections, current }: RunView): Set<ConnectionId> {
+  const busy = new Set<ConnectionId>();
+  for (const { connection, trial } of connections.values()) {
+    if (trial !== undefined && trial.step <= current.step) busy.add(connection);
+  }
+  for (const { done, votes } of current.shards.values()) {
+    if (!done) for (const { connection } of votes) busy.add(connection);
+  }
+  return busy;
+}
+
+/** What a draft and a state have in common. */
+interface RunView {
+  readonly connections: ReadonlyMap<ConnectionId, Connection>;
+  readonly current: { readonly step: number; readonly shards: ReadonlyMap<string, ShardState> };
 }
 
 /** A worker without a share spends one part of its time in so many on trials … */

@@ -60,7 +60,14 @@ export function completeHeld(draft: Draft, shard: ShardState, vote: Vote | undef
   const { step } = draft.current;
   const awaited = awaitedFrom(draft, step, shard, vote?.connection);
   updateShard(draft.current, shard, { done: true, owners: [], addedFrom: vote?.workerId, isChecked: true });
-  draft.effects.push({ type: 'addHeld', step, lo, n, from: vote?.connection ?? 0, awaited });
+  draft.effects.push({
+    type: 'addHeld',
+    step,
+    lo,
+    n,
+    from: vote?.connection ?? 0,
+    ...(awaited.length > 0 && { awaited }),
+  });
   if (vote) recordContribution(draft, vote.workerId, samples, vote.computeMs);
   else recordOwnContribution(draft);
 }
@@ -73,9 +80,7 @@ export function quarantine(
 ): void {
   const record = draft.records.get(workerId);
   if (!record || record.quarantined !== undefined) return;
-  const message = toMessageText(
-    `its result of step ${step + 1}, microbatches ${lo} to ${lo + n - 1}, was wrong`,
-  );
+  const message = toMessageText(`its result of step ${step + 1}, microbatches ${lo} to ${lo + n - 1}, was wrong`);
   countFault(draft, 'quarantined');
   updateRecord(draft, workerId, { quarantined: message });
   emit(draft, { type: 'quarantined', workerId, message, shards: record.shards });

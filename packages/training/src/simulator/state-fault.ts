@@ -1,6 +1,7 @@
 /** What must hold of a coordinator's state after every event, whatever came before it. */
-import { isOnTrial } from '../coordinator/trials.ts';
+
 import type { Connection, ConnectionId, CoordinatorState } from '../coordinator/state.ts';
+import { onTrial } from '../coordinator/trials.ts';
 
 /** Results of a shard that may be held: two that differ, and those of owners that were late meanwhile. */
 const mostVotes = 8;
@@ -40,7 +41,9 @@ function progressFault({ setup, phase, connections, current }: CoordinatorState)
   if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
   if (!some(connections.values(), isAvailable)) return undefined;
-  const waiting = [...shards.values()].filter(({ done, refereed, owners }) => !done && !refereed && owners.length === 0);
+  const waiting = [...shards.values()].filter(
+    ({ done, refereed, owners }) => !done && !refereed && owners.length === 0,
+  );
   if (waiting.length === 0) return undefined;
   const busy = new Set<ConnectionId>();
   let isRefereed = false;
@@ -49,12 +52,14 @@ function progressFault({ setup, phase, connections, current }: CoordinatorState)
     isRefereed ||= refereed;
     for (const { connection } of owners) busy.add(connection);
   }
-  const isAnyOnTrial = some(connections.values(), (worker) => isOnTrial({ current }, worker));
-  if (busy.size === 0 && !isRefereed && !isAnyOnTrial) return `nobody computes step ${current.step + 1}`;
+  const trying = onTrial({ connections, current });
+  if (busy.size === 0 && !isRefereed && trying.size === 0) return `nobody computes step ${current.step + 1}`;
   const idle = [...connections.values()].filter((worker) => isAvailable(worker) && !busy.has(worker.connection));
   for (const { lo, n, votes } of waiting) {
     const canCompute = (worker: Connection): boolean =>
-      worker.isProven ? !votes.some(({ workerId }) => workerId === worker.workerId) : votes.length === 0 && !isOnTrial({ current }, worker);
+      worker.isProven
+        ? !votes.some(({ workerId }) => workerId === worker.workerId)
+        : votes.length === 0 && !trying.has(worker.connection);
     if (idle.some(canCompute)) return `microbatches ${lo} to ${lo + n - 1} of step ${current.step + 1} have no owner`;
   }
   return undefined;

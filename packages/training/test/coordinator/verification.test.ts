@@ -122,7 +122,7 @@ describe('a worker on trial', () => {
     const coordinator = createCoordinator({ epochs: 50 });
     const proven = coordinator.join();
     coordinator.completeSteps(2);
-    const newcomer = coordinator.join();
+    const newcomer = coordinator.join({ isNewcomer: true });
     while (coordinator.tasksOf(newcomer).length === 0) coordinator.completeSteps(1);
     return { coordinator, proven, newcomer, task: coordinator.tasksOf(newcomer)[0]! };
   }
