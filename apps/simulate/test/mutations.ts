@@ -34,8 +34,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/results.ts',
-        before: "!isOwner(shard, id)) return 'ignore';",
-        after: "!(shard.done || isOwner(shard, id))) return 'ignore';",
+        before: "  if (!shard || !isOwner(shard, id)) return isTrial(connection, result) ? 'compare' : 'drop';",
+        after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
       },
     ],
   },
@@ -45,8 +45,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/result-receiver.ts',
-        before: "if (disposition === 'add') aggregator.add(told, sum);",
-        after: 'if (disposition) aggregator.add(told, sum);',
+        before: "    if (settlement === 'add') {\n      if (!('left' in sum))",
+        after: "    if (settlement) {\n      if (!('left' in sum))",
       },
     ],
   },
@@ -56,8 +56,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/result-receiver.ts',
-        before: 'else return { ...told, agreesWith: this.holdOwn',
-        after: 'else if (count < 0) return { ...told, agreesWith: this.holdOwn',
+        before: 'return { ...told, agreesWith: this.holdOwn',
+        after: 'if (count < 0) return { ...told, agreesWith: this.holdOwn',
       },
     ],
   },
@@ -122,6 +122,39 @@ export const mutations: readonly Mutation[] = [
         file: 'coordinator/verification.ts',
         before: 'return vote.workerId !== workerId && draft.connections.has(vote.connection);',
         after: 'return true;',
+      },
+    ],
+  },
+  {
+    name: 'a newcomer is proven by a result that came too late to be compared',
+    foundBy: 1,
+    changes: [
+      {
+        file: 'coordinator/results.ts',
+        before: '  if (!comparison) return;\n  if (comparison.isSame) {',
+        after: '  if (!comparison?.isChecked) {',
+      },
+    ],
+  },
+  {
+    name: 'results count before any was compared, where no worker is proven',
+    foundBy: 1,
+    changes: [
+      {
+        file: 'coordinator/schedule.ts',
+        before: '  const workers = available(draft).filter(({ isProven }) => isProven);\n',
+        after:
+          '  const every = available(draft);\n  const proven = every.filter(({ isProven }) => isProven);\n  const workers = proven.length > 0 ? proven : every;\n',
+      },
+      {
+        file: 'coordinator/results.ts',
+        before: "return isCompared || !connection.isProven ? 'hold' : 'add';",
+        after: "return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';",
+      },
+      {
+        file: 'coordinator/results.ts',
+        before: '  if (wasTrial) return;\n',
+        after: '  recordSuccess(draft, id);\n  if (wasTrial) return;\n',
       },
     ],
   },

@@ -5,7 +5,7 @@ import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
 import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
-import { type Lie, lies, type ResultFault } from './lies.ts';
+import { isTruth, type LiarHabit, type Lie, lies, type ResultFault } from './lies.ts';
 import type { LinkSpeed } from './link-direction.ts';
 import { type NumericMode, numericModes } from './numeric-modes.ts';
 import { openGradient } from './shared-compute.ts';
@@ -52,6 +52,7 @@ export interface SimulatedWorkerOptions {
   readonly resultFault: () => ResultFault | undefined;
   /** Whether it lies, and how; honest where left out. */
   readonly lie?: Lie | undefined;
+  readonly habit?: LiarHabit | undefined;
   /** Whether it leaves after each result, and joins as a new worker. */
   readonly joinsAnew?: boolean;
   /** Bytes of its sample cache. */
@@ -76,6 +77,7 @@ export class SimulatedWorker {
   #membership: Membership | undefined;
   #link: SimulatedLink | undefined;
   #hasFinished = false;
+  #hasToldTruth = false;
   #numbersPerTarget = 1;
 
   constructor(options: SimulatedWorkerOptions) {
@@ -103,6 +105,11 @@ export class SimulatedWorker {
 
   get lie(): Lie | undefined {
     return this.#options.lie;
+  }
+
+  /** Whether a liar has sent a result that was right, and may have been taken for an honest worker. */
+  get hasToldTruth(): boolean {
+    return this.#hasToldTruth;
   }
 
   /** The newest connection. */
@@ -135,10 +142,10 @@ export class SimulatedWorker {
   }
 
   #join(): void {
-    const { name, encodes = false, hash, random, sampleCacheBytes } = this.#options;
+    const { name, encodes = false, hash, random, sampleCacheBytes, habit } = this.#options;
     const membership = new Membership({
       compute: this.#compute,
-      identity: { kind: encodes ? 'node' : 'local', name },
+      identity: { kind: habit?.isRelay ? 'relay' : encodes ? 'node' : 'local', name },
       clock: this.process,
       hash,
       random,
@@ -188,14 +195,16 @@ export class SimulatedWorker {
   }
 
   async #gradient(...shard: Parameters<Compute['gradient']>): Promise<ShardGradient> {
-    const { resultFault, lie } = this.#options;
+    const { resultFault, lie, habit } = this.#options;
     const gradientOf = this.#gradientOf;
     if (!gradientOf) throw new Error('compute: expected open() before a shard');
     const [, targets, given] = shard;
     const isCheck = given?.key === undefined;
     const count = targets.length / this.#numbersPerTarget;
     const [weights, olderWeights] = this.#weights;
-    const computeMs = isCheck && lie === 'no-answer' ? 0.001 : this.#options.computeMs(count);
+    const boasts = lie === 'no-answer' || habit?.boasts === true;
+    const takenMs = this.#options.computeMs(count) + (isCheck ? 0 : (habit?.lateMs ?? 0));
+    const computeMs = isCheck && boasts ? 0.001 : takenMs;
     await new Promise<void>((resolve) => this.process.after(computeMs, resolve));
     const truth = { ...(await gradientOf(weights, ...shard)), computeMs };
     if (isCheck) return truth;
@@ -203,7 +212,9 @@ export class SimulatedWorker {
     const before = this.#resultBefore;
     this.#resultBefore = { ...truth, gradient: truth.gradient.slice() };
     const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
-    return lies[lie](truth, { before, withOlderWeights });
+    const told = await lies[lie](truth, { before, withOlderWeights });
+    this.#hasToldTruth ||= isTruth(told, truth);
+    return told;
   }
 }
 
