@@ -16,7 +16,8 @@ export interface RunHistory {
   readonly joined: number;
   readonly faults: Faults;
   readonly contributed: CoordinatorState['contributed'];
-  readonly checked: CheckedShards;
+  /** Omitted in checkpoints of earlier releases. */
+  readonly checked?: CheckedShards;
 }
 
 /** @param nowMs for the time of workers that are still connected */
@@ -40,7 +41,7 @@ export function historyOf(state: CoordinatorState, nowMs: number) {
 export function stateAfter(setup: RunSetup, firstStep?: number, history?: RunHistory): CoordinatorState {
   const state = initialState(setup, firstStep);
   if (!history) return state;
-  const { workers, joined, faults, contributed, checked } = history;
+  const { workers, joined, faults, contributed, checked = state.checked } = history;
   const records = new Map<string, WorkerRecord>(
     // No `hello` has an empty key.
     workers.map((worker) => [worker.id, { ...worker, resumeKey: '', leftAtMs: Number.NEGATIVE_INFINITY }]),
