@@ -131,8 +131,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/results.ts',
-        before: '  if (!comparison) return;\n  if (comparison.isSame) {',
-        after: '  if (!comparison?.isChecked) {',
+        before: '  if (!comparison) return;\n',
+        after: '  if (!comparison?.isSame) {\n    recordSuccess(draft, id);\n    return;\n  }\n',
       },
     ],
   },
