@@ -98,6 +98,7 @@ function drawScenario(seed: number) {
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
   const rounding = drawRounding(seed);
+  const liarHabit = isLying ? drawHabit(seed) : undefined;
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
     problem: {
@@ -121,8 +122,9 @@ function drawScenario(seed: number) {
     calmAtMs: between(10, 60) * 1_000,
     corruptResults: chance() < 0.3 ? 0.03 : 0,
     liars: isLying ? [lie] : [],
-    liarHabit: isLying ? drawHabit(seed) : undefined,
-    liarsJoinAnew: chance() < 0.7,
+    liarHabit,
+    // A late liar stays, since its first results are to prove it.
+    liarsJoinAnew: chance() < 0.7 && !liarHabit?.lateMs,
     otherModes,
     encodes: kinds.includes('damage') || chance() < 0.2,
     checkpointEvery: between(1, 5),

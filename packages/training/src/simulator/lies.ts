@@ -29,7 +29,7 @@ export type Lie = keyof typeof lies;
 
 /** How a liar behaves beside its lies, so that its results may count before they are compared. */
 export interface LiarHabit {
-  /** Milliseconds by which each result is late: most have been found by others then. */
+  /** Milliseconds by which its first results are late: others have found most of them by then. */
   readonly lateMs: number;
   /** Whether its numerics check takes no time, as on a machine of any speed. */
   readonly boasts: boolean;

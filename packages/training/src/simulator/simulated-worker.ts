@@ -62,6 +62,9 @@ export interface SimulatedWorkerOptions {
 /** Bytes on a link from which vectors wait: about one chunk, so that others overtake those after it. */
 export const pacedBytes = 150;
 
+/** How many results of a late liar are late: one that always is gets no share. */
+const lateLies = 3;
+
 /** How soon a worker whose membership has ended, but not the run, is started again. */
 const restartMs = 2_000;
 
@@ -78,6 +81,7 @@ export class SimulatedWorker {
   #link: SimulatedLink | undefined;
   #hasFinished = false;
   #hasToldTruth = false;
+  #lies = 0;
   #numbersPerTarget = 1;
 
   constructor(options: SimulatedWorkerOptions) {
@@ -178,7 +182,8 @@ export class SimulatedWorker {
 
   #noteEnd({ type, message }: MembershipEnd, membership: Membership): void {
     if (this.process.isDead || membership !== this.#membership) return;
-    const hasLeft = this.#options.joinsAnew === true && message.startsWith('leaves');
+    // A worker that leaves while its connection is broken says only that it left.
+    const hasLeft = this.#options.joinsAnew === true && /^(?:leaves|left)/.test(message);
     if (type === 'refused') this.#route.noteRefusal?.();
     if (type === 'finished' && !hasLeft) void this.#followRun();
     else this.process.after(hasLeft ? 1 : restartMs, () => this.#join());
@@ -203,7 +208,7 @@ export class SimulatedWorker {
     const count = targets.length / this.#numbersPerTarget;
     const [weights, olderWeights] = this.#weights;
     const boasts = lie === 'no-answer' || habit?.boasts === true;
-    const takenMs = this.#options.computeMs(count) + (isCheck ? 0 : (habit?.lateMs ?? 0));
+    const takenMs = this.#options.computeMs(count) + (isCheck || this.#lies >= lateLies ? 0 : (habit?.lateMs ?? 0));
     const computeMs = isCheck && boasts ? 0.001 : takenMs;
     await new Promise<void>((resolve) => this.process.after(computeMs, resolve));
     const truth = { ...(await gradientOf(weights, ...shard)), computeMs };
@@ -214,6 +219,7 @@ export class SimulatedWorker {
     const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
     const told = await lies[lie](truth, { before, withOlderWeights });
     this.#hasToldTruth ||= isTruth(told, truth);
+    this.#lies += 1;
     return told;
   }
 }
