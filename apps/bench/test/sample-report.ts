@@ -48,6 +48,7 @@ export function reportOf(options: SampleOptions): Report {
         ? { bytesSent: 0, bytesReceived: 0 }
         : { bytesSent: steps * 1e6, bytesReceived: steps * 5e5 },
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
+    checked: { shards: 40, of: 200 },
     turnedAway: { silent: 0, hasty: 0, full: 0, token: 0, origin: 0, flood: 0 },
     stepTimes: {
       steps: steps - 1,

@@ -59,6 +59,7 @@ const report: Report = {
   workers: [worker, { ...worker, id: 'w2', name: 'a laptop', shards: 7, samples: 10, computeMs: 90, waitMs: 1000 }],
   wire: { bytesSent: 2_000_000_000, bytesReceived: 1_000_000_000 },
   faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
+  checked: { shards: 40, of: 200 },
   turnedAway: { silent: 0, hasty: 0, full: 0, token: 0, origin: 0, flood: 0 },
   stepTimes: null,
   curve: [],

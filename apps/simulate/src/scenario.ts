@@ -7,6 +7,7 @@ import {
   createProblem,
   type FaultKind,
   fleetFaults,
+  type LiarHabit,
   type Lie,
   lies,
   type RunFaultKind,
@@ -97,6 +98,7 @@ function drawScenario(seed: number) {
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
   const rounding = drawRounding(seed);
+  const liarHabit = isLying ? drawHabit(seed) : undefined;
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
     problem: {
@@ -120,7 +122,9 @@ function drawScenario(seed: number) {
     calmAtMs: between(10, 60) * 1_000,
     corruptResults: chance() < 0.3 ? 0.03 : 0,
     liars: isLying ? [lie] : [],
-    liarsJoinAnew: chance() < 0.7,
+    liarHabit,
+    // A late liar stays, since its first results are to prove it.
+    liarsJoinAnew: chance() < 0.7 && !liarHabit?.lateMs,
     otherModes,
     encodes: kinds.includes('damage') || chance() < 0.2,
     checkpointEvery: between(1, 5),
@@ -179,6 +183,17 @@ function drawColocated(seed: number): number | undefined {
   return chance() < 0.75 ? undefined : 0.05 + chance();
 }
 
+/** Of a stream of its own too: two thirds of the liars answer when others have, half boast, some are there first. */
+function drawHabit(seed: number): LiarHabit {
+  const chance = randomStream(createHash('sha256').update(`habit of ${seed}`).digest().readUInt32LE());
+  return {
+    lateMs: chance() < 1 / 3 ? 0 : 200 * chance(),
+    boasts: chance() < 0.5,
+    isRelay: chance() < 0.2,
+    isFirst: chance() < 0.3,
+  };
+}
+
 /** Of a stream of its own too: half of the runs round every node of the tree. */
 function drawRounding(seed: number): NodeRoundingName | undefined {
   const chance = randomStream(createHash('sha256').update(`rounding of ${seed}`).digest().readUInt32LE());
@@ -212,6 +227,13 @@ function drawVectors(seed: number): { readonly limits: Partial<Limits> } {
 function describe(seed: number, scenario: Scenario): string {
   const { problem, workers, relays, coordinators, faultEveryMs, corruptResults, liars, otherModes, bytesPerMs } =
     scenario;
+  const { lateMs = 0, boasts, isRelay, isFirst } = scenario.liarHabit ?? {};
+  const habits = [
+    lateMs > 0 && `${Math.round(lateMs)} ms late`,
+    boasts && 'boasts',
+    isRelay && 'as a relay',
+    isFirst && 'first',
+  ];
   const { samples, batch, microbatchSize, innerSteps, rounding, participation, epochs } = problem;
   const { verifyRate, sampleType, targetType } = problem;
   const parts = [
@@ -221,7 +243,7 @@ function describe(seed: number, scenario: Scenario): string {
     `${workers} workers at the start`,
     ...(scenario.colocated ? ['the coordinator computes too'] : []),
     ...(participation === 'rotation' ? ['all take part'] : []),
-    ...liars.map((lie) => `one that lies (${lie})`),
+    ...liars.map((lie) => `one that lies (${[lie, ...habits].filter(Boolean).join(', ')})`),
     `${100 * verifyRate} % of the shards are verified`,
     ...(otherModes > 0 ? ['two numeric modes'] : []),
     ...(relays ? [`relays: ${relays.join(' above ')}`] : []),

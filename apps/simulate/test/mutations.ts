@@ -30,12 +30,12 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
-    foundBy: 23,
+    foundBy: 8,
     changes: [
       {
         file: 'coordinator/results.ts',
-        before: "!isOwner(shard, id)) return 'ignore';",
-        after: "!(shard.done || isOwner(shard, id))) return 'ignore';",
+        before: "  if (!shard || !isOwner(shard, id)) return isTrial(connection, result) ? 'compare' : 'drop';",
+        after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
       },
     ],
   },
@@ -45,8 +45,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/result-receiver.ts',
-        before: "if (disposition === 'add') aggregator.add(told, sum);",
-        after: 'if (disposition) aggregator.add(told, sum);',
+        before: "    if (settlement === 'add') {\n      if (!('left' in sum))",
+        after: "    if (settlement) {\n      if (!('left' in sum))",
       },
     ],
   },
@@ -56,8 +56,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/result-receiver.ts',
-        before: 'else return { ...told, agreesWith: this.holdOwn',
-        after: 'else if (count < 0) return { ...told, agreesWith: this.holdOwn',
+        before: 'return { ...told, agreesWith: this.holdOwn',
+        after: 'if (count < 0) return { ...told, agreesWith: this.holdOwn',
       },
     ],
   },
@@ -94,7 +94,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint leaves out the units of the next step',
-    foundBy: 65,
+    foundBy: 177,
     changes: [
       {
         file: 'parameter-server.ts',
@@ -105,7 +105,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'a checkpoint is taken before the step is whole',
-    foundBy: 21,
+    foundBy: 56,
     changes: [
       {
         file: 'coordinator/run.ts',
@@ -115,13 +115,35 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'the second vote of one liar counts as independent',
-    foundBy: 301,
+    name: 'a newcomer is proven by a result that came too late to be compared',
+    foundBy: 663,
     changes: [
       {
-        file: 'coordinator/verification.ts',
-        before: 'return vote.workerId !== workerId && draft.connections.has(vote.connection);',
-        after: 'return true;',
+        file: 'coordinator/results.ts',
+        before: '  if (!comparison) return;\n',
+        after: '  if (!comparison?.isSame) {\n    recordSuccess(draft, id);\n    return;\n  }\n',
+      },
+    ],
+  },
+  {
+    name: 'results count before any was compared, where no worker is proven',
+    foundBy: 50,
+    changes: [
+      {
+        file: 'coordinator/schedule.ts',
+        before: '  const workers = available(draft).filter(({ isProven }) => isProven);\n',
+        after:
+          '  const every = available(draft);\n  const proven = every.filter(({ isProven }) => isProven);\n  const workers = proven.length > 0 ? proven : every;\n',
+      },
+      {
+        file: 'coordinator/results.ts',
+        before: "return isCompared || !connection.isProven ? 'hold' : 'add';",
+        after: "return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';",
+      },
+      {
+        file: 'coordinator/results.ts',
+        before: '  if (wasTrial) return;\n',
+        after: '  recordSuccess(draft, id);\n  if (wasTrial) return;\n',
       },
     ],
   },

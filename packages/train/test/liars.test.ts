@@ -1,12 +1,14 @@
 /** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
 import { once } from 'node:events';
-import { subprotocol, webSocketTransport } from '@lockstep/protocol';
-import { openBackend } from '@lockstep/tensor';
+import { setTimeout } from 'node:timers/promises';
+import { memoryPair, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { isHostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Compute,
   createLocalCompute,
   Membership,
   type MembershipEnd,
+  Relay,
   type RunOutcome,
   type ShardGradient,
 } from '@lockstep/training';
@@ -15,7 +17,7 @@ import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { runToReport, startWorker } from '../../../apps/coordinator/test/processes.ts';
-import { sha256 } from '../src/node/sha256.ts';
+import { newSha256, sha256 } from '../src/node/sha256.ts';
 import type { Report } from '../src/report/report.ts';
 import { temporaryFolder } from './folder.ts';
 import { openTestServer } from './test-server.ts';
@@ -31,8 +33,24 @@ const { backend } = await openBackend('auto');
 type LieContext = Parameters<(typeof lies)['older-step']>[1];
 type Change = (truth: ShardGradient, context: LieContext) => ShardGradient | Promise<ShardGradient>;
 
+interface Habit {
+  /** Milliseconds by which its first results are late. */
+  readonly lateMs?: () => number;
+  /** Whether it says that it takes no time, in the numerics check and after it. */
+  readonly boasts?: boolean;
+}
+
+/** How many results are late: a worker that is late for ever gets no further task. */
+const lateResults = 4;
+
 /** A worker in this process; it answers the numerics check rightly, and every task with a changed result. */
-function joinLiar(url: string, name: string, change: Change): Promise<MembershipEnd> {
+function joinLiar(
+  url: string,
+  name: string,
+  change: Change,
+  { lateMs, boasts = false }: Habit = {},
+): Promise<MembershipEnd> {
+  let results = 0;
   const honest = createLocalCompute(backend, systemClock);
   let before: ShardGradient | undefined;
   let [weights, olderWeights] = [new Uint8Array(), new Uint8Array()];
@@ -41,7 +59,8 @@ function joinLiar(url: string, name: string, change: Change): Promise<Membership
     honest.setWeights(bytes);
   };
   const gradient: Compute['gradient'] = async (pixels, labels, options) => {
-    const truth = await honest.gradient(pixels, labels, options);
+    const honestly = await honest.gradient(pixels, labels, options);
+    const truth = boasts ? { ...honestly, computeMs: 0.001 } : honestly;
     const key = options?.key;
     if (key === undefined) return truth;
     const withOlderWeights = async (): Promise<ShardGradient> => {
@@ -52,14 +71,12 @@ function joinLiar(url: string, name: string, change: Change): Promise<Membership
     };
     const result = await change({ ...truth, gradient: truth.gradient.slice() }, { before, withOlderWeights });
     before = { ...truth, gradient: truth.gradient.slice() };
+    results += 1;
+    if (lateMs && results <= lateResults) await setTimeout(lateMs());
     return result;
   };
   const membership = new Membership({
-    connect: async () => {
-      const socket = new WebSocket(url, subprotocol);
-      await once(socket, 'open');
-      return webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes: 2 ** 24 });
-    },
+    connect: () => connect(url),
     compute: { ...honest, setWeights, gradient },
     identity: { kind: 'node', name },
     clock: systemClock,
@@ -67,6 +84,39 @@ function joinLiar(url: string, name: string, change: Change): Promise<Membership
     random: Math.random,
   });
   return membership.ended;
+}
+
+async function connect(url: string): Promise<WorkerTransport> {
+  const socket = new WebSocket(url, subprotocol);
+  await once(socket, 'open');
+  return webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes: 2 ** 24 });
+}
+
+/** A relay in this process with an honest worker behind it, which changes each sum that it sends on. */
+function joinLyingRelay(url: string, name: string, change: Change): Promise<MembershipEnd> {
+  if (!isHostBackend(backend)) throw new Error('expected a backend in memory that JavaScript sees');
+  const identity = { clock: systemClock, random: Math.random };
+  const liar = new Relay({
+    ...{ ...identity, name, backend, newHash: newSha256, verifySalt: 1, newResumeKey: () => `${Math.random()}` },
+    connect: () => connect(url),
+    onRun(run) {
+      const honest = run.gradient.bind(run);
+      const withOlderWeights = () => Promise.reject(new Error('expected another lie'));
+      run.gradient = async (...shard) => change(await honest(...shard), { before: undefined, withOlderWeights });
+    },
+  });
+  const worker = new Membership({
+    ...identity,
+    hash: sha256,
+    compute: createLocalCompute(backend, systemClock),
+    identity: { kind: 'node', name: 'behind' },
+    connect: async () => {
+      const pair = memoryPair({ encode: true, schedule: setImmediate });
+      liar.accept(pair.coordinator, 'memory');
+      return pair.worker;
+    },
+  });
+  return liar.ended.finally(() => worker.leave('its relay has ended'));
 }
 
 interface Ended {
@@ -123,6 +173,47 @@ describe('one liar among three workers', () => {
     const ended = await runWithLiars(['--verify-rate', '0.0001'], [huge]);
     expectHonestRun(ended);
     expect(ended.report.faults.quarantined).toBe(1);
+  });
+});
+
+/** Rounds of each race; many show more than one. */
+const rounds = Number(process.env['LOCKSTEP_LIAR_ROUNDS'] ?? 1);
+const flip: Change = (truth) => lies.sign(truth);
+const between = (least: number, most: number) => (): number => least + (most - least) * Math.random();
+/** Each joins after so many steps. */
+const alwaysLying: [string, number, (url: string) => Promise<MembershipEnd>][] = [
+  ['that joins at step 60 and is late', 60, (url) => joinLiar(url, 'liar', flip, { lateMs: between(40, 200) })],
+  ['that joins at step 60 and boasts', 60, (url) => joinLiar(url, 'liar', flip, { boasts: true })],
+  ['that lies from the first step', 0, (url) => joinLiar(url, 'liar', flip)],
+  ['that is a relay from the first step', 0, (url) => joinLyingRelay(url, 'liar', flip)],
+];
+
+describe('a worker none of whose results is right,', () => {
+  it.each(alwaysLying)('%s, adds nothing to a run at the default rate of checks', async (_, atStep, joinRun) => {
+    for (let round = 0; round < rounds; round++) {
+      let liar: Promise<MembershipEnd> | undefined;
+      const server = await openTestServer({
+        args,
+        startWorkers: atStep > 0 ? 2 : 3,
+        onStep: ({ step }) => {
+          if (step + 1 === atStep) liar = joinRun(server.url);
+        },
+      });
+      if (atStep === 0) liar = joinRun(server.url);
+      const honest = [1, 2].map((index) => startWorker(['--url', server.url, '--name', `honest-${index}`]));
+      try {
+        const outcome = await server.outcome;
+        await Promise.all(honest.map(({ ended }) => ended));
+        const report = server.report();
+        expect(outcome).toEqual({ type: 'finished' });
+        expect(named(report, 'liar').map(({ shards }) => shards)).toEqual([0]);
+        expect(report).toMatchObject({ weightsSha256: expected.weightsSha256, exactness: 'bit-exact' });
+        expect(named(report, 'honest').map(({ quarantined }) => quarantined)).toEqual([undefined, undefined]);
+      } finally {
+        await server.close();
+        await liar;
+      }
+    }
   });
 });
 

@@ -24,6 +24,7 @@ const emptyState: CoordinatorState = {
   current: { step: 0, shards: new Map() },
   faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
   contributed: [],
+  checked: { shards: 0, of: 0 },
 };
 
 describe('the table of workers', () => {
@@ -57,7 +58,10 @@ describe('the table of workers', () => {
               resumeKey: '',
               workerId,
               address: '',
-              results: 1,
+              isOwn: false,
+              confirmed: 1,
+              isProven: true,
+              isDoubted: false,
               phaseAtMs: 0,
               lastReceivedAtMs: 0,
               receivedBytes: 0,

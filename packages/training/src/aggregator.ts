@@ -52,6 +52,11 @@ export class Aggregator {
     this.#sum.begin(shard, usedMicrobatches(this.#plan, step), rounding);
   }
 
+  /** How the nodes of the step are rounded whose sum was begun. */
+  get rounding(): NodeRounding | undefined {
+    return this.#rounding;
+  }
+
   /** Memory of the caller's own to `write` a sum into, until it is added or released. */
   reserve(): SumMemory {
     const length = this.#parameterCount + 2;
@@ -72,15 +77,17 @@ export class Aggregator {
   /**
    * Decodes the values `[from, to)` of a gradient, whose bytes have been validated. Returns the largest absolute value of
    * them, NaN where one is: they are looked at while they are in the cache.
+   * @param rounding of the nodes of its step; by default the one whose sum was begun
    */
   write(
     memory: SumMemory,
     range: { readonly from: number; readonly to: number },
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
+    rounding = this.#rounding,
   ): number {
     const values = this.#viewOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) copyBytes(bytesOf(values), bytes);
-    else decodeVector(bytes, encoding, values, this.#unitOf(encoding, range));
+    else decodeVector(bytes, encoding, values, unitOf(rounding, encoding, range));
     return this.#largestOf(memory, range);
   }
 
@@ -161,13 +168,6 @@ export class Aggregator {
     this.#sum.add(shard, buffer);
   }
 
-  /** What the values of an encoding stand for. Late results of another rounding are dropped, whatever they become. */
-  #unitOf(encoding: ShardSum['encoding'], { from, to }: { readonly from: number; readonly to: number }) {
-    const rounding = this.#rounding;
-    if (encoding === 'fp16') return rounding?.type === 'fp16' ? rounding.unit : 1;
-    return encoding === 'levels' && rounding?.type === 'int8' ? rounding.units.subarray(from, to) : 1;
-  }
-
   #viewOf(memory: SumMemory): Float32Array {
     return memory instanceof Float32Array ? memory : this.#backend.view(memory);
   }
@@ -187,6 +187,16 @@ export class Aggregator {
     ranges.set(key, magnitude);
     return magnitude;
   }
+}
+
+/** What the values of an encoding stand for. Results that are rounded in another way are dropped, whatever they become. */
+function unitOf(
+  rounding: NodeRounding | undefined,
+  encoding: ShardSum['encoding'],
+  { from, to }: { readonly from: number; readonly to: number },
+): number | Float32Array {
+  if (encoding === 'fp16') return rounding?.type === 'fp16' ? rounding.unit : 1;
+  return encoding === 'levels' && rounding?.type === 'int8' ? rounding.units.subarray(from, to) : 1;
 }
 
 /** The largest absolute value; NaN where one is. */

@@ -17,7 +17,7 @@ export { createReferee } from './coordinator/referee.ts';
 export { Run } from './coordinator/run.ts';
 export type { RunOptions, RunOutcome } from './coordinator/run-options.ts';
 export { coarseShares } from './coordinator/shares.ts';
-export type { Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
+export type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export { WaitingWorkers } from './coordinator/waiting-workers.ts';
 export { createYield } from './coordinator/yield-to-others.ts';

@@ -2,6 +2,7 @@
 import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
 import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import {
+  type CheckedShards,
   type Claim,
   type CoordinatorState,
   claimOf,
@@ -149,6 +150,8 @@ export interface Report extends Claim {
    * have the same `numericMode`, and it is not null.
    */
   readonly weightsSha256: string;
+  /** What the exactness rests on: how many of the shards that were added were compared, and how many there were. */
+  readonly checked: CheckedShards;
   /** Whether the same run in one process gave the same weights; null where that was not tried. */
   readonly verified: boolean | null;
   readonly workers: readonly WorkerReport[];
@@ -211,6 +214,7 @@ export function createReport(options: ReportOptions): Report {
     imagesPerSecond: wallSeconds > 0 ? images / wallSeconds : 0,
     weightsSha256,
     ...claimOf(state),
+    checked: state.checked,
     verified: null,
     workers: [...state.records.values()].map(workerReport),
     wire,

@@ -1,12 +1,23 @@
 /** What time does to a run: a silent connection is closed, a late shard is duplicated on an idle worker, then taken away. */
 import { disconnect, forgetIdleRecords } from './disconnect.ts';
-import { available, countFault, type Draft, emit, isOwner, owedSamples, send, updateConnection } from './draft.ts';
+import {
+  available,
+  countFault,
+  type Draft,
+  emit,
+  isOwner,
+  owedSamples,
+  send,
+  updateConnection,
+  updateShard,
+} from './draft.ts';
 import { settleClaims } from './identity-claims.ts';
 import { recordFailure } from './reputation.ts';
 import { isInSlot, slotAfterDelay } from './rotation.ts';
-import { assign, preferProven, unassign } from './schedule.ts';
+import { assign, unassign } from './schedule.ts';
 import { boundedRate, speedAfter } from './speed.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
+import { onTrial } from './trials.ts';
 import { referee } from './verification.ts';
 
 /** Called at every tick of the shell's timer. */
@@ -22,15 +33,21 @@ export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<Connecti
   if (draft.phase !== 'training') return;
   let idle: readonly Connection[] | undefined;
   const idleWorkers = (): readonly Connection[] => {
-    idle ??= preferProven(
-      draft,
-      available(draft).filter((worker) => owedSamples(draft.current, worker.connection) === 0),
-    );
+    idle ??= idleOf(draft);
     return idle;
   };
   for (const connection of [...draft.connections.values()]) {
     if (connection.phase === 'ready' && checkShards(draft, connection, idleWorkers)) idle = undefined;
   }
+}
+
+/** Available workers that owe nothing of the step: the proven ones, or else newcomers, each for one microbatch. */
+function idleOf(draft: Draft): Connection[] {
+  const idle = available(draft).filter((worker) => owedSamples(draft.current, worker.connection) === 0);
+  const proven = idle.filter(({ isProven }) => isProven);
+  if (proven.length > 0) return proven;
+  const busy = onTrial(draft);
+  return idle.filter(({ connection }) => !busy.has(connection));
 }
 
 /** The slowest link that is waited for: 256 kbit/s. */
@@ -104,7 +121,7 @@ const mostTimesIdle = 10;
  * Compares how long a worker has had its shards of the current step with how long they should take; true where it or
  * its shards are treated as late.
  *
- * @param idleWorkers available ones that owe nothing of the step; this worker is none of them where it owes a shard
+ * @param idleWorkers as `idleOf`; this worker is none of them where it owes a shard
  */
 function checkShards(draft: Draft, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = draft.setup.limits;
@@ -115,7 +132,9 @@ function checkShards(draft: Draft, connection: Connection, idleWorkers: () => re
   const startedAtMs = Math.min(...[...starts, ...trials].map((since) => since.startedAtMs));
   const owed = owedSamples(draft.current, id);
   const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;
-  const knownMs = Number.isFinite(ownMs) ? ownMs : link.networkMs;
+  // The shard of a trial may be done already, and is then not owed.
+  const trialMs = trials.reduce((sum, { samples }) => sum + durationMs(samples, samplesPerMs), 0);
+  const knownMs = (Number.isFinite(ownMs) ? ownMs : link.networkMs) + trialMs;
   const answerByMs =
     connection.answerByMs ?? startedAtMs + draft.patience * Math.max(hardDeadlineMs, hardFactor * knownMs);
   if (draft.nowMs > answerByMs + transferCreditMs) {
@@ -128,12 +147,17 @@ function checkShards(draft: Draft, connection: Connection, idleWorkers: () => re
   if (owned.length === 0 || (connection.answerByMs === undefined && waitedMs <= softDeadlineMs)) return false;
 
   const idle = idleWorkers();
-  if (idle.length === 0) return false;
   if (connection.answerByMs === undefined) {
-    const idleMs = Math.min(...idle.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
+    // What newcomers say of their speed makes no worker late.
+    const known = idle.filter(({ isProven }) => isProven);
+    const idleMs = Math.min(...known.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
     const mostMs = isInSlot(connection, draft.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
     const expectedMs = Math.min(ownMs, mostMs);
     if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return false;
+    if (idle.length === 0) {
+      for (const shard of owned) if (shard.votes.length > 0) referee(draft, shard);
+      return false;
+    }
     // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
@@ -160,18 +184,27 @@ function markLate(
   unassign(draft.next, late.connection);
 }
 
-/** Assigns shards whose owners are all late to idle workers as well; the first valid result wins. */
+/**
+ * Assigns shards whose owners are all late to idle workers as well; the first valid result wins. Newcomers get no more than
+ * a microbatch, so that a larger shard is taken from its owners, to be divided.
+ */
 function duplicate(draft: Draft, owned: readonly ShardState[], idle: readonly Connection[]): void {
   const isLate = (owner: Assignment): boolean => draft.connections.get(owner.connection)?.answerByMs !== undefined;
   const waiting = owned.filter((shard) => shard.owners.every(isLate));
+  const taken = new Set<ConnectionId>();
   for (const [index, shard] of waiting.entries()) {
     // Two results of one worker are one vote.
-    const others = idle.filter(({ workerId }) => !shard.votes.some((vote) => vote.workerId === workerId));
-    if (others.length === 0) {
+    const others = idle.filter(
+      ({ workerId, connection }) => !taken.has(connection) && !shard.votes.some((vote) => vote.workerId === workerId),
+    );
+    const worker = others[index % others.length];
+    if (!worker) {
       if (shard.votes.length > 0) referee(draft, shard);
       continue;
     }
-    assign(draft, draft.current, shard, others[index % others.length]!.connection);
+    if (!worker.isProven) taken.add(worker.connection);
+    if (worker.isProven || shard.n === 1) assign(draft, draft.current, shard, worker.connection);
+    else updateShard(draft.current, shard, { owners: [] });
     countFault(draft, 'duplicated');
   }
 }

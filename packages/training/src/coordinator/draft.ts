@@ -5,6 +5,7 @@ import { DraftShards } from './draft-shards.ts';
 import type { Effect, RunEvent } from './events.ts';
 import type {
   AddressRecord,
+  CheckedShards,
   Connection,
   ConnectionId,
   Contribution,
@@ -40,6 +41,7 @@ export interface Draft {
   readonly addresses: DraftMap<string, AddressRecord>;
   faults: Faults;
   contributed: readonly Contribution[];
+  checked: CheckedShards;
   readonly effects: Effect[];
 }
 
@@ -63,6 +65,7 @@ export function draftOf(state: CoordinatorState, nowMs: number): Draft {
     addresses: new DraftMap(state.addresses),
     faults: state.faults,
     contributed: state.contributed,
+    checked: state.checked,
     effects: [],
   };
 }
@@ -85,6 +88,7 @@ export function stateOf(draft: Draft): CoordinatorState {
     addresses: draft.addresses.result,
     faults: draft.faults,
     contributed: draft.contributed,
+    checked: draft.checked,
   };
 }
 

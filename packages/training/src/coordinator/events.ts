@@ -3,6 +3,12 @@ import type { FaultAction, MessageOf, WorkerMessage } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { ConnectionId } from './state.ts';
 
+export interface LateComparison {
+  readonly isSame: boolean;
+  /** Whether the added sum itself was compared, or is the coordinator's own. */
+  readonly isChecked: boolean;
+}
+
 /** A worker's message as the rules see it: the shell has put vectors together, checked their numbers and kept them. */
 export type CheckedMessage =
   | ({
@@ -14,6 +20,8 @@ export type CheckedMessage =
       readonly agreesWith?: readonly ConnectionId[];
       /** Whether it is so large that only the coordinator's own computation makes it believed. */
       readonly isSuspect?: boolean;
+      /** How the late result of a trial compares with the sum that was added; omitted if the sum is not kept. */
+      readonly comparison?: LateComparison;
     } & Shard)
   | {
       readonly type: 'numericsResult';
@@ -33,6 +41,8 @@ export type CoordinatorEvent = { readonly atMs: number } & (
       readonly connection: ConnectionId;
       readonly resumeKey: string;
       readonly address?: string;
+      /** Whether it is a worker of this process. */
+      readonly isOwn?: boolean;
     }
   | { readonly type: 'message'; readonly connection: ConnectionId; readonly message: CheckedMessage }
   /** A frame or a result that failed a check, or a flood (1008); `closeCode` is WebSocket's for that kind of failure. */
@@ -117,7 +127,13 @@ export type Effect =
   | ({ readonly type: 'sendTask'; readonly connection: ConnectionId; readonly step: number } & Shard)
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }
   /** Add the result of a shard that was held for this connection; 0 is the coordinator's own. Drop the others. */
-  | ({ readonly type: 'addHeld'; readonly step: number; readonly from: ConnectionId } & Shard)
+  | ({
+      readonly type: 'addHeld';
+      readonly step: number;
+      readonly from: ConnectionId;
+      /** Workers whose trial this shard is and that have not answered: the sum is kept, to compare theirs with. */
+      readonly awaited?: readonly ConnectionId[];
+    } & Shard)
   /** Compute a shard, and report it as `refereed`. */
   | ({ readonly type: 'referee'; readonly step: number } & Shard)
   /** Begin the sum of this step, or of the asked shard of it, anew: drop everything that was added for it. */

@@ -1,8 +1,13 @@
-/** Results of the current step that wait until another computation of the same shard shows which is right. */
+/**
+ * Results of the current step that wait until another computation of the same shard shows which is right, and sums that
+ * were added before a worker on trial had answered.
+ */
 import { bytesOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import type { NewHash } from '../incremental-hash.ts';
+import type { NodeRounding } from '../node-rounding.ts';
 import { type Shard, shardKey } from '../tree.ts';
+import type { LateComparison } from './events.ts';
 import type { SumSize } from './plausibility.ts';
 import type { ConnectionId, RunSetup } from './state.ts';
 
@@ -22,6 +27,24 @@ interface Held extends Omit<HeldResult, 'memory'> {
   digest?: string | undefined;
 }
 
+/** A step's shard. */
+type Place = Shard & { readonly step: number };
+
+/** A sum that was added, or its digest if equal bits are expected. */
+export interface AddedSum {
+  readonly place: Place;
+  readonly numericsHash: string;
+  readonly digest: string | undefined;
+  readonly values: Float32Array | undefined;
+  /** Whether the sum was compared, or is the coordinator's own. */
+  readonly isChecked: boolean;
+  /** The rounding of its step's nodes, by which a late result is decoded. */
+  readonly rounding: NodeRounding | undefined;
+}
+
+/** Most bytes of sums that are kept whole, except that one always may be. */
+const mostAddedBytes = 64 * 1024 * 1024;
+
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
 const roundingTolerance = 1e-3;
 /** The same where workers round their gradients to 16 or 8 bits. */
@@ -33,6 +56,8 @@ export class HeldResults {
   readonly #isLossy: boolean;
   readonly #tolerance: number;
   readonly #held = new Map<string, Held[]>();
+  /** By the step and shard; each until the workers on trial with that shard have answered or are gone. */
+  readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
   readonly #newHash: NewHash;
 
@@ -86,6 +111,58 @@ export class HeldResults {
     return { connection, memory: whole.memory, size, numericsHash };
   }
 
+  /**
+   * Keeps a sum that is about to be added, for late results of the same shard. Sums kept whole are limited: the workers whose
+   * sum finds no room get another trial.
+   * @param late numerics hashes of the workers whose results are to come
+   */
+  keepAdded(
+    place: Place,
+    sum: Pick<HeldResult, 'memory' | 'numericsHash'>,
+    { late, ...rest }: Pick<AddedSum, 'isChecked' | 'rounding'> & { readonly late: readonly (string | undefined)[] },
+  ): void {
+    const { numericsHash } = sum;
+    const isExact = !this.#isLossy && late.every((hash) => hash === numericsHash);
+    const values = this.#memory.valuesOf(sum.memory);
+    const wholeBytes = [...this.#added.values()].reduce((bytes, added) => bytes + (added.values?.byteLength ?? 0), 0);
+    if (!isExact && wholeBytes > 0 && wholeBytes + values.byteLength > mostAddedBytes) return;
+    this.#added.set(placeKey(place), {
+      ...{ place, numericsHash, ...rest },
+      digest: isExact ? this.#digestOfValues(values) : undefined,
+      values: isExact ? undefined : values.slice(),
+    });
+  }
+
+  /** The sum that was added for a shard, if it is kept. */
+  addedAt(place: Place): AddedSum | undefined {
+    return this.#added.get(placeKey(place));
+  }
+
+  /** Compares a late result with the sum that was added; undefined if that is not kept. */
+  compareLate(
+    place: Place,
+    { memory, numericsHash }: Pick<HeldResult, 'memory' | 'numericsHash'>,
+  ): LateComparison | undefined {
+    const added = this.addedAt(place);
+    if (!added) return undefined;
+    const values = this.#memory.valuesOf(memory);
+    const { isChecked, digest } = added;
+    const isOneMode = added.numericsHash === numericsHash;
+    // A worker may have come back in another numeric mode than the one that was expected.
+    if (!added.values) return isOneMode ? { isSame: digest === this.#digestOfValues(values), isChecked } : undefined;
+    return { isSame: this.#areSame(added.values, values, isOneMode), isChecked };
+  }
+
+  /** Drops the sums that no worker's late result is compared with any more. */
+  dropAdded(isAwaited: (place: Place) => boolean): void {
+    for (const [key, { place }] of this.#added) if (!isAwaited(place)) this.#added.delete(key);
+  }
+
+  /** Whether sums are kept. */
+  get keepsAdded(): boolean {
+    return this.#added.size > 0;
+  }
+
   clear(): void {
     for (const results of this.#held.values()) this.#drop(results);
     this.#held.clear();
@@ -98,17 +175,26 @@ export class HeldResults {
   #isSame(one: Held, other: Held): boolean {
     const isOneMode = one.numericsHash === other.numericsHash;
     if (!one.memory || !other.memory) return isOneMode && this.#digestOf(one) === this.#digestOf(other);
-    const [left, right] = [this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory)];
-    if (isOneMode && !this.#isLossy) return equalBits(left, right);
-    return nearlyEqual(left, right, this.#tolerance);
+    return this.#areSame(this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory), isOneMode);
+  }
+
+  #areSame(one: Float32Array, other: Float32Array, isOneMode: boolean): boolean {
+    return isOneMode && !this.#isLossy ? equalBits(one, other) : nearlyEqual(one, other, this.#tolerance);
   }
 
   #digestOf({ memory, digest }: Held): string | undefined {
-    if (!memory) return digest;
+    return memory ? this.#digestOfValues(this.#memory.valuesOf(memory)) : digest;
+  }
+
+  #digestOfValues(values: Float32Array): string {
     const hash = this.#newHash();
-    hash.update(bytesOf(this.#memory.valuesOf(memory)));
+    hash.update(bytesOf(values));
     return hash.digest('hex');
   }
+}
+
+function placeKey({ step, ...shard }: Place): string {
+  return `${step} ${shardKey(shard)}`;
 }
 
 type HeldSetup = Pick<RunSetup, 'gradients' | 'refereeHash'> & {

@@ -1,5 +1,12 @@
 /** What a run knows of the steps before a checkpoint: which workers computed them, and what went wrong. */
-import { type CoordinatorState, type Faults, initialState, type RunSetup, type WorkerRecord } from './state.ts';
+import {
+  type CheckedShards,
+  type CoordinatorState,
+  type Faults,
+  initialState,
+  type RunSetup,
+  type WorkerRecord,
+} from './state.ts';
 
 /** Plain data without secrets: no resume key, no address. */
 export interface RunHistory {
@@ -9,10 +16,13 @@ export interface RunHistory {
   readonly joined: number;
   readonly faults: Faults;
   readonly contributed: CoordinatorState['contributed'];
+  /** Omitted in checkpoints of earlier releases. */
+  readonly checked?: CheckedShards;
 }
 
 /** @param nowMs for the time of workers that are still connected */
-export function historyOf({ records, connections, joined, faults, contributed }: CoordinatorState, nowMs: number) {
+export function historyOf(state: CoordinatorState, nowMs: number) {
+  const { records, connections, joined, faults, contributed, checked } = state;
   const readyAtMs = new Map<string | undefined, number>();
   for (const { workerId, phase, readyAtMs: atMs } of connections.values()) {
     if (phase === 'ready') readyAtMs.set(workerId, atMs);
@@ -21,7 +31,7 @@ export function historyOf({ records, connections, joined, faults, contributed }:
     ...record,
     readyMs: record.readyMs + (nowMs - (readyAtMs.get(record.id) ?? nowMs)),
   }));
-  return { workers, joined, faults, contributed } satisfies RunHistory;
+  return { workers, joined, faults, contributed, checked } satisfies RunHistory;
 }
 
 /**
@@ -31,10 +41,10 @@ export function historyOf({ records, connections, joined, faults, contributed }:
 export function stateAfter(setup: RunSetup, firstStep?: number, history?: RunHistory): CoordinatorState {
   const state = initialState(setup, firstStep);
   if (!history) return state;
-  const { workers, joined, faults, contributed } = history;
+  const { workers, joined, faults, contributed, checked = state.checked } = history;
   const records = new Map<string, WorkerRecord>(
     // No `hello` has an empty key.
     workers.map((worker) => [worker.id, { ...worker, resumeKey: '', leftAtMs: Number.NEGATIVE_INFINITY }]),
   );
-  return { ...state, records, joined, faults, contributed };
+  return { ...state, records, joined, faults, contributed, checked };
 }

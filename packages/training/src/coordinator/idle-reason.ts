@@ -1,11 +1,10 @@
 /** Why a worker that is connected computes nothing at the moment. */
 import { usedMicrobatches } from '../plan.ts';
-import { isProven } from './reputation.ts';
 import type { Connection, CoordinatorState } from './state.ts';
 
 /**
  * `joining`: it has not passed the numerics check. `waiting`: the run has not begun. `paused`: a person paused it. `trial`:
- * it has yet to show its speed. `outnumbered`: a step has fewer microbatches than workers. `slow`: steps are done sooner
+ * it has yet to show that its results are right. `outnumbered`: a step has fewer microbatches than workers. `slow`: steps are done sooner
  * without it. `rotation`: either of these, in a run in which all take part.
  */
 export type IdleReason = 'joining' | 'waiting' | 'paused' | 'trial' | 'outnumbered' | 'slow' | 'rotation';
@@ -17,7 +16,7 @@ export function idleReasonOf(state: CoordinatorState, connection: Connection): I
   if (phase === 'waiting') return 'waiting';
   if (phase === 'paused' && pauseRequested) return 'paused';
   if (connection.answerByMs !== undefined || hasShare(state, connection)) return undefined;
-  if (!isProven(state, connection)) return 'trial';
+  if (!connection.isProven) return 'trial';
   if (setup.participation === 'rotation') return 'rotation';
   const ready = [...connections.values()].filter((other) => other.phase === 'ready').length;
   const isOver = current.step >= setup.plan.steps;

@@ -3,7 +3,7 @@ import { finishAsked } from './asked.ts';
 import { available, type Draft, emit, isAnyReady, owedSamples, updateConnection } from './draft.ts';
 import { DraftShards } from './draft-shards.ts';
 import { finishRun, hasEnded } from './ending.ts';
-import { assignUnowned, planStep, sendWeightsOnce, unownedShards } from './schedule.ts';
+import { assignUnowned, isAnyOwned, openShards, planStep, sendWeightsOnce } from './schedule.ts';
 import { referee } from './verification.ts';
 
 export function advanceRun(draft: Draft): void {
@@ -13,8 +13,8 @@ export function advanceRun(draft: Draft): void {
     start(draft);
   }
   assignUnowned(draft, draft.current);
-  if (draft.next) assignUnowned(draft, draft.next);
-  for (const shard of unownedShards(draft.current)) if (shard.votes.length > 0) referee(draft, shard);
+  if (draft.next && isAnyOwned(draft.next)) assignUnowned(draft, draft.next);
+  refereeHeld(draft);
   while (!draft.pauseRequested && isComplete(draft)) {
     if (draft.setup.isRelay) {
       finishAsked(draft);
@@ -27,6 +27,14 @@ export function advanceRun(draft: Draft): void {
     }
   }
   pauseOrResume(draft);
+}
+
+/** Has the coordinator compute a shard whose held result no worker is to confirm, one after another. */
+function refereeHeld(draft: Draft): void {
+  const held = openShards(draft, draft.current).find(({ votes, owners }) => votes.length > 0 && owners.length === 0);
+  if (!held) return;
+  for (const { refereed, done } of draft.current.shards.values()) if (refereed && !done) return;
+  referee(draft, held);
 }
 
 function mayStart(draft: Draft): boolean {
@@ -56,6 +64,7 @@ function isComplete(draft: Draft): boolean {
 function takeStep(draft: Draft): void {
   const { step } = draft.current;
   draft.patience = 1;
+  countChecked(draft);
   draft.effects.push({ type: 'applyStep', step });
   if (step + 1 >= draft.setup.plan.steps) {
     draft.current = { step: step + 1, shards: new DraftShards() };
@@ -65,7 +74,8 @@ function takeStep(draft: Draft): void {
   const planned = draft.next;
   draft.next = undefined;
   draft.current = { step: step + 1, shards: new DraftShards() };
-  draft.current = planned ?? planStep(draft, step + 1);
+  // A step that was planned while no worker was proven is planned now that some may be.
+  draft.current = planned && isAnyOwned(planned) ? planned : planStep(draft, step + 1);
   startClocks(draft);
   for (const connection of [...draft.connections.values()]) {
     const owns = owedSamples(draft.current, connection.connection) > 0;
@@ -73,6 +83,15 @@ function takeStep(draft: Draft): void {
   }
   planNext(draft);
   assignUnowned(draft, draft.current);
+}
+
+function countChecked(draft: Draft): void {
+  let { shards, of } = draft.checked;
+  for (const { isChecked } of draft.current.shards.values()) {
+    of += 1;
+    if (isChecked) shards += 1;
+  }
+  draft.checked = { shards, of };
 }
 
 /** A shard that was sent ahead can be computed only from now on, since its weights are sent now. */

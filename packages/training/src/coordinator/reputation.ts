@@ -1,34 +1,34 @@
-/** Which workers have earned trust in their speed, and which addresses have lost it. */
+/** Which workers have earned trust in their results, and which addresses have lost it. */
 import { type Draft, updateConnection } from './draft.ts';
-import type { AddressRecord, Connection } from './state.ts';
+import type { AddressRecord, Connection, ConnectionId } from './state.ts';
 
 /** Addresses that are remembered; the longest unchanged are forgotten first. */
 const mostAddresses = 4_096;
-/** Results that a worker needs at most before it counts as proven. */
+/** Confirmed results that a worker needs at most before it counts as proven. */
 const mostResults = 64;
 /** Quarantines after which an address is refused. */
 const mostQuarantines = 3;
 
-type Addresses = { readonly addresses: ReadonlyMap<string, AddressRecord> };
-
 const clean: AddressRecord = { failures: 0, quarantines: 0 };
 
-function addressRecord(draft: Addresses, { address }: Connection): AddressRecord {
+function addressRecord(draft: Draft, { address }: Connection): AddressRecord {
   return draft.addresses.get(address) ?? clean;
 }
 
 /**
- * Whether a worker's rate is believed: it has returned valid results on this connection, twice as many for each failure
- * of its address. Before that it gets small shards, which a proven worker computes as well.
+ * One more result of a connection was compared and found right. It is proven after the first, or twice as many for each
+ * failure of its address, and stays so while it is connected: a failure of a neighbor takes nothing from it.
  */
-export function isProven(draft: Addresses, connection: Connection): boolean {
+export function recordSuccess(draft: Draft, id: ConnectionId): void {
+  const connection = draft.connections.get(id);
+  if (!connection) return;
+  const confirmed = connection.confirmed + 1;
   const needed = Math.min(mostResults, 2 ** addressRecord(draft, connection).failures);
-  return connection.results >= needed;
-}
-
-/** One more valid result on this connection. */
-export function recordSuccess(draft: Draft, connection: Connection): void {
-  updateConnection(draft, connection.connection, { results: connection.results + 1 });
+  updateConnection(draft, id, {
+    confirmed,
+    isProven: connection.isProven || confirmed >= needed,
+    isDoubted: false,
+  });
 }
 
 /** A worker let a deadline pass, or sent something invalid. */

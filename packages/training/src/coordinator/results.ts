@@ -12,28 +12,33 @@ import { recordSuccess } from './reputation.ts';
 import { speedAfter } from './speed.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 import { isTrial, takeTrial } from './trials.ts';
-import { completeHeld, isIndependent, referee } from './verification.ts';
+import { completeHeld, isIndependent, quarantine, referee } from './verification.ts';
 import { isAudited } from './verified-shards.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
 
 /**
- * What the run does with a result before it reports it: adds it, holds it until another worker has computed the same
- * shard, or ignores it. Only an owner of a shard of the current step, which has the step's weights, is listened to.
+ * What the run does with a result before it reports it: adds it, holds it until it was compared, compares it with the sum
+ * that was added instead, or drops it. Only an owner of a shard of the current step, which has the step's weights, is
+ * listened to; and a worker on trial, however late. The result of a worker that is not proven never counts by itself.
  */
-export function dispositionOf(
+export function settle(
   state: Pick<CoordinatorState, 'connections' | 'current'>,
   id: ConnectionId,
   result: Shard & { readonly step: number },
-): 'add' | 'hold' | 'ignore' {
+): 'add' | 'hold' | 'compare' | 'drop' {
   const connection = state.connections.get(id);
-  if (connection?.phase !== 'ready' || connection.weightsStep < result.step) return 'ignore';
-  const shard = state.current.shards.get(shardKey(result));
-  if (result.step !== state.current.step || !shard || !isOwner(shard, id)) return 'ignore';
-  const isCompared = shard.verified || shard.refereed || shard.votes.length > 0;
-  // What a worker on trial finds counts only together with what the proven worker finds.
-  return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';
+  if (connection?.phase !== 'ready' || connection.weightsStep < result.step) return 'drop';
+  const shard = result.step === state.current.step ? state.current.shards.get(shardKey(result)) : undefined;
+  if (!shard || !isOwner(shard, id)) return isTrial(connection, result) ? 'compare' : 'drop';
+  const isCompared = shard.verified || shard.refereed || shard.votes.length > 0 || hasDoubtedOwner(state, shard);
+  return isCompared || !connection.isProven ? 'hold' : 'add';
+}
+
+/** Whether the coordinator is to compute a shard because of one of its owners. */
+function hasDoubtedOwner({ connections }: Pick<CoordinatorState, 'connections'>, { owners }: ShardState): boolean {
+  return owners.some(({ connection }) => connections.get(connection)?.isDoubted);
 }
 
 export function takeGradient(draft: Draft, connection: Connection, message: GradientMessage): void {
@@ -43,17 +48,18 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
     return;
   }
   updateConnection(draft, id, { answerByMs: undefined });
-  const disposition = dispositionOf(draft, id, message);
+  const settlement = settle(draft, id, message);
   const wasTrial = takeTrial(draft, connection, message);
-  // The result is late, a duplicate, or of a shard that this worker was not given.
-  if (disposition === 'ignore') return;
+  if (settlement === 'compare') takeLate(draft, connection, message);
+  // A dropped result is late, a duplicate, or of a shard that this worker was not given.
+  if (settlement === 'compare' || settlement === 'drop') return;
 
   const shard = draft.current.shards.get(shardKey(message))!;
   const own = shard.owners.find((owner) => owner.connection === id);
   const totalMs = draft.nowMs - (own?.startedAtMs ?? connection.readyAtMs);
   const computeMs = Math.min(message.computeMs, totalMs);
-  if (disposition === 'add' && !message.isSuspect) {
-    updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId });
+  if (settlement === 'add' && !message.isSuspect) {
+    updateShard(draft.current, shard, { done: true, owners: [], addedFrom: workerId, isChecked: connection.isOwn });
     cancelOwners(draft, shard, id);
     recordContribution(draft, workerId, shard.samples, computeMs);
   } else {
@@ -63,33 +69,56 @@ export function takeGradient(draft: Draft, connection: Connection, message: Grad
   const speed = wasTrial ? {} : speedAfter(connection, { samples: shard.samples, computeMs, totalMs });
   updateConnection(draft, id, { taskErrors: 0, transferCreditMs: 0, newestResult: message.step, ...speed });
   if (wasTrial) return;
-  recordSuccess(draft, connection);
   measureLink(draft, connection, { totalMs, computeMs, turnaroundMs: message.turnaroundMs });
 }
 
+/** The result of a trial whose shard was done before, compared with the sum that was added. */
+function takeLate(
+  draft: Draft,
+  { connection: id, workerId = '' }: Connection,
+  { step, lo, n, computeMs, comparison }: GradientMessage,
+): void {
+  // The sum is not kept: the worker gets another trial.
+  if (!comparison) return;
+  if (comparison.isSame) {
+    recordSuccess(draft, id);
+    if (step === draft.current.step) updateShard(draft.current, { lo, n }, { isChecked: true });
+  } else if (comparison.isChecked) {
+    quarantine(draft, { connection: id, workerId, computeMs }, { step, lo, n });
+  } else {
+    updateConnection(draft, id, { isDoubted: true });
+  }
+}
+
 /**
- * Two results that agree are right, except that the coordinator computes some of them as well, since two liars may
- * agree. Two that differ, and one that is suspect, are decided by the coordinator's own.
+ * Two results that agree are right if one of the workers is proven, except that the coordinator computes some of them as
+ * well, since two liars may agree. Two that differ, and a proven worker's that is suspect, are decided by the
+ * coordinator's own. A newcomer's waits for another one.
  */
 function takeVote(
   draft: Draft,
-  { connection: id, workerId = '' }: Connection,
+  { connection: id, workerId = '', isProven }: Connection,
   shard: ShardState,
   { agreesWith = [], isSuspect = false }: GradientMessage,
   computeMs: number,
 ): void {
   const vote = { connection: id, workerId, computeMs };
-  const votes = [...shard.votes, vote];
+  const isDoubtful = isProven && (isSuspect || hasDoubtedOwner(draft, shard));
   const owners = shard.owners.filter(({ connection }) => connection !== id);
-  updateShard(draft.current, shard, { votes, owners });
-  const isConfirmed = shard.votes.some(
+  updateShard(draft.current, shard, { votes: [...shard.votes, vote], owners });
+  const agreeing = shard.votes.filter(
     (other) => isIndependent(draft, other, workerId) && agreesWith.includes(other.connection),
   );
-  if (isConfirmed && !isSuspect && !isAudited(draft.setup, draft.current.step, shard.lo)) {
+  const isConfirmed =
+    agreeing.length > 0 &&
+    (isProven || agreeing.some(({ connection }) => draft.connections.get(connection)?.isProven === true));
+  const isAgreed = agreeing.length === shard.votes.length;
+  if (isDoubtful || !isAgreed || (isConfirmed && isAudited(draft.setup, draft.current.step, shard.lo))) {
+    referee(draft, draft.current.shards.get(shardKey(shard))!);
+  } else if (isConfirmed && !shard.refereed) {
     cancelOwners(draft, shard, id);
     completeHeld(draft, shard, vote);
-  } else if (votes.length >= 2 || isSuspect) {
-    referee(draft, draft.current.shards.get(shardKey(shard))!);
+    for (const { connection } of [vote, ...agreeing]) recordSuccess(draft, connection);
   }
 }
 
@@ -108,6 +137,7 @@ export function takeTaskError(draft: Draft, connection: Connection, error: TaskE
   if (connection.phase === 'checking') return;
   countFault(draft, 'rejected');
   emit(draft, { type: 'rejected', workerId: connection.workerId, message: error.message });
+  if (isTrial(connection, error)) updateConnection(draft, connection.connection, { trial: undefined });
   if (error.code === 'non-finite') reportNonFinite(draft, connection, error);
   if (hasEnded(draft)) return;
   const { connection: id } = connection;
@@ -127,7 +157,13 @@ function checkAgain(draft: Draft, connection: Connection): void {
   unassignAll(draft, connection);
   addReadyTime(draft, connection);
   const { connection: id } = connection;
-  updateConnection(draft, id, { phase: 'checking', phaseAtMs: draft.nowMs, transferCreditMs: 0, weightsStep: -1 });
+  updateConnection(draft, id, {
+    phase: 'checking',
+    phaseAtMs: draft.nowMs,
+    transferCreditMs: 0,
+    weightsStep: -1,
+    trial: undefined,
+  });
   draft.effects.push({ type: 'sendNumericsCheck', connection: id });
 }
 

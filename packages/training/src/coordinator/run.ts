@@ -85,7 +85,7 @@ export class Run {
       reconnect: () => this.connectInline(worker),
       fail: (message) => this.stop(message),
     });
-    this.#open(connection, worker, '');
+    this.#open(connection, worker, '', true);
     const hello = worker.hello(this.#options.setup.token);
     this.#dispatch({ type: 'message', connection, message: hello });
   }
@@ -126,9 +126,9 @@ export class Run {
     this.#dispatch(command);
   }
 
-  #open(connection: ConnectionId, peer: Peer, address: string): void {
+  #open(connection: ConnectionId, peer: Peer, address: string, isOwn = false): void {
     this.#peers.set(connection, peer);
-    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address });
+    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address, isOwn });
   }
 
   #dispatch(event: UntimedEvent): void {
@@ -167,7 +167,7 @@ export class Run {
         this.#forget(effect.connection);
         return;
       case 'addHeld':
-        this.#results.addHeld(effect, effect.from);
+        this.#results.addHeld(this.#state, effect);
         return;
       case 'referee':
         void this.#referee(effect.step, { lo: effect.lo, n: effect.n });
@@ -213,7 +213,7 @@ export class Run {
     if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
     const { parameterServer, onStep } = options;
     this.#tracer.whole(step);
-    this.#results.stepTaken();
+    this.#results.stepTaken(this.#state);
     // Whole only now: what is copied of the run in `onStep` is of no half step.
     const result = parameterServer.step(step);
     onStep?.(result);
@@ -222,7 +222,7 @@ export class Run {
   #endAsked(effect: Extract<Effect, { type: 'askedDone' | 'askedFailed' }>): void {
     const options = this.#options;
     if (!('onAskedDone' in options)) throw new Error('expected a run that is asked for shards');
-    this.#results.stepTaken();
+    this.#results.stepTaken(this.#state);
     if (effect.type === 'askedDone') options.onAskedDone();
     else options.onAskedFailed(effect.message);
   }

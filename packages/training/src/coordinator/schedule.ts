@@ -3,11 +3,10 @@ import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
 import { DraftShards } from './draft-shards.ts';
-import { isProven } from './reputation.ts';
 import { chooseSlots, startSlot } from './rotation.ts';
 import { coarseShares, type Speed } from './shares.ts';
 import type { Connection, ConnectionId, ShardState } from './state.ts';
-import { chooseTrials } from './trials.ts';
+import { chooseTrials, onTrial } from './trials.ts';
 import { isVerified } from './verified-shards.ts';
 
 function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
@@ -21,12 +20,13 @@ function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
     verified: isVerified(draft.setup, step, lo),
     votes: [],
     refereed: false,
+    isChecked: false,
   };
 }
 
 /**
- * Cuts a step, or the asked shard of it, into shards, each owned by one available worker; one shard without an owner where
- * none is available.
+ * Cuts a step, or the asked shard of it, into shards, each owned by one available proven worker; one shard without an owner
+ * if there is none.
  */
 export function planStep(draft: Draft, step: number, asked?: Shard): StepDraft {
   const { plan } = draft.setup;
@@ -34,7 +34,7 @@ export function planStep(draft: Draft, step: number, asked?: Shard): StepDraft {
   const last = whole.lo + whole.n;
   const used = Math.min(last, usedMicrobatches(plan, step));
   const planned: StepDraft = { step, ...(asked && { asked }), shards: new DraftShards() };
-  const workers = preferProven(draft, available(draft));
+  const workers = available(draft).filter(({ isProven }) => isProven);
   if (workers.length === 0) {
     planned.shards.set(shardKey(whole), newShard(draft, step, whole));
     return planned;
@@ -111,12 +111,6 @@ function addShard(draft: Draft, planned: StepDraft, shard: Shard, { connection }
   assign(draft, planned, shard, connection);
 }
 
-/** The proven workers, or all where none is proven: at the beginning of a run, or when only newcomers are left. */
-export function preferProven(draft: Draft, workers: Connection[]): Connection[] {
-  const proven = workers.filter((worker) => isProven(draft, worker));
-  return proven.length > 0 ? proven : workers;
-}
-
 /** A share as nodes of the tree; the microbatches of trials, which end the step, are nodes of their own. */
 function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
   const middle = Math.max(from, Math.min(to, firstTrial));
@@ -129,7 +123,6 @@ function assignTrial(draft: Draft, planned: StepDraft, worker: Connection, micro
   const shard = planned.shards.get(shardKey({ lo: microbatch, n: 1 }));
   if (!shard) return;
   assign(draft, planned, shard, worker.connection);
-  startTrial(draft, planned, worker, microbatch);
 }
 
 /** Asks for a microbatch without making the worker its owner. */
@@ -137,12 +130,12 @@ function sendTrial(draft: Draft, planned: StepDraft, worker: Connection, microba
   const { connection } = worker;
   if (planned.step === draft.current.step) sendWeightsOnce(draft, worker);
   draft.effects.push({ type: 'sendTask', connection, step: planned.step, lo: microbatch, n: 1 });
-  startTrial(draft, planned, worker, microbatch);
+  startTrial(draft, planned, worker, { lo: microbatch, n: 1 });
 }
 
-function startTrial(draft: Draft, { step }: StepDraft, { connection }: Connection, lo: number): void {
-  const samples = samplesInShard(draft.setup.plan, step, lo, 1);
-  updateConnection(draft, connection, { trial: { step, lo, n: 1, samples, startedAtMs: draft.nowMs } });
+function startTrial(draft: Draft, { step }: StepDraft, { connection }: Connection, { lo, n }: Shard): void {
+  const samples = samplesInShard(draft.setup.plan, step, lo, n);
+  updateConnection(draft, connection, { trial: { step, lo, n, samples, startedAtMs: draft.nowMs } });
 }
 
 /** Gives each verified shard a second owner, where there is another worker. */
@@ -156,7 +149,7 @@ function assignVerifiers(draft: Draft, planned: StepDraft, workers: readonly Con
   }
 }
 
-/** Makes a connection one of a shard's owners, and sends it the task. */
+/** Makes a connection one of a shard's owners, and sends it the task; whoever is not proven is on trial with it. */
 export function assign(draft: Draft, step: StepDraft, shard: Shard, connection: ConnectionId): void {
   const before = step.shards.get(shardKey(shard));
   const worker = draft.connections.get(connection);
@@ -165,6 +158,7 @@ export function assign(draft: Draft, step: StepDraft, shard: Shard, connection: 
   if (step.step === draft.current.step) sendWeightsOnce(draft, worker);
   updateShard(step, shard, { owners: [...before.owners, { connection, startedAtMs: draft.nowMs }] });
   draft.effects.push({ type: 'sendTask', connection, step: step.step, lo: shard.lo, n: shard.n });
+  if (!worker.isProven) startTrial(draft, step, worker, shard);
 }
 
 /** Takes a connection off every shard of a step that is not done; returns how many shards that left without an owner. */
@@ -187,16 +181,24 @@ export function sendWeightsOnce(draft: Draft, worker: Connection): void {
 }
 
 /**
- * Assigns every unowned shard of a step to the available worker that owes the fewest samples, the largest shard first.
- * Shards are halved first while there are more idle workers than unowned shards.
+ * Has every shard of a step computed by a proven worker, as far as there are any: one that owes few samples, the largest
+ * shard first. Where most workers are still to be proven, as at the beginning of a run, newcomers get single microbatches
+ * and proven workers a part at a time, so that each newcomer whose result is confirmed takes parts as well.
  */
 export function assignUnowned(draft: Draft, step: StepDraft): void {
-  if (unownedShards(step).length === 0) return;
-  const workers = preferProven(draft, available(draft));
+  const workers = available(draft);
   if (workers.length === 0) return;
+  const proven = workers.filter(({ isProven }) => isProven);
+  const newcomers = workers.filter(({ isProven }) => !isProven);
+  if (newcomers.length < Math.max(1, proven.length)) assignAmong(draft, step, proven);
+  // Only the results of the current step prove a worker.
+  else if (step.step === draft.current.step) assignByParts(draft, step, proven, newcomers);
+}
+
+function assignAmong(draft: Draft, step: StepDraft, workers: readonly Connection[]): void {
   const owed = new Map(workers.map((worker) => [worker.connection, owedSamples(step, worker.connection)]));
   halveForIdle(draft, step, [...owed.values()].filter((samples) => samples === 0).length);
-  for (const shard of unownedShards(step).sort((a, b) => b.samples - a.samples || a.lo - b.lo)) {
+  for (const shard of openShards(draft, step).sort((a, b) => b.samples - a.samples || a.lo - b.lo)) {
     const candidates = candidatesFor(draft, shard, [...owed]);
     // Where no other worker can vote, the coordinator computes it.
     if (candidates.length === 0) continue;
@@ -206,38 +208,99 @@ export function assignUnowned(draft: Draft, step: StepDraft): void {
   }
 }
 
-/** Workers for a shard: never one whose result is held, and another than one that found it non-finite, if there is one. */
+function assignByParts(
+  draft: Draft,
+  step: StepDraft,
+  proven: readonly Connection[],
+  newcomers: readonly Connection[],
+): void {
+  const idle = proven.filter(({ connection }) => owedSamples(step, connection) === 0);
+  const busy = onTrial(draft);
+  const free = newcomers.filter(({ connection }) => !busy.has(connection));
+  if (idle.length + free.length === 0) return;
+  halveForIdle(draft, step, proven.length + newcomers.length);
+  // Held results first, since each makes another worker proven; last what newcomers may still answer.
+  const rank = ({ votes, owners }: ShardState): number => (votes.length > 0 ? 0 : owners.length === 0 ? 1 : 2);
+  const open = openShards(draft, step).sort((a, b) => rank(a) - rank(b) || b.samples - a.samples || a.lo - b.lo);
+  for (const { connection } of idle) {
+    const place = open.findIndex((shard) => candidatesFor(draft, shard, [[connection, 0]]).length > 0);
+    if (place >= 0) assign(draft, step, open.splice(place, 1)[0]!, connection);
+  }
+  for (const { connection } of free) {
+    const [largest] = waitingShards(step)
+      .filter(({ votes }) => votes.length === 0)
+      .sort((a, b) => b.samples - a.samples || a.lo - b.lo);
+    if (!largest) return;
+    assign(draft, step, firstMicrobatch(draft, step, largest), connection);
+  }
+}
+
+/** Workers for a shard: none that owes it or whose result is held, and another than one that found it non-finite, if there is one. */
 function candidatesFor<Entry extends readonly [ConnectionId, number]>(
   draft: Draft,
-  { votes, nonFiniteFrom }: ShardState,
+  { owners, votes, nonFiniteFrom }: ShardState,
   workers: readonly Entry[],
 ): readonly Entry[] {
   const voters = votes.map(({ workerId }) => workerId);
-  const free = workers.filter(([id]) => !voters.includes(draft.connections.get(id)?.workerId ?? ''));
+  const free = workers.filter(
+    ([id]) =>
+      !owners.some(({ connection }) => connection === id) &&
+      !voters.includes(draft.connections.get(id)?.workerId ?? ''),
+  );
   const others = free.filter(([id]) => !nonFiniteFrom.includes(id));
   return others.length > 0 ? others : free;
 }
 
-export function unownedShards(step: StepDraft): ShardState[] {
-  const unowned: ShardState[] = [];
-  for (const shard of step.shards.values()) {
-    if (!shard.done && !shard.refereed && shard.owners.length === 0) unowned.push(shard);
+/** Shards of a step that are neither done nor owed by a proven worker, nor computed by the coordinator. */
+export function openShards({ connections }: Draft, { shards }: StepDraft): ShardState[] {
+  const open: ShardState[] = [];
+  for (const shard of shards.values()) {
+    const { done, refereed, owners } = shard;
+    if (!done && !refereed && !owners.some(({ connection }) => connections.get(connection)?.isProven)) open.push(shard);
   }
-  return unowned;
+  return open;
 }
 
-/** Halves the largest unowned shard until there are as many as idle workers, or none is left to halve. */
+/** Those that nobody owes. */
+function waitingShards({ shards }: StepDraft): ShardState[] {
+  const waiting: ShardState[] = [];
+  for (const shard of shards.values()) {
+    if (!shard.done && !shard.refereed && shard.owners.length === 0) waiting.push(shard);
+  }
+  return waiting;
+}
+
+/** Whether any worker has been given a part of a step. */
+export function isAnyOwned({ shards }: StepDraft): boolean {
+  for (const { done, owners } of shards.values()) if (done || owners.length > 0) return true;
+  return false;
+}
+
+/** Halves the largest shard that nobody owes until there are as many as workers, or none is left to halve. */
 function halveForIdle(draft: Draft, step: StepDraft, idleWorkers: number): void {
-  const used = usedMicrobatches(draft.setup.plan, step.step);
-  for (let waiting = unownedShards(step); waiting.length < idleWorkers; waiting = unownedShards(step)) {
+  for (let waiting = waitingShards(step); waiting.length < idleWorkers; waiting = waitingShards(step)) {
     const largest = waiting
       .filter((shard) => shard.n > 1 && shard.votes.length === 0)
       .sort((a, b) => b.samples - a.samples)[0];
     if (!largest) return;
-    step.shards.delete(shardKey(largest));
-    for (const half of halvesOf(largest)) {
-      if (half.lo >= used) continue;
-      step.shards.set(shardKey(half), { ...newShard(draft, step.step, half), nonFiniteFrom: largest.nonFiniteFrom });
-    }
+    halve(draft, step, largest);
   }
+}
+
+/** Puts the halves of a shard in its place. @returns the first */
+function halve(draft: Draft, step: StepDraft, shard: ShardState): ShardState {
+  const used = usedMicrobatches(draft.setup.plan, step.step);
+  step.shards.delete(shardKey(shard));
+  const [first, ...rest] = halvesOf(shard)
+    .filter(({ lo }) => lo < used)
+    .map((half) => ({ ...newShard(draft, step.step, half), nonFiniteFrom: shard.nonFiniteFrom }));
+  for (const half of [first!, ...rest]) step.shards.set(shardKey(half), half);
+  return first!;
+}
+
+/** Cuts a shard until its first microbatch is one by itself. */
+function firstMicrobatch(draft: Draft, step: StepDraft, shard: ShardState): ShardState {
+  let first = shard;
+  while (first.n > 1) first = halve(draft, step, first);
+  return first;
 }

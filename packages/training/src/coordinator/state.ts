@@ -115,7 +115,7 @@ export interface Link {
   readonly slownessReported: boolean;
 }
 
-/** A microbatch by which a worker shows its speed; other workers compute it as well, so that no step waits for it. */
+/** A microbatch by which a worker shows its speed, and one that is not proven that its results are right. */
 export interface Trial extends Shard {
   readonly step: number;
   readonly samples: number;
@@ -127,8 +127,17 @@ export interface Connection {
   /** Where it comes from; empty for a worker of this process. */
   readonly address: string;
   readonly phase: 'handshake' | 'checking' | 'ready';
-  /** Valid results on this connection. */
-  readonly results: number;
+  /** Whether it is a worker of this process, whose results are the coordinator's own. */
+  readonly isOwn: boolean;
+  /** Results on this connection that were compared and found right. */
+  readonly confirmed: number;
+  /** Whether its results count without a comparison: enough of them were confirmed, or it is the coordinator's own worker. */
+  readonly isProven: boolean;
+  /**
+   * Whether a late result of its trial differed from a sum that nothing else had confirmed. The coordinator computes its
+   * next trial as well, which shows who was wrong.
+   */
+  readonly isDoubted: boolean;
   /** By which the worker may come back; made by the shell, since the rules draw no random numbers. */
   readonly resumeKey: string;
   /** Set while it waits whether it gets the identity that its `hello` asks for, which the connection `rival` has. */
@@ -203,6 +212,8 @@ export interface ShardState extends Shard {
   readonly refereed: boolean;
   /** The worker whose result was added. */
   readonly addedFrom?: string | undefined;
+  /** Whether the added result was compared with an independent one, or is the coordinator's own. */
+  readonly isChecked: boolean;
 }
 
 interface StepState {
@@ -223,6 +234,14 @@ export interface Faults {
   readonly disconnects: number;
   /** Workers whose result was found to be wrong. */
   readonly quarantined: number;
+}
+
+/** Shards of the steps that were taken. */
+export interface CheckedShards {
+  /** Shards whose result was compared with an independent one, or computed by the coordinator itself. */
+  readonly shards: number;
+  /** All shards. */
+  readonly of: number;
 }
 
 /** What is remembered of an address. */
@@ -260,6 +279,7 @@ export interface CoordinatorState {
   readonly faults: Faults;
   /** Each numeric mode of results that were added, once, with its first contributor's backend. */
   readonly contributed: readonly Contribution[];
+  readonly checked: CheckedShards;
 }
 
 /** @param step the first step to take: 0, or the step of a checkpoint */
@@ -278,5 +298,6 @@ export function initialState(setup: RunSetup, step = 0): CoordinatorState {
     addresses: new Map(),
     faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
     contributed: [],
+    checked: { shards: 0, of: 0 },
   };
 }

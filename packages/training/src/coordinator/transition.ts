@@ -15,7 +15,7 @@ import { forgetForwarded, forwardWeights } from './forwarded-weights.ts';
 import { injectFault, remove, rename } from './manage-worker.ts';
 import { handleMessage } from './messages.ts';
 import { advanceRun } from './progress.ts';
-import type { ConnectionId, CoordinatorState } from './state.ts';
+import type { CoordinatorState } from './state.ts';
 import { takeRefereed } from './verification.ts';
 
 export interface Transition {
@@ -34,7 +34,7 @@ export function transition(state: CoordinatorState, event: CoordinatorEvent): Tr
 function apply(draft: Draft, event: CoordinatorEvent): void {
   switch (event.type) {
     case 'opened':
-      open(draft, event.connection, event.resumeKey, event.address ?? '');
+      open(draft, event);
       return;
     case 'message':
     case 'invalid':
@@ -108,7 +108,10 @@ function applyToConnection(draft: Draft, event: ConnectionEvent): void {
   }
 }
 
-function open(draft: Draft, id: ConnectionId, resumeKey: string, address: string): void {
+function open(
+  draft: Draft,
+  { connection: id, resumeKey, address = '', isOwn = false }: Extract<CoordinatorEvent, { type: 'opened' }>,
+): void {
   if (hasEnded(draft)) {
     closeLateArrival(draft, id);
     return;
@@ -118,7 +121,10 @@ function open(draft: Draft, id: ConnectionId, resumeKey: string, address: string
     connection: id,
     address,
     phase: 'handshake',
-    results: 0,
+    isOwn,
+    confirmed: 0,
+    isProven: isOwn,
+    isDoubted: false,
     resumeKey,
     phaseAtMs: draft.nowMs,
     lastReceivedAtMs: draft.nowMs,

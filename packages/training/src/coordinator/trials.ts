@@ -1,10 +1,12 @@
-/** How a worker that no step relies on shows its speed: by a microbatch that other workers compute as well. */
+/**
+ * How a worker that no step relies on shows what it can do: by a microbatch that is computed elsewhere as well. A newcomer's
+ * result counts only if it is the same, and shows that it is to be relied on.
+ */
 import type { Shard } from '../tree.ts';
 import { available, type Draft, updateConnection } from './draft.ts';
 import { measureLink } from './links.ts';
-import { isProven, recordSuccess } from './reputation.ts';
 import { speedAfter } from './speed.ts';
-import type { Connection } from './state.ts';
+import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 
 /** At most one in so many microbatches is a trial. */
 const microbatchesPerTrial = 8;
@@ -35,6 +37,39 @@ export function isTrial(owner: Connection | undefined, { step, lo, n }: Shard & 
   return owner?.trial?.step === step && owner.trial.lo === lo && owner.trial.n === n;
 }
 
+/** Owners of a shard on trial that have not answered when it is done: its sum is kept, to compare theirs with. */
+export function awaitedFrom(
+  { connections }: Pick<CoordinatorState, 'connections'>,
+  step: number,
+  { lo, n, owners }: ShardState,
+  except?: ConnectionId,
+): ConnectionId[] {
+  return owners
+    .map(({ connection }) => connection)
+    .filter((id) => id !== except && isTrial(connections.get(id), { step, lo, n }));
+}
+
+/**
+ * Which workers compute a microbatch now, to show what they can do, or wait until their result of the step was compared. A
+ * microbatch of a later step waits for its weights, and keeps a worker from nothing.
+ */
+export function onTrial({ connections, current }: RunView): Set<ConnectionId> {
+  const busy = new Set<ConnectionId>();
+  for (const { connection, trial } of connections.values()) {
+    if (trial !== undefined && trial.step <= current.step) busy.add(connection);
+  }
+  for (const { done, votes } of current.shards.values()) {
+    if (!done) for (const { connection } of votes) busy.add(connection);
+  }
+  return busy;
+}
+
+/** What a draft and a state have in common. */
+interface RunView {
+  readonly connections: ReadonlyMap<ConnectionId, Connection>;
+  readonly current: { readonly step: number; readonly shards: ReadonlyMap<string, ShardState> };
+}
+
 /** A worker without a share spends one part of its time in so many on trials … */
 const timePerTrial = 4;
 /** … and does not wait longer than this for the next one. */
@@ -56,16 +91,15 @@ export function takeTrial(
   const { samples, startedAtMs } = trial;
   const totalMs = draft.nowMs - startedAtMs;
   // What a newcomer claims is not believed: what its link does not explain is the time for its samples.
-  const computeMs = isProven(draft, connection)
+  const computeMs = connection.isProven
     ? Math.min(message.computeMs, totalMs)
     : Math.max(message.computeMs, totalMs - link.networkMs);
-  const before = isProven(draft, connection) ? connection : { ...connection, samplesPerMs: 0 };
+  const before = connection.isProven ? connection : { ...connection, samplesPerMs: 0 };
   updateConnection(draft, id, {
     trial: undefined,
     nextTrialAtMs: draft.nowMs + trialPauseMs(totalMs),
     ...speedAfter(before, { samples, computeMs, totalMs }),
   });
-  recordSuccess(draft, connection);
   measureLink(draft, connection, { totalMs, computeMs, turnaroundMs: message.turnaroundMs });
   return true;
 }

@@ -1,15 +1,16 @@
 /** What becomes of results that are compared: the right one counts, a wrong one ends its worker and the step begins anew. */
 import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
-import { shardKey } from '../tree.ts';
+import { type Shard, shardKey } from '../tree.ts';
 import { failAsked } from './asked.ts';
 import { recordContribution, recordOwnContribution } from './contributions.ts';
 import { disconnect } from './disconnect.ts';
 import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
 import { endRun } from './ending.ts';
 import type { CoordinatorEvent } from './events.ts';
-import { recordQuarantine } from './reputation.ts';
+import { recordQuarantine, recordSuccess } from './reputation.ts';
 import type { ShardState, Vote } from './state.ts';
+import { awaitedFrom } from './trials.ts';
 
 /** Has the coordinator compute a shard of the current step itself, once. */
 export function referee(draft: Draft, shard: ShardState): void {
@@ -33,8 +34,10 @@ export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { ty
     shard,
     shard.votes.find(({ connection }) => event.agreesWith.includes(connection)),
   );
-  const wrong = shard.votes.filter(({ connection }) => !event.agreesWith.includes(connection));
-  for (const vote of [...wrong, ...falseClaims(draft, shard)]) quarantine(draft, vote, shard);
+  const isRight = ({ connection }: Vote): boolean => event.agreesWith.includes(connection);
+  for (const { connection } of shard.votes.filter(isRight)) recordSuccess(draft, connection);
+  const wrong = shard.votes.filter((vote) => !isRight(vote));
+  for (const vote of [...wrong, ...falseClaims(draft, shard)]) quarantine(draft, vote, event);
 }
 
 /** Workers of the coordinator's numeric mode that found this finite shard non-finite: others may overflow earlier. */
@@ -54,19 +57,30 @@ export function isIndependent(draft: Draft, vote: Vote, workerId: string): boole
 /** Adds a held result, the coordinator's own where no vote is given, and drops the others. */
 export function completeHeld(draft: Draft, shard: ShardState, vote: Vote | undefined): void {
   const { lo, n, samples } = shard;
-  updateShard(draft.current, shard, { done: true, owners: [], addedFrom: vote?.workerId });
-  draft.effects.push({ type: 'addHeld', step: draft.current.step, lo, n, from: vote?.connection ?? 0 });
+  const { step } = draft.current;
+  const awaited = awaitedFrom(draft, step, shard, vote?.connection);
+  updateShard(draft.current, shard, { done: true, owners: [], addedFrom: vote?.workerId, isChecked: true });
+  draft.effects.push({
+    type: 'addHeld',
+    step,
+    lo,
+    n,
+    from: vote?.connection ?? 0,
+    ...(awaited.length > 0 && { awaited }),
+  });
   if (vote) recordContribution(draft, vote.workerId, samples, vote.computeMs);
   else recordOwnContribution(draft);
 }
 
 /** Ends a worker whose result was wrong, and computes anew what it has contributed to the current step. */
-function quarantine(draft: Draft, { connection: id, workerId }: Vote, shard: ShardState): void {
+export function quarantine(
+  draft: Draft,
+  { connection: id, workerId }: Vote,
+  { step, lo, n }: Shard & { readonly step: number },
+): void {
   const record = draft.records.get(workerId);
   if (!record || record.quarantined !== undefined) return;
-  const message = toMessageText(
-    `its result of step ${draft.current.step + 1}, microbatches ${shard.lo} to ${shard.lo + shard.n - 1}, was wrong`,
-  );
+  const message = toMessageText(`its result of step ${step + 1}, microbatches ${lo} to ${lo + n - 1}, was wrong`);
   countFault(draft, 'quarantined');
   updateRecord(draft, workerId, { quarantined: message });
   emit(draft, { type: 'quarantined', workerId, message, shards: record.shards });
@@ -85,7 +99,7 @@ function restartStep(draft: Draft, workerId: string): void {
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
   draft.effects.push({ type: 'restartStep', step, ...(asked && { asked }) });
   for (const shard of [...shards.values()]) {
-    updateShard(draft.current, shard, { votes: [], refereed: false, addedFrom: undefined });
+    updateShard(draft.current, shard, { votes: [], refereed: false, addedFrom: undefined, isChecked: false });
     if (shard.done) updateShard(draft.current, shard, { done: false, owners: [] });
   }
 }

@@ -2,7 +2,7 @@
 export { type Entry, lineOf } from './chronicle.ts';
 export { type FaultKind, faults, type RunFaultKind, runFaults } from './faults.ts';
 export { fleetFaults } from './fleet-faults.ts';
-export { type Lie, lies } from './lies.ts';
+export { type LiarHabit, type Lie, lies } from './lies.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { type Checkpoint, createProblem, type Problem, type ProblemOptions } from './problem.ts';
 export { relayFaults } from './relay-faults.ts';

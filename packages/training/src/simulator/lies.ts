@@ -27,6 +27,28 @@ export const lies = {
 
 export type Lie = keyof typeof lies;
 
+/** How a liar behaves beside its lies, so that its results may count before they are compared. */
+export interface LiarHabit {
+  /** Milliseconds by which its first results are late: others have found most of them by then. */
+  readonly lateMs: number;
+  /** Whether its numerics check takes no time, as on a machine of any speed. */
+  readonly boasts: boolean;
+  /** Whether it says that it is a relay. */
+  readonly isRelay: boolean;
+  /** Whether it is there before all honest workers. */
+  readonly isFirst: boolean;
+}
+
+/** Whether a lie leaves a result as it was, such as the sign of a gradient of zeros. */
+export function isTruth(told: ShardGradient, truth: ShardGradient): boolean {
+  return (
+    told.lossSum === truth.lossSum &&
+    told.correct === truth.correct &&
+    told.gradient.length === truth.gradient.length &&
+    told.gradient.every((byte, index) => byte === truth.gradient[index])
+  );
+}
+
 function withGradient(truth: ShardGradient, change: (values: Float32Array, bytes: Uint8Array) => void): ShardGradient {
   const gradient = truth.gradient.slice();
   change(new Float32Array(gradient.buffer), gradient);

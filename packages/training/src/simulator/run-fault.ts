@@ -16,6 +16,7 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !isMisled(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
   return (
+    uncomparedLie(problem, simulation) ??
     numericsRefusal(simulation) ??
     relayRejection(problem, simulation) ??
     liarFault(problem, simulation) ??
@@ -46,6 +47,18 @@ function relayRejection(problem: Problem, simulation: Simulation): string | unde
 function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord[] {
   const records = [...others, state, ...relays].flatMap((life) => [...life.records.values()]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
+}
+
+/** Lies that the rounding of nodes may hide. */
+const fineLies: readonly (string | undefined)[] = ['one-bit', 'scaled'];
+
+/** A worker none of whose results was right is never proven, whatever the rate of checks: none of its results is added. */
+function uncomparedLie({ setup }: Problem, simulation: Simulation): string | undefined {
+  const { sleepers, lies } = simulation;
+  const isFine = setup.plan.rounding !== undefined && lies.some((lie) => fineLies.includes(lie));
+  if (isFine) return undefined;
+  const added = liarRecords(simulation).find(({ name }) => !sleepers.includes(name));
+  return added && `${added.shards} results of the liar ${added.name} were added, and it has sent none that was right`;
 }
 
 /** Whether the weights may hold what a liar has added without being verified. */

@@ -6,7 +6,7 @@ import type { RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Entry } from './chronicle.ts';
 import type { FaultKind } from './faults.ts';
-import type { Lie } from './lies.ts';
+import type { LiarHabit, Lie } from './lies.ts';
 import type { Problem, RunParts } from './problem.ts';
 import type { SampleLedger } from './sample-ledger.ts';
 import type { SimulatedFleet } from './simulated-fleet.ts';
@@ -44,6 +44,7 @@ export interface SimulationOptions {
   readonly corruptResults: number;
   /** Workers at the start, beside the honest ones, that lie in this way. */
   readonly liars?: readonly Lie[];
+  readonly liarHabit?: LiarHabit | undefined;
   /** Whether liars leave after each result, and join as new workers. */
   readonly liarsJoinAnew?: boolean;
   /** Chance, 0 to 1, that a worker has another numeric mode than the coordinator. */
@@ -76,8 +77,12 @@ export interface Simulation {
   readonly chronicle: readonly Entry[];
   /** How often each kind of fault met the run. */
   readonly met: Readonly<Record<FaultKind, number>>;
+  /** Lies of the run's liars. */
+  readonly lies: readonly Lie[];
   /** Names of the workers that lie. */
   readonly liars: readonly string[];
+  /** Names of those that have sent a right result, and may have been taken for honest workers. */
+  readonly sleepers: readonly string[];
   /** Names of honest workers whose results were corrupt. */
   readonly corrupt: readonly string[];
   /** Names of the workers that were quarantined. */

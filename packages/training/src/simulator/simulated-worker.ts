@@ -5,7 +5,7 @@ import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
 import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
-import { type Lie, lies, type ResultFault } from './lies.ts';
+import { isTruth, type LiarHabit, type Lie, lies, type ResultFault } from './lies.ts';
 import type { LinkSpeed } from './link-direction.ts';
 import { type NumericMode, numericModes } from './numeric-modes.ts';
 import { openGradient } from './shared-compute.ts';
@@ -52,6 +52,7 @@ export interface SimulatedWorkerOptions {
   readonly resultFault: () => ResultFault | undefined;
   /** Whether it lies, and how; honest where left out. */
   readonly lie?: Lie | undefined;
+  readonly habit?: LiarHabit | undefined;
   /** Whether it leaves after each result, and joins as a new worker. */
   readonly joinsAnew?: boolean;
   /** Bytes of its sample cache. */
@@ -60,6 +61,9 @@ export interface SimulatedWorkerOptions {
 
 /** Bytes on a link from which vectors wait: about one chunk, so that others overtake those after it. */
 export const pacedBytes = 150;
+
+/** How many results of a late liar are late: one that always is gets no share. */
+const lateLies = 3;
 
 /** How soon a worker whose membership has ended, but not the run, is started again. */
 const restartMs = 2_000;
@@ -76,6 +80,8 @@ export class SimulatedWorker {
   #membership: Membership | undefined;
   #link: SimulatedLink | undefined;
   #hasFinished = false;
+  #hasToldTruth = false;
+  #lies = 0;
   #numbersPerTarget = 1;
 
   constructor(options: SimulatedWorkerOptions) {
@@ -103,6 +109,11 @@ export class SimulatedWorker {
 
   get lie(): Lie | undefined {
     return this.#options.lie;
+  }
+
+  /** Whether a liar has sent a result that was right, and may have been taken for an honest worker. */
+  get hasToldTruth(): boolean {
+    return this.#hasToldTruth;
   }
 
   /** The newest connection. */
@@ -135,10 +146,10 @@ export class SimulatedWorker {
   }
 
   #join(): void {
-    const { name, encodes = false, hash, random, sampleCacheBytes } = this.#options;
+    const { name, encodes = false, hash, random, sampleCacheBytes, habit } = this.#options;
     const membership = new Membership({
       compute: this.#compute,
-      identity: { kind: encodes ? 'node' : 'local', name },
+      identity: { kind: habit?.isRelay ? 'relay' : encodes ? 'node' : 'local', name },
       clock: this.process,
       hash,
       random,
@@ -171,7 +182,8 @@ export class SimulatedWorker {
 
   #noteEnd({ type, message }: MembershipEnd, membership: Membership): void {
     if (this.process.isDead || membership !== this.#membership) return;
-    const hasLeft = this.#options.joinsAnew === true && message.startsWith('leaves');
+    // A worker that leaves while its connection is broken says only that it left.
+    const hasLeft = this.#options.joinsAnew === true && /^(?:leaves|left)/.test(message);
     if (type === 'refused') this.#route.noteRefusal?.();
     if (type === 'finished' && !hasLeft) void this.#followRun();
     else this.process.after(hasLeft ? 1 : restartMs, () => this.#join());
@@ -188,14 +200,16 @@ export class SimulatedWorker {
   }
 
   async #gradient(...shard: Parameters<Compute['gradient']>): Promise<ShardGradient> {
-    const { resultFault, lie } = this.#options;
+    const { resultFault, lie, habit } = this.#options;
     const gradientOf = this.#gradientOf;
     if (!gradientOf) throw new Error('compute: expected open() before a shard');
     const [, targets, given] = shard;
     const isCheck = given?.key === undefined;
     const count = targets.length / this.#numbersPerTarget;
     const [weights, olderWeights] = this.#weights;
-    const computeMs = isCheck && lie === 'no-answer' ? 0.001 : this.#options.computeMs(count);
+    const boasts = lie === 'no-answer' || habit?.boasts === true;
+    const takenMs = this.#options.computeMs(count) + (isCheck || this.#lies >= lateLies ? 0 : (habit?.lateMs ?? 0));
+    const computeMs = isCheck && boasts ? 0.001 : takenMs;
     await new Promise<void>((resolve) => this.process.after(computeMs, resolve));
     const truth = { ...(await gradientOf(weights, ...shard)), computeMs };
     if (isCheck) return truth;
@@ -203,7 +217,10 @@ export class SimulatedWorker {
     const before = this.#resultBefore;
     this.#resultBefore = { ...truth, gradient: truth.gradient.slice() };
     const withOlderWeights = async () => ({ ...(await gradientOf(olderWeights, ...shard)), computeMs });
-    return lies[lie](truth, { before, withOlderWeights });
+    const told = await lies[lie](truth, { before, withOlderWeights });
+    this.#hasToldTruth ||= isTruth(told, truth);
+    this.#lies += 1;
+    return told;
   }
 }
 

@@ -78,9 +78,11 @@ export class Simulator implements World {
   begin(): void {
     const { workers, stutterEveryMs = [], liars = [], faultEveryMs } = this.#options;
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
+    const isFirst = this.#options.liarHabit?.isFirst === true;
+    if (isFirst) for (const lie of liars) this.join(lie);
     for (let worker = 0; worker < workers; worker++) this.join();
     for (const everyMs of stutterEveryMs) stutter(this, this.join(), everyMs, Number.POSITIVE_INFINITY);
-    for (const lie of liars) this.join(lie);
+    if (!isFirst) for (const lie of liars) this.join(lie);
     if (Number.isFinite(faultEveryMs)) this.#beginFaults(faultEveryMs);
     if (!Number.isFinite(calmAtMs)) return;
     this.clock.after(calmAtMs, () => {
@@ -115,6 +117,7 @@ export class Simulator implements World {
       // Most real workers cache samples; some have no memory for it.
       sampleCacheBytes: this.chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
       lie,
+      ...(lie !== undefined && { habit: this.#options.liarHabit }),
       joinsAnew: lie !== undefined && liarsJoinAnew,
       resultFault: () => {
         if (this.chance() >= corruptResults || this.clock.nowMs() >= calmAtMs) return undefined;
@@ -179,7 +182,9 @@ export class Simulator implements World {
       events,
       chronicle: this.#chronicle,
       met: this.#met,
+      lies: this.#workers.flatMap(({ lie }) => lie ?? []),
       liars: this.#workers.filter(({ lie }) => lie !== undefined).map(({ name }) => name),
+      sleepers: this.#workers.filter(({ hasToldTruth }) => hasToldTruth).map(({ name }) => name),
       corrupt: [...this.#corrupt],
       quarantined: this.#quarantined,
       fault,

@@ -1,5 +1,7 @@
 /** What must hold of a coordinator's state after every event, whatever came before it. */
-import type { Connection, CoordinatorState } from '../coordinator/state.ts';
+
+import type { Connection, ConnectionId, CoordinatorState } from '../coordinator/state.ts';
+import { onTrial } from '../coordinator/trials.ts';
 
 /** Results of a shard that may be held: two that differ, and those of owners that were late meanwhile. */
 const mostVotes = 8;
@@ -27,7 +29,10 @@ function ownerFault({ connections, current, next }: CoordinatorState): string | 
   return undefined;
 }
 
-/** While a worker that is not late is ready, a step is neither complete and not taken, nor does a shard wait for an owner. */
+/**
+ * While a worker that is not late is ready, a step is neither complete and not taken, nor does a shard wait that an idle
+ * worker could compute: a proven one, or a newcomer if no result of it is held.
+ */
 function progressFault({ setup, phase, connections, current }: CoordinatorState): string | undefined {
   if (phase !== 'training') return undefined;
   const { shards } = current;
@@ -36,9 +41,26 @@ function progressFault({ setup, phase, connections, current }: CoordinatorState)
   if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
   if (!some(connections.values(), isAvailable)) return undefined;
-  for (const { lo, n, done, refereed, owners } of shards.values()) {
-    const isIdle = !done && !refereed && owners.length === 0;
-    if (isIdle) return `microbatches ${lo} to ${lo + n - 1} of step ${current.step + 1} have no owner`;
+  const waiting = [...shards.values()].filter(
+    ({ done, refereed, owners }) => !done && !refereed && owners.length === 0,
+  );
+  if (waiting.length === 0) return undefined;
+  const busy = new Set<ConnectionId>();
+  let isRefereed = false;
+  for (const { done, refereed, owners } of shards.values()) {
+    if (done) continue;
+    isRefereed ||= refereed;
+    for (const { connection } of owners) busy.add(connection);
+  }
+  const trying = onTrial({ connections, current });
+  if (busy.size === 0 && !isRefereed && trying.size === 0) return `nobody computes step ${current.step + 1}`;
+  const idle = [...connections.values()].filter((worker) => isAvailable(worker) && !busy.has(worker.connection));
+  for (const { lo, n, votes } of waiting) {
+    const canCompute = (worker: Connection): boolean =>
+      worker.isProven
+        ? !votes.some(({ workerId }) => workerId === worker.workerId)
+        : votes.length === 0 && !trying.has(worker.connection);
+    if (idle.some(canCompute)) return `microbatches ${lo} to ${lo + n - 1} of step ${current.step + 1} have no owner`;
   }
   return undefined;
 }

@@ -31,7 +31,16 @@ async function joinClient(fixture: RunFixture): Promise<Client> {
 }
 
 const answerOf = (client: Client, value: number): Three =>
-  inChunks(client.answerTo(client.received('task')[0]!, value), chunkBytes) as Three;
+  inChunks(client.answerTo(client.received('task').findLast(({ step }) => step === 0)!, value), chunkBytes) as Three;
+
+/** A client whose results count: it has answered its first task rightly. */
+async function joinProvenClient(fixture: RunFixture): Promise<Client> {
+  const client = await joinClient(fixture);
+  const answer = await client.rightAnswerTo(client.received('task')[0]!);
+  for (const message of inChunks(answer, chunkBytes)) client.send(message);
+  await fixture.until(() => client.received('task').length > 1);
+  return client;
+}
 
 describe('a gradient', () => {
   const breaches: [string, (messages: Three) => Messages, string][] = [
@@ -51,7 +60,7 @@ describe('a gradient', () => {
 
   it.each(breaches)('%s closes its socket with 1002, and nothing of it is kept', async (_, change, reason) => {
     const fixture = await createRunFixture({ limits });
-    const client = await joinClient(fixture);
+    const client = await joinProvenClient(fixture);
     // One that is whole does not end its step before what follows it.
     fixture.run.control('pause');
     for (const message of change(answerOf(client, 0))) client.send(message);
@@ -77,7 +86,7 @@ describe('a gradient', () => {
 
   it('of a step that is over is ignored: its chunks are neither kept nor checked', async () => {
     const fixture = await createRunFixture({ limits });
-    const client = await joinClient(fixture);
+    const client = await joinProvenClient(fixture);
     const [first, second, third] = answerOf(client, 1e6);
     fixture.join();
     await fixture.until(() => fixture.run.state.current.step > 0);
@@ -92,7 +101,7 @@ describe('a gradient', () => {
 
   it('may have other messages between its chunks, and is ignored where its step ends meanwhile', async () => {
     const fixture = await createRunFixture({ limits });
-    const client = await joinClient(fixture);
+    const client = await joinProvenClient(fixture);
     const [first, second, third] = answerOf(client, 1e6);
     client.send(first);
     client.send({ type: 'ping', sentAtMs: 5 });

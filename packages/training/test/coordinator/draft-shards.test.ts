@@ -18,6 +18,7 @@ const shard: fc.Arbitrary<ShardState> = fc
     verified: false,
     votes: [],
     refereed: false,
+    isChecked: false,
   }));
 const change = fc.oneof(
   shard.map((next) => ({ type: 'set', shard: next }) as const),

@@ -1,7 +1,7 @@
 /** The invariants of the rules, checked after every event whatever came before it. */
 import { expect } from 'vitest';
 import type { CoordinatorEvent, Effect } from '../../src/coordinator/events.ts';
-import { dispositionOf } from '../../src/coordinator/results.ts';
+import { settle } from '../../src/coordinator/results.ts';
 import type { ConnectionId, CoordinatorState } from '../../src/coordinator/state.ts';
 import { type RunPlan, samplesInShard, usedMicrobatches } from '../../src/plan.ts';
 import { stateFault } from '../../src/simulator/state-fault.ts';
@@ -10,7 +10,7 @@ import { type Shard, shardKey } from '../../src/tree.ts';
 /** The shard whose gradient a run adds before it reports the event; undefined where it adds none. */
 export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
   if (event.type !== 'message' || event.message.type !== 'gradient' || event.message.isSuspect) return undefined;
-  return dispositionOf(state, event.connection, event.message) === 'add' ? event.message : undefined;
+  return settle(state, event.connection, event.message) === 'add' ? event.message : undefined;
 }
 
 export class Invariants {

@@ -72,7 +72,7 @@ describe('why a worker is idle', () => {
     ['rotation', 'rotation'],
   ] as const)('is that others are enough, with participation %s: %s', (participation, reason) => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 3, batch: 4, samples: 64, participation });
-    for (let worker = 0; worker < 3; worker++) coordinator.join();
+    for (let worker = 0; worker < 3; worker++) coordinator.join({ isNewcomer: true });
     coordinator.completeSteps(8);
     expect(reasonsOf(coordinator)).toContain(reason);
     expect(reasonsOf(coordinator)).toContain(undefined);
@@ -82,7 +82,7 @@ describe('why a worker is idle', () => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 1, epochs: 100 });
     const quick = coordinator.join();
     coordinator.completePlannedSteps();
-    const slow = coordinator.join({ samplesPerMs: 1e-3 });
+    const slow = coordinator.join({ samplesPerMs: 1e-3, isNewcomer: true });
     expect(reasonsOf(coordinator)).toEqual([undefined, 'trial']);
     while (coordinator.state.connections.get(slow)!.trial === undefined) coordinator.answerAll(quick);
     coordinator.answerAll(quick);

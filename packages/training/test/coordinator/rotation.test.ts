@@ -58,8 +58,8 @@ class Class {
   #beginStep(step: number): void {
     const { stepsPerEpoch } = this.coordinator.setup.plan;
     if (step % stepsPerEpoch !== 0) return;
-    for (const { connection, results, answerByMs } of this.coordinator.state.connections.values()) {
-      if (results > 0 && answerByMs === undefined) this.owedOf.get(connection)!.add(step / stepsPerEpoch);
+    for (const { connection, isProven, answerByMs } of this.coordinator.state.connections.values()) {
+      if (isProven && answerByMs === undefined) this.owedOf.get(connection)!.add(step / stepsPerEpoch);
     }
   }
 

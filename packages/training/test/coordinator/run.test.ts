@@ -100,18 +100,27 @@ describe('a gradient that is not wanted is not added:', () => {
     await fixture.finish();
   });
 
-  it('one of a shard that its second owner has completed', async () => {
-    const fixture = await createRunFixture();
-    const client = await fixture.joinClient();
-    fixture.join();
-    await fixture.until(() => fixture.run.state.faults.duplicated === 1);
-    fixture.run.control('pause');
-    await fixture.until(() => fixture.run.state.records.get('w2')?.shards === 1);
-    client.send(client.answerTo(client.received('task')[0]!, wrongValue));
-    await fixture.until(() => answersIn(fixture) === 2);
-    expect(fixture.run.state.current.step).toBe(0);
-    fixture.run.control('resume');
-    await fixture.finish();
+  it('one of a newcomer, however late: it is compared with the sum that was added', async () => {
+    for (const isRight of [true, false]) {
+      const fixture = await createRunFixture({ epochs: 20 });
+      const client = await fixture.joinClient();
+      const task = client.received('task')[0]!;
+      const answer = isRight ? await client.rightAnswerTo(task) : client.answerTo(task, wrongValue);
+      fixture.join();
+      await fixture.until(() => fixture.run.state.current.step > 2);
+      expect(fixture.run.state.records.get('w1')?.shards).toBe(0);
+      client.send(answer);
+      await fixture.until(() => fixture.run.state.connections.get(1)?.trial?.step !== 0);
+      expect(fixture.run.state.connections.get(1)).toMatchObject({ isProven: isRight, isDoubted: !isRight });
+      if (isRight) client.sever();
+      else {
+        // The sum was that of one worker alone: the next one is the coordinator's own as well, and shows who is wrong.
+        await fixture.until(() => client.received('weights').length > 1);
+        client.send(client.answerTo(client.received('task')[1]!, wrongValue));
+        await fixture.until(() => fixture.run.state.faults.quarantined === 1);
+      }
+      await fixture.finish();
+    }
   });
 });
 

@@ -45,7 +45,7 @@ describe('a worker that is too slow for a share', () => {
     // Two steps are planned ahead.
     playUntil(run, slowly, () => !owes(slow) && connectionOf(slow).trial !== undefined);
     const { shards } = run.coordinator.state.records.get('w2')!;
-    playUntil(run, slowly, () => connectionOf(slow).results > 10);
+    playUntil(run, slowly, () => connectionOf(slow).link.results > 10);
     expect(run.coordinator.state.records.get('w2')!.shards).toBe(shards);
     const steps = playUntil(run, { computeMs: 1, totalMs: 2 }, () => owes(slow));
     expect(steps).toBeGreaterThan(5);
@@ -56,10 +56,10 @@ describe('a worker that is too slow for a share', () => {
     const run = twoWorkers();
     const { coordinator, slow, connectionOf, owes } = run;
     playUntil(run, slowly, () => !owes(slow) && connectionOf(slow).trial !== undefined);
-    const { results: before } = connectionOf(slow);
+    const { results: before } = connectionOf(slow).link;
     const [sinceMs, from] = [coordinator.nowMs, coordinator.effects.length];
     playUntil(run, slowly, () => coordinator.nowMs > sinceMs + 20 * 160);
-    const results = connectionOf(slow).results - before;
+    const results = connectionOf(slow).link.results - before;
     expect(results).toBeGreaterThanOrEqual(18);
     expect(results).toBeLessThanOrEqual(21);
     const asked = coordinator.effects.slice(from).filter((effect) => effect.type === 'sendTask');

@@ -3,8 +3,10 @@ import { type MessageOf, type NodeRoundingName, protocolVersion } from '@lockste
 import { expect } from 'vitest';
 import type { CheckedMessage, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from '../../src/coordinator/events.ts';
 import { defaultLimits, type Limits } from '../../src/coordinator/limits.ts';
+import { settle } from '../../src/coordinator/results.ts';
 import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from '../../src/coordinator/state.ts';
 import { transition } from '../../src/coordinator/transition.ts';
+import { awaitedFrom } from '../../src/coordinator/trials.ts';
 import { planRun } from '../../src/plan.ts';
 import { type Shard, shardKey } from '../../src/tree.ts';
 import { deepFreeze } from './deep-freeze.ts';
@@ -62,6 +64,8 @@ function setupOf(options: CoordinatorOptions): RunSetup {
 export class ScriptedCoordinator {
   /** Whether the coordinator's own computation of a shard comes out finite. */
   refereeFindsFinite = true;
+  /** Whether sums that were added count as compared, where a late result differs from them. */
+  isAddedChecked = true;
   /** Connections whose results are wrong, each in its own way. */
   readonly liars = new Set<ConnectionId>();
   readonly setup: RunSetup;
@@ -73,6 +77,8 @@ export class ScriptedCoordinator {
   readonly #invariants: Invariants;
   #state: CoordinatorState;
   #opened = 0;
+  /** Shards whose sum a run keeps for late results. */
+  readonly #kept = new Set<string>();
 
   constructor(options: CoordinatorOptions = {}) {
     this.setup = setupOf(options);
@@ -98,8 +104,24 @@ export class ScriptedCoordinator {
     this.effects.push(...effects);
     const shard = addedBy(before, event);
     if (shard) this.added.push(shard);
+    this.#keep(before, event, effects);
     this.#invariants.check(before, event, state, effects);
     return [...effects, ...effects.flatMap((effect) => (effect.type === 'referee' ? this.#referee(effect) : []))];
+  }
+
+  #keep({ connections, current }: CoordinatorState, event: CoordinatorEvent, effects: readonly Effect[]): void {
+    const added = addedBy({ connections, current } as CoordinatorState, event);
+    const shard = added && current.shards.get(shardKey(added));
+    if (
+      shard &&
+      'connection' in event &&
+      awaitedFrom({ connections }, current.step, shard, event.connection).length > 0
+    ) {
+      this.#kept.add(keyOf(current.step, shard));
+    }
+    for (const effect of effects) {
+      if (effect.type === 'addHeld' && effect.awaited) this.#kept.add(keyOf(effect.step, effect));
+    }
   }
 
   /** The coordinator's own computation, at once; it agrees with every honest result that is held. */
@@ -131,9 +153,9 @@ export class ScriptedCoordinator {
     return this.dispatch({ type: 'tick' });
   }
 
-  open(address = ''): ConnectionId {
+  open(address = '', isOwn = false): ConnectionId {
     const connection = ++this.#opened;
-    this.dispatch({ type: 'opened', connection, resumeKey: `key-${connection}`, address });
+    this.dispatch({ type: 'opened', connection, resumeKey: `key-${connection}`, address, isOwn });
     return connection;
   }
 
@@ -158,10 +180,15 @@ export class ScriptedCoordinator {
     return this.receive(connection, { type: 'numericsResult', hash, samplesPerMs });
   }
 
-  /** A worker that has passed the handshake and the numerics check. */
-  join(options: Partial<MessageOf<'hello'>> & { samplesPerMs?: number; hash?: string } = {}): ConnectionId {
-    const { samplesPerMs, hash, ...identity } = options;
-    const connection = this.open();
+  /**
+   * A worker that has passed the handshake and the numerics check. Its results count from the beginning, as those of the
+   * coordinator's own workers do, unless it is a newcomer.
+   */
+  join(
+    options: Partial<MessageOf<'hello'>> & { samplesPerMs?: number; hash?: string; isNewcomer?: boolean } = {},
+  ): ConnectionId {
+    const { samplesPerMs, hash, isNewcomer = false, ...identity } = options;
+    const connection = this.open('', !isNewcomer);
     this.hello(connection, identity);
     this.numericsResult(connection, hash, samplesPerMs);
     return connection;
@@ -173,8 +200,12 @@ export class ScriptedCoordinator {
 
   /** A result; an honest one agrees with every honest one that is held of its shard. */
   gradient(connection: ConnectionId, { step, lo, n }: Task, computeMs = 1): readonly Effect[] {
-    const agreesWith = this.liars.has(connection) ? [] : this.#honestVoters({ lo, n });
-    return this.receive(connection, { type: 'gradient', step, lo, n, computeMs, agreesWith });
+    const isHonest = !this.liars.has(connection);
+    const agreesWith = isHonest ? this.#honestVoters({ lo, n }) : [];
+    const isLate =
+      settle(this.#state, connection, { step, lo, n }) === 'compare' && this.#kept.has(keyOf(step, { lo, n }));
+    const comparison = isLate && { comparison: { isSame: isHonest, isChecked: this.isAddedChecked } };
+    return this.receive(connection, { type: 'gradient', step, lo, n, computeMs, agreesWith, ...comparison });
   }
 
   nonFinite(connection: ConnectionId, task: Task, message = 'NaN'): readonly Effect[] {
@@ -194,6 +225,13 @@ export class ScriptedCoordinator {
     for (const task of this.tasksOf(connection)) this.gradient(connection, task, computeMs);
   }
 
+  /** Answers a trial whose shard others have done before. */
+  #answerLateTrial(connection: ConnectionId): void {
+    const { connections, current } = this.#state;
+    const trial = connections.get(connection)?.trial;
+    if (trial && trial.step <= current.step) this.gradient(connection, trial, 2);
+  }
+
   /** Answers for all connections until the run takes no further step. */
   completeRun(): void {
     this.completeSteps(this.setup.plan.steps);
@@ -207,6 +245,7 @@ export class ScriptedCoordinator {
       for (const connection of this.connections) {
         if (this.#state.current.step >= end) return;
         this.answerAll(connection, 2);
+        this.#answerLateTrial(connection);
       }
     }
   }
@@ -221,6 +260,8 @@ export class ScriptedCoordinator {
     return this.#state.connections.get(connection)?.workerId ?? '';
   }
 }
+
+const keyOf = (step: number, shard: Shard): string => `${step} ${shardKey(shard)}`;
 
 export function eventsOf(effects: readonly Effect[]): RunEvent[] {
   return effects.flatMap((effect) => (effect.type === 'event' ? [effect.event] : []));
