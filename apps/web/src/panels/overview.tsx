@@ -43,7 +43,7 @@ export function Overview({ store, children }: OverviewProps) {
       {isShutOut ? (
         (children ?? <Reason name={name} text={reason} />)
       ) : (
-        <div class={`overview-body ${isFailed ? 'overview-failed' : ''}`}>
+        <div key={isFailed ? 'failed' : 'figures'} class={`overview-body ${isFailed ? 'overview-failed' : ''}`}>
           <ProgressBar run={run} steps={store.progress.value?.step ?? 0} />
           <div class={`overview-figures ${reason === '' || isFailed ? '' : 'with-reason'}`}>
             <Figures store={store} isUnknown={isFailed} isCutShort={reason !== '' && !isFailed} />

@@ -33,14 +33,14 @@ export function Room({ store, secrets, onStart }: RoomProps) {
         </p>
         {reason !== undefined && <p class="room-reason">{reason}</p>}
         <div class="top-buttons">
+          <a class="button" href="#run">
+            The run
+          </a>
           {onStart && canStart(store) && (
             <button type="button" class="primary" onClick={onStart}>
               Start
             </button>
           )}
-          <a class="button" href="#run">
-            The run
-          </a>
           <FullScreenButton />
           <ThemeButton />
         </div>
