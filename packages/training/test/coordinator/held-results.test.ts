@@ -125,3 +125,47 @@ describe('held results of other numeric modes', () => {
     expect(add(2, [1, 2, 3], 'other')).toEqual([]);
   });
 });
+
+describe('two results are the same', () => {
+  // Gradient of three values, sum of losses, correct answers.
+  const result = [1, -2, 4, 10, 5];
+  type Changed = readonly [at: number, by: number];
+
+  it.each<[mode: string, options: Options, changed: Changed, isSame: boolean]>([
+    // In one numeric mode the bits decide.
+    ['own', {}, [0, 0], true],
+    ['own', {}, [0, 2 ** -22], false],
+    ['own', {}, [3, 2 ** -20], false],
+    ['own', {}, [4, 1], false],
+    // Between two, a thousandth of the largest value, of the loss, and one answer or a thousandth of them.
+    ['other', {}, [0, 0.0039], true],
+    ['other', {}, [0, -0.0041], false],
+    ['other', {}, [2, 0.0041], false],
+    ['other', {}, [3, 0.0099], true],
+    ['other', {}, [3, -0.0101], false],
+    ['other', {}, [4, 1], true],
+    ['other', {}, [4, -1], true],
+    ['other', {}, [4, 2], false],
+    ['other', {}, [4, -5], false],
+    // Rounded to 16 or 8 bits, a twentieth.
+    ['own', { gradients: 'fp16' }, [0, 0.19], true],
+    ['own', { gradients: 'fp16' }, [0, -0.21], false],
+    ['own', { gradients: 'fp16' }, [3, 0.49], true],
+    ['own', { gradients: 'fp16' }, [3, 0.51], false],
+    ['own', { gradients: 'fp16' }, [4, 2], false],
+    ['other', { gradients: 'fp16' }, [0, 0.19], true],
+  ])('in the mode %s with %o and the change %o: %s', (mode, options, [at, by], isSame) => {
+    const { add } = create({ mostHeldBytes: 1_000, ...options });
+    add(1, result);
+    const other = result.map((value, index) => (index === at ? value + by : value));
+    expect(add(2, other, mode)).toEqual(isSame ? [1] : []);
+  });
+
+  it('if NaN stands in both, or in none', () => {
+    const { add } = create({ mostHeldBytes: 1_000 });
+    add(1, [Number.NaN, 1, 1]);
+    expect(add(2, [Number.NaN, 1, 1])).toEqual([1]);
+    expect(add(3, [0, 1, 1])).toEqual([]);
+    expect(add(4, [Number.NaN, 1, 1], 'other')).toEqual([]);
+  });
+});

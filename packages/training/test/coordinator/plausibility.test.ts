@@ -18,6 +18,16 @@ describe('a result', () => {
     expect(plausibility.isPlausible(size)).toBe(expected);
   });
 
+  it('stays plausible after a smaller one is confirmed, in the gradient and in the loss', () => {
+    const plausibility = new Plausibility();
+    plausibility.confirm({ gradient: 1, loss: -1 });
+    plausibility.confirm({ gradient: 0.001, loss: 0.001 });
+    expect(plausibility.isPlausible({ gradient: 8, loss: 8 })).toBe(true);
+    plausibility.confirm({ gradient: 2, loss: 0.001 });
+    expect(plausibility.isPlausible({ gradient: 16, loss: -8 })).toBe(true);
+    expect(plausibility.isPlausible({ gradient: 16, loss: 9 })).toBe(false);
+  });
+
   it('needs a new confirmation after some hundred steps, as gradients shrink', () => {
     const plausibility = new Plausibility();
     plausibility.confirm({ gradient: 1, loss: 1 });

@@ -303,4 +303,22 @@ describe('which shards are verified', () => {
     const share = draws.filter(Boolean).length / draws.length;
     expect(Math.abs(share - verifyRate)).toBeLessThan(0.01);
   });
+
+  it.each([0.05, 0.5, 1])('and one in eight of them is audited, by another draw, at a rate of %d', (verifyRate) => {
+    const setup = { ...new ScriptedCoordinator({ verifyRate }).setup, verifySalt: 77 };
+    const places = Array.from({ length: 100_000 }, (_, place) => [place >> 2, place & 3] as const);
+    const verified = places.filter(([step, lo]) => isVerified(setup, step, lo));
+    const audited = places.filter(([step, lo]) => isAudited(setup, step, lo));
+    expect(Math.abs(audited.length / verified.length - 1 / 8)).toBeLessThan(0.02);
+    expect(audited.every(([step, lo]) => isVerified(setup, step, lo))).toBe(true);
+  });
+
+  it('depends on the salt, which workers do not know', () => {
+    const { setup } = new ScriptedCoordinator({ verifyRate: 0.5 });
+    const drawn = (verifySalt: number) =>
+      Array.from({ length: 1_000 }, (_, step) => isVerified({ ...setup, verifySalt }, step, 0));
+    const [one, other] = [drawn(1), drawn(2)];
+    const equal = one.filter((isChosen, step) => isChosen === other[step]).length;
+    expect(Math.abs(equal - 500)).toBeLessThan(80);
+  });
 });
