@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   add,
   compile,
+  exp,
   fromArray,
   fromStorage,
   gather,
@@ -128,6 +129,19 @@ describe('values changed in place between forward and backward', () => {
     const after = sum(mul(x, y));
     after.backward();
     expect(read(x.grad)).toEqual([5, 6]);
+  });
+
+  it('says so of an output that its own gradient needs, and of no other', () => {
+    const [x, y] = [vector(1, 2), vector(3, 4)];
+    const output = exp(x);
+    const loss = sum(output);
+    backend.upload(output.storage, Float32Array.of(5, 6));
+    expect(() => loss.backward()).toThrow(`backward: the gradient of exp ${message}`);
+    const total = add(x, y);
+    const other = sum(total);
+    backend.upload(total.storage, Float32Array.of(5, 6));
+    other.backward();
+    expect(read(y.grad)).toEqual([1, 1]);
   });
 
   it('says so after a plan has updated a parameter', () => {

@@ -4,6 +4,7 @@ import {
   add,
   compile,
   correct,
+  div,
   fromArray,
   fromStorage,
   matmul,
@@ -11,6 +12,7 @@ import {
   neg,
   relu,
   reshape,
+  slice,
   softmaxCrossEntropy,
   sub,
   sum,
@@ -130,6 +132,45 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     expect(read(plan.outputs[0]!)).toEqual(eager);
     plan.dispose();
     for (const tensor of inputs) tensor.dispose();
+  });
+
+  it.each<[name: string, body: (a: Tensor, b: Tensor) => Tensor, isReadThrough: boolean]>([
+    ['the whole', (a, b) => matmul(transpose(a), b), true],
+    ['the whole, twice', (a, b) => matmul(transpose(transpose(a)), b), false],
+    ['from the second row on', (a, b) => matmul(transpose(slice(a, [{ start: 1 }])), slice(b, [{ end: 3 }])), false],
+    ['from the second column on', (a, b) => matmul(transpose(slice(a, [{}, { start: 1 }])), b), false],
+    ['every other row', (a, b) => matmul(transpose(slice(a, [{ step: 2 }])), slice(b, [{ end: 2 }])), false],
+    ['in another shape', (a, b) => matmul(reshape(transpose(a), [2, 8]), reshape(b, [8, 2])), false],
+  ])('a product of a matrix that is transposed %s has the bits of eager execution', (_, body, isReadThrough) => {
+    const inputs = [fromArray(backend, randomValues(16, 1), [4, 4]), fromArray(backend, randomValues(16, 2), [4, 4])];
+    const eager = tidy(() => read(body(...(inputs as [Tensor, Tensor]))));
+    const plan = compile(backend, (a, b) => body(a!, b!), inputs);
+    plan.run();
+    expect(read(plan.outputs[0]!)).toEqual(eager);
+    expect(plan.calls.length === 1).toBe(isReadThrough);
+    plan.dispose();
+    for (const tensor of inputs) tensor.dispose();
+  });
+
+  it.each<[name: string, body: (x: Tensor) => Tensor]>([
+    ['1 / x', (x) => div(1, x)],
+    ['x / 1', (x) => div(x, 1)],
+    ['1 * x', (x) => mul(1, x)],
+    ['x * 1', (x) => mul(x, 1)],
+    ['1 - x', (x) => sub(1, x)],
+    ['x / -1', (x) => div(x, -1)],
+    ['(1 / x) * 1', (x) => mul(div(1, x), 1)],
+  ])('%s stays what it is, with every bit', (_, body) => {
+    const values = [0.3, -7, 0, -0, 1e-40, Number.POSITIVE_INFINITY, Number.NaN, 3.4e38];
+    const x = fromArray(backend, values, [values.length]);
+    const eager = tidy(() => read(body(x)));
+    // Added to another map, so that the formulas are joined.
+    const plan = compile(backend, (input) => [body(input!), neg(body(neg(input!)))], [x]);
+    plan.run();
+    expect(bitsOf(read(plan.outputs[0]!))).toEqual(bitsOf(eager));
+    expect(bitsOf(read(plan.outputs[1]!))).toEqual(bitsOf(tidy(() => read(neg(body(neg(x)))))));
+    plan.dispose();
+    x.dispose();
   });
 
   it('works with backward() and grad', () => {
