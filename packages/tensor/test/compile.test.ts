@@ -140,6 +140,12 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     ['from the second row on', (a, b) => matmul(transpose(slice(a, [{ start: 1 }])), slice(b, [{ end: 3 }])), false],
     ['from the second column on', (a, b) => matmul(transpose(slice(a, [{}, { start: 1 }])), b), false],
     ['every other row', (a, b) => matmul(transpose(slice(a, [{ step: 2 }])), slice(b, [{ end: 2 }])), false],
+    // Its view has the strides of a transposed matrix.
+    [
+      'as one value of a column',
+      (a, b) => matmul(slice(reshape(a, [16, 1]), [{ start: 2, end: 3 }]), slice(b, [{ end: 1 }])),
+      false,
+    ],
     ['in another shape', (a, b) => matmul(reshape(transpose(a), [2, 8]), reshape(b, [8, 2])), false],
   ])('a product of a matrix that is transposed %s has the bits of eager execution', (_, body, isReadThrough) => {
     const inputs = [fromArray(backend, randomValues(16, 1), [4, 4]), fromArray(backend, randomValues(16, 2), [4, 4])];
