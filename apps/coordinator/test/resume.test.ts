@@ -83,8 +83,10 @@ describe('--resume', () => {
     const again = await runToReport(folder, [...args, '--resume']);
     expect(again.stdout).toMatch(/finished\/checkpoint-.* is of the end of this run: every step had been taken\.$/m);
     expect(again.stdout).not.toContain('Join with');
-    // Those are of the steps of one process.
-    expect(again.report).toEqual({ ...first.report, stepTimes: null });
+    // These two are of one process.
+    const { startedAt } = again.report;
+    expect(again.report).toEqual({ ...first.report, stepTimes: null, startedAt });
+    expect(startedAt > first.report.startedAt).toBe(true);
     const summaryOf = (stdout: string): string => stdout.slice(stdout.indexOf('\n\n')).replace(/report written.*/, '');
     expect(summaryOf(again.stdout)).toBe(summaryOf(first.stdout));
   });
