@@ -17,7 +17,7 @@ import { fail, log, manifest, quietly, root } from './project.mjs';
 
 const pnpmVersion = manifest.devEngines.packageManager.version;
 const modules = join(root, 'node_modules');
-/** Where pnpm says what it has installed, once it has. */
+/** File in which pnpm notes what it has installed. */
 const pnpmList = join(modules, '.modules.yaml');
 const stampFile = join(modules, '.lockstep-installed');
 /** Holds pnpm alone, so that it is there before any package is. */
@@ -55,7 +55,7 @@ function productionOf(apps) {
 const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
 const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
 
-/** Whether the packages of the lock file are there. @param wanted a name of `sets` */
+/** Whether the packages of the lock file are installed. @param wanted a name of `sets` */
 export function hasPackages(wanted) {
   const { set, isCurrent } = installed();
   return isCurrent && setNames.indexOf(set) >= setNames.indexOf(wanted);
@@ -106,7 +106,7 @@ function installed() {
   return { set: hasAll ? 'all' : undefined, isCurrent: false };
 }
 
-/** What another package manager has put into node_modules: its marks, and folders where pnpm makes links. */
+/** Entries of node_modules that another package manager made: its marks, and folders in place of links of pnpm. */
 function foreignEntries() {
   if (!existsSync(modules)) return [];
   const names = readdirSync(modules).flatMap((name) =>

@@ -57,7 +57,7 @@ function builds() {
   return existsSync(buildStamp) ? JSON.parse(readFileSync(buildStamp, 'utf8')) : {};
 }
 
-/** What a command lacks in a clone that cannot be changed; undefined if it can run. */
+/** Names what a command lacks in a clone that cannot be changed; undefined if it can run. */
 function missingFor(packages, build) {
   if (!hasPackages(packages)) return 'the packages that this command needs are not installed';
   if (!build) return undefined;

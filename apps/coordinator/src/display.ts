@@ -161,7 +161,7 @@ function joined(pieces: readonly Piece[], separator: string): string {
   return pieces.map(({ text }) => text).join(separator);
 }
 
-/** The most important pieces that fit in so many columns, at least one. */
+/** The most important pieces that fit in `columns`, at least one. */
 function fitting(pieces: readonly Piece[], columns: number, separator: string): readonly Piece[] {
   let shown = pieces;
   while (shown.length > 1 && stripVTControlCharacters(joined(shown, separator)).length > columns) {

@@ -1,4 +1,4 @@
-/** Options that say nothing beside another one, or without it: each pair is refused in one sentence. */
+/** Options that have no effect with another one, or without it: each pair is refused in one sentence. */
 import { isGiven, usageFailure } from '@lockstep/command';
 import { lossyEncodings } from '@lockstep/protocol';
 import { uploadedData } from '@lockstep/train/command-line';
@@ -8,7 +8,7 @@ type Name = keyof CoordinatorOptions & string;
 
 interface Exclusion {
   readonly beside: Name;
-  /** What follows the name of the option beside which the others mean nothing. */
+  /** The reason that the others mean nothing next to that option; follows its name. */
   readonly because: string;
   readonly names: readonly Name[];
 }
@@ -37,7 +37,7 @@ interface Need {
   readonly names: readonly Name[];
   /** Any of them will do. */
   readonly with: readonly Name[];
-  /** What follows "expected with". */
+  /** The phrase after "expected with". */
   readonly expected: string;
 }
 
@@ -77,7 +77,7 @@ export function requireCompatible(options: CoordinatorOptions): void {
   requireValues(options);
 }
 
-/** Options of which some values mean nothing beside another one. */
+/** Options some of whose values mean nothing next to another option. */
 function requireValues({ single, summary, verify, data, gradients }: CoordinatorOptions): void {
   if (data === uploadedData && (single || summary)) {
     const because = single ? '--single, which opens no socket' : '--summary, which trains nothing';

@@ -192,7 +192,7 @@ describe('deploy/systemd', () => {
     },
   );
 
-  // Where the program is installed differs; its folder must be there.
+  // The program is installed in another place here; its folder must exist.
   const folder = temporaryFolder();
   it.runIf(hasSystemd).each(units)(
     '%s: systemd takes it, and finds little that it could do besides its work',
@@ -201,7 +201,7 @@ describe('deploy/systemd', () => {
       writeFileSync(copy, read(`deploy/systemd/${file}`).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
       const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
       expect(analyze('verify', '--man=no', copy)).toMatchObject({ status: 0, stderr: '' });
-      // Of 10, in tenths.
+      // Tenths of the scale from 0 to 10.
       const security = analyze('security', '--offline=true', '--no-pager', '--threshold=20', copy);
       expect(security, security.stdout).toMatchObject({ status: 0 });
     },

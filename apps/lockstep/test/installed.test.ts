@@ -152,7 +152,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
   const served: readonly { readonly how: string; readonly open: (page: PageOptions) => Promise<OpenPage> }[] = [
     { how: 'builds', open: openBuiltPage },
     { how: 'develops', open: openDevelopmentPage },
-    // What README advises for older releases of Vite.
+    // README's advice for older releases of Vite.
     {
       how: 'develops without bundling our packages',
       open: (page) => openDevelopmentPage(page, ['@lockstep/train', '@lockstep/worker']),

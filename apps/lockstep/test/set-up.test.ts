@@ -1,4 +1,4 @@
-/** What a clone's commands install and build, and what they say, with package managers that only note what they do. */
+/** A clone's commands with package managers that only note what they do: what they install, build and print. */
 import { spawn } from 'node:child_process';
 import {
   chmodSync,

@@ -183,7 +183,7 @@ function drawColocated(seed: number): number | undefined {
   return chance() < 0.75 ? undefined : 0.05 + chance();
 }
 
-/** Of a stream of its own too: two thirds of the liars answer when others have, half boast, some are there first. */
+/** Drawn from a stream of its own too: two thirds of the liars answer when others have, half boast, some are there first. */
 function drawHabit(seed: number): LiarHabit {
   const chance = randomStream(createHash('sha256').update(`habit of ${seed}`).digest().readUInt32LE());
   return {

@@ -141,7 +141,7 @@ function RunPanels(props: PageProps) {
   const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
-  // Empty cards are left out. A card that comes later moves only the log, which is rendered again.
+  // Empty cards are omitted. A card that comes later moves only the log, which is rendered again.
   const hasStep = store.timeline.value !== undefined;
   return (
     <div class="panels">

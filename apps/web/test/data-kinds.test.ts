@@ -97,7 +97,7 @@ const longNames = [
 
 const columns = ['petal length (cm)', 'built', 'color'];
 
-/** Rows of a CSV file with so many classes, at least four of each. */
+/** Rows of a CSV file, at least four of each class. */
 function namedTable(names: readonly string[]) {
   const rows = names.flatMap((name, index) =>
     Array.from({ length: Math.max(4, 400 / names.length) }, (_, each) => [

@@ -165,7 +165,7 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.press('Watch it in training ↓');
     const card = tab.page.getByRole('region', { name: 'The same network with another activation' });
     expect(await card.evaluate((element) => element === document.activeElement)).toBe(true);
-    // The data and the untrained network are there before.
+    // Before that, the card shows the data and the untrained network.
     await card.getByText(/^untrained, loss 0\.\d+, accuracy \d\d\.\d\d %$/).waitFor();
     expect(await card.locator('.plane .dot').count()).toBeGreaterThan(50);
     await tab.press('Train');

@@ -86,7 +86,7 @@ test('targets are shown as they stand in the table, whatever their unit', () => 
           rawTarget(value, part.standardization),
         );
       });
-      // Float32 has seven digits: beside millions no cents.
+      // Float32 has seven digits: no cents next to millions.
       const largest = Math.max(...targets.map(Math.abs));
       const off = shown
         .map(Number)

@@ -4,7 +4,7 @@ import leven from 'leven';
 import { usageFailure } from './failure.ts';
 import { Expected, type Options, type ValuesOf } from './option.ts';
 
-/** Of values that were parsed, the options that the command line names. */
+/** Options that the command line names, by the values that were parsed from it. */
 const namesOfValues = new WeakMap<object, ReadonlySet<string>>();
 
 /** Whether the command line itself gives the option, even if its value is the default. */

@@ -7,7 +7,7 @@ export const maxFileBytes = 2 ** 30;
 export const maxTextBytes = 2 ** 29 - 2 ** 16;
 /** Most bytes of one line: a color picture of 1,024 x 1,024 pixels in JSON has fewer. */
 export const maxLineBytes = 2 ** 24;
-/** A model takes at most 65,536 of them; others may be left out. */
+/** A model takes at most 65,536 of them; others may be ignored. */
 export const maxColumns = 100_000;
 /** Lists in lists. */
 export const maxNesting = 8;

@@ -12,7 +12,7 @@ import { folderOf } from './temporary-folder.ts';
 
 const program = fileURLToPath(new URL('read-measured.mjs', import.meta.url));
 const mostMegabytes = 500;
-/** What would take minutes, as it once did, ends here. */
+/** Ends a reader that would take minutes. */
 const givesUpAfterMs = 120_000;
 const mebibyte = 2 ** 20;
 

@@ -48,7 +48,7 @@ const kinds: readonly (readonly [magic: readonly number[], kind: string])[] = [
 ];
 const headBytes = 24;
 
-/** What a file is by its first bytes, as words that follow "got". */
+/** Names the kind of a file by its first bytes, in words that follow "got". */
 export function fileKind(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'an empty file';
   const known = kinds.find(([magic]) => magic.every((byte, index) => bytes[index] === byte));

@@ -15,7 +15,7 @@ export interface NatsCluster {
   /** Such as `tls://localhost:1,tls://localhost:2`. */
   readonly url: string;
   readonly ca: string;
-  /** Where `ca.pem` is, and each role's login as `ROLE.login`. */
+  /** Folder with `ca.pem` and each role's login as `ROLE.login`. */
   readonly folder: string;
   /** Each as `user:password`. */
   readonly logins: Readonly<Record<Role, string>>;

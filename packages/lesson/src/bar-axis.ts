@@ -21,7 +21,7 @@ export function barAxis({ bars, areProbabilities = false }: Pick<Bars, 'bars' | 
   const values = bars.map(({ value }) => value).filter(Number.isFinite);
   const from = -roundedUp(Math.max(0, ...values.map((value) => -value)));
   const to = roundedUp(Math.max(0, ...values));
-  // Where all are 0 there is an axis, too.
+  // If all are 0, there is still an axis.
   const axis = from === 0 && to === 0 ? { from: 0, to: 1 } : { from: from + 0, to };
   return { ...axis, fromText: significant(axis.from), toText: significant(axis.to) };
 }
@@ -33,7 +33,7 @@ function roundedUp(size: number): number {
   return end === undefined ? size : Number((end * power).toPrecision(3));
 }
 
-/** Where a bar begins on the axis, from its left end, and how long it is; both as fractions of the axis. */
+/** Start of a bar, from the left end of the axis, and its length, both as fractions of the axis. */
 export function barOn({ from, to }: BarAxis, value: number): { readonly start: number; readonly length: number } {
   const zero = -from / (to - from);
   if (!Number.isFinite(value)) return { start: zero, length: 0 };

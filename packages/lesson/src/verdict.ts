@@ -10,7 +10,7 @@ export type Verdict =
   | 'overfits'
   | 'generalizes';
 
-/** What training left behind. */
+/** Losses and accuracies before and after training. */
 export interface Evidence {
   /** From the loss before the first step to the loss after the last one. */
   readonly losses: readonly number[];

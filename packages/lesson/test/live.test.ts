@@ -269,7 +269,7 @@ describe('what the hints say', () => {
   });
 });
 
-/** The curve with these settings after so many steps. */
+/** The curve with these settings after a number of steps. */
 async function curveWith(first: Partial<LiveSettings>, steps: number): Promise<LiveCurves['curves'][number]> {
   const run = createLiveRun(await openDigits(), defined([], first));
   advance(run, steps);

@@ -48,7 +48,7 @@ const operand = argument(x.value, numbers);
 const number = argument(1, numbers);
 const flag = argument(true, ['true']);
 const axes = argument([0], ['empty list']);
-/** Of three axes at most: what the tests count as wrong is none of them, but for -1. */
+/** Tensors have at most three axes, so every axis that the tests count as wrong is out of range, except -1. */
 const axis = argument(0, ['negative']);
 const whole = argument(2);
 const size = argument([2, 3], ['empty list']);
@@ -56,7 +56,7 @@ const given = argument(backend);
 const seed = argument(1);
 const text = (...values: string[]): Argument => argument(values[0]);
 
-/** An object of options; all may be left out. */
+/** An object of options; all may be omitted. */
 function options(fields: Readonly<Record<string, Argument>>): Argument {
   return argument({}, ['missing', 'empty object'], fields);
 }
@@ -70,7 +70,7 @@ const unary = [x];
 const binary = [operand, operand];
 const comparison = binary;
 
-/** What each function takes. */
+/** Arguments of each function. */
 const functions: Readonly<Record<string, readonly Argument[]>> = {
   ...Object.fromEntries(
     ['abs', 'exp', 'log', 'neg', 'normalCdf', 'relu', 'sigmoid', 'softplus', 'softsign', 'sqrt', 'tanh'].map((name) => [
@@ -193,7 +193,7 @@ const plumbing = [
 type AnyFunction = (...given: unknown[]) => unknown;
 const exported = tensor as unknown as Readonly<Record<string, AnyFunction>>;
 
-/** What is wrong with the answer to a wrong argument, if anything. */
+/** Describes what is wrong with the answer to a wrong argument, if anything. */
 function complaint(name: string, given: readonly unknown[], accepted: boolean): string | undefined {
   try {
     tensor.tidy(() => exported[name]!(...given));

@@ -87,7 +87,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
           u.forEach((value, at) => {
             expect(Math.abs(rowsOf(gradients[0]!)[row]![at]! - value / length)).toBeLessThanOrEqual(2 * relative);
             const slope = (v[at]! / other - (cosine * value) / length) / length;
-            // Where the derivative itself is no float32, or is subnormal, there is nothing to compare.
+            // Nothing to compare if the derivative itself overflows float32 or is subnormal.
             if (exponent < -37 || exponent > 30) return;
             expect(Math.abs(rowsOf(angleGradient)[row]![at]! - slope)).toBeLessThanOrEqual(4e-6 / length);
           });

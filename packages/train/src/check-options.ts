@@ -33,7 +33,7 @@ interface Rule {
   /** What follows "expected". */
   readonly expected: string;
   readonly accepts: (value: unknown) => boolean;
-  /** What follows a value that is not accepted: a way out, or nothing. */
+  /** Advice to print after a value that is not accepted; may be empty. */
   readonly advice?: (value: unknown) => string;
 }
 

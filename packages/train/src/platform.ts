@@ -7,7 +7,7 @@ import type { TrainingData } from './options.ts';
 import type { MachineReport } from './report/report.ts';
 
 export interface Platform {
-  /** What runs the program, for the report. */
+  /** Runtime, system and processor, for the report. */
   readonly machine: MachineReport;
   /** Threads that it can run at one time. */
   readonly cores: number;

@@ -5,7 +5,7 @@ import { clientOf, relayHeaders } from '../src/guard/source-address.ts';
 
 const token = 'a-token-of-22-letters_';
 const code = 'ABC234';
-/** What one client may try at once, and all clients of a crowd. */
+/** Guesses that one client may make at once, and all clients of a crowd. */
 const [ofClient, ofCrowd] = [131_072, 262_144];
 const longestWaitMs = 2_000;
 

@@ -180,7 +180,7 @@ describe('one liar among three workers', () => {
 const rounds = Number(process.env['LOCKSTEP_LIAR_ROUNDS'] ?? 1);
 const flip: Change = (truth) => lies.sign(truth);
 const between = (least: number, most: number) => (): number => least + (most - least) * Math.random();
-/** Each joins after so many steps. */
+/** Steps after which each joins. */
 const alwaysLying: [string, number, (url: string) => Promise<MembershipEnd>][] = [
   ['that joins at step 60 and is late', 60, (url) => joinLiar(url, 'liar', flip, { lateMs: between(40, 200) })],
   ['that joins at step 60 and boasts', 60, (url) => joinLiar(url, 'liar', flip, { boasts: true })],

@@ -189,7 +189,7 @@ export class Aggregator {
   }
 }
 
-/** What the values of an encoding stand for. Results that are rounded in another way are dropped, whatever they become. */
+/** Unit of the values of an encoding. Results that are rounded in another way are dropped, whatever they decode to. */
 function unitOf(
   rounding: NodeRounding | undefined,
   encoding: ShardSum['encoding'],

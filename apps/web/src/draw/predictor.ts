@@ -1,4 +1,4 @@
-/** What the current model makes of samples that a person gives; requests its weights meanwhile. */
+/** Predictions of the current model for samples that a person gives; requests its weights meanwhile. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
@@ -18,7 +18,7 @@ export interface Prediction {
 
 export class Predictor {
   readonly prediction = signal<Prediction>({ sample: undefined });
-  /** What is drawn, on a canvas of `canvasSide`. */
+  /** The drawing, on a canvas of `canvasSide`. */
   readonly sketch = new Sketch();
   /** Why this page cannot tell what the model makes of a sample. */
   readonly error = signal<string>();

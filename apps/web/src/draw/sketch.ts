@@ -74,7 +74,7 @@ export class Sketch {
   }
 }
 
-/** What a key says in every drawing program, on every system; undefined for keys that say nothing of the history. */
+/** The action that a key has in drawing programs on every system; undefined for keys that do not undo or redo. */
 export function historyKey(event: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey' | 'shiftKey' | 'altKey'>) {
   if (!(event.ctrlKey || event.metaKey) || event.altKey) return undefined;
   const key = event.key.toLowerCase();

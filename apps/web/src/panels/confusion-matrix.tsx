@@ -140,7 +140,7 @@ interface ReadoutProps extends Pick<MatrixProps, 'names' | 'samples'> {
   readonly counts: Float32Array;
 }
 
-/** What a cell says in words. Its place is kept, so that nothing moves. */
+/** The chosen cell in words. Its place is kept, to avoid layout shift. */
 function Readout({ place, counts, names, samples }: ReadoutProps) {
   const { label = 0, predicted = 0 } = place ?? {};
   return (

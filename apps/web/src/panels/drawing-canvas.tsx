@@ -13,7 +13,7 @@ interface DrawingPadProps {
   /** Whether something else than the drawing is looked at. */
   readonly isUnused?: boolean;
   readonly onActivate?: () => void;
-  /** Beside the canvas: Ctrl+Z takes strokes back from there, too. */
+  /** Next to the canvas: Ctrl+Z takes strokes back from there, too. */
   readonly children: ComponentChildren;
 }
 

@@ -111,7 +111,7 @@ interface FiguresProps {
   readonly store: RunStore;
   /** Whether the figures are empty and only keep their place. */
   readonly isUnknown: boolean;
-  /** Whether speed and time are left out. */
+  /** Whether speed and time are omitted. */
   readonly isCutShort: boolean;
 }
 

@@ -29,11 +29,11 @@ export function TopErrors({ evaluation, run }: TopErrorsProps) {
 interface TopError {
   /** As in a task. */
   readonly sample: Uint8Array;
-  /** What the sample is, in words, for those who do not see it. */
+  /** The sample in words, for screen readers. */
   readonly description: string;
   /** A class, or the value of each output. */
   readonly pairs: readonly { readonly name?: string; readonly given: string; readonly predicted: string }[];
-  /** What the model gives the class that it predicts. */
+  /** Probability of the predicted class. */
   readonly probability?: number;
 }
 
@@ -136,7 +136,7 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
   return (
     <>
       {pairs.map(({ name, given, predicted }, index) => (
-        // A name in Arabic or Hebrew is isolated, and leaves the arrow beside it as it is.
+        // A name in Arabic or Hebrew is isolated, and leaves the arrow next to it as it is.
         <span key={index} class="top-error-text">
           {name !== undefined && <bdi>{name}</bdi>} <bdi>{given}</bdi> <span aria-hidden="true">→</span>
           <span class="sr-only">predicted as</span>{' '}

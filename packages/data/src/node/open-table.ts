@@ -12,7 +12,7 @@ import type { TableOptions } from '../readers/table-dataset.ts';
 import { TextGate } from '../readers/text.ts';
 import { readUnpacked } from './read-unpacked.ts';
 
-/** What to do with files that are no tables, by how they begin. */
+/** Advice for files that are no tables, by how they begin. */
 const otherFiles: readonly (readonly [magic: readonly number[], advice: string])[] = [
   [[0x50, 0x4b, 0x03, 0x04], 'unpack it, or save it as CSV'],
   [[0x89, 0x50, 0x4e, 0x47], 'give the folder with a folder of pictures for each class'],

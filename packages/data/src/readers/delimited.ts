@@ -101,7 +101,7 @@ function eachRow(
 }
 
 interface QuotedRow {
-  /** Those beyond the most that a table may have are counted alone. */
+  /** Cells beyond the most that a table may have are only counted. */
   readonly cells: readonly string[];
   readonly count: number;
   /** Lines that the row takes. */

@@ -16,7 +16,7 @@ export interface JsonLines {
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** What the first line says of all. */
+/** Layout of all lines, taken from the first. */
 interface Form {
   /** In the order of their columns. */
   readonly keys: readonly string[];

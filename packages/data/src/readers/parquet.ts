@@ -13,7 +13,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** hyparquet would give a day a time, and replace what is not UTF-8. */
 const parsers = { dateFromDays: dayText, stringFromBytes: textOrBytes };
 
-/** What a column chunk holds, checked against what the file says of itself. */
+/** Contents of a column chunk, checked against the file's own metadata. */
 interface Chunk {
   readonly reader: { readonly view: DataView; offset: number };
   readonly decoder: Parameters<typeof readColumn>[2];

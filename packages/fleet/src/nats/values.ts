@@ -6,7 +6,7 @@ import { type KeyValues, RevisionConflict } from '../store.ts';
 import type { Nats } from './load.ts';
 
 export const requestTimeoutMs = 2_000;
-/** What the permissions of workers let them listen to. */
+/** The subjects that permissions let workers subscribe to. */
 const workerInboxes = '_INBOX.worker';
 const noRecords = 'its servers have no records, or elect a leader';
 const notFound = 404;

@@ -262,7 +262,7 @@ export function outputBars(caption: string, values: ArrayLike<number>, names: re
   return { kind: 'bars', caption, bars };
 }
 
-/** Of more classes than fit a table these are shown one by one. */
+/** Classes that are shown one by one if there are more than fit a table. */
 const mostProbabilities = 10;
 
 /** The probability of each class; of many classes the most likely ones, and the sum of the others. */

@@ -229,7 +229,7 @@ class CurvesOfRun implements LiveRun {
   }
 }
 
-/** Training samples in the plane, and test digits beside a curve. */
+/** Training samples in the plane, and test digits next to a curve. */
 const [shownPoints, shownDigits] = [120, 10];
 const smallestProbability = 1e-38;
 

@@ -91,7 +91,7 @@ export const watchMessages = {
     outputs: whole(1, maxOutputs),
     /** One for each; left out where there are more than 256. */
     names: v.exactOptional(names),
-    /** Of samples that are rows of a table: its first columns; all of them where their values are those of a sample. */
+    /** First columns of a table whose rows are the samples; all of them if their widths add up to a sample. */
     columns: v.exactOptional(columns),
     /** Of values that are learned standardized: `value * deviation + mean` is in their unit, as is the root of a loss, times the deviation. */
     standardization: v.exactOptional(v.strictObject({ mean: finite, deviation: finite })),

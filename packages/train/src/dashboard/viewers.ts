@@ -91,7 +91,7 @@ export class Viewers {
       this.#options.welcome(message, viewer.address, (welcome) => this.#greet(message, welcome, viewer));
     } else if (message.type === 'hello') viewer.close(1002, 'hello: expected it once, got a second one');
     else if (!viewer.saidHello) viewer.close(1002, `${message.type}: expected hello first`);
-    // What comes before the welcome is not met.
+    // Requests before the welcome are ignored.
     else if (viewer.role !== undefined) this.#options.onMessage(message, viewer);
   }
 

@@ -1,7 +1,7 @@
 /** Limits rates: that of one connection by a token bucket, those of many clients by a bucket for each of them. */
 
 export interface Rate {
-  /** What passes at once. */
+  /** Burst: units that pass at once. */
   readonly capacity: number;
   readonly perSecond: number;
 }
@@ -19,7 +19,7 @@ export class TokenBucket {
     this.#atMs = nowMs();
   }
 
-  /** What may be spent at this moment; below 0 if more was spent than there was. */
+  /** Units left at this moment; below 0 if more were reserved than there were. */
   get level(): number {
     const nowMs = this.#nowMs();
     const { capacity, perSecond } = this.#rate;
@@ -42,7 +42,7 @@ export class TokenBucket {
   }
 }
 
-/** Of so many clients a limiter remembers the last, and up to as many of those before them. */
+/** Clients in each of the two generations that a limiter remembers. */
 const maxClients = 4_096;
 
 /** Delays what a client does too often, in the order in which it comes, and refuses only what would wait for too long. */

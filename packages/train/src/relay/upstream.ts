@@ -13,7 +13,7 @@ interface UpstreamAddress {
   readonly url: string;
   /** SHA-256 of the only certificate to trust. */
   readonly fingerprint?: string | undefined;
-  /** What joining needs there. */
+  /** Token that joining needs there. */
   readonly token?: string | undefined;
 }
 

@@ -109,7 +109,7 @@ export interface RunConfig {
   readonly initSha256?: string;
 }
 
-/** Where a run was coordinated; null for what cannot be known, as in a page. */
+/** Machine that coordinated a run; null for what cannot be known, as in a page. */
 export interface MachineReport {
   /** Such as `Node 24.1.0`; in a page, the browser's user agent. */
   readonly runtime: string;
@@ -150,7 +150,7 @@ export interface Report extends Claim {
    * have the same `numericMode`, and it is not null.
    */
   readonly weightsSha256: string;
-  /** What the exactness rests on: how many of the shards that were added were compared, and how many there were. */
+  /** Basis of `exactness`: how many of the added shards were compared, and how many were added. */
   readonly checked: CheckedShards;
   /** Whether the same run in one process gave the same weights; null where that was not tried. */
   readonly verified: boolean | null;

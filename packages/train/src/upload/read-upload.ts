@@ -20,9 +20,9 @@ export interface ReadingRequest {
   readonly task?: Task | undefined;
 }
 
-/** What a thread that reads is started with. */
+/** Data that a reading thread is started with. */
 export interface Reading {
-  /** Of the upload's files. */
+  /** Folder of the upload's files. */
   readonly folder: string;
   readonly request: ReadingRequest;
   /** Splits data that have no samples to test with. */

@@ -148,7 +148,7 @@ function checkShards(draft: Draft, connection: Connection, idleWorkers: () => re
 
   const idle = idleWorkers();
   if (connection.answerByMs === undefined) {
-    // What newcomers say of their speed makes no worker late.
+    // No worker is late because of a speed that newcomers claim.
     const known = idle.filter(({ isProven }) => isProven);
     const idleMs = Math.min(...known.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
     const mostMs = isInSlot(connection, draft.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;

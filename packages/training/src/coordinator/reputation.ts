@@ -1,4 +1,4 @@
-/** Which workers have earned trust in their results, and which addresses have lost it. */
+/** Trust in workers: results that were confirmed prove a worker, failures count against its address. */
 import { type Draft, updateConnection } from './draft.ts';
 import type { AddressRecord, Connection, ConnectionId } from './state.ts';
 

@@ -19,7 +19,7 @@ type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
 
 /**
- * What the run does with a result before it reports it: adds it, holds it until it was compared, compares it with the sum
+ * Decides what the run does with a result before it reports it: adds it, holds it until it was compared, compares it with the sum
  * that was added instead, or drops it. Only an owner of a shard of the current step, which has the step's weights, is
  * listened to; and a worker on trial, however late. The result of a worker that is not proven never counts by itself.
  */

@@ -261,7 +261,7 @@ export function openShards({ connections }: Draft, { shards }: StepDraft): Shard
   return open;
 }
 
-/** Those that nobody owes. */
+/** Shards that nobody owes. */
 function waitingShards({ shards }: StepDraft): ShardState[] {
   const waiting: ShardState[] = [];
   for (const shard of shards.values()) {

@@ -1,5 +1,5 @@
 /**
- * How a worker that no step relies on shows what it can do: by a microbatch that is computed elsewhere as well. A newcomer's
+ * Trials: a worker that no step relies on computes a microbatch that others compute as well. A newcomer's
  * result counts only if it is the same, and shows that it is to be relied on.
  */
 import type { Shard } from '../tree.ts';
@@ -50,7 +50,7 @@ export function awaitedFrom(
 }
 
 /**
- * Which workers compute a microbatch now, to show what they can do, or wait until their result of the step was compared. A
+ * Workers that compute a microbatch now to show what they can do, or wait until their result of the step was compared. A
  * microbatch of a later step waits for its weights, and keeps a worker from nothing.
  */
 export function onTrial({ connections, current }: RunView): Set<ConnectionId> {
@@ -64,7 +64,7 @@ export function onTrial({ connections, current }: RunView): Set<ConnectionId> {
   return busy;
 }
 
-/** What a draft and a state have in common. */
+/** Fields that a draft and a state have in common. */
 interface RunView {
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
   readonly current: { readonly step: number; readonly shards: ReadonlyMap<string, ShardState> };

@@ -27,7 +27,7 @@ export const lies = {
 
 export type Lie = keyof typeof lies;
 
-/** How a liar behaves beside its lies, so that its results may count before they are compared. */
+/** Further behavior of a liar, by which its results might count before they are compared. */
 export interface LiarHabit {
   /** Milliseconds by which its first results are late: others have found most of them by then. */
   readonly lateMs: number;

@@ -4,7 +4,7 @@ import { reconnectDelayMs } from './reconnect.ts';
 import { Session, type SessionEnd } from './session.ts';
 import type { SessionEvent, SessionOptions, WorkerStatus } from './session-options.ts';
 
-/** A coordinator that is there and takes no connection now: a worker tries again, also on its first attempt. */
+/** Thrown if a coordinator runs but takes no connection now: a worker tries again, also on its first attempt. */
 export class CoordinatorBusyError extends Error {
   override readonly name = 'CoordinatorBusyError';
 }

@@ -150,7 +150,7 @@ describe('a newcomer', () => {
   const owed = ({ state }: ScriptedCoordinator): number =>
     [...state.current.shards.values()].filter(({ owners }) => owners.length > 0).length;
 
-  /** A newcomer beside a proven worker that has done the newcomer's microbatch, and the step, before it answers. */
+  /** A newcomer next to a proven worker that has done the newcomer's microbatch, and the step, before it answers. */
   function overtaken({ isAddedChecked = true } = {}) {
     const coordinator = createCoordinator({ epochs: 50 });
     coordinator.isAddedChecked = isAddedChecked;

@@ -1,4 +1,4 @@
-/** Lines of source code with a note beside each. */
+/** Lines of source code with a note next to each. */
 import type { Code } from '@lockstep/lesson';
 
 export function CodeView({ exhibit: { lines, caption } }: { readonly exhibit: Code }) {

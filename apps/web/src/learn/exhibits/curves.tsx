@@ -42,7 +42,7 @@ export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
   );
 }
 
-/** Curves of up to so many values show them as points. */
+/** Most values of a curve that shows them as points. */
 const mostPoints = 25;
 
 /** uPlot rounds small values on an axis to 0, which no logarithmic axis has. */
