@@ -119,7 +119,10 @@ describe('kill -9 of the coordinator', () => {
       'worker faithful: back as w1',
       'worker faithful: the run is finished',
     ]);
-    expect(readReport(file).workers).toMatchObject([{ name: 'faithful', shards: 50 }]);
+    // A worker that is new to a run computes single microbatches at first.
+    const { workers, steps } = readReport(file);
+    expect({ steps, names: workers.map(({ name }) => name) }).toEqual({ steps: 50, names: ['faithful'] });
+    expect(workers[0]!.shards).toBeGreaterThanOrEqual(50);
   });
 });
 

@@ -79,7 +79,7 @@ describe('kill -9', () => {
 describe('npm run relay', () => {
   it.each<[title: string, args: readonly string[], message: RegExp]>([
     ['no address', [], /^relay: --url: expected the address that the coordinator printed/],
-    ['another protocol', ['--url', 'http://127.0.0.1:7070'], /^relay: --url: expected .*http:\/\/127\.0\.0\.1:7070/],
+    ['another protocol', ['--url', 'ftp://127.0.0.1:7070'], /^relay: --url: expected .*ftp:\/\/127\.0\.0\.1:7070/],
     [
       'nothing at the address',
       ['--url', 'ws://127.0.0.1:1'],

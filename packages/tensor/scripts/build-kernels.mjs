@@ -30,7 +30,8 @@ async function build(file, name, features) {
   }
   await writeIfChanged(
     `${generated}${file}.ts`,
-    `/** The compiled kernels, in base64. Written by scripts/build-kernels.mjs. */\nexport const ${name}Base64 =\n  '${Buffer.from(binary).toString('base64')}';\n`,
+    // A page's server packs hexadecimal digits smaller than base64, whose characters are no whole bytes.
+    `/** The compiled kernels, in hexadecimal. Written by scripts/build-kernels.mjs. */\nexport const ${name}Hex =\n  '${Buffer.from(binary).toString('hex')}';\n`,
   );
 }
 

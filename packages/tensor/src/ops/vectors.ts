@@ -71,13 +71,10 @@ export function cosineSimilarity(
   checkTensor('cosineSimilarity', 'right', right);
   checkOptions('cosineSimilarity', options, { axis: number, epsilon: number });
   const { axis = -1, epsilon = 1e-8 } = options;
-  const scaled = (vectors: Tensor): { vectors: Tensor; length: Tensor } => {
+  // Divided before they are multiplied, vectors of any length neither overflow nor vanish.
+  const unit = (vectors: Tensor): Tensor => {
     const axes = normalizeAxes('cosineSimilarity', vectors.shape, [axis]);
-    const length = maximum(norm(vectors, { axes }), epsilon);
-    if (vectors.shape[axes[0]!] === 0) return { vectors, length };
-    const scale = squareScale(vectors, axes);
-    return { vectors: mul(vectors, scale), length: mul(length, reshape(scale, length.shape)) };
+    return div(vectors, maximum(norm(vectors, { axes, keepAxes: true }), epsilon));
   };
-  const [x, y] = [scaled(left), scaled(right)];
-  return div(sum(mul(x.vectors, y.vectors), { axes: [axis] }), mul(x.length, y.length));
+  return sum(mul(unit(left), unit(right)), { axes: [axis] });
 }

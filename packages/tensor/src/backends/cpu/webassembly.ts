@@ -1,6 +1,6 @@
 /** The WebAssembly modules of kernels: their types, and their loading without a file system or fetch. */
 import { getOrCreate } from '../get-or-create.ts';
-import { kernelsBase64 } from './generated/kernels.ts';
+import { kernelsHex } from './generated/kernels.ts';
 
 /** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
 export interface WasmMemory {
@@ -58,7 +58,7 @@ export async function createKernels(variant: KernelVariant, isShared: boolean): 
   const engine = wasmEngine();
   const key = `${variant} ${isShared}`;
   const codeOf = codes[isShared ? 'shared' : 'own'][variant];
-  const module = await getOrCreate(compiled, key, async () => engine.compile(decodeBase64(await codeOf())));
+  const module = await getOrCreate(compiled, key, async () => engine.compile(decodeHex(await codeOf())));
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
   return { kernels: await instantiateKernels(module, memory), memory, module };
 }
@@ -78,16 +78,20 @@ function wasmEngine(): WasmEngine {
 /** A module imports either a memory of its own or a shared one. All but the first are loaded where they are asked for. */
 const codes: Record<'own' | 'shared', Record<KernelVariant, () => string | Promise<string>>> = {
   own: {
-    simd: () => kernelsBase64,
-    'relaxed-simd': async () => (await import('./generated/relaxed-kernels.ts')).relaxedKernelsBase64,
+    simd: () => kernelsHex,
+    'relaxed-simd': async () => (await import('./generated/relaxed-kernels.ts')).relaxedKernelsHex,
   },
   shared: {
-    simd: async () => (await import('./generated/shared-kernels.ts')).sharedKernelsBase64,
-    'relaxed-simd': async () => (await import('./generated/shared-relaxed-kernels.ts')).sharedRelaxedKernelsBase64,
+    simd: async () => (await import('./generated/shared-kernels.ts')).sharedKernelsHex,
+    'relaxed-simd': async () => (await import('./generated/shared-relaxed-kernels.ts')).sharedRelaxedKernelsHex,
   },
 };
 
-function decodeBase64(text: string): Uint8Array {
-  const { atob } = globalThis as unknown as { atob(text: string): string };
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+/** Two lower-case digits a byte. */
+function decodeHex(text: string): Uint8Array {
+  const digitAt = (at: number): number => {
+    const code = text.charCodeAt(at);
+    return code - (code > 57 ? 87 : 48);
+  };
+  return Uint8Array.from({ length: text.length / 2 }, (_, byte) => 16 * digitAt(2 * byte) + digitAt(2 * byte + 1));
 }
