@@ -142,7 +142,8 @@ function RunPanels(props: PageProps) {
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
   // Empty cards are omitted. A card that comes later moves only the log, which is rendered again.
-  const hasStep = store.timeline.value !== undefined;
+  // In a short run an evaluation can come first: the timeline, which is above it, gets its place then.
+  const hasStep = store.timeline.value !== undefined || evaluation !== undefined;
   return (
     <div class="panels">
       <Join tab={tab} store={store} onCode={isCodeMissing ? enterCode : undefined}>
