@@ -1,7 +1,11 @@
 /** The error for data that cannot be used. */
 import { shownLine } from '@lockstep/files/shown';
 
-/** The message is one sentence that names the file, what was expected and what it holds, as a terminal may show it. */
+/**
+ * Thrown for data that cannot be used.
+ * Its message is one sentence that names the file, what was expected and what was found; characters that steer a terminal
+ * are escaped.
+ */
 export class DataError extends Error {
   override readonly name = 'DataError';
 

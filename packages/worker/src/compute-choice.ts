@@ -8,7 +8,7 @@ export type ComputeChoice = BackendChoice | 'tfjs-node';
 /** All that can be chosen to compute. */
 export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
 
-/** Whether a choice computes in this thread's memory and opens at once; GPUs and libraries can take a minute. */
+/** Whether a choice computes in this thread's memory, and opens at once: the others can take a minute. */
 export function isHostChoice(choice: ComputeChoice): boolean {
   return choice === 'auto' || hostBackendNames.some((name) => name === choice);
 }

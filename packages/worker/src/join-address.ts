@@ -15,8 +15,8 @@ interface Given {
 }
 
 /**
- * Splits the address of a socket, or that of the page, whose fragment has the token: `http://HOST:PORT/#join&token=…`.
- * `given` takes precedence over the address.
+ * Splits the address of a socket, or that of a page.
+ * The fragment of a page's address has the token: `http://HOST:PORT/#join&token=…`. `given` takes precedence over the address.
  * @throws ConfigurationError if it is not such an address
  */
 export function joinAddress(address: string, given: Given): JoinAddress {
