@@ -118,9 +118,9 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     const chapter = page.getByRole('article', { name: 'Gradient descent' });
     await chapter.and(page.locator('[data-phase=done]')).waitFor();
     await pressAt(tab, /^learning rate$/);
-    await tab.shows('How far a step goes for a given slope.');
+    await tab.shows('The length of a step for a given slope.');
     await page.keyboard.press('Escape');
-    await page.getByText('How far a step goes for a given slope.').waitFor({ state: 'hidden' });
+    await page.getByText('The length of a step for a given slope.').waitFor({ state: 'hidden' });
     await keepsFocus(tab, /^learning rate$/);
     await tabTo(tab, /^Learning rate$/);
     await page.keyboard.press('End');

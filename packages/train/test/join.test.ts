@@ -2,6 +2,7 @@
 import { type JoinOptions, join, type WorkerEvent } from '@lockstep/worker';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
+import { joinComputing } from '../../worker/src/join.ts';
 import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
@@ -58,14 +59,26 @@ describe('a worker that joins', () => {
     expect((await join(url, { token: 'a secret' }).done).type).toBe('finished');
   });
 
-  it('says that it opens what may take a while, before anything comes of it', async () => {
-    const worker = join('ws://127.0.0.1:1', { backend: 'webgl' });
+  it('says so if it opens what computes for long, and not if that is refused at once', async () => {
+    let refuse = (_: Error): void => {};
+    const opening = new Promise<never>((_, reject) => {
+      refuse = reject;
+    });
+    const slow = joinComputing('ws://127.0.0.1:1', { backend: 'webgpu' }, opening);
     const events: WorkerEvent[] = [];
     await expect(async () => {
-      for await (const event of worker) events.push(event);
+      for await (const event of slow) {
+        events.push(event);
+        refuse(new Error('there is none here'));
+      }
     }).rejects.toMatchObject({ name: 'ConfigurationError' });
-    expect(events).toEqual([{ type: 'opening', backend: 'webgl' }]);
-    expect(new WorkerLines('', 0, 1).of(events[0]!, 0)).toEqual(['opening webgl, which can take a minute']);
+    expect(events).toEqual([{ type: 'opening', backend: 'webgpu' }]);
+    expect(new WorkerLines('', 0, 1).of(events[0]!, 0)).toEqual(['opening webgpu, which can take a minute']);
+    const quick = joinComputing('ws://127.0.0.1:1', { backend: 'webgpu' }, Promise.reject(new Error('none')));
+    await expect(async () => {
+      for await (const event of quick) events.push(event);
+    }).rejects.toMatchObject({ name: 'ConfigurationError' });
+    expect(events).toHaveLength(1);
   });
 
   it('is told where nothing answers', async () => {

@@ -31,6 +31,8 @@ export interface JoinOptions {
 
 const maxNameLength = 80;
 const maxThreads = 256;
+/** Time to open what computes after which a person is told that it takes long. */
+const patienceMs = 1_000;
 
 /**
  * Computes for a run until it is over, and comes back by itself where the connection breaks.
@@ -57,10 +59,14 @@ async function takePart(
   const over = new AbortController();
   const connector = openConnector(url, options, participation.leaving, over);
   requireValid({ name, backend, threads });
-  if (!isHostChoice(backend)) participation.emit({ type: 'opening', backend });
-  const { compute, refused, choice } = await (opening ?? openCompute(backend, threads)).catch((error: Error) => {
-    throw configurationError`${named('backend', backend)}: ${error.message}`;
-  });
+  const opensSoon = isHostChoice(backend)
+    ? () => {}
+    : systemClock.after(patienceMs, () => participation.emit({ type: 'opening', backend }));
+  const { compute, refused, choice } = await (opening ?? openCompute(backend, threads))
+    .catch((error: Error) => {
+      throw configurationError`${named('backend', backend)}: ${error.message}`;
+    })
+    .finally(opensSoon);
   try {
     participation.emit({
       type: 'opened',

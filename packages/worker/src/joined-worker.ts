@@ -4,7 +4,7 @@ import { EventStream } from './event-stream.ts';
 
 /** What happens to a worker that has joined, or tries to. */
 export type WorkerEvent =
-  /** The backend that was asked for is being opened, which can take a minute; omitted for the CPU, which opens at once. */
+  /** The backend that was asked for is still being opened after a second, and can take a minute. */
   | { readonly type: 'opening'; readonly backend: string }
   /** What computes, and why nothing faster does: one sentence each. */
   | { readonly type: 'opened'; readonly backend: string; readonly threads: number; readonly reasons: readonly string[] }
