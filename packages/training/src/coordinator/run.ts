@@ -65,11 +65,15 @@ export class Run {
     return this.#remote.unsent;
   }
 
-  /** Takes over a connection that was just opened. @param address where it comes from; empty for this process */
-  connect(transport: CoordinatorTransport, address = ''): void {
+  /**
+   * Takes over a connection that was just opened.
+   * @param address source of the connection; empty for this process
+   * @param isOwn whether its results count without a comparison, as those of a worker inside this process do
+   */
+  connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
     const connection = ++this.#lastConnection;
     const peer = new RemotePeer(connection, transport, this.#remote);
-    this.#open(connection, peer, address);
+    this.#open(connection, peer, address, isOwn);
     transport.listen({
       onMessage: (message) => this.#receive(connection, peer.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
