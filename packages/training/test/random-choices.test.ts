@@ -1,5 +1,6 @@
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { expect, it } from 'vitest';
+import { createReferee } from '../src/coordinator/referee.ts';
 import { createNumericsCheck, referenceOf } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { createShardSource } from '../src/shard-source.ts';
@@ -53,6 +54,7 @@ async function setUp(seed: number) {
       setup: { ...setup, model, seed, refereeHash: hash(gradient) },
       samples,
       parameterServer,
+      referee: createReferee({ model, targetType: 'classes', plan, samples, seed, parameterServer }),
       numericsCheck,
       referenceGradient: referenceOf(new Float32Array(gradient.buffer)),
     },
