@@ -2,6 +2,7 @@
 import type { SpanKind } from '@lockstep/protocol';
 import { millisecondsText, whole } from '../look/format.ts';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
+import type { ShownWorker } from '../watch/status.ts';
 import { Card } from './card.tsx';
 import { RunTerm } from './run-term.tsx';
 
@@ -14,9 +15,16 @@ export function StepTimeline({ store }: { readonly store: RunStore }) {
     <Card name="step" title={<RunTerm term="step">Step timeline</RunTerm>} aside={<Legend />}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard */}
       <section class="scroll step-rows" tabIndex={0} aria-label="What each worker did in one step">
-        {timeline?.rows.map((row) => (
-          <StepRow key={row.workerId} row={row} name={names.get(row.workerId) ?? ''} durationMs={timeline.durationMs} />
-        )) ?? <p class="empty">Nothing has been computed yet.</p>}
+        {timeline &&
+          rowsOf(timeline, store.workers.value).map((row) => (
+            <StepRow
+              key={row.workerId}
+              row={row}
+              name={names.get(row.workerId) ?? ''}
+              durationMs={timeline.durationMs}
+            />
+          ))}
+        {!timeline && <p class="empty">Nothing has been computed yet.</p>}
       </section>
       <footer class="step-axis">
         <span>0</span>
@@ -40,6 +48,23 @@ function Legend() {
 }
 
 type TimelineRow = Timeline['rows'][number];
+
+/** As many as a message has at most. */
+const mostRows = 64;
+
+/**
+ * A row for each worker that is there, in the order of the table: none moves if another has no part in a step. In a run of
+ * more workers, the rows of the message.
+ */
+function rowsOf({ rows }: Timeline, workers: readonly ShownWorker[]): readonly TimelineRow[] {
+  const present = workers.filter(({ health }) => health !== 'gone').map(({ id }) => id);
+  if (present.length > mostRows) return rows;
+  const spans = new Map(rows.map((row) => [row.workerId, row.spans]));
+  return [...new Set([...present, ...spans.keys()])].map((workerId) => ({
+    workerId,
+    spans: spans.get(workerId) ?? [],
+  }));
+}
 
 function StepRow({ row, name, durationMs }: { row: TimelineRow; name: string; durationMs: number }) {
   const { workerId, spans } = row;
