@@ -130,7 +130,7 @@ describe('the lock of a set-up', () => {
   it.each([
     ['of a process id that no process has', `4194305.a.${hostname()}`, '{}'],
     ['that was being written', `4194305.b.${hostname()}`, ''],
-    ['from before the machine was started anew', `${process.pid}.c.${hostname()}`, '{"boot":"another"}'],
+    ['from before the machine was restarted', `${process.pid}.c.${hostname()}`, '{"boot":"another"}'],
   ])('is not held by a claim %s', async (_name, name, claim) => {
     const lock = newLock();
     mkdirSync(lock, { recursive: true });

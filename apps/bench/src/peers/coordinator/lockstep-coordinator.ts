@@ -96,7 +96,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   return {
     connect(socket) {
       const transport = webSocketTransport(socket, { side: 'coordinator', remote: 'a worker', maxFrameBytes });
-      // What its workers send is ready, and no gradient of theirs: compared, they would be taken for liars.
+      // Its workers send a ready vector instead of a gradient: compared, they would be taken for liars.
       run.connect(transport, '', true);
     },
     ended: run.outcome.then((outcome) => {
