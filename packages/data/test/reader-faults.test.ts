@@ -68,7 +68,7 @@ const csv: readonly Case[] = [
   [
     'no column of that name to leave out',
     table,
-    'expected a column "id", which is to be left out, got a, b, label',
+    'expected a column "id", which is to be ignored, got a, b, label',
     { ignore: ['id'] },
   ],
   ['a missing label', 'a,label\n1,x\n2,\n3,y\n', 'line 3, column label: expected a label, got none'],

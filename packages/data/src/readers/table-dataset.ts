@@ -81,7 +81,7 @@ export function classNames(table: Table, label: Column, { like, task }: TableOpt
 
 function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
   const find = columnFinder(table);
-  const ignored = new Set(ignore.map((name) => find(name, 'which is to be left out')));
+  const ignored = new Set(ignore.map((name) => find(name, 'which is to be ignored')));
   return table.columns.filter((column) => !ignored.has(column));
 }
 
