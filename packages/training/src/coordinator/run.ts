@@ -174,7 +174,10 @@ export class Run {
         this.#results.addHeld(this.#state, effect);
         return;
       case 'referee':
-        void this.#referee(effect.step, { lo: effect.lo, n: effect.n });
+        this.#referee(effect.step, { lo: effect.lo, n: effect.n }).catch((error: unknown) => {
+          // Nobody awaits a referee, so an error that only a bug can cause has to end the run here.
+          this.stop(toMessageText(error instanceof Error ? error.message : String(error)));
+        });
         return;
       case 'restartStep':
         this.#results.restartStep(effect.step, effect.asked);
