@@ -2,7 +2,7 @@
 import { nodeRoundings } from '@lockstep/protocol';
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
 import { configurationError, named } from '@lockstep/worker';
-import { defaultBatch, defaultEpochs } from './default-length.ts';
+import { defaultBatch, defaultEpochs } from './defaults.ts';
 import { type DiLoCoConfig, roundOf } from './diloco.ts';
 import type { TrainOptions } from './options.ts';
 
