@@ -50,7 +50,7 @@ function eventLine(event: RunEvent, { records }: CoordinatorState): string | und
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
       const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
-      return `the link of ${nameOf(event.workerId)} takes ${spent}: a larger batch or gradients as int8 would help`;
+      return `the link of ${nameOf(event.workerId)} takes ${spent}: a larger batch or gradients as fp16-exact would help`;
     }
     case 'quarantined': {
       const before =
