@@ -1,6 +1,5 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
-import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import {
   type CheckedShards,
   type Claim,
@@ -71,7 +70,7 @@ export interface RunConfig {
   readonly optimizer: OptimizerConfig;
   readonly workers: number | 'single';
   /** How workers rounded what they sent, or the nodes of the tree; left out where nothing was rounded. */
-  readonly gradients?: LossyEncoding | NodeRoundingName;
+  readonly gradients?: 'fp16-exact';
   /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
   readonly initSha256?: string;
 }
