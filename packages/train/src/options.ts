@@ -54,7 +54,7 @@ export interface TrainOptions {
    * so that the weights do not depend on who computed. By default `exact`.
    */
   readonly gradients?: 'exact' | NodeRoundingName | LossyEncoding | undefined;
-  /** Part of the shards that two workers compute, 0 to 1; by default 0.01. */
+  /** Part of the shards that the coordinator computes as well, to check them, 0 to 1; by default 0.01. */
   readonly verifyRate?: number | undefined;
   /** Processes to start on this machine, which compute; by default none. */
   readonly workers?: number | undefined;
