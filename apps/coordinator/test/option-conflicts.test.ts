@@ -118,11 +118,6 @@ it.each([
   [['--data', 'upload', '--summary'], '--summary: expected without --data upload, whose page takes the data of a run'],
   [['--label', 'x'], '--label: expected with --data PATH, the data that are to be read so'],
   [['--data', 'upload', '--gray'], '--gray: expected without --data upload, whose page asks for it'],
-  [['--single', '--gradients', 'int8'], '--single: expected without --gradients int8, which rounds what workers send'],
-  [
-    ['--verify', '--gradients', 'fp16'],
-    '--verify: expected without --gradients fp16, whose rounding depends on the workers',
-  ],
 ])('%j is refused', (args, message) => {
   expect(faultOf(args)).toBe(message);
 });

@@ -2,7 +2,6 @@
 export { isLoopback } from './http/addresses.ts';
 export { formatOf } from './model/model-file.ts';
 export { maxModelFileBytes, readStoredModel, type StoredModel } from './model/stored-model.ts';
-export { movingAverage } from './moving-average.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { relayCommand } from './relay/options.ts';
 export { samplesWord } from './samples-word.ts';

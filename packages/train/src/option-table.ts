@@ -33,7 +33,6 @@ import {
   whole,
 } from '@lockstep/command/options';
 import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
-import { lossyEncodings, nodeRoundings } from '@lockstep/protocol';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
 import { intervalKind } from './checkpoint/interval.ts';
@@ -97,11 +96,7 @@ export const runOptions = {
     group: 'run',
     kind: flag,
     help: 'train in this process, without workers or sockets: the same weights',
-    without: {
-      'data upload': 'whose page needs a socket',
-      'gradients fp16': 'which rounds what workers send',
-      'gradients int8': 'which rounds what workers send',
-    },
+    without: { 'data upload': 'whose page needs a socket' },
   },
   epochs: {
     group: 'run',
@@ -277,15 +272,15 @@ export const runOptions = {
   },
   gradients: {
     group: 'distribution',
-    kind: oneOf(['exact', ...nodeRoundings, ...lossyEncodings]),
-    help: 'how gradients travel in fewer bytes: fp16-exact and int8-exact round each node of the tree, the same bits on any workers; fp16 and int8 round what a worker sends, not bit-exact',
+    kind: oneOf(['exact', 'fp16-exact']),
+    help: 'how gradients travel: fp16-exact rounds each node of the reduction tree to half precision, the same bits on any workers in half of the bytes',
     default: 'exact',
     library: 'gradients',
   },
   'verify-rate': {
     group: 'distribution',
     kind: fraction,
-    help: 'share of the shards that two workers compute, so that a wrong result is found',
+    help: 'share of the shards that the coordinator computes as well, so that a wrong result is found',
     default: 0.01,
     library: 'verifyRate',
     without: { single: 'which computes in this process alone' },
@@ -370,10 +365,6 @@ export const runOptions = {
       group: 'output',
       kind: flag,
       help: 'train again in one process afterwards, and compare the weights',
-      without: {
-        'gradients fp16': 'whose rounding depends on the workers',
-        'gradients int8': 'whose rounding depends on the workers',
-      },
     },
     save: {
       group: 'output',
