@@ -8,7 +8,7 @@ import { checkOptions } from './check-options.ts';
 import { learningRateScale } from './default-length.ts';
 import { dilocoOf } from './diloco.ts';
 import { errorMessage } from './error-message.ts';
-import type { LocalWorkersSetup } from './host.ts';
+import type { LocalWorkersSetup } from './site/local-workers.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer/optimizer.ts';
@@ -24,8 +24,15 @@ export const defaultSeed = 1;
 const defaultModel = 'mlp';
 const defaultVerifyRate = 0.01;
 
-/** @throws ConfigurationError with one sentence where the run cannot be, DataError where its data cannot be read */
-export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
+/**
+ * @param settings of the server that stands already, if there is one
+ * @throws ConfigurationError with one sentence if there can be no such run, DataError if its data cannot be read
+ */
+export async function prepare(
+  options: TrainOptions,
+  platform: Platform,
+  settings?: NetworkSettings,
+): Promise<Prepared> {
   const { backend, workers, threads, colocate, checkpoint, listen } = checkedBefore(options, platform);
   const { data, seed = defaultSeed, gradients = 'exact' } = options;
   const isAlone = listen === undefined;
@@ -66,7 +73,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
   // Local workers end with this process: no secret is kept for them.
   const kept = options.listen ? checkpoint : undefined;
-  const network = (listen && (await platform.host?.prepareNetwork(listen, kept))) ?? noNetwork;
+  const network = (listen && (settings ?? (await platform.host?.prepareNetwork(listen, kept)))) ?? noNetwork;
   const allTakePart = expectedWorkers(asked) !== undefined;
   return { ...work, backend, threads, workers, colocate, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
 }

@@ -34,8 +34,9 @@ export class TrainingResult {
   readonly #backend: HostBackend;
   #model: LoadedModel | undefined;
 
-  constructor(trained: Trained, { prepared, platform, backend }: ResultSources) {
-    const { ending } = trained;
+  /** @param backend with which no other thread computes */
+  constructor(trained: TrainedRun, platform: Platform, backend: HostBackend) {
+    const { ending, prepared } = trained;
     this.outcome = ending?.type ?? 'finished';
     if (ending?.type === 'stopped') this.stoppedBy = ending.code === 'owner' ? 'owner' : 'program';
     this.report = trained.report;
@@ -69,16 +70,12 @@ export class TrainingResult {
   }
 }
 
-interface ResultSources {
-  readonly prepared: Prepared;
-  readonly platform: Platform;
-  /** With which no other thread computes. */
-  readonly backend: HostBackend;
-}
+/** A run that has ended, with the data and the settings that it had. */
+export type TrainedRun = Trained & { readonly prepared: Prepared };
 
-export async function resultOf(trained: Trained, sources: Omit<ResultSources, 'backend'>): Promise<TrainingResult> {
+export async function resultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
   const { backend } = await openBackend('auto');
-  return new TrainingResult(trained, { ...sources, backend });
+  return new TrainingResult(trained, platform, backend);
 }
 
 /** A run that could not go on. */

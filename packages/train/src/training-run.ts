@@ -3,13 +3,13 @@ import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';
 import { errorMessage } from './error-message.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
+import type { OnRunAgain, RunChanges } from './dashboard/admin-actions.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { prepareStanding } from './prepare-standing.ts';
-import { changedOptions, type OnRunAgain, type RunChanges } from './run/run-again.ts';
-import { runTraining, type Trained } from './run/run-training.ts';
-import { type PlannedTrained, trainPlannedAtStart } from './run/train-planned-at-start.ts';
-import { resultOf, TrainingError, type TrainingResult } from './training-result.ts';
+import { changedOptions, prepareOnSite, trainPlannedAtStart } from './run/phases.ts';
+import { runTraining } from './run/run-training.ts';
+import type { Site } from './site/site.ts';
+import { resultOf, type TrainedRun, TrainingError, type TrainingResult } from './training-result.ts';
 
 /**
  * A run at work: an async iterable of what happens.
@@ -31,8 +31,11 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   readonly #platform: Platform;
   #listening: ListeningEvent | undefined;
   readonly #onListening = new Set<(listening: ListeningEvent) => void>();
+  /** The server, across runs; undefined in a page. */
+  readonly #site: Site | undefined;
+  /** Whether the site ends with this run, which was the first there. */
+  readonly #ownsSite: boolean;
   #close = async (): Promise<void> => {};
-  #closeServer = async (): Promise<void> => {};
   /** What was asked for before the run could do it. */
   readonly #asked: ControlAction[] = [];
   /** Of all runs on one server: the newest one, so that those between it and the first are held by none. */
@@ -44,8 +47,11 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   #onBegun = (): void => {};
   #control = (action: ControlAction): void => void this.#asked.push(action);
 
-  constructor(options: TrainOptions, platform: Platform) {
+  /** @param site of the run before, in whose place this one begins */
+  constructor(options: TrainOptions, platform: Platform, site?: Site) {
     this.#platform = platform;
+    this.#ownsSite = site === undefined;
+    this.#site = site ?? platform.host?.createSite((event) => this.#emit(event));
     // What is no signal is refused with the other options.
     const signal = options.signal instanceof AbortSignal ? options.signal : undefined;
     const stop = (): void => this.#stopping.abort();
@@ -106,55 +112,64 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     const { newest } = this.#server;
     if (newest !== this) await newest[Symbol.asyncDispose]();
     await this.#close();
-    await this.#closeServer();
+    await this.#closeSite();
+  }
+
+  async #closeSite(): Promise<void> {
+    if (this.#ownsSite) await this.#site?.close();
   }
 
   async #train(asked: TrainOptions): Promise<TrainingResult> {
     // The caller has its first loop before anything happens.
     await Promise.resolve();
+    try {
+      const trained = await this.#trainOnSite(asked);
+      const { ending, report } = trained;
+      const result = await resultOf(trained, this.#platform);
+      if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
+      this.#emit({ type: ending?.type ?? 'finished', report });
+      this.#events.end();
+      return result;
+    } catch (error) {
+      // What is left of a run that could not go on is its caller's to close.
+      if (!(error instanceof TrainingError)) await this.#closeSite();
+      throw error;
+    }
+  }
+
+  async #trainOnSite(asked: TrainOptions): Promise<TrainedRun> {
     const { signal } = this.#stopping;
-    const emit = (event: TrainingEvent): void => this.#emit(event);
-    const setting = { platform: this.#platform, emit, signal };
-    const standing = await prepareStanding(asked, setting);
-    const { platform, close } = standing;
+    const [platform, site] = [this.#platform, this.#site];
+    const setting = { platform, site, signal, emit: (event: TrainingEvent) => this.#emit(event) };
+    const { prepared, options } = await prepareOnSite(asked, setting);
     const onControl = (control: (action: ControlAction) => void): void => {
       this.#control = control;
       for (const action of this.#asked.splice(0)) control(action);
       this.#onBegun();
     };
-    const onRunAgain: OnRunAgain | undefined = standing.prepared.listen?.stay
+    let settled = options;
+    const onRunAgain: OnRunAgain | undefined = prepared.listen?.stay
       ? async (changes) => {
           await this.#ended.catch(() => {});
-          return this.#beginNext(changes, options, trained);
+          return this.#beginNext(changes, settled);
         }
       : undefined;
-    const { onStep } = standing.options;
-    const job = { prepared: standing.prepared, platform, emit, onStep, onControl, onRunAgain, signal };
-    const training: Promise<PlannedTrained> = standing.prepared.planAtStart
-      ? trainPlannedAtStart(job, standing.options)
-      : runTraining(job).then((one) => ({ ...standing, trained: one }));
-    const { trained, prepared, options } = await training.catch(async (error: unknown) => {
-      await close();
-      throw error;
-    });
-    this.#close = trained.close;
-    this.#closeServer = oneAfterAnother(trained.closeServer, close);
-    if (!prepared.listen?.stay) await this.#closeServer();
-    const { ending, report } = trained;
-    const result = await resultOf(trained, { prepared, platform });
-    if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
-    this.#emit({ type: ending?.type ?? 'finished', report });
-    this.#events.end();
-    return result;
+    const job = { ...setting, prepared, onStep: options.onStep, onControl, onRunAgain };
+    const done = prepared.planAtStart
+      ? await trainPlannedAtStart(job, options)
+      : { prepared, options, trained: await runTraining(job) };
+    settled = done.options;
+    this.#close = done.trained.close;
+    if (!done.prepared.listen?.stay) await this.#closeSite();
+    return { ...done.trained, prepared: done.prepared };
   }
 
   /** @returns why there can be no such run, and then there may be another */
-  async #beginNext(changes: RunChanges, options: TrainOptions, trained: Trained): Promise<string | undefined> {
+  async #beginNext(changes: RunChanges, options: TrainOptions): Promise<string | undefined> {
     if (this.#hasNext) return 'another run begins already';
     this.#hasNext = true;
     try {
-      const { host } = trained;
-      const next = new TrainingRun(await changedOptions(options, changes), { ...this.#platform, host });
+      const next = new TrainingRun(await changedOptions(options, changes), this.#platform, this.#site);
       next.#server = this.#server;
       const begun = new Promise<void>((resolve) => {
         next.#onBegun = resolve;
@@ -193,11 +208,4 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       );
     });
   }
-}
-
-function oneAfterAnother(first: () => Promise<void>, second: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    await first();
-    await second();
-  };
 }

@@ -8,7 +8,8 @@ import { openServer } from '../src/network/shared-server.ts';
 import { createSockets } from '../src/network/sockets.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
-import { createReport, type Report } from '../src/record/report.ts';
+import { createReport } from '../src/record/recorder.ts';
+import type { Report } from '../src/record/report.ts';
 import { createRun } from '../src/run/create-run.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { recorderFor } from './recorder-for.ts';
@@ -70,7 +71,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     },
     server.connections,
   );
-  server.use({ ...sockets, answer: (_, response) => void response.end(), leave: () => {} });
+  server.use({ ...sockets, answer: (_, response) => void response.end() });
   const close = async (): Promise<void> => {
     sockets.close();
     await server.close();

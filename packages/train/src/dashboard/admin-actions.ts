@@ -14,8 +14,21 @@ import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
-import type { OnRunAgain } from '../run/run-again.ts';
 import type { OwnerMessage } from './admin-permission.ts';
+
+/** Options that the owner may change for the next run on a server; what is omitted stays as it was. */
+export interface RunChanges {
+  readonly seed?: number;
+  readonly learningRate?: number;
+  readonly optimizer?: string;
+  readonly model?: string;
+  readonly batch?: number;
+  readonly epochs?: number;
+  readonly schedule?: string;
+}
+
+/** Begins another run; resolves with the reason if there can be none, and then nothing has changed. */
+export type OnRunAgain = (changes: RunChanges) => Promise<string | undefined>;
 
 export interface AdminActionsOptions {
   readonly run: Run;

@@ -24,6 +24,8 @@ export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOpt
   /** The server's runs before this one. */
   readonly earlierRuns?: EarlierRuns | undefined;
   readonly permission: WatchPermission;
+  /** Where to join, without secrets. */
+  readonly joinAddresses: readonly string[];
   readonly onFull: () => void;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
@@ -42,8 +44,6 @@ const maxEpochs = 400;
 const maxFinalWeightsBytes = 4 * 2 ** 20;
 
 export class Dashboard {
-  /** Where to join, without secrets; set once the server listens. */
-  joinAddresses: readonly string[] = [];
   readonly #options: DashboardOptions;
   readonly #about: RunMessage;
   readonly #viewers: Viewers;
@@ -184,7 +184,7 @@ export class Dashboard {
     const shownEpochs = evenly(epochs, maxEpochs).map(finiteReport);
     const events = lines.map((line) => toMessageText(line));
     return [
-      { ...this.#about, joinAddresses: [...this.joinAddresses] },
+      { ...this.#about, joinAddresses: [...this.#options.joinAddresses] },
       { type: 'history', points: pointBytes(curve.points()), epochs: shownEpochs, events },
       this.#workers(),
       ...optional,

@@ -6,9 +6,9 @@ import type { Counter, Gauge, Registry } from 'prom-client';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { TurnedAway } from '../report/turned-away.ts';
-import type { Traffic } from '../run/worker-pool.ts';
+import type { Traffic } from '../worker-pool.ts';
 import { pacedReading } from './paced-reading.ts';
-import type { SiteOptions } from './site.ts';
+import type { PageOptions } from './pages.ts';
 
 export interface MetricsSources {
   readonly run: Run;
@@ -19,7 +19,7 @@ export interface MetricsSources {
 }
 
 /** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
-export function createMetrics(sources: MetricsSources): NonNullable<SiteOptions['metrics']> {
+export function createMetrics(sources: MetricsSources): NonNullable<PageOptions['metrics']> {
   let opened: Promise<Registry> | undefined;
   return pacedReading(async () => {
     opened ??= openRegistry(sources);

@@ -1,7 +1,7 @@
 /** Counts the bytes over sockets: WebSocket frames and HTTP headers included, where the engine's sockets count them. */
 import type { Socket } from 'node:net';
 import type { Transport } from '@lockstep/protocol';
-import type { Traffic } from '../run/worker-pool.ts';
+import type { Traffic } from '../worker-pool.ts';
 
 /** Bun's sockets count nothing once they are WebSockets. */
 export const socketsCountBytes = process.versions['bun'] === undefined;

@@ -57,7 +57,6 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
     port,
     connections,
     use(next) {
-      handlers.leave();
       handlers = next;
     },
     async close() {

@@ -4,7 +4,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { listenOnFreePort, type PortOptions } from '../http/free-port.ts';
-import { type Answer, leaveBody, sendText } from '../http/site.ts';
+import { type Answer, leaveBody, sendText } from '../http/pages.ts';
 import type { Tls } from '../http/tls.ts';
 import { closeTimeoutMs, rejectUpgrade } from '../http/upgrade.ts';
 import { Connections } from './connections.ts';
@@ -15,8 +15,6 @@ export interface Handlers {
   /** Why a request may not go on, undefined where it may. */
   checkOrigin(request: IncomingMessage): { readonly status: number; readonly message: string } | undefined;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Others answer from now on: its sockets are closed. */
-  leave(): void;
 }
 
 export interface SharedServer {
@@ -41,7 +39,6 @@ export const noHandlers: Handlers = {
   answer: (_, response) => sendText(response, 503, 'nothing answers here yet: try again'),
   checkOrigin: () => undefined,
   upgrade: (_, socket) => rejectUpgrade(socket, 503, 'nothing answers here yet: try again'),
-  leave: () => {},
 };
 
 /** With or without TLS, for workers, viewers and browsers on one port. @throws ConfigurationError where it cannot listen */
@@ -67,7 +64,6 @@ export async function openServer(options: SharedServerOptions): Promise<SharedSe
     port: await listenOnFreePort(http, options),
     connections,
     use(next) {
-      handlers.leave();
       handlers = next;
     },
     async close() {

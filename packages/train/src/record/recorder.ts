@@ -1,11 +1,23 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
-import type { Evaluator, TargetType } from '@lockstep/nn';
-import type { CoordinatorState, Run, RunEvent, RunOutcome, RunPlan, StepResult, Trace } from '@lockstep/training';
+import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
+import {
+  type CoordinatorState,
+  claimOf,
+  type Run,
+  type RunEvent,
+  type RunOutcome,
+  type RunPlan,
+  type StepResult,
+  type Trace,
+  type WorkerRecord,
+} from '@lockstep/training';
 import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
 import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
 import { movingAverage, Throughput, TrainingCurve } from './curve.ts';
 import { EventLines } from './event-lines.ts';
-import type { EpochReport, Report, TrainedEpoch } from './report.ts';
+import { nothingTurnedAway, type TurnedAway } from '../report/turned-away.ts';
+import { version } from '../version.ts';
+import type { EpochReport, Report, TrainedEpoch, WorkerReport } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** A checkpoint that is on the disk. */
@@ -384,4 +396,58 @@ function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
     const { address, workersBehind = 0 } = records.get(workerId) ?? {};
     return phase !== 'handshake' && address !== undefined ? [{ address, workers: workersBehind }] : [];
   });
+}
+
+export interface ReportOptions
+  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
+  readonly model: Model;
+  readonly state: CoordinatorState;
+  readonly record: RunRecord;
+  /** Omitted in a run without sockets. */
+  readonly turnedAway?: TurnedAway | undefined;
+}
+
+export function createReport({
+  model,
+  state,
+  record,
+  turnedAway = nothingTurnedAway,
+  ...options
+}: ReportOptions): Report {
+  const { startedAt, machine, data, config, weightsSha256, wire } = options;
+  const { initialLoss, epochs, steps, resumedAtSteps, seconds, samples, timing, curve } = record;
+  return {
+    lockstep: version,
+    startedAt,
+    machine,
+    data,
+    config,
+    model: { name: model.name, parameters: parameterCount(model) },
+    initialLoss: initialLoss ?? null,
+    epochs,
+    steps,
+    resumedAtSteps,
+    wallSeconds: seconds,
+    imagesPerSecond: seconds > 0 ? samples / seconds : 0,
+    weightsSha256,
+    ...claimOf(state),
+    checked: state.checked,
+    verified: null,
+    workers: [...state.records.values()].map(workerReport),
+    wire,
+    faults: state.faults,
+    turnedAway,
+    stepTimes: timing.times() ?? null,
+    curve: curve.points(),
+  };
+}
+
+function workerReport(record: WorkerRecord): WorkerReport {
+  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
+  const work = { shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
+  return {
+    ...{ id, name, kind, backend, ...work },
+    ...(workersBehind === undefined ? {} : { workersBehind }),
+    ...(quarantined === undefined ? {} : { quarantined }),
+  };
 }

@@ -1,20 +1,10 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
-import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
+import type { OptimizerConfig, Standardization } from '@lockstep/nn';
 import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
-import {
-  type CheckedShards,
-  type Claim,
-  type CoordinatorState,
-  claimOf,
-  type DataFormat,
-  type Faults,
-  type WorkerRecord,
-} from '@lockstep/training';
+import type { CheckedShards, Claim, DataFormat, Faults, WorkerRecord } from '@lockstep/training';
 import type { DiLoCoConfig } from '../diloco.ts';
-import { nothingTurnedAway, type TurnedAway } from '../report/turned-away.ts';
-import { version } from '../version.ts';
+import type { TurnedAway } from '../report/turned-away.ts';
 import type { CurvePoint } from './curve.ts';
-import type { RunRecord } from './recorder.ts';
 import type { StepTimes } from './step-timing.ts';
 
 /** Loss and accuracy of one epoch, on training and test samples. */
@@ -130,58 +120,4 @@ export interface Report extends Claim {
   readonly stepTimes: StepTimes | null;
   /** At most a few hundred points, in the order of the steps. */
   readonly curve: readonly CurvePoint[];
-}
-
-export interface ReportOptions
-  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
-  readonly model: Model;
-  readonly state: CoordinatorState;
-  readonly record: RunRecord;
-  /** Omitted in a run without sockets. */
-  readonly turnedAway?: TurnedAway | undefined;
-}
-
-export function createReport({
-  model,
-  state,
-  record,
-  turnedAway = nothingTurnedAway,
-  ...options
-}: ReportOptions): Report {
-  const { startedAt, machine, data, config, weightsSha256, wire } = options;
-  const { initialLoss, epochs, steps, resumedAtSteps, seconds, samples, timing, curve } = record;
-  return {
-    lockstep: version,
-    startedAt,
-    machine,
-    data,
-    config,
-    model: { name: model.name, parameters: parameterCount(model) },
-    initialLoss: initialLoss ?? null,
-    epochs,
-    steps,
-    resumedAtSteps,
-    wallSeconds: seconds,
-    imagesPerSecond: seconds > 0 ? samples / seconds : 0,
-    weightsSha256,
-    ...claimOf(state),
-    checked: state.checked,
-    verified: null,
-    workers: [...state.records.values()].map(workerReport),
-    wire,
-    faults: state.faults,
-    turnedAway,
-    stepTimes: timing.times() ?? null,
-    curve: curve.points(),
-  };
-}
-
-function workerReport(record: WorkerRecord): WorkerReport {
-  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
-  const work = { shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
-  return {
-    ...{ id, name, kind, backend, ...work },
-    ...(workersBehind === undefined ? {} : { workersBehind }),
-    ...(quarantined === undefined ? {} : { quarantined }),
-  };
 }

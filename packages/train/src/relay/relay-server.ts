@@ -11,11 +11,10 @@ import { Guesses } from '../guard/guesses.ts';
 import { clientOf } from '../guard/source-address.ts';
 import { TurnedAwayCounter } from '../guard/turned-away.ts';
 import { addressesOf } from '../http/addresses.ts';
-import { type Answer, createSite } from '../http/site.ts';
+import { type Answer, createPages, pageFolder } from '../http/pages.ts';
 import type { Tls } from '../http/tls.ts';
 import { rejectUpgrade } from '../http/upgrade.ts';
 import { openServer, type SharedServer } from '../network/shared-server.ts';
-import { siteFolder } from '../network/site-folder.ts';
 import { createSockets } from '../network/sockets.ts';
 import { defaultPort } from '../options.ts';
 import type { Upstream } from './upstream.ts';
@@ -89,7 +88,7 @@ export class RelayServer {
           connections.settle(socket as Socket),
         );
     };
-    this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin, leave: () => {} });
+    this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin });
   }
 
   async close(): Promise<void> {
@@ -99,8 +98,8 @@ export class RelayServer {
 
   #answer(): Answer {
     const { token, upstream, relay } = this.#options;
-    const site = createSite({
-      folder: siteFolder,
+    const site = createPages({
+      folder: pageFolder,
       health: () => {
         const state = relay()?.run?.run.state;
         const workers = [...(state?.connections.values() ?? [])].filter(({ phase }) => phase === 'ready').length;

@@ -15,7 +15,7 @@ import { type Connector, endOf, openConnector, type Participation } from '@locks
 import { checkRelayOptions } from '../check-options.ts';
 import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
-import { LocalPool } from '../network/local-pool.ts';
+import { LocalWorkers } from '../site/local-workers.ts';
 import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
@@ -53,7 +53,7 @@ async function takePart(
   if (!above) return overOrLeft(participation.leaving);
   const tokens = tokensOf(above, options);
   const { backend } = await openBackend('auto', nodeThreads(options.threads ?? 1));
-  const local = new LocalPool();
+  const local = new LocalWorkers();
   let relay: Relay | undefined;
   const server = await openServer(options, tokens, connector, () => relay);
   participation.emit(server.listening);
@@ -119,7 +119,7 @@ async function openServer(
 }
 
 function startLocal(
-  local: LocalPool,
+  local: LocalWorkers,
   { listening }: RelayServer,
   { workers = 0, backend = 'auto' }: RelayOptions,
   { emit }: Participation<RelayEvent>,

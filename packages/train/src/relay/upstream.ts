@@ -4,7 +4,7 @@ import { request as secureRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import { pinnedCertificate } from '@lockstep/worker/internal';
 import { relayHeaderNames, relayHeaders } from '../guard/source-address.ts';
-import { sendText } from '../http/site.ts';
+import { sendText } from '../http/pages.ts';
 import { rejectUpgrade } from '../http/upgrade.ts';
 
 /** Where the coordinator above is. */

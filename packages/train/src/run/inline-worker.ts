@@ -12,7 +12,7 @@ import { systemClock } from '@lockstep/worker';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import type { CreatedRun } from './create-run.ts';
-import { idlePool, type WorkerPool } from './worker-pool.ts';
+import { idlePool, type WorkerPool } from '../worker-pool.ts';
 
 /** The only worker of its run. @param compute what computes; the parameter server's own backend where left out */
 export async function startInlineWorker(

@@ -8,22 +8,24 @@ import type { Checkpointer } from '../checkpoint/checkpointer.ts';
 import { dataHash } from '../checkpoint/identity.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
-import type { Host } from '../host.ts';
+import type { OnRunAgain } from '../dashboard/admin-actions.ts';
+import { idlePool, type Traffic, type WorkerPool } from '../worker-pool.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
-import { createReport, type Report } from '../record/report.ts';
+import { createReport, Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
+import type { Report } from '../record/report.ts';
+import type { Site } from '../site/site.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
 import { startColocatedWorker, startInlineWorker } from './inline-worker.ts';
-import type { OnRunAgain } from './run-again.ts';
 import { runText } from './run-text.ts';
 import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
-import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
 export interface TrainingJob {
   readonly prepared: Prepared;
   readonly platform: Platform;
+  /** Its server; undefined in a page. */
+  readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
   /** Called once, with what starts, pauses and resumes the run. */
@@ -44,12 +46,8 @@ export interface Trained {
   readonly report: Report;
   /** The newest one, where the run was cut off or has finished and wrote some. */
   readonly checkpoint: WrittenCheckpoint | undefined;
-  /** Serves another run in this one's place, where the server stays. */
-  readonly host: Host | undefined;
-  /** Ends what `stay` keeps of the run. */
+  /** Ends what `stay` keeps of the run; its site stays. */
   readonly close: () => Promise<void>;
-  /** Ends the server after that, where it is this run's own. */
-  readonly closeServer: () => Promise<void>;
 }
 
 export async function runTraining(job: TrainingJob): Promise<Trained> {
@@ -71,7 +69,6 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     await pool.close();
     await closeBackend(backend);
   };
-  const { host, closeServer = async () => {} } = pool;
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
     const weightsSha256 = platform.sha256(bytesOf(weights));
@@ -82,12 +79,9 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const report = createReport({ ...origin, config, model, state, record, weightsSha256, wire, turnedAway });
     recorder.reported(report, weights);
     const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
-    return { ending, weights, report, checkpoint, host, close, closeServer };
+    return { ending, weights, report, checkpoint, close };
   } finally {
-    if (!listen?.stay) {
-      await close();
-      await closeServer();
-    }
+    if (!listen?.stay) await close();
   }
 }
 
@@ -105,7 +99,7 @@ async function start(job: TrainingJob) {
 type Opened = Awaited<ReturnType<typeof openBackends>>;
 
 async function begin(job: TrainingJob, opened: Opened) {
-  const { prepared, platform, signal, emit } = job;
+  const { prepared, platform, site, signal, emit } = job;
   const { listen, checkpoint } = prepared;
   const { backend, inline } = opened;
   const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
@@ -120,20 +114,13 @@ async function begin(job: TrainingJob, opened: Opened) {
   const computing = isOver ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
   if (inline || !isOver || listen?.stay) {
-    const serving = isOver ? { ...prepared, workers: 0 } : prepared;
-    const shared = {
-      run,
-      limits,
-      parameterServer,
-      backend,
-      prepared: serving,
-      recorder,
-      emit,
-      onRunAgain: job.onRunAgain,
-    };
+    const { onRunAgain } = job;
+    const serving = { run, limits, parameterServer, backend, recorder, emit, onRunAgain };
+    // Nothing is left for local workers if every step is taken.
+    const attached = { ...prepared, workers: isOver ? 0 : prepared.workers };
     const starting =
-      listen && platform.host
-        ? platform.host.serve({ ...shared, listen })
+      listen && site
+        ? site.attach({ ...serving, prepared: { ...attached, listen } })
         : startInlineWorker(created, prepared, platform, inline?.compute);
     pool = await starting.catch((error: unknown) => {
       // The run's clock would keep the process alive.

@@ -8,7 +8,7 @@ import type { ActionResult } from '../dashboard/admin-actions.ts';
 import type { OwnerMessage } from '../dashboard/admin-permission.ts';
 import { outputsOf } from '../dashboard/messages.ts';
 import { errorMessage } from '../error-message.ts';
-import type { DataRequest, UploadedData } from '../host.ts';
+import type { DataRequest, UploadedData } from '../site/lobby.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Prepared } from '../prepared.ts';
 import { runText } from '../run/run-text.ts';

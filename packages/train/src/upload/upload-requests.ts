@@ -1,6 +1,6 @@
 /** Takes an upload over HTTP: a list of its files, then their bytes as one stream, in pieces. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Answer, bearerOf, sendText } from '../http/site.ts';
+import { type Answer, bearerOf, sendText } from '../http/pages.ts';
 import type { Upload } from './upload.ts';
 import { UploadError } from './upload-plan.ts';
 

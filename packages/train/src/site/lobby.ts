@@ -6,63 +6,66 @@ import { ownerMessage } from '../dashboard/admin-permission.ts';
 import { defaultWorkerCommand } from '../dashboard/messages.ts';
 import { Viewers } from '../dashboard/viewers.ts';
 import { clientOf } from '../guard/source-address.ts';
-import type { DataRequest } from '../host.ts';
-import { createSite } from '../http/site.ts';
-import { restartCode } from '../http/upgrade.ts';
-import type { Handlers } from '../network/shared-server.ts';
-import { siteFolder } from '../network/site-folder.ts';
+import type { OpenedDataset } from '@lockstep/data/readers';
+import type { TrainingData } from '../options.ts';
+import { createPages, pageFolder } from '../http/pages.ts';
 import { createSockets } from '../network/sockets.ts';
-import type { StandingServer } from '../network/standing-server.ts';
 import type { Prepared } from '../prepared.ts';
+import { DataSetup } from '../upload/data-setup.ts';
+import { removeLeftBehind } from '../upload/left-behind.ts';
+import { createUploadAnswer } from '../upload/upload-requests.ts';
 import { version } from '../version.ts';
-import { DataSetup, type DataSetupOptions } from './data-setup.ts';
-import { removeLeftBehind } from './left-behind.ts';
-import { createUploadAnswer } from './upload-requests.ts';
+import type { Phase, Standing } from './standing.ts';
 
 const refreshEveryMs = 1_000;
 /** A worker sends nothing but its `hello`. */
 const maxFrameBytes = 64 * 1024;
-const waitsForData = 'the run waits for its data, which its owner brings on the page';
 
-interface ReceivedData {
-  readonly prepared: Prepared;
-  /** Removes the uploaded files. */
-  readonly dispose: () => void;
+export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
+
+export interface DataRequest {
+  /** Splits data that have no samples to test with. */
+  readonly seed: number;
+  /** @throws ConfigurationError if there can be no such run on the data */
+  readonly prepare: (data: UploadedData) => Promise<Prepared>;
+  readonly signal: AbortSignal;
 }
 
-/** @throws AbortError where the signal is aborted before a run is started */
-export async function receiveData(server: StandingServer, { signal, ...request }: DataRequest): Promise<ReceivedData> {
+export interface Lobby {
+  readonly phase: Phase;
+  /** The run that an owner starts. Rejects with AbortError if the signal is aborted before that. */
+  readonly prepared: Promise<Prepared>;
+  /** Removes the uploaded files. */
+  readonly forgetData: () => void;
+}
+
+export function openLobby(standing: Standing, { signal, ...request }: DataRequest): Lobby {
+  const { permission, turnedAway } = standing;
   signal.throwIfAborted();
   void removeLeftBehind();
-  let onAbort = (): void => {};
-  let setup: DataSetup | undefined;
-  try {
-    const prepared = await new Promise<Prepared>((resolve, reject) => {
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener('abort', onAbort);
-      setup = standOn(server, { ...request, onStart: resolve });
-    });
-    return { prepared, dispose: () => setup?.dispose() };
-  } catch (error) {
-    setup?.dispose();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
-
-function standOn(server: StandingServer, request: Pick<DataSetupOptions, 'seed' | 'prepare' | 'onStart'>): DataSetup {
-  const { permission, turnedAway } = server.gate;
-  const setup = new DataSetup({
+  let onStart = (_: Prepared): void => {};
+  const setup: DataSetup = new DataSetup({
     ...request,
     nowMs: systemClock.nowMs,
-    onChange: () => viewers.broadcast(messageOf(server, setup)),
+    onChange: () => viewers.broadcast(messageOf(standing, setup)),
+    onStart: (prepared) => onStart(prepared),
+  });
+  const prepared = new Promise<Prepared>((resolve, reject) => {
+    const onAbort = (): void => {
+      setup.dispose();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort);
+    onStart = (run) => {
+      signal.removeEventListener('abort', onAbort);
+      resolve(run);
+    };
   });
   const viewers = new Viewers({
     nowMs: systemClock.nowMs,
     welcome: (hello, client, onWelcome) => permission.welcome(hello, client, onWelcome),
     onFull: () => turnedAway.count('full'),
-    snapshot: () => [messageOf(server, setup)],
+    snapshot: () => [messageOf(standing, setup)],
     onWelcome: (sendSnapshot) => sendSnapshot(),
     onMessage(message, viewer) {
       const asked = ownerMessage(message, viewer, permission);
@@ -70,14 +73,13 @@ function standOn(server: StandingServer, request: Pick<DataSetupOptions, 'seed' 
       if (result?.type === 'refused') viewer.send({ type: 'refused', message: result.message });
     },
   });
-  server.use(handlersOf(server, setup, viewers));
-  return setup;
+  return { phase: phaseOf(standing, setup, viewers), prepared, forgetData: () => setup.dispose() };
 }
 
-function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers): Handlers {
-  const { settings, secure, gate, connections } = server;
-  const { code, guesses, permission, turnedAway } = gate;
-  const { token, listen } = settings;
+function phaseOf(standing: Standing, setup: DataSetup, viewers: Viewers): Phase {
+  const { server, settings, secure, guesses, permission, turnedAway, waiting } = standing;
+  const { connections } = server;
+  const { token, code, listen } = settings;
   const sockets = createSockets(
     {
       host: listen.host,
@@ -85,7 +87,8 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
       // Before the run there is nothing to ask a worker for.
       ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0, heartbeatMs: defaultLimits.heartbeatMs },
       allowedOrigins: listen.allowOrigins ?? [],
-      onConnection: (transport) => server.waiting.turnAway(transport, waitsForData),
+      onConnection: (transport) =>
+        waiting.turnAway(transport, 'the run waits for its data, which its owner brings on the page'),
       onViewer: (socket, visit) => viewers.add(socket, visit),
     },
     connections,
@@ -95,8 +98,8 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
     viewers.broadcast({ type: 'alive' });
   }, refreshEveryMs);
   timer.unref();
-  const answer = createSite({
-    folder: siteFolder,
+  const answer = createPages({
+    folder: pageFolder,
     health: () => ({ status: 'ok', phase: 'waiting' }),
     // There is no run to measure.
     metrics: async () => ({ contentType: 'text/plain; charset=utf-8', text: '' }),
@@ -108,24 +111,21 @@ function handlersOf(server: StandingServer, setup: DataSetup, viewers: Viewers):
     }),
   });
   return {
-    answer,
-    upgrade: sockets.upgrade,
-    checkOrigin: sockets.checkOrigin,
-    leave() {
+    ...{ answer, upgrade: sockets.upgrade, checkOrigin: sockets.checkOrigin },
+    close(code, reason) {
       clearInterval(timer);
-      sockets.close(restartCode, 'the run begins');
+      sockets.close(code, reason);
     },
   };
 }
 
-function messageOf({ settings, joinAddresses }: StandingServer, { state }: DataSetup): WatchMessageOf<'dataSetup'> {
+function messageOf({ settings, joinAddresses }: Standing, { state }: DataSetup): WatchMessageOf<'dataSetup'> {
   const { listen, token } = settings;
-  const { workerCommand = defaultWorkerCommand } = listen;
   return {
     type: 'dataSetup',
     version,
     joinAddresses: [...joinAddresses],
-    workerCommand,
+    workerCommand: listen.workerCommand ?? defaultWorkerCommand,
     tokenNeeded: token !== undefined,
     ...state,
   };

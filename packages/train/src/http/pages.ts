@@ -1,11 +1,13 @@
 /** Answers plain HTTP, which only reads, but for uploads: the page, the health of the process, and its metrics. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { openPageFiles } from './page-files.ts';
 
 /** @param next what answers where this has nothing to; left out, that is said */
 export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
 
-export interface SiteOptions {
+export interface PageOptions {
   readonly folder: string;
   readonly health: () => object;
   /** Left out where there are none. */
@@ -15,6 +17,9 @@ export interface SiteOptions {
   /** Takes what is posted to `/upload`; left out where nothing is to be uploaded. */
   readonly upload?: Answer;
 }
+
+/** The built page, in `dist` of `@lockstep/web`. */
+export const pageFolder = join(dirname(createRequire(import.meta.url).resolve('@lockstep/web/package.json')), 'dist');
 
 /**
  * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
@@ -57,13 +62,13 @@ function isSecureContext({ socket, headers }: IncomingMessage): boolean {
   return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
 }
 
-export function createSite({
+export function createPages({
   folder,
   health,
   metrics,
   metricsFault = async () => undefined,
   upload,
-}: SiteOptions): Answer {
+}: PageOptions): Answer {
   const files = openFolder(folder);
   return (request, response, next) => {
     const headers = headersFor(request);

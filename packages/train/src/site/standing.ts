@@ -1,0 +1,60 @@
+/** A server with its tokens and addresses, once it listens, whatever answers there. */
+import { WaitingWorkers } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import { WatchPermission } from '../dashboard/watch-permission.ts';
+import type { ListeningEvent } from '../events.ts';
+import { Guesses } from '../guard/guesses.ts';
+import { TurnedAwayCounter } from '../guard/turned-away.ts';
+import { type Addresses, addressesOf } from '../http/addresses.ts';
+import { attachServer } from '../network/attached-server.ts';
+import { type Handlers, openServer, type SharedServer } from '../network/shared-server.ts';
+import { defaultPort } from '../options.ts';
+import type { NetworkSettings } from '../prepared.ts';
+
+/** What answers on the server for a while: the lobby, or a run. */
+export interface Phase extends Handlers {
+  /** Asks its sockets to close. */
+  close(code: number, reason: string): void;
+}
+
+/** The server and its tokens, once it listens. */
+export interface Standing {
+  readonly server: SharedServer;
+  readonly settings: NetworkSettings;
+  readonly addresses: Addresses;
+  /** For people, without secrets: where tabs join, and Node workers. */
+  readonly joinAddresses: readonly string[];
+  /** Whether the server is reached by TLS. */
+  readonly secure: boolean;
+  readonly guesses: Guesses;
+  readonly turnedAway: TurnedAwayCounter;
+  readonly permission: WatchPermission;
+  /** Workers that come while there is no run. */
+  readonly waiting: WaitingWorkers;
+}
+
+/** Opens a server with its tokens. @throws ConfigurationError if it cannot listen */
+export async function openStanding(settings: NetworkSettings, emit: (event: ListeningEvent) => void): Promise<Standing> {
+  const { listen, token, code, adminToken, tls } = settings;
+  const { host, server: given, path } = listen;
+  const turnedAway = new TurnedAwayCounter();
+  const server = given
+    ? attachServer({ server: given, path: path ?? '', turnedAway })
+    : await openServer({ host, port: listen.port, defaultPort, tls, turnedAway });
+  const { port } = server;
+  const secure = given ? 'setSecureContext' in given : tls !== undefined;
+  const addresses = addressesOf({ ...settings, tls: given && secure ? {} : tls }, host, port, path);
+  const wantedPort = given ? port : (listen.port ?? defaultPort);
+  emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
+  const guesses = new Guesses(systemClock);
+  return {
+    ...{ server, settings, addresses, secure, guesses, turnedAway },
+    joinAddresses: [addresses.page.replace(/#.*/, ''), addresses.worker],
+    permission: new WatchPermission({
+      ...{ token, code, adminToken, guesses },
+      publicView: listen.publicView ?? false,
+      onBadToken: () => turnedAway.count('token'),
+    }),
+    waiting: new WaitingWorkers(systemClock, token),
+  };
+}
