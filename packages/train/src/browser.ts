@@ -7,12 +7,12 @@ export { DataError } from '@lockstep/data';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { ConfigurationError } from '@lockstep/worker';
 export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './events.ts';
+export type { Prediction } from './model/load-model.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
-export type { Prediction } from './model/predictor.ts';
 export type { OptimizerOptions, TrainOptions } from './options.ts';
 export type { Report } from './record/report.ts';
-export { TrainingError, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
+export { TrainingError, type TrainingResult } from './training-run.ts';
 
 /** Begins to train; what cannot be done is thrown by the run's result, and by a loop over it. */
 export function train(options: TrainOptions = {}): TrainingRun {

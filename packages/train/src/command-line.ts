@@ -2,12 +2,10 @@
 export { gradientFormats, optimizerTypes, optionBounds } from './check-options.ts';
 export { defaultEpochsText } from './default-length.ts';
 export { dilocoDefaults, outerLearningRate } from './diloco.ts';
-export { isLoopback } from './http/addresses.ts';
-export { formatOf } from './model/model-file.ts';
-export { maxModelFileBytes, readStoredModel, type StoredModel } from './model/stored-model.ts';
+export { formatOf, maxModelFileBytes, readStoredModel, type StoredModel } from './model/model-file.ts';
 export { defaultLearningRates, defaultsOfSetting } from './optimizer/optimizer-defaults.ts';
 export { defaultsOf } from './optimizer/recipes.ts';
 export { defaultHost, defaultPort } from './options.ts';
 export { uploadedData } from './prepare.ts';
-export { samplesWord } from './samples-word.ts';
-export { thousands } from './thousands.ts';
+export { isLoopback } from './site/addresses.ts';
+export { samplesWord, thousands } from './words.ts';

@@ -1,8 +1,8 @@
 /** What happens in a run, for the program that started it. */
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
-import type { Addresses } from './http/addresses.ts';
 import type { EpochReport, Report, RunConfig } from './record/report.ts';
+import type { Addresses } from './site/addresses.ts';
 
 /** `message` is one line for people. */
 export type TrainingEvent =

@@ -7,9 +7,7 @@ import { type ComputeChoice, configurationError, defaultThreads, named, requireT
 import { checkOptions } from './check-options.ts';
 import { learningRateScale } from './default-length.ts';
 import { dilocoOf } from './diloco.ts';
-import { errorMessage } from './error-message.ts';
-import type { LocalWorkersSetup } from './site/local-workers.ts';
-import { readInitialWeights } from './model/initial-weights.ts';
+import { readInitialWeights } from './model/model-file.ts';
 import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer/optimizer.ts';
 import { recipeOf } from './optimizer/recipes.ts';
@@ -19,6 +17,8 @@ import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { DataSummary, RunConfig } from './record/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
+import type { LocalWorkersSetup } from './site/local-workers.ts';
+import { errorMessage } from './words.ts';
 
 export const defaultSeed = 1;
 const defaultModel = 'mlp';

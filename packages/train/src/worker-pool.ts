@@ -1,6 +1,5 @@
 /** The workers of a run, wherever they compute. */
-import type { Report } from './record/report.ts';
-import type { TurnedAway } from './report/turned-away.ts';
+import type { Report, TurnedAway } from './record/report.ts';
 
 export interface WorkerPool {
   /** Bytes between the coordinator and all workers so far. */

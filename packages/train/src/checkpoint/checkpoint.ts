@@ -1,8 +1,9 @@
 /** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
+
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/training';
+import type { CurveState } from '../record/curve.ts';
 import type { EpochReport, Report, TrainedEpoch } from '../record/report.ts';
-import { parseNumbers, stringifyNumbers } from './number-json.ts';
 
 /** What fixes the bits of a run: two runs that agree in all of it take the same steps. */
 export interface RunIdentity {
@@ -38,26 +39,6 @@ export interface Checkpoint {
 export interface UnevaluatedEpoch {
   readonly epoch: TrainedEpoch;
   readonly weights: Float32Array;
-}
-
-/** Sums over one or more neighboring steps. */
-export interface StepSums {
-  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
-  readonly steps: number;
-  readonly seconds: number;
-  readonly lossSum: number;
-  readonly correct: number;
-  readonly count: number;
-}
-
-/** A training curve that more steps can be added to. */
-export interface CurveState {
-  readonly points: readonly StepSums[];
-  /** Steps that one point stands for. */
-  readonly stride: number;
-  /** The point that has some of its steps, and how many. */
-  readonly partial: StepSums | null;
-  readonly partialSteps: number;
 }
 
 /** What the report of a run that goes on from a checkpoint needs of the steps before it. */
@@ -171,4 +152,51 @@ function placeOfHash(bytes: Uint8Array): number | undefined {
 
 function tensorOf(name: string, values: Float32Array) {
   return { name, shape: [values.length], values };
+}
+
+/** One phrase that names the first difference, such as `optimizer.learningRate`; undefined where there is none. */
+export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
+  const difference = identityDifference(expected, got);
+  return difference && `it belongs to another run: ${difference}`;
+}
+
+/** Such as `expected seed 1, got 2`. */
+export function identityDifference(expected: object, got: object): string | undefined {
+  return firstDifference('', expected, got);
+}
+
+function firstDifference(path: string, expected: unknown, got: unknown): string | undefined {
+  if (isObject(expected) && isObject(got)) {
+    const keys = new Set([...Object.keys(expected), ...Object.keys(got)]);
+    for (const key of keys) {
+      const difference = firstDifference(path === '' ? key : `${path}.${key}`, expected[key], got[key]);
+      if (difference) return difference;
+    }
+    return undefined;
+  }
+  if (expected === got) return undefined;
+  return `expected ${path} ${brief(expected)}, got ${brief(got)}`;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function brief(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'none');
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+const tag = 'nonFinite';
+
+export function stringifyNumbers(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) =>
+    typeof item === 'number' && !Number.isFinite(item) ? { [tag]: String(item) } : item,
+  );
+}
+
+export function parseNumbers(text: string): unknown {
+  return JSON.parse(text, (_key, item: unknown) =>
+    typeof item === 'object' && item !== null && tag in item ? Number(item[tag]) : item,
+  );
 }

@@ -1,6 +1,10 @@
-/** The folder of a run's checkpoints: each is written whole or not at all, and the last three are kept. */
+/** Where a run keeps its checkpoints: in a folder, each written whole or not at all, or where several coordinators share them. */
+
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { configurationError, named } from '@lockstep/worker';
+import { identityDifference, type RunIdentity } from './checkpoint.ts';
 
 const kept = 3;
 const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
@@ -90,4 +94,44 @@ export function newRunName(stored: readonly StoredCheckpoint[], now: Date): stri
   const newest = stored[0]?.run ?? '';
   const name = now.toISOString().replaceAll(/\D/g, '');
   return name > newest ? name : `${BigInt(newest) + 1n}`;
+}
+
+/** A coordinator of a fleet is one. */
+export interface SharedCheckpoints extends Pick<CheckpointStore, 'list' | 'write'> {
+  /** For people. */
+  readonly place: string;
+  /** Called before anything is read; resolves when this process is to train. @throws Error where it is not to */
+  open(claim: RunClaim): Promise<void>;
+}
+
+/** The run that a coordinator wants to train. */
+export interface RunClaim {
+  /** All that fixes the bits of the run, as JSON. */
+  readonly config: string;
+  /** Such as `expected seed 1, got 2`, where this run is not that of the other configuration. */
+  readonly differenceFrom: (other: string) => string | undefined;
+}
+
+/** @param steps of the run in all */
+export function claimOf(identity: RunIdentity, steps: number): RunClaim {
+  const config = JSON.stringify({ ...identity, steps });
+  return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
+}
+
+interface CheckpointPlace {
+  readonly folder?: string | undefined;
+  /** Shared with other coordinators, in place of the folder. */
+  readonly store?: object | undefined;
+}
+
+/** Makes the folder of a run's checkpoints, before anything is started. @throws ConfigurationError if it cannot be used */
+export function requireCheckpointFolder(checkpoint: CheckpointPlace | undefined): void {
+  if (!checkpoint || checkpoint.store) return;
+  const { folder = '' } = checkpoint;
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch {
+    throw configurationError`${named('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
+  }
 }

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { Evaluation, Evaluator } from '@lockstep/nn';
-import type { EvaluationSetup } from '../host.ts';
+import type { EvaluationSetup } from '../platform.ts';
 
 export type EvaluationAnswer =
   /** Some of the samples are done. */

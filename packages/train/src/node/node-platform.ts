@@ -1,24 +1,25 @@
 /** A Node process, as a run sees it. */
-import { availableParallelism, cpus, release, type } from 'node:os';
+
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { loadMnist, openDataset } from '@lockstep/data/node';
+import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
+import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
+import { type Compute, createLocalCompute } from '@lockstep/training';
+import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
-import { requireCheckpointFolder } from '../checkpoint/folder.ts';
-import { keptSecret } from '../checkpoint/kept-secret.ts';
 import { openCheckpoints } from '../checkpoint/open.ts';
-import type { Host } from '../host.ts';
-import { bareHost, isLoopback } from '../http/addresses.ts';
-import { openTls } from '../http/tls.ts';
-import { portOf } from '../network/attached-server.ts';
-import { isJoinCode, newJoinCode } from '../new-join-code.ts';
+import { requireCheckpointFolder } from '../checkpoint/store.ts';
 import { newSecret } from '../new-secret.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
-import type { Platform } from '../platform.ts';
+import type { Host, Platform } from '../platform.ts';
+import { bareHost, isLoopback } from '../site/addresses.ts';
+import { isJoinCode, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
+import { portOf } from '../site/server.ts';
 import { Site } from '../site/site.ts';
+import { errorMessage } from '../words.ts';
 import { BackgroundEvaluator } from './background-evaluator.ts';
-import { systemMemoryBytes } from './memory.ts';
-import { openCompute } from './open-compute.ts';
 import { newSha256, sha256 } from './sha256.ts';
 
 const { bun, deno, node } = process.versions;
@@ -71,3 +72,26 @@ export const nodePlatform: Platform = {
   },
   host,
 };
+
+/**
+ * What computes, and a line that says why nothing else does.
+ * @throws ConfigurationError
+ */
+export async function openCompute(name: ComputeChoice, threads: number): Promise<{ compute: Compute; choice: string }> {
+  try {
+    if (name === 'tfjs-node') {
+      prepareProcess();
+      return { compute: await createTensorFlowCompute(systemClock), choice: 'computing on tfjs-node' };
+    }
+    const { backend, choice } = await openBackend(name, nodeThreads(threads));
+    if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
+  } catch (error) {
+    throw configurationError`${named('backend', name)}: ${errorMessage(error)}`;
+  }
+  throw configurationError`${named('backend', name)}: expected one that computes in this process`;
+}
+
+export function systemMemoryBytes(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}

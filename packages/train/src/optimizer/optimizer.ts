@@ -12,8 +12,8 @@ import {
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
 import { optimizerTypes } from '../check-options.ts';
 import { outerLearningRate } from '../diloco.ts';
-import { errorMessage } from '../error-message.ts';
 import type { OptimizerOptions, TrainOptions } from '../options.ts';
+import { errorMessage } from '../words.ts';
 import { defaultSetting } from './optimizer-defaults.ts';
 import type { Recipe } from './recipes.ts';
 

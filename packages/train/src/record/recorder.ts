@@ -1,4 +1,5 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
+
 import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
 import {
   type CoordinatorState,
@@ -13,11 +14,17 @@ import {
 } from '@lockstep/training';
 import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
 import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
+import { version } from '../version.ts';
 import { movingAverage, Throughput, TrainingCurve } from './curve.ts';
 import { EventLines } from './event-lines.ts';
-import { nothingTurnedAway, type TurnedAway } from '../report/turned-away.ts';
-import { version } from '../version.ts';
-import type { EpochReport, Report, TrainedEpoch, WorkerReport } from './report.ts';
+import {
+  type EpochReport,
+  nothingTurnedAway,
+  type Report,
+  type TrainedEpoch,
+  type TurnedAway,
+  type WorkerReport,
+} from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** A checkpoint that is on the disk. */

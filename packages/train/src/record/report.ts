@@ -1,9 +1,9 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
+
 import type { OptimizerConfig, Standardization } from '@lockstep/nn';
 import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import type { CheckedShards, Claim, DataFormat, Faults, WorkerRecord } from '@lockstep/training';
 import type { DiLoCoConfig } from '../diloco.ts';
-import type { TurnedAway } from '../report/turned-away.ts';
 import type { CurvePoint } from './curve.ts';
 import type { StepTimes } from './step-timing.ts';
 
@@ -121,3 +121,23 @@ export interface Report extends Claim {
   /** At most a few hundred points, in the order of the steps. */
   readonly curve: readonly CurvePoint[];
 }
+
+export const turnedAwayReasons = [
+  /** Connections that were cut before they had shown what they were for: too many were open. */
+  'silent',
+  /** Connections of an address that opened too many in a short time. */
+  'hasty',
+  /** Workers and viewers for which there was no place. */
+  'full',
+  /** Tokens that were missing, wrong, or came too soon after wrong ones. */
+  'token',
+  /** Pages and host names that may not connect. */
+  'origin',
+  /** Connections that sent more than they were asked for, or read too little. */
+  'flood',
+] as const;
+
+export type TurnedAway = Readonly<Record<(typeof turnedAwayReasons)[number], number>>;
+
+/** Of a run without sockets. */
+export const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;

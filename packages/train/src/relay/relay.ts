@@ -1,8 +1,9 @@
 /** Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between them. */
+
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { Relay } from '@lockstep/training';
+import { Relay, type RelayEvent as RuleEvent } from '@lockstep/training';
 import {
   type AddressSource,
   type FoundAddress,
@@ -11,18 +12,17 @@ import {
   joinAddress,
   systemClock,
 } from '@lockstep/worker';
-import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
+import { type Connector, endOf, openConnector, type Participation, workerEvents } from '@lockstep/worker/internal';
 import { checkRelayOptions } from '../check-options.ts';
-import { bareHost, isLoopback } from '../http/addresses.ts';
-import { openTls } from '../http/tls.ts';
-import { LocalWorkers } from '../site/local-workers.ts';
 import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
-import { relayEvents } from './events.ts';
+import { EventLines } from '../record/event-lines.ts';
+import { bareHost, isLoopback } from '../site/addresses.ts';
+import { LocalWorkers } from '../site/local-workers.ts';
+import { openTls } from '../site/secrets.ts';
 import type { RelayEvent, RelayOptions } from './options.ts';
-import { RelayServer } from './relay-server.ts';
-import { Upstream } from './upstream.ts';
+import { RelayServer, Upstream } from './relay-server.ts';
 
 const maxNameLength = 80;
 
@@ -186,4 +186,31 @@ async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal)
 
 async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
   await backend.close?.();
+}
+
+export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEvent) => void {
+  const lines = new EventLines(systemClock.nowMs);
+  const above = workerEvents((event) => {
+    if (event.type !== 'opening' && event.type !== 'opened') emit(event);
+  });
+  return (event) => {
+    switch (event.type) {
+      case 'above':
+        above(event.event);
+        return;
+      case 'below': {
+        const message = lines.eventOf(event.event, event.state)?.message;
+        if (message !== undefined) emit({ type: 'note', message });
+        return;
+      }
+      case 'renewed':
+        emit({ type: 'note', message: `${event.message}; another run begins for the workers here` });
+        return;
+      case 'idle':
+        emit(event);
+        return;
+      default:
+        event satisfies never;
+    }
+  };
 }

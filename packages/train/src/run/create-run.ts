@@ -1,17 +1,24 @@
 /** Creates a run from what the options of a command came to. */
+
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, type Model, parameterCount } from '@lockstep/nn';
 import { floatsOf, lossyEncodings } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
+  type Compute,
   type ComputeSetup,
   checkedSetup,
   createLocalCompute,
   createNumericsCheck,
   createReferee,
   createShardSource,
+  createYield,
   defaultLimits,
   formatOf,
+  type InlineCompute,
+  InlineCopy,
+  InlineGradient,
+  InlineWorker,
   type Limits,
   type NumericsCheck,
   ParameterServer,
@@ -25,6 +32,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
+import { idlePool, type WorkerPool } from '../worker-pool.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
@@ -136,4 +144,69 @@ async function checkOwnNumerics(
   };
   await compute.close();
   return checked;
+}
+
+/** The only worker of its run. @param compute what computes; the parameter server's own backend where left out */
+export async function startInlineWorker(
+  created: CreatedRun,
+  prepared: Prepared,
+  platform: Platform,
+  compute?: Compute,
+): Promise<WorkerPool> {
+  const { run } = created;
+  run.connectInline(
+    new InlineWorker({
+      compute: compute ? await copying(created, prepared, platform, compute) : inPlace(created, prepared),
+      name: 'this process',
+      nowMs: systemClock.nowMs,
+      // Signals and the terminal have their turn.
+      schedule: platform.defer,
+    }),
+  );
+  return { ...idlePool, stop: async () => compute?.close() };
+}
+
+/** One that takes part beside those that join over the network. */
+export function startColocatedWorker(created: CreatedRun, prepared: Prepared, { defer }: Platform): void {
+  const { run } = created;
+  const { nowMs } = systemClock;
+  const yieldToOthers = createYield({ unsent: () => run.unsent, nowMs, defer });
+  const compute = inPlace(created, prepared, yieldToOthers);
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', nowMs, schedule: defer, hasOthers: true }));
+}
+
+function inPlace(
+  { parameterServer, samples, reference }: CreatedRun,
+  prepared: Prepared,
+  yieldToOthers?: () => Promise<void>,
+): InlineCompute {
+  const { model, plan, train, config } = prepared;
+  const { seed } = config;
+  const clock = systemClock;
+  return new InlineGradient({
+    parameterServer,
+    model,
+    plan,
+    dataset: train,
+    samples,
+    seed,
+    clock,
+    yieldToOthers,
+    numerics: reference,
+  });
+}
+
+async function copying(
+  created: CreatedRun,
+  { model, plan, config, train }: Prepared,
+  { sha256 }: Platform,
+  compute: Compute,
+): Promise<InlineCompute> {
+  const { parameterServer, samples, numericsCheck, reference } = created;
+  const { microbatchSize, innerSteps } = plan;
+  const setup = { model, microbatchSize, targetType: train.targets.type, innerSteps };
+  // Whether it can compute at all shows here.
+  await compute.open(setup);
+  const common = { compute, setup, parameterServer, plan, samples, seed: config.seed };
+  return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

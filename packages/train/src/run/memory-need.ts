@@ -8,7 +8,7 @@ import {
   parameterCount,
 } from '@lockstep/nn';
 import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
-import { thousands } from '../thousands.ts';
+import { thousands } from '../words.ts';
 
 export interface MemoryNeedOptions {
   readonly model: Model;

@@ -1,12 +1,12 @@
 /** Phases of a run before its first step: uploaded data, local workers that load, and a batch planned at the start. */
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
+import type { RunChanges } from '../dashboard/permission.ts';
 import type { TrainingEvent } from '../events.ts';
-import type { RunChanges } from '../dashboard/admin-actions.ts';
-import type { UploadedData } from '../site/lobby.ts';
 import type { TrainingData, TrainOptions } from '../options.ts';
 import type { Platform } from '../platform.ts';
 import { defaultSeed, localWorkersOf, prepare, prepareServer, uploadedData } from '../prepare.ts';
 import type { Prepared } from '../prepared.ts';
+import type { UploadedData } from '../site/lobby.ts';
 import type { Site } from '../site/site.ts';
 import { runTraining, type Trained, type TrainingJob } from './run-training.ts';
 

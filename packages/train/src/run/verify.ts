@@ -1,12 +1,12 @@
 /** Takes the steps of a run once more in one process, and compares the weights. */
+
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Report } from '../record/report.ts';
-import { thousands } from '../thousands.ts';
-import { createRun } from './create-run.ts';
-import { startInlineWorker } from './inline-worker.ts';
+import { thousands } from '../words.ts';
+import { createRun, startInlineWorker } from './create-run.ts';
 
 /** Whether the same steps in one process give the same weights. */
 export interface Verification {

@@ -2,8 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
-import type { ComputeChoice } from '@lockstep/worker';
+import type { ComputeChoice, LocalWork, LocalWorkerAddress } from '@lockstep/worker';
 
 /** What local workers need before there is a run to join. */
 export interface LocalWorkersSetup {

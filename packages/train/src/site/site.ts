@@ -2,26 +2,25 @@
  * The server of a run with all that stands on it, across runs: workers of this machine, the lobby before the first run, the
  * attached run with its viewers, and what is kept of earlier runs.
  */
+
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { toMessageText } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Limits, ParameterServer, Run } from '@lockstep/training';
 import { Dashboard } from '../dashboard/dashboard.ts';
-import { EarlierRuns } from '../dashboard/earlier-runs.ts';
-import type { ViewerLimits } from '../dashboard/viewer-places.ts';
+import { EarlierRuns } from '../dashboard/messages.ts';
+import type { OnRunAgain } from '../dashboard/permission.ts';
+import type { ViewerLimits } from '../dashboard/viewers.ts';
 import type { ListeningEvent, TrainingEvent } from '../events.ts';
-import { clientOf } from '../guard/source-address.ts';
-import { createMetrics } from '../http/metrics.ts';
-import { createPages, pageFolder } from '../http/pages.ts';
-import { restartCode } from '../http/upgrade.ts';
-import { createSockets } from '../network/sockets.ts';
 import type { NetworkSettings, Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
-import type { OnRunAgain } from '../dashboard/admin-actions.ts';
 import type { WorkerPool } from '../worker-pool.ts';
+import { clientOf } from './connections.ts';
 import { type DataRequest, openLobby } from './lobby.ts';
 import { LocalWorkers, type LocalWorkersSetup } from './local-workers.ts';
+import { createMetrics, createPages, pageFolder } from './pages.ts';
+import { createSockets, restartCode } from './sockets.ts';
 import { openStanding, type Phase, type Standing } from './standing.ts';
 
 /** What a run brings to its site. */
@@ -101,7 +100,8 @@ export class Site {
         log: (message) => emit({ type: 'warning', message }),
         onAllFailed() {
           // Workers that fail before the first step would fail again; another worker can begin without them.
-          if (run.state.phase === 'waiting' && run.state.connections.size === 0) run.stop('no local worker could start');
+          if (run.state.phase === 'waiting' && run.state.connections.size === 0)
+            run.stop('no local worker could start');
         },
       },
     );

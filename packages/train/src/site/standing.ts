@@ -1,15 +1,14 @@
 /** A server with its tokens and addresses, once it listens, whatever answers there. */
+
 import { WaitingWorkers } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
-import { WatchPermission } from '../dashboard/watch-permission.ts';
+import { WatchPermission } from '../dashboard/permission.ts';
 import type { ListeningEvent } from '../events.ts';
-import { Guesses } from '../guard/guesses.ts';
-import { TurnedAwayCounter } from '../guard/turned-away.ts';
-import { type Addresses, addressesOf } from '../http/addresses.ts';
-import { attachServer } from '../network/attached-server.ts';
-import { type Handlers, openServer, type SharedServer } from '../network/shared-server.ts';
 import { defaultPort } from '../options.ts';
 import type { NetworkSettings } from '../prepared.ts';
+import { type Addresses, addressesOf } from './addresses.ts';
+import { Guesses, TurnedAwayCounter } from './limiter.ts';
+import { attachServer, type Handlers, openServer, type SharedServer } from './server.ts';
 
 /** What answers on the server for a while: the lobby, or a run. */
 export interface Phase extends Handlers {
@@ -34,7 +33,10 @@ export interface Standing {
 }
 
 /** Opens a server with its tokens. @throws ConfigurationError if it cannot listen */
-export async function openStanding(settings: NetworkSettings, emit: (event: ListeningEvent) => void): Promise<Standing> {
+export async function openStanding(
+  settings: NetworkSettings,
+  emit: (event: ListeningEvent) => void,
+): Promise<Standing> {
   const { listen, token, code, adminToken, tls } = settings;
   const { host, server: given, path } = listen;
   const turnedAway = new TurnedAwayCounter();

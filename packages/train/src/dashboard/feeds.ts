@@ -1,11 +1,14 @@
-/** Shows viewers how the newest evaluated model reads the test set; computes that only while there are viewers. */
+/** What is computed for viewers while there are any: evaluations of the newest model, hashes and copies of the weights. */
+
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
-import { bytesOf, type WatchMessageOf } from '@lockstep/protocol';
+import { bytesOf, encodeWatch, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
+import type { ParameterServer } from '@lockstep/training';
+import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
-import type { Viewers } from './viewers.ts';
+import type { Viewer, Viewers } from './viewers.ts';
 
 export interface EvaluationFeedOptions {
   readonly backend: HostBackend;
@@ -110,4 +113,50 @@ function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder 
       farthest: [],
     };
   };
+}
+
+const hashDigits = 16;
+const hashEveryMs = 1_000;
+/** The part of the time that hashing a large model may take. */
+const hashPart = 0.01;
+const weightsEveryMs = 1_000;
+
+export class WeightsFeed {
+  /** First digits of the last hash; undefined before the first. */
+  hash: string | undefined;
+  /** Steps that the hashed weights had taken. */
+  hashStep = -1;
+  readonly #parameterServer: ParameterServer;
+  readonly #nowMs: () => number;
+  #hashDueAtMs = Number.NEGATIVE_INFINITY;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parameterServer: ParameterServer, nowMs: () => number) {
+    this.#parameterServer = parameterServer;
+    this.#nowMs = nowMs;
+  }
+
+  /** Hashes the weights after `step` steps, where a new hash is due. */
+  refreshHash(step: number): void {
+    const startedAtMs = this.#nowMs();
+    if (step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
+    const { backend, parameters } = this.#parameterServer;
+    this.hash = sha256(bytesOf(backend.view(parameters))).slice(0, hashDigits);
+    this.hashStep = step;
+    const endedAtMs = this.#nowMs();
+    this.#hashDueAtMs = endedAtMs + Math.max(hashEveryMs, (endedAtMs - startedAtMs) / hashPart);
+  }
+
+  /** Sends one copy of the weights to all viewers that have asked for it, at most once a second. */
+  serve(viewers: Iterable<Viewer>, step: number): void {
+    const nowMs = this.#nowMs();
+    const waiting = [...viewers].filter(({ wantsWeights, keepsUp }) => wantsWeights && keepsUp);
+    if (waiting.length === 0 || nowMs - this.#sentAtMs < weightsEveryMs) return;
+    this.#sentAtMs = nowMs;
+    const frame = encodeWatch({ type: 'weights', step, bytes: bytesOf(this.#parameterServer.weights()) });
+    for (const viewer of waiting) {
+      viewer.wantsWeights = false;
+      viewer.sendFrame(frame);
+    }
+  }
 }

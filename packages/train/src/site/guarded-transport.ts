@@ -1,23 +1,21 @@
-/** The transport of one worker's socket that keeps to its budgets: a socket beyond them is closed with the reason. */
+/** The transport of one worker's socket, which is closed with the reason if the worker exceeds its budgets. */
+
 import type { Socket } from 'node:net';
 import {
   type Closing,
   type CoordinatorMessage,
   type CoordinatorTransport,
   type MessageOf,
+  type Transport,
   type TransportListener,
   type VectorStream,
   type WorkerMessage,
   webSocketTransport,
 } from '@lockstep/protocol';
-import type { Clock } from '@lockstep/training';
+import { type Clock, leastBytesPerMs } from '@lockstep/training';
 import type { WebSocket } from 'ws';
-import { socketsCountBytes } from '../http/traffic-counter.ts';
-import { cutInTime } from './closing-time.ts';
-import { type AnswerSize, ConnectionBudget } from './connection-budget.ts';
-import { busyMessage, busyRetryMs, type Guesses } from './guesses.ts';
-import type { TurnedAwayReason } from './turned-away.ts';
-import { memberLimits, newcomerLimits } from './worker-limits.ts';
+import type { Traffic } from '../worker-pool.ts';
+import { busyMessage, busyRetryMs, type Guesses, type Rate, TokenBucket, type TurnedAwayReason } from './limiter.ts';
 
 export interface GuardOptions {
   readonly maxFrameBytes: number;
@@ -240,4 +238,188 @@ export class GuardedTransport implements CoordinatorTransport {
 
 function shardKey({ step, lo, n }: { readonly step: number; readonly lo: number; readonly n: number }): string {
   return `${step} ${lo} ${n}`;
+}
+
+/** The most that one answer takes. */
+export interface AnswerSize {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+export interface BudgetLimits {
+  readonly messages: Rate;
+  readonly bytes: Rate;
+  readonly answer: AnswerSize;
+}
+
+/** A request of a step so long ago is answered by nothing any more. */
+const stepsKept = 64;
+
+export class ConnectionBudget {
+  readonly #answer: AnswerSize;
+  readonly #messages: TokenBucket;
+  readonly #bytes: TokenBucket;
+  /** By what identifies the answer: the step that it is for. */
+  readonly #open = new Map<string, number>();
+  /** Of the vector that was begun last, where it was asked for. */
+  #chunksDue = 0;
+
+  constructor({ messages, bytes, answer }: BudgetLimits, nowMs: () => number) {
+    this.#answer = answer;
+    this.#messages = new TokenBucket(messages, nowMs);
+    this.#bytes = new TokenBucket(bytes, nowMs);
+  }
+
+  /** The connection is asked for something. @param step of a task; requests of old steps are forgotten */
+  ask(request: string, step = Number.POSITIVE_INFINITY): void {
+    this.#open.set(request, step);
+    if (step === Number.POSITIVE_INFINITY) return;
+    for (const [key, askedIn] of this.#open) if (askedIn < step - stepsKept) this.#open.delete(key);
+  }
+
+  /** So many bytes have arrived, or a message is whole. Whether the connection stays within its budget. */
+  charge({ messages = 0, bytes = 0 }: { readonly messages?: number; readonly bytes?: number }): boolean {
+    this.#messages.spend(messages);
+    this.#bytes.spend(bytes);
+    const { size } = this.#open;
+    const answer = this.#answer;
+    return this.#messages.level + size * answer.messages >= 0 && this.#bytes.level + size * answer.bytes >= 0;
+  }
+
+  /** A message of so many bytes was the answer to a request; refunds it if that was open. Whether it was. */
+  answer(request: string, bytes: number): boolean {
+    if (!this.#open.delete(request)) return false;
+    this.#refund(bytes);
+    return true;
+  }
+
+  /** As `answer` for the first message of a vector, whose chunks follow, with other messages between them. */
+  beginAnswer(request: string, bytes: number): void {
+    this.#chunksDue = this.answer(request, bytes) ? this.#answer.messages - 1 : 0;
+  }
+
+  /** A chunk of so many bytes; refunds it where its vector was asked for and is not longer than it may be. */
+  continueAnswer(bytes: number): void {
+    if (this.#chunksDue === 0) return;
+    this.#chunksDue -= 1;
+    this.#refund(bytes);
+  }
+
+  #refund(bytes: number): void {
+    this.#messages.refund(1);
+    this.#bytes.refund(bytes);
+  }
+}
+
+export interface ClosingTimes {
+  readonly closedAtMs: number;
+  /** What its worker had still to read then; 0 where it need not. */
+  readonly unreadBytes: number;
+  /** When bytes last arrived from it. */
+  readonly arrivedAtMs: number;
+  /** How often a worker shows that it is there. */
+  readonly heartbeatMs: number;
+}
+
+/** A socket that has not answered a close by then is cut; a frozen worker never answers. */
+export const closeTimeoutMs = 1_000;
+/** Longest time for a worker that has much to read first. */
+export const mostClosingMs = 30_000;
+/** A busy machine misses a heartbeat. */
+const silentHeartbeats = 2;
+
+/** When a socket is cut that has not closed by then. */
+export function cutAtMs({ closedAtMs, unreadBytes, arrivedAtMs, heartbeatMs }: ClosingTimes): number {
+  const answerAtMs = closedAtMs + closeTimeoutMs;
+  const readAtMs = Math.min(answerAtMs + unreadBytes / leastBytesPerMs, closedAtMs + mostClosingMs);
+  const silentAtMs = arrivedAtMs + silentHeartbeats * heartbeatMs + closeTimeoutMs;
+  return Math.max(answerAtMs, Math.min(readAtMs, silentAtMs));
+}
+
+/** Cuts a socket that closes, when its time is over. @param times asked each time that this may be */
+export function cutInTime(
+  webSocket: Pick<WebSocket, 'terminate' | 'once'>,
+  clock: Clock,
+  times: () => ClosingTimes,
+): void {
+  let cancel = (): void => {};
+  const look = (): void => {
+    const leftMs = cutAtMs(times()) - clock.nowMs();
+    if (leftMs <= 0) webSocket.terminate();
+    else cancel = clock.after(leftMs, look);
+  };
+  look();
+  webSocket.once('close', () => cancel());
+}
+
+/** Before its welcome a client sends `hello`, and its socket's own pings. */
+export const newcomerLimits: BudgetLimits = {
+  messages: { capacity: 8, perSecond: 1 },
+  bytes: { capacity: 16 * 1024, perSecond: 1024 },
+  answer: { messages: 1, bytes: 0 },
+};
+
+/** Bytes of an answer beside the numbers of its vector, and of each of its chunks. */
+const answerOverheadBytes = 64 * 1024;
+const chunkOverheadBytes = 1024;
+
+/** The most that one answer takes: a vector, in its chunks. */
+export function answerSize(vectorBytes: number, chunkBytes: number): AnswerSize {
+  const messages = Math.max(1, Math.ceil(vectorBytes / chunkBytes));
+  return { messages, bytes: vectorBytes + messages * chunkOverheadBytes + answerOverheadBytes };
+}
+
+/** After it: beside its answers, pings and messages about itself, and answers that were no longer wanted. */
+export function memberLimits(answer: AnswerSize): BudgetLimits {
+  const { messages, bytes } = answer;
+  return {
+    messages: { capacity: 56 + 8 * messages, perSecond: 15 + messages },
+    bytes: { capacity: 8 * bytes, perSecond: bytes + 64 * 1024 },
+    answer,
+  };
+}
+
+/** Weights and tasks of two steps may wait, and as much again while a worker comes back to reading. */
+const maxQueuedSteps = 4;
+const extraQueueBytes = 1024 * 1024;
+
+/** @param batchBytes of all samples of a step */
+export function maxQueuedBytes(vectorBytes: number, batchBytes: number): number {
+  return maxQueuedSteps * (vectorBytes + batchBytes) + extraQueueBytes;
+}
+
+/** Bun's sockets count nothing once they are WebSockets. */
+export const socketsCountBytes = process.versions['bun'] === undefined;
+
+export class TrafficCounter {
+  readonly #countsSockets: boolean;
+  readonly #open = new Set<() => Traffic>();
+  #closed: Traffic = { bytesSent: 0, bytesReceived: 0 };
+
+  /** @param countsSockets whether sockets count their bytes; else those of messages are counted */
+  constructor(countsSockets = socketsCountBytes) {
+    this.#countsSockets = countsSockets;
+  }
+
+  add(socket: Socket, transport: Pick<Transport, 'sentBytes' | 'receivedBytes'>): void {
+    const traffic = this.#countsSockets
+      ? () => ({ bytesSent: socket.bytesWritten, bytesReceived: socket.bytesRead })
+      : () => ({ bytesSent: transport.sentBytes ?? 0, bytesReceived: transport.receivedBytes ?? 0 });
+    this.#open.add(traffic);
+    socket.once('close', () => {
+      this.#open.delete(traffic);
+      this.#closed = sum(this.#closed, traffic());
+    });
+  }
+
+  total(): Traffic {
+    return [...this.#open].reduce((total, traffic) => sum(total, traffic()), this.#closed);
+  }
+}
+
+function sum(one: Traffic, other: Traffic): Traffic {
+  return {
+    bytesSent: one.bytesSent + other.bytesSent,
+    bytesReceived: one.bytesReceived + other.bytesReceived,
+  };
 }

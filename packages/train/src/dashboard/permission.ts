@@ -1,20 +1,22 @@
-/** What a viewer that has shown the admin token may do to a run. */
+/** Who may watch a run, who may control it, and what an owner may do. */
 
 import { writeOutput } from '@lockstep/files';
 import {
   type AdminAction,
   bytesOf,
   type FaultAction,
+  sameSecret,
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
-import { errorMessage } from '../error-message.ts';
 import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
-import type { OwnerMessage } from './admin-permission.ts';
+import { busyMessage, type Guesses } from '../site/limiter.ts';
+import { errorMessage } from '../words.ts';
+import type { Viewer, Welcome } from './viewers.ts';
 
 /** Options that the owner may change for the next run on a server; what is omitted stays as it was. */
 export interface RunChanges {
@@ -152,4 +154,125 @@ function refused(message: string): ActionResult {
 
 function hasEnded({ phase }: CoordinatorState): boolean {
   return phase === 'finished' || phase === 'failed';
+}
+
+export interface WatchPermissionOptions {
+  /** What joining needs, and watching unless it is open to every client; the admin token is as good. */
+  readonly token: string | undefined;
+  /** Stands for the token. */
+  readonly code: string | undefined;
+  readonly publicView: boolean;
+  /** Made, never chosen: too long to be guessed. */
+  readonly adminToken: string;
+  readonly guesses: Guesses;
+  readonly onBadToken: () => void;
+}
+
+/** Undefined if the token is right, else a message that says what to do. */
+type TokenFault = string | undefined;
+
+const wrongToken =
+  'this is not the token of this run: type its code again, or open the whole address that the coordinator printed';
+const missingToken =
+  'watching this run needs its token: open the whole address that the coordinator printed, with its token';
+const wrongAdminToken =
+  'this is not the admin token of this run: open the dashboard address that the coordinator printed';
+const missingAdminToken =
+  'controlling a run needs the admin token: open the dashboard address that the coordinator printed';
+
+export class WatchPermission {
+  readonly #options: WatchPermissionOptions;
+
+  constructor(options: WatchPermissionOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a viewer's `hello`: before this returns, unless guesses of its client wait. */
+  welcome({ token, adminToken }: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void): void {
+    const fault = adminToken === undefined ? undefined : this.adminFault(adminToken);
+    if (adminToken !== undefined && fault === undefined) {
+      onWelcome({ role: 'owner', mayInvite: true });
+      return;
+    }
+    const { code } = this.#options;
+    this.#check(token, code === undefined ? [] : [code], client, (refusal) => {
+      // Who shows that it knows how to join sees the code.
+      const mayInvite = token !== undefined && refusal === undefined;
+      if (refusal !== undefined && !this.#isOpen) onWelcome({ refusal });
+      else onWelcome({ role: 'guest', mayInvite, ...(fault !== undefined && { fault }) });
+    });
+  }
+
+  /** What invited people may type in place of the token. */
+  get code(): string | undefined {
+    return this.#options.code;
+  }
+
+  /** Whether a token allows to read the metrics; the code does not. */
+  metricsFault(token: string | undefined, client: string): Promise<TokenFault> {
+    if (this.#isOpen) return Promise.resolve(undefined);
+    return new Promise((resolve) => this.#check(token, [], client, resolve));
+  }
+
+  /** Whether a token allows to control the run. */
+  adminFault(token: string | undefined): TokenFault {
+    const { adminToken, onBadToken } = this.#options;
+    if (token !== undefined && sameSecret(adminToken, token)) return undefined;
+    onBadToken();
+    return token === undefined ? missingAdminToken : wrongAdminToken;
+  }
+
+  get #isOpen(): boolean {
+    return this.#options.token === undefined || this.#options.publicView;
+  }
+
+  /** @param more secrets that are as good as the tokens */
+  #check(
+    shown: string | undefined,
+    more: readonly string[],
+    client: string,
+    onFault: (fault: TokenFault) => void,
+  ): void {
+    const { token, adminToken, guesses, onBadToken } = this.#options;
+    const count = (fault: string): void => {
+      if (!this.#isOpen) onBadToken();
+      onFault(fault);
+    };
+    if (shown === undefined) {
+      count(missingToken);
+      return;
+    }
+    const expected = [...(token === undefined ? [] : [token]), adminToken, ...more];
+    guesses.check(client, expected, shown, (result) => {
+      if (result === 'right') onFault(undefined);
+      else count(result === 'wrong' ? wrongToken : busyMessage);
+    });
+  }
+}
+
+/** A request of an owner. */
+export type OwnerMessage = Exclude<WatchMessageFrom<'viewer'>, { type: 'hello' | 'wantWeights' | 'unlock' }>;
+
+const maxBadTokens = 5;
+
+/** The request where it may be met; undefined where there is none, or it may not. */
+export function ownerMessage(
+  message: WatchMessageFrom<'viewer'>,
+  viewer: Viewer,
+  permission: WatchPermission,
+): OwnerMessage | undefined {
+  if (message.type === 'hello' || message.type === 'wantWeights') return undefined;
+  const fault = permission.adminFault(message.token);
+  if (fault !== undefined) {
+    viewer.send(
+      message.type === 'unlock' ? { type: 'role', role: 'guest', fault } : { type: 'refused', message: fault },
+    );
+    viewer.badTokens += 1;
+    if (viewer.badTokens >= maxBadTokens) viewer.close(1008, 'the admin token was wrong too often');
+    return undefined;
+  }
+  viewer.role = 'owner';
+  if (message.type !== 'unlock') return message;
+  viewer.send({ type: 'role', role: 'owner' });
+  return undefined;
 }

@@ -1,11 +1,12 @@
-/** The certificate of the coordinator: one from files, or one made for this run. */
+/** Secrets of a coordinator: its certificate, the join code, and those that are kept beside the checkpoints. */
+
 import { X509Certificate } from 'node:crypto';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-
 import { configurationError, named } from '@lockstep/worker';
-import { keptSecret } from '../checkpoint/kept-secret.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
 import { networkAddresses } from './addresses.ts';
 
@@ -82,4 +83,57 @@ async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>>
     ],
   });
   return { key, cert };
+}
+
+export interface SecretOptions {
+  /** Nothing is kept where there is no folder; what was kept is taken where the run goes on. */
+  readonly checkpoint: Pick<CheckpointOptions, 'folder' | 'resume'> | undefined;
+  readonly fileName: string;
+  readonly isValid: (secret: string) => boolean;
+  readonly create: () => string | Promise<string>;
+}
+
+const ownerOnly = 0o600;
+
+/** What was kept, where the run goes on and the owner alone can read it; otherwise a new one, which is kept. */
+export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
+  const { folder, resume = false } = checkpoint ?? {};
+  if (folder === undefined) return create();
+  const file = join(folder, fileName);
+  const kept = resume ? readSecret(file) : undefined;
+  if (kept !== undefined && isValid(kept)) return kept;
+  const secret = await create();
+  // The mode is only given to a file that is new.
+  rmSync(file, { force: true });
+  writeFileSync(file, `${secret}\n`, { mode: ownerOnly, flag: 'wx' });
+  return secret;
+}
+
+function readSecret(file: string): string | undefined {
+  try {
+    const { mode } = statSync(file);
+    const isPrivate = process.platform === 'win32' || (mode & 0o077) === 0;
+    return isPrivate ? readFileSync(file, 'utf8').trim() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** No two of them look alike, and none depends on its case. */
+const alphabet = 'ABCDEFGHJKMNPQRSTUVWXYZ23456789';
+const length = 6;
+
+/** Six of 31 letters and digits: 31^6 = 887,503,681 codes. `guard/guesses.ts` limits how many a client tries. */
+export function newJoinCode(): string {
+  let code = '';
+  while (code.length < length) {
+    const [byte] = crypto.getRandomValues(new Uint8Array(1));
+    // The last, partial round of the alphabet would make some letters more likely.
+    if (byte! < 256 - (256 % alphabet.length)) code += alphabet[byte! % alphabet.length];
+  }
+  return code;
+}
+
+export function isJoinCode(text: string): boolean {
+  return text.length === length && [...text].every((letter) => alphabet.includes(letter));
 }
