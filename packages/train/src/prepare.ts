@@ -1,7 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
-import { nodeRoundings } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/training';
 import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
@@ -156,7 +155,7 @@ function requireHost(options: TrainOptions, { host }: Platform): void {
 
 /** @throws ConfigurationError where nodes of the tree are rounded by a backend that rounds in its own way */
 function requireEqualRounding({ backend = 'auto', gradients }: TrainOptions): void {
-  if (!nodeRoundings.some((name) => name === gradients)) return;
+  if (gradients !== 'fp16-exact') return;
   const equal: readonly ComputeChoice[] = ['auto', 'cpu', 'reference'];
   if (equal.includes(backend)) return;
   throw configurationError`${named('backend')}: expected ${equal.join(', ')} with ${named('gradients', gradients)}, which promises equal bits on any workers, got ${backend}`;

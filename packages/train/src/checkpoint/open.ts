@@ -1,7 +1,6 @@
 /** Opens a run's checkpoints, and chooses the one that the run goes on from. */
 
 import { join } from 'node:path';
-import { lossyEncodings } from '@lockstep/protocol';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
@@ -73,12 +72,9 @@ function startsAnew(place: string): string {
   return `No checkpoint in ${place} fits this run, which starts anew.`;
 }
 
-function resumedLine(file: string, step: number, { plan, config }: Prepared): string {
+function resumedLine(file: string, step: number, { plan }: Prepared): string {
   if (step === plan.steps) return `${file} is of the end of this run: every step had been taken.`;
-  const lost = !lossyEncodings.some((name) => name === config.gradients)
-    ? ''
-    : `; what ${config.gradients} rounded off at the workers is not in it, so the weights are not those of a run that was not cut off`;
-  return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}${lost}.`;
+  return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}.`;
 }
 
 /** Of a run that was cut off. */

@@ -70,7 +70,7 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
       const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
-      const message = `the link of ${who} takes ${spent}: a larger batch or gradients as int8 would help`;
+      const message = `the link of ${who} takes ${spent}: a larger batch or --gradients fp16-exact would help`;
       return { type: 'slowLink', message, worker };
     }
     case 'quarantined': {

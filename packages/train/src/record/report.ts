@@ -1,7 +1,6 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 
 import type { OptimizerConfig, Standardization } from '@lockstep/nn';
-import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import type { CheckedShards, Claim, DataFormat, Faults, WorkerRecord } from '@lockstep/training';
 import type { DiLoCoConfig } from '../diloco.ts';
 import type { CurvePoint } from './curve.ts';
@@ -61,7 +60,7 @@ export interface RunConfig {
   readonly optimizer: OptimizerConfig;
   readonly workers: number | 'single';
   /** How workers rounded what they sent, or the nodes of the tree; left out where nothing was rounded. */
-  readonly gradients?: LossyEncoding | NodeRoundingName;
+  readonly gradients?: 'fp16-exact';
   /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
   readonly initSha256?: string;
 }
