@@ -12,6 +12,7 @@ import {
   type WatchMessageOf,
 } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
+import { TokenBucket } from '../site/limiter.ts';
 import type { Visit } from '../site/sockets.ts';
 
 /** The answer to a `hello`. */
@@ -163,6 +164,7 @@ const maxMessagesPerSecond = 50;
 /** A close frame holds 123 bytes of reason. */
 const maxReasonLength = 120;
 
+/** The coordinator's end of one viewer's socket, which takes messages only as fast as the viewer reads. */
 export class Viewer {
   saidHello = false;
   /** Undefined until its `hello` is accepted. */
@@ -178,8 +180,7 @@ export class Viewer {
   readonly #openedAtMs: number;
   readonly #nowMs: () => number;
   #behindSinceMs: number | undefined;
-  #messages = 0;
-  #messagesSinceMs: number;
+  readonly #messages: TokenBucket;
 
   constructor(socket: WebSocket, visit: Visit, nowMs: () => number) {
     this.address = visit.address;
@@ -187,7 +188,7 @@ export class Viewer {
     this.#visit = visit;
     this.#nowMs = nowMs;
     this.#openedAtMs = nowMs();
-    this.#messagesSinceMs = nowMs();
+    this.#messages = new TokenBucket({ capacity: maxMessagesPerSecond, perSecond: maxMessagesPerSecond }, nowMs);
   }
 
   get queuedBytes(): number {
@@ -261,13 +262,8 @@ export class Viewer {
 
   /** Counts a message or a ping of the socket; closes a viewer that sends too many, and says so. */
   floods(): boolean {
-    const nowMs = this.#nowMs();
-    if (nowMs - this.#messagesSinceMs > 1000) {
-      this.#messagesSinceMs = nowMs;
-      this.#messages = 0;
-    }
-    this.#messages += 1;
-    if (this.#messages <= maxMessagesPerSecond) return false;
+    this.#messages.spend(1);
+    if (this.#messages.level >= 0) return false;
     this.close(1008, `expected at most ${maxMessagesPerSecond} messages a second, got more`);
     // To read what else comes before the socket ends would cost time.
     this.#socket.pause();
@@ -292,7 +288,10 @@ export interface Full {
   readonly message: string;
 }
 
-/** @param viewers those that have places, in the order in which they came */
+/**
+ * Decides who may watch if there are more viewers than places: owners always, guests by how many their address has.
+ * @param viewers all that have places, in the order in which they came
+ */
 export function placeFor<V extends Placed>(
   viewers: readonly V[],
   role: ViewerRole,

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
-import { defaultLimits, type Relay, type RelayRun } from '@lockstep/training';
+import type { Relay, RelayRun } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
@@ -17,7 +17,7 @@ import { Guesses, TurnedAwayCounter } from '../site/limiter.ts';
 import { type Answer, createPages, pageFolder, sendText } from '../site/pages.ts';
 import type { Tls } from '../site/secrets.ts';
 import { openServer, type SharedServer } from '../site/server.ts';
-import { createSockets, rejectUpgrade } from '../site/sockets.ts';
+import { createSockets, helloSizes, rejectUpgrade } from '../site/sockets.ts';
 
 export interface RelayServerOptions {
   readonly host: string;
@@ -29,9 +29,6 @@ export interface RelayServerOptions {
   readonly upstream: Upstream;
   readonly relay: () => Relay | undefined;
 }
-
-/** Before a run is known, a worker sends nothing but its `hello`. */
-const helloFrameBytes = 64 * 1024;
 
 export class RelayServer {
   readonly listening: ListeningEvent;
@@ -69,7 +66,7 @@ export class RelayServer {
       {
         ...{ host, token, allowedOrigins, guesses: this.#guesses, turnedAway: this.#turnedAway },
         secure: tls !== undefined,
-        ...(run ? sizesOf(run) : noSizes),
+        ...(run ? sizesOf(run) : helloSizes),
         onConnection: (transport, address) => relay()?.accept(transport, address),
         // Passed on before it comes to that.
         onViewer: (socket) => socket.close(1011),
@@ -113,14 +110,6 @@ export class RelayServer {
     };
   }
 }
-
-const noSizes = {
-  maxFrameBytes: helloFrameBytes,
-  vectorBytes: 0,
-  chunkBytes: helloFrameBytes,
-  batchBytes: 0,
-  heartbeatMs: defaultLimits.heartbeatMs,
-};
 
 function sizesOf({ setup, sampleBytes }: RelayRun) {
   const { limits, model, plan } = setup;

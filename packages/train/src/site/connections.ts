@@ -14,6 +14,11 @@ export const defaultPendingLimits: PendingLimits = { total: 1_024, perAddress: 5
 
 type Cut = () => void;
 
+/**
+ * Connections that have not shown yet what they are for: no request, no `hello`. Their number is bounded, in all and for one
+ * address; beyond it a new one takes the place of the oldest from the address that has most. So silent connections never keep
+ * other addresses out, and their own only for moments.
+ */
 export class PendingConnections {
   readonly #limits: PendingLimits;
   /** By address: what cuts each connection, the oldest first. */

@@ -255,6 +255,12 @@ export interface BudgetLimits {
 /** A request of a step so long ago is answered by nothing any more. */
 const stepsKept = 64;
 
+/**
+ * Limits what one connection may send: the answers to what it was asked for, and a little besides.
+ *
+ * Everything is charged as it arrives, before anything is decoded; an answer that was asked for is refunded. Until then the
+ * account may be overdrawn by as many messages and bytes as all open requests explain.
+ */
 export class ConnectionBudget {
   readonly #answer: AnswerSize;
   readonly #messages: TokenBucket;
@@ -391,6 +397,7 @@ export function maxQueuedBytes(vectorBytes: number, batchBytes: number): number 
 /** Bun's sockets count nothing once they are WebSockets. */
 export const socketsCountBytes = process.versions['bun'] === undefined;
 
+/** Counts the bytes over sockets: WebSocket frames and HTTP headers included, if the engine's sockets count them. */
 export class TrafficCounter {
   readonly #countsSockets: boolean;
   readonly #open = new Set<() => Traffic>();

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
 import { toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import { defaultLimits, formatOf } from '@lockstep/training';
+import { formatOf } from '@lockstep/training';
 import { ConfigurationError, systemClock } from '@lockstep/worker';
 import { defaultWorkerCommand, outputsOf } from '../dashboard/messages.ts';
 import { type ActionResult, type OwnerMessage, ownerMessage } from '../dashboard/permission.ts';
@@ -25,12 +25,10 @@ import { version } from '../version.ts';
 import { errorMessage } from '../words.ts';
 import { clientOf } from './connections.ts';
 import { type Answer, bearerOf, createPages, pageFolder, sendText } from './pages.ts';
-import { createSockets } from './sockets.ts';
+import { createSockets, helloSizes } from './sockets.ts';
 import type { Phase, Standing } from './standing.ts';
 
 const refreshEveryMs = 1_000;
-/** A worker sends nothing but its `hello`. */
-const maxFrameBytes = 64 * 1024;
 
 export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
 
@@ -51,7 +49,7 @@ export interface Lobby {
 }
 
 export function openLobby(standing: Standing, { signal, ...request }: DataRequest): Lobby {
-  const { permission, turnedAway } = standing;
+  const { permission, door } = standing;
   signal.throwIfAborted();
   void removeLeftBehind();
   let onStart = (_: Prepared): void => {};
@@ -75,7 +73,7 @@ export function openLobby(standing: Standing, { signal, ...request }: DataReques
   const viewers = new Viewers({
     nowMs: systemClock.nowMs,
     welcome: (hello, client, onWelcome) => permission.welcome(hello, client, onWelcome),
-    onFull: () => turnedAway.count('full'),
+    onFull: () => door.turnedAway.count('full'),
     snapshot: () => [messageOf(standing, setup)],
     onWelcome: (sendSnapshot) => sendSnapshot(),
     onMessage(message, viewer) {
@@ -88,16 +86,11 @@ export function openLobby(standing: Standing, { signal, ...request }: DataReques
 }
 
 function phaseOf(standing: Standing, setup: DataSetup, viewers: Viewers): Phase {
-  const { server, settings, secure, guesses, permission, turnedAway, waiting } = standing;
+  const { server, door, permission, waiting } = standing;
   const { connections } = server;
-  const { token, code, listen } = settings;
   const sockets = createSockets(
     {
-      host: listen.host,
-      ...{ secure, maxFrameBytes, token, code, guesses, turnedAway },
-      // Before the run there is nothing to ask a worker for.
-      ...{ vectorBytes: 0, chunkBytes: maxFrameBytes, batchBytes: 0, heartbeatMs: defaultLimits.heartbeatMs },
-      allowedOrigins: listen.allowOrigins ?? [],
+      ...{ ...door, ...helloSizes },
       onConnection: (transport) =>
         waiting.turnAway(transport, 'the run waits for its data, which its owner brings on the page'),
       onViewer: (socket, visit) => viewers.add(socket, visit),
@@ -114,7 +107,7 @@ function phaseOf(standing: Standing, setup: DataSetup, viewers: Viewers): Phase 
     health: () => ({ status: 'ok', phase: 'waiting' }),
     // There is no run to measure.
     metrics: async () => ({ contentType: 'text/plain; charset=utf-8', text: '' }),
-    metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, token)),
+    metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, door.token)),
     upload: createUploadAnswer({
       target: setup,
       adminFault: (given) => permission.adminFault(given),

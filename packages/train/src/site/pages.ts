@@ -190,7 +190,10 @@ const types: Readonly<Record<string, string>> = {
 };
 const yearSeconds = 365 * 24 * 3600;
 
-/** @returns whether a request was answered; undefined where the folder has no page */
+/**
+ * Serves the page's files as they are now: a build that replaces them breaks no page of this process.
+ * @returns a function that says whether it answered a request; undefined if the folder has no page
+ */
 export function openPageFiles(
   folder: string,
 ): ((path: string, request: IncomingMessage, response: ServerResponse) => boolean) | undefined {

@@ -86,7 +86,6 @@ async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>>
 }
 
 export interface SecretOptions {
-  /** Nothing is kept where there is no folder; what was kept is taken where the run goes on. */
   readonly checkpoint: Pick<CheckpointOptions, 'folder' | 'resume'> | undefined;
   readonly fileName: string;
   readonly isValid: (secret: string) => boolean;
@@ -95,7 +94,11 @@ export interface SecretOptions {
 
 const ownerOnly = 0o600;
 
-/** What was kept, where the run goes on and the owner alone can read it; otherwise a new one, which is kept. */
+/**
+ * Returns a secret of the run, in a file of its own next to the checkpoints: the workers of a coordinator that was killed come
+ * back only to one that has the same. The kept one is taken if the run goes on and only the owner can read the file; else a
+ * new one is made and kept. No checkpoint holds secrets.
+ */
 export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
   const { folder, resume = false } = checkpoint ?? {};
   if (folder === undefined) return create();

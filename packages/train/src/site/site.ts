@@ -108,7 +108,7 @@ export class Site {
     return {
       dashboard,
       traffic,
-      turnedAway: () => standing.turnedAway.total(),
+      turnedAway: () => standing.door.turnedAway.total(),
       stop: async () => {
         if (!listen.stay) await this.#local.stop();
       },
@@ -136,13 +136,13 @@ export class Site {
     this.#standing?.server.use(phase);
   }
 
-  #createDashboard(serving: Serving, { permission, turnedAway, joinAddresses }: Standing): Dashboard {
+  #createDashboard(serving: Serving, { permission, door, joinAddresses }: Standing): Dashboard {
     const { run, recorder, parameterServer, backend, prepared, emit, onRunAgain, viewerLimits } = serving;
     const earlierRuns = this.#earlierRuns;
     return new Dashboard({
       ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns, joinAddresses },
       ...{ onRunAgain, viewerLimits, saveTo: prepared.listen.saveTo },
-      onFull: () => turnedAway.count('full'),
+      onFull: () => door.turnedAway.count('full'),
       // A failure to show the run does not end it.
       onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
     });
@@ -160,18 +160,16 @@ const endCode = 1001;
 /** The page and the sockets of a run. */
 function runPhase(serving: Serving, standing: Standing, dashboard: Dashboard) {
   const { run, limits, recorder, prepared } = serving;
-  const { server, settings, secure, guesses, permission, turnedAway, waiting } = standing;
-  const { plan, train, token, code, listen } = prepared;
+  const { server, door, permission, waiting } = standing;
+  const { plan, train, token, listen } = prepared;
   const sockets = createSockets(
     {
-      ...{ secure, token, code, guesses, turnedAway },
-      host: settings.listen.host,
+      ...door,
       maxFrameBytes: limits.maxFrameBytes,
       vectorBytes: parameterCount(prepared.model) * 4,
       chunkBytes: limits.chunkBytes,
       batchBytes: plan.batch * bytesPerSample(train),
       heartbeatMs: limits.heartbeatMs,
-      allowedOrigins: settings.listen.allowOrigins ?? [],
       onConnection(transport, address) {
         const { phase } = run.state;
         const hasEnded = phase === 'finished' || phase === 'failed';
@@ -186,7 +184,13 @@ function runPhase(serving: Serving, standing: Standing, dashboard: Dashboard) {
   const answer = createPages({
     folder: pageFolder,
     health: () => ({ status: 'ok', phase: run.state.phase }),
-    metrics: createMetrics({ run, record: recorder.data, dashboard, traffic, turnedAway: () => turnedAway.total() }),
+    metrics: createMetrics({
+      run,
+      record: recorder.data,
+      dashboard,
+      traffic,
+      turnedAway: () => door.turnedAway.total(),
+    }),
     metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, token)),
   });
   let isClosed = false;

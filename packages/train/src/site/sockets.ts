@@ -1,10 +1,10 @@
 /** The sockets of workers and viewers on a server, and who may open one. */
-
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type CoordinatorTransport, subprotocol, watchPath, watchSubprotocol } from '@lockstep/protocol';
+import { defaultLimits } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type Connections, clientOf } from './connections.ts';
@@ -19,18 +19,12 @@ import {
 } from './guarded-transport.ts';
 import { Guesses, Limiter, type Rate, type TurnedAwayCounter } from './limiter.ts';
 
-export interface SocketOptions {
+/** Who may come in, whatever runs on the server. */
+export interface Door {
   /** The address that is listened on. */
   readonly host: string;
   /** Whether under TLS. */
   readonly secure: boolean;
-  readonly maxFrameBytes: number;
-  /** Of all parameters, and of a chunk of them. */
-  readonly vectorBytes: number;
-  readonly chunkBytes: number;
-  /** Bytes of all samples of a step. */
-  readonly batchBytes: number;
-  readonly heartbeatMs: number;
   /** Origins of pages that may open sockets, besides the coordinator's own. */
   readonly allowedOrigins?: readonly string[];
   /** The token that joining needs. */
@@ -39,6 +33,16 @@ export interface SocketOptions {
   readonly code?: string | undefined;
   readonly guesses?: Guesses;
   readonly turnedAway: TurnedAwayCounter;
+}
+
+export interface SocketOptions extends Door {
+  readonly maxFrameBytes: number;
+  /** Bytes of all parameters, and of a chunk of them. */
+  readonly vectorBytes: number;
+  readonly chunkBytes: number;
+  /** Bytes of all samples of a step. */
+  readonly batchBytes: number;
+  readonly heartbeatMs: number;
   /** @param address what the worker's connections are counted by */
   readonly onConnection: (transport: CoordinatorTransport, address: string) => void;
   readonly onViewer: (socket: WebSocket, visit: Visit) => void;
@@ -51,146 +55,105 @@ export interface Visit {
   readonly settle: () => void;
 }
 
+const helloBytes = 64 * 1024;
+/** Sizes while there is no run: a worker sends nothing but its `hello`. */
+export const helloSizes = {
+  ...{ maxFrameBytes: helloBytes, vectorBytes: 0, chunkBytes: helloBytes, batchBytes: 0 },
+  heartbeatMs: defaultLimits.heartbeatMs,
+};
+
+/** A viewer sends actions and its token, no more. */
+const maxViewerFrameBytes = 4 * 1024;
+/** Close code of sockets that are to be opened again at once. */
+export const restartCode = 1012;
 /** Hundreds of tabs behind one router may come back at one moment, and do so again. */
 const handshakes: Rate = { capacity: 2_048, perSecond: 256 };
 const longestHandshakeMs = 2_000;
 const hasty = 'too many connections are being opened from this address: try again in a few seconds';
 
 export function createSockets(options: SocketOptions, connections: Connections) {
-  const { maxFrameBytes, onViewer, token, turnedAway } = options;
-  const checkOrigin = createCheck(options);
+  const { host, secure, allowedOrigins = [], maxFrameBytes, token, turnedAway } = options;
+  const originRefusal = createOriginCheck({ host, secure, allowed: allowedOrigins });
   const rates = new Limiter(handshakes, longestHandshakeMs, systemClock.nowMs);
   const traffic = new TrafficCounter();
   const guard = guardOptions(options);
   const transports = new Set<GuardedTransport>();
-  const upgrades = createUpgrades({
-    maxFrameBytes,
-    check: checkOrigin,
-    onViewer: (webSocket, request) =>
-      onViewer(webSocket, {
-        address: clientOf(request, token),
-        settle: () => connections.settle(request.socket),
-      }),
-    onWorker(webSocket, request) {
-      const { socket } = request;
-      const address = clientOf(request, token);
-      const onWelcome = (): void => connections.settle(socket);
-      const onEnding = (): void => connections.letEnd(socket);
-      const transport = new GuardedTransport({ webSocket, socket, address, onWelcome, onEnding }, guard);
-      transports.add(transport);
-      webSocket.once('close', () => transports.delete(transport));
-      traffic.add(socket, transport);
-      options.onConnection(transport, address);
-    },
-  });
-  return {
-    /** A client that opens too many sockets is delayed, and turned away only if too many of its own wait already. */
-    upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-      const waitMs = rates.reserve(clientOf(request, token));
-      if (waitMs === 0) {
-        upgrades.upgrade(request, socket, head);
-        return;
-      }
-      socket.on('error', () => socket.destroy());
-      if (waitMs === undefined) {
-        turnedAway.count('hasty');
-        rejectUpgrade(socket, 429, hasty);
-        return;
-      }
-      socket.once(
-        'close',
-        systemClock.after(waitMs, () => upgrades.upgrade(request, socket, head)),
-      );
-    },
-    checkOrigin,
-    traffic: () => traffic.total(),
-    /** Asks every socket to close. */
-    close(code = 1001, reason = 'the coordinator ends'): void {
-      for (const transport of transports) transport.close(code, reason);
-      upgrades.close(code, reason);
-    },
-  };
-}
+  const workers = serverOf(subprotocol, maxFrameBytes, mostClosingMs);
+  const viewers = serverOf(watchSubprotocol, maxViewerFrameBytes, closeTimeoutMs);
 
-function createCheck({ host, secure, allowedOrigins = [], turnedAway }: SocketOptions) {
-  const checkOrigin = createOriginCheck({ host, secure, allowed: allowedOrigins });
-  return (request: IncomingMessage) => {
-    const refusal = checkOrigin(request);
+  const checkOrigin = (request: IncomingMessage) => {
+    const refusal = originRefusal(request);
     if (refusal) turnedAway.count('origin');
     return refusal;
   };
-}
-
-function guardOptions({
-  maxFrameBytes,
-  batchBytes,
-  heartbeatMs,
-  token,
-  code,
-  guesses,
-  turnedAway,
-  ...sizes
-}: SocketOptions): GuardOptions {
-  const answer = answerSize(sizes.vectorBytes, sizes.chunkBytes);
-  return {
-    maxFrameBytes,
-    answer,
-    maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
-    heartbeatMs,
-    clock: systemClock,
-    token,
-    code,
-    guesses: guesses ?? new Guesses(systemClock),
-    onTurnedAway: turnedAway.count,
+  const onViewer = (webSocket: WebSocket, request: IncomingMessage): void =>
+    options.onViewer(webSocket, {
+      address: clientOf(request, token),
+      settle: () => connections.settle(request.socket),
+    });
+  const onWorker = (webSocket: WebSocket, request: IncomingMessage): void => {
+    const { socket } = request;
+    const address = clientOf(request, token);
+    const onWelcome = (): void => connections.settle(socket);
+    const onEnding = (): void => connections.letEnd(socket);
+    const transport = new GuardedTransport({ webSocket, socket, address, onWelcome, onEnding }, guard);
+    transports.add(transport);
+    webSocket.once('close', () => transports.delete(transport));
+    traffic.add(socket, transport);
+    options.onConnection(transport, address);
   };
-}
-
-export interface UpgradeOptions {
-  readonly maxFrameBytes: number;
-  /** Why a request may not go on, undefined where it may. */
-  readonly check: (request: IncomingMessage) => { readonly status: number; readonly message: string } | undefined;
-  readonly onWorker: (socket: WebSocket, request: IncomingMessage) => void;
-  readonly onViewer: (socket: WebSocket, request: IncomingMessage) => void;
-}
-
-/** A viewer sends actions and their token, no more. */
-const maxViewerFrameBytes = 4 * 1024;
-/** Closes sockets that are to be opened anew, at once. */
-export const restartCode = 1012;
-
-export function createUpgrades({ check, maxFrameBytes, onWorker, onViewer }: UpgradeOptions) {
-  const workers = serverOf(subprotocol, maxFrameBytes, mostClosingMs);
-  const viewers = serverOf(watchSubprotocol, maxViewerFrameBytes, closeTimeoutMs);
+  const open = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const refusal = checkOrigin(request);
+    if (refusal) {
+      rejectUpgrade(socket, refusal.status, refusal.message);
+      return;
+    }
+    const isViewer = (request.url ?? '/').split('?')[0] === watchPath;
+    const [server, onSocket] = isViewer ? [viewers, onViewer] : [workers, onWorker];
+    server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
+  };
   return {
+    /** A client that opens too many sockets is delayed, and turned away only if too many of its own wait already. */
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       socket.on('error', () => socket.destroy());
-      const refusal = check(request);
-      if (refusal) {
-        rejectUpgrade(socket, refusal.status, refusal.message);
-        return;
+      const waitMs = rates.reserve(clientOf(request, token));
+      if (waitMs === 0) open(request, socket, head);
+      else if (waitMs === undefined) {
+        turnedAway.count('hasty');
+        rejectUpgrade(socket, 429, hasty);
+      } else {
+        socket.once(
+          'close',
+          systemClock.after(waitMs, () => open(request, socket, head)),
+        );
       }
-      const isViewer = (request.url ?? '/').split('?')[0] === watchPath;
-      const [server, onSocket] = isViewer ? [viewers, onViewer] : [workers, onWorker];
-      server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
     },
-    /** Takes no socket any more, and asks viewers' to close; those of workers are their transports'. */
-    close(code: number, reason: string): void {
+    checkOrigin,
+    traffic: () => traffic.total(),
+    /** Takes no socket any more, and asks every socket to close. */
+    close(code = 1001, reason = 'the coordinator ends'): void {
+      for (const transport of transports) transport.close(code, reason);
       for (const viewer of viewers.clients) viewer.close(code, reason);
       for (const server of [workers, viewers]) server.close();
     },
   };
 }
 
+function guardOptions(options: SocketOptions): GuardOptions {
+  const { maxFrameBytes, vectorBytes, chunkBytes, batchBytes, heartbeatMs, token, code, turnedAway } = options;
+  const answer = answerSize(vectorBytes, chunkBytes);
+  return {
+    ...{ maxFrameBytes, answer, heartbeatMs, token, code, clock: systemClock },
+    maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
+    guesses: options.guesses ?? new Guesses(systemClock),
+    onTurnedAway: turnedAway.count,
+  };
+}
+
 function serverOf(protocol: string, maxPayload: number, closeTimeout: number): WebSocketServer {
   const handleProtocols = (offered: Set<string>) => (offered.has(protocol) ? protocol : false);
   // A variable, since the types of ws do not know `closeTimeout` yet.
-  const options = {
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload,
-    closeTimeout,
-    handleProtocols,
-  };
+  const options = { noServer: true, perMessageDeflate: false, maxPayload, closeTimeout, handleProtocols };
   return new WebSocketServer(options);
 }
 
@@ -222,6 +185,13 @@ export type OriginCheck = (
   request: Pick<IncomingMessage, 'headers'>,
 ) => { readonly status: 403 | 421; readonly message: string } | undefined;
 
+/**
+ * Decides which pages may open sockets here, and under which names this machine may be called.
+ *
+ * A browser lets any page open a WebSocket to any address; only the `Origin` header names the page. Comparing `Origin` with
+ * `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an address, or
+ * a name that this machine is known by.
+ */
 export function createOriginCheck({ host, secure, allowed }: OriginOptions): OriginCheck {
   const machine = hostname().toLowerCase();
   const names = new Set(['localhost', machine, `${machine}.local`, host.toLowerCase()]);

@@ -9,6 +9,7 @@ import type { NetworkSettings } from '../prepared.ts';
 import { type Addresses, addressesOf } from './addresses.ts';
 import { Guesses, TurnedAwayCounter } from './limiter.ts';
 import { attachServer, type Handlers, openServer, type SharedServer } from './server.ts';
+import type { Door } from './sockets.ts';
 
 /** What answers on the server for a while: the lobby, or a run. */
 export interface Phase extends Handlers {
@@ -23,10 +24,7 @@ export interface Standing {
   readonly addresses: Addresses;
   /** For people, without secrets: where tabs join, and Node workers. */
   readonly joinAddresses: readonly string[];
-  /** Whether the server is reached by TLS. */
-  readonly secure: boolean;
-  readonly guesses: Guesses;
-  readonly turnedAway: TurnedAwayCounter;
+  readonly door: Door;
   readonly permission: WatchPermission;
   /** Workers that come while there is no run. */
   readonly waiting: WaitingWorkers;
@@ -50,7 +48,8 @@ export async function openStanding(
   emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
   const guesses = new Guesses(systemClock);
   return {
-    ...{ server, settings, addresses, secure, guesses, turnedAway },
+    ...{ server, settings, addresses },
+    door: { host, secure, allowedOrigins: listen.allowOrigins ?? [], token, code, guesses, turnedAway },
     joinAddresses: [addresses.page.replace(/#.*/, ''), addresses.worker],
     permission: new WatchPermission({
       ...{ token, code, adminToken, guesses },
