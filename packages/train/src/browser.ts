@@ -1,4 +1,4 @@
-/** The library in a page: runs of this thread, and of those beside it, on data in memory; models that are loaded. */
+/** The library in a page: runs in this thread and in threads of its own, on data in memory; loaded models. */
 import type { TrainOptions } from './options.ts';
 import { pagePlatform } from './page/page-platform.ts';
 import { TrainingRun } from './training-run.ts';

@@ -12,7 +12,7 @@ export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
-export type { CheckpointInterval } from './checkpoint/checkpointer.ts';
+export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { RunClaim, SharedCheckpoints } from './checkpoint/store.ts';
 export type {
   EpochEvent,
@@ -52,7 +52,7 @@ export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
 }
 
-/** What a run on a server of its caller can be asked for. */
+/** Options of a run on a server of its caller. */
 export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
   readonly listen?: Omit<ListenOptions, 'server' | 'port' | 'tls'> | undefined;
 }

@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
-import type { CheckpointInterval } from './checkpoint/checkpointer.ts';
+import type { CheckpointInterval } from './checkpoint/interval.ts';
 import type { SharedCheckpoints } from './checkpoint/store.ts';
 import type { StepEvent } from './events.ts';
 

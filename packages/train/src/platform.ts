@@ -1,4 +1,4 @@
-/** What a run needs of the machine that it runs on: a Node process, or a page. */
+/** The machine of a run: a Node process, or a page. */
 
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { ThreadOptions } from '@lockstep/tensor';
@@ -17,12 +17,12 @@ export interface Platform {
   readonly machine: MachineReport;
   /** Threads that it can run at one time. */
   readonly cores: number;
-  /** What this process may use. */
+  /** Memory that this process may use. */
   readonly memoryBytes: number;
   /** How compute threads are started; `count` of them, the calling one among them. */
   threads(count: number): ThreadOptions;
   /**
-   * What computes beside the run's own backend, and a line that says why nothing else does.
+   * Opens what computes besides the run's own backend, with a line that says why nothing else does.
    * @throws ConfigurationError
    */
   openCompute(choice: ComputeChoice, threads: number): Promise<{ readonly compute: Compute; readonly choice: string }>;
@@ -38,7 +38,7 @@ export interface Platform {
    * @throws DataError if they cannot be read, ConfigurationError if there is nothing to read from
    */
   loadData(data: string | undefined, seed: number): Promise<TrainingData>;
-  /** Files, sockets and processes, where there are any. */
+  /** Files, sockets and processes; undefined in a page. */
   readonly host: Host | undefined;
 }
 
@@ -56,7 +56,7 @@ export interface Host {
   createSite(emit: (event: ListeningEvent) => void): Site;
 }
 
-/** What a thread that evaluates is started with. */
+/** Setup of a thread that evaluates. */
 export interface EvaluationSetup {
   /** The name of a host backend. */
   readonly backend: string;

@@ -22,12 +22,12 @@ import { errorMessage } from './words.ts';
  * A run at work: an async iterable of what happens.
  * A loop over it need not keep up, and may be left: the run never waits for it, and goes on. Of steps that a loop did
  * not get to, the newest stands for all; of other events the last 1,024 wait. The first loop begins with the first
- * event, and where the run fails, loops end by throwing its error.
+ * event, and if the run fails, loops end by throwing its error.
  */
 export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposable {
   /**
-   * Resolves when the run has ended: with its last step, or before that where it was stopped.
-   * @throws ConfigurationError where the run cannot be, and nothing was started; TrainingError where it could not go on
+   * Resolves when the run has ended: with its last step, or before that if it was stopped.
+   * @throws ConfigurationError if there can be no such run, and nothing was started; TrainingError if it could not go on
    */
   readonly result: Promise<TrainingResult>;
   readonly #ended: Promise<TrainingResult>;
@@ -43,9 +43,9 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   /** Whether the site ends with this run, which was the first there. */
   readonly #ownsSite: boolean;
   #close = async (): Promise<void> => {};
-  /** What was asked for before the run could do it. */
+  /** Actions asked for before the run could be controlled. */
   readonly #asked: ControlAction[] = [];
-  /** Of all runs on one server: the newest one, so that those between it and the first are held by none. */
+  /** The newest of all runs on one server, so that nothing holds those between it and the first. */
   #server: { newest: TrainingRun } = { newest: this };
   /** Whether there is a next one, or one that begins. */
   #hasNext = false;
@@ -59,18 +59,18 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     this.#platform = platform;
     this.#ownsSite = site === undefined;
     this.#site = site ?? platform.host?.createSite((event) => this.#emit(event));
-    // What is no signal is refused with the other options.
+    // Anything but a signal is refused with the other options.
     const signal = options.signal instanceof AbortSignal ? options.signal : undefined;
     const stop = (): void => this.#stopping.abort();
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop);
     this.#ended = this.#train(options).finally(() => signal?.removeEventListener('abort', stop));
     this.#ended.catch((error: unknown) => this.#events.end({ error }));
-    // A rejection that nothing handles shows where there is neither a loop nor a wait for the result.
+    // An unhandled rejection shows if there is neither a loop nor a wait for the result.
     this.result = this.#ended.then((result) => result);
   }
 
-  /** Where the run can be joined and watched. @throws Error of the run that ends without a server */
+  /** Addresses at which the run can be joined and watched. @throws Error if the run ends without a server */
   get addresses(): Promise<ListeningEvent['addresses']> {
     return this.#firstListening().then(({ addresses }) => addresses);
   }
@@ -81,7 +81,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return this.#events[Symbol.asyncIterator]();
   }
 
-  /** Begins a run with `listen.waitForStart`, with the workers that are there. */
+  /** Begins a run with `listen.waitForStart`, with the workers that have joined. */
   start(): void {
     this.#control('start');
   }
@@ -97,18 +97,18 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 
   /**
-   * Resolves with the run that its owner begins from the page after this one, or with the newest one where that was before;
-   * never where the server does not stay.
+   * Resolves with the run that its owner begins from the page after this one, or with the newest one if it has begun already;
+   * never if the server does not stay.
    */
   nextRun(): Promise<TrainingRun> {
     const { newest } = this.#server;
     return newest === this ? new Promise((resolve) => void this.#onNext.add(resolve)) : Promise.resolve(newest);
   }
 
-  /** Ends the run where it is, with a last checkpoint where it writes some; resolves when it has ended. */
+  /** Ends the run after the step under way, with a last checkpoint if it writes some; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    // Where it has no data yet it leaves no result, which was asked for.
+    // A run that has no data yet leaves no result, as was asked for.
     this.result.catch(() => {});
     await this.#ended.catch(() => {});
   }
@@ -138,7 +138,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       this.#events.end();
       return result;
     } catch (error) {
-      // What is left of a run that could not go on is its caller's to close.
+      // A run that could not go on is its caller's to dispose of.
       if (!(error instanceof TrainingError)) await this.#closeSite();
       throw error;
     }
@@ -181,13 +181,13 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       const begun = new Promise<void>((resolve) => {
         next.#onBegun = resolve;
       });
-      // What ends it before it has begun is said on the page, what ends it later to those who follow it.
+      // A failure before its start is said on the page, a later one to those who follow it.
       next.result.catch(() => {});
       await Promise.race([begun, next.#ended]);
       this.#server.newest = next;
       for (const resolve of this.#onNext) resolve(next);
       await this.#close();
-      // What is left of this run is held by those who have asked for its result.
+      // Only those who have asked for its result hold the rest of this run.
       this.#close = async () => {};
       this.#control = () => {};
       return undefined;
@@ -221,21 +221,21 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
 
 export interface VerifyRequest {
-  /** Aborted when the second run is to end where it is. */
+  /** Aborted to end the second run early. */
   readonly signal?: AbortSignal | undefined;
   /** Gets one line for people at the beginning, and one at the end. */
   readonly log?: ((line: string) => void) | undefined;
 }
 
-/** What a run leaves behind: weights, report, and the model with them. */
+/** The result of a run: weights, report, and the model with them. */
 export class TrainingResult {
   readonly outcome: TrainingOutcome;
-  /** Where it was stopped: by the program that started it, or by its owner from the dashboard. */
+  /** Who stopped it: the program that started it, or its owner from the dashboard; undefined if it was not stopped. */
   readonly stoppedBy: 'program' | 'owner' | undefined;
   readonly report: Report;
   /** [parameters], in model order. */
   readonly weights: Float32Array<ArrayBuffer>;
-  /** The newest one on the disk, where the run wrote some. */
+  /** The newest one on the disk, if the run wrote some. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   readonly #prepared: Prepared;
   readonly #platform: Platform;
@@ -271,7 +271,10 @@ export class TrainingResult {
     return modelFileOf({ prepared: this.#prepared, weights, weightsSha256, steps }, format);
   }
 
-  /** Takes the steps once more in this process alone, and compares the weights; `verified` is null where they cannot be. */
+  /**
+   * Takes the steps once more in this process alone, and compares the weights; `verified` is null if they cannot be
+   * compared.
+   */
   verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
     const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
     return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });

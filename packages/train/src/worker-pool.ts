@@ -4,7 +4,7 @@ import type { Report, TurnedAway } from './record/report.ts';
 export interface WorkerPool {
   /** Bytes between the coordinator and all workers so far. */
   traffic(): Traffic;
-  /** What was turned away so far; omitted if there are no sockets. */
+  /** Connections and tokens that were turned away so far; omitted if there are no sockets. */
   turnedAway?(): TurnedAway;
   /** Stops the workers of this process, unless they stay for another run; resolves when they have ended. */
   stop(): Promise<void>;

@@ -2,7 +2,7 @@ import { Expected } from '@lockstep/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { intervalOption } from '../../../apps/coordinator/src/interval-option.ts';
-import { CheckpointClock, defaultInterval, intervalText } from '../src/checkpoint/checkpointer.ts';
+import { CheckpointClock, defaultInterval, intervalText } from '../src/checkpoint/interval.ts';
 
 describe('--checkpoint-every', () => {
   const option = intervalOption('');

@@ -5,7 +5,7 @@ import type { RunHistory } from '@lockstep/training';
 import type { CurveState } from '../record/curve.ts';
 import type { EpochReport, Report, TrainedEpoch } from '../record/report.ts';
 
-/** What fixes the bits of a run: two runs that agree in all of it take the same steps. */
+/** All that fixes the bits of a run: two runs that agree in it take the same steps. */
 export interface RunIdentity {
   /** The layer list. */
   readonly model: unknown;
@@ -15,11 +15,11 @@ export interface RunIdentity {
   readonly batch: number;
   readonly microbatchSize: number;
   readonly optimizer: unknown;
-  /** The inner steps of a microbatch; left out where it has none. */
+  /** The inner steps of a microbatch; omitted if it has none. */
   readonly innerSteps?: unknown;
   /** How workers round their gradients. */
   readonly gradients: string;
-  /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
+  /** SHA-256 of the weights that the run began with; omitted if the seed drew them. */
   readonly initSha256?: string;
 }
 
@@ -41,7 +41,7 @@ export interface UnevaluatedEpoch {
   readonly weights: Float32Array;
 }
 
-/** What the report of a run that goes on from a checkpoint needs of the steps before it. */
+/** Figures of the steps before a checkpoint, for the report of a run that goes on from it. */
 export interface Progress {
   /** Whole epochs that have been evaluated. */
   readonly epochs: readonly EpochReport[];
@@ -95,7 +95,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPro
   return bytes;
 }
 
-/** @throws Error with one message where the file is torn, was changed, or is something else */
+/** @throws Error with one message if the file is torn, was changed, or is something else */
 export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
   verify(bytes, sha256);
   const { tensors, metadata } = readSafetensors(bytes);
@@ -142,7 +142,7 @@ function verify(bytes: Uint8Array, sha256: Hash): void {
   throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
 }
 
-/** Where the hash's digits begin. Metadata stand first in the header, so that the first match is the right one. */
+/** Offset of the hash's digits. Metadata stand first in the header, so that the first match is the right one. */
 function placeOfHash(bytes: Uint8Array): number | undefined {
   const mark = `{"__metadata__":{"format":"${checkpointFormat}","sha256":"`;
   const start = 8;
@@ -154,7 +154,7 @@ function tensorOf(name: string, values: Float32Array) {
   return { name, shape: [values.length], values };
 }
 
-/** One phrase that names the first difference, such as `optimizer.learningRate`; undefined where there is none. */
+/** Returns one phrase that names the first difference, such as `optimizer.learningRate`; undefined if there is none. */
 export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
   const difference = identityDifference(expected, got);
   return difference && `it belongs to another run: ${difference}`;

@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { WrittenCheckpoint } from '../record/recorder.ts';
 import { errorMessage } from '../words.ts';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts';
+import { CheckpointClock, type CheckpointInterval } from './interval.ts';
 import type { CheckpointStore } from './store.ts';
 
 export interface CheckpointerOptions {
@@ -17,7 +18,7 @@ export interface CheckpointerOptions {
   readonly stepsTaken: () => number;
   /** A copy of all that the next step depends on, which no later step changes. */
   readonly copy: () => Checkpoint;
-  /** The newest in the folder, where the run went on from it. */
+  /** The newest in the folder, if the run went on from it. */
   readonly newest: WrittenCheckpoint | undefined;
   readonly onWritten: (written: WrittenCheckpoint) => void;
   readonly log: (line: string, guestLine: string) => void;
@@ -90,60 +91,4 @@ export class Checkpointer {
 async function sha256OffThread(bytes: Uint8Array): Promise<string> {
   const hash = await webcrypto.subtle.digest('SHA-256', bytes);
   return Buffer.from(hash).toString('hex');
-}
-
-export type CheckpointInterval = { readonly steps: number } | { readonly minutes: number };
-
-export const defaultInterval: CheckpointInterval = { minutes: 1 };
-
-/** Such as `every 50 steps`. */
-export function intervalText(interval: CheckpointInterval): string {
-  const [count, unit] = 'steps' in interval ? [interval.steps, 'step'] : [interval.minutes, 'minute'];
-  return count === 1 ? `every ${unit}` : `every ${count} ${unit}s`;
-}
-
-/** Steps that a write may last before one was measured, as a part of the interval: the first of a process compiles its code. */
-const assumedPart = 0.5;
-/** The next write may take longer than the last one by this factor. */
-const reserve = 2;
-/** The part of the interval that the next write may last however short the last one was: a write of no step says little of it. */
-const leastPart = 0.1;
-/** What is left of a slow write's length after each shorter one: what held it up may come back. */
-const memory = 0.5;
-
-/**
- * When the next copy is due. With an interval of N steps at most N are computed again: a copy is taken so many steps
- * before they are over as its way to the disk may last, but never more often than twice in N steps.
- */
-export class CheckpointClock {
-  readonly #interval: CheckpointInterval;
-  #copiedStep: number;
-  #copiedAtMs: number;
-  #writeSteps: number;
-
-  constructor(interval: CheckpointInterval, firstStep: number, nowMs: number) {
-    this.#interval = interval;
-    this.#copiedStep = firstStep;
-    this.#copiedAtMs = nowMs;
-    this.#writeSteps = 'steps' in interval ? (assumedPart * interval.steps) / reserve : 0;
-  }
-
-  /** @param step steps taken so far */
-  isDue(step: number, nowMs: number): boolean {
-    if ('minutes' in this.#interval) return nowMs - this.#copiedAtMs >= this.#interval.minutes * 60_000;
-    const { steps } = this.#interval;
-    const lasting = Math.max(Math.ceil(reserve * this.#writeSteps), Math.floor(leastPart * steps));
-    const early = Math.min(lasting, Math.floor(steps / 2));
-    return step - this.#copiedStep >= steps - early;
-  }
-
-  copied(step: number, nowMs: number): void {
-    this.#copiedStep = step;
-    this.#copiedAtMs = nowMs;
-  }
-
-  /** @param step steps taken when the copy was on the disk */
-  written(step: number): void {
-    this.#writeSteps = Math.max(step - this.#copiedStep, memory * this.#writeSteps);
-  }
 }

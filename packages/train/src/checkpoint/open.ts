@@ -7,7 +7,7 @@ import { identityOf, type Prepared } from '../prepared.ts';
 import type { WrittenCheckpoint } from '../record/recorder.ts';
 import { errorMessage, thousands } from '../words.ts';
 import { type Checkpoint, decodeCheckpoint, identityFault, type RunIdentity } from './checkpoint.ts';
-import { type CheckpointInterval, defaultInterval, intervalText } from './checkpointer.ts';
+import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
 import { CheckpointStore, claimOf, newRunName, type SharedCheckpoints, type StoredCheckpoint } from './store.ts';
 
 export interface OpenedCheckpoints {
@@ -15,7 +15,7 @@ export interface OpenedCheckpoints {
   readonly runName: string;
   readonly interval: CheckpointInterval;
   readonly identity: RunIdentity;
-  /** Where the run goes on from; undefined where it starts anew. */
+  /** The checkpoint that the run goes on from; undefined if it starts again. */
   readonly resumeFrom: Checkpoint | undefined;
   readonly resumed: WrittenCheckpoint | undefined;
   /** For the person who started it. */
@@ -26,7 +26,7 @@ interface Store {
   readonly store: CheckpointStore | SharedCheckpoints;
   /** For people. */
   readonly place: string;
-  /** Where a checkpoint is, for people. */
+  /** Names the place of a checkpoint, for people. */
   readonly at: (file: string) => string;
   readonly resume: boolean;
 }
@@ -53,7 +53,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   }
   const { checkpoint: resumeFrom } = chosen;
   const file = chosen.stored.name;
-  // What is newer than it is not this run's to remove, and its own files must come after those.
+  // Newer files are not this run's to remove, and its own files must come after them.
   const runName = passedOver.length === 0 ? chosen.stored.run : newRunName(stored, new Date());
   const lines = [...passedOverLines(choice), resumedLine(at(file), resumeFrom.step, prepared)];
   return { ...common, runName, resumeFrom, resumed: { file, step: resumeFrom.step }, lines };
@@ -77,7 +77,7 @@ function resumedLine(file: string, step: number, { plan }: Prepared): string {
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}.`;
 }
 
-/** Of a run that was cut off. */
+/** Offers the checkpoint of a run that was cut off. */
 function offer(at: Store['at'], { chosen }: Choice, steps: number): string[] {
   if (!chosen || chosen.checkpoint.step === steps) return [];
   const { step } = chosen.checkpoint;

@@ -1,4 +1,7 @@
-/** Where a run keeps its checkpoints: in a folder, each written whole or not at all, or where several coordinators share them. */
+/**
+ * Stores of a run's checkpoints: a folder, in which each is written whole or not at all, or one that several
+ * coordinators share.
+ */
 
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -27,10 +30,10 @@ export class CheckpointStore {
   }
 
   /**
-   * Writes a checkpoint beside the others, then renames it; file and folder are synced, so that it outlives a crash of
+   * Writes a checkpoint next to the others, then renames it; file and folder are synced, so that it outlives a crash of
    * the machine. Of the run's earlier ones two are kept; those of other runs are never removed.
    * @returns the file's name
-   * @throws Error where the disk refuses; the checkpoints from before are then still there
+   * @throws Error if the disk refuses; earlier checkpoints are kept then
    */
   async write(run: string, step: number, bytes: Uint8Array): Promise<string> {
     const name = `checkpoint-${run}-${`${step}`.padStart(9, '0')}.safetensors`;
@@ -89,7 +92,7 @@ export class CheckpointStore {
   }
 }
 
-/** A run's name is the time at which it began, or just after that of every run in the folder where the clock went back. */
+/** Names a run after the time at which it began, or just after every run in the folder if the clock went back. */
 export function newRunName(stored: readonly StoredCheckpoint[], now: Date): string {
   const newest = stored[0]?.run ?? '';
   const name = now.toISOString().replaceAll(/\D/g, '');
@@ -100,7 +103,7 @@ export function newRunName(stored: readonly StoredCheckpoint[], now: Date): stri
 export interface SharedCheckpoints extends Pick<CheckpointStore, 'list' | 'write'> {
   /** For people. */
   readonly place: string;
-  /** Called before anything is read; resolves when this process is to train. @throws Error where it is not to */
+  /** Called before anything is read; resolves when this process is to train. @throws Error if it is not to */
   open(claim: RunClaim): Promise<void>;
 }
 
@@ -108,7 +111,7 @@ export interface SharedCheckpoints extends Pick<CheckpointStore, 'list' | 'write
 export interface RunClaim {
   /** All that fixes the bits of the run, as JSON. */
   readonly config: string;
-  /** Such as `expected seed 1, got 2`, where this run is not that of the other configuration. */
+  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration is of another run. */
   readonly differenceFrom: (other: string) => string | undefined;
 }
 
@@ -124,7 +127,10 @@ interface CheckpointPlace {
   readonly store?: object | undefined;
 }
 
-/** Makes the folder of a run's checkpoints, before anything is started. @throws ConfigurationError if it cannot be used */
+/**
+ * Makes the folder of a run's checkpoints, before anything is started.
+ * @throws ConfigurationError if it cannot be used
+ */
 export function requireCheckpointFolder(checkpoint: CheckpointPlace | undefined): void {
   if (!checkpoint || checkpoint.store) return;
   const { folder = '' } = checkpoint;

@@ -28,7 +28,7 @@ export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOpt
   /** The server's runs before this one. */
   readonly earlierRuns?: EarlierRuns | undefined;
   readonly permission: WatchPermission;
-  /** Where to join, without secrets. */
+  /** Addresses to join at, without secrets. */
   readonly joinAddresses: readonly string[];
   readonly onFull: () => void;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
@@ -37,7 +37,7 @@ export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOpt
 const tickMs = 100;
 const workersEveryMs = 250;
 const timelineEveryMs = 500;
-/** Progress is sent this often where nothing happens. */
+/** Progress is sent this often if nothing happens. */
 const idleEveryMs = 1_000;
 /** The part of this process's time that viewers may take; the same process adds gradients. */
 const viewersPart = 0.02;
@@ -133,7 +133,7 @@ export class Dashboard {
     return checkpoint && { type: 'checkpoint', ...checkpoint };
   }
 
-  /** What the run leaves behind. */
+  /** Sends the report and the final weights. */
   #leave(report: Report, weights: Float32Array): void {
     const { prepared } = this.#options;
     const { steps, weightsSha256 } = report;
@@ -147,7 +147,7 @@ export class Dashboard {
     this.#viewers.broadcast(this.#result);
   }
 
-  /** What the next run's chart shows of this one. */
+  /** The part of this run that the next run's chart shows. */
   earlierRun(): EarlierRun {
     const { prepared, run, recorder } = this.#options;
     const { steps, curve, epochs } = recorder.data;

@@ -1,4 +1,7 @@
-/** What is computed for viewers while there are any: evaluations of the newest model, hashes and copies of the weights. */
+/**
+ * Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and copies of the
+ * weights.
+ */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleSize } from '@lockstep/data';
@@ -136,7 +139,7 @@ export class WeightsFeed {
     this.#nowMs = nowMs;
   }
 
-  /** Hashes the weights after `step` steps, where a new hash is due. */
+  /** Hashes the weights after `step` steps, if a new hash is due. */
   refreshHash(step: number): void {
     const startedAtMs = this.#nowMs();
     if (step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;

@@ -19,13 +19,13 @@ import type { MeanTimes } from '../record/step-timing.ts';
 import { version } from '../version.ts';
 import type { WeightsFeed } from './feeds.ts';
 
-/** Of an installation, which has no scripts of a clone. */
+/** For an installation, which has no scripts of a clone. */
 export const defaultWorkerCommand = 'npx lockstep worker --url';
 
 export type RunMessage = WatchMessageOf<'run'>;
 type ProgressMessage = WatchMessageOf<'progress'>;
 
-/** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
+/** Describes what stays the same while the run lasts. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
   const { model, plan, planAtStart, config, train, test, reading, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
@@ -140,7 +140,9 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   };
 }
 
-/** A model that has diverged has losses that no message carries, and no accuracy: NaN would count as the first class. */
+/**
+ * A model that has diverged has losses that no message carries, and no accuracy: NaN would count as the first class.
+ */
 export function finiteReport(report: EpochReport): EpochReport {
   const isDiverged = !Number.isFinite(report.testLoss);
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
@@ -161,7 +163,10 @@ type Row = WatchMessageOf<'workers'>['workers'][number];
 const maxPresent = 256;
 const maxGone = 20;
 
-/** Workers that are connected or stayed to the end, then those that computed something and left, the last to leave first. */
+/**
+ * Workers that are connected or stayed to the end, then those that computed something and left, the last to leave
+ * first.
+ */
 export function workerTable(state: CoordinatorState, averagesOf: (workerId: string) => MeanTimes): Row[] {
   const connections = new Map<string, Connection>();
   for (const connection of state.connections.values()) {
@@ -220,9 +225,9 @@ function stayed({ endedAtMs }: CoordinatorState, leftAtMs: number | undefined): 
 
 type RunSettings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
 
-/** What is left of a run. */
+/** A run in the chart of a later one. */
 export interface EarlierRun {
-  /** What it was given, and how many workers computed it. */
+  /** Settings of the run, and the number of workers that computed it. */
   readonly settings: RunSettings;
   readonly stepsPerEpoch: number;
   readonly steps: number;
@@ -267,7 +272,7 @@ export function settingsOf({ model, config }: Prepared, workers: number): RunSet
   return { model: name, optimizer: type, learningRate, batch, epochs, schedule: course, seed, workers };
 }
 
-/** What a person may change from run to run, as a label says it. */
+/** Settings that a person may change from run to run, as a label has them. */
 const labelTexts = {
   model: ({ model }) => model,
   optimizer: ({ optimizer }) => optimizer,
@@ -278,7 +283,7 @@ const labelTexts = {
   seed: ({ seed }) => `seed ${seed}`,
 } as const satisfies Readonly<Record<string, (settings: RunSettings) => string>>;
 
-/** What each has otherwise than the others; runs that are alike are numbered. */
+/** Labels each run by what sets it apart from the others; equal runs are numbered. */
 export function labelsOf(runs: readonly RunSettings[]): string[] {
   const texts = Object.values(labelTexts).filter((textOf) => new Set(runs.map(textOf)).size > 1);
   const labels = runs.map((settings) => texts.map((textOf) => textOf(settings)).join(', '));

@@ -37,9 +37,9 @@ export interface AdminActionsOptions {
   readonly recorder: Recorder;
   readonly parameterServer: ParameterServer;
   readonly prepared: Prepared;
-  /** Where `save` writes; by default a file in the working directory, named after the model and the step. */
+  /** File that `save` writes; by default in the working directory, named after the model and the step. */
   readonly saveTo: string | undefined;
-  /** Begins another run in this one's place; resolves with the reason where it cannot. */
+  /** Begins another run in this one's place; resolves with the reason if it cannot. */
   readonly onRunAgain: OnRunAgain | undefined;
 }
 
@@ -125,7 +125,7 @@ export class AdminActions {
     return done;
   }
 
-  /** Writes the model as it is now; the event says where. */
+  /** Writes the model as it is now; the event names the file. */
   async #save(): Promise<ActionResult> {
     if (this.#isSaving) return refused('the model is being saved already');
     this.#isSaving = true;
@@ -157,7 +157,7 @@ function hasEnded({ phase }: CoordinatorState): boolean {
 }
 
 export interface WatchPermissionOptions {
-  /** What joining needs, and watching unless it is open to every client; the admin token is as good. */
+  /** Token for joining, and for watching unless everybody may watch; the admin token opens both. */
   readonly token: string | undefined;
   /** Stands for the token. */
   readonly code: string | undefined;
@@ -203,7 +203,7 @@ export class WatchPermission {
     });
   }
 
-  /** What invited people may type in place of the token. */
+  /** Code that invited people may type in place of the token. */
   get code(): string | undefined {
     return this.#options.code;
   }
@@ -255,7 +255,7 @@ export type OwnerMessage = Exclude<WatchMessageFrom<'viewer'>, { type: 'hello' |
 
 const maxBadTokens = 5;
 
-/** The request where it may be met; undefined where there is none, or it may not. */
+/** Returns the request if it may be met, undefined if there is none or it may not be met. */
 export function ownerMessage(
   message: WatchMessageFrom<'viewer'>,
   viewer: Viewer,

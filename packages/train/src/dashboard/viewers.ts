@@ -28,7 +28,7 @@ export type Welcome =
 
 export interface ViewersOptions {
   readonly nowMs: () => number;
-  /** What a viewer needs to show everything as it is now. */
+  /** Messages with which a viewer can show everything as it is now. */
   readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
   /** Calls `onWelcome` with the answer to a `hello`, later if the viewer must wait. */
   readonly welcome: (hello: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void) => void;
@@ -46,7 +46,7 @@ export class Viewers {
   readonly #limits: ViewerLimits;
   /** In the order in which they were welcomed. */
   readonly #viewers = new Set<Viewer>();
-  /** Those that have not said `hello`. */
+  /** Viewers that have not said `hello`. */
   readonly #newcomers = new Set<Viewer>();
 
   constructor(options: ViewersOptions) {
@@ -58,7 +58,7 @@ export class Viewers {
     return this.#viewers.size;
   }
 
-  /** Those included that have not said `hello`. */
+  /** Counts viewers that have not said `hello`, too. */
   get connections(): number {
     return this.#viewers.size + this.#newcomers.size;
   }
@@ -131,8 +131,8 @@ export class Viewers {
   }
 
   /**
-   * Encodes the message once for all viewers, and not at all where none keeps up.
-   * @param role left out where it is for viewers of every role
+   * Encodes the message once for all viewers, and not at all if none keeps up.
+   * @param role omitted for viewers of every role
    */
   broadcast(message: WatchMessageFrom<'coordinator'>, role?: ViewerRole): void {
     let frame: Uint8Array | undefined;
@@ -158,7 +158,7 @@ export class Viewers {
 const maxQueuedBytes = 256 * 1024;
 /** A socket without a `hello` by then is closed. */
 const helloTimeoutMs = 5_000;
-/** A viewer that reads nothing for so long is closed; a page that is only slow connects again by itself. */
+/** A viewer that reads nothing for this long is closed; a page that is only slow connects again by itself. */
 const maxBehindMs = 30_000;
 const maxMessagesPerSecond = 50;
 /** A close frame holds 123 bytes of reason. */
@@ -231,7 +231,7 @@ export class Viewer {
     this.#socket.close(code, reason.slice(0, maxReasonLength));
   }
 
-  /** Closes it where it has not said `hello` in time. */
+  /** Closes the viewer if it has not said `hello` in time. */
   checkHello(): void {
     if (this.#nowMs() - this.#openedAtMs > helloTimeoutMs)
       this.close(1008, `no hello within ${helloTimeoutMs / 1000} s`);
@@ -248,7 +248,7 @@ export class Viewer {
     return false;
   }
 
-  /** A message from the viewer, checked; undefined where the viewer was closed because of it. */
+  /** Decodes and checks a message from the viewer; undefined if the viewer was closed because of it. */
   read(data: Buffer, isBinary: boolean): WatchMessageFrom<'viewer'> | undefined {
     try {
       if (!isBinary) throw new ProtocolError('frame: expected binary, got text', 1003);

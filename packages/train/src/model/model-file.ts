@@ -35,8 +35,8 @@ export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
 
 /**
  * @param bytes of a safetensors file that a run saved, or PyTorch
- * @param given the model, where the file may have no layer list
- * @throws Error with one sentence where the file is no such file, or its weights are not those of its model or hash
+ * @param given the model, if the file may lack a layer list
+ * @throws Error with one sentence if the file is no such file, or its weights are not those of its model or hash
  */
 export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
   const { metadata } = readSafetensors(bytes);
@@ -68,7 +68,7 @@ export function modelFileOf({ weights, ...snapshot }: ModelSnapshot, format: Mod
   return (format === 'onnx' ? writeOnnx : writeModelFile)(snapshot.prepared.model, weights, metadataOf(snapshot));
 }
 
-/** What the file says beside model and weights. */
+/** Metadata of the file, next to model and weights. */
 export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapshot, 'weights'>): Record<string, string> {
   const { train, reading, config } = prepared;
   const { seed, initSha256 } = config;
@@ -76,19 +76,22 @@ export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapsho
   return describeModel({ ...samplesOf(train), reading }, origin);
 }
 
-/** What a model that was trained on these takes, and gives. */
+/** Inputs and outputs of a model that was trained on these data. */
 export function samplesOf({ samples, sampleShape, targets }: Dataset) {
   return { targets, sampleShape, scaling: scalingOf(samples) };
 }
 
-/** As ONNX where the name asks for it, else as safetensors. */
+/** ONNX if the file's name ends so, else safetensors. */
 export function formatOf(file: string): ModelFormat {
   return file.toLowerCase().endsWith('.onnx') ? 'onnx' : 'safetensors';
 }
 
 type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
 
-/** @throws ConfigurationError where the file has none, or those of another model */
+/**
+ * Reads the weights that a run begins with.
+ * @throws ConfigurationError if the file has none, or those of another model
+ */
 export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeights {
   try {
     const { weights, weightsSha256 } = readStoredModel(bytes, model);

@@ -74,7 +74,7 @@ export const nodePlatform: Platform = {
 };
 
 /**
- * What computes, and a line that says why nothing else does.
+ * Opens what computes shards in this process besides the run's own backend, with a line that says why nothing else does.
  * @throws ConfigurationError
  */
 export async function openCompute(name: ComputeChoice, threads: number): Promise<{ compute: Compute; choice: string }> {

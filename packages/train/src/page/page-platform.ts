@@ -24,7 +24,7 @@ export const pagePlatform: Platform = {
   get cores() {
     return canWait ? mostThreads() : 1;
   },
-  // A page is not told; where there is too little, the engine refuses.
+  // A page is not told; if there is too little, the engine refuses.
   memoryBytes: Number.POSITIVE_INFINITY,
   threads(count) {
     if (count === 1 || canWait) return tabThreads(count);

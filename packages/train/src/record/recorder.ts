@@ -33,7 +33,7 @@ export interface WrittenCheckpoint {
   readonly step: number;
 }
 
-/** What is known of a run, beside the state of its rules, which knows workers and faults. */
+/** All that is known of a run besides the state of its rules, which knows workers and faults. */
 export interface RunRecord {
   /** Steps taken, including those before this process took the run over. */
   readonly steps: number;
@@ -46,7 +46,10 @@ export interface RunRecord {
   readonly epochSeconds: number;
   /** Mean loss of the first batch with the initial weights; undefined before the first step. */
   readonly initialLoss: number | undefined;
-  /** Moving averages over the last steps of this process; undefined before the first, accuracy also if targets are values. */
+  /**
+   * Moving averages over the last steps of this process; undefined before the first, accuracy also if targets are
+   * values.
+   */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;
   /** Sums over the steps of the current epoch. */
@@ -95,7 +98,7 @@ const maxLines = 30;
 const smoothing = 0.05;
 const noSums = { lossSum: 0, correct: 0, count: 0 };
 
-/** What ends a run on purpose, as its workers and viewers read it. */
+/** Messages of a run that ends on purpose, for its workers and viewers. */
 const stopMessages: Readonly<Record<StopCode, string>> = {
   owner: 'stopped from the dashboard',
   program: 'the coordinator was interrupted',
@@ -162,7 +165,9 @@ export class Recorder {
     this.#listeners.add(listener);
   }
 
-  /** Evaluates the epochs before this process that were not evaluated; called once the dashboard is there to show them. */
+  /**
+   * Evaluates the epochs before this process that were not evaluated; called once the dashboard is there to show them.
+   */
   evaluatePending(): void {
     const { plan, resumeFrom } = this.#options;
     if (!resumeFrom) return;
@@ -205,7 +210,7 @@ export class Recorder {
   }
 
   /**
-   * Records what the run goes on without.
+   * Records a failure that the run goes on without.
    * @param guestLine for those who may only watch: it names nothing of this machine
    */
   warn(message: string, guestLine: string): void {
@@ -286,7 +291,10 @@ export class Recorder {
     this.#show({ type: 'report', report, weights });
   }
 
-  /** What a checkpoint after the last step keeps. An epoch that the end of the run cuts short counts as unfinished. */
+  /**
+   * Progress as a checkpoint after the last step keeps it. An epoch that the end of the run cuts short counts as
+   * unfinished.
+   */
   progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<Progress, 'wire'> } {
     const { epochs, epochSums, initialLoss, samples, seconds, epochSeconds, curve, resumedAtSteps } = this.#data;
     return {

@@ -1,4 +1,7 @@
-/** The server of a relay: the page, its workers' sockets, and the way to the coordinator above for what belongs to the run. */
+/**
+ * The server of a relay: the page, its workers' sockets, and the way to the coordinator above for what belongs to the
+ * run.
+ */
 
 import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
 import { request as secureRequest } from 'node:https';
@@ -50,7 +53,7 @@ export class RelayServer {
     this.use(undefined);
   }
 
-  /** @throws ConfigurationError where it cannot listen */
+  /** @throws ConfigurationError if it cannot listen */
   static async open(options: RelayServerOptions): Promise<RelayServer> {
     const { host, port, tls } = options;
     const turnedAway = new TurnedAwayCounter();
@@ -122,9 +125,9 @@ function pathOf({ url = '/' }: IncomingMessage): string | undefined {
   return url.split('?')[0];
 }
 
-/** Where the coordinator above is. */
+/** Address of the coordinator above. */
 interface UpstreamAddress {
-  /** Of its sockets, such as `ws://127.0.0.1:7070/`. */
+  /** Address of its sockets, such as `ws://127.0.0.1:7070/`. */
   readonly url: string;
   /** SHA-256 of the only certificate to trust. */
   readonly fingerprint?: string | undefined;
@@ -144,7 +147,7 @@ export class Upstream {
   readonly #addressOf: () => UpstreamAddress | undefined;
   readonly #sockets = new Set<Duplex>();
 
-  /** @param addressOf undefined where no coordinator is known */
+  /** @param addressOf returns undefined while no coordinator is known */
   constructor(addressOf: () => UpstreamAddress | undefined) {
     this.#addressOf = addressOf;
   }
@@ -164,7 +167,7 @@ export class Upstream {
     );
   }
 
-  /** Joins a viewer's socket with one of the coordinator's. @param onAccepted called where the coordinator takes it */
+  /** Joins a viewer's socket with one of the coordinator's. @param onAccepted called if the coordinator takes it */
   passUpgrade(incoming: IncomingMessage, client: string, socket: Duplex, head: Buffer, onAccepted: () => void): void {
     socket.on('error', () => socket.destroy());
     void this.#request(incoming, client).then(

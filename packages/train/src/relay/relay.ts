@@ -1,4 +1,7 @@
-/** Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between them. */
+/**
+ * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between
+ * them.
+ */
 
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -35,7 +38,7 @@ export function relay(url: string | AddressSource, options: RelayOptions = {}): 
   return new JoinedWorker<RelayEvent>((participation) => takePart(url, options, participation), options.signal);
 }
 
-/** What a relay says above, and what its workers say to it; none where left out. */
+/** Token that a relay says above, and token that its workers say; undefined for none. */
 interface Tokens {
   readonly above: string | undefined;
   readonly below: string | undefined;
@@ -91,7 +94,7 @@ async function findAbove(
   return undefined;
 }
 
-/** How it ended where no coordinator was found. */
+/** How the relay ended if no coordinator was found. */
 function overOrLeft({ aborted }: AbortSignal): JoinEnd {
   return aborted ? { type: 'left', message: 'the relay leaves' } : { type: 'finished', message: 'the run is over' };
 }
@@ -102,7 +105,7 @@ function tokensOf(found: FoundAddress, { token, listen }: RelayOptions): Tokens 
   return { above, below: listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret()) };
 }
 
-/** @throws ConfigurationError where it cannot listen */
+/** @throws ConfigurationError if it cannot listen */
 async function openServer(
   { listen }: RelayOptions,
   { above, below: token }: Tokens,
@@ -151,7 +154,7 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
     token: connector.token ?? tokens.above,
     workerToken: tokens.below,
-    // No token is told: workers are sent only where theirs is the right one.
+    // No token is told: workers are sent to other addresses only if their token is the right one there.
     ...(tokens.below === tokens.above && {
       addresses: typeof url === 'string' ? [openAddress(url, options)] : [],
       address: options.announce ?? server.listening.addresses.worker,

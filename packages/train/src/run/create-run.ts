@@ -43,7 +43,7 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
   readonly anotherMayFollow?: boolean;
-  /** Where the run goes on from. */
+  /** Checkpoint that the run goes on from. */
   readonly resumeFrom?: Checkpoint | undefined;
 }
 
@@ -53,11 +53,11 @@ export interface CreatedRun {
   readonly limits: Limits;
   readonly samples: ShardSource;
   readonly numericsCheck: NumericsCheck;
-  /** What this process computed for the check. */
+  /** The check as this process computed it. */
   readonly reference: Awaited<ReturnType<typeof checkOwnNumerics>>;
 }
 
-/** Bytes of a message beside the numbers of a gradient. */
+/** Bytes of a message besides the numbers of a gradient. */
 const messageOverheadBytes = 64 * 1024;
 /** A run waits this long for all of its workers, then begins with those that have joined. */
 const startWithinMs = 10_000;
@@ -98,7 +98,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   return { run, parameterServer, limits, samples, numericsCheck, reference };
 }
 
-/** What follows from the options alone. */
+/** The part of the setup that follows from the options alone. */
 function setupOf({ model, plan, config, train, token, verifyRate, allTakePart }: Prepared) {
   return {
     ...{ plan, model, token, verifyRate },
@@ -117,14 +117,14 @@ function limitsOf(model: Model, bounds: Partial<Limits> | undefined): Limits {
   return { ...defaultLimits, maxFrameBytes, ...bounds };
 }
 
-/** What the first step begins with. */
+/** Weights and optimizer state before the first step. */
 function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Checkpoint | undefined) {
   if (!resumeFrom) return { weights: initialWeights ?? initialize(model, config.seed) };
   const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
   return { weights, optimizerState, firstStep };
 }
 
-/** What this process computes for the numerics check, which the workers' answers are compared with, and how fast. */
+/** Computes the numerics check in this process: the reference for the workers' answers, and the speed. */
 async function checkOwnNumerics(
   backend: HostBackend,
   setup: ComputeSetup,
@@ -145,7 +145,7 @@ async function checkOwnNumerics(
   return checked;
 }
 
-/** The only worker of its run. @param compute what computes; the parameter server's own backend where left out */
+/** Starts the only worker of its run. @param compute by default the parameter server's own backend */
 export async function startInlineWorker(
   created: CreatedRun,
   prepared: Prepared,
@@ -165,7 +165,7 @@ export async function startInlineWorker(
   return { ...idlePool, stop: async () => compute?.close() };
 }
 
-/** One that takes part beside those that join over the network. */
+/** Starts a worker that takes part besides those that join over the network. */
 export function startColocatedWorker(created: CreatedRun, prepared: Prepared, { defer }: Platform): void {
   const { run } = created;
   const { nowMs } = systemClock;

@@ -27,11 +27,11 @@ export interface TrainingJob {
   /** Called once, with what starts, pauses and resumes the run. */
   readonly onControl: (control: Run['control']) => void;
   readonly onRunAgain: OnRunAgain | undefined;
-  /** Workers that it waits for a while, where those are not its local ones. */
+  /** Workers that the run waits for at first; by default its local ones. */
   readonly startWorkers?: number | undefined;
   /** Called in place of beginning, when the run is started. */
   readonly onStart?: ((run: Run, recorder: Recorder) => void) | undefined;
-  /** Aborted when the run is to end where it is. */
+  /** Aborted to end the run after the step under way. */
   readonly signal: AbortSignal;
 }
 
@@ -40,7 +40,7 @@ export interface Trained {
   readonly ending: Ending | undefined;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
-  /** The newest one, where the run was cut off or has finished and wrote some. */
+  /** The newest checkpoint of a run that wrote some and did not fail. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   /** Ends what `stay` keeps of the run; its site stays. */
   readonly close: () => Promise<void>;
@@ -173,7 +173,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
   return { created, recorder };
 }
 
-/** Of a larger model, another engine and its copies of the weights would take more memory than its turns take time. */
+/** With more parameters, another engine and its copies of the weights cost more memory than taking turns costs time. */
 const mostParametersBeside = 2 ** 22;
 
 /**
@@ -201,7 +201,7 @@ function createRunEvaluator(
 
 /**
  * The run's own backend, for sums and the optimizer's steps, whatever workers compute on. `inline` is what
- * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
+ * computes shards in a run of one process: that backend if the choice allows it, else another one.
  */
 async function openBackends(prepared: Prepared, platform: Platform) {
   const { model, listen, backend: name, threads, workers, colocate } = prepared;
@@ -210,13 +210,13 @@ async function openBackends(prepared: Prepared, platform: Platform) {
   const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
   const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
-  // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
+  // If WebAssembly is refused, `auto` has opened another backend than `cpu`.
   const suits = isOwn && (name === 'auto' || backend.name === name);
   const inline = suits ? { choice } : await platform.openCompute(name, threads);
   return { backend, choice, inline: { compute: undefined, ...inline } };
 }
 
-/** What computes in this process, or in local workers, which choose by the same rule as this process. */
+/** Says what computes in this process, or in local workers, which choose by the same rule. */
 function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
   if (prepared.colocate) return `In this process and its local workers: ${choice}`;
@@ -288,7 +288,7 @@ function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
   return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
 }
 
-/** Where the steps are computed in this process too, neither they nor the work should wait for each turn of the other. */
+/** If the steps are computed in this process too, neither they nor the work should wait for each turn of the other. */
 const inlineMs = 10;
 
 /**

@@ -1,7 +1,7 @@
 /** The addresses of a coordinator, in forms that keep secrets off the wire. */
 import { hostname, networkInterfaces } from 'node:os';
 
-/** Where a run can be joined, watched and controlled. */
+/** Addresses at which a run is joined, watched and controlled. */
 export interface Addresses {
   /** For terminals, without the token: a worker takes that from its environment. */
   readonly worker: string;
@@ -9,9 +9,9 @@ export interface Addresses {
   readonly page: string;
   /** As `page`, with the admin token: for the person who controls the run. */
   readonly owner: string;
-  /** Where this machine's own workers connect; no secrets. */
+  /** For this machine's own workers; no secrets. */
   readonly local: string;
-  /** Where to join, without secrets. */
+  /** Addresses to join at, without secrets. */
   readonly open: readonly string[];
 }
 

@@ -29,7 +29,7 @@ export class PendingConnections {
     this.#limits = limits;
   }
 
-  /** @param cut ends the connection where another one takes its place */
+  /** @param cut ends the connection if another one takes its place */
   add(connection: string, address: string, cut: Cut): void {
     this.settle(connection, address);
     const ofAddress = this.#addresses.get(address) ?? new Map<string, Cut>();
@@ -68,7 +68,7 @@ export class PendingConnections {
 
 export class Connections {
   readonly #open = new Set<Socket>();
-  /** Those that end by themselves, however long that takes. */
+  /** Connections that end by themselves, however long that takes. */
   readonly #ending = new Set<string>();
   readonly #pending = new PendingConnections(defaultPendingLimits);
   readonly #turnedAway: TurnedAwayCounter;
@@ -97,7 +97,7 @@ export class Connections {
     });
   }
 
-  /** @param socket the connection's own, or the one inside it where it is encrypted */
+  /** @param socket the connection's own, or the one inside it if it is encrypted */
   settle(socket: Socket): void {
     this.#pending.settle(connectionKey(socket), sourceOf(socket.remoteAddress));
   }
@@ -114,7 +114,10 @@ export class Connections {
     );
   }
 
-  /** Resolves as `closed` does; connections that are open `timeoutMs` from now on, and do not end by themselves, are cut. */
+  /**
+   * Resolves as `closed` does; connections that are open `timeoutMs` from now on, and do not end by themselves, are
+   * cut.
+   */
   async cutUnless(closed: Promise<void>, timeoutMs: number): Promise<void> {
     const cut = setTimeout(() => this.#cutAll(), timeoutMs);
     await closed;

@@ -34,7 +34,7 @@ export interface GuardOptions {
   readonly onTurnedAway: (reason: TurnedAwayReason) => void;
 }
 
-/** Where a socket comes from, and what to call once its worker has been welcomed, and told of the end. */
+/** A socket with its source, and callbacks for its worker's welcome and for the end. */
 export interface GuardedSocket {
   readonly webSocket: WebSocket;
   readonly socket: Socket;
@@ -58,7 +58,7 @@ export class GuardedTransport implements CoordinatorTransport {
   #arrivedAtMs: number;
   /** That have arrived there, by its own account. */
   #deliveredBytes = 0;
-  /** Of the message that is being delivered. */
+  /** Bytes of the message that is being delivered. */
   #frameBytes = 0;
   /** Ends the wait of a `hello` whose code is not compared yet. */
   #cancelHello = (): void => {};
@@ -252,7 +252,7 @@ export interface BudgetLimits {
   readonly answer: AnswerSize;
 }
 
-/** A request of a step so long ago is answered by nothing any more. */
+/** Requests of older steps get no answer any more. */
 const stepsKept = 64;
 
 /**
@@ -267,7 +267,7 @@ export class ConnectionBudget {
   readonly #bytes: TokenBucket;
   /** By what identifies the answer: the step that it is for. */
   readonly #open = new Map<string, number>();
-  /** Of the vector that was begun last, where it was asked for. */
+  /** Chunks due of the vector that was begun last, if it was asked for. */
   #chunksDue = 0;
 
   constructor({ messages, bytes, answer }: BudgetLimits, nowMs: () => number) {
@@ -283,7 +283,7 @@ export class ConnectionBudget {
     for (const [key, askedIn] of this.#open) if (askedIn < step - stepsKept) this.#open.delete(key);
   }
 
-  /** So many bytes have arrived, or a message is whole. Whether the connection stays within its budget. */
+  /** Charges bytes that have arrived, or a complete message; returns whether the connection stays within its budget. */
   charge({ messages = 0, bytes = 0 }: { readonly messages?: number; readonly bytes?: number }): boolean {
     this.#messages.spend(messages);
     this.#bytes.spend(bytes);
@@ -292,7 +292,7 @@ export class ConnectionBudget {
     return this.#messages.level + size * answer.messages >= 0 && this.#bytes.level + size * answer.bytes >= 0;
   }
 
-  /** A message of so many bytes was the answer to a request; refunds it if that was open. Whether it was. */
+  /** Refunds a message that was the answer to a request, if the request was open; returns whether it was. */
   answer(request: string, bytes: number): boolean {
     if (!this.#open.delete(request)) return false;
     this.#refund(bytes);
@@ -304,7 +304,7 @@ export class ConnectionBudget {
     this.#chunksDue = this.answer(request, bytes) ? this.#answer.messages - 1 : 0;
   }
 
-  /** A chunk of so many bytes; refunds it where its vector was asked for and is not longer than it may be. */
+  /** Refunds a chunk if its vector was asked for and is not longer than it may be. */
   continueAnswer(bytes: number): void {
     if (this.#chunksDue === 0) return;
     this.#chunksDue -= 1;
@@ -319,7 +319,7 @@ export class ConnectionBudget {
 
 export interface ClosingTimes {
   readonly closedAtMs: number;
-  /** What its worker had still to read then; 0 where it need not. */
+  /** Bytes that its worker had still to read then; 0 if it need not. */
   readonly unreadBytes: number;
   /** When bytes last arrived from it. */
   readonly arrivedAtMs: number;
@@ -365,7 +365,7 @@ export const newcomerLimits: BudgetLimits = {
   answer: { messages: 1, bytes: 0 },
 };
 
-/** Bytes of an answer beside the numbers of its vector, and of each of its chunks. */
+/** Bytes of an answer besides the numbers of its vector, and of each of its chunks. */
 const answerOverheadBytes = 64 * 1024;
 const chunkOverheadBytes = 1024;
 
@@ -375,7 +375,10 @@ export function answerSize(vectorBytes: number, chunkBytes: number): AnswerSize 
   return { messages, bytes: vectorBytes + messages * chunkOverheadBytes + answerOverheadBytes };
 }
 
-/** After it: beside its answers, pings and messages about itself, and answers that were no longer wanted. */
+/**
+ * After its welcome a worker sends, besides its answers, pings, messages about itself, and answers that are no longer
+ * wanted.
+ */
 export function memberLimits(answer: AnswerSize): BudgetLimits {
   const { messages, bytes } = answer;
   return {

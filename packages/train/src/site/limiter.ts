@@ -48,7 +48,9 @@ export class TokenBucket {
 /** Clients in each of the two generations that a limiter remembers. */
 const maxClients = 4_096;
 
-/** Delays what a client does too often, in the order in which it comes, and refuses only what would wait for too long. */
+/**
+ * Delays what a client does too often, in the order in which it comes, and refuses only what would wait for too long.
+ */
 export class Limiter {
   readonly #rate: Rate;
   readonly #nowMs: () => number;

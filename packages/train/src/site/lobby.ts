@@ -1,4 +1,6 @@
-/** Stands on a server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early. */
+/**
+ * Stands on a server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early.
+ */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataError } from '@lockstep/data';
@@ -136,7 +138,7 @@ function messageOf({ settings, joinAddresses }: Standing, { state }: DataSetup):
 }
 
 type Message = WatchMessageOf<'dataSetup'>;
-/** What changes while the server waits for data. */
+/** The part of the message that changes while the server waits for data. */
 export type SetupState = Pick<Message, 'phase' | 'receivedBytes' | 'totalBytes' | 'fault' | 'data' | 'table'>;
 
 export interface DataSetupOptions extends Pick<DataRequest, 'seed' | 'prepare'> {
@@ -148,7 +150,7 @@ export interface DataSetupOptions extends Pick<DataRequest, 'seed' | 'prepare'> 
   readonly onStart: (prepared: Prepared) => void;
 }
 
-/** An upload that brings nothing for so long gives way to another one. */
+/** An upload that brings nothing for this long gives way to another one. */
 const stalledAfterMs = 30_000;
 const nothing: SetupState = { phase: 'empty', receivedBytes: 0, totalBytes: 0 };
 const done: ActionResult = { type: 'done' };
@@ -314,7 +316,7 @@ export interface UploadTarget {
 
 export interface UploadRequestOptions {
   readonly target: UploadTarget;
-  /** Why the bearer of a token may not upload, undefined where it may. */
+  /** Why the bearer of a token may not upload; undefined if it may. */
   readonly adminFault: (token: string | undefined) => string | undefined;
   /** Called for a request that may go on: its connection shows what it is for. */
   readonly onAdmitted: (request: IncomingMessage) => void;
@@ -353,7 +355,7 @@ export function createUploadAnswer({ target, adminFault, onAdmitted }: UploadReq
   };
 }
 
-/** What is left of the request's body is not waited for. */
+/** Refuses a request without waiting for the rest of its body. */
 function refuse(response: ServerResponse, status: number, message: string): void {
   response.setHeader('connection', 'close');
   sendText(response, status, message);

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import type { ComputeChoice, LocalWork, LocalWorkerAddress } from '@lockstep/worker';
 
-/** What local workers need before there is a run to join. */
+/** Setup of local workers, known before there is a run to join. */
 export interface LocalWorkersSetup {
   readonly count: number;
   readonly backend: ComputeChoice;
@@ -40,7 +40,7 @@ export class LocalWorkers {
   /** Before there was a run to tell. */
   readonly #earlyEnds: EarlyEnd[] = [];
   #isStarted = false;
-  /** Where they join; undefined before the first run. */
+  /** Address that they join at; undefined before the first run. */
   #address: LocalWorkerAddress | undefined;
   /** The run that hears of them. */
   #listener: LocalWorkersListener | undefined;
@@ -85,8 +85,8 @@ export class LocalWorkers {
   }
 
   #start(work: LocalWork): void {
-    // A worker notices by its channel when this process is gone, however it went. Secrets go over the channel too, where no
-    // list of processes shows them.
+    // A worker notices by its channel when this process is gone, however it went. Secrets go over the channel too, since no
+    // list of processes shows them there.
     const child = fork(program, [JSON.stringify(work)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: heapLimits(process.execArgv),

@@ -14,17 +14,17 @@ import type { RunRecord } from '../record/recorder.ts';
 import type { TurnedAway } from '../record/report.ts';
 import type { Traffic } from '../worker-pool.ts';
 
-/** @param next what answers where this has nothing to; left out, that is said */
+/** @param next answers if there is nothing here; if omitted, the client is told so */
 export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
 
 export interface PageOptions {
   readonly folder: string;
   readonly health: () => object;
-  /** Left out where there are none. */
+  /** Omitted if there are none. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** Why the bearer of a token may not read the metrics, undefined if it may. */
   readonly metricsFault?: (token: string | undefined, request: IncomingMessage) => Promise<string | undefined>;
-  /** Takes what is posted to `/upload`; left out where nothing is to be uploaded. */
+  /** Takes what is posted to `/upload`; omitted if nothing is to be uploaded. */
   readonly upload?: Answer;
 }
 
@@ -55,18 +55,21 @@ const securityHeaders: Readonly<Record<string, string>> = {
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
 
-/** Shared memory between the page's threads exists only where no other site shares the process. */
+/** The page's threads share memory only if no other site shares the process. */
 const isolationHeaders: Readonly<Record<string, string>> = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
 };
 
-/** Elsewhere a browser ignores the isolation, and complains about it in its console. */
+/** Without a secure context a browser ignores the isolation, and complains about it in its console. */
 function headersFor(request: IncomingMessage): Readonly<Record<string, string>> {
   return isSecureContext(request) ? { ...securityHeaders, ...isolationHeaders } : securityHeaders;
 }
 
-/** Whether a browser takes the page for one that no other machine can change: under TLS, here or before us, or on loopback. */
+/**
+ * Whether a browser takes the page for one that no other machine can change: under TLS, here or before us, or on
+ * loopback.
+ */
 function isSecureContext({ socket, headers }: IncomingMessage): boolean {
   if ('encrypted' in socket || headers['x-forwarded-proto'] === 'https') return true;
   return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
@@ -146,7 +149,7 @@ function pathOf(request: IncomingMessage): string | undefined {
   return (request.url ?? '/').split('?')[0];
 }
 
-/** The connection ends with the answer where the request has a body: nothing wants it, and it may have no end. */
+/** Ends the connection with the answer if the request has a body: nothing wants the body, and it may have no end. */
 export function leaveBody({ headers }: IncomingMessage, response: ServerResponse): void {
   const { 'transfer-encoding': coding, 'content-length': length = '0' } = headers;
   if (coding !== undefined || Number(length) > 0) response.setHeader('connection', 'close');
@@ -157,7 +160,7 @@ export function sendText(response: ServerResponse, status: number, message: stri
   send(response, status, 'text/plain; charset=utf-8', `${message}\n`);
 }
 
-/** Node leaves the body out where the request is a HEAD. */
+/** Node omits the body if the request is a HEAD. */
 function send(response: ServerResponse, status: number, contentType: string, text: string): void {
   const length = Buffer.byteLength(text);
   response.writeHead(status, { 'content-type': contentType, 'content-length': length, 'cache-control': 'no-store' });
@@ -175,7 +178,7 @@ interface PageFile {
   readonly cacheControl: string;
   readonly br: Encoded | undefined;
   readonly gzip: Encoded | undefined;
-  /** Where it is packed it is unpacked when a client first asks for it so, and kept: all answers that wait share its bytes. */
+  /** A packed file is unpacked when a client first asks for it so, and kept: all waiting answers share its bytes. */
   plain: Encoded | undefined;
 }
 
@@ -227,7 +230,7 @@ function readPageFiles(folder: string): Map<string, PageFile> {
   return files;
 }
 
-/** Relative to the folder, without hidden ones; none where there is no folder. */
+/** File names relative to the folder, without hidden ones; none if there is no folder. */
 function namesIn(folder: string): string[] {
   try {
     const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
@@ -237,7 +240,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** Undefined for a folder, and where a build has just removed the file. */
+/** Undefined for a folder, and if a build has just removed the file. */
 function readWhere(path: string): Buffer | undefined {
   try {
     return statSync(path).isFile() ? readFileSync(path) : undefined;
@@ -250,7 +253,7 @@ function encoded(bytes: Buffer | undefined): Encoded | undefined {
   return bytes && { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"` };
 }
 
-/** The whole file, whatever range of it is asked for. Node leaves the body out where the request is a HEAD. */
+/** The whole file, whatever range of it is asked for. Node omits the body if the request is a HEAD. */
 function sendFile(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
   const accepted = String(headers['accept-encoding'] ?? '');
   const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
@@ -266,7 +269,7 @@ function sendFile(file: PageFile, { headers }: IncomingMessage, response: Server
   response.writeHead(200, { 'content-type': file.type, 'content-length': bytes.length, ...packing }).end(bytes);
 }
 
-/** Whether a coding is in the list, with a weight above 0 where it has one (RFC 9110, section 12.5.3). */
+/** Whether a coding is in the list, with a weight above 0 if it has one (RFC 9110, section 12.5.3). */
 function accepts(list: string, coding: string): boolean {
   return list.split(',').some((entry) => {
     const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase());
@@ -351,7 +354,7 @@ async function openRegistry({ run, record, dashboard, traffic, turnedAway }: Met
 const apartMs = 100;
 
 /**
- * What `read` gives, no older than the call. Calls that come before it begins share a reading; one begins so long after
+ * Returns a reading no older than the call. Calls that come before it begins share a reading; one begins this long after
  * the end of the last that a flood of calls takes a small part of the time.
  */
 export function pacedReading<Value>(read: () => Promise<Value>, clock: Clock): () => Promise<Value> {

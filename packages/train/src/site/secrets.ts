@@ -1,4 +1,4 @@
-/** Secrets of a coordinator: its certificate, the join code, and those that are kept beside the checkpoints. */
+/** Secrets of a coordinator: its certificate, the join code, and secrets that are kept next to the checkpoints. */
 
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ export interface Tls {
   readonly fingerprint?: string;
 }
 
-/** @throws ConfigurationError where the texts are no certificate with its key */
+/** @throws ConfigurationError if the texts are no certificate with its key */
 export async function openTls(
   tls: boolean | TlsOptions | undefined,
   host: string,
@@ -39,7 +39,7 @@ export async function openTls(
 const dayMs = 24 * 3600 * 1000;
 const daysValid = 30;
 
-/** The one from before, where the run is resumed: its workers trust no other. */
+/** A run that goes on keeps its certificate: its workers trust no other. */
 async function ownCertificate(host: string, checkpoint: CheckpointOptions | undefined): Promise<Tls> {
   const create = async (): Promise<string> => JSON.stringify(await makeCertificate(host));
   const text = await keptSecret({ checkpoint, fileName: 'certificate.json', isValid: isCertificate, create });
@@ -59,7 +59,7 @@ function isCertificate(text: string): boolean {
 }
 
 async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>> {
-  // A fifth of the time that a coordinator takes to start, where it is loaded at once.
+  // Loaded on demand: it would take a fifth of a coordinator's start.
   const { generate } = await import('selfsigned');
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
   if (host !== '0.0.0.0' && host !== '::') names.add(host);

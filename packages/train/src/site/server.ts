@@ -15,12 +15,12 @@ import { rejectUpgrade } from './sockets.ts';
 
 export interface AttachOptions {
   readonly server: Server;
-  /** What the run's paths begin with, such as `/lockstep`; empty for none. */
+  /** Prefix of the run's paths, such as `/lockstep`; empty for none. */
   readonly path: string;
   readonly turnedAway: TurnedAwayCounter;
 }
 
-/** Where a server listens. @throws ConfigurationError where it does not, or on no port */
+/** Address and port of a server. @throws ConfigurationError if it does not listen, or on no port */
 export function portOf(server: Server): { readonly address: string; readonly port: number } {
   const place = server.address();
   if (place === null || typeof place === 'string') {
@@ -71,7 +71,10 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
   };
 }
 
-/** What follows a path, from its slash on: empty for the path itself, undefined where the address is not below it. */
+/**
+ * The rest of an address below a path, from its slash on: empty for the path itself, undefined if the address is not
+ * below it.
+ */
 function within(path: string, url = '/'): string | undefined {
   if (!url.startsWith(path)) return undefined;
   const rest = url.slice(path.length);
@@ -116,10 +119,10 @@ function intercept(server: Server, handlers: Intercepting): { restore(): void } 
   };
 }
 
-/** What answers on a server. */
+/** Handlers of a server. */
 export interface Handlers {
   readonly answer: Answer;
-  /** Why a request may not go on, undefined where it may. */
+  /** Why a request may not go on; undefined if it may. */
   checkOrigin(request: IncomingMessage): { readonly status: number; readonly message: string } | undefined;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -141,14 +144,17 @@ export interface SharedServerOptions extends PortOptions {
 /** A connection that has not sent a whole request by then is cut. */
 const requestTimeoutMs = 10_000;
 
-/** Those of a server that nothing answers on yet. */
+/** Handlers of a server that nothing answers on yet. */
 export const noHandlers: Handlers = {
   answer: (_, response) => sendText(response, 503, 'nothing answers here yet: try again'),
   checkOrigin: () => undefined,
   upgrade: (_, socket) => rejectUpgrade(socket, 503, 'nothing answers here yet: try again'),
 };
 
-/** With or without TLS, for workers, viewers and browsers on one port. @throws ConfigurationError where it cannot listen */
+/**
+ * Opens a server, with or without TLS, for workers, viewers and browsers on one port.
+ * @throws ConfigurationError if it cannot listen
+ */
 export async function openServer(options: SharedServerOptions): Promise<SharedServer> {
   const { tls } = options;
   let handlers = noHandlers;

@@ -23,7 +23,7 @@ import { createMetrics, createPages, pageFolder } from './pages.ts';
 import { createSockets, restartCode } from './sockets.ts';
 import { openStanding, type Phase, type Standing } from './standing.ts';
 
-/** What a run brings to its site. */
+/** A run, as it comes to its site. */
 export interface Serving {
   readonly run: Run;
   readonly limits: Limits;
@@ -50,7 +50,9 @@ export class Site {
     this.#emit = emit;
   }
 
-  /** Settings of the next run on an open server, which a button of the page begins; undefined before the server is open. */
+  /**
+   * Settings of the next run on an open server, which a button of the page begins; undefined before the server is open.
+   */
   get settings(): NetworkSettings | undefined {
     const settings = this.#standing?.settings;
     return settings && { ...settings, listen: { ...settings.listen, waitForStart: false } };
@@ -154,7 +156,7 @@ export interface AttachedRun extends WorkerPool {
   readonly dashboard: Dashboard;
 }
 
-/** Of WebSocket: the coordinator goes away. */
+/** WebSocket's close code for a server that goes away. */
 const endCode = 1001;
 
 /** The page and the sockets of a run. */

@@ -180,7 +180,7 @@ export interface OriginOptions {
   readonly allowed: readonly string[];
 }
 
-/** Undefined where the request may go on. */
+/** Returns undefined if the request may go on. */
 export type OriginCheck = (
   request: Pick<IncomingMessage, 'headers'>,
 ) => { readonly status: 403 | 421; readonly message: string } | undefined;

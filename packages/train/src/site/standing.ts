@@ -11,7 +11,7 @@ import { Guesses, TurnedAwayCounter } from './limiter.ts';
 import { attachServer, type Handlers, openServer, type SharedServer } from './server.ts';
 import type { Door } from './sockets.ts';
 
-/** What answers on the server for a while: the lobby, or a run. */
+/** The lobby or a run, as it answers on the server for a while. */
 export interface Phase extends Handlers {
   /** Asks its sockets to close. */
   close(code: number, reason: string): void;

@@ -16,7 +16,7 @@ export class Upload {
   readonly #files: readonly PlannedFile[];
   readonly #onExit = (): void => this.dispose();
   #index = 0;
-  /** Of the file that arrives. */
+  /** Bytes written of the file that arrives. */
   #writtenBytes = 0;
   #handle: FileHandle | undefined;
   #receivedBytes = 0;
@@ -39,7 +39,7 @@ export class Upload {
     return this.#index === this.#files.length;
   }
 
-  /** Of the files, once they are complete. */
+  /** Folder of the files, once they are complete. */
   get folder(): string {
     return join(this.#temporary, 'data');
   }
@@ -47,7 +47,7 @@ export class Upload {
   /**
    * Takes the next bytes of the stream.
    * @param offset of the first of them
-   * @throws UploadError where they are not the next ones, or cannot be written
+   * @throws UploadError if they are not the next ones, or cannot be written
    */
   async add(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#isWriting || this.#isDisposed || offset !== this.#receivedBytes) {
@@ -107,7 +107,7 @@ export interface PlannedFile {
 }
 
 export interface UploadLimits {
-  /** Of all files together. */
+  /** Bytes of all files together. */
   readonly bytes: number;
   readonly files: number;
 }
@@ -122,7 +122,7 @@ const maxDepth = 16;
 /** A request that an upload cannot go on with, as one sentence for the person who sent it. */
 export class UploadError extends Error {
   override readonly name = 'UploadError';
-  /** Of HTTP. */
+  /** HTTP's. */
   readonly status: 400 | 409 | 413;
 
   constructor(message: string, status: UploadError['status'] = 400) {
@@ -172,7 +172,7 @@ function requireRelative(path: string): void {
   throw new UploadError(`${shownPath(path)}: expected a path below a folder, like cats/1.png, got another one`);
 }
 
-/** Also where the file system takes capitals and small letters for the same. */
+/** Even if the file system takes capitals and small letters for the same. */
 function requireDistinct(files: readonly PlannedFile[]): void {
   const taken = new Set<string>();
   const folders = new Set<string>();
@@ -196,12 +196,12 @@ export function uploadPrefix(): string {
 }
 
 /**
- * Removes folders of processes that are gone, where this process could see them if they were not.
+ * Removes folders of processes that are gone, if this process could see them otherwise.
  * One whose number another process has by now stays.
  */
 export async function removeLeftBehind(folder = tmpdir()): Promise<void> {
   const form = new RegExp(`^${kind}-${numbering()}-(\\d+)-`);
-  // What cannot be listed or removed stays; no upload depends on it.
+  // Folders that cannot be listed or removed stay; no upload depends on them.
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const left = entries.filter((entry) => {
     const [, pid] = form.exec(entry.name) ?? [];
