@@ -4,7 +4,7 @@ import type { Aggregator, SumMemory } from '../aggregator.ts';
 import type { NodeRounding } from '../node-rounding.ts';
 import type { Parameters } from '../parameters.ts';
 import { chunkFault, chunkPlaceFault, gradientFault } from './gradient-check.ts';
-import type { RunSetup } from './state.ts';
+import type { RunSetup } from './run-setup.ts';
 
 export interface IncomingGradientOptions {
   readonly setup: RunSetup;
