@@ -1,9 +1,7 @@
 /** Results that wait to be compared, sums that late results are compared with, and the largest plausible result. */
 import type { Aggregator, SumMemory } from '../aggregator.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { LateComparison } from './events.ts';
-import type { RunSetup } from './run-setup.ts';
 import type { ConnectionId } from './state.ts';
 
 /** How large the sums of a shard are, per sample, so that shards of any size compare. */
@@ -61,30 +59,22 @@ export interface AddedSum {
   readonly values: Float32Array;
   /** Whether the sum was compared, or is the coordinator's own. */
   readonly isChecked: boolean;
-  /** The rounding of its step's nodes, by which a late result is decoded. */
-  readonly rounding: NodeRounding | undefined;
 }
 
 /** Most bytes of kept sums, except that one always may be kept. */
 const mostAddedBytes = 64 * 1024 * 1024;
 
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
-const roundingTolerance = 1e-3;
-/** The same where workers round their gradients to 16 or 8 bits. */
-const lossyTolerance = 0.05;
+const tolerance = 1e-3;
 
 export class HeldResults {
-  readonly #isLossy: boolean;
-  readonly #tolerance: number;
   readonly #held = new Map<string, ArrivedResult[]>();
   /** By the step and shard; each until the workers on trial with that shard have answered or are gone. */
   readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
 
-  constructor({ gradients }: Pick<RunSetup, 'gradients'>, memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
+  constructor(memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
     this.#memory = memory;
-    this.#isLossy = gradients !== undefined;
-    this.#tolerance = this.#isLossy ? lossyTolerance : roundingTolerance;
   }
 
   /** Connections whose held result of the same shard is equal to this one. */
@@ -117,11 +107,11 @@ export class HeldResults {
    * Keeps a copy of a sum that is about to be added, for late results of the same shard. Kept sums are limited: workers whose
    * sum finds no room get another trial.
    */
-  keepAdded({ place, memory, numericsHash }: ArrivedResult, rest: Pick<AddedSum, 'isChecked' | 'rounding'>): void {
+  keepAdded({ place, memory, numericsHash }: ArrivedResult, isChecked: boolean): void {
     const values = this.#memory.valuesOf(memory);
     const keptBytes = [...this.#added.values()].reduce((bytes, added) => bytes + added.values.byteLength, 0);
     if (keptBytes > 0 && keptBytes + values.byteLength > mostAddedBytes) return;
-    this.#added.set(placeKey(place), { place, numericsHash, values: values.slice(), ...rest });
+    this.#added.set(placeKey(place), { place, numericsHash, values: values.slice(), isChecked });
   }
 
   /** The sum that was added for a shard, if it is kept. */
@@ -163,7 +153,7 @@ export class HeldResults {
   }
 
   #areSame(one: Float32Array, other: Float32Array, isOneMode: boolean): boolean {
-    return isOneMode && !this.#isLossy ? equalBits(one, other) : nearlyEqual(one, other, this.#tolerance);
+    return isOneMode ? equalBits(one, other) : nearlyEqual(one, other);
   }
 }
 
@@ -184,7 +174,7 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
 }
 
 /** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
-function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number): boolean {
+function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];
   for (let index = 0; index < size; index++) {

@@ -34,7 +34,7 @@ export class ResultReceiver {
 
   constructor(options: IncomingGradientOptions) {
     this.#options = options;
-    this.#held = new HeldResults(options.setup, options.parameterServer.aggregator);
+    this.#held = new HeldResults(options.parameterServer.aggregator);
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
@@ -42,11 +42,9 @@ export class ResultReceiver {
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
     const sender = state.connections.get(connection);
     const isLate = header.step < state.current.step;
-    const added = isLate && isTrial(sender, header) ? this.#held.addedAt(header) : undefined;
-    const isWanted = sender?.phase === 'ready' && (!isLate || added !== undefined);
-    const { aggregator } = this.#options.parameterServer;
-    const rounding = header.step === state.current.step ? aggregator.rounding : added?.rounding;
-    return new IncomingGradient(this.#options, header, isWanted, rounding);
+    const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
+    const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
+    return new IncomingGradient(this.#options, header, isWanted);
   }
 
   /** Looks at a gradient that is whole. */
@@ -110,9 +108,7 @@ export class ResultReceiver {
     if (result === arrival) arrival.isTaken = true;
     const { memory, size } = result;
     if (isChecked && size) this.#plausibility.confirm(size);
-    if (keep && !('left' in memory)) {
-      this.#held.keepAdded({ ...result, memory }, { isChecked, rounding: aggregator.rounding });
-    }
+    if (keep && !('left' in memory)) this.#held.keepAdded({ ...result, memory }, isChecked);
     aggregator.add(place, memory);
   }
 

@@ -1,5 +1,4 @@
 /** What the rules are told of a run before it begins, with its times and bounds. */
-import type { LossyEncoding } from '@lockstep/protocol';
 import type { DataFormat } from '../batch-bytes.ts';
 import type { RunPlan } from '../plan.ts';
 
@@ -22,8 +21,6 @@ export interface RunSetup {
    * Bytes of a sample and its target, where workers may cache samples; every task carries its own samples where left out.
    */
   readonly sampleBytes?: number;
-  /** How workers round the gradients that they send; exact where left out. */
-  readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
   /** Fraction of shards, 0 to 1, that the coordinator computes as well, to check the worker's result; 0 by default. */
   readonly verifyRate?: number;
