@@ -1,6 +1,7 @@
 /** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
 import { initialize } from '@lockstep/nn';
-import { bytesOf, memoryPair } from '@lockstep/protocol';
+import { bytesOf } from '@lockstep/protocol';
+import { memoryPair } from '@lockstep/training/simulator';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Compute,

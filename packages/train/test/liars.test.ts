@@ -1,7 +1,8 @@
 /** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { memoryPair, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { memoryPair } from '@lockstep/training/simulator';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Compute,

@@ -37,7 +37,6 @@ export type { RelayRun } from './relay/relay-run.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
 export { TreeSum } from './tree-sum.ts';
-export { VectorAssembly, vectorMessages } from './vector-chunks.ts';
 export {
   type ByteCache,
   type Compute,
@@ -47,7 +46,6 @@ export {
   type ShardGradient,
   type ShardSamples,
 } from './worker/compute.ts';
-export { gradientMessages } from './worker/gradient-messages.ts';
 export { createLocalCompute } from './worker/local-compute.ts';
 export {
   CoordinatorBusyError,
@@ -55,6 +53,6 @@ export {
   type MembershipEnd,
   type MembershipEvent,
   type MembershipOptions,
+  reconnectDelayMs,
 } from './worker/membership.ts';
-export { reconnectDelayMs } from './worker/reconnect.ts';
 export { Session } from './worker/session.ts';

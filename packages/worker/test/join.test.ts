@@ -1,4 +1,5 @@
-import { type CoordinatorTransport, type MessageOf, memoryPair, type WorkerTransport } from '@lockstep/protocol';
+import { type CoordinatorTransport, type MessageOf, type WorkerTransport } from '@lockstep/protocol';
+import { memoryPair } from '@lockstep/training/simulator';
 import type { Compute } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';

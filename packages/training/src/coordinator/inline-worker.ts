@@ -3,8 +3,8 @@ import { type MessageOf, protocolVersion, toMessageText } from '@lockstep/protoc
 import type { VectorSum } from '@lockstep/tensor';
 import type { SumMemory } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
+import type { RuleMessage, WorkerConnection } from './connections.ts';
 import type { CheckedMessage } from './events.ts';
-import type { Peer, RuleMessage } from './peer.ts';
 
 /**
  * The sum over a shard, [parameters + 2]: memory that is reserved in the aggregator, or, of a worker without others, vectors
@@ -63,7 +63,7 @@ interface Task extends Shard {
 /** Other events wait no longer than this, or for one shard. */
 const turnMs = 10;
 
-export class InlineWorker implements Peer {
+export class InlineWorker implements WorkerConnection {
   readonly #options: InlineWorkerOptions;
   #port: InlinePort | undefined;
   #tasks: Task[] = [];

@@ -5,7 +5,7 @@ import type { NewHash } from '../incremental-hash.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { CheckedMessage, CoordinatorEvent, Effect } from './events.ts';
 import { HeldResults } from './held-results.ts';
-import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
+import { IncomingGradient, type IncomingGradientOptions } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum } from './inline-worker.ts';
 import { Plausibility, type SumSize } from './plausibility.ts';
 import type { OwnSum } from './referee.ts';

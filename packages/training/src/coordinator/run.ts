@@ -8,21 +8,24 @@ import {
 } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
-import type { WeightsPart } from '../worker/incoming-vectors.ts';
+import type { WeightsPart } from '../worker/compute.ts';
+import {
+  RemoteConnection,
+  RemoteSources,
+  receivedBytesOf,
+  WeightsForwarder,
+  type WorkerConnection,
+} from './connections.ts';
 import type { ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
 import { stateAfter } from './history.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum, InlineWorker } from './inline-worker.ts';
-import { type Peer, receivedBytesOf } from './peer.ts';
 import type { OwnSum } from './referee.ts';
-import { RemotePeer } from './remote-peer.ts';
-import { RemoteSources } from './remote-sources.ts';
 import { ResultReceiver } from './result-receiver.ts';
 import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 import { Tracer } from './trace.ts';
 import { transition } from './transition.ts';
-import { WeightsForwarder } from './weights-forwarder.ts';
 
 /** How often the rules look at the clock; well under the shortest deadline. */
 const tickMs = 50;
@@ -34,8 +37,8 @@ export class Run {
   readonly #results: ResultReceiver;
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
-  readonly #peers = new Map<ConnectionId, Peer>();
-  readonly #forwarder = new WeightsForwarder(this.#peers);
+  readonly #connections = new Map<ConnectionId, WorkerConnection>();
+  readonly #forwarder = new WeightsForwarder(this.#connections);
   #state: CoordinatorState;
   #lastConnection: ConnectionId = 0;
   #cancelTick = (): void => {};
@@ -72,10 +75,10 @@ export class Run {
    */
   connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
     const connection = ++this.#lastConnection;
-    const peer = new RemotePeer(connection, transport, this.#remote);
-    this.#open(connection, peer, address, isOwn);
+    const remote = new RemoteConnection(connection, transport, this.#remote);
+    this.#open(connection, remote, address, isOwn);
     transport.listen({
-      onMessage: (message) => this.#receive(connection, peer.checked(message)),
+      onMessage: (message) => this.#receive(connection, remote.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
     });
   }
@@ -130,9 +133,9 @@ export class Run {
     this.#dispatch(command);
   }
 
-  #open(connection: ConnectionId, peer: Peer, address: string, isOwn = false): void {
-    this.#peers.set(connection, peer);
-    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address, isOwn });
+  #open(id: ConnectionId, connection: WorkerConnection, address: string, isOwn = false): void {
+    this.#connections.set(id, connection);
+    this.#dispatch({ type: 'opened', connection: id, resumeKey: this.#options.newResumeKey(), address, isOwn });
   }
 
   #dispatch(event: UntimedEvent): void {
@@ -144,20 +147,20 @@ export class Run {
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
       this.#tick();
-      this.#dispatch({ type: 'tick', receivedBytes: receivedBytesOf(this.#peers) });
+      this.#dispatch({ type: 'tick', receivedBytes: receivedBytesOf(this.#connections) });
     });
   }
 
   #carryOut(effect: Effect): void {
     switch (effect.type) {
       case 'send':
-        this.#peers.get(effect.connection)?.send(effect.message);
+        this.#connections.get(effect.connection)?.send(effect.message);
         return;
       case 'sendNumericsCheck':
         this.#sendNumericsCheck(effect.connection);
         return;
       case 'sendWeights':
-        this.#peers.get(effect.connection)?.sendWeights(effect.step);
+        this.#connections.get(effect.connection)?.sendWeights(effect.step);
         this.#tracer.asked(effect.connection, effect.step);
         return;
       case 'forwardWeights':
@@ -167,7 +170,7 @@ export class Run {
         this.#sendTask(effect);
         return;
       case 'close':
-        this.#peers.get(effect.connection)?.close(effect.code, effect.reason);
+        this.#connections.get(effect.connection)?.close(effect.code, effect.reason);
         this.#forget(effect.connection);
         return;
       case 'addHeld':
@@ -205,12 +208,12 @@ export class Run {
   #sendNumericsCheck(connection: ConnectionId): void {
     // A worker that is checked begins with an empty sample cache.
     this.#remote.tasks.forget(connection);
-    this.#peers.get(connection)?.sendNumericsCheck();
+    this.#connections.get(connection)?.sendNumericsCheck();
   }
 
   #sendTask({ connection, step, lo, n }: Extract<Effect, { type: 'sendTask' }>): void {
     const cachesSamples = this.#state.connections.get(connection)?.cachesSamples ?? false;
-    this.#peers.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
+    this.#connections.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
     // A task that is sent ahead cannot be begun before its weights arrive.
     if (step === this.#state.current.step) this.#tracer.asked(connection, step);
   }
@@ -235,8 +238,8 @@ export class Run {
   }
 
   #forget(connection: ConnectionId): void {
-    this.#peers.get(connection)?.forget?.();
-    this.#peers.delete(connection);
+    this.#connections.get(connection)?.forget?.();
+    this.#connections.delete(connection);
     this.#vectors.forget(connection);
   }
 
@@ -259,7 +262,7 @@ export class Run {
   /** Takes in a vector where the state wants it, and tells the state once it is whole. */
   #receiveVector(connection: ConnectionId, message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>): void {
     // What the rules have closed may have more under way.
-    if (!this.#peers.has(connection)) return;
+    if (!this.#connections.has(connection)) return;
     const arrivedAtMs = this.#options.clock.nowMs();
     const received = this.#vectors.receive(this.#state, connection, message);
     if (!received) return;

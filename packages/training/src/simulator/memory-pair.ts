@@ -1,17 +1,21 @@
 /** Two joined transports in one process, which deliver when a scheduler decides. */
-import { encode } from '../codec.ts';
-import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
-import { toMessageText } from '../text.ts';
-import type {
-  Closing,
-  CoordinatorTransport,
-  Transport,
-  TransportListener,
-  VectorStream,
-  WorkerTransport,
-} from '../transport.ts';
-import { Inbox } from './inbox.ts';
-import { pacedBytes as defaultPacedBytes, PacedVectors } from './paced-vectors.ts';
+import {
+  type Closing,
+  type CoordinatorMessage,
+  type CoordinatorTransport,
+  pacedBytes as defaultPacedBytes,
+  encode,
+  Inbox,
+  type Message,
+  PacedVectors,
+  type Side,
+  type Transport,
+  type TransportListener,
+  toMessageText,
+  type VectorStream,
+  type WorkerMessage,
+  type WorkerTransport,
+} from '@lockstep/protocol';
 
 declare const queueMicrotask: (run: () => void) => void;
 

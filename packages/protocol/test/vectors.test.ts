@@ -1,9 +1,10 @@
 /** One vector to many connections: each gets the bytes of its step, whenever it has room, in little memory. */
-import { bytesOf, type CoordinatorMessage, encode, type FrameMemory, framed } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FramePool } from '../../src/coordinator/frame-pool.ts';
-import { type OutgoingVector, VectorBroadcast } from '../../src/coordinator/vector-broadcast.ts';
+import { bytesOf } from '../src/bytes.ts';
+import { encode, type FrameMemory, framed } from '../src/codec.ts';
+import type { CoordinatorMessage } from '../src/messages.ts';
+import { FramePool, type OutgoingVector, VectorBroadcast } from '../src/vectors.ts';
 
 const chunkBytes = 4_096;
 const chunkValues = chunkBytes / 4;

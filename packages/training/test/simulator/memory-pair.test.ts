@@ -1,8 +1,8 @@
+import type { MessageOf } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { MessageOf } from '../src/messages.ts';
-import { memoryPair, type Schedule } from '../src/transports/memory.ts';
-import { describeTransport, Recorder } from './transport-suite.ts';
+import { describeTransport, Recorder } from '../../../protocol/test/transport-suite.ts';
+import { memoryPair, type Schedule } from '../../src/simulator/memory-pair.ts';
 
 const nothing = async (): Promise<void> => {};
 

@@ -1,15 +1,104 @@
-/** A piece that is one replica: inner steps one after another, on weights of the thread's own. */
+/** What computes a piece of a shard on one thread: whole microbatches at fixed weights, or one replica. */
 import {
   createMicrobatchGradient,
+  createShardGradient,
   type LabeledPlan,
   type Model,
   type OptimizerConfig,
+  type RandomKey,
+  type SampleRows,
+  type SampleValues,
   stepCalls,
   type TargetType,
+  type TargetValues,
 } from '@lockstep/nn';
 import { apply, type Backend, constant, input, type MapCall, type Program, type Storage } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
-import { loadSamples, type PieceCompute, type SampleRange, type ShardBatch } from './piece.ts';
+
+/** The samples of a shard. */
+export interface ShardBatch {
+  readonly count: number;
+  /** Those of the samples `[from, to)`. */
+  readonly samplesOf: (from: number, to: number) => SampleValues | SampleRows;
+  /** Class indices [count], or values [count, outputs]. */
+  readonly targets: TargetValues;
+  /** With the position of the first sample. */
+  readonly key: RandomKey;
+  /** What 1 in half precision stands for, if each node of the tree is rounded to a half. */
+  readonly halfUnit?: number | undefined;
+}
+
+/** Samples `[from, to)` of a shard. */
+export interface SampleRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface PieceCompute {
+  /** The samples of a piece, cut into what is computed in one turn; one after another. */
+  partsOf(piece: SampleRange): readonly SampleRange[];
+  /**
+   * What the thread runs for a part. With the last one it leaves the piece's sum in `vector` [parameters + 2]: gradient, sum
+   * of losses, correct answers. Samples and targets are read at once; the next call overwrites them.
+   */
+  programsOf(batch: ShardBatch, piece: SampleRange, part: SampleRange, vector: Storage): Program[];
+  dispose(): void;
+}
+
+/** Takes some samples of a shard into a plan. @returns the rest of that work, for the thread that runs the plan */
+function loadSamples(plan: LabeledPlan, batch: ShardBatch, { from, to }: SampleRange): readonly Program[] {
+  const key = { ...batch.key, firstSample: batch.key.firstSample + from };
+  const perSample = batch.targets.length / batch.count;
+  return plan.load(batch.samplesOf(from, to), batch.targets.subarray(from * perSample, to * perSample), key);
+}
+
+interface MicrobatchPieceOptions {
+  readonly backend: Backend;
+  readonly model: Model;
+  readonly microbatchSize: number;
+  readonly targetType: TargetType;
+  /** [parameters] */
+  readonly parameters: Storage;
+}
+
+/** A piece of whole microbatches at fixed weights: one pass over all of their samples. */
+export class MicrobatchPiece implements PieceCompute {
+  readonly #options: MicrobatchPieceOptions;
+  /** By number of samples: some whole microbatches, or the short last one of a batch. */
+  readonly #plans = new Map<number, LabeledPlan>();
+
+  constructor(options: MicrobatchPieceOptions) {
+    this.#options = options;
+  }
+
+  partsOf(piece: SampleRange): readonly SampleRange[] {
+    return [piece];
+  }
+
+  programsOf(batch: ShardBatch, _piece: SampleRange, part: SampleRange, vector: Storage): Program[] {
+    const plan = this.#planFor(part.to - part.from, vector);
+    return [...loadSamples(plan, batch, part), plan.into(vector)];
+  }
+
+  dispose(): void {
+    for (const plan of this.#plans.values()) plan.dispose();
+  }
+
+  /** @param output stands for an output of the plan's own */
+  #planFor(samples: number, output: Storage): LabeledPlan {
+    const known = this.#plans.get(samples);
+    if (known) return known;
+    const { backend, model, microbatchSize, targetType, parameters } = this.#options;
+    const microbatches = samples / microbatchSize;
+    const options = { targetType, output };
+    const plan =
+      microbatches > 1
+        ? createShardGradient(backend, model, { microbatches, microbatchSize }, parameters, options)
+        : createMicrobatchGradient(backend, model, samples, parameters, options);
+    this.#plans.set(samples, plan);
+    return plan;
+  }
+}
 
 interface ReplicaPieceOptions {
   readonly backend: Backend;
@@ -25,6 +114,7 @@ const mostPlans = 8;
 /** Most samples of a turn, where an inner step has no more. */
 const turnSamples = 512;
 
+/** A piece that is one replica: inner steps one after another, on weights of the thread's own. */
 export class ReplicaPiece implements PieceCompute {
   readonly #options: ReplicaPieceOptions;
   readonly #optimizer: OptimizerConfig;

@@ -1,10 +1,16 @@
 /** A transport over a WebSocket: the browser's own, or `ws` at either end in Node. */
-import { encode } from '../codec.ts';
-import type { CoordinatorMessage, Message, Side, WorkerMessage } from '../messages.ts';
-import { clipUtf8, toMessageText } from '../text.ts';
-import type { Transport, TransportListener, VectorStream } from '../transport.ts';
-import { Inbox } from './inbox.ts';
-import { PacedVectors, type Parcel, pacedBytes } from './paced-vectors.ts';
+import { encode } from './codec.ts';
+import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
+import { clipUtf8, toMessageText } from './text.ts';
+import {
+  Inbox,
+  PacedVectors,
+  type Parcel,
+  pacedBytes,
+  type Transport,
+  type TransportListener,
+  type VectorStream,
+} from './transport.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
 declare const setTimeout: (run: () => void, delayMs: number) => unknown;

@@ -1,6 +1,6 @@
 /** What the messages of the dashboard are made of: curves, epochs, workers and samples, with their checks. */
 import * as v from 'valibot';
-import { bytes, finite, flag, floatBytes, fraction, milliseconds, step, text, whole, workerKinds } from '../fields.ts';
+import { bytes, finite, flag, floatBytes, fraction, milliseconds, step, text, whole, workerKinds } from './fields.ts';
 
 /** `finished`: it stayed to the end of the run; `gone`: it left before. */
 const healths = ['good', 'idle', 'late', 'finished', 'gone'] as const;

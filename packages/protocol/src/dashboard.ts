@@ -7,27 +7,6 @@
  */
 import * as v from 'valibot';
 import {
-  bytes,
-  diloco,
-  faultActions,
-  finite,
-  flag,
-  floatBytes,
-  fraction,
-  hexHash,
-  message,
-  milliseconds,
-  plainJson,
-  sampleShape,
-  sampleTypes,
-  step,
-  targetTypes,
-  text,
-  whole,
-} from '../fields.ts';
-import { type MessageIn, messageFrom, type SentBy } from '../message-table.ts';
-import { dataSetup, tasks } from './data-setup.ts';
-import {
   checkpointFile,
   columns,
   epochReport,
@@ -40,8 +19,126 @@ import {
   timelineRow,
   topError,
   workerRow,
-} from './parts.ts';
-import { earlierRuns, runChanges } from './run-again.ts';
+} from './dashboard-parts.ts';
+import {
+  bytes,
+  diloco,
+  faultActions,
+  finite,
+  flag,
+  floatBytes,
+  fraction,
+  hexHash,
+  type MessageIn,
+  message,
+  messageFrom,
+  milliseconds,
+  plainJson,
+  type SentBy,
+  sampleShape,
+  sampleTypes,
+  step,
+  targetTypes,
+  text,
+  whole,
+} from './fields.ts';
+
+/** No data yet; they arrive; they are read; a run on them can start; it starts. */
+const dataPhases = ['empty', 'receiving', 'reading', 'ready', 'starting'] as const;
+/** What is learned of a column. */
+const tasks = ['classification', 'regression'] as const;
+
+/** A cell, or the name of a column; never empty. */
+const cell = text(80);
+
+const row = v.array(cell, 'a list of texts');
+
+/** A sample, as in a task, and the name of its class or its value. */
+const example = v.strictObject({ sample: bytes, target: cell });
+
+/** The first rows of a table, as they stand in the file. */
+const table = v.strictObject({
+  columns: row,
+  rows: v.array(row, 'a list of rows'),
+  /** The column that is learned. */
+  label: whole(0),
+  task: v.picklist(tasks),
+});
+
+/** What was read from the upload, and the run that would start on it. */
+const data = v.strictObject({
+  /** Samples, their shape, classes, and how they were split, in one line. */
+  found: message,
+  /** Model and length of the run, in one line. */
+  plan: message,
+  sampleType: v.picklist(sampleTypes),
+  sampleShape,
+  targetType: v.picklist(targetTypes),
+  outputs: whole(1, maxOutputs),
+  names: v.exactOptional(names),
+  examples: v.array(example, 'a list of samples'),
+});
+
+const dataSetup = {
+  version: text(40),
+  /** As in `run`. */
+  joinAddresses: v.array(text(300), 'a list of addresses'),
+  workerCommand: text(200),
+  tokenNeeded: flag,
+  phase: v.picklist(dataPhases),
+  /** Of the upload that arrives. */
+  receivedBytes: whole(0),
+  totalBytes: whole(0),
+  /** Why the last upload cannot be the data of a run, in one sentence. */
+  fault: v.exactOptional(message),
+  data: v.exactOptional(data),
+  /** Of an upload of rows, also where they could not be read as asked. */
+  table: v.exactOptional(table),
+};
+
+/** What the next run has otherwise than the last one; the options of a run check the values. */
+const runChanges = {
+  seed: v.exactOptional(finite),
+  learningRate: v.exactOptional(finite),
+  optimizer: v.exactOptional(text(40)),
+  /** The name of a built-in model. */
+  model: v.exactOptional(text(40)),
+  batch: v.exactOptional(finite),
+  epochs: v.exactOptional(finite),
+  /** The name of a schedule of the learning rate. */
+  schedule: v.exactOptional(text(40)),
+};
+
+/** What a run was given, and how many workers computed it. */
+const runSettings = v.strictObject({
+  model: text(80),
+  optimizer: text(40),
+  learningRate: finite,
+  batch: whole(1),
+  epochs: whole(1),
+  /** The name of the schedule. */
+  schedule: text(40),
+  seed: whole(0),
+  workers: whole(0),
+});
+
+const earlierRun = v.strictObject({
+  /** What it had otherwise than the other runs, such as `lr 0.1`. */
+  label: text(200),
+  settings: runSettings,
+  stepsPerEpoch: whole(1),
+  /** Steps taken. */
+  steps: whole(0),
+  points,
+  epochs: v.array(epochReport, 'a list of epochs'),
+});
+
+const earlierRuns = {
+  /** Of the current run. */
+  label: text(200),
+  /** The oldest first. */
+  runs: v.array(earlierRun, 'a list of runs'),
+};
 
 /** The WebSocket subprotocol of viewers. */
 export const watchSubprotocol = 'lockstep.watch.v6';
