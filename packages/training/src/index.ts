@@ -20,7 +20,6 @@ export { coarseShares } from './coordinator/shares.ts';
 export type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export { WaitingWorkers } from './coordinator/waiting-workers.ts';
-export { createYield } from './coordinator/yield-to-others.ts';
 export type { NewHash } from './incremental-hash.ts';
 export type { InnerSteps } from './inner-steps.ts';
 export {
@@ -37,6 +36,7 @@ export type { RelayRun } from './relay/relay-run.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
 export { TreeSum } from './tree-sum.ts';
+export { createPause, createYield } from './turns.ts';
 export {
   type ByteCache,
   type Compute,

@@ -2,7 +2,7 @@
  * What joins a run and computes for it, in Node; in a page `@lockstep/worker/browser` stands for it.
  * @module
  */
-export type { AddressSource, FoundAddress } from './address-source.ts';
+export type { AddressSource, FoundAddress } from './addresses.ts';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './compute-choice.ts';
 export { ConfigurationError, configurationError, type NamedOption, named } from './configuration-error.ts';
 export { EventStream } from './event-stream.ts';

@@ -11,7 +11,7 @@ import {
   joinAddress,
   systemClock,
 } from '@lockstep/worker';
-import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
+import { type Connector, endOf, type JoinContext, openConnector } from '@lockstep/worker/internal';
 import { checkRelayOptions } from '../check-options.ts';
 import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
@@ -44,7 +44,7 @@ interface Tokens {
 async function takePart(
   url: string | AddressSource,
   options: RelayOptions,
-  participation: Participation<RelayEvent>,
+  participation: JoinContext<RelayEvent>,
 ): Promise<JoinEnd> {
   checkRelayOptions(options);
   const over = new AbortController();
@@ -77,7 +77,7 @@ async function takePart(
 async function findAbove(
   url: string | AddressSource,
   { token }: RelayOptions,
-  { leaving, emit }: Participation<RelayEvent>,
+  { leaving, emit }: JoinContext<RelayEvent>,
 ): Promise<FoundAddress | undefined> {
   if (typeof url === 'string') return joinAddress(url, { token });
   while (!leaving.aborted) {
@@ -122,7 +122,7 @@ function startLocal(
   local: LocalPool,
   { listening }: RelayServer,
   { workers = 0, backend = 'auto' }: RelayOptions,
-  { emit }: Participation<RelayEvent>,
+  { emit }: JoinContext<RelayEvent>,
 ): void {
   const { addresses, token, fingerprint } = listening;
   local.use(
@@ -140,7 +140,7 @@ interface Opening {
   readonly connector: Connector;
   readonly backend: HostBackend;
   readonly server: RelayServer;
-  readonly participation: Participation<RelayEvent>;
+  readonly participation: JoinContext<RelayEvent>;
 }
 
 async function openRelay({ url, options, tokens, connector, backend, server, participation }: Opening): Promise<Relay> {

@@ -1,8 +1,9 @@
 /** One training run from its first worker to its last evaluation. */
+
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { Run, RunOutcome } from '@lockstep/training';
+import { createPause, type Run, type RunOutcome } from '@lockstep/training';
 import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
 import { copyRun } from '../checkpoint/copy-run.ts';
@@ -21,7 +22,6 @@ import type { OnRunAgain } from './run-again.ts';
 import { RunObserver } from './run-observer.ts';
 import { runText } from './run-text.ts';
 import { threadsBesideWorkers } from './threads-beside-workers.ts';
-import { createPause } from './turns.ts';
 import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
 
 export interface TrainingJob {
@@ -143,7 +143,7 @@ async function begin(job: TrainingJob, opened: Opened) {
       run.stop('no worker can join');
       throw error;
     });
-    if (prepared.colocate && !isOver) startColocatedWorker(created, prepared, platform);
+    if (prepared.colocate && !isOver) startColocatedWorker(created, prepared);
   }
   observer.evaluatePending();
   job.onControl((action) => run.control(action));
@@ -167,7 +167,7 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     targetType: prepared.test.targets.type,
     weights: () => parameterServer.weights(),
     nowMs: systemClock.nowMs,
-    pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
+    pause: createPause(listen === undefined, systemClock),
     signal,
     resumeFrom,
     emit,

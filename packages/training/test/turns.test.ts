@@ -1,16 +1,16 @@
 /** A worker of the coordinator's process lets the weights of others go first, as long as they go. */
 import { expect, it } from 'vitest';
-import { createYield } from '../../src/coordinator/yield-to-others.ts';
+import { createYield } from '../src/turns.ts';
 
 /** What is on its way, after each turn of 0.5 ms; the last holds on. */
 function turnsUntilYielded(course: readonly { isAny: boolean; given: number }[]): Promise<number> {
   let turns = 0;
-  const yieldToOthers = createYield({
-    unsent: () => course[Math.min(turns, course.length - 1)]!,
+  const yieldToOthers = createYield(() => course[Math.min(turns, course.length - 1)]!, {
     nowMs: () => turns / 2,
-    defer: (callback) => {
+    after: (_delayMs, callback) => {
       turns += 1;
       queueMicrotask(callback);
+      return () => {};
     },
   });
   return yieldToOthers().then(() => turns);
