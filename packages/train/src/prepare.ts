@@ -15,7 +15,7 @@ import { recipeOf } from './optimizer/recipes.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
-import type { DataSummary, RunConfig } from './report/report.ts';
+import type { DataSummary, RunConfig } from './record/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
 
