@@ -67,25 +67,32 @@ function isPlannedFile(value: unknown): value is PlannedFile {
 
 function requireRelative(path: string): void {
   const parts = path.split('/');
-  const isName = (part: string): boolean =>
-    part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= maxNameBytes;
+  const isName = (part: string): boolean => part !== '' && part !== '.' && part !== '..' && fitsName(part);
   const isPlain = isPrintableLine(path, maxPathLength) && !/\\|^[a-z]:/i.test(path);
   if (isPlain && parts.length <= maxDepth && parts.every(isName)) return;
   throw new UploadError(`${shownPath(path)}: expected a path below a folder, like cats/1.png, got another one`);
 }
 
+/** A character takes at most three bytes for each of its code units. */
+function fitsName(name: string): boolean {
+  return name.length <= maxNameBytes / 3 || Buffer.byteLength(name) <= maxNameBytes;
+}
+
 /** Also where the file system takes capitals and small letters for the same. */
 function requireDistinct(files: readonly PlannedFile[]): void {
-  const taken = new Set<string>();
   const folders = new Set<string>();
+  const taken = new Set<string>();
   for (const { path } of files) {
     const key = path.toLowerCase();
     if (taken.has(key)) throw new UploadError(`${shownPath(path)}: expected each file once, got it twice`);
     taken.add(key);
-    for (let at = key.indexOf('/'); at >= 0; at = key.indexOf('/', at + 1)) folders.add(key.slice(0, at));
+    for (let at = key.lastIndexOf('/'); at > 0; at = key.lastIndexOf('/', at - 1)) {
+      const folder = key.slice(0, at);
+      // The folders around it are known as well.
+      if (folders.has(folder)) break;
+      folders.add(folder);
+    }
   }
-  for (const { path } of files) {
-    if (!folders.has(path.toLowerCase())) continue;
-    throw new UploadError(`${shownPath(path)}: expected a file or a folder, got both`);
-  }
+  const both = files.find(({ path }) => folders.has(path.toLowerCase()));
+  if (both) throw new UploadError(`${shownPath(both.path)}: expected a file or a folder, got both`);
 }

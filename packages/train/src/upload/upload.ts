@@ -1,6 +1,6 @@
 /** Files that arrive as one stream of bytes, one file after another, and are written to a temporary folder. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '@lockstep/files';
@@ -13,13 +13,13 @@ export class Upload {
   /** Only this user can read it; it goes with the process, if not before. */
   readonly #temporary: string;
   readonly #files: readonly PlannedFile[];
-  readonly #onExit = (): void => this.dispose();
+  readonly #onExit = (): void => rmSync(this.#temporary, { recursive: true, force: true });
   #index = 0;
   /** Of the file that arrives. */
   #writtenBytes = 0;
   #handle: FileHandle | undefined;
   #receivedBytes = 0;
-  #isWriting = false;
+  #writing: Promise<void> | undefined;
   #isDisposed = false;
 
   constructor(id: string, files: readonly PlannedFile[]) {
@@ -49,35 +49,39 @@ export class Upload {
    * @throws UploadError where they are not the next ones, or cannot be written
    */
   async add(offset: number, bytes: Uint8Array): Promise<void> {
-    if (this.#isWriting || this.#isDisposed || offset !== this.#receivedBytes) {
+    if (this.#writing || this.#isDisposed || offset !== this.#receivedBytes) {
       throw new UploadError(`the upload: expected the bytes from ${this.#receivedBytes} on, got others`, 409);
     }
     if (offset + bytes.byteLength > this.totalBytes) {
       throw new UploadError(`the upload: expected ${this.totalBytes} bytes, as it began with, got more`);
     }
-    this.#isWriting = true;
+    this.#writing = this.#write(bytes);
     try {
-      await this.#write(bytes);
+      await this.#writing;
       this.#receivedBytes += bytes.byteLength;
     } catch (error) {
       throw new UploadError(`the upload: expected to write it to ${tmpdir()}, got ${reasonOf(error)}`);
     } finally {
-      this.#isWriting = false;
+      this.#writing = undefined;
     }
   }
 
-  /** Removes all that has arrived. */
-  dispose(): void {
+  /** Removes all that has arrived; resolves when it is gone. Of thousands of files that takes a while. */
+  async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    process.off('exit', this.#onExit);
-    void this.#handle?.close().catch(() => {});
-    rmSync(this.#temporary, { recursive: true, force: true });
+    await this.#writing?.catch(() => {});
+    await this.#handle?.close().catch(() => {});
+    // What cannot be removed now is tried again at the end of the process.
+    await rm(this.#temporary, { recursive: true, force: true }).then(
+      () => process.off('exit', this.#onExit),
+      () => {},
+    );
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     let rest = bytes;
-    while (!this.isComplete) {
+    while (!this.isComplete && !this.#isDisposed) {
       const { path, bytes: size } = this.#files[this.#index]!;
       this.#handle ??= await this.#open(path);
       const part = rest.subarray(0, size - this.#writtenBytes);
