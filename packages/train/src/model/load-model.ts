@@ -24,7 +24,7 @@ export interface LoadModelOptions {
 export interface ModelEvaluation {
   /** Mean over the samples: of the cross-entropy, in nats, or of the squared error, of values as the run standardized them. */
   readonly loss: number;
-  /** Fraction of the samples whose class was right, 0 to 1; null where targets are values. */
+  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not finite. */
   readonly accuracy: number | null;
   /** Part of the targets' variance that is explained; null where targets are classes, or do not vary. */
   readonly r2: number | null;

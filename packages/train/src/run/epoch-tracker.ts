@@ -153,10 +153,12 @@ export class EpochTracker {
   #endEpoch(epoch: number, weights: Float32Array): void {
     const { lossSum, correct, count } = this.#sums;
     const seconds = this.#epochSeconds;
+    const trainLoss = lossSum / count;
+    const hasAccuracy = this.#options.targetType === 'classes' && Number.isFinite(trainLoss);
     const trained = {
       epoch: epoch + 1,
-      trainLoss: lossSum / count,
-      trainAccuracy: this.#options.targetType === 'classes' ? correct / count : null,
+      trainLoss,
+      trainAccuracy: hasAccuracy ? correct / count : null,
       seconds,
       imagesPerSecond: seconds > 0 ? count / seconds : 0,
     };
