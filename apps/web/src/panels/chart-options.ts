@@ -41,7 +41,7 @@ export interface ChartExtent {
   readonly earlierRuns: number;
 }
 
-const earlierColors = ['--receive', '--send', '--good', '--late', '--bad', '--wait'] as const;
+const earlierColors = ['--run-1', '--run-2', '--run-3', '--run-4', '--run-5', '--run-6'] as const;
 
 /** The token of the color of an earlier run, the oldest being 0. */
 export function earlierColor(index: number): string {

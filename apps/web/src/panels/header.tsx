@@ -34,7 +34,14 @@ export function Header({ run, dataSetup, token, code, canInvite, unlockFault, on
         <a class="button" href="#inside">
           Inside
         </a>
-        {canInvite && <JoinAddress run={run ?? dataSetup} token={token} code={code} />}
+        {canInvite ? (
+          <JoinAddress run={run ?? dataSetup} token={token} code={code} />
+        ) : (
+          // Its place is kept, so that nothing moves.
+          <button type="button" disabled>
+            Invite
+          </button>
+        )}
         {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />
       </div>
