@@ -134,8 +134,8 @@ const lostRun: Readonly<Record<string, State>> = {
       run.program.killGroup('SIGKILL');
     },
     title: 'Connection lost',
-    shows: [/^Not connected: .*\. Trying again …$/, '1 worker when last heard of'],
-    hides: [timeLeft, 'good', 'Training'],
+    shows: [/^Not connected: .*\. Trying again …$/, '1 worker when last heard of', 'last'],
+    hides: [timeLeft, 'good', 'Training', 'now'],
   },
   'without a network': {
     reach: ({ pages }) => each(pages, ({ page }) => page.context().setOffline(true)),

@@ -117,10 +117,11 @@ function useAddress(part: string, isReady: boolean): void {
 function InsideHeader({ store, part, note }: Pick<InsideProps, 'store' | 'part'> & { readonly note: string }) {
   const run = store.run.value;
   const { name = 'model' } = (run?.model ?? {}) as { readonly name?: string };
+  const about = [name, `${whole(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
   return (
     <ViewHeader
       title="Inside the network"
-      subtitle={run ? `${name}, ${whole(run.parameters)} parameters, ${note} · ${store.status.value.title}` : '\u00a0'}
+      subtitle={run ? `${about.join(', ')} · ${store.status.value.title}` : '\u00a0'}
       here={`#inside/${part}`}
       content="the network"
       other={{ href: '#learn', title: 'Learn' }}

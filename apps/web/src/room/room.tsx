@@ -161,7 +161,7 @@ function Names({ store }: { readonly store: RunStore }) {
   const workers = present(store);
   return (
     <section class="room-names" aria-labelledby="room-names-title">
-      <h2 id="room-names-title">{namesTitle(workers.length, store.isOver.value)}</h2>
+      <h2 id="room-names-title">{namesTitle(workers.length, store)}</h2>
       <ul class={workers.length > manyNames ? 'room-many' : ''}>
         {workers.map(({ id, name, health }) => (
           <li key={id} class={`room-name room-${health}`}>
@@ -178,7 +178,8 @@ function present({ workers }: RunStore): readonly ShownWorker[] {
   return workers.value.filter(({ health }) => health !== 'gone');
 }
 
-function namesTitle(count: number, isOver: boolean): string {
-  if (isOver) return `${counted(count, 'device')} trained it`;
+function namesTitle(count: number, { isOver, status }: RunStore): string {
+  if (isOver.value) return `${counted(count, 'device')} trained it`;
+  if (!status.value.isCurrent) return `${counted(count, 'device')} when last heard of`;
   return count === 0 ? 'Waiting for the first device' : `${counted(count, 'device')} in the room`;
 }
