@@ -80,7 +80,7 @@ export const name = line(80);
 /** Compute threads of one process. */
 export const threads = whole({ from: 1, to: 256 });
 
-/** What a worker or a relay joins. */
+/** The run that a worker or a relay joins. */
 export const joinOptions = inGroup('network', {
   url: option(joinUrl, 'address of the coordinator, as it prints it', {
     without: { fleet: 'which finds the coordinator' },

@@ -54,7 +54,7 @@ export interface Option<Value = unknown> {
   readonly isOperand?: boolean;
 }
 
-/** What an option needs besides itself. */
+/** Other options that an option needs. */
 export interface Requirement {
   readonly oneOf: readonly string[];
   /** Follows "expected with" in a sentence. */
@@ -78,7 +78,7 @@ export function inGroup<const Table extends Options>(group: keyof typeof groups,
   return mapped(table, (one) => ({ ...one, group }));
 }
 
-/** The same options, refused beside others as well. */
+/** The same options, refused next to others too. */
 export function refusedBeside<const Table extends Options>(reasons: Option['without'], table: Table): Table {
   return mapped(table, (one) => ({ ...one, without: { ...one.without, ...reasons } }));
 }

@@ -179,7 +179,7 @@ export const runOptions = {
       'workers to come, who all take part: batch and microbatch are such that each gets one, and slow ones take turns',
       { defaultText: 'none, or --workers with --batch auto', library: 'expect' },
     ),
-    backend: option(oneOf(computeChoices), 'what the local workers compute on', {
+    backend: option(oneOf(computeChoices), 'backend of the local workers', {
       default: 'auto',
       library: 'backend',
     }),

@@ -24,7 +24,7 @@ export const workerCommand = {
     url: joinOptions.url,
     ...inGroup('distribution', {
       name: option(name, 'name of this worker in the run', { defaultText: "the machine's name", library: 'name' }),
-      backend: option(oneOf(computeChoices), 'what computes', { default: 'auto', library: 'backend' }),
+      backend: option(oneOf(computeChoices), 'backend that computes', { default: 'auto', library: 'backend' }),
       threads: option(threads, 'threads that compute', { default: 1, library: 'threads' }),
     }),
     ...tokenOptions('secret of the run, if the address lacks it', 'LOCKSTEP_TOKEN of the environment', 'token'),

@@ -1,4 +1,4 @@
-/** What a relay can be asked for, and what happens to it. */
+/** The options of a relay, and its events. */
 import {
   addressFileOptions,
   announceOptions,
@@ -37,7 +37,7 @@ export interface RelayOptions {
   readonly threads?: number | undefined;
   /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
-  /** What the workers started here compute on; by default `auto`. */
+  /** Backend of the workers started here; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
   /** Whether the relay waits for a coordinator that does not answer yet. */
   readonly wait?: boolean | undefined;
@@ -82,7 +82,7 @@ export const relayCommand = {
     ...inGroup('distribution', {
       name: option(name, 'name of this relay in the run', { defaultText: "the machine's name", library: 'name' }),
       workers: option(runOptions.workers.kind, 'workers to start on this machine', { default: 0, library: 'workers' }),
-      backend: option(oneOf(computeChoices), 'what the workers started here compute on', {
+      backend: option(oneOf(computeChoices), 'backend of the workers started here', {
         default: 'auto',
         library: 'backend',
       }),
