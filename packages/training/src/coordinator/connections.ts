@@ -20,11 +20,12 @@ import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { WeightsPart } from '../worker/compute.ts';
-import type { Effect } from './events.ts';
-import type { ConnectionId, CoordinatorState, RunSetup } from './state.ts';
+import type { Command } from './events.ts';
+import type { RunSetup } from './run-setup.ts';
+import type { ConnectionId, CoordinatorState } from './state.ts';
 
 /** A message of the rules to one worker. */
-export type RuleMessage = Extract<Effect, { type: 'send' }>['message'];
+export type RuleMessage = Extract<Command, { type: 'send' }>['message'];
 
 /** The coordinator's side of a worker's connection: what the run gives it, by whatever way that goes. */
 export interface WorkerConnection {

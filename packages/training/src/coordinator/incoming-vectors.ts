@@ -1,6 +1,5 @@
 /** Takes in what workers send as vectors, message by message; the rules are told of each once it is whole. */
 import {
-  type Arrival,
   announced,
   type Checksum,
   chunkChecksum,
@@ -8,6 +7,7 @@ import {
   floatChunkFault,
   gradientChecksum,
   type MessageOf,
+  type VectorArrival,
   VectorReceiver,
   type VectorSink,
   vectorFault,
@@ -18,8 +18,10 @@ import { NumericsComparison, type ReferenceGradient } from '../numerics-check.ts
 import type { Parameters } from '../parameters.ts';
 import { samplesInShard } from '../plan.ts';
 import type { CheckedMessage, UntimedEvent } from './events.ts';
+import type { Arrival, Looked } from './held-results.ts';
 import type { RunOptions } from './run-options.ts';
-import type { ConnectionId, CoordinatorState, RunSetup } from './state.ts';
+import type { RunSetup } from './run-setup.ts';
+import type { ConnectionId, CoordinatorState } from './state.ts';
 
 type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;
 
@@ -28,6 +30,8 @@ export interface Received {
   readonly event: UntimedEvent;
   /** The first message of a gradient that is whole. */
   readonly gradient?: MessageOf<'gradient'>;
+  /** The result whose fate the rules decide. */
+  readonly arrival?: Arrival | undefined;
 }
 
 type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
@@ -35,7 +39,7 @@ type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' 
 /** Takes in the numbers of results. */
 interface Results {
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient;
-  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): CheckedMessage;
+  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage>;
 }
 
 export class IncomingVectors {
@@ -87,18 +91,19 @@ export class IncomingVectors {
   #arrived(
     state: CoordinatorState,
     connection: ConnectionId,
-    arrival: Arrival<IncomingGradient | IncomingNumerics>,
+    arrived: VectorArrival<IncomingGradient | IncomingNumerics>,
   ): Received | undefined {
-    if (!arrival) return undefined;
-    const { sink, fault } = arrival;
+    if (!arrived) return undefined;
+    const { sink, fault } = arrived;
     if (fault !== undefined) {
       sink.drop();
       return invalid(connection, fault);
     }
     if (sink.type === 'numericsResult') return this.#finishNumerics(connection, sink);
-    const told = this.#results.finish(state, connection, sink);
+    const { told, arrival } = this.#results.finish(state, connection, sink);
     const event = { type: 'message', connection, message: told } as const;
-    return told.type === 'gradient' ? { event, gradient: sink.header } : { event };
+    const hasSum = told.type === 'gradient' && told.isFinite !== false;
+    return hasSum ? { event, arrival, gradient: sink.header } : { event, arrival };
   }
 
   #finishNumerics(connection: ConnectionId, numerics: IncomingNumerics): Received {
