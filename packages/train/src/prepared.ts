@@ -7,7 +7,7 @@ import type { NewHash, RunPlan } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
 import { describeRound } from './diloco.ts';
-import { describeOptimizer } from './optimizer/optimizer.ts';
+import { describeOptimizer } from './optimizer.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
 import type { RunConfig } from './record/report.ts';
 import type { PlanAtStart } from './run-plan.ts';

@@ -16,7 +16,6 @@ import {
   systemClock,
 } from '@lockstep/worker';
 import { type Connector, endOf, openConnector, type Participation, workerEvents } from '@lockstep/worker/internal';
-import { checkRelayOptions } from '../check-options.ts';
 import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
@@ -24,10 +23,11 @@ import { EventLines } from '../record/event-lines.ts';
 import { bareHost, isLoopback } from '../site/addresses.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
 import { openTls } from '../site/secrets.ts';
-import type { RelayEvent, RelayOptions } from './options.ts';
+import { checkRelayOptions, type RelayEvent, type RelayOptions, relayCommand } from './options.ts';
 import { RelayServer, Upstream } from './relay-server.ts';
 
 const maxNameLength = 80;
+const defaults = relayCommand.options;
 
 /**
  * Relays for a run until it is over: workers join it, and one gradient goes up for all of them.
@@ -55,7 +55,7 @@ async function takePart(
   const above = await findAbove(url, options, participation);
   if (!above) return overOrLeft(participation.leaving);
   const tokens = tokensOf(above, options);
-  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? 1));
+  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
   const local = new LocalWorkers();
   let relay: Relay | undefined;
   const server = await openServer(options, tokens, connector, () => relay);
@@ -124,7 +124,7 @@ async function openServer(
 function startLocal(
   local: LocalWorkers,
   { listening }: RelayServer,
-  { workers = 0, backend = 'auto' }: RelayOptions,
+  { workers = defaults.workers.default, backend = defaults.backend.default }: RelayOptions,
   { emit }: Participation<RelayEvent>,
 ): void {
   const { addresses, token, fingerprint } = listening;

@@ -2,9 +2,10 @@
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { RunChanges } from '../dashboard/permission.ts';
 import type { TrainingEvent } from '../events.ts';
+import { uploadedData } from '../option-table.ts';
 import type { TrainingData, TrainOptions } from '../options.ts';
 import type { Platform } from '../platform.ts';
-import { defaultSeed, localWorkersOf, prepare, prepareServer, uploadedData } from '../prepare.ts';
+import { defaultSeed, localWorkersOf, prepare, prepareServer } from '../prepare.ts';
 import type { Prepared } from '../prepared.ts';
 import type { UploadedData } from '../site/lobby.ts';
 import type { Site } from '../site/site.ts';
