@@ -1,5 +1,4 @@
 /** Opens a run's checkpoints, and chooses the one that the run goes on from. */
-
 import { join } from 'node:path';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';

@@ -2,7 +2,6 @@
  * Stores of a run's checkpoints: a folder, in which each is written whole or not at all, or one that several
  * coordinators share.
  */
-
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';

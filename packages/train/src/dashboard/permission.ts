@@ -1,5 +1,4 @@
 /** Who may watch a run, who may control it, and what an owner may do. */
-
 import { writeOutput } from '@lockstep/files';
 import {
   type AdminAction,

@@ -1,5 +1,4 @@
 /** A trained model as a file's bytes, which say what the model is, and back. */
-
 import type { Dataset } from '@lockstep/data';
 import {
   describeModel,
