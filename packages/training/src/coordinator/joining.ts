@@ -1,64 +1,64 @@
 /** How a worker joins: its `hello`, the numerics check, and its return under an old identity. */
+
 import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
-import { disconnect, mayReturn } from './disconnect.ts';
-import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
-import { estimateLink } from './links.ts';
-import { isRefused, recordFailure } from './reputation.ts';
-import { boundedRate } from './speed.ts';
-import type { Connection, RunSetup, WorkerRecord } from './state.ts';
+import { disconnect, mayReturn } from './leaving.ts';
+import type { RunSetup } from './run-setup.ts';
+import { emit, type RunState, send, updateConnection, updateRecord } from './run-state.ts';
+import type { Connection, WorkerRecord } from './state.ts';
+import { boundedRate, estimateLink, isRefused, recordFailure } from './track-record.ts';
 
 type Hello = MessageOf<'hello'>;
 
 /** Answers a `hello` with a welcome and a numerics check, or refuses it with a message for the person behind it. */
-export function handshake(draft: Draft, connection: Connection, hello: Hello): void {
-  const refusal = refusalOf(draft, connection, hello);
+export function handshake(run: RunState, connection: Connection, hello: Hello): void {
+  const refusal = refusalOf(run, connection, hello);
   if (refusal) {
-    refuse(draft, connection, refusal);
+    refuse(run, connection, refusal);
     return;
   }
-  const record = recordOf(draft, hello);
-  const rival = record && [...draft.connections.values()].find(({ workerId }) => workerId === record.id);
-  if (record && rival) claim(draft, connection, hello, rival);
-  else admit(draft, connection, hello, record);
+  const record = recordOf(run, hello);
+  const rival = record && [...run.connections.values()].find(({ workerId }) => workerId === record.id);
+  if (record && rival) claim(run, connection, hello, rival);
+  else admit(run, connection, hello, record);
 }
 
 /** Takes a worker in: under its old identity where `record` is given, else under a new one. */
-export function admit(draft: Draft, connection: Connection, hello: Hello, record: WorkerRecord | undefined): void {
+export function admit(run: RunState, connection: Connection, hello: Hello, record: WorkerRecord | undefined): void {
   const { connection: id } = connection;
-  const fullness = fullnessOf(draft, connection);
+  const fullness = fullnessOf(run, connection);
   if (fullness) {
-    refuse(draft, connection, fullness);
+    refuse(run, connection, fullness);
     return;
   }
-  const member = record ? returningRecord(draft, hello, record) : newRecord(draft, connection, hello);
-  const { plan, sampleBytes } = draft.setup;
+  const member = record ? returningRecord(run, hello, record) : newRecord(run, connection, hello);
+  const { plan, sampleBytes } = run.setup;
   const cachesSamples = sampleBytes !== undefined && (hello.sampleCacheBytes ?? 0) >= plan.samples * sampleBytes;
-  updateConnection(draft, id, {
+  updateConnection(run, id, {
     phase: 'checking',
-    phaseAtMs: draft.nowMs,
+    phaseAtMs: run.nowMs,
     transferCreditMs: 0,
     workerId: member.id,
     claim: undefined,
     cachesSamples,
   });
-  send(draft, id, welcomeOf(draft, member, cachesSamples));
-  draft.effects.push({ type: 'sendNumericsCheck', connection: id });
+  send(run, id, welcomeOf(run, member, cachesSamples));
+  run.commands.push({ type: 'sendNumericsCheck', connection: id });
 }
 
-function refuse(draft: Draft, connection: Connection, refusal: MessageOf<'refuse'>): void {
-  send(draft, connection.connection, refusal);
-  disconnect(draft, connection, refusal.message, 1008);
+function refuse(run: RunState, connection: Connection, refusal: MessageOf<'refuse'>): void {
+  send(run, connection.connection, refusal);
+  disconnect(run, connection, refusal.message, 1008);
 }
 
 /** A key may be stolen: whether the identity is free shows when the connection that has it answers a ping, or does not. */
-function claim(draft: Draft, { connection }: Connection, hello: Hello, { connection: rival }: Connection): void {
-  updateConnection(draft, connection, { claim: { hello, rival, sinceMs: draft.nowMs } });
-  send(draft, rival, { type: 'ping', sentAtMs: draft.nowMs });
+function claim(run: RunState, { connection }: Connection, hello: Hello, { connection: rival }: Connection): void {
+  updateConnection(run, connection, { claim: { hello, rival, sinceMs: run.nowMs } });
+  send(run, rival, { type: 'ping', sentAtMs: run.nowMs });
 }
 
 function welcomeOf(
-  { setup }: Draft,
+  { setup }: RunState,
   { id, resumeKey, kind }: WorkerRecord,
   cachesSamples: boolean,
 ): MessageOf<'welcome'> {
@@ -109,19 +109,19 @@ export function helloFault(hello: Hello, token: string | undefined): MessageOf<'
   return undefined;
 }
 
-function refusalOf(draft: Draft, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
-  const fault = helloFault(hello, draft.setup.token);
+function refusalOf(run: RunState, connection: Connection, hello: Hello): MessageOf<'refuse'> | undefined {
+  const fault = helloFault(hello, run.setup.token);
   if (fault) return fault;
-  if (isRefused(draft, connection)) {
+  if (isRefused(run, connection)) {
     const message = 'workers at this address have sent wrong results: this coordinator takes no more from it';
     return { type: 'refuse', code: 'numerics', message };
   }
   return undefined;
 }
 
-function fullnessOf(draft: Draft, { address }: Connection): MessageOf<'refuse'> | undefined {
-  const { maxWorkers, maxWorkersPerAddress, resumeMs: retryAfterMs } = draft.setup.limits;
-  const members = [...draft.connections.values()].filter(({ phase }) => phase !== 'handshake');
+function fullnessOf(run: RunState, { address }: Connection): MessageOf<'refuse'> | undefined {
+  const { maxWorkers, maxWorkersPerAddress, resumeMs: retryAfterMs } = run.setup.limits;
+  const members = [...run.connections.values()].filter(({ phase }) => phase !== 'handshake');
   if (members.length >= maxWorkers) {
     const message = `the coordinator is full: ${maxWorkers} workers have joined`;
     return { type: 'refuse', code: 'full', message, retryAfterMs };
@@ -135,24 +135,24 @@ function fullnessOf(draft: Draft, { address }: Connection): MessageOf<'refuse'> 
   return undefined;
 }
 
-function returningRecord(draft: Draft, hello: Hello, { id }: WorkerRecord): WorkerRecord {
-  const { name, renamed = false } = draft.records.get(id)!;
-  updateRecord(draft, id, { ...identityOf(hello), ...(renamed && { name }), leftAtMs: undefined });
-  return draft.records.get(id)!;
+function returningRecord(run: RunState, hello: Hello, { id }: WorkerRecord): WorkerRecord {
+  const { name, renamed = false } = run.records.get(id)!;
+  updateRecord(run, id, { ...identityOf(hello), ...(renamed && { name }), leftAtMs: undefined });
+  return run.records.get(id)!;
 }
 
 /** The record that a `hello` may claim by its key. */
-export function recordOf(draft: Draft, { resumeKey }: Hello): WorkerRecord | undefined {
+export function recordOf(run: RunState, { resumeKey }: Hello): WorkerRecord | undefined {
   if (resumeKey === undefined) return undefined;
-  const record = [...draft.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
-  return record && record.quarantined === undefined && mayReturn(draft, record) ? record : undefined;
+  const record = [...run.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
+  return record && record.quarantined === undefined && mayReturn(run, record) ? record : undefined;
 }
 
-function newRecord(draft: Draft, { resumeKey }: Connection, hello: Hello): WorkerRecord {
-  draft.joined += 1;
-  const id = `w${draft.joined}`;
+function newRecord(run: RunState, { resumeKey }: Connection, hello: Hello): WorkerRecord {
+  run.joined += 1;
+  const id = `w${run.joined}`;
   const record = { id, resumeKey, ...identityOf(hello), shards: 0, samples: 0, computeMs: 0, readyMs: 0 };
-  draft.records.set(id, record);
+  run.records.set(id, record);
   return record;
 }
 
@@ -165,33 +165,33 @@ function identityOf({ name, kind, backend, numericMode, threads }: Hello) {
  * own numeric mode, which promises its bits, and gave others.
  */
 export function activate(
-  draft: Draft,
+  run: RunState,
   connection: Connection,
   { hash: numericsHash, samplesPerMs, computeMs = 0 }: Extract<CheckedMessage, { type: 'numericsResult' }>,
 ): void {
   const workerId = connection.workerId ?? '';
-  const record = draft.records.get(workerId);
-  const fault = numericModeFault(draft, record?.numericMode, numericsHash);
+  const record = run.records.get(workerId);
+  const fault = numericModeFault(run, record?.numericMode, numericsHash);
   if (fault !== undefined) {
-    if (record?.numericMode === draft.setup.refereeMode) recordFailure(draft, connection);
-    refuse(draft, connection, { type: 'refuse', code: 'numerics', message: `numerics check: ${fault}` });
+    if (record?.numericMode === run.setup.refereeMode) recordFailure(run, connection);
+    refuse(run, connection, { type: 'refuse', code: 'numerics', message: `numerics check: ${fault}` });
     return;
   }
   const returned = record?.numericsHash !== undefined;
-  updateConnection(draft, connection.connection, {
+  updateConnection(run, connection.connection, {
     phase: 'ready',
-    readyAtMs: draft.nowMs,
+    readyAtMs: run.nowMs,
     hasBeenReady: true,
     samplesPerMs: boundedRate(samplesPerMs),
   });
   // Weights went one way and a gradient came back, as in a step; the worker computed twice, to warm up first.
-  estimateLink(draft, connection, draft.nowMs - connection.phaseAtMs - 2 * computeMs);
-  updateRecord(draft, workerId, { numericsHash, leftAtMs: undefined });
-  emit(draft, { type: 'joined', workerId, returned });
+  estimateLink(run, connection, run.nowMs - connection.phaseAtMs - 2 * computeMs);
+  updateRecord(run, workerId, { numericsHash, leftAtMs: undefined });
+  emit(run, { type: 'joined', workerId, returned });
 }
 
 /** Why a worker with these bits may not compute here. */
-function numericModeFault({ setup }: Draft, numericMode: string | undefined, hash: string): string | undefined {
+function numericModeFault({ setup }: RunState, numericMode: string | undefined, hash: string): string | undefined {
   const { refereeMode, refereeHash, isRelay, plan } = setup;
   if (hash === refereeHash) return undefined;
   const expected = `expected the bits of ${refereeMode}`;
@@ -206,4 +206,29 @@ function numericModeFault({ setup }: Draft, numericMode: string | undefined, has
     return `${expected}, as all workers of a run with gradients as fp16-exact have, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
   }
   return undefined;
+}
+
+/** Called at every tick; the connection that has the identity was sent a ping when the claim was made. */
+export function settleClaims(run: RunState): void {
+  for (const connection of [...run.connections.values()]) {
+    if (connection.claim) settle(run, connection, connection.claim);
+  }
+}
+
+function settle(
+  run: RunState,
+  connection: Connection,
+  { hello, rival, sinceMs }: NonNullable<Connection['claim']>,
+): void {
+  const holder = run.connections.get(rival);
+  if (holder && holder.lastReceivedAtMs > sinceMs) {
+    // The client may join, as any client may, under an identity of its own.
+    admit(run, connection, hello, undefined);
+    return;
+  }
+  if (holder && run.nowMs - sinceMs < run.setup.limits.heartbeatMs) return;
+  if (holder) disconnect(run, holder, 'it came back on another connection', 1000);
+  const record = recordOf(run, hello);
+  const isTaken = [...run.connections.values()].some(({ workerId }) => workerId === record?.id);
+  admit(run, connection, hello, isTaken ? undefined : record);
 }
