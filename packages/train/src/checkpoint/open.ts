@@ -7,7 +7,7 @@ import type { WrittenCheckpoint } from '../record/recorder.ts';
 import { errorMessage, thousands } from '../words.ts';
 import { type Checkpoint, decodeCheckpoint, identityFault, type RunIdentity } from './checkpoint.ts';
 import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
-import { CheckpointStore, claimOf, newRunName, type SharedCheckpoints, type StoredCheckpoint } from './store.ts';
+import { CheckpointStore, newRunName, runClaimOf, type SharedCheckpoints, type StoredCheckpoint } from './store.ts';
 
 export interface OpenedCheckpoints {
   readonly store: Pick<CheckpointStore, 'list' | 'write'>;
@@ -37,7 +37,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const { store, place, at, resume } = storeOf(prepared.checkpoint);
   const { steps } = prepared.plan;
   const identity = identityOf(prepared, newSha256);
-  if ('open' in store) await store.open(claimOf(identity, steps));
+  if ('open' in store) await store.open(runClaimOf(identity, steps));
   const stored = await store.list();
   const choice = await chooseCheckpoint(stored, identity, steps);
   const common = { store, interval, identity };

@@ -115,7 +115,7 @@ export interface RunClaim {
 }
 
 /** @param steps of the run in all */
-export function claimOf(identity: RunIdentity, steps: number): RunClaim {
+export function runClaimOf(identity: RunIdentity, steps: number): RunClaim {
   const config = JSON.stringify({ ...identity, steps });
   return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
 }
