@@ -1,16 +1,9 @@
-/** The geometry and the inner steps of a run of DiLoCo, with defaults for omitted options. */
-import type { InnerSteps } from '@lockstep/training';
+/** The geometry and the inner steps of a run of DiLoCo, with its defaults. */
 import { configurationError, named } from '@lockstep/worker';
 import type { TrainOptions } from './options.ts';
+import type { DiLoCoConfig } from './record/report.ts';
 
-/** A round, as the report has it. */
-export interface DiLoCoConfig extends InnerSteps {
-  readonly replicas: number;
-  /** Steps of a replica in a round. */
-  readonly innerSteps: number;
-}
-
-/** With these defaults 784-128-10 reaches the accuracy of synchronous steps. */
+/** Defaults, with which 784-128-10 reaches the accuracy of synchronous steps. */
 export const dilocoDefaults: DiLoCoConfig = {
   replicas: 8,
   innerSteps: 50,
