@@ -221,7 +221,7 @@ export class ScriptedCoordinator {
   tasksOf(connection: ConnectionId): Task[] {
     const { step, shards } = this.state.current;
     return [...shards.values()]
-      .filter(({ owners }) => owners.some((owner) => owner.connection === connection))
+      .filter(({ assignments }) => assignments.some((assignment) => assignment.connection === connection))
       .map(({ lo, n }) => ({ step, lo, n }));
   }
 
