@@ -1,4 +1,4 @@
-/** What command lines share with the library: the tables of options, and how figures are written. */
+/** The tables of options and the writing of figures, which command lines share with the library. */
 export { maxModelFileBytes, modelFormatOf, readStoredModel, type StoredModel } from './model/model-file.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { relayCommand } from './relay/options.ts';

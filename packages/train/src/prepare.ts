@@ -83,7 +83,7 @@ async function loadOwn(platform: Platform, data: string | undefined, seed: numbe
 
 /**
  * How the server is reached that stands before its run, whose data are uploaded.
- * @throws ConfigurationError where the run cannot be, whatever the data are
+ * @throws ConfigurationError if there can be no such run, whatever the data are
  */
 export async function prepareServer(options: TrainOptions, platform: Platform): Promise<NetworkSettings> {
   const { listen, checkpoint } = checkedBefore(options, platform);
@@ -94,13 +94,13 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
   return platform.host.prepareNetwork(listen, checkpoint);
 }
 
-/** The local workers of the run. @throws ConfigurationError where it cannot be, whatever the data are */
+/** The local workers of the run. @throws ConfigurationError if there can be no such run, whatever the data are */
 export function localWorkersOf(options: TrainOptions, platform: Platform): LocalWorkersSetup {
   const { workers, backend, threads } = checkedBefore(options, platform);
   return { count: workers, backend, threads };
 }
 
-/** What does not depend on the data. */
+/** Checks the options that do not depend on the data. */
 function checkedBefore(options: TrainOptions, platform: Platform) {
   checkTrainOptions(options);
   requireHost(options, platform);
@@ -116,7 +116,7 @@ function checkedBefore(options: TrainOptions, platform: Platform) {
   return { backend, workers, threads, colocate, checkpoint, listen };
 }
 
-/** @throws ConfigurationError where this process cannot compute beside others */
+/** @throws ConfigurationError if this process cannot compute besides others */
 function requireColocation(backend: ComputeChoice, listen: ListenOptions | undefined): void {
   if (!listen) {
     throw configurationError`${named('colocate')}: expected with workers or ${named('listen')}, since a process alone computes anyway`;
@@ -139,7 +139,7 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
   return listen;
 }
 
-/** @throws ConfigurationError where the options ask for what a page does not have */
+/** @throws ConfigurationError if the options ask for what a page does not have */
 function requireHost(options: TrainOptions, { host }: Platform): void {
   if (host) return;
   for (const name of ['listen', 'workers', 'colocate', 'checkpoint'] as const) {
@@ -148,7 +148,7 @@ function requireHost(options: TrainOptions, { host }: Platform): void {
   }
 }
 
-/** @throws ConfigurationError where nodes of the tree are rounded by a backend that rounds in its own way */
+/** @throws ConfigurationError if nodes of the tree are rounded by a backend that rounds in its own way */
 function requireEqualRounding({ backend = 'auto', gradients }: TrainOptions): void {
   if (gradients !== 'fp16-exact') return;
   const equal: readonly ComputeChoice[] = ['auto', 'cpu', 'reference'];
@@ -180,7 +180,7 @@ function resolvedModel(model: NonNullable<TrainOptions['model']>, fit?: Paramete
   }
 }
 
-/** @throws ConfigurationError where the data cannot be trained on */
+/** @throws ConfigurationError if the data cannot be trained on */
 function checked({ name, train, test, reading }: TrainingData): TrainingData {
   try {
     checkDataset(train, 'the training set');
@@ -193,7 +193,7 @@ function checked({ name, train, test, reading }: TrainingData): TrainingData {
   }
 }
 
-/** @throws DataError where a model of the training set could not be tested with the test set */
+/** @throws DataError if a model of the training set could not be tested with the test set */
 function requireAlike(train: Dataset, test: Dataset): void {
   const [expected, got] = [train, test].map(describe);
   if (got !== expected) throw new DataError(`the test set: expected ${expected}, as the training set, got ${got}`);

@@ -1,4 +1,4 @@
-/** A run that can start: its options with everything that was left out, loaded and checked. */
+/** A run that can start: its options with all defaults, loaded and checked. */
 import { type Dataset, targetValues } from '@lockstep/data';
 import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
@@ -17,7 +17,7 @@ import { samplesWord, thousands } from './words.ts';
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };
   readonly token: string | undefined;
-  /** What people may type in place of the token; undefined where none is needed. */
+  /** Code that people may type in place of the token; undefined if none is needed. */
   readonly code: string | undefined;
   readonly adminToken: string;
   readonly tls: Tls | undefined;
@@ -27,27 +27,27 @@ export interface NetworkSettings {
 export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
-  /** What the run begins with, where the seed does not draw it. */
+  /** Weights that the run begins with; undefined if the seed draws them. */
   readonly initialWeights: Float32Array | undefined;
   readonly dataName: string | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
-  /** How a file becomes a sample, where the data say it. */
+  /** How a file becomes a sample; undefined if the data do not say it. */
   readonly reading: Reading | undefined;
   readonly plan: RunPlan;
   readonly config: RunConfig;
   readonly backend: ComputeChoice;
-  /** That compute in each local worker, and in this process where it computes. */
+  /** Compute threads in each local worker, and in this process if it computes. */
   readonly threads: number;
   /** Processes to start on this machine. */
   readonly workers: number;
-  /** Whether this process takes part as a worker beside others. */
+  /** Whether this process takes part as a worker besides others. */
   readonly colocate: boolean;
   /** Part of the shards that the coordinator computes as well; 0 in a run of this process alone. */
   readonly verifyRate: number;
   /** Whether workers that are too slow for a share take turns. */
   readonly allTakePart: boolean;
-  /** Where the plan is another one as soon as the run is started. */
+  /** Set if the batch is planned when the run is started. */
   readonly planAtStart: PlanAtStart | undefined;
   /** Undefined in a run of this process alone. */
   readonly listen: NetworkSettings['listen'] | undefined;
@@ -67,7 +67,7 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   return `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
 }
 
-/** What fixes the bits of a run, as its checkpoints have it. */
+/** Returns all that fixes the bits of a run, as its checkpoints have it. */
 export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
   const data = dataHash(train, newHash);
   const { batch, microbatchSize, innerSteps } = plan;

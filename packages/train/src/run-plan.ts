@@ -8,20 +8,20 @@ import type { DiLoCoConfig } from './record/report.ts';
 
 type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers' | 'gradients'>;
 
-/** What a batch is made of that is chosen at the start of the run, for the workers that are there then. */
+/** Parts of a batch that is chosen at the start of the run, for the workers that have joined by then. */
 export interface PlanAtStart {
-  /** Samples of a step where few workers are there. */
+  /** Samples of a step with few workers. */
   readonly usualBatch: number;
-  /** Where it is not to be chosen. */
+  /** Set if it is not to be chosen. */
   readonly microbatchSize?: number;
 }
 
-/** Whether the batch is for the workers that are there when the run is started. */
+/** Whether the batch is for the workers that have joined when the run is started. */
 function isPlannedAtStart({ batch, expect, listen }: Pick<TrainOptions, 'batch' | 'expect' | 'listen'>): boolean {
   return batch === 'auto' && expect === undefined && typeof listen === 'object' && listen.waitForStart === true;
 }
 
-/** @throws ConfigurationError where the run cannot wait for its batch */
+/** @throws ConfigurationError if the run cannot wait for its batch */
 export function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: number): PlanAtStart | undefined {
   if (!isPlannedAtStart(options)) return undefined;
   const { checkpoint, microbatch } = options;
@@ -34,7 +34,7 @@ export function planAtStartOf(options: TrainOptions, samples: number, recipeBatc
   };
 }
 
-/** Workers that the batch is made for, each of which takes part; undefined where it is not made for any. */
+/** Workers that the batch is made for, each of which takes part; undefined if it is not made for any. */
 export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
   if (workers === 0) {
@@ -43,7 +43,7 @@ export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number |
   return workers;
 }
 
-/** @throws ConfigurationError where batch, microbatch, workers and data do not go together */
+/** @throws ConfigurationError if batch, microbatch, workers and data do not go together */
 export function planOf(asked: Asked, samples: number, recipeBatch: number, diloco: DiLoCoConfig | undefined): RunPlan {
   const { epochs: askedEpochs, steps, gradients } = asked;
   const roundsToHalves = gradients === 'fp16-exact';

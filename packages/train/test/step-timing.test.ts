@@ -5,6 +5,7 @@ import { type StepTimes, StepTiming } from '../src/record/step-timing.ts';
 
 function setUp() {
   const timing = new StepTiming();
+  timing.isWatched = true;
   return { timing, trace: timing.trace.bind(timing) };
 }
 

@@ -34,11 +34,11 @@ const assumedPart = 0.5;
 const reserve = 2;
 /** The part of the interval that the next write may last however short the last one was: a write of no step says little of it. */
 const leastPart = 0.1;
-/** What is left of a slow write's length after each shorter one: what held it up may come back. */
+/** Share of a slow write's length that is kept after each shorter one: the cause may come back. */
 const memory = 0.5;
 
 /**
- * When the next copy is due. With an interval of N steps at most N are computed again: a copy is taken so many steps
+ * Tells when the next copy is due. With an interval of N steps at most N are computed again: a copy is taken as many steps
  * before they are over as its way to the disk may last, but never more often than twice in N steps.
  */
 export class CheckpointClock {

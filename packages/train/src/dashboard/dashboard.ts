@@ -83,6 +83,7 @@ export class Dashboard {
       if (this.#viewers.connections > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
     }, tickMs);
     this.#timer.unref();
+    options.recorder.data.timing.isWatched = true;
     options.recorder.subscribe((event) => this.#show(event));
   }
 

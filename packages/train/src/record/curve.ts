@@ -16,7 +16,7 @@ export interface CurvePoint {
 
 /** Sums over one or more neighboring steps. */
 export interface StepSums {
-  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
+  /** Steps from the beginning of the run to the last of these, and the seconds after which it ended. */
   readonly steps: number;
   readonly seconds: number;
   readonly lossSum: number;

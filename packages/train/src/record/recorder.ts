@@ -176,7 +176,7 @@ export class Recorder {
     }
   }
 
-  /** Ends the run where it is, on purpose; does nothing after its end. */
+  /** Ends the run after the step under way, on purpose; does nothing after its end. */
   stop(code: StopCode): void {
     const run = this.#options.run();
     if (run.state.phase === 'finished' || run.state.phase === 'failed') return;

@@ -109,7 +109,7 @@ export interface Report extends Claim {
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
   /**
-   * SHA-256 of the final parameters, float32, little-endian, in model order. Two reports' may be compared only where both
+   * SHA-256 of the final parameters, float32, little-endian, in model order. Two reports' may be compared only if both
    * have the same `numericMode`, and it is not null.
    */
   readonly weightsSha256: string;

@@ -63,7 +63,9 @@ const smoothing = 0.1;
 const dropAfterSteps = 10_000;
 
 export class StepTiming {
-  /** The last step whose gradient is complete; undefined before the first. */
+  /** Whether anybody may look at the timeline; a run that nobody can watch saves its time. */
+  isWatched = false;
+  /** The last step whose gradient is complete, while the run is watched; undefined before the first. */
   timeline: Timeline | undefined;
   /** The step under way. */
   #step = -1;
@@ -82,7 +84,7 @@ export class StepTiming {
       if (answers && answers.length < maxEntries) answers.push(trace);
     } else {
       this.#summed = { step: trace.step, exchanges: this.#exchanges, summedAtMs: trace.atMs };
-      this.#draw(this.#summed);
+      if (this.isWatched) this.#draw(this.#summed);
     }
   }
 

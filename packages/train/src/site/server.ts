@@ -254,7 +254,7 @@ export interface Standing {
   readonly server: SharedServer;
   readonly settings: NetworkSettings;
   readonly addresses: Addresses;
-  /** For people, without secrets: where tabs join, and Node workers. */
+  /** Addresses for people, without secrets: for tabs, and for Node workers. */
   readonly joinAddresses: readonly string[];
   readonly door: Door;
   readonly permission: WatchPermission;

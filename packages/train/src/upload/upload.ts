@@ -72,7 +72,7 @@ export class Upload {
     this.#isDisposed = true;
     await this.#writing?.catch(() => {});
     await this.#handle?.close().catch(() => {});
-    // What cannot be removed now is tried again at the end of the process.
+    // A folder that cannot be removed now is tried again at the end of the process.
     await rm(this.#temporary, { recursive: true, force: true }).then(
       () => process.off('exit', this.#onExit),
       () => {},
