@@ -1,4 +1,5 @@
 /** A real worker session, for which a test plays the coordinator, the compute and the clock. */
+
 import {
   bytesOf,
   type Closing,
@@ -7,7 +8,7 @@ import {
   memoryPair,
   type WorkerMessage,
 } from '@lockstep/protocol';
-import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../src/simulator/simulated-process.ts';
 import type { Compute, ShardGradient } from '../src/worker/compute.ts';
 import { Session, type SessionEnd } from '../src/worker/session.ts';
 import type { SessionEvent, SessionOptions } from '../src/worker/session-options.ts';
