@@ -2,6 +2,7 @@
 export { type Entry, lineOf } from './chronicle.ts';
 export { type FaultKind, faults, fleetFaults, type RunFaultKind, relayFaults, runFaults } from './faults.ts';
 export { type LiarHabit, type Lie, lies } from './lies.ts';
+export { type MemoryPair, memoryPair } from './memory-pair.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { type Checkpoint, createProblem, type Problem, type ProblemOptions } from './problem.ts';
 export { runFault } from './run-fault.ts';

@@ -1,13 +1,8 @@
 /** A link between two simulated processes: latency, bandwidth and damage in each direction. */
 
-import {
-  type CoordinatorTransport,
-  type MemoryPair,
-  memoryPair,
-  type Side,
-  type WorkerTransport,
-} from '@lockstep/protocol';
+import type { CoordinatorTransport, Side, WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
+import { type MemoryPair, memoryPair } from './memory-pair.ts';
 
 /** Frames follow one another, and each is under way for the latency as well. */
 export interface LinkSpeed {

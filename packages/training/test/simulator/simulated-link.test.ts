@@ -2,7 +2,7 @@
 
 import { chunkChecksum, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { chunkFault, gradientFault } from '../../src/coordinator/gradient-check.ts';
+import { chunkFault, gradientFault } from '../../src/coordinator/incoming-vectors.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 import { createProblem, hostBackend } from '../support.ts';
