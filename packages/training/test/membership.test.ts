@@ -1,8 +1,9 @@
 /** When a worker comes back: for the coordinator's next run, for a run that does not exist yet, and when no more. */
+
 import { setImmediate as turn } from 'node:timers/promises';
 import type { CoordinatorMessage, MessageOf, TransportListener, WorkerTransport } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
-import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../src/simulator/simulated-process.ts';
 import type { Compute } from '../src/worker/compute.ts';
 import { CoordinatorBusyError, Membership, type MembershipEnd } from '../src/worker/membership.ts';
 import { hash } from './support.ts';

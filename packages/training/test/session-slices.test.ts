@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { encodeBatch } from '../src/batch-bytes.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
 import { memoryPair } from '../src/simulator/memory-pair.ts';
-import { VirtualClock } from '../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../src/simulator/simulated-process.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session } from '../src/worker/session.ts';
 import { hash, hostBackend, model } from './support.ts';

@@ -85,6 +85,8 @@ export class Shards implements Iterable<[string, ShardState]> {
   }
 
   ownedBy(connection: ConnectionId): readonly ShardState[] {
+    // Most workers owe one shard a step, and nothing once its result is in: no list is made for them.
+    if (this.owedSamples(connection) === 0) return noShards;
     this.#owned ??= this.#listAll();
     return this.#owned.get(connection) ?? noShards;
   }

@@ -1,14 +1,143 @@
-/** What a simulation does to a run, a fault each; which one happens when is drawn from the run's seed. */
-import { fleetFaults } from './fleet-faults.ts';
-import { relayFaults } from './relay-faults.ts';
+/** Everything that can go wrong in a simulated run, and the world in which it does. */
+import type { Clock } from '../clock.ts';
+import { topAddress } from './routes.ts';
 import type { SimulatedCoordinator } from './simulated-coordinator.ts';
+import type { SimulatedFleet } from './simulated-fleet.ts';
+import type { SimulatedRelay } from './simulated-relay.ts';
 import type { SimulatedWorker } from './simulated-worker.ts';
-import { coordinatorOf, cutAllTo, type Fault, pick, seconds, timeMs, type World } from './world.ts';
+
+export interface World {
+  readonly coordinators: readonly SimulatedCoordinator[];
+  /** What the coordinators have in common, where there are several. */
+  readonly fleet: SimulatedFleet | undefined;
+  readonly relays: readonly SimulatedRelay[];
+  /** Workers that take part, or try to. */
+  readonly living: readonly SimulatedWorker[];
+  /** No more are started beside so many. */
+  readonly mostWorkers: number;
+  /** Uniform in [0, 1). */
+  readonly chance: () => number;
+  readonly join: () => SimulatedWorker;
+  /** Runs something after so much virtual time. */
+  readonly after: (delayMs: number, callback: () => void) => void;
+}
+
+/** Does it and says what it did; undefined where there was nothing to do it to. */
+export type Fault = (world: World) => string | undefined;
+
+export function pick<Item>({ chance }: Pick<World, 'chance'>, items: readonly Item[]): Item | undefined {
+  return items[Math.floor(chance() * items.length)];
+}
+
+/** Any of several coordinators; the only one without a draw. */
+export function coordinatorOf(world: World): SimulatedCoordinator | undefined {
+  return world.fleet ? pick(world, world.coordinators) : world.coordinators[0];
+}
+
+/** Breaks the connections to a process that was killed. */
+export function cutAllTo({ living, relays }: World, process: Clock | undefined, reason: string): void {
+  for (const peer of [...living, ...relays]) if (peer.isConnectedTo(process)) peer.link?.cut(reason);
+}
+
+/** Short times are more likely than long ones. */
+export function timeMs({ chance }: Pick<World, 'chance'>, longestMs: number): number {
+  return longestMs * chance() ** 2;
+}
+
+export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** Four times the life of a lease. */
+const longestMs = 20_000;
+const mostLost = 8;
+
+export const fleetFaults = {
+  'frozen coordinator': (world) => {
+    const coordinator = world.fleet && coordinatorOf(world);
+    if (!world.fleet || !coordinator) return undefined;
+    const forMs = timeMs(world, longestMs);
+    coordinator.freeze(forMs);
+    return `${coordinator.name} freezes for ${seconds(forMs)}`;
+  },
+
+  'store away': (world) => {
+    if (!world.fleet) return undefined;
+    const forMs = timeMs(world, longestMs);
+    world.fleet.store.away(forMs);
+    return `the store answers nothing for ${seconds(forMs)}`;
+  },
+
+  /** Where it lasts longer than a lease, two coordinators lead. */
+  'store out of reach': (world) => {
+    const coordinator = world.fleet && coordinatorOf(world);
+    if (!world.fleet || !coordinator) return undefined;
+    const forMs = timeMs(world, longestMs);
+    world.fleet.store.away(forMs, coordinator.name);
+    return `${coordinator.name} does not reach the store for ${seconds(forMs)}`;
+  },
+
+  'lost writes': (world) => {
+    const lost = world.fleet?.store.loseNewestWrites(1 + Math.floor(mostLost * world.chance())) ?? 0;
+    return lost > 0 ? `the store loses its ${lost} newest writes, which it had acknowledged` : undefined;
+  },
+} satisfies Record<string, Fault>;
 
 /** Long enough to be taken for dead, half of the time. */
 const longestSilenceMs = 40_000;
 const longestFreezeMs = 20_000;
 const longestDownMs = 40_000;
+const longestRelayDownMs = 20_000;
+
+export const relayFaults = {
+  'relay killed': (world) => {
+    const relay = pick(world, world.relays);
+    if (!relay?.process) return undefined;
+    const { process } = relay;
+    const downMs = timeMs(world, longestRelayDownMs);
+    relay.kill(downMs);
+    cutAllTo(world, process, 'the relay was killed');
+    return `${relay.name} is killed, and started again after ${seconds(downMs)}`;
+  },
+
+  'relay frozen': (world) => {
+    const relay = pick(world, world.relays);
+    if (!relay) return undefined;
+    const forMs = timeMs(world, longestFreezeMs);
+    relay.freeze(forMs);
+    return `${relay.name} freezes for ${seconds(forMs)}`;
+  },
+
+  'relay cut': (world) => {
+    const relay = pick(world, world.relays);
+    relay?.link?.cut('the connection broke');
+    return relay && `the connection of ${relay.name} to what is above it breaks`;
+  },
+
+  'relay silent': (world) => {
+    const relay = pick(world, world.relays);
+    if (!relay) return undefined;
+    const forMs = timeMs(world, longestSilenceMs);
+    const side = world.chance() < 0.5 ? 'worker' : 'coordinator';
+    relay.link?.silence(side, forMs);
+    return `nothing from the ${side} arrives on the link of ${relay.name} to what is above it for ${seconds(forMs)}`;
+  },
+
+  'worker moves': (world) => {
+    const [worker, relay] = [pick(world, world.living), pick(world, world.relays)];
+    if (!worker || !relay) return undefined;
+    worker.moveTo(relay.address);
+    worker.link?.cut('it moves');
+    return `${worker.name} moves to ${relay.name}`;
+  },
+
+  'relay moves': (world) => {
+    const relay = pick(world, world.relays);
+    if (!relay) return undefined;
+    relay.moveTo(topAddress);
+    relay.link?.cut('it moves');
+    return `${relay.name} moves to the coordinator`;
+  },
+} satisfies Record<string, Fault>;
+
 /** Longer than any run. */
 const foreverMs = 1e9;
 

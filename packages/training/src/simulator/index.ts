@@ -1,13 +1,11 @@
 /** Seeded runs in virtual time, held against the oracle: for tests and for the command `npm run simulate`. */
 export { type Entry, lineOf } from './chronicle.ts';
-export { type FaultKind, faults, type RunFaultKind, runFaults } from './faults.ts';
-export { fleetFaults } from './fleet-faults.ts';
+export { type FaultKind, faults, fleetFaults, type RunFaultKind, relayFaults, runFaults } from './faults.ts';
 export { type LiarHabit, type Lie, lies } from './lies.ts';
 export { type MemoryPair, memoryPair } from './memory-pair.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { type Checkpoint, createProblem, type Problem, type ProblemOptions } from './problem.ts';
-export { relayFaults } from './relay-faults.ts';
 export { runFault } from './run-fault.ts';
 export { type Simulation, type SimulationOptions, simulate } from './simulate.ts';
 export type { FleetCoordinator, FleetFinder, SimulatedFleet, StoreFaults } from './simulated-fleet.ts';
-export { VirtualClock } from './virtual-clock.ts';
+export { VirtualClock } from './simulated-process.ts';

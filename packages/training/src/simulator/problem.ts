@@ -6,18 +6,16 @@ import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
-import type { Participation, RunSetup } from '../coordinator/run-setup.ts';
-import { defaultLimits, type Limits } from '../coordinator/run-setup.ts';
+import { defaultLimits, type Limits, type Participation, type RunSetup } from '../coordinator/run-setup.ts';
 import { hashWith, type NewHash } from '../incremental-hash.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { ParameterServer } from '../parameter-server.ts';
 import { firstSample, planRun, type RunPlan } from '../plan.ts';
 import { createShardSource, type ShardSource } from '../shard-source.ts';
-import { type NumericMode, numericModes } from './numeric-modes.ts';
+import { SampleLedger } from './ledgers.ts';
 import { oracleWeights } from './oracle.ts';
-import { SampleLedger } from './sample-ledger.ts';
-import { openGradient } from './shared-compute.ts';
+import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';
 
 const model = parseModel({
   name: 'tiny',

@@ -1,12 +1,13 @@
 /** The relays of a simulated run, level under level, and the ways from each place to the coordinator. */
+
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
-import type { LinkSpeed } from './link-direction.ts';
 import type { RunParts } from './problem.ts';
+import { TreeRoute, topAddress } from './routes.ts';
+import type { LinkSpeed } from './simulated-link.ts';
 import { SimulatedRelay } from './simulated-relay.ts';
 import { type Listener, pacedBytes } from './simulated-worker.ts';
-import { TreeRoute, topAddress } from './tree-route.ts';
 
 export interface RelayTreeOptions {
   /** Relays of each level, the topmost first. */

@@ -1,4 +1,5 @@
 /** Whole runs in virtual time, with faults of every kind at moments drawn from a seed. */
+
 import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
@@ -6,9 +7,9 @@ import type { RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Entry } from './chronicle.ts';
 import type { FaultKind } from './faults.ts';
+import type { SampleLedger } from './ledgers.ts';
 import type { LiarHabit, Lie } from './lies.ts';
 import type { Problem, RunParts } from './problem.ts';
-import type { SampleLedger } from './sample-ledger.ts';
 import type { SimulatedFleet } from './simulated-fleet.ts';
 import { Simulator } from './simulator.ts';
 

@@ -1,16 +1,45 @@
 /** A coordinator in virtual time: it writes checkpoints, crashes, and comes back from the newest one that it can read. */
+
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
+import { type InlineCompute, InlineWorker } from '../coordinator/inline-worker.ts';
 import { Run } from '../coordinator/run.ts';
 import type { RunOptions, RunOutcome } from '../coordinator/run-options.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
+import type { Shard } from '../tree.ts';
 import type { Happening } from './chronicle.ts';
+import type { SampleLedger } from './ledgers.ts';
 import type { Checkpoint, Problem, RunParts } from './problem.ts';
-import type { SampleLedger } from './sample-ledger.ts';
-import { SimulatedDisk } from './simulated-disk.ts';
 import type { FleetCoordinator, SimulatedFleet } from './simulated-fleet.ts';
-import { connectInline } from './simulated-inline.ts';
-import { SimulatedProcess } from './simulated-process.ts';
+import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
+
+/** @param computeMs virtual time that a shard of so many microbatches takes */
+export function connectInline(
+  run: Run,
+  { parts, process, computeMs }: { parts: RunParts; process: SimulatedProcess; computeMs: (n: number) => number },
+): void {
+  const { setup, parameterServer, referee } = parts;
+  const { aggregator, backend } = parameterServer;
+  const compute: InlineCompute = {
+    backend: backend.name,
+    numericMode: backend.numericMode,
+    threads: 1,
+    checkNumerics: async () => ({
+      hash: setup.refereeHash ?? '',
+      samplesPerMs: setup.plan.microbatchSize / computeMs(1),
+    }),
+    async compute(step: number, shard: Shard, isCanceled: () => boolean) {
+      const ms = computeMs(shard.n);
+      await new Promise<void>((resolve) => process.after(ms, resolve));
+      if (isCanceled()) return { sum: undefined, computeMs: ms };
+      const { memory } = await referee(step, shard);
+      if (aggregator.read(memory)) return { sum: memory, computeMs: ms };
+      aggregator.release(memory);
+      return { sum: undefined, computeMs: ms };
+    },
+  };
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: process, hasOthers: true }));
+}
 
 export interface CoordinatorOptions {
   readonly name: string;
@@ -46,6 +75,7 @@ interface Life {
 /** How soon a coordinator that ended by itself is started again. */
 const restartMs = 1_000;
 
+/** A coordinator in virtual time: it writes checkpoints, crashes, and comes back from the newest one that it can read. */
 export class SimulatedCoordinator {
   readonly name: string;
   readonly disk = new SimulatedDisk<Checkpoint>();

@@ -1,4 +1,5 @@
 /** A relay in virtual time: the real one, on a machine that can be killed or freeze, over a link that can break. */
+
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -7,12 +8,11 @@ import type { CoordinatorState } from '../coordinator/state.ts';
 import type { NewHash } from '../incremental-hash.ts';
 import { Relay } from '../relay/relay.ts';
 import type { RelayRun } from '../relay/relay-run.ts';
-import type { LinkSpeed } from './link-direction.ts';
+import { addressOf, type TreeRoute } from './routes.ts';
 import { createSharedCompute } from './shared-compute.ts';
-import { SimulatedLink } from './simulated-link.ts';
+import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 import type { Listener } from './simulated-worker.ts';
-import { addressOf, type TreeRoute } from './tree-route.ts';
 
 export interface SimulatedRelayOptions {
   readonly name: string;

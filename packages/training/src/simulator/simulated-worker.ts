@@ -1,4 +1,5 @@
 /** A worker in virtual time: the real membership over a simulated link, on a machine that can fail or lie. */
+
 import { outputCount, parseModel } from '@lockstep/nn';
 import type { CoordinatorTransport, MessageOf } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
@@ -6,10 +7,8 @@ import type { Clock } from '../clock.ts';
 import type { Compute, ComputeSetup, ShardGradient } from '../worker/compute.ts';
 import { Membership, type MembershipEnd, type MembershipEvent } from '../worker/membership.ts';
 import { isTruth, type LiarHabit, type Lie, lies, type ResultFault } from './lies.ts';
-import type { LinkSpeed } from './link-direction.ts';
-import { type NumericMode, numericModes } from './numeric-modes.ts';
-import { openGradient } from './shared-compute.ts';
-import { SimulatedLink } from './simulated-link.ts';
+import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';
+import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 
 /** What workers connect to. */

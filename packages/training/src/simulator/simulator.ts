@@ -1,24 +1,24 @@
 /** The coordinators and workers of a simulated run, and the seeded choices of what happens to them. */
+
 import { isHostBackend, randomStream } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunOutcome } from '../coordinator/run-options.ts';
 import { type CoordinatorState, initialState } from '../coordinator/state.ts';
 import { hashWith } from '../incremental-hash.ts';
 import type { Entry, Happening } from './chronicle.ts';
-import { type FaultKind, faults, stutter } from './faults.ts';
-import { fleetRoute } from './fleet-route.ts';
+import { type FaultKind, faults, stutter, type World } from './faults.ts';
+import { WeightsLedger } from './ledgers.ts';
 import { type Lie, resultFaults } from './lies.ts';
-import type { LinkSpeed } from './link-direction.ts';
 import { RelayTree } from './relay-tree.ts';
+import { fleetRoute } from './routes.ts';
 import type { Simulation, SimulationOptions } from './simulate.ts';
 import { SimulatedCoordinator } from './simulated-coordinator.ts';
 import type { SimulatedFleet } from './simulated-fleet.ts';
+import type { LinkSpeed } from './simulated-link.ts';
+import { VirtualClock } from './simulated-process.ts';
 import type { SimulatedRelay } from './simulated-relay.ts';
 import { type Listener, SimulatedWorker } from './simulated-worker.ts';
 import { stateFault } from './state-fault.ts';
-import { VirtualClock } from './virtual-clock.ts';
-import { WeightsLedger } from './weights-ledger.ts';
-import type { World } from './world.ts';
 
 /** Bytes that may be under way on a link beside what its tasks explain: heartbeats, cancels and messages of joining. */
 const mostOtherBytes = 64 * 1024;

@@ -18,7 +18,7 @@ import { ParameterServer } from '../../src/parameter-server.ts';
 import { planRun } from '../../src/plan.ts';
 import { createShardSource } from '../../src/shard-source.ts';
 import { oracleWeights } from '../../src/simulator/oracle.ts';
-import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { hash, hostBackend, newHash, tinyDataset } from '../support.ts';
 

@@ -1,4 +1,5 @@
 /** A run in virtual time, over in-memory connections: to real workers, and to clients that send what a test wants. */
+
 import {
   type Closing,
   type CoordinatorMessage,
@@ -16,8 +17,8 @@ import type { RunOutcome } from '../../src/coordinator/run-options.ts';
 import type { RunSetup } from '../../src/coordinator/run-setup.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
 import { memoryPair } from '../../src/simulator/memory-pair.ts';
+import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
-import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
 

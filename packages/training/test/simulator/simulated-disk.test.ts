@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { SimulatedDisk } from '../../src/simulator/simulated-disk.ts';
+import { SimulatedDisk } from '../../src/simulator/simulated-process.ts';
 
 it('a full disk keeps what was there before', () => {
   const disk = new SimulatedDisk<number>();

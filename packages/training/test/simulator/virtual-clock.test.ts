@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 
 const timer = fc.record({ delayMs: fc.nat({ max: 5 }), again: fc.nat({ max: 5 }), isCanceled: fc.boolean() });
 

@@ -1,6 +1,6 @@
 import type { CoordinatorMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 import { FaultInjector } from '../../src/worker/fault-injection.ts';
 import { drain } from '../support.ts';
 

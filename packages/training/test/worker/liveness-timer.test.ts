@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
+import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 import { LivenessTimer } from '../../src/worker/liveness.ts';
 
 /** When the coordinator is taken for dead whose bytes arrive at those times, in milliseconds. */

@@ -1,6 +1,8 @@
-/** How a worker or a relay finds what it joins in a tree: its own place first, then the others that it was told of, in turn. */
+/** Routes by which simulated workers find a coordinator: through relays, or through a fleet. */
+
 import type { MessageOf } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
+import type { FleetFinder } from './simulated-fleet.ts';
 import type { Listener, Route } from './simulated-worker.ts';
 
 /** Of the coordinator that leads. */
@@ -23,6 +25,7 @@ export interface TreeRouteOptions {
 /** How long a process that was sent away waits until it is started again. */
 const restartMs = 2_000;
 
+/** How a worker or a relay finds what it joins in a tree: its own place first, then the others that it was told of, in turn. */
 export class TreeRoute implements Route {
   readonly #options: TreeRouteOptions;
   #home: string;
@@ -66,4 +69,27 @@ export class TreeRoute implements Route {
     await new Promise<void>((resolve) => this.#options.process.after(restartMs, resolve));
     return !this.#options.isRunOver();
   }
+}
+
+/** @param named the coordinator of a name */
+export function fleetRoute(finder: FleetFinder, named: (name: string) => Listener | undefined): Route {
+  return {
+    async find() {
+      for (;;) {
+        const name = await finder.find();
+        if (name === undefined) return undefined;
+        const listener = named(name);
+        if (listener?.process) return listener;
+        // The next attempt may be seconds away: a coordinator that takes over is joined as soon as it is known.
+        if (!(await finder.changed())) throw new Error(`${name} does not answer`);
+      }
+    },
+    async goesOn() {
+      await finder.changed();
+      return finder.find().then(
+        (name) => name !== undefined,
+        () => true,
+      );
+    },
+  };
 }

@@ -1,9 +1,10 @@
-/** Counts what is added to a parameter server's steps, apart from the rules: each sample once per epoch. */
+/** Ledgers of a simulated run: how often each sample counted, and whether all copies of the weights agree. */
 import type { ParameterServer } from '../parameter-server.ts';
 import { type RunPlan, samplesInShard, stepBatch } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 
+/** Counts what is added to a parameter server's steps, apart from the rules: each sample once per epoch. */
 export class SampleLedger {
   readonly #plan: RunPlan;
   readonly #source: ShardSource;
@@ -63,5 +64,20 @@ export class SampleLedger {
 
   #report(fault: string): void {
     this.fault ??= fault;
+  }
+}
+
+/** Compares the weights that the lives of a run's coordinators have after each step: all compute the same bytes. */
+export class WeightsLedger {
+  readonly #weights = new Map<number, Float32Array>();
+  /** The first step after which two had other weights, in words. */
+  fault: string | undefined;
+
+  note(step: number, weights: Float32Array): void {
+    const before = this.#weights.get(step);
+    if (!before) this.#weights.set(step, weights);
+    else if (!weights.every((value, index) => Object.is(value, before[index]))) {
+      this.fault ??= `step ${step + 1} gave other weights than when another life of a coordinator took it`;
+    }
   }
 }
