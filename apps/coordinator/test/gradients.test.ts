@@ -3,8 +3,7 @@ import { type NodeRoundingName, nodeRoundings } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { openTestServer } from '../../../packages/train/test/test-server.ts';
-import { runToReport, startCoordinator, startWorker } from './processes.ts';
+import { expectRefused, runToReport } from './processes.ts';
 
 const steps = 12;
 const vectorBytes = 101_770 * 4;
@@ -57,49 +56,12 @@ describe.each(nodeRoundings)('%s', (gradients) => {
     expect((await expected()).weightsSha256).not.toBe((await exactly()).weightsSha256);
   });
 
-  it.each([
-    ['--single', '--threads', '2'],
-    ['--single', '--threads', '3'],
-    ['--single', '--backend', 'reference'],
-    ['--workers', '1'],
-    ['--workers', '2'],
-    ['--workers', '3', '--verify-rate', '0.5'],
-    ['--workers', '2', '--threads', '2', '--verify'],
-  ])('gives the weights of one process: %s %s %s %s %s', async (...args) => {
-    const { report } = await train(gradients, ...args);
-    expect(report.weightsSha256).toBe((await expected()).weightsSha256);
-    expect(report.exactness).toBe('bit-exact');
-    expect(report.config.gradients).toBe(gradients);
-    expect(report.faults).toMatchObject({ rejected: 0, quarantined: 0 });
-    expect(report.verified).toBe(args.includes('--verify') ? true : null);
-  });
-
   it('takes fewer bytes', async () => {
     const { vectors } = await train(gradients, '--verify-rate', '0');
     expect(vectors).toBeLessThan(largestPart[gradients]);
   });
-
-  it('gives them also where a worker is killed', async () => {
-    const workers: ReturnType<typeof startWorker>[] = [];
-    const server = await openTestServer({
-      args: ['--steps', `${steps}`, '--gradients', gradients],
-      startWorkers: 3,
-      onStep({ step }) {
-        if (step === 5) workers[1]!.kill('SIGKILL');
-      },
-    });
-    for (let index = 0; index < 3; index++) workers.push(startWorker(['--url', server.url, '--name', `w${index}`]));
-    expect(await server.outcome).toEqual({ type: 'finished' });
-    const report = server.report();
-    expect(report.weightsSha256).toBe((await expected()).weightsSha256);
-    expect(report.faults.disconnects).toBe(1);
-    await server.close();
-    await Promise.all(workers.map((worker) => worker.ended));
-  });
 });
 
 it('another encoding ends with one line', async () => {
-  const { code, stderr } = await startCoordinator('start', ['--gradients', 'fp8']).ended;
-  expect(code).toBe(2);
-  expect(stderr).toMatch(/^.*--gradients.*expected.*exact.*fp16.*int8.*fp8.*\n$/);
+  await expectRefused('coordinator', ['start', '--gradients', 'fp8'], /--gradients.*expected.*exact.*fp16.*fp8/);
 });

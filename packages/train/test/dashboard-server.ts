@@ -13,7 +13,7 @@ import {
 } from '@lockstep/training';
 import { oracleWeights } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { Dashboard } from '../src/dashboard/dashboard.ts';
 import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
 import type { Addresses } from '../src/http/addresses.ts';
@@ -55,12 +55,6 @@ export interface DashboardServerOptions {
   readonly limits?: Partial<Limits>;
   readonly viewerLimits?: Partial<ViewerLimits>;
 }
-
-const opened = new Set<DashboardServer>();
-
-afterEach(async () => {
-  await Promise.all([...opened].map((server) => server.close()));
-});
 
 export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
   const { args, startWorkers = 1, onStep, viewerLimits, limits: bounds = {} } = opening;
@@ -106,6 +100,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const network = startNetwork({ run, limits, prepared, dashboard, emit: () => {}, server: standing });
   const workers: WorkerPool[] = [];
   const [http = '', ws = ''] = addresses.open.map((address) => address.replace(/\/$/, ''));
+  let isClosed = false;
   const server: DashboardServer = {
     run,
     dashboard,
@@ -122,14 +117,15 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     },
     epoch: (report) => dashboard.epoch(report, parameterServer.weights()),
     async close() {
-      if (!opened.delete(server)) return;
+      if (isClosed) return;
+      isClosed = true;
       run.stop('the test is over');
       await Promise.all([...workers, network].map((pool) => pool.stop()));
       await network.close();
       await standing.close();
     },
   };
-  opened.add(server);
+  onTestFinished(() => server.close());
   return server;
 }
 

@@ -1,4 +1,4 @@
-/** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
+/** Liars over real sockets: sessions in this process whose compute is wrong on purpose, beside honest ones. */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { memoryPair, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
@@ -16,7 +16,7 @@ import { type Lie, lies } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { runToReport, startWorker } from '../../../apps/coordinator/test/processes.ts';
+import { runToReport } from '../../../apps/coordinator/test/processes.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import type { Report } from '../src/report/report.ts';
 import { temporaryFolder } from './folder.ts';
@@ -43,11 +43,11 @@ interface Habit {
 /** How many results are late: a worker that is late for ever gets no further task. */
 const lateResults = 4;
 
-/** A worker in this process; it answers the numerics check rightly, and every task with a changed result. */
-function joinLiar(
+/** A worker in this process that answers the numerics check correctly, and every task with a changed result. */
+function joinWorker(
   url: string,
   name: string,
-  change: Change,
+  change: Change = (truth) => truth,
   { lateMs, boasts = false }: Habit = {},
 ): Promise<MembershipEnd> {
   let results = 0;
@@ -125,15 +125,17 @@ interface Ended {
   readonly ends: readonly MembershipEnd[];
 }
 
-/** Runs two honest worker processes beside liars. */
+const joinHonest = (url: string): Promise<MembershipEnd>[] => [1, 2].map((index) => joinWorker(url, `honest-${index}`));
+
+/** Runs two honest workers beside liars. */
 async function runWithLiars(options: readonly string[], changes: readonly Change[]): Promise<Ended> {
   const server = await openTestServer({ args: [...args, ...options], startWorkers: 2 + changes.length });
-  const honest = [1, 2].map((index) => startWorker(['--url', server.url, '--name', `honest-${index}`]));
+  const honest = joinHonest(server.url);
   try {
-    const liars = changes.map((change, index) => joinLiar(server.url, `liar-${index + 1}`, change));
+    const liars = changes.map((change, index) => joinWorker(server.url, `liar-${index + 1}`, change));
     const outcome = await server.outcome;
     const ends = await Promise.all(liars);
-    await Promise.all(honest.map(({ ended }) => ended));
+    await Promise.all(honest);
     return { outcome, report: server.report(), ends };
   } finally {
     await server.close();
@@ -182,9 +184,9 @@ const flip: Change = (truth) => lies.sign(truth);
 const between = (least: number, most: number) => (): number => least + (most - least) * Math.random();
 /** Steps after which each joins. */
 const alwaysLying: [string, number, (url: string) => Promise<MembershipEnd>][] = [
-  ['that joins at step 60 and is late', 60, (url) => joinLiar(url, 'liar', flip, { lateMs: between(40, 200) })],
-  ['that joins at step 60 and boasts', 60, (url) => joinLiar(url, 'liar', flip, { boasts: true })],
-  ['that lies from the first step', 0, (url) => joinLiar(url, 'liar', flip)],
+  ['that joins at step 60 and is late', 60, (url) => joinWorker(url, 'liar', flip, { lateMs: between(40, 200) })],
+  ['that joins at step 60 and boasts', 60, (url) => joinWorker(url, 'liar', flip, { boasts: true })],
+  ['that lies from the first step', 0, (url) => joinWorker(url, 'liar', flip)],
   ['that is a relay from the first step', 0, (url) => joinLyingRelay(url, 'liar', flip)],
 ];
 
@@ -200,10 +202,10 @@ describe('a worker none of whose results is right,', () => {
         },
       });
       if (atStep === 0) liar = joinRun(server.url);
-      const honest = [1, 2].map((index) => startWorker(['--url', server.url, '--name', `honest-${index}`]));
+      const honest = joinHonest(server.url);
       try {
         const outcome = await server.outcome;
-        await Promise.all(honest.map(({ ended }) => ended));
+        await Promise.all(honest);
         const report = server.report();
         expect(outcome).toEqual({ type: 'finished' });
         expect(named(report, 'liar').map(({ shards }) => shards)).toEqual([0]);
