@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { commands } from '../src/options.ts';
-import { startRelay, startWorker } from './processes.ts';
+import { runInside } from './processes.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -17,8 +17,8 @@ const programs = ['coordinator', 'relay', 'worker'];
 const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
 
 const helpOf: Readonly<Record<string, string>> = {
-  worker: (await startWorker(['--help']).ended).stdout,
-  relay: (await startRelay(['--help']).ended).stdout,
+  worker: (await runInside('worker', ['--help'])).stdout,
+  relay: (await runInside('relay', ['--help'])).stdout,
 };
 
 /** @throws CommandFailure where an option of the coordinator is unknown, or has no such value */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { defaultOptimizer, parameterCount, parseModel, resolveModel } from '@lockstep/nn';
 import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
+import { expectRefused } from '../../../apps/coordinator/test/processes.ts';
 import { systemMemoryBytes } from '../src/node/memory.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { createRun } from '../src/run/create-run.ts';
@@ -155,11 +155,8 @@ describe('a model', () => {
   it('of 200 million parameters ends the command with one sentence, exit code 2', async () => {
     const file = join(folder, 'huge.json');
     writeFileSync(file, JSON.stringify(wide('huge', 14_000, 13_500)));
-    const ended = await startCoordinator('start', [
-      ...[...tiny, '--model', file, '--optimizer', 'adam'],
-      ...['--gradients', 'int8-exact'],
-    ]).ended;
-    expect(ended).toMatchObject({ code: 2, stdout: '' });
-    expect(ended.stderr).toMatch(/^lockstep: --model .*huge\.json: expected a model that fits in memory, [^\n]+\n$/);
+    const args = ['start', ...tiny, '--model', file, '--optimizer', 'adam', '--gradients', 'int8-exact'];
+    const message = /^lockstep: --model .*huge\.json: expected a model that fits in memory, [^\n]+\n$/;
+    await expectRefused('coordinator', args, message);
   });
 });
