@@ -5,7 +5,7 @@ import type { RunPlan } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Tls } from './http/tls.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
-import type { RunConfig } from './report/report.ts';
+import type { RunConfig } from './record/report.ts';
 import type { PlanAtStart } from './run-plan.ts';
 
 /** How a server is reached, and by whom. */

@@ -5,7 +5,6 @@
 import { bytesOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import type { NewHash } from '../incremental-hash.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { LateComparison } from './events.ts';
 import type { SumSize } from './plausibility.ts';
@@ -38,23 +37,16 @@ export interface AddedSum {
   readonly values: Float32Array | undefined;
   /** Whether the sum was compared, or is the coordinator's own. */
   readonly isChecked: boolean;
-  /** The rounding of its step's nodes, by which a late result is decoded. */
-  readonly rounding: NodeRounding | undefined;
 }
 
 /** Most bytes of sums that are kept whole, except that one always may be. */
 const mostAddedBytes = 64 * 1024 * 1024;
 
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
-const roundingTolerance = 1e-3;
-/** The same where workers round their gradients to 16 or 8 bits. */
-const lossyTolerance = 0.05;
+const tolerance = 1e-3;
 
 export class HeldResults {
   readonly #setup: HeldSetup;
-  /** Whether workers round what they send: two results of one shard then differ also in one numeric mode. */
-  readonly #isLossy: boolean;
-  readonly #tolerance: number;
   readonly #held = new Map<string, Held[]>();
   /** By the step and shard; each until the workers on trial with that shard have answered or are gone. */
   readonly #added = new Map<string, AddedSum>();
@@ -65,8 +57,6 @@ export class HeldResults {
     this.#setup = setup;
     this.#memory = memory;
     this.#newHash = newHash;
-    this.#isLossy = setup.gradients !== undefined;
-    this.#tolerance = this.#isLossy ? lossyTolerance : roundingTolerance;
   }
 
   /** Holds a result; returns the connections whose result of the same shard is equal to it. */
@@ -83,7 +73,6 @@ export class HeldResults {
    * @param shard whose results; those of all where left out
    */
   digest(shard?: Shard): void {
-    if (this.#isLossy) return;
     const all = shard ? (this.#held.get(shardKey(shard)) ?? []) : [...this.#held.values()].flat();
     for (const held of all) {
       const { memory, numericsHash } = held;
@@ -119,10 +108,10 @@ export class HeldResults {
   keepAdded(
     place: Place,
     sum: Pick<HeldResult, 'memory' | 'numericsHash'>,
-    { late, ...rest }: Pick<AddedSum, 'isChecked' | 'rounding'> & { readonly late: readonly (string | undefined)[] },
+    { late, ...rest }: Pick<AddedSum, 'isChecked'> & { readonly late: readonly (string | undefined)[] },
   ): void {
     const { numericsHash } = sum;
-    const isExact = !this.#isLossy && late.every((hash) => hash === numericsHash);
+    const isExact = late.every((hash) => hash === numericsHash);
     const values = this.#memory.valuesOf(sum.memory);
     const wholeBytes = [...this.#added.values()].reduce((bytes, added) => bytes + (added.values?.byteLength ?? 0), 0);
     if (!isExact && wholeBytes > 0 && wholeBytes + values.byteLength > mostAddedBytes) return;
@@ -179,7 +168,7 @@ export class HeldResults {
   }
 
   #areSame(one: Float32Array, other: Float32Array, isOneMode: boolean): boolean {
-    return isOneMode && !this.#isLossy ? equalBits(one, other) : nearlyEqual(one, other, this.#tolerance);
+    return isOneMode ? equalBits(one, other) : nearlyEqual(one, other);
   }
 
   #digestOf({ memory, digest }: Held): string | undefined {
@@ -197,7 +186,7 @@ function placeKey({ step, ...shard }: Place): string {
   return `${step} ${shardKey(shard)}`;
 }
 
-type HeldSetup = Pick<RunSetup, 'gradients' | 'refereeHash'> & {
+type HeldSetup = Pick<RunSetup, 'refereeHash'> & {
   readonly limits: Pick<RunSetup['limits'], 'mostHeldBytes'>;
 };
 
@@ -214,7 +203,7 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
 }
 
 /** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
-function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number): boolean {
+function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];
   for (let index = 0; index < size; index++) {

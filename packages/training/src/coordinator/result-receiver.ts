@@ -31,11 +31,9 @@ export class ResultReceiver {
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
     const sender = state.connections.get(connection);
     const isLate = header.step < state.current.step;
-    const added = isLate && isTrial(sender, header) ? this.#held.addedAt(header) : undefined;
-    const isWanted = sender?.phase === 'ready' && (!isLate || added !== undefined);
-    const { aggregator } = this.#options.parameterServer;
-    const rounding = header.step === state.current.step ? aggregator.rounding : added?.rounding;
-    return new IncomingGradient(this.#options, header, isWanted, rounding);
+    const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
+    const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
+    return new IncomingGradient(this.#options, header, isWanted);
   }
 
   /** Adds, holds, compares or drops a gradient that is whole; returns what the rules are told of it. */
@@ -110,8 +108,7 @@ export class ResultReceiver {
   ): void {
     if (awaited.length === 0) return;
     const late = awaited.map((connection) => numericsHashOf(state, connection));
-    const { rounding } = this.#options.parameterServer.aggregator;
-    this.#held.keepAdded(place, sum, { late, isChecked, rounding });
+    this.#held.keepAdded(place, sum, { late, isChecked });
   }
 
   /**

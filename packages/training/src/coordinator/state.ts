@@ -1,5 +1,5 @@
 /** What the coordinator knows of a run: plain data that `transition` replaces and never changes. */
-import type { LossyEncoding, MessageOf } from '@lockstep/protocol';
+import type { MessageOf } from '@lockstep/protocol';
 import type { DataFormat } from '../batch-bytes.ts';
 import type { RunPlan } from '../plan.ts';
 import type { Shard } from '../tree.ts';
@@ -27,8 +27,6 @@ export interface RunSetup {
    * Bytes of a sample and its target, where workers may cache samples; every task carries its own samples where left out.
    */
   readonly sampleBytes?: number;
-  /** How workers round the gradients that they send; exact where left out. */
-  readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
   /** Fraction of shards, 0 to 1, that two workers compute and whose results are compared; 0 where left out. */
   readonly verifyRate?: number;
