@@ -29,16 +29,32 @@ const long = ['{packages,apps}/*/test/**/*.long.test.ts'];
 const every = ['{packages,apps}/*/test/**/*.test.ts'];
 
 /** The files that take longest, which begin first: the last to begin decides when all have ended. */
-const slowest: readonly string[] = [];
+const slowest = [
+  'apps/lockstep/test/installed.test.ts',
+  'apps/web/test/learn.test.ts',
+  'packages/tensor/test/gpu-browser.test.ts',
+  'packages/tensor/test/gpu.test.ts',
+  'apps/bench/test/compare-program.test.ts',
+  'apps/simulate/test/mutations.test.ts',
+  'apps/simulate/test/simulate.test.ts',
+  'apps/coordinator/test/one-process.test.ts',
+  'apps/coordinator/test/start.test.ts',
+  'apps/coordinator/test/resume.test.ts',
+  'apps/coordinator/test/signals.test.ts',
+  'apps/lockstep/test/set-up.test.ts',
+];
 
+/** Within a project: files of different ones cannot share a process. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification): number => {
+    const rankOf = ({ moduleId }: TestSpecification): number => {
       const at = slowest.findIndex((path) => moduleId.endsWith(path));
       return at < 0 ? slowest.length : at;
     };
     const sorted = await super.sort(files);
-    return sorted.sort((one, other) => rank(one) - rank(other));
+    const names = [...new Set(sorted.map(({ project }) => project.name))];
+    const inProject = (name: string) => sorted.filter(({ project }) => project.name === name);
+    return names.flatMap((name) => inProject(name).sort((one, other) => rankOf(one) - rankOf(other)));
   }
 }
 
@@ -57,7 +73,7 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 });
 
 const quickProjects = [
-  project('waiting', { include: [...waiting, pages], exclude: long, ...waits }),
+  project('pages', { include: [...waiting, pages], exclude: long, ...waits }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false, ...waits }),
   project('computing', { include: computing, exclude: [pages, ...long], isolate: false, ...computes }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long], ...computes }),
@@ -76,7 +92,8 @@ export default defineConfig(({ mode }) => ({
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    sequence: { sequencer: LongestFirst },
-    projects: mode === 'long' ? longProjects : quickProjects,
+    ...(mode === 'long'
+      ? { projects: longProjects }
+      : { projects: quickProjects, sequence: { sequencer: LongestFirst } }),
   },
 }));

@@ -16,18 +16,22 @@ import { type Lie, lies } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { runToReport } from '../../../apps/coordinator/test/processes.ts';
+import { type TrainOptions, train } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import type { Report } from '../src/record/report.ts';
 import { temporaryFolder } from './folder.ts';
 import { openTestServer } from './test-server.ts';
-import { tinyArgs } from './tiny-data.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
 
-const folder = temporaryFolder();
-const [dataOption, data] = (await tinyArgs(folder)) as [string, string];
 /** Four microbatches a step, so that each of three workers has a share. */
-const args = [dataOption, data, '--batch', '64', '--epochs', '500', '--steps', '100'];
-const { report: expected } = await runToReport(folder, [...args, '--single']);
+const steps: TrainOptions = { batch: 64, microbatch: 16, epochs: 500, steps: 100, listen: {} };
+const small: TrainOptions = { ...steps, data: tinyData, model: tinyModel };
+/** Steps that take long enough for a worker that joins, or answers, late. */
+const large: TrainOptions = { ...steps, data: await writeFolder(temporaryFolder(), 'tiny', tinyFiles()) };
+const weightsOf = async ({ listen: _, ...alone }: TrainOptions): Promise<string> =>
+  (await train({ ...alone, threads: 1 }).result).report.weightsSha256;
+const expected = { small: await weightsOf(small), large: await weightsOf(large) };
 const { backend } = await openBackend('auto');
 
 type LieContext = Parameters<(typeof lies)['older-step']>[1];
@@ -128,8 +132,8 @@ interface Ended {
 const joinHonest = (url: string): Promise<MembershipEnd>[] => [1, 2].map((index) => joinWorker(url, `honest-${index}`));
 
 /** Runs two honest workers beside liars. */
-async function runWithLiars(options: readonly string[], changes: readonly Change[]): Promise<Ended> {
-  const server = await openTestServer({ args: [...args, ...options], startWorkers: 2 + changes.length });
+async function runWithLiars(verifyRate: number, changes: readonly Change[]): Promise<Ended> {
+  const server = await openTestServer({ args: { ...small, verifyRate }, startWorkers: 2 + changes.length });
   const honest = joinHonest(server.url);
   try {
     const liars = changes.map((change, index) => joinWorker(server.url, `liar-${index + 1}`, change));
@@ -149,7 +153,7 @@ function expectHonestRun({ outcome, report }: Ended): void {
   expect(outcome).toEqual({ type: 'finished' });
   const hadLiar = named(report, 'liar').some(({ shards, quarantined }) => shards > 0 && quarantined !== undefined);
   const exactness = hadLiar ? 'unverified' : 'bit-exact';
-  expect(report).toMatchObject({ weightsSha256: expected.weightsSha256, exactness });
+  expect(report).toMatchObject({ weightsSha256: expected.small, exactness });
   expect(named(report, 'honest').map(({ quarantined }) => quarantined)).toEqual([undefined, undefined]);
 }
 
@@ -157,7 +161,7 @@ const wrongResults = Object.keys(lies).filter((lie) => lie !== 'no-answer' && li
 
 describe('one liar among three workers', () => {
   it.each(wrongResults)('changes no bit where every shard is verified, and is found: %s', async (lie) => {
-    const ended = await runWithLiars(['--verify-rate', '1'], [lies[lie]]);
+    const ended = await runWithLiars(1, [lies[lie]]);
     expectHonestRun(ended);
     expect(ended.ends).toMatchObject([{ type: 'refused', message: expect.stringContaining('was wrong') }]);
     const [liar] = named(ended.report, 'liar');
@@ -172,7 +176,7 @@ describe('one liar among three workers', () => {
       const gradient = new Float32Array(truth.gradient.slice().buffer).map((value) => 1e20 * value);
       return { ...truth, gradient: new Uint8Array(gradient.buffer) };
     };
-    const ended = await runWithLiars(['--verify-rate', '0.0001'], [huge]);
+    const ended = await runWithLiars(0.0001, [huge]);
     expectHonestRun(ended);
     expect(ended.report.faults.quarantined).toBe(1);
   });
@@ -195,7 +199,7 @@ describe('a worker none of whose results is right,', () => {
     for (let round = 0; round < rounds; round++) {
       let liar: Promise<MembershipEnd> | undefined;
       const server = await openTestServer({
-        args,
+        args: large,
         startWorkers: atStep > 0 ? 2 : 3,
         onStep: ({ step }) => {
           if (step + 1 === atStep) liar = joinRun(server.url);
@@ -209,7 +213,7 @@ describe('a worker none of whose results is right,', () => {
         const report = server.report();
         expect(outcome).toEqual({ type: 'finished' });
         expect(named(report, 'liar').map(({ shards }) => shards)).toEqual([0]);
-        expect(report).toMatchObject({ weightsSha256: expected.weightsSha256, exactness: 'bit-exact' });
+        expect(report).toMatchObject({ weightsSha256: expected.large, exactness: 'bit-exact' });
         expect(named(report, 'honest').map(({ quarantined }) => quarantined)).toEqual([undefined, undefined]);
       } finally {
         await server.close();
@@ -222,7 +226,7 @@ describe('a worker none of whose results is right,', () => {
 describe('four workers that claim non-finite results', () => {
   it('neither end the run nor change a bit', async () => {
     const ended = await runWithLiars(
-      ['--verify-rate', '0'],
+      0,
       Array.from({ length: 4 }, () => lies['non-finite']),
     );
     expectHonestRun(ended);
