@@ -122,7 +122,7 @@ const shared = {
     'exact',
   ),
   'verify-rate': withFallback(
-    fraction('part of the shards that two workers compute, so that a wrong result is found'),
+    fraction('part of the shards that the coordinator computes as well, so that a wrong result is found'),
     0.01,
   ),
   host: withFallback(

@@ -126,7 +126,7 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: 'coordinator/results.ts',
-        before: "return isCompared || !connection.isProven ? 'hold' : 'add';",
+        before: "return isCompared || !connection.isProven || hasDoubtedOwner(state, shard) ? 'hold' : 'add';",
         after: "return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';",
       },
       {

@@ -79,7 +79,7 @@ const runGeometry = fc.record(
     batch: whole(1),
     steps: whole(1),
     verifyRate: fc.double({ min: 0, max: 1, noNaN: true }).map(withoutNegativeZero),
-    participation: fc.constantFrom('fastest' as const, 'rotation' as const, 'all' as const),
+    participation: fc.constantFrom('fastest' as const, 'rotation' as const),
   },
   { requiredKeys: ['samples', 'batch', 'steps'], noNullPrototype: true },
 );

@@ -53,7 +53,7 @@ export interface TrainOptions {
    * depend on who computed. By default `exact`.
    */
   readonly gradients?: 'exact' | 'fp16-exact' | undefined;
-  /** Part of the shards that two workers compute, 0 to 1; by default 0.01. */
+  /** Part of the shards that the coordinator computes as well, to check them, 0 to 1; by default 0.01. */
   readonly verifyRate?: number | undefined;
   /** Processes to start on this machine, which compute; by default none. */
   readonly workers?: number | undefined;

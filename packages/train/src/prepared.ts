@@ -38,7 +38,7 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly workers: number;
   /** Whether this process takes part as a worker beside others. */
   readonly colocate: boolean;
-  /** Part of the shards that two workers compute; 0 where there is but this process. */
+  /** Part of the shards that the coordinator computes as well; 0 in a run of this process alone. */
   readonly verifyRate: number;
   /** Whether workers that are too slow for a share take turns. */
   readonly allTakePart: boolean;

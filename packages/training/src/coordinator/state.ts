@@ -9,10 +9,10 @@ import type { Limits } from './limits.ts';
 export type ConnectionId = number;
 
 /**
- * Who computes a run's steps: the workers with which a step is done soonest; those, and in turns each other one, a microbatch
- * at least once an epoch; or all by their rate alone, also where a step would take less time without some.
+ * Who computes a run's steps: the workers with which a step is done soonest; or those, and in turns every other worker, one
+ * microbatch at least once an epoch.
  */
-export type Participation = 'fastest' | 'rotation' | 'all';
+export type Participation = 'fastest' | 'rotation';
 
 /** What the rules know of a run before it begins. */
 export interface RunSetup {
@@ -28,7 +28,7 @@ export interface RunSetup {
    */
   readonly sampleBytes?: number;
   readonly limits: Limits;
-  /** Fraction of shards, 0 to 1, that two workers compute and whose results are compared; 0 where left out. */
+  /** Fraction of shards, 0 to 1, that the coordinator computes as well, to check the worker's result; 0 by default. */
   readonly verifyRate?: number;
   /** Chooses those shards; an unsigned 32-bit number that workers cannot know. */
   readonly verifySalt?: number;
@@ -202,8 +202,8 @@ export interface ShardState extends Shard {
   readonly done: boolean;
   /** Owners that returned it with a number that is not finite. */
   readonly nonFiniteFrom: readonly ConnectionId[];
-  /** Whether a second worker must find the same before the result counts. */
-  readonly verified: boolean;
+  /** Whether the first result of a proven worker counts, or only what the coordinator's own computation confirms. */
+  readonly policy: 'first' | 'referee';
   /** Workers whose result is held until it is known which is right. */
   readonly votes: readonly Vote[];
   /** Whether the coordinator itself computes it. */

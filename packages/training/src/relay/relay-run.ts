@@ -36,7 +36,7 @@ export interface RelayRunOptions
   readonly token: string | undefined;
   /** Where they may go instead. */
   readonly addresses: readonly string[];
-  /** Chooses the shards that two of them compute; an unsigned 32-bit number that they cannot know. */
+  /** Chooses the shards that the relay computes as well; an unsigned 32-bit number that they cannot know. */
   readonly verifySalt: number;
   readonly limits?: Partial<Limits> | undefined;
   /** Called where it ends by itself: this process could not compute a shard that its workers disagree about. */

@@ -46,7 +46,7 @@ export interface RelayOptions {
   readonly random: () => number;
   /** A secret that cannot be guessed, by which a worker comes back. */
   readonly newResumeKey: () => string;
-  /** Chooses the shards that two workers compute; an unsigned 32-bit number that they cannot know. */
+  /** Chooses the shards that the relay computes as well; an unsigned 32-bit number that they cannot know. */
   readonly verifySalt: number;
   /** Most bytes of samples that it caches. */
   readonly sampleCacheBytes?: number;

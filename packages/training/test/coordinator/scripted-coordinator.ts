@@ -179,17 +179,30 @@ export class ScriptedCoordinator {
   }
 
   /**
-   * A worker that has passed the handshake and the numerics check. Its results count from the beginning, as those of the
-   * coordinator's own workers do, unless it is a newcomer.
+   * A worker that has passed the handshake and the numerics check. Its results count from the beginning, as if some had been
+   * confirmed, unless it is a newcomer; those of the coordinator's own worker decide.
    */
   join(
-    options: Partial<MessageOf<'hello'>> & { samplesPerMs?: number; hash?: string; isNewcomer?: boolean } = {},
+    options: Partial<MessageOf<'hello'>> & {
+      samplesPerMs?: number;
+      hash?: string;
+      isNewcomer?: boolean;
+      isOwn?: boolean;
+    } = {},
   ): ConnectionId {
-    const { samplesPerMs, hash, isNewcomer = false, ...identity } = options;
-    const connection = this.open('', !isNewcomer);
+    const { samplesPerMs, hash, isNewcomer = false, isOwn = false, ...identity } = options;
+    const connection = this.open('', isOwn);
+    if (!isNewcomer && !isOwn) this.#prove(connection);
     this.hello(connection, identity);
     this.numericsResult(connection, hash, samplesPerMs);
     return connection;
+  }
+
+  #prove(connection: ConnectionId): void {
+    const connections = new Map(this.#state.connections);
+    const worker = connections.get(connection);
+    if (worker) connections.set(connection, { ...worker, isProven: true });
+    this.#state = deepFreeze({ ...this.#state, connections });
   }
 
   pong(...connections: ConnectionId[]): void {
