@@ -60,8 +60,8 @@ test.each([
     ['--html', '/no/such/folder/c.html'],
     '--html: /no/such/folder/c.html: expected a file in a folder that exists, got nothing there at /no/such/folder',
   ],
-  [['--link', '1Gbit/s'], '--link: expected together with --predict'],
-  [['--predict', '--latency', '1ms'], '--latency: expected together with --link'],
+  [['--link', '1Gbit/s'], '--link: expected with --predict, whose option it is'],
+  [['--predict', '--latency', '1ms'], '--latency: expected with --link, whose latency it is'],
   [['--predict', '--workers', '3', '--speeds', '1,2'], '--speeds: expected one for each of 3 workers, got 2'],
   [['--batch', '70000'], '--batch: expected at most the 60000 samples of the training set, got 70000'],
 ])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, message) => {

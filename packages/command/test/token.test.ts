@@ -2,7 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../train/test/folder.ts';
-import { tokenFrom } from '../src/token.ts';
+import { parseOptions } from '../src/command-line.ts';
+import { tokenOptions } from '../src/common-options.ts';
+import { tokenFrom } from '../src/option-files.ts';
 
 const folder = temporaryFolder();
 
@@ -23,7 +25,7 @@ describe('a token', () => {
   });
 
   it('is refused with one sentence that does not contain it', () => {
-    expect(() => tokenFrom({ token: 'a', 'token-file': 'b' }, undefined)).toThrow(
+    expect(() => parseOptions(tokenOptions('', '', 'token'), ['--token', 'a', '--token-file', 'b'])).toThrow(
       /^--token-file: expected without --token, /,
     );
     expect(() => tokenFrom({ ...none, 'token-file': join(folder, 'none') }, undefined)).toThrow(

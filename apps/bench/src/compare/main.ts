@@ -8,14 +8,14 @@ import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { type CompareContext, compare } from './compare.ts';
 import { gridOf } from './grid.ts';
 import { stopAll } from './lockstep-run.ts';
-import { type CompareOptions, compareOptions, summary, usage } from './options.ts';
+import { type CompareOptions, compareCommand } from './options.ts';
 import { pageOf } from './page.ts';
 import { predictAndCheck } from './predict/command.ts';
 import { isSound } from './results.ts';
 import { runDataOf, writeRunData } from './run-data.ts';
 
 async function main(): Promise<number> {
-  const options = readCommandLine({ usage, summary, options: compareOptions }, process.argv.slice(2));
+  const options = readCommandLine(compareCommand, process.argv.slice(2));
   if (!options) return 0;
   requireConsistent(options);
   const grid = gridOf(options);
@@ -75,13 +75,6 @@ function interruption(): AbortController {
 /** Finds now what would otherwise fail after minutes of measuring. */
 function requireConsistent(options: CompareOptions): void {
   requireOutputs({ report: options.report, html: options.html });
-  for (const name of ['link', 'latency', 'speeds'] as const) {
-    if (options[name] === undefined || options.predict) continue;
-    throw usageFailure(`--${name}: expected together with --predict`);
-  }
-  if (options.latency !== undefined && options.link === undefined) {
-    throw usageFailure('--latency: expected together with --link');
-  }
   const { speeds, workers } = options;
   if (speeds !== undefined && workers !== undefined && speeds.length !== workers) {
     throw usageFailure(`--speeds: expected one for each of ${workers} workers, got ${speeds.length}`);
