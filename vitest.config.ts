@@ -61,7 +61,9 @@ class LongestFirst extends BaseSequencer {
 const cores = availableParallelism();
 
 /** Ends the programs that a file has started. */
-const setupFiles = ['apps/coordinator/test/end-programs.ts'];
+const endPrograms = 'apps/coordinator/test/end-programs.ts';
+const seeds = 'scripts/property-seeds.ts';
+const setupFiles = [endPrograms, seeds];
 
 /** A core is idle while a file waits: more of those run at once, and before the others. */
 const waits = { maxWorkers: 2 * cores, sequence: { groupOrder: 0 } };
@@ -73,14 +75,20 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 });
 
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: long, ...waits }),
+  project('pages', { include: [...waiting, pages], exclude: long, setupFiles: [endPrograms], ...waits }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false, ...waits }),
   project('computing', { include: computing, exclude: [pages, ...long], isolate: false, ...computes }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long], ...computes }),
 ];
 
+/** Packages whose properties are worth other random values than those of the quick tests. */
+const fuzz = ['packages/{nn,protocol,training}/test/**/*.test.ts'];
+
+/** A series of rounds lasts as long as `npm run test:long` was told. */
+const rounds = { setupFiles: [...setupFiles, 'scripts/long-tests.ts'], testTimeout: 3_600_000, maxWorkers: cores };
 const longProjects = [
-  project('long', { include: long, maxWorkers: cores, setupFiles: [...setupFiles, 'scripts/long-tests.ts'] }),
+  project('fuzz', { include: fuzz, exclude: long, isolate: false, ...rounds }),
+  project('long', { include: long, ...rounds }),
 ];
 
 // Packages resolve to their sources, so a unit test never runs a stale build.
