@@ -1,14 +1,16 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { readModelFile, resolveModel } from '@lockstep/nn';
+import { numberedClasses, readModelFile, readSafetensors, resolveModel } from '@lockstep/nn';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { expectRefused, readReport, runInside, startCoordinator } from './processes.ts';
+import { expectRefused, readReport, runInside, runToReport, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
+const program = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const place = (name: string): string => join(folder, name);
 let tiny: string[] = [];
 
@@ -60,6 +62,35 @@ describe.runIf(process.platform === 'linux')('a file that cannot be written at t
     expect(code).toBe(130);
     expect(stderr).toMatch(/could not write .*gone\/model: expected a file in a folder that exists, got nothing there/);
     expect(existsSync(place('kept.json'))).toBe(true);
+  });
+});
+
+it.runIf(existsSync('/dev/full'))('a full disk under what is printed ends no run, and is one sentence', async () => {
+  const report = place('printed.json');
+  const full = openSync('/dev/full', 'w');
+  const args = [program, 'start', ...tiny, '--report', report];
+  const ended = spawnSync(process.execPath, args, { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  expect({ code: ended.status, stderr: ended.stderr.toString() }).toEqual({
+    code: 1,
+    stderr: 'lockstep: could not write what is printed: no space left on its disk\n',
+  });
+  expect(readReport(report).steps).toBe(2);
+});
+
+it('--save writes layers, classes, samples and origin into the metadata', async () => {
+  const { report } = await runToReport(folder, [...tiny, '--seed', '7', '--save', place('m.safetensors')]);
+  const { metadata } = readSafetensors(readFileSync(place('m.safetensors')));
+  expect(metadata).toEqual({
+    format: 'pt',
+    model: JSON.stringify(resolveModel('mlp')),
+    classes: JSON.stringify(numberedClasses(10)),
+    sampleShape: '[28,28,1]',
+    scaling: '{"type":"byte","divisor":255}',
+    lockstep: report.lockstep,
+    seed: '7',
+    steps: '2',
+    weightsSha256: report.weightsSha256,
   });
 });
 

@@ -15,6 +15,7 @@ import {
   runToReport,
   startCoordinator,
   startInTerminal,
+  startNpm,
   startWorker,
 } from './processes.ts';
 
@@ -188,4 +189,17 @@ it('a run whose output is no longer read goes on to its end', async () => {
   program.stopReading();
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
   expect(readReport(file).epochs).toHaveLength(1);
+});
+
+// The shell that npm starts would not pass a signal on: package.json replaces it by the program.
+describe.runIf(canListProcesses)('a signal to npm alone ends all that it has started', () => {
+  it.each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)('%s', async (signal) => {
+    const program = startNpm(['start', '--', ...endless]);
+    await program.printed(/^ {2}epoch 1\/1000000 /m);
+    // The script, the coordinator and two workers.
+    expect(program.offspring().length).toBeGreaterThanOrEqual(4);
+    program.kill(signal);
+    await program.ended;
+    await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 60_000 });
+  });
 });

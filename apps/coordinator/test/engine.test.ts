@@ -1,4 +1,4 @@
-/** Priorities of the threads of a run in one process. */
+/** What a run in one process asks of its engine: when it compiles, and the priorities of its threads. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -28,4 +28,22 @@ it.runIf(process.platform === 'linux').each([
   expect(others.filter((nice) => nice === engine).length).toBeGreaterThan(0);
   expect(others.filter((nice) => nice === 0).length).toBeGreaterThan(0);
   expect(new Set([0, engine, ...others])).toEqual(new Set([0, engine]));
+});
+
+const witness = new URL('compilation-witness.mjs', import.meta.url).href;
+
+/** Calls of a function until the engine wants it compiled, in a run on so many threads. */
+async function callsUntilCompiled(threads: number): Promise<number> {
+  const args = ['--single', '--threads', `${threads}`, '--steps', '1', ...(await tinyArgs(folder))];
+  const { ended } = startCoordinator('start', args, { NODE_OPTIONS: `--import=${witness}` });
+  const { code, stdout, stderr } = await ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return Number(/^compiled after (\d+) calls$/m.exec(stdout)?.[1]);
+}
+
+// Later versions count calls, and have no such budget.
+it.runIf(process.version.startsWith('v20.'))('Node 20 compiles sooner where one thread computes', async () => {
+  const [one, two] = await Promise.all([callsUntilCompiled(1), callsUntilCompiled(2)]);
+  expect(one).toBeGreaterThan(1);
+  expect(one).toBeLessThan(two / 2);
 });
