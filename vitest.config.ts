@@ -18,6 +18,7 @@ const running = ['{apps/{coordinator,relay,worker},packages/{fleet,train,worker}
 const apart = [
   'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers,watch}.test.ts',
   'packages/worker/test/{own-process,system-clock}.test.ts',
+  'apps/coordinator/test/tfjs-node.test.ts',
 ];
 
 /** Files that mostly wait for pages and installations, each in a process of its own. */
