@@ -38,7 +38,13 @@ function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, ex
  * `kill -9` of the coordinator at random moments: the same model as of a run that nothing disturbed, few steps again, and
  * workers come back.
  */
-export async function killCoordinator({ seed, kills }: { readonly seed: number; readonly kills: number }): Promise<void> {
+export async function killCoordinator({
+  seed,
+  kills,
+}: {
+  readonly seed: number;
+  readonly kills: number;
+}): Promise<void> {
   // In memory if there is such a folder: how many steps a busy disk costs is not the question here.
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lockstep-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

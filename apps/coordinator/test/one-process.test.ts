@@ -39,7 +39,13 @@ const recipes = {
   'mlp on MNIST': ['--steps', '60'],
   mlp: [...small, '--steps', '40'],
   'mlp, rounded': [...small, '--steps', '12', '--gradients', 'fp16-exact'],
-  'mlp from a file': [...small, '--steps', '12', '--init', file('init.safetensors', writeModelFile(mlp, initialize(mlp, 7)))],
+  'mlp from a file': [
+    ...small,
+    '--steps',
+    '12',
+    '--init',
+    file('init.safetensors', writeModelFile(mlp, initialize(mlp, 7))),
+  ],
   cnn: [...small, '--model', 'cnn', '--steps', '6', ...adamw],
   dropout: [...small, '--model', file('dropping.json', JSON.stringify(dropping)), '--steps', '20', ...adamw],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.

@@ -34,7 +34,14 @@ describe('--addresses', () => {
 
 describe.runIf(process.platform === 'linux')('a file that cannot be written at the end', () => {
   it('does not take the report with it', async () => {
-    const ended = await runInside('coordinator', ['start', ...tiny, '--save', '/dev/full', '--report', place('r.json')]);
+    const ended = await runInside('coordinator', [
+      'start',
+      ...tiny,
+      '--save',
+      '/dev/full',
+      '--report',
+      place('r.json'),
+    ]);
     expect(ended).toMatchObject({
       code: 1,
       stderr: 'lockstep: could not write /dev/full: no space left on its disk\n',
