@@ -1,6 +1,5 @@
 /** Floods over real sockets: each ends where it came from, and the run ends with the weights of a single process. */
-import { subprotocol } from '@lockstep/protocol';
-import { gradientMessages } from '@lockstep/training';
+import { gradientMessages, subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { hello, joinAsWorker, openRawClient } from '../../../packages/train/test/raw-client.ts';

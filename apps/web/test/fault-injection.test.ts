@@ -6,7 +6,7 @@ import type { Tab } from './tab.ts';
 
 /** Waits until the panel gives this reason for computing on nothing faster. */
 async function showsReason(tab: Tab, reason: RegExp): Promise<void> {
-  await tab.during('a list of reasons', tab.page.getByText(/^Why nothing faster/).click());
+  await tab.during('a list of reasons', tab.page.getByText(/^Why not faster/).click());
   await tab.panelShows(reason);
 }
 

@@ -65,7 +65,6 @@ export const nodePlatform: Platform = {
   openCompute,
   sha256,
   newSha256,
-  defer: (callback) => void setImmediate(callback),
   async loadData(data, seed) {
     if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
     return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };

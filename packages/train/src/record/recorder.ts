@@ -369,10 +369,12 @@ export class Recorder {
     const data = this.#data;
     const { epochSums, epochSeconds: seconds } = data;
     const { lossSum, correct, count } = epochSums;
+    const trainLoss = lossSum / count;
+    const hasAccuracy = this.#options.targetType === 'classes' && Number.isFinite(trainLoss);
     const trained = {
       epoch: epoch + 1,
-      trainLoss: lossSum / count,
-      trainAccuracy: this.#options.targetType === 'classes' ? correct / count : null,
+      trainLoss,
+      trainAccuracy: hasAccuracy ? correct / count : null,
       seconds,
       imagesPerSecond: seconds > 0 ? count / seconds : 0,
     };

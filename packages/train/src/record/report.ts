@@ -12,7 +12,7 @@ export interface EpochReport {
   readonly epoch: number;
   /** Means over the epoch's samples, each measured with the weights before its step. */
   readonly trainLoss: number;
-  /** Null if targets are values, as `testAccuracy`. */
+  /** Null, like `testAccuracy`, if targets are values, or if the loss is not finite: the model has diverged. */
   readonly trainAccuracy: number | null;
   readonly testLoss: number;
   readonly testAccuracy: number | null;

@@ -281,7 +281,7 @@ export class DataSetup implements UploadTarget {
 
   #drop(): void {
     this.#reading?.abort();
-    this.#upload?.dispose();
+    void this.#upload?.dispose();
     this.#upload = undefined;
     this.#prepared = undefined;
   }

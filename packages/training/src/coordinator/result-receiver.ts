@@ -4,7 +4,7 @@ import type { SumMemory } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
 import type { CheckedMessage, Command, CoordinatorEvent } from './events.ts';
 import { type ArrivedResult, HeldResults, Plausibility, type SumSize } from './held-results.ts';
-import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
+import { IncomingGradient, type IncomingGradientOptions } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum } from './inline-worker.ts';
 import type { OwnSum } from './referee.ts';
 import { isTrial } from './schedule.ts';
