@@ -39,7 +39,6 @@ export {
 } from './transport.ts';
 export { decodeVector, encodeHalves, encodeSparse, vectorFault } from './vector-codec.ts';
 export {
-  type Arrival,
   announced,
   type BroadcastOptions,
   type FloatChunk,
@@ -48,6 +47,7 @@ export {
   type GradientParts,
   gradientMessages,
   type OutgoingVector,
+  type VectorArrival,
   VectorAssembly,
   VectorBroadcast,
   VectorReceiver,

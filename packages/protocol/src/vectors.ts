@@ -83,7 +83,7 @@ export interface VectorSink<Part> {
 }
 
 /** A vector of which a message has arrived: it has a fault, or is whole. Undefined if more of it has to come. */
-export type Arrival<Sink> = { readonly sink: Sink; readonly fault: string | undefined } | undefined;
+export type VectorArrival<Sink> = { readonly sink: Sink; readonly fault: string | undefined } | undefined;
 
 /** Takes in the vectors of one connection, one after another: each goes into a sink of its own. */
 export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
@@ -95,7 +95,7 @@ export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
   }
 
   /** Takes the first message of a vector, whose sink replaces that of one that is not whole. */
-  begin(sink: Sink, part: Part): Arrival<Sink> {
+  begin(sink: Sink, part: Part): VectorArrival<Sink> {
     this.#open = undefined;
     const fault = sink.add(part);
     if (fault !== undefined || sink.isWhole) return { sink, fault };
@@ -104,7 +104,7 @@ export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
   }
 
   /** Takes a chunk. @throws ProtocolError if no vector is open */
-  next(part: Part): Arrival<Sink> {
+  next(part: Part): VectorArrival<Sink> {
     if (!this.#open) throw new ProtocolError('chunk: expected a vector that it is part of, got none');
     return this.begin(this.#open, part);
   }

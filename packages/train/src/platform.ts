@@ -1,5 +1,4 @@
 /** The machine of a run: a Node process, or a page. */
-
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { ThreadOptions } from '@lockstep/tensor';
 import type { Compute, NewHash } from '@lockstep/training';

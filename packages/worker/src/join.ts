@@ -15,7 +15,7 @@ import { systemClock } from './system-clock.ts';
 export interface JoinOptions {
   /** Name in the run's tables; by default the machine's name. */
   readonly name?: string | undefined;
-  /** What computes; by default `auto`. */
+  /** Backend that computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
@@ -34,7 +34,7 @@ const maxNameLength = 80;
 const patienceMs = 1_000;
 
 /**
- * Computes for a run until it is over, and comes back by itself where the connection breaks.
+ * Computes for a run until it is over, and reconnects by itself if the connection breaks.
  * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`, or what finds it again and again
  */
 export function join(url: string | AddressSource, options: JoinOptions = {}): JoinedWorker {

@@ -1,5 +1,4 @@
 /** Builds the messages that the dashboard sends to its viewers. */
-
 import type { Dataset } from '@lockstep/data';
 import { parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';

@@ -1,5 +1,4 @@
 /** Opens a model file for use: predictions, and evaluations on labeled samples. */
-
 import {
   argmax,
   createConfusionEvaluator,

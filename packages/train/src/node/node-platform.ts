@@ -1,5 +1,4 @@
 /** A Node process, as a run sees it. */
-
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { loadMnist, openDataset } from '@lockstep/data/node';

@@ -1,5 +1,4 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
-
 import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
 import {
   type CoordinatorState,

@@ -2,7 +2,6 @@
  * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between
  * them.
  */
-
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';

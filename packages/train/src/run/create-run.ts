@@ -1,5 +1,4 @@
 /** Creates a run from what the options of a command came to. */
-
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, type Model, parameterCount } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';

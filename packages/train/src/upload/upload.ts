@@ -1,5 +1,4 @@
 /** An upload: the files that it announces, and their bytes, which are written to a temporary folder. */
-
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';

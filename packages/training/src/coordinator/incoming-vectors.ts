@@ -7,7 +7,7 @@ import {
   floatChunkFault,
   gradientChecksum,
   type MessageOf,
-  type Arrival as VectorArrival,
+  type VectorArrival,
   VectorReceiver,
   type VectorSink,
   vectorFault,
@@ -18,7 +18,7 @@ import { NumericsComparison, type ReferenceGradient } from '../numerics-check.ts
 import type { Parameters } from '../parameters.ts';
 import { samplesInShard } from '../plan.ts';
 import type { CheckedMessage, UntimedEvent } from './events.ts';
-import type { Arrival, Looked } from './result-receiver.ts';
+import type { Arrival, Looked } from './held-results.ts';
 import type { RunOptions } from './run-options.ts';
 import type { RunSetup } from './run-setup.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
@@ -91,19 +91,19 @@ export class IncomingVectors {
   #arrived(
     state: CoordinatorState,
     connection: ConnectionId,
-    arrival: VectorArrival<IncomingGradient | IncomingNumerics>,
+    arrived: VectorArrival<IncomingGradient | IncomingNumerics>,
   ): Received | undefined {
-    if (!arrival) return undefined;
-    const { sink, fault } = arrival;
+    if (!arrived) return undefined;
+    const { sink, fault } = arrived;
     if (fault !== undefined) {
       sink.drop();
       return invalid(connection, fault);
     }
     if (sink.type === 'numericsResult') return this.#finishNumerics(connection, sink);
-    const { told, arrival: result } = this.#results.finish(state, connection, sink);
+    const { told, arrival } = this.#results.finish(state, connection, sink);
     const event = { type: 'message', connection, message: told } as const;
     const hasSum = told.type === 'gradient' && told.isFinite !== false;
-    return hasSum ? { event, arrival: result, gradient: sink.header } : { event, arrival: result };
+    return hasSum ? { event, arrival, gradient: sink.header } : { event, arrival };
   }
 
   #finishNumerics(connection: ConnectionId, numerics: IncomingNumerics): Received {

@@ -18,10 +18,11 @@ import {
   type WorkerConnection,
 } from './connections.ts';
 import type { Command, ControlAction, CoordinatorEvent, UntimedEvent, WorkerCommand } from './events.ts';
+import type { Arrival } from './held-results.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum, InlineWorker } from './inline-worker.ts';
 import type { OwnSum } from './referee.ts';
-import { type Arrival, ResultReceiver } from './result-receiver.ts';
+import { ResultReceiver } from './result-receiver.ts';
 import { Rules } from './rules.ts';
 import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';

@@ -1,7 +1,7 @@
 import type { StepResult } from '@lockstep/training';
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
-import { type CurvePoint, TrainingCurve } from '../src/record/curve.ts';
+import { describe, expect, it } from 'vitest';
+import { type CurvePoint, movingAverage, Throughput, TrainingCurve } from '../src/record/curve.ts';
 
 it('has a point for each step of a short run', () => {
   const curve = new TrainingCurve('classes');
@@ -90,4 +90,32 @@ it('goes on from its state as if it had not been interrupted, at any step', () =
       expect(second.points()).toEqual(whole.points());
     }),
   );
+});
+
+/** Within 10 %: the window begins at a mark, and marks are up to a fifth of a second apart. */
+function expectNear(value: number, expected: number): void {
+  expect(Math.abs(value - expected)).toBeLessThan(expected / 10);
+}
+
+describe('throughput', () => {
+  it('is that of the last few seconds, and falls to 0 where no step is taken', () => {
+    let now = 0;
+    const throughput = new Throughput(() => now);
+    expect(throughput.perSecond()).toBe(0);
+    for (; now < 10_000; now += 100) throughput.add(10);
+    expectNear(throughput.perSecond(), 100);
+    for (; now < 20_000; now += 100) throughput.add(40);
+    expectNear(throughput.perSecond(), 400);
+    now += 60_000;
+    expect(throughput.perSecond()).toBe(0);
+  });
+});
+
+it('a moving average begins at its first value, and each new value has the weight of the rate', () => {
+  let average: number | undefined;
+  const averages = [4, 2, 2, 12].map((value) => {
+    average = movingAverage(average, value, 0.25);
+    return average;
+  });
+  expect(averages).toEqual([4, 3.5, 3.125, 5.34375]);
 });
