@@ -132,7 +132,7 @@ export const mutations: readonly Mutation[] = [
       {
         file: 'coordinator/settlement.ts',
         before: "return isProven ? 'add' : 'hold';",
-        after: "return isTrial({ trial }, result) && shard.owners.length > 1 ? 'hold' : 'add';",
+        after: "return isTrial({ trial }, result) && shard.assignments.length > 1 ? 'hold' : 'add';",
       },
       {
         file: 'coordinator/settlement.ts',

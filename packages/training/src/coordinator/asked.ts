@@ -1,7 +1,11 @@
-/** The run of a relay: the shards that the coordinator above asks for, and weights that are sent on while they arrive. */
+/**
+ * The run of a relay. An asked shard takes the place that a whole step has in a coordinator, so that shares, deadlines, checks
+ * and the referee are the same; weights are sent on while they arrive.
+ */
 import type { Shard } from '../tree.ts';
+import { cancel } from './assignments.ts';
 import { hasEnded, type RunState, Shards, updateConnection } from './run-state.ts';
-import { cancelOwners, planStep } from './schedule.ts';
+import { planStep } from './schedule.ts';
 
 /** Divides the asked shard among the workers. The weights of its step are those of the parameters. */
 export function takeAsked(run: RunState, { step, lo, n }: Shard & { readonly step: number }): void {
@@ -13,21 +17,21 @@ export function takeAsked(run: RunState, { step, lo, n }: Shard & { readonly ste
   run.current = planStep(run, step, asked);
 }
 
-/** Every shard of it is in. */
+/** Reports the sum of the asked shard, whose every part is in. */
 export function finishAsked(run: RunState): void {
   run.patience = 1;
   run.commands.push({ type: 'askedDone' });
   clear(run);
 }
 
-/** The coordinator above decides what that means. */
+/** Reports that the asked shard has no sum; the coordinator above decides what that means. */
 export function failAsked(run: RunState, message: string): void {
   withdrawAsked(run);
   run.commands.push({ type: 'askedFailed', message });
 }
 
 export function withdrawAsked(run: RunState): void {
-  for (const shard of run.current.shards.values()) if (!shard.done) cancelOwners(run, shard);
+  for (const shard of run.current.shards.values()) if (!shard.done) cancel(run, shard);
   clear(run);
 }
 
@@ -35,7 +39,7 @@ function clear(run: RunState): void {
   run.current = { step: run.current.step, shards: new Shards() };
 }
 
-/** Sends them to the workers that computed for the step before, which may get a share of this one; to none while a shard is open. */
+/** Sends arriving weights on to workers that computed for the step before; to nobody while a shard is open. */
 export function forwardWeights(run: RunState, step: number): void {
   const { current } = run;
   const isOver = hasEnded(run) || current.shards.size > 0 || step <= current.step;
@@ -48,7 +52,7 @@ export function forwardWeights(run: RunState, step: number): void {
   run.commands.push({ type: 'forwardWeights', connections, step });
 }
 
-/** They were not whole, so the workers still have the weights of the step before. */
+/** The weights broke off, so the workers still have those of the step before. */
 export function forgetForwarded(run: RunState, step: number): void {
   for (const { connection, weightsStep } of [...run.connections.values()]) {
     if (weightsStep === step) updateConnection(run, connection, { weightsStep: run.current.step });

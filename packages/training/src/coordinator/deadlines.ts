@@ -1,4 +1,6 @@
-/** What time does to a run: a silent connection is closed, a late shard is duplicated on an idle worker, then taken away. */
+/** Deadlines: a silent connection is closed, a late shard is given to an idle worker as well, then taken away. */
+
+import { assign, onTrial, referee, unassign } from './assignments.ts';
 import { settleClaims } from './joining.ts';
 import { disconnect, forgetIdleRecords } from './leaving.ts';
 import {
@@ -12,12 +14,11 @@ import {
   updateConnection,
   updateShard,
 } from './run-state.ts';
-import { assign, isInSlot, onTrial, slotAfterDelay, unassign } from './schedule.ts';
-import { referee } from './settlement.ts';
+import { turnAfterDelay } from './schedule.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
 import { boundedRate, recordFailure, speedAfter } from './track-record.ts';
 
-/** Called at every tick of the shell's timer. */
+/** Checks every deadline; called at every tick of the run's timer. */
 export function checkDeadlines(run: RunState, receivedBytes: ReadonlyMap<ConnectionId, number> = new Map()): void {
   for (const [id, bytes] of receivedBytes) noteArrival(run, id, bytes);
   for (const connection of [...run.connections.values()]) {
@@ -62,8 +63,8 @@ function noteArrival(run: RunState, id: ConnectionId, bytes: number): void {
 }
 
 /**
- * So many bytes have arrived at a worker, by its own account. While they do, at no less than the slowest link's rate, what it
- * was asked for waits: a link may have become slow since its deadline was set.
+ * Notes how many bytes have arrived at a worker, by its own account. While bytes arrive at least at the slowest link's rate,
+ * the deadline waits: a link may have become slow since the deadline was set.
  */
 export function noteDelivery(
   run: RunState,
@@ -78,7 +79,7 @@ export function noteDelivery(
   });
 }
 
-/** Why a connection has run out of time, or undefined where it has not. */
+/** Reason why a connection has run out of time; undefined if it has not. */
 function expiryOf(run: RunState, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = run.setup.limits;
   const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, transferCreditMs } = connection;
@@ -95,12 +96,12 @@ function expiryOf(run: RunState, connection: Connection): string | undefined {
 
 const mostPatience = 64;
 
-/** Where a deadline was missed before any step was taken, the next one is longer: all workers may be behind slow links. */
+/** Doubles the deadlines after a missed one: all workers may be behind slow links. */
 function morePatience({ patience }: RunState): number {
   return Math.min(mostPatience, 2 * patience);
 }
 
-/** Before its welcome a client is asked nothing. */
+/** Sends a ping when one is due; a client is asked nothing before its welcome. */
 function heartbeat(run: RunState, { connection, phase, pingedAtMs }: Connection): void {
   if (phase === 'handshake') return;
   if (run.nowMs - pingedAtMs < run.setup.limits.heartbeatMs) return;
@@ -109,24 +110,24 @@ function heartbeat(run: RunState, { connection, phase, pingedAtMs }: Connection)
 }
 
 /**
- * A worker that needs more than so many times as long as an idle one is late before the time that it needs has passed;
- * in its slot it has that time, up to the hard deadline.
+ * A worker that needs more than this many times as long as an idle one is late before the time that it needs has passed;
+ * in its turn it has that time, up to the hard deadline.
  */
 const mostTimesIdle = 10;
 
 /**
- * Compares how long a worker has had its shards of the current step with how long they should take; true where it or
- * its shards are treated as late.
+ * Compares how long a worker has had its shards of the current step with how long they should take; true if the
+ * worker or its shards are treated as late.
  *
- * @param idleWorkers as `idleOf`; this worker is none of them where it owes a shard
+ * @param idleWorkers as `idleOf`; without this worker if it owes a shard
  */
 function checkShards(run: RunState, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = run.setup.limits;
   const { connection: id, samplesPerMs, link, transferCreditMs } = connection;
   const owned = run.current.shards.ownedBy(id);
-  const starts = owned.flatMap(({ owners }) => owners.filter((owner) => owner.connection === id));
+  const own = owned.flatMap(({ assignments }) => assignments.filter((assignment) => assignment.connection === id));
   const trials = connection.trial && connection.trial.step <= run.current.step ? [connection.trial] : [];
-  const startedAtMs = Math.min(...[...starts, ...trials].map((since) => since.startedAtMs));
+  const startedAtMs = Math.min(...[...own, ...trials].map((assignment) => assignment.startedAtMs));
   const owed = owedSamples(run.current, id);
   const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;
   // The shard of a trial may be done already, and is then not owed.
@@ -145,21 +146,22 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
 
   const idle = idleWorkers();
   if (connection.answerByMs === undefined) {
-    // No worker is late because of a speed that newcomers claim.
+    // A speed that newcomers claim makes no worker late.
     const known = idle.filter(({ isProven }) => isProven);
     const idleMs = Math.min(...known.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
-    const mostMs = isInSlot(connection, run.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
+    const isTurn = own.some(({ why }) => why === 'turn');
+    const mostMs = isTurn ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
     const expectedMs = Math.min(ownMs, mostMs);
     if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return false;
     if (idle.length === 0) {
       for (const shard of owned) if (shard.held.length > 0) referee(run, shard);
       return false;
     }
-    // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
+    // The worker has not done its shards in this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
-    const slot = slotAfterDelay(run, connection, waitedMs);
-    markLate(run, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost), slot });
+    const turn = turnAfterDelay(run, connection, waitedMs);
+    markLate(run, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost), turn });
   }
   duplicate(run, owned, idle);
   return true;
@@ -169,11 +171,11 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
 function markLate(
   run: RunState,
   late: Connection,
-  changes: Pick<Connection, 'answerByMs' | 'overheadMs' | 'samplesPerMs' | 'slot'>,
+  changes: Pick<Connection, 'answerByMs' | 'overheadMs' | 'samplesPerMs' | 'turn'>,
 ): void {
   updateConnection(run, late.connection, changes);
   emit(run, { type: 'late', workerId: late.workerId ?? '', step: run.current.step });
-  // What was sent ahead goes to other workers.
+  // Tasks that were sent ahead go to other workers.
   if (!run.next) return;
   for (const { lo, n } of [...run.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
     send(run, late.connection, { type: 'cancel', step: run.next.step, lo, n });
@@ -182,15 +184,15 @@ function markLate(
 }
 
 /**
- * Assigns shards whose owners are all late to idle workers as well; the first valid result wins. Newcomers get no more than
- * a microbatch, so that a larger shard is taken from its owners, to be divided.
+ * Assigns shards whose workers are all late to idle workers as well; the first valid result wins. Newcomers get no more than
+ * a microbatch, so that a larger shard is taken from its workers, to be divided.
  */
 function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly Connection[]): void {
-  const isLate = (owner: Assignment): boolean => run.connections.get(owner.connection)?.answerByMs !== undefined;
-  const waiting = owned.filter((shard) => shard.owners.every(isLate));
+  const isLate = ({ connection }: Assignment): boolean => run.connections.get(connection)?.answerByMs !== undefined;
+  const waiting = owned.filter((shard) => shard.assignments.every(isLate));
   const taken = new Set<ConnectionId>();
   for (const [index, shard] of waiting.entries()) {
-    // Two results of one worker are one vote.
+    // A second result of one worker confirms nothing.
     const others = idle.filter(
       ({ workerId, connection }) => !taken.has(connection) && !shard.held.some((vote) => vote.workerId === workerId),
     );
@@ -200,13 +202,13 @@ function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly C
       continue;
     }
     if (!worker.isProven) taken.add(worker.connection);
-    if (worker.isProven || shard.n === 1) assign(run, run.current, shard, worker.connection);
-    else updateShard(run.current, shard, { owners: [] });
+    if (worker.isProven || shard.n === 1) assign(run, run.current, shard, worker, 'late');
+    else updateShard(run.current, shard, { assignments: [] });
     countFault(run, 'duplicated');
   }
 }
 
-/** Milliseconds that so many samples take; 0 where the rate is not known. */
+/** Milliseconds that samples take; 0 if the rate is not known. */
 function durationMs(samples: number, samplesPerMs: number): number {
   return samplesPerMs > 0 ? samples / samplesPerMs : 0;
 }

@@ -1,4 +1,4 @@
-/** What can happen to a coordinator, and what its rules can ask the shell to do. */
+/** Everything that can happen to a coordinator, and everything that its rules can ask the run to do. */
 import type { FaultAction, MessageOf, WorkerMessage } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { ConnectionId } from './state.ts';
@@ -9,7 +9,7 @@ export interface LateComparison {
   readonly isChecked: boolean;
 }
 
-/** A worker's message as the rules see it: the run has put vectors together, compared them, and waits for the rules to say what becomes of them. */
+/** A worker's message as the rules see it. The run has assembled and compared its vector, and waits for the rules' decision. */
 export type CheckedMessage =
   | ({
       readonly type: 'gradient';
@@ -33,7 +33,7 @@ export type CheckedMessage =
     }
   | Exclude<WorkerMessage, { type: 'gradient' | 'numericsResult' | 'chunk' }>;
 
-/** What a person may do with a run: begin with the workers that are ready, take no step until `resume`, go on. */
+/** A person's control of a run: begin with the workers that are ready, take no step until `resume`, go on. */
 export type ControlAction = 'start' | 'pause' | 'resume';
 
 /** Something that happened, and when: `atMs` counts from any fixed moment and never goes back. */
@@ -57,14 +57,14 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   /** The worker's gradient of the numerics check differs from the coordinator's by more than rounding. */
   | { readonly type: 'numericsMismatch'; readonly connection: ConnectionId; readonly message: string }
   | { readonly type: 'closed'; readonly connection: ConnectionId }
-  /** The shell's timer; `receivedBytes` of each connection whose platform tells. */
+  /** The run's timer; `receivedBytes` of each connection whose platform tells. */
   | { readonly type: 'tick'; readonly receivedBytes?: ReadonlyMap<ConnectionId, number> }
   | { readonly type: 'control'; readonly action: ControlAction }
   /** A relay is asked for the sum over a shard, instead of one that it has not finished; its weights are there. */
   | ({ readonly type: 'asked'; readonly step: number } & Shard)
   /** A relay is being sent the weights of a later step, and can send them on. */
   | { readonly type: 'weightsArriving'; readonly step: number }
-  /** They broke off before they were whole. */
+  /** Arriving weights broke off before they were whole. */
   | { readonly type: 'weightsBroken'; readonly step: number }
   /** The sum that a relay was asked for is not wanted any more. */
   | { readonly type: 'askedNoMore' }
@@ -84,14 +84,14 @@ export type CoordinatorEvent = { readonly atMs: number } & (
   | { readonly type: 'stop'; readonly message: string; readonly anotherMayFollow?: boolean | undefined }
 );
 
-/** An event before the shell has read the clock. */
+/** An event before the run has read the clock. */
 export type UntimedEvent = CoordinatorEvent extends infer Event
   ? Event extends CoordinatorEvent
     ? Omit<Event, 'atMs'>
     : never
   : never;
 
-/** What a person may do with one worker. */
+/** A person's control of one worker. */
 export type WorkerCommand = Extract<UntimedEvent, { type: 'injectFault' | 'rename' | 'remove' }>;
 
 /** Something to show to people. */
@@ -115,7 +115,7 @@ export type RunEvent =
   | { readonly type: 'pauseRequested' }
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction };
 
-/** What the shell does next, in the order of the list. */
+/** Something that the run does next, in the order of the list. */
 export type Command =
   | {
       readonly type: 'send';
@@ -142,7 +142,7 @@ export type Command =
   | { readonly type: 'hold' }
   /** Compute a shard, and report it as `refereed`. */
   | ({ readonly type: 'referee'; readonly step: number } & Shard)
-  /** Begin the sum of this step, or of the asked shard of it, anew: drop everything that was added for it. */
+  /** Begin the sum of this step, or of its asked shard, again: drop everything that was added for it. */
   | { readonly type: 'restartStep'; readonly step: number; readonly asked?: Shard }
   /** Every shard of this step is in: take the optimizer's step. */
   | { readonly type: 'applyStep'; readonly step: number }

@@ -12,9 +12,9 @@ export interface SumSize {
   readonly loss: number;
 }
 
-/** A result may be so many times as large as the largest that was found to be right. */
+/** A result may be this many times as large as the largest that was found to be right. */
 const factor = 8;
-/** Gradients shrink while a run learns: what was right long ago says little. */
+/** Gradients shrink while a run learns: an old bound says little. */
 const decayPerStep = 0.99;
 
 /** Learns only from results that a second computation has confirmed, so that a liar cannot raise the bound. */
@@ -46,7 +46,7 @@ export interface ArrivedResult {
   readonly memory: SumMemory;
   /** Unknown for a result that is not finite, and for one that nothing is compared with. */
   readonly size?: SumSize | undefined;
-  /** Of the numeric mode that computed it. */
+  /** Numerics hash of the mode that computed it. */
   readonly numericsHash: string;
 }
 
@@ -83,7 +83,7 @@ const tolerance = 1e-3;
 
 export class HeldResults {
   readonly #held = new Map<string, ArrivedResult[]>();
-  /** By the step and shard; each until the workers on trial with that shard have answered or are gone. */
+  /** Added sums by step and shard; each until the workers on trial with that shard have answered or are gone. */
   readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
 

@@ -23,7 +23,7 @@ export function handshake(run: RunState, connection: Connection, hello: Hello): 
   else admit(run, connection, hello, record);
 }
 
-/** Takes a worker in: under its old identity where `record` is given, else under a new one. */
+/** Takes a worker in: under its old identity if `record` is given, else under a new one. */
 export function admit(run: RunState, connection: Connection, hello: Hello, record: WorkerRecord | undefined): void {
   const { connection: id } = connection;
   const fullness = fullnessOf(run, connection);
@@ -93,7 +93,7 @@ function geometryOf({ plan, verifyRate, participation }: RunSetup): NonNullable<
   };
 }
 
-/** Why a worker may join no run here: it is of another release, or does not know the token. */
+/** Refuses a worker of another release, or one that does not know the token. */
 export function helloFault(hello: Hello, token: string | undefined): MessageOf<'refuse'> | undefined {
   if (hello.protocol !== protocolVersion) {
     const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
@@ -126,7 +126,7 @@ function fullnessOf(run: RunState, { address }: Connection): MessageOf<'refuse'>
     const message = `the coordinator is full: ${maxWorkers} workers have joined`;
     return { type: 'refuse', code: 'full', message, retryAfterMs };
   }
-  // Workers of this very process share no address.
+  // Workers of this process share no address.
   const neighbors = address === '' ? [] : members.filter((member) => member.address === address);
   if (neighbors.length >= maxWorkersPerAddress) {
     const message = `the coordinator is full: ${maxWorkersPerAddress} workers have joined from this address`;
@@ -190,7 +190,7 @@ export function activate(
   emit(run, { type: 'joined', workerId, returned });
 }
 
-/** Why a worker with these bits may not compute here. */
+/** Reason why a worker with these bits may not compute here. */
 function numericModeFault({ setup }: RunState, numericMode: string | undefined, hash: string): string | undefined {
   const { refereeMode, refereeHash, isRelay, plan } = setup;
   if (hash === refereeHash) return undefined;
@@ -208,7 +208,10 @@ function numericModeFault({ setup }: RunState, numericMode: string | undefined, 
   return undefined;
 }
 
-/** Called at every tick; the connection that has the identity was sent a ping when the claim was made. */
+/**
+ * Decides claims to the identity of a connected worker: its connection keeps the identity while it is heard, else hands it
+ * over. Called at every tick; the connection was sent a ping when the claim was made.
+ */
 export function settleClaims(run: RunState): void {
   for (const connection of [...run.connections.values()]) {
     if (connection.claim) settle(run, connection, connection.claim);

@@ -1,13 +1,13 @@
 /** How a connection ends, what becomes of its shards and record, and how a run ends. */
 
 import type { MessageOf } from '@lockstep/protocol';
+import { unassign } from './assignments.ts';
 import type { CoordinatorEvent } from './events.ts';
 import { countFault, emit, hasEnded, type RunState, send, updateRecord } from './run-state.ts';
-import { unassign } from './schedule.ts';
 import type { Connection, ConnectionId, WorkerRecord } from './state.ts';
 import { recordFailure } from './track-record.ts';
 
-/** Ends a connection and takes its shards away. `closeCode` is undefined where the socket is gone already. */
+/** Ends a connection and takes its shards away. `closeCode` is undefined if the socket is gone already. */
 export function disconnect(
   run: RunState,
   connection: Connection,
@@ -60,11 +60,11 @@ export function mayReturn(run: RunState, { leftAtMs }: WorkerRecord): boolean {
   return leftAtMs === undefined || run.nowMs - leftAtMs <= run.setup.limits.resumeMs;
 }
 
-/** A run that lasts may know very many workers. */
+/** A long run may know very many workers, so its records are not searched at every tick. */
 const lookEveryMs = 1_000;
 
 /**
- * Forgets workers that have left and computed nothing: soon where they never passed the numerics check, else when they
+ * Forgets workers that have left and computed nothing: soon if they never passed the numerics check, else when they
  * can no longer come back. Clients that only connect and leave must not fill the memory.
  */
 export function forgetIdleRecords(run: RunState): void {
@@ -76,7 +76,7 @@ export function forgetIdleRecords(run: RunState): void {
   }
 }
 
-/** Every step has been taken. */
+/** Ends a run whose every step has been taken. */
 export function finishRun(run: RunState): void {
   run.phase = 'finished';
   run.endedAtMs = run.nowMs;
@@ -84,7 +84,7 @@ export function finishRun(run: RunState): void {
   run.commands.push({ type: 'finished' });
 }
 
-/** The run stops before its last step. @param anotherMayFollow as the setup says where left out */
+/** Stops a run before its last step. @param anotherMayFollow by default as the setup says */
 export function endRun(run: RunState, message: string, anotherMayFollow?: boolean): void {
   if (hasEnded(run)) return;
   run.phase = 'failed';
@@ -137,7 +137,7 @@ export function remove(run: RunState, { workerId }: EventOf<'remove'>): void {
     send(run, connection.connection, { type: 'refuse', code: 'removed', message });
     const isAnnounced = connection.hasBeenReady && run.phase !== 'waiting';
     disconnect(run, connection, message, 1008);
-    // Where it has not taken part yet, its going is no event by itself.
+    // The departure of a worker that has not taken part yet is not announced by `disconnect`.
     if (!isAnnounced) emit(run, { type: 'left', workerId, message });
   }
 }

@@ -1,5 +1,6 @@
-/** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
+/** Advances a run as far as possible: starts it, takes complete steps, pauses, resumes. */
 import { finishAsked } from './asked.ts';
+import { assignUnowned, isAnyOwned, isRefereed, openShards, referee, sendWeightsOnce } from './assignments.ts';
 import { finishRun } from './leaving.ts';
 import {
   available,
@@ -8,12 +9,10 @@ import {
   isAnyReady,
   owedSamples,
   type RunState,
+  restartClock,
   Shards,
-  updateConnection,
-  updateShard,
 } from './run-state.ts';
-import { assignUnowned, isAnyOwned, openShards, planStep, sendWeightsOnce } from './schedule.ts';
-import { referee } from './settlement.ts';
+import { planStep } from './schedule.ts';
 
 export function advanceRun(run: RunState): void {
   if (hasEnded(run)) return;
@@ -38,11 +37,13 @@ export function advanceRun(run: RunState): void {
   pauseOrResume(run);
 }
 
-/** Has the coordinator compute a shard whose held result no worker is to confirm, one after another. */
+/** Has the coordinator compute one shard after another whose held result no worker is to confirm. */
 function refereeHeld(run: RunState): void {
-  const held = openShards(run, run.current).find(({ held, owners }) => held.length > 0 && owners.length === 0);
+  const held = openShards(run, run.current).find(
+    ({ held, assignments }) => held.length > 0 && assignments.length === 0,
+  );
   if (!held) return;
-  for (const { refereed, done } of run.current.shards.values()) if (refereed && !done) return;
+  for (const shard of run.current.shards.values()) if (isRefereed(shard) && !shard.done) return;
   referee(run, held);
 }
 
@@ -105,14 +106,11 @@ function countChecked(run: RunState): void {
 
 /** A shard that was sent ahead can be computed only from now on, since its weights are sent now. */
 function startClocks(run: RunState): void {
-  for (const shard of run.current.shards.values()) {
-    const owners = shard.owners.map((owner) => ({ ...owner, startedAtMs: run.nowMs }));
-    updateShard(run.current, shard, { owners });
+  for (const { assignments } of run.current.shards.values()) {
+    for (const assignment of assignments) restartClock(run, assignment);
   }
-  for (const { connection, trial } of [...run.connections.values()]) {
-    if (trial?.step === run.current.step) {
-      updateConnection(run, connection, { trial: { ...trial, startedAtMs: run.nowMs } });
-    }
+  for (const { trial } of run.connections.values()) {
+    if (trial?.step === run.current.step) restartClock(run, trial);
   }
 }
 

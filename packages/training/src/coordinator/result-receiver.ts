@@ -2,12 +2,12 @@
 import type { MessageOf } from '@lockstep/protocol';
 import type { SumMemory } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
+import { isTrial } from './assignments.ts';
 import type { CheckedMessage, Command, CoordinatorEvent } from './events.ts';
 import { type Arrival, HeldResults, type Looked, Plausibility, type SumSize } from './held-results.ts';
 import { IncomingGradient, type IncomingGradientOptions } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum } from './inline-worker.ts';
 import type { OwnSum } from './referee.ts';
-import { isTrial } from './schedule.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;

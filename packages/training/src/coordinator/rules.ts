@@ -31,7 +31,7 @@ import type { Connection, CoordinatorState } from './state.ts';
 /**
  * The rules of a run: a deterministic machine without a clock, socket, file or random number of its own.
  *
- * Every event, a closed socket as much as a result, ends in `advanceRun`, which assigns shards without an owner, takes a
+ * Every event, a closed socket as much as a result, ends in `advanceRun`, which assigns shards that nobody computes, takes a
  * step that is complete, and pauses or resumes. No rule waits for an event that may never come.
  */
 export class Rules {
@@ -42,12 +42,12 @@ export class Rules {
     this.#run = runAfter(setup, firstStep, history);
   }
 
-  /** The run as it is now: the same objects change with the next event. */
+  /** State of the run; the same objects change with the next event. */
   get view(): CoordinatorState {
     return this.#run;
   }
 
-  /** Takes an event; returns what to do next, in this order. */
+  /** Takes an event; returns the commands to carry out, in this order. */
   handle(event: CoordinatorEvent): readonly Command[] {
     const run = this.#run;
     run.nowMs = event.atMs;
@@ -190,7 +190,7 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
       return;
     case 'gradient':
       if (phase === 'ready') takeGradient(run, connection, message);
-      // After a task error the worker is checked again; what it sent before that is late, and no violation.
+      // After a task error the worker is checked again; a gradient that it sent before is late, and no violation.
       else if (connection.taskErrors === 0) {
         protocolViolation(run, connection, 'a gradient before the numerics check');
       }
@@ -216,7 +216,7 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
   }
 }
 
-/** What a worker says of itself, and a relay of those behind it. */
+/** Takes what a worker says of itself, and a relay of the workers behind it. */
 function takeStatus(
   run: RunState,
   { connection, phase, workerId = '' }: Connection,
@@ -256,6 +256,6 @@ export function control(run: RunState, action: ControlAction): void {
 function resume(run: RunState): void {
   if (!run.pauseRequested) return;
   run.pauseRequested = false;
-  // With a worker that is ready, the run itself reports that it goes on.
+  // If a worker is ready, `advanceRun` reports that the run goes on.
   if (run.phase === 'paused' && !isAnyReady(run)) emit(run, { type: 'paused' });
 }

@@ -1,4 +1,4 @@
-/** What a run says of itself: how exact its weights are, why a worker idles, and what a checkpoint keeps. */
+/** A run's account of itself: how exact its weights are, why a worker idles, and the history for a checkpoint. */
 import { usedMicrobatches } from '../plan.ts';
 import type { RunSetup } from './run-setup.ts';
 import { createRunState, type RunState } from './run-state.ts';
@@ -11,16 +11,16 @@ import type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord 
  */
 export type Exactness = 'bit-exact' | 'sample-exact' | 'unverified';
 
-/** Hashes of the weights of two runs may be compared only where both have the same `numericMode`, and it is not null. */
+/** Hashes of the weights of two runs may be compared only if both have the same `numericMode`, and it is not null. */
 export interface Claim {
-  /** Null where no step was taken: initial weights show nothing of who computed. */
+  /** Null if no step was taken: initial weights show nothing of who computed. */
   readonly exactness: Exactness | null;
   /**
    * The mode of a bit-exact run: the coordinator's own, such as `f32-mul-add.v1`, or another one with the first digits
    * of its numerics hash, such as `gpu.js webgl2 on SwiftShader, numerics check 0123abcd`. Else null.
    */
   readonly numericMode: string | null;
-  /** Backend whose workers alone give these bits; null where any worker in the coordinator's own mode does. */
+  /** Backend whose workers alone give these bits; null if any worker in the coordinator's own mode does. */
   readonly bitExactAmong: string | null;
 }
 
@@ -61,7 +61,7 @@ export function exactnessOf({ contributed, current, records }: CoordinatorState)
  */
 export type IdleReason = 'joining' | 'waiting' | 'paused' | 'trial' | 'outnumbered' | 'slow' | 'rotation';
 
-/** Undefined where it has a share of the current step or of the next, or is late with one. */
+/** Reason why a ready worker idles; undefined if it has a share of the current step or the next, or is late with one. */
 export function idleReasonOf(state: CoordinatorState, connection: Connection): IdleReason | undefined {
   const { phase, pauseRequested, connections, current, setup } = state;
   if (connection.phase !== 'ready') return 'joining';
@@ -79,8 +79,9 @@ function hasShare({ current, next }: CoordinatorState, { connection, workerId, n
   if (newestResult === current.step) return true;
   const shards = [...current.shards.values(), ...(next?.shards.values() ?? [])];
   return shards.some(
-    ({ owners, addedFrom }) =>
-      owners.some((owner) => owner.connection === connection) || (workerId !== undefined && addedFrom === workerId),
+    ({ assignments, addedFrom }) =>
+      assignments.some((assignment) => assignment.connection === connection) ||
+      (workerId !== undefined && addedFrom === workerId),
   );
 }
 

@@ -1,4 +1,4 @@
-/** What the rules are told of a run before it begins, with its times and bounds. */
+/** The description of a run that its rules begin with: geometry, model, joining, checks, times and bounds. */
 import type { DataFormat } from '../batch-bytes.ts';
 import type { RunPlan } from '../plan.ts';
 
@@ -8,17 +8,17 @@ import type { RunPlan } from '../plan.ts';
  */
 export type Participation = 'fastest' | 'rotation';
 
-/** What the rules know of a run before it begins. */
+/** Everything that the rules know of a run before it begins. */
 export interface RunSetup {
   readonly plan: RunPlan;
   /** The model as plain data, sent to every worker. */
   readonly model: unknown;
-  /** Keys the random choices of the model, such as dropout; 0 where left out. */
+  /** Keys the random choices of the model, such as dropout; 0 by default. */
   readonly seed?: number;
-  /** What all samples and targets are. */
+  /** Type and shape of all samples and targets. */
   readonly format: DataFormat;
   /**
-   * Bytes of a sample and its target, where workers may cache samples; every task carries its own samples where left out.
+   * Bytes of a sample and its target, if workers may cache samples; by default every task carries its own samples.
    */
   readonly sampleBytes?: number;
   readonly limits: Limits;
@@ -30,7 +30,7 @@ export interface RunSetup {
   readonly refereeHash?: string;
   /** Numeric mode that the coordinator itself computes in. */
   readonly refereeMode?: string;
-  /** Every client that reaches the socket may join where left out. */
+  /** Secret that a client must know to join; by default every client that reaches the socket may join. */
   readonly token?: string | undefined;
   /** The run begins when this number of workers is ready … */
   readonly startWorkers: number;
@@ -38,7 +38,7 @@ export interface RunSetup {
   readonly startWithinMs: number;
   /** Whether the run is paused from the beginning, until `start`. */
   readonly waitForStart?: boolean;
-  /** Who computes; `fastest` where left out. */
+  /** Who computes; `fastest` by default. */
   readonly participation?: Participation;
   /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;
@@ -49,7 +49,7 @@ export interface RunSetup {
    * workers must compute the bits of its own numerics check, since the sum that it sends has one numeric mode.
    */
   readonly isRelay?: boolean;
-  /** Where workers may join instead, with the same token; they are told when they join. */
+  /** Other addresses at which workers may join, with the same token; workers are told when they join. */
   readonly addresses?: readonly string[];
 }
 
@@ -62,11 +62,11 @@ export interface Limits {
   readonly heartbeatMs: number;
   /** A worker that has been silent for longer is disconnected. */
   readonly deadMs: number;
-  /** The least time before a late shard is duplicated on an idle worker … */
+  /** Least time before a late shard is duplicated on an idle worker … */
   readonly softDeadlineMs: number;
   /** … and the same bound as a multiple of the time expected for the worker's shards; the later one holds. */
   readonly softFactor: number;
-  /** The least time before a late worker is disconnected; `hardFactor` as `softFactor`. */
+  /** Least time before a late worker is disconnected; `hardFactor` as `softFactor`. */
   readonly hardDeadlineMs: number;
   readonly hardFactor: number;
   /** How long a worker may come back under its old identity. */
@@ -77,7 +77,7 @@ export interface Limits {
   /** Fewer than `maxWorkers`, so that no address takes every place. */
   readonly maxWorkersPerAddress: number;
   readonly maxFrameBytes: number;
-  /** Of float32 values in a chunk of a vector. */
+  /** Bytes of float32 values in a chunk of a vector. */
   readonly chunkBytes: number;
 }
 

@@ -7,6 +7,7 @@ import type { Command, RunEvent } from './events.ts';
 import type { RunSetup } from './run-setup.ts';
 import {
   type AddressRecord,
+  type Assignment,
   type Connection,
   type ConnectionId,
   type CoordinatorState,
@@ -128,9 +129,10 @@ export class Shards implements Iterable<[string, ShardState]> {
 }
 
 /** Connections that owe a shard, each once. */
-function ownersOf({ done, owners }: ShardState): Iterable<ConnectionId> {
-  if (done || owners.length === 0) return [];
-  return owners.length === 1 ? [owners[0]!.connection] : new Set(owners.map(({ connection }) => connection));
+function ownersOf({ done, assignments }: ShardState): Iterable<ConnectionId> {
+  if (done || assignments.length === 0) return [];
+  if (assignments.length === 1) return [assignments[0]!.connection];
+  return new Set(assignments.map(({ connection }) => connection));
 }
 
 export function updateConnection(run: RunState, connection: ConnectionId, changes: Partial<Connection>): void {
@@ -145,6 +147,11 @@ export function updateRecord(run: RunState, workerId: string, changes: Partial<W
 
 export function updateShard(step: StepRun, shard: Shard, changes: Partial<ShardState>): void {
   step.shards.update(shardKey(shard), changes);
+}
+
+/** The time of a worker that had to wait for something else counts from now. */
+export function restartClock({ nowMs }: RunState, assignment: Assignment): void {
+  Object.assign(assignment, { startedAtMs: nowMs });
 }
 
 export function countFault(run: RunState, fault: keyof Faults, by = 1): void {
@@ -181,7 +188,7 @@ export function isAnyReady(run: RunState): boolean {
 
 /** Whether a connection owes the result of a shard. */
 export function isOwner(shard: ShardState, connection: ConnectionId): boolean {
-  return !shard.done && shard.owners.some((owner) => owner.connection === connection);
+  return !shard.done && shard.assignments.some((assignment) => assignment.connection === connection);
 }
 
 /** Samples of a step that a connection still owes. */

@@ -72,7 +72,7 @@ export class Run {
   /**
    * Takes over a connection that was just opened.
    * @param address source of the connection; empty for this process
-   * @param isOwn whether its results count without a comparison, as those of a worker inside this process do
+   * @param isOwn whether its results decide, as those of a worker inside this process do
    */
   connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
     const connection = ++this.#lastConnection;
@@ -103,19 +103,19 @@ export class Run {
     this.#dispatch({ type: 'asked', step, ...shard });
   }
 
-  /** Withdraws that. */
+  /** Withdraws the shard that was asked for. */
   askNoMore(): void {
     this.#dispatch({ type: 'askedNoMore' });
   }
 
-  /** Sends weights of a later step on as they arrive, message by message; undefined where they broke off. */
+  /** Sends weights of a later step on as they arrive, message by message; undefined if they broke off. */
   forwardWeights(step: number, part: WeightsPart | undefined): void {
     if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
     else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
     if (part) this.#forwarder.send(this.state, step, part);
   }
 
-  /** Ends the run where it is; every worker gets the message. @param anotherMayFollow as the setup says where left out */
+  /** Ends the run where it is; every worker gets the message. @param anotherMayFollow by default as the setup says */
   stop(message: string, anotherMayFollow?: boolean): void {
     this.#dispatch({ type: 'stop', message, anotherMayFollow });
   }
@@ -229,7 +229,7 @@ export class Run {
     const { parameterServer, onStep } = options;
     this.#tracer.whole(step);
     this.#results.stepTaken(this.state);
-    // Whole only now: what is copied of the run in `onStep` is of no half step.
+    // The step is whole only now: a checkpoint that `onStep` copies is of no half step.
     const result = parameterServer.step(step);
     onStep?.(result);
   }
@@ -254,7 +254,7 @@ export class Run {
     } else this.#dispatch({ type: 'message', connection, message });
   }
 
-  /** What a worker of this process finds is the coordinator's own: there is nothing to check. */
+  /** A sum of a worker of this process is the coordinator's own: there is nothing to check. */
   #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
     const { step, lo, n, computeMs } = told;
     const count = samplesInShard(this.#options.setup.plan, step, lo, n);
@@ -263,9 +263,9 @@ export class Run {
     this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
   }
 
-  /** Takes in a vector where the state wants it, and tells the state once it is whole. */
+  /** Takes in a vector that the state wants, and tells the rules once it is whole. */
   #receiveVector(connection: ConnectionId, message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>): void {
-    // What the rules have closed may have more under way.
+    // Messages of a connection that the rules have closed may still arrive.
     if (!this.#connections.has(connection)) return;
     const arrivedAtMs = this.#options.clock.nowMs();
     const received = this.#vectors.receive(this.state, connection, message);
@@ -301,7 +301,7 @@ export class Run {
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {
     this.#forget(connection);
-    // The state no longer has a connection that the rules closed; any other local closing refused what arrived.
+    // The rules do not know a connection any more that they closed; any other local closing refused a message.
     if (by === 'local' && (code === 1002 || code === 1003 || code === 1008 || code === 1009)) {
       this.#dispatch({ type: 'invalid', connection, closeCode: code, message: reason });
     } else {

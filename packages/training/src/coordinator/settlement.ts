@@ -3,6 +3,7 @@ import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import { failAsked } from './asked.ts';
+import { cancel, isAwaited, isRefereed, isTrial, referee, takeTrial } from './assignments.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
 import { addReadyTime, disconnect, endRun, protocolViolation, unassignAll } from './leaving.ts';
 import {
@@ -11,12 +12,12 @@ import {
   hasEnded,
   isOwner,
   type RunState,
+  restartClock,
   send,
   updateConnection,
   updateRecord,
   updateShard,
 } from './run-state.ts';
-import { awaitedFrom, cancelOwners, isTrial, takeTrial } from './schedule.ts';
 import type { Connection, ConnectionId, Contribution, CoordinatorState, ResultRef, ShardState } from './state.ts';
 import { measureLink, recordQuarantine, recordSuccess, speedAfter } from './track-record.ts';
 
@@ -47,10 +48,10 @@ function settle(
   const shard = result.step === current.step ? current.shards.get(shardKey(result)) : undefined;
   if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';
   if (isOwn) return 'add';
-  if (shard.refereed) return 'hold';
+  if (isRefereed(shard)) return 'hold';
   const isAgreed = shard.held.every(({ connection }) => agreesWith.includes(connection));
-  // A late result has left a doubt about one of the shard's owners.
-  const isDoubted = shard.owners.some(({ connection }) => connections.get(connection)?.isDoubted);
+  // A late result has left a doubt about one of the shard's workers.
+  const isDoubted = shard.assignments.some(({ connection }) => connections.get(connection)?.isDoubted);
   const isChecked = shard.policy === 'referee' || (isProven && (isSuspect || isDoubted));
   if (isChecked || !isAgreed) return 'referee';
   return isProven ? 'add' : 'hold';
@@ -75,7 +76,7 @@ export function takeGradient(run: RunState, connection: Connection, message: Gra
   if (settlement === 'compare' || settlement === 'drop') return;
 
   const shard = run.current.shards.get(shardKey(message))!;
-  const startedAtMs = shard.owners.find((owner) => owner.connection === id)?.startedAtMs;
+  const startedAtMs = shard.assignments.find((assignment) => assignment.connection === id)?.startedAtMs;
   const totalMs = run.nowMs - (startedAtMs ?? connection.readyAtMs);
   const computeMs = Math.min(message.computeMs, totalMs);
   const result = { connection: id, workerId, computeMs };
@@ -90,8 +91,8 @@ export function takeGradient(run: RunState, connection: Connection, message: Gra
 }
 
 function hold(run: RunState, shard: ShardState, result: ResultRef): void {
-  const owners = shard.owners.filter(({ connection }) => connection !== result.connection);
-  updateShard(run.current, shard, { held: [...shard.held, result], owners });
+  const assignments = shard.assignments.filter(({ connection }) => connection !== result.connection);
+  updateShard(run.current, shard, { held: [...shard.held, result], assignments });
   run.commands.push({ type: 'hold' });
 }
 
@@ -101,13 +102,6 @@ function accept(run: RunState, shard: ShardState, result: ResultRef): void {
   complete(run, shard, result, held.length > 0);
   if (held.length === 0) return;
   for (const { connection } of [...held, result]) recordSuccess(run, connection);
-}
-
-/** Has the coordinator compute a shard of the current step itself, once. */
-export function referee(run: RunState, shard: ShardState): void {
-  if (shard.refereed || shard.done) return;
-  updateShard(run.current, shard, { refereed: true });
-  run.commands.push({ type: 'referee', step: run.current.step, lo: shard.lo, n: shard.n });
 }
 
 /** The coordinator has computed a shard. */
@@ -150,9 +144,9 @@ function complete(run: RunState, shard: ShardState, result: ResultRef | undefine
   const { lo, n, samples } = shard;
   const { step } = run.current;
   const from = result?.connection ?? 0;
-  const keep = awaitedFrom(run, step, shard, result?.connection).length > 0;
-  cancelOwners(run, shard, result?.connection);
-  updateShard(run.current, shard, { done: true, owners: [], addedFrom: result?.workerId, isChecked });
+  const keep = isAwaited(run, shard, result?.connection);
+  cancel(run, shard, result?.connection);
+  updateShard(run.current, shard, { done: true, assignments: [], addedFrom: result?.workerId, isChecked });
   run.commands.push({ type: 'add', step, lo, n, from, isChecked, keep });
   if (result) recordContribution(run, result, samples);
   else recordOwnContribution(run);
@@ -205,11 +199,8 @@ function takeLate(
 
 /** A worker computes its shards one after another: the time of those that are left counts from the last result. */
 function restartClocks(run: RunState, id: ConnectionId): void {
-  for (const shard of run.current.shards.ownedBy(id)) {
-    const owners = shard.owners.map((owner) =>
-      owner.connection === id ? { ...owner, startedAtMs: run.nowMs } : owner,
-    );
-    updateShard(run.current, shard, { owners });
+  for (const { assignments } of run.current.shards.ownedBy(id)) {
+    for (const assignment of assignments) if (assignment.connection === id) restartClock(run, assignment);
   }
 }
 
@@ -240,8 +231,9 @@ function restartStep(run: RunState, workerId: string): void {
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
   run.commands.push({ type: 'restartStep', step, ...(asked && { asked }) });
   for (const shard of [...shards.values()]) {
-    updateShard(run.current, shard, { held: [], refereed: false, addedFrom: undefined, isChecked: false });
-    if (shard.done) updateShard(run.current, shard, { done: false, owners: [] });
+    // Those of a shard that was done are gone; the coordinator's own computation is of no use any more.
+    const assignments = shard.assignments.filter(({ why }) => why !== 'check');
+    updateShard(run.current, shard, { assignments, held: [], done: false, addedFrom: undefined, isChecked: false });
   }
 }
 
@@ -294,7 +286,7 @@ function reportNonFinite(run: RunState, { connection: id }: Connection, error: T
   const shard = run.current.shards.get(shardKey(error));
   if (!shard || !isOwner(shard, id)) return;
   const nonFiniteFrom = [...shard.nonFiniteFrom, id];
-  const owners = shard.owners.filter((owner) => owner.connection !== id);
-  updateShard(run.current, shard, { nonFiniteFrom, owners });
+  const assignments = shard.assignments.filter(({ connection }) => connection !== id);
+  updateShard(run.current, shard, { nonFiniteFrom, assignments });
   referee(run, shard);
 }

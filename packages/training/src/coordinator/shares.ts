@@ -1,13 +1,13 @@
-/** How a step's microbatches are shared among workers by their speed. */
+/** Shares a step's microbatches among workers by their speed. */
 import { powerOfTwoUpTo, shardsOfRange } from '../tree.ts';
 
 /** How fast a worker is. */
 export interface Speed {
-  /** Microbatches per millisecond of computing; 0 where not measured. */
+  /** Microbatches per millisecond of computing; 0 if not measured. */
   readonly rate: number;
-  /** Milliseconds that a share takes beside computing, whatever its size. */
+  /** Milliseconds that a share takes besides computing, whatever its size. */
   readonly overheadMs: number;
-  /** Milliseconds that each gradient of a share takes beyond the first; 0 where left out. */
+  /** Milliseconds that each gradient of a share takes beyond the first; 0 by default. */
   readonly gradientMs?: number;
 }
 
@@ -38,7 +38,7 @@ function knownSpeeds(speeds: readonly Speed[]): Speed[] {
   return speeds.map((speed) => (speed.rate > 0 ? speed : { ...speed, rate: average }));
 }
 
-/** The time after which workers that all compute until then have done so many microbatches. */
+/** Time after which all microbatches are done if every worker computes until then. */
 function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
   const byOverhead = [...speeds].sort((a, b) => a.overheadMs - b.overheadMs);
   let rates = 0;
@@ -55,7 +55,7 @@ function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
 
 /** A cut may take 12.5 % longer than the fastest one if that saves messages, or leaves out no worker. */
 const slack = 1.125;
-/** Overheads may make it so much longer: less is noise where workers share a machine. */
+/** Overheads may make a cut this much longer: less is noise if workers share a machine. */
 const slackMs = 3;
 /** Longer than any step. */
 const tooLongMs = Number.MAX_VALUE;

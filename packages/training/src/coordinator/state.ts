@@ -1,4 +1,4 @@
-/** What the coordinator knows of a run, as everybody but the rules sees it. */
+/** The state of a run, read-only for everybody but the rules. */
 
 import type { MessageOf } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
@@ -10,7 +10,7 @@ export type ConnectionId = number;
 /** How results that were added were rounded: the name is what their worker declared, the hash is its evidence. */
 export interface Contribution {
   readonly numericMode: string;
-  /** Of the numerics check's gradient. */
+  /** Hash of the numerics check's gradient. */
   readonly numericsHash: string;
   readonly backend: string;
 }
@@ -20,7 +20,7 @@ export interface WorkerRecord {
   readonly id: string;
   readonly resumeKey: string;
   readonly name: string;
-  /** Whether a person gave it that name here. */
+  /** Whether a person gave the worker its name here. */
   readonly renamed?: boolean;
   readonly kind: MessageOf<'hello'>['kind'];
   readonly backend: string;
@@ -37,40 +37,49 @@ export interface WorkerRecord {
   readonly quarantined?: string | undefined;
   /** Set while it is not connected. */
   readonly leftAtMs?: number | undefined;
-  /** Of a relay: the workers that compute for it. */
+  /** Workers that compute for a relay. */
   readonly workersBehind?: number | undefined;
-  /** Of a relay: where workers that know the run's token can join it. */
+  /** Address at which workers that know the run's token can join a relay. */
   readonly address?: string | undefined;
-  /** Of a relay: results that were found to be wrong are in sums that it has sent. */
+  /** Whether sums that a relay has sent contain results that were found to be wrong. */
   readonly unverified?: boolean;
 }
 
-/** A microbatch of a step for a worker without a share. */
-export interface Slot {
+/** A step in which a worker without a share computes a microbatch. */
+export interface Turn {
   readonly step: number;
-  /** Set once the worker was late: not before then does it get another one in that epoch. */
+  /** Set once the worker was late: not before then does it get another turn in that epoch. */
   readonly againAtMs?: number;
 }
 
-/** What a worker's link costs. */
+/** Measured cost of a worker's link. */
 export interface Link {
   /** Smoothed time of a step's transfers: what is left of a result's time without the worker's own part; 0 if unknown. */
   readonly networkMs: number;
-  /** Results that it was measured on; 0 where it comes from the numerics check. */
+  /** Results that it was measured on; 0 if `networkMs` comes from the numerics check. */
   readonly results: number;
   readonly slownessReported: boolean;
 }
 
-/** A microbatch by which a worker shows its speed, and one that is not proven that its results are right. */
-export interface Trial extends Shard {
+/**
+ * A shard that is asked for from a worker, or from the coordinator itself, and why. `share`: the worker's part of the step.
+ * `turn`: a microbatch for a worker without a share. `trial`: a microbatch that shows the speed of a worker and, if it is a
+ * newcomer, that its results are right. `check`: the coordinator computes the shard, and decides. `late`: another worker
+ * is late with the shard.
+ */
+export interface Assignment extends Shard {
+  /** 0 for the coordinator's own computation. */
+  readonly connection: ConnectionId;
   readonly step: number;
   readonly samples: number;
+  readonly why: 'share' | 'turn' | 'trial' | 'check' | 'late';
+  /** When the worker had been sent all that it needs: the task and its step's weights. */
   readonly startedAtMs: number;
 }
 
 export interface Connection {
   readonly connection: ConnectionId;
-  /** Where it comes from; empty for a worker of this process. */
+  /** Address of the client; empty for a worker of this process. */
   readonly address: string;
   readonly phase: 'handshake' | 'checking' | 'ready';
   /** Whether it is a worker of this process, whose results are the coordinator's own. */
@@ -84,13 +93,13 @@ export interface Connection {
    * next trial as well, which shows who was wrong.
    */
   readonly isDoubted: boolean;
-  /** By which the worker may come back; made by the shell, since the rules draw no random numbers. */
+  /** Secret by which the worker may come back; made by the run, since the rules draw no random numbers. */
   readonly resumeKey: string;
   /** Set while it waits whether it gets the identity that its `hello` asks for, which the connection `rival` has. */
   readonly claim?:
     | { readonly hello: MessageOf<'hello'>; readonly rival: ConnectionId; readonly sinceMs: number }
     | undefined;
-  /** Known from the welcome on. */
+  /** Set from the welcome on. */
   readonly workerId?: string | undefined;
   /** When its phase began. */
   readonly phaseAtMs: number;
@@ -98,9 +107,9 @@ export interface Connection {
   readonly lastReceivedAtMs: number;
   /** Bytes that have arrived from it, unfinished frames included. */
   readonly receivedBytes: number;
-  /** Bytes that have arrived there, and when it said so. */
+  /** Bytes that have arrived at the worker, and when it said so. */
   readonly delivered: { readonly bytes: number; readonly atMs: number };
-  /** By how much bytes that arrive, here or there, have put off the deadline of what it was asked for last. */
+  /** How long arriving bytes, in either direction, have put off the deadline of the newest assignment. */
   readonly transferCreditMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
@@ -108,16 +117,17 @@ export interface Connection {
   readonly hasBeenReady: boolean;
   /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
-  /** Smoothed time that a result takes beyond that: transfers, queues, stalls. */
+  /** Smoothed time that a result takes besides computing: transfers, queues, stalls. */
   readonly overheadMs: number;
   readonly link: Link;
-  readonly trial?: Trial | undefined;
-  /** Not before then is a worker without a share on trial again. */
+  /** The trial that it has not answered; its shard may be done already. */
+  readonly trial?: Assignment | undefined;
+  /** Earliest time of the next trial of a worker without a share. */
   readonly nextTrialAtMs: number;
   /** The newest step that a result of it counts in; -1 for none. */
   readonly newestResult: number;
-  /** Its newest one. */
-  readonly slot?: Slot | undefined;
+  /** Its newest turn. */
+  readonly turn?: Turn | undefined;
   /** The newest step whose weights were sent to it; -1 for none. */
   readonly weightsStep: number;
   /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */
@@ -130,14 +140,7 @@ export interface Connection {
   readonly taskErrors: number;
 }
 
-/** One worker that owes the result of a shard. */
-export interface Assignment {
-  readonly connection: ConnectionId;
-  /** When it had been sent all that it needs: the task and its step's weights. */
-  readonly startedAtMs: number;
-}
-
-/** Whose result it is; the run keeps its numbers. */
+/** A result whose numbers the run keeps. */
 export interface ResultRef {
   readonly connection: ConnectionId;
   readonly workerId: string;
@@ -146,16 +149,15 @@ export interface ResultRef {
 
 export interface ShardState extends Shard {
   readonly samples: number;
-  readonly owners: readonly Assignment[];
+  /** Everyone who owes the result. */
+  readonly assignments: readonly Assignment[];
   readonly done: boolean;
-  /** Owners that returned it with a number that is not finite. */
+  /** Connections that returned it with a number that is not finite. */
   readonly nonFiniteFrom: readonly ConnectionId[];
   /** Whether the first result of a proven worker counts, or only what the coordinator's own computation confirms. */
   readonly policy: 'first' | 'referee';
   /** Results that wait until it is known which is right. */
   readonly held: readonly ResultRef[];
-  /** Whether the coordinator itself computes it. */
-  readonly refereed: boolean;
   /** The worker whose result was added. */
   readonly addedFrom?: string | undefined;
   /** Whether the added result was compared with an independent one, or is the coordinator's own. */
@@ -167,7 +169,7 @@ export type ShardTable = Pick<ReadonlyMap<string, ShardState>, 'size' | 'get' | 
 
 export interface StepState {
   readonly step: number;
-  /** The shard whose sum a relay was asked for; the whole step where left out. */
+  /** The shard whose sum a relay was asked for; the whole step by default. */
   readonly asked?: Shard | undefined;
   readonly shards: ShardTable;
 }
@@ -193,7 +195,7 @@ export interface CheckedShards {
   readonly of: number;
 }
 
-/** What is remembered of an address. */
+/** Failures that count against an address. */
 export interface AddressRecord {
   readonly failures: number;
   readonly quarantines: number;
@@ -220,7 +222,7 @@ export interface CoordinatorState {
   readonly firstOpenedAtMs?: number | undefined;
   /** When the run ended; workers that left then stayed to its end. */
   readonly endedAtMs?: number | undefined;
-  /** When records were last looked through for those to forget. */
+  /** When records were last searched for workers to forget. */
   readonly lookedAtMs: number;
   /** Multiplies every deadline: doubled by each worker that missed one, 1 again with each step. */
   readonly patience: number;

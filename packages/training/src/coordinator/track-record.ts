@@ -1,4 +1,4 @@
-/** What is known of a worker: its speed, its link, and how far its results are to be relied on. */
+/** A worker's track record: its speed, its link, and how far its results can be relied on. */
 import { emit, type RunState, updateConnection } from './run-state.ts';
 import type { AddressRecord, Connection, ConnectionId } from './state.ts';
 
@@ -18,7 +18,7 @@ export function boundedRate(samplesPerMs: number): number {
 /** Weight of the newest measurement: half of a change is forgotten in about three results. */
 const rateSmoothing = 0.2;
 
-/** The rate after one more result; a time of 0 is too short for the worker's clock and measures nothing. */
+/** Returns the rate after one more result; a time of 0 is too short for the worker's clock and measures nothing. */
 function rateAfter(before: number, samples: number, computeMs: number): number {
   const measured = boundedRate(computeMs > 0 ? samples / computeMs : 0);
   if (measured === 0) return before;
@@ -29,7 +29,7 @@ function rateAfter(before: number, samples: number, computeMs: number): number {
 const overheadSmoothing = 0.1;
 
 /**
- * The speed after one more result. What it took beyond the time for its samples is overhead, whatever the reason: the
+ * Returns the speed after one more result. Time beyond that for its samples is overhead, whatever the reason: the
  * link, a busy processor, a frozen process, or a rate that the worker only claims.
  */
 export function speedAfter(
@@ -46,24 +46,24 @@ const smoothing = 0.3;
 /** A link counts as slow once it takes this long for a step, and several times as long as computing … */
 const slowMs = 500;
 const slowFactor = 3;
-/** … measured on so many results. */
+/** … measured on at least this many results. */
 const enoughResults = 3;
 
-/** A first estimate, from the numerics check: it carries weights one way and a gradient back, as a step does. */
+/** Estimates a link from the numerics check, which carries weights one way and a gradient back, as a step does. */
 export function estimateLink(run: RunState, { connection, link }: Connection, networkMs: number): void {
   if (link.results > 0) return;
   updateConnection(run, connection, { link: { ...link, networkMs: Math.max(0, networkMs) } });
 }
 
 interface ResultTimes {
-  /** From the last thing that the worker needed for it. */
+  /** Time since the worker was sent the last thing that it needed. */
   readonly totalMs: number;
   readonly computeMs: number;
-  /** For which the worker had all that it needed, as it says. */
+  /** Time for which the worker had all that it needed, as it says. */
   readonly turnaroundMs?: number | undefined;
 }
 
-/** One more result; reports a link that is slow. The links behind a relay are part of its own. */
+/** Measures a link by one more result, and reports a slow link. The links behind a relay are part of its own. */
 export function measureLink(
   run: RunState,
   { connection, workerId, link }: Connection,
@@ -109,7 +109,7 @@ export function recordSuccess(run: RunState, id: ConnectionId): void {
   });
 }
 
-/** A worker let a deadline pass, or sent something invalid. */
+/** Counts a missed deadline or something invalid against the worker's address. */
 export function recordFailure(run: RunState, connection: Connection): void {
   const before = addressRecord(run, connection);
   remember(run, connection, { ...before, failures: before.failures + 1 });
@@ -126,7 +126,7 @@ export function isRefused(run: RunState, connection: Connection): boolean {
 }
 
 function remember(run: RunState, { address }: Connection, record: AddressRecord): void {
-  // Workers of this very process share no network, and no guilt.
+  // Workers of this process share no network, and no blame.
   if (address === '') return;
   run.addresses.delete(address);
   run.addresses.set(address, record);

@@ -1,9 +1,9 @@
 /** What must hold of a coordinator's state after every event, whatever came before it. */
 
-import { onTrial } from '../coordinator/schedule.ts';
+import { onTrial } from '../coordinator/assignments.ts';
 import type { Connection, ConnectionId, CoordinatorState } from '../coordinator/state.ts';
 
-/** Results of a shard that may be held: two that differ, and those of owners that were late meanwhile. */
+/** Most results of a shard that may be held: two that differ, and those of workers that were late meanwhile. */
 const mostVotes = 8;
 
 /** What does not hold, in words; undefined where all does. */
@@ -21,8 +21,10 @@ function phaseFault({ connections, pauseRequested, phase }: CoordinatorState): s
 /** A share of a worker that is gone, or has to pass the numerics check first, is another one's. */
 function ownerFault({ connections, current, next }: CoordinatorState): string | undefined {
   for (const { step, shards } of next ? [current, next] : [current]) {
-    for (const { lo, n, owners } of shards.values()) {
-      const absent = owners.find(({ connection }) => connections.get(connection)?.phase !== 'ready');
+    for (const { lo, n, assignments } of shards.values()) {
+      const absent = assignments.find(
+        ({ connection, why }) => why !== 'check' && connections.get(connection)?.phase !== 'ready',
+      );
       if (absent) return `microbatches ${lo} to ${lo + n - 1} of step ${step + 1} belong to a worker that is not ready`;
     }
   }
@@ -41,19 +43,15 @@ function progressFault({ setup, phase, connections, current }: CoordinatorState)
   if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
   if (!some(connections.values(), isAvailable)) return undefined;
-  const waiting = [...shards.values()].filter(
-    ({ done, refereed, owners }) => !done && !refereed && owners.length === 0,
-  );
+  const waiting = [...shards.values()].filter(({ done, assignments }) => !done && assignments.length === 0);
   if (waiting.length === 0) return undefined;
   const busy = new Set<ConnectionId>();
-  let isRefereed = false;
-  for (const { done, refereed, owners } of shards.values()) {
+  for (const { done, assignments } of shards.values()) {
     if (done) continue;
-    isRefereed ||= refereed;
-    for (const { connection } of owners) busy.add(connection);
+    for (const { connection } of assignments) busy.add(connection);
   }
   const trying = onTrial({ connections, current });
-  if (busy.size === 0 && !isRefereed && trying.size === 0) return `nobody computes step ${current.step + 1}`;
+  if (busy.size === 0 && trying.size === 0) return `nobody computes step ${current.step + 1}`;
   const idle = [...connections.values()].filter((worker) => isAvailable(worker) && !busy.has(worker.connection));
   for (const { lo, n, held } of waiting) {
     const canCompute = (worker: Connection): boolean =>

@@ -48,7 +48,9 @@ const ownRecord = ({ run }: Setting) => [...run.state.records.values()].find(({ 
 
 /** Whether the worker of this process owes a shard of the current step. */
 const owesShard = ({ run }: Setting): boolean =>
-  [...run.state.current.shards.values()].some(({ owners }) => owners.some(({ connection }) => connection === 1));
+  [...run.state.current.shards.values()].some(({ assignments }) =>
+    assignments.some(({ connection }) => connection === 1),
+  );
 
 describe('a worker of the coordinator beside others', () => {
   it.each([

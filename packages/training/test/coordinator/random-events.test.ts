@@ -85,8 +85,8 @@ describe('in any order of events', () => {
         coordinator.wait(coordinator.setup.limits.resumeMs + 1);
         expect(coordinator.state.connections.size).toBe(0);
         for (const record of coordinator.state.records.values()) expect(record.shards).toBeGreaterThan(0);
-        for (const shard of coordinator.state.current.shards.values()) expect(shard.owners).toEqual([]);
-        for (const shard of coordinator.state.next?.shards.values() ?? []) expect(shard.owners).toEqual([]);
+        for (const shard of coordinator.state.current.shards.values()) expect(shard.assignments).toEqual([]);
+        for (const shard of coordinator.state.next?.shards.values() ?? []) expect(shard.assignments).toEqual([]);
       }),
       { numRuns: 100 },
     );

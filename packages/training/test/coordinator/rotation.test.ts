@@ -44,7 +44,7 @@ class Class {
     }
   }
 
-  /** The epochs that a worker is owed, but for those in which it was late: its slot has a pause then. */
+  /** The epochs that a worker is owed, but for those in which it was late: its turn has a pause then. */
   owedInTime(connection: ConnectionId): number[] {
     const { effects } = this.coordinator;
     const { stepsPerEpoch } = this.coordinator.setup.plan;
@@ -121,11 +121,11 @@ describe('a run in which all take part', () => {
     expect([...run.epochsOf.get(slow)!]).toEqual(everyEpoch);
   });
 
-  it('does not wait longer than a deadline for a slot, and gives it again when the worker is back', () => {
+  it('does not wait longer than a deadline for a turn, and gives it again when the worker is back', () => {
     const run = new Class({ samples: 1_280, batch: 16, epochs: 2 }, [4, 100]);
     const { coordinator } = run;
     const [quick, slow] = coordinator.connections as [ConnectionId, ConnectionId];
-    while (coordinator.state.connections.get(slow)!.slot === undefined) {
+    while (coordinator.state.connections.get(slow)!.turn === undefined) {
       coordinator.nowMs += 1;
       for (const connection of [quick, slow])
         for (const task of coordinator.tasksOf(connection))

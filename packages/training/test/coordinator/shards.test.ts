@@ -6,18 +6,18 @@ import type { ShardState } from '../../src/coordinator/state.ts';
 import { shardKey } from '../../src/tree.ts';
 
 const connection = fc.nat({ max: 3 });
+const assignment = { n: 1, step: 0, why: 'share' as const, startedAtMs: 0 };
 const shard: fc.Arbitrary<ShardState> = fc
   .record({ lo: fc.nat({ max: 7 }), owners: fc.array(connection, { maxLength: 3 }), done: fc.boolean() })
   .map(({ lo, owners, done }) => ({
     lo,
     n: 1,
     samples: lo + 1,
-    owners: owners.map((owner) => ({ connection: owner, startedAtMs: 0 })),
+    assignments: owners.map((owner) => ({ ...assignment, lo, samples: lo + 1, connection: owner })),
     done,
     nonFiniteFrom: [],
     policy: 'first' as const,
     held: [],
-    refereed: false,
     isChecked: false,
   }));
 const change = fc.oneof(
@@ -34,8 +34,8 @@ it('what a connection owes is what its shards add up to, after any changes', () 
       for (const next of changes) {
         if (next.type === 'set') {
           const key = shardKey(next.shard);
-          const { owners, done } = next.shard;
-          if (expected.has(key)) shards.update(key, { owners, done });
+          const { assignments, done } = next.shard;
+          if (expected.has(key)) shards.update(key, { assignments, done });
           else shards.add({ ...next.shard });
           expected.set(key, next.shard);
         } else if (next.type === 'remove') {
@@ -44,7 +44,7 @@ it('what a connection owes is what its shards add up to, after any changes', () 
           expected.delete(shardKey({ lo: next.lo, n: 1 }));
         } else {
           const owned = [...expected.values()].filter(
-            ({ done, owners }) => !done && owners.some((owner) => owner.connection === next.asked),
+            ({ done, assignments }) => !done && assignments.some((one) => one.connection === next.asked),
           );
           expect(shards.ownedBy(next.asked)).toEqual(owned);
           expect(shards.owedSamples(next.asked)).toBe(owned.reduce((sum, { samples }) => sum + samples, 0));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { isDrawnForCheck } from '../../src/coordinator/assignments.ts';
 import { exactnessOf } from '../../src/coordinator/run-account.ts';
-import { isDrawnForCheck } from '../../src/coordinator/schedule.ts';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
 
 import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
@@ -150,7 +150,7 @@ describe('a newcomer', () => {
   const isProven = ({ state }: ScriptedCoordinator, connection: ConnectionId): boolean | undefined =>
     state.connections.get(connection)?.isProven;
   const owed = ({ state }: ScriptedCoordinator): number =>
-    [...state.current.shards.values()].filter(({ owners }) => owners.length > 0).length;
+    [...state.current.shards.values()].filter(({ assignments }) => assignments.length > 0).length;
 
   /** A newcomer next to a proven worker that has done the newcomer's microbatch, and the step, before it answers. */
   function overtaken({ isAddedChecked = true } = {}) {
