@@ -1,28 +1,108 @@
-import { defineConfig } from 'vitest/config';
+import { availableParallelism } from 'node:os';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * Packages whose test files leave their process as they found it, so that they run one after another in the same two:
- * starting one for each file, and loading the modules anew, takes as long as many of these tests. Helpers of others clean
- * up in hooks, which vitest calls only for the file that loaded them.
+ * Files that leave their process as they found it run one after another in a few shared processes: starting a process for
+ * each file, and loading the modules anew, takes as long as many of these tests. A helper's hooks are called only for the
+ * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
-const together = ['command', 'lesson', 'nn', 'onnx', 'protocol', 'training'].map(
+const computing = ['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'training'].map(
   (name) => `packages/${name}/test/**/*.test.ts`,
 );
 
+/** Files that mostly wait for processes and sockets. */
+const running = ['{apps/{coordinator,relay,worker},packages/{fleet,train,worker}}/test/**/*.test.ts'];
+
+/** Files among these that replace modules, read their process's memory, or change it for good. */
+const apart = [
+  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers,watch}.test.ts',
+  'packages/worker/test/{own-process,system-clock}.test.ts',
+  'apps/coordinator/test/tfjs-node.test.ts',
+];
+
+/** Files that mostly wait for pages and installations, each in a process of its own. */
+const waiting = [...apart, 'apps/{examples,lockstep,web}/test/**/*.test.ts', 'packages/chromium/test/**/*.test.ts'];
+const pages = 'packages/*/test/**/*-browser.test.ts';
+
+/** Soak, fuzz, floods and thousands of workers: `npm run test:long`. */
+const long = ['{packages,apps}/*/test/**/*.long.test.ts'];
+const every = ['{packages,apps}/*/test/**/*.test.ts'];
+
+/** The files that take longest, which begin first: the last to begin decides when all have ended. */
+const slowest = [
+  'apps/lockstep/test/installed.test.ts',
+  'apps/web/test/learn.test.ts',
+  'packages/tensor/test/gpu-browser.test.ts',
+  'packages/tensor/test/gpu.test.ts',
+  'apps/bench/test/compare-program.test.ts',
+  'apps/simulate/test/mutations.test.ts',
+  'apps/simulate/test/simulate.test.ts',
+  'apps/coordinator/test/one-process.test.ts',
+  'apps/coordinator/test/start.test.ts',
+  'apps/coordinator/test/resume.test.ts',
+  'apps/coordinator/test/signals.test.ts',
+  'apps/lockstep/test/set-up.test.ts',
+];
+
+/** Within a project: files of different ones cannot share a process. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const at = slowest.findIndex((path) => moduleId.endsWith(path));
+      return at < 0 ? slowest.length : at;
+    };
+    const sorted = await super.sort(files);
+    const names = [...new Set(sorted.map(({ project }) => project.name))];
+    const inProject = (name: string) => sorted.filter(({ project }) => project.name === name);
+    return names.flatMap((name) => inProject(name).sort((one, other) => rankOf(one) - rankOf(other)));
+  }
+}
+
+const cores = availableParallelism();
+
+/** Ends the programs that a file has started. */
+const endPrograms = 'apps/coordinator/test/end-programs.ts';
+const seeds = 'scripts/property-seeds.ts';
+const setupFiles = [endPrograms, seeds];
+
+/** A core is idle while a file waits: more of those run at once, and before the others. */
+const waits = { maxWorkers: 2 * cores, sequence: { groupOrder: 0 } };
+const computes = { maxWorkers: cores, sequence: { groupOrder: 1 } };
+
+const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
+  extends: true,
+  test: { name, setupFiles, ...test },
+});
+
+const quickProjects = [
+  project('pages', { include: [...waiting, pages], exclude: long, setupFiles: [endPrograms], ...waits }),
+  project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false, ...waits }),
+  project('computing', { include: computing, exclude: [pages, ...long], isolate: false, ...computes }),
+  project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long], ...computes }),
+];
+
+/** Packages whose properties are worth other random values than those of the quick tests. */
+const fuzz = ['packages/{nn,protocol,training}/test/**/*.test.ts'];
+
+/** A series of rounds lasts as long as `npm run test:long` was told. */
+const rounds = { setupFiles: [...setupFiles, 'scripts/long-tests.ts'], testTimeout: 3_600_000, maxWorkers: cores };
+const longProjects = [
+  project('fuzz', { include: fuzz, exclude: long, isolate: false, ...rounds }),
+  project('long', { include: long, ...rounds }),
+];
+
 // Packages resolve to their sources, so a unit test never runs a stale build.
 // Tests that start real processes run what the build made; `npm test` builds first.
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   resolve: { conditions: ['source'] },
   ssr: { resolve: { conditions: ['source'] } },
   test: {
-    // By default one core is left to the machine: with two, a file at a time, which takes half an hour.
-    maxWorkers: '100%',
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    projects: [
-      { extends: true, test: { name: 'together', include: together, isolate: false } },
-      { extends: true, test: { name: 'alone', include: ['{packages,apps}/*/test/**/*.test.ts'], exclude: together } },
-    ],
+    ...(mode === 'long'
+      ? { projects: longProjects }
+      : { projects: quickProjects, sequence: { sequencer: LongestFirst } }),
   },
-});
+}));

@@ -45,6 +45,11 @@ const commands = {
     packages: 'all',
     run: script('test'),
   },
+  'test:long': {
+    does: 'runs the tests that are long by nature, from a fresh seed, for --minutes N; --seed N repeats one',
+    packages: 'all',
+    run: script('test-long'),
+  },
   docs: {
     does: 'writes the API reference to docs/api, and docs/options.md',
     packages: 'all',

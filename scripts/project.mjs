@@ -1,4 +1,5 @@
 /** What the scripts share: where the project is, how they speak, and set-up steps that are silent unless they fail. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +25,20 @@ export function log(message) {
 export function fail(message, code = 1) {
   log(`lockstep: ${message}`);
   process.exit(code);
+}
+
+/** Reporters of every test run. */
+export const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'skipped-reporter.mjs')}`];
+
+/** The browser that the tests drive, which may have to be fetched first; `none` if there is none to be had. */
+export function chromiumPath() {
+  const program = join(root, 'packages', 'chromium', 'dist', 'main.js');
+  const { status, stdout } = spawnSync(process.execPath, [program], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  if (status !== 0) fail('looking for a browser failed', status ?? 1);
+  return stdout;
 }
 
 /** Frequent causes of a failed step, by what package managers print, each with what to do. */

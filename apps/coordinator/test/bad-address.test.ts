@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { hello, openRawClient } from '../../../packages/train/test/raw-client.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, startCoordinator, startRelay, startWorker } from './processes.ts';
+import { canListProcesses, expectRefused, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const coordinatorArgs = [...(await tinyArgs(folder)), '--port', '0'];
@@ -39,14 +39,11 @@ async function coordinator(args: readonly string[] = []): Promise<string> {
   return `ws://127.0.0.1:${match[1]}`;
 }
 
-async function expectFailure(args: readonly string[], message: RegExp, env?: NodeJS.ProcessEnv): Promise<void> {
-  const program = startWorker(args, env);
-  const { code, stdout, stderr } = await program.ended;
-  expect(stderr).toMatch(/^worker: [^\n]+\n$/);
-  expect(stderr).toMatch(message);
-  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-  if (canListProcesses) expect(program.offspring()).toEqual([]);
-}
+const expectFailure = (
+  args: readonly string[],
+  message: RegExp,
+  env?: Readonly<Record<string, string>>,
+): Promise<void> => expectRefused('worker', args, message, env && { env });
 
 describe('a worker that cannot start says why in one line, exit code 2:', () => {
   it.each<[args: string[], message: RegExp]>([
@@ -75,19 +72,25 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
     [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
     [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (no machine of that name is known|getaddrinfo)/],
-  ])('%j', expectFailure);
+  ])('%j', (args, message) => expectFailure(args, message));
+
+  it('and its process ends', async () => {
+    const program = startWorker(['--uri', 'ws://127.0.0.1:1']);
+    expect(await program.ended).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^worker: --uri: /),
+    });
+    if (canListProcesses) expect(program.offspring()).toEqual([]);
+  });
 
   it.each([
-    ['coordinator', (args: readonly string[]) => startCoordinator('coordinator', args)],
-    ['worker', startWorker],
-    ['relay', startRelay],
-  ] as const)('but exit code 1 if the NATS servers of a %s do not answer: they may later', async (_, start) => {
-    const program = start(['--fleet', 'nats://u:secret@127.0.0.1:1']);
-    const { code, stderr } = await program.ended;
-    expect(stderr).toMatch(
-      /^\w+: --fleet: the fleet at nats:\/\/127\.0\.0\.1:1 cannot be reached: [^\n]*refused[^\n]*\n$/,
-    );
-    expect(code).toBe(1);
+    ['coordinator', ['coordinator']],
+    ['worker', []],
+    ['relay', []],
+  ] as const)('but exit code 1 if the NATS servers of a %s do not answer: they may later', async (program, command) => {
+    const message = /^\w+: --fleet: the fleet at nats:\/\/127\.0\.0\.1:1 cannot be reached: [^\n]*refused[^\n]*\n$/;
+    await expectRefused(program, [...command, '--fleet', 'nats://u:secret@127.0.0.1:1'], message, { code: 1 });
   });
 
   it('where the address says TLS and the coordinator has none', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, type Program, startCoordinator } from './processes.ts';
+import { canListProcesses, expectRefused, type Program, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
 const path = (name: string): string => join(folder, name);
@@ -152,6 +152,13 @@ describe('an impossible request', () => {
       /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples, which are 640000/,
     ],
   ])('%j ends with one line, exit code 2', async (args, message) => {
+    await expectRefused('coordinator', ['start', ...args], message);
+  });
+
+  it.each([
+    ['an option', ['--frobnicate'], /--frobnicate: unknown option/],
+    ['data', ['--data', path('truncated')], /--data: train-images-idx3-ubyte: truncated/],
+  ])('ends the process as well: %s', async (_what, args, message) => {
     expect(await expectFailure(startCoordinator('start', args), 2, message)).toBe('');
   });
 

@@ -10,6 +10,7 @@ import { readReport, runToReport, startCoordinator, startRelay, startWorker } fr
 
 const folder = temporaryFolder();
 const steps = ['--steps', '400'];
+const { report: expected } = await runToReport(folder, ['--single', ...steps]);
 
 describe.skipIf(!hasNatsServer)('with nats-server', () => {
   let server: NatsServer;
@@ -20,7 +21,6 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
   afterAll(() => server.close());
 
   it('kill -9 of the coordinator: the standby goes on, the worker follows, and the model is the same', async () => {
-    const { report: expected } = await runToReport(folder, ['--single', ...steps]);
     const fleet = ['--fleet', server.url, '--run', 'killed'];
     const args = [...steps, ...fleet, '--port', '0', '--checkpoint-every', '50', '--standby'];
     const file = join(folder, 'standby.json');
@@ -59,7 +59,6 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
   ];
 
   it('a viewer and a worker that attack each record neither end the run, nor redirect it, nor change it', async () => {
-    const { report: expected } = await runToReport(folder, ['--single', ...steps]);
     const attackers = await Promise.all((['viewer', 'worker'] as const).map((role) => connectAs(cluster, role)));
     const ends = attackers.flat().map((connection) => attackRun(connection, run));
     const file = join(folder, 'attacked.json');

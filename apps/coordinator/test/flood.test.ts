@@ -1,45 +1,12 @@
 /** Floods over real sockets: each ends where it came from, and the run ends with the weights of a single process. */
-import { once } from 'node:events';
-import { request } from 'node:http';
-import { connect, type Socket } from 'node:net';
 import { gradientMessages, subprotocol } from '@lockstep/protocol';
-import type { Report } from '@lockstep/train';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { hello, joinAsWorker, openRawClient } from '../../../packages/train/test/raw-client.ts';
-import { openTestServer, type TestServer } from '../../../packages/train/test/test-server.ts';
-import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { type Program, runToReport, startWorker } from './processes.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { prepareFloods } from './flood.ts';
 
-const steps = 40;
-const folder = temporaryFolder();
-const args = [...(await tinyArgs(folder)), '--epochs', '100', '--steps', `${steps}`];
-const { report: expected } = await runToReport(folder, [...args, '--single']);
-/** Linux answers on every address of 127.0.0.0/8. */
-const hasLoopbackNetwork = process.platform === 'linux';
-
-const sockets: (Socket | WebSocket)[] = [];
-afterEach(() => {
-  for (const socket of sockets.splice(0)) {
-    if (socket instanceof WebSocket) socket.terminate();
-    else socket.destroy();
-  }
-});
-
-/** Lets an honest worker take the run to its end, and checks that it came out right. */
-async function finishHonestly(server: TestServer, join = (): Program => honest(server)): Promise<Report> {
-  const worker = join();
-  expect(await server.outcome).toEqual({ type: 'finished' });
-  const report = server.report();
-  expect(report.weightsSha256).toBe(expected.weightsSha256);
-  expect(report.workers.find(({ name }) => name === 'honest')?.shards).toBeGreaterThan(0);
-  expect((await worker.ended).code).toBe(0);
-  await server.close();
-  return report;
-}
-
-const honest = ({ url }: TestServer): Program => startWorker(['--url', url, '--name', 'honest']);
+const { args, sockets, finishHonestly } = await prepareFloods();
 
 /** A socket that sends pings without ever greeting; resolves when it is closed. */
 function floodWithPings(url: string): Promise<[code: number, reason: string]> {
@@ -122,50 +89,4 @@ describe('a run goes on', () => {
     expect((await victim.next('pong')).sentAtMs).toBe(7);
     await server.close();
   });
-});
-
-describe.runIf(hasLoopbackNetwork)('silent connections from one address', () => {
-  /** Status of `/healthz`, asked from this address. */
-  async function healthFrom(url: string, localAddress: string): Promise<number | undefined> {
-    const { port } = new URL(url);
-    const asked = request({ host: '127.0.0.1', port, localAddress, path: '/healthz', agent: false }).end();
-    const [response] = await once(asked, 'response');
-    response.resume();
-    return response.statusCode;
-  }
-
-  it('keep nothing from others, nor from their own address: 2,000 that never send a byte', async () => {
-    const server = await openTestServer({ args, startWorkers: 1 });
-    const { port } = new URL(server.url);
-    for (let batch = 0; batch < 20; batch++) {
-      const connecting = Array.from({ length: 100 }, async () => {
-        const socket = connect({ host: '127.0.0.1', port: Number(port), localAddress: '127.0.0.2' });
-        sockets.push(socket);
-        socket.on('error', () => {});
-        await once(socket, 'connect');
-      });
-      await Promise.all(connecting);
-    }
-    expect([await healthFrom(server.url, '127.0.0.1'), await healthFrom(server.url, '127.0.0.2')]).toEqual([200, 200]);
-    const report = await finishHonestly(server);
-    expect(report.turnedAway.silent).toBeGreaterThanOrEqual(2_000 - 512);
-  }, 60_000);
-
-  it('keep no worker out: 1,000 WebSockets that never say hello', async () => {
-    const server = await openTestServer({ args, startWorkers: 1 });
-    const opened: WebSocket[] = [];
-    const opening = Array.from({ length: 1_000 }, async () => {
-      const socket = new WebSocket(server.url, subprotocol, { localAddress: '127.0.0.2' });
-      sockets.push(socket);
-      opened.push(socket);
-      await new Promise<void>((resolve) => {
-        socket.once('open', resolve);
-        socket.once('error', () => resolve());
-      });
-    });
-    await Promise.all(opening);
-    await finishHonestly(server);
-    const open = opened.filter(({ readyState }) => readyState === WebSocket.OPEN);
-    expect(open.length).toBeLessThanOrEqual(512);
-  }, 60_000);
 });

@@ -6,7 +6,7 @@ import type { Report } from '@lockstep/train';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { runToReport, startCoordinator } from './processes.ts';
+import { expectRefused, runToReport } from './processes.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);
@@ -32,10 +32,8 @@ describe('--init', () => {
     expect(single.config.initSha256).toBe(first.weightsSha256);
     expect(single.initialLoss).toBeLessThan(first.initialLoss!);
     expect(single.weightsSha256).not.toBe(first.weightsSha256);
-    for (const workers of ['2', '3']) {
-      const { report } = await run('--workers', workers, ...init);
-      expect(report).toMatchObject({ weightsSha256: single.weightsSha256, exactness: 'bit-exact' });
-    }
+    const { report } = await run('--workers', '2', ...init);
+    expect(report).toMatchObject({ weightsSha256: single.weightsSha256, exactness: 'bit-exact' });
   });
 
   it('of the weights that the seed draws is the run without it', async () => {
@@ -88,15 +86,15 @@ describe('a file that --init cannot take ends with one sentence, exit code 2', (
   ])('%s', async (what, bytes, message) => {
     const file = place(what);
     writeFileSync(file, bytes);
-    const { code, stdout, stderr } = await startCoordinator('start', [...tiny, '--init', file]).ended;
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^lockstep: --init [^\n]+\n$/);
-    expect(stderr).toMatch(message);
+    await expectRefused(
+      'coordinator',
+      ['start', ...tiny, '--init', file],
+      new RegExp(`^lockstep: --init .*${message.source}`),
+    );
   });
 
   it('nothing there', async () => {
-    const { code, stderr } = await startCoordinator('start', [...tiny, '--init', place('none')]).ended;
-    expect(code).toBe(2);
-    expect(stderr).toMatch(/^lockstep: --init: .*none: expected a file that can be read, got nothing there\n$/);
+    const message = /^lockstep: --init: .*none: expected a file that can be read, got nothing there\n$/;
+    await expectRefused('coordinator', ['start', ...tiny, '--init', place('none')], message);
   });
 });

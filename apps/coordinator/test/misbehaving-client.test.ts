@@ -1,6 +1,6 @@
 import { chunkChecksum, encode, gradientChecksum, type MessageOf } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import type { Closed } from '../../../packages/train/test/inbox.ts';
 import {
@@ -11,9 +11,9 @@ import {
   openTcpClient,
   type RawClient,
 } from '../../../packages/train/test/raw-client.ts';
-import { openTestServer, type TestServerOptions } from '../../../packages/train/test/test-server.ts';
+import { openTestServer, type TestServer } from '../../../packages/train/test/test-server.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { runToReport, startWorker } from './processes.ts';
+import { runToReport, share, startWorker } from './processes.ts';
 
 const parameters = 101_770;
 /** A vector has two chunks, the first of so many values. */
@@ -36,22 +36,25 @@ function gradient(changes: Partial<MessageOf<'gradient'>> = {}): [MessageOf<'gra
   ];
 }
 
-/**
- * Stops the only worker in the middle of a step, lets a client misbehave, and continues. The run must end with the
- * weights of a single process; `rejected` and `disconnects` count the client alone.
- */
-async function duringRun(
-  misbehave: (url: string) => Promise<Closed>,
-  { rejected, disconnects }: Partial<Report['faults']>,
-  limits: TestServerOptions['limits'] = {},
-): Promise<Closed> {
+const patience = 600_000;
+/** A stopped worker is neither late nor dead. */
+const limits = { chunkBytes, softDeadlineMs: patience, hardDeadlineMs: patience, deadMs: patience };
+
+interface StoppedRun {
+  readonly server: TestServer;
+  /** Lets the worker go on: the run must end with the weights of a single process. */
+  end(): Promise<Report>;
+}
+
+/** A run whose only worker has stopped in the middle of a step. */
+async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
   let reached: () => void;
   const middle = new Promise<void>((resolve) => {
     reached = resolve;
   });
   const server = await openTestServer({
     args,
-    limits: { chunkBytes, ...limits },
+    limits: { ...limits, ...(handshakeMs !== undefined && { handshakeMs }) },
     startWorkers: 1,
     onStep({ step }) {
       if (step !== steps / 2) return;
@@ -60,27 +63,42 @@ async function duringRun(
     },
   });
   const worker = startWorker(['--url', server.url, '--name', 'honest']);
-  try {
-    const early = worker.ended.then(({ stderr }) => {
-      throw new Error(`expected a worker that computes, but it ended: ${stderr}`);
-    });
-    await Promise.race([middle, early]);
-    const closed = await misbehave(server.url);
-    worker.kill('SIGCONT');
-    expect(await server.outcome).toEqual({ type: 'finished' });
-    const report = server.report();
-    expect(report.weightsSha256).toBe(expected.weightsSha256);
-    expect(report.faults).toMatchObject({ rejected, disconnects });
-    expect(report.workers[0]).toMatchObject({ name: 'honest', shards: expect.any(Number) });
-    expect(report.workers.slice(1).map(({ shards }) => shards)).toEqual(report.workers.slice(1).map(() => 0));
-    expect((await worker.ended).stderr).toMatch(
-      /^worker honest: joined as w1, .*\nworker honest: the run is finished\n$/,
-    );
-    return closed;
-  } finally {
-    worker.kill('SIGKILL');
-    await server.close();
-  }
+  share(worker);
+  const early = worker.ended.then(({ stderr }) => {
+    throw new Error(`expected a worker that computes, but it ended: ${stderr}`);
+  });
+  await Promise.race([middle, early]);
+  early.catch(() => {});
+  return {
+    server,
+    async end() {
+      worker.kill('SIGCONT');
+      expect(await server.outcome).toEqual({ type: 'finished' });
+      const report = server.report();
+      expect(report.weightsSha256).toBe(expected.weightsSha256);
+      expect(report.workers[0]).toMatchObject({ name: 'honest', shards: expect.any(Number) });
+      expect(report.workers.slice(1).map(({ shards }) => shards)).toEqual(report.workers.slice(1).map(() => 0));
+      const { stderr } = await worker.ended;
+      expect(stderr).toMatch(
+        /^worker honest: joined as w1, .*\n(?:worker honest: step .*\n)*worker honest: the run is finished\n$/,
+      );
+      await server.close();
+      return report;
+    },
+  };
+}
+
+/** Lets a client misbehave; the run's counts of `rejected` and `disconnects` grow by its own alone. */
+async function during(
+  { server }: StoppedRun,
+  misbehave: (url: string) => Promise<Closed>,
+  { rejected, disconnects }: Pick<Report['faults'], 'rejected' | 'disconnects'>,
+): Promise<Closed> {
+  const before = server.report().faults;
+  const closed = await misbehave(server.url);
+  const after = { rejected: before.rejected + rejected, disconnects: before.disconnects + disconnects };
+  expect(server.report().faults).toMatchObject(after);
+  return closed;
 }
 
 const random = (count: number): Uint8Array => {
@@ -98,6 +116,11 @@ const hugeClaim = (): Uint8Array => {
 };
 
 describe('a client', () => {
+  let run: StoppedRun;
+  beforeAll(async () => {
+    run = await stopInTheMiddle();
+  });
+
   it.each<[name: string, misbehave: (client: RawClient) => void, code: number, reason: RegExp]>([
     ['a text frame', (client) => client.sendFrame('hello'), 1003, /^frame: expected binary, got text$/],
     ['an empty frame', (client) => client.sendFrame(new Uint8Array(0)), 1002, /^frame: expected a complete value/],
@@ -147,8 +170,9 @@ describe('a client', () => {
       1008,
       /^flood: expected hello and nothing else before the welcome, got more$/,
     ],
-  ])('that sends %s is closed, and the run goes on', async (_name, misbehave, code, reason) => {
-    const closed = await duringRun(
+  ])('that sends %s is closed', async (_name, misbehave, code, reason) => {
+    const closed = await during(
+      run,
       async (url) => {
         const client = await openRawClient(url);
         misbehave(client);
@@ -167,8 +191,9 @@ describe('a client', () => {
       (client) => gradient().forEach(client.send),
       /^protocol: a gradient before the numerics check$/,
     ],
-  ])('that has sent hello and sends %s is closed, and the run goes on', async (_name, misbehave, reason) => {
-    const closed = await duringRun(
+  ])('that has sent hello and sends %s is closed', async (_name, misbehave, reason) => {
+    const closed = await during(
+      run,
       async (url) => {
         const client = await openRawClient(url);
         await handshake(client);
@@ -203,8 +228,9 @@ describe('a client', () => {
       () => gradient({ step: steps - 1 }),
       /^protocol: a gradient of step 39, whose weights it was not sent$/,
     ],
-  ])('that has joined and sends %s is closed, and the run goes on', async (_name, messages, reason) => {
-    const closed = await duringRun(
+  ])('that has joined and sends %s is closed', async (_name, messages, reason) => {
+    const closed = await during(
+      run,
       async (url) => {
         const client = await openRawClient(url);
         await joinAsWorker(client);
@@ -218,7 +244,8 @@ describe('a client', () => {
   });
 
   it('that announces a frame of a GiB is closed before any of it has come', async () => {
-    const closed = await duringRun(
+    const closed = await during(
+      run,
       async (url) => {
         const client = await openTcpClient(url);
         const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
@@ -231,16 +258,23 @@ describe('a client', () => {
     expect(closed.code).toBe(1009);
   });
 
-  it('that begins a frame and falls silent is closed at the deadline of the handshake', async () => {
-    const closed = await duringRun(
+  it('and the run goes on to the weights of a single process', async () => {
+    const { faults } = await run.end();
+    expect(faults.rejected).toBeGreaterThan(20);
+  });
+
+  it('that begins a frame and falls silent is closed at the deadline of the handshake, and the run goes on', async () => {
+    const silent = await stopInTheMiddle(300);
+    const closed = await during(
+      silent,
       async (url) => {
         const client = await openTcpClient(url);
         client.write(Uint8Array.from([0x82, 0x80 + 100, 1, 2, 3, 4, 5, 6, 7, 8]));
         return client.closed;
       },
       { rejected: 0, disconnects: 0 },
-      { handshakeMs: 300 },
     );
     expect(closed).toEqual({ code: 1008, reason: 'no hello within 0.3 s' });
+    await silent.end();
   });
 });

@@ -1,19 +1,21 @@
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { readModelFile, resolveModel } from '@lockstep/nn';
+import { numberedClasses, readModelFile, readSafetensors, resolveModel } from '@lockstep/nn';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { readReport, startCoordinator } from './processes.ts';
+import { expectRefused, readReport, runInside, runToReport, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
+const program = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const place = (name: string): string => join(folder, name);
 let tiny: string[] = [];
 
 beforeAll(async () => {
-  tiny = [...(await tinyArgs(folder)), '--single', '--steps', '2'];
+  tiny = [...(await tinyArgs(folder)), '--single', '--threads', '1', '--steps', '2'];
 });
 
 describe('--addresses', () => {
@@ -32,7 +34,14 @@ describe('--addresses', () => {
 
 describe.runIf(process.platform === 'linux')('a file that cannot be written at the end', () => {
   it('does not take the report with it', async () => {
-    const ended = await startCoordinator('start', [...tiny, '--save', '/dev/full', '--report', place('r.json')]).ended;
+    const ended = await runInside('coordinator', [
+      'start',
+      ...tiny,
+      '--save',
+      '/dev/full',
+      '--report',
+      place('r.json'),
+    ]);
     expect(ended).toMatchObject({
       code: 1,
       stderr: 'lockstep: could not write /dev/full: no space left on its disk\n',
@@ -41,8 +50,8 @@ describe.runIf(process.platform === 'linux')('a file that cannot be written at t
   });
 
   it('does not take the model with it, and each is one sentence', async () => {
-    const saved = startCoordinator('start', [...tiny, '--save', place('model'), '--report', '/dev/full']);
-    expect(await saved.ended).toMatchObject({ code: 1, stderr: expect.stringMatching(/^lockstep: [^\n]+\n$/) });
+    const saved = await runInside('coordinator', ['start', ...tiny, '--save', place('model'), '--report', '/dev/full']);
+    expect(saved).toMatchObject({ code: 1, stderr: expect.stringMatching(/^lockstep: [^\n]+\n$/) });
     expect(readModelFile(resolveModel('mlp'), readFileSync(place('model')))).toHaveLength(101_770);
     const neither = await startCoordinator('start', [...tiny, '--save', '/dev/full', '--report', '/dev/full']).ended;
     expect(neither.code).toBe(1);
@@ -63,11 +72,40 @@ describe.runIf(process.platform === 'linux')('a file that cannot be written at t
   });
 });
 
+it.runIf(existsSync('/dev/full'))('a full disk under what is printed ends no run, and is one sentence', async () => {
+  const report = place('printed.json');
+  const full = openSync('/dev/full', 'w');
+  const args = [program, 'start', ...tiny, '--report', report];
+  const ended = spawnSync(process.execPath, args, { stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  expect({ code: ended.status, stderr: ended.stderr.toString() }).toEqual({
+    code: 1,
+    stderr: 'lockstep: could not write what is printed: no space left on its disk\n',
+  });
+  expect(readReport(report).steps).toBe(2);
+});
+
+it('--save writes layers, classes, samples and origin into the metadata', async () => {
+  const { report } = await runToReport(folder, [...tiny, '--seed', '7', '--save', place('m.safetensors')]);
+  const { metadata } = readSafetensors(readFileSync(place('m.safetensors')));
+  expect(metadata).toEqual({
+    format: 'pt',
+    model: JSON.stringify(resolveModel('mlp')),
+    classes: JSON.stringify(numberedClasses(10)),
+    sampleShape: '[28,28,1]',
+    scaling: '{"type":"byte","divisor":255}',
+    lockstep: report.lockstep,
+    seed: '7',
+    steps: '2',
+    weightsSha256: report.weightsSha256,
+  });
+});
+
 describe.runIf(process.platform !== 'win32')('a special file', () => {
   it('is written through: devices stay, and pipes pass the report on', async () => {
     execFileSync('mkfifo', [place('pipe')]);
     const reader = promisify(execFile)('cat', [place('pipe')]);
-    const ended = await startCoordinator('start', [...tiny, '--save', '/dev/null', '--report', place('pipe')]).ended;
+    const ended = await runInside('coordinator', ['start', ...tiny, '--save', '/dev/null', '--report', place('pipe')]);
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
     expect(JSON.parse((await reader).stdout)).toMatchObject({ steps: 2 });
@@ -83,15 +121,10 @@ describe.runIf(process.platform !== 'win32')('a special file', () => {
 
   it('is no input', async () => {
     execFileSync('mkfifo', [place('model.json')]);
-    const program = startCoordinator('start', [...tiny, '--model', place('model.json')]);
-    expect(await program.ended).toMatchObject({
-      code: 2,
-      stderr: expect.stringMatching(/^lockstep: --model: .*: expected a regular file, got a named pipe\n$/),
-    });
-    const cert = startCoordinator('coordinator', ['--tls-cert', place('model.json'), '--tls-key', place('model.json')]);
-    expect(await cert.ended).toMatchObject({
-      code: 2,
-      stderr: expect.stringMatching(/^lockstep: --tls-cert: .*: expected a regular file, got a named pipe\n$/),
-    });
+    const isPipe = ': .*: expected a regular file, got a named pipe\n$';
+    const model = ['start', ...tiny, '--model', place('model.json')];
+    await expectRefused('coordinator', model, new RegExp(`^lockstep: --model${isPipe}`));
+    const tls = ['coordinator', '--tls-cert', place('model.json'), '--tls-key', place('model.json')];
+    await expectRefused('coordinator', tls, new RegExp(`^lockstep: --tls-cert${isPipe}`));
   });
 });

@@ -1,11 +1,11 @@
-/** Starts the built programs as a person would, and never leaves one behind. */
+/** Starts the built programs as a person would, and never leaves one behind; or runs them from their sources in the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Report } from '@lockstep/train';
-import { afterAll, afterEach, expect } from 'vitest';
+import { expect, vi } from 'vitest';
 
 export interface Ended {
   readonly code: number | null;
@@ -34,8 +34,10 @@ const running = new Set<ChildProcess>();
 /** Those among them that all tests of a file share. */
 const shared = new Set<ChildProcess>();
 
-afterEach(() => endAll([...running].filter((child) => !shared.has(child))));
-afterAll(() => endAll([...running]));
+/** Called after each test, and after all tests of a file, by `end-programs.ts`. */
+export function endPrograms({ alsoShared }: { readonly alsoShared: boolean }): Promise<void> {
+  return endAll([...running].filter((child) => alsoShared || !shared.has(child)));
+}
 
 async function endAll(children: readonly ChildProcess[]): Promise<void> {
   const ended = children.map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
@@ -127,13 +129,21 @@ function start(
   };
 }
 
-/** Runs `npm start` with these options to its end and returns the report that it writes into `folder`. */
+/**
+ * Runs `npm start` with these options to its end and returns the report that it writes into `folder`. A run that one
+ * process computes is run in this one: what it gives is compared with runs of several processes.
+ */
 export async function runToReport(folder: string, args: readonly string[]): Promise<Ended & { report: Report }> {
   const file = join(folder, `${randomUUID()}.json`);
-  const ended = await startCoordinator('start', ['--port', '0', '--report', file, ...args]).ended;
+  const ended = args.includes('--single')
+    ? await runInside('coordinator', ['start', ...oneThread(args), '--report', file, ...args])
+    : await startCoordinator('start', ['--port', '0', '--report', file, ...args]).ended;
   expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code: 0, stderr: '' });
   return { ...ended, report: readReport(file) };
 }
+
+/** Several threads would have the engine's threads of this process give way to them. */
+const oneThread = (args: readonly string[]): string[] => (args.includes('--threads') ? [] : ['--threads', '1']);
 
 export function readReport(file: string): Report {
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
@@ -196,4 +206,82 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+const programs = {
+  coordinator: { file: '../src/main.ts', speaksAs: 'lockstep' },
+  worker: { file: '../../worker/src/main.ts', speaksAs: 'worker' },
+  relay: { file: '../../relay/src/main.ts', speaksAs: 'relay' },
+} as const;
+
+type ProgramName = keyof typeof programs;
+
+const emitters = [process, process.stdout, process.stderr];
+let runs = 0;
+
+/** Runs a program to its end, as if these were its command line and environment. */
+export async function runInside(
+  program: ProgramName,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  const written = { stdout: '', stderr: '' };
+  const spies = (['stdout', 'stderr'] as const).map((name) =>
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      written[name] += text;
+      return true;
+    }),
+  );
+  const { argv, exitCode } = process;
+  const listeners = emitters.map((emitter) => new Set(listenersOf(emitter)));
+  for (const [name, value] of Object.entries({ NO_COLOR: '1', ...env })) vi.stubEnv(name, value);
+  process.argv = [process.execPath, programs[program].file, ...args];
+  try {
+    // A program acts when it is loaded, and is loaded anew under another name.
+    await import(`${programs[program].file}?run=${++runs}`);
+    return { code: Number(process.exitCode), ...written };
+  } finally {
+    process.argv = argv;
+    process.exitCode = exitCode;
+    vi.unstubAllEnvs();
+    for (const spy of spies) spy.mockRestore();
+    for (const [index, emitter] of emitters.entries()) removeListenersBut(listeners[index]!, emitter);
+  }
+}
+
+type Listener = (...args: unknown[]) => void;
+
+function listenersOf(emitter: NodeJS.EventEmitter): Listener[] {
+  return emitter.eventNames().flatMap((name) => emitter.rawListeners(name) as Listener[]);
+}
+
+function removeListenersBut(kept: ReadonlySet<Listener>, emitter: NodeJS.EventEmitter): void {
+  for (const name of emitter.eventNames()) {
+    for (const listener of emitter.rawListeners(name) as Listener[]) {
+      if (!kept.has(listener)) emitter.removeListener(name, listener);
+    }
+  }
+}
+
+/** Processes that this one has started and that are still there. */
+function children(): string {
+  return canListProcesses ? readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8') : '';
+}
+
+/**
+ * Expects a program to end with one line on standard error, exit code 2 or the given one, no stack trace, nothing on
+ * standard output, and no process left behind.
+ */
+export async function expectRefused(
+  program: ProgramName,
+  args: readonly string[],
+  message: RegExp,
+  { code = 2, env = {} }: { readonly code?: number; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<void> {
+  const before = children();
+  const { stderr, ...ended } = await runInside(program, args, env);
+  expect(stderr).toMatch(new RegExp(`^${programs[program].speaksAs}: [^\\n]+\\n$`));
+  expect(stderr).toMatch(message);
+  expect(ended).toEqual({ code, stdout: '' });
+  expect(children()).toBe(before);
 }

@@ -1,70 +1,51 @@
-/** Every command that README.md names is run, with less to do. */
+/** The commands that README.md names exist, and so do their options; some are run as they stand, with less to do. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseOptions } from '@lockstep/command';
+import { runCommands } from '@lockstep/train/command-line';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { type Ended, startNpm } from './processes.ts';
+import { runInside, startNpm } from './processes.ts';
+import { readmeCommands as commands, wordsOf } from './readme-commands.ts';
 
-const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-/** Such as `npm run simulate -- --runs 1000`, where it stands as code. */
-const commands = [
-  ...new Set(
-    [...readme.matchAll(/(?:^|`)(npm (?:start|test|run [\w-]+)(?: -- [^`\n#|]*)?)/gm)].map(([, text]) => text!.trim()),
-  ),
-];
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts as Record<string, string>;
 const folder = temporaryFolder();
-const [major] = process.versions.node.split('.');
-const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
 
-/** Options that make a command short, of one with its arguments first; the same option in README.md gives way. */
-const less: Readonly<Record<string, readonly string[]>> = {
-  start: ['--steps', '5', '--port', '0'],
-  evaluate: [],
-  predict: [],
-  export: [],
-  coordinator: ['--steps', '5', '--port', '0'],
-  relay: ['--port', '0'],
-  compare: [...short, '--batch', '128', '--html', join(folder, 'compare.html')],
-  // Seven runs, each of which would read all of MNIST.
-  'compare --predict --workers 8 --link 100Mbit/s --latency 5ms': [...short, ...(await tinyArgs(folder))],
-  bench: ['--rounds', '1', '--benchmark', 'matmul'],
-  simulate: ['--runs', '3'],
-  example: [],
-  // The lesson's tests train in full, and ask for its claim.
-  'example training-loop': ['--samples', '1000', '--epochs', '1'],
-  docs: [],
-  engines: [`node ${major}`],
-  setup: [],
-  test: ['packages/command/test/table.test.ts'],
-  // Fetching TensorFlow takes minutes: where it is not there yet, it is not waited for.
-  'tfjs-node': ['--within', '1'],
+/** Programs that are no coordinator, worker or relay, with their first arguments. */
+const programs: Readonly<Record<string, readonly string[]>> = {
+  evaluate: ['model/dist/main.js', 'evaluate'],
+  predict: ['model/dist/main.js', 'predict'],
+  export: ['model/dist/main.js', 'export'],
+  example: ['examples/dist/main.js'],
+  compare: ['bench/dist/compare/main.js'],
+  bench: ['bench/dist/main.js'],
+  simulate: ['simulate/dist/main.js'],
 };
+/** Scripts, which have no options of their own in README.md. */
+const plain = ['test', 'setup', 'docs', 'engines', 'tfjs-node'];
 
-/** What is run instead, in words: several commands may be one with less to do. */
-function shortened(command: string): readonly string[] {
-  const [front, back = ''] = command.split(' -- ');
-  const [, ...words] = front!.split(' ');
-  const name = words.at(-1)!;
-  const extra = less[`${name} ${back.trim()}`] ?? less[name];
-  if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
-  const given = back
-    .split(' ')
-    .filter((word) => word !== '')
-    .map((word) => (word === 'NAME' ? 'iris' : word));
-  const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
-  // One command writes the model, the ones after it read it.
-  const placed = kept.map((word) => (/^(?:model|iris)\.\w+$/.test(word) ? join(folder, word) : word));
-  return [...words, '--', ...placed, ...extra];
+const helps = new Map<string, string>();
+
+async function helpOf(name: string, args: readonly string[]): Promise<string> {
+  // Each chapter of the lesson has options of its own.
+  const chapter = name === 'example' && /^[a-z]/.test(args[0] ?? '') ? [args[0]!] : [];
+  const key = [name, ...chapter].join(' ');
+  const help = helps.get(key) ?? (await printedHelp(name, chapter));
+  helps.set(key, help);
+  return help;
 }
 
-const ended = new Map<string, Promise<Ended>>();
-
-function run(command: string): Promise<Ended> {
-  const args = shortened(command);
-  const key = args.join(' ');
-  if (!ended.has(key)) ended.set(key, startNpm(args).ended);
-  return ended.get(key)!;
+async function printedHelp(name: string, chapter: readonly string[]): Promise<string> {
+  if (name in runCommands) return (await runInside('coordinator', [name, '--help'])).stdout;
+  if (name === 'worker' || name === 'relay') return (await runInside(name, ['--help'])).stdout;
+  const [program, ...first] = programs[name]!;
+  const words = [join(root, 'apps', program!), ...first, ...chapter, '--help'];
+  const { status, stdout } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  expect(status).toBe(0);
+  return stdout;
 }
 
 describe('README.md', () => {
@@ -73,16 +54,38 @@ describe('README.md', () => {
     expect(commands).toContain('npm run worker -- --url ws://127.0.0.1:7070');
   });
 
-  it.each(commands.filter((command) => !/npm run (worker|coordinator|relay)/.test(command)))('%s', async (command) => {
-    const { code, stdout, stderr } = await run(command);
-    if (command === 'npm run tfjs-node' && code === 1) expect(stderr).toMatch(/tfjs-node: .*(no time left|too long)/);
-    else expect({ code, ends: code === 0 ? '' : `${stdout}${stderr}`.slice(-2_000) }).toEqual({ code: 0, ends: '' });
+  it.each(commands)('%s exists, with its options', async (command) => {
+    const { name, args } = wordsOf(command);
+    expect(scripts[name]).toBe(`exec node scripts/lockstep.mjs ${name}`);
+    if (plain.includes(name)) return expect(args).toEqual([]);
+    const help = await helpOf(name, args);
+    for (const option of args.filter((arg) => arg.startsWith('--')))
+      expect(help).toMatch(new RegExp(`^ +${option}\\b`, 'm'));
+    if (name === 'start' || name === 'coordinator') {
+      parseOptions(runCommands[name].options, args);
+    }
+  });
+
+  const model = join(folder, 'model.safetensors');
+  it.each<[command: string, args: readonly string[]]>([
+    ['npm start -- --save model.safetensors', ['--steps', '5', '--port', '0']],
+    ['npm run predict -- --load model.safetensors --invert docs/seven.png', []],
+    ['npm run example -- xor --neurons 1', []],
+    ['npm run simulate -- --runs 1000 --seed 1', ['--runs', '3']],
+    ['npm run bench', ['--rounds', '1', '--benchmark', 'matmul']],
+  ])('%s runs, with less to do: %j', async (command, less) => {
+    expect(commands).toContain(command);
+    const { name, args } = wordsOf(command);
+    const kept = args.filter((word, index) => !less.includes(word) && !less.includes(args[index - 1] ?? ''));
+    const placed = kept.map((word) => (word === 'model.safetensors' ? model : word));
+    const { code, stdout, stderr } = await startNpm(['run', name, '--', ...placed, ...less]).ended;
+    expect({ code, ends: code === 0 ? '' : `${stdout}${stderr}`.slice(-2_000) }).toEqual({ code: 0, ends: '' });
   });
 
   it('npm run coordinator, a relay that joins it, and a worker that joins that', async () => {
-    const coordinator = startNpm(['run', 'coordinator', '--', ...less['coordinator']!]);
+    const coordinator = startNpm(['run', 'coordinator', '--', '--steps', '5', '--port', '0']);
     const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
-    const relay = startNpm(['run', 'relay', '--', '--url', url, ...less['relay']!]);
+    const relay = startNpm(['run', 'relay', '--', '--url', url, '--port', '0']);
     // npm prints the command itself as well, with the coordinator's address.
     const [, below = ''] = await relay.printed(/Join with: .*--url (ws:\S+)/);
     const worker = startNpm(['run', 'worker', '--', '--url', below]);

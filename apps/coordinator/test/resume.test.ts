@@ -49,8 +49,8 @@ describe('a run that is stopped', () => {
     ],
   ])('by %s writes a checkpoint and prints the command that goes on', async (how, args, stop, code) => {
     const [checkpoints, reportFile] = [path(how), path(`${how}.json`)];
-    const common = [...endless, ...args, '--checkpoint', checkpoints];
-    const program = startCoordinator('start', [...common, '--port', '0', '--report', reportFile]);
+    const common = [...endless, '--checkpoint', checkpoints];
+    const program = startCoordinator('start', [...common, ...args, '--port', '0', '--report', reportFile]);
     await program.printed(/^ {2}epoch 1\/1000000 /m);
     await stop(program);
     const { code: got, stdout } = await program.ended;
@@ -61,6 +61,8 @@ describe('a run that is stopped', () => {
 
     const { report, stdout: resumed } = await runToReport(folder, [
       ...common,
+      // Whoever computes goes on.
+      ...(how === 'Ctrl-C' ? args : ['--single']),
       ...['--steps', `${steps + 7}`, '--resume'],
     ]);
     const [, inWords] = resumed.match(/^Resumed from .*, after step ([\d,]+) of /m) ?? [];

@@ -12,8 +12,10 @@ import {
   canListProcesses,
   type Program,
   readReport,
+  runToReport,
   startCoordinator,
   startInTerminal,
+  startNpm,
   startWorker,
 } from './processes.ts';
 
@@ -46,9 +48,9 @@ describe('an interrupted coordinator', () => {
     ],
   ])('ends with all its workers, exit code 130, and keeps the model: %s', async (name, interrupt) => {
     const [model, reportFile] = [join(folder, `${name}.safetensors`), join(folder, `${name}.json`)];
-    const program = startCoordinator('start', [...endless, '--workers', '3', '--save', model, '--report', reportFile]);
-    await training(program, 3);
-    if (canListProcesses) expect(program.offspring()).toHaveLength(3);
+    const program = startCoordinator('start', [...endless, '--workers', '2', '--save', model, '--report', reportFile]);
+    await training(program, 2);
+    if (canListProcesses) expect(program.offspring()).toHaveLength(2);
     interrupt(program);
 
     const { code, stdout, stderr } = await program.ended;
@@ -86,9 +88,9 @@ describe('an interrupted coordinator', () => {
 
 describe('kill -9 of the coordinator', () => {
   it.runIf(canListProcesses)('ends its local workers', async () => {
-    const program = startCoordinator('start', [...endless, '--workers', '3']);
-    await training(program, 3);
-    expect(program.offspring()).toHaveLength(3);
+    const program = startCoordinator('start', [...endless, '--workers', '2']);
+    await training(program, 2);
+    expect(program.offspring()).toHaveLength(2);
     program.kill('SIGKILL');
     await program.ended;
     await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 30_000 });
@@ -128,9 +130,8 @@ describe('kill -9 of the coordinator', () => {
 
 describe('an interrupted worker', () => {
   it('leaves with exit code 130, and the run ends with the same weights', async () => {
-    const file = join(folder, 'single.json');
     const short = [...tiny, '--steps', '60'];
-    await startCoordinator('start', [...short, '--single', '--report', file]).ended;
+    const { report: single } = await runToReport(folder, [...short, '--single']);
 
     const workers: Program[] = [];
     const server = await openTestServer({
@@ -152,7 +153,7 @@ describe('an interrupted worker', () => {
     expect(leaver!.stderr).toMatch(/^worker leaver: joined as w\d, [^\n]*\n$/);
     expect(stayer?.code).toBe(0);
     const report = server.report();
-    expect(report.weightsSha256).toBe(readReport(file).weightsSha256);
+    expect(report.weightsSha256).toBe(single.weightsSha256);
     expect(report.faults).toMatchObject({ disconnects: 1, rejected: 0 });
     await server.close();
   });
@@ -183,9 +184,22 @@ it.runIf(canListProcesses)('a coordinator whose terminal is closed keeps the mod
 
 it('a run whose output is no longer read goes on to its end', async () => {
   const file = join(folder, 'unread.json');
-  const program = startCoordinator('start', ['--single', '--epochs', '2', '--report', file]);
+  const program = startCoordinator('start', ['--single', '--epochs', '1', '--report', file]);
   await program.printed(/^Training /m);
   program.stopReading();
   expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
-  expect(readReport(file).epochs).toHaveLength(2);
+  expect(readReport(file).epochs).toHaveLength(1);
+});
+
+// The shell that npm starts would not pass a signal on: package.json replaces it by the program.
+describe.runIf(canListProcesses)('a signal to npm alone ends all that it has started', () => {
+  it.each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)('%s', async (signal) => {
+    const program = startNpm(['start', '--', ...endless]);
+    await program.printed(/^ {2}epoch 1\/1000000 /m);
+    // The script, the coordinator and two workers.
+    expect(program.offspring().length).toBeGreaterThanOrEqual(4);
+    program.kill(signal);
+    await program.ended;
+    await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 60_000 });
+  });
 });

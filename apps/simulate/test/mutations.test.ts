@@ -1,36 +1,35 @@
 /** The simulator finds wrong rules: each mutation fails within so many runs, and stops at the first. */
 import { fileURLToPath } from 'node:url';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Mutation, mutations } from './mutations.ts';
 
 const mostRuns = 1_000;
 const rules = fileURLToPath(new URL('../../../packages/training/src/', import.meta.url));
 
-/** Changes the text of sources as they are loaded; says which it has changed. */
-function mutating({ changes }: Mutation, changed: Set<string>): Plugin {
-  return {
-    name: 'mutation',
-    enforce: 'pre',
-    transform(code, id) {
-      const ofFile = changes.filter(({ file }) => id === `${rules}${file}`);
-      if (ofFile.length === 0) return undefined;
-      return ofFile.reduce((text, { file, before, after }) => {
-        const parts = text.split(before);
-        if (parts.length !== 2) throw new Error(`${file}: expected once, got ${parts.length - 1} times: ${before}`);
-        changed.add(file);
-        return parts.join(after);
-      }, code);
-    },
+/** Changes the text of sources as they are loaded, and notes which it has changed. */
+class Mutator implements Plugin {
+  readonly name = 'mutation';
+  readonly enforce = 'pre';
+  readonly changed = new Set<string>();
+  changes: Mutation['changes'] = [];
+
+  readonly transform = (code: string, id: string): string | undefined => {
+    const ofFile = this.changes.filter(({ file }) => id === `${rules}${file}`);
+    if (ofFile.length === 0) return undefined;
+    return ofFile.reduce((text, { file, before, after }) => {
+      const parts = text.split(before);
+      if (parts.length !== 2) throw new Error(`${file}: expected once, got ${parts.length - 1} times: ${before}`);
+      this.changed.add(file);
+      return parts.join(after);
+    }, code);
   };
 }
 
-let server: ViteDevServer | undefined;
-afterEach(() => server?.close());
+const mutator = new Mutator();
+let server: ViteDevServer;
 
-/** The rules with a mutation, apart from those that other tests load. */
-async function loadMutated(mutation: Mutation): Promise<typeof import('../src/scenario.ts')> {
-  const changed = new Set<string>();
+beforeAll(async () => {
   server = await createServer({
     configFile: false,
     root: fileURLToPath(new URL('..', import.meta.url)),
@@ -39,11 +38,26 @@ async function loadMutated(mutation: Mutation): Promise<typeof import('../src/sc
     optimizeDeps: { noDiscovery: true },
     resolve: { conditions: ['source'] },
     ssr: { resolve: { conditions: ['source'] } },
-    plugins: [mutating(mutation, changed)],
+    plugins: [mutator],
   });
-  const scenario = await server.ssrLoadModule('/src/scenario.ts');
-  expect([...changed]).toEqual([...new Set(mutation.changes.map(({ file }) => file))]);
-  return scenario as typeof import('../src/scenario.ts');
+});
+afterAll(() => server.close());
+
+type Scenarios = typeof import('../src/scenario.ts');
+
+/** The rules with these changes alone, apart from those that other tests load. */
+async function loadMutated(changes: Mutation['changes']): Promise<Scenarios> {
+  const { moduleGraph } = server.environments.ssr;
+  const stale = [...mutator.changes, ...changes];
+  mutator.changes = changes;
+  mutator.changed.clear();
+  for (const { file } of stale) {
+    const module = moduleGraph.getModuleById(`${rules}${file}`);
+    if (module) moduleGraph.invalidateModule(module);
+  }
+  const scenarios = await server.ssrLoadModule('/src/scenario.ts');
+  expect([...mutator.changed].sort()).toEqual([...new Set(changes.map(({ file }) => file))].sort());
+  return scenarios as Scenarios;
 }
 
 /** Of the runs, in the order in which they are tried: that which found it before, then all. */
@@ -54,7 +68,7 @@ function seedsOf({ foundBy }: Mutation): number[] {
 
 describe('the simulator', () => {
   it.each(mutations)('finds: $name', async (mutation) => {
-    const { openReference, runScenario } = await loadMutated(mutation);
+    const { openReference, runScenario } = await loadMutated(mutation.changes);
     const backend = await openReference();
     let found: string | undefined;
     for (const seed of seedsOf(mutation)) {
@@ -62,5 +76,13 @@ describe('the simulator', () => {
       if (found !== undefined) break;
     }
     expect(found, `${mostRuns} runs`).toBeDefined();
+  });
+
+  it('finds nothing in the rules as they are, by the same seeds', async () => {
+    const { openReference, runScenario } = await loadMutated([]);
+    const backend = await openReference();
+    for (const { foundBy, scenario, name } of mutations) {
+      expect((await runScenario(backend, foundBy, scenario)).fault, name).toBeUndefined();
+    }
   });
 });

@@ -1,11 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../train/test/folder.ts';
 import { readOptionFile, requireOutputs, saveFile, saveJson } from '../src/option-files.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-options-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);
 
 describe('files of options', () => {

@@ -1,13 +1,12 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../train/test/folder.ts';
 import { parseOptions } from '../src/command-line.ts';
 import { tokenOptions } from '../src/common-options.ts';
 import { tokenFrom } from '../src/option-files.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-token-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 function fileWith(text: string): string {
   const file = join(folder, 'token');

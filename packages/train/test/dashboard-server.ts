@@ -13,7 +13,7 @@ import {
 } from '@lockstep/training';
 import { memoryPair, oracleWeights } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
 import type { ViewerLimits } from '../src/dashboard/viewers.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
@@ -56,12 +56,6 @@ export interface DashboardServerOptions {
   readonly viewerLimits?: Partial<ViewerLimits>;
 }
 
-const opened = new Set<DashboardServer>();
-
-afterEach(async () => {
-  await Promise.all([...opened].map((server) => server.close()));
-});
-
 export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
   const { args, startWorkers = 1, onStep, viewerLimits, limits: bounds = {} } = opening;
   const prepared = await prepareAsked('length' in args ? ['--port', '0', ...args] : args);
@@ -97,6 +91,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const { dashboard } = attached;
   const workers: WorkerPool[] = [];
   const [http = '', ws = ''] = addresses.open.map((address) => address.replace(/\/$/, ''));
+  let isClosed = false;
   const server: DashboardServer = {
     run,
     recorder,
@@ -114,13 +109,14 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     },
     epoch: (report) => recorder.evaluated(report, parameterServer.weights()),
     async close() {
-      if (!opened.delete(server)) return;
+      if (isClosed) return;
+      isClosed = true;
       run.stop('the test is over');
       await Promise.all([...workers, attached].map((pool) => pool.stop()));
       await site.close();
     },
   };
-  opened.add(server);
+  onTestFinished(() => server.close());
   return server;
 }
 

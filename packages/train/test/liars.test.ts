@@ -1,4 +1,4 @@
-/** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
+/** Liars over real sockets: sessions in this process whose compute is wrong on purpose, beside honest ones. */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
@@ -16,18 +16,22 @@ import { type Lie, lies, memoryPair } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { runToReport, startWorker } from '../../../apps/coordinator/test/processes.ts';
+import { type TrainOptions, train } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import type { Report } from '../src/record/report.ts';
 import { temporaryFolder } from './folder.ts';
 import { openTestServer } from './test-server.ts';
-import { tinyArgs } from './tiny-data.ts';
+import { tinyFiles, writeFolder } from './tiny-data.ts';
+import { tinyData, tinyModel } from './tiny-dataset.ts';
 
-const folder = temporaryFolder();
-const [dataOption, data] = (await tinyArgs(folder)) as [string, string];
 /** Four microbatches a step, so that each of three workers has a share. */
-const args = [dataOption, data, '--batch', '64', '--epochs', '500', '--steps', '100'];
-const { report: expected } = await runToReport(folder, [...args, '--single']);
+const steps: TrainOptions = { batch: 64, microbatch: 16, epochs: 500, steps: 100, listen: {} };
+const small: TrainOptions = { ...steps, data: tinyData, model: tinyModel };
+/** Steps that take long enough for a worker that joins, or answers, late. */
+const large: TrainOptions = { ...steps, data: await writeFolder(temporaryFolder(), 'tiny', tinyFiles()) };
+const weightsOf = async ({ listen: _, ...alone }: TrainOptions): Promise<string> =>
+  (await train({ ...alone, threads: 1 }).result).report.weightsSha256;
+const expected = { small: await weightsOf(small), large: await weightsOf(large) };
 const { backend } = await openBackend('auto');
 
 type LieContext = Parameters<(typeof lies)['older-step']>[1];
@@ -43,11 +47,11 @@ interface Habit {
 /** How many results are late: a worker that is late for ever gets no further task. */
 const lateResults = 4;
 
-/** A worker in this process; it answers the numerics check rightly, and every task with a changed result. */
-function joinLiar(
+/** A worker in this process that answers the numerics check correctly, and every task with a changed result. */
+function joinWorker(
   url: string,
   name: string,
-  change: Change,
+  change: Change = (truth) => truth,
   { lateMs, boasts = false }: Habit = {},
 ): Promise<MembershipEnd> {
   let results = 0;
@@ -125,15 +129,17 @@ interface Ended {
   readonly ends: readonly MembershipEnd[];
 }
 
-/** Runs two honest worker processes beside liars. */
-async function runWithLiars(options: readonly string[], changes: readonly Change[]): Promise<Ended> {
-  const server = await openTestServer({ args: [...args, ...options], startWorkers: 2 + changes.length });
-  const honest = [1, 2].map((index) => startWorker(['--url', server.url, '--name', `honest-${index}`]));
+const joinHonest = (url: string): Promise<MembershipEnd>[] => [1, 2].map((index) => joinWorker(url, `honest-${index}`));
+
+/** Runs two honest workers beside liars. */
+async function runWithLiars(verifyRate: number, changes: readonly Change[]): Promise<Ended> {
+  const server = await openTestServer({ args: { ...small, verifyRate }, startWorkers: 2 + changes.length });
+  const honest = joinHonest(server.url);
   try {
-    const liars = changes.map((change, index) => joinLiar(server.url, `liar-${index + 1}`, change));
+    const liars = changes.map((change, index) => joinWorker(server.url, `liar-${index + 1}`, change));
     const outcome = await server.outcome;
     const ends = await Promise.all(liars);
-    await Promise.all(honest.map(({ ended }) => ended));
+    await Promise.all(honest);
     return { outcome, report: server.report(), ends };
   } finally {
     await server.close();
@@ -147,7 +153,7 @@ function expectHonestRun({ outcome, report }: Ended): void {
   expect(outcome).toEqual({ type: 'finished' });
   const hadLiar = named(report, 'liar').some(({ shards, quarantined }) => shards > 0 && quarantined !== undefined);
   const exactness = hadLiar ? 'unverified' : 'bit-exact';
-  expect(report).toMatchObject({ weightsSha256: expected.weightsSha256, exactness });
+  expect(report).toMatchObject({ weightsSha256: expected.small, exactness });
   expect(named(report, 'honest').map(({ quarantined }) => quarantined)).toEqual([undefined, undefined]);
 }
 
@@ -155,7 +161,7 @@ const wrongResults = Object.keys(lies).filter((lie) => lie !== 'no-answer' && li
 
 describe('one liar among three workers', () => {
   it.each(wrongResults)('changes no bit where every shard is verified, and is found: %s', async (lie) => {
-    const ended = await runWithLiars(['--verify-rate', '1'], [lies[lie]]);
+    const ended = await runWithLiars(1, [lies[lie]]);
     expectHonestRun(ended);
     expect(ended.ends).toMatchObject([{ type: 'refused', message: expect.stringContaining('was wrong') }]);
     const [liar] = named(ended.report, 'liar');
@@ -170,7 +176,7 @@ describe('one liar among three workers', () => {
       const gradient = new Float32Array(truth.gradient.slice().buffer).map((value) => 1e20 * value);
       return { ...truth, gradient: new Uint8Array(gradient.buffer) };
     };
-    const ended = await runWithLiars(['--verify-rate', '0.0001'], [huge]);
+    const ended = await runWithLiars(0.0001, [huge]);
     expectHonestRun(ended);
     expect(ended.report.faults.quarantined).toBe(1);
   });
@@ -182,9 +188,9 @@ const flip: Change = (truth) => lies.sign(truth);
 const between = (least: number, most: number) => (): number => least + (most - least) * Math.random();
 /** Steps after which each joins. */
 const alwaysLying: [string, number, (url: string) => Promise<MembershipEnd>][] = [
-  ['that joins at step 60 and is late', 60, (url) => joinLiar(url, 'liar', flip, { lateMs: between(40, 200) })],
-  ['that joins at step 60 and boasts', 60, (url) => joinLiar(url, 'liar', flip, { boasts: true })],
-  ['that lies from the first step', 0, (url) => joinLiar(url, 'liar', flip)],
+  ['that joins at step 60 and is late', 60, (url) => joinWorker(url, 'liar', flip, { lateMs: between(40, 200) })],
+  ['that joins at step 60 and boasts', 60, (url) => joinWorker(url, 'liar', flip, { boasts: true })],
+  ['that lies from the first step', 0, (url) => joinWorker(url, 'liar', flip)],
   ['that is a relay from the first step', 0, (url) => joinLyingRelay(url, 'liar', flip)],
 ];
 
@@ -193,21 +199,21 @@ describe('a worker none of whose results is right,', () => {
     for (let round = 0; round < rounds; round++) {
       let liar: Promise<MembershipEnd> | undefined;
       const server = await openTestServer({
-        args,
+        args: large,
         startWorkers: atStep > 0 ? 2 : 3,
         onStep: ({ step }) => {
           if (step + 1 === atStep) liar = joinRun(server.url);
         },
       });
       if (atStep === 0) liar = joinRun(server.url);
-      const honest = [1, 2].map((index) => startWorker(['--url', server.url, '--name', `honest-${index}`]));
+      const honest = joinHonest(server.url);
       try {
         const outcome = await server.outcome;
-        await Promise.all(honest.map(({ ended }) => ended));
+        await Promise.all(honest);
         const report = server.report();
         expect(outcome).toEqual({ type: 'finished' });
         expect(named(report, 'liar').map(({ shards }) => shards)).toEqual([0]);
-        expect(report).toMatchObject({ weightsSha256: expected.weightsSha256, exactness: 'bit-exact' });
+        expect(report).toMatchObject({ weightsSha256: expected.large, exactness: 'bit-exact' });
         expect(named(report, 'honest').map(({ quarantined }) => quarantined)).toEqual([undefined, undefined]);
       } finally {
         await server.close();
@@ -220,7 +226,7 @@ describe('a worker none of whose results is right,', () => {
 describe('four workers that claim non-finite results', () => {
   it('neither end the run nor change a bit', async () => {
     const ended = await runWithLiars(
-      ['--verify-rate', '0'],
+      0,
       Array.from({ length: 4 }, () => lies['non-finite']),
     );
     expectHonestRun(ended);

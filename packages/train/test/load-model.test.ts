@@ -1,7 +1,6 @@
 /** A loaded model predicts what its weights say, and what is no model file is refused in one sentence. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   byteScaling,
@@ -23,6 +22,7 @@ import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import { type LoadedModel, loadModel } from '../src/model/load-model.ts';
+import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -43,8 +43,7 @@ const count = 300;
 const images = Uint8Array.from({ length: count * 784 }, () => random() * 256);
 const labels = Uint16Array.from({ length: count }, (_, index) => index % 10);
 const data = { samples: images, count, targets: { type: 'classes', labels } } as const;
-const folder = mkdtempSync(join(tmpdir(), 'lockstep-load-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder();
 
 describe('a loaded model', () => {
   let loaded: LoadedModel;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { defaultOptimizer, parameterCount, parseModel, resolveModel } from '@lockstep/nn';
 import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
+import { expectRefused } from '../../../apps/coordinator/test/processes.ts';
 import { nodePlatform, systemMemoryBytes } from '../src/node/node-platform.ts';
 import { createRun, startInlineWorker } from '../src/run/create-run.ts';
 import { memoryFault, memoryNeed } from '../src/run/memory-need.ts';
@@ -135,11 +135,8 @@ describe('a model', () => {
   it('of 200 million parameters ends the command with one sentence, exit code 2', async () => {
     const file = join(folder, 'huge.json');
     writeFileSync(file, JSON.stringify(wide('huge', 15_000, 14_500)));
-    const ended = await startCoordinator('start', [
-      ...[...tiny, '--model', file, '--optimizer', 'adam'],
-      ...['--single', '--threads', '1'],
-    ]).ended;
-    expect(ended).toMatchObject({ code: 2, stdout: '' });
-    expect(ended.stderr).toMatch(/^lockstep: --model .*huge\.json: expected a model that fits in memory, [^\n]+\n$/);
+    const args = ['start', ...tiny, '--model', file, '--optimizer', 'adam', '--single', '--threads', '1'];
+    const message = /^lockstep: --model .*huge\.json: expected a model that fits in memory, [^\n]+\n$/;
+    await expectRefused('coordinator', args, message);
   });
 });

@@ -29,12 +29,12 @@ function labels(count: number): Uint8Array {
 }
 
 /** The four files by name. */
-export function tinyFiles(): Map<string, Uint8Array> {
+export function tinyFiles({ train = 64, test = 16 } = {}): Map<string, Uint8Array> {
   return new Map([
-    ['train-images-idx3-ubyte', images(64)],
-    ['train-labels-idx1-ubyte', labels(64)],
-    ['t10k-images-idx3-ubyte', images(16)],
-    ['t10k-labels-idx1-ubyte', labels(16)],
+    ['train-images-idx3-ubyte', images(train)],
+    ['train-labels-idx1-ubyte', labels(train)],
+    ['t10k-images-idx3-ubyte', images(test)],
+    ['t10k-labels-idx1-ubyte', labels(test)],
   ]);
 }
 

@@ -1,0 +1,87 @@
+/** A run whose coordinator is killed and goes on from its checkpoints. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomStream } from '@lockstep/tensor';
+import type { Report } from '@lockstep/train';
+import { expect, onTestFinished } from 'vitest';
+import { freePort } from '../../../packages/train/test/free-port.ts';
+import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
+import { openViewer } from '../../../packages/train/test/test-viewer.ts';
+import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
+
+/** Into the second epoch, so that the first one's evaluation is before or after a kill. */
+const steps = 600;
+const every = 50;
+
+/** Begins the run when both workers are there. */
+async function begin(program: Program, port: number): Promise<void> {
+  const [, token = ''] = await program.printed(/#admin=([\w-]+)/);
+  const viewer = await openViewer(`ws://127.0.0.1:${port}`);
+  await viewer.next('workers', ({ workers }) => workers.filter(({ phase }) => phase === 'ready').length === 2);
+  viewer.send({ type: 'admin', action: 'start', token });
+}
+
+/** What does not depend on time. */
+function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, exactness }: Report) {
+  return {
+    weightsSha256,
+    initialLoss,
+    exactness,
+    steps: taken,
+    epochs: epochs.map(({ seconds: _seconds, imagesPerSecond: _rate, ...epoch }) => epoch),
+    curve: curve.map(({ seconds: _seconds, ...point }) => point),
+  };
+}
+
+/**
+ * `kill -9` of the coordinator at random moments: the same model as of a run that nothing disturbed, few steps again, and
+ * workers come back.
+ */
+export async function killCoordinator({
+  seed,
+  kills,
+}: {
+  readonly seed: number;
+  readonly kills: number;
+}): Promise<void> {
+  // In memory if there is such a folder: how many steps a busy disk costs is not the question here.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lockstep-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const { report: expected } = await runToReport(folder, ['--single', '--steps', `${steps}`]);
+  const port = await freePort();
+  const url = `ws://127.0.0.1:${port}`;
+  const file = join(folder, 'resumed.json');
+  const args = ['--port', `${port}`, '--steps', `${steps}`, '--wait-for-start', '--report', file];
+  const checkpoints = ['--checkpoint', join(folder, 'checkpoints'), '--checkpoint-every', `${every}`];
+  const random = randomStream(seed);
+  const moments = Array.from({ length: kills }, () => Math.floor((steps - every) * random())).sort((a, b) => a - b);
+
+  let program = startCoordinator('coordinator', [...args, ...checkpoints]);
+  await program.printed(/--url ws:/);
+  const witness = await openStepWitness(url);
+  const worker = startWorker(['--url', url, '--name', 'faithful']);
+  const again: number[] = [];
+  for (const moment of moments) {
+    await begin(program, port);
+    await witness.reached(moment);
+    program.kill('SIGKILL');
+    await program.ended;
+    program = startCoordinator('coordinator', [...args, ...checkpoints, '--resume']);
+    const [, resumedAt] = await program.printed(/^(?:Resumed from .*, after step (\d+) of|No checkpoint in )/m);
+    // The last result may have completed its step.
+    again.push(witness.lastStep() + 1 - Number(resumedAt ?? 0));
+  }
+  await begin(program, port);
+
+  expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
+  expect((await worker.ended).code).toBe(0);
+  expect(await witness.ended).toEqual({ type: 'finished', message: 'the run is finished' });
+  const report = readReport(file);
+  expect(figuresOf(report)).toEqual(figuresOf(expected));
+  const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);
+  expect(samples).toBe(expected.workers[0]!.samples);
+  for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every);
+  const { stderr } = await worker.ended;
+  expect(stderr.match(/: back as w\d+$/gm)).toHaveLength(kills);
+}

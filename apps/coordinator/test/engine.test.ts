@@ -1,0 +1,52 @@
+/** What a run in one process asks of its engine: when it compiles, and the priorities of its threads. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
+import { expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { startCoordinator } from './processes.ts';
+
+const folder = temporaryFolder();
+/** Tests may run at a lower priority. */
+const own = getPriority();
+
+/** Nice values of all threads; the first is that of the main one. */
+function niceValues(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+    // The name stands in brackets and may have spaces; nice is the 17th field behind it (proc(5)).
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}
+
+it.runIf(process.platform === 'linux').each([
+  ['the engine gives way where threads compute', '2', 19],
+  ['and has the priority of all where one computes', '1', own],
+])('%s', async (_, threads, engine) => {
+  const args = ['--single', '--threads', threads, '--epochs', '1000000', ...(await tinyArgs(folder))];
+  const program = startCoordinator('start', args);
+  await program.printed(/epoch +1\//);
+  const [main, ...others] = niceValues(program.pid);
+  expect(main).toBe(own);
+  expect(others.filter((nice) => nice === engine).length).toBeGreaterThan(0);
+  expect(others.filter((nice) => nice === own).length).toBeGreaterThan(0);
+  expect(new Set([own, engine, ...others])).toEqual(new Set([own, engine]));
+});
+
+const witness = new URL('compilation-witness.mjs', import.meta.url).href;
+
+/** Calls of a function until the engine wants it compiled, in a run on so many threads. */
+async function callsUntilCompiled(threads: number): Promise<number> {
+  const args = ['--single', '--threads', `${threads}`, '--steps', '1', ...(await tinyArgs(folder))];
+  const { ended } = startCoordinator('start', args, { NODE_OPTIONS: `--import=${witness}` });
+  const { code, stdout, stderr } = await ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return Number(/^compiled after (\d+) calls$/m.exec(stdout)?.[1]);
+}
+
+// Later versions count calls, and have no such budget.
+it.runIf(process.version.startsWith('v20.'))('Node 20 compiles sooner where one thread computes', async () => {
+  const [one, two] = await Promise.all([callsUntilCompiled(1), callsUntilCompiled(2)]);
+  expect(one).toBeGreaterThan(1);
+  expect(one).toBeLessThan(two / 2);
+});

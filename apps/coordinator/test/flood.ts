@@ -1,0 +1,45 @@
+/** A run of few steps that an honest worker ends with the weights of one process, whatever else comes over its sockets. */
+import type { Socket } from 'node:net';
+import type { Report } from '@lockstep/train';
+import { afterEach, expect } from 'vitest';
+import { WebSocket } from 'ws';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import type { TestServer } from '../../../packages/train/test/test-server.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { runToReport, startWorker } from './processes.ts';
+
+interface FloodedRun {
+  readonly args: readonly string[];
+  /** Sockets that are closed after each test. */
+  readonly sockets: (Socket | WebSocket)[];
+  /** Lets an honest worker take the run to its end, and checks that it came out right. */
+  finishHonestly(server: TestServer): Promise<Report>;
+}
+
+/** Called where a file of tests begins. */
+export async function prepareFloods(): Promise<FloodedRun> {
+  const folder = temporaryFolder();
+  const sockets: (Socket | WebSocket)[] = [];
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) {
+      if (socket instanceof WebSocket) socket.terminate();
+      else socket.destroy();
+    }
+  });
+  const args = [...(await tinyArgs(folder)), '--epochs', '100', '--steps', '40'];
+  const { report: expected } = await runToReport(folder, [...args, '--single']);
+  return {
+    args,
+    sockets,
+    async finishHonestly(server) {
+      const worker = startWorker(['--url', server.url, '--name', 'honest']);
+      expect(await server.outcome).toEqual({ type: 'finished' });
+      const report = server.report();
+      expect(report.weightsSha256).toBe(expected.weightsSha256);
+      expect(report.workers.find(({ name }) => name === 'honest')?.shards).toBeGreaterThan(0);
+      expect((await worker.ended).code).toBe(0);
+      await server.close();
+      return report;
+    },
+  };
+}

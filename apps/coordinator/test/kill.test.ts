@@ -1,0 +1,64 @@
+/** `kill -9` of worker processes changes no bit; that of coordinators is in `crash.test.ts` and `fleet.test.ts`. */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { killWorkers } from './kill.ts';
+import { canListProcesses, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
+
+const folder = temporaryFolder();
+const weightsOf = async (args: readonly string[]): Promise<string> =>
+  (await runToReport(folder, ['--single', ...args])).report.weightsSha256;
+
+describe('kill -9', () => {
+  it.each<[recipe: string, args: readonly string[], atSteps: readonly number[], replaced: boolean]>([
+    ['plain', ['--steps', '90'], [5, 72], true],
+    ['rounded sums', ['--steps', '12', '--gradients', 'fp16-exact'], [5], false],
+    ['rounds of replicas', ['--replicas', '8', '--inner-steps', '25', '--steps', '12'], [2, 7], true],
+  ])('of workers changes no bit: %s', async (_recipe, args, atSteps, replaced) => {
+    expect(await killWorkers(args, atSteps, { replaced })).toBe(await weightsOf(args));
+  });
+
+  it.skipIf(!canListProcesses)(
+    'of all workers leaves a coordinator that computes to go on alone, with the same bits',
+    async () => {
+      const options = ['--steps', '200', '--batch', '256'];
+      const file = join(folder, 'colocated.json');
+      const all = ['--port', '0', '--report', file, '--colocate', '--workers', '2', ...options];
+      const run = startCoordinator('start', all);
+      // It begins with all three.
+      for (const id of ['w1', 'w2', 'w3']) await run.printed(new RegExp(`${id} \\S+ joined`));
+      for (const pid of run.offspring()) process.kill(pid, 'SIGKILL');
+      const { code, stdout, stderr } = await run.ended;
+      expect(code).toBe(0);
+      expect(`${stdout}${stderr}`.match(/worker local-\d ended \(killed\)/g)).toHaveLength(2);
+      const report = readReport(file);
+      expect(report.weightsSha256).toBe(await weightsOf(options));
+      expect(report.faults.disconnects).toBe(2);
+    },
+  );
+
+  it('of all workers pauses the run, and one that comes later ends it with the same bits', async () => {
+    const args = ['--steps', '60'];
+    const workers: ReturnType<typeof startWorker>[] = [];
+    const server = await openTestServer({
+      args,
+      startWorkers: 2,
+      onStep: ({ step }) => {
+        if (step !== 30) return;
+        for (const worker of workers) worker.kill('SIGKILL');
+      },
+    });
+    for (let index = 0; index < 2; index++) workers.push(startWorker(['--url', server.url, '--name', `w${index}`]));
+    await Promise.all(workers.map((worker) => worker.ended));
+    const late = startWorker(['--url', server.url, '--name', 'late']);
+    expect(await server.outcome).toEqual({ type: 'finished' });
+    const report = server.report();
+    expect(report.weightsSha256).toBe(await weightsOf(args));
+    expect(report.faults.disconnects).toBe(2);
+    expect(report.workers.at(-1)).toMatchObject({ name: 'late' });
+    expect(report.workers.at(-1)?.shards).toBeGreaterThan(0);
+    await server.close();
+    expect((await late.ended).code).toBe(0);
+  });
+});

@@ -1,0 +1,39 @@
+/** Runs whose workers are killed, of the options on which the weights depend. */
+import { expect } from 'vitest';
+import { openTestServer } from '../../../packages/train/test/test-server.ts';
+import { type Program, startWorker } from './processes.ts';
+
+/**
+ * A run of three workers, one of which gets `kill -9` at each of these steps; with `replaced`, another comes for it. The
+ * moment within the step is left to chance.
+ * @returns the SHA-256 of the weights
+ */
+export async function killWorkers(
+  args: readonly string[],
+  atSteps: readonly number[],
+  { replaced = false, first = 0 } = {},
+): Promise<string> {
+  const workers: Program[] = [];
+  const join = (url: string): void => {
+    workers.push(startWorker(['--url', url, '--name', `w${workers.length}`]));
+  };
+  const server = await openTestServer({
+    args,
+    startWorkers: 3,
+    onStep({ step }) {
+      const kill = atSteps.indexOf(step);
+      if (kill < 0) return;
+      workers[(first + kill) % workers.length]!.kill('SIGKILL');
+      if (replaced) join(server.url);
+    },
+  });
+  for (let index = 0; index < 3; index++) join(server.url);
+  expect(await server.outcome).toEqual({ type: 'finished' });
+  const report = server.report();
+  expect(report.faults.disconnects).toBe(atSteps.length);
+  expect(report.exactness).toBe('bit-exact');
+  if (!replaced) expect(report.workers).toHaveLength(3);
+  await server.close();
+  await Promise.all(workers.map((worker) => worker.ended));
+  return report.weightsSha256;
+}

@@ -1,0 +1,163 @@
+/**
+ * The weights of real processes are those of one process: a table of starts in which each pair of features that could
+ * meet does. What a row does not name is left to its default. Rules are asked in the simulator, the library in its tests.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { runToReport } from './processes.ts';
+
+const folder = temporaryFolder();
+const file = (name: string, content: string | Uint8Array): string => {
+  writeFileSync(join(folder, name), content);
+  return join(folder, name);
+};
+
+/** What it drops at random depends on the seed, the step and the sample, not on the worker. */
+const dropping = {
+  name: 'dropping',
+  input: [784],
+  layers: [
+    { type: 'dropout', rate: 0.2 },
+    { type: 'dense', units: 32 },
+    { type: 'gelu' },
+    { type: 'dropout', rate: 0.5 },
+    { type: 'dense', units: 10 },
+  ],
+};
+
+const mlp = resolveModel('mlp');
+/** Less than MNIST, so that the table is quick. */
+const small = ['--data', await writeFolder(folder, 'small', tinyFiles({ train: 5_600, test: 50 })), '--epochs', '9'];
+const adamw = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1'];
+
+/** Options on which the weights depend. */
+const recipes = {
+  'mlp on MNIST': ['--steps', '60'],
+  mlp: [...small, '--steps', '40'],
+  'mlp, rounded': [...small, '--steps', '12', '--gradients', 'fp16-exact'],
+  'mlp from a file': [
+    ...small,
+    '--steps',
+    '12',
+    '--init',
+    file('init.safetensors', writeModelFile(mlp, initialize(mlp, 7))),
+  ],
+  cnn: [...small, '--model', 'cnn', '--steps', '6', ...adamw],
+  dropout: [...small, '--model', file('dropping.json', JSON.stringify(dropping)), '--steps', '20', ...adamw],
+  // 3,200 samples in the first round of an epoch, and 2,400 in the last.
+  DiLoCo: [...small, '--replicas', '8', '--inner-steps', '25', '--steps', '4'],
+  'DiLoCo, rounded': [...small, '--replicas', '3', '--inner-steps', '5', '--steps', '6', '--gradients', 'fp16-exact'],
+} as const;
+
+type Recipe = keyof typeof recipes;
+
+type Ran = Awaited<ReturnType<typeof runToReport>>;
+
+const train = (recipe: Recipe, ways: readonly string[]): Promise<Ran> =>
+  runToReport(folder, [...recipes[recipe], ...ways]);
+
+const oracles = new Map<Recipe, Ran>();
+async function oracle(recipe: Recipe): Promise<Ran> {
+  const ran = oracles.get(recipe) ?? (await train(recipe, ['--single', '--threads', '1']));
+  oracles.set(recipe, ran);
+  return ran;
+}
+
+const checkpoint = (name: string): string[] => ['--checkpoint', join(folder, name), '--checkpoint-every', '2'];
+
+describe('weights do not depend on who computes', () => {
+  it.each<[Recipe, string]>([
+    ['mlp on MNIST', '--single --threads 2'],
+    ['mlp on MNIST', '--workers 2 --threads 1'],
+    ['mlp', '--single --threads 3'],
+    ['mlp', '--workers 1 --threads 3'],
+    ['mlp', '--workers 5 --threads 1 --verify-rate 1'],
+    ['mlp', '--colocate --workers 2 --threads 2 --verify-rate 1'],
+    ['mlp, rounded', '--single --threads 3'],
+    ['mlp, rounded', '--single --backend reference'],
+    ['mlp, rounded', '--workers 2 --threads 2 --verify'],
+    ['mlp, rounded', '--colocate --workers 1 --threads 1 --verify-rate 0.5'],
+    ['mlp from a file', '--workers 3 --threads 1'],
+    ['cnn', '--single --threads 3'],
+    ['cnn', '--workers 2 --threads 2'],
+    ['dropout', '--single --threads 2'],
+    ['dropout', '--colocate --workers 1 --threads 2'],
+    ['DiLoCo', '--single --threads 3'],
+    ['DiLoCo', '--workers 8 --threads 1'],
+    ['DiLoCo', '--workers 2 --threads 2 --verify-rate 0.5'],
+    ['DiLoCo, rounded', '--workers 3 --threads 1 --verify-rate 0.5'],
+  ])('%s: %s', async (recipe, given) => {
+    const ways = given.split(' ');
+    const { report: expected } = await oracle(recipe);
+    const { report } = await train(recipe, [...ways, ...checkpoint(`${recipe} ${given}`)]);
+    expect(report.weightsSha256).toBe(expected.weightsSha256);
+    expect(report.initialLoss).toBe(expected.initialLoss);
+    expect(report.exactness).toBe('bit-exact');
+    expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, quarantined: 0 });
+    expect(report.verified).toBe(ways.includes('--verify') ? true : null);
+    expect(report.config.gradients).toBe(
+      recipes[recipe].some((word) => word === 'fp16-exact') ? 'fp16-exact' : undefined,
+    );
+    const started = ways.includes('--single') ? 1 : Number(ways[ways.indexOf('--workers') + 1]);
+    const isColocated = ways.includes('--colocate');
+    expect(report.workers).toHaveLength(started + (isColocated ? 1 : 0));
+    const samples = report.workers.reduce((sum, worker) => sum + worker.samples, 0);
+    expect(samples).toBe(expected.workers.reduce((sum, worker) => sum + worker.samples, 0));
+    const own = report.workers.find(({ name }) => name === 'coordinator');
+    expect([own?.kind, (own?.shards ?? 0) > 0]).toEqual(isColocated ? ['local', true] : [undefined, false]);
+    // With more workers than half of the microbatches, the slowest may compute none.
+    if (!isColocated && started <= 2) for (const { shards } of report.workers) expect(shards).toBeGreaterThan(0);
+  });
+
+  it('nor on the backend of a worker: reference', async () => {
+    const short = [...small, '--steps', '20', '--batch', '32'];
+    const { report: expected } = await runToReport(folder, ['--single', ...short]);
+    const { report } = await runToReport(folder, ['--workers', '1', '--backend', 'reference', ...short]);
+    expect(report.weightsSha256).toBe(expected.weightsSha256);
+  });
+});
+
+describe('they depend', () => {
+  it('on the seed and the rounding', async () => {
+    const other = await train('mlp', ['--single', '--seed', '2']);
+    expect(other.report.weightsSha256).not.toBe((await oracle('mlp')).report.weightsSha256);
+    const exact = await runToReport(folder, [...small, '--single', '--steps', '12']);
+    expect(exact.report.weightsSha256).not.toBe((await oracle('mlp, rounded')).report.weightsSha256);
+  });
+
+  it('on each setting of the inner steps', async () => {
+    const hashes = [];
+    for (const args of [[], ['--inner-lr', '0.03'], ['--inner-momentum', '0.5'], ['--batch', '8']]) {
+      const rounds = [...small, '--replicas', '8', '--inner-steps', '25', '--steps', '2'];
+      const { report } = await runToReport(folder, [...rounds, '--single', ...args]);
+      hashes.push(report.weightsSha256);
+    }
+    expect(new Set(hashes).size).toBe(4);
+  });
+});
+
+it('one process reports each step as one shard of its own, and what was asked for', async () => {
+  const { workers, config } = (await oracle('mlp on MNIST')).report;
+  expect(workers).toMatchObject([{ kind: 'local', shards: 60, samples: 60 * config.batch }]);
+  const { optimizer } = (await oracle('cnn')).report.config;
+  const schedule = { type: 'cosine', warmup: 3 };
+  expect(optimizer).toMatchObject({ type: 'adamw', clipNorm: 1, schedule });
+});
+
+it('rounds of an epoch train, and the last is short', async () => {
+  const rounds = ['--replicas', '8', '--inner-steps', '25', '--steps', '19'];
+  const { report, stdout } = await runToReport(folder, [...rounds, '--single']);
+  expect(stdout).toContain('rounds of 8 replicas x 25 inner steps x 16 samples');
+  expect(report.config).toMatchObject({
+    batch: 3_200,
+    microbatchSize: 400,
+    diloco: { replicas: 8, innerSteps: 25, batch: 16, learningRate: 0.02, momentum: 0.9 },
+    optimizer: { type: 'momentum', learningRate: 0.7, momentum: 0.9, nesterov: true },
+  });
+  expect(report.workers[0]!.samples).toBe(60_000);
+  expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThan(0.9);
+});

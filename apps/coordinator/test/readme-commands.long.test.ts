@@ -1,0 +1,62 @@
+/** Every command that README.md names is run, with less to do. */
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { type Ended, startNpm } from './processes.ts';
+import { readmeCommands as commands, wordsOf } from './readme-commands.ts';
+
+const folder = temporaryFolder();
+const [major] = process.versions.node.split('.');
+const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
+
+/** Options that make a command short, of one with its arguments first; the same option in README.md gives way. */
+const less: Readonly<Record<string, readonly string[]>> = {
+  start: ['--steps', '5', '--port', '0'],
+  evaluate: [],
+  predict: [],
+  export: [],
+  compare: [...short, '--batch', '128', '--html', join(folder, 'compare.html')],
+  // Seven runs, each of which would read all of MNIST.
+  'compare --predict --workers 8 --link 100Mbit/s --latency 5ms': [...short, ...(await tinyArgs(folder))],
+  bench: ['--rounds', '1', '--benchmark', 'matmul'],
+  simulate: ['--runs', '3'],
+  example: [],
+  // The lesson's tests train in full, and ask for its claim.
+  'example training-loop': ['--samples', '1000', '--epochs', '1'],
+  docs: [],
+  engines: [`node ${major}`],
+  setup: [],
+  test: ['packages/command/test/table.test.ts'],
+  // Fetching TensorFlow takes minutes: where it is not there yet, it is not waited for.
+  'tfjs-node': ['--within', '1'],
+};
+
+/** What is run instead, in words: several commands may be one with less to do. */
+function shortened(command: string): readonly string[] {
+  const { name, args } = wordsOf(command);
+  const extra = less[[name, ...args].join(' ')] ?? less[name];
+  if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
+  const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
+  const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
+  // One command writes the model, the ones after it read it.
+  const placed = kept.map((word) => (/^(?:model|iris)\.\w+$/.test(word) ? join(folder, word) : word));
+  return ['run', name, '--', ...placed, ...extra];
+}
+
+const ended = new Map<string, Promise<Ended>>();
+
+function run(command: string): Promise<Ended> {
+  const args = shortened(command);
+  const key = args.join(' ');
+  if (!ended.has(key)) ended.set(key, startNpm(args).ended);
+  return ended.get(key)!;
+}
+
+describe('README.md', () => {
+  it.each(commands.filter((command) => !/npm run (worker|coordinator|relay)/.test(command)))('%s', async (command) => {
+    const { code, stdout, stderr } = await run(command);
+    if (command === 'npm run tfjs-node' && code === 1) expect(stderr).toMatch(/tfjs-node: .*(no time left|too long)/);
+    else expect({ code, ends: code === 0 ? '' : `${stdout}${stderr}`.slice(-2_000) }).toEqual({ code: 0, ends: '' });
+  });
+});

@@ -1,0 +1,43 @@
+/** What an installed project does that takes minutes: pages that Vite develops, and a project that `npm create` makes. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { findChromium, inChromium, type OpenPage, openDevelopmentPage, type PageOptions } from '@lockstep/chromium';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectSuccess, openInstalled, testInstalledPage } from './installed.ts';
+import type { Project } from './project.ts';
+import { registryFault } from './registry.ts';
+
+const fault = await registryFault();
+
+describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped: ${fault})`}`, () => {
+  let project: Project;
+
+  beforeAll(async () => {
+    project = await openInstalled();
+  });
+  afterAll(() => project.close());
+
+  it('npm create lockstep makes a project of four files that trains', async () => {
+    project.write('new/.keep', '');
+    expectSuccess(await project.run('npm', ['create', 'lockstep', 'digits'], 'new'));
+    const files = ['README.md', 'model.json', 'package.json', 'train.js'];
+    expect(readdirSync(join(project.folder, 'new', 'digits')).sort()).toEqual(files);
+    expectSuccess(await project.run('npm', ['install'], 'new/digits'));
+    const ended = await project.run('npm', ['start'], 'new/digits');
+    expectSuccess(ended);
+    const [, accuracy = ''] = /epoch 2: (\S+) % of the test images/.exec(ended.stdout) ?? [];
+    expect(Number(accuracy)).toBeGreaterThan(90);
+    expect(readdirSync(join(project.folder, 'new', 'digits'))).toContain('model.safetensors');
+  });
+
+  it.skipIf(!findChromium()).each<[how: string, open: (page: PageOptions) => Promise<OpenPage>]>([
+    ['develops', openDevelopmentPage],
+    // README's advice for older releases of Vite.
+    [
+      'develops without bundling our packages',
+      (page) => openDevelopmentPage(page, ['@lockstep/train', '@lockstep/worker']),
+    ],
+  ])(inChromium('a page that Vite %s computes, trains to the weights of Node, and joins a run'), (_, open) =>
+    testInstalledPage(project, open),
+  );
+});

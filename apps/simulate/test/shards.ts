@@ -1,0 +1,10 @@
+import type { Simulation } from '@lockstep/training/simulator';
+
+/** Shards whose sum came from a relay, and those that workers behind relays computed. */
+export function shardsOf({ state, others, relays }: Simulation): { readonly above: number; readonly below: number } {
+  const sum = (states: Simulation['others'], isCounted: (kind: string) => boolean): number =>
+    states
+      .flatMap(({ records }) => [...records.values()])
+      .reduce((total, { kind, shards }) => total + (isCounted(kind) ? shards : 0), 0);
+  return { above: sum([state, ...others], (kind) => kind === 'relay'), below: sum(relays, () => true) };
+}
