@@ -50,6 +50,7 @@ export class Rules {
   /** Takes an event; returns the commands to carry out, in this order. */
   handle(event: CoordinatorEvent): readonly Command[] {
     const run = this.#run;
+    run.handled += 1;
     run.nowMs = event.atMs;
     run.commands = [];
     apply(run, event);

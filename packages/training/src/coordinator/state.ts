@@ -205,6 +205,8 @@ export type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
 
 export interface CoordinatorState {
   readonly setup: RunSetup;
+  /** Events handled so far: the state changes with nothing else. */
+  readonly handled: number;
   readonly phase: Phase;
   /** Whether a person has paused the run: no step is taken, and it does not begin, until `resume`. */
   readonly pauseRequested: boolean;
@@ -237,6 +239,7 @@ export interface CoordinatorState {
 export function initialState(setup: RunSetup, step = 0): CoordinatorState {
   return {
     setup,
+    handled: 0,
     phase: step >= setup.plan.steps ? 'finished' : 'waiting',
     pauseRequested: setup.waitForStart ?? false,
     startRequested: false,

@@ -39,7 +39,8 @@ export class Simulator implements World {
   readonly #mostBytes: number;
   readonly #tree: RelayTree | undefined;
   readonly #weights = new WeightsLedger();
-  readonly #checked = new Set<CoordinatorState>();
+  /** Per state, the events it had handled when its invariants were last checked. */
+  readonly #checked = new Map<CoordinatorState, number>();
 
   constructor(options: SimulationOptions) {
     const { run, ledger, resume, checkpointEvery, seed } = options;
@@ -147,14 +148,14 @@ export class Simulator implements World {
     const failed = this.relays.find(({ failure }) => failure !== undefined);
     if (failed) return `${failed.name} failed: ${failed.failure}`;
     const places = [...this.coordinators, ...this.relays];
-    const changed = places.filter(({ state }) => state !== undefined && !this.#checked.has(state));
+    const changed = places.filter(({ state }) => state && this.#checked.get(state) !== state.handled);
     if (changed.length === 0) return undefined;
     for (const { name, state } of changed) {
       const fault = stateFault(state!);
       if (fault !== undefined) return `${name}: ${fault}`;
     }
     this.#checked.clear();
-    for (const { state } of places) if (state) this.#checked.add(state);
+    for (const { state } of places) if (state) this.#checked.set(state, state.handled);
     return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#linkFault();
   }
 
