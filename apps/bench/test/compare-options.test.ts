@@ -1,7 +1,7 @@
 /** The command line of compare: units, lists, and one sentence for each way to get them wrong. */
 import { parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
-import { compareOptions } from '../src/compare/options.ts';
+import { compareOptions, requireConsistent } from '../src/compare/options.ts';
 
 const parse = (...args: readonly string[]) => parseOptions(compareOptions, args);
 
@@ -54,5 +54,17 @@ describe('options', () => {
     [['--accuracy', '100'], '--accuracy: expected a number from 1 to below 100, got 100'],
   ])('%j is refused', (args, message) => {
     expect(() => parse(...args)).toThrow(message);
+  });
+
+  test.each([
+    [['--link', '1Gbit/s'], '--link: expected together with --predict'],
+    [['--predict', '--latency', '1ms'], '--latency: expected together with --link'],
+    [['--predict', '--workers', '3', '--speeds', '1,2'], '--speeds: expected one for each of 3 workers, got 2'],
+    [
+      ['--html', '/no/such/folder/c.html'],
+      '--html: /no/such/folder/c.html: expected a file in a folder that exists, got nothing there at /no/such/folder',
+    ],
+  ])('%j is refused before anything is measured', (args, message) => {
+    expect(() => requireConsistent(parse(...args))).toThrow(message);
   });
 });

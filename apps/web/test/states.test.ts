@@ -10,12 +10,16 @@ import type { Tab } from './tab.ts';
 /** Of a run that does not end meanwhile. */
 const long = ['--epochs', '100'] as const;
 
-/** Each run is looked at on all at once: what costs most is to start it and to open its pages. */
+/**
+ * All screens look at each run at once: starting a run and opening its pages costs most. The elements of a page do not
+ * depend on its width, so axe checks one screen in each theme.
+ */
 const screens = [
   { viewport: { width: 1440, height: 900 }, colorScheme: 'light' },
   { viewport: { width: 768, height: 1024 }, colorScheme: 'light' },
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
 ] as const;
+const withoutAxe = 768;
 
 interface Stage {
   readonly run: TestRun;
@@ -99,9 +103,20 @@ const failingRun: Readonly<Record<string, State>> = {
 };
 
 const lostRun: Readonly<Record<string, State>> = {
+  'of a guest with a wrong admin token': {
+    reach: ({ pages }) =>
+      each(pages, async (guest) => {
+        await guest.shows('Training', { exact: true });
+        await guest.press('Control');
+        await guest.page.getByLabel('Admin token').fill('guess');
+        await guest.press('Unlock');
+      }),
+    title: 'Training',
+    shows: [/not the admin token of this run/],
+    hides: [],
+  },
   'with a dead coordinator': {
     async reach({ run, pages }) {
-      await each(pages, (guest) => guest.shows('Training', { exact: true }));
       await each(pages, (guest) => guest.loaded());
       run.program.killGroup('SIGKILL');
     },
@@ -187,7 +202,7 @@ type MayShift = (nodes: readonly string[]) => boolean;
 
 async function lookAt(tab: Tab, state: string, mayShift: MayShift = () => false): Promise<void> {
   const { page, errors } = tab;
-  expect(await violations(page), state).toEqual([]);
+  if (page.viewportSize()?.width !== withoutAxe) expect(await violations(page), state).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), state).toBe(false);
   expect(await textWithoutPlace(page), state).toEqual([]);
   const shifted = (await tab.layoutShifts()).filter(({ score, nodes }) => score > 0.01 && !mayShift(nodes));
@@ -259,19 +274,6 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
         .waitFor();
       expect(await page.locator('.qr-code').count()).toBe(0);
     }
-  });
-
-  it('of a guest with a wrong admin token', async () => {
-    const run = await startRun(folder, [...long, '--workers', '1']);
-    const guests = await open(run, 'page');
-    await each(guests, async (guest) => {
-      await guest.shows('Training', { exact: true });
-      await guest.press('Control');
-      await guest.page.getByLabel('Admin token').fill('guess');
-      await guest.press('Unlock');
-      await guest.shows(/not the admin token of this run/);
-    });
-    await look(guests, 'wrong admin token');
   });
 
   it('of the room: gathering, training, over', async () => {

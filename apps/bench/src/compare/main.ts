@@ -2,13 +2,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readCommandLine, requireOutputs, runMain, saveFile, saveJson, usageFailure, version } from '@lockstep/command';
+import { readCommandLine, runMain, saveFile, saveJson, usageFailure, version } from '@lockstep/command';
 import { terminalOutput } from '../terminal.ts';
 import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { type CompareContext, compare } from './compare.ts';
 import { gridOf } from './grid.ts';
 import { stopAll } from './lockstep-run.ts';
-import { type CompareOptions, compareOptions, summary, usage } from './options.ts';
+import { compareOptions, requireConsistent, summary, usage } from './options.ts';
 import { pageOf } from './page.ts';
 import { predictAndCheck } from './predict/command.ts';
 import { isSound } from './results.ts';
@@ -70,22 +70,6 @@ function interruption(): AbortController {
     });
   }
   return controller;
-}
-
-/** Finds now what would otherwise fail after minutes of measuring. */
-function requireConsistent(options: CompareOptions): void {
-  requireOutputs({ report: options.report, html: options.html });
-  for (const name of ['link', 'latency', 'speeds'] as const) {
-    if (options[name] === undefined || options.predict) continue;
-    throw usageFailure(`--${name}: expected together with --predict`);
-  }
-  if (options.latency !== undefined && options.link === undefined) {
-    throw usageFailure('--latency: expected together with --link');
-  }
-  const { speeds, workers } = options;
-  if (speeds !== undefined && workers !== undefined && speeds.length !== workers) {
-    throw usageFailure(`--speeds: expected one for each of ${workers} workers, got ${speeds.length}`);
-  }
 }
 
 await runMain('lockstep', main);

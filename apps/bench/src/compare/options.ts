@@ -6,8 +6,10 @@ import {
   numberFrom,
   type Option,
   positiveNumber,
+  requireOutputs,
   switchOption,
   textOption,
+  usageFailure,
   type ValuesOf,
   wholeNumber,
   withFallback,
@@ -88,4 +90,20 @@ function quantity(
     return Number(digits) * scale;
   };
   return { placeholder, description, fallback: undefined, parse };
+}
+
+/** @throws UsageFailure for options that would fail only after minutes of measuring */
+export function requireConsistent(options: CompareOptions): void {
+  requireOutputs({ report: options.report, html: options.html });
+  for (const name of ['link', 'latency', 'speeds'] as const) {
+    if (options[name] === undefined || options.predict) continue;
+    throw usageFailure(`--${name}: expected together with --predict`);
+  }
+  if (options.latency !== undefined && options.link === undefined) {
+    throw usageFailure('--latency: expected together with --link');
+  }
+  const { speeds, workers } = options;
+  if (speeds !== undefined && workers !== undefined && speeds.length !== workers) {
+    throw usageFailure(`--speeds: expected one for each of ${workers} workers, got ${speeds.length}`);
+  }
 }
