@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { decimals, percent, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
-import { movingAverage, samplesWord, thousands } from '@lockstep/train/command-line';
+import { samplesWord, thousands } from '@lockstep/train/command-line';
 import type { RunPlan } from '@lockstep/training';
 import { type Colors, duration } from './format.ts';
 
@@ -30,7 +30,6 @@ const plainEveryMs = 10_000;
 const mostEpochLines = 20;
 /** An epoch that comes later than this after a line has one as well. */
 const epochLineEveryMs = 2_000;
-const smoothing = 0.05;
 const barWidth = 12;
 /** Below it, pieces come before the bar. */
 const narrowWidth = 36;
@@ -43,8 +42,6 @@ export class Display {
   #startedAtMs: number;
   #epochShownAtMs = Number.NEGATIVE_INFINITY;
   #firstStep: number | undefined;
-  #loss: number | undefined;
-  #accuracy: number | undefined;
 
   constructor(options: DisplayOptions) {
     this.#options = options;
@@ -69,8 +66,6 @@ export class Display {
     const nowMs = this.#options.nowMs();
     // Steps may have come before the first that is shown.
     this.#firstStep ??= event.step - Math.round(event.samplesSoFar / event.samples);
-    this.#loss = movingAverage(this.#loss, event.loss, smoothing);
-    if (event.accuracy !== null) this.#accuracy = movingAverage(this.#accuracy, event.accuracy, smoothing);
     if (nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
     this.#drawnAtMs = nowMs;
     const pieces = this.#pieces(event, (nowMs - this.#startedAtMs) / 1000);
@@ -116,17 +111,18 @@ export class Display {
     return true;
   }
 
-  #pieces({ step, epoch, samplesSoFar, workers }: StepEvent, seconds: number): Piece[] {
+  #pieces(event: StepEvent, seconds: number): Piece[] {
+    const { step, epoch, samplesSoFar, workers, smoothedLoss: loss, smoothedAccuracy: accuracy } = event;
     const { steps, epochs, data } = this.#options;
     const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
     return [
       { text: `epoch ${epoch}/${epochs}`, priority: 6 },
       { text: `step ${step}/${steps}`, priority: 2 },
       { text: `${thousands(samplesSoFar / seconds)} ${samplesWord(data)}/s`, priority: 5 },
-      { text: `loss ${decimals(this.#loss!)}`, priority: 4 },
-      data.targetType === 'classes'
-        ? { text: `accuracy ${percent(this.#accuracy!)}`, priority: 3 }
-        : { text: `RMSE ${significant(rootMeanSquaredError(this.#loss!, data.standardization))}`, priority: 3 },
+      { text: `loss ${decimals(loss)}`, priority: 4 },
+      accuracy === null
+        ? { text: `RMSE ${significant(rootMeanSquaredError(loss, data.standardization))}`, priority: 3 }
+        : { text: `accuracy ${percent(accuracy)}`, priority: 3 },
       { text: `${duration(secondsLeft)} left`, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];

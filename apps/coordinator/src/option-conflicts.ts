@@ -1,6 +1,5 @@
 /** Options that have no effect with another one, or without it: each pair is refused in one sentence. */
 import { isGiven, usageFailure } from '@lockstep/command';
-import { lossyEncodings } from '@lockstep/protocol';
 import { uploadedData } from '@lockstep/train/command-line';
 import type { CoordinatorOptions } from './options.ts';
 
@@ -78,14 +77,9 @@ export function requireCompatible(options: CoordinatorOptions): void {
 }
 
 /** Options some of whose values mean nothing next to another option. */
-function requireValues({ single, summary, verify, data, gradients }: CoordinatorOptions): void {
+function requireValues({ single, summary, data }: CoordinatorOptions): void {
   if (data === uploadedData && (single || summary)) {
     const because = single ? '--single, which opens no socket' : '--summary, which trains nothing';
     throw usageFailure(`--data ${uploadedData}: expected without ${because}`);
   }
-  if (!lossyEncodings.some((name) => name === gradients) || !(single || verify)) return;
-  const [name, got] = verify
-    ? ['verify', `${gradients}, whose rounding depends on the workers`]
-    : ['single', `${gradients}, which rounds what workers send`];
-  throw usageFailure(`--${name}: expected with --gradients exact, fp16-exact or int8-exact, got ${got}`);
 }

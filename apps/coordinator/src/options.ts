@@ -117,12 +117,12 @@ const shared = {
   gradients: withFallback(
     choice(
       gradientFormats,
-      'how gradients travel in fewer bytes: fp16-exact and int8-exact round each node of the tree, the same bits on any workers; fp16 and int8 round what a worker sends, not bit-exact',
+      'how gradients travel: fp16-exact rounds each node of the reduction tree to half precision, the same bits on any workers in half of the bytes',
     ),
     'exact',
   ),
   'verify-rate': withFallback(
-    fraction('part of the shards that two workers compute, so that a wrong result is found'),
+    fraction('part of the shards that the coordinator computes as well, so that a wrong result is found'),
     0.01,
   ),
   host: withFallback(

@@ -1,7 +1,6 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
 
 import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
-import { lossyEncodings } from '@lockstep/protocol';
 import type { EpochReport, Report } from '@lockstep/train';
 import { samplesWord, thousands } from '@lockstep/train/command-line';
 import { claimText } from '@lockstep/training';
@@ -40,7 +39,7 @@ function explainedText(r2: number): string {
 
 /** What the run claims of its weights, and what that means. */
 function claimLine(report: Report): string {
-  const { exactness, bitExactAmong, config } = report;
+  const { exactness, bitExactAmong } = report;
   const text = claimText(report);
   switch (exactness) {
     case null:
@@ -49,12 +48,8 @@ function claimLine(report: Report): string {
       return bitExactAmong === null
         ? `${text}: any number of such workers gives these weights`
         : `${text}: any number of such workers gives these weights, others the same up to rounding`;
-    case 'sample-exact': {
-      const { gradients } = config;
-      const isLossy = lossyEncodings.some((name) => name === gradients);
-      const why = isLossy ? `gradients traveled as ${gradients}` : 'the workers round differently';
-      return `${text}: each sample counted once; ${why}`;
-    }
+    case 'sample-exact':
+      return `${text}: each sample counted once; the workers round differently`;
     case 'unverified':
       return `${text}: wrong results of a quarantined worker are in these weights`;
     default:

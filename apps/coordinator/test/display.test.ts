@@ -35,7 +35,8 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
     wait(durationMs: number) {
       now += durationMs;
     },
-    step(step: number, { loss = 0.5, correct = 32, workers = 2 } = {}) {
+    step(step: number, { loss = 0.5, smoothed = Number.NaN, correct = 32, workers = 2 } = {}) {
+      const smoothedLoss = Number.isNaN(smoothed) ? loss : smoothed;
       const epoch = 1 + Math.floor(step / stepsPerEpoch);
       samplesSoFar += 64;
       display.step({
@@ -46,6 +47,8 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
         samplesSoFar,
         loss,
         accuracy: correct / 64,
+        smoothedLoss,
+        smoothedAccuracy: correct / 64,
         workers,
       });
     },
@@ -184,13 +187,13 @@ describe('in a terminal', () => {
     expect(taken()).toBe('');
   });
 
-  it('loss and accuracy are smoothed: a twentieth of each new step', () => {
+  it('loss and accuracy are those that the record has smoothed', () => {
     const { display, step, wait, taken } = setUp({ isTTY: true, columns: 200 });
     display.started();
     step(0, { loss: 2, correct: 0 });
     wait(1000);
-    step(1, { loss: 1, correct: 64 });
-    expect(taken()).toContain('loss 1.9500 · accuracy 5.00 %');
+    step(1, { loss: 1, smoothed: 1.95, correct: 64 });
+    expect(taken()).toContain('loss 1.9500 · accuracy 100.00 %');
   });
 });
 

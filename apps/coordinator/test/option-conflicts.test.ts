@@ -117,14 +117,6 @@ describe('an option that belongs to another', () => {
 it.each([
   [['--data', 'upload', '--single'], `--data upload: ${noSocket}`],
   [['--data', 'upload', '--summary'], `--data upload: ${noTraining}`],
-  [
-    ['--single', '--gradients', 'int8'],
-    '--single: expected with --gradients exact, fp16-exact or int8-exact, got int8, which rounds what workers send',
-  ],
-  [
-    ['--verify', '--gradients', 'fp16'],
-    '--verify: expected with --gradients exact, fp16-exact or int8-exact, got fp16, whose rounding depends on the workers',
-  ],
 ])('%j is refused', (args, message) => {
   expect(faultOf(args)).toBe(message);
 });

@@ -1,6 +1,5 @@
 /** One simulated run: everything about it follows from its seed. */
 import { createHash } from 'node:crypto';
-import { type NodeRoundingName, nodeRoundings } from '@lockstep/protocol';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import type { Limits } from '@lockstep/training';
 import {
@@ -48,14 +47,14 @@ export interface ScenarioOptions {
   readonly relays?: Forest;
   /** How many workers are behind relays in each run; drawn where left out. */
   readonly workers?: number;
-  /** How nodes are rounded in a run that half of the workers would compute in another numeric mode; drawn where left out. */
-  readonly mixed?: NodeRoundingName;
+  /** Whether nodes are rounded in a run that half of the workers would compute in another numeric mode; drawn by default. */
+  readonly mixed?: boolean;
 }
 
 export async function runScenario(
   backend: HostBackend,
   seed: number,
-  { honest = false, relays = 'sometimes', workers, mixed }: ScenarioOptions = {},
+  { honest = false, relays = 'sometimes', workers, mixed = false }: ScenarioOptions = {},
 ): Promise<ScenarioResult> {
   const drawn = withRelays(withModes(drawScenario(seed), mixed), drawTree(seed, relays, workers));
   const scenario = {
@@ -97,7 +96,7 @@ function drawScenario(seed: number) {
   // Late honest workers give a liar its chances.
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
-  const rounding = drawRounding(seed);
+  const roundsToHalves = drawRounding(seed);
   const liarHabit = isLying ? drawHabit(seed) : undefined;
   const lie = oneOf(otherModes > 0 ? coarseLies : (Object.keys(lies) as Lie[]));
   return {
@@ -109,7 +108,7 @@ function drawScenario(seed: number) {
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
       ...drawTypes(seed),
       innerSteps: drawInnerSteps(seed),
-      rounding,
+      roundsToHalves,
       participation: drawParticipation(seed),
       anotherMayFollow: drawFollowing(seed),
       ...drawVectors(seed),
@@ -135,9 +134,9 @@ function drawScenario(seed: number) {
   };
 }
 
-function withModes(scenario: ReturnType<typeof drawScenario>, rounding: NodeRoundingName | undefined) {
-  if (!rounding) return scenario;
-  return { ...scenario, otherModes: 0.5, problem: { ...scenario.problem, rounding } };
+function withModes(scenario: ReturnType<typeof drawScenario>, isMixed: boolean) {
+  if (!isMixed) return scenario;
+  return { ...scenario, otherModes: 0.5, problem: { ...scenario.problem, roundsToHalves: true } };
 }
 
 /** The scenario behind a tree of relays: as many workers as it has, and steps for all. */
@@ -195,9 +194,9 @@ function drawHabit(seed: number): LiarHabit {
 }
 
 /** Of a stream of its own too: half of the runs round every node of the tree. */
-function drawRounding(seed: number): NodeRoundingName | undefined {
+function drawRounding(seed: number): boolean {
   const chance = randomStream(createHash('sha256').update(`rounding of ${seed}`).digest().readUInt32LE());
-  return chance() < 0.5 ? undefined : nodeRoundings[Math.floor(nodeRoundings.length * chance())];
+  return chance() >= 0.5;
 }
 
 /** Of a stream of its own too: in half of the runs workers without a share take turns. */
@@ -212,16 +211,10 @@ function drawFollowing(seed: number): boolean {
   return chance() < 0.25;
 }
 
-/** Of streams of their own too: in half of the runs a vector is three messages, else one, and in half the held results are long. */
+/** Drawn from a stream of its own too: in half of the runs a vector is three messages, else one. */
 function drawVectors(seed: number): { readonly limits: Partial<Limits> } {
-  const chanceOf = (name: string): number =>
-    randomStream(createHash('sha256').update(`${name} of ${seed}`).digest().readUInt32LE())();
-  return {
-    limits: {
-      ...(chanceOf('chunks') < 0.5 && { chunkBytes: 64 }),
-      ...(chanceOf('held results') < 0.5 && { mostHeldBytes: 0 }),
-    },
-  };
+  const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
+  return { limits: chance() < 0.5 ? { chunkBytes: 64 } : {} };
 }
 
 function describe(seed: number, scenario: Scenario): string {
@@ -234,12 +227,12 @@ function describe(seed: number, scenario: Scenario): string {
     isRelay && 'as a relay',
     isFirst && 'first',
   ];
-  const { samples, batch, microbatchSize, innerSteps, rounding, participation, epochs } = problem;
+  const { samples, batch, microbatchSize, innerSteps, roundsToHalves, participation, epochs } = problem;
   const { verifyRate, sampleType, targetType } = problem;
   const parts = [
     `${epochs} epochs of ${samples} ${sampleType} samples with ${targetType}, batch ${batch}, microbatches of ${microbatchSize}`,
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
-    ...(rounding ? [`nodes rounded as ${rounding}`] : []),
+    ...(roundsToHalves ? ['nodes rounded to halves'] : []),
     `${workers} workers at the start`,
     ...(scenario.colocated ? ['the coordinator computes too'] : []),
     ...(participation === 'rotation' ? ['all take part'] : []),

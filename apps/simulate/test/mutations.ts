@@ -87,19 +87,8 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'aggregator.ts',
-        before: 'usedMicrobatches(this.#plan, step), rounding);',
-        after: 'usedMicrobatches(this.#plan, step));',
-      },
-    ],
-  },
-  {
-    name: 'a checkpoint leaves out the units of the next step',
-    foundBy: 177,
-    changes: [
-      {
-        file: 'parameter-server.ts',
-        before: 'if (exponents) this.#useExponents(Int8Array.from(exponents));',
-        after: '',
+        before: 'parameterCount + 2, plan.halfUnit);',
+        after: 'parameterCount + 2);',
       },
     ],
   },
@@ -137,7 +126,7 @@ export const mutations: readonly Mutation[] = [
       },
       {
         file: 'coordinator/results.ts',
-        before: "return isCompared || !connection.isProven ? 'hold' : 'add';",
+        before: "return isCompared || !connection.isProven || hasDoubtedOwner(state, shard) ? 'hold' : 'add';",
         after: "return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';",
       },
       {
@@ -173,12 +162,12 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a run that rounds nodes takes workers that round in another way',
     foundBy: 32,
-    scenario: { mixed: 'fp16-exact', honest: true },
+    scenario: { mixed: true, honest: true },
     changes: [
       {
         file: 'coordinator/handshake.ts',
-        before: '  if (plan.rounding) {',
-        after: '  if (plan.rounding && numericMode === undefined) {',
+        before: '  if (plan.halfUnit !== undefined) {',
+        after: '  if (plan.halfUnit !== undefined && numericMode === undefined) {',
       },
     ],
   },

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import type { Report } from '../../../packages/train/src/report/report.ts';
+import type { Report } from '../../../packages/train/src/record/report.ts';
 import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';

@@ -93,7 +93,7 @@ export const treeNode: Condition<{ readonly lo: number; readonly n: number }> = 
 ];
 
 /** Which workers compute a run's steps. */
-const participations = ['fastest', 'rotation', 'all'] as const;
+const participations = ['fastest', 'rotation'] as const;
 
 /** What a relay must know to cut its shards as the coordinator would. */
 export const runGeometry = v.strictObject(
@@ -103,7 +103,7 @@ export const runGeometry = v.strictObject(
     /** Samples of a step. */
     batch: whole(1),
     steps: whole(1),
-    /** Fraction of shards that two workers compute; 0 where left out. */
+    /** Fraction of shards that a relay computes as well, to check its workers; 0 by default. */
     verifyRate: v.exactOptional(fraction),
     participation: v.exactOptional(v.picklist(participations)),
   },

@@ -16,7 +16,6 @@ export {
 export { maxCategories, maxColumns } from './dashboard/parts.ts';
 export { enclosed } from './fields.ts';
 export { FrameMemory } from './frame-memory.ts';
-export { type LossyEncoding, lossyEncodings, type NodeRoundingName, nodeRoundings } from './lossy-format.ts';
 export {
   type CoordinatorMessage,
   type Message,
@@ -41,5 +40,4 @@ export type {
 } from './transport.ts';
 export { type MemoryPair, memoryPair } from './transports/memory.ts';
 export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
-export { blockLength } from './vector-blocks.ts';
-export { decodeVector, encodeHalves, encodeLevels, encodeLossy, encodeSparse, vectorFault } from './vector-codec.ts';
+export { decodeVector, encodeHalves, encodeSparse, vectorFault } from './vector-codec.ts';

@@ -30,12 +30,11 @@ import {
   whole,
   workerKinds,
 } from './fields.ts';
-import { lossyEncodings, nodeRoundings } from './lossy-format.ts';
 import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 9;
+export const protocolVersion = 10;
 
 /** The WebSocket subprotocol that both ends ask for. */
 export const subprotocol = 'lockstep.v1';
@@ -84,10 +83,8 @@ export const messages = {
     targetType: v.picklist(targetTypes),
     /** Seeds the random choices of dropout; 0 where left out. */
     seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
-    /** How workers round the gradients that they send, or the nodes of the tree that they add; not at all where left out. */
-    gradients: v.exactOptional(v.picklist([...lossyEncodings, ...nodeRoundings])),
-    /** A power of two, present where nodes are rounded: what 1 in half precision stands for. */
-    gradientUnit: v.exactOptional(powerOfTwo),
+    /** What 1 in half precision stands for, if every node of the reduction tree is rounded to a half. */
+    halfUnit: v.exactOptional(powerOfTwo),
     /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),
@@ -128,17 +125,6 @@ export const messages = {
 
   /** All parameters in model order, as they are before `step`. */
   weights: fromCoordinator('weights', { step, bytes: floatBytes, ...vector }),
-
-  /**
-   * With `int8-exact`, before the weights of every step but the first: exponents of the units that its nodes are whole
-   * levels of, int8, one for each block of 64 values. Without them a step's nodes are halves.
-   */
-  exponents: fromCoordinator('exponents', {
-    step,
-    /** Block of the first one. */
-    at: whole(0),
-    bytes,
-  }),
 
   /**
    * The next values of the vector that the sender's last `weights`, `gradient`, `numericsCheck` or `numericsResult` began.

@@ -2,7 +2,6 @@
 import { printable } from '@lockstep/files/shown';
 import fc from 'fast-check';
 import { enclosed } from '../src/fields.ts';
-import { lossyEncodings, nodeRoundings } from '../src/lossy-format.ts';
 import { type MessageOf, messages, type Side } from '../src/messages.ts';
 import { vectorEncodings } from '../src/vector-codec.ts';
 
@@ -80,7 +79,7 @@ const runGeometry = fc.record(
     batch: whole(1),
     steps: whole(1),
     verifyRate: fc.double({ min: 0, max: 1, noNaN: true }).map(withoutNegativeZero),
-    participation: fc.constantFrom('fastest' as const, 'rotation' as const, 'all' as const),
+    participation: fc.constantFrom('fastest' as const, 'rotation' as const),
   },
   { requiredKeys: ['samples', 'batch', 'steps'], noNullPrototype: true },
 );
@@ -106,10 +105,6 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
     },
     { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'numericMode', 'name', 'threads'], noNullPrototype: true },
   ),
-  exponents: fc.record(
-    { type: fc.constant('exponents' as const), step: whole(0), at: whole(0), bytes: fc.uint8Array({ maxLength: 300 }) },
-    { noNullPrototype: true },
-  ),
   welcome: fc.record(
     {
       type: fc.constant('welcome' as const),
@@ -122,8 +117,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
       innerSteps,
       targetType: fc.constantFrom('classes' as const, 'values' as const),
       seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-      gradients: fc.constantFrom(...lossyEncodings, ...nodeRoundings),
-      gradientUnit: fc.integer({ min: -64, max: 64 }).map((exponent) => 2 ** exponent),
+      halfUnit: fc.integer({ min: -64, max: 64 }).map((exponent) => 2 ** exponent),
       cachedSamples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
       heartbeatMs: whole(1),
       maxFrameBytes: whole(1),

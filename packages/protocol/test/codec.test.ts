@@ -52,14 +52,13 @@ describe.each(messageTypes)('%s', (type) => {
 
   it('is refused without any one of its required fields', () => {
     const optional = new Set([
-      'gradientUnit',
+      'halfUnit',
       'token',
       'resumeKey',
       'retryAfterMs',
       'turnaroundMs',
       'seed',
       'first',
-      'gradients',
       'innerSteps',
       'sampleCacheBytes',
       'cachedSamples',
@@ -111,7 +110,6 @@ describe('the table', () => {
       | 'welcome'
       | 'refuse'
       | 'numericsCheck'
-      | 'exponents'
       | 'weights'
       | 'chunk'
       | 'task'

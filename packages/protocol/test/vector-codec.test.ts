@@ -1,16 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { float16Values, toFloat16 } from '../src/float16.ts';
-import { lossyEncodings } from '../src/lossy-format.ts';
-import {
-  decodeVector,
-  encodeHalves,
-  encodeLevels,
-  encodeLossy,
-  encodeSparse,
-  vectorEncodings,
-  vectorFault,
-} from '../src/vector-codec.ts';
+import { decodeVector, encodeHalves, encodeSparse, vectorEncodings, vectorFault } from '../src/vector-codec.ts';
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
@@ -75,87 +66,6 @@ describe('encodeSparse', () => {
   });
 });
 
-describe.each(lossyEncodings)('encodeLossy %s', (encoding) => {
-  const vector = (seed: number, length = 500): Float32Array => {
-    let state = seed;
-    return Float32Array.from({ length }, () => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return ((state >>> 8) / 2 ** 24 - 0.5) * 10 ** ((state & 7) - 4);
-    });
-  };
-
-  it('sends a half or a quarter of the bytes', () => {
-    const encoded = encodeLossy(vector(1, 64_000), encoding, new Float32Array(64_000))!;
-    const perValue = encoded.length / 64_000;
-    if (encoding === 'fp16') expect(perValue).toBeCloseTo(2, 1);
-    else expect(perValue).toBeLessThan(1.1);
-  });
-
-  it('keeps rounding errors in the residual: decoded vectors and residual add up to the vectors encoded', () => {
-    const residual = new Float32Array(500);
-    const arrived = new Float64Array(500);
-    const sent = new Float64Array(500);
-    const target = new Float32Array(500);
-    for (let step = 0; step < 200; step++) {
-      const values = vector(step + 1);
-      // A zero block is not sent, and its residual waits.
-      if (step % 3 === 0) values.fill(0, 64, 128);
-      const encoded = encodeLossy(values, encoding, residual)!;
-      expect(vectorFault(encoded, encoding, 500)).toBeUndefined();
-      decodeVector(step % 2 === 0 ? encoded : shifted(encoded), encoding, target);
-      if (step % 3 === 0) expect(target.subarray(64, 128).every((value) => value === 0)).toBe(true);
-      for (let index = 0; index < 500; index++) {
-        arrived[index]! += target[index]!;
-        sent[index]! += values[index]!;
-      }
-    }
-    // The largest value is 500; one rounding of it is all that may be missing.
-    const rounding = encoding === 'fp16' ? 500 * 2 ** -11 : 500 / 254;
-    for (let index = 0; index < 500; index++) {
-      expect(Math.abs(residual[index]!)).toBeLessThanOrEqual(2 * rounding);
-      expect(arrived[index]! + residual[index]!).toBeCloseTo(sent[index]!, 2);
-    }
-  });
-
-  it('rounds to the nearest value of the format', () => {
-    const values = vector(5);
-    const target = new Float32Array(500);
-    decodeVector(encodeLossy(values, encoding, new Float32Array(500))!, encoding, target);
-    for (let from = 0; from < 500; from += 64) {
-      const block = values.subarray(from, from + 64);
-      const largest = Math.max(...block.map(Math.abs));
-      for (const [index, value] of block.entries()) {
-        const step = encoding === 'fp16' ? Math.max(Math.abs(value) * 2 ** -10, 2 ** -24) : largest / 127;
-        expect(Math.abs(target[from + index]! - value)).toBeLessThanOrEqual(0.5001 * step);
-      }
-    }
-  });
-
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
-    'refuses %s, and keeps the residual',
-    (bad) => {
-      const residual = new Float32Array(500).fill(0.25);
-      const values = vector(3);
-      values[170] = bad;
-      expect(encodeLossy(values, encoding, residual)).toBeUndefined();
-      expect(residual.every((value) => value === 0.25)).toBe(true);
-    },
-  );
-
-  it('keeps the smallest floats in the residual', () => {
-    const values = new Float32Array(70).fill(2 ** -149);
-    const residual = new Float32Array(70);
-    const target = new Float32Array(70);
-    decodeVector(encodeLossy(values, encoding, residual)!, encoding, target);
-    for (let index = 0; index < 70; index++) expect(target[index]! + residual[index]!).toBe(values[index]);
-  });
-});
-
-it('fp16 refuses values that are too large for it', () => {
-  expect(encodeLossy(Float32Array.of(65_519), 'fp16', new Float32Array(1))).toBeDefined();
-  expect(encodeLossy(Float32Array.of(65_520), 'fp16', new Float32Array(1))).toBeUndefined();
-});
-
 describe('encodeHalves', () => {
   const halves = (unit: number) => Float32Array.from({ length: 400 }, (_, at) => (at < 200 ? 0 : at - 300) * unit);
 
@@ -167,6 +77,12 @@ describe('encodeHalves', () => {
     const target = new Float32Array(400).fill(1);
     decodeVector(encoded, 'fp16', target, unit);
     expect(target).toEqual(values);
+    decodeVector(shifted(encoded), 'fp16', target.fill(1), unit);
+    expect(target).toEqual(values);
+  });
+
+  it('rounds what is between two halves to the nearest', () => {
+    expect(encodeHalves(Float32Array.of(65_519), 1)).toEqual(encodeHalves(Float32Array.of(65_504), 1));
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, 65_520])('refuses %d', (bad) => {
@@ -178,33 +94,12 @@ describe('encodeHalves', () => {
   });
 });
 
-describe('encodeLevels', () => {
-  const units = Float32Array.from({ length: 400 }, (_, index) => 2 ** ((index >> 6) - 3));
-  const levels = units.map((unit, index) => (index < 200 ? 0 : (index % 255) - 127) * unit);
-
-  it('loses nothing of whole levels, in a quarter of the bytes', () => {
-    const encoded = encodeLevels(levels, units)!;
-    expect(encoded.length).toBeLessThanOrEqual(256 + 4);
-    expect(vectorFault(encoded, 'levels', 400)).toBeUndefined();
-    const target = new Float32Array(400).fill(1);
-    decodeVector(encoded, 'levels', target, units);
-    expect(target).toEqual(levels);
-  });
-
-  it.each([Number.NaN, Number.POSITIVE_INFINITY, 128, -129, 0.5])('refuses level %d', (bad) => {
-    const values = levels.slice();
-    values[250] = bad * units[250]!;
-    expect(encodeLevels(values, units)).toBeUndefined();
-  });
-});
-
 describe('vectorFault', () => {
   it('finds bytes cut, added or set beyond the end, which decodeVector refuses', () => {
     const values = new Float32Array(1000);
     values.fill(1, 128, 256);
-    for (const encoding of ['sparse', ...lossyEncodings] as const) {
-      const encoded =
-        encoding === 'sparse' ? encodeSparse(values)! : encodeLossy(values, encoding, new Float32Array(values.length))!;
+    for (const encoding of vectorEncodings) {
+      const encoded = encoding === 'sparse' ? encodeSparse(values.slice())! : encodeHalves(values, 1)!;
       for (let length = 0; length < encoded.length; length++) {
         expect(vectorFault(encoded.subarray(0, length), encoding, 1000)).toMatch(/^expected .* got/);
       }

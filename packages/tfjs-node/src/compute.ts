@@ -81,9 +81,9 @@ class TensorFlowCompute implements Compute {
   async gradient(
     samples: ShardSamples,
     targets: TargetValues,
-    { key = defaultKey, rounding }: GradientOptions = {},
+    { key = defaultKey, halfUnit }: GradientOptions = {},
   ): Promise<ShardGradient> {
-    if (rounding)
+    if (halfUnit !== undefined)
       throw new Error('tfjs-node: expected a run that rounds no sums; --backend cpu computes those that do');
     const {
       microbatchSize,

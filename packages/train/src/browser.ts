@@ -10,7 +10,7 @@ export type { EpochEvent, PreparedEvent, StepEvent, TrainingEvent } from './even
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
 export type { Prediction } from './model/predictor.ts';
 export type { OptimizerOptions, TrainOptions } from './options.ts';
-export type { Report } from './report/report.ts';
+export type { Report } from './record/report.ts';
 export { TrainingError, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
 

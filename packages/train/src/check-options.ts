@@ -1,7 +1,7 @@
 /** Checks the options of a run, each by itself; a wrong one is one sentence that names it. */
 import { shownLine } from '@lockstep/files/shown';
 import { type OptimizerType, optimizers, schedules } from '@lockstep/nn';
-import { isPrintableLine, lossyEncodings, nodeRoundings } from '@lockstep/protocol';
+import { isPrintableLine } from '@lockstep/protocol';
 import { computeChoices, configurationError, named } from '@lockstep/worker';
 
 /** Both ends included. */
@@ -27,7 +27,7 @@ export const optionBounds = {
 } as const satisfies Readonly<Record<string, Bounds>>;
 
 export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
-export const gradientFormats = ['exact', ...nodeRoundings, ...lossyEncodings] as const;
+export const gradientFormats = ['exact', 'fp16-exact'] as const;
 
 interface Rule {
   /** What follows "expected". */

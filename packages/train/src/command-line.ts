@@ -5,7 +5,6 @@ export { dilocoDefaults, outerLearningRate } from './diloco.ts';
 export { isLoopback } from './http/addresses.ts';
 export { formatOf } from './model/model-file.ts';
 export { maxModelFileBytes, readStoredModel, type StoredModel } from './model/stored-model.ts';
-export { movingAverage } from './moving-average.ts';
 export { defaultLearningRates, defaultsOfSetting } from './optimizer/optimizer-defaults.ts';
 export { defaultsOf } from './optimizer/recipes.ts';
 export { defaultHost, defaultPort } from './options.ts';

@@ -2,7 +2,7 @@
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
 import type { Addresses } from './http/addresses.ts';
-import type { EpochReport, Report, RunConfig } from './report/report.ts';
+import type { EpochReport, Report, RunConfig } from './record/report.ts';
 
 /** `message` is one line for people. */
 export type TrainingEvent =
@@ -21,6 +21,25 @@ export type TrainingEvent =
   /** Something that the run goes on without, such as a checkpoint that could not be written. */
   | { readonly type: 'warning'; readonly message: string }
   | EndEvent;
+
+/** Everything that is recorded of a run: events of the program, and those that only its viewers see. */
+export type RecordedEvent =
+  | TrainingEvent
+  /** A line for people who watch; `ownerLine` may name what is on this machine. */
+  | { readonly type: 'line'; readonly line: string; readonly ownerLine: string }
+  /** Follows an epoch's event, with the weights that were evaluated. */
+  | { readonly type: 'evaluated'; readonly report: EpochReport; readonly weights: Float32Array }
+  /** The run leaves this behind; `weights` is a copy. */
+  | { readonly type: 'report'; readonly report: Report; readonly weights: Float32Array };
+
+/** What ends a run on purpose: its owner, its program, or its start in a run that only gathered workers. */
+export type StopCode = 'owner' | 'program' | 'planned';
+
+/** Why a run ended before its last step: on purpose, which is no failure, or because it could not go on. */
+export type Ending = { readonly message: string } & (
+  | { readonly type: 'stopped'; readonly code: StopCode }
+  | { readonly type: 'failed' }
+);
 
 /** Options are checked and data loaded. */
 export interface PreparedEvent {
@@ -69,11 +88,13 @@ export interface StepEvent {
   readonly epoch: number;
   /** Mean over the step's samples, with the weights before it. */
   readonly loss: number;
-  /** Fraction of the step's samples whose class was right, 0 to 1; null where targets are values. */
+  /** Fraction of the step's samples that were classified correctly, 0 to 1; null if targets are values. */
   readonly accuracy: number | null;
-  /** Of this step. */
+  /** Moving averages over the last steps, a twentieth of each new one; of those of this process. */
+  readonly smoothedLoss: number;
+  readonly smoothedAccuracy: number | null;
+  /** Samples of this step, and of all steps since this process took the run over. */
   readonly samples: number;
-  /** Of all steps since this process took the run over. */
   readonly samplesSoFar: number;
   /** Workers that are ready. */
   readonly workers: number;

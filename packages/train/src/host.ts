@@ -9,8 +9,8 @@ import type { OpenedCheckpoints } from './checkpoint/open.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
+import type { Recorder } from './record/recorder.ts';
 import type { OnRunAgain } from './run/run-again.ts';
-import type { RunObserver } from './run/run-observer.ts';
 import type { WorkerPool } from './run/worker-pool.ts';
 
 export interface Host {
@@ -87,8 +87,7 @@ export interface Serving {
   readonly backend: HostBackend;
   readonly prepared: Prepared;
   readonly listen: NonNullable<Prepared['listen']>;
-  readonly observer: RunObserver;
-  readonly checkpoints: OpenedCheckpoints | undefined;
+  readonly recorder: Recorder;
   readonly emit: (event: TrainingEvent) => void;
   /** Left out where the server does not stay. */
   readonly onRunAgain: OnRunAgain | undefined;

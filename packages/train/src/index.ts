@@ -27,18 +27,18 @@ export type { Addresses } from './http/addresses.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
 export type { Prediction } from './model/predictor.ts';
 export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
-export type { RelayEvent, RelayOptions } from './relay/options.ts';
-export { relay } from './relay/relay.ts';
+export type { CurvePoint } from './record/curve.ts';
 export type {
-  CurvePoint,
   DataSource,
   DataSummary,
   EpochReport,
   MachineReport,
   Report,
-  StepTimes,
   WorkerReport,
-} from './report/report.ts';
+} from './record/report.ts';
+export type { StepTimes } from './record/step-timing.ts';
+export type { RelayEvent, RelayOptions } from './relay/options.ts';
+export { relay } from './relay/relay.ts';
 export type { Verification } from './run/verify.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';

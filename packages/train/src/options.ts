@@ -2,7 +2,6 @@
 import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
-import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { CheckpointInterval } from './checkpoint/interval.ts';
 import type { SharedCheckpoints } from './checkpoint/shared.ts';
@@ -50,11 +49,11 @@ export interface TrainOptions {
   /** Rounds in which replicas take steps by themselves, and then their mean is taken (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
   /**
-   * How gradients travel. `fp16` and `int8` round what each worker sends; `fp16-exact` and `int8-exact` round each node of the tree,
-   * so that the weights do not depend on who computed. By default `exact`.
+   * How gradients travel. `fp16-exact` rounds each node of the reduction tree to half precision, so that the weights do not
+   * depend on who computed. By default `exact`.
    */
-  readonly gradients?: 'exact' | NodeRoundingName | LossyEncoding | undefined;
-  /** Part of the shards that two workers compute, 0 to 1; by default 0.01. */
+  readonly gradients?: 'exact' | 'fp16-exact' | undefined;
+  /** Part of the shards that the coordinator computes as well, to check them, 0 to 1; by default 0.01. */
   readonly verifyRate?: number | undefined;
   /** Processes to start on this machine, which compute; by default none. */
   readonly workers?: number | undefined;

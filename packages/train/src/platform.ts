@@ -4,7 +4,7 @@ import type { Compute, NewHash } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Host } from './host.ts';
 import type { TrainingData } from './options.ts';
-import type { MachineReport } from './report/report.ts';
+import type { MachineReport } from './record/report.ts';
 
 export interface Platform {
   /** Runtime, system and processor, for the report. */

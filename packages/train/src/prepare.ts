@@ -1,7 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
-import { nodeRoundings } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/training';
 import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { checkOptions } from './check-options.ts';
@@ -16,7 +15,7 @@ import { recipeOf } from './optimizer/recipes.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
-import type { DataSummary, RunConfig } from './report/report.ts';
+import type { DataSummary, RunConfig } from './record/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
 
@@ -149,7 +148,7 @@ function requireHost(options: TrainOptions, { host }: Platform): void {
 
 /** @throws ConfigurationError where nodes of the tree are rounded by a backend that rounds in its own way */
 function requireEqualRounding({ backend = 'auto', gradients }: TrainOptions): void {
-  if (!nodeRoundings.some((name) => name === gradients)) return;
+  if (gradients !== 'fp16-exact') return;
   const equal: readonly ComputeChoice[] = ['auto', 'cpu', 'reference'];
   if (equal.includes(backend)) return;
   throw configurationError`${named('backend')}: expected ${equal.join(', ')} with ${named('gradients', gradients)}, which promises equal bits on any workers, got ${backend}`;

@@ -5,7 +5,7 @@ import type { RunPlan } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Tls } from './http/tls.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
-import type { RunConfig } from './report/report.ts';
+import type { RunConfig } from './record/report.ts';
 import type { PlanAtStart } from './run-plan.ts';
 
 /** How a server is reached, and by whom. */
@@ -38,7 +38,7 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly workers: number;
   /** Whether this process takes part as a worker beside others. */
   readonly colocate: boolean;
-  /** Part of the shards that two workers compute; 0 where there is but this process. */
+  /** Part of the shards that the coordinator computes as well; 0 in a run of this process alone. */
   readonly verifyRate: number;
   /** Whether workers that are too slow for a share take turns. */
   readonly allTakePart: boolean;

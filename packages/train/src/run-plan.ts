@@ -1,5 +1,4 @@
 /** The steps of a run, its batch and its microbatches: from what was asked for, else from the data and the workers. */
-import { nodeRoundings } from '@lockstep/protocol';
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
 import { configurationError, named } from '@lockstep/worker';
 import { defaultBatch, defaultEpochs } from './default-length.ts';
@@ -46,7 +45,7 @@ export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number |
 /** @throws ConfigurationError where batch, microbatch, workers and data do not go together */
 export function planOf(asked: Asked, samples: number, recipeBatch: number, diloco: DiLoCoConfig | undefined): RunPlan {
   const { epochs: askedEpochs, steps, gradients } = asked;
-  const rounding = nodeRoundings.find((name) => name === gradients);
+  const roundsToHalves = gradients === 'fp16-exact';
   if (diloco) {
     requireSynchronous(asked);
     const round = roundOf(diloco, samples);
@@ -54,11 +53,11 @@ export function planOf(asked: Asked, samples: number, recipeBatch: number, diloc
     // As many as it would be if each inner step were a step.
     const epochs =
       askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
-    return planRun({ samples, ...round, epochs, steps, rounding });
+    return planRun({ samples, ...round, epochs, steps, roundsToHalves });
   }
   const { batch, microbatchSize } = batchOf(asked, samples, recipeBatch);
   const epochs = askedEpochs ?? defaultEpochs(Math.ceil(samples / batch), steps);
-  return planRun({ samples, batch, microbatchSize, epochs, steps, rounding });
+  return planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves });
 }
 
 /** With replicas, those are what workers share. */

@@ -1,12 +1,11 @@
 /** What a run leaves behind: its weights as a model, and its report. */
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { WrittenCheckpoint } from './checkpoint/checkpointer.ts';
 import { LoadedModel } from './model/load-model.ts';
 import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
-import type { Report } from './report/report.ts';
-import { isStoppedByOwner } from './run/early-end.ts';
+import type { WrittenCheckpoint } from './record/recorder.ts';
+import type { Report } from './record/report.ts';
 import type { Trained } from './run/run-training.ts';
 import { type Verification, verifyRun } from './run/verify.ts';
 
@@ -35,9 +34,10 @@ export class TrainingResult {
   readonly #backend: HostBackend;
   #model: LoadedModel | undefined;
 
-  constructor(trained: Trained, outcome: TrainingOutcome, { prepared, platform, backend }: ResultSources) {
-    this.outcome = outcome;
-    if (outcome === 'stopped') this.stoppedBy = isStoppedByOwner(trained.outcome) ? 'owner' : 'program';
+  constructor(trained: Trained, { prepared, platform, backend }: ResultSources) {
+    const { ending } = trained;
+    this.outcome = ending?.type ?? 'finished';
+    if (ending?.type === 'stopped') this.stoppedBy = ending.code === 'owner' ? 'owner' : 'program';
     this.report = trained.report;
     this.weights = trained.weights;
     this.checkpoint = trained.checkpoint;
@@ -76,13 +76,9 @@ interface ResultSources {
   readonly backend: HostBackend;
 }
 
-export async function resultOf(
-  trained: Trained,
-  outcome: TrainingOutcome,
-  sources: Omit<ResultSources, 'backend'>,
-): Promise<TrainingResult> {
+export async function resultOf(trained: Trained, sources: Omit<ResultSources, 'backend'>): Promise<TrainingResult> {
   const { backend } = await openBackend('auto');
-  return new TrainingResult(trained, outcome, { ...sources, backend });
+  return new TrainingResult(trained, { ...sources, backend });
 }
 
 /** A run that could not go on. */

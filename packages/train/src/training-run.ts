@@ -6,11 +6,10 @@ import type { ListeningEvent, TrainingEvent } from './events.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import { prepareStanding } from './prepare-standing.ts';
-import { isStoppedByOwner } from './run/early-end.ts';
 import { changedOptions, type OnRunAgain, type RunChanges } from './run/run-again.ts';
 import { runTraining, type Trained } from './run/run-training.ts';
 import { type PlannedTrained, trainPlannedAtStart } from './run/train-planned-at-start.ts';
-import { resultOf, TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
+import { resultOf, TrainingError, type TrainingResult } from './training-result.ts';
 
 /**
  * A run at work: an async iterable of what happens.
@@ -141,10 +140,10 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     this.#close = trained.close;
     this.#closeServer = oneAfterAnother(trained.closeServer, close);
     if (!prepared.listen?.stay) await this.#closeServer();
-    const outcome = outcomeOf(trained, signal);
-    const result = await resultOf(trained, outcome, { prepared, platform });
-    if (outcome === 'failed') throw new TrainingError(messageOf(trained), result);
-    this.#emit({ type: outcome, report: trained.report });
+    const { ending, report } = trained;
+    const result = await resultOf(trained, { prepared, platform });
+    if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
+    this.#emit({ type: ending?.type ?? 'finished', report });
     this.#events.end();
     return result;
   }
@@ -201,13 +200,4 @@ function oneAfterAnother(first: () => Promise<void>, second: () => Promise<void>
     await first();
     await second();
   };
-}
-
-function outcomeOf({ outcome }: Trained, signal: AbortSignal): TrainingOutcome {
-  if (outcome.type === 'finished') return 'finished';
-  return signal.aborted || isStoppedByOwner(outcome) ? 'stopped' : 'failed';
-}
-
-function messageOf({ outcome }: Trained): string {
-  return outcome.type === 'failed' ? outcome.message : 'the run failed';
 }

@@ -58,8 +58,8 @@ describe('chooseCheckpoint', () => {
     ],
     [
       'of other gradients',
-      () => withIdentity({ gradients: 'int8' }),
-      /another run: expected gradients exact, got int8$/,
+      () => withIdentity({ gradients: 'fp16-exact' }),
+      /another run: expected gradients exact, got fp16-exact$/,
     ],
     [
       'past the end of this run',

@@ -73,7 +73,7 @@ describe('identityFault', () => {
     ['batch', 32],
     ['microbatchSize', 8],
     ['optimizer', { type: 'sgd' }],
-    ['gradients', 'int8'],
+    ['gradients', 'fp16-exact'],
     ['initSha256', 'cc'],
   ] as const)('names another %s', (key, value) => {
     expect(identityFault(identity, { ...identity, [key]: value })).toMatch(

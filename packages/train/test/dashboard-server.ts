@@ -22,15 +22,16 @@ import { openStandingServer } from '../src/network/standing-server.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
-import type { EpochReport } from '../src/report/report.ts';
+import type { Recorder } from '../src/record/recorder.ts';
+import type { EpochReport } from '../src/record/report.ts';
 import { createRun } from '../src/run/create-run.ts';
-import { EventLines } from '../src/run/event-lines.ts';
 import { idlePool, type WorkerPool } from '../src/run/worker-pool.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
-import { traceInto } from './traces.ts';
+import { recorderFor } from './recorder-for.ts';
 
 export interface DashboardServer {
   readonly run: Run;
+  readonly recorder: Recorder;
   readonly dashboard: Dashboard;
   readonly prepared: Prepared;
   readonly addresses: Addresses;
@@ -68,7 +69,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const { listen } = prepared;
   if (!listen) throw new Error('expected a run that listens');
   const { backend } = await openBackend('auto');
-  const eventLines = new EventLines(systemClock.nowMs);
+  const recorder = recorderFor(prepared, () => run);
   const { run, parameterServer, limits } = await createRun({
     prepared,
     platform: nodePlatform,
@@ -77,22 +78,21 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     waitForStart: listen.waitForStart ?? false,
     faultInjection: listen.faultInjection ?? false,
     limits: bounds,
-    onEvent(event) {
-      const line = eventLines.lineOf(event, run.state);
-      if (line !== undefined) dashboard.event(line);
-    },
+    onEvent: (event) => recorder.event(event, run.state),
     onStep(result) {
-      dashboard.step(result, 0);
+      recorder.step(result, run.state);
       onStep?.(result);
     },
-    onTrace: traceInto((step) => dashboard.summed(step)),
+    onTrace: (trace) => recorder.trace(trace),
   });
+  void run.outcome.then((outcome) => recorder.ended(outcome));
   const { token, code, adminToken, tls } = prepared;
   const standing = await openStandingServer({ listen, token, code, adminToken, tls }, () => {});
   const { gate, addresses } = standing;
   const onError = (error: unknown): void => console.error(error);
   const dashboard = new Dashboard({
     run,
+    recorder,
     parameterServer,
     backend,
     prepared,
@@ -103,11 +103,12 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     viewerLimits,
     onError,
   });
-  const network = startNetwork({ run, limits, prepared, dashboard, emit: () => {}, server: standing });
+  const network = startNetwork({ run, recorder, limits, prepared, dashboard, emit: () => {}, server: standing });
   const workers: WorkerPool[] = [];
   const [http = '', ws = ''] = addresses.open.map((address) => address.replace(/\/$/, ''));
   const server: DashboardServer = {
     run,
+    recorder,
     dashboard,
     prepared,
     addresses,
@@ -120,7 +121,7 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
       workers.push(worker);
       return worker;
     },
-    epoch: (report) => dashboard.epoch(report, parameterServer.weights()),
+    epoch: (report) => recorder.evaluated(report, parameterServer.weights()),
     async close() {
       if (!opened.delete(server)) return;
       run.stop('the test is over');

@@ -1,14 +1,14 @@
 /** What the runs of one server are called on the chart, and what is kept of them. */
 import { floatsFrom } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
-import { EarlierRuns, labelsOf, type RunRecord } from '../src/dashboard/earlier-runs.ts';
+import { type EarlierRun, EarlierRuns, labelsOf } from '../src/dashboard/earlier-runs.ts';
 
 const settings = {
   ...{ model: 'mlp', optimizer: 'momentum', learningRate: 0.1, batch: 128 },
   ...{ epochs: 5, schedule: 'constant', seed: 1, workers: 2 },
 };
 
-it.each<[what: string, runs: RunRecord['settings'][], labels: string[]]>([
+it.each<[what: string, runs: EarlierRun['settings'][], labels: string[]]>([
   ['one thing', [settings, { ...settings, learningRate: 0.2 }], ['lr 0.1', 'lr 0.2']],
   [
     'two things',
@@ -21,7 +21,7 @@ it.each<[what: string, runs: RunRecord['settings'][], labels: string[]]>([
   expect(labelsOf(runs)).toEqual(labels);
 });
 
-const record = (count: number, lr: number): RunRecord => ({
+const record = (count: number, lr: number): EarlierRun => ({
   settings: { ...settings, learningRate: lr },
   stepsPerEpoch: 10,
   steps: count,

@@ -1,6 +1,6 @@
 import type { CoordinatorState, RunEvent } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { EventLines } from '../src/run/event-lines.ts';
+import { EventLines } from '../src/record/event-lines.ts';
 
 const workers = ['w1', 'w2'].map(
   (id) => [id, { id, name: `name-${id}`, kind: 'node', backend: 'cpu', threads: 1 }] as const,
@@ -11,8 +11,8 @@ function setUp() {
   let now = 0;
   const lines = new EventLines(() => now);
   return {
-    lineOf: (event: RunEvent) => lines.lineOf(event, state),
-    late: (workerId: string, step: number) => lines.lineOf({ type: 'late', workerId, step }, state),
+    lineOf: (event: RunEvent) => lines.eventOf(event, state)?.message,
+    late: (workerId: string, step: number) => lines.eventOf({ type: 'late', workerId, step }, state)?.message,
     wait: (ms: number) => (now += ms),
   };
 }

@@ -18,7 +18,7 @@ import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { runToReport, startWorker } from '../../../apps/coordinator/test/processes.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
-import type { Report } from '../src/report/report.ts';
+import type { Report } from '../src/record/report.ts';
 import { temporaryFolder } from './folder.ts';
 import { openTestServer } from './test-server.ts';
 import { tinyArgs } from './tiny-data.ts';

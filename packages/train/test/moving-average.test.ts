@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { movingAverage } from '../src/moving-average.ts';
+import { movingAverage } from '../src/record/curve.ts';
 
 it('a moving average begins at its first value, and each new value has the weight of the rate', () => {
   let average: number | undefined;

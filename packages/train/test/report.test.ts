@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { ScriptedCoordinator } from '../../training/test/coordinator/scripted-coordinator.ts';
 import { model, optimizer } from '../../training/test/support.ts';
-import { createReport, type ReportOptions } from '../src/report/report.ts';
+import { TrainingCurve } from '../src/record/curve.ts';
+import type { RunRecord } from '../src/record/recorder.ts';
+import { createReport, type ReportOptions } from '../src/record/report.ts';
+import { StepTiming } from '../src/record/step-timing.ts';
+
+function recordWith(figures: Partial<RunRecord>): RunRecord {
+  const [curve, timing] = [new TrainingCurve('classes'), new StepTiming()];
+  return { epochs: [], resumedAtSteps: [], curve, timing, ...figures } as RunRecord;
+}
 
 function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
   return {
-    version: '0.1.0',
     startedAt: '2026-01-02T03:04:05.678Z',
     machine: { runtime: 'Node 20.20.2', system: 'Linux 6.12.1 x64', processor: null, cores: 2 },
     data: { name: 'MNIST', sha256: 'bb' },
@@ -22,11 +29,7 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
     },
     model,
     state: coordinator.state,
-    initialLoss: 1.1,
-    epochs: [],
-    images: 600,
-    steps: 1,
-    wallSeconds: 2,
+    record: recordWith({ initialLoss: 1.1, samples: 600, steps: 1, seconds: 2 }),
     weightsSha256: 'aa',
     wire: { bytesSent: 5, bytesReceived: 6 },
   };
@@ -73,7 +76,8 @@ describe('the report of a run', () => {
   });
 
   it('has null for an initial loss that was not measured, and a rate of 0 where no time passed', () => {
-    const report = createReport({ ...optionsFor(new ScriptedCoordinator()), initialLoss: undefined, wallSeconds: 0 });
+    const record = recordWith({ initialLoss: undefined, samples: 600, seconds: 0 });
+    const report = createReport({ ...optionsFor(new ScriptedCoordinator()), record });
     expect(report).toMatchObject({ initialLoss: null, imagesPerSecond: 0 });
   });
 

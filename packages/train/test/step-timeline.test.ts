@@ -1,23 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StepTimeline } from '../src/dashboard/step-timeline.ts';
-import { answered, asked, summed, traceInto } from './traces.ts';
+import { StepTiming } from '../src/record/step-timing.ts';
+import { answered, asked, summed } from './traces.ts';
 
 function setUp() {
-  const timeline = new StepTimeline();
-  return { timeline, trace: traceInto((step) => timeline.add(step)) };
+  const timing = new StepTiming();
+  return { timing, trace: timing.trace.bind(timing) };
 }
 
 describe('the timeline of a step', () => {
   it('shows what each worker spends it on', () => {
-    const { timeline, trace } = setUp();
-    expect(timeline.last).toBeUndefined();
+    const { timing, trace } = setUp();
+    expect(timing.timeline).toBeUndefined();
     trace(asked('a', 0, 100));
     trace(asked('b', 0, 101));
     trace(answered('a', 0, 130, 18, 20));
     trace(answered('b', 0, 171, 50, 50));
     trace(summed(0, 171));
-    expect(timeline.last).toEqual({
+    expect(timing.timeline).toEqual({
       type: 'timeline',
       step: 0,
       durationMs: 71,
@@ -43,8 +43,8 @@ describe('the timeline of a step', () => {
         },
       ],
     });
-    expect(timeline.averagesOf('a')).toMatchObject({ computeMs: 18, sendMs: 10, waitMs: 43 });
-    expect(timeline.averagesOf('unknown')).toEqual({ computeMs: 0, sendMs: 0, waitMs: 0 });
+    expect(timing.averagesOf('a')).toMatchObject({ computeMs: 18, sendMs: 10, waitMs: 43 });
+    expect(timing.averagesOf('unknown')).toEqual({ computeMs: 0, sendMs: 0, waitMs: 0 });
   });
 
   it('stays within the step, in order and bounded, whatever workers claim', () => {
@@ -64,7 +64,7 @@ describe('the timeline of a step', () => {
     );
     fc.assert(
       fc.property(fc.array(event, { maxLength: 300, size: 'max' }), (events) => {
-        const { timeline, trace } = setUp();
+        const { timing, trace } = setUp();
         let atMs = 0;
         for (const each of events) {
           atMs += each.wait / 1000;
@@ -72,7 +72,7 @@ describe('the timeline of a step', () => {
           else if (each.type === 'whole') trace(summed(each.step, atMs));
           else trace(answered(`w${each.worker}`, each.step, atMs, each.computeMs, each.turnaroundMs));
         }
-        const { last } = timeline;
+        const { timeline: last } = timing;
         if (!last) return;
         expect(last.rows.length).toBeLessThanOrEqual(64);
         for (const { spans } of last.rows) {

@@ -1,12 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { StepTimes } from '../src/report/report.ts';
-import { StepTimesRecorder } from '../src/report/step-times.ts';
-import { answered, asked, summed, traceInto } from './traces.ts';
+import { type StepTimes, StepTiming } from '../src/record/step-timing.ts';
+import { answered, asked, summed } from './traces.ts';
 
 function setUp() {
-  const times = new StepTimesRecorder();
-  return { times, trace: traceInto((step) => times.summed(step)) };
+  const times = new StepTiming();
+  return { times, trace: times.trace.bind(times) };
 }
 
 const partsOf = ({ packMs, sendMs, computeMs, waitMs, reduceMs, optimizerMs }: StepTimes): number[] => [

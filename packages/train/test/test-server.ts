@@ -8,9 +8,10 @@ import { openServer } from '../src/network/shared-server.ts';
 import { createSockets } from '../src/network/sockets.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
-import { createReport, type Report } from '../src/report/report.ts';
+import { createReport, type Report } from '../src/record/report.ts';
 import { createRun } from '../src/run/create-run.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
+import { recorderFor } from './recorder-for.ts';
 
 export interface TestServer {
   readonly url: string;
@@ -36,9 +37,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
   const prepared = await prepareAsked(args);
   const { backend } = await openBackend('auto');
   const waiting = new Set<() => void>();
-  let steps = 0;
-  let images = 0;
-  let initialLoss: number | undefined;
+  const recorder = recorderFor(prepared, () => run);
   const { run, parameterServer, limits } = await createRun({
     ...options,
     prepared,
@@ -48,9 +47,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
       for (const check of [...waiting]) check();
     },
     onStep(result) {
-      steps += 1;
-      images += result.count;
-      initialLoss ??= result.loss;
+      recorder.step(result, run.state);
       onStep?.(result);
     },
   });
@@ -95,16 +92,11 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
       }),
     report: () =>
       createReport({
-        version: 'test',
         ...{ startedAt: '', machine: nodePlatform.machine, data: { name: null, sha256: '' } },
         config: prepared.config,
         model: prepared.model,
         state: run.state,
-        initialLoss,
-        epochs: [],
-        images,
-        steps,
-        wallSeconds: 1,
+        record: recorder.data,
         weightsSha256: sha256(bytesOf(parameterServer.weights())),
         wire: sockets.traffic(),
         turnedAway: turnedAway.total(),

@@ -1,6 +1,5 @@
 /** Traces of what passes between the coordinator and its workers. */
 import type { Trace } from '@lockstep/training';
-import { StepExchanges, type SummedStep } from '../src/report/step-exchanges.ts';
 
 export function asked(workerId: string, step: number, atMs: number): Trace {
   return { type: 'asked', workerId, step, atMs };
@@ -18,13 +17,4 @@ export function answered(
 
 export function summed(step: number, atMs: number): Trace {
   return { type: 'whole', step, atMs };
-}
-
-/** Takes traces, and passes on each step whose gradient is complete. */
-export function traceInto(onStep: (step: SummedStep) => void): (trace: Trace) => void {
-  const exchanges = new StepExchanges();
-  return (trace) => {
-    const step = exchanges.trace(trace);
-    if (step) onStep(step);
-  };
 }

@@ -1,11 +1,10 @@
 import type { StepResult } from '@lockstep/training';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { CurvePoint } from '../src/report/report.ts';
-import { TrainingCurve } from '../src/report/training-curve.ts';
+import { type CurvePoint, TrainingCurve } from '../src/record/curve.ts';
 
 it('has a point for each step of a short run', () => {
-  const curve = new TrainingCurve(512);
+  const curve = new TrainingCurve('classes');
   curve.add({ step: 0, epoch: 0, count: 4, loss: 2, correct: 1 }, 0.5);
   curve.add({ step: 1, epoch: 0, count: 2, loss: 1, correct: 2 }, 1.25);
   expect(curve.points()).toEqual([
@@ -17,7 +16,7 @@ it('has a point for each step of a short run', () => {
 it('stays bounded, ends at the last step, and keeps the mean over all samples, however long the run', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 9 }), (steps, lastCount) => {
-      const curve = new TrainingCurve(512);
+      const curve = new TrainingCurve('classes');
       const countOf = (step: number): number => (step === steps - 1 ? lastCount : 16);
       for (let step = 0; step < steps; step++) {
         curve.add({ step, epoch: 0, count: countOf(step), loss: step, correct: step % 2 }, step / 10);
@@ -45,7 +44,7 @@ const stepOf = (step: number, loss = 1): StepResult => ({ step, epoch: 0, loss, 
 const stepsOf = (points: readonly CurvePoint[]): number[] => points.map(({ steps }) => steps);
 
 it('has no gap between its points, in order, however long the run', () => {
-  const curve = new TrainingCurve(2_000);
+  const curve = new TrainingCurve('classes', undefined, 2_000);
   const steps = 40_000;
   for (let step = 0; step < steps; step++) curve.add(stepOf(step, step % 7), step);
   const points = curve.points();
@@ -57,27 +56,27 @@ it('has no gap between its points, in order, however long the run', () => {
   expect(mean).toBeCloseTo(3, 1);
 });
 
-it('gives new points once, a bounded number of them however late they are taken', () => {
-  const curve = new TrainingCurve(2_000);
+it('gives the points after a step, a bounded number of them however early that was', () => {
+  const curve = new TrainingCurve('classes', undefined, 2_000);
   for (let step = 0; step < 3; step++) curve.add(stepOf(step), step);
-  expect(stepsOf(curve.takeNew())).toEqual([1, 2, 3]);
-  expect(stepsOf(curve.takeNew())).toEqual([]);
+  expect(stepsOf(curve.pointsAfter(0))).toEqual([1, 2, 3]);
+  expect(stepsOf(curve.pointsAfter(3))).toEqual([]);
   curve.add(stepOf(3), 3);
-  expect(stepsOf(curve.takeNew())).toEqual([4]);
+  expect(stepsOf(curve.pointsAfter(3))).toEqual([4]);
   for (let step = 4; step < 50_000; step++) curve.add(stepOf(step), step);
-  const late = stepsOf(curve.takeNew());
+  const late = stepsOf(curve.pointsAfter(4));
   expect(late.length).toBeLessThanOrEqual(2_000);
-  // Every point of 32 steps that is whole, from the first that has a new step.
+  // Every complete point of 32 steps, from the first that has a new step.
   expect(late).toEqual(stepsOf(curve.points()).filter((steps) => steps % 32 === 0));
   expect(late.slice(0, 2)).toEqual([32, 64]);
   for (let step = 50_000; step < 50_100; step++) curve.add(stepOf(step), step);
-  expect(stepsOf(curve.takeNew())).toEqual([50_016, 50_048, 50_080]);
+  expect(stepsOf(curve.pointsAfter(late.at(-1)!))).toEqual([50_016, 50_048, 50_080]);
 });
 
 it('goes on from its state as if it had not been interrupted, at any step', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 3_000 }), fc.nat(3_000), (steps, cut) => {
-      const [whole, first] = [new TrainingCurve(64), new TrainingCurve(64)];
+      const [whole, first] = [new TrainingCurve('classes', undefined, 64), new TrainingCurve('classes', undefined, 64)];
       const addTo = (curve: TrainingCurve, from: number, to: number): void => {
         for (let step = from; step < to; step++) curve.add(stepOf(step, step % 7), step);
       };
@@ -86,7 +85,7 @@ it('goes on from its state as if it had not been interrupted, at any step', () =
       const state = first.state();
       // A state is a copy.
       addTo(first, Math.min(cut, steps), steps);
-      const second = new TrainingCurve(64, state);
+      const second = new TrainingCurve('classes', state, 64);
       addTo(second, Math.min(cut, steps), steps);
       expect(second.points()).toEqual(whole.points());
     }),

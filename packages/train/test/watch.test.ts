@@ -76,7 +76,7 @@ describe('a viewer', () => {
     await server.startWorker();
     await server.run.outcome;
     server.epoch(report);
-    server.dashboard.event('something happened');
+    server.recorder.note('something happened');
     const viewer = await openViewer(server.ws);
     const history = await viewer.next('history');
     expect([...floatsFrom(history.points.steps)]).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
@@ -151,7 +151,7 @@ describe('viewers that never read', () => {
     const before = process.memoryUsage();
     await server.startWorker();
     expect(await server.run.outcome).toEqual({ type: 'finished' });
-    for (let index = 0; index < 1_000; index++) server.dashboard.event(`event ${index} ${'x'.repeat(900)}`);
+    for (let index = 0; index < 1_000; index++) server.recorder.note(`event ${index} ${'x'.repeat(900)}`);
     const after = process.memoryUsage();
     expect(after.external + after.heapUsed - before.external - before.heapUsed).toBeLessThan(200 * 2 ** 20);
     expect(server.dashboard.figures.queuedBytes).toBeLessThan(200 * mostQueuedBytes);
@@ -166,7 +166,7 @@ describe('viewers that never read', () => {
     let most = 0;
     // 36 MB for each viewer, of which the kernel takes a few.
     for (let index = 0; index < 40_000; index++) {
-      server.dashboard.event(`event ${index} ${'x'.repeat(900)}`);
+      server.recorder.note(`event ${index} ${'x'.repeat(900)}`);
       most = Math.max(most, server.dashboard.figures.queuedBytes);
     }
     expect(most).toBeGreaterThan(4 * 250_000);

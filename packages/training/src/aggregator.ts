@@ -1,7 +1,6 @@
 /** Adds the gradients of a step's shards, in the order of the fixed tree. */
 import { bytesOf, copyBytes, decodeVector, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tensor';
-import type { NodeRounding } from './node-rounding.ts';
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
 import { TreeSum } from './tree-sum.ts';
@@ -28,8 +27,6 @@ export class Aggregator {
   readonly #backend: HostBackend;
   readonly #plan: RunPlan;
   readonly #parameterCount: number;
-  /** Of the step. */
-  #rounding: NodeRounding | undefined;
   /** Of vectors [parameters + 2]: the gradient, then the sums of losses and of correct answers. */
   readonly #sum: TreeSum;
   /** Of the values in each buffer of the sum, by their range: the whole gradient, or a chunk. */
@@ -39,22 +36,16 @@ export class Aggregator {
     this.#backend = backend;
     this.#plan = plan;
     this.#parameterCount = parameterCount;
-    this.#sum = new TreeSum(backend, parameterCount + 2);
+    this.#sum = new TreeSum(backend, parameterCount + 2, plan.halfUnit);
   }
 
-  /** Begins the sum of a step, or of a shard of it, whose nodes are rounded so; after the last step there is none. */
-  begin(step: number, rounding?: NodeRounding, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
+  /** Begins the sum of a step, or of a shard of it; after the last step there is none. */
+  begin(step: number, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
     if (step >= this.#plan.steps) {
       this.#sum.drop();
       return;
     }
-    this.#rounding = rounding;
-    this.#sum.begin(shard, usedMicrobatches(this.#plan, step), rounding);
-  }
-
-  /** How the nodes of the step are rounded whose sum was begun. */
-  get rounding(): NodeRounding | undefined {
-    return this.#rounding;
+    this.#sum.begin(shard, usedMicrobatches(this.#plan, step));
   }
 
   /** Memory of the caller's own to `write` a sum into, until it is added or released. */
@@ -76,18 +67,16 @@ export class Aggregator {
 
   /**
    * Decodes the values `[from, to)` of a gradient, whose bytes have been validated. Returns the largest absolute value of
-   * them, NaN where one is: they are looked at while they are in the cache.
-   * @param rounding of the nodes of its step; by default the one whose sum was begun
+   * them, NaN if one is: they are looked at while they are in the cache.
    */
   write(
     memory: SumMemory,
     range: { readonly from: number; readonly to: number },
     { bytes, encoding }: Pick<ShardSum, 'bytes' | 'encoding'>,
-    rounding = this.#rounding,
   ): number {
     const values = this.#viewOf(memory).subarray(range.from, range.to);
     if (encoding === undefined) copyBytes(bytesOf(values), bytes);
-    else decodeVector(bytes, encoding, values, unitOf(rounding, encoding, range));
+    else decodeVector(bytes, encoding, values, this.#plan.halfUnit);
     return this.#largestOf(memory, range);
   }
 
@@ -187,16 +176,6 @@ export class Aggregator {
     ranges.set(key, magnitude);
     return magnitude;
   }
-}
-
-/** Unit of the values of an encoding. Results that are rounded in another way are dropped, whatever they decode to. */
-function unitOf(
-  rounding: NodeRounding | undefined,
-  encoding: ShardSum['encoding'],
-  { from, to }: { readonly from: number; readonly to: number },
-): number | Float32Array {
-  if (encoding === 'fp16') return rounding?.type === 'fp16' ? rounding.unit : 1;
-  return encoding === 'levels' && rounding?.type === 'int8' ? rounding.units.subarray(from, to) : 1;
 }
 
 /** The largest absolute value; NaN where one is. */

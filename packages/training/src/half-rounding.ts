@@ -1,5 +1,40 @@
-/** Rounding to half precision: as a formula for backends, and in plain loops for what no backend adds. */
-import { apply, type Formula } from '@lockstep/tensor';
+/**
+ * Rounds every node of the reduction tree to half precision, microbatches included, so that any shard's sum travels in two
+ * bytes a value without loss: a run has the same bits wherever its shards end.
+ */
+import {
+  additionCall,
+  apply,
+  type Backend,
+  type Formula,
+  input,
+  type MapCall,
+  type Storage,
+  sliceSum,
+  type VectorSum,
+} from '@lockstep/tensor';
+
+/** Values behind the gradient in a vector [parameters + 2], which are not rounded: sum of losses, correct answers. */
+const figures = 2;
+
+/** The calls that leave a sum of nodes in `output`, which may be one of its vectors; rounded if there is a `unit`. */
+export function sumCalls(backend: Backend, sum: VectorSum, output: Storage, unit: number | undefined): MapCall[] {
+  if (unit === undefined) return [additionCall(sum, output)];
+  const size = output.length - figures;
+  const gradient = backend.slice(output, 0, size);
+  const rest = backend.slice(output, size, figures);
+  return [
+    additionCall(sliceSum(backend, sum, 0, size), gradient, (value) => halfFormula(value, unit)),
+    additionCall(sliceSum(backend, sum, size, figures), rest),
+  ];
+}
+
+/** The call that rounds the sum over a microbatch in place. */
+export function microbatchCall(backend: Backend, vector: Storage, unit: number): MapCall {
+  const output = backend.slice(vector, 0, vector.length - figures);
+  const inputs = [{ storage: output, strides: [1] }];
+  return { kind: 'map', formula: halfFormula(input(0), unit), shape: [output.length], inputs, output };
+}
 
 /** The largest half; larger values become it, so that no sum of a tree overflows. */
 const largestHalf = 65_504;

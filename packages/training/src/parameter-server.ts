@@ -1,8 +1,5 @@
 /** Holds a run's parameters: adds the gradients of a step, takes the optimizer's step on their mean, gives out weights. */
 import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
-import { vectorsOf } from '@lockstep/tensor';
-import { nextExponents } from './level-units.ts';
-import { levelRounding } from './node-rounding.ts';
 import { Parameters, type ParametersOptions } from './parameters.ts';
 import { type RunPlan, stepBatch, stepDivisor } from './plan.ts';
 
@@ -25,9 +22,6 @@ interface ParameterServerOptions extends ParametersOptions {
   readonly firstStep?: number;
 }
 
-/** Beside the vectors of the optimizer, in the state that a checkpoint holds. */
-const exponentsSlot = 'gradientExponents';
-
 export class ParameterServer extends Parameters {
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
@@ -36,7 +30,7 @@ export class ParameterServer extends Parameters {
     super(options);
     this.#plan = options.plan;
     this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters);
-    if (optimizerState) this.#restore(optimizerState);
+    if (optimizerState) this.#optimizer.restore(optimizerState);
     this.beginStep(firstStep);
   }
 
@@ -45,32 +39,15 @@ export class ParameterServer extends Parameters {
     if (!this.aggregator.complete) throw new Error(`step ${step}: expected every shard's gradient, some are missing`);
     const { epoch, count } = stepBatch(this.#plan, step);
     const { lossSum, correct } = this.aggregator.figures();
-    const { gradient } = this.aggregator;
     this.changing();
-    this.#optimizer.step(stepDivisor(this.#plan, step), gradient);
-    if (this.#plan.rounding === 'int8-exact') {
-      const root = this.backend.view(vectorsOf(gradient)[0]!);
-      this.#useExponents(nextExponents(root, this.parameterCount, this.exponents));
-    }
+    this.#optimizer.step(stepDivisor(this.#plan, step), this.aggregator.gradient);
     this.beginStep(step + 1);
     return { step, epoch, count, loss: lossSum / count, correct };
   }
 
-  /** All that the next step depends on beside the parameters: with levels, the exponents of their units as well. */
+  /** All that the next step depends on besides the parameters. */
   optimizerState(): OptimizerState {
-    const { step, slots } = this.#optimizer.state();
-    const exponents = this.exponents && { [exponentsSlot]: Float32Array.from(this.exponents) };
-    return { step, slots: { ...slots, ...exponents } };
-  }
-
-  #restore({ step, slots }: OptimizerState): void {
-    const { [exponentsSlot]: exponents, ...rest } = slots;
-    this.#optimizer.restore({ step, slots: rest });
-    if (exponents) this.#useExponents(Int8Array.from(exponents));
-  }
-
-  #useExponents(exponents: Int8Array): void {
-    this.rounding = levelRounding(exponents, this.parameterCount);
+    return this.#optimizer.state();
   }
 
   override dispose(): void {

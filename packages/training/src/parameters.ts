@@ -3,7 +3,6 @@ import { bytesOf, type Checksum } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
 import { checksumBy } from './codec-checksum.ts';
-import { firstRounding, type NodeRounding } from './node-rounding.ts';
 import type { RunPlan } from './plan.ts';
 import type { Shard } from './tree.ts';
 import { uploadFloats } from './upload-floats.ts';
@@ -24,8 +23,6 @@ export class Parameters {
   readonly backend: HostBackend;
   /** Of gradients as they arrive. */
   readonly checksum: Checksum;
-  /** How the nodes of the current step are rounded. */
-  rounding: NodeRounding | undefined;
   #beforeChange = (): void => {};
   /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
   #sent: Float32Array | undefined;
@@ -37,17 +34,11 @@ export class Parameters {
     this.parameters = backend.allocate(weights.length);
     backend.upload(this.parameters, weights);
     this.aggregator = new Aggregator(backend, plan, weights.length);
-    this.rounding = firstRounding(plan);
-  }
-
-  /** One for each block of values, by which its nodes are rounded; undefined where the current step needs none. */
-  get exponents(): Int8Array | undefined {
-    return this.rounding?.type === 'int8' ? this.rounding.exponents : undefined;
   }
 
   /** Begins the sum of a step, or of a shard of it, anew where it was begun. */
   beginStep(step: number, asked?: Shard): void {
-    this.aggregator.begin(step, this.rounding, asked);
+    this.aggregator.begin(step, asked);
   }
 
   /** Calls back before the weights change, where a reader has not read all of them. */

@@ -1,6 +1,5 @@
 /** The geometry of a run: its steps, the samples of a step, and the microbatches that they are cut into. */
 import { checkWhole } from '@lockstep/data';
-import type { NodeRoundingName } from '@lockstep/protocol';
 import type { InnerSteps } from './inner-steps.ts';
 import { nextPowerOfTwo } from './tree.ts';
 
@@ -18,8 +17,8 @@ export interface RunPlan {
   readonly steps: number;
   /** What each microbatch, as a replica, does with its samples; left out where gradients are taken at fixed weights. */
   readonly innerSteps?: InnerSteps;
-  /** What every node of the tree is rounded to; left out where sums are float32. */
-  readonly rounding?: NodeRoundingName;
+  /** A power of two: what 1 in half precision stands for, if every node of the tree is rounded to a half. */
+  readonly halfUnit?: number;
 }
 
 export interface RunPlanOptions {
@@ -31,7 +30,8 @@ export interface RunPlanOptions {
   readonly microbatchSize?: number | undefined;
   /** With a microbatch size, which is that of a replica. */
   readonly innerSteps?: InnerSteps | undefined;
-  readonly rounding?: NodeRoundingName | undefined;
+  /** Whether every node of the tree is rounded to a half. */
+  readonly roundsToHalves?: boolean | undefined;
 }
 
 /**
@@ -42,23 +42,27 @@ export function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 
-/** @throws RangeError where a count is not a positive integer. */
+/** Means over a step from 2^-34 to 64 are halves in this unit, whatever its batch. */
+const unitsPerSample = 2 ** 10;
+
+/** @throws RangeError if a count is not a positive integer. */
 export function planRun(options: RunPlanOptions): RunPlan {
-  const { samples, batch, epochs, innerSteps, rounding } = options;
+  const { samples, batch, epochs, innerSteps, roundsToHalves = false } = options;
   const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
   for (const [name, value] of Object.entries({ samples, batch, epochs, microbatchSize, steps: options.steps ?? 1 })) {
     checkWhole(name, value, 1);
   }
   const stepsPerEpoch = Math.ceil(samples / batch);
+  const microbatches = nextPowerOfTwo(Math.ceil(Math.min(batch, samples) / microbatchSize));
   return {
     samples,
     batch,
     microbatchSize,
-    microbatches: nextPowerOfTwo(Math.ceil(Math.min(batch, samples) / microbatchSize)),
+    microbatches,
     stepsPerEpoch,
     steps: Math.min(options.steps ?? Number.POSITIVE_INFINITY, epochs * stepsPerEpoch),
     ...(innerSteps && { innerSteps }),
-    ...(rounding && { rounding }),
+    ...(roundsToHalves && { halfUnit: nextPowerOfTwo(innerSteps ? microbatches : batch) / unitsPerSample }),
   };
 }
 

@@ -1,7 +1,15 @@
 /** Sums vectors in the order of the fixed tree, as they become ready and in as few buffers as that needs. */
-import { type Backend, PreparedSums, type Storage, type VectorSum, vectorsOf } from '@lockstep/tensor';
-import type { NodeRounding } from './node-rounding.ts';
-import { RoundingPasses } from './rounding-passes.ts';
+import {
+  type Backend,
+  isHostBackend,
+  PreparedSums,
+  type Program,
+  prepareElementwise,
+  type Storage,
+  type VectorSum,
+  vectorsOf,
+} from '@lockstep/tensor';
+import { sumCalls } from './half-rounding.ts';
 import type { Shard } from './tree.ts';
 import { TreeReduction } from './tree-reduction.ts';
 
@@ -12,6 +20,7 @@ import { TreeReduction } from './tree-reduction.ts';
 export class TreeSum {
   readonly #backend: Backend;
   readonly #length: number;
+  readonly #halfUnit: number | undefined;
   /** All buffers that this sum has allocated. */
   readonly #buffers = new Set<Storage>();
   /** Buffers that hold nothing. */
@@ -22,24 +31,26 @@ export class TreeSum {
   #reduction: TreeReduction<VectorSum> | undefined;
   #result: VectorSum | undefined;
 
-  /** @param length of every vector */
-  constructor(backend: Backend, length: number) {
+  /**
+   * @param length of every vector
+   * @param halfUnit what 1 in half precision stands for, if every node of vectors [parameters + 2] is rounded to a half
+   */
+  constructor(backend: Backend, length: number, halfUnit?: number) {
     this.#backend = backend;
     this.#length = length;
+    this.#halfUnit = halfUnit;
     this.#additions = new VectorAdder(backend);
   }
 
-  /**
-   * Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before.
-   * @param rounding of each node, of vectors [parameters + 2]
-   */
-  begin(root: Shard, usedMicrobatches: number, rounding?: NodeRounding): void {
+  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before. */
+  begin(root: Shard, usedMicrobatches: number): void {
     this.drop();
-    this.#additions.roundAs(rounding);
+    const isRounded = this.#halfUnit !== undefined;
+    this.#additions.roundTo(this.#halfUnit);
     this.#reduction = new TreeReduction<VectorSum>({
       root,
       usedMicrobatches,
-      combine: (left, right, { n }) => (n === root.n && !rounding ? { left, right } : this.#combine(left, right)),
+      combine: (left, right, { n }) => (n === root.n && !isRounded ? { left, right } : this.#combine(left, right)),
     });
   }
 
@@ -133,38 +144,62 @@ export class TreeSum {
   }
 }
 
-/** Adds the vectors of sums; each sum is prepared once. */
+/** Adds the vectors of sums, rounded to halves if its owner asks for it; each sum is prepared once. */
 export class VectorAdder {
-  /** What it adds with; its owner makes other passes of the same vectors with it. */
-  readonly passes: RoundingPasses;
+  readonly #backend: Backend;
   readonly #outputs = new Map<Storage, PreparedSums>();
+  #halfUnit: number | undefined;
 
   constructor(backend: Backend) {
-    this.passes = new RoundingPasses(backend);
+    this.#backend = backend;
   }
 
-  /** Sets the rounding of the next sums. @returns whether calls that were made of `passes` are of no use any more */
-  roundAs(rounding: NodeRounding | undefined): boolean {
-    const isOther = this.passes.use(rounding);
-    if (isOther) this.#disposePrograms();
-    return isOther;
+  /** What 1 in half precision stands for; undefined if sums are not rounded. */
+  get halfUnit(): number | undefined {
+    return this.#halfUnit;
+  }
+
+  /**
+   * Sets the rounding of the next sums.
+   * @returns whether it differs from that of the sums before
+   * @throws Error on a backend that keeps no promise of how it rounds, as a GPU
+   */
+  roundTo(halfUnit: number | undefined): boolean {
+    if (halfUnit === this.#halfUnit) return false;
+    if (halfUnit !== undefined && !isHostBackend(this.#backend)) {
+      throw new Error(
+        `${this.#backend.name}: expected a backend that rounds sums as all others do: compute on the CPU`,
+      );
+    }
+    this.#halfUnit = halfUnit;
+    this.dispose();
+    return true;
   }
 
   /** `output = sum`; it may be one of the sum's vectors. */
   run(sum: VectorSum, output: Storage): void {
     const known = this.#outputs.get(output);
-    const programs = known ?? new PreparedSums((one) => this.passes.prepareSum(one, output));
+    const programs = known ?? new PreparedSums((one) => this.#prepare(one, output));
     this.#outputs.set(output, programs);
     programs.of(sum).run();
   }
 
   dispose(): void {
-    this.#disposePrograms();
-    this.passes.dispose();
-  }
-
-  #disposePrograms(): void {
     for (const programs of this.#outputs.values()) programs.dispose();
     this.#outputs.clear();
+  }
+
+  /** `output = sum`, prepared for all threads together. */
+  #prepare(sum: VectorSum, output: Storage): Program {
+    const calls = sumCalls(this.#backend, sum, output, this.#halfUnit);
+    const programs = calls.map((call) => prepareElementwise(this.#backend, [call]));
+    return {
+      run() {
+        for (const program of programs) program.run();
+      },
+      dispose() {
+        for (const program of programs) program.dispose();
+      },
+    };
   }
 }

@@ -46,9 +46,10 @@ class BackgroundCompute implements Compute {
   async gradient(
     samples: ShardSamples,
     targets: TargetValues,
-    { key, rounding }: GradientOptions = {},
+    { key, halfUnit }: GradientOptions = {},
   ): Promise<ShardGradient> {
-    if (rounding) throw new Error(`${this.backend}: expected a run that rounds no sums: compute on the CPU`);
+    if (halfUnit !== undefined)
+      throw new Error(`${this.backend}: expected a run that rounds no sums: compute on the CPU`);
     if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
     const answer = await this.#thread.ask({ type: 'gradient', samples, targets, key });
     if (answer.type !== 'computed') throw new Error(`compute thread: expected a gradient, got ${answer.type}`);

@@ -43,7 +43,6 @@ const steps = { images: stepImages, stepSamples: batch };
 const modes: readonly Mode[] = [
   { name: 'synchronous, float32', options: synchronous, ...steps },
   { name: 'synchronous, fp16-exact', options: { ...synchronous, gradients: 'fp16-exact' }, ...steps },
-  { name: 'synchronous, int8-exact', options: { ...synchronous, gradients: 'int8-exact' }, ...steps },
   { name: 'synchronous, float32, behind a relay', options: synchronous, ...steps, relays: 1 },
   {
     name: `${replicas} replicas, ${innerSteps} inner steps`,

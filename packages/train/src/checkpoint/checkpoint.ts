@@ -1,9 +1,8 @@
 /** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/training';
-import type { TrainedEpoch } from '../report/report.ts';
+import type { EpochReport, Report, TrainedEpoch } from '../record/report.ts';
 import { parseNumbers, stringifyNumbers } from './number-json.ts';
-import type { Progress } from './progress.ts';
 
 /** What fixes the bits of a run: two runs that agree in all of it take the same steps. */
 export interface RunIdentity {
@@ -32,8 +31,53 @@ export interface Checkpoint {
   readonly optimizer: OptimizerState;
   readonly progress: Progress;
   readonly history: RunHistory;
-  /** Epochs whose evaluation was not done, with the weights at their ends. */
-  readonly unevaluated: readonly { readonly epoch: TrainedEpoch; readonly weights: Float32Array }[];
+  readonly unevaluated: readonly UnevaluatedEpoch[];
+}
+
+/** An epoch whose evaluation was not done, with the weights at its end. */
+export interface UnevaluatedEpoch {
+  readonly epoch: TrainedEpoch;
+  readonly weights: Float32Array;
+}
+
+/** Sums over one or more neighboring steps. */
+export interface StepSums {
+  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
+  readonly steps: number;
+  readonly seconds: number;
+  readonly lossSum: number;
+  readonly correct: number;
+  readonly count: number;
+}
+
+/** A training curve that more steps can be added to. */
+export interface CurveState {
+  readonly points: readonly StepSums[];
+  /** Steps that one point stands for. */
+  readonly stride: number;
+  /** The point that has some of its steps, and how many. */
+  readonly partial: StepSums | null;
+  readonly partialSteps: number;
+}
+
+/** What the report of a run that goes on from a checkpoint needs of the steps before it. */
+export interface Progress {
+  /** Whole epochs that have been evaluated. */
+  readonly epochs: readonly EpochReport[];
+  /** Sums over the current epoch's steps. */
+  readonly lossSum: number;
+  readonly correct: number;
+  readonly count: number;
+  /** Mean loss of the first batch, with the initial weights. */
+  readonly initialLoss: number | null;
+  /** Samples of all steps. */
+  readonly images: number;
+  /** Seconds of training, and those of the current epoch. */
+  readonly seconds: number;
+  readonly epochSeconds: number;
+  readonly curve: CurveState;
+  readonly wire: Report['wire'];
+  readonly resumedAtSteps: readonly number[];
 }
 
 /** 64 hexadecimal digits. */

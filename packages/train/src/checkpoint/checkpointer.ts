@@ -2,14 +2,10 @@
 import { webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { errorMessage } from '../error-message.ts';
+import type { WrittenCheckpoint } from '../record/recorder.ts';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts';
 import { CheckpointClock, type CheckpointInterval } from './interval.ts';
 import type { CheckpointStore } from './store.ts';
-
-export interface WrittenCheckpoint {
-  readonly file: string;
-  readonly step: number;
-}
 
 export interface CheckpointerOptions {
   readonly store: Pick<CheckpointStore, 'write'>;

@@ -1,12 +1,11 @@
 /** Opens the folder of a run's checkpoints, and finds the one that the run goes on from. */
 import { join } from 'node:path';
-import { lossyEncodings } from '@lockstep/protocol';
 import { newSha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';
 import type { Prepared } from '../prepared.ts';
+import type { WrittenCheckpoint } from '../record/recorder.ts';
 import { thousands } from '../thousands.ts';
 import type { Checkpoint, RunIdentity } from './checkpoint.ts';
-import type { WrittenCheckpoint } from './checkpointer.ts';
 import { type Choice, chooseCheckpoint } from './choose.ts';
 import { identityOf } from './identity.ts';
 import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
@@ -75,12 +74,9 @@ function startsAnew(place: string): string {
   return `No checkpoint in ${place} fits this run, which starts anew.`;
 }
 
-function resumedLine(file: string, step: number, { plan, config }: Prepared): string {
+function resumedLine(file: string, step: number, { plan }: Prepared): string {
   if (step === plan.steps) return `${file} is of the end of this run: every step had been taken.`;
-  const lost = !lossyEncodings.some((name) => name === config.gradients)
-    ? ''
-    : `; what ${config.gradients} rounded off at the workers is not in it, so the weights are not those of a run that was not cut off`;
-  return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}${lost}.`;
+  return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}.`;
 }
 
 /** Of a run that was cut off. */

@@ -13,12 +13,13 @@ import { errorMessage } from '../error-message.ts';
 import { formatOf, modelFileOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
-import { stoppedByOwner } from '../run/early-end.ts';
+import type { Recorder } from '../record/recorder.ts';
 import type { OnRunAgain } from '../run/run-again.ts';
 import type { OwnerMessage } from './admin-permission.ts';
 
 export interface AdminActionsOptions {
   readonly run: Run;
+  readonly recorder: Recorder;
   readonly parameterServer: ParameterServer;
   readonly prepared: Prepared;
   /** Where `save` writes; by default a file in the working directory, named after the model and the step. */
@@ -79,10 +80,10 @@ export class AdminActions {
   }
 
   async #control(action: AdminAction): Promise<ActionResult> {
-    const { run } = this.#options;
+    const { run, recorder } = this.#options;
     if (action === 'save') return this.#save();
     if (hasEnded(run.state)) return refused('the run has ended');
-    if (action === 'stop') run.stop(stoppedByOwner);
+    if (action === 'stop') recorder.stop('owner');
     else run.control(action);
     return done;
   }

@@ -1,24 +1,16 @@
 /** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
 import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
-import type { StepResult } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
-import type { WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
-import type { Progress } from '../checkpoint/progress.ts';
+import type { RecordedEvent } from '../events.ts';
 import { metadataOf } from '../model/model-file.ts';
-import { movingAverage } from '../moving-average.ts';
 import type { Visit } from '../network/sockets.ts';
-import type { EpochReport, Report } from '../report/report.ts';
-import type { SummedStep } from '../report/step-exchanges.ts';
-import { TrainingCurve } from '../report/training-curve.ts';
-import { type EarlyEnd, earlyEndOf } from '../run/early-end.ts';
+import type { EpochReport, Report } from '../record/report.ts';
 import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
 import { ownerMessage } from './admin-permission.ts';
-import { type EarlierRuns, type RunRecord, settingsOf } from './earlier-runs.ts';
+import { type EarlierRun, type EarlierRuns, evenly, settingsOf } from './earlier-runs.ts';
 import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
 import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
-import { StepTimeline } from './step-timeline.ts';
-import { Throughput } from './throughput.ts';
 import { TimeBudget } from './time-budget.ts';
 import type { Viewer } from './viewer.ts';
 import type { ViewerLimits } from './viewer-places.ts';
@@ -27,28 +19,14 @@ import type { WatchPermission } from './watch-permission.ts';
 import { WeightsFeed } from './weights-feed.ts';
 import { workerTable } from './worker-table.ts';
 
-interface ResumeOptions {
-  /** Of the steps before the checkpoint that the run went on from. */
-  readonly progressBefore?: Pick<Progress, 'curve' | 'epochs'> | undefined;
-  readonly resumed?: WrittenCheckpoint | undefined;
-}
-
-interface ServerOptions {
-  /** Of the server that the run is on. */
+export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOptions {
+  readonly prepared: AdminActionsOptions['prepared'];
+  /** The server's runs before this one. */
   readonly earlierRuns?: EarlierRuns | undefined;
-}
-
-interface DoorOptions {
   readonly permission: WatchPermission;
   readonly onFull: () => void;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
-
-export type DashboardOptions = AdminActionsOptions &
-  EvaluationFeedOptions &
-  ResumeOptions &
-  ServerOptions &
-  DoorOptions;
 
 const tickMs = 100;
 const workersEveryMs = 250;
@@ -59,10 +37,7 @@ const idleEveryMs = 1_000;
 const viewersPart = 0.02;
 /** Viewers get an update at least this often, however many they are. */
 const maxPauseMs = 2_000;
-const maxCurvePoints = 2_000;
-const smoothing = 0.05;
 const maxEpochs = 400;
-const maxEvents = 30;
 /** Weights up to this size are sent to all viewers at the end, whose server may be gone when they ask. */
 const maxFinalWeightsBytes = 4 * 2 ** 20;
 
@@ -75,18 +50,11 @@ export class Dashboard {
   readonly #actions: AdminActions;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
-  readonly #curve: TrainingCurve;
-  readonly #throughput = new Throughput(systemClock.nowMs);
-  readonly #timeline = new StepTimeline();
   readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
   readonly #timer: NodeJS.Timeout;
-  readonly #events: string[] = [];
-  #epochs: EpochReport[];
-  #checkpoint: WatchMessageOf<'checkpoint'> | undefined;
   #result: WatchMessageOf<'result'> | undefined;
-  #ending: EarlyEnd | undefined;
-  #loss: number | undefined;
-  #accuracy: number | undefined;
+  /** Steps whose points viewers have. */
+  #shownSteps = 0;
   #shown = '';
   #shownTimelineStep = -1;
   #progressAtMs = 0;
@@ -95,10 +63,6 @@ export class Dashboard {
 
   constructor(options: DashboardOptions) {
     this.#options = options;
-    const { progressBefore, resumed } = options;
-    this.#curve = new TrainingCurve(maxCurvePoints, progressBefore?.curve, options.prepared.test.targets.type);
-    this.#epochs = (progressBefore?.epochs ?? []).slice(-maxEpochs).map(finiteReport);
-    if (resumed) this.#checkpoint = { type: 'checkpoint', resumed, newest: resumed };
     this.#about = runMessage(options.prepared, options.run.state.setup.faultInjection === true);
     this.#viewers = new Viewers({
       nowMs: systemClock.nowMs,
@@ -116,68 +80,57 @@ export class Dashboard {
       if (this.#viewers.connections > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
     }, tickMs);
     this.#timer.unref();
-    void options.run.outcome.then((outcome) => {
-      this.#ending = earlyEndOf(outcome);
-      if (this.#ending) this.event(this.#ending.message);
-    });
+    options.recorder.subscribe((event) => this.#show(event));
   }
 
-  /** For metrics; the loss is smoothed over recent steps, and undefined before the first. */
+  /** For metrics. */
   get figures() {
     const { size, queuedBytes } = this.#viewers;
-    return { viewers: size, queuedBytes, loss: this.#loss, images: this.#throughput.images };
+    return { viewers: size, queuedBytes };
   }
 
   addViewer(socket: WebSocket, visit: Visit): void {
     this.#viewers.add(socket, visit);
   }
 
-  /** @param seconds since the run began to train */
-  step(result: StepResult, seconds: number): void {
-    this.#curve.add(result, seconds);
-    this.#loss = movingAverage(this.#loss, result.loss, smoothing);
-    if (this.#about.targetType === 'classes') {
-      this.#accuracy = movingAverage(this.#accuracy, result.correct / result.count, smoothing);
+  #show(event: RecordedEvent): void {
+    switch (event.type) {
+      case 'line':
+        this.#budget.spend(() => {
+          this.#viewers.broadcast({ type: 'event', message: toMessageText(event.line) }, 'guest');
+          this.#viewers.broadcast({ type: 'event', message: toMessageText(event.ownerLine) }, 'owner');
+        });
+        return;
+      case 'evaluated':
+        this.#evaluated(event.report, event.weights);
+        return;
+      case 'checkpoint':
+        this.#viewers.broadcast(this.#checkpoint()!);
+        return;
+      case 'report':
+        this.#leave(event.report, event.weights);
+        return;
+      default:
+      // The page sees the rest at the next update, in the record.
     }
-    this.#throughput.add(result.count);
   }
 
-  /** The gradient of a step is complete. */
-  summed(step: SummedStep): void {
-    this.#timeline.add(step);
-  }
-
-  /** @param weights what the epoch was evaluated with; kept where that costs little */
-  epoch(report: EpochReport, weights: Float32Array): void {
-    const finite = finiteReport(report);
-    if (this.#epochs.length === maxEpochs) this.#epochs = this.#epochs.filter((_, index) => index % 2 === 1);
-    this.#epochs.push(finite);
-    this.#viewers.broadcast({ type: 'epoch', report: finite });
-    // A model that has diverged gives no answers, right or wrong.
+  /** @param weights kept if that costs little */
+  #evaluated(report: EpochReport, weights: Float32Array): void {
+    this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
+    // A diverged model gives no answers, right or wrong.
     if (!Number.isFinite(report.testLoss)) return;
     const { phase } = this.#options.run.state;
     this.#evaluation.add({ epoch: report.epoch, weights, isLast: phase === 'finished' || phase === 'failed' });
   }
 
-  /** A checkpoint that is on the disk. */
-  checkpoint(newest: WrittenCheckpoint): void {
-    this.#checkpoint = { ...this.#checkpoint, type: 'checkpoint', newest };
-    this.#viewers.broadcast(this.#checkpoint);
+  #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
+    const { checkpoint } = this.#options.recorder.data;
+    return checkpoint && { type: 'checkpoint', ...checkpoint };
   }
 
-  /** @param ownerLine for owners in its stead, where it names what is on this machine */
-  event(line: string, ownerLine = line): void {
-    const message = toMessageText(line);
-    this.#events.push(message);
-    if (this.#events.length > maxEvents) this.#events.shift();
-    this.#budget.spend(() => {
-      this.#viewers.broadcast({ type: 'event', message }, 'guest');
-      this.#viewers.broadcast({ type: 'event', message: toMessageText(ownerLine) }, 'owner');
-    });
-  }
-
-  /** What the run leaves behind: its report, and its weights, of which `weights` is a copy. */
-  result(report: Report, weights: Float32Array): void {
+  /** What the run leaves behind. */
+  #leave(report: Report, weights: Float32Array): void {
     const { prepared } = this.#options;
     const { steps, weightsSha256 } = report;
     const bytes = bytesOf(weights);
@@ -190,17 +143,14 @@ export class Dashboard {
     this.#viewers.broadcast(this.#result);
   }
 
-  /** What is kept of the run for the chart of the next one. */
-  record(): RunRecord {
-    const { prepared, run } = this.#options;
+  /** What the next run's chart shows of this one. */
+  earlierRun(): EarlierRun {
+    const { prepared, run, recorder } = this.#options;
+    const { steps, curve, epochs } = recorder.data;
     const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
-    return {
-      settings: settingsOf(prepared, workers.length),
-      stepsPerEpoch: this.#about.stepsPerEpoch,
-      steps: run.state.current.step,
-      points: this.#curve.points(),
-      epochs: this.#epochs,
-    };
+    const settings = settingsOf(prepared, workers.length);
+    const { stepsPerEpoch } = this.#about;
+    return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
   }
 
   /** Sends the last state of the run, and nothing after it. */
@@ -213,7 +163,7 @@ export class Dashboard {
 
   #welcome(sendSnapshot: () => void, viewer: Viewer): void {
     // The snapshot has every point so far; a page ignores points that it knows already.
-    if (this.#viewers.size === 1) this.#curve.takeNew();
+    if (this.#viewers.size === 1) this.#newPoints();
     this.#weights.refreshHash(this.#options.run.state.current.step);
     this.#budget.spend(sendSnapshot);
     if (viewer.mayInvite) this.#sendCode(viewer);
@@ -226,18 +176,27 @@ export class Dashboard {
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
-    const points = pointBytes(this.#curve.points());
+    const { curve, epochs, lines, timing } = this.#options.recorder.data;
     const earlier = this.#options.earlierRuns?.message();
-    const optional = [earlier, this.#timeline.last, this.#evaluation.message, this.#checkpoint, this.#result].filter(
+    const optional = [earlier, timing.timeline, this.#evaluation.message, this.#checkpoint(), this.#result].filter(
       (message) => message !== undefined,
     );
+    const shownEpochs = evenly(epochs, maxEpochs).map(finiteReport);
+    const events = lines.map((line) => toMessageText(line));
     return [
       { ...this.#about, joinAddresses: [...this.joinAddresses] },
-      { type: 'history', points, epochs: this.#epochs, events: this.#events },
+      { type: 'history', points: pointBytes(curve.points()), epochs: shownEpochs, events },
       this.#workers(),
       ...optional,
       this.#progress(pointBytes([])),
     ];
+  }
+
+  /** The points since the last call. */
+  #newPoints() {
+    const points = this.#options.recorder.data.curve.pointsAfter(this.#shownSteps);
+    this.#shownSteps = points.at(-1)?.steps ?? this.#shownSteps;
+    return points;
   }
 
   async #handleMessage(message: WatchMessageFrom<'viewer'>, viewer: Viewer): Promise<void> {
@@ -251,7 +210,7 @@ export class Dashboard {
     const result = await this.#actions.meet(request);
     if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
     else if (result.event) {
-      this.event(result.event.line, result.event.ownerLine);
+      this.#options.recorder.note(result.event.line, result.event.ownerLine);
       viewer.send({ type: 'done', message: toMessageText(result.event.ownerLine) });
     }
   }
@@ -266,7 +225,7 @@ export class Dashboard {
       this.#workersAtMs = nowMs;
       this.#viewers.broadcast(this.#workers());
     }
-    const timeline = this.#timeline.last;
+    const { timeline } = this.#options.recorder.data.timing;
     if (timeline && timeline.step !== this.#shownTimelineStep && nowMs - this.#timelineAtMs >= timelineEveryMs) {
       this.#timelineAtMs = nowMs;
       this.#shownTimelineStep = timeline.step;
@@ -277,28 +236,24 @@ export class Dashboard {
 
   #broadcastProgress(): void {
     const nowMs = systemClock.nowMs();
-    const { phase, pauseRequested, current } = this.#options.run.state;
-    const shown = `${phase} ${this.#ending?.type} ${pauseRequested} ${current.step}`;
+    const { run, recorder } = this.#options;
+    const { phase, pauseRequested, current } = run.state;
+    const shown = `${phase} ${recorder.data.ending?.type} ${pauseRequested} ${current.step}`;
     if (shown === this.#shown && nowMs - this.#progressAtMs < idleEveryMs) return;
     this.#weights.refreshHash(current.step);
-    this.#viewers.broadcast(this.#progress(pointBytes(this.#curve.takeNew())));
+    this.#viewers.broadcast(this.#progress(pointBytes(this.#newPoints())));
     this.#progressAtMs = nowMs;
     this.#shown = shown;
   }
 
   #progress(points: WatchMessageOf<'progress'>['points']): WatchMessageOf<'progress'> {
-    return progressMessage(this.#options.run.state, this.#about, {
-      loss: this.#loss,
-      accuracy: this.#accuracy,
-      ending: this.#ending,
-      imagesPerSecond: this.#throughput.perSecond(),
-      weights: this.#weights,
-      points,
-    });
+    const { run, recorder } = this.#options;
+    return progressMessage(run.state, this.#about, { record: recorder.data, weights: this.#weights, points });
   }
 
   #workers(): WatchMessageOf<'workers'> {
-    const { state } = this.#options.run;
-    return { type: 'workers', workers: workerTable(state, (workerId) => this.#timeline.averagesOf(workerId)) };
+    const { run, recorder } = this.#options;
+    const { timing } = recorder.data;
+    return { type: 'workers', workers: workerTable(run.state, (workerId) => timing.averagesOf(workerId)) };
   }
 }

@@ -1,13 +1,14 @@
 /** The runs that a server has had, for the chart of the current one. */
 import { toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import type { Prepared } from '../prepared.ts';
-import type { CurvePoint, EpochReport } from '../report/report.ts';
+import type { CurvePoint } from '../record/curve.ts';
+import type { EpochReport } from '../record/report.ts';
 import { pointBytes } from './messages.ts';
 
 type RunSettings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
 
 /** What is left of a run. */
-export interface RunRecord {
+export interface EarlierRun {
   /** What it was given, and how many workers computed it. */
   readonly settings: RunSettings;
   readonly stepsPerEpoch: number;
@@ -21,23 +22,23 @@ const mostPoints = 400;
 const mostEpochs = 100;
 
 export class EarlierRuns {
-  readonly #records: RunRecord[] = [];
-  #current: (() => RunRecord) | undefined;
+  readonly #runs: EarlierRun[] = [];
+  #current: (() => EarlierRun) | undefined;
 
-  /** Another run begins. @param record gives what there is of it */
-  begin(record: () => RunRecord): void {
+  /** Another run begins. @param current returns what is known of it so far */
+  begin(current: () => EarlierRun): void {
     const last = this.#current?.();
-    // One that only gathered workers has taken no step.
-    if (last && last.steps > 0) this.#records.push(thinned(last));
-    if (this.#records.length > mostRuns) this.#records.shift();
-    this.#current = record;
+    // A run that only gathered workers has taken no step.
+    if (last && last.steps > 0) this.#runs.push(thinned(last));
+    if (this.#runs.length > mostRuns) this.#runs.shift();
+    this.#current = current;
   }
 
-  /** Undefined where the current run is the first. */
+  /** Undefined if the current run is the first. */
   message(): WatchMessageOf<'earlierRuns'> | undefined {
-    if (this.#records.length === 0 || !this.#current) return undefined;
-    const labels = labelsOf([...this.#records, this.#current()].map(({ settings }) => settings));
-    const runs = this.#records.map(({ settings, stepsPerEpoch, steps, points, epochs }, index) => {
+    if (this.#runs.length === 0 || !this.#current) return undefined;
+    const labels = labelsOf([...this.#runs, this.#current()].map(({ settings }) => settings));
+    const runs = this.#runs.map(({ settings, stepsPerEpoch, steps, points, epochs }, index) => {
       return { label: labels[index]!, settings, stepsPerEpoch, steps, points: pointBytes(points), epochs: [...epochs] };
     });
     return { type: 'earlierRuns', label: labels.at(-1)!, runs };
@@ -74,12 +75,12 @@ export function labelsOf(runs: readonly RunSettings[]): string[] {
   });
 }
 
-function thinned({ points, epochs, ...rest }: RunRecord): RunRecord {
-  return { ...rest, points: someOf(points, mostPoints), epochs: someOf(epochs, mostEpochs) };
+function thinned({ points, epochs, ...rest }: EarlierRun): EarlierRun {
+  return { ...rest, points: evenly(points, mostPoints), epochs: evenly(epochs, mostEpochs) };
 }
 
-/** Every n-th, the last one among them. */
-function someOf<T>(list: readonly T[], most: number): readonly T[] {
+/** At most `most` items, evenly spread, the last one among them. */
+export function evenly<T>(list: readonly T[], most: number): readonly T[] {
   const every = Math.ceil(list.length / most);
   return list.filter((_, index) => (list.length - 1 - index) % every === 0);
 }

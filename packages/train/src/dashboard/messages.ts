@@ -4,8 +4,9 @@ import { parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { type CoordinatorState, claimOf, formatOf } from '@lockstep/training';
 import type { Prepared } from '../prepared.ts';
-import type { CurvePoint, EpochReport } from '../report/report.ts';
-import type { EarlyEnd } from '../run/early-end.ts';
+import type { CurvePoint } from '../record/curve.ts';
+import type { RunRecord } from '../record/recorder.ts';
+import type { EpochReport } from '../record/report.ts';
 import { version } from '../version.ts';
 import type { WeightsFeed } from './weights-feed.ts';
 
@@ -81,17 +82,16 @@ function standardizationOf({ targets }: Dataset): Pick<RunMessage, 'standardizat
   return { standardization: { mean, deviation } };
 }
 
-export interface ProgressFigures extends Pick<ProgressMessage, 'imagesPerSecond' | 'points'> {
-  /** Smoothed over recent steps; undefined before the first. */
-  readonly loss: number | undefined;
-  readonly accuracy: number | undefined;
-  readonly ending: EarlyEnd | undefined;
+export interface ProgressFigures extends Pick<ProgressMessage, 'points'> {
+  readonly record: RunRecord;
   readonly weights: WeightsFeed;
 }
 
 export function progressMessage(state: CoordinatorState, run: RunMessage, figures: ProgressFigures): ProgressMessage {
   const { phase, pauseRequested, current } = state;
-  const { loss, accuracy, imagesPerSecond, ending, weights, points } = figures;
+  const { record, weights, points } = figures;
+  const { loss, accuracy, ending } = record;
+  const imagesPerSecond = record.throughput.perSecond();
   const { hash, hashStep } = weights;
   const imagesLeft = (run.steps - current.step) * run.config.batch;
   return {

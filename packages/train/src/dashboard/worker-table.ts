@@ -1,7 +1,7 @@
 /** The table of workers as viewers see it. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { type Connection, type CoordinatorState, idleReasonOf, type WorkerRecord } from '@lockstep/training';
-import type { MeanTimes } from './step-timeline.ts';
+import type { MeanTimes } from '../record/step-timing.ts';
 
 type Row = WatchMessageOf<'workers'>['workers'][number];
 

@@ -4,6 +4,7 @@ import type { CoordinatorState, Run } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Counter, Gauge, Registry } from 'prom-client';
 import type { Dashboard } from '../dashboard/dashboard.ts';
+import type { RunRecord } from '../record/recorder.ts';
 import type { TurnedAway } from '../report/turned-away.ts';
 import type { Traffic } from '../run/worker-pool.ts';
 import { pacedReading } from './paced-reading.ts';
@@ -11,6 +12,7 @@ import type { SiteOptions } from './site.ts';
 
 export interface MetricsSources {
   readonly run: Run;
+  readonly record: RunRecord;
   readonly dashboard: Dashboard;
   readonly traffic: () => Traffic;
   readonly turnedAway: () => TurnedAway;
@@ -30,7 +32,7 @@ type Phase = CoordinatorState['phase'];
 const runPhases: readonly Phase[] = ['waiting', 'training', 'paused', 'finished', 'failed'];
 const workerPhases = ['handshake', 'checking', 'ready'] as const;
 
-async function openRegistry({ run, dashboard, traffic, turnedAway }: MetricsSources): Promise<Registry> {
+async function openRegistry({ run, record, dashboard, traffic, turnedAway }: MetricsSources): Promise<Registry> {
   const { Counter, collectDefaultMetrics, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -50,7 +52,7 @@ async function openRegistry({ run, dashboard, traffic, turnedAway }: MetricsSour
   define(Gauge, 'lockstep_run_phase', '1 for the phase that the run is in', phases, 'phase');
   define(Gauge, 'lockstep_step', 'Steps taken', () => run.state.current.step);
   define(Gauge, 'lockstep_steps', 'Steps of the whole run', () => run.state.setup.plan.steps);
-  define(Gauge, 'lockstep_train_loss', 'Smoothed training loss', () => dashboard.figures.loss ?? Number.NaN);
+  define(Gauge, 'lockstep_train_loss', 'Smoothed training loss', () => record.loss ?? Number.NaN);
   const workers: Read = () => {
     const connections = [...run.state.connections.values()];
     return workerPhases.map((phase) => [phase, connections.filter((each) => each.phase === phase).length]);
@@ -59,7 +61,7 @@ async function openRegistry({ run, dashboard, traffic, turnedAway }: MetricsSour
   define(Gauge, 'lockstep_viewers', 'Connected viewers', () => dashboard.figures.viewers);
   const queued: Read = () => dashboard.figures.queuedBytes;
   define(Gauge, 'lockstep_viewers_queued_bytes', 'Bytes that wait for viewers', queued);
-  define(Counter, 'lockstep_images_total', 'Images trained on', () => dashboard.figures.images);
+  define(Counter, 'lockstep_images_total', 'Images trained on', () => record.samplesSoFar);
   const faults: Read = () => Object.entries(run.state.faults);
   define(Counter, 'lockstep_faults_total', 'Faults that the run recovered from', faults, 'kind');
   const turned: Read = () => Object.entries(turnedAway());

@@ -9,6 +9,7 @@ import { createMetrics } from '../http/metrics.ts';
 import { createSite } from '../http/site.ts';
 import { restartCode } from '../http/upgrade.ts';
 import type { Prepared } from '../prepared.ts';
+import type { Recorder } from '../record/recorder.ts';
 import type { WorkerPool } from '../run/worker-pool.ts';
 import { siteFolder } from './site-folder.ts';
 import { createSockets } from './sockets.ts';
@@ -16,6 +17,7 @@ import type { StandingServer } from './standing-server.ts';
 
 export interface NetworkOptions {
   readonly run: Run;
+  readonly recorder: Recorder;
   readonly limits: Limits;
   readonly prepared: Prepared;
   readonly dashboard: Dashboard;
@@ -57,7 +59,7 @@ export function startNetwork(network: NetworkOptions): WorkerPool {
   };
 }
 
-function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptions) {
+function startSockets({ run, recorder, limits, prepared, dashboard, server }: NetworkOptions) {
   const { plan, train, token } = prepared;
   const { code, guesses, permission, turnedAway } = server.gate;
   const { host, allowOrigins } = server.settings.listen;
@@ -83,7 +85,10 @@ function startSockets({ run, limits, prepared, dashboard, server }: NetworkOptio
   const answer = createSite({
     folder: siteFolder,
     health: () => ({ status: 'ok', phase: run.state.phase }),
-    metrics: createMetrics({ run, dashboard, traffic: sockets.traffic, turnedAway: () => turnedAway.total() }),
+    metrics: createMetrics({
+      ...{ run, record: recorder.data, dashboard, traffic: sockets.traffic },
+      turnedAway: () => turnedAway.total(),
+    }),
     metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, token)),
   });
   const leave = (): void => {

@@ -81,8 +81,7 @@ function hostOn(server: StandingServer): Host {
 
 function serveOn(server: StandingServer, serving: Serving): WorkerPool {
   const dashboard = createDashboard(serving, server);
-  server.earlierRuns.begin(() => dashboard.record());
-  serving.observer.dashboard = dashboard;
+  server.earlierRuns.begin(() => dashboard.earlierRun());
   return { ...startNetwork({ ...serving, server, dashboard }), host: hostOn(server) };
 }
 
@@ -99,15 +98,13 @@ function newCode(checkpoint: CheckpointOptions | undefined): Promise<string> {
 
 function createDashboard(serving: Serving, { gate, earlierRuns }: StandingServer): Dashboard {
   const { permission, turnedAway } = gate;
-  const { run, parameterServer, backend, prepared, listen, checkpoints, emit } = serving;
-  const { resumeFrom, resumed } = checkpoints ?? {};
+  const { run, recorder, parameterServer, backend, prepared, listen, emit } = serving;
   return new Dashboard({
-    ...{ run, parameterServer, backend, prepared, permission, resumed, earlierRuns },
+    ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns },
     onRunAgain: serving.onRunAgain,
     saveTo: listen.saveTo,
     onFull: () => turnedAway.count('full'),
     // A failure to show the run does not end it.
     onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
-    progressBefore: resumeFrom?.progress,
   });
 }

@@ -2,7 +2,7 @@
 import type { RelayEvent as RuleEvent } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { workerEvents } from '@lockstep/worker/internal';
-import { EventLines } from '../run/event-lines.ts';
+import { EventLines } from '../record/event-lines.ts';
 import type { RelayEvent } from './options.ts';
 
 export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEvent) => void {
@@ -16,7 +16,7 @@ export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEven
         above(event.event);
         return;
       case 'below': {
-        const message = lines.lineOf(event.event, event.state);
+        const message = lines.eventOf(event.event, event.state)?.message;
         if (message !== undefined) emit({ type: 'note', message });
         return;
       }

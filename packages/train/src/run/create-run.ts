@@ -1,7 +1,7 @@
 /** Creates a run from what the options of a command came to. */
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, type Model, parameterCount } from '@lockstep/nn';
-import { floatsOf, lossyEncodings } from '@lockstep/protocol';
+import { floatsOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
   type ComputeSetup,
@@ -97,7 +97,6 @@ function setupOf({ model, plan, config, train, token, verifyRate, allTakePart }:
     seed: config.seed,
     format: formatOf(train),
     sampleBytes: bytesPerSample(train),
-    gradients: lossyEncodings.find((name) => name === config.gradients),
     ...(allTakePart && { participation: 'rotation' as const }),
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
   };

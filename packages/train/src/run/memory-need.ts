@@ -16,8 +16,6 @@ export interface MemoryNeedOptions {
   readonly microbatchSize: number;
   /** Of a run whose microbatches are replicas. */
   readonly diloco?: { readonly batch: number } | undefined;
-  /** How gradients travel; `exact` where left out. */
-  readonly gradients?: string | undefined;
   /** In a step. */
   readonly microbatches: number;
   /** Local workers. */
@@ -35,19 +33,16 @@ export interface MemoryNeed {
 }
 
 const floatBytes = 4;
-/** With levels: in the backend, what rounds each value's sum, its unit and its place; beside it the units. */
-const levelVectors = { inBackend: 2, beside: 1 };
 
 /**
  * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
  * microbatch. The coordinator begins with a compute for the numerics check, whose memory is used again: for weights, the
  * optimizer's state, and a sum of those of workers, or sums of its own and a copy to evaluate. Beside that memory the weights
  * to evaluate.
- * A worker process: its compute, the weights as they arrive and the gradient as it leaves. Where gradients are levels, the
- * coordinator's sum and each compute have vectors for these.
+ * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
  */
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
-  const { model, optimizer, microbatchSize, diloco, gradients, microbatches, workers, threads } = options;
+  const { model, optimizer, microbatchSize, diloco, microbatches, workers, threads } = options;
   const isAlone = workers === 'single';
   const computes = isAlone || options.colocate === true;
   const vectorBytes = floatBytes * parameterCount(model);
@@ -55,18 +50,15 @@ export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   // A replica has weights, a gradient and mostly a momentum of its own.
   const [vectors, samples] = diloco ? [4, diloco.batch] : [1, microbatchSize];
   const threadBytes = vectors * vectorBytes + floatBytes * samples * keptActivations(model);
-  const { inBackend, beside } = gradients === 'int8-exact' ? levelVectors : { inBackend: 0, beside: 0 };
-  // Where it computes, that rounds as well; else the coordinator's compute, which makes the numerics check, need not.
-  const rounding = (computes ? 2 : 1) * inBackend;
   const computingBytes = computes ? Math.min(threads, microbatches) * threadBytes : 0;
-  const stepBytes = (2 + slots + rounding) * vectorBytes + computingBytes;
+  const stepBytes = (2 + slots) * vectorBytes + computingBytes;
   // That of a check is a single gradient, in one thread.
   const computeBytes = vectorBytes + threadBytes;
   const checkBytes = 2 * vectorBytes + threadBytes - vectors * vectorBytes;
   const coordinatorBytes = Math.max(checkBytes, stepBytes);
-  const processBytes = coordinatorBytes + (1 + beside) * vectorBytes;
+  const processBytes = coordinatorBytes + vectorBytes;
   // A worker may get a single microbatch.
-  const workersBytes = isAlone ? 0 : workers * (computeBytes + (2 + inBackend + beside) * vectorBytes);
+  const workersBytes = isAlone ? 0 : workers * (computeBytes + 2 * vectorBytes);
   return { coordinatorBytes, machineBytes: processBytes + workersBytes };
 }
 

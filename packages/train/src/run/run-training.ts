@@ -2,23 +2,20 @@
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { Run, RunOutcome } from '@lockstep/training';
+import { historyOf, type Run } from '@lockstep/training';
 import { isHostChoice, systemClock } from '@lockstep/worker';
-import type { Checkpointer, WrittenCheckpoint } from '../checkpoint/checkpointer.ts';
-import { copyRun } from '../checkpoint/copy-run.ts';
+import type { Checkpointer } from '../checkpoint/checkpointer.ts';
 import { dataHash } from '../checkpoint/identity.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
-import type { StepEvent, TrainingEvent } from '../events.ts';
+import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
 import type { Host } from '../host.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { createReport, type Report } from '../report/report.ts';
-import { version } from '../version.ts';
+import { Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
+import { createReport, type Report } from '../record/report.ts';
 import { type CreatedRun, createRun } from './create-run.ts';
-import { isStoppedByOwner, stoppedByProgram } from './early-end.ts';
 import { startColocatedWorker, startInlineWorker } from './inline-worker.ts';
 import type { OnRunAgain } from './run-again.ts';
-import { RunObserver } from './run-observer.ts';
 import { runText } from './run-text.ts';
 import { threadsBesideWorkers } from './threads-beside-workers.ts';
 import { createPause } from './turns.ts';
@@ -35,13 +32,14 @@ export interface TrainingJob {
   /** Workers that it waits for a while, where those are not its local ones. */
   readonly startWorkers?: number | undefined;
   /** Called in place of beginning, when the run is started. */
-  readonly onStart?: ((run: Run) => void) | undefined;
+  readonly onStart?: ((run: Run, recorder: Recorder) => void) | undefined;
   /** Aborted when the run is to end where it is. */
   readonly signal: AbortSignal;
 }
 
 export interface Trained {
-  readonly outcome: RunOutcome;
+  /** Undefined if every step was taken. */
+  readonly ending: Ending | undefined;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
   /** The newest one, where the run was cut off or has finished and wrote some. */
@@ -55,16 +53,16 @@ export interface Trained {
 }
 
 export async function runTraining(job: TrainingJob): Promise<Trained> {
-  const { prepared, platform, signal } = job;
+  const { prepared, platform } = job;
   const { model, config, listen } = prepared;
   const startedAt = new Date().toISOString();
-  const { run, parameterServer, observer, pool, backend, wireSoFar } = await start(job);
-  const outcome = await run.outcome;
+  const { run, parameterServer, recorder, checkpointer, pool, backend, wireSoFar } = await start(job);
+  recorder.ended(await run.outcome);
+  const { ending } = recorder.data;
   // Counted before the goodbyes, which are no part of training.
   const wire = wireSoFar();
-  const { checkpointer } = observer;
   // A run that failed would fail again from its last step.
-  const isWorthKeeping = outcome.type === 'finished' || signal.aborted || isStoppedByOwner(outcome);
+  const isWorthKeeping = ending?.type !== 'failed';
   const written = isWorthKeeping ? checkpointer?.finish() : undefined;
   const turnedAway = pool.turnedAway?.();
   await pool.stop();
@@ -75,16 +73,16 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   };
   const { host, closeServer = async () => {} } = pool;
   try {
-    const records = await observer.finish();
-    const weights = records.weights ?? parameterServer.weights();
+    const weights = (await recorder.finish()) ?? parameterServer.weights();
     const weightsSha256 = platform.sha256(bytesOf(weights));
     const state = run.state;
     const data = { name: prepared.dataName ?? null, sha256: dataHash(prepared.train, platform.newSha256) };
-    const origin = { version, startedAt, machine: platform.machine, data };
-    const report = createReport({ ...origin, config, model, state, weightsSha256, wire, turnedAway, ...records });
-    observer.dashboard?.result(report, weights);
+    const origin = { startedAt, machine: platform.machine, data };
+    const record = recorder.data;
+    const report = createReport({ ...origin, config, model, state, record, weightsSha256, wire, turnedAway });
+    recorder.reported(report, weights);
     const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
-    return { outcome, weights, report, checkpoint, host, close, closeServer };
+    return { ending, weights, report, checkpoint, host, close, closeServer };
   } finally {
     if (!listen?.stay) {
       await close();
@@ -113,11 +111,11 @@ async function begin(job: TrainingJob, opened: Opened) {
   const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
   emit(preparedEvent(prepared));
   for (const message of checkpoints?.lines ?? []) emit({ type: 'note', message });
-  const { created, observer } = await createObservedRun(job, backend, checkpoints);
+  const { created, recorder } = await createRecordedRun(job, backend, checkpoints);
   const { run, parameterServer, limits } = created;
   let pool: WorkerPool = idlePool;
   const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
-  if (checkpoints) observer.checkpointer = createCheckpointer(job, checkpoints, { created, observer, wireSoFar });
+  const checkpointer = checkpoints && createCheckpointer(job, checkpoints, { created, recorder, wireSoFar });
   const isOver = run.state.phase === 'finished';
   const computing = isOver ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
@@ -129,8 +127,7 @@ async function begin(job: TrainingJob, opened: Opened) {
       parameterServer,
       backend,
       prepared: serving,
-      observer,
-      checkpoints,
+      recorder,
       emit,
       onRunAgain: job.onRunAgain,
     };
@@ -145,20 +142,20 @@ async function begin(job: TrainingJob, opened: Opened) {
     });
     if (prepared.colocate && !isOver) startColocatedWorker(created, prepared, platform);
   }
-  observer.evaluatePending();
+  recorder.evaluatePending();
   job.onControl((action) => run.control(action));
-  const stop = (): void => run.stop(stoppedByProgram);
+  const stop = (): void => recorder.stop('program');
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
-  return { run, parameterServer, observer, pool, backend, wireSoFar };
+  return { run, parameterServer, recorder, checkpointer, pool, backend, wireSoFar };
 }
 
-async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
+async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
   const { prepared, platform, emit, onStep, onStart, signal } = job;
   const { plan, listen, workers, colocate } = prepared;
   const resumeFrom = checkpoints?.resumeFrom;
-  const observer = new RunObserver({
+  const recorder = new Recorder({
     plan,
     evaluator: createRunEvaluator(job, backend, {
       take: () => parameterServer.aggregator.reserveVector(),
@@ -166,10 +163,12 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     }),
     targetType: prepared.test.targets.type,
     weights: () => parameterServer.weights(),
+    run: () => run,
     nowMs: systemClock.nowMs,
     pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
     signal,
     resumeFrom,
+    resumed: checkpoints?.resumed,
     emit,
     onStep,
   });
@@ -182,13 +181,13 @@ async function createObservedRun(job: TrainingJob, backend: HostBackend, checkpo
     faultInjection: listen?.faultInjection ?? false,
     anotherMayFollow: listen?.stay ?? false,
     resumeFrom,
-    onEvent: (event) => observer.event(event, run.state),
-    onStep: (result) => observer.step(result, run.state),
-    onTrace: (trace) => observer.trace(trace),
-    onStart: onStart && (() => onStart(run)),
+    onEvent: (event) => recorder.event(event, run.state),
+    onStep: (result) => recorder.step(result, run.state),
+    onTrace: (trace) => recorder.trace(trace),
+    onStart: onStart && (() => onStart(run, recorder)),
   });
   const { run, parameterServer } = created;
-  return { created, observer };
+  return { created, recorder };
 }
 
 /** Of a larger model, another engine and its copies of the weights would take more memory than its turns take time. */
@@ -243,31 +242,45 @@ function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   return prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
 }
 
-interface Observed {
+interface Recorded {
   readonly created: CreatedRun;
-  readonly observer: RunObserver;
+  readonly recorder: Recorder;
   readonly wireSoFar: () => Traffic;
 }
 
 function createCheckpointer(
-  { platform, emit }: TrainingJob,
+  { platform }: TrainingJob,
   { identity, store, runName, interval, resumed }: OpenedCheckpoints,
-  { created: { run, parameterServer }, observer, wireSoFar }: Observed,
+  { created: { run, parameterServer }, recorder, wireSoFar }: Recorded,
 ): Checkpointer | undefined {
-  return platform.host?.createCheckpointer({
+  const checkpointer = platform.host?.createCheckpointer({
     store,
     runName,
     interval,
     nowMs: systemClock.nowMs,
     stepsTaken: () => run.state.current.step,
-    copy: () => copyRun({ identity, run, parameterServer, observer, wire: wireSoFar() }),
-    newest: resumed,
-    onWritten(written) {
-      observer.dashboard?.checkpoint(written);
-      emit({ type: 'checkpoint', ...written });
+    copy() {
+      const { progress, unevaluated } = recorder.progress();
+      return {
+        step: run.state.current.step,
+        identity,
+        weights: parameterServer.weights(),
+        optimizer: parameterServer.optimizerState(),
+        progress: { ...progress, wire: wireSoFar() },
+        history: historyOf(run.state, systemClock.nowMs()),
+        unevaluated,
+      };
     },
-    log: (line, guestLine) => observer.warn(line, guestLine),
+    newest: resumed,
+    onWritten: (written) => recorder.written(written),
+    log: (line, guestLine) => recorder.warn(line, guestLine),
   });
+  recorder.subscribe((event) => {
+    if (event.type === 'step') checkpointer?.stepped();
+    // Checkpoints that say that all workers agreed have results of one that lied.
+    else if (event.type === 'quarantined' && event.shards > 0) checkpointer?.hurry();
+  });
+  return checkpointer;
 }
 
 function preparedEvent(prepared: Prepared): TrainingEvent {

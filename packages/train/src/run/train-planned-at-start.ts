@@ -5,9 +5,6 @@ import { prepare } from '../prepare.ts';
 import type { Prepared } from '../prepared.ts';
 import { runTraining, type Trained, type TrainingJob } from './run-training.ts';
 
-/** Why the run ends that only gathers workers. */
-const started = 'the run begins, with a batch for the workers that are there';
-
 export interface PlannedTrained {
   readonly trained: Trained;
   /** Of the run that was trained. */
@@ -26,9 +23,9 @@ export async function trainPlannedAtStart(job: TrainingJob, options: TrainOption
   const gathered = await runTraining({
     ...job,
     prepared: asGathering(prepared),
-    onStart(run) {
+    onStart(run, recorder) {
       workers = readyWorkers(run.state);
-      run.stop(started);
+      recorder.stop('planned');
     },
   });
   const closeAll = async (): Promise<void> => {
@@ -36,7 +33,8 @@ export async function trainPlannedAtStart(job: TrainingJob, options: TrainOption
     await gathered.closeServer();
   };
   const stay = prepared.listen?.stay;
-  if (gathered.outcome.type === 'finished' || gathered.outcome.message !== started) {
+  const { ending } = gathered;
+  if (ending?.type !== 'stopped' || ending.code !== 'planned') {
     if (!stay) await closeAll();
     return { trained: gathered, prepared, options };
   }

@@ -3,7 +3,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import type { Report } from '../report/report.ts';
+import type { Report } from '../record/report.ts';
 import { thousands } from '../thousands.ts';
 import { createRun } from './create-run.ts';
 import { startInlineWorker } from './inline-worker.ts';

@@ -1,6 +1,6 @@
 /** The workers of a run, as the run sees them. */
 import type { Host } from '../host.ts';
-import type { Report } from '../report/report.ts';
+import type { Report } from '../record/report.ts';
 import type { TurnedAway } from '../report/turned-away.ts';
 
 export interface WorkerPool {

@@ -38,7 +38,7 @@ export function claimText({ exactness, numericMode, bitExactAmong }: Claim): str
   return numericMode === null ? exactness : `${exactness} (${numericMode})`;
 }
 
-export function exactnessOf({ setup, contributed, current, records }: CoordinatorState): Exactness | null {
+export function exactnessOf({ contributed, current, records }: CoordinatorState): Exactness | null {
   const [first] = contributed;
   if (current.step === 0 || !first) return null;
   const hadLiar = [...records.values()].some(
@@ -48,5 +48,5 @@ export function exactnessOf({ setup, contributed, current, records }: Coordinato
   const isOneMode = contributed.every(
     ({ numericMode, numericsHash }) => numericMode === first.numericMode && numericsHash === first.numericsHash,
   );
-  return isOneMode && setup.gradients === undefined ? 'bit-exact' : 'sample-exact';
+  return isOneMode ? 'bit-exact' : 'sample-exact';
 }

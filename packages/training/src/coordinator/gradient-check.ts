@@ -1,12 +1,5 @@
 /** Checks the bulk numbers of a gradient's messages before any of it is used. */
-import {
-  type Checksum,
-  chunkChecksum,
-  gradientChecksum,
-  type MessageOf,
-  type NodeRoundingName,
-  vectorFault,
-} from '@lockstep/protocol';
+import { type Checksum, chunkChecksum, gradientChecksum, type MessageOf, vectorFault } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
 import { announced } from '../vector-chunks.ts';
 import type { RunSetup } from './state.ts';
@@ -66,25 +59,17 @@ export function valuesFault(
   return `expected ${phrase(expected.values)}, got ${phrase(values)}`;
 }
 
-/** The first step of a run that rounds to levels has halves, and a late result of it may come in the second. */
-const encodingsOf: Readonly<Record<NodeRoundingName, readonly GradientMessage['encoding'][]>> = {
-  'fp16-exact': ['fp16'],
-  'int8-exact': ['levels', 'fp16'],
-};
-
 function bytesFault(
   { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
-  { gradients, plan }: RunSetup,
+  { plan }: RunSetup,
   length: number,
 ): string | undefined {
   if (encoding === undefined) {
     const expected = length * 4;
     return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
   }
-  const expected = plan.rounding ? encodingsOf[plan.rounding] : [gradients];
-  if (encoding === 'sparse' || expected.includes(encoding)) return vectorFault(bytes, encoding, length);
-  const [first] = expected;
-  return `expected values ${first === undefined ? 'that are not rounded' : `as ${expected.join(' or ')}`}, got ${encoding}`;
+  if (encoding === 'sparse' || plan.halfUnit !== undefined) return vectorFault(bytes, encoding, length);
+  return `expected values that are not rounded, got ${encoding}`;
 }
 
 function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {

@@ -1,7 +1,5 @@
 /** How a worker joins: its `hello`, the numerics check, and its return under an old identity. */
-import { type LossyEncoding, type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
-import { firstRounding } from '../node-rounding.ts';
-import type { RunPlan } from '../plan.ts';
+import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
 import { disconnect, mayReturn } from './disconnect.ts';
 import { type Draft, emit, send, updateConnection, updateRecord } from './draft.ts';
 import type { CheckedMessage } from './events.ts';
@@ -64,7 +62,7 @@ function welcomeOf(
   { id, resumeKey, kind }: WorkerRecord,
   cachesSamples: boolean,
 ): MessageOf<'welcome'> {
-  const { plan, model, format, seed, gradients, limits, addresses } = setup;
+  const { plan, model, format, seed, limits, addresses } = setup;
   return {
     type: 'welcome',
     id,
@@ -76,7 +74,7 @@ function welcomeOf(
     sampleShape: format.sampleShape,
     targetType: format.targetType,
     ...(seed === undefined ? {} : { seed }),
-    ...gradientsOf(plan, gradients),
+    ...(plan.halfUnit === undefined ? {} : { halfUnit: plan.halfUnit }),
     ...(cachesSamples ? { cachedSamples: plan.samples } : {}),
     heartbeatMs: limits.heartbeatMs,
     maxFrameBytes: limits.maxFrameBytes,
@@ -93,12 +91,6 @@ function geometryOf({ plan, verifyRate, participation }: RunSetup): NonNullable<
     ...(verifyRate === undefined ? {} : { verifyRate }),
     ...(participation === undefined ? {} : { participation }),
   };
-}
-
-function gradientsOf(plan: RunPlan, lossy: LossyEncoding | undefined) {
-  const rounding = firstRounding(plan);
-  if (plan.rounding && rounding) return { gradients: plan.rounding, gradientUnit: rounding.unit };
-  return lossy === undefined ? {} : { gradients: lossy };
 }
 
 /** Why a worker may join no run here: it is of another release, or does not know the token. */
@@ -209,9 +201,9 @@ function numericModeFault({ setup }: Draft, numericMode: string | undefined, has
   if (isRelay) {
     return `${expected}, in which this relay computes, got others: join the coordinator behind it, by its own address`;
   }
-  // Rounded, two modes differ by whole levels, among which a lie cannot be told from rounding.
-  if (plan.rounding) {
-    return `${expected}, as all workers of a run with gradients as ${plan.rounding} have, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
+  // Two modes whose nodes are rounded differ by whole halves, among which a lie cannot be told from rounding.
+  if (plan.halfUnit !== undefined) {
+    return `${expected}, as all workers of a run with gradients as fp16-exact have, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
   }
   return undefined;
 }

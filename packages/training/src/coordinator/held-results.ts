@@ -2,14 +2,11 @@
  * Results of the current step that wait until another computation of the same shard shows which is right, and sums that
  * were added before a worker on trial had answered.
  */
-import { bytesOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
-import type { NewHash } from '../incremental-hash.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { LateComparison } from './events.ts';
 import type { SumSize } from './plausibility.ts';
-import type { ConnectionId, RunSetup } from './state.ts';
+import type { ConnectionId } from './state.ts';
 
 export interface HeldResult {
   /** 0 for the coordinator's own. */
@@ -21,116 +18,65 @@ export interface HeldResult {
   readonly numericsHash: string;
 }
 
-/** A result, or what is left of it. */
-interface Held extends Omit<HeldResult, 'memory'> {
-  memory: SumMemory | undefined;
-  digest?: string | undefined;
-}
-
 /** A step's shard. */
 type Place = Shard & { readonly step: number };
 
-/** A sum that was added, or its digest if equal bits are expected. */
+/** A sum that was added. */
 export interface AddedSum {
   readonly place: Place;
   readonly numericsHash: string;
-  readonly digest: string | undefined;
-  readonly values: Float32Array | undefined;
+  readonly values: Float32Array;
   /** Whether the sum was compared, or is the coordinator's own. */
   readonly isChecked: boolean;
-  /** The rounding of its step's nodes, by which a late result is decoded. */
-  readonly rounding: NodeRounding | undefined;
 }
 
-/** Most bytes of sums that are kept whole, except that one always may be. */
+/** Most bytes of kept sums, except that one always may be kept. */
 const mostAddedBytes = 64 * 1024 * 1024;
 
 /** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
-const roundingTolerance = 1e-3;
-/** The same where workers round their gradients to 16 or 8 bits. */
-const lossyTolerance = 0.05;
+const tolerance = 1e-3;
 
 export class HeldResults {
-  readonly #setup: HeldSetup;
-  /** Whether workers round what they send: two results of one shard then differ also in one numeric mode. */
-  readonly #isLossy: boolean;
-  readonly #tolerance: number;
-  readonly #held = new Map<string, Held[]>();
+  readonly #held = new Map<string, HeldResult[]>();
   /** By the step and shard; each until the workers on trial with that shard have answered or are gone. */
   readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
-  readonly #newHash: NewHash;
 
-  constructor(setup: HeldSetup, memory: Pick<Aggregator, 'valuesOf' | 'release'>, newHash: NewHash) {
-    this.#setup = setup;
+  constructor(memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
     this.#memory = memory;
-    this.#newHash = newHash;
-    this.#isLossy = setup.gradients !== undefined;
-    this.#tolerance = this.#isLossy ? lossyTolerance : roundingTolerance;
   }
 
   /** Holds a result; returns the connections whose result of the same shard is equal to it. */
   add(shard: Shard, result: HeldResult): ConnectionId[] {
     const key = shardKey(shard);
     const others = this.#held.get(key) ?? [];
-    this.#held.set(key, [...others, { ...result }]);
+    this.#held.set(key, [...others, result]);
     return others.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
   }
 
-  /**
-   * Keeps a digest in place of each long result that only equal bits can confirm, so that it takes no memory while others
-   * are computed. The coordinator finds the same bits where it is right; a result in another numeric mode never confirms it.
-   * @param shard whose results; those of all where left out
-   */
-  digest(shard?: Shard): void {
-    if (this.#isLossy) return;
-    const all = shard ? (this.#held.get(shardKey(shard)) ?? []) : [...this.#held.values()].flat();
-    for (const held of all) {
-      const { memory, numericsHash } = held;
-      if (!memory || numericsHash !== this.#setup.refereeHash) continue;
-      if (4 * this.#memory.valuesOf(memory).length <= this.#setup.limits.mostHeldBytes) continue;
-      held.digest = this.#digestOf(held);
-      held.memory = undefined;
-      this.#memory.release(memory);
-    }
-  }
-
-  /**
-   * The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. One of
-   * which only the digest is left has the memory of an equal one.
-   */
+  /** The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. */
   take(shard: Shard, connection: ConnectionId): HeldResult | undefined {
     const key = shardKey(shard);
     const results = this.#held.get(key) ?? [];
     const result = results.find((held) => held.connection === connection);
-    const whole = result?.memory ? result : results.find((held) => held.memory && result && this.#isSame(held, result));
-    this.#drop(results.filter((held) => held !== whole));
+    this.#drop(results.filter((held) => held !== result));
     this.#held.delete(key);
-    if (!result || !whole?.memory) return undefined;
-    const { size, numericsHash } = result;
-    return { connection, memory: whole.memory, size, numericsHash };
+    return result;
   }
 
   /**
-   * Keeps a sum that is about to be added, for late results of the same shard. Sums kept whole are limited: the workers whose
+   * Keeps a copy of a sum that is about to be added, for late results of the same shard. Kept sums are limited: workers whose
    * sum finds no room get another trial.
-   * @param late numerics hashes of the workers whose results are to come
    */
   keepAdded(
     place: Place,
-    sum: Pick<HeldResult, 'memory' | 'numericsHash'>,
-    { late, ...rest }: Pick<AddedSum, 'isChecked' | 'rounding'> & { readonly late: readonly (string | undefined)[] },
+    { memory, numericsHash }: Pick<HeldResult, 'memory' | 'numericsHash'>,
+    isChecked: boolean,
   ): void {
-    const { numericsHash } = sum;
-    const isExact = !this.#isLossy && late.every((hash) => hash === numericsHash);
-    const values = this.#memory.valuesOf(sum.memory);
-    const wholeBytes = [...this.#added.values()].reduce((bytes, added) => bytes + (added.values?.byteLength ?? 0), 0);
-    if (!isExact && wholeBytes > 0 && wholeBytes + values.byteLength > mostAddedBytes) return;
-    this.#added.set(placeKey(place), {
-      ...{ place, numericsHash, ...rest },
-      digest: isExact ? this.#digestOfValues(values) : undefined,
-      values: isExact ? undefined : values.slice(),
-    });
+    const values = this.#memory.valuesOf(memory);
+    const keptBytes = [...this.#added.values()].reduce((bytes, added) => bytes + added.values.byteLength, 0);
+    if (keptBytes > 0 && keptBytes + values.byteLength > mostAddedBytes) return;
+    this.#added.set(placeKey(place), { place, numericsHash, values: values.slice(), isChecked });
   }
 
   /** The sum that was added for a shard, if it is kept. */
@@ -145,12 +91,9 @@ export class HeldResults {
   ): LateComparison | undefined {
     const added = this.addedAt(place);
     if (!added) return undefined;
-    const values = this.#memory.valuesOf(memory);
-    const { isChecked, digest } = added;
     const isOneMode = added.numericsHash === numericsHash;
-    // A worker may have come back in another numeric mode than the one that was expected.
-    if (!added.values) return isOneMode ? { isSame: digest === this.#digestOfValues(values), isChecked } : undefined;
-    return { isSame: this.#areSame(added.values, values, isOneMode), isChecked };
+    const isSame = this.#areSame(added.values, this.#memory.valuesOf(memory), isOneMode);
+    return { isSame, isChecked: added.isChecked };
   }
 
   /** Drops the sums that no worker's late result is compared with any more. */
@@ -168,38 +111,23 @@ export class HeldResults {
     this.#held.clear();
   }
 
-  #drop(results: readonly Held[]): void {
-    for (const { memory } of results) if (memory) this.#memory.release(memory);
+  #drop(results: readonly HeldResult[]): void {
+    for (const { memory } of results) this.#memory.release(memory);
   }
 
-  #isSame(one: Held, other: Held): boolean {
-    const isOneMode = one.numericsHash === other.numericsHash;
-    if (!one.memory || !other.memory) return isOneMode && this.#digestOf(one) === this.#digestOf(other);
-    return this.#areSame(this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory), isOneMode);
+  #isSame(one: HeldResult, other: HeldResult): boolean {
+    const [left, right] = [this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory)];
+    return this.#areSame(left, right, one.numericsHash === other.numericsHash);
   }
 
   #areSame(one: Float32Array, other: Float32Array, isOneMode: boolean): boolean {
-    return isOneMode && !this.#isLossy ? equalBits(one, other) : nearlyEqual(one, other, this.#tolerance);
-  }
-
-  #digestOf({ memory, digest }: Held): string | undefined {
-    return memory ? this.#digestOfValues(this.#memory.valuesOf(memory)) : digest;
-  }
-
-  #digestOfValues(values: Float32Array): string {
-    const hash = this.#newHash();
-    hash.update(bytesOf(values));
-    return hash.digest('hex');
+    return isOneMode ? equalBits(one, other) : nearlyEqual(one, other);
   }
 }
 
 function placeKey({ step, ...shard }: Place): string {
   return `${step} ${shardKey(shard)}`;
 }
-
-type HeldSetup = Pick<RunSetup, 'gradients' | 'refereeHash'> & {
-  readonly limits: Pick<RunSetup['limits'], 'mostHeldBytes'>;
-};
 
 function equalBits(one: Float32Array, other: Float32Array): boolean {
   const [left, right] = [wordsOf(one), wordsOf(other)];
@@ -214,7 +142,7 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
 }
 
 /** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
-function nearlyEqual(one: Float32Array, other: Float32Array, tolerance: number): boolean {
+function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];
   for (let index = 0; index < size; index++) {

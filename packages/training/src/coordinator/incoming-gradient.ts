@@ -1,7 +1,6 @@
 /** A gradient that arrives in chunks: each is checked, and decoded into its place. */
 import type { MessageOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import type { Parameters } from '../parameters.ts';
 import { chunkFault, chunkPlaceFault, gradientFault } from './gradient-check.ts';
 import type { RunSetup } from './state.ts';
@@ -17,20 +16,12 @@ export class IncomingGradient {
   /** Where its values are written; undefined where the step is over, and they are not wanted. */
   readonly memory: SumMemory | undefined;
   readonly #options: IncomingGradientOptions;
-  readonly #rounding: NodeRounding | undefined;
   /** The largest absolute value so far, NaN where one is. */
   largest = 0;
   #at = 0;
 
-  /** @param rounding the rounding of its step's nodes, which may be over before all of it is here */
-  constructor(
-    options: IncomingGradientOptions,
-    header: MessageOf<'gradient'>,
-    isWanted: boolean,
-    rounding: NodeRounding | undefined,
-  ) {
+  constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
     this.#options = options;
-    this.#rounding = rounding;
     this.header = header;
     this.memory = isWanted ? this.#aggregator.reserve() : undefined;
   }
@@ -51,10 +42,7 @@ export class IncomingGradient {
     else fault = chunkFault(message, setup, { at, length: to - at }, checksum);
     if (fault !== undefined) return fault;
     if (this.memory) {
-      this.largest = Math.max(
-        this.largest,
-        this.#aggregator.write(this.memory, { from: at, to }, message, this.#rounding),
-      );
+      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, message));
     }
     this.#at = to;
     return undefined;

@@ -59,7 +59,7 @@ export class InlineCopy implements InlineCompute {
     compute.setWeights(parameterServer.weightBytes());
     const batch = source.shard(step, shard.lo, shard.n);
     const key = { seed, step, firstSample: firstSample(plan, step, shard.lo) };
-    const options = { key, rounding: parameterServer.rounding };
+    const options = { key, halfUnit: plan.halfUnit };
     const result = await compute.gradient(batch.samples, batch.targets, options);
     const { gradient: bytes, computeMs, ...figures } = result;
     const { aggregator, parameterCount } = parameterServer;

@@ -80,14 +80,14 @@ export class InlineGradient implements InlineCompute {
 
   /** @returns the samples of the shard */
   #begin(step: number, shard: Shard): number {
-    const { samples, plan, seed, parameterServer } = this.#options;
+    const { samples, plan, seed } = this.#options;
     const numbers = samples.numbers(step, shard.lo, shard.n);
     const batch = {
       count: numbers.length,
       samplesOf: this.#rangesOf(numbers),
       targets: samples.targets(step, shard.lo, shard.n),
       key: { seed, step, firstSample: firstSample(plan, step, shard.lo) },
-      rounding: parameterServer.rounding,
+      halfUnit: plan.halfUnit,
     };
     this.#sliced.begin(batch, this.#pacer.sliceSamples);
     this.#pacer.begin();

@@ -26,8 +26,6 @@ export interface Limits {
   readonly maxFrameBytes: number;
   /** Of float32 values in a chunk of a vector. */
   readonly chunkBytes: number;
-  /** Of a result that waits to be compared with another one: of a longer one a digest is held, where that is enough. */
-  readonly mostHeldBytes: number;
 }
 
 export const defaultLimits: Limits = {
@@ -45,5 +43,4 @@ export const defaultLimits: Limits = {
   maxWorkersPerAddress: 320,
   maxFrameBytes: 64 * 1024 * 1024,
   chunkBytes: 512 * 1024,
-  mostHeldBytes: 16 * 1024 * 1024,
 };

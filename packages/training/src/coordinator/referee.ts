@@ -49,7 +49,7 @@ export function createReferee(options: RefereeOptions): (step: number, shard: Sh
     const size = samples.length / count;
     const samplesOf = (from: number, to: number) => samples.subarray(from * size, to * size);
     const key = { seed, step, firstSample: firstSample(plan, step, lo) };
-    sliced.begin({ count, samplesOf, targets, key, rounding: parameterServer.rounding });
+    sliced.begin({ count, samplesOf, targets, key, halfUnit: plan.halfUnit });
     for (let left = count; left > 0; ) left -= sliced.advance();
     const vector = sliced.vector();
     if (!isKept) {

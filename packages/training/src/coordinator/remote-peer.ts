@@ -40,7 +40,6 @@ export class RemotePeer implements Peer {
   }
 
   sendWeights(step: number): void {
-    for (const message of this.#sources.exponents(step)) this.#transport.send(message);
     this.#sendVector(this.#sources.weights(step));
   }
 

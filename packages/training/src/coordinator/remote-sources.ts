@@ -1,5 +1,5 @@
 /** What all remote workers of a run are sent: each message is made and encoded once for those that are at it. */
-import { bytesOf, type CoordinatorMessage, type FrameMemory, framed, type MessageOf } from '@lockstep/protocol';
+import { bytesOf, type CoordinatorMessage, type FrameMemory, framed } from '@lockstep/protocol';
 import { encodeBatch } from '../batch-bytes.ts';
 import type { NumericsCheck } from '../numerics-check.ts';
 import type { Parameters } from '../parameters.ts';
@@ -29,8 +29,6 @@ export class RemoteSources {
   #check: VectorBroadcast | undefined;
   #weights: VectorBroadcast | undefined;
   #weightsStep = -1;
-  #exponents: readonly MessageOf<'exponents'>[] = [];
-  #exponentsStep = -1;
 
   constructor({ setup, samples, parameterServer, numericsCheck }: RemoteSourcesOptions) {
     this.tasks = new TaskSender(samples, setup.plan);
@@ -45,14 +43,6 @@ export class RemoteSources {
   numericsCheck(): OutgoingVector {
     this.#check ??= this.#newCheck();
     return this.#check.stream();
-  }
-
-  /** The exponents of a step, which is the current one, where it needs some: they go before its weights. */
-  exponents(step: number): readonly MessageOf<'exponents'>[] {
-    if (this.#exponentsStep !== step)
-      this.#exponents = exponentMessages(step, this.#parameterServer.exponents, this.#chunkBytes);
-    this.#exponentsStep = step;
-    return this.#exponents;
   }
 
   /** The newest weights, which are those of the step. */
@@ -114,15 +104,4 @@ export class RemoteSources {
           : framed({ type: 'chunk', at: from, bytes: part }, memory),
     });
   }
-}
-
-function exponentMessages(
-  step: number,
-  exponents: Int8Array | undefined,
-  chunkBytes: number,
-): MessageOf<'exponents'>[] {
-  if (!exponents) return [];
-  const all = new Uint8Array(exponents.buffer, exponents.byteOffset, exponents.length);
-  const places = Array.from({ length: Math.ceil(all.length / chunkBytes) }, (_, index) => index * chunkBytes);
-  return places.map((at) => ({ type: 'exponents', step, at, bytes: all.subarray(at, at + chunkBytes) }));
 }

@@ -1,7 +1,6 @@
 /** Takes in the numbers of results: checks them, adds them to the step's sum, or holds them until they are compared. */
 import type { MessageOf } from '@lockstep/protocol';
 import type { DecodedSum, SumMemory } from '../aggregator.ts';
-import type { NewHash } from '../incremental-hash.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { CheckedMessage, CoordinatorEvent, Effect } from './events.ts';
 import { HeldResults } from './held-results.ts';
@@ -21,9 +20,9 @@ export class ResultReceiver {
   readonly #plausibility = new Plausibility();
   readonly #isVerifying: boolean;
 
-  constructor(options: IncomingGradientOptions & { readonly newHash: NewHash }) {
+  constructor(options: IncomingGradientOptions) {
     this.#options = options;
-    this.#held = new HeldResults(options.setup, options.parameterServer.aggregator, options.newHash);
+    this.#held = new HeldResults(options.parameterServer.aggregator);
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
@@ -31,11 +30,9 @@ export class ResultReceiver {
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
     const sender = state.connections.get(connection);
     const isLate = header.step < state.current.step;
-    const added = isLate && isTrial(sender, header) ? this.#held.addedAt(header) : undefined;
-    const isWanted = sender?.phase === 'ready' && (!isLate || added !== undefined);
-    const { aggregator } = this.#options.parameterServer;
-    const rounding = header.step === state.current.step ? aggregator.rounding : added?.rounding;
-    return new IncomingGradient(this.#options, header, isWanted, rounding);
+    const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
+    const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
+    return new IncomingGradient(this.#options, header, isWanted);
   }
 
   /** Adds, holds, compares or drops a gradient that is whole; returns what the rules are told of it. */
@@ -99,19 +96,16 @@ export class ResultReceiver {
   ): void {
     const shard = state.current.shards.get(shardKey({ lo, n }));
     const awaited = shard ? awaitedFrom(state, step, shard, connection) : [];
-    this.#keep(state, { step, lo, n }, sum, { awaited, isChecked });
+    this.#keep({ step, lo, n }, sum, { awaited, isChecked });
   }
 
   #keep(
-    state: CoordinatorState,
     place: Shard & { readonly step: number },
     sum: { readonly memory: SumMemory; readonly numericsHash: string },
     { awaited, isChecked }: { readonly awaited: readonly ConnectionId[]; readonly isChecked: boolean },
   ): void {
     if (awaited.length === 0) return;
-    const late = awaited.map((connection) => numericsHashOf(state, connection));
-    const { rounding } = this.#options.parameterServer.aggregator;
-    this.#held.keepAdded(place, sum, { late, isChecked, rounding });
+    this.#held.keepAdded(place, sum, isChecked);
   }
 
   /**
@@ -136,22 +130,17 @@ export class ResultReceiver {
     return { isFinite: true, agreesWith };
   }
 
-  /** Lets the memory of results that are held, of one shard or of all, be used for others, where a digest is enough. */
-  digestHeld(shard?: Shard): void {
-    this.#held.digest(shard);
-  }
-
   /** Drops what the coordinator itself has computed, where it is not needed any more. */
   dropOwn({ memory }: OwnSum): void {
     this.#options.parameterServer.aggregator.release(memory);
   }
 
   /** Adds a result that was held and found to be right; the others of its shard are dropped. */
-  addHeld(state: CoordinatorState, { step, lo, n, from, awaited = [] }: Extract<Effect, { type: 'addHeld' }>): void {
+  addHeld({ step, lo, n, from, awaited = [] }: Extract<Effect, { type: 'addHeld' }>): void {
     const result = this.#held.take({ lo, n }, from);
     if (!result) throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a held result of connection ${from}`);
     this.#plausibility.confirm(result.size);
-    this.#keep(state, { step, lo, n }, result, { awaited, isChecked: true });
+    this.#keep({ step, lo, n }, result, { awaited, isChecked: true });
     this.#options.parameterServer.aggregator.add({ lo, n }, result.memory);
   }
 

@@ -12,8 +12,7 @@ import { recordSuccess } from './reputation.ts';
 import { speedAfter } from './speed.ts';
 import type { Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 import { isTrial, takeTrial } from './trials.ts';
-import { completeHeld, isIndependent, quarantine, referee } from './verification.ts';
-import { isAudited } from './verified-shards.ts';
+import { completeHeld, decide, quarantine, referee } from './verification.ts';
 
 type GradientMessage = Extract<CheckedMessage, { type: 'gradient' }>;
 type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
@@ -32,8 +31,9 @@ export function settle(
   if (connection?.phase !== 'ready' || connection.weightsStep < result.step) return 'drop';
   const shard = result.step === state.current.step ? state.current.shards.get(shardKey(result)) : undefined;
   if (!shard || !isOwner(shard, id)) return isTrial(connection, result) ? 'compare' : 'drop';
-  const isCompared = shard.verified || shard.refereed || shard.votes.length > 0 || hasDoubtedOwner(state, shard);
-  return isCompared || !connection.isProven ? 'hold' : 'add';
+  if (connection.isOwn) return shard.votes.length > 0 ? 'hold' : 'add';
+  const isCompared = shard.policy === 'referee' || shard.refereed || shard.votes.length > 0;
+  return isCompared || !connection.isProven || hasDoubtedOwner(state, shard) ? 'hold' : 'add';
 }
 
 /** Whether the coordinator is to compute a shard because of one of its owners. */
@@ -91,34 +91,28 @@ function takeLate(
 }
 
 /**
- * Two results that agree are right if one of the workers is proven, except that the coordinator computes some of them as
- * well, since two liars may agree. Two that differ, and a proven worker's that is suspect, are decided by the
- * coordinator's own. A newcomer's waits for another one.
+ * The coordinator's own result decides. A proven worker's result counts if it equals every held one, and confirms them. The
+ * coordinator computes the shard if results differ, or if the shard or a doubtful result is to be checked. A newcomer's
+ * result waits.
  */
 function takeVote(
   draft: Draft,
-  { connection: id, workerId = '', isProven }: Connection,
+  { connection: id, workerId = '', isProven, isOwn }: Connection,
   shard: ShardState,
   { agreesWith = [], isSuspect = false }: GradientMessage,
   computeMs: number,
 ): void {
   const vote = { connection: id, workerId, computeMs };
-  const isDoubtful = isProven && (isSuspect || hasDoubtedOwner(draft, shard));
+  const isDoubtful = shard.policy === 'referee' || (isProven && (isSuspect || hasDoubtedOwner(draft, shard)));
+  const isAgreed = shard.votes.every(({ connection }) => agreesWith.includes(connection));
   const owners = shard.owners.filter(({ connection }) => connection !== id);
   updateShard(draft.current, shard, { votes: [...shard.votes, vote], owners });
-  const agreeing = shard.votes.filter(
-    (other) => isIndependent(draft, other, workerId) && agreesWith.includes(other.connection),
-  );
-  const isConfirmed =
-    agreeing.length > 0 &&
-    (isProven || agreeing.some(({ connection }) => draft.connections.get(connection)?.isProven === true));
-  const isAgreed = agreeing.length === shard.votes.length;
-  if (isDoubtful || !isAgreed || (isConfirmed && isAudited(draft.setup, draft.current.step, shard.lo))) {
-    referee(draft, draft.current.shards.get(shardKey(shard))!);
-  } else if (isConfirmed && !shard.refereed) {
-    cancelOwners(draft, shard, id);
-    completeHeld(draft, shard, vote);
-    for (const { connection } of [vote, ...agreeing]) recordSuccess(draft, connection);
+  const held = draft.current.shards.get(shardKey(shard))!;
+  if (isOwn) decide(draft, held, [...agreesWith, id], vote);
+  else if (isDoubtful || !isAgreed) referee(draft, held);
+  else if (isProven && !shard.refereed) {
+    completeHeld(draft, held, vote);
+    for (const { connection } of held.votes) recordSuccess(draft, connection);
   }
 }
 

@@ -171,7 +171,7 @@ export class Run {
         this.#forget(effect.connection);
         return;
       case 'addHeld':
-        this.#results.addHeld(this.#state, effect);
+        this.#results.addHeld(effect);
         return;
       case 'referee':
         this.#referee(effect.step, { lo: effect.lo, n: effect.n }).catch((error: unknown) => {
@@ -253,7 +253,6 @@ export class Run {
     this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
     const message = sum ? this.#results.finishInline(this.#state, connection, told, { sum, count }) : told;
     this.#dispatch({ type: 'message', connection, message });
-    this.#results.digestHeld();
   }
 
   /** Takes in a vector where the state wants it, and tells the state once it is whole. */
@@ -266,12 +265,10 @@ export class Run {
     const { event, gradient } = received;
     if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
     this.#dispatch(event);
-    this.#results.digestHeld();
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
     let result: OwnSum;
-    this.#results.digestHeld(shard);
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {

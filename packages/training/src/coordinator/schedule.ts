@@ -1,13 +1,13 @@
 /** Which worker computes which shard: the shares of a step, and new owners for shards that have lost theirs. */
 import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard, shardKey, shardsOfRange } from '../tree.ts';
-import { available, type Draft, isOwner, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
+import { isDrawnForCheck } from './checked-shards.ts';
+import { available, type Draft, owedSamples, type StepDraft, updateConnection, updateShard } from './draft.ts';
 import { DraftShards } from './draft-shards.ts';
 import { chooseSlots, startSlot } from './rotation.ts';
 import { coarseShares, type Speed } from './shares.ts';
 import type { Connection, ConnectionId, ShardState } from './state.ts';
 import { chooseTrials, onTrial } from './trials.ts';
-import { isVerified } from './verified-shards.ts';
 
 function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
   return {
@@ -17,7 +17,7 @@ function newShard(draft: Draft, step: number, { lo, n }: Shard): ShardState {
     owners: [],
     done: false,
     nonFiniteFrom: [],
-    verified: isVerified(draft.setup, step, lo),
+    policy: isDrawnForCheck(draft.setup, step, lo) ? 'referee' : 'first',
     votes: [],
     refereed: false,
     isChecked: false,
@@ -61,7 +61,6 @@ export function planStep(draft: Draft, step: number, asked?: Shard): StepDraft {
     startSlot(draft, worker, step);
   }
   for (const [index, worker] of timed.entries()) sendTrial(draft, planned, worker, whole.lo + index);
-  assignVerifiers(draft, planned, workers);
   return planned;
 }
 
@@ -94,7 +93,7 @@ function cutAmong({ setup }: Draft, workers: readonly Connection[], microbatches
   const speeds = workers.map(
     ({ samplesPerMs, overheadMs }): Speed => ({
       rate: samplesPerMs / setup.plan.microbatchSize,
-      overheadMs: setup.participation === 'all' ? 0 : overheadMs,
+      overheadMs,
       gradientMs: overheadMs * gradientPart,
     }),
   );
@@ -136,17 +135,6 @@ function sendTrial(draft: Draft, planned: StepDraft, worker: Connection, microba
 function startTrial(draft: Draft, { step }: StepDraft, { connection }: Connection, { lo, n }: Shard): void {
   const samples = samplesInShard(draft.setup.plan, step, lo, n);
   updateConnection(draft, connection, { trial: { step, lo, n, samples, startedAtMs: draft.nowMs } });
-}
-
-/** Gives each verified shard a second owner, where there is another worker. */
-function assignVerifiers(draft: Draft, planned: StepDraft, workers: readonly Connection[]): void {
-  for (const shard of [...planned.shards.values()].filter(({ verified }) => verified)) {
-    const others = workers.filter(({ connection }) => !isOwner(shard, connection));
-    const [first, ...rest] = others.map((worker) => [worker, owedSamples(planned, worker.connection)] as const);
-    if (!first) continue;
-    const [worker] = rest.reduce((least, entry) => (entry[1] < least[1] ? entry : least), first);
-    assign(draft, planned, shard, worker.connection);
-  }
 }
 
 /** Makes a connection one of a shard's owners, and sends it the task; whoever is not proven is on trial with it. */

@@ -1,5 +1,5 @@
 /** What the coordinator knows of a run: plain data that `transition` replaces and never changes. */
-import type { LossyEncoding, MessageOf } from '@lockstep/protocol';
+import type { MessageOf } from '@lockstep/protocol';
 import type { DataFormat } from '../batch-bytes.ts';
 import type { RunPlan } from '../plan.ts';
 import type { Shard } from '../tree.ts';
@@ -9,10 +9,10 @@ import type { Limits } from './limits.ts';
 export type ConnectionId = number;
 
 /**
- * Who computes a run's steps: the workers with which a step is done soonest; those, and in turns each other one, a microbatch
- * at least once an epoch; or all by their rate alone, also where a step would take less time without some.
+ * Who computes a run's steps: the workers with which a step is done soonest; or those, and in turns every other worker, one
+ * microbatch at least once an epoch.
  */
-export type Participation = 'fastest' | 'rotation' | 'all';
+export type Participation = 'fastest' | 'rotation';
 
 /** What the rules know of a run before it begins. */
 export interface RunSetup {
@@ -27,10 +27,8 @@ export interface RunSetup {
    * Bytes of a sample and its target, where workers may cache samples; every task carries its own samples where left out.
    */
   readonly sampleBytes?: number;
-  /** How workers round the gradients that they send; exact where left out. */
-  readonly gradients?: LossyEncoding | undefined;
   readonly limits: Limits;
-  /** Fraction of shards, 0 to 1, that two workers compute and whose results are compared; 0 where left out. */
+  /** Fraction of shards, 0 to 1, that the coordinator computes as well, to check the worker's result; 0 by default. */
   readonly verifyRate?: number;
   /** Chooses those shards; an unsigned 32-bit number that workers cannot know. */
   readonly verifySalt?: number;
@@ -204,8 +202,8 @@ export interface ShardState extends Shard {
   readonly done: boolean;
   /** Owners that returned it with a number that is not finite. */
   readonly nonFiniteFrom: readonly ConnectionId[];
-  /** Whether a second worker must find the same before the result counts. */
-  readonly verified: boolean;
+  /** Whether the first result of a proven worker counts, or only what the coordinator's own computation confirms. */
+  readonly policy: 'first' | 'referee';
   /** Workers whose result is held until it is known which is right. */
   readonly votes: readonly Vote[];
   /** Whether the coordinator itself computes it. */

@@ -3,13 +3,14 @@ import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import { failAsked } from './asked.ts';
+import { cancelOwners } from './cancel-owners.ts';
 import { recordContribution, recordOwnContribution } from './contributions.ts';
 import { disconnect } from './disconnect.ts';
 import { countFault, type Draft, emit, send, updateRecord, updateShard } from './draft.ts';
 import { endRun } from './ending.ts';
 import type { CoordinatorEvent } from './events.ts';
 import { recordQuarantine, recordSuccess } from './reputation.ts';
-import type { ShardState, Vote } from './state.ts';
+import type { ConnectionId, ShardState, Vote } from './state.ts';
 import { awaitedFrom } from './trials.ts';
 
 /** Has the coordinator compute a shard of the current step itself, once. */
@@ -28,16 +29,23 @@ export function takeRefereed(draft: Draft, event: Extract<CoordinatorEvent, { ty
     else endRun(draft, divergence(draft, shard));
     return;
   }
-  // A worker's result that was right counts as its own, so that the numeric modes of a run stay those of its workers.
-  completeHeld(
-    draft,
-    shard,
-    shard.votes.find(({ connection }) => event.agreesWith.includes(connection)),
-  );
-  const isRight = ({ connection }: Vote): boolean => event.agreesWith.includes(connection);
+  decide(draft, shard, event.agreesWith);
+}
+
+/**
+ * Adds a shard whose right result is known: every held one that differs was wrong. A worker's right result counts as that
+ * worker's, so that the numeric modes of a run stay those of its workers.
+ * @param right connections whose result equals the coordinator's own
+ * @param own the result of the coordinator's own worker, if it decides
+ */
+export function decide(draft: Draft, shard: ShardState, right: readonly ConnectionId[], own?: Vote): void {
+  const isRight = ({ connection }: Vote): boolean => right.includes(connection);
+  const place = { step: draft.current.step, lo: shard.lo, n: shard.n };
+  const falselyClaimed = falseClaims(draft, shard);
+  completeHeld(draft, shard, own ?? shard.votes.find(isRight));
   for (const { connection } of shard.votes.filter(isRight)) recordSuccess(draft, connection);
   const wrong = shard.votes.filter((vote) => !isRight(vote));
-  for (const vote of [...wrong, ...falseClaims(draft, shard)]) quarantine(draft, vote, event);
+  for (const vote of [...wrong, ...falselyClaimed]) quarantine(draft, vote, place);
 }
 
 /** Workers of the coordinator's numeric mode that found this finite shard non-finite: others may overflow earlier. */
@@ -49,16 +57,12 @@ function falseClaims(draft: Draft, { nonFiniteFrom }: ShardState): Vote[] {
   });
 }
 
-/** Whether a vote is another worker's. One that has left may have come back under another name, so its vote is not. */
-export function isIndependent(draft: Draft, vote: Vote, workerId: string): boolean {
-  return vote.workerId !== workerId && draft.connections.has(vote.connection);
-}
-
 /** Adds a held result, the coordinator's own where no vote is given, and drops the others. */
 export function completeHeld(draft: Draft, shard: ShardState, vote: Vote | undefined): void {
   const { lo, n, samples } = shard;
   const { step } = draft.current;
   const awaited = awaitedFrom(draft, step, shard, vote?.connection);
+  cancelOwners(draft, shard, vote?.connection);
   updateShard(draft.current, shard, { done: true, owners: [], addedFrom: vote?.workerId, isChecked: true });
   draft.effects.push({
     type: 'addHeld',

@@ -1,7 +1,7 @@
 /** A relay's run below it: its own workers compute the shards that the coordinator above asks for. */
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
-import { bytesOf, floatsFrom, lossyEncodings, type MessageOf, nodeRoundings } from '@lockstep/protocol';
+import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { DataFormat } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
@@ -36,7 +36,7 @@ export interface RelayRunOptions
   readonly token: string | undefined;
   /** Where they may go instead. */
   readonly addresses: readonly string[];
-  /** Chooses the shards that two of them compute; an unsigned 32-bit number that they cannot know. */
+  /** Chooses the shards that the relay computes as well; an unsigned 32-bit number that they cannot know. */
   readonly verifySalt: number;
   readonly limits?: Partial<Limits> | undefined;
   /** Called where it ends by itself: this process could not compute a shard that its workers disagree about. */
@@ -64,11 +64,11 @@ export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> 
 }
 
 /** The geometry that the coordinator above has. @throws Error where it did not say it */
-function planOf({ run, microbatchSize, innerSteps, gradients }: Welcome): RunPlan {
+function planOf({ run, microbatchSize, innerSteps, halfUnit }: Welcome): RunPlan {
   if (!run) throw new Error('the coordinator did not say what a relay must know of its run');
   const { samples, batch, steps } = run;
-  const rounding = nodeRoundings.find((name) => name === gradients);
-  return planRun({ samples, batch, steps, epochs: steps, microbatchSize, innerSteps, rounding });
+  const plan = planRun({ samples, batch, steps, epochs: steps, microbatchSize, innerSteps });
+  return { ...plan, ...(halfUnit !== undefined && { halfUnit }) };
 }
 
 function sampleBytesOf({ sampleType, sampleShape, targetType }: DataFormat, model: Model): number {
@@ -82,13 +82,12 @@ function setupOf(
   plan: RunPlan,
   reference: Float32Array,
 ): RunSetup {
-  const { seed, gradients, chunkBytes, cachedSamples, run } = welcome;
+  const { seed, chunkBytes, cachedSamples, run } = welcome;
   const { sampleType, sampleShape, targetType } = welcome;
   const format = { sampleType, sampleShape, targetType };
   const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
   return {
     ...{ plan, model, format, token, verifySalt, addresses },
-    gradients: lossyEncodings.find((name) => name === gradients),
     ...(seed === undefined ? {} : { seed }),
     // Without numbers from above, every task carries its samples.
     ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format, model) }),
@@ -177,15 +176,12 @@ export class RelayRun {
     return true;
   }
 
-  /**
-   * Sends weights on as they arrive. Exponents do not travel ahead of the shards that need them, so that weights with levels
-   * wait as well.
-   */
+  /** Sends weights on as they arrive. */
   takeWeightsPart(part: WeightsPart): void {
     if (part.type === 'weights') {
       this.dropArriving();
       const { step, values = 0 } = part;
-      if (step <= this.#weightsStep || this.setup.plan.rounding === 'int8-exact') return;
+      if (step <= this.#weightsStep) return;
       this.#arriving = { step, missingBytes: 4 * values };
     }
     const arriving = this.#arriving;
@@ -207,10 +203,9 @@ export class RelayRun {
   gradient(
     shard: NamedShard,
     batch: Pick<SampleBatch, 'samples' | 'targets'>,
-    { rounding, onCancel }: Pick<GradientOptions, 'rounding' | 'onCancel'>,
+    { onCancel }: Pick<GradientOptions, 'onCancel'>,
   ): Promise<ShardGradient> {
     const count = this.#samples.use(shard, batch);
-    this.#parameters.rounding = rounding;
     return new Promise((resolve, reject) => {
       const startedAtMs = this.#options.clock.nowMs();
       this.#pending = { startedAtMs, count, resolve, reject };

@@ -46,7 +46,7 @@ export interface RelayOptions {
   readonly random: () => number;
   /** A secret that cannot be guessed, by which a worker comes back. */
   readonly newResumeKey: () => string;
-  /** Chooses the shards that two workers compute; an unsigned 32-bit number that they cannot know. */
+  /** Chooses the shards that the relay computes as well; an unsigned 32-bit number that they cannot know. */
   readonly verifySalt: number;
   /** Most bytes of samples that it caches. */
   readonly sampleCacheBytes?: number;
@@ -70,7 +70,6 @@ export type RelayEvent =
 
 /** How long it stays a worker above while none of its own is ready. */
 const idleMs = 2_000;
-const noWorkers = 'none of the workers behind this relay is ready';
 const noRun = 'this relay has no run yet';
 
 export class Relay {
@@ -86,6 +85,8 @@ export class Relay {
   #run: RelayRun | undefined;
   /** Runs that it has begun to open. */
   #opened = 0;
+  /** Whether it has dropped its connection above for want of workers. */
+  #isIdle = false;
   #isLeaving = false;
   #hasEnded = false;
 
@@ -99,7 +100,10 @@ export class Relay {
       state: () => this.#run?.run.state,
       address: options.address,
       report: (status) => this.#membership.reportStatus(status),
-      onIdle: () => this.#dropUpward(noWorkers),
+      onIdle: () => {
+        this.#isIdle = true;
+        this.#dropUpward('none of the workers behind this relay is ready');
+      },
     });
     this.#membership = this.#join(createCompute);
     this.ended = this.#membership.ended.then((end) => this.#end(end));
@@ -152,6 +156,7 @@ export class Relay {
 
   async #connect(): Promise<WorkerTransport> {
     this.#upward = await this.#options.connect();
+    this.#isIdle = false;
     return this.#upward;
   }
 
@@ -206,7 +211,7 @@ export class Relay {
     // It waited for workers, and waits no longer.
     if (event.type === 'unreached' && this.#isLeaving) return;
     if (event.type === 'lost' && event.isRunOver) this.#closeRun(event.message, true);
-    if (event.type === 'lost' && event.message === noWorkers) this.#options.onEvent?.({ type: 'idle' });
+    if (event.type === 'lost' && this.#isIdle) this.#options.onEvent?.({ type: 'idle' });
     else this.#options.onEvent?.({ type: 'above', event });
   }
 

@@ -15,9 +15,8 @@ import {
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
+import { roundToHalves } from '../half-rounding.ts';
 import type { InnerSteps } from '../inner-steps.ts';
-import { nextExponents } from '../level-units.ts';
-import { firstRounding, levelRounding, type NodeRounding, roundMicrobatch, roundSum } from '../node-rounding.ts';
 import { firstSample, type RunPlan, stepBatch, usedMicrobatches } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 
@@ -41,10 +40,8 @@ export interface OracleOptions {
 export function oracleWeights(options: OracleOptions): Float32Array {
   const { backend, model, plan, weights, targetType = 'classes', round = (bytes) => bytes } = options;
   const microbatches = microbatchGradients(backend, model, targetType);
-  let rounding: NodeRounding | undefined = firstRounding(plan);
-  let exponents: Int8Array | undefined;
-  const roundedSum = (node: Float32Array): Float32Array => {
-    if (rounding) roundSum(node, rounding);
+  const rounded = (node: Float32Array): Float32Array => {
+    if (plan.halfUnit !== undefined) roundToHalves(node, plan.halfUnit);
     return node;
   };
   const parameters = backend.allocate(weights.length);
@@ -53,14 +50,9 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const optimizer = createOptimizer(backend, options.optimizer, parameters);
   for (let step = 0; step < plan.steps; step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
-    const ofMicrobatch = (index: number): Float32Array =>
-      roundedMicrobatch(options, rounding, step, index, microbatches);
-    const root = nodeSum(ofMicrobatch, roundedSum, usedMicrobatches(plan, step), 0, plan.microbatches);
+    const ofMicrobatch = (index: number): Float32Array => rounded(sumOver(options, step, index, microbatches));
+    const root = nodeSum(ofMicrobatch, rounded, usedMicrobatches(plan, step), 0, plan.microbatches);
     backend.upload(gradient, root);
-    if (plan.rounding === 'int8-exact') {
-      exponents = nextExponents(root, root.length, exponents);
-      rounding = levelRounding(exponents, root.length);
-    }
     const { count } = stepBatch(plan, step);
     optimizer.step(plan.innerSteps ? Math.ceil(count / plan.microbatchSize) : count, gradient);
   }
@@ -98,19 +90,11 @@ function microbatchGradients(backend: HostBackend, model: Model, targetType: Tar
   return { parameters, planOf };
 }
 
-function roundedMicrobatch(
-  options: OracleOptions,
-  rounding: NodeRounding | undefined,
-  step: number,
-  index: number,
-  microbatches: MicrobatchGradients,
-): Float32Array {
-  const { plan, seed = 0 } = options;
-  const sum = plan.innerSteps
-    ? replicaDelta(options, microbatches, plan.innerSteps, step, index)
+function sumOver(options: OracleOptions, step: number, index: number, microbatches: MicrobatchGradients): Float32Array {
+  const { innerSteps } = options.plan;
+  return innerSteps
+    ? replicaDelta(options, microbatches, innerSteps, step, index)
     : microbatchSum(options, microbatches, step, index);
-  if (rounding) roundMicrobatch(sum, rounding, { seed, step, firstSample: firstSample(plan, step, index) });
-  return sum;
 }
 
 function microbatchSum(

@@ -1,7 +1,7 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, floatsFrom, type NodeRoundingName } from '@lockstep/protocol';
+import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
 import { defaultLimits, type Limits } from '../coordinator/limits.ts';
@@ -54,7 +54,7 @@ export interface ProblemOptions extends Partial<Types> {
   readonly microbatchSize?: number;
   /** Whether microbatches are replicas, and what each does. */
   readonly innerSteps?: InnerSteps | undefined;
-  readonly rounding?: NodeRoundingName | undefined;
+  readonly roundsToHalves?: boolean | undefined;
   readonly epochs?: number;
   readonly seed?: number;
   readonly startWorkers?: number;
@@ -127,9 +127,9 @@ interface Refereed {
 function refereeOf({ plan, samples, gradientOf }: Refereed, parameterServer: ParameterServer): RunOptions['referee'] {
   return async (step, { lo, n }) => {
     const { samples: values, targets, count } = samples.shard(step, lo, n);
-    const { aggregator, parameterCount: to, rounding } = parameterServer;
+    const { aggregator, parameterCount: to } = parameterServer;
     const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
-    const own = await gradientOf(parameterServer.weightBytes(), values, targets, { key, rounding });
+    const own = await gradientOf(parameterServer.weightBytes(), values, targets, { key, halfUnit: plan.halfUnit });
     const memory = aggregator.reserve();
     aggregator.finish(memory, aggregator.write(memory, { from: 0, to }, { bytes: own.gradient }), own);
     return { memory, count };
@@ -145,8 +145,8 @@ export async function createProblem(
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const types = { sampleType, targetType };
-  const { innerSteps, rounding } = options;
-  const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, rounding });
+  const { innerSteps, roundsToHalves } = options;
+  const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, roundsToHalves });
   const dataset = tinyDataset(count, types);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);

@@ -55,7 +55,7 @@ const fineLies: readonly (string | undefined)[] = ['one-bit', 'scaled'];
 /** A worker none of whose results was right is never proven, whatever the rate of checks: none of its results is added. */
 function uncomparedLie({ setup }: Problem, simulation: Simulation): string | undefined {
   const { sleepers, lies } = simulation;
-  const isFine = setup.plan.rounding !== undefined && lies.some((lie) => fineLies.includes(lie));
+  const isFine = setup.plan.halfUnit !== undefined && lies.some((lie) => fineLies.includes(lie));
   if (isFine) return undefined;
   const added = liarRecords(simulation).find(({ name }) => !sleepers.includes(name));
   return added && `${added.shards} results of the liar ${added.name} were added, and it has sent none that was right`;
@@ -100,8 +100,8 @@ function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simu
   const contributions = [...others, state].flatMap(({ contributed }) => contributed);
   const contributed = new Set(contributions.map(({ numericsHash }) => numericsHash));
   const isOwnMode = setup.refereeHash === undefined || contributed.has(setup.refereeHash);
-  const isExact = contributed.size <= 1 || setup.plan.rounding !== undefined;
-  const isNudged = contributed.size > 0 && !isOwnMode && setup.plan.rounding === undefined;
+  const isExact = contributed.size <= 1 || setup.plan.halfUnit !== undefined;
+  const isNudged = contributed.size > 0 && !isOwnMode && setup.plan.halfUnit === undefined;
   const expected = expectedOf(isNudged ? 'nudged' : 'exact');
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const isSame = (value: number, index: number): boolean =>

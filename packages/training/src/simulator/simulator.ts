@@ -99,7 +99,7 @@ export class Simulator implements World {
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     const number = this.#workers.length + 1;
     // The last one is to end the run, which takes no other mode where it rounds nodes.
-    const isOfOwnMode = isDirect && run.setup.plan.rounding !== undefined;
+    const isOfOwnMode = isDirect && run.setup.plan.halfUnit !== undefined;
     const samplesPerMs = 1 + 30 * this.chance();
     const name = `worker ${number}`;
     const worker = new SimulatedWorker({

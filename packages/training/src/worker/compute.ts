@@ -3,7 +3,6 @@ import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockste
 import type { TaskErrorCode } from '@lockstep/protocol';
 import type { CodecKernels } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import type { Shard } from '../tree.ts';
 import type { WeightsPart } from './incoming-vectors.ts';
 
@@ -43,8 +42,8 @@ export interface GradientOptions {
   readonly shard?: NamedShard;
   /** Keys dropout; the same at each call where left out. */
   readonly key?: RandomKey;
-  /** Of each node of the tree, microbatches included; of none where left out. */
-  readonly rounding?: NodeRounding | undefined;
+  /** What 1 in half precision stands for, if each node of the tree is rounded to a half. */
+  readonly halfUnit?: number | undefined;
   /**
    * Whether the gradient may stay in the compute's memory: read it from the result when it is needed, before the next
    * call. It may be overwritten. In memory of its own where left out.

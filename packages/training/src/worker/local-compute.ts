@@ -67,13 +67,13 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       table = createByteTable(backend, count, size);
       return table;
     },
-    async gradient(samples, targets, { key = defaultKey, rounding, inPlace = false, isCanceled } = {}) {
+    async gradient(samples, targets, { key = defaultKey, halfUnit, inPlace = false, isCanceled } = {}) {
       const run = ready();
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
       const count = countOf(targets, sliced);
       const samplesOf = rangesOf(samples, count, table);
-      sliced.begin({ count, samplesOf, targets, key, rounding }, pacer?.sliceSamples);
+      sliced.begin({ count, samplesOf, targets, key, halfUnit }, pacer?.sliceSamples);
       await advanceTo(count, run, () => isCanceled?.() || opened !== run);
       return resultOf(backend, sliced.vector(), { count, inPlace, elapsedMs: () => clock.nowMs() - startedAtMs });
     },

@@ -1,7 +1,6 @@
 /** What computes a piece of a shard on one thread, and the samples that it is given. */
 import type { LabeledPlan, RandomKey, SampleRows, SampleValues, TargetValues } from '@lockstep/nn';
 import type { Program, Storage } from '@lockstep/tensor';
-import type { NodeRounding } from '../node-rounding.ts';
 
 /** The samples of a shard. */
 export interface ShardBatch {
@@ -12,7 +11,8 @@ export interface ShardBatch {
   readonly targets: TargetValues;
   /** With the position of the first sample. */
   readonly key: RandomKey;
-  readonly rounding?: NodeRounding | undefined;
+  /** What 1 in half precision stands for, if each node of the tree is rounded to a half. */
+  readonly halfUnit?: number | undefined;
 }
 
 /** Samples `[from, to)` of a shard. */

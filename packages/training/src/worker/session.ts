@@ -2,7 +2,6 @@
 import type { SampleBatch } from '@lockstep/data';
 import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import { FaultInjector } from './fault-injection.ts';
 import { Heartbeat, pingOf } from './heartbeat.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
@@ -10,7 +9,6 @@ import { LivenessTimer } from './liveness-timer.ts';
 import { NumericsAnswerer } from './numerics-answer.ts';
 import { SampleCache } from './sample-cache.ts';
 import type { SessionOptions, WorkerStatus } from './session-options.ts';
-import { StepRoundings } from './step-roundings.ts';
 import { errorText, TaskAnswerer } from './task-answer.ts';
 import { TaskQueue } from './task-queue.ts';
 
@@ -40,9 +38,6 @@ export class Session {
   #newSamples = (): SampleCache => this.#samples;
   #format: DataFormat | undefined;
   #numerics: NumericsAnswerer | undefined;
-  #roundings = new StepRoundings();
-  /** Of the step whose weights are there. */
-  #rounding: NodeRounding | undefined;
   #weightsStep = -1;
   #weightsAtMs = 0;
   #isComputing = false;
@@ -99,9 +94,6 @@ export class Session {
       case 'refuse':
         this.#stop({ ...message, type: 'refused' }, 1000);
         return;
-      case 'exponents':
-        this.#orLost(() => this.#roundings.add(message));
-        return;
       case 'numericsCheck':
       case 'weights':
       case 'chunk':
@@ -139,9 +131,6 @@ export class Session {
     this.#heartbeat?.stop();
     this.#heartbeat = new Heartbeat(this.#options.clock, heartbeatMs, () => this.#ping());
     this.#answerer = new TaskAnswerer(this.#options, this.#faults, welcome);
-    this.#orLost(() => {
-      this.#roundings = new StepRoundings(welcome);
-    });
     this.#format = welcome;
     const createByteCache = compute.createByteCache?.bind(compute);
     this.#newSamples = () => new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
@@ -190,7 +179,6 @@ export class Session {
   }
 
   #takeWeights({ step, bytes }: MessageOf<'weights'>): void {
-    this.#rounding = this.#roundings.take(step, bytes.length / 4);
     this.#weightsStep = step;
     this.#weightsAtMs = this.#options.clock.nowMs();
     this.#tasks.dropBefore(step);
@@ -228,7 +216,7 @@ export class Session {
       try {
         // Newer weights, or a cancel, may have come before this job began.
         if (task.step !== this.#weightsStep || task.isCanceled) return;
-        this.#send(await this.#answerer.answer(task, this.#weightsAtMs, this.#rounding));
+        this.#send(await this.#answerer.answer(task, this.#weightsAtMs));
       } finally {
         this.#isComputing = false;
         this.#computeNext();

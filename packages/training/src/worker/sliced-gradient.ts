@@ -9,8 +9,8 @@ import {
   type Storage,
   type VectorSum,
 } from '@lockstep/tensor';
+import { microbatchCall, sumCalls } from '../half-rounding.ts';
 import type { InnerSteps } from '../inner-steps.ts';
-import { shiftOf } from '../level-rounding.ts';
 import { powerOfTwoUpTo } from '../tree.ts';
 import { VectorAdder } from '../tree-sum.ts';
 import { MicrobatchPiece } from './microbatch-piece.ts';
@@ -55,8 +55,8 @@ interface ThreadMemory {
   readonly vectors: Storage[];
   /** By a vector's place, what adds the next vector to it. */
   readonly additions: Map<number, Program>;
-  /** By a vector's place, what rounds it, and the shift [1] of the microbatch whose sum it is. */
-  readonly roundings: Map<number, { readonly program: Program; readonly shift: Storage }>;
+  /** By a vector's place, what rounds it. */
+  readonly roundings: Map<number, Program>;
   /** Of the gradient in a vector, by its place. */
   readonly magnitudes: Map<number, Magnitude>;
 }
@@ -114,9 +114,10 @@ export class SlicedGradient {
    */
   begin(batch: ShardBatch, turnSamples = Number.POSITIVE_INFINITY): void {
     const microbatches = turnSamples / this.#microbatchSize / this.#threads.length;
-    if (this.#adder.roundAs(batch.rounding)) this.#disposePasses();
+    if (this.#adder.roundTo(batch.halfUnit)) this.#disposePasses();
     // The sums over several microbatches at once are not rounded.
-    const pieceMicrobatches = batch.rounding ? 1 : powerOfTwoUpTo(Math.min(this.#maxMicrobatches, microbatches));
+    const pieceMicrobatches =
+      batch.halfUnit === undefined ? powerOfTwoUpTo(Math.min(this.#maxMicrobatches, microbatches)) : 1;
     this.#batch = batch;
     this.#schedule = this.#scheduleOf(batch.count, pieceMicrobatches);
     this.#turn = 0;
@@ -146,7 +147,7 @@ export class SlicedGradient {
    * gradient, then the sums of losses and of correct answers. One vector where it is rounded.
    */
   get sum(): VectorSum {
-    return this.#adder.passes.rounding ? this.vector() : this.#placed(this.#schedule!.sum);
+    return this.#adder.halfUnit === undefined ? this.#placed(this.#schedule!.sum) : this.vector();
   }
 
   /** The same in one vector. */
@@ -185,11 +186,7 @@ export class SlicedGradient {
 
   #disposePasses(): void {
     for (const { additions, roundings } of this.#threads) {
-      for (const program of additions.values()) program.dispose();
-      for (const { program, shift } of roundings.values()) {
-        program.dispose();
-        this.#backend.free(shift);
-      }
+      for (const program of [...additions.values(), ...roundings.values()]) program.dispose();
       additions.clear();
       roundings.clear();
     }
@@ -211,7 +208,7 @@ export class SlicedGradient {
     const { vector, additions, endsTerm } = piece;
     const programs = this.#threads[thread]!.piece.programsOf(batch, piece, part, this.#vectorOf(thread, vector));
     if (this.#part + 1 < parts.length) return programs;
-    if (batch.rounding) programs.push(this.#roundingOf(thread, vector, batch, piece));
+    if (batch.halfUnit !== undefined) programs.push(this.#roundingOf(thread, vector, batch.halfUnit));
     const term = vector - additions;
     for (let into = vector - 1; into >= term; into--) programs.push(this.#additionOf(thread, into));
     if (endsTerm && this.#checksFinite) {
@@ -236,24 +233,23 @@ export class SlicedGradient {
   #additionOf(thread: number, index: number): Program {
     const { additions } = this.#threads[thread]!;
     const [left, right] = [this.#vectorOf(thread, index), this.#vectorOf(thread, index + 1)];
-    const program = additions.get(index) ?? this.#backend.prepare(this.#adder.passes.sumCalls({ left, right }, left));
+    const program = additions.get(index) ?? this.#prepareSum({ left, right }, left);
     additions.set(index, program);
     return program;
   }
 
-  /** What rounds the sum over a microbatch, for this one. */
-  #roundingOf(thread: number, index: number, { key }: ShardBatch, { from }: Piece): Program {
-    const { roundings } = this.#threads[thread]!;
-    const known = roundings.get(index) ?? this.#prepareRounding(this.#vectorOf(thread, index));
-    roundings.set(index, known);
-    const shift = shiftOf({ ...key, firstSample: key.firstSample + from });
-    this.#backend.upload(known.shift, Float32Array.of(shift));
-    return known.program;
+  #prepareSum(sum: VectorSum, output: Storage): Program {
+    return this.#backend.prepare(sumCalls(this.#backend, sum, output, this.#adder.halfUnit));
   }
 
-  #prepareRounding(vector: Storage) {
-    const shift = this.#backend.allocate(1);
-    return { shift, program: this.#backend.prepare(this.#adder.passes.microbatchCalls(vector, shift)) };
+  /** Rounds the sum over a microbatch. */
+  #roundingOf(thread: number, index: number, halfUnit: number): Program {
+    const { roundings } = this.#threads[thread]!;
+    const backend = this.#backend;
+    const known = roundings.get(index);
+    const program = known ?? backend.prepare([microbatchCall(backend, this.#vectorOf(thread, index), halfUnit)]);
+    roundings.set(index, program);
+    return program;
   }
 
   #magnitudeOf(thread: number, index: number): Magnitude {

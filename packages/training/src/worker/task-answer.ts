@@ -1,7 +1,6 @@
 /** Answers a task: computes its shard, and makes the message that brings the gradient or the error. */
-import { type Checksum, floatsOf, lossyEncodings, type MessageOf, toMessageText } from '@lockstep/protocol';
+import { type Checksum, floatsOf, type MessageOf, toMessageText } from '@lockstep/protocol';
 import { checksumBy } from '../codec-checksum.ts';
-import type { NodeRounding } from '../node-rounding.ts';
 import { ComputeError, type GradientOptions, type ShardGradient } from './compute.ts';
 import type { FaultInjector } from './fault-injection.ts';
 import { GradientEncoder } from './gradient-encoder.ts';
@@ -17,6 +16,7 @@ export class TaskAnswerer {
   readonly #options: SessionOptions;
   readonly #faults: FaultInjector;
   readonly #seed: number;
+  readonly #halfUnit: number | undefined;
   /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor overwritten. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
@@ -26,29 +26,24 @@ export class TaskAnswerer {
   constructor(
     options: SessionOptions,
     faults: FaultInjector,
-    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'gradients' | 'chunkBytes'>,
+    welcome: Pick<MessageOf<'welcome'>, 'seed' | 'halfUnit' | 'chunkBytes'>,
   ) {
-    const { seed = 0, gradients, chunkBytes } = welcome;
+    const { seed = 0, halfUnit, chunkBytes } = welcome;
     this.#options = options;
     this.#faults = faults;
     this.#seed = seed;
     this.#isLocal = options.identity.kind === 'local';
     this.#chunkBytes = chunkBytes;
-    const lossy = lossyEncodings.find((name) => name === gradients);
-    this.#encoder = new GradientEncoder(!this.#isLocal, lossy, options.compute.codec);
+    this.#halfUnit = halfUnit;
+    this.#encoder = new GradientEncoder(!this.#isLocal, halfUnit, options.compute.codec);
     this.#checksum = checksumBy(options.compute.codec);
   }
 
   /**
    * @param weightsAtMs when the weights of its step arrived
-   * @param rounding of the step
    * @returns the messages of the answer, each made when it is asked for; none where the task was canceled meanwhile
    */
-  async answer(
-    task: Task,
-    weightsAtMs: number,
-    rounding?: NodeRounding,
-  ): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
+  async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
     const faults = this.#faults;
     const { step, lo, n, firstSample } = task;
     let result: ShardGradient;
@@ -56,7 +51,7 @@ export class TaskAnswerer {
       const key = { seed: this.#seed, step, firstSample };
       const options: GradientOptions = {
         key,
-        rounding,
+        halfUnit: this.#halfUnit,
         shard: { step, lo, n, numbers: task.numbers },
         // The answer is copied into frames before the next shard is computed.
         inPlace: !this.#isLocal,
@@ -78,15 +73,10 @@ export class TaskAnswerer {
       const message = `the loss of this shard is ${result.lossSum}`;
       return [{ type: 'taskError', step, lo, n, code: 'non-finite', message }];
     }
-    return this.#gradientMessages(task, result, weightsAtMs, rounding);
+    return this.#gradientMessages(task, result, weightsAtMs);
   }
 
-  #gradientMessages(
-    task: Task,
-    result: ShardGradient,
-    weightsAtMs: number,
-    rounding: NodeRounding | undefined,
-  ): Iterable<MessageOf<'gradient' | 'chunk'>> {
+  #gradientMessages(task: Task, result: ShardGradient, weightsAtMs: number): Iterable<MessageOf<'gradient' | 'chunk'>> {
     const { clock } = this.#options;
     const { step, lo, n } = task;
     const { lossSum, correct, count, computeMs } = result;
@@ -95,7 +85,7 @@ export class TaskAnswerer {
       parameterCount: result.gradient.length / 4,
       chunkBytes: this.#chunkBytes,
       checksum: this.#checksum,
-      encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to, rounding),
+      encode: (from, to) => this.#encoder.encode(floatsOf(result.gradient), from, to),
       times: () => ({ computeMs, turnaroundMs: clock.nowMs() - Math.max(task.receivedAtMs, weightsAtMs) }),
     });
   }

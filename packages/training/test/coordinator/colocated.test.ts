@@ -1,5 +1,4 @@
 /** A worker of the coordinator's process beside others: it is late, removed and compared as they are, and no sum counts twice. */
-import { nodeRoundings } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { InlineGradient } from '../../src/coordinator/inline-gradient.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
@@ -58,7 +57,7 @@ describe('a worker of the coordinator beside others', () => {
     {},
     { sampleType: 'f32', targetType: 'values' },
     { innerSteps: { batch: 2, learningRate: 0.05, momentum: 0.9 } },
-    ...nodeRoundings.map((rounding) => ({ rounding })),
+    { roundsToHalves: true },
   ] as const)('trains the weights of the oracle, every shard compared or none: %o', async (options) => {
     for (const verifyRate of [0, 0.5, 1]) {
       const setting = await createColocated({ ...options, startWorkers: 3, verifyRate });

@@ -15,7 +15,7 @@ const shard: fc.Arbitrary<ShardState> = fc
     owners: owners.map((owner) => ({ connection: owner, startedAtMs: 0 })),
     done,
     nonFiniteFrom: [],
-    verified: false,
+    policy: 'first' as const,
     votes: [],
     refereed: false,
     isChecked: false,

@@ -62,10 +62,6 @@ describe('a run claims', () => {
     expect(claimWith(workers)).toEqual(none);
   });
 
-  it('no bits where gradients were rounded on their way', () => {
-    expect(claimWith([cpu], { gradients: 'int8' })).toMatchObject({ exactness: 'sample-exact', numericMode: null });
-  });
-
   it('nothing before its first step', () => {
     const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: 2, ...own });
     const [first] = [coordinator.join(cpu), coordinator.join(cpu)];

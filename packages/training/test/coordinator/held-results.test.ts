@@ -1,11 +1,7 @@
-/** Results that wait to be compared, whole or as digests. */
-import fc from 'fast-check';
+/** Results that wait to be compared. */
 import { describe, expect, it } from 'vitest';
 import { HeldResults } from '../../src/coordinator/held-results.ts';
-import { planRun } from '../../src/plan.ts';
-import { newHash } from '../support.ts';
 
-const plan = planRun({ samples: 16, batch: 8, microbatchSize: 2, epochs: 1 });
 const [shard, other] = [
   { lo: 0, n: 2 },
   { lo: 2, n: 2 },
@@ -32,97 +28,26 @@ function createMemory() {
   };
 }
 
-interface Options {
-  readonly mostHeldBytes?: number;
-  readonly gradients?: 'fp16';
-}
-
-function create({ mostHeldBytes = 0, gradients }: Options = {}) {
+function create() {
   const memory = createMemory();
-  const setup = { plan, refereeHash: 'own', limits: { mostHeldBytes }, ...(gradients && { gradients }) };
-  const held = new HeldResults(setup, memory, newHash);
+  const held = new HeldResults(memory);
   const add = (connection: number, values: readonly number[], numericsHash = 'own', of = shard) =>
     held.add(of, { connection, memory: memory.reserve(values), size, numericsHash });
   return { held, memory, add };
 }
 
-/** Two of them are often equal. */
-const vector = fc.array(fc.constantFrom(0, -0, 1, 1 + 2 ** -23, Number.NaN), { minLength: 1, maxLength: 2 });
-
-describe('held results of one numeric mode', () => {
-  it('agree, and are given out, the same whether they are whole or digests', () => {
-    fc.assert(
-      fc.property(
-        fc.array(vector, { minLength: 1, maxLength: 5 }),
-        fc.nat(),
-        fc.nat({ max: 4 }),
-        (vectors, mask, at) => {
-          const whole = create();
-          const digested = create();
-          for (const [connection, values] of vectors.entries()) {
-            const expected = whole.add(connection, values);
-            expect(digested.add(connection, values)).toEqual(expected);
-            const isLast = connection === vectors.length - 1;
-            if (!isLast && (mask >> connection) & 1) digested.held.digest();
-          }
-          const last = vectors.length - 1;
-          const connection = at % vectors.length;
-          const isEqual = vectors[connection]!.every((value, index) => Object.is(value, vectors[last]![index]));
-          const isWhole = digested.memory.reserved.size === vectors.length;
-          const taken = digested.held.take(shard, connection);
-          const expected = whole.held.take(shard, connection)!;
-          if (taken) {
-            expect(taken).toEqual(expected);
-            expect([...digested.memory.reserved]).toEqual([taken.memory]);
-          } else expect(isEqual && vectors[connection]!.length === vectors[last]!.length).toBe(false);
-          if (isWhole) expect(taken).toBeDefined();
-        },
-      ),
-    );
-  });
-
-  it('take no memory once a digest is enough, each shard by itself', () => {
+describe('held results', () => {
+  it('give the one that counts to the caller, and release the others of the shard alone', () => {
     const { held, memory, add } = create();
     add(1, [1, 2, 3]);
-    add(2, [4, 5, 6], 'own', other);
-    held.digest(other);
-    expect(memory.reserved.size).toBe(1);
-    held.digest();
-    expect(memory.reserved.size).toBe(0);
-    expect(add(3, [1, 2, 3])).toEqual([1]);
-    const taken = { connection: 1, memory: Float32Array.of(1, 2, 3), size, numericsHash: 'own' };
-    expect(held.take(shard, 1)).toEqual(taken);
+    add(2, [4, 5, 6]);
+    add(3, [7, 8, 9], 'own', other);
+    const taken = held.take(shard, 2);
+    expect(taken).toEqual({ connection: 2, memory: Float32Array.of(4, 5, 6), size, numericsHash: 'own' });
+    expect(memory.reserved).toEqual(new Set([taken!.memory, Float32Array.of(7, 8, 9)]));
+    expect(held.take(shard, 1)).toBeUndefined();
     held.clear();
-    expect(memory.reserved.size).toBe(1);
-  });
-
-  it.each<[string, Options]>([
-    ['they are short', { mostHeldBytes: 12 }],
-    ['workers round what they send', { gradients: 'fp16' }],
-  ])('stay whole where %s', (_, options) => {
-    const { held, memory, add } = create(options);
-    add(1, [1, 2, 3]);
-    held.digest();
-    expect(memory.reserved.size).toBe(1);
-  });
-});
-
-describe('held results of other numeric modes', () => {
-  it('stay whole, and are confirmed by what the coordinator finds, within rounding', () => {
-    const { held, memory, add } = create();
-    add(1, [1, 2, 3], 'other');
-    add(2, [1, 2, 4]);
-    held.digest();
-    expect(memory.reserved.size).toBe(1);
-    expect(add(0, [1 + 1e-6, 2, 3])).toEqual([1]);
-    expect(held.take(shard, 1)?.memory).toEqual(Float32Array.of(1, 2, 3));
-  });
-
-  it('are not confirmed by a digest', () => {
-    const { held, add } = create();
-    add(1, [1, 2, 3]);
-    held.digest();
-    expect(add(2, [1, 2, 3], 'other')).toEqual([]);
+    expect([...memory.reserved]).toEqual([taken!.memory]);
   });
 });
 
@@ -131,38 +56,31 @@ describe('two results are the same', () => {
   const result = [1, -2, 4, 10, 5];
   type Changed = readonly [at: number, by: number];
 
-  it.each<[mode: string, options: Options, changed: Changed, isSame: boolean]>([
+  it.each<[mode: string, changed: Changed, isSame: boolean]>([
     // In one numeric mode the bits decide.
-    ['own', {}, [0, 0], true],
-    ['own', {}, [0, 2 ** -22], false],
-    ['own', {}, [3, 2 ** -20], false],
-    ['own', {}, [4, 1], false],
+    ['own', [0, 0], true],
+    ['own', [0, 2 ** -22], false],
+    ['own', [3, 2 ** -20], false],
+    ['own', [4, 1], false],
     // Between two, a thousandth of the largest value, of the loss, and one answer or a thousandth of them.
-    ['other', {}, [0, 0.0039], true],
-    ['other', {}, [0, -0.0041], false],
-    ['other', {}, [2, 0.0041], false],
-    ['other', {}, [3, 0.0099], true],
-    ['other', {}, [3, -0.0101], false],
-    ['other', {}, [4, 1], true],
-    ['other', {}, [4, -1], true],
-    ['other', {}, [4, 2], false],
-    ['other', {}, [4, -5], false],
-    // Rounded to 16 or 8 bits, a twentieth.
-    ['own', { gradients: 'fp16' }, [0, 0.19], true],
-    ['own', { gradients: 'fp16' }, [0, -0.21], false],
-    ['own', { gradients: 'fp16' }, [3, 0.49], true],
-    ['own', { gradients: 'fp16' }, [3, 0.51], false],
-    ['own', { gradients: 'fp16' }, [4, 2], false],
-    ['other', { gradients: 'fp16' }, [0, 0.19], true],
-  ])('in the mode %s with %o and the change %o: %s', (mode, options, [at, by], isSame) => {
-    const { add } = create({ mostHeldBytes: 1_000, ...options });
+    ['other', [0, 0.0039], true],
+    ['other', [0, -0.0041], false],
+    ['other', [2, 0.0041], false],
+    ['other', [3, 0.0099], true],
+    ['other', [3, -0.0101], false],
+    ['other', [4, 1], true],
+    ['other', [4, -1], true],
+    ['other', [4, 2], false],
+    ['other', [4, -5], false],
+  ])('in the mode %s with the change %o: %s', (mode, [at, by], isSame) => {
+    const { add } = create();
     add(1, result);
     const other = result.map((value, index) => (index === at ? value + by : value));
     expect(add(2, other, mode)).toEqual(isSame ? [1] : []);
   });
 
   it('if NaN stands in both, or in none', () => {
-    const { add } = create({ mostHeldBytes: 1_000 });
+    const { add } = create();
     add(1, [Number.NaN, 1, 1]);
     expect(add(2, [Number.NaN, 1, 1])).toEqual([1]);
     expect(add(3, [0, 1, 1])).toEqual([]);

@@ -1,5 +1,5 @@
 /** The rules of a run without a shell: a test sends events and reads effects; the invariants are checked at each event. */
-import { type MessageOf, type NodeRoundingName, protocolVersion } from '@lockstep/protocol';
+import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
 import type { CheckedMessage, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from '../../src/coordinator/events.ts';
 import { defaultLimits, type Limits } from '../../src/coordinator/limits.ts';
@@ -23,8 +23,7 @@ export interface CoordinatorOptions {
   readonly token?: string;
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
-  readonly gradients?: RunSetup['gradients'];
-  readonly rounding?: NodeRoundingName;
+  readonly roundsToHalves?: boolean;
   /** Numeric mode and numerics hash of the coordinator itself. */
   readonly refereeMode?: string;
   readonly refereeHash?: string;
@@ -40,10 +39,10 @@ export interface Task extends Shard {
 
 /** Eight microbatches of two samples a step, four steps an epoch, two epochs where a test does not say otherwise. */
 function setupOf(options: CoordinatorOptions): RunSetup {
-  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, rounding } = options;
+  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, roundsToHalves } = options;
   const { refereeMode, refereeHash } = options;
   return {
-    plan: planRun({ samples, batch, microbatchSize, epochs, steps, rounding }),
+    plan: planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves }),
     model: { layers: [] },
     format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
     limits: { ...defaultLimits, ...options.limits },
@@ -53,7 +52,6 @@ function setupOf(options: CoordinatorOptions): RunSetup {
     waitForStart: options.waitForStart ?? false,
     faultInjection: options.faultInjection ?? false,
     verifyRate: options.verifyRate ?? 0,
-    gradients: options.gradients,
     participation: options.participation ?? 'fastest',
     isRelay: options.isRelay ?? false,
     ...(refereeMode === undefined ? {} : { refereeMode }),
@@ -181,17 +179,30 @@ export class ScriptedCoordinator {
   }
 
   /**
-   * A worker that has passed the handshake and the numerics check. Its results count from the beginning, as those of the
-   * coordinator's own workers do, unless it is a newcomer.
+   * A worker that has passed the handshake and the numerics check. Its results count from the beginning, as if some had been
+   * confirmed, unless it is a newcomer; those of the coordinator's own worker decide.
    */
   join(
-    options: Partial<MessageOf<'hello'>> & { samplesPerMs?: number; hash?: string; isNewcomer?: boolean } = {},
+    options: Partial<MessageOf<'hello'>> & {
+      samplesPerMs?: number;
+      hash?: string;
+      isNewcomer?: boolean;
+      isOwn?: boolean;
+    } = {},
   ): ConnectionId {
-    const { samplesPerMs, hash, isNewcomer = false, ...identity } = options;
-    const connection = this.open('', !isNewcomer);
+    const { samplesPerMs, hash, isNewcomer = false, isOwn = false, ...identity } = options;
+    const connection = this.open('', isOwn);
+    if (!isNewcomer && !isOwn) this.#prove(connection);
     this.hello(connection, identity);
     this.numericsResult(connection, hash, samplesPerMs);
     return connection;
+  }
+
+  #prove(connection: ConnectionId): void {
+    const connections = new Map(this.#state.connections);
+    const worker = connections.get(connection);
+    if (worker) connections.set(connection, { ...worker, isProven: true });
+    this.#state = deepFreeze({ ...this.#state, connections });
   }
 
   pong(...connections: ConnectionId[]): void {

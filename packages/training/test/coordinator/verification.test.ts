@@ -1,52 +1,46 @@
 import { describe, expect, it } from 'vitest';
+import { isDrawnForCheck } from '../../src/coordinator/checked-shards.ts';
 import { exactnessOf } from '../../src/coordinator/exactness.ts';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
-import { isAudited, isVerified } from '../../src/coordinator/verified-shards.ts';
+
 import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
 
 /** A coordinator that computes as its workers do. */
 const createCoordinator = (options: CoordinatorOptions): ScriptedCoordinator =>
   new ScriptedCoordinator({ refereeMode: 'test', refereeHash: 'aaaaaaaa', ...options });
 
-/** Two proven workers in a step in which both compute each shard; the shard is one that is not audited, or one that is. */
-function withVerifiedShard(audited: boolean) {
+/** Two proven workers in a step whose every shard the coordinator computes as well. */
+function withCheckedShard() {
   const coordinator = createCoordinator({ verifyRate: 1, epochs: 50 });
   const [first, second] = [coordinator.join(), coordinator.join()];
   coordinator.completePlannedSteps();
-  const isSought = ({ step, lo }: Task): boolean => isAudited(coordinator.setup, step, lo) === audited;
-  while (!coordinator.tasksOf(first).some(isSought)) coordinator.completeSteps(1);
-  return { coordinator, first, second, task: coordinator.tasksOf(first).find(isSought)! };
+  return { coordinator, first, second, task: coordinator.tasksOf(first)[0]! };
 }
 
 const typesOf = (effects: readonly { readonly type: string }[]): string[] => effects.map(({ type }) => type);
 const shardsOf = ({ state }: ScriptedCoordinator, connection: ConnectionId): number =>
   state.records.get(state.connections.get(connection)?.workerId ?? '')?.shards ?? -1;
 
-describe('a verified shard', () => {
-  it('is added when its second result agrees, and counts for the worker that came second', () => {
-    const { coordinator, first, second, task } = withVerifiedShard(false);
-    const before = shardsOf(coordinator, second);
-    expect(typesOf(coordinator.gradient(first, task))).not.toContain('addHeld');
-    const effects = coordinator.gradient(second, task);
-    expect(effects).toContainEqual({ type: 'addHeld', ...task, from: second });
-    expect(typesOf(effects)).not.toContain('referee');
-    expect(shardsOf(coordinator, second)).toBe(before + 1);
-  });
-
-  it('is computed by the coordinator as well where it is audited, since two liars may agree', () => {
-    const { coordinator, first, second, task } = withVerifiedShard(true);
-    coordinator.gradient(first, task);
-    const effects = coordinator.gradient(second, task);
-    expect(typesOf(effects)).toContain('referee');
+describe('a shard that is drawn for a check', () => {
+  it('is computed by the coordinator once its worker has answered, and counts for the worker', () => {
+    const { coordinator, first, task } = withCheckedShard();
+    const before = shardsOf(coordinator, first);
+    const effects = coordinator.gradient(first, task);
+    expect(effects).toContainEqual({ type: 'referee', ...task });
     expect(effects).toContainEqual({ type: 'addHeld', ...task, from: first });
+    expect(shardsOf(coordinator, first)).toBe(before + 1);
   });
 
-  it('whose results differ is decided by the coordinator: the liar is refused, and the right result counts', () => {
-    const { coordinator, first: liar, second, task } = withVerifiedShard(false);
+  it('is given to one worker alone', () => {
+    const { coordinator, second, task } = withCheckedShard();
+    expect(coordinator.tasksOf(second)).not.toContainEqual(task);
+  });
+
+  it("whose worker lies is the coordinator's own: the liar is refused, and adds nothing", () => {
+    const { coordinator, first: liar, task } = withCheckedShard();
     coordinator.liars.add(liar);
-    coordinator.gradient(liar, task);
-    const effects = coordinator.gradient(second, task);
-    expect(effects).toContainEqual({ type: 'addHeld', ...task, from: second });
+    const effects = coordinator.gradient(liar, task);
+    expect(effects).toContainEqual({ type: 'addHeld', ...task, from: 0 });
     expect(sentTo(liar, effects)).toEqual(['refuse', 'close']);
     expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId: 'w1' }));
     expect(coordinator.state.faults.quarantined).toBe(1);
@@ -55,40 +49,38 @@ describe('a verified shard', () => {
     expect(coordinator.state.phase).toBe('finished');
   });
 
-  it('where both results are wrong is that of the coordinator', () => {
-    const { coordinator, first, second, task } = withVerifiedShard(false);
+  it('is found out where all workers lie alike', () => {
+    const { coordinator, first, second, task } = withCheckedShard();
+    const other = coordinator.tasksOf(second)[0]!;
     coordinator.liars.add(first).add(second);
-    coordinator.gradient(first, task);
-    expect(coordinator.gradient(second, task)).toContainEqual({ type: 'addHeld', ...task, from: 0 });
+    expect(coordinator.gradient(first, task)).toContainEqual({ type: 'addHeld', ...task, from: 0 });
+    expect(coordinator.gradient(second, other)).toContainEqual({ type: 'addHeld', ...other, from: 0 });
     expect(coordinator.state.faults.quarantined).toBe(2);
   });
 
-  it('begins the step anew where a liar has contributed to it already', () => {
+  it('begins the step again if a liar has contributed to it already', () => {
     const coordinator = createCoordinator({ verifyRate: 0.4, epochs: 400 });
-    const [liar, honest] = [coordinator.join(), coordinator.join()];
+    const [liar] = [coordinator.join(), coordinator.join()];
     coordinator.completePlannedSteps();
-    const isVerifiedTask = ({ step, lo }: Task): boolean => isVerified(coordinator.setup, step, lo);
+    const isDrawn = ({ step, lo }: Task): boolean => isDrawnForCheck(coordinator.setup, step, lo);
     const owned = () => coordinator.tasksOf(liar);
-    while (!(owned().some(isVerifiedTask) && owned().some((task) => !isVerifiedTask(task)))) {
-      coordinator.completeSteps(1);
-    }
+    while (!(owned().some(isDrawn) && owned().some((task) => !isDrawn(task)))) coordinator.completeSteps(1);
     coordinator.liars.add(liar);
-    const [verified, unverified] = [owned().find(isVerifiedTask)!, owned().find((task) => !isVerifiedTask(task))!];
-    coordinator.gradient(liar, unverified);
-    coordinator.gradient(liar, verified);
+    const [drawn, other] = [owned().find(isDrawn)!, owned().find((task) => !isDrawn(task))!];
+    coordinator.gradient(liar, other);
     const { step } = coordinator.state.current;
-    expect(coordinator.gradient(honest, verified)).toContainEqual({ type: 'restartStep', step });
+    expect(coordinator.gradient(liar, drawn)).toContainEqual({ type: 'restartStep', step });
     expect(coordinator.state.current.step).toBe(step);
     coordinator.completeSteps(1);
     expect(coordinator.state.current.step).toBe(step + 1);
   });
 
-  it('takes no second result from the same worker, which came back on another connection', () => {
+  it("needs no check if the coordinator's own worker computes it", () => {
     const coordinator = createCoordinator({ verifyRate: 1 });
-    const first = coordinator.join();
-    const effects = coordinator.gradient(first, coordinator.tasksOf(first)[0]!);
-    // No other worker can vote: the coordinator computes it.
-    expect(typesOf(effects)).toContain('referee');
+    const own = coordinator.join({ isOwn: true });
+    const [task] = coordinator.tasksOf(own) as [Task];
+    expect(typesOf(coordinator.gradient(own, task))).not.toContain('referee');
+    expect(coordinator.state.checked).toEqual({ shards: 1, of: 1 });
   });
 });
 
@@ -296,27 +288,18 @@ describe('a newcomer', () => {
   });
 });
 
-describe('which shards are verified', () => {
+describe('which shards are checked', () => {
   it.each([0, 0.02, 0.5, 1])('is drawn at a rate of %d', (verifyRate) => {
     const setup = { ...new ScriptedCoordinator({ verifyRate }).setup, verifySalt: 77 };
-    const draws = Array.from({ length: 20_000 }, (_, step) => isVerified(setup, step >> 2, step & 3));
+    const draws = Array.from({ length: 20_000 }, (_, step) => isDrawnForCheck(setup, step >> 2, step & 3));
     const share = draws.filter(Boolean).length / draws.length;
     expect(Math.abs(share - verifyRate)).toBeLessThan(0.01);
-  });
-
-  it.each([0.05, 0.5, 1])('and one in eight of them is audited, by another draw, at a rate of %d', (verifyRate) => {
-    const setup = { ...new ScriptedCoordinator({ verifyRate }).setup, verifySalt: 77 };
-    const places = Array.from({ length: 100_000 }, (_, place) => [place >> 2, place & 3] as const);
-    const verified = places.filter(([step, lo]) => isVerified(setup, step, lo));
-    const audited = places.filter(([step, lo]) => isAudited(setup, step, lo));
-    expect(Math.abs(audited.length / verified.length - 1 / 8)).toBeLessThan(0.02);
-    expect(audited.every(([step, lo]) => isVerified(setup, step, lo))).toBe(true);
   });
 
   it('depends on the salt, which workers do not know', () => {
     const { setup } = new ScriptedCoordinator({ verifyRate: 0.5 });
     const drawn = (verifySalt: number) =>
-      Array.from({ length: 1_000 }, (_, step) => isVerified({ ...setup, verifySalt }, step, 0));
+      Array.from({ length: 1_000 }, (_, step) => isDrawnForCheck({ ...setup, verifySalt }, step, 0));
     const [one, other] = [drawn(1), drawn(2)];
     const equal = one.filter((isChosen, step) => isChosen === other[step]).length;
     expect(Math.abs(equal - 500)).toBeLessThan(80);

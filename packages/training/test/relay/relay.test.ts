@@ -25,9 +25,8 @@ describe('a relay gives the weights of the oracle', () => {
     ['all taking part in turns', { participation: 'rotation' }],
     ['weights and gradients in chunks', { limits: { chunkBytes: 40 } }],
     ['a batch of one microbatch', { batch: 3 }],
-    ['nodes rounded to halves', { rounding: 'fp16-exact' }],
-    ['nodes rounded to levels', { rounding: 'int8-exact' }],
-    ['levels whose exponents come in chunks', { rounding: 'int8-exact', limits: { chunkBytes: 40 } }],
+    ['nodes rounded to halves', { roundsToHalves: true }],
+    ['nodes rounded to halves, whose vectors come in chunks', { roundsToHalves: true, limits: { chunkBytes: 40 } }],
     ['a last batch that is short', { samples: 37 }],
   ] as const)('in a run with %s', async (_, options) => {
     const tree = await createRelayTree(options);

@@ -1,4 +1,3 @@
-import { nodeRoundings } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Simulation, simulate } from '../../src/simulator/simulate.ts';
@@ -24,7 +23,7 @@ async function simulateScenario(
 }
 
 const geometry = fc.record({
-  rounding: fc.constantFrom(undefined, ...nodeRoundings),
+  roundsToHalves: fc.boolean(),
   sampleType: fc.constantFrom('u8' as const, 'f32' as const),
   targetType: fc.constantFrom('classes' as const, 'values' as const),
   samples: fc.integer({ min: 1, max: 90 }),

@@ -72,7 +72,6 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
       model,
       format,
       limits,
-      participation: 'all',
       startWorkers: workers,
       startWithinMs: 60_000,
     },

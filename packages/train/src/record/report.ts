@@ -1,6 +1,5 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
 import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
-import type { LossyEncoding, NodeRoundingName } from '@lockstep/protocol';
 import {
   type CheckedShards,
   type Claim,
@@ -11,7 +10,11 @@ import {
   type WorkerRecord,
 } from '@lockstep/training';
 import type { DiLoCoConfig } from '../diloco.ts';
-import { nothingTurnedAway, type TurnedAway } from './turned-away.ts';
+import { nothingTurnedAway, type TurnedAway } from '../report/turned-away.ts';
+import { version } from '../version.ts';
+import type { CurvePoint } from './curve.ts';
+import type { RunRecord } from './recorder.ts';
+import type { StepTimes } from './step-timing.ts';
 
 /** Loss and accuracy of one epoch, on training and test samples. */
 export interface EpochReport {
@@ -45,43 +48,6 @@ export interface WorkerReport
   readonly quarantined?: string;
 }
 
-/**
- * Where a step's time went.
- * Medians over a run's last steps, in milliseconds. The parts follow one another: weights are framed and handed over,
- * travel, and come back as a gradient; the last answer is waited for, the sum is made whole, and the optimizer's step
- * is taken. With several workers the first three are means over them.
- */
-export interface StepTimes {
-  /** Steps that were measured. */
-  readonly steps: number;
-  /** From the end of a step to the end of the next. */
-  readonly stepMs: number;
-  /** Framing and writing the weights here; handing over and checksums at the worker. */
-  readonly packMs: number;
-  /** On the way, both ways, out of the frame included; gathering the next batch, where no worker computes meanwhile. */
-  readonly sendMs: number;
-  readonly computeMs: number;
-  /** From the mean worker's answer to the last one's. */
-  readonly waitMs: number;
-  /** From the last answer to the whole sum: its checks and its addition. */
-  readonly reduceMs: number;
-  readonly optimizerMs: number;
-}
-
-/**
- * What was reached after so many steps.
- * Loss and accuracy are means over the samples since the point before.
- */
-export interface CurvePoint {
-  readonly steps: number;
-  /** Since the run began to train. */
-  readonly seconds: number;
-  /** Mean over samples, each with the weights before its step. */
-  readonly loss: number;
-  /** Part of the samples whose class was right, 0 to 1; null where targets are values. */
-  readonly accuracy: number | null;
-}
-
 /** What was trained on. */
 export interface DataSummary extends DataFormat {
   /** Classes, or values of a sample. */
@@ -104,7 +70,7 @@ export interface RunConfig {
   readonly optimizer: OptimizerConfig;
   readonly workers: number | 'single';
   /** How workers rounded what they sent, or the nodes of the tree; left out where nothing was rounded. */
-  readonly gradients?: LossyEncoding | NodeRoundingName;
+  readonly gradients?: 'fp16-exact';
   /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
   readonly initSha256?: string;
 }
@@ -166,39 +132,23 @@ export interface Report extends Claim {
 }
 
 export interface ReportOptions
-  extends Pick<
-    Report,
-    'startedAt' | 'machine' | 'data' | 'config' | 'epochs' | 'steps' | 'wallSeconds' | 'weightsSha256' | 'wire'
-  > {
-  readonly version: string;
+  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
   readonly model: Model;
   readonly state: CoordinatorState;
-  readonly initialLoss: number | undefined;
-  readonly images: number;
-  readonly resumedAtSteps?: readonly number[];
-  readonly stepTimes?: StepTimes | undefined;
-  readonly curve?: readonly CurvePoint[];
-  /** Left out of a run without sockets. */
+  readonly record: RunRecord;
+  /** Omitted in a run without sockets. */
   readonly turnedAway?: TurnedAway | undefined;
 }
 
-export function createReport(options: ReportOptions): Report {
-  const {
-    version,
-    startedAt,
-    machine,
-    data,
-    config,
-    model,
-    state,
-    initialLoss,
-    epochs,
-    images,
-    steps,
-    wallSeconds,
-    weightsSha256,
-    wire,
-  } = options;
+export function createReport({
+  model,
+  state,
+  record,
+  turnedAway = nothingTurnedAway,
+  ...options
+}: ReportOptions): Report {
+  const { startedAt, machine, data, config, weightsSha256, wire } = options;
+  const { initialLoss, epochs, steps, resumedAtSteps, seconds, samples, timing, curve } = record;
   return {
     lockstep: version,
     startedAt,
@@ -209,9 +159,9 @@ export function createReport(options: ReportOptions): Report {
     initialLoss: initialLoss ?? null,
     epochs,
     steps,
-    resumedAtSteps: options.resumedAtSteps ?? [],
-    wallSeconds,
-    imagesPerSecond: wallSeconds > 0 ? images / wallSeconds : 0,
+    resumedAtSteps,
+    wallSeconds: seconds,
+    imagesPerSecond: seconds > 0 ? samples / seconds : 0,
     weightsSha256,
     ...claimOf(state),
     checked: state.checked,
@@ -219,9 +169,9 @@ export function createReport(options: ReportOptions): Report {
     workers: [...state.records.values()].map(workerReport),
     wire,
     faults: state.faults,
-    turnedAway: options.turnedAway ?? nothingTurnedAway,
-    stepTimes: options.stepTimes ?? null,
-    curve: options.curve ?? [],
+    turnedAway,
+    stepTimes: timing.times() ?? null,
+    curve: curve.points(),
   };
 }
 

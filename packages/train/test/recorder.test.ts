@@ -1,16 +1,20 @@
-import { planRun, type StepResult } from '@lockstep/training';
+import { type CoordinatorState, planRun, type StepResult } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { EpochTracker, type EpochTrackerOptions } from '../src/run/epoch-tracker.ts';
+import { Recorder, type RecorderOptions } from '../src/record/recorder.ts';
+import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 /** 10 samples in batches of 4: steps of 4, 4 and 2. */
 const plan = planRun({ samples: 10, batch: 4, epochs: 2 });
 
-function setUp(options: Partial<EpochTrackerOptions> = {}) {
+const state = { phase: 'training', connections: new Map(), records: new Map() } as unknown as CoordinatorState;
+
+function setUp(options: Partial<RecorderOptions> = {}) {
   let now = 5000;
   let weight = 0;
   const reported: number[] = [];
   const evaluated: number[] = [];
-  const epochs = new EpochTracker({
+  const stops: string[] = [];
+  const recorder = new Recorder({
     plan,
     evaluator: {
       async evaluate(weights, pause) {
@@ -25,11 +29,13 @@ function setUp(options: Partial<EpochTrackerOptions> = {}) {
     nowMs: () => now,
     pause: async () => {},
     signal: new AbortController().signal,
-    onEpoch: ({ epoch }) => reported.push(epoch),
+    run: () => ({ state, stop: (message) => void stops.push(message) }),
+    emit: (event) => event.type === 'epoch' && reported.push(event.epoch),
     ...options,
   });
   return {
-    epochs,
+    recorder,
+    stops,
     evaluated,
     reported,
     wait(durationMs: number) {
@@ -38,21 +44,30 @@ function setUp(options: Partial<EpochTrackerOptions> = {}) {
     step(result: Pick<StepResult, 'step' | 'loss' | 'correct'>) {
       weight = result.step + 1;
       const count = result.step % 3 === 2 ? 2 : 4;
-      epochs.step({ epoch: Math.floor(result.step / 3), count, ...result });
+      recorder.step({ epoch: Math.floor(result.step / 3), count, ...result }, state);
     },
   };
 }
 
+/** The record at the end, as far as it does not grow with the steps. */
+async function recordOf(recorder: Recorder) {
+  const weights = await recorder.finish();
+  const { epochs, initialLoss, samples, steps, seconds } = recorder.data;
+  return { epochs, initialLoss, samples, steps, seconds, weights };
+}
+
+const start = (recorder: Recorder): void => recorder.event({ type: 'started' }, state);
+
 describe('epochs', () => {
   it('are means over samples, not over steps, and are evaluated with the weights of their last step', async () => {
-    const { epochs, step, wait, evaluated, reported } = setUp();
+    const { recorder, step, wait, evaluated, reported } = setUp();
     wait(700);
-    epochs.start();
+    start(recorder);
     for (let index = 0; index < 6; index++) {
       wait(1000);
       step({ step: index, loss: index + 1, correct: index % 3 });
     }
-    const records = await epochs.finish();
+    const records = await recordOf(recorder);
     expect(records.epochs).toEqual([
       {
         epoch: 1,
@@ -80,13 +95,13 @@ describe('epochs', () => {
     expect(evaluated).toEqual([3, 6]);
     expect(records.weights).toEqual(Float32Array.of(6));
     expect(reported).toEqual([1, 2]);
-    expect(records).toMatchObject({ initialLoss: 1, images: 20, steps: 6, wallSeconds: 6 });
+    expect(records).toMatchObject({ initialLoss: 1, samples: 20, steps: 6, seconds: 6 });
   });
 
   it('end with the last step of the run, even in the middle of one', async () => {
-    const { epochs, step, evaluated } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: 4 }) });
+    const { recorder, step, evaluated } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: 4 }) });
     for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
-    const records = await epochs.finish();
+    const records = await recordOf(recorder);
     expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
       [1, 0.3],
       [2, 0.25],
@@ -95,9 +110,9 @@ describe('epochs', () => {
   });
 
   it('end where the run is stopped, even in the middle of one', async () => {
-    const { epochs, step, evaluated } = setUp();
+    const { recorder, step, evaluated } = setUp();
     for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
-    const records = await epochs.finish();
+    const records = await recordOf(recorder);
     expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
       [1, 0.3],
       [2, 0.25],
@@ -106,15 +121,15 @@ describe('epochs', () => {
   });
 
   it('have no rate where no time has passed', async () => {
-    const { epochs, step } = setUp();
+    const { recorder, step } = setUp();
     for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
-    expect(await epochs.finish()).toMatchObject({ epochs: [{ seconds: 0, imagesPerSecond: 0 }] });
+    expect(await recordOf(recorder)).toMatchObject({ epochs: [{ seconds: 0, imagesPerSecond: 0 }] });
   });
 
   it('whose evaluation is aborted are left out, and nothing fails', async () => {
     let resume = (): void => {};
     const interruption = new AbortController();
-    const { epochs, step, reported } = setUp({
+    const { recorder, step, reported } = setUp({
       signal: interruption.signal,
       pause: () =>
         new Promise((resolve) => {
@@ -132,38 +147,38 @@ describe('epochs', () => {
     for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
     process.off('unhandledRejection', onUnhandled);
     expect(unhandled).toEqual([]);
-    expect(await epochs.finish()).toMatchObject({ epochs: [], steps: 6 });
+    expect(await recordOf(recorder)).toMatchObject({ epochs: [], steps: 6 });
     expect(reported).toEqual([]);
   });
 
   it('whose evaluation fails reject `finish`', async () => {
     const failure = new Error('the device is gone');
-    const { epochs, step } = setUp({ evaluator: { evaluate: () => Promise.reject(failure), dispose() {} } });
+    const { recorder, step } = setUp({ evaluator: { evaluate: () => Promise.reject(failure), dispose() {} } });
     for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
-    await expect(epochs.finish()).rejects.toBe(failure);
+    await expect(recorder.finish()).rejects.toBe(failure);
   });
 
   it('of a run without a step are none', async () => {
-    const { epochs } = setUp();
-    const none = { epochs: [], initialLoss: undefined, images: 0, steps: 0, wallSeconds: 0 };
-    expect(await epochs.finish()).toEqual(none);
+    const { recorder } = setUp();
+    const none = { epochs: [], initialLoss: undefined, samples: 0, steps: 0, seconds: 0 };
+    expect(await recordOf(recorder)).toEqual(none);
   });
 
   it('leave the weights of the end where they have been evaluated there', async () => {
-    const { epochs, step } = setUp();
+    const { recorder, step } = setUp();
     step({ step: 0, loss: 1, correct: 1 });
-    expect((await epochs.finish()).weights).toEqual(Float32Array.of(1));
+    expect((await recordOf(recorder)).weights).toEqual(Float32Array.of(1));
     const interruption = new AbortController();
     const aborted = setUp({ signal: interruption.signal });
     for (let index = 0; index < 4; index++) aborted.step({ step: index, loss: 1, correct: 1 });
     interruption.abort();
-    expect((await aborted.epochs.finish()).weights).toBeUndefined();
+    expect((await recordOf(aborted.recorder)).weights).toBeUndefined();
   });
 
   describe('of a run that goes on', () => {
     /** Without weights, of which a process has those that it has trained. */
-    const recordsOf = async (epochs: EpochTracker) => {
-      const { weights: _, ...records } = await epochs.finish();
+    const recordsOf = async (recorder: Recorder) => {
+      const { weights: _, ...records } = await recordOf(recorder);
       return records;
     };
 
@@ -180,23 +195,26 @@ describe('epochs', () => {
         }
       };
       play(first, 0, cut);
-      if (hasEvaluated) await first.epochs.finish();
-      const resumeFrom = { step: cut, weights: Float32Array.of(cut), ...first.epochs.state() };
+      if (hasEvaluated) await first.recorder.finish();
+      const { progress, unevaluated } = first.recorder.progress();
+      const { wire } = sampleCheckpoint.progress;
+      const weights = Float32Array.of(cut);
+      const resumeFrom = { ...sampleCheckpoint, step: cut, weights, progress: { ...progress, wire }, unevaluated };
       const second = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }), resumeFrom });
       second.wait(5000);
-      second.epochs.start();
-      second.epochs.evaluatePending();
+      start(second.recorder);
+      second.recorder.evaluatePending();
       play(second, cut, steps);
-      return recordsOf(second.epochs);
+      return recordsOf(second.recorder);
     }
 
     const whole = async (steps: number) => {
-      const { epochs, step, wait } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }) });
+      const { recorder, step, wait } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }) });
       for (let index = 0; index < steps; index++) {
         wait(1000);
         step({ step: index, loss: index + 1, correct: index % 3 });
       }
-      return recordsOf(epochs);
+      return recordsOf(recorder);
     };
 
     it.each([true, false])(
@@ -217,4 +235,26 @@ describe('epochs', () => {
       },
     );
   });
+});
+
+it('loss and accuracy are smoothed: a twentieth of each new step', () => {
+  const { recorder, step } = setUp();
+  step({ step: 0, loss: 2, correct: 0 });
+  step({ step: 1, loss: 1, correct: 4 });
+  expect(recorder.data).toMatchObject({ loss: 1.95, accuracy: 0.05, samplesSoFar: 8 });
+});
+
+it('an end on purpose has a code, whatever it says, and nothing stops a run that has ended', () => {
+  const { recorder, stops } = setUp();
+  recorder.stop('owner');
+  const [message = ''] = stops;
+  recorder.ended({ type: 'failed', message });
+  expect(recorder.data.ending).toEqual({ type: 'stopped', code: 'owner', message });
+  const failed = setUp({
+    run: () => ({ state: { ...state, phase: 'failed' }, stop: (text) => void stops.push(text) }),
+  });
+  failed.recorder.stop('program');
+  failed.recorder.ended({ type: 'failed', message });
+  expect(failed.recorder.data.ending).toEqual({ type: 'failed', message });
+  expect(stops).toEqual([message]);
 });

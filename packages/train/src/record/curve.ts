@@ -1,0 +1,136 @@
+/** Figures over the steps of a run, in bounded memory however long it is: loss, accuracy and throughput. */
+import type { TargetType } from '@lockstep/nn';
+import type { StepResult } from '@lockstep/training';
+import type { CurveState, StepSums } from '../checkpoint/checkpoint.ts';
+
+/** Loss and accuracy at one point of a run: means over the samples since the point before. */
+export interface CurvePoint {
+  /** Steps taken so far. */
+  readonly steps: number;
+  /** Since the run began to train. */
+  readonly seconds: number;
+  /** Mean over samples, each with the weights before its step. */
+  readonly loss: number;
+  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values. */
+  readonly accuracy: number | null;
+}
+
+const defaultMaxPoints = 512;
+
+/** Thinned as it grows: terminal, page, report and checkpoint have the same points. */
+export class TrainingCurve {
+  readonly #maxPoints: number;
+  readonly #targetType: TargetType;
+  #points: StepSums[] = [];
+  #stride = 1;
+  #partial: StepSums | undefined;
+  #partialSteps = 0;
+
+  /**
+   * @param targetType decides whether points have an accuracy
+   * @param state of the steps before a checkpoint, with fewer than `maxPoints` points
+   * @param maxPoints even; as soon as there are this many points, each two neighbors become one
+   */
+  constructor(targetType: TargetType, state?: CurveState, maxPoints = defaultMaxPoints) {
+    this.#targetType = targetType;
+    this.#maxPoints = maxPoints;
+    if (!state) return;
+    this.#points = [...state.points];
+    this.#stride = state.stride;
+    this.#partial = state.partial ?? undefined;
+    this.#partialSteps = state.partialSteps;
+  }
+
+  /** A copy, for a checkpoint. */
+  state(): CurveState {
+    const [stride, partialSteps] = [this.#stride, this.#partialSteps];
+    return { points: [...this.#points], stride, partial: this.#partial ?? null, partialSteps };
+  }
+
+  /** @param seconds since the run began to train */
+  add({ step, loss, correct, count }: StepResult, seconds: number): void {
+    const sums: StepSums = { steps: step + 1, seconds, lossSum: loss * count, correct, count };
+    this.#partial = this.#partial === undefined ? sums : merged(this.#partial, sums);
+    this.#partialSteps += 1;
+    if (this.#partialSteps < this.#stride) return;
+    this.#points.push(this.#partial);
+    this.#partial = undefined;
+    this.#partialSteps = 0;
+    if (this.#points.length === this.#maxPoints) this.#halve();
+  }
+
+  /** Every step so far; the last point may stand for fewer steps than the others. */
+  points(): CurvePoint[] {
+    const points = this.#partial === undefined ? this.#points : [...this.#points, this.#partial];
+    return points.map((sums) => this.#pointOf(sums));
+  }
+
+  /** The complete points with a step after the first `steps`. */
+  pointsAfter(steps: number): CurvePoint[] {
+    const known = this.#points.findLastIndex((point) => point.steps <= steps) + 1;
+    return this.#points.slice(known).map((sums) => this.#pointOf(sums));
+  }
+
+  #pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
+    const accuracy = this.#targetType === 'classes' ? correct / count : null;
+    return { steps, seconds, loss: lossSum / count, accuracy };
+  }
+
+  #halve(): void {
+    const points = this.#points;
+    this.#points = Array.from({ length: points.length / 2 }, (_, i) => merged(points[2 * i]!, points[2 * i + 1]!));
+    this.#stride *= 2;
+  }
+}
+
+function merged(first: StepSums, second: StepSums): StepSums {
+  return {
+    ...second,
+    lossSum: first.lossSum + second.lossSum,
+    correct: first.correct + second.correct,
+    count: first.count + second.count,
+  };
+}
+
+/** Window of the throughput. */
+const windowMs = 3_000;
+const markEveryMs = 200;
+const marksInWindow = 1 + windowMs / markEveryMs;
+
+/** Samples a second over the last few seconds. */
+export class Throughput {
+  readonly #nowMs: () => number;
+  #samples = 0;
+  #addedAtMs: number;
+  #marks: { readonly atMs: number; readonly samples: number }[];
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+    this.#addedAtMs = nowMs();
+    this.#marks = [{ atMs: this.#addedAtMs, samples: 0 }];
+  }
+
+  add(samples: number): void {
+    const atMs = this.#nowMs();
+    this.#samples += samples;
+    this.#addedAtMs = atMs;
+    if (atMs - this.#marks.at(-1)!.atMs >= markEveryMs) this.#marks.push({ atMs, samples: this.#samples });
+    // Bounded even if `perSecond` is never called.
+    if (this.#marks.length > 2 * marksInWindow) this.#marks = this.#marks.slice(-marksInWindow);
+  }
+
+  /** 0 if no step was taken within the window. */
+  perSecond(): number {
+    const atMs = this.#nowMs();
+    if (atMs - this.#addedAtMs > windowMs) return 0;
+    const first = this.#marks.findLastIndex((mark) => mark.atMs <= atMs - windowMs);
+    if (first > 0) this.#marks = this.#marks.slice(first);
+    const { atMs: fromMs, samples } = this.#marks[0]!;
+    return atMs > fromMs ? ((this.#samples - samples) * 1000) / (atMs - fromMs) : 0;
+  }
+}
+
+/** Advances an exponential moving average, which begins at its first value. @param rate weight of the newest value */
+export function movingAverage(average: number | undefined, value: number, rate: number): number {
+  return average === undefined ? value : average + rate * (value - average);
+}

@@ -1,0 +1,387 @@
+/** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
+import type { Evaluator, TargetType } from '@lockstep/nn';
+import type { CoordinatorState, Run, RunEvent, RunOutcome, RunPlan, StepResult, Trace } from '@lockstep/training';
+import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
+import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
+import { movingAverage, Throughput, TrainingCurve } from './curve.ts';
+import { EventLines } from './event-lines.ts';
+import type { EpochReport, Report, TrainedEpoch } from './report.ts';
+import { StepTiming } from './step-timing.ts';
+
+/** A checkpoint that is on the disk. */
+export interface WrittenCheckpoint {
+  readonly file: string;
+  readonly step: number;
+}
+
+/** What is known of a run, beside the state of its rules, which knows workers and faults. */
+export interface RunRecord {
+  /** Steps taken, including those before this process took the run over. */
+  readonly steps: number;
+  /** Samples of those steps. */
+  readonly samples: number;
+  /** Samples since this process took the run over. */
+  readonly samplesSoFar: number;
+  /** Seconds of training up to the last step; and the seconds of them in the current epoch. */
+  readonly seconds: number;
+  readonly epochSeconds: number;
+  /** Mean loss of the first batch with the initial weights; undefined before the first step. */
+  readonly initialLoss: number | undefined;
+  /** Moving averages over the last steps of this process; undefined before the first, accuracy also if targets are values. */
+  readonly loss: number | undefined;
+  readonly accuracy: number | undefined;
+  /** Sums over the steps of the current epoch. */
+  readonly epochSums: Pick<Progress, 'lossSum' | 'correct' | 'count'>;
+  /** Evaluated epochs. */
+  readonly epochs: readonly EpochReport[];
+  readonly curve: TrainingCurve;
+  readonly throughput: Throughput;
+  readonly timing: StepTiming;
+  /** The last lines for people who may only watch. */
+  readonly lines: readonly string[];
+  readonly relays: readonly RelayPlace[];
+  /** The checkpoint that the run went on from, and the newest one; undefined before the first. */
+  readonly checkpoint: { readonly resumed?: WrittenCheckpoint; readonly newest: WrittenCheckpoint } | undefined;
+  /** Steps of the checkpoints from which the run went on after it had been cut off. */
+  readonly resumedAtSteps: readonly number[];
+  /** Undefined until the run has ended, and in a run that took every step. */
+  readonly ending: Ending | undefined;
+}
+
+export interface RecorderOptions {
+  readonly plan: RunPlan;
+  readonly targetType: TargetType;
+  readonly evaluator: Evaluator;
+  /** A copy of the parameters as they are now. */
+  readonly weights: () => Float32Array<ArrayBuffer>;
+  /** The run, which is created after its recorder. */
+  readonly run: () => Pick<Run, 'state' | 'stop'>;
+  readonly nowMs: () => number;
+  /** Lets sockets and timers have their turn. */
+  readonly pause: () => Promise<void>;
+  /** Aborted when unfinished evaluations are given up. */
+  readonly signal: AbortSignal;
+  /** The checkpoint that the run goes on from, and its file. */
+  readonly resumeFrom?: Checkpoint | undefined;
+  readonly resumed?: WrittenCheckpoint | undefined;
+  /** Takes the events for the program that started the run. */
+  readonly emit: (event: TrainingEvent) => void;
+  /** Called after each step. */
+  readonly onStep?: ((event: StepEvent) => void) | undefined;
+}
+
+/** A checkpoint keeps these newest epochs, about 20 MB; on small data an epoch can be a few steps. */
+const maxKeptEpochs = 100_000;
+const maxLines = 30;
+const smoothing = 0.05;
+const noSums = { lossSum: 0, correct: 0, count: 0 };
+
+/** What ends a run on purpose, as its workers and viewers read it. */
+const stopMessages: Readonly<Record<StopCode, string>> = {
+  owner: 'stopped from the dashboard',
+  program: 'the coordinator was interrupted',
+  planned: 'the run begins, with a batch for the workers that are there',
+};
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #data: Mutable<RunRecord> & { epochs: EpochReport[]; lines: string[] };
+  readonly #eventLines: EventLines;
+  readonly #listeners = new Set<(event: RecordedEvent) => void>();
+  readonly #unevaluated = new Set<UnevaluatedEpoch>();
+  /** Seconds before this process took the run over. */
+  readonly #secondsBefore: number;
+  #epochSecondsBefore: number;
+  #startedAtMs = 0;
+  #epochStartedAtMs = 0;
+  #lastStepAtMs = 0;
+  #evaluations: Promise<void> = Promise.resolve();
+  /** Weights of the last evaluation that this process has asked for. */
+  #newest: { readonly steps: number; readonly weights: Float32Array<ArrayBuffer> } | undefined;
+  #stopCode: StopCode | undefined;
+
+  constructor(options: RecorderOptions) {
+    const { plan, targetType, nowMs, resumeFrom, resumed } = options;
+    const { step: steps = 0, progress } = resumeFrom ?? {};
+    const { lossSum, correct, count } = progress ?? noSums;
+    const before = progress?.resumedAtSteps ?? [];
+    this.#options = options;
+    this.#eventLines = new EventLines(nowMs);
+    this.#secondsBefore = progress?.seconds ?? 0;
+    this.#epochSecondsBefore = progress?.epochSeconds ?? 0;
+    this.#data = {
+      steps,
+      samples: progress?.images ?? 0,
+      samplesSoFar: 0,
+      seconds: this.#secondsBefore,
+      epochSeconds: this.#epochSecondsBefore,
+      initialLoss: progress?.initialLoss ?? undefined,
+      loss: undefined,
+      accuracy: undefined,
+      epochSums: { lossSum, correct, count },
+      epochs: [...(progress?.epochs ?? [])],
+      curve: new TrainingCurve(targetType, progress?.curve),
+      throughput: new Throughput(nowMs),
+      timing: new StepTiming(),
+      lines: [],
+      relays: [],
+      checkpoint: resumed && { resumed, newest: resumed },
+      resumedAtSteps: steps === 0 || steps === plan.steps ? before : [...before, steps],
+      ending: undefined,
+    };
+    this.#start();
+  }
+
+  get data(): RunRecord {
+    return this.#data;
+  }
+
+  /** Calls back after each event is in the record. */
+  subscribe(listener: (event: RecordedEvent) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Evaluates the epochs before this process that were not evaluated; called once the dashboard is there to show them. */
+  evaluatePending(): void {
+    const { plan, resumeFrom } = this.#options;
+    if (!resumeFrom) return;
+    for (const { epoch, weights } of resumeFrom.unevaluated) this.#evaluateLater(epoch, weights);
+    if (resumeFrom.step === plan.steps && resumeFrom.progress.count > 0) {
+      this.#endEpoch(Math.floor((resumeFrom.step - 1) / plan.stepsPerEpoch), resumeFrom.weights);
+    }
+  }
+
+  /** Ends the run where it is, on purpose; does nothing after its end. */
+  stop(code: StopCode): void {
+    const run = this.#options.run();
+    if (run.state.phase === 'finished' || run.state.phase === 'failed') return;
+    this.#stopCode = code;
+    run.stop(stopMessages[code]);
+  }
+
+  /** The run has ended. */
+  ended(outcome: RunOutcome): void {
+    if (outcome.type === 'finished') return;
+    const { message } = outcome;
+    const code = this.#stopCode;
+    const ending: Ending = code === undefined ? { type: 'failed', message } : { type: 'stopped', code, message };
+    this.#data.ending = ending;
+    this.note(message);
+  }
+
+  /** An event of the rules. */
+  event(event: RunEvent, state: CoordinatorState): void {
+    if (event.type === 'relayStatus' || event.type === 'left') this.#lookAtRelays(state);
+    if (event.type === 'started') {
+      this.#start();
+      this.#record({ type: 'started' });
+      return;
+    }
+    const told = this.#eventLines.eventOf(event, state);
+    if (!told) return;
+    this.#record(told);
+    this.note(told.message);
+  }
+
+  /**
+   * Records what the run goes on without.
+   * @param guestLine for those who may only watch: it names nothing of this machine
+   */
+  warn(message: string, guestLine: string): void {
+    this.#record({ type: 'warning', message });
+    this.note(guestLine, message);
+  }
+
+  /** Shows a line to all who watch. @param ownerLine for owners in its place: it may name what is on this machine */
+  note(line: string, ownerLine = line): void {
+    const { lines } = this.#data;
+    lines.push(line);
+    if (lines.length > maxLines) lines.shift();
+    this.#show({ type: 'line', line, ownerLine });
+  }
+
+  trace(trace: Trace): void {
+    this.#data.timing.trace(trace);
+  }
+
+  step(result: StepResult, state: CoordinatorState): void {
+    const data = this.#data;
+    const { plan, targetType, onStep, nowMs } = this.#options;
+    const { step, epoch, loss, correct, count } = result;
+    // A relay that had no worker leaves without an event.
+    if (data.relays.length > 0) this.#lookAtRelays(state);
+    const atMs = nowMs();
+    this.#lastStepAtMs = atMs;
+    const accuracy = targetType === 'classes' ? correct / count : null;
+    const { epochSums: sums } = data;
+    data.timing.stepped(atMs);
+    data.steps = step + 1;
+    data.samples += count;
+    data.samplesSoFar += count;
+    data.seconds = this.#secondsBefore + (atMs - this.#startedAtMs) / 1000;
+    data.epochSeconds = this.#epochSecondsBefore + (atMs - this.#epochStartedAtMs) / 1000;
+    data.initialLoss ??= loss;
+    data.loss = movingAverage(data.loss, loss, smoothing);
+    if (accuracy !== null) data.accuracy = movingAverage(data.accuracy, accuracy, smoothing);
+    data.epochSums = {
+      lossSum: sums.lossSum + loss * count,
+      correct: sums.correct + correct,
+      count: sums.count + count,
+    };
+    data.curve.add(result, data.seconds);
+    data.throughput.add(count);
+    if (data.steps === plan.steps || this.#isWhole(epoch + 1)) this.#endEpochHere(epoch);
+    const event: StepEvent = {
+      type: 'step',
+      step: data.steps,
+      epoch: epoch + 1,
+      loss,
+      accuracy,
+      smoothedLoss: data.loss,
+      smoothedAccuracy: data.accuracy ?? null,
+      samples: count,
+      samplesSoFar: data.samplesSoFar,
+      workers: [...state.connections.values()].filter(({ phase }) => phase === 'ready').length,
+    };
+    onStep?.(event);
+    this.#record(event);
+  }
+
+  /** An epoch was evaluated. @param weights a copy of those that were evaluated */
+  evaluated(report: EpochReport, weights: Float32Array): void {
+    this.#data.epochs.push(report);
+    this.#record({ type: 'epoch', ...report });
+    this.#show({ type: 'evaluated', report, weights });
+  }
+
+  /** A checkpoint is on the disk. */
+  written(newest: WrittenCheckpoint): void {
+    this.#data.checkpoint = { ...this.#data.checkpoint, newest };
+    this.#record({ type: 'checkpoint', ...newest });
+  }
+
+  /** The report is complete. @param weights a copy of those that it is of */
+  reported(report: Report, weights: Float32Array): void {
+    this.#show({ type: 'report', report, weights });
+  }
+
+  /** What a checkpoint after the last step keeps. An epoch that the end of the run cuts short counts as unfinished. */
+  progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<Progress, 'wire'> } {
+    const { epochs, epochSums, initialLoss, samples, seconds, epochSeconds, curve, resumedAtSteps } = this.#data;
+    return {
+      progress: {
+        epochs: epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch)),
+        ...epochSums,
+        initialLoss: initialLoss ?? null,
+        images: samples,
+        seconds,
+        epochSeconds,
+        curve: curve.state(),
+        resumedAtSteps,
+      },
+      unevaluated: [...this.#unevaluated].filter(({ epoch }) => this.#isWhole(epoch.epoch)),
+    };
+  }
+
+  /**
+   * Resolves once all evaluations are done or given up; there can be no others then.
+   * @returns the weights after the last step if they were evaluated: another copy of a large model would take as much again
+   */
+  async finish(): Promise<Float32Array<ArrayBuffer> | undefined> {
+    const { plan, signal, evaluator } = this.#options;
+    const { steps, epochSums } = this.#data;
+    // A run that ends within an epoch is evaluated there, unless it is to end at once.
+    const isWithinEpoch = epochSums.count > 0 && steps < plan.steps;
+    if (isWithinEpoch && !signal.aborted) this.#endEpochHere(Math.floor(steps / plan.stepsPerEpoch));
+    await this.#evaluations
+      .catch((error: unknown) => {
+        if (!signal.aborted || error !== signal.reason) throw error;
+      })
+      .finally(() => evaluator.dispose());
+    return this.#newest?.steps === steps ? this.#newest.weights : undefined;
+  }
+
+  /** For the program, and for all that follow the record. */
+  #record(event: TrainingEvent): void {
+    this.#options.emit(event);
+    this.#show(event);
+  }
+
+  #show(event: RecordedEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Begins to count time: the first step can be computed from now on. */
+  #start(): void {
+    this.#startedAtMs = this.#options.nowMs();
+    this.#epochStartedAtMs = this.#startedAtMs;
+    this.#lastStepAtMs = this.#startedAtMs;
+  }
+
+  #lookAtRelays(state: CoordinatorState): void {
+    const relays = relaysOf(state);
+    if (JSON.stringify(relays) === JSON.stringify(this.#data.relays)) return;
+    this.#data.relays = relays;
+    this.#record({ type: 'relays', relays });
+  }
+
+  /** @param epoch from 1 */
+  #isWhole(epoch: number): boolean {
+    return epoch * this.#options.plan.stepsPerEpoch <= this.#data.steps;
+  }
+
+  #endEpochHere(epoch: number): void {
+    const weights = this.#options.weights();
+    this.#newest = { steps: this.#data.steps, weights };
+    this.#endEpoch(epoch, weights);
+  }
+
+  #endEpoch(epoch: number, weights: Float32Array): void {
+    const data = this.#data;
+    const { epochSums, epochSeconds: seconds } = data;
+    const { lossSum, correct, count } = epochSums;
+    const trained = {
+      epoch: epoch + 1,
+      trainLoss: lossSum / count,
+      trainAccuracy: this.#options.targetType === 'classes' ? correct / count : null,
+      seconds,
+      imagesPerSecond: seconds > 0 ? count / seconds : 0,
+    };
+    this.#evaluateLater(trained, weights);
+    if (!this.#isWhole(epoch + 1)) return;
+    data.epochSums = noSums;
+    data.epochSeconds = 0;
+    this.#epochSecondsBefore = 0;
+    this.#epochStartedAtMs = this.#lastStepAtMs;
+  }
+
+  #evaluateLater(epoch: TrainedEpoch, weights: Float32Array): void {
+    const unevaluated = { epoch, weights };
+    this.#unevaluated.add(unevaluated);
+    this.#evaluations = this.#evaluations.then(async () => {
+      await this.#evaluate(epoch, weights);
+      this.#unevaluated.delete(unevaluated);
+    });
+    // `finish` throws a failure, which may be some turns of the event loop later.
+    this.#evaluations.catch(() => {});
+  }
+
+  async #evaluate(epoch: TrainedEpoch, weights: Float32Array): Promise<void> {
+    const { evaluator, pause, signal } = this.#options;
+    const { loss, accuracy, r2, rmse } = await evaluator.evaluate(weights, async () => {
+      await pause();
+      signal.throwIfAborted();
+    });
+    this.evaluated({ ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse }, weights);
+  }
+}
+
+/** Relays that are connected and that workers can join. */
+function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
+  return [...connections.values()].flatMap(({ phase, workerId = '' }) => {
+    const { address, workersBehind = 0 } = records.get(workerId) ?? {};
+    return phase !== 'handshake' && address !== undefined ? [{ address, workers: workersBehind }] : [];
+  });
+}

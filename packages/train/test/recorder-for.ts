@@ -1,0 +1,20 @@
+/** Records a run of a test, without evaluations. */
+import type { Run } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import type { Prepared } from '../src/prepared.ts';
+import { Recorder } from '../src/record/recorder.ts';
+
+/** @param run the run, which may be created later */
+export function recorderFor({ plan, test }: Pick<Prepared, 'plan' | 'test'>, run: () => Run): Recorder {
+  return new Recorder({
+    plan,
+    targetType: test.targets.type,
+    evaluator: { evaluate: () => new Promise(() => {}), dispose() {} },
+    weights: () => new Float32Array(),
+    run,
+    nowMs: systemClock.nowMs,
+    pause: async () => {},
+    signal: new AbortController().signal,
+    emit: () => {},
+  });
+}
