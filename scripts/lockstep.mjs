@@ -46,7 +46,7 @@ const commands = {
     run: script('test'),
   },
   docs: {
-    does: 'writes the API reference to docs/api',
+    does: 'writes the API reference to docs/api, and docs/options.md',
     packages: 'all',
     build: ['reference'],
     run: [join(root, 'apps', 'reference', 'dist', 'main.js')],

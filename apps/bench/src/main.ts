@@ -2,12 +2,12 @@
 import { readCommandLine, requireOutputs, runMain, saveJson } from '@lockstep/command';
 import { setEngineFlags } from '@lockstep/worker/own-process';
 import { benchmarks } from './benchmarks/index.ts';
-import { benchOptions, summary, usage } from './options.ts';
+import { benchCommand } from './options.ts';
 import { isSound, runBenchmarks } from './run-benchmarks.ts';
 import { terminalOutput } from './terminal.ts';
 
 async function main(): Promise<number> {
-  const options = readCommandLine({ usage, summary, options: benchOptions }, process.argv.slice(2));
+  const options = readCommandLine(benchCommand, process.argv.slice(2));
   if (!options) return 0;
   setEngineFlags();
   const { benchmark, rounds, report: file } = options;

@@ -56,6 +56,11 @@ test.each([
     '--model tree: model: expected a JSON object or one of the built-in models (mlp, cnn), got "tree"',
   ],
   [['--data', '.', '--model', 'mlp'], /^lockstep: --data: .*\n$/],
+  [
+    ['--html', '/no/such/folder/c.html'],
+    '--html: /no/such/folder/c.html: expected a file in a folder that exists, got nothing there at /no/such/folder',
+  ],
+  [['--predict', '--workers', '3', '--speeds', '1,2'], '--speeds: expected one for each of 3 workers, got 2'],
   [['--batch', '70000'], '--batch: expected at most the 60000 samples of the training set, got 70000'],
 ])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, message) => {
   const before = await readdir(folder);

@@ -4,9 +4,8 @@ import { hostname } from 'node:os';
 import { commandText, fleetFailure, fleetOf } from '@lockstep/command';
 import { type FleetCoordinator, FleetError, type FleetOptions, openFleet } from '@lockstep/fleet';
 import type { ListeningEvent, RelaysEvent, TrainingResult, TrainOptions } from '@lockstep/train';
-import { isLoopback } from '@lockstep/train/command-line';
+import { isLoopback, type RunValues } from '@lockstep/train/command-line';
 import { joinAddress } from '@lockstep/worker';
-import type { CoordinatorOptions } from './options.ts';
 
 const tokenBytes = 16;
 
@@ -29,7 +28,7 @@ export interface Joining {
 }
 
 /** Undefined without `--fleet`. @throws CommandFailure with exit code 2, or 1 if NATS does not answer */
-export async function joinFleet(options: CoordinatorOptions, joining: Joining): Promise<FleetMember | undefined> {
+export async function joinFleet(options: RunValues, joining: Joining): Promise<FleetMember | undefined> {
   const where = fleetOf(options);
   if (!where) return undefined;
   try {
@@ -44,11 +43,7 @@ export function asFleetFailure(error: unknown): unknown {
   return error instanceof FleetError ? fleetFailure(error) : error;
 }
 
-async function join(
-  where: FleetOptions,
-  options: CoordinatorOptions,
-  { asked, signal, log }: Joining,
-): Promise<FleetMember> {
+async function join(where: FleetOptions, options: RunValues, { asked, signal, log }: Joining): Promise<FleetMember> {
   const { standby, announce, 'checkpoint-every': every } = options;
   const fleet = await openFleet(where);
   const coordinator = fleet.coordinator({ standby, name: hostname(), signal, log });
@@ -77,7 +72,7 @@ async function join(
 /** Where others than this machine may come, the run has a token, the same with each coordinator. */
 async function listenOf(
   { listen }: TrainOptions,
-  { announce }: CoordinatorOptions,
+  { announce }: RunValues,
   coordinator: FleetCoordinator,
 ): Promise<TrainOptions['listen']> {
   if (typeof listen !== 'object') throw new Error('fleet: expected a run that listens');
@@ -89,7 +84,7 @@ async function listenOf(
 /** How workers join, and what is in their way. */
 export function joinLines(
   place: string,
-  { run, announce }: Pick<CoordinatorOptions, 'run' | 'announce'>,
+  { run, announce }: Pick<RunValues, 'run' | 'announce'>,
   { host, url }: { readonly host: string; readonly url: string },
 ): string[] {
   const named = run === undefined ? '' : ` --run ${run}`;

@@ -1,6 +1,6 @@
 /** The coordinator's command line: trains a model by its options. */
 import { once } from 'node:events';
-import { errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
+import { commandLineNames, errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
 import { resolveModel, summary } from '@lockstep/nn';
 import {
   ConfigurationError,
@@ -10,15 +10,13 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
+import { type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import { lowerEngineThreads } from './engine-threads.ts';
 import { asFleetFailure, type FleetMember, joinFleet } from './fleet.ts';
 import { colorsFor } from './format.ts';
 import { openData } from './open-data.ts';
-import { requireCompatible } from './option-conflicts.ts';
-import { commandLineNames } from './option-names.ts';
-import { type CommandName, type CoordinatorOptions, commands } from './options.ts';
-import { resumeCommand } from './resume-command.ts';
+import { type CommandName, resumeCommand } from './resume-command.ts';
 import { RunDisplay } from './run-display.ts';
 import { saveResults } from './save-results.ts';
 import { summaryLines } from './summary.ts';
@@ -29,10 +27,8 @@ const colors = colorsFor(process.stdout);
 
 async function main(): Promise<number> {
   const [name, ...args] = process.argv.slice(2);
-  const command = commands[name as CommandName];
-  const options: CoordinatorOptions | undefined = readCommandLine(command, args);
+  const options: RunValues | undefined = readCommandLine(runCommands[name as CommandName], args);
   if (!options) return 0;
-  requireCompatible(options);
   if (options.summary) {
     process.stdout.write(await summaryOf(options));
     return 0;
@@ -56,7 +52,8 @@ async function main(): Promise<number> {
     // A standby that waits, or a run that has no data yet, is ended by the signal and leaves nothing behind.
     if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
     if (error instanceof DataError) throw usageFailure(error.message);
-    if (error instanceof ConfigurationError) throw usageFailure(error.messageWith(commandLineNames(options)));
+    if (error instanceof ConfigurationError)
+      throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
     throw asFleetFailure(error);
   } finally {
     await run[Symbol.asyncDispose]();
@@ -69,7 +66,7 @@ function isAbort(error: unknown): boolean {
 }
 
 /** Of the model as it is for the data. */
-async function summaryOf(options: CoordinatorOptions): Promise<string> {
+async function summaryOf(options: RunValues): Promise<string> {
   const { model: nameOrFile } = options;
   const text = modelText(nameOrFile);
   const data = await openData(options);
@@ -84,7 +81,7 @@ async function summaryOf(options: CoordinatorOptions): Promise<string> {
 interface Command {
   readonly name: CommandName;
   readonly args: readonly string[];
-  readonly options: CoordinatorOptions;
+  readonly options: RunValues;
   readonly display: RunDisplay;
   readonly fleet: FleetMember | undefined;
   readonly signal: AbortSignal;
@@ -160,7 +157,7 @@ async function endOf(
 /** Verifies the run and writes its files, as asked for. @returns a sentence for each that failed */
 async function finish(
   result: TrainingResult,
-  { save, report: reportFile, verify }: CoordinatorOptions,
+  { save, report: reportFile, verify }: RunValues,
   display: RunDisplay,
   signal: AbortSignal,
 ): Promise<string[]> {

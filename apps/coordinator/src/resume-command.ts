@@ -1,6 +1,8 @@
 /** The command that goes on with a run that was cut off. */
 import { commandText } from '@lockstep/command';
-import type { CommandName } from './options.ts';
+import type { runCommands } from '@lockstep/train/command-line';
+
+export type CommandName = keyof typeof runCommands;
 
 /** @param args as the run was started with, `--checkpoint` among them */
 export function resumeCommand(name: CommandName, args: readonly string[]): string {

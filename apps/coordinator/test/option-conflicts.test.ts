@@ -1,11 +1,10 @@
 import { CommandFailure, parseOptions } from '@lockstep/command';
+import { runCommands } from '@lockstep/train/command-line';
 import { describe, expect, it } from 'vitest';
-import { requireCompatible } from '../src/option-conflicts.ts';
-import { commands } from '../src/options.ts';
 
-const faultOf = (args: readonly string[], command: keyof typeof commands = 'start'): string | undefined => {
+const faultOf = (args: readonly string[], command: keyof typeof runCommands = 'start'): string | undefined => {
   try {
-    requireCompatible(parseOptions(commands[command].options, args));
+    parseOptions(runCommands[command].options, args);
     return undefined;
   } catch (error) {
     if (error instanceof CommandFailure && error.exitCode === 2) return error.message;
@@ -54,8 +53,8 @@ describe('beside --single', () => {
 
   it.each(['workers', 'verify-rate'])('--%s is refused, also with its default', (name) => {
     expect(faultOf(['--single', ...words(name)])).toBe(`--${name}: ${alone}`);
-    const { fallback } = commands.start.options[name as 'workers'];
-    expect(faultOf(['--single', `--${name}`, `${fallback}`])).toBe(`--${name}: ${alone}`);
+    const { default: usual } = runCommands.start.options[name as 'workers'];
+    expect(faultOf(['--single', `--${name}`, `${usual}`])).toBe(`--${name}: ${alone}`);
   });
 
   it.each([
@@ -115,8 +114,10 @@ describe('an option that belongs to another', () => {
 });
 
 it.each([
-  [['--data', 'upload', '--single'], `--data upload: ${noSocket}`],
-  [['--data', 'upload', '--summary'], `--data upload: ${noTraining}`],
+  [['--data', 'upload', '--single'], '--single: expected without --data upload, whose page needs a socket'],
+  [['--data', 'upload', '--summary'], '--summary: expected without --data upload, whose page takes the data of a run'],
+  [['--label', 'x'], '--label: expected with --data PATH, the data that are to be read so'],
+  [['--data', 'upload', '--gray'], '--gray: expected without --data upload, whose page asks for it'],
 ])('%j is refused', (args, message) => {
   expect(faultOf(args)).toBe(message);
 });

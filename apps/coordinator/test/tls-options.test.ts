@@ -1,29 +1,29 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommandFailure, tlsOf } from '@lockstep/command';
+import { CommandFailure, parseOptions, tlsOf, tlsOptions } from '@lockstep/command';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
-const none = { tls: false, 'tls-cert': undefined, 'tls-key': undefined };
 const file = join(folder, 'text.pem');
 writeFileSync(file, 'a text');
+const tlsFrom = (...args: readonly string[]) => tlsOf(parseOptions(tlsOptions, args));
 
 describe('the options of a certificate', () => {
   it('name files, whose texts are read', () => {
     const text = readFileSync(file, 'utf8');
-    expect(tlsOf({ ...none, 'tls-cert': file, 'tls-key': file })).toEqual({ cert: text, key: text });
+    expect(tlsFrom('--tls-cert', file, '--tls-key', file)).toEqual({ cert: text, key: text });
   });
 
-  it.each<[name: string, options: object, message: RegExp]>([
-    ['a certificate alone', { 'tls-cert': file }, /^--tls-cert: expected with --tls-key, got it alone$/],
-    ['a key alone', { 'tls-key': file }, /^--tls-key: expected with --tls-cert, got it alone$/],
-    ['both ways', { tls: true, 'tls-cert': file, 'tls-key': file }, /^--tls: expected without/],
-    ['a missing file', { 'tls-cert': '/nowhere', 'tls-key': file }, /^--tls-cert: \/nowhere: expected a file/],
-  ])('cannot be %s', (_name, options, message) => {
-    const use = (): unknown => tlsOf({ ...none, ...options });
+  it.each<[name: string, args: readonly string[], message: RegExp]>([
+    ['a certificate alone', ['--tls-cert', file], /^--tls-cert: expected with --tls-key, got it alone$/],
+    ['a key alone', ['--tls-key', file], /^--tls-key: expected with --tls-cert, got it alone$/],
+    ['both ways', ['--tls', '--tls-cert', file, '--tls-key', file], /^--tls: expected without/],
+    ['a missing file', ['--tls-cert', '/nowhere', '--tls-key', file], /^--tls-cert: \/nowhere: expected a file/],
+  ])('cannot be %s', (_name, args, message) => {
+    const use = (): unknown => tlsFrom(...args);
     expect(use).toThrow(CommandFailure);
     expect(use).toThrow(message);
   });

@@ -1,8 +1,8 @@
 /** The controls of a chapter as options of its command line. */
-import { Expected, type Option } from '@lockstep/command';
+import { kindOf, type Option } from '@lockstep/command';
 import { accepts, type Chapter, type Control, expectedOf, type LiveDefinition, type Setting } from '@lockstep/lesson';
 
-type ControlOptions = Readonly<Record<string, Option<Setting | undefined>>>;
+type ControlOptions = Readonly<Record<string, Option<Setting>>>;
 
 /** By the names of options: `--start-x` for the control `startX`, `--live-lr` for `lr` of the live run. */
 export function controlOptions({ controls, live }: Chapter): ControlOptions {
@@ -36,16 +36,15 @@ function optionName(control: string): string {
   return control.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-function optionOf(control: Control): Option<Setting | undefined> {
+function optionOf(control: Control): Option<Setting> {
+  const { kind, label, fallback } = control;
   return {
-    placeholder: control.kind === 'choice' ? 'NAME' : control.isWhole ? 'N' : 'X',
-    description: `${control.label}: ${expectedOf(control)}`,
-    fallback: undefined,
-    defaultText: String(control.fallback),
-    parse(text) {
-      const value = control.kind === 'choice' ? text : text.trim() === '' ? Number.NaN : Number(text);
-      if (!accepts(control, value)) throw new Expected(expectedOf(control));
-      return value;
+    kind: {
+      ...kindOf<Setting>(expectedOf(control), (value) => accepts(control, value as Setting)),
+      placeholder: kind === 'choice' ? 'NAME' : control.isWhole ? 'N' : 'X',
+      read: (text) => (kind === 'choice' ? text : text.trim() === '' ? Number.NaN : Number(text)),
     },
+    help: `${label}: ${expectedOf(control)}`,
+    defaultText: String(fallback),
   };
 }

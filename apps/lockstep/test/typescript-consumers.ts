@@ -15,6 +15,7 @@ const anywhere = [
   'training',
   'training/simulator',
   'files/shown',
+  'command/options',
   'onnx',
   'train',
 ];
@@ -34,6 +35,7 @@ const inNode = [
   'train/reading-thread',
   'worker/local-worker',
   'worker/background-thread',
+  'worker/options',
   'worker/own-process',
 ];
 const inPage = [...anywhere, 'worker/browser'];

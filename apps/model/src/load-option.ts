@@ -1,13 +1,17 @@
 /** The options that name a model, and the model that they come to. */
-import { errorMessage, readOptionBytes, readOptionFile, textOption, usageFailure } from '@lockstep/command';
+import { errorMessage, type Options, readOptionBytes, readOptionFile, text, usageFailure } from '@lockstep/command';
 import { type Model, resolveModel } from '@lockstep/nn';
 import { type LoadedModel, loadModel } from '@lockstep/train';
 import { maxModelFileBytes, readStoredModel, type StoredModel } from '@lockstep/train/command-line';
 
 export const loadOptions = {
-  load: textOption('FILE.safetensors', 'the model to use, as --save writes it'),
-  model: textOption('NAME|FILE.json', 'the layers of a file that does not say them: a built-in model, or a layer list'),
-};
+  load: { kind: text, placeholder: 'FILE.safetensors', help: 'the model to use, as --save writes it' },
+  model: {
+    kind: text,
+    placeholder: 'NAME|FILE.json',
+    help: 'the layers of a file that does not say them: a built-in model, or a layer list',
+  },
+} as const satisfies Options;
 
 export interface LoadValues {
   readonly load: string | undefined;

@@ -1,8 +1,10 @@
 /** Where the relay finds the coordinator above it: at an address, or through a fleet. */
-import { joinPlaceOf, requireFleet } from '@lockstep/command';
+import { joinPlaceOf, type ValuesOf } from '@lockstep/command';
 import { openFleet } from '@lockstep/fleet';
+import type { relayCommand } from '@lockstep/train/command-line';
 import { type AddressSource, joinAddress } from '@lockstep/worker';
-import type { RelayCommandOptions } from './options.ts';
+
+export type RelayValues = ValuesOf<typeof relayCommand.options>;
 
 interface CoordinatorAbove {
   readonly url: string | AddressSource;
@@ -12,11 +14,7 @@ interface CoordinatorAbove {
 }
 
 /** @throws CommandFailure with exit code 2, or FleetError where the fleet cannot be reached */
-export async function findCoordinator(
-  options: RelayCommandOptions,
-  token: string | undefined,
-): Promise<CoordinatorAbove> {
-  requireFleet(options, ['announce']);
+export async function findCoordinator(options: RelayValues, token: string | undefined): Promise<CoordinatorAbove> {
   const { url, fleet: where } = joinPlaceOf(options);
   if (!where) return { url, place: joinAddress(url, {}).url, close: async () => {} };
   const fleet = await openFleet({ ...where, role: 'worker' });

@@ -1,8 +1,10 @@
 /** The command line of a relay: relays for a run by its options, and says what happens. */
 import { hostname } from 'node:os';
 import {
+  commandLineNames,
   fleetFailure,
   joinFailure,
+  libraryOptions,
   readCommandLine,
   requireOutputs,
   runMain,
@@ -10,18 +12,18 @@ import {
   tokenFrom,
 } from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';
-import { ConfigurationError, relay } from '@lockstep/train';
+import { ConfigurationError, type RelayOptions, relay } from '@lockstep/train';
+import { relayCommand } from '@lockstep/train/command-line';
 import { JoinError } from '@lockstep/worker';
 import { setEngineFlags } from '@lockstep/worker/own-process';
-import { findCoordinator } from './coordinator.ts';
-import { type RelayCommandOptions, relayOptions, summary, usage } from './options.ts';
+import { findCoordinator, type RelayValues } from './coordinator.ts';
 import { RelayLines } from './relay-lines.ts';
 
 /** How a program ends after SIGINT or SIGTERM. */
 const interruptedCode = 130;
 
 async function main(): Promise<number> {
-  const options = readCommandLine({ usage, summary, options: relayOptions }, process.argv.slice(2));
+  const options = readCommandLine(relayCommand, process.argv.slice(2));
   if (!options) return 0;
   setEngineFlags();
   const { name } = options;
@@ -48,23 +50,14 @@ async function main(): Promise<number> {
 }
 
 /** @throws CommandFailure with exit code 2 */
-function relayed(options: RelayCommandOptions) {
-  const { name, host, port, announce, workers, backend, threads, wait } = options;
-  return { name, announce, workers, backend, threads, wait, listen: { host, port, tls: tlsOf(options) } };
+function relayed(options: RelayValues): RelayOptions {
+  const { listen, ...asked }: RelayOptions = libraryOptions(relayCommand.options, options);
+  return { ...asked, listen: { ...listen, tls: tlsOf(options) } };
 }
-
-/** The names under which the command line knows the library's options. */
-const names: Readonly<Record<string, string>> = {
-  'listen.host': 'host',
-  'listen.port': 'port',
-  'listen.token': 'token',
-  'listen.tls.cert': 'tls-cert',
-  'listen.tls.key': 'tls-key',
-};
 
 await runMain('relay', main, (error) => {
   if (error instanceof FleetError) return fleetFailure(error);
   return error instanceof ConfigurationError
-    ? error.messageWith((option) => `--${names[option] ?? option}`)
+    ? error.messageWith(commandLineNames(relayCommand.options, {}))
     : undefined;
 });

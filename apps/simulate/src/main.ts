@@ -1,13 +1,5 @@
 /** Simulates runs one after another, and replays the first that fails in words. */
-import {
-  generalOptions,
-  readCommandLine,
-  runMain,
-  switchOption,
-  wholeNumber,
-  withDefaultText,
-  withFallback,
-} from '@lockstep/command';
+import { flag, generalOptions, type Options, readCommandLine, runMain, whole } from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/training/simulator';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
@@ -15,17 +7,21 @@ const summary =
   'Runs the rules of a run in virtual time against the oracle: coordinators that crash, workers that fail or lie, bad links.';
 
 const simulateOptions = {
-  runs: withFallback(wholeNumber('simulated runs', { from: 1, to: 1_000_000_000 }), 1_000),
-  seed: withFallback(wholeNumber('seed of the first run; each further run has the next one', { from: 0 }), 1),
-  honest: switchOption('no worker lies or computes wrongly'),
-  relays: switchOption('relays in each run, with a thousand workers in one of forty'),
-  workers: withDefaultText(wholeNumber('workers behind relays, in each run', { from: 1, to: 10_000 }), 'drawn'),
-  replay: switchOption('say in words what happened in the first run, whether it fails or not'),
+  runs: { kind: whole({ from: 1, to: 1_000_000_000 }), help: 'simulated runs', default: 1_000 },
+  seed: { kind: whole(), help: 'seed of the first run; each further run has the next one', default: 1 },
+  honest: { kind: flag, help: 'no worker lies or computes wrongly' },
+  relays: { kind: flag, help: 'relays in each run, with a thousand workers in one of forty' },
+  workers: {
+    kind: whole({ from: 1, to: 10_000 }),
+    help: 'workers behind relays, in each run',
+    defaultText: 'drawn at random',
+  },
+  replay: { kind: flag, help: 'say in words what happened in the first run, whether it fails or not' },
   ...generalOptions,
-};
+} as const satisfies Options;
 
 async function main(): Promise<number> {
-  const command = { usage: 'npm run simulate -- [options]', summary, options: simulateOptions };
+  const command = { name: 'simulate', args: '[options]', summary, options: simulateOptions };
   const options = readCommandLine(command, process.argv.slice(2));
   if (!options) return 0;
   const { honest, relays, workers } = options;

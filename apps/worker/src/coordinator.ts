@@ -1,8 +1,10 @@
 /** Where the worker finds its coordinator: at an address, or through a fleet. */
-import { joinPlaceOf } from '@lockstep/command';
+import { joinPlaceOf, type ValuesOf } from '@lockstep/command';
 import { openFleet } from '@lockstep/fleet';
 import { type AddressSource, joinAddress } from '@lockstep/worker';
-import type { WorkerOptions } from './options.ts';
+import type { workerCommand } from '@lockstep/worker/options';
+
+type WorkerValues = ValuesOf<typeof workerCommand.options>;
 
 interface FoundCoordinator {
   readonly url: string | AddressSource;
@@ -12,7 +14,7 @@ interface FoundCoordinator {
 }
 
 /** @throws CommandFailure with exit code 2, or FleetError where the fleet cannot be reached */
-export async function findCoordinator(options: WorkerOptions, token: string | undefined): Promise<FoundCoordinator> {
+export async function findCoordinator(options: WorkerValues, token: string | undefined): Promise<FoundCoordinator> {
   const { url, fleet: where } = joinPlaceOf(options);
   if (!where) return { url, place: joinAddress(url, {}).url, close: async () => {} };
   const fleet = await openFleet({ ...where, role: 'worker' });

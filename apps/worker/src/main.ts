@@ -1,26 +1,27 @@
 /** The Node worker's command line: joins a run by its options, and says what happens. */
-import { fleetFailure, joinFailure, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
+import { hostname } from 'node:os';
+import { fleetFailure, joinFailure, libraryOptions, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';
 import { ConfigurationError, JoinError, join } from '@lockstep/worker';
+import { workerCommand } from '@lockstep/worker/options';
 import { setEngineFlags } from '@lockstep/worker/own-process';
 import { findCoordinator } from './coordinator.ts';
-import { summary, usage, workerOptions } from './options.ts';
 import { WorkerLines } from './worker-lines.ts';
 
 const progressEveryMs = 30_000;
 
 async function main(): Promise<number> {
-  const options = readCommandLine({ usage, summary, options: workerOptions }, process.argv.slice(2));
+  const options = readCommandLine(workerCommand, process.argv.slice(2));
   if (!options) return 0;
   setEngineFlags();
-  const { name, backend, threads, wait } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   const coordinator = await findCoordinator(options, token);
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
   const { url, place } = coordinator;
-  const worker = join(url, { name, backend, threads, wait, token, signal: interruption.signal });
-  const log = (message: string): void => void process.stderr.write(`worker ${name}: ${message}\n`);
+  const worker = join(url, { ...libraryOptions(workerCommand.options, options), token, signal: interruption.signal });
+  const log = (message: string): void =>
+    void process.stderr.write(`worker ${options.name ?? hostname()}: ${message}\n`);
   const lines = new WorkerLines('', performance.now(), progressEveryMs);
   try {
     for await (const event of worker) {

@@ -1,35 +1,158 @@
-/** Reads a program's command line; help and the version are printed here. */
-
-import { requireDashes } from './forgotten-dashes.ts';
+/** Reads a program's command line by its table of options; anything that does not fit is one sentence. */
+import { createRequire } from 'node:module';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import leven from 'leven';
+import * as v from 'valibot';
+import { commandText } from './command-text.ts';
+import type { generalOptions } from './common-options.ts';
+import { usageFailure } from './failure.ts';
 import { helpText } from './help.ts';
-import { type Options, switchOption, type ValuesOf } from './option.ts';
-import { parseOptions } from './parse.ts';
-import { version } from './version.ts';
+import type { Command, Option, Options, ValuesOf } from './option.ts';
 
-export interface CommandLine<Table extends Options> {
-  readonly usage: string;
-  readonly summary: string;
-  readonly options: Table;
-}
+const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
 
-/** What every command answers to; `-h` is short for `--help`. */
-export const generalOptions = {
-  help: switchOption('print these options'),
-  version: switchOption('print the version'),
-};
+/** The version of Lockstep, which all its packages share. */
+export const { version } = manifest;
 
 /**
- * The values of the options; undefined where help or the version was asked for and printed.
+ * The values of the options; undefined if help or the version was asked for and printed.
  * @throws CommandFailure with exit code 2, naming the option, what was expected and what came
  */
 export function readCommandLine<Table extends Options & typeof generalOptions>(
-  { usage, summary, options }: CommandLine<Table>,
+  { name, args: shownArgs, summary, options }: Command<Table>,
   args: readonly string[],
 ): ValuesOf<Table> | undefined {
+  const usage = commandText(name, shownArgs);
   requireDashes(usage, Object.keys(options), process.env);
   const values = parseOptions(options, args);
   const general: ValuesOf<typeof generalOptions> = values;
   if (general.help) process.stdout.write(helpText(usage, summary, options));
   else if (general.version) process.stdout.write(`${version}\n`);
   return general.help || general.version ? undefined : values;
+}
+
+/** Settings of npm's own, which a person may have made for other reasons. */
+const settingsOfNpm: ReadonlySet<string> = new Set(['browser', 'help', 'json', 'link', 'save', 'version']);
+
+/** npm keeps options for itself, in its environment, unless `--` stands before them. @throws CommandFailure that names them */
+function requireDashes(usage: string, names: readonly string[], environment: NodeJS.ProcessEnv): void {
+  const kept = names.filter(
+    (name) => !settingsOfNpm.has(name) && environment[`npm_config_${name.replaceAll('-', '_')}`] !== undefined,
+  );
+  if (kept.length === 0) return;
+  const options = kept.map((name) => `--${name}`).join(' and ');
+  throw usageFailure(`${options}: npm keeps options for itself unless -- stands before them: ${usage}`);
+}
+
+/** @throws CommandFailure with exit code 2, naming the option, what was expected and what came */
+export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
+  const given = givenValues(table, args);
+  if (!given['help'] && !given['version']) requireCompatible(table, given);
+  const values = Object.entries(table).map(([name, option]) => [name, given[name] ?? defaultOf(option)]);
+  return Object.fromEntries(values) as ValuesOf<Table>;
+}
+
+function defaultOf(option: Option): unknown {
+  return isSwitch(option) ? false : option.default;
+}
+
+function isSwitch({ kind, placeholder = kind.placeholder }: Option): boolean {
+  return placeholder === undefined;
+}
+
+type Given = Readonly<Record<string, unknown>>;
+
+function givenValues(table: Options, args: readonly string[]): Given {
+  const named = Object.fromEntries(Object.entries(table).filter(([, { isOperand }]) => !isOperand));
+  const [operands] = Object.entries(table).filter(([, { isOperand }]) => isOperand);
+  const options: NonNullable<ParseArgsConfig['options']> = {};
+  for (const [name, option] of Object.entries(named)) options[name] = { type: isSwitch(option) ? 'boolean' : 'string' };
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const given: Record<string, unknown> = {};
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') {
+      if (!operands) throw usageFailure(`${token.value}: expected an option that begins with --`);
+      words.push(token.value);
+    }
+    if (token.kind !== 'option') continue;
+    const { rawName } = token;
+    const name = rawName === '-h' ? 'help' : token.name;
+    // parseArgs would take the next option for the missing value of this one.
+    const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
+    const option = Object.hasOwn(named, name) ? named[name] : undefined;
+    if (!option || !(rawName === '-h' || rawName.startsWith('--')))
+      throw usageFailure(unknownOption(rawName, Object.keys(named)));
+    if (name in given) throw usageFailure(`${rawName}: given twice, expected once`);
+    given[name] = readValue(option, rawName, value);
+  }
+  if (operands) given[operands[0]] = words;
+  return given;
+}
+
+function readValue(option: Option, rawName: string, value: string | undefined): unknown {
+  const { kind, placeholder = kind.placeholder } = option;
+  if (isSwitch(option)) {
+    if (value !== undefined) throw usageFailure(`${rawName}: takes no value, got ${value}`);
+    return true;
+  }
+  if (value === undefined) throw usageFailure(`${rawName}: expected a value (${placeholder}), got none`);
+  const read = kind.read(value);
+  if (v.is(kind.schema, read)) return read;
+  throw usageFailure(`${rawName}: expected ${kind.spelling ?? kind.expected}, got ${value || 'nothing'}`);
+}
+
+function unknownOption(rawName: string, names: readonly string[]): string {
+  const typed = rawName.replace(/^-+/, '');
+  const nearest = [...names].sort((a, b) => leven(typed, a) - leven(typed, b))[0];
+  const isTypo = nearest !== undefined && leven(typed, nearest) <= Math.min(2, typed.length - 1);
+  return `${rawName}: unknown option; ${isTypo ? `did you mean --${nearest}? ` : ''}--help lists them all`;
+}
+
+/** @throws CommandFailure if an option would be ignored beside another one, or without it */
+function requireCompatible(table: Options, given: Given): void {
+  // None of something, as with --workers 0, asks for nothing.
+  const isAsked = (words: string): boolean => {
+    const [name = '', value] = words.split(' ');
+    return given[name] !== undefined && given[name] !== 0 && (value === undefined || given[name] === value);
+  };
+  const asked = Object.entries(table).filter(([name]) => given[name] !== undefined);
+  for (const [name, { without = {} }] of asked) {
+    const [other, because] = Object.entries(without).find(([one]) => isAsked(one)) ?? [];
+    if (other === undefined || !isAsked(name)) continue;
+    throw usageFailure(`--${name}: expected without --${other}, ${because}`);
+  }
+  for (const [name, { with: needed }] of asked) {
+    if (!needed || needed.oneOf.some((other) => given[other] !== undefined)) continue;
+    throw usageFailure(`--${name}: expected with ${needed.expected}`);
+  }
+}
+
+/**
+ * The values by the library's paths as nested objects; a switch that is off and an omitted option are left out.
+ * @returns such as `{ seed: 1, optimizer: { clipNorm: 2 } }`
+ */
+export function libraryOptions(table: Options, values: Given): Record<string, unknown> {
+  const options: Record<string, unknown> = {};
+  for (const [name, { library }] of Object.entries(table)) {
+    const value = values[name];
+    if (library === undefined || value === undefined || value === false) continue;
+    const [last = '', ...objects] = library.split('.').reverse();
+    let object = options;
+    for (const key of objects.reverse()) {
+      object[key] ??= {};
+      object = object[key] as Record<string, unknown>;
+    }
+    object[last] = value;
+  }
+  return options;
+}
+
+/** Names the library's options as this command line does, for `messageWith` of a ConfigurationError. */
+export function commandLineNames(table: Options, values: Given): (path: string) => string {
+  const byPath = new Map(Object.entries(table).map(([name, option]) => [option.library, { name, option }]));
+  return (path) => {
+    const { name, option } = byPath.get(path) ?? { name: path };
+    return option?.isNamedWithValue && values[name] !== undefined ? `--${name} ${values[name]}` : `--${name}`;
+  };
 }

@@ -1,6 +1,18 @@
-/** Files that options name: refused in one sentence where they cannot be read or written. */
-import { checkOutput, FileError, fileIdentity, readRegularFile, shownPath, writeOutput } from '@lockstep/files';
+/** Files that options name: read and written, or refused in one sentence; secrets in files that only their owner reads. */
+import { closeSync, fchmodSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  checkOutput,
+  FileError,
+  fileIdentity,
+  readRegularFile,
+  reasonOf,
+  shownPath,
+  writeOutput,
+} from '@lockstep/files';
+import * as v from 'valibot';
+import { type tlsOptions, token as tokenKind, type tokenOptions } from './common-options.ts';
 import { CommandFailure, usageFailure } from './failure.ts';
+import type { ValuesOf } from './option.ts';
 
 /** Descriptions of models and certificates are far smaller. */
 const maxOptionFileBytes = 2 ** 20;
@@ -66,5 +78,61 @@ function orUsageFailure<Value>(option: string | undefined, use: () => Value): Va
   } catch (error) {
     if (!(error instanceof FileError)) throw error;
     throw usageFailure(option === undefined ? error.message : `--${option}: ${error.message}`);
+  }
+}
+
+/** How to listen with TLS, from the options of a certificate. @throws CommandFailure with exit code 2 */
+export function tlsOf({ tls, 'tls-cert': cert, 'tls-key': key }: ValuesOf<typeof tlsOptions>) {
+  if (cert === undefined || key === undefined) return tls;
+  return { cert: readOptionFile('tls-cert', cert), key: readOptionFile('tls-key', key) };
+}
+
+type TokenValues = ValuesOf<ReturnType<typeof tokenOptions<string>>>;
+
+/** The token of a run; the options come before `LOCKSTEP_TOKEN`. @throws CommandFailure with exit code 2 */
+export function tokenFrom({ token, 'token-file': file }: TokenValues, environment: string | undefined) {
+  if (file !== undefined) return checkedToken(`--token-file ${file}`, readToken(file));
+  if (token !== undefined) return token;
+  return environment === undefined || environment === '' ? undefined : checkedToken('LOCKSTEP_TOKEN', environment);
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    throw usageFailure(`--token-file: expected a file that can be read, got ${file}`);
+  }
+}
+
+/** The sentence leaves the text out, which may be a secret. */
+function checkedToken(source: string, text: string): string {
+  if (v.is(tokenKind.schema, text)) return text;
+  throw usageFailure(`${source}: expected ${tokenKind.expected}`);
+}
+
+/**
+ * Keeps the secrets in addresses out of logs.
+ * @param lines the addresses, with secrets
+ * @returns lines to print: the same ones, or the name of the file that has them
+ * @throws CommandFailure with exit code 1 if the file cannot be written
+ */
+export function addressesToPrint(lines: readonly string[], file: string | undefined): readonly string[] {
+  if (file === undefined) return lines;
+  try {
+    writeForOwner(file, `${lines.join('\n')}\n`);
+  } catch (error) {
+    throw new CommandFailure(`--addresses: could not write ${shownPath(file)}: ${reasonOf(error)}`, 1);
+  }
+  return [`The addresses to join and to watch are in ${shownPath(file)}.`];
+}
+
+function writeForOwner(file: string, text: string): void {
+  const descriptor = openSync(file, 'w', 0o600);
+  try {
+    // The file may exist already, readable by others.
+    if (fstatSync(descriptor).isFile()) fchmodSync(descriptor, 0o600);
+    writeFileSync(descriptor, text);
+  } finally {
+    closeSync(descriptor);
   }
 }

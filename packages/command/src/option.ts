@@ -1,136 +1,266 @@
-/** What one option is, and the kinds of values that options take. */
-import { printable } from '@lockstep/files/shown';
+/** Options as data: which values an option takes, how a command line spells them, and what is wrong with a value. */
+import { printable, shownLine } from '@lockstep/files/shown';
+import * as v from 'valibot';
+import { configurationError, named } from './configuration-error.ts';
 
-/** Thrown by `Option.parse`: what was wrong with a value, as the phrase that follows "expected". */
-export class Expected extends Error {}
-
-export interface Option<Value> {
-  /** How help shows the value, such as `N`; a switch, which takes no value, has none. */
+/** A set of values that an option may take. */
+export interface Kind<Value = unknown> {
+  readonly schema: v.GenericSchema<unknown, Value>;
+  /** Follows "expected" in a sentence, such as `a number above 0`. */
+  readonly expected: string;
+  /** Replaces `expected` on the command line, if values are spelled in another way there. */
+  readonly spelling?: string;
+  /** How help shows a value, such as `N`; a switch has none. */
   readonly placeholder?: string;
-  readonly description: string;
-  /** The value where the option is not given. */
-  readonly fallback: Value;
-  /** How help shows the default, where that is not the fallback itself: one that depends on other options. */
+  /** All values by name, for help. */
+  readonly names?: readonly string[];
+  /** Turns a text of the command line into a value for `schema` to check. */
+  readonly read: (text: string) => unknown;
+  /** Advice to print after a wrong value; may be empty. */
+  readonly advice?: (value: unknown) => string;
+}
+
+/** The groups of options in help, in their order. */
+export const groups = {
+  run: 'Run',
+  model: 'Model and optimizer',
+  data: 'Data',
+  distribution: 'Workers',
+  network: 'Network',
+  output: 'Output',
+  general: 'Help',
+} as const;
+
+/** One option of a command line and, by `library`, of a function such as `train`. */
+export interface Option<Value = unknown> {
+  readonly kind: Kind<Value>;
+  readonly help: string;
+  readonly group?: keyof typeof groups;
+  /** Replaces the placeholder of the kind. */
+  readonly placeholder?: string;
+  /** The value if the option is omitted. */
+  readonly default?: unknown;
+  /** How help shows a default that depends on other options. */
   readonly defaultText?: string;
-  /** Whether it is not given by its name: its value is the list of all words that belong to no option. */
+  /** Path of the same option in the library, such as `optimizer.clipNorm`. */
+  readonly library?: string;
+  /** Whether a sentence that names the option shows its value too: the file that a content came from. */
+  readonly isNamedWithValue?: boolean;
+  /** Options, or values such as `data upload`, that make this one meaningless: each with the reason, which follows it. */
+  readonly without?: Readonly<Record<string, string>>;
+  /** Options of which at least one must be given too. */
+  readonly with?: Requirement;
+  /** Whether the values are the words that belong to no option. */
   readonly isOperand?: boolean;
-  /** @throws Expected where the text is no such value. */
-  readonly parse: (text: string) => Value;
 }
 
-export type Options = Readonly<Record<string, Option<unknown>>>;
-
-export type ValuesOf<Table extends Options> = {
-  readonly [Name in keyof Table]: Table[Name] extends Option<infer Value> ? Value : never;
-};
-
-/** The same option with another value where it is not given, which help shows as `defaultText`. */
-export function withFallback<Value, const Fallback>(
-  option: Option<Value>,
-  fallback: Fallback,
-  defaultText?: string,
-): Option<Exclude<Value, undefined> | Fallback> {
-  const parse = option.parse as Option<Exclude<Value, undefined>>['parse'];
-  return { ...option, fallback, parse, ...(defaultText === undefined ? {} : { defaultText }) };
+/** What an option needs besides itself. */
+export interface Requirement {
+  readonly oneOf: readonly string[];
+  /** Follows "expected with" in a sentence. */
+  readonly expected: string;
 }
 
-/** The same option, whose default depends on other options: help shows it as `defaultText`. */
-export function withDefaultText<Value>(option: Option<Value>, defaultText: string): Option<Value> {
-  return { ...option, defaultText };
+/** The options of a command by their names. */
+export type Options = Readonly<Record<string, Option>>;
+
+/** A command: `npm run NAME -- ARGS` in a clone of the repository. */
+export interface Command<Table extends Options = Options> {
+  readonly name: string;
+  /** Such as `[options]`. */
+  readonly args: string;
+  readonly summary: string;
+  readonly options: Table;
 }
 
-export function switchOption(description: string): Option<boolean> {
-  return { description, fallback: false, parse: () => true };
-}
+type ValueOf<One> = One extends { readonly kind: Kind<infer Value> }
+  ? Value | ([Value] extends [boolean] ? never : One extends { readonly default: unknown } ? never : undefined)
+  : never;
 
-export function textOption(placeholder: string, description: string): Option<string | undefined> {
-  return valueOption(placeholder, description, 'a text that is not empty', (text) =>
-    text.trim() === '' ? undefined : text,
-  );
-}
+/** The values that a command line gives to its options. */
+export type ValuesOf<Table extends Options> = { readonly [Name in keyof Table]: ValueOf<Table[Name]> };
 
-/** What stands on the command line without an option before it, such as files to read. */
-export function operands(placeholder: string, description: string): Option<readonly string[]> {
-  return { placeholder, description, fallback: [], isOperand: true, parse: (text) => [text] };
+/** On or off; a switch on the command line. */
+export const flag: Kind<boolean> = { schema: v.boolean(), expected: 'true or false', read: () => true };
+
+/** Any text with a visible character. */
+export const text = textLike('a text that is not empty', /\S/, 'NAME');
+
+/** A text that matches a pattern. */
+export function textLike(expected: string, pattern: RegExp, placeholder: string): Kind<string> {
+  return { schema: v.pipe(v.string(), v.regex(pattern)), expected, placeholder, read: (value) => value };
 }
 
 /** A text that travels in one field of a message. */
-export function lineOption(placeholder: string, description: string, maxLength: number): Option<string | undefined> {
-  return valueOption(placeholder, description, `one line of 1 to ${maxLength} printable characters`, (text) =>
-    text.trim() !== '' && text.length <= maxLength && printable.test(text) ? text : undefined,
-  );
+export function line(maxLength: number): Kind<string> {
+  const schema = v.pipe(v.string(), v.maxLength(maxLength), v.regex(printable), v.regex(/\S/));
+  const expected = `one line of 1 to ${maxLength} printable characters`;
+  return { schema, expected, placeholder: 'NAME', read: (value) => value };
 }
 
-/** A whole number, `from` and `to` included. */
-export function wholeNumber(
-  description: string,
-  { from = 0, to = Number.MAX_SAFE_INTEGER }: { readonly from?: number; readonly to?: number } = {},
-): Option<number | undefined> {
-  const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
-  return valueOption('N', description, `a whole number ${range}`, (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    return Number.isSafeInteger(value) && value >= from && value <= to ? value : undefined;
-  });
+/** Ends of a range, both included. */
+export interface Bounds {
+  readonly from?: number;
+  readonly to?: number;
 }
 
-export function positiveNumber(description: string): Option<number | undefined> {
-  return numberOption(description, 'a number above 0', (value) => value > 0);
-}
-
-/** A number of at least `from` and, where `below` is given, less than that. */
-export function numberFrom(
-  description: string,
-  { from, below }: { readonly from: number; readonly below?: number },
-): Option<number | undefined> {
-  const range = below === undefined ? `of at least ${from}` : `from ${from} to below ${below}`;
-  return numberOption(
-    description,
-    `a number ${range}`,
-    (value) => value >= from && (below === undefined || value < below),
-  );
-}
-
-/** A part of a whole, from none of it to all of it. */
-export function fraction(description: string): Option<number | undefined> {
-  return numberOption(description, 'a number from 0 to 1', (value) => value >= 0 && value <= 1);
-}
-
-export function choice<const Name extends string>(
-  names: readonly Name[],
-  description: string,
-): Option<Name | undefined> {
-  const list = names.join(', ');
-  return valueOption('NAME', `${description}: ${list}`, `one of ${list}`, (text) =>
-    names.find((name) => name === text),
-  );
-}
-
-/** The address of a coordinator, as it prints it: that of its socket or, to join it, that of its page. */
-export function coordinatorUrl(description: string, schemes: 'socket' | 'socket or page'): Option<string | undefined> {
-  const address = schemes === 'socket' ? /^wss?:\/\/[^/]/ : /^(ws|http)s?:\/\/[^/]/;
-  return valueOption('URL', description, 'an address like ws://127.0.0.1:7070', (text) =>
-    address.test(text) && URL.canParse(text) ? text : undefined,
-  );
-}
-
-/** An option without a default, whose `read` returns undefined where the text is not what was `expected`. */
-function valueOption<Value>(
-  placeholder: string,
-  description: string,
-  expected: string,
-  read: (text: string) => Value | undefined,
-): Option<Value | undefined> {
-  const parse = (text: string): Value => {
-    const value = read(text);
-    if (value === undefined) throw new Expected(expected);
-    return value;
+/** A whole number; any from 0 on by default. */
+export function whole({ from = 0, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): Kind<number> {
+  return {
+    schema: v.pipe(v.number(), v.safeInteger(), v.minValue(from), v.maxValue(to)),
+    expected: `a whole number ${to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`}`,
+    placeholder: 'N',
+    read: (value) => (/^\d+$/.test(value) ? Number(value) : value),
   };
-  return { placeholder, description, fallback: undefined, parse };
 }
 
-function numberOption(description: string, expected: string, accepts: (value: number) => boolean) {
-  return valueOption('X', description, expected, (text) => {
-    const value = text.trim() === '' ? Number.NaN : Number(text);
-    return Number.isFinite(value) && accepts(value) ? value : undefined;
-  });
+/** A finite number. @param range such as `above 0`, which `accepts` checks */
+export function number(range: string, accepts: (value: number) => boolean): Kind<number> {
+  return {
+    schema: v.pipe(v.number(), v.finite(), v.check(accepts)),
+    expected: `a number ${range}`,
+    placeholder: 'X',
+    read: (value) => (value.trim() === '' ? value : Number(value)),
+  };
+}
+
+export const positive = number('above 0', (value) => value > 0);
+export const nonNegative = number('of at least 0', (value) => value >= 0);
+export const fraction = number('from 0 to 1', (value) => value >= 0 && value <= 1);
+export const fractionBelowOne = number('from 0 to below 1', (value) => value >= 0 && value < 1);
+
+/** One of several names. */
+export function oneOf<const Name extends string>(names: readonly Name[]): Kind<Name> {
+  return {
+    schema: v.picklist(names),
+    expected: names.length === 1 ? names[0]! : `one of ${names.join(', ')}`,
+    placeholder: 'NAME',
+    names,
+    read: (value) => value,
+  };
+}
+
+/** Several values with commas between them. @param expected describes the list; it says so if no value may repeat */
+export function list<Item>(
+  item: Kind<Item>,
+  expected: string,
+  placeholder: string,
+  { mayRepeat = true }: { readonly mayRepeat?: boolean } = {},
+): Kind<readonly Item[]> {
+  const repeatsRightly = (items: Item[]): boolean => mayRepeat || new Set(items).size === items.length;
+  return {
+    schema: v.pipe(v.array(item.schema), v.check(repeatsRightly)),
+    expected,
+    placeholder,
+    read: (value) => value.split(',').map((part) => item.read(part.trim())),
+  };
+}
+
+/** A value of either kind; the command line tries the first one first. */
+export function either<One, Other>(one: Kind<One>, other: Kind<Other>): Kind<One | Other> {
+  return {
+    schema: v.union([one.schema, other.schema]),
+    expected: `${one.expected}, or ${other.expected}`,
+    placeholder: `${one.placeholder}|${other.names?.join('|') ?? other.placeholder}`,
+    read: (value) => (v.is(one.schema, one.read(value)) ? one.read(value) : other.read(value)),
+  };
+}
+
+/** Values that a predicate accepts. */
+export function kindOf<Value>(expected: string, accepts: (value: unknown) => boolean): Kind<Value> {
+  return { schema: v.custom<Value>(accepts), expected, read: (value) => value };
+}
+
+/** Objects, of which a command line can give none. */
+export function object<Value extends object>(
+  expected: string,
+  accepts: (value: object) => boolean = () => true,
+): Kind<Value> {
+  return kindOf(expected, (value) => typeof value === 'object' && value !== null && accepts(value));
+}
+
+/** The address of a coordinator as it prints the one of its socket. */
+export const socketUrl = address(/^wss?:\/\/[^/]/);
+/** The address of a coordinator as it prints the one of its socket or page. */
+export const joinUrl = address(/^(ws|http)s?:\/\/[^/]/);
+
+function address(pattern: RegExp): Kind<string> {
+  const schema = v.pipe(v.string(), v.regex(pattern), v.check(URL.canParse));
+  return { schema, expected: 'an address like ws://127.0.0.1:7070', placeholder: 'URL', read: (value) => value };
+}
+
+/** The words of a command line that belong to no option, such as files to read. */
+export function operands(placeholder: string, help: string) {
+  const kind: Kind<readonly string[]> = { ...list(text, 'words', placeholder), read: (value) => [value] };
+  return { kind, help, default: [], isOperand: true } as const;
+}
+
+/** Kinds of a library's options by their paths; a path with a dot lies in the object before it. */
+export type Kinds = Readonly<Record<string, Kind>>;
+
+/** A kind for each option of a function, or for those of the object at a prefix, such as `listen.`. */
+export type KindsOf<Library, Prefix extends string = ''> = {
+  readonly [Key in keyof Library & string as `${Prefix}${Key}`]-?: Kind<Library[Key]>;
+};
+
+type LibraryKinds<Table extends Options> = {
+  readonly [Name in keyof Table as Table[Name] extends { readonly library: infer Path extends string }
+    ? Path
+    : never]: Table[Name]['kind'];
+};
+
+/** Kinds of those options of a table that the library has as well. */
+export function libraryKinds<Table extends Options>(table: Table): LibraryKinds<Table> {
+  const known = Object.values(table).flatMap(({ library, kind }) => (library === undefined ? [] : [[library, kind]]));
+  return Object.fromEntries(known);
+}
+
+/** The same options, refused beside others as well. */
+export function refusedBeside<const Table extends Options>(reasons: Option['without'], table: Table): Table {
+  const refused = Object.entries(table).map(([name, option]) => [
+    name,
+    { ...option, without: { ...option.without, ...reasons } },
+  ]);
+  return Object.fromEntries(refused) as Table;
+}
+
+/**
+ * Checks each option of a library's function by itself.
+ * @throws ConfigurationError if an option is unknown, or has a value that is not of its kind
+ */
+export function checkOptions(options: object, kinds: Kinds, prefix = ''): void {
+  for (const [key, value] of Object.entries(options)) {
+    const path = `${prefix}${key}`;
+    const kind = Object.hasOwn(kinds, path) ? kinds[path] : undefined;
+    const inner = keysBelow(kinds, `${path}.`);
+    if (!kind && inner.length === 0) {
+      throw configurationError`${named(path)}: unknown option; there are ${keysBelow(kinds, prefix).join(', ')}`;
+    }
+    if (value === undefined || (kind && v.is(kind.schema, value))) continue;
+    if (inner.length > 0 && typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      checkOptions(value, kinds, `${path}.`);
+      continue;
+    }
+    const object = inner.length > 0 ? [`an object with some of ${inner.join(', ')}`] : [];
+    const expected = [...(kind ? [kind.expected] : []), ...object].join(', or ');
+    throw configurationError`${named(path)}: expected ${expected}, got ${shown(value)}${kind?.advice?.(value) ?? ''}`;
+  }
+}
+
+function keysBelow(kinds: Kinds, prefix: string): readonly string[] {
+  const below = Object.keys(kinds).filter((path) => path.startsWith(prefix));
+  return [...new Set(below.map((path) => path.slice(prefix.length).split('.')[0]!))];
+}
+
+const maxShownLength = 80;
+const mostListed = 20;
+
+/** An object that contains objects is shown by its keys alone: it may hold a whole data set. */
+function shown(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return shownLine(String(value), maxShownLength) || 'nothing';
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${value.byteLength} bytes`;
+  if (Array.isArray(value) && value.length > mostListed) return `a list of ${value.length}`;
+  const isFlat = Object.values(value).every((part) => typeof part !== 'object' || part === null);
+  const content = isFlat ? JSON.stringify(value) : `an object with ${Object.keys(value).join(', ')}`;
+  return shownLine(content, maxShownLength);
 }

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../train/test/folder.ts';
-import { addressesToPrint } from '../src/address-file.ts';
+import { addressesToPrint } from '../src/option-files.ts';
 
 const folder = temporaryFolder();
 const lines = ['Join with: LOCKSTEP_TOKEN=secret worker', 'Dashboard: http://127.0.0.1/#admin=secret'];

@@ -1,12 +1,17 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { generalOptions, readCommandLine } from '../src/command-line.ts';
-import { wholeNumber } from '../src/option.ts';
-import { version } from '../src/version.ts';
+import { readCommandLine, version } from '../src/command-line.ts';
+import { generalOptions } from '../src/common-options.ts';
+import { whole } from '../src/option.ts';
 
 const command = {
-  usage: 'npm start -- [options]',
+  name: 'start',
+  args: '[options]',
   summary: 'Trains.',
-  options: { workers: wholeNumber('workers'), 'weight-decay': wholeNumber('decay'), ...generalOptions },
+  options: {
+    workers: { kind: whole(), help: 'workers' },
+    'weight-decay': { kind: whole(), help: 'decay' },
+    ...generalOptions,
+  },
 };
 
 /** What is written to stdout from here on. */

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { dataOptions, readerOptionsOf } from '../src/data-options.ts';
-import { parseOptions } from '../src/parse.ts';
+import { parseOptions } from '../src/command-line.ts';
+import { dataOptions } from '../src/common-options.ts';
 
 describe('the options of data', () => {
   it('leave to the reader what they do not say', () => {
-    const { data, ...others } = parseOptions(dataOptions, []);
-    expect(data).toBeUndefined();
-    expect(Object.values(readerOptionsOf(others)).every((value) => value === undefined)).toBe(true);
+    const { gray, ...others } = parseOptions(dataOptions, []);
+    expect(gray).toBe(false);
+    expect(Object.values(others).every((value) => value === undefined)).toBe(true);
   });
 
   it.each([
@@ -16,7 +16,7 @@ describe('the options of data', () => {
     ['--fit', 'contain', { fit: 'contain' }],
     ['--label', 'species', { label: 'species' }],
   ])('read %s %s', (name, text, expected) => {
-    expect(readerOptionsOf(parseOptions(dataOptions, [name, text, '--gray']))).toMatchObject({
+    expect(parseOptions(dataOptions, ['--data', 'x', name, text, '--gray'])).toMatchObject({
       ...expected,
       gray: true,
     });

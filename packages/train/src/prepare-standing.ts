@@ -1,9 +1,10 @@
 /** Turns options into a run that can start, with what stands before it: its local workers, or where data are uploaded, its server. */
 import type { TrainingEvent } from './events.ts';
 import type { Host, UploadedData } from './host.ts';
+import { uploadedData } from './option-table.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { defaultSeed, localWorkersOf, prepare, prepareServer, uploadedData } from './prepare.ts';
+import { defaultSeed, localWorkersOf, prepare, prepareServer } from './prepare.ts';
 import type { Prepared } from './prepared.ts';
 
 interface Setting {

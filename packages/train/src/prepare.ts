@@ -3,15 +3,14 @@ import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } fro
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf } from '@lockstep/training';
 import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
-import { checkOptions } from './check-options.ts';
-import { learningRateScale } from './default-length.ts';
+import { learningRateScale, recipeOf } from './defaults.ts';
 import { dilocoOf } from './diloco.ts';
 import { errorMessage } from './error-message.ts';
 import type { LocalWorkersSetup } from './host.ts';
 import { readInitialWeights } from './model/initial-weights.ts';
 import { newSecret } from './new-secret.ts';
-import { optimizerOf } from './optimizer/optimizer.ts';
-import { recipeOf } from './optimizer/recipes.ts';
+import { optimizerOf } from './optimizer.ts';
+import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
@@ -19,14 +18,13 @@ import type { DataSummary, RunConfig } from './record/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
 
-export const defaultSeed = 1;
-const defaultModel = 'mlp';
-const defaultVerifyRate = 0.01;
+export const defaultSeed = runOptions.seed.default;
+const defaultModel = runOptions.model.default;
 
 /** @throws ConfigurationError with one sentence where the run cannot be, DataError where its data cannot be read */
 export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
   const { backend, workers, threads, colocate, checkpoint, listen } = checkedBefore(options, platform);
-  const { data, seed = defaultSeed, gradients = 'exact' } = options;
+  const { data, seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const isAlone = listen === undefined;
   const {
     name: dataName,
@@ -56,11 +54,11 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
     optimizer,
     ...(diloco && { diloco }),
     workers: isAlone ? 'single' : workers,
-    ...(gradients === 'exact' ? {} : { gradients }),
+    ...(gradients === runOptions.gradients.default ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
   };
   requireMemory({ model, ...config, microbatches: plan.microbatches, threads, colocate }, platform);
-  const verifyRate = isAlone ? 0 : (options.verifyRate ?? defaultVerifyRate);
+  const verifyRate = isAlone ? 0 : (options.verifyRate ?? runOptions['verify-rate'].default);
   const work = { model, optimizer, initialWeights: initial?.weights, dataName, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
   // Local workers end with this process: no secret is kept for them.
@@ -75,9 +73,6 @@ async function loadOwn(platform: Platform, data: string | undefined, seed: numbe
   const loaded = await platform.loadData(data, seed);
   return { ...loaded, train: movableSamples(loaded.train) };
 }
-
-/** What stands for data that an owner uploads to the page. */
-export const uploadedData = 'upload';
 
 /**
  * How the server is reached that stands before its run, whose data are uploaded.
@@ -100,10 +95,10 @@ export function localWorkersOf(options: TrainOptions, platform: Platform): Local
 
 /** What does not depend on the data. */
 function checkedBefore(options: TrainOptions, platform: Platform) {
-  checkOptions(options);
+  checkTrainOptions(options);
   requireHost(options, platform);
   requireEqualRounding(options);
-  const { backend = 'auto', workers = 0, colocate = false } = options;
+  const { backend = runOptions.backend.default, workers = runOptions.workers.default, colocate = false } = options;
   const checkpoint = checkpointOf(options.checkpoint);
   const listen = listenOf(options);
   if (colocate) requireColocation(backend, listen);

@@ -1,7 +1,7 @@
 /** The steps of a run, its batch and its microbatches: from what was asked for, else from the data and the workers. */
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
 import { configurationError, named } from '@lockstep/worker';
-import { defaultBatch, defaultEpochs } from './default-length.ts';
+import { defaultBatch, defaultEpochs } from './defaults.ts';
 import { type DiLoCoConfig, roundOf } from './diloco.ts';
 import type { TrainOptions } from './options.ts';
 

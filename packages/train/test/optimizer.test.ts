@@ -1,19 +1,18 @@
-import { CommandFailure, parseOptions, usageFailure } from '@lockstep/command';
+import { CommandFailure, commandLineNames, parseOptions, usageFailure } from '@lockstep/command';
 import { ConfigurationError } from '@lockstep/worker';
 import { describe, expect, test } from 'vitest';
-import { commandLineNames } from '../../../apps/coordinator/src/option-names.ts';
-import { commands } from '../../../apps/coordinator/src/options.ts';
 import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
-import { describeOptimizer, optimizerOf } from '../src/optimizer/optimizer.ts';
-import { defaultsOf, recipeOf } from '../src/optimizer/recipes.ts';
+import { defaultsOf, recipeOf } from '../src/defaults.ts';
+import { describeOptimizer, optimizerOf } from '../src/optimizer.ts';
+import { runOptions } from '../src/option-table.ts';
 
 const of = (args: string, { model = 'mlp', steps = 100 } = {}) => {
-  const options = parseOptions(commands.start.options, args === '' ? [] : args.split(' '));
+  const options = parseOptions(runOptions, args === '' ? [] : args.split(' '));
   try {
     return optimizerOf(trainOptionsOf(options).optimizer, steps, recipeOf(model));
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
-    throw usageFailure(error.messageWith(commandLineNames(options)));
+    throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
   }
 };
 

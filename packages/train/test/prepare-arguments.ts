@@ -1,8 +1,8 @@
 /** Runs that could start, from the arguments of a command line. */
 import { parseOptions } from '@lockstep/command';
-import { commands } from '../../../apps/coordinator/src/options.ts';
 import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
+import { runOptions } from '../src/option-table.ts';
 import type { TrainOptions } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
 import type { Prepared } from '../src/prepared.ts';
@@ -15,5 +15,5 @@ export function prepareAsked(asked: Asked): Promise<Prepared> {
 }
 
 export function prepareArguments(args: readonly string[]): Promise<Prepared> {
-  return prepare(trainOptionsOf(parseOptions(commands.coordinator.options, args)), nodePlatform);
+  return prepare(trainOptionsOf(parseOptions(runOptions, args)), nodePlatform);
 }

@@ -186,8 +186,12 @@ describe('a relay', () => {
     ['ws://127.0.0.1:1', { backend: 'abacus' }, 'backend: expected one of auto, cpu'],
     ['ws://127.0.0.1:1', { wait: 1 }, 'wait: expected true or false, got 1'],
     ['ws://127.0.0.1:1', { listen: { port: 70_000 } }, 'listen.port: expected a whole number from 0 to 65535'],
-    ['ws://127.0.0.1:1', { listen: { stay: true } }, 'listen.stay: unknown option; there are host, port, token'],
-    ['ws://127.0.0.1:1', { listen: 1 }, 'listen: expected an object with some of host, port, token'],
+    [
+      'ws://127.0.0.1:1',
+      { listen: { stay: true } },
+      'listen.stay: unknown option; there are host, port, token, tls, allowOrigins',
+    ],
+    ['ws://127.0.0.1:1', { listen: 1 }, 'listen: expected an object with some of host, port, token, tls, allowOrigins'],
     ['ws://127.0.0.1:1', { signal: 1 }, 'signal: expected an AbortSignal, got 1'],
   ])('with a wrong option is refused in one sentence: %s %j', async (url, options, message) => {
     const error = await relay(url, options as RelayOptions).done.catch((reason: Error) => reason);

@@ -1,6 +1,7 @@
 /** What a person may ask a worker to compute with: a backend of the tensor engine, or a library beside it. */
+
+import { configurationError, named } from '@lockstep/command/options';
 import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
-import { configurationError, named } from './configuration-error.ts';
 
 /** What computes: a backend by its name, or `auto` for the fastest that gives exact bits. */
 export type ComputeChoice = BackendChoice | 'tfjs-node';

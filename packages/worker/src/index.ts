@@ -2,9 +2,10 @@
  * What joins a run and computes for it, in Node; in a page `@lockstep/worker/browser` stands for it.
  * @module
  */
+
+export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
 export type { AddressSource, FoundAddress } from './address-source.ts';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './compute-choice.ts';
-export { ConfigurationError, configurationError, type NamedOption, named } from './configuration-error.ts';
 export { EventStream } from './event-stream.ts';
 export { type JoinOptions, join } from './join.ts';
 export { joinAddress } from './join-address.ts';

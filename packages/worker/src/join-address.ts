@@ -1,5 +1,5 @@
 /** The address of a run, split so that its secrets are never printed. */
-import { configurationError, named } from './configuration-error.ts';
+import { configurationError, named } from '@lockstep/command/options';
 
 export interface JoinAddress {
   /** Without secrets. */

@@ -1,36 +1,36 @@
 /** Joins a run from Node. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
-import { isPrintableLine, type MessageOf } from '@lockstep/protocol';
+import { checkOptions, configurationError, type KindsOf, named } from '@lockstep/command/options';
+import type { MessageOf } from '@lockstep/protocol';
 import type { AddressSource } from './address-source.ts';
-import { type ComputeChoice, computeChoices, isHostChoice, requireThreads } from './compute-choice.ts';
-import { configurationError, named } from './configuration-error.ts';
+import { type ComputeChoice, isHostChoice, requireThreads } from './compute-choice.ts';
 import { openConnector } from './connector.ts';
 import { type JoinEnd, JoinedWorker, type Participation, type WorkerEvent } from './joined-worker.ts';
 import { openCompute } from './open-compute.ts';
+import { kindsOfJoin, workerCommand } from './options.ts';
 import { participate } from './participate.ts';
 import { systemClock } from './system-clock.ts';
 
 /** How a Node process takes part in a run. */
 export interface JoinOptions {
-  /** In the run's tables; by default the machine's name. */
+  /** Name in the run's tables; by default the machine's name. */
   readonly name?: string | undefined;
-  /** By default `auto`. */
+  /** What computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
-  /** Compute threads; by default 1. */
+  /** Compute threads, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
-  /** The secret of the run, where the address lacks it. */
+  /** The secret of the run, if the address lacks it. */
   readonly token?: string | undefined;
-  /** SHA-256 in hex of the only certificate to trust, where the address lacks it. */
+  /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
   readonly fingerprint?: string | undefined;
-  /** Whether it waits for a coordinator that does not answer yet. */
+  /** Whether the worker waits for a coordinator that does not answer yet. */
   readonly wait?: boolean | undefined;
-  /** The worker leaves where it is aborted, as `leave` does. */
+  /** The worker leaves when it is aborted, as `leave` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const maxNameLength = 80;
-const maxThreads = 256;
 /** Time to open what computes after which a person is told that it takes long. */
 const patienceMs = 1_000;
 
@@ -55,10 +55,17 @@ async function takePart(
   participation: Participation,
   opening?: OpeningCompute,
 ): Promise<JoinEnd> {
-  const { name = hostname().slice(0, maxNameLength), backend = 'auto', threads = 1, wait = false } = options;
   const over = new AbortController();
   const connector = openConnector(url, options, participation.leaving, over);
-  requireValid({ name, backend, threads });
+  checkOptions(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
+  const defaults = workerCommand.options;
+  const {
+    name = hostname().slice(0, maxNameLength),
+    backend = defaults.backend.default,
+    threads = defaults.threads.default,
+    wait = false,
+  } = options;
+  requireThreads(backend, threads);
   const opensSoon = isHostChoice(backend)
     ? () => {}
     : systemClock.after(patienceMs, () => participation.emit({ type: 'opening', backend }));
@@ -95,25 +102,5 @@ async function takePart(
     return over.signal.aborted ? { type: 'finished', message: 'the run is over' } : end;
   } finally {
     await compute.close();
-  }
-}
-
-interface Valid {
-  readonly name: string;
-  readonly backend: ComputeChoice;
-  readonly threads: number;
-}
-
-/** @throws ConfigurationError */
-function requireValid({ name, backend, threads }: Valid): void {
-  if (!computeChoices.includes(backend)) {
-    throw configurationError`${named('backend')}: expected one of ${computeChoices.join(', ')}, got ${backend}`;
-  }
-  if (!Number.isInteger(threads) || threads < 1 || threads > maxThreads) {
-    throw configurationError`${named('threads')}: expected a whole number from 1 to ${maxThreads}, got ${threads}`;
-  }
-  requireThreads(backend, threads);
-  if (!isPrintableLine(name, 80)) {
-    throw configurationError`${named('name')}: expected one line of 1 to 80 printable characters, got ${name || 'nothing'}`;
   }
 }

@@ -1,5 +1,5 @@
 /** A worker in a run, for the program that joined it. */
-import { configurationError, named } from './configuration-error.ts';
+import { configurationError, named } from '@lockstep/command/options';
 import { EventStream } from './event-stream.ts';
 
 /** What happens to a worker that has joined, or tries to. */

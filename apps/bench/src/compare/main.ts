@@ -2,20 +2,20 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readCommandLine, runMain, saveFile, saveJson, usageFailure, version } from '@lockstep/command';
+import { readCommandLine, requireOutputs, runMain, saveFile, saveJson, usageFailure, version } from '@lockstep/command';
 import { terminalOutput } from '../terminal.ts';
 import { loadTrainingSet } from '../workloads/mnist-data.ts';
 import { type CompareContext, compare } from './compare.ts';
 import { gridOf } from './grid.ts';
 import { stopAll } from './lockstep-run.ts';
-import { compareOptions, requireConsistent, summary, usage } from './options.ts';
+import { type CompareOptions, compareCommand } from './options.ts';
 import { pageOf } from './page.ts';
 import { predictAndCheck } from './predict/command.ts';
 import { isSound } from './results.ts';
 import { runDataOf, writeRunData } from './run-data.ts';
 
 async function main(): Promise<number> {
-  const options = readCommandLine({ usage, summary, options: compareOptions }, process.argv.slice(2));
+  const options = readCommandLine(compareCommand, process.argv.slice(2));
   if (!options) return 0;
   requireConsistent(options);
   const grid = gridOf(options);
@@ -70,6 +70,15 @@ function interruption(): AbortController {
     });
   }
   return controller;
+}
+
+/** Finds now what would otherwise fail after minutes of measuring. */
+function requireConsistent(options: CompareOptions): void {
+  requireOutputs({ report: options.report, html: options.html });
+  const { speeds, workers } = options;
+  if (speeds !== undefined && workers !== undefined && speeds.length !== workers) {
+    throw usageFailure(`--speeds: expected one for each of ${workers} workers, got ${speeds.length}`);
+  }
 }
 
 await runMain('lockstep', main);

@@ -1,14 +1,13 @@
 /** `npm run evaluate`: how well a model reads the test samples of a data set. */
 import {
-  commandText,
   dataOptions,
+  flag,
   generalOptions,
   readCommandLine,
   requireOutputs,
   saveJson,
   shownLine,
-  switchOption,
-  textOption,
+  text,
   usageFailure,
   version,
 } from '@lockstep/command';
@@ -22,17 +21,22 @@ import { testSamples } from './test-samples.ts';
 import { evaluationText } from './text.ts';
 
 const commandLine = {
-  usage: commandText('evaluate', '--load FILE.safetensors [options]'),
+  name: 'evaluate',
+  args: '--load FILE.safetensors [options]',
   summary: 'Measures a saved model on the test samples of a data set: loss, accuracy, and what it confuses.',
   options: {
     ...loadOptions,
     data: dataOptions.data,
     label: dataOptions.label,
-    all: switchOption('take every sample, those of the training too: for data that the model has not seen'),
-    report: textOption('FILE.json', 'where to write the figures, with the whole confusion matrix'),
+    all: { kind: flag, help: 'take every sample, those of the training too: for data that the model has not seen' },
+    report: {
+      kind: text,
+      placeholder: 'FILE.json',
+      help: 'where to write the figures, with the whole confusion matrix',
+    },
     ...generalOptions,
   },
-};
+} as const;
 
 /** @returns the exit code */
 export async function evaluate(args: readonly string[]): Promise<number> {

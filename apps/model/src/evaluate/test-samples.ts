@@ -17,9 +17,6 @@ interface Named {
  * @throws CommandFailure with exit code 2
  */
 export async function testSamples({ data, label, all }: Named, model: LoadedModel): Promise<Dataset> {
-  if (data === undefined && label !== undefined) {
-    throw usageFailure('--label: expected with --data PATH, the data that have this column');
-  }
   try {
     const split = all ? { testFraction: 1 } : { seed: model.seed };
     const opened = data === undefined ? loadMnist() : openDataset(data, { ...asInTraining(model, label), ...split });

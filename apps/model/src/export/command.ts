@@ -1,26 +1,26 @@
 /** `npm run export`: a saved model as a file for other programs. */
 import {
-  commandText,
   generalOptions,
   readCommandLine,
   requireOutputs,
   saveFile,
   shownLine,
-  textOption,
+  text,
   usageFailure,
 } from '@lockstep/command';
 import { writeOnnx } from '@lockstep/onnx';
 import { inputsOf, loadOptions, readModel } from '../load-option.ts';
 
 const commandLine = {
-  usage: commandText('export', '--load FILE.safetensors --onnx FILE.onnx'),
+  name: 'export',
+  args: '--load FILE.safetensors --onnx FILE.onnx',
   summary: 'Writes a saved model as ONNX, which many other programs run.',
   options: {
     ...loadOptions,
-    onnx: textOption('FILE.onnx', 'where to write the model'),
+    onnx: { kind: text, placeholder: 'FILE.onnx', help: 'where to write the model' },
     ...generalOptions,
   },
-};
+} as const;
 
 /** @returns the exit code */
 export async function exportModel(args: readonly string[]): Promise<number> {

@@ -1,14 +1,5 @@
 /** `npm run predict`: the classes that a model gives to pictures and lists of values. */
-import {
-  commandText,
-  generalOptions,
-  operands,
-  readCommandLine,
-  switchOption,
-  usageFailure,
-  wholeNumber,
-  withFallback,
-} from '@lockstep/command';
+import { flag, generalOptions, operands, readCommandLine, usageFailure, whole } from '@lockstep/command';
 import type { SampleValues } from '@lockstep/nn';
 import type { LoadedModel } from '@lockstep/train';
 import { loadOptions, openModel } from '../load-option.ts';
@@ -16,7 +7,8 @@ import { predictionJson, predictionText, valuesJson, valuesText } from './output
 import { readSamples, type Sample } from './sample.ts';
 
 const commandLine = {
-  usage: commandText('predict', '--load FILE.safetensors [options] FILE…'),
+  name: 'predict',
+  args: '--load FILE.safetensors [options] FILE…',
   summary: 'Says what a saved model sees in pictures, in lists of values, or in the rows of tables.',
   options: {
     files: operands(
@@ -24,12 +16,12 @@ const commandLine = {
       'PNG, JPEG or WebP pictures, .json files with the values of one sample each, or tables like those of training',
     ),
     ...loadOptions,
-    invert: switchOption('turn dark on light into light on dark, as in MNIST, before the model sees a picture'),
-    top: withFallback(wholeNumber('how many classes to name, the most probable first', { from: 1 }), 3),
-    json: switchOption('print JSON: all scores of each file'),
+    invert: { kind: flag, help: 'turn dark on light into light on dark, as in MNIST, before the model sees a picture' },
+    top: { kind: whole({ from: 1 }), help: 'how many classes to name, the most probable first', default: 3 },
+    json: { kind: flag, help: 'print JSON: all scores of each file' },
     ...generalOptions,
   },
-};
+} as const;
 
 /** @returns the exit code */
 export async function predict(args: readonly string[]): Promise<number> {

@@ -1,6 +1,25 @@
 /** How often checkpoints are taken, and when the next one is due. */
 
+import type { Kind } from '@lockstep/command/options';
+import * as v from 'valibot';
+
 export type CheckpointInterval = { readonly steps: number } | { readonly minutes: number };
+
+const largest = 2 ** 32;
+const steps = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(largest));
+const minutes = v.pipe(v.number(), v.gtValue(0), v.maxValue(largest));
+
+/** On the command line `50` for steps, `5m` or `0.5m` for minutes. */
+export const intervalKind: Kind<CheckpointInterval> = {
+  schema: v.union([v.strictObject({ steps }), v.strictObject({ minutes })]),
+  expected: '{ steps } or { minutes }, a number above 0',
+  spelling: 'steps like 50, or minutes like 5m',
+  placeholder: 'STEPS|MINUTES',
+  read(text) {
+    const [, amount, unit] = /^(\d+(?:\.\d+)?)(m?)$/.exec(text) ?? [];
+    return { [unit === 'm' ? 'minutes' : 'steps']: Number(amount) };
+  },
+};
 
 export const defaultInterval: CheckpointInterval = { minutes: 1 };
 

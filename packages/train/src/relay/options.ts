@@ -1,29 +1,49 @@
 /** What a relay can be asked for, and what happens to it. */
-import type { ComputeChoice, WorkerEvent } from '@lockstep/worker';
+import {
+  addressFileOptions,
+  announceOptions,
+  type Command,
+  checkOptions,
+  fleetOptions,
+  generalOptions,
+  joinKinds,
+  joinOptions,
+  type KindsOf,
+  libraryKinds,
+  name,
+  oneOf,
+  textLike,
+  threads,
+  tlsOptions,
+  token,
+  tokenOptions,
+} from '@lockstep/command/options';
+import { type ComputeChoice, computeChoices, type WorkerEvent } from '@lockstep/worker';
 import type { ListeningEvent } from '../events.ts';
+import { listenOptions, runOptions, tlsKind } from '../option-table.ts';
 import type { ListenOptions } from '../options.ts';
 
 /** How a process relays for a run, to whose coordinator it sends what its own workers compute. */
 export interface RelayOptions {
-  /** In the run's tables; by default the machine's name. */
+  /** Name in the run's tables; by default the machine's name. */
   readonly name?: string | undefined;
-  /** The secret of the run, where the address lacks it. */
+  /** The secret of the run, if the address lacks it. */
   readonly token?: string | undefined;
-  /** SHA-256 in hex of the only certificate to trust, where the address lacks it. */
+  /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
   readonly fingerprint?: string | undefined;
-  /** Compute threads for adding gradients; by default 1. */
+  /** Threads that add gradients, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
-  /** Processes to start on this machine, which compute for it; by default none. */
+  /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
-  /** What those compute on; by default `auto`. */
+  /** What the workers started here compute on; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
-  /** Whether it waits for a coordinator that does not answer yet. */
+  /** Whether the relay waits for a coordinator that does not answer yet. */
   readonly wait?: boolean | undefined;
-  /** Where its workers join; the token is that of the run where left out. */
+  /** Where the relay's workers join; the token is by default the run's. */
   readonly listen?: Pick<ListenOptions, 'host' | 'port' | 'token' | 'tls' | 'allowOrigins'> | undefined;
-  /** Where others reach it, such as behind a proxy: the coordinator tells workers of a fleet; by default where it listens. */
+  /** Address at which others reach the relay, such as a proxy's, for workers of a fleet; by default the one listened on. */
   readonly announce?: string | undefined;
-  /** The relay leaves where it is aborted, as `leave` does. */
+  /** The relay leaves when it is aborted, as `leave` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,3 +58,70 @@ export type RelayEvent =
   | { readonly type: 'open' }
   /** Something about its workers. */
   | { readonly type: 'note'; readonly message: string };
+
+/** The command line of a relay. */
+export const relayCommand = {
+  name: 'relay',
+  args: '--url ws://HOST:PORT [options]',
+  summary:
+    'Joins a coordinator as a worker, takes workers of its own, and sends one gradient for all that they compute.',
+  options: {
+    url: { ...joinOptions.url, help: 'address of the coordinator, or of another relay, as it prints it' },
+    name: {
+      group: 'distribution',
+      kind: name,
+      help: 'name of this relay in the run',
+      defaultText: "the machine's name",
+      library: 'name',
+    },
+    ...listenOptions('workers'),
+    ...tokenOptions(
+      'secret of the run, which its workers need as well',
+      'LOCKSTEP_TOKEN of the environment; else that of the address',
+      'token',
+    ),
+    ...tlsOptions,
+    ...fleetOptions,
+    announce: { ...announceOptions.announce, library: 'announce' },
+    ...addressFileOptions,
+    workers: {
+      group: 'distribution',
+      kind: runOptions.workers.kind,
+      help: 'workers to start on this machine',
+      default: 0,
+      library: 'workers',
+    },
+    backend: {
+      group: 'distribution',
+      kind: oneOf(computeChoices),
+      help: 'what the workers started here compute on',
+      default: 'auto',
+      library: 'backend',
+    },
+    threads: {
+      group: 'distribution',
+      kind: threads,
+      help: 'threads that add gradients',
+      default: 1,
+      library: 'threads',
+    },
+    wait: joinOptions.wait,
+    ...generalOptions,
+  },
+} as const satisfies Command;
+
+const { 'listen.tls.cert': _cert, 'listen.tls.key': _key, ...asTyped } = libraryKinds(relayCommand.options);
+
+const kinds = {
+  ...asTyped,
+  ...joinKinds,
+  'listen.token': token,
+  'listen.tls': tlsKind,
+  'listen.allowOrigins': runOptions['allow-origin'].kind,
+  announce: textLike('the address of a WebSocket without secrets', /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/, 'URL'),
+} as const satisfies KindsOf<Omit<RelayOptions, 'listen'>> & KindsOf<NonNullable<RelayOptions['listen']>, 'listen.'>;
+
+/** @throws ConfigurationError if an option of `relay` is unknown, or not of its kind */
+export function checkRelayOptions(options: object): void {
+  checkOptions(options, kinds);
+}

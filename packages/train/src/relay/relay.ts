@@ -12,7 +12,6 @@ import {
   systemClock,
 } from '@lockstep/worker';
 import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
-import { checkRelayOptions } from '../check-options.ts';
 import { bareHost, isLoopback } from '../http/addresses.ts';
 import { openTls } from '../http/tls.ts';
 import { LocalPool } from '../network/local-pool.ts';
@@ -20,11 +19,12 @@ import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
 import { relayEvents } from './events.ts';
-import type { RelayEvent, RelayOptions } from './options.ts';
+import { checkRelayOptions, type RelayEvent, type RelayOptions, relayCommand } from './options.ts';
 import { RelayServer } from './relay-server.ts';
 import { Upstream } from './upstream.ts';
 
 const maxNameLength = 80;
+const defaults = relayCommand.options;
 
 /**
  * Relays for a run until it is over: workers join it, and one gradient goes up for all of them.
@@ -52,7 +52,7 @@ async function takePart(
   const above = await findAbove(url, options, participation);
   if (!above) return overOrLeft(participation.leaving);
   const tokens = tokensOf(above, options);
-  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? 1));
+  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
   const local = new LocalPool();
   let relay: Relay | undefined;
   const server = await openServer(options, tokens, connector, () => relay);
@@ -121,7 +121,7 @@ async function openServer(
 function startLocal(
   local: LocalPool,
   { listening }: RelayServer,
-  { workers = 0, backend = 'auto' }: RelayOptions,
+  { workers = defaults.workers.default, backend = defaults.backend.default }: RelayOptions,
   { emit }: Participation<RelayEvent>,
 ): void {
   const { addresses, token, fingerprint } = listening;

@@ -1,7 +1,7 @@
 /** What a run is, in one line for people. */
 import { parameterCount } from '@lockstep/nn';
 import { describeRound } from '../diloco.ts';
-import { describeOptimizer } from '../optimizer/optimizer.ts';
+import { describeOptimizer } from '../optimizer.ts';
 import type { Prepared } from '../prepared.ts';
 import { samplesWord } from '../samples-word.ts';
 import { thousands } from '../thousands.ts';

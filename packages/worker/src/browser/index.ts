@@ -2,8 +2,9 @@
  * What joins a run and computes for it, in a page.
  * @module
  */
+
+export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from '../compute-choice.ts';
-export { ConfigurationError, configurationError, type NamedOption, named } from '../configuration-error.ts';
 export { EventStream } from '../event-stream.ts';
 export { type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
 export { systemClock } from '../system-clock.ts';

@@ -1,5 +1,5 @@
 /** Joins a run from a page. */
-import { configurationError, named } from '../configuration-error.ts';
+import { configurationError, named } from '@lockstep/command/options';
 import { joinAddress } from '../join-address.ts';
 import { type JoinEnd, JoinError, JoinedWorker, type Participation } from '../joined-worker.ts';
 import type { TabBackend } from './tab-backend.ts';

@@ -10,12 +10,11 @@ import {
   type ScheduleType,
 } from '@lockstep/nn';
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
-import { optimizerTypes } from '../check-options.ts';
-import { outerLearningRate } from '../diloco.ts';
-import { errorMessage } from '../error-message.ts';
-import type { OptimizerOptions, TrainOptions } from '../options.ts';
-import { defaultSetting } from './optimizer-defaults.ts';
-import type { Recipe } from './recipes.ts';
+import { defaultSetting, optimizerTypes, type Recipe } from './defaults.ts';
+import { outerLearningRate } from './diloco.ts';
+import { errorMessage } from './error-message.ts';
+import { runOptions } from './option-table.ts';
+import type { OptimizerOptions, TrainOptions } from './options.ts';
 
 /** How sgd and momentum come to a learning rate that is not given: as outer steps of DiLoCo, or theirs times a factor. */
 type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
@@ -25,7 +24,7 @@ type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
  * @throws ConfigurationError
  */
 export function optimizerOf(
-  asked: TrainOptions['optimizer'] = 'momentum',
+  asked: TrainOptions['optimizer'] = runOptions.optimizer.default,
   steps: number,
   recipe: Recipe,
   rates: DefaultRates = { scale: 1 },
@@ -50,7 +49,7 @@ export function optimizerOf(
     throw configurationError`${setting('nesterov')}: expected with ${setting('type', typesWith('nesterov'))} and a momentum above 0`;
   }
   const nesterov = askedNesterov ?? ('isOuter' in rates && type === 'momentum' && hasMomentum);
-  const schedule = scheduleOf(course ?? recipe.schedule, warmupSteps ?? 0, steps);
+  const schedule = scheduleOf(course ?? recipe.schedule, warmupSteps ?? runOptions.warmup.default, steps);
   return parsed({
     ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)),
     type,

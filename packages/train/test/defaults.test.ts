@@ -1,6 +1,6 @@
 /** The defaults of a run's length: those of MNIST on much data, more and smaller steps on little. */
 import { describe, expect, it } from 'vitest';
-import { defaultBatch, defaultEpochs, learningRateScale } from '../src/default-length.ts';
+import { defaultBatch, defaultEpochs, learningRateScale } from '../src/defaults.ts';
 
 describe('the default batch and epochs', () => {
   it.each([

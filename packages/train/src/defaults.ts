@@ -1,0 +1,81 @@
+/** Defaults that depend on the model, the optimizer or the data, and their texts for help. */
+import { defaultOptimizer, type OptimizerType, optimizers, type ScheduleType } from '@lockstep/nn';
+
+export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
+
+export interface Recipe {
+  readonly batch: number;
+  readonly schedule: ScheduleType;
+}
+
+/** The recipe of a model that has none of its own. */
+const commonRecipe: Recipe = { batch: 128, schedule: 'constant' };
+
+/** Settings with which a built-in model trains well on MNIST. */
+export const recipes: Readonly<Record<string, Recipe>> = {
+  // Reaches 98.5 % in three epochs from every seed tried; with a constant rate one seed in three falls short.
+  cnn: { batch: 64, schedule: 'cosine' },
+};
+
+export function recipeOf(model: string): Recipe {
+  return recipes[model] ?? commonRecipe;
+}
+
+/** Such as `128, or 64 for cnn`. */
+export function defaultsOf(setting: keyof Recipe): string {
+  const others = Object.entries(recipes).map(([model, recipe]) => `${recipe[setting]} for ${model}`);
+  return [commonRecipe[setting], ...others].join(', or ');
+}
+
+/** Such as `0, or 0.9 for momentum`, over the optimizers that have the setting. */
+export function defaultsOfSetting(setting: 'momentum' | 'weightDecay'): string {
+  const others = optimizerTypes
+    .map((type) => ({ type, value: defaultSetting(type, setting) }))
+    .filter(({ value }) => value !== 0);
+  return ['0', ...others.map(({ type, value }) => `${value} for ${type}`)].join(', or ');
+}
+
+/** Such as `0.1 for sgd, 0.05 for momentum`. */
+export function defaultLearningRates(): string {
+  return optimizerTypes.map((type) => `${optimizers[type].defaultLearningRate} for ${type}`).join(', ');
+}
+
+/** The default of a setting that is 0 in most optimizers. */
+export function defaultSetting(type: OptimizerType, setting: 'momentum' | 'weightDecay'): number {
+  const config: { readonly momentum?: number; readonly weightDecay?: number } = defaultOptimizer(type);
+  return config[setting] ?? 0;
+}
+
+/** Fewer steps in an epoch are too few to learn from; smaller batches cost more time than they give. */
+const [leastStepsPerEpoch, leastBatch] = [8, 16];
+const [leastEpochs, leastSteps] = [5, 500];
+
+/** The default epochs, for help. */
+export const defaultEpochsText = `${leastEpochs}, or as many as make ${leastSteps} steps`;
+
+/**
+ * The recipe's batch, halved until an epoch has 8 steps, though not below 16; at most the whole set.
+ * @param samples of the training set
+ */
+export function defaultBatch(samples: number, recipeBatch: number): number {
+  let batch = recipeBatch;
+  while (batch > leastBatch && Math.ceil(samples / batch) < leastStepsPerEpoch) batch /= 2;
+  return Math.min(batch, samples);
+}
+
+/** Measured with momentum on MNIST: eight times the rate at batch 1024 reaches 97.9 %, sixteen times at 2048 only 96.4 %. */
+const mostScale = 8;
+
+/**
+ * Factor of SGD's default learning rate if the batch differs from the recipe's: the linear scaling rule of Goyal et al.,
+ * https://arxiv.org/abs/1706.02677, up to 8.
+ */
+export function learningRateScale(batch: number, recipeBatch: number): number {
+  return Math.min(mostScale, Math.max(batch, leastBatch) / recipeBatch);
+}
+
+/** 5, or as many as make 500 steps; if steps were asked for, as many as those take. */
+export function defaultEpochs(stepsPerEpoch: number, askedSteps?: number): number {
+  if (askedSteps !== undefined) return Math.ceil(askedSteps / stepsPerEpoch);
+  return Math.max(leastEpochs, Math.ceil(leastSteps / stepsPerEpoch));
+}

@@ -1,0 +1,71 @@
+/** The table of options agrees with itself, and the docstrings of the library's options with the table. */
+import { readFileSync } from 'node:fs';
+import type { Option, Options } from '@lockstep/command';
+import { workerCommand } from '@lockstep/worker/options';
+import * as v from 'valibot';
+import { describe, expect, it } from 'vitest';
+import { runCommands, runOptions } from '../src/option-table.ts';
+import { relayCommand } from '../src/relay/options.ts';
+
+const commands = [...Object.values(runCommands), relayCommand, workerCommand];
+
+describe.each(commands)('the options of $name', ({ options }: { readonly options: Options }) => {
+  it('have defaults of their kinds', () => {
+    const all = Object.entries(options).filter(([, option]) => option.default !== undefined);
+    expect(all.filter(([, option]) => !v.is(option.kind.schema, option.default))).toEqual([]);
+  });
+
+  it('name options that there are as those they need, or do not go with', () => {
+    const others = Object.values(options).flatMap(({ without = {}, with: needed }) => [
+      ...Object.keys(without).map((words) => words.split(' ')[0]!),
+      ...(needed?.oneOf ?? []),
+    ]);
+    expect(others.filter((name) => !Object.hasOwn(options, name))).toEqual([]);
+  });
+});
+
+/** The docstrings of the properties of an interface. */
+function docstringsOf(file: string, name: string): ReadonlyMap<string, string> {
+  const source = readFileSync(new URL(file, import.meta.url), 'utf8');
+  const [, body = ''] = new RegExp(`interface ${name} \\{\n(.*?)\n\\}`, 's').exec(source) ?? [];
+  const properties = body.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\n {2}readonly (\w+)/gs);
+  return new Map([...properties].map(([, text = '', property = '']) => [property, text.replace(/\s+\*?\s*/g, ' ')]));
+}
+
+/** The range and the default of an option, as its docstring is to say them. */
+function factsOf({ kind, default: value }: Option): string[] {
+  const [, range] = /number ((?:from|of|above)[^,]*)/.exec(kind.expected) ?? [];
+  return [...(range === undefined ? [] : [range]), ...(value === undefined ? [] : [`by default ${value}`])];
+}
+
+const library = '../src/options.ts';
+const places: Readonly<Record<string, readonly [file: string, name: string]>> = {
+  '': [library, 'TrainOptions'],
+  optimizer: [library, 'OptimizerOptions'],
+  diloco: [library, 'DiLoCoOptions'],
+  listen: [library, 'ListenOptions'],
+  checkpoint: [library, 'CheckpointOptions'],
+};
+
+function documented(table: Options, placeOf: (object: string) => readonly [file: string, name: string] | undefined) {
+  return Object.values(table).flatMap((option) => {
+    const [property = '', ...objects] = option.library?.split('.').reverse() ?? [];
+    const place = option.library === undefined ? undefined : placeOf(objects.reverse().join('.'));
+    // The optimizer's type and its name are one option.
+    if (!place || option.library === 'optimizer.type') return [];
+    return [{ path: option.library!, option, text: docstringsOf(...place).get(property) }];
+  });
+}
+
+const top = (file: string, name: string) => (object: string) => (object === '' ? ([file, name] as const) : undefined);
+
+describe('the docstring of', () => {
+  it.each([
+    ...documented(runOptions, (object) => places[object]),
+    ...documented(relayCommand.options, top('../src/relay/options.ts', 'RelayOptions')),
+    ...documented(workerCommand.options, top('../../worker/src/join.ts', 'JoinOptions')),
+  ])('$path gives its range and default', ({ option, text }) => {
+    expect(text).toBeDefined();
+    for (const fact of factsOf(option)) expect(text!.replaceAll('`', '').toLowerCase()).toContain(fact);
+  });
+});

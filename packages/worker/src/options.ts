@@ -1,0 +1,46 @@
+/** The options of `join` in Node and of the command line of a worker. */
+import {
+  type Command,
+  fleetOptions,
+  generalOptions,
+  joinKinds,
+  joinOptions,
+  libraryKinds,
+  name,
+  oneOf,
+  threads,
+  tokenOptions,
+} from '@lockstep/command/options';
+import { computeChoices } from './compute-choice.ts';
+
+/** The command line of a worker. */
+export const workerCommand = {
+  name: 'worker',
+  args: '--url ws://HOST:PORT [options]',
+  summary: 'Joins a coordinator and computes gradients for it; comes back by itself when the connection breaks.',
+  options: {
+    url: joinOptions.url,
+    name: {
+      group: 'distribution',
+      kind: name,
+      help: 'name of this worker in the run',
+      defaultText: "the machine's name",
+      library: 'name',
+    },
+    backend: {
+      group: 'distribution',
+      kind: oneOf(computeChoices),
+      help: 'what computes',
+      default: 'auto',
+      library: 'backend',
+    },
+    threads: { group: 'distribution', kind: threads, help: 'threads that compute', default: 1, library: 'threads' },
+    ...tokenOptions('secret of the run, if the address lacks it', 'LOCKSTEP_TOKEN of the environment', 'token'),
+    ...fleetOptions,
+    wait: joinOptions.wait,
+    ...generalOptions,
+  },
+} as const satisfies Command;
+
+/** The kinds of the options of `join`. */
+export const kindsOfJoin = { ...libraryKinds(workerCommand.options), ...joinKinds } as const;
