@@ -22,9 +22,9 @@ export const mutations: readonly Mutation[] = [
     foundBy: 7,
     changes: [
       {
-        file: 'coordinator/transition.ts',
-        before: '  advanceRun(draft);\n',
-        after: "  if (event.type !== 'closed') advanceRun(draft);\n",
+        file: 'coordinator/rules.ts',
+        before: '    advanceRun(run);\n',
+        after: "    if (event.type !== 'closed') advanceRun(run);\n",
       },
     ],
   },
@@ -33,8 +33,8 @@ export const mutations: readonly Mutation[] = [
     foundBy: 8,
     changes: [
       {
-        file: 'coordinator/results.ts',
-        before: "  if (!shard || !isOwner(shard, id)) return isTrial(connection, result) ? 'compare' : 'drop';",
+        file: 'coordinator/settlement.ts',
+        before: "  if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
         after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
       },
     ],
@@ -44,9 +44,14 @@ export const mutations: readonly Mutation[] = [
     foundBy: 4,
     changes: [
       {
-        file: 'coordinator/result-receiver.ts',
-        before: "    if (settlement === 'add') {\n      if (!('left' in sum))",
-        after: "    if (settlement) {\n      if (!('left' in sum))",
+        file: 'coordinator/run.ts',
+        before: '    if (arrival && arrival.isTaken !== true) this.#results.drop(arrival);\n',
+        after: `
+          if (!arrival || arrival.isTaken) return;
+          const { connection: from, place } = arrival;
+          if (!this.state.connections.get(from)?.isOwn) this.#results.drop(arrival);
+          else this.#results.add({ type: 'add', ...place, from, isChecked: true, keep: false }, arrival);
+        `,
       },
     ],
   },
@@ -55,9 +60,9 @@ export const mutations: readonly Mutation[] = [
     foundBy: 4,
     changes: [
       {
-        file: 'coordinator/result-receiver.ts',
-        before: 'return { ...told, agreesWith: this.holdOwn',
-        after: 'if (count < 0) return { ...told, agreesWith: this.holdOwn',
+        file: 'coordinator/settlement.ts',
+        before: 'decide(run, shard, agreesWith, result);',
+        after: 'decide(run, shard, shard.held.map((other) => other.connection), result);',
       },
     ],
   },
@@ -108,9 +113,9 @@ export const mutations: readonly Mutation[] = [
     foundBy: 663,
     changes: [
       {
-        file: 'coordinator/results.ts',
+        file: 'coordinator/settlement.ts',
         before: '  if (!comparison) return;\n',
-        after: '  if (!comparison?.isSame) {\n    recordSuccess(draft, id);\n    return;\n  }\n',
+        after: '  if (!comparison?.isSame) {\n    recordSuccess(run, id);\n    return;\n  }\n',
       },
     ],
   },
@@ -120,19 +125,19 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/schedule.ts',
-        before: '  const workers = available(draft).filter(({ isProven }) => isProven);\n',
+        before: '  const workers = available(run).filter(({ isProven }) => isProven);\n',
         after:
-          '  const every = available(draft);\n  const proven = every.filter(({ isProven }) => isProven);\n  const workers = proven.length > 0 ? proven : every;\n',
+          '  const every = available(run);\n  const proven = every.filter(({ isProven }) => isProven);\n  const workers = proven.length > 0 ? proven : every;\n',
       },
       {
-        file: 'coordinator/results.ts',
-        before: "return isCompared || !connection.isProven || hasDoubtedOwner(state, shard) ? 'hold' : 'add';",
-        after: "return isCompared || (isTrial(connection, result) && shard.owners.length > 1) ? 'hold' : 'add';",
+        file: 'coordinator/settlement.ts',
+        before: "return isProven ? 'add' : 'hold';",
+        after: "return isTrial({ trial }, result) && shard.owners.length > 1 ? 'hold' : 'add';",
       },
       {
-        file: 'coordinator/results.ts',
-        before: '  if (wasTrial) return;\n',
-        after: '  recordSuccess(draft, id);\n  if (wasTrial) return;\n',
+        file: 'coordinator/settlement.ts',
+        before: '  if (!wasTrial) measureLink(',
+        after: '  recordSuccess(run, id);\n  if (!wasTrial) measureLink(',
       },
     ],
   },
@@ -153,7 +158,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'coordinator/handshake.ts',
+        file: 'coordinator/joining.ts',
         before: '  if (isRelay) {',
         after: '  if (isRelay && numericMode === undefined) {',
       },
@@ -165,7 +170,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { mixed: true, honest: true },
     changes: [
       {
-        file: 'coordinator/handshake.ts',
+        file: 'coordinator/joining.ts',
         before: '  if (plan.halfUnit !== undefined) {',
         after: '  if (plan.halfUnit !== undefined && numericMode === undefined) {',
       },
@@ -190,7 +195,7 @@ export const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'coordinator/asked.ts',
-        before: "  draft.effects.push({ type: 'restartStep', step, asked });\n",
+        before: "  run.commands.push({ type: 'restartStep', step, asked });\n",
         after: '',
       },
     ],
@@ -214,9 +219,9 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'coordinator/disconnect.ts',
-        before: "  unassignAll(draft, connection);\n  emit(draft, { type: 'left'",
-        after: "  if (!draft.setup.isRelay) unassignAll(draft, connection);\n  emit(draft, { type: 'left'",
+        file: 'coordinator/leaving.ts',
+        before: "  unassignAll(run, connection);\n  emit(run, { type: 'left'",
+        after: "  if (!run.setup.isRelay) unassignAll(run, connection);\n  emit(run, { type: 'left'",
       },
     ],
   },
@@ -225,7 +230,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 5,
     changes: [
       {
-        file: 'coordinator/ending.ts',
+        file: 'coordinator/leaving.ts',
         before: '...(anotherMayFollow === true && { anotherMayFollow })',
         after: '...(anotherMayFollow === undefined && { anotherMayFollow })',
       },

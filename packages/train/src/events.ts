@@ -1,8 +1,8 @@
-/** What happens in a run, for the program that started it. */
+/** Events of a run: for the program that started it, and for those who watch. */
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
-import type { Addresses } from './http/addresses.ts';
 import type { EpochReport, Report, RunConfig } from './record/report.ts';
+import type { Addresses } from './site/addresses.ts';
 
 /** `message` is one line for people. */
 export type TrainingEvent =
@@ -32,7 +32,7 @@ export type RecordedEvent =
   /** The run leaves this behind; `weights` is a copy. */
   | { readonly type: 'report'; readonly report: Report; readonly weights: Float32Array };
 
-/** What ends a run on purpose: its owner, its program, or its start in a run that only gathered workers. */
+/** Who ends a run on purpose: its owner, its program, or its start in a run that only gathered workers. */
 export type StopCode = 'owner' | 'program' | 'planned';
 
 /** Why a run ended before its last step: on purpose, which is no failure, or because it could not go on. */
@@ -59,13 +59,13 @@ export interface ListeningEvent {
   readonly port: number;
   /** The port that was asked for, which may have been taken; 0 for any. */
   readonly wantedPort: number;
-  /** What joining needs, and watching unless it is open to every client. */
+  /** Token for joining, and for watching unless everybody may watch. */
   readonly token: string | undefined;
   /** SHA-256 of a certificate that was made for this run, hex without colons. */
   readonly fingerprint: string | undefined;
 }
 
-/** Which relays workers can join has changed, or how many workers they have. */
+/** The relays that workers can join have changed, or their numbers of workers. */
 export interface RelaysEvent {
   readonly type: 'relays';
   readonly relays: readonly RelayPlace[];

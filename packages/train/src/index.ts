@@ -13,7 +13,7 @@ export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
-export type { RunClaim, SharedCheckpoints } from './checkpoint/shared.ts';
+export type { RunClaim, SharedCheckpoints } from './checkpoint/store.ts';
 export type {
   EpochEvent,
   ListeningEvent,
@@ -23,9 +23,8 @@ export type {
   StepEvent,
   TrainingEvent,
 } from './events.ts';
-export type { Addresses } from './http/addresses.ts';
+export type { Prediction } from './model/load-model.ts';
 export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
-export type { Prediction } from './model/predictor.ts';
 export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
 export type { CurvePoint } from './record/curve.ts';
 export type {
@@ -40,8 +39,9 @@ export type { StepTimes } from './record/step-timing.ts';
 export type { RelayEvent, RelayOptions } from './relay/options.ts';
 export { relay } from './relay/relay.ts';
 export type { Verification } from './run/verify.ts';
-export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
+export type { Addresses } from './site/addresses.ts';
 export type { TrainingRun } from './training-run.ts';
+export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 
 /**
  * Begins to train; what cannot be done is thrown by the run's result, and by a loop over it.
@@ -52,7 +52,7 @@ export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
 }
 
-/** What a run on a server of its caller can be asked for. */
+/** Options of a run on a server of its caller. */
 export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
   readonly listen?: Omit<ListenOptions, 'server' | 'port' | 'tls'> | undefined;
 }

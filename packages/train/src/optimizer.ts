@@ -12,9 +12,9 @@ import {
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
 import { defaultSetting, optimizerTypes, type Recipe } from './defaults.ts';
 import { outerLearningRate } from './diloco.ts';
-import { errorMessage } from './error-message.ts';
 import { runOptions } from './option-table.ts';
 import type { OptimizerOptions, TrainOptions } from './options.ts';
+import { errorMessage } from './words.ts';
 
 /** How sgd and momentum come to a learning rate that is not given: as outer steps of DiLoCo, or theirs times a factor. */
 type DefaultRates = { readonly scale: number } | { readonly isOuter: true };

@@ -36,7 +36,7 @@ import { builtInModels, type Model, type Schedule, type ScheduleType, schedules 
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
 import { intervalKind } from './checkpoint/interval.ts';
-import type { SharedCheckpoints } from './checkpoint/shared.ts';
+import type { SharedCheckpoints } from './checkpoint/store.ts';
 import { defaultEpochsText, defaultLearningRates, defaultsOf, defaultsOfSetting, optimizerTypes } from './defaults.ts';
 import { dilocoDefaults, outerLearningRate } from './diloco.ts';
 import {

@@ -4,7 +4,7 @@ import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { CheckpointInterval } from './checkpoint/interval.ts';
-import type { SharedCheckpoints } from './checkpoint/shared.ts';
+import type { SharedCheckpoints } from './checkpoint/store.ts';
 import type { StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';

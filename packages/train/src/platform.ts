@@ -1,22 +1,28 @@
-/** What a run needs of the machine that it runs on: a Node process, or a page. */
+/** The machine of a run: a Node process, or a page. */
+
+import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { ThreadOptions } from '@lockstep/tensor';
 import type { Compute, NewHash } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
-import type { Host } from './host.ts';
-import type { TrainingData } from './options.ts';
+import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
+import type { OpenedCheckpoints } from './checkpoint/open.ts';
+import type { ListeningEvent } from './events.ts';
+import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
+import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
+import type { Site } from './site/site.ts';
 
 export interface Platform {
   /** Runtime, system and processor, for the report. */
   readonly machine: MachineReport;
   /** Threads that it can run at one time. */
   readonly cores: number;
-  /** What this process may use. */
+  /** Memory that this process may use. */
   readonly memoryBytes: number;
   /** How compute threads are started; `count` of them, the calling one among them. */
   threads(count: number): ThreadOptions;
   /**
-   * What computes beside the run's own backend, and a line that says why nothing else does.
+   * Opens what computes besides the run's own backend, with a line that says why nothing else does.
    * @throws ConfigurationError
    */
   openCompute(choice: ComputeChoice, threads: number): Promise<{ readonly compute: Compute; readonly choice: string }>;
@@ -32,6 +38,29 @@ export interface Platform {
    * @throws DataError if they cannot be read, ConfigurationError if there is nothing to read from
    */
   loadData(data: string | undefined, seed: number): Promise<TrainingData>;
-  /** Files, sockets and processes, where there are any. */
+  /** Files, sockets and processes; undefined in a page. */
   readonly host: Host | undefined;
+}
+
+export interface Host {
+  /** @throws ConfigurationError if the folder cannot be used */
+  requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void;
+  /** Tokens and certificate. @throws ConfigurationError */
+  prepareNetwork(listen: ListenOptions, checkpoint: CheckpointOptions | undefined): Promise<NetworkSettings>;
+  /** Undefined in a run without checkpoints. */
+  openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
+  createCheckpointer(options: CheckpointerOptions): Checkpointer;
+  /** @param createInline creates what evaluates in this thread if no other one can */
+  createEvaluator(setup: EvaluationSetup, createInline: (reason: string) => Evaluator): Evaluator;
+  /** A place for a server and its local workers; nothing is open yet. */
+  createSite(emit: (event: ListeningEvent) => void): Site;
+}
+
+/** Setup of a thread that evaluates. */
+export interface EvaluationSetup {
+  /** The name of a host backend. */
+  readonly backend: string;
+  readonly threads: number;
+  readonly model: Model;
+  readonly data: LabeledSamples;
 }

@@ -5,9 +5,7 @@ import { formatOf } from '@lockstep/training';
 import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { learningRateScale, recipeOf } from './defaults.ts';
 import { dilocoOf } from './diloco.ts';
-import { errorMessage } from './error-message.ts';
-import type { LocalWorkersSetup } from './host.ts';
-import { readInitialWeights } from './model/initial-weights.ts';
+import { readInitialWeights } from './model/model-file.ts';
 import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer.ts';
 import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
@@ -17,12 +15,21 @@ import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { DataSummary, RunConfig } from './record/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
+import type { LocalWorkersSetup } from './site/local-workers.ts';
+import { errorMessage } from './words.ts';
 
 export const defaultSeed = runOptions.seed.default;
 const defaultModel = runOptions.model.default;
 
-/** @throws ConfigurationError with one sentence where the run cannot be, DataError where its data cannot be read */
-export async function prepare(options: TrainOptions, platform: Platform): Promise<Prepared> {
+/**
+ * @param settings of the server that stands already, if there is one
+ * @throws ConfigurationError with one sentence if there can be no such run, DataError if its data cannot be read
+ */
+export async function prepare(
+  options: TrainOptions,
+  platform: Platform,
+  settings?: NetworkSettings,
+): Promise<Prepared> {
   const { backend, workers, threads, colocate, checkpoint, listen } = checkedBefore(options, platform);
   const { data, seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const isAlone = listen === undefined;
@@ -63,7 +70,7 @@ export async function prepare(options: TrainOptions, platform: Platform): Promis
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
   // Local workers end with this process: no secret is kept for them.
   const kept = options.listen ? checkpoint : undefined;
-  const network = (listen && (await platform.host?.prepareNetwork(listen, kept))) ?? noNetwork;
+  const network = (listen && (settings ?? (await platform.host?.prepareNetwork(listen, kept)))) ?? noNetwork;
   const allTakePart = expectedWorkers(asked) !== undefined;
   return { ...work, backend, threads, workers, colocate, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
 }

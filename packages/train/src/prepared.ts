@@ -1,12 +1,18 @@
 /** A run that can start: its options with everything that was left out, loaded and checked. */
-import type { Dataset } from '@lockstep/data';
-import type { Model, OptimizerConfig, Reading } from '@lockstep/nn';
-import type { RunPlan } from '@lockstep/training';
+
+import { type Dataset, targetValues } from '@lockstep/data';
+import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import type { NewHash, RunPlan } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
-import type { Tls } from './http/tls.ts';
+import type { RunIdentity } from './checkpoint/checkpoint.ts';
+import { describeRound } from './diloco.ts';
+import { describeOptimizer } from './optimizer.ts';
 import type { CheckpointOptions, ListenOptions } from './options.ts';
 import type { RunConfig } from './record/report.ts';
 import type { PlanAtStart } from './run-plan.ts';
+import type { Tls } from './site/secrets.ts';
+import { samplesWord, thousands } from './words.ts';
 
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {
@@ -47,4 +53,44 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   /** Undefined in a run of this process alone. */
   readonly listen: NetworkSettings['listen'] | undefined;
   readonly checkpoint: CheckpointOptions | undefined;
+}
+
+export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
+  const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
+  const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
+  const { diloco } = config;
+  if (planAtStart) {
+    return `To train ${what} on ${thousands(plan.samples)} ${samplesWord(config.data)}: the batch is made for the workers that are there at the start`;
+  }
+  const batch = diloco ? describeRound(diloco) : `batch ${plan.batch}`;
+  const how = `${batch}, ${describeOptimizer(optimizer)}`;
+  const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
+  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
+}
+
+/** What fixes the bits of a run, as its checkpoints have it. */
+export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
+  const data = dataHash(train, newHash);
+  const { batch, microbatchSize, innerSteps } = plan;
+  const { seed, gradients = 'exact', initSha256 } = config;
+  const identity = {
+    model,
+    data,
+    seed,
+    batch,
+    microbatchSize,
+    ...(innerSteps && { innerSteps }),
+    optimizer,
+    gradients,
+  };
+  return initSha256 === undefined ? identity : { ...identity, initSha256 };
+}
+
+/** Hash of a data set: shape, kind of targets, samples, targets. */
+export function dataHash({ samples, sampleShape, targets }: Dataset, newHash: NewHash): string {
+  const hash = newHash();
+  hash.update(new TextEncoder().encode(`${sampleShape.join(' x ')}, ${targets.type}`));
+  hash.update(bytesOf(samples));
+  hash.update(bytesOf(targetValues(targets)));
+  return hash.digest('hex');
 }

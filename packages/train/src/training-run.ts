@@ -1,26 +1,33 @@
 /** A run at work, for the program that started it. */
+
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';
-import { errorMessage } from './error-message.ts';
+import type { OnRunAgain, RunChanges } from './dashboard/permission.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
+import { LoadedModel } from './model/load-model.ts';
+import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts';
 import type { TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
-import { prepareStanding } from './prepare-standing.ts';
-import { changedOptions, type OnRunAgain, type RunChanges } from './run/run-again.ts';
+import type { Prepared } from './prepared.ts';
+import type { WrittenCheckpoint } from './record/recorder.ts';
+import type { Report } from './record/report.ts';
+import { changedOptions, prepareOnSite, trainPlannedAtStart } from './run/phases.ts';
 import { runTraining, type Trained } from './run/run-training.ts';
-import { type PlannedTrained, trainPlannedAtStart } from './run/train-planned-at-start.ts';
-import { resultOf, TrainingError, type TrainingResult } from './training-result.ts';
+import { type Verification, verifyRun } from './run/verify.ts';
+import type { Site } from './site/site.ts';
+import { errorMessage } from './words.ts';
 
 /**
  * A run at work: an async iterable of what happens.
  * A loop over it need not keep up, and may be left: the run never waits for it, and goes on. Of steps that a loop did
  * not get to, the newest stands for all; of other events the last 1,024 wait. The first loop begins with the first
- * event, and where the run fails, loops end by throwing its error.
+ * event, and if the run fails, loops end by throwing its error.
  */
 export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposable {
   /**
-   * Resolves when the run has ended: with its last step, or before that where it was stopped.
-   * @throws ConfigurationError where the run cannot be, and nothing was started; TrainingError where it could not go on
+   * Resolves when the run has ended: with its last step, or before that if it was stopped.
+   * @throws ConfigurationError if there can be no such run, and nothing was started; TrainingError if it could not go on
    */
   readonly result: Promise<TrainingResult>;
   readonly #ended: Promise<TrainingResult>;
@@ -31,11 +38,14 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   readonly #platform: Platform;
   #listening: ListeningEvent | undefined;
   readonly #onListening = new Set<(listening: ListeningEvent) => void>();
+  /** The server, across runs; undefined in a page. */
+  readonly #site: Site | undefined;
+  /** Whether the site ends with this run, which was the first there. */
+  readonly #ownsSite: boolean;
   #close = async (): Promise<void> => {};
-  #closeServer = async (): Promise<void> => {};
-  /** What was asked for before the run could do it. */
+  /** Actions asked for before the run could be controlled. */
   readonly #asked: ControlAction[] = [];
-  /** Of all runs on one server: the newest one, so that those between it and the first are held by none. */
+  /** The newest of all runs on one server, so that nothing holds those between it and the first. */
   #server: { newest: TrainingRun } = { newest: this };
   /** Whether there is a next one, or one that begins. */
   #hasNext = false;
@@ -44,20 +54,23 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   #onBegun = (): void => {};
   #control = (action: ControlAction): void => void this.#asked.push(action);
 
-  constructor(options: TrainOptions, platform: Platform) {
+  /** @param site of the run before, in whose place this one begins */
+  constructor(options: TrainOptions, platform: Platform, site?: Site) {
     this.#platform = platform;
-    // What is no signal is refused with the other options.
+    this.#ownsSite = site === undefined;
+    this.#site = site ?? platform.host?.createSite((event) => this.#emit(event));
+    // Anything but a signal is refused with the other options.
     const signal = options.signal instanceof AbortSignal ? options.signal : undefined;
     const stop = (): void => this.#stopping.abort();
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop);
     this.#ended = this.#train(options).finally(() => signal?.removeEventListener('abort', stop));
     this.#ended.catch((error: unknown) => this.#events.end({ error }));
-    // A rejection that nothing handles shows where there is neither a loop nor a wait for the result.
+    // An unhandled rejection shows if there is neither a loop nor a wait for the result.
     this.result = this.#ended.then((result) => result);
   }
 
-  /** Where the run can be joined and watched. @throws Error of the run that ends without a server */
+  /** Addresses at which the run can be joined and watched. @throws Error if the run ends without a server */
   get addresses(): Promise<ListeningEvent['addresses']> {
     return this.#firstListening().then(({ addresses }) => addresses);
   }
@@ -68,7 +81,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return this.#events[Symbol.asyncIterator]();
   }
 
-  /** Begins a run with `listen.waitForStart`, with the workers that are there. */
+  /** Begins a run with `listen.waitForStart`, with the workers that have joined. */
   start(): void {
     this.#control('start');
   }
@@ -84,18 +97,18 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 
   /**
-   * Resolves with the run that its owner begins from the page after this one, or with the newest one where that was before;
-   * never where the server does not stay.
+   * Resolves with the run that its owner begins from the page after this one, or with the newest one if it has begun already;
+   * never if the server does not stay.
    */
   nextRun(): Promise<TrainingRun> {
     const { newest } = this.#server;
     return newest === this ? new Promise((resolve) => void this.#onNext.add(resolve)) : Promise.resolve(newest);
   }
 
-  /** Ends the run where it is, with a last checkpoint where it writes some; resolves when it has ended. */
+  /** Ends the run after the step under way, with a last checkpoint if it writes some; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    // Where it has no data yet it leaves no result, which was asked for.
+    // A run that has no data yet leaves no result, as was asked for.
     this.result.catch(() => {});
     await this.#ended.catch(() => {});
   }
@@ -106,66 +119,75 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     const { newest } = this.#server;
     if (newest !== this) await newest[Symbol.asyncDispose]();
     await this.#close();
-    await this.#closeServer();
+    await this.#closeSite();
+  }
+
+  async #closeSite(): Promise<void> {
+    if (this.#ownsSite) await this.#site?.close();
   }
 
   async #train(asked: TrainOptions): Promise<TrainingResult> {
     // The caller has its first loop before anything happens.
     await Promise.resolve();
+    try {
+      const trained = await this.#trainOnSite(asked);
+      const { ending, report } = trained;
+      const result = await resultOf(trained, this.#platform);
+      if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
+      this.#emit({ type: ending?.type ?? 'finished', report });
+      this.#events.end();
+      return result;
+    } catch (error) {
+      // A run that could not go on is its caller's to dispose of.
+      if (!(error instanceof TrainingError)) await this.#closeSite();
+      throw error;
+    }
+  }
+
+  async #trainOnSite(asked: TrainOptions): Promise<TrainedRun> {
     const { signal } = this.#stopping;
-    const emit = (event: TrainingEvent): void => this.#emit(event);
-    const setting = { platform: this.#platform, emit, signal };
-    const standing = await prepareStanding(asked, setting);
-    const { platform, close } = standing;
+    const [platform, site] = [this.#platform, this.#site];
+    const setting = { platform, site, signal, emit: (event: TrainingEvent) => this.#emit(event) };
+    const { prepared, options } = await prepareOnSite(asked, setting);
     const onControl = (control: (action: ControlAction) => void): void => {
       this.#control = control;
       for (const action of this.#asked.splice(0)) control(action);
       this.#onBegun();
     };
-    const onRunAgain: OnRunAgain | undefined = standing.prepared.listen?.stay
+    let settled = options;
+    const onRunAgain: OnRunAgain | undefined = prepared.listen?.stay
       ? async (changes) => {
           await this.#ended.catch(() => {});
-          return this.#beginNext(changes, options, trained);
+          return this.#beginNext(changes, settled);
         }
       : undefined;
-    const { onStep } = standing.options;
-    const job = { prepared: standing.prepared, platform, emit, onStep, onControl, onRunAgain, signal };
-    const training: Promise<PlannedTrained> = standing.prepared.planAtStart
-      ? trainPlannedAtStart(job, standing.options)
-      : runTraining(job).then((one) => ({ ...standing, trained: one }));
-    const { trained, prepared, options } = await training.catch(async (error: unknown) => {
-      await close();
-      throw error;
-    });
-    this.#close = trained.close;
-    this.#closeServer = oneAfterAnother(trained.closeServer, close);
-    if (!prepared.listen?.stay) await this.#closeServer();
-    const { ending, report } = trained;
-    const result = await resultOf(trained, { prepared, platform });
-    if (ending?.type === 'failed') throw new TrainingError(ending.message, result);
-    this.#emit({ type: ending?.type ?? 'finished', report });
-    this.#events.end();
-    return result;
+    const job = { ...setting, prepared, onStep: options.onStep, onControl, onRunAgain };
+    const done = prepared.planAtStart
+      ? await trainPlannedAtStart(job, options)
+      : { prepared, options, trained: await runTraining(job) };
+    settled = done.options;
+    this.#close = done.trained.close;
+    if (!done.prepared.listen?.stay) await this.#closeSite();
+    return { ...done.trained, prepared: done.prepared };
   }
 
   /** @returns why there can be no such run, and then there may be another */
-  async #beginNext(changes: RunChanges, options: TrainOptions, trained: Trained): Promise<string | undefined> {
+  async #beginNext(changes: RunChanges, options: TrainOptions): Promise<string | undefined> {
     if (this.#hasNext) return 'another run begins already';
     this.#hasNext = true;
     try {
-      const { host } = trained;
-      const next = new TrainingRun(await changedOptions(options, changes), { ...this.#platform, host });
+      const next = new TrainingRun(await changedOptions(options, changes), this.#platform, this.#site);
       next.#server = this.#server;
       const begun = new Promise<void>((resolve) => {
         next.#onBegun = resolve;
       });
-      // What ends it before it has begun is said on the page, what ends it later to those who follow it.
+      // A failure before its start is said on the page, a later one to those who follow it.
       next.result.catch(() => {});
       await Promise.race([begun, next.#ended]);
       this.#server.newest = next;
       for (const resolve of this.#onNext) resolve(next);
       await this.#close();
-      // What is left of this run is held by those who have asked for its result.
+      // Only those who have asked for its result hold the rest of this run.
       this.#close = async () => {};
       this.#control = () => {};
       return undefined;
@@ -195,9 +217,86 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 }
 
-function oneAfterAnother(first: () => Promise<void>, second: () => Promise<void>): () => Promise<void> {
-  return async () => {
-    await first();
-    await second();
-  };
+/** Every step was taken; the run was stopped before that; it could not go on. */
+export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
+
+export interface VerifyRequest {
+  /** Aborted to end the second run early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Gets one line for people at the beginning, and one at the end. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+/** The result of a run: weights, report, and the model with them. */
+export class TrainingResult {
+  readonly outcome: TrainingOutcome;
+  /** Who stopped it: the program that started it, or its owner from the dashboard; undefined if it was not stopped. */
+  readonly stoppedBy: 'program' | 'owner' | undefined;
+  readonly report: Report;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array<ArrayBuffer>;
+  /** The newest one on the disk, if the run wrote some. */
+  readonly checkpoint: WrittenCheckpoint | undefined;
+  readonly #prepared: Prepared;
+  readonly #platform: Platform;
+  readonly #backend: HostBackend;
+  #model: LoadedModel | undefined;
+
+  /** @param backend with which no other thread computes */
+  constructor(trained: TrainedRun, platform: Platform, backend: HostBackend) {
+    const { ending, prepared } = trained;
+    this.outcome = ending?.type ?? 'finished';
+    if (ending?.type === 'stopped') this.stoppedBy = ending.code === 'owner' ? 'owner' : 'program';
+    this.report = trained.report;
+    this.weights = trained.weights;
+    this.checkpoint = trained.checkpoint;
+    this.#prepared = prepared;
+    this.#platform = platform;
+    this.#backend = backend;
+  }
+
+  /** Takes memory for the weights when it is first asked for, which is the caller's to give back, with `dispose`. */
+  get model(): LoadedModel {
+    const { model, train, reading } = this.#prepared;
+    const { weightsSha256 } = this.report;
+    const description = { model, ...samplesOf(train), reading, metadata: {} };
+    this.#model ??= new LoadedModel({ ...description, weights: this.weights, weightsSha256 }, this.#backend);
+    return this.#model;
+  }
+
+  /** The bytes of a model file, which `loadModel` opens and other programs read; by default safetensors. */
+  modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
+    const { report, weights } = this;
+    const { weightsSha256, steps } = report;
+    return modelFileOf({ prepared: this.#prepared, weights, weightsSha256, steps }, format);
+  }
+
+  /**
+   * Takes the steps once more in this process alone, and compares the weights; `verified` is null if they cannot be
+   * compared.
+   */
+  verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
+    const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
+    return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
+  }
+}
+
+/** A run that has ended, with the data and the settings that it had. */
+export type TrainedRun = Trained & { readonly prepared: Prepared };
+
+export async function resultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
+  const { backend } = await openBackend('auto');
+  return new TrainingResult(trained, platform, backend);
+}
+
+/** A run that could not go on. */
+export class TrainingError extends Error {
+  override readonly name = 'TrainingError';
+  /** With the weights and the report up to then. */
+  readonly result: TrainingResult;
+
+  constructor(message: string, result: TrainingResult) {
+    super(message);
+    this.result = result;
+  }
 }

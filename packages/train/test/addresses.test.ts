@@ -1,6 +1,6 @@
 /** The addresses of a server, by the host that it listens on. */
 import { expect, it } from 'vitest';
-import { addressesOf, bareHost, isLoopback } from '../src/http/addresses.ts';
+import { addressesOf, bareHost, isLoopback } from '../src/site/addresses.ts';
 
 it.each([
   ['127.0.0.1', '127.0.0.1', true],

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { resumeCommand } from '../../../apps/coordinator/src/resume-command.ts';
 import { type Checkpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { chooseCheckpoint } from '../src/checkpoint/choose.ts';
+import { chooseCheckpoint } from '../src/checkpoint/open.ts';
 import type { StoredCheckpoint } from '../src/checkpoint/store.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';

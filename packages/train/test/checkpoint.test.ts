@@ -1,9 +1,9 @@
 /** A checkpoint comes back bit for bit, and never where a byte of it is missing or changed. */
+
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { identityFault } from '../src/checkpoint/identity-fault.ts';
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, identityFault } from '../src/checkpoint/checkpoint.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

@@ -1,7 +1,7 @@
 /** When a socket that was asked to close is cut. */
 import { VirtualClock } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
-import { cutAtMs, cutInTime } from '../src/guard/closing-time.ts';
+import { cutAtMs, cutInTime } from '../src/site/guarded-transport.ts';
 
 const [closedAtMs, heartbeatMs] = [100_000, 2_000];
 /** On the slowest link: 10 s. */

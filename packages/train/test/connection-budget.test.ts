@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConnectionBudget } from '../src/guard/connection-budget.ts';
+import { ConnectionBudget } from '../src/site/guarded-transport.ts';
 
 const answerBytes = 1_000;
 

@@ -14,18 +14,17 @@ import {
 import { oracleWeights } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
 import { afterEach } from 'vitest';
-import { Dashboard } from '../src/dashboard/dashboard.ts';
-import type { ViewerLimits } from '../src/dashboard/viewer-places.ts';
-import type { Addresses } from '../src/http/addresses.ts';
-import { startNetwork } from '../src/network/network.ts';
-import { openStandingServer } from '../src/network/standing-server.ts';
+import type { Dashboard } from '../src/dashboard/dashboard.ts';
+import type { ViewerLimits } from '../src/dashboard/viewers.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
 import type { Recorder } from '../src/record/recorder.ts';
 import type { EpochReport } from '../src/record/report.ts';
 import { createRun } from '../src/run/create-run.ts';
-import { idlePool, type WorkerPool } from '../src/run/worker-pool.ts';
+import type { Addresses } from '../src/site/addresses.ts';
+import { Site } from '../src/site/site.ts';
+import { idlePool, type WorkerPool } from '../src/worker-pool.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { recorderFor } from './recorder-for.ts';
 
@@ -87,23 +86,15 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   });
   void run.outcome.then((outcome) => recorder.ended(outcome));
   const { token, code, adminToken, tls } = prepared;
-  const standing = await openStandingServer({ listen, token, code, adminToken, tls }, () => {});
-  const { gate, addresses } = standing;
-  const onError = (error: unknown): void => console.error(error);
-  const dashboard = new Dashboard({
-    run,
-    recorder,
-    parameterServer,
-    backend,
-    prepared,
-    saveTo: listen.saveTo,
+  const site = new Site(() => {});
+  const { addresses } = await site.open({ listen, token, code, adminToken, tls });
+  const attached = await site.attach({
+    ...{ run, limits, parameterServer, backend, recorder, viewerLimits },
+    prepared: { ...prepared, listen },
+    emit: (event) => event.type === 'warning' && console.error(event.message),
     onRunAgain: undefined,
-    permission: gate.permission,
-    onFull: () => gate.turnedAway.count('full'),
-    viewerLimits,
-    onError,
   });
-  const network = startNetwork({ run, recorder, limits, prepared, dashboard, emit: () => {}, server: standing });
+  const { dashboard } = attached;
   const workers: WorkerPool[] = [];
   const [http = '', ws = ''] = addresses.open.map((address) => address.replace(/\/$/, ''));
   const server: DashboardServer = {
@@ -125,9 +116,8 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     async close() {
       if (!opened.delete(server)) return;
       run.stop('the test is over');
-      await Promise.all([...workers, network].map((pool) => pool.stop()));
-      await network.close();
-      await standing.close();
+      await Promise.all([...workers, attached].map((pool) => pool.stop()));
+      await site.close();
     },
   };
   opened.add(server);

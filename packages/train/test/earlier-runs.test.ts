@@ -1,7 +1,7 @@
 /** What the runs of one server are called on the chart, and what is kept of them. */
 import { floatsFrom } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
-import { type EarlierRun, EarlierRuns, labelsOf } from '../src/dashboard/earlier-runs.ts';
+import { type EarlierRun, EarlierRuns, labelsOf } from '../src/dashboard/messages.ts';
 
 const settings = {
   ...{ model: 'mlp', optimizer: 'momentum', learningRate: 0.1, batch: 128 },

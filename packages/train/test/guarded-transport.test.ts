@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { type Closing, type CoordinatorTransport, subprotocol } from '@lockstep/protocol';
 import { afterEach, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { GuardedTransport } from '../src/guard/guarded-transport.ts';
-import { Guesses } from '../src/guard/guesses.ts';
+import { GuardedTransport } from '../src/site/guarded-transport.ts';
+import { Guesses } from '../src/site/limiter.ts';
 
 const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => subprotocol });
 const clients: WebSocket[] = [];

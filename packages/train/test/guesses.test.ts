@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Guesses, type GuessResult } from '../src/guard/guesses.ts';
-import { Limiter } from '../src/guard/limiter.ts';
-import { clientOf, relayHeaders } from '../src/guard/source-address.ts';
+import { clientOf, relayHeaders } from '../src/site/connections.ts';
+import { Guesses, type GuessResult, Limiter } from '../src/site/limiter.ts';
 
 const token = 'a-token-of-22-letters_';
 const code = 'ABC234';

@@ -5,8 +5,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openPageFiles } from '../src/http/page-files.ts';
-import { createSite } from '../src/http/site.ts';
+import { createPages, openPageFiles } from '../src/site/pages.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { tinyArgs } from './tiny-data.ts';
@@ -45,7 +44,7 @@ function ask(port: number, path: string, method = 'GET', headers: Record<string,
 }
 
 async function serve(siteFolder: string) {
-  const site = createSite({
+  const site = createPages({
     folder: siteFolder,
     health: () => ({ status: 'ok' }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'lockstep_step 3\n' }),

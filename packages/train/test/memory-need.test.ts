@@ -4,10 +4,8 @@ import { defaultOptimizer, parameterCount, parseModel, resolveModel } from '@loc
 import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
-import { systemMemoryBytes } from '../src/node/memory.ts';
-import { nodePlatform } from '../src/node/node-platform.ts';
-import { createRun } from '../src/run/create-run.ts';
-import { startInlineWorker } from '../src/run/inline-worker.ts';
+import { nodePlatform, systemMemoryBytes } from '../src/node/node-platform.ts';
+import { createRun, startInlineWorker } from '../src/run/create-run.ts';
 import { memoryFault, memoryNeed } from '../src/run/memory-need.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';

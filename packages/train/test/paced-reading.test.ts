@@ -1,6 +1,6 @@
 import { VirtualClock } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
-import { pacedReading } from '../src/http/paced-reading.ts';
+import { pacedReading } from '../src/site/pages.ts';
 
 /** Lets what is due at this moment, and what follows from it, happen. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

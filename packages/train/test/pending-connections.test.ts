@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PendingConnections } from '../src/guard/pending-connections.ts';
+import { PendingConnections } from '../src/site/connections.ts';
 
 function setUp(limits: { total: number; perAddress: number }) {
   const pending = new PendingConnections(limits);

@@ -4,7 +4,6 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type JoinedWorker, join } from '@lockstep/worker';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clientOf, relayHeaders } from '../src/guard/source-address.ts';
 import {
   type ListeningEvent,
   type RelayEvent,
@@ -15,7 +14,8 @@ import {
   train,
 } from '../src/index.ts';
 import { newSecret } from '../src/new-secret.ts';
-import { Upstream } from '../src/relay/upstream.ts';
+import { Upstream } from '../src/relay/relay-server.ts';
+import { clientOf, relayHeaders } from '../src/site/connections.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ScriptedCoordinator } from '../../training/test/coordinator/scripted-coordinator.ts';
 import { model, optimizer } from '../../training/test/support.ts';
 import { TrainingCurve } from '../src/record/curve.ts';
-import type { RunRecord } from '../src/record/recorder.ts';
-import { createReport, type ReportOptions } from '../src/record/report.ts';
+import { createReport, type ReportOptions, type RunRecord } from '../src/record/recorder.ts';
 import { StepTiming } from '../src/record/step-timing.ts';
 
 function recordWith(figures: Partial<RunRecord>): RunRecord {

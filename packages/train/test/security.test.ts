@@ -5,7 +5,7 @@ import { encodeWatch, subprotocol, watchPath, watchSubprotocol } from '@lockstep
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
-import { createOriginCheck } from '../src/http/origin.ts';
+import { createOriginCheck } from '../src/site/sockets.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { hello, openRawClient } from './raw-client.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { sourceOf } from '../src/guard/source-address.ts';
+import { sourceOf } from '../src/site/connections.ts';
 
 it.each([
   ['192.168.1.7', '192.168.1.7'],

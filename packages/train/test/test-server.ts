@@ -3,13 +3,14 @@ import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
-import { TurnedAwayCounter } from '../src/guard/turned-away.ts';
-import { openServer } from '../src/network/shared-server.ts';
-import { createSockets } from '../src/network/sockets.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
-import { createReport, type Report } from '../src/record/report.ts';
+import { createReport } from '../src/record/recorder.ts';
+import type { Report } from '../src/record/report.ts';
 import { createRun } from '../src/run/create-run.ts';
+import { TurnedAwayCounter } from '../src/site/limiter.ts';
+import { openServer } from '../src/site/server.ts';
+import { createSockets } from '../src/site/sockets.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { recorderFor } from './recorder-for.ts';
 
@@ -70,7 +71,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     },
     server.connections,
   );
-  server.use({ ...sockets, answer: (_, response) => void response.end(), leave: () => {} });
+  server.use({ ...sockets, answer: (_, response) => void response.end() });
   const close = async (): Promise<void> => {
     sockets.close();
     await server.close();

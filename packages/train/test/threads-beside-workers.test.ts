@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { threadsBesideWorkers } from '../src/run/threads-beside-workers.ts';
+import { threadsBesideWorkers } from '../src/run/run-training.ts';
 
 describe('threads beside workers', () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { TimeBudget } from '../src/dashboard/time-budget.ts';
+import { TimeBudget } from '../src/dashboard/dashboard.ts';
 
 describe('a time budget', () => {
   const setUp = () => {

@@ -5,7 +5,7 @@ import { subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { readReport, startCoordinator, startWorker } from '../../../apps/coordinator/test/processes.ts';
-import { openTls } from '../src/http/tls.ts';
+import { openTls } from '../src/site/secrets.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { openViewer } from './test-viewer.ts';

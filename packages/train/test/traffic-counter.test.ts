@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { TrafficCounter } from '../src/http/traffic-counter.ts';
+import { TrafficCounter } from '../src/site/guarded-transport.ts';
 
 function createConnection() {
   const socket = Object.assign(new EventEmitter(), { bytesWritten: 0, bytesRead: 0 });

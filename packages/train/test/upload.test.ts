@@ -1,10 +1,10 @@
 /** What an upload is made of, and every way in which it can be wrong. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Upload } from '../src/upload/upload.ts';
-import { type PlannedFile, uploadPlanOf } from '../src/upload/upload-plan.ts';
+import { type PlannedFile, Upload, uploadPlanOf } from '../src/upload/upload.ts';
 
 const limits = { bytes: 100, files: 3 };
 const plan = (...files: readonly (readonly [path: string, bytes: unknown])[]): string =>

@@ -1,6 +1,6 @@
 import type { ViewerRole } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { placeFor } from '../src/dashboard/viewer-places.ts';
+import { placeFor } from '../src/dashboard/viewers.ts';
 
 const limits = { total: 4, perAddress: 3 };
 const viewer = (address: string, role: ViewerRole = 'guest') => ({ role, address });

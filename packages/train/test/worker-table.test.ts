@@ -1,6 +1,6 @@
 import { type CoordinatorState, defaultLimits, planRun } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { workerTable } from '../src/dashboard/worker-table.ts';
+import { workerTable } from '../src/dashboard/messages.ts';
 
 const emptyState: CoordinatorState = {
   setup: {

@@ -5,17 +5,24 @@ export { type BatchForWorkers, batchForWorkers, microbatchSizeFor } from './batc
 export type { Clock } from './clock.ts';
 export { leastBytesPerMs } from './coordinator/deadlines.ts';
 export type { ControlAction, RunEvent, WorkerCommand } from './coordinator/events.ts';
-export { type Claim, claimOf, claimText, type Exactness, exactnessOf } from './coordinator/exactness.ts';
-export { helloFault } from './coordinator/handshake.ts';
-export { historyOf, type RunHistory } from './coordinator/history.ts';
-export { idleReasonOf } from './coordinator/idle-reason.ts';
 export { InlineCopy } from './coordinator/inline-copy.ts';
 export { InlineGradient } from './coordinator/inline-gradient.ts';
 export { type InlineCompute, InlineWorker } from './coordinator/inline-worker.ts';
-export { defaultLimits, type Limits } from './coordinator/limits.ts';
+export { helloFault } from './coordinator/joining.ts';
 export { createReferee } from './coordinator/referee.ts';
 export { Run } from './coordinator/run.ts';
+export {
+  type Claim,
+  claimOf,
+  claimText,
+  type Exactness,
+  exactnessOf,
+  historyOf,
+  idleReasonOf,
+  type RunHistory,
+} from './coordinator/run-account.ts';
 export type { RunOptions, RunOutcome } from './coordinator/run-options.ts';
+export { defaultLimits, type Limits } from './coordinator/run-setup.ts';
 export { coarseShares } from './coordinator/shares.ts';
 export type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';

@@ -1,14 +1,15 @@
 /** What a run sends: gradients without zeros, or rounded where it asks for that, and each sample once. */
+
 import { bytesPerSample, type Dataset } from '@lockstep/data';
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, decodeVector, type MessageOf, memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { formatOf } from '../src/batch-bytes.ts';
-import { exactnessOf } from '../src/coordinator/exactness.ts';
-import { defaultLimits } from '../src/coordinator/limits.ts';
 import { createReferee } from '../src/coordinator/referee.ts';
 import { Run } from '../src/coordinator/run.ts';
-import type { RunSetup } from '../src/coordinator/state.ts';
+import { exactnessOf } from '../src/coordinator/run-account.ts';
+import type { RunSetup } from '../src/coordinator/run-setup.ts';
+import { defaultLimits } from '../src/coordinator/run-setup.ts';
 import { createNumericsCheck, referenceOf } from '../src/numerics-check.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
 import { planRun } from '../src/plan.ts';

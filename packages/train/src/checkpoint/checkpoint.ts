@@ -1,10 +1,11 @@
 /** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
+
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/training';
+import type { CurveState } from '../record/curve.ts';
 import type { EpochReport, Report, TrainedEpoch } from '../record/report.ts';
-import { parseNumbers, stringifyNumbers } from './number-json.ts';
 
-/** What fixes the bits of a run: two runs that agree in all of it take the same steps. */
+/** All that fixes the bits of a run: two runs that agree in it take the same steps. */
 export interface RunIdentity {
   /** The layer list. */
   readonly model: unknown;
@@ -14,11 +15,11 @@ export interface RunIdentity {
   readonly batch: number;
   readonly microbatchSize: number;
   readonly optimizer: unknown;
-  /** The inner steps of a microbatch; left out where it has none. */
+  /** The inner steps of a microbatch; omitted if it has none. */
   readonly innerSteps?: unknown;
   /** How workers round their gradients. */
   readonly gradients: string;
-  /** SHA-256 of the weights that the run began with; left out where the seed drew them. */
+  /** SHA-256 of the weights that the run began with; omitted if the seed drew them. */
   readonly initSha256?: string;
 }
 
@@ -40,27 +41,7 @@ export interface UnevaluatedEpoch {
   readonly weights: Float32Array;
 }
 
-/** Sums over one or more neighboring steps. */
-export interface StepSums {
-  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
-  readonly steps: number;
-  readonly seconds: number;
-  readonly lossSum: number;
-  readonly correct: number;
-  readonly count: number;
-}
-
-/** A training curve that more steps can be added to. */
-export interface CurveState {
-  readonly points: readonly StepSums[];
-  /** Steps that one point stands for. */
-  readonly stride: number;
-  /** The point that has some of its steps, and how many. */
-  readonly partial: StepSums | null;
-  readonly partialSteps: number;
-}
-
-/** What the report of a run that goes on from a checkpoint needs of the steps before it. */
+/** Figures of the steps before a checkpoint, for the report of a run that goes on from it. */
 export interface Progress {
   /** Whole epochs that have been evaluated. */
   readonly epochs: readonly EpochReport[];
@@ -114,7 +95,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPro
   return bytes;
 }
 
-/** @throws Error with one message where the file is torn, was changed, or is something else */
+/** @throws Error with one message if the file is torn, was changed, or is something else */
 export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
   verify(bytes, sha256);
   const { tensors, metadata } = readSafetensors(bytes);
@@ -161,7 +142,7 @@ function verify(bytes: Uint8Array, sha256: Hash): void {
   throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
 }
 
-/** Where the hash's digits begin. Metadata stand first in the header, so that the first match is the right one. */
+/** Offset of the hash's digits. Metadata stand first in the header, so that the first match is the right one. */
 function placeOfHash(bytes: Uint8Array): number | undefined {
   const mark = `{"__metadata__":{"format":"${checkpointFormat}","sha256":"`;
   const start = 8;
@@ -171,4 +152,51 @@ function placeOfHash(bytes: Uint8Array): number | undefined {
 
 function tensorOf(name: string, values: Float32Array) {
   return { name, shape: [values.length], values };
+}
+
+/** Returns one phrase that names the first difference, such as `optimizer.learningRate`; undefined if there is none. */
+export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
+  const difference = identityDifference(expected, got);
+  return difference && `it belongs to another run: ${difference}`;
+}
+
+/** Such as `expected seed 1, got 2`. */
+export function identityDifference(expected: object, got: object): string | undefined {
+  return firstDifference('', expected, got);
+}
+
+function firstDifference(path: string, expected: unknown, got: unknown): string | undefined {
+  if (isObject(expected) && isObject(got)) {
+    const keys = new Set([...Object.keys(expected), ...Object.keys(got)]);
+    for (const key of keys) {
+      const difference = firstDifference(path === '' ? key : `${path}.${key}`, expected[key], got[key]);
+      if (difference) return difference;
+    }
+    return undefined;
+  }
+  if (expected === got) return undefined;
+  return `expected ${path} ${brief(expected)}, got ${brief(got)}`;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function brief(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'none');
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+const tag = 'nonFinite';
+
+export function stringifyNumbers(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) =>
+    typeof item === 'number' && !Number.isFinite(item) ? { [tag]: String(item) } : item,
+  );
+}
+
+export function parseNumbers(text: string): unknown {
+  return JSON.parse(text, (_key, item: unknown) =>
+    typeof item === 'object' && item !== null && tag in item ? Number(item[tag]) : item,
+  );
 }

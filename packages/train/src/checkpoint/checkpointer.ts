@@ -1,8 +1,9 @@
 /** Takes copies of a run between two steps, and writes them while it goes on. */
+
 import { webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { errorMessage } from '../error-message.ts';
 import type { WrittenCheckpoint } from '../record/recorder.ts';
+import { errorMessage } from '../words.ts';
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts';
 import { CheckpointClock, type CheckpointInterval } from './interval.ts';
 import type { CheckpointStore } from './store.ts';
@@ -17,7 +18,7 @@ export interface CheckpointerOptions {
   readonly stepsTaken: () => number;
   /** A copy of all that the next step depends on, which no later step changes. */
   readonly copy: () => Checkpoint;
-  /** The newest in the folder, where the run went on from it. */
+  /** The newest in the folder, if the run went on from it. */
   readonly newest: WrittenCheckpoint | undefined;
   readonly onWritten: (written: WrittenCheckpoint) => void;
   readonly log: (line: string, guestLine: string) => void;

@@ -1,23 +1,21 @@
-/** Opens the folder of a run's checkpoints, and finds the one that the run goes on from. */
+/** Opens a run's checkpoints, and chooses the one that the run goes on from. */
+
 import { join } from 'node:path';
-import { newSha256 } from '../node/sha256.ts';
+import { newSha256, sha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';
-import type { Prepared } from '../prepared.ts';
+import { identityOf, type Prepared } from '../prepared.ts';
 import type { WrittenCheckpoint } from '../record/recorder.ts';
-import { thousands } from '../thousands.ts';
-import type { Checkpoint, RunIdentity } from './checkpoint.ts';
-import { type Choice, chooseCheckpoint } from './choose.ts';
-import { identityOf } from './identity.ts';
+import { errorMessage, thousands } from '../words.ts';
+import { type Checkpoint, decodeCheckpoint, identityFault, type RunIdentity } from './checkpoint.ts';
 import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
-import { claimOf, type SharedCheckpoints } from './shared.ts';
-import { CheckpointStore, newRunName } from './store.ts';
+import { CheckpointStore, claimOf, newRunName, type SharedCheckpoints, type StoredCheckpoint } from './store.ts';
 
 export interface OpenedCheckpoints {
   readonly store: Pick<CheckpointStore, 'list' | 'write'>;
   readonly runName: string;
   readonly interval: CheckpointInterval;
   readonly identity: RunIdentity;
-  /** Where the run goes on from; undefined where it starts anew. */
+  /** The checkpoint that the run goes on from; undefined if it starts again. */
   readonly resumeFrom: Checkpoint | undefined;
   readonly resumed: WrittenCheckpoint | undefined;
   /** For the person who started it. */
@@ -28,7 +26,7 @@ interface Store {
   readonly store: CheckpointStore | SharedCheckpoints;
   /** For people. */
   readonly place: string;
-  /** Where a checkpoint is, for people. */
+  /** Names the place of a checkpoint, for people. */
   readonly at: (file: string) => string;
   readonly resume: boolean;
 }
@@ -55,7 +53,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   }
   const { checkpoint: resumeFrom } = chosen;
   const file = chosen.stored.name;
-  // What is newer than it is not this run's to remove, and its own files must come after those.
+  // Newer files are not this run's to remove, and its own files must come after them.
   const runName = passedOver.length === 0 ? chosen.stored.run : newRunName(stored, new Date());
   const lines = [...passedOverLines(choice), resumedLine(at(file), resumeFrom.step, prepared)];
   return { ...common, runName, resumeFrom, resumed: { file, step: resumeFrom.step }, lines };
@@ -79,10 +77,50 @@ function resumedLine(file: string, step: number, { plan }: Prepared): string {
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}.`;
 }
 
-/** Of a run that was cut off. */
+/** Offers the checkpoint of a run that was cut off. */
 function offer(at: Store['at'], { chosen }: Choice, steps: number): string[] {
   if (!chosen || chosen.checkpoint.step === steps) return [];
   const { step } = chosen.checkpoint;
   const what = `${at(chosen.stored.name)} is of this run, cut off after step ${thousands(step)}`;
   return [`${what}: with resume, a run goes on from it. This one starts anew, and leaves it there.`];
+}
+
+export interface Candidate {
+  readonly stored: StoredCheckpoint;
+  readonly checkpoint: Checkpoint;
+}
+
+export interface Choice {
+  /** The newest one that fits. */
+  readonly chosen: Candidate | undefined;
+  /** Newer ones that do not. */
+  readonly passedOver: readonly { readonly stored: StoredCheckpoint; readonly reason: string }[];
+}
+
+/**
+ * @param stored the newest first
+ * @param identity of the run that is to go on
+ * @param steps of it in all
+ */
+export async function chooseCheckpoint(
+  stored: readonly StoredCheckpoint[],
+  identity: RunIdentity,
+  steps: number,
+): Promise<Choice> {
+  const passedOver: { stored: StoredCheckpoint; reason: string }[] = [];
+  for (const one of stored) {
+    try {
+      const checkpoint = decodeCheckpoint(await one.read(), sha256);
+      const fault = identityFault(identity, checkpoint.identity) ?? stepFault(checkpoint.step, steps);
+      if (fault === undefined) return { chosen: { stored: one, checkpoint }, passedOver };
+      passedOver.push({ stored: one, reason: fault });
+    } catch (error) {
+      passedOver.push({ stored: one, reason: errorMessage(error) });
+    }
+  }
+  return { chosen: undefined, passedOver };
+}
+
+function stepFault(step: number, steps: number): string | undefined {
+  return step > steps ? `it is after step ${step}, past the ${steps} steps of this run` : undefined;
 }

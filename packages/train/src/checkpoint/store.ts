@@ -1,6 +1,13 @@
-/** The folder of a run's checkpoints: each is written whole or not at all, and the last three are kept. */
+/**
+ * Stores of a run's checkpoints: a folder, in which each is written whole or not at all, or one that several
+ * coordinators share.
+ */
+
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { configurationError, named } from '@lockstep/worker';
+import { identityDifference, type RunIdentity } from './checkpoint.ts';
 
 const kept = 3;
 const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
@@ -23,10 +30,10 @@ export class CheckpointStore {
   }
 
   /**
-   * Writes a checkpoint beside the others, then renames it; file and folder are synced, so that it outlives a crash of
+   * Writes a checkpoint next to the others, then renames it; file and folder are synced, so that it outlives a crash of
    * the machine. Of the run's earlier ones two are kept; those of other runs are never removed.
    * @returns the file's name
-   * @throws Error where the disk refuses; the checkpoints from before are then still there
+   * @throws Error if the disk refuses; earlier checkpoints are kept then
    */
   async write(run: string, step: number, bytes: Uint8Array): Promise<string> {
     const name = `checkpoint-${run}-${`${step}`.padStart(9, '0')}.safetensors`;
@@ -85,9 +92,52 @@ export class CheckpointStore {
   }
 }
 
-/** A run's name is the time at which it began, or just after that of every run in the folder where the clock went back. */
+/** Names a run after the time at which it began, or just after every run in the folder if the clock went back. */
 export function newRunName(stored: readonly StoredCheckpoint[], now: Date): string {
   const newest = stored[0]?.run ?? '';
   const name = now.toISOString().replaceAll(/\D/g, '');
   return name > newest ? name : `${BigInt(newest) + 1n}`;
+}
+
+/** A coordinator of a fleet is one. */
+export interface SharedCheckpoints extends Pick<CheckpointStore, 'list' | 'write'> {
+  /** For people. */
+  readonly place: string;
+  /** Called before anything is read; resolves when this process is to train. @throws Error if it is not to */
+  open(claim: RunClaim): Promise<void>;
+}
+
+/** The run that a coordinator wants to train. */
+export interface RunClaim {
+  /** All that fixes the bits of the run, as JSON. */
+  readonly config: string;
+  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration is of another run. */
+  readonly differenceFrom: (other: string) => string | undefined;
+}
+
+/** @param steps of the run in all */
+export function claimOf(identity: RunIdentity, steps: number): RunClaim {
+  const config = JSON.stringify({ ...identity, steps });
+  return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
+}
+
+interface CheckpointPlace {
+  readonly folder?: string | undefined;
+  /** Shared with other coordinators, in place of the folder. */
+  readonly store?: object | undefined;
+}
+
+/**
+ * Makes the folder of a run's checkpoints, before anything is started.
+ * @throws ConfigurationError if it cannot be used
+ */
+export function requireCheckpointFolder(checkpoint: CheckpointPlace | undefined): void {
+  if (!checkpoint || checkpoint.store) return;
+  const { folder = '' } = checkpoint;
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch {
+    throw configurationError`${named('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
+  }
 }

@@ -1,29 +1,35 @@
 /** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
+
 import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { RecordedEvent } from '../events.ts';
 import { metadataOf } from '../model/model-file.ts';
-import type { Visit } from '../network/sockets.ts';
 import type { EpochReport, Report } from '../record/report.ts';
-import { AdminActions, type AdminActionsOptions } from './admin-actions.ts';
-import { ownerMessage } from './admin-permission.ts';
-import { type EarlierRun, type EarlierRuns, evenly, settingsOf } from './earlier-runs.ts';
-import { EvaluationFeed, type EvaluationFeedOptions } from './evaluation-feed.ts';
-import { finiteReport, pointBytes, progressMessage, type RunMessage, runMessage } from './messages.ts';
-import { TimeBudget } from './time-budget.ts';
-import type { Viewer } from './viewer.ts';
-import type { ViewerLimits } from './viewer-places.ts';
-import { Viewers } from './viewers.ts';
-import type { WatchPermission } from './watch-permission.ts';
-import { WeightsFeed } from './weights-feed.ts';
-import { workerTable } from './worker-table.ts';
+import type { Visit } from '../site/sockets.ts';
+import { EvaluationFeed, type EvaluationFeedOptions, WeightsFeed } from './feeds.ts';
+import {
+  type EarlierRun,
+  type EarlierRuns,
+  evenly,
+  finiteReport,
+  pointBytes,
+  progressMessage,
+  type RunMessage,
+  runMessage,
+  settingsOf,
+  workerTable,
+} from './messages.ts';
+import { AdminActions, type AdminActionsOptions, ownerMessage, type WatchPermission } from './permission.ts';
+import { type Viewer, type ViewerLimits, Viewers } from './viewers.ts';
 
 export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOptions {
   readonly prepared: AdminActionsOptions['prepared'];
   /** The server's runs before this one. */
   readonly earlierRuns?: EarlierRuns | undefined;
   readonly permission: WatchPermission;
+  /** Addresses to join at, without secrets. */
+  readonly joinAddresses: readonly string[];
   readonly onFull: () => void;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
@@ -31,7 +37,7 @@ export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOpt
 const tickMs = 100;
 const workersEveryMs = 250;
 const timelineEveryMs = 500;
-/** Progress is sent this often where nothing happens. */
+/** Progress is sent this often if nothing happens. */
 const idleEveryMs = 1_000;
 /** The part of this process's time that viewers may take; the same process adds gradients. */
 const viewersPart = 0.02;
@@ -42,8 +48,6 @@ const maxEpochs = 400;
 const maxFinalWeightsBytes = 4 * 2 ** 20;
 
 export class Dashboard {
-  /** Where to join, without secrets; set once the server listens. */
-  joinAddresses: readonly string[] = [];
   readonly #options: DashboardOptions;
   readonly #about: RunMessage;
   readonly #viewers: Viewers;
@@ -129,7 +133,7 @@ export class Dashboard {
     return checkpoint && { type: 'checkpoint', ...checkpoint };
   }
 
-  /** What the run leaves behind. */
+  /** Sends the report and the final weights. */
   #leave(report: Report, weights: Float32Array): void {
     const { prepared } = this.#options;
     const { steps, weightsSha256 } = report;
@@ -143,7 +147,7 @@ export class Dashboard {
     this.#viewers.broadcast(this.#result);
   }
 
-  /** What the next run's chart shows of this one. */
+  /** The part of this run that the next run's chart shows. */
   earlierRun(): EarlierRun {
     const { prepared, run, recorder } = this.#options;
     const { steps, curve, epochs } = recorder.data;
@@ -184,7 +188,7 @@ export class Dashboard {
     const shownEpochs = evenly(epochs, maxEpochs).map(finiteReport);
     const events = lines.map((line) => toMessageText(line));
     return [
-      { ...this.#about, joinAddresses: [...this.joinAddresses] },
+      { ...this.#about, joinAddresses: [...this.#options.joinAddresses] },
       { type: 'history', points: pointBytes(curve.points()), epochs: shownEpochs, events },
       this.#workers(),
       ...optional,
@@ -255,5 +259,35 @@ export class Dashboard {
     const { run, recorder } = this.#options;
     const { timing } = recorder.data;
     return { type: 'workers', workers: workerTable(run.state, (workerId) => timing.averagesOf(workerId)) };
+  }
+}
+
+export interface TimeBudgetOptions {
+  readonly nowMs: () => number;
+  /** The part of the time that the work may take, 0 to 1. */
+  readonly part: number;
+  readonly maxPauseMs: number;
+}
+
+export class TimeBudget {
+  readonly #options: TimeBudgetOptions;
+  #dueAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: TimeBudgetOptions) {
+    this.#options = options;
+  }
+
+  /** Whether earlier work has been paid for by a pause. */
+  get isDue(): boolean {
+    return this.#options.nowMs() >= this.#dueAtMs;
+  }
+
+  spend(work: () => void): void {
+    const { nowMs, part, maxPauseMs } = this.#options;
+    const startedAtMs = nowMs();
+    work();
+    const endedAtMs = nowMs();
+    const pauseMs = (endedAtMs - startedAtMs) * (1 / part - 1);
+    this.#dueAtMs = Math.min(endedAtMs + maxPauseMs, Math.max(this.#dueAtMs, endedAtMs) + pauseMs);
   }
 }

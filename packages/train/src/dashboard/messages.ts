@@ -1,22 +1,31 @@
 /** Builds the messages that the dashboard sends to its viewers. */
+
 import type { Dataset } from '@lockstep/data';
 import { parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import { type CoordinatorState, claimOf, formatOf } from '@lockstep/training';
+import {
+  type Connection,
+  type CoordinatorState,
+  claimOf,
+  formatOf,
+  idleReasonOf,
+  type WorkerRecord,
+} from '@lockstep/training';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport } from '../record/report.ts';
+import type { MeanTimes } from '../record/step-timing.ts';
 import { version } from '../version.ts';
-import type { WeightsFeed } from './weights-feed.ts';
+import type { WeightsFeed } from './feeds.ts';
 
-/** Of an installation, which has no scripts of a clone. */
+/** For an installation, which has no scripts of a clone. */
 export const defaultWorkerCommand = 'npx lockstep worker --url';
 
 export type RunMessage = WatchMessageOf<'run'>;
 type ProgressMessage = WatchMessageOf<'progress'>;
 
-/** What does not change while the run lasts, but for the addresses, which are known once the server listens. */
+/** Describes what stays the same while the run lasts. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
   const { model, plan, planAtStart, config, train, test, reading, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
@@ -131,7 +140,9 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   };
 }
 
-/** A model that has diverged has losses that no message carries, and no accuracy: NaN would count as the first class. */
+/**
+ * A model that has diverged has losses that no message carries, and no accuracy: NaN would count as the first class.
+ */
 export function finiteReport(report: EpochReport): EpochReport {
   const isDiverged = !Number.isFinite(report.testLoss);
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
@@ -144,4 +155,150 @@ export function finiteReport(report: EpochReport): EpochReport {
     testR2: testR2 !== null && Number.isFinite(testR2) ? testR2 : null,
     testRmse: testRmse === null ? null : finite(testRmse),
   };
+}
+
+type Row = WatchMessageOf<'workers'>['workers'][number];
+
+/** Bounds of the table, so that it fits into a message. */
+const maxPresent = 256;
+const maxGone = 20;
+
+/**
+ * Workers that are connected or stayed to the end, then those that computed something and left, the last to leave
+ * first.
+ */
+export function workerTable(state: CoordinatorState, averagesOf: (workerId: string) => MeanTimes): Row[] {
+  const connections = new Map<string, Connection>();
+  for (const connection of state.connections.values()) {
+    if (connection.workerId !== undefined) connections.set(connection.workerId, connection);
+  }
+  const records = [...state.records.values()];
+  const total = records.reduce((sum, { samples }) => sum + samples, 0);
+  const present = records.filter(({ id }) => connections.has(id)).slice(0, maxPresent);
+  const left = records.filter(({ id }) => !connections.has(id));
+  const finished = left.filter(({ leftAtMs }) => stayed(state, leftAtMs)).slice(0, maxPresent);
+  const gone = left
+    .filter(({ shards, leftAtMs }) => shards > 0 && !stayed(state, leftAtMs))
+    .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
+    .slice(0, maxGone);
+  return [...present, ...finished, ...gone].map((record) => {
+    const connection = connections.get(record.id);
+    const times = averagesOf(record.id);
+    return { ...rowOf(record, connection, total, times), ...healthOf(state, record, connection) };
+  });
+}
+
+function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes) {
+  const { id, name, kind, backend, threads, shards, samples, workersBehind } = record;
+  return {
+    id,
+    name,
+    kind,
+    backend,
+    threads,
+    phase: connection?.phase ?? ('gone' as const),
+    hidden: connection?.hidden ?? false,
+    ...(workersBehind === undefined ? {} : { workersBehind }),
+    share: total > 0 ? samples / total : 0,
+    shards,
+    samples,
+    ...times,
+    samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
+  };
+}
+
+function healthOf(
+  state: CoordinatorState,
+  { leftAtMs }: WorkerRecord,
+  connection: Connection | undefined,
+): Pick<Row, 'health' | 'idle'> {
+  if (!connection) return { health: stayed(state, leftAtMs) ? 'finished' : 'gone' };
+  if (connection.answerByMs !== undefined) return { health: 'late' };
+  const idle = idleReasonOf(state, connection);
+  return idle === undefined ? { health: 'good' } : { health: 'idle', idle };
+}
+
+/** Whether a worker's connection was closed by the end of the run. */
+function stayed({ endedAtMs }: CoordinatorState, leftAtMs: number | undefined): boolean {
+  return endedAtMs !== undefined && leftAtMs === endedAtMs;
+}
+
+type RunSettings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
+
+/** A run in the chart of a later one. */
+export interface EarlierRun {
+  /** Settings of the run, and the number of workers that computed it. */
+  readonly settings: RunSettings;
+  readonly stepsPerEpoch: number;
+  readonly steps: number;
+  readonly points: readonly CurvePoint[];
+  readonly epochs: readonly EpochReport[];
+}
+
+const mostRuns = 8;
+const mostPoints = 400;
+const mostEpochs = 100;
+
+export class EarlierRuns {
+  readonly #runs: EarlierRun[] = [];
+  #current: (() => EarlierRun) | undefined;
+
+  /** Another run begins. @param current returns what is known of it so far */
+  begin(current: () => EarlierRun): void {
+    const last = this.#current?.();
+    // A run that only gathered workers has taken no step.
+    if (last && last.steps > 0) this.#runs.push(thinned(last));
+    if (this.#runs.length > mostRuns) this.#runs.shift();
+    this.#current = current;
+  }
+
+  /** Undefined if the current run is the first. */
+  message(): WatchMessageOf<'earlierRuns'> | undefined {
+    if (this.#runs.length === 0 || !this.#current) return undefined;
+    const labels = labelsOf([...this.#runs, this.#current()].map(({ settings }) => settings));
+    const runs = this.#runs.map(({ settings, stepsPerEpoch, steps, points, epochs }, index) => {
+      return { label: labels[index]!, settings, stepsPerEpoch, steps, points: pointBytes(points), epochs: [...epochs] };
+    });
+    return { type: 'earlierRuns', label: labels.at(-1)!, runs };
+  }
+}
+
+/** @param workers that computed it */
+export function settingsOf({ model, config }: Prepared, workers: number): RunSettings {
+  const { optimizer, seed, batch, epochs } = config;
+  const { type, learningRate, schedule } = optimizer;
+  const name = toMessageText(model.name, 80) || 'model';
+  const course = schedule?.type ?? 'constant';
+  return { model: name, optimizer: type, learningRate, batch, epochs, schedule: course, seed, workers };
+}
+
+/** Settings that a person may change from run to run, as a label has them. */
+const labelTexts = {
+  model: ({ model }) => model,
+  optimizer: ({ optimizer }) => optimizer,
+  lr: ({ learningRate }) => `lr ${Number(learningRate.toPrecision(4))}`,
+  batch: ({ batch }) => `batch ${batch}`,
+  epochs: ({ epochs }) => `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
+  schedule: ({ schedule }) => `${schedule} rate`,
+  seed: ({ seed }) => `seed ${seed}`,
+} as const satisfies Readonly<Record<string, (settings: RunSettings) => string>>;
+
+/** Labels each run by what sets it apart from the others; equal runs are numbered. */
+export function labelsOf(runs: readonly RunSettings[]): string[] {
+  const texts = Object.values(labelTexts).filter((textOf) => new Set(runs.map(textOf)).size > 1);
+  const labels = runs.map((settings) => texts.map((textOf) => textOf(settings)).join(', '));
+  return labels.map((label, index) => {
+    const isAlone = label !== '' && labels.indexOf(label) === labels.lastIndexOf(label);
+    return toMessageText(isAlone ? label : [label, `run ${index + 1}`].filter(Boolean).join(', '), 200);
+  });
+}
+
+function thinned({ points, epochs, ...rest }: EarlierRun): EarlierRun {
+  return { ...rest, points: evenly(points, mostPoints), epochs: evenly(epochs, mostEpochs) };
+}
+
+/** At most `most` items, evenly spread, the last one among them. */
+export function evenly<T>(list: readonly T[], most: number): readonly T[] {
+  const every = Math.ceil(list.length / most);
+  return list.filter((_, index) => (list.length - 1 - index) % every === 0);
 }

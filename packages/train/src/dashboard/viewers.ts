@@ -1,12 +1,19 @@
 /**
- * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot:
- * so a viewer that never reads costs a bounded amount of memory and no time.
+ * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot: a
+ * viewer that never reads costs a bounded amount of memory and no time.
  */
-import { encodeWatch, type ViewerRole, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
-import type { WebSocket } from 'ws';
-import type { Visit } from '../network/sockets.ts';
-import { Viewer } from './viewer.ts';
-import { defaultViewerLimits, placeFor, type ViewerLimits } from './viewer-places.ts';
+
+import {
+  decodeWatch,
+  encodeWatch,
+  ProtocolError,
+  type ViewerRole,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+} from '@lockstep/protocol';
+import { WebSocket } from 'ws';
+import { TokenBucket } from '../site/limiter.ts';
+import type { Visit } from '../site/sockets.ts';
 
 /** The answer to a `hello`. */
 export type Welcome =
@@ -21,7 +28,7 @@ export type Welcome =
 
 export interface ViewersOptions {
   readonly nowMs: () => number;
-  /** What a viewer needs to show everything as it is now. */
+  /** Messages with which a viewer can show everything as it is now. */
   readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
   /** Calls `onWelcome` with the answer to a `hello`, later if the viewer must wait. */
   readonly welcome: (hello: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void) => void;
@@ -39,7 +46,7 @@ export class Viewers {
   readonly #limits: ViewerLimits;
   /** In the order in which they were welcomed. */
   readonly #viewers = new Set<Viewer>();
-  /** Those that have not said `hello`. */
+  /** Viewers that have not said `hello`. */
   readonly #newcomers = new Set<Viewer>();
 
   constructor(options: ViewersOptions) {
@@ -51,7 +58,7 @@ export class Viewers {
     return this.#viewers.size;
   }
 
-  /** Those included that have not said `hello`. */
+  /** Counts viewers that have not said `hello`, too. */
   get connections(): number {
     return this.#viewers.size + this.#newcomers.size;
   }
@@ -124,8 +131,8 @@ export class Viewers {
   }
 
   /**
-   * Encodes the message once for all viewers, and not at all where none keeps up.
-   * @param role left out where it is for viewers of every role
+   * Encodes the message once for all viewers, and not at all if none keeps up.
+   * @param role omitted for viewers of every role
    */
   broadcast(message: WatchMessageFrom<'coordinator'>, role?: ViewerRole): void {
     let frame: Uint8Array | undefined;
@@ -146,4 +153,166 @@ export class Viewers {
       for (const frame of frames) viewer.sendFrame(frame);
     }
   }
+}
+
+const maxQueuedBytes = 256 * 1024;
+/** A socket without a `hello` by then is closed. */
+const helloTimeoutMs = 5_000;
+/** A viewer that reads nothing for this long is closed; a page that is only slow connects again by itself. */
+const maxBehindMs = 30_000;
+const maxMessagesPerSecond = 50;
+/** A close frame holds 123 bytes of reason. */
+const maxReasonLength = 120;
+
+/** The coordinator's end of one viewer's socket, which takes messages only as fast as the viewer reads. */
+export class Viewer {
+  saidHello = false;
+  /** Undefined until its `hello` is accepted. */
+  role: ViewerRole | undefined;
+  /** Whether the viewer has asked for weights that it has not got. */
+  wantsWeights = false;
+  badTokens = 0;
+  /** Whether it knows how to join. */
+  mayInvite = false;
+  readonly address: string;
+  readonly #socket: WebSocket;
+  readonly #visit: Visit;
+  readonly #openedAtMs: number;
+  readonly #nowMs: () => number;
+  #behindSinceMs: number | undefined;
+  readonly #messages: TokenBucket;
+
+  constructor(socket: WebSocket, visit: Visit, nowMs: () => number) {
+    this.address = visit.address;
+    this.#socket = socket;
+    this.#visit = visit;
+    this.#nowMs = nowMs;
+    this.#openedAtMs = nowMs();
+    this.#messages = new TokenBucket({ capacity: maxMessagesPerSecond, perSecond: maxMessagesPerSecond }, nowMs);
+  }
+
+  get queuedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN;
+  }
+
+  /** Whether it takes messages at the moment. */
+  get keepsUp(): boolean {
+    return this.#behindSinceMs === undefined && this.isOpen;
+  }
+
+  send(message: WatchMessageFrom<'coordinator'>): void {
+    if (this.keepsUp) this.sendFrame(encodeWatch(message));
+  }
+
+  /** @param frame an encoded message, which other viewers may be sent as well */
+  sendFrame(frame: Uint8Array): void {
+    if (!this.keepsUp) return;
+    if (this.#socket.bufferedAmount > maxQueuedBytes) this.#behindSinceMs = this.#nowMs();
+    else this.#socket.send(frame);
+  }
+
+  /** Lets it watch. */
+  admit(role: ViewerRole): void {
+    this.role = role;
+    this.#visit.settle();
+  }
+
+  /** Tells the person why, and closes. */
+  refuse(code: number, message: string): void {
+    this.send({ type: 'refused', message });
+    this.close(code, message);
+  }
+
+  close(code: number, reason: string): void {
+    this.#socket.close(code, reason.slice(0, maxReasonLength));
+  }
+
+  /** Closes the viewer if it has not said `hello` in time. */
+  checkHello(): void {
+    if (this.#nowMs() - this.#openedAtMs > helloTimeoutMs)
+      this.close(1008, `no hello within ${helloTimeoutMs / 1000} s`);
+  }
+
+  /** Whether it has just caught up; closes one that has been behind for too long. */
+  checkBehind(): boolean {
+    if (this.#behindSinceMs === undefined) return false;
+    if (this.#socket.bufferedAmount === 0) {
+      this.#behindSinceMs = undefined;
+      return true;
+    }
+    if (this.#nowMs() - this.#behindSinceMs > maxBehindMs) this.#socket.terminate();
+    return false;
+  }
+
+  /** Decodes and checks a message from the viewer; undefined if the viewer was closed because of it. */
+  read(data: Buffer, isBinary: boolean): WatchMessageFrom<'viewer'> | undefined {
+    try {
+      if (!isBinary) throw new ProtocolError('frame: expected binary, got text', 1003);
+      return decodeWatch(data, 'viewer');
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(error.closeCode, error.message);
+      return undefined;
+    }
+  }
+
+  /** Counts a message or a ping of the socket; closes a viewer that sends too many, and says so. */
+  floods(): boolean {
+    this.#messages.spend(1);
+    if (this.#messages.level >= 0) return false;
+    this.close(1008, `expected at most ${maxMessagesPerSecond} messages a second, got more`);
+    // To read what else comes before the socket ends would cost time.
+    this.#socket.pause();
+    return true;
+  }
+}
+
+export interface ViewerLimits {
+  readonly total: number;
+  /** Fewer than `total`, so that no address takes every place. */
+  readonly perAddress: number;
+}
+
+export const defaultViewerLimits: ViewerLimits = { total: 512, perAddress: 320 };
+
+type Placed = Pick<Viewer, 'role' | 'address'>;
+
+/** Room as it is, room once another viewer has given up its place, or none, with a message. */
+export type Place<V> = { readonly type: 'free' } | { readonly type: 'taken'; readonly from: V } | Full;
+export interface Full {
+  readonly type: 'full';
+  readonly message: string;
+}
+
+/**
+ * Decides who may watch if there are more viewers than places: owners always, guests by how many their address has.
+ * @param viewers all that have places, in the order in which they came
+ */
+export function placeFor<V extends Placed>(
+  viewers: readonly V[],
+  role: ViewerRole,
+  address: string,
+  { total, perAddress }: ViewerLimits,
+): Place<V> {
+  const guests = viewers.filter((viewer) => viewer.role === 'guest');
+  const neighbors = guests.filter((viewer) => viewer.address === address);
+  if (role === 'guest' && neighbors.length >= perAddress) {
+    const message = `the coordinator is full: no more than ${perAddress} viewers from one address may be connected`;
+    return { type: 'full', message };
+  }
+  if (viewers.length < total) return { type: 'free' };
+  const crowd = largestCrowd(guests);
+  if (crowd[0] && (role === 'owner' || crowd.length > neighbors.length + 1)) return { type: 'taken', from: crowd[0] };
+  return { type: 'full', message: `the coordinator is full: no more than ${total} viewers may be connected` };
+}
+
+/** The guests of the address that has most. */
+function largestCrowd<V extends Placed>(guests: readonly V[]): readonly V[] {
+  const crowds = new Map<string, V[]>();
+  for (const guest of guests) crowds.set(guest.address, [...(crowds.get(guest.address) ?? []), guest]);
+  return [...crowds.values()].reduce((largest, crowd) => (crowd.length > largest.length ? crowd : largest), []);
 }

@@ -1,20 +1,26 @@
 /** Opens a model file for use: predictions, and evaluations on labeled samples. */
+
 import {
+  argmax,
   createConfusionEvaluator,
   createEvaluator,
+  createPrediction,
   type DatasetEvaluator,
+  inputSize,
   type LabeledSamples,
   type Model,
+  type ModelDescription,
+  parameterCount,
+  probabilitiesOf,
   restoreValues,
   type SampleValues,
   type Standardization,
   standardizeValues,
 } from '@lockstep/nn';
-import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { type Prediction, Predictor } from './predictor.ts';
-import { maxModelFileBytes, readStoredModel, type StoredModel } from './stored-model.ts';
+import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
+import { maxModelFileBytes, readStoredModel, type StoredModel } from './model-file.ts';
 
-/** What a model file may not say itself. */
+/** Facts that a model file may lack. */
 export interface LoadModelOptions {
   /** The model of a file that has no layer list, such as one of PyTorch; a file that has one must have this one. */
   readonly model?: Model | undefined;
@@ -22,16 +28,19 @@ export interface LoadModelOptions {
 
 /** How well a model does on labeled samples. */
 export interface ModelEvaluation {
-  /** Mean over the samples: of the cross-entropy, in nats, or of the squared error, of values as the run standardized them. */
+  /**
+   * Mean over the samples: of the cross-entropy, in nats, or of the squared error, of values as the run standardized
+   * them.
+   */
   readonly loss: number;
-  /** Fraction of the samples whose class was right, 0 to 1; null where targets are values. */
+  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values. */
   readonly accuracy: number | null;
-  /** Part of the targets' variance that is explained; null where targets are classes, or do not vary. */
+  /** Part of the targets' variance that is explained; null if targets are classes, or do not vary. */
   readonly r2: number | null;
-  /** Root of the mean squared error, in the unit of the values that were given; null where targets are classes. */
+  /** Root of the mean squared error, in the unit of the given values; null if targets are classes. */
   readonly rmse: number | null;
   /**
-   * Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. Null where targets
+   * Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. Null if targets
    * are values, or there are more than 1000 classes.
    */
   readonly confusion: readonly (readonly number[])[] | null;
@@ -53,19 +62,19 @@ const topErrorCount = 10;
 export class LoadedModel {
   /** Name, shape of the input, and layers. */
   readonly architecture: Model;
-  /** One name for each class, in the order of the scores; none where the model gives values. */
+  /** One name for each class, in the order of the scores; none if the model gives values. */
   readonly classes: readonly string[];
-  /** One name for each value that the model gives; none where it scores classes. */
+  /** One name for each value that the model gives; none if it scores classes. */
   readonly values: readonly string[];
-  /** How the values were standardized in training; undefined where they were learned as they are. */
+  /** How the values were standardized in training; undefined if they were learned as they are. */
   readonly standardization: Standardization | undefined;
   /** [height, width, channels] of an image, or the shape of another sample. */
   readonly sampleShape: StoredModel['sampleShape'];
   /** How the values of a sample are read. */
   readonly scaling: StoredModel['scaling'];
-  /** How a file becomes a sample; undefined where the model learned from values. */
+  /** How a file becomes a sample; undefined if the model learned from values. */
   readonly reading: StoredModel['reading'];
-  /** Of the run that trained the model; undefined where the file does not say it. */
+  /** Seed of the run that trained the model; undefined if the file lacks it. */
   readonly seed: number | undefined;
   /** SHA-256 of the weights: float32, little-endian, in model order. */
   readonly weightsSha256: string;
@@ -93,8 +102,8 @@ export class LoadedModel {
   /**
    * The class of each sample. A sample gets the same bits alone as among others.
    * @param samples [count, ...sampleShape], one after another: images row by row, the channels of a pixel together; bytes
-   * where the model was trained on bytes, else floats, as they were then
-   * @throws Error where samples are of another type, where their length is not a multiple of a sample's, where the model
+   * if the model was trained on bytes, else floats, as they were then
+   * @throws Error if samples are of another type, if their length is not a multiple of a sample's, if the model
    * gives values, or after `dispose`
    */
   predict(samples: SampleValues): Promise<Prediction[]> {
@@ -102,9 +111,9 @@ export class LoadedModel {
   }
 
   /**
-   * What a model of values gives for each sample, in the order of `values` and in the unit of those that it learned.
+   * Predicts the values of each sample, in the order of `values` and in the unit of those that the model learned.
    * @param samples as those of `predict`
-   * @throws Error as `predict`, and where the model scores classes
+   * @throws Error as `predict`, and if the model scores classes
    */
   predictValues(samples: SampleValues): Promise<Float32Array[]> {
     return this.#predictor.predictValues(samples);
@@ -113,7 +122,7 @@ export class LoadedModel {
   /**
    * Loss, accuracy and errors on labeled samples; loss and accuracy have the bits of a run's own evaluation. Values are as
    * they were given, or standardized by what `targets` says.
-   * @throws Error where samples and labels do not fit each other or the model, or after `dispose`
+   * @throws Error if samples and labels do not fit each other or the model, or after `dispose`
    */
   async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
     this.#predictor.requireOpen();
@@ -176,10 +185,10 @@ export class LoadedModel {
 
 /**
  * Opens a model for `predict` and `evaluate`, on the CPU.
- * It computes in WebAssembly where that has SIMD, else in plain JavaScript.
+ * It computes in WebAssembly if that has SIMD, else in plain JavaScript.
  *
  * @param source a file's name, in Node, or a file's bytes, anywhere: safetensors as `--save` writes, or as PyTorch
- * @throws Error with one sentence where the file cannot be read, is damaged, or does not say which model it is of
+ * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it is of
  */
 export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const stored = await readSource(source, options.model);
@@ -213,4 +222,116 @@ function likeTraining(data: LabeledSamples, standardization: Standardization | u
 /** Lets events have their turn between two slices of an evaluation. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
+}
+
+/** Prediction of a model of classes for one sample. */
+export interface Prediction {
+  /** The name of the class with the largest score, the first of equals. */
+  readonly class: string;
+  /** Its number, from 0. */
+  readonly index: number;
+  /** Its probability by the softmax, 0 to 1. */
+  readonly probability: number;
+  /** [classes], before the softmax. */
+  readonly scores: Float32Array;
+  /** The softmax of the scores, [classes]. */
+  readonly probabilities: readonly number[];
+}
+
+type Plan = ReturnType<typeof createPrediction>;
+
+/** A power of two. */
+const mostSamples = 256;
+
+export class Predictor {
+  /** Values in one sample. */
+  readonly sampleSize: number;
+  readonly #backend: HostBackend;
+  readonly #model: Model;
+  readonly #targets: ModelDescription['targets'];
+  readonly #scaling: ModelDescription['scaling'];
+  readonly #parameters: Storage;
+  /** By their number of samples, a power of two: nine plans serve every count. */
+  readonly #plans = new Map<number, Plan>();
+  #isDisposed = false;
+
+  /** @param description of the model whose `weights` [parameters] these are */
+  constructor(
+    backend: HostBackend,
+    { model, targets, scaling, weights }: ModelDescription & { readonly weights: Float32Array },
+  ) {
+    this.sampleSize = inputSize(model);
+    this.#backend = backend;
+    this.#model = model;
+    this.#targets = targets;
+    this.#scaling = scaling;
+    this.#parameters = backend.allocate(parameterCount(model));
+    backend.upload(this.#parameters, weights);
+  }
+
+  async predict(samples: SampleValues): Promise<Prediction[]> {
+    this.requireOpen();
+    const { type, names } = this.#targets;
+    if (type !== 'classes')
+      throw new Error('predict: expected a model of classes, got one of values: use predictValues');
+    return this.#outputs(samples).map((scores) => predictionOf(scores, names));
+  }
+
+  async predictValues(samples: SampleValues): Promise<Float32Array[]> {
+    this.requireOpen();
+    if (this.#targets.type !== 'values') {
+      throw new Error('predictValues: expected a model of values, got one of classes: use predict');
+    }
+    return this.#outputs(samples).map((values) => restoreValues(values, this.#targets.standardization));
+  }
+
+  /** @throws Error if the model was trained on samples of another type */
+  requireType(what: string, samples: SampleValues): void {
+    const expected = this.#scaling.type === 'byte' ? 'Uint8Array' : 'Float32Array';
+    const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
+    if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
+  }
+
+  requireOpen(): void {
+    if (this.#isDisposed) throw new Error('model: expected one that is in use, got one that was disposed of');
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    for (const plan of this.#plans.values()) plan.dispose();
+    this.#backend.free(this.#parameters);
+  }
+
+  #plan(size: number): Plan {
+    const plan = this.#plans.get(size) ?? createPrediction(this.#backend, this.#model, size, this.#parameters);
+    this.#plans.set(size, plan);
+    return plan;
+  }
+
+  /** Outputs of the last layer for each sample, in memory of their own. */
+  #outputs(samples: SampleValues): Float32Array[] {
+    this.requireType('predict', samples);
+    const count = samples.length / this.sampleSize;
+    if (!Number.isInteger(count)) {
+      throw new Error(`predict: expected samples of ${this.sampleSize} values each, got ${samples.length} values`);
+    }
+    const { length } = this.#targets.names;
+    const outputs: Float32Array[] = [];
+    for (let from = 0; from < count; ) {
+      const size = Math.min(mostSamples, 2 ** Math.floor(Math.log2(count - from)));
+      const plan = this.#plan(size);
+      plan.run(samples.subarray(from * this.sampleSize, (from + size) * this.sampleSize));
+      const batch = this.#backend.view(plan.output);
+      for (let row = 0; row < size; row++) outputs.push(batch.slice(row * length, (row + 1) * length));
+      from += size;
+    }
+    return outputs;
+  }
+}
+
+function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
+  const index = argmax(scores);
+  const probabilities = probabilitiesOf(scores);
+  return { class: classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
 }

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { Evaluation, Evaluator } from '@lockstep/nn';
-import type { EvaluationSetup } from '../host.ts';
+import type { EvaluationSetup } from '../platform.ts';
 
 export type EvaluationAnswer =
   /** Some of the samples are done. */
@@ -12,7 +12,7 @@ export type EvaluationAnswer =
 
 type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
 
-/** Also where this is a source: the thread runs what the build made. */
+/** Even if this module is a source, the thread runs what the build made. */
 const program = createRequire(import.meta.url).resolve('@lockstep/train/evaluation-thread');
 
 /** Begins its thread with the first evaluation; evaluations are asked for one after another. */
@@ -22,10 +22,10 @@ export class BackgroundEvaluator implements Evaluator {
   #thread: Worker | undefined;
   /** Takes the answers to the evaluation under way. */
   #onAnswer: (answer: EvaluationAnswer) => void = () => {};
-  /** What evaluates here since the thread has failed. */
+  /** The evaluator in this thread, once the other one has failed. */
   #inline: Evaluator | undefined;
 
-  /** @param createInline what evaluates in this thread where the other one cannot begin or dies */
+  /** @param createInline creates an evaluator in this thread, for when the other one cannot begin or dies */
   constructor(setup: EvaluationSetup, createInline: (reason: string) => Evaluator) {
     this.#setup = setup;
     this.#createInline = createInline;

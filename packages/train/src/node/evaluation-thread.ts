@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { createEvaluator, type Evaluator } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import type { EvaluationSetup } from '../host.ts';
+import type { EvaluationSetup } from '../platform.ts';
 import type { EvaluationAnswer } from './background-evaluator.ts';
 
 const port = parentPort;

@@ -1,16 +1,55 @@
 /** A Node process, as a run sees it. */
-import { availableParallelism, cpus, release, type } from 'node:os';
+
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { loadMnist, openDataset } from '@lockstep/data/node';
+import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import type { Platform } from '../platform.ts';
-import { systemMemoryBytes } from './memory.ts';
-import { nodeHost } from './node-host.ts';
-import { openCompute } from './open-compute.ts';
+import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
+import { type Compute, createLocalCompute } from '@lockstep/training';
+import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
+import { Checkpointer } from '../checkpoint/checkpointer.ts';
+import { openCheckpoints } from '../checkpoint/open.ts';
+import { requireCheckpointFolder } from '../checkpoint/store.ts';
+import { newSecret } from '../new-secret.ts';
+import { type CheckpointOptions, defaultHost } from '../options.ts';
+import type { Host, Platform } from '../platform.ts';
+import { bareHost, isLoopback } from '../site/addresses.ts';
+import { isJoinCode, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
+import { portOf } from '../site/server.ts';
+import { Site } from '../site/site.ts';
+import { errorMessage } from '../words.ts';
+import { BackgroundEvaluator } from './background-evaluator.ts';
 import { newSha256, sha256 } from './sha256.ts';
 
 const { bun, deno, node } = process.versions;
 const [engine, engineVersion] = bun ? ['Bun', bun] : deno ? ['Deno', deno] : ['Node', node];
+
+const host: Host = {
+  requireCheckpointFolder,
+  async prepareNetwork(listen, checkpoint) {
+    const name = bareHost(listen.host ?? (listen.server ? portOf(listen.server).address : defaultHost));
+    const token = listen.token ?? (isLoopback(name) ? undefined : await newToken(checkpoint));
+    const tls = listen.server ? undefined : await openTls(listen.tls, name, checkpoint);
+    const code = token === undefined ? undefined : await newCode(checkpoint);
+    return { listen: { ...listen, host: name }, token, code, adminToken: newSecret(), tls };
+  },
+  openCheckpoints,
+  createCheckpointer: (options) => new Checkpointer(options),
+  createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
+  createSite: (emit) => new Site(emit),
+};
+
+/** A run that goes on has the token from before: its workers know no other. */
+function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
+  const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
+  return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
+}
+
+/** Kept as the token is: a tab that was let in by the code knows nothing else. */
+function newCode(checkpoint: CheckpointOptions | undefined): Promise<string> {
+  return keptSecret({ checkpoint, fileName: 'join-code', isValid: isJoinCode, create: newJoinCode });
+}
 
 export const nodePlatform: Platform = {
   machine: {
@@ -31,5 +70,28 @@ export const nodePlatform: Platform = {
     if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
     return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };
   },
-  host: nodeHost,
+  host,
 };
+
+/**
+ * Opens what computes shards in this process besides the run's own backend, with a line that says why nothing else does.
+ * @throws ConfigurationError
+ */
+export async function openCompute(name: ComputeChoice, threads: number): Promise<{ compute: Compute; choice: string }> {
+  try {
+    if (name === 'tfjs-node') {
+      prepareProcess();
+      return { compute: await createTensorFlowCompute(systemClock), choice: 'computing on tfjs-node' };
+    }
+    const { backend, choice } = await openBackend(name, nodeThreads(threads));
+    if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
+  } catch (error) {
+    throw configurationError`${named('backend', name)}: ${errorMessage(error)}`;
+  }
+  throw configurationError`${named('backend', name)}: expected one that computes in this process`;
+}
+
+export function systemMemoryBytes(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}

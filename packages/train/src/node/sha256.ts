@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { NewHash } from '@lockstep/training';
 
-/** Of bytes that come part by part. */
+/** Begins the hash of bytes that come part by part. */
 export const newSha256: NewHash = () => createHash('sha256');
 
 export function sha256(bytes: Uint8Array): string {

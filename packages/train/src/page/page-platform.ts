@@ -5,8 +5,8 @@ import { configurationError, named, systemClock } from '@lockstep/worker';
 import { createDefer, mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
-import { errorMessage } from '../error-message.ts';
 import type { Platform } from '../platform.ts';
+import { errorMessage } from '../words.ts';
 
 const { userAgent, hardwareConcurrency } = (globalThis as unknown as { navigator: Navigator }).navigator;
 
@@ -24,7 +24,7 @@ export const pagePlatform: Platform = {
   get cores() {
     return canWait ? mostThreads() : 1;
   },
-  // A page is not told; where there is too little, the engine refuses.
+  // A page is not told; if there is too little, the engine refuses.
   memoryBytes: Number.POSITIVE_INFINITY,
   threads(count) {
     if (count === 1 || canWait) return tabThreads(count);

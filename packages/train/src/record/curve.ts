@@ -1,7 +1,6 @@
 /** Figures over the steps of a run, in bounded memory however long it is: loss, accuracy and throughput. */
 import type { TargetType } from '@lockstep/nn';
 import type { StepResult } from '@lockstep/training';
-import type { CurveState, StepSums } from '../checkpoint/checkpoint.ts';
 
 /** Loss and accuracy at one point of a run: means over the samples since the point before. */
 export interface CurvePoint {
@@ -13,6 +12,26 @@ export interface CurvePoint {
   readonly loss: number;
   /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values. */
   readonly accuracy: number | null;
+}
+
+/** Sums over one or more neighboring steps. */
+export interface StepSums {
+  /** Steps from the beginning of the run to the last of these, which ended after so many seconds. */
+  readonly steps: number;
+  readonly seconds: number;
+  readonly lossSum: number;
+  readonly correct: number;
+  readonly count: number;
+}
+
+/** A training curve that more steps can be added to. */
+export interface CurveState {
+  readonly points: readonly StepSums[];
+  /** Steps that one point stands for. */
+  readonly stride: number;
+  /** The point that has some of its steps, and how many. */
+  readonly partial: StepSums | null;
+  readonly partialSteps: number;
 }
 
 const defaultMaxPoints = 512;

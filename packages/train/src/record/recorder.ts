@@ -1,11 +1,30 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
-import type { Evaluator, TargetType } from '@lockstep/nn';
-import type { CoordinatorState, Run, RunEvent, RunOutcome, RunPlan, StepResult, Trace } from '@lockstep/training';
+
+import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
+import {
+  type CoordinatorState,
+  claimOf,
+  type Run,
+  type RunEvent,
+  type RunOutcome,
+  type RunPlan,
+  type StepResult,
+  type Trace,
+  type WorkerRecord,
+} from '@lockstep/training';
 import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
 import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
+import { version } from '../version.ts';
 import { movingAverage, Throughput, TrainingCurve } from './curve.ts';
 import { EventLines } from './event-lines.ts';
-import type { EpochReport, Report, TrainedEpoch } from './report.ts';
+import {
+  type EpochReport,
+  nothingTurnedAway,
+  type Report,
+  type TrainedEpoch,
+  type TurnedAway,
+  type WorkerReport,
+} from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
 /** A checkpoint that is on the disk. */
@@ -14,7 +33,7 @@ export interface WrittenCheckpoint {
   readonly step: number;
 }
 
-/** What is known of a run, beside the state of its rules, which knows workers and faults. */
+/** All that is known of a run besides the state of its rules, which knows workers and faults. */
 export interface RunRecord {
   /** Steps taken, including those before this process took the run over. */
   readonly steps: number;
@@ -27,7 +46,10 @@ export interface RunRecord {
   readonly epochSeconds: number;
   /** Mean loss of the first batch with the initial weights; undefined before the first step. */
   readonly initialLoss: number | undefined;
-  /** Moving averages over the last steps of this process; undefined before the first, accuracy also if targets are values. */
+  /**
+   * Moving averages over the last steps of this process; undefined before the first, accuracy also if targets are
+   * values.
+   */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;
   /** Sums over the steps of the current epoch. */
@@ -76,7 +98,7 @@ const maxLines = 30;
 const smoothing = 0.05;
 const noSums = { lossSum: 0, correct: 0, count: 0 };
 
-/** What ends a run on purpose, as its workers and viewers read it. */
+/** Messages of a run that ends on purpose, for its workers and viewers. */
 const stopMessages: Readonly<Record<StopCode, string>> = {
   owner: 'stopped from the dashboard',
   program: 'the coordinator was interrupted',
@@ -143,7 +165,9 @@ export class Recorder {
     this.#listeners.add(listener);
   }
 
-  /** Evaluates the epochs before this process that were not evaluated; called once the dashboard is there to show them. */
+  /**
+   * Evaluates the epochs before this process that were not evaluated; called once the dashboard is there to show them.
+   */
   evaluatePending(): void {
     const { plan, resumeFrom } = this.#options;
     if (!resumeFrom) return;
@@ -186,7 +210,7 @@ export class Recorder {
   }
 
   /**
-   * Records what the run goes on without.
+   * Records a failure that the run goes on without.
    * @param guestLine for those who may only watch: it names nothing of this machine
    */
   warn(message: string, guestLine: string): void {
@@ -267,7 +291,10 @@ export class Recorder {
     this.#show({ type: 'report', report, weights });
   }
 
-  /** What a checkpoint after the last step keeps. An epoch that the end of the run cuts short counts as unfinished. */
+  /**
+   * Progress as a checkpoint after the last step keeps it. An epoch that the end of the run cuts short counts as
+   * unfinished.
+   */
   progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<Progress, 'wire'> } {
     const { epochs, epochSums, initialLoss, samples, seconds, epochSeconds, curve, resumedAtSteps } = this.#data;
     return {
@@ -384,4 +411,58 @@ function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
     const { address, workersBehind = 0 } = records.get(workerId) ?? {};
     return phase !== 'handshake' && address !== undefined ? [{ address, workers: workersBehind }] : [];
   });
+}
+
+export interface ReportOptions
+  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
+  readonly model: Model;
+  readonly state: CoordinatorState;
+  readonly record: RunRecord;
+  /** Omitted in a run without sockets. */
+  readonly turnedAway?: TurnedAway | undefined;
+}
+
+export function createReport({
+  model,
+  state,
+  record,
+  turnedAway = nothingTurnedAway,
+  ...options
+}: ReportOptions): Report {
+  const { startedAt, machine, data, config, weightsSha256, wire } = options;
+  const { initialLoss, epochs, steps, resumedAtSteps, seconds, samples, timing, curve } = record;
+  return {
+    lockstep: version,
+    startedAt,
+    machine,
+    data,
+    config,
+    model: { name: model.name, parameters: parameterCount(model) },
+    initialLoss: initialLoss ?? null,
+    epochs,
+    steps,
+    resumedAtSteps,
+    wallSeconds: seconds,
+    imagesPerSecond: seconds > 0 ? samples / seconds : 0,
+    weightsSha256,
+    ...claimOf(state),
+    checked: state.checked,
+    verified: null,
+    workers: [...state.records.values()].map(workerReport),
+    wire,
+    faults: state.faults,
+    turnedAway,
+    stepTimes: timing.times() ?? null,
+    curve: curve.points(),
+  };
+}
+
+function workerReport(record: WorkerRecord): WorkerReport {
+  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
+  const work = { shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
+  return {
+    ...{ id, name, kind, backend, ...work },
+    ...(workersBehind === undefined ? {} : { workersBehind }),
+    ...(quarantined === undefined ? {} : { quarantined }),
+  };
 }

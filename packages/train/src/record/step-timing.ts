@@ -1,10 +1,10 @@
-/** Times of a run's steps: what each worker did in the last one, and where the time of the median step went. */
+/** Times of a run's steps: each worker's work in the last one, and the parts of the median step. */
 import type { SpanKind, WatchMessageOf } from '@lockstep/protocol';
 import type { Trace } from '@lockstep/training';
 import { movingAverage } from './curve.ts';
 
 /**
- * Where a step's time went.
+ * Parts of a step's time.
  * Medians over a run's last steps, in milliseconds. The parts follow one another: weights are framed and handed over,
  * travel, and come back as a gradient; the last answer is awaited, the sum is completed, and the optimizer takes its
  * step. With several workers the first three are means over them.
@@ -16,7 +16,10 @@ export interface StepTimes {
   readonly stepMs: number;
   /** Framing and writing the weights here; handing over and checksums at the worker. */
   readonly packMs: number;
-  /** On the way in both directions, including unpacking the frame; gathering the next batch if no worker computes meanwhile. */
+  /**
+   * On the way in both directions, including unpacking the frame; gathering the next batch if no worker computes
+   * meanwhile.
+   */
   readonly sendMs: number;
   readonly computeMs: number;
   /** From the mean worker's answer to the last one's. */
@@ -34,7 +37,7 @@ type Sample = Omit<StepTimes, 'steps'>;
 /** Moving averages of a worker's times in a step. */
 export type MeanTimes = Pick<WatchMessageOf<'workers'>['workers'][number], 'computeMs' | 'sendMs' | 'waitMs'>;
 
-/** What passed between the coordinator and one worker in a step. */
+/** Messages between the coordinator and one worker in a step. */
 interface Exchange {
   readonly askedAtMs: number[];
   readonly answers: Answer[];

@@ -1,24 +1,26 @@
-/** The server of a relay: the page, its workers' sockets, and the way to the coordinator above for what belongs to the run. */
-import type { IncomingMessage } from 'node:http';
+/**
+ * The server of a relay: the page, its workers' sockets, and the way to the coordinator above for what belongs to the
+ * run.
+ */
+
+import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
-import { defaultLimits, type Relay, type RelayRun } from '@lockstep/training';
+import type { Relay, RelayRun } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
+import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
-import { Guesses } from '../guard/guesses.ts';
-import { clientOf } from '../guard/source-address.ts';
-import { TurnedAwayCounter } from '../guard/turned-away.ts';
-import { addressesOf } from '../http/addresses.ts';
-import { type Answer, createSite } from '../http/site.ts';
-import type { Tls } from '../http/tls.ts';
-import { rejectUpgrade } from '../http/upgrade.ts';
-import { openServer, type SharedServer } from '../network/shared-server.ts';
-import { siteFolder } from '../network/site-folder.ts';
-import { createSockets } from '../network/sockets.ts';
 import { defaultPort } from '../options.ts';
-import type { Upstream } from './upstream.ts';
+import { addressesOf } from '../site/addresses.ts';
+import { clientOf, relayHeaderNames, relayHeaders } from '../site/connections.ts';
+import { Guesses, TurnedAwayCounter } from '../site/limiter.ts';
+import { type Answer, createPages, pageFolder, sendText } from '../site/pages.ts';
+import type { Tls } from '../site/secrets.ts';
+import { openServer, type SharedServer } from '../site/server.ts';
+import { createSockets, helloSizes, rejectUpgrade } from '../site/sockets.ts';
 
 export interface RelayServerOptions {
   readonly host: string;
@@ -30,9 +32,6 @@ export interface RelayServerOptions {
   readonly upstream: Upstream;
   readonly relay: () => Relay | undefined;
 }
-
-/** Before a run is known, a worker sends nothing but its `hello`. */
-const helloFrameBytes = 64 * 1024;
 
 export class RelayServer {
   readonly listening: ListeningEvent;
@@ -54,7 +53,7 @@ export class RelayServer {
     this.use(undefined);
   }
 
-  /** @throws ConfigurationError where it cannot listen */
+  /** @throws ConfigurationError if it cannot listen */
   static async open(options: RelayServerOptions): Promise<RelayServer> {
     const { host, port, tls } = options;
     const turnedAway = new TurnedAwayCounter();
@@ -70,7 +69,7 @@ export class RelayServer {
       {
         ...{ host, token, allowedOrigins, guesses: this.#guesses, turnedAway: this.#turnedAway },
         secure: tls !== undefined,
-        ...(run ? sizesOf(run) : noSizes),
+        ...(run ? sizesOf(run) : helloSizes),
         onConnection: (transport, address) => relay()?.accept(transport, address),
         // Passed on before it comes to that.
         onViewer: (socket) => socket.close(1011),
@@ -89,7 +88,7 @@ export class RelayServer {
           connections.settle(socket as Socket),
         );
     };
-    this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin, leave: () => {} });
+    this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin });
   }
 
   async close(): Promise<void> {
@@ -99,8 +98,8 @@ export class RelayServer {
 
   #answer(): Answer {
     const { token, upstream, relay } = this.#options;
-    const site = createSite({
-      folder: siteFolder,
+    const site = createPages({
+      folder: pageFolder,
       health: () => {
         const state = relay()?.run?.run.state;
         const workers = [...(state?.connections.values() ?? [])].filter(({ phase }) => phase === 'ready').length;
@@ -115,14 +114,6 @@ export class RelayServer {
   }
 }
 
-const noSizes = {
-  maxFrameBytes: helloFrameBytes,
-  vectorBytes: 0,
-  chunkBytes: helloFrameBytes,
-  batchBytes: 0,
-  heartbeatMs: defaultLimits.heartbeatMs,
-};
-
 function sizesOf({ setup, sampleBytes }: RelayRun) {
   const { limits, model, plan } = setup;
   const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
@@ -132,4 +123,121 @@ function sizesOf({ setup, sampleBytes }: RelayRun) {
 
 function pathOf({ url = '/' }: IncomingMessage): string | undefined {
   return url.split('?')[0];
+}
+
+/** Address of the coordinator above. */
+interface UpstreamAddress {
+  /** Address of its sockets, such as `ws://127.0.0.1:7070/`. */
+  readonly url: string;
+  /** SHA-256 of the only certificate to trust. */
+  readonly fingerprint?: string | undefined;
+  /** Token that joining needs there. */
+  readonly token?: string | undefined;
+}
+
+const unreached = 'the coordinator behind this relay does not answer';
+const timeoutMs = 5_000;
+/** Headers of one connection, and the page's origin, which this relay has checked. */
+const ownHeaders = new Set([
+  ...['host', 'origin', 'referer', 'cookie', 'forwarded', 'x-forwarded-for'],
+  ...relayHeaderNames,
+]);
+
+export class Upstream {
+  readonly #addressOf: () => UpstreamAddress | undefined;
+  readonly #sockets = new Set<Duplex>();
+
+  /** @param addressOf returns undefined while no coordinator is known */
+  constructor(addressOf: () => UpstreamAddress | undefined) {
+    this.#addressOf = addressOf;
+  }
+
+  /** Answers a request of a client, as of `clientOf`, with what the coordinator answers. */
+  pass(incoming: IncomingMessage, client: string, response: ServerResponse): void {
+    void this.#request(incoming, client).then(
+      (outgoing) => {
+        outgoing.on('response', (answer) => {
+          response.writeHead(answer.statusCode ?? 502, answer.headers);
+          answer.pipe(response);
+        });
+        outgoing.on('error', () => failed(response));
+        outgoing.end();
+      },
+      () => failed(response),
+    );
+  }
+
+  /** Joins a viewer's socket with one of the coordinator's. @param onAccepted called if the coordinator takes it */
+  passUpgrade(incoming: IncomingMessage, client: string, socket: Duplex, head: Buffer, onAccepted: () => void): void {
+    socket.on('error', () => socket.destroy());
+    void this.#request(incoming, client).then(
+      (outgoing) => {
+        outgoing.on('upgrade', (answer, upstream, upstreamHead) => {
+          onAccepted();
+          upstream.setTimeout(0);
+          socket.write(headOf(answer));
+          this.#join(socket, upstream, [upstreamHead, head]);
+        });
+        outgoing.on('response', (answer) => {
+          answer.resume();
+          rejectUpgrade(socket, answer.statusCode ?? 502, 'the coordinator behind this relay refused the connection');
+        });
+        outgoing.on('error', () => rejectUpgrade(socket, 502, unreached));
+        outgoing.end();
+      },
+      () => rejectUpgrade(socket, 502, unreached),
+    );
+  }
+
+  /** Ends every viewer's socket. */
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #request({ url: path = '/', method = 'GET', headers }: IncomingMessage, client: string) {
+    const address = this.#addressOf();
+    if (!address) throw new Error(unreached);
+    const { url, fingerprint, token } = address;
+    const base = new URL(url);
+    const isSecure = base.protocol === 'wss:';
+    const trust = isSecure && fingerprint !== undefined ? await pinnedCertificate(base, fingerprint) : {};
+    const kept = Object.entries(headers).filter(([name]) => !ownHeaders.has(name));
+    const options: RequestOptions = {
+      ...trust,
+      host: base.hostname.replace(/^\[|\]$/g, ''),
+      port: base.port || (isSecure ? 443 : 80),
+      path: `${base.pathname.replace(/\/$/, '')}${path}`,
+      ...{ method, timeout: timeoutMs },
+      headers: { ...Object.fromEntries(kept), ...relayHeaders(client, token) },
+    };
+    const outgoing = isSecure ? secureRequest(options) : httpRequest(options);
+    outgoing.on('timeout', () => outgoing.destroy(new Error(unreached)));
+    return outgoing;
+  }
+
+  #join(socket: Duplex, upstream: Duplex, [fromUpstream, fromSocket]: readonly [Buffer, Buffer]): void {
+    this.#sockets.add(socket);
+    upstream.on('error', () => upstream.destroy());
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      upstream.destroy();
+    });
+    upstream.on('close', () => socket.destroy());
+    socket.write(fromUpstream);
+    upstream.write(fromSocket);
+    upstream.pipe(socket);
+    socket.pipe(upstream);
+  }
+}
+
+function failed(response: ServerResponse): void {
+  if (response.headersSent) response.destroy();
+  else sendText(response, 502, unreached);
+}
+
+/** The lines with which an upgrade was accepted. */
+function headOf({ statusCode, statusMessage, rawHeaders }: IncomingMessage): string {
+  const lines = [`HTTP/1.1 ${statusCode} ${statusMessage}`];
+  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);
+  return `${lines.join('\r\n')}\r\n\r\n`;
 }

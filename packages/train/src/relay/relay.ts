@@ -1,8 +1,12 @@
-/** Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between them. */
+/**
+ * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between
+ * them.
+ */
+
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { Relay } from '@lockstep/training';
+import { Relay, type RelayEvent as RuleEvent } from '@lockstep/training';
 import {
   type AddressSource,
   type FoundAddress,
@@ -11,17 +15,16 @@ import {
   joinAddress,
   systemClock,
 } from '@lockstep/worker';
-import { type Connector, endOf, openConnector, type Participation } from '@lockstep/worker/internal';
-import { bareHost, isLoopback } from '../http/addresses.ts';
-import { openTls } from '../http/tls.ts';
-import { LocalPool } from '../network/local-pool.ts';
+import { type Connector, endOf, openConnector, type Participation, workerEvents } from '@lockstep/worker/internal';
 import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
-import { relayEvents } from './events.ts';
+import { EventLines } from '../record/event-lines.ts';
+import { bareHost, isLoopback } from '../site/addresses.ts';
+import { LocalWorkers } from '../site/local-workers.ts';
+import { openTls } from '../site/secrets.ts';
 import { checkRelayOptions, type RelayEvent, type RelayOptions, relayCommand } from './options.ts';
-import { RelayServer } from './relay-server.ts';
-import { Upstream } from './upstream.ts';
+import { RelayServer, Upstream } from './relay-server.ts';
 
 const maxNameLength = 80;
 const defaults = relayCommand.options;
@@ -35,7 +38,7 @@ export function relay(url: string | AddressSource, options: RelayOptions = {}): 
   return new JoinedWorker<RelayEvent>((participation) => takePart(url, options, participation), options.signal);
 }
 
-/** What a relay says above, and what its workers say to it; none where left out. */
+/** Token that a relay says above, and token that its workers say; undefined for none. */
 interface Tokens {
   readonly above: string | undefined;
   readonly below: string | undefined;
@@ -53,7 +56,7 @@ async function takePart(
   if (!above) return overOrLeft(participation.leaving);
   const tokens = tokensOf(above, options);
   const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
-  const local = new LocalPool();
+  const local = new LocalWorkers();
   let relay: Relay | undefined;
   const server = await openServer(options, tokens, connector, () => relay);
   participation.emit(server.listening);
@@ -91,7 +94,7 @@ async function findAbove(
   return undefined;
 }
 
-/** How it ended where no coordinator was found. */
+/** How the relay ended if no coordinator was found. */
 function overOrLeft({ aborted }: AbortSignal): JoinEnd {
   return aborted ? { type: 'left', message: 'the relay leaves' } : { type: 'finished', message: 'the run is over' };
 }
@@ -102,7 +105,7 @@ function tokensOf(found: FoundAddress, { token, listen }: RelayOptions): Tokens 
   return { above, below: listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret()) };
 }
 
-/** @throws ConfigurationError where it cannot listen */
+/** @throws ConfigurationError if it cannot listen */
 async function openServer(
   { listen }: RelayOptions,
   { above, below: token }: Tokens,
@@ -119,7 +122,7 @@ async function openServer(
 }
 
 function startLocal(
-  local: LocalPool,
+  local: LocalWorkers,
   { listening }: RelayServer,
   { workers = defaults.workers.default, backend = defaults.backend.default }: RelayOptions,
   { emit }: Participation<RelayEvent>,
@@ -151,7 +154,7 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
     token: connector.token ?? tokens.above,
     workerToken: tokens.below,
-    // No token is told: workers are sent only where theirs is the right one.
+    // No token is told: workers are sent to other addresses only if their token is the right one there.
     ...(tokens.below === tokens.above && {
       addresses: typeof url === 'string' ? [openAddress(url, options)] : [],
       address: options.announce ?? server.listening.addresses.worker,
@@ -186,4 +189,31 @@ async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal)
 
 async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
   await backend.close?.();
+}
+
+export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEvent) => void {
+  const lines = new EventLines(systemClock.nowMs);
+  const above = workerEvents((event) => {
+    if (event.type !== 'opening' && event.type !== 'opened') emit(event);
+  });
+  return (event) => {
+    switch (event.type) {
+      case 'above':
+        above(event.event);
+        return;
+      case 'below': {
+        const message = lines.eventOf(event.event, event.state)?.message;
+        if (message !== undefined) emit({ type: 'note', message });
+        return;
+      }
+      case 'renewed':
+        emit({ type: 'note', message: `${event.message}; another run begins for the workers here` });
+        return;
+      case 'idle':
+        emit(event);
+        return;
+      default:
+        event satisfies never;
+    }
+  };
 }

@@ -1,17 +1,24 @@
 /** Creates a run from what the options of a command came to. */
+
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, type Model, parameterCount } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import {
+  type Compute,
   type ComputeSetup,
   checkedSetup,
   createLocalCompute,
   createNumericsCheck,
   createReferee,
   createShardSource,
+  createYield,
   defaultLimits,
   formatOf,
+  type InlineCompute,
+  InlineCopy,
+  InlineGradient,
+  InlineWorker,
   type Limits,
   type NumericsCheck,
   ParameterServer,
@@ -25,6 +32,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
+import { idlePool, type WorkerPool } from '../worker-pool.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
@@ -35,7 +43,7 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
   readonly anotherMayFollow?: boolean;
-  /** Where the run goes on from. */
+  /** Checkpoint that the run goes on from. */
   readonly resumeFrom?: Checkpoint | undefined;
 }
 
@@ -45,11 +53,11 @@ export interface CreatedRun {
   readonly limits: Limits;
   readonly samples: ShardSource;
   readonly numericsCheck: NumericsCheck;
-  /** What this process computed for the check. */
+  /** The check as this process computed it. */
   readonly reference: Awaited<ReturnType<typeof checkOwnNumerics>>;
 }
 
-/** Bytes of a message beside the numbers of a gradient. */
+/** Bytes of a message besides the numbers of a gradient. */
 const messageOverheadBytes = 64 * 1024;
 /** A run waits this long for all of its workers, then begins with those that have joined. */
 const startWithinMs = 10_000;
@@ -90,7 +98,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   return { run, parameterServer, limits, samples, numericsCheck, reference };
 }
 
-/** What follows from the options alone. */
+/** The part of the setup that follows from the options alone. */
 function setupOf({ model, plan, config, train, token, verifyRate, allTakePart }: Prepared) {
   return {
     ...{ plan, model, token, verifyRate },
@@ -109,14 +117,14 @@ function limitsOf(model: Model, bounds: Partial<Limits> | undefined): Limits {
   return { ...defaultLimits, maxFrameBytes, ...bounds };
 }
 
-/** What the first step begins with. */
+/** Weights and optimizer state before the first step. */
 function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Checkpoint | undefined) {
   if (!resumeFrom) return { weights: initialWeights ?? initialize(model, config.seed) };
   const { weights, optimizer: optimizerState, step: firstStep } = resumeFrom;
   return { weights, optimizerState, firstStep };
 }
 
-/** What this process computes for the numerics check, which the workers' answers are compared with, and how fast. */
+/** Computes the numerics check in this process: the reference for the workers' answers, and the speed. */
 async function checkOwnNumerics(
   backend: HostBackend,
   setup: ComputeSetup,
@@ -135,4 +143,69 @@ async function checkOwnNumerics(
   };
   await compute.close();
   return checked;
+}
+
+/** Starts the only worker of its run. @param compute by default the parameter server's own backend */
+export async function startInlineWorker(
+  created: CreatedRun,
+  prepared: Prepared,
+  platform: Platform,
+  compute?: Compute,
+): Promise<WorkerPool> {
+  const { run } = created;
+  run.connectInline(
+    new InlineWorker({
+      compute: compute ? await copying(created, prepared, platform, compute) : inPlace(created, prepared),
+      name: 'this process',
+      nowMs: systemClock.nowMs,
+      // Signals and the terminal have their turn.
+      schedule: platform.defer,
+    }),
+  );
+  return { ...idlePool, stop: async () => compute?.close() };
+}
+
+/** Starts a worker that takes part besides those that join over the network. */
+export function startColocatedWorker(created: CreatedRun, prepared: Prepared, { defer }: Platform): void {
+  const { run } = created;
+  const { nowMs } = systemClock;
+  const yieldToOthers = createYield({ unsent: () => run.unsent, nowMs, defer });
+  const compute = inPlace(created, prepared, yieldToOthers);
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', nowMs, schedule: defer, hasOthers: true }));
+}
+
+function inPlace(
+  { parameterServer, samples, reference }: CreatedRun,
+  prepared: Prepared,
+  yieldToOthers?: () => Promise<void>,
+): InlineCompute {
+  const { model, plan, train, config } = prepared;
+  const { seed } = config;
+  const clock = systemClock;
+  return new InlineGradient({
+    parameterServer,
+    model,
+    plan,
+    dataset: train,
+    samples,
+    seed,
+    clock,
+    yieldToOthers,
+    numerics: reference,
+  });
+}
+
+async function copying(
+  created: CreatedRun,
+  { model, plan, config, train }: Prepared,
+  { sha256 }: Platform,
+  compute: Compute,
+): Promise<InlineCompute> {
+  const { parameterServer, samples, numericsCheck, reference } = created;
+  const { microbatchSize, innerSteps } = plan;
+  const setup = { model, microbatchSize, targetType: train.targets.type, innerSteps };
+  // Whether it can compute at all shows here.
+  await compute.open(setup);
+  const common = { compute, setup, parameterServer, plan, samples, seed: config.seed };
+  return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });
 }

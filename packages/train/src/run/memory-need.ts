@@ -1,4 +1,4 @@
-/** The memory that a run needs at the least, so that one that cannot fit is refused before it begins. */
+/** Estimates the least memory of a run, so that a run that cannot fit is refused before it begins. */
 import {
   layerParameters,
   layerShapes,
@@ -8,20 +8,20 @@ import {
   parameterCount,
 } from '@lockstep/nn';
 import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
-import { thousands } from '../thousands.ts';
+import { thousands } from '../words.ts';
 
 export interface MemoryNeedOptions {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
   readonly microbatchSize: number;
-  /** Of a run whose microbatches are replicas. */
+  /** Set if microbatches are replicas. */
   readonly diloco?: { readonly batch: number } | undefined;
   /** In a step. */
   readonly microbatches: number;
   /** Local workers. */
   readonly workers: number | 'single';
   readonly threads: number;
-  /** Whether the coordinator computes beside its workers. */
+  /** Whether the coordinator computes besides its workers. */
   readonly colocate?: boolean | undefined;
 }
 
@@ -37,7 +37,7 @@ const floatBytes = 4;
 /**
  * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
  * microbatch. The coordinator begins with a compute for the numerics check, whose memory is used again: for weights, the
- * optimizer's state, and a sum of those of workers, or sums of its own and a copy to evaluate. Beside that memory the weights
+ * optimizer's state, and a sum of those of workers, or sums of its own and a copy to evaluate. Outside that memory, the weights
  * to evaluate.
  * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
  */
@@ -71,7 +71,7 @@ function keptActivations(model: Model): number {
   );
 }
 
-/** Why a run cannot fit in memory, as what follows the model's name; undefined where it may. */
+/** Why a run cannot fit in memory, to follow the model's name; undefined if it may fit. */
 export function memoryFault(options: MemoryNeedOptions, systemBytes: number): string | undefined {
   const { coordinatorBytes, machineBytes } = memoryNeed(options);
   const got = `got ${thousands(parameterCount(options.model))} parameters`;

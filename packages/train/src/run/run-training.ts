@@ -1,39 +1,37 @@
 /** One training run from its first worker to its last evaluation. */
+
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { historyOf, type Run } from '@lockstep/training';
 import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
-import { dataHash } from '../checkpoint/identity.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
+import type { OnRunAgain } from '../dashboard/permission.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
-import type { Host } from '../host.ts';
 import type { Platform } from '../platform.ts';
-import type { Prepared } from '../prepared.ts';
-import { Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
-import { createReport, type Report } from '../record/report.ts';
-import { type CreatedRun, createRun } from './create-run.ts';
-import { startColocatedWorker, startInlineWorker } from './inline-worker.ts';
-import type { OnRunAgain } from './run-again.ts';
-import { runText } from './run-text.ts';
-import { threadsBesideWorkers } from './threads-beside-workers.ts';
-import { createPause } from './turns.ts';
-import { idlePool, type Traffic, type WorkerPool } from './worker-pool.ts';
+import { dataHash, type Prepared, runText } from '../prepared.ts';
+import { createReport, Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
+import type { Report } from '../record/report.ts';
+import type { Site } from '../site/site.ts';
+import { idlePool, type Traffic, type WorkerPool } from '../worker-pool.ts';
+import { type CreatedRun, createRun, startColocatedWorker, startInlineWorker } from './create-run.ts';
 
 export interface TrainingJob {
   readonly prepared: Prepared;
   readonly platform: Platform;
+  /** Its server; undefined in a page. */
+  readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
   /** Called once, with what starts, pauses and resumes the run. */
   readonly onControl: (control: Run['control']) => void;
   readonly onRunAgain: OnRunAgain | undefined;
-  /** Workers that it waits for a while, where those are not its local ones. */
+  /** Workers that the run waits for at first; by default its local ones. */
   readonly startWorkers?: number | undefined;
   /** Called in place of beginning, when the run is started. */
   readonly onStart?: ((run: Run, recorder: Recorder) => void) | undefined;
-  /** Aborted when the run is to end where it is. */
+  /** Aborted to end the run after the step under way. */
   readonly signal: AbortSignal;
 }
 
@@ -42,14 +40,10 @@ export interface Trained {
   readonly ending: Ending | undefined;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly report: Report;
-  /** The newest one, where the run was cut off or has finished and wrote some. */
+  /** The newest checkpoint of a run that wrote some and did not fail. */
   readonly checkpoint: WrittenCheckpoint | undefined;
-  /** Serves another run in this one's place, where the server stays. */
-  readonly host: Host | undefined;
-  /** Ends what `stay` keeps of the run. */
+  /** Ends what `stay` keeps of the run; its site stays. */
   readonly close: () => Promise<void>;
-  /** Ends the server after that, where it is this run's own. */
-  readonly closeServer: () => Promise<void>;
 }
 
 export async function runTraining(job: TrainingJob): Promise<Trained> {
@@ -71,7 +65,6 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     await pool.close();
     await closeBackend(backend);
   };
-  const { host, closeServer = async () => {} } = pool;
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
     const weightsSha256 = platform.sha256(bytesOf(weights));
@@ -82,12 +75,9 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
     const report = createReport({ ...origin, config, model, state, record, weightsSha256, wire, turnedAway });
     recorder.reported(report, weights);
     const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
-    return { ending, weights, report, checkpoint, host, close, closeServer };
+    return { ending, weights, report, checkpoint, close };
   } finally {
-    if (!listen?.stay) {
-      await close();
-      await closeServer();
-    }
+    if (!listen?.stay) await close();
   }
 }
 
@@ -105,7 +95,7 @@ async function start(job: TrainingJob) {
 type Opened = Awaited<ReturnType<typeof openBackends>>;
 
 async function begin(job: TrainingJob, opened: Opened) {
-  const { prepared, platform, signal, emit } = job;
+  const { prepared, platform, site, signal, emit } = job;
   const { listen, checkpoint } = prepared;
   const { backend, inline } = opened;
   const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
@@ -120,20 +110,13 @@ async function begin(job: TrainingJob, opened: Opened) {
   const computing = isOver ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
   if (inline || !isOver || listen?.stay) {
-    const serving = isOver ? { ...prepared, workers: 0 } : prepared;
-    const shared = {
-      run,
-      limits,
-      parameterServer,
-      backend,
-      prepared: serving,
-      recorder,
-      emit,
-      onRunAgain: job.onRunAgain,
-    };
+    const { onRunAgain } = job;
+    const serving = { run, limits, parameterServer, backend, recorder, emit, onRunAgain };
+    // Nothing is left for local workers if every step is taken.
+    const attached = { ...prepared, workers: isOver ? 0 : prepared.workers };
     const starting =
-      listen && platform.host
-        ? platform.host.serve({ ...shared, listen })
+      listen && site
+        ? site.attach({ ...serving, prepared: { ...attached, listen } })
         : startInlineWorker(created, prepared, platform, inline?.compute);
     pool = await starting.catch((error: unknown) => {
       // The run's clock would keep the process alive.
@@ -190,7 +173,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
   return { created, recorder };
 }
 
-/** Of a larger model, another engine and its copies of the weights would take more memory than its turns take time. */
+/** With more parameters, another engine and its copies of the weights cost more memory than taking turns costs time. */
 const mostParametersBeside = 2 ** 22;
 
 /**
@@ -218,7 +201,7 @@ function createRunEvaluator(
 
 /**
  * The run's own backend, for sums and the optimizer's steps, whatever workers compute on. `inline` is what
- * computes shards in a run of one process: that backend where the choice allows it, else a compute beside it.
+ * computes shards in a run of one process: that backend if the choice allows it, else another one.
  */
 async function openBackends(prepared: Prepared, platform: Platform) {
   const { model, listen, backend: name, threads, workers, colocate } = prepared;
@@ -227,13 +210,13 @@ async function openBackends(prepared: Prepared, platform: Platform) {
   const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
   const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
-  // Where WebAssembly is refused, `auto` has opened another backend than `cpu`.
+  // If WebAssembly is refused, `auto` has opened another backend than `cpu`.
   const suits = isOwn && (name === 'auto' || backend.name === name);
   const inline = suits ? { choice } : await platform.openCompute(name, threads);
   return { backend, choice, inline: { compute: undefined, ...inline } };
 }
 
-/** What computes in this process, or in local workers, which choose by the same rule as this process. */
+/** Says what computes in this process, or in local workers, which choose by the same rule. */
 function computingLine({ choice, inline }: Opened, prepared: Prepared) {
   if (inline) return `In this process: ${inline.choice}`;
   if (prepared.colocate) return `In this process and its local workers: ${choice}`;
@@ -303,4 +286,37 @@ async function closeBackend(backend: HostBackend & { close?: () => Promise<void>
 function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
   const { bytesSent = 0, bytesReceived = 0 } = before ?? {};
   return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
+}
+
+/** If the steps are computed in this process too, neither they nor the work should wait for each turn of the other. */
+const inlineMs = 10;
+
+/**
+ * @param isInline whether the steps are computed in this process; otherwise each call is a turn, for the workers' messages
+ * @param defer calls back when other events have had their turn
+ */
+export function createPause(
+  isInline: boolean,
+  nowMs: () => number,
+  defer: (callback: () => void) => void,
+): () => Promise<void> {
+  let turnAtMs = nowMs();
+  return async () => {
+    if (isInline && nowMs() - turnAtMs < inlineMs) return;
+    await new Promise<void>((resolve) => defer(resolve));
+    turnAtMs = nowMs();
+  };
+}
+
+/**
+ * Measured with sgd on two free cores, the tree's additions and the step with 2 and with 8 shards: two threads take 1.1 and 1.4
+ * times as long as one with 100,000 parameters, and one with 814,090 takes 1.6 and 1.5 times as long as two.
+ */
+const leastParameters = 500_000;
+/** Sums and steps are bound by memory, which few threads use up. */
+const mostThreads = 4;
+
+/** @param freeCores those that local workers do not compute on */
+export function threadsBesideWorkers(parameters: number, freeCores: number): number {
+  return parameters < leastParameters ? 1 : Math.max(1, Math.min(mostThreads, freeCores));
 }

@@ -1,18 +1,18 @@
 /** Takes the steps of a run once more in one process, and compares the weights. */
+
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Report } from '../record/report.ts';
-import { thousands } from '../thousands.ts';
-import { createRun } from './create-run.ts';
-import { startInlineWorker } from './inline-worker.ts';
+import { thousands } from '../words.ts';
+import { createRun, startInlineWorker } from './create-run.ts';
 
 /** Whether the same steps in one process give the same weights. */
 export interface Verification {
   /** As in the report. */
   readonly verified: boolean | null;
-  /** One sentence where the weights differ. */
+  /** One sentence if the weights differ. */
   readonly failure?: string;
 }
 
@@ -26,7 +26,7 @@ export interface VerifyOptions {
   readonly log: (line: string) => void;
 }
 
-/** Says why where the weights cannot be compared, before it takes the time. */
+/** If the weights cannot be compared, says why before it takes the time. */
 export async function verifyRun(options: VerifyOptions): Promise<Verification> {
   const { prepared, platform, report, isFinished, signal, log } = options;
   const fault = verificationFault(report, isFinished);
@@ -49,7 +49,7 @@ export async function verifyRun(options: VerifyOptions): Promise<Verification> {
   return { verified: false, failure: `not the same: expected weights ${weightsSha256} from one process, got ${got}` };
 }
 
-/** Why the weights of a run cannot be compared with those of one process, or undefined where they can. */
+/** Why the weights of a run cannot be compared with those of one process; undefined if they can. */
 function verificationFault(
   { exactness, bitExactAmong }: Pick<Report, 'exactness' | 'bitExactAmong'>,
   isFinished: boolean,
@@ -78,7 +78,7 @@ type Again =
 async function trainAgain(prepared: Prepared, platform: Platform, signal: AbortSignal): Promise<Again> {
   const opened = await openBackend('auto', platform.threads(prepared.threads));
   const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
-  // What one process adds in place it does not compute a second time.
+  // A single process cannot cross-check itself, so verification is off.
   const created = await createRun({ prepared: { ...prepared, verifyRate: 0 }, platform, backend, startWorkers: 1 });
   const { run, parameterServer } = created;
   const stop = (): void => run.stop('interrupted');

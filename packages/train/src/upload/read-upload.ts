@@ -31,7 +31,7 @@ export interface Reading {
 
 /** Plain data, so that it can travel between threads. */
 export interface ReadUpload {
-  /** Undefined where the upload is no table. */
+  /** Undefined if the upload is no table. */
   readonly table: TablePreview | undefined;
   /** The data, or the sentence that says why there are none. */
   readonly opened: OpenedDataset | { readonly fault: string };
@@ -84,7 +84,7 @@ export async function readUpload({ folder, request, seed }: Reading): Promise<Re
     return { table, opened: await openDataset(path, { ...asked, seed }) };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    // Where it lies on this machine helps no reader.
+    // The place on this machine helps no reader.
     const fault = error.message.replaceAll(`${folder}${sep}`, '').replaceAll(folder, 'the upload');
     return { table, opened: { fault: toMessageText(fault) } };
   }

@@ -1,11 +1,12 @@
-/** Files that arrive as one stream of bytes, one file after another, and are written to a temporary folder. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+/** An upload: the files that it announces, and their bytes, which are written to a temporary folder. */
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { reasonOf } from '@lockstep/files';
-import { uploadPrefix } from './left-behind.ts';
-import { type PlannedFile, UploadError } from './upload-plan.ts';
+import { reasonOf, shownPath } from '@lockstep/files';
+import { isPrintableLine } from '@lockstep/protocol';
 
 export class Upload {
   readonly id: string;
@@ -15,7 +16,7 @@ export class Upload {
   readonly #files: readonly PlannedFile[];
   readonly #onExit = (): void => this.dispose();
   #index = 0;
-  /** Of the file that arrives. */
+  /** Bytes written of the file that arrives. */
   #writtenBytes = 0;
   #handle: FileHandle | undefined;
   #receivedBytes = 0;
@@ -38,7 +39,7 @@ export class Upload {
     return this.#index === this.#files.length;
   }
 
-  /** Of the files, once they are complete. */
+  /** Folder of the files, once they are complete. */
   get folder(): string {
     return join(this.#temporary, 'data');
   }
@@ -46,7 +47,7 @@ export class Upload {
   /**
    * Takes the next bytes of the stream.
    * @param offset of the first of them
-   * @throws UploadError where they are not the next ones, or cannot be written
+   * @throws UploadError if they are not the next ones, or cannot be written
    */
   async add(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#isWriting || this.#isDisposed || offset !== this.#receivedBytes) {
@@ -97,4 +98,134 @@ export class Upload {
     await mkdir(dirname(place), { recursive: true });
     return open(place, 'wx', 0o600);
   }
+}
+
+export interface PlannedFile {
+  /** Below the upload's folder, with slashes. */
+  readonly path: string;
+  readonly bytes: number;
+}
+
+export interface UploadLimits {
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  readonly files: number;
+}
+
+export const defaultUploadLimits: UploadLimits = { bytes: 2 ** 30, files: 50_000 };
+
+const maxPathLength = 1_000;
+/** Most file systems hold no longer name. */
+const maxNameBytes = 255;
+const maxDepth = 16;
+
+/** A request that an upload cannot go on with, as one sentence for the person who sent it. */
+export class UploadError extends Error {
+  override readonly name = 'UploadError';
+  /** HTTP's. */
+  readonly status: 400 | 409 | 413;
+
+  constructor(message: string, status: UploadError['status'] = 400) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** A list that came as JSON, checked. @throws UploadError */
+export function uploadPlanOf(json: string, limits: UploadLimits): readonly PlannedFile[] {
+  const list = parsed(json);
+  if (!Array.isArray(list) || list.length === 0 || !list.every(isPlannedFile)) {
+    throw new UploadError('the files: expected a list of { path, bytes } that is not empty, got something else');
+  }
+  if (list.length > limits.files) {
+    throw new UploadError(`the files: expected at most ${limits.files}, got ${list.length}`, 413);
+  }
+  const bytes = list.reduce((sum, file) => sum + file.bytes, 0);
+  if (bytes > limits.bytes) {
+    throw new UploadError(`the files: expected at most ${limits.bytes} bytes in all, got ${bytes}`, 413);
+  }
+  for (const { path } of list) requireRelative(path);
+  requireDistinct(list);
+  return list;
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+function isPlannedFile(value: unknown): value is PlannedFile {
+  if (typeof value !== 'object' || value === null) return false;
+  const { path, bytes } = value as Partial<Record<string, unknown>>;
+  return typeof path === 'string' && typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= 0;
+}
+
+function requireRelative(path: string): void {
+  const parts = path.split('/');
+  const isName = (part: string): boolean =>
+    part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= maxNameBytes;
+  const isPlain = isPrintableLine(path, maxPathLength) && !/\\|^[a-z]:/i.test(path);
+  if (isPlain && parts.length <= maxDepth && parts.every(isName)) return;
+  throw new UploadError(`${shownPath(path)}: expected a path below a folder, like cats/1.png, got another one`);
+}
+
+/** Even if the file system takes capitals and small letters for the same. */
+function requireDistinct(files: readonly PlannedFile[]): void {
+  const taken = new Set<string>();
+  const folders = new Set<string>();
+  for (const { path } of files) {
+    const key = path.toLowerCase();
+    if (taken.has(key)) throw new UploadError(`${shownPath(path)}: expected each file once, got it twice`);
+    taken.add(key);
+    for (let at = key.indexOf('/'); at >= 0; at = key.indexOf('/', at + 1)) folders.add(key.slice(0, at));
+  }
+  for (const { path } of files) {
+    if (!folders.has(path.toLowerCase())) continue;
+    throw new UploadError(`${shownPath(path)}: expected a file or a folder, got both`);
+  }
+}
+
+const kind = 'lockstep-upload';
+
+/** Begins the name of a folder of this process: whose process numbers they are, and its own. */
+export function uploadPrefix(): string {
+  return `${kind}-${numbering()}-${process.pid}-`;
+}
+
+/**
+ * Removes folders of processes that are gone, if this process could see them otherwise.
+ * One whose number another process has by now stays.
+ */
+export async function removeLeftBehind(folder = tmpdir()): Promise<void> {
+  const form = new RegExp(`^${kind}-${numbering()}-(\\d+)-`);
+  // Folders that cannot be listed or removed stay; no upload depends on them.
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const left = entries.filter((entry) => {
+    const [, pid] = form.exec(entry.name) ?? [];
+    return pid !== undefined && entry.isDirectory() && !isAlive(Number(pid));
+  });
+  await Promise.allSettled(left.map(({ name }) => rm(join(folder, name), { recursive: true, force: true })));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Names the machine or container whose process numbers mean the same: containers may share the folder. */
+function numbering(): string {
+  let namespace = '';
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid');
+  } catch {
+    // Other systems than Linux have none.
+  }
+  return createHash('sha256').update(`${hostname()} ${namespace}`).digest('hex').slice(0, 12);
 }

@@ -1,42 +1,56 @@
-/**
- * The shards that a relay is asked for by the coordinator above it, one at a time: each takes the place that a whole step
- * has in a coordinator, so that shares, deadlines, votes and the referee are the same.
- */
+/** The run of a relay: the shards that the coordinator above asks for, and weights that are sent on while they arrive. */
 import type { Shard } from '../tree.ts';
-import { cancelOwners } from './cancel-owners.ts';
-import type { Draft } from './draft.ts';
-import { DraftShards } from './draft-shards.ts';
-import { hasEnded } from './ending.ts';
-import { planStep } from './schedule.ts';
+import { hasEnded, type RunState, Shards, updateConnection } from './run-state.ts';
+import { cancelOwners, planStep } from './schedule.ts';
 
 /** Divides the asked shard among the workers. The weights of its step are those of the parameters. */
-export function takeAsked(draft: Draft, { step, lo, n }: Shard & { readonly step: number }): void {
-  if (hasEnded(draft)) return;
-  withdrawAsked(draft);
+export function takeAsked(run: RunState, { step, lo, n }: Shard & { readonly step: number }): void {
+  if (hasEnded(run)) return;
+  withdrawAsked(run);
   const asked = { lo, n };
-  draft.current = { step, asked, shards: new DraftShards() };
-  draft.effects.push({ type: 'restartStep', step, asked });
-  draft.current = planStep(draft, step, asked);
+  run.current = { step, asked, shards: new Shards() };
+  run.commands.push({ type: 'restartStep', step, asked });
+  run.current = planStep(run, step, asked);
 }
 
 /** Every shard of it is in. */
-export function finishAsked(draft: Draft): void {
-  draft.patience = 1;
-  draft.effects.push({ type: 'askedDone' });
-  clear(draft);
+export function finishAsked(run: RunState): void {
+  run.patience = 1;
+  run.commands.push({ type: 'askedDone' });
+  clear(run);
 }
 
 /** The coordinator above decides what that means. */
-export function failAsked(draft: Draft, message: string): void {
-  withdrawAsked(draft);
-  draft.effects.push({ type: 'askedFailed', message });
+export function failAsked(run: RunState, message: string): void {
+  withdrawAsked(run);
+  run.commands.push({ type: 'askedFailed', message });
 }
 
-export function withdrawAsked(draft: Draft): void {
-  for (const shard of draft.current.shards.values()) if (!shard.done) cancelOwners(draft, shard);
-  clear(draft);
+export function withdrawAsked(run: RunState): void {
+  for (const shard of run.current.shards.values()) if (!shard.done) cancelOwners(run, shard);
+  clear(run);
 }
 
-function clear(draft: Draft): void {
-  draft.current = { step: draft.current.step, shards: new DraftShards() };
+function clear(run: RunState): void {
+  run.current = { step: run.current.step, shards: new Shards() };
+}
+
+/** Sends them to the workers that computed for the step before, which may get a share of this one; to none while a shard is open. */
+export function forwardWeights(run: RunState, step: number): void {
+  const { current } = run;
+  const isOver = hasEnded(run) || current.shards.size > 0 || step <= current.step;
+  const receivers = [...run.connections.values()].filter(
+    ({ phase, weightsStep, newestResult }) =>
+      !isOver && phase === 'ready' && weightsStep === current.step && newestResult === current.step,
+  );
+  for (const { connection } of receivers) updateConnection(run, connection, { weightsStep: step });
+  const connections = receivers.map(({ connection }) => connection);
+  run.commands.push({ type: 'forwardWeights', connections, step });
+}
+
+/** They were not whole, so the workers still have the weights of the step before. */
+export function forgetForwarded(run: RunState, step: number): void {
+  for (const { connection, weightsStep } of [...run.connections.values()]) {
+    if (weightsStep === step) updateConnection(run, connection, { weightsStep: run.current.step });
+  }
 }

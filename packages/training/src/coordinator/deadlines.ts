@@ -1,52 +1,49 @@
 /** What time does to a run: a silent connection is closed, a late shard is duplicated on an idle worker, then taken away. */
-import { disconnect, forgetIdleRecords } from './disconnect.ts';
+import { settleClaims } from './joining.ts';
+import { disconnect, forgetIdleRecords } from './leaving.ts';
 import {
   available,
   countFault,
-  type Draft,
   emit,
   isOwner,
   owedSamples,
+  type RunState,
   send,
   updateConnection,
   updateShard,
-} from './draft.ts';
-import { settleClaims } from './identity-claims.ts';
-import { recordFailure } from './reputation.ts';
-import { isInSlot, slotAfterDelay } from './rotation.ts';
-import { assign, unassign } from './schedule.ts';
-import { boundedRate, speedAfter } from './speed.ts';
+} from './run-state.ts';
+import { assign, isInSlot, onTrial, slotAfterDelay, unassign } from './schedule.ts';
+import { referee } from './settlement.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
-import { onTrial } from './trials.ts';
-import { referee } from './verification.ts';
+import { boundedRate, recordFailure, speedAfter } from './track-record.ts';
 
 /** Called at every tick of the shell's timer. */
-export function checkDeadlines(draft: Draft, receivedBytes: ReadonlyMap<ConnectionId, number> = new Map()): void {
-  for (const [id, bytes] of receivedBytes) noteArrival(draft, id, bytes);
-  for (const connection of [...draft.connections.values()]) {
-    const message = expiryOf(draft, connection);
-    if (message === undefined) heartbeat(draft, connection);
-    else disconnect(draft, connection, message, 1008);
+export function checkDeadlines(run: RunState, receivedBytes: ReadonlyMap<ConnectionId, number> = new Map()): void {
+  for (const [id, bytes] of receivedBytes) noteArrival(run, id, bytes);
+  for (const connection of [...run.connections.values()]) {
+    const message = expiryOf(run, connection);
+    if (message === undefined) heartbeat(run, connection);
+    else disconnect(run, connection, message, 1008);
   }
-  settleClaims(draft);
-  forgetIdleRecords(draft);
-  if (draft.phase !== 'training') return;
+  settleClaims(run);
+  forgetIdleRecords(run);
+  if (run.phase !== 'training') return;
   let idle: readonly Connection[] | undefined;
   const idleWorkers = (): readonly Connection[] => {
-    idle ??= idleOf(draft);
+    idle ??= idleOf(run);
     return idle;
   };
-  for (const connection of [...draft.connections.values()]) {
-    if (connection.phase === 'ready' && checkShards(draft, connection, idleWorkers)) idle = undefined;
+  for (const connection of [...run.connections.values()]) {
+    if (connection.phase === 'ready' && checkShards(run, connection, idleWorkers)) idle = undefined;
   }
 }
 
 /** Available workers that owe nothing of the step: the proven ones, or else newcomers, each for one microbatch. */
-function idleOf(draft: Draft): Connection[] {
-  const idle = available(draft).filter((worker) => owedSamples(draft.current, worker.connection) === 0);
+function idleOf(run: RunState): Connection[] {
+  const idle = available(run).filter((worker) => owedSamples(run.current, worker.connection) === 0);
   const proven = idle.filter(({ isProven }) => isProven);
   if (proven.length > 0) return proven;
-  const busy = onTrial(draft);
+  const busy = onTrial(run);
   return idle.filter(({ connection }) => !busy.has(connection));
 }
 
@@ -54,12 +51,12 @@ function idleOf(draft: Draft): Connection[] {
 export const leastBytesPerMs = 32;
 
 /** Bytes of an unfinished frame are a sign of life, and put off the deadline of what they answer. */
-function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {
-  const connection = draft.connections.get(id);
+function noteArrival(run: RunState, id: ConnectionId, bytes: number): void {
+  const connection = run.connections.get(id);
   if (!connection || bytes <= connection.receivedBytes) return;
-  updateConnection(draft, id, {
+  updateConnection(run, id, {
     receivedBytes: bytes,
-    lastReceivedAtMs: draft.nowMs,
+    lastReceivedAtMs: run.nowMs,
     transferCreditMs: connection.transferCreditMs + (bytes - connection.receivedBytes) / leastBytesPerMs,
   });
 }
@@ -69,46 +66,46 @@ function noteArrival(draft: Draft, id: ConnectionId, bytes: number): void {
  * was asked for waits: a link may have become slow since its deadline was set.
  */
 export function noteDelivery(
-  draft: Draft,
+  run: RunState,
   { connection: id, delivered, transferCreditMs }: Connection,
   bytes: number,
 ): void {
   if (bytes <= delivered.bytes) return;
-  const creditMs = Math.min((bytes - delivered.bytes) / leastBytesPerMs, draft.nowMs - delivered.atMs);
-  updateConnection(draft, id, {
-    delivered: { bytes, atMs: draft.nowMs },
+  const creditMs = Math.min((bytes - delivered.bytes) / leastBytesPerMs, run.nowMs - delivered.atMs);
+  updateConnection(run, id, {
+    delivered: { bytes, atMs: run.nowMs },
     transferCreditMs: transferCreditMs + creditMs,
   });
 }
 
 /** Why a connection has run out of time, or undefined where it has not. */
-function expiryOf(draft: Draft, connection: Connection): string | undefined {
-  const { handshakeMs, numericsCheckMs, deadMs } = draft.setup.limits;
+function expiryOf(run: RunState, connection: Connection): string | undefined {
+  const { handshakeMs, numericsCheckMs, deadMs } = run.setup.limits;
   const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, transferCreditMs } = connection;
-  const phaseMs = draft.nowMs - phaseAtMs;
+  const phaseMs = run.nowMs - phaseAtMs;
   if (phase === 'handshake' && !claim && phaseMs > handshakeMs) return `no hello within ${handshakeMs / 1000} s`;
   // A relay without a worker answers the numerics check once it has one.
-  const isWaiting = draft.records.get(workerId)?.workersBehind === 0;
-  if (phase === 'checking' && !isWaiting && phaseMs > numericsCheckMs * draft.patience + transferCreditMs) {
-    draft.patience = morePatience(draft);
+  const isWaiting = run.records.get(workerId)?.workersBehind === 0;
+  if (phase === 'checking' && !isWaiting && phaseMs > numericsCheckMs * run.patience + transferCreditMs) {
+    run.patience = morePatience(run);
     return `no answer to the numerics check within ${Math.round(phaseMs / 1000)} s`;
   }
-  return draft.nowMs - lastReceivedAtMs > deadMs ? `silent for ${deadMs / 1000} s` : undefined;
+  return run.nowMs - lastReceivedAtMs > deadMs ? `silent for ${deadMs / 1000} s` : undefined;
 }
 
 const mostPatience = 64;
 
 /** Where a deadline was missed before any step was taken, the next one is longer: all workers may be behind slow links. */
-function morePatience({ patience }: Draft): number {
+function morePatience({ patience }: RunState): number {
   return Math.min(mostPatience, 2 * patience);
 }
 
 /** Before its welcome a client is asked nothing. */
-function heartbeat(draft: Draft, { connection, phase, pingedAtMs }: Connection): void {
+function heartbeat(run: RunState, { connection, phase, pingedAtMs }: Connection): void {
   if (phase === 'handshake') return;
-  if (draft.nowMs - pingedAtMs < draft.setup.limits.heartbeatMs) return;
-  updateConnection(draft, connection, { pingedAtMs: draft.nowMs });
-  send(draft, connection, { type: 'ping', sentAtMs: draft.nowMs });
+  if (run.nowMs - pingedAtMs < run.setup.limits.heartbeatMs) return;
+  updateConnection(run, connection, { pingedAtMs: run.nowMs });
+  send(run, connection, { type: 'ping', sentAtMs: run.nowMs });
 }
 
 /**
@@ -123,27 +120,27 @@ const mostTimesIdle = 10;
  *
  * @param idleWorkers as `idleOf`; this worker is none of them where it owes a shard
  */
-function checkShards(draft: Draft, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
-  const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = draft.setup.limits;
+function checkShards(run: RunState, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
+  const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = run.setup.limits;
   const { connection: id, samplesPerMs, link, transferCreditMs } = connection;
-  const owned = draft.current.shards.ownedBy(id);
+  const owned = run.current.shards.ownedBy(id);
   const starts = owned.flatMap(({ owners }) => owners.filter((owner) => owner.connection === id));
-  const trials = connection.trial && connection.trial.step <= draft.current.step ? [connection.trial] : [];
+  const trials = connection.trial && connection.trial.step <= run.current.step ? [connection.trial] : [];
   const startedAtMs = Math.min(...[...starts, ...trials].map((since) => since.startedAtMs));
-  const owed = owedSamples(draft.current, id);
+  const owed = owedSamples(run.current, id);
   const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;
   // The shard of a trial may be done already, and is then not owed.
   const trialMs = trials.reduce((sum, { samples }) => sum + durationMs(samples, samplesPerMs), 0);
   const knownMs = (Number.isFinite(ownMs) ? ownMs : link.networkMs) + trialMs;
   const answerByMs =
-    connection.answerByMs ?? startedAtMs + draft.patience * Math.max(hardDeadlineMs, hardFactor * knownMs);
-  if (draft.nowMs > answerByMs + transferCreditMs) {
-    draft.patience = morePatience(draft);
-    recordFailure(draft, connection);
-    disconnect(draft, connection, 'no result within the time that it may take', 1008);
+    connection.answerByMs ?? startedAtMs + run.patience * Math.max(hardDeadlineMs, hardFactor * knownMs);
+  if (run.nowMs > answerByMs + transferCreditMs) {
+    run.patience = morePatience(run);
+    recordFailure(run, connection);
+    disconnect(run, connection, 'no result within the time that it may take', 1008);
     return true;
   }
-  const waitedMs = draft.nowMs - startedAtMs;
+  const waitedMs = run.nowMs - startedAtMs;
   if (owned.length === 0 || (connection.answerByMs === undefined && waitedMs <= softDeadlineMs)) return false;
 
   const idle = idleWorkers();
@@ -151,61 +148,61 @@ function checkShards(draft: Draft, connection: Connection, idleWorkers: () => re
     // No worker is late because of a speed that newcomers claim.
     const known = idle.filter(({ isProven }) => isProven);
     const idleMs = Math.min(...known.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
-    const mostMs = isInSlot(connection, draft.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
+    const mostMs = isInSlot(connection, run.current.step) ? hardDeadlineMs / softFactor : mostTimesIdle * idleMs;
     const expectedMs = Math.min(ownMs, mostMs);
     if (waitedMs <= Math.max(softDeadlineMs, softFactor * expectedMs)) return false;
     if (idle.length === 0) {
-      for (const shard of owned) if (shard.votes.length > 0) referee(draft, shard);
+      for (const shard of owned) if (shard.held.length > 0) referee(run, shard);
       return false;
     }
     // What it owes is not done after this time, so its rate is at most that, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
-    const slot = slotAfterDelay(draft, connection, waitedMs);
-    markLate(draft, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost), slot });
+    const slot = slotAfterDelay(run, connection, waitedMs);
+    markLate(run, connection, { answerByMs, overheadMs, samplesPerMs: boundedRate(rateAtMost), slot });
   }
-  duplicate(draft, owned, idle);
+  duplicate(run, owned, idle);
   return true;
 }
 
 /** A late worker is assigned nothing more until it has answered. */
 function markLate(
-  draft: Draft,
+  run: RunState,
   late: Connection,
   changes: Pick<Connection, 'answerByMs' | 'overheadMs' | 'samplesPerMs' | 'slot'>,
 ): void {
-  updateConnection(draft, late.connection, changes);
-  emit(draft, { type: 'late', workerId: late.workerId ?? '', step: draft.current.step });
+  updateConnection(run, late.connection, changes);
+  emit(run, { type: 'late', workerId: late.workerId ?? '', step: run.current.step });
   // What was sent ahead goes to other workers.
-  if (!draft.next) return;
-  for (const { lo, n } of [...draft.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
-    send(draft, late.connection, { type: 'cancel', step: draft.next.step, lo, n });
+  if (!run.next) return;
+  for (const { lo, n } of [...run.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
+    send(run, late.connection, { type: 'cancel', step: run.next.step, lo, n });
   }
-  unassign(draft.next, late.connection);
+  unassign(run.next, late.connection);
 }
 
 /**
  * Assigns shards whose owners are all late to idle workers as well; the first valid result wins. Newcomers get no more than
  * a microbatch, so that a larger shard is taken from its owners, to be divided.
  */
-function duplicate(draft: Draft, owned: readonly ShardState[], idle: readonly Connection[]): void {
-  const isLate = (owner: Assignment): boolean => draft.connections.get(owner.connection)?.answerByMs !== undefined;
+function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly Connection[]): void {
+  const isLate = (owner: Assignment): boolean => run.connections.get(owner.connection)?.answerByMs !== undefined;
   const waiting = owned.filter((shard) => shard.owners.every(isLate));
   const taken = new Set<ConnectionId>();
   for (const [index, shard] of waiting.entries()) {
     // Two results of one worker are one vote.
     const others = idle.filter(
-      ({ workerId, connection }) => !taken.has(connection) && !shard.votes.some((vote) => vote.workerId === workerId),
+      ({ workerId, connection }) => !taken.has(connection) && !shard.held.some((vote) => vote.workerId === workerId),
     );
     const worker = others[index % others.length];
     if (!worker) {
-      if (shard.votes.length > 0) referee(draft, shard);
+      if (shard.held.length > 0) referee(run, shard);
       continue;
     }
     if (!worker.isProven) taken.add(worker.connection);
-    if (worker.isProven || shard.n === 1) assign(draft, draft.current, shard, worker.connection);
-    else updateShard(draft.current, shard, { owners: [] });
-    countFault(draft, 'duplicated');
+    if (worker.isProven || shard.n === 1) assign(run, run.current, shard, worker.connection);
+    else updateShard(run.current, shard, { owners: [] });
+    countFault(run, 'duplicated');
   }
 }
 

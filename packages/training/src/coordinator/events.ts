@@ -9,13 +9,15 @@ export interface LateComparison {
   readonly isChecked: boolean;
 }
 
-/** A worker's message as the rules see it: the shell has put vectors together, checked their numbers and kept them. */
+/** A worker's message as the rules see it: the run has put vectors together, compared them, and waits for the rules to say what becomes of them. */
 export type CheckedMessage =
   | ({
       readonly type: 'gradient';
       readonly step: number;
       readonly computeMs: number;
       readonly turnaroundMs?: number | undefined;
+      /** Omitted if every number is finite. */
+      readonly isFinite?: false;
       /** Connections whose held result of this shard is the same. */
       readonly agreesWith?: readonly ConnectionId[];
       /** Whether it is so large that only the coordinator's own computation makes it believed. */
@@ -114,7 +116,7 @@ export type RunEvent =
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction };
 
 /** What the shell does next, in the order of the list. */
-export type Effect =
+export type Command =
   | {
       readonly type: 'send';
       readonly connection: ConnectionId;
@@ -126,14 +128,18 @@ export type Effect =
   | { readonly type: 'forwardWeights'; readonly connections: readonly ConnectionId[]; readonly step: number }
   | ({ readonly type: 'sendTask'; readonly connection: ConnectionId; readonly step: number } & Shard)
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }
-  /** Add the result of a shard that was held for this connection; 0 is the coordinator's own. Drop the others. */
+  /** Add the result of this connection, which has just arrived or was held; 0 is the coordinator's own. Drop the others of the shard. */
   | ({
-      readonly type: 'addHeld';
+      readonly type: 'add';
       readonly step: number;
       readonly from: ConnectionId;
-      /** Workers whose trial this shard is and that have not answered: the sum is kept, to compare theirs with. */
-      readonly awaited?: readonly ConnectionId[];
+      /** Whether it was compared, or is the coordinator's own. */
+      readonly isChecked: boolean;
+      /** Whether a worker on trial with this shard has not answered: the sum is kept, to compare its result with. */
+      readonly keep: boolean;
     } & Shard)
+  /** Hold the result that has just arrived. What is neither held nor added is dropped. */
+  | { readonly type: 'hold' }
   /** Compute a shard, and report it as `refereed`. */
   | ({ readonly type: 'referee'; readonly step: number } & Shard)
   /** Begin the sum of this step, or of the asked shard of it, anew: drop everything that was added for it. */

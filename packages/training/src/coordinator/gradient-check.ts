@@ -2,7 +2,7 @@
 import { type Checksum, chunkChecksum, gradientChecksum, type MessageOf, vectorFault } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
 import { announced } from '../vector-chunks.ts';
-import type { RunSetup } from './state.ts';
+import type { RunSetup } from './run-setup.ts';
 
 type GradientMessage = MessageOf<'gradient'>;
 

@@ -1,25 +1,56 @@
-/**
- * Results of the current step that wait until another computation of the same shard shows which is right, and sums that
- * were added before a worker on trial had answered.
- */
+/** Results that wait to be compared, sums that late results are compared with, and the largest plausible result. */
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { LateComparison } from './events.ts';
-import type { SumSize } from './plausibility.ts';
 import type { ConnectionId } from './state.ts';
 
-export interface HeldResult {
+/** How large the sums of a shard are, per sample, so that shards of any size compare. */
+export interface SumSize {
+  /** The largest absolute value of the gradient. */
+  readonly gradient: number;
+  readonly loss: number;
+}
+
+/** A result may be so many times as large as the largest that was found to be right. */
+const factor = 8;
+/** Gradients shrink while a run learns: what was right long ago says little. */
+const decayPerStep = 0.99;
+
+/** Learns only from results that a second computation has confirmed, so that a liar cannot raise the bound. */
+export class Plausibility {
+  #bound: SumSize = { gradient: 0, loss: 0 };
+
+  /** False for every result until one is confirmed. */
+  isPlausible({ gradient, loss }: SumSize): boolean {
+    return gradient <= factor * this.#bound.gradient && Math.abs(loss) <= factor * this.#bound.loss;
+  }
+
+  confirm({ gradient, loss }: SumSize): void {
+    const bound = this.#bound;
+    this.#bound = { gradient: Math.max(bound.gradient, gradient), loss: Math.max(bound.loss, Math.abs(loss)) };
+  }
+
+  /** To be called after each step. */
+  age(): void {
+    this.#bound = { gradient: decayPerStep * this.#bound.gradient, loss: decayPerStep * this.#bound.loss };
+  }
+}
+
+/** A result that has arrived, and waits for the rules to say what becomes of it. */
+export interface ArrivedResult {
   /** 0 for the coordinator's own. */
   readonly connection: ConnectionId;
+  readonly place: Place;
   /** [parameters + 2]: gradient, sum of losses, correct answers; reserved for the holder. */
   readonly memory: SumMemory;
-  readonly size: SumSize;
+  /** Unknown for a result that is not finite, and for one that nothing is compared with. */
+  readonly size?: SumSize | undefined;
   /** Of the numeric mode that computed it. */
   readonly numericsHash: string;
 }
 
 /** A step's shard. */
-type Place = Shard & { readonly step: number };
+export type Place = Shard & { readonly step: number };
 
 /** A sum that was added. */
 export interface AddedSum {
@@ -37,7 +68,7 @@ const mostAddedBytes = 64 * 1024 * 1024;
 const tolerance = 1e-3;
 
 export class HeldResults {
-  readonly #held = new Map<string, HeldResult[]>();
+  readonly #held = new Map<string, ArrivedResult[]>();
   /** By the step and shard; each until the workers on trial with that shard have answered or are gone. */
   readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
@@ -46,17 +77,25 @@ export class HeldResults {
     this.#memory = memory;
   }
 
-  /** Holds a result; returns the connections whose result of the same shard is equal to it. */
-  add(shard: Shard, result: HeldResult): ConnectionId[] {
-    const key = shardKey(shard);
-    const others = this.#held.get(key) ?? [];
-    this.#held.set(key, [...others, result]);
-    return others.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
+  /** Connections whose held result of the same shard is equal to this one. */
+  equalTo(result: ArrivedResult): ConnectionId[] {
+    const held = this.#held.get(placeKey(result.place)) ?? [];
+    return held.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
+  }
+
+  /** Whether any result of a shard is held. */
+  has(place: Place): boolean {
+    return this.#held.has(placeKey(place));
+  }
+
+  hold(result: ArrivedResult): void {
+    const key = placeKey(result.place);
+    this.#held.set(key, [...(this.#held.get(key) ?? []), result]);
   }
 
   /** The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. */
-  take(shard: Shard, connection: ConnectionId): HeldResult | undefined {
-    const key = shardKey(shard);
+  take(place: Place, connection: ConnectionId): ArrivedResult | undefined {
+    const key = placeKey(place);
     const results = this.#held.get(key) ?? [];
     const result = results.find((held) => held.connection === connection);
     this.#drop(results.filter((held) => held !== result));
@@ -68,11 +107,7 @@ export class HeldResults {
    * Keeps a copy of a sum that is about to be added, for late results of the same shard. Kept sums are limited: workers whose
    * sum finds no room get another trial.
    */
-  keepAdded(
-    place: Place,
-    { memory, numericsHash }: Pick<HeldResult, 'memory' | 'numericsHash'>,
-    isChecked: boolean,
-  ): void {
+  keepAdded({ place, memory, numericsHash }: ArrivedResult, isChecked: boolean): void {
     const values = this.#memory.valuesOf(memory);
     const keptBytes = [...this.#added.values()].reduce((bytes, added) => bytes + added.values.byteLength, 0);
     if (keptBytes > 0 && keptBytes + values.byteLength > mostAddedBytes) return;
@@ -85,10 +120,7 @@ export class HeldResults {
   }
 
   /** Compares a late result with the sum that was added; undefined if that is not kept. */
-  compareLate(
-    place: Place,
-    { memory, numericsHash }: Pick<HeldResult, 'memory' | 'numericsHash'>,
-  ): LateComparison | undefined {
+  compareLate({ place, memory, numericsHash }: ArrivedResult): LateComparison | undefined {
     const added = this.addedAt(place);
     if (!added) return undefined;
     const isOneMode = added.numericsHash === numericsHash;
@@ -111,11 +143,11 @@ export class HeldResults {
     this.#held.clear();
   }
 
-  #drop(results: readonly HeldResult[]): void {
+  #drop(results: readonly ArrivedResult[]): void {
     for (const { memory } of results) this.#memory.release(memory);
   }
 
-  #isSame(one: HeldResult, other: HeldResult): boolean {
+  #isSame(one: ArrivedResult, other: ArrivedResult): boolean {
     const [left, right] = [this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory)];
     return this.#areSame(left, right, one.numericsHash === other.numericsHash);
   }

@@ -3,7 +3,7 @@ import type { MessageOf } from '@lockstep/protocol';
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import type { Parameters } from '../parameters.ts';
 import { chunkFault, chunkPlaceFault, gradientFault } from './gradient-check.ts';
-import type { RunSetup } from './state.ts';
+import type { RunSetup } from './run-setup.ts';
 
 export interface IncomingGradientOptions {
   readonly setup: RunSetup;

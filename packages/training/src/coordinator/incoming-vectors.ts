@@ -4,7 +4,7 @@ import type { FloatChunk } from '../vector-chunks.ts';
 import type { UntimedEvent } from './events.ts';
 import type { IncomingGradient } from './incoming-gradient.ts';
 import { IncomingNumerics } from './incoming-numerics.ts';
-import type { ResultReceiver } from './result-receiver.ts';
+import type { Arrival, ResultReceiver } from './result-receiver.ts';
 import type { RunOptions } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 
@@ -18,6 +18,8 @@ export interface Received {
   readonly event: UntimedEvent;
   /** The first message of a gradient that is whole. */
   readonly gradient?: MessageOf<'gradient'>;
+  /** The result whose fate the rules decide. */
+  readonly arrival?: Arrival | undefined;
 }
 
 type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
@@ -78,9 +80,10 @@ export class IncomingVectors {
       return undefined;
     }
     this.#open.delete(connection);
-    const told = this.#results.finish(state, connection, gradient);
+    const { told, arrival } = this.#results.finish(state, connection, gradient);
     const event = { type: 'message', connection, message: told } as const;
-    return told.type === 'gradient' ? { event, gradient: gradient.header } : { event };
+    const hasSum = told.type === 'gradient' && told.isFinite !== false;
+    return hasSum ? { event, arrival, gradient: gradient.header } : { event, arrival };
   }
 
   #beginNumerics(connection: ConnectionId, result: MessageOf<'numericsResult'>): Received | undefined {

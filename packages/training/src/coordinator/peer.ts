@@ -1,11 +1,11 @@
 /** The coordinator's side of a worker: what the run gives it, by whatever way that goes. */
 import type { Shard } from '../tree.ts';
 import type { WeightsPart } from '../worker/incoming-vectors.ts';
-import type { Effect } from './events.ts';
+import type { Command } from './events.ts';
 import type { ConnectionId } from './state.ts';
 
 /** A message of the rules to one worker. */
-export type RuleMessage = Extract<Effect, { type: 'send' }>['message'];
+export type RuleMessage = Extract<Command, { type: 'send' }>['message'];
 
 export interface Peer {
   /** Bytes that have arrived, unfinished frames included, where the way tells. */

@@ -1,126 +1,135 @@
 /** Brings a run as far as it goes with what is known now: starts it, takes complete steps, pauses, resumes. */
 import { finishAsked } from './asked.ts';
-import { available, type Draft, emit, isAnyReady, owedSamples, updateConnection } from './draft.ts';
-import { DraftShards } from './draft-shards.ts';
-import { finishRun, hasEnded } from './ending.ts';
+import { finishRun } from './leaving.ts';
+import {
+  available,
+  emit,
+  hasEnded,
+  isAnyReady,
+  owedSamples,
+  type RunState,
+  Shards,
+  updateConnection,
+  updateShard,
+} from './run-state.ts';
 import { assignUnowned, isAnyOwned, openShards, planStep, sendWeightsOnce } from './schedule.ts';
-import { referee } from './verification.ts';
+import { referee } from './settlement.ts';
 
-export function advanceRun(draft: Draft): void {
-  if (hasEnded(draft)) return;
-  if (draft.phase === 'waiting') {
-    if (!mayStart(draft)) return;
-    start(draft);
+export function advanceRun(run: RunState): void {
+  if (hasEnded(run)) return;
+  if (run.phase === 'waiting') {
+    if (!mayStart(run)) return;
+    start(run);
   }
-  assignUnowned(draft, draft.current);
-  if (draft.next && isAnyOwned(draft.next)) assignUnowned(draft, draft.next);
-  refereeHeld(draft);
-  while (!draft.pauseRequested && isComplete(draft)) {
-    if (draft.setup.isRelay) {
-      finishAsked(draft);
+  assignUnowned(run, run.current);
+  if (run.next && isAnyOwned(run.next)) assignUnowned(run, run.next);
+  refereeHeld(run);
+  while (!run.pauseRequested && isComplete(run)) {
+    if (run.setup.isRelay) {
+      finishAsked(run);
       break;
     }
-    takeStep(draft);
-    if (draft.current.step >= draft.setup.plan.steps) {
-      finishRun(draft);
+    takeStep(run);
+    if (run.current.step >= run.setup.plan.steps) {
+      finishRun(run);
       return;
     }
   }
-  pauseOrResume(draft);
+  pauseOrResume(run);
 }
 
 /** Has the coordinator compute a shard whose held result no worker is to confirm, one after another. */
-function refereeHeld(draft: Draft): void {
-  const held = openShards(draft, draft.current).find(({ votes, owners }) => votes.length > 0 && owners.length === 0);
+function refereeHeld(run: RunState): void {
+  const held = openShards(run, run.current).find(({ held, owners }) => held.length > 0 && owners.length === 0);
   if (!held) return;
-  for (const { refereed, done } of draft.current.shards.values()) if (refereed && !done) return;
-  referee(draft, held);
+  for (const { refereed, done } of run.current.shards.values()) if (refereed && !done) return;
+  referee(run, held);
 }
 
-function mayStart(draft: Draft): boolean {
-  const ready = available(draft).length;
-  const { startWorkers, startWithinMs } = draft.setup;
-  if (draft.pauseRequested) return false;
-  if (draft.startRequested && ready > 0) return true;
+function mayStart(run: RunState): boolean {
+  const ready = available(run).length;
+  const { startWorkers, startWithinMs } = run.setup;
+  if (run.pauseRequested) return false;
+  if (run.startRequested && ready > 0) return true;
   if (ready >= startWorkers) return true;
-  return ready > 0 && draft.nowMs - (draft.firstOpenedAtMs ?? draft.nowMs) >= startWithinMs;
+  return ready > 0 && run.nowMs - (run.firstOpenedAtMs ?? run.nowMs) >= startWithinMs;
 }
 
-function start(draft: Draft): void {
-  draft.phase = 'training';
-  emit(draft, { type: 'started' });
-  if (draft.setup.isRelay) return;
-  draft.current = planStep(draft, draft.current.step);
-  planNext(draft);
+function start(run: RunState): void {
+  run.phase = 'training';
+  emit(run, { type: 'started' });
+  if (run.setup.isRelay) return;
+  run.current = planStep(run, run.current.step);
+  planNext(run);
 }
 
-function isComplete(draft: Draft): boolean {
-  const { shards } = draft.current;
+function isComplete(run: RunState): boolean {
+  const { shards } = run.current;
   for (const { done } of shards.values()) if (!done) return false;
   return shards.size > 0;
 }
 
 /** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
-function takeStep(draft: Draft): void {
-  const { step } = draft.current;
-  draft.patience = 1;
-  countChecked(draft);
-  draft.effects.push({ type: 'applyStep', step });
-  if (step + 1 >= draft.setup.plan.steps) {
-    draft.current = { step: step + 1, shards: new DraftShards() };
-    draft.next = undefined;
+function takeStep(run: RunState): void {
+  const { step } = run.current;
+  run.patience = 1;
+  countChecked(run);
+  run.commands.push({ type: 'applyStep', step });
+  if (step + 1 >= run.setup.plan.steps) {
+    run.current = { step: step + 1, shards: new Shards() };
+    run.next = undefined;
     return;
   }
-  const planned = draft.next;
-  draft.next = undefined;
-  draft.current = { step: step + 1, shards: new DraftShards() };
+  const planned = run.next;
+  run.next = undefined;
+  run.current = { step: step + 1, shards: new Shards() };
   // A step that was planned while no worker was proven is planned now that some may be.
-  draft.current = planned && isAnyOwned(planned) ? planned : planStep(draft, step + 1);
-  startClocks(draft);
-  for (const connection of [...draft.connections.values()]) {
-    const owns = owedSamples(draft.current, connection.connection) > 0;
-    if (owns || connection.trial?.step === draft.current.step) sendWeightsOnce(draft, connection);
+  run.current = planned && isAnyOwned(planned) ? planned : planStep(run, step + 1);
+  startClocks(run);
+  for (const connection of [...run.connections.values()]) {
+    const owns = owedSamples(run.current, connection.connection) > 0;
+    if (owns || connection.trial?.step === run.current.step) sendWeightsOnce(run, connection);
   }
-  planNext(draft);
-  assignUnowned(draft, draft.current);
+  planNext(run);
+  assignUnowned(run, run.current);
 }
 
-function countChecked(draft: Draft): void {
-  let { shards, of } = draft.checked;
-  for (const { isChecked } of draft.current.shards.values()) {
+function countChecked(run: RunState): void {
+  let { shards, of } = run.checked;
+  for (const { isChecked } of run.current.shards.values()) {
     of += 1;
     if (isChecked) shards += 1;
   }
-  draft.checked = { shards, of };
+  run.checked = { shards, of };
 }
 
 /** A shard that was sent ahead can be computed only from now on, since its weights are sent now. */
-function startClocks(draft: Draft): void {
-  for (const [key, shard] of draft.current.shards) {
-    const owners = shard.owners.map((owner) => ({ ...owner, startedAtMs: draft.nowMs }));
-    draft.current.shards.set(key, { ...shard, owners });
+function startClocks(run: RunState): void {
+  for (const shard of run.current.shards.values()) {
+    const owners = shard.owners.map((owner) => ({ ...owner, startedAtMs: run.nowMs }));
+    updateShard(run.current, shard, { owners });
   }
-  for (const { connection, trial } of [...draft.connections.values()]) {
-    if (trial?.step === draft.current.step) {
-      updateConnection(draft, connection, { trial: { ...trial, startedAtMs: draft.nowMs } });
+  for (const { connection, trial } of [...run.connections.values()]) {
+    if (trial?.step === run.current.step) {
+      updateConnection(run, connection, { trial: { ...trial, startedAtMs: run.nowMs } });
     }
   }
 }
 
 /** Assigns the step after the current one, whose tasks are sent ahead of their weights. */
-function planNext(draft: Draft): void {
-  const step = draft.current.step + 1;
-  if (step < draft.setup.plan.steps) draft.next = planStep(draft, step);
+function planNext(run: RunState): void {
+  const step = run.current.step + 1;
+  if (step < run.setup.plan.steps) run.next = planStep(run, step);
 }
 
-function pauseOrResume(draft: Draft): void {
-  const ready = isAnyReady(draft);
-  if (draft.phase === 'training' && (draft.pauseRequested || !ready)) {
-    draft.phase = 'paused';
+function pauseOrResume(run: RunState): void {
+  const ready = isAnyReady(run);
+  if (run.phase === 'training' && (run.pauseRequested || !ready)) {
+    run.phase = 'paused';
     // A pause that a person asked for was announced when it was asked for.
-    if (!draft.pauseRequested) emit(draft, { type: 'paused' });
-  } else if (draft.phase === 'paused' && ready && !draft.pauseRequested) {
-    draft.phase = 'training';
-    emit(draft, { type: 'resumed' });
+    if (!run.pauseRequested) emit(run, { type: 'paused' });
+  } else if (run.phase === 'paused' && ready && !run.pauseRequested) {
+    run.phase = 'training';
+    emit(run, { type: 'resumed' });
   }
 }

@@ -6,7 +6,7 @@ import type { Parameters } from '../parameters.ts';
 import type { ShardSource } from '../shard-source.ts';
 import { announced } from '../vector-chunks.ts';
 import { FramePool } from './frame-pool.ts';
-import type { RunSetup } from './state.ts';
+import type { RunSetup } from './run-setup.ts';
 import { TaskSender } from './task-sender.ts';
 import { type OutgoingVector, VectorBroadcast } from './vector-broadcast.ts';
 

@@ -1,18 +1,30 @@
-/** Takes in the numbers of results: checks them, adds them to the step's sum, or holds them until they are compared. */
+/** Looks at the numbers of results that arrive, and adds, holds or drops them as the rules say. */
 import type { MessageOf } from '@lockstep/protocol';
-import type { DecodedSum, SumMemory } from '../aggregator.ts';
-import { type Shard, shardKey } from '../tree.ts';
-import type { CheckedMessage, CoordinatorEvent, Effect } from './events.ts';
-import { HeldResults } from './held-results.ts';
+import type { SumMemory } from '../aggregator.ts';
+import type { Shard } from '../tree.ts';
+import type { CheckedMessage, Command, CoordinatorEvent } from './events.ts';
+import { type ArrivedResult, HeldResults, Plausibility, type SumSize } from './held-results.ts';
 import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
 import type { InlineGradientMessage, InlineSum } from './inline-worker.ts';
-import { Plausibility, type SumSize } from './plausibility.ts';
 import type { OwnSum } from './referee.ts';
-import { settle } from './results.ts';
+import { isTrial } from './schedule.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
-import { awaitedFrom, isTrial } from './trials.ts';
 
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
+type AddCommand = Extract<Command, { type: 'add' }>;
+
+/** A result whose fate the rules are asked for; the sum of a worker without others may be in vectors of its own. */
+export interface Arrival extends Omit<ArrivedResult, 'memory'> {
+  readonly memory: InlineSum;
+  /** Whether it was added or is held; the memory of any other is given back. */
+  isTaken?: boolean;
+}
+
+/** What the rules are told of a result, and the result itself; without one there are no numbers to decide about. */
+export interface Looked<Told> {
+  readonly told: Told;
+  readonly arrival?: Arrival;
+}
 
 export class ResultReceiver {
   readonly #options: IncomingGradientOptions;
@@ -35,116 +47,77 @@ export class ResultReceiver {
     return new IncomingGradient(this.#options, header, isWanted);
   }
 
-  /** Adds, holds, compares or drops a gradient that is whole; returns what the rules are told of it. */
-  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): CheckedMessage {
+  /** Looks at a gradient that is whole. */
+  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage> {
     const { header, memory, largest } = gradient;
     const { type, step, lo, n, computeMs, turnaroundMs } = header;
     const told = { type, step, lo, n, computeMs, turnaroundMs };
-    if (!memory) return told;
-    const { aggregator } = this.#options.parameterServer;
-    const settlement = settle(state, connection, header);
-    const sum = settlement === 'drop' ? undefined : aggregator.finish(memory, largest, header);
-    const isSuspect = sum !== undefined && this.#isVerifying && !this.#plausibility.isPlausible(sizeOf(sum, header));
-    const numericsHash = numericsHashOf(state, connection) ?? '';
-    if (settlement === 'add' && sum && !isSuspect) {
-      this.#keepForLate(state, connection, header, { memory, numericsHash, isChecked: false });
-      aggregator.add({ lo, n }, memory);
-      return told;
-    }
-    const comparison = settlement === 'compare' && sum && this.#held.compareLate(header, { memory, numericsHash });
-    if (!sum || settlement === 'compare') aggregator.release(memory);
-    if (settlement === 'drop') return told;
-    if (comparison) return { ...told, comparison };
-    if (!sum) {
-      const message = `the gradient of microbatches ${lo} to ${lo + n - 1} is not finite`;
-      return { type: 'taskError', step, lo, n, code: 'non-finite', message };
-    }
-    if (settlement === 'compare') return told;
-    const size = sizeOf(sum, header);
-    const agreesWith = this.#held.add({ lo, n }, { connection, memory, size, numericsHash });
-    return { ...told, agreesWith, isSuspect };
+    if (!memory) return { told };
+    const numericsHash = numericsHashOf(state, connection);
+    const arrival = { connection, place: { step, lo, n }, memory, numericsHash };
+    const sum = this.#options.parameterServer.aggregator.finish(memory, largest, header);
+    if (!sum) return { told: { ...told, isFinite: false }, arrival };
+    const size = sizeOf(largest, header);
+    const isSuspect = this.#isVerifying && !this.#plausibility.isPlausible(size);
+    const comparison = this.#held.compareLate(arrival);
+    const agreesWith = this.#held.equalTo(arrival);
+    const facts = { agreesWith, isSuspect, ...(comparison && { comparison }) };
+    return { told: { ...told, ...facts }, arrival: { ...arrival, size } };
   }
 
-  /** Adds, holds or drops the sum of a worker of this process; returns what the rules are told of it. */
+  /** Looks at the sum of a worker of this process, which is the coordinator's own: only others are compared with it. */
   finishInline(
     state: CoordinatorState,
     connection: ConnectionId,
     told: InlineGradientMessage,
     { sum, count }: { readonly sum: InlineSum; readonly count: number },
-  ): CheckedMessage {
+  ): Looked<CheckedMessage> {
+    const { step, lo, n } = told;
+    const place = { step, lo, n };
+    const arrival = { connection, place, memory: sum, numericsHash: numericsHashOf(state, connection) };
+    if (!this.#held.has(place)) return { told, arrival };
+    if ('left' in sum) throw new Error('expected memory of its own for a result that is compared');
+    const compared = { ...arrival, memory: sum, size: this.#sizeOf({ memory: sum, count }) };
+    return { told: { ...told, agreesWith: this.#held.equalTo(compared) }, arrival: compared };
+  }
+
+  /** Looks at what the coordinator itself has computed. */
+  finishOwn(step: number, shard: Shard, own: OwnSum): Looked<Pick<Refereed, 'isFinite' | 'agreesWith'>> {
+    const { memory } = own;
+    const { refereeHash: numericsHash = '' } = this.#options.setup;
+    const size = this.#sizeOf(own);
+    const arrival = { connection: 0, place: { step, ...shard }, memory, size, numericsHash };
+    if (!size) return { told: { isFinite: false, agreesWith: [] }, arrival };
+    return { told: { isFinite: true, agreesWith: this.#held.equalTo(arrival) }, arrival };
+  }
+
+  hold(arrival: Arrival): void {
+    if ('left' in arrival.memory) throw new Error('expected memory of its own for a result that is held');
+    arrival.isTaken = true;
+    this.#held.hold({ ...arrival, memory: arrival.memory });
+  }
+
+  /** Adds a result, which has just arrived or was held; the others of its shard are dropped. */
+  add({ step, lo, n, from, isChecked, keep }: AddCommand, arrival: Arrival | undefined): void {
+    const place = { step, lo, n };
+    const held = this.#held.take(place, from);
+    const result = held ?? arrival;
+    if (result?.connection !== from)
+      throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a result of connection ${from}`);
     const { aggregator } = this.#options.parameterServer;
-    const settlement = settle(state, connection, told);
-    const numericsHash = numericsHashOf(state, connection) ?? '';
-    if (settlement === 'add') {
-      if (!('left' in sum)) this.#keepForLate(state, connection, told, { memory: sum, numericsHash, isChecked: true });
-      aggregator.add(told, sum);
-    } else if (settlement !== 'hold') aggregator.release(sum);
-    else if ('left' in sum) throw new Error('expected memory of its own for a result that is compared');
-    else {
-      const from = { connection, numericsHash };
-      return { ...told, agreesWith: this.holdOwn(told, { memory: sum, count }, from).agreesWith };
-    }
-    return told;
+    if (result === arrival) arrival.isTaken = true;
+    const { memory, size } = result;
+    if (isChecked && size) this.#plausibility.confirm(size);
+    if (keep && !('left' in memory)) this.#held.keepAdded({ ...result, memory }, isChecked);
+    aggregator.add(place, memory);
   }
 
-  /** Keeps a sum that is about to be added, if a worker on trial with its shard has not answered. */
-  #keepForLate(
-    state: CoordinatorState,
-    connection: ConnectionId,
-    { step, lo, n }: Shard & { readonly step: number },
-    { isChecked, ...sum }: { memory: SumMemory; numericsHash: string; isChecked: boolean },
-  ): void {
-    const shard = state.current.shards.get(shardKey({ lo, n }));
-    const awaited = shard ? awaitedFrom(state, step, shard, connection) : [];
-    this.#keep({ step, lo, n }, sum, { awaited, isChecked });
-  }
-
-  #keep(
-    place: Shard & { readonly step: number },
-    sum: { readonly memory: SumMemory; readonly numericsHash: string },
-    { awaited, isChecked }: { readonly awaited: readonly ConnectionId[]; readonly isChecked: boolean },
-  ): void {
-    if (awaited.length === 0) return;
-    this.#held.keepAdded(place, sum, isChecked);
-  }
-
-  /**
-   * Holds what the coordinator itself has computed; returns what the rules are told of it.
-   * @param from the worker that it is, where it takes part as one; else it decides between others
-   */
-  holdOwn(
-    shard: Shard,
-    { memory, count }: OwnSum,
-    from?: { readonly connection: ConnectionId; readonly numericsHash: string },
-  ): Pick<Refereed, 'isFinite' | 'agreesWith'> {
-    const { parameterServer, setup } = this.#options;
-    const { aggregator, parameterCount } = parameterServer;
-    const sum = aggregator.read(memory);
-    if (!sum) {
-      aggregator.release(memory);
-      return { isFinite: false, agreesWith: [] };
-    }
-    const size = sizeOf(sum, { lossSum: sum.values[parameterCount]!, count });
-    const { connection, numericsHash } = from ?? { connection: 0, numericsHash: setup.refereeHash ?? '' };
-    const agreesWith = this.#held.add(shard, { connection, memory, size, numericsHash });
-    return { isFinite: true, agreesWith };
-  }
-
-  /** Drops what the coordinator itself has computed, where it is not needed any more. */
-  dropOwn({ memory }: OwnSum): void {
+  /** Gives back the memory of a result that is neither added nor held. */
+  drop({ memory }: Pick<Arrival, 'memory'>): void {
     this.#options.parameterServer.aggregator.release(memory);
   }
 
-  /** Adds a result that was held and found to be right; the others of its shard are dropped. */
-  addHeld({ step, lo, n, from, awaited = [] }: Extract<Effect, { type: 'addHeld' }>): void {
-    const result = this.#held.take({ lo, n }, from);
-    if (!result) throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a held result of connection ${from}`);
-    this.#plausibility.confirm(result.size);
-    this.#keep({ step, lo, n }, result, { awaited, isChecked: true });
-    this.#options.parameterServer.aggregator.add({ lo, n }, result.memory);
-  }
-
-  /** Drops what was added and held of a step, which begins anew, or with an asked shard of it. */
+  /** Drops what was added and held of a step, which begins again, or with an asked shard of it. */
   restartStep(step: number, asked?: Shard): void {
     this.#held.clear();
     const [from, to] = asked ? [asked.lo, asked.lo + asked.n] : [0, Number.POSITIVE_INFINITY];
@@ -161,12 +134,19 @@ export class ResultReceiver {
     }
     this.#plausibility.age();
   }
+
+  /** Undefined if a number is not finite. */
+  #sizeOf({ memory, count }: { readonly memory: SumMemory; readonly count: number }): SumSize | undefined {
+    const { aggregator, parameterCount } = this.#options.parameterServer;
+    const sum = aggregator.read(memory);
+    return sum && sizeOf(sum.largest, { lossSum: sum.values[parameterCount]!, count });
+  }
 }
 
-function numericsHashOf({ connections, records }: CoordinatorState, connection: ConnectionId): string | undefined {
-  return records.get(connections.get(connection)?.workerId ?? '')?.numericsHash;
+function numericsHashOf({ connections, records }: CoordinatorState, connection: ConnectionId): string {
+  return records.get(connections.get(connection)?.workerId ?? '')?.numericsHash ?? '';
 }
 
-function sizeOf({ largest }: DecodedSum, { lossSum, count }: { lossSum: number; count: number }): SumSize {
+function sizeOf(largest: number, { lossSum, count }: { lossSum: number; count: number }): SumSize {
   return { gradient: largest / count, loss: lossSum / count };
 }

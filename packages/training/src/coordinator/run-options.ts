@@ -7,9 +7,9 @@ import type { Parameters } from '../parameters.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import type { RunEvent } from './events.ts';
-import type { RunHistory } from './history.ts';
 import type { OwnSum } from './referee.ts';
-import type { RunSetup } from './state.ts';
+import type { RunHistory } from './run-account.ts';
+import type { RunSetup } from './run-setup.ts';
 import type { Trace } from './trace.ts';
 
 interface CommonOptions {

@@ -1,4 +1,5 @@
-/** A run at work: binds the rules to transports, parameters and a clock, and carries out the rules' effects. */
+/** A run at work: binds the rules to transports, parameters and a clock, and carries out the rules' commands. */
+
 import {
   type Closing,
   type CoordinatorTransport,
@@ -9,19 +10,18 @@ import {
 import { samplesInShard } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { WeightsPart } from '../worker/incoming-vectors.ts';
-import type { ControlAction, CoordinatorEvent, Effect, UntimedEvent, WorkerCommand } from './events.ts';
-import { stateAfter } from './history.ts';
+import type { Command, ControlAction, CoordinatorEvent, UntimedEvent, WorkerCommand } from './events.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum, InlineWorker } from './inline-worker.ts';
 import { type Peer, receivedBytesOf } from './peer.ts';
 import type { OwnSum } from './referee.ts';
 import { RemotePeer } from './remote-peer.ts';
 import { RemoteSources } from './remote-sources.ts';
-import { ResultReceiver } from './result-receiver.ts';
+import { type Arrival, ResultReceiver } from './result-receiver.ts';
+import { Rules } from './rules.ts';
 import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 import { Tracer } from './trace.ts';
-import { transition } from './transition.ts';
 import { WeightsForwarder } from './weights-forwarder.ts';
 
 /** How often the rules look at the clock; well under the shortest deadline. */
@@ -30,13 +30,13 @@ const tickMs = 50;
 export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions | AskedRunOptions;
+  readonly #rules: Rules;
   readonly #tracer: Tracer;
   readonly #results: ResultReceiver;
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
   readonly #peers = new Map<ConnectionId, Peer>();
   readonly #forwarder = new WeightsForwarder(this.#peers);
-  #state: CoordinatorState;
   #lastConnection: ConnectionId = 0;
   #cancelTick = (): void => {};
   #end: (outcome: RunOutcome) => void = () => {};
@@ -44,20 +44,20 @@ export class Run {
   constructor(options: RunOptions | AskedRunOptions) {
     this.#options = options;
     this.#remote = new RemoteSources(options);
-    this.#tracer = new Tracer(options, (connection) => this.#state.connections.get(connection)?.workerId ?? '');
+    this.#rules = new Rules(options.setup, options.firstStep, options.history);
+    this.#tracer = new Tracer(options, (connection) => this.state.connections.get(connection)?.workerId ?? '');
     this.#results = new ResultReceiver(options);
     this.#vectors = new IncomingVectors(options, this.#results);
-    this.#state = stateAfter(options.setup, options.firstStep, options.history);
     this.outcome = new Promise((resolve) => {
       this.#end = resolve;
     });
     // A checkpoint may be that of a run's last step, after which there is nothing to do.
-    if (this.#state.phase === 'finished') this.#end({ type: 'finished' });
+    if (this.state.phase === 'finished') this.#end({ type: 'finished' });
     else this.#tick();
   }
 
   get state(): CoordinatorState {
-    return this.#state;
+    return this.#rules.view;
   }
 
   /** Of the newest weights: whether workers elsewhere still wait for chunks, and how many were given to them. */
@@ -108,7 +108,7 @@ export class Run {
   forwardWeights(step: number, part: WeightsPart | undefined): void {
     if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
     else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
-    if (part) this.#forwarder.send(this.#state, step, part);
+    if (part) this.#forwarder.send(this.state, step, part);
   }
 
   /** Ends the run where it is; every worker gets the message. @param anotherMayFollow as the setup says where left out */
@@ -135,10 +135,11 @@ export class Run {
     this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address, isOwn });
   }
 
-  #dispatch(event: UntimedEvent): void {
-    const next = transition(this.#state, { ...event, atMs: this.#options.clock.nowMs() } as CoordinatorEvent);
-    this.#state = next.state;
-    for (const effect of next.effects) this.#carryOut(effect);
+  /** @param arrival the result that the event is about: dropped unless the rules add or hold it */
+  #dispatch(event: UntimedEvent, arrival?: Arrival): void {
+    const timed = { ...event, atMs: this.#options.clock.nowMs() } as CoordinatorEvent;
+    for (const command of this.#rules.handle(timed)) this.#carryOut(command, arrival);
+    if (arrival && arrival.isTaken !== true) this.#results.drop(arrival);
   }
 
   #tick(): void {
@@ -148,57 +149,60 @@ export class Run {
     });
   }
 
-  #carryOut(effect: Effect): void {
-    switch (effect.type) {
+  #carryOut(command: Command, arrival: Arrival | undefined): void {
+    switch (command.type) {
       case 'send':
-        this.#peers.get(effect.connection)?.send(effect.message);
+        this.#peers.get(command.connection)?.send(command.message);
         return;
       case 'sendNumericsCheck':
-        this.#sendNumericsCheck(effect.connection);
+        this.#sendNumericsCheck(command.connection);
         return;
       case 'sendWeights':
-        this.#peers.get(effect.connection)?.sendWeights(effect.step);
-        this.#tracer.asked(effect.connection, effect.step);
+        this.#peers.get(command.connection)?.sendWeights(command.step);
+        this.#tracer.asked(command.connection, command.step);
         return;
       case 'forwardWeights':
-        this.#forwarder.begin(effect.connections);
+        this.#forwarder.begin(command.connections);
         return;
       case 'sendTask':
-        this.#sendTask(effect);
+        this.#sendTask(command);
         return;
       case 'close':
-        this.#peers.get(effect.connection)?.close(effect.code, effect.reason);
-        this.#forget(effect.connection);
+        this.#peers.get(command.connection)?.close(command.code, command.reason);
+        this.#forget(command.connection);
         return;
-      case 'addHeld':
-        this.#results.addHeld(effect);
+      case 'add':
+        this.#results.add(command, arrival);
+        return;
+      case 'hold':
+        if (arrival) this.#results.hold(arrival);
         return;
       case 'referee':
-        this.#referee(effect.step, { lo: effect.lo, n: effect.n }).catch((error: unknown) => {
+        this.#referee(command.step, { lo: command.lo, n: command.n }).catch((error: unknown) => {
           // Nobody awaits a referee, so an error that only a bug can cause has to end the run here.
           this.stop(toMessageText(error instanceof Error ? error.message : String(error)));
         });
         return;
       case 'restartStep':
-        this.#results.restartStep(effect.step, effect.asked);
+        this.#results.restartStep(command.step, command.asked);
         return;
       case 'applyStep':
-        this.#applyStep(effect.step);
+        this.#applyStep(command.step);
         return;
       case 'askedDone':
       case 'askedFailed':
-        this.#endAsked(effect);
+        this.#endAsked(command);
         return;
       case 'event':
-        this.#options.onEvent?.(effect.event);
+        this.#options.onEvent?.(command.event);
         return;
       case 'finished':
       case 'failed':
         this.#cancelTick();
-        this.#end(effect);
+        this.#end(command);
         return;
       default:
-        effect satisfies never;
+        command satisfies never;
     }
   }
 
@@ -208,11 +212,11 @@ export class Run {
     this.#peers.get(connection)?.sendNumericsCheck();
   }
 
-  #sendTask({ connection, step, lo, n }: Extract<Effect, { type: 'sendTask' }>): void {
-    const cachesSamples = this.#state.connections.get(connection)?.cachesSamples ?? false;
+  #sendTask({ connection, step, lo, n }: Extract<Command, { type: 'sendTask' }>): void {
+    const cachesSamples = this.state.connections.get(connection)?.cachesSamples ?? false;
     this.#peers.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
     // A task that is sent ahead cannot be begun before its weights arrive.
-    if (step === this.#state.current.step) this.#tracer.asked(connection, step);
+    if (step === this.state.current.step) this.#tracer.asked(connection, step);
   }
 
   #applyStep(step: number): void {
@@ -220,18 +224,18 @@ export class Run {
     if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
     const { parameterServer, onStep } = options;
     this.#tracer.whole(step);
-    this.#results.stepTaken(this.#state);
+    this.#results.stepTaken(this.state);
     // Whole only now: what is copied of the run in `onStep` is of no half step.
     const result = parameterServer.step(step);
     onStep?.(result);
   }
 
-  #endAsked(effect: Extract<Effect, { type: 'askedDone' | 'askedFailed' }>): void {
+  #endAsked(command: Extract<Command, { type: 'askedDone' | 'askedFailed' }>): void {
     const options = this.#options;
     if (!('onAskedDone' in options)) throw new Error('expected a run that is asked for shards');
-    this.#results.stepTaken(this.#state);
-    if (effect.type === 'askedDone') options.onAskedDone();
-    else options.onAskedFailed(effect.message);
+    this.#results.stepTaken(this.state);
+    if (command.type === 'askedDone') options.onAskedDone();
+    else options.onAskedFailed(command.message);
   }
 
   #forget(connection: ConnectionId): void {
@@ -251,8 +255,8 @@ export class Run {
     const { step, lo, n, computeMs } = told;
     const count = samplesInShard(this.#options.setup.plan, step, lo, n);
     this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
-    const message = sum ? this.#results.finishInline(this.#state, connection, told, { sum, count }) : told;
-    this.#dispatch({ type: 'message', connection, message });
+    const looked = sum ? this.#results.finishInline(this.state, connection, told, { sum, count }) : { told };
+    this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
   }
 
   /** Takes in a vector where the state wants it, and tells the state once it is whole. */
@@ -260,11 +264,11 @@ export class Run {
     // What the rules have closed may have more under way.
     if (!this.#peers.has(connection)) return;
     const arrivedAtMs = this.#options.clock.nowMs();
-    const received = this.#vectors.receive(this.#state, connection, message);
+    const received = this.#vectors.receive(this.state, connection, message);
     if (!received) return;
-    const { event, gradient } = received;
+    const { event, gradient, arrival } = received;
     if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
-    this.#dispatch(event);
+    this.#dispatch(event, arrival);
   }
 
   async #referee(step: number, shard: Shard): Promise<void> {
@@ -273,21 +277,22 @@ export class Run {
       result = await this.#options.referee(step, shard);
     } catch (error) {
       // A relay may have been asked for another shard, whose samples and weights it has instead.
-      if (step !== this.#state.current.step || !this.#isOpen(shard)) return;
+      if (step !== this.state.current.step || !this.#isOpen(shard)) return;
       const reason = error instanceof Error ? error.message : String(error);
       this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
       return;
     }
     // The run may have ended meanwhile, or have taken the step with another result.
-    if (step !== this.#state.current.step || !this.#isOpen(shard)) {
-      this.#results.dropOwn(result);
+    if (step !== this.state.current.step || !this.#isOpen(shard)) {
+      this.#results.drop(result);
       return;
     }
-    this.#dispatch({ type: 'refereed', step, ...shard, ...this.#results.holdOwn(shard, result) });
+    const { told, arrival } = this.#results.finishOwn(step, shard, result);
+    this.#dispatch({ type: 'refereed', step, ...shard, ...told }, arrival);
   }
 
   #isOpen(shard: Shard): boolean {
-    return this.#state.current.shards.get(shardKey(shard))?.done === false;
+    return this.state.current.shards.get(shardKey(shard))?.done === false;
   }
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {

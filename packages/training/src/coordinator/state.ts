@@ -1,63 +1,11 @@
-/** What the coordinator knows of a run: plain data that `transition` replaces and never changes. */
+/** What the coordinator knows of a run, as everybody but the rules sees it. */
+
 import type { MessageOf } from '@lockstep/protocol';
-import type { DataFormat } from '../batch-bytes.ts';
-import type { RunPlan } from '../plan.ts';
 import type { Shard } from '../tree.ts';
-import type { Limits } from './limits.ts';
+import type { RunSetup } from './run-setup.ts';
 
 /** A socket's number, unique within a run. */
 export type ConnectionId = number;
-
-/**
- * Who computes a run's steps: the workers with which a step is done soonest; or those, and in turns every other worker, one
- * microbatch at least once an epoch.
- */
-export type Participation = 'fastest' | 'rotation';
-
-/** What the rules know of a run before it begins. */
-export interface RunSetup {
-  readonly plan: RunPlan;
-  /** The model as plain data, sent to every worker. */
-  readonly model: unknown;
-  /** Keys the random choices of the model, such as dropout; 0 where left out. */
-  readonly seed?: number;
-  /** What all samples and targets are. */
-  readonly format: DataFormat;
-  /**
-   * Bytes of a sample and its target, where workers may cache samples; every task carries its own samples where left out.
-   */
-  readonly sampleBytes?: number;
-  readonly limits: Limits;
-  /** Fraction of shards, 0 to 1, that the coordinator computes as well, to check the worker's result; 0 by default. */
-  readonly verifyRate?: number;
-  /** Chooses those shards; an unsigned 32-bit number that workers cannot know. */
-  readonly verifySalt?: number;
-  /** Hash of the coordinator's own gradient of the numerics check. */
-  readonly refereeHash?: string;
-  /** Numeric mode that the coordinator itself computes in. */
-  readonly refereeMode?: string;
-  /** Every client that reaches the socket may join where left out. */
-  readonly token?: string | undefined;
-  /** The run begins when this number of workers is ready … */
-  readonly startWorkers: number;
-  /** … or when one is ready, and this time has passed since the first socket opened. */
-  readonly startWithinMs: number;
-  /** Whether the run is paused from the beginning, until `start`. */
-  readonly waitForStart?: boolean;
-  /** Who computes; `fastest` where left out. */
-  readonly participation?: Participation;
-  /** Whether faults may be injected into workers. */
-  readonly faultInjection?: boolean;
-  /** Whether workers are told at the end to come back for another run. */
-  readonly anotherMayFollow?: boolean;
-  /**
-   * Whether this is the run of a relay: shards are asked for one by one, by a coordinator above, and it takes no step. Its
-   * workers must compute the bits of its own numerics check, since the sum that it sends has one numeric mode.
-   */
-  readonly isRelay?: boolean;
-  /** Where workers may join instead, with the same token; they are told when they join. */
-  readonly addresses?: readonly string[];
-}
 
 /** How results that were added were rounded: the name is what their worker declared, the hash is its evidence. */
 export interface Contribution {
@@ -189,8 +137,8 @@ export interface Assignment {
   readonly startedAtMs: number;
 }
 
-/** A result that is held. */
-export interface Vote {
+/** Whose result it is; the run keeps its numbers. */
+export interface ResultRef {
   readonly connection: ConnectionId;
   readonly workerId: string;
   readonly computeMs: number;
@@ -204,8 +152,8 @@ export interface ShardState extends Shard {
   readonly nonFiniteFrom: readonly ConnectionId[];
   /** Whether the first result of a proven worker counts, or only what the coordinator's own computation confirms. */
   readonly policy: 'first' | 'referee';
-  /** Workers whose result is held until it is known which is right. */
-  readonly votes: readonly Vote[];
+  /** Results that wait until it is known which is right. */
+  readonly held: readonly ResultRef[];
   /** Whether the coordinator itself computes it. */
   readonly refereed: boolean;
   /** The worker whose result was added. */
@@ -214,11 +162,14 @@ export interface ShardState extends Shard {
   readonly isChecked: boolean;
 }
 
-interface StepState {
+/** The shards of a step by their key, in the order in which they were cut. */
+export type ShardTable = Pick<ReadonlyMap<string, ShardState>, 'size' | 'get' | 'values' | typeof Symbol.iterator>;
+
+export interface StepState {
   readonly step: number;
   /** The shard whose sum a relay was asked for; the whole step where left out. */
   readonly asked?: Shard | undefined;
-  readonly shards: ReadonlyMap<string, ShardState>;
+  readonly shards: ShardTable;
 }
 
 export interface Faults {

@@ -1,7 +1,8 @@
 /** Answers workers where there is no run that they could join. */
+
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
-import { helloFault } from './handshake.ts';
+import { helloFault } from './joining.ts';
 
 const helloTimeoutMs = 5_000;
 /** How long a worker waits at the least before it asks again. */

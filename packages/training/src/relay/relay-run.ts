@@ -1,14 +1,15 @@
 /** A relay's run below it: its own workers compute the shards that the coordinator above asks for. */
+
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
 import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { DataFormat } from '../batch-bytes.ts';
-import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import { createReferee } from '../coordinator/referee.ts';
 import { Run } from '../coordinator/run.ts';
 import type { AskedRunOptions } from '../coordinator/run-options.ts';
-import type { RunSetup } from '../coordinator/state.ts';
+import type { RunSetup } from '../coordinator/run-setup.ts';
+import { defaultLimits, type Limits } from '../coordinator/run-setup.ts';
 import { hashWith } from '../incremental-hash.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { Parameters } from '../parameters.ts';

@@ -2,11 +2,12 @@
  * A relay: a worker to the coordinator above it, a coordinator to workers of its own, and the same rules and the same tree
  * in both. Of all that its workers compute of a shard, one gradient goes up.
  */
+
 import type { CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
 import type { RunEvent } from '../coordinator/events.ts';
-import type { Limits } from '../coordinator/limits.ts';
+import type { Limits } from '../coordinator/run-setup.ts';
 import type { CoordinatorState } from '../coordinator/state.ts';
 import type { Trace } from '../coordinator/trace.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';

@@ -1,12 +1,13 @@
 /** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
+
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import { type DataFormat, formatOf } from '../batch-bytes.ts';
-import { defaultLimits, type Limits } from '../coordinator/limits.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
-import type { Participation, RunSetup } from '../coordinator/state.ts';
+import type { Participation, RunSetup } from '../coordinator/run-setup.ts';
+import { defaultLimits, type Limits } from '../coordinator/run-setup.ts';
 import { hashWith, type NewHash } from '../incremental-hash.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';

@@ -1,5 +1,5 @@
 /** Whether a simulated run kept its promises, once it has ended. */
-import { exactnessOf } from '../coordinator/exactness.ts';
+import { exactnessOf } from '../coordinator/run-account.ts';
 import type { WorkerRecord } from '../coordinator/state.ts';
 import type { Problem } from './problem.ts';
 import type { Simulation } from './simulate.ts';

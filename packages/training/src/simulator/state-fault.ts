@@ -1,7 +1,7 @@
 /** What must hold of a coordinator's state after every event, whatever came before it. */
 
+import { onTrial } from '../coordinator/schedule.ts';
 import type { Connection, ConnectionId, CoordinatorState } from '../coordinator/state.ts';
-import { onTrial } from '../coordinator/trials.ts';
 
 /** Results of a shard that may be held: two that differ, and those of owners that were late meanwhile. */
 const mostVotes = 8;
@@ -55,11 +55,11 @@ function progressFault({ setup, phase, connections, current }: CoordinatorState)
   const trying = onTrial({ connections, current });
   if (busy.size === 0 && !isRefereed && trying.size === 0) return `nobody computes step ${current.step + 1}`;
   const idle = [...connections.values()].filter((worker) => isAvailable(worker) && !busy.has(worker.connection));
-  for (const { lo, n, votes } of waiting) {
+  for (const { lo, n, held } of waiting) {
     const canCompute = (worker: Connection): boolean =>
       worker.isProven
-        ? !votes.some(({ workerId }) => workerId === worker.workerId)
-        : votes.length === 0 && !trying.has(worker.connection);
+        ? !held.some(({ workerId }) => workerId === worker.workerId)
+        : held.length === 0 && !trying.has(worker.connection);
     if (idle.some(canCompute)) return `microbatches ${lo} to ${lo + n - 1} of step ${current.step + 1} have no owner`;
   }
   return undefined;
@@ -82,8 +82,8 @@ function boundFault({ setup, connections, records, current }: CoordinatorState):
   if (members > maxWorkers) return `${members} workers are connected`;
   if (current.shards.size > setup.plan.microbatches)
     return `step ${current.step + 1} has ${current.shards.size} shards`;
-  for (const { votes } of current.shards.values()) {
-    if (votes.length > mostVotes) return `${votes.length} results of one shard are held`;
+  for (const { held } of current.shards.values()) {
+    if (held.length > mostVotes) return `${held.length} results of one shard are held`;
   }
   let gone = 0;
   for (const { id, leftAtMs } of records.values()) if (leftAtMs === undefined && !named.has(id)) gone += 1;

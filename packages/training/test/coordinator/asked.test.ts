@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Effect } from '../../src/coordinator/events.ts';
+import type { Command } from '../../src/coordinator/events.ts';
 import { usedMicrobatches } from '../../src/plan.ts';
 import type { Shard } from '../../src/tree.ts';
 import { geometry, perform, programs, workActions } from './random-events.ts';
@@ -14,11 +14,11 @@ function relayWith(workers: number, options: CoordinatorOptions = {}): ScriptedC
   return relay;
 }
 
-function ask(relay: ScriptedCoordinator, step: number, { lo, n }: Shard): readonly Effect[] {
+function ask(relay: ScriptedCoordinator, step: number, { lo, n }: Shard): readonly Command[] {
   return relay.dispatch({ type: 'asked', step, lo, n });
 }
 
-const typesOf = (effects: readonly Effect[]): string[] => effects.map(({ type }) => type);
+const typesOf = (effects: readonly Command[]): string[] => effects.map(({ type }) => type);
 
 describe('a relay', () => {
   it('computes nothing until it is asked', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { claimOf, claimText } from '../../src/coordinator/exactness.ts';
+import { claimOf, claimText } from '../../src/coordinator/run-account.ts';
 import { type CoordinatorOptions, ScriptedCoordinator } from './scripted-coordinator.ts';
 
 const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };

@@ -1,10 +1,10 @@
 /** Results that wait to be compared. */
 import { describe, expect, it } from 'vitest';
-import { HeldResults } from '../../src/coordinator/held-results.ts';
+import { type ArrivedResult, HeldResults } from '../../src/coordinator/held-results.ts';
 
 const [shard, other] = [
-  { lo: 0, n: 2 },
-  { lo: 2, n: 2 },
+  { step: 0, lo: 0, n: 2 },
+  { step: 0, lo: 2, n: 2 },
 ];
 const size = { gradient: 1, loss: 1 };
 
@@ -31,8 +31,13 @@ function createMemory() {
 function create() {
   const memory = createMemory();
   const held = new HeldResults(memory);
+  const hold = (result: ArrivedResult) => {
+    const equal = held.equalTo(result);
+    held.hold(result);
+    return equal;
+  };
   const add = (connection: number, values: readonly number[], numericsHash = 'own', of = shard) =>
-    held.add(of, { connection, memory: memory.reserve(values), size, numericsHash });
+    hold({ connection, place: of, memory: memory.reserve(values), size, numericsHash });
   return { held, memory, add };
 }
 
@@ -43,7 +48,7 @@ describe('held results', () => {
     add(2, [4, 5, 6]);
     add(3, [7, 8, 9], 'own', other);
     const taken = held.take(shard, 2);
-    expect(taken).toEqual({ connection: 2, memory: Float32Array.of(4, 5, 6), size, numericsHash: 'own' });
+    expect(taken).toEqual({ connection: 2, place: shard, memory: Float32Array.of(4, 5, 6), size, numericsHash: 'own' });
     expect(memory.reserved).toEqual(new Set([taken!.memory, Float32Array.of(7, 8, 9)]));
     expect(held.take(shard, 1)).toBeUndefined();
     held.clear();

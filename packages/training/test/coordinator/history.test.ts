@@ -1,8 +1,7 @@
 import { protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { exactnessOf } from '../../src/coordinator/exactness.ts';
-import { historyOf, stateAfter } from '../../src/coordinator/history.ts';
-import { transition } from '../../src/coordinator/transition.ts';
+import { Rules } from '../../src/coordinator/rules.ts';
+import { exactnessOf, historyOf } from '../../src/coordinator/run-account.ts';
 import { ScriptedCoordinator } from './scripted-coordinator.ts';
 
 /** A run of two workers of different numeric modes, after its first step; a third has computed nothing. */
@@ -19,7 +18,7 @@ describe('the history of a run', () => {
     const { state } = afterOneStep();
     const history = historyOf(state, 10_000);
     expect(JSON.parse(JSON.stringify(history))).toEqual(history);
-    const after = stateAfter(state.setup, state.current.step, history);
+    const after = new Rules(state.setup, state.current.step, history).view;
     expect(after).toMatchObject({ phase: 'waiting', current: { step: 1 }, joined: 3, faults: state.faults });
     expect(exactnessOf(after)).toBe('sample-exact');
     expect([...after.records.keys()]).toEqual(['w1', 'w2', 'w3']);
@@ -33,7 +32,8 @@ describe('the history of a run', () => {
     const { state } = afterOneStep();
     const [connection] = state.connections.values();
     expect(historyOf(state, connection!.readyAtMs + 700).workers[0]?.readyMs).toBe(700);
-    const [left] = stateAfter(state.setup, 1, historyOf(state, connection!.readyAtMs + 0.1)).records.values();
+    const history = historyOf(state, connection!.readyAtMs + 0.1);
+    const [left] = new Rules(state.setup, 1, history).view.records.values();
     const after = { ...state, connections: new Map(), records: new Map([[left!.id, left!]]) };
     expect(historyOf(after, 123_456.7).workers[0]?.readyMs).toBe(left!.readyMs);
   });
@@ -45,17 +45,17 @@ describe('the history of a run', () => {
     for (const key of keys) expect(JSON.stringify(history)).not.toContain(`"${key}"`);
     const identity = { kind: 'node', backend: 'cpu', numericMode: 'any', name: 'again', threads: 1 } as const;
     for (const [index, resumeKey] of ['', ...keys].entries()) {
-      let after = stateAfter(state.setup, state.current.step, history);
+      const after = new Rules(state.setup, state.current.step, history);
       const connection = index + 1;
-      after = transition(after, { type: 'opened', connection, resumeKey: 'new', atMs: 0 }).state;
+      after.handle({ type: 'opened', connection, resumeKey: 'new', atMs: 0 });
       const message = { type: 'hello', protocol: protocolVersion, ...identity, resumeKey } as const;
-      after = transition(after, { type: 'message', connection, message, atMs: 1 }).state;
-      expect(after.connections.get(connection)?.workerId).toBe('w4');
+      after.handle({ type: 'message', connection, message, atMs: 1 });
+      expect(after.view.connections.get(connection)?.workerId).toBe('w4');
     }
   });
 
   it('of a run whose last step it is leaves nothing to do', () => {
     const { state } = afterOneStep();
-    expect(stateAfter(state.setup, 4, historyOf(state, 0)).phase).toBe('finished');
+    expect(new Rules(state.setup, 4, historyOf(state, 0)).view.phase).toBe('finished');
   });
 });

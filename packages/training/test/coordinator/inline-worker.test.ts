@@ -1,4 +1,5 @@
 /** A worker in the coordinator's process: the rules are the same, the weights those of the oracle, in one thread or several. */
+
 import { movableSamples } from '@lockstep/data';
 import { initialize, type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -8,9 +9,9 @@ import { type DataFormat, formatOf } from '../../src/batch-bytes.ts';
 import { InlineCopy } from '../../src/coordinator/inline-copy.ts';
 import { InlineGradient } from '../../src/coordinator/inline-gradient.ts';
 import { type InlineCompute, InlineWorker } from '../../src/coordinator/inline-worker.ts';
-import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { createReferee } from '../../src/coordinator/referee.ts';
 import { Run } from '../../src/coordinator/run.ts';
+import { defaultLimits } from '../../src/coordinator/run-setup.ts';
 import type { InnerSteps } from '../../src/inner-steps.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../../src/numerics-check.ts';
 import { ParameterServer } from '../../src/parameter-server.ts';

@@ -1,17 +1,11 @@
 /** The invariants of the rules, checked after every event whatever came before it. */
+
 import { expect } from 'vitest';
-import type { CoordinatorEvent, Effect } from '../../src/coordinator/events.ts';
-import { settle } from '../../src/coordinator/results.ts';
-import type { ConnectionId, CoordinatorState } from '../../src/coordinator/state.ts';
+import type { Command, CoordinatorEvent } from '../../src/coordinator/events.ts';
+import type { ConnectionId, CoordinatorState, Faults } from '../../src/coordinator/state.ts';
 import { type RunPlan, samplesInShard, usedMicrobatches } from '../../src/plan.ts';
 import { stateFault } from '../../src/simulator/state-fault.ts';
 import { type Shard, shardKey } from '../../src/tree.ts';
-
-/** The shard whose gradient a run adds before it reports the event; undefined where it adds none. */
-export function addedBy(state: CoordinatorState, event: CoordinatorEvent): Shard | undefined {
-  if (event.type !== 'message' || event.message.type !== 'gradient' || event.message.isSuspect) return undefined;
-  return settle(state, event.connection, event.message) === 'add' ? event.message : undefined;
-}
 
 export class Invariants {
   readonly #plan: RunPlan;
@@ -23,6 +17,9 @@ export class Invariants {
   #added: Shard[] = [];
   #addedInAll = 0;
   #ends = 0;
+  /** Connections that were there before the event, and the faults that were counted. */
+  #alive = new Set<ConnectionId>();
+  #faults: Partial<Faults> = {};
   /** The newest step whose weights each connection was sent since its numerics check. */
   readonly #weightsOf = new Map<ConnectionId, number>();
   readonly #tasksOf = new Map<ConnectionId, Set<string>>();
@@ -33,15 +30,17 @@ export class Invariants {
     this.#nextStep = current.step;
   }
 
-  check(before: CoordinatorState, event: CoordinatorEvent, after: CoordinatorState, effects: readonly Effect[]): void {
+  /** Takes note of what the rules' answer to an event is compared with; called before it. */
+  expect({ connections, faults }: CoordinatorState, event: CoordinatorEvent): void {
+    this.#alive = new Set(connections.keys());
+    if (event.type === 'opened') this.#alive.add(event.connection);
+    this.#faults = { ...faults };
+  }
+
+  check(event: CoordinatorEvent, after: CoordinatorState, effects: readonly Command[]): void {
     if (event.type === 'asked' && this.#ends === 0) this.#beginAsked(event.step);
     if (event.type === 'askedNoMore') this.#added = [];
-    const shard = addedBy(before, event);
-    if (shard) {
-      this.#added.push(shard);
-      this.#addedInAll += 1;
-    }
-    this.#checkEffects(before, event, after, effects);
+    this.#checkEffects(event, after, effects);
     expect(this.#ends).toBe(after.phase === 'finished' || after.phase === 'failed' ? 1 : 0);
     if (this.#ends > 0) {
       expect(after.connections.size).toBe(0);
@@ -53,7 +52,7 @@ export class Invariants {
     }
     expect(stateFault(after)).toBeUndefined();
     this.#checkRecords(after);
-    expectFaultsOnlyGrow(before, after);
+    expectFaultsOnlyGrow(this.#faults, after.faults);
   }
 
   #beginAsked(step: number): void {
@@ -61,14 +60,8 @@ export class Invariants {
     this.#added = [];
   }
 
-  #checkEffects(
-    before: CoordinatorState,
-    event: CoordinatorEvent,
-    after: CoordinatorState,
-    effects: readonly Effect[],
-  ): void {
-    const alive = new Set(before.connections.keys());
-    if (event.type === 'opened') alive.add(event.connection);
+  #checkEffects(event: CoordinatorEvent, after: CoordinatorState, effects: readonly Command[]): void {
+    const alive = this.#alive;
     if (event.type === 'weightsBroken') {
       for (const [connection, step] of this.#weightsOf) {
         if (step === event.step) this.#weightsOf.set(connection, this.#nextStep);
@@ -82,7 +75,7 @@ export class Invariants {
     }
   }
 
-  #checkEffect(effect: Effect, after: CoordinatorState): void {
+  #checkEffect(effect: Command, after: CoordinatorState): void {
     switch (effect.type) {
       case 'sendNumericsCheck':
         this.#weightsOf.set(effect.connection, -1);
@@ -107,7 +100,9 @@ export class Invariants {
         expect(['ready', undefined]).toContain(after.connections.get(effect.connection)?.phase);
         this.#tasksOf.get(effect.connection)!.add(taskKey(effect.step, effect));
         return;
-      case 'addHeld':
+      case 'hold':
+        return;
+      case 'add':
         this.#added.push(effect);
         if (effect.from !== 0) this.#addedInAll += 1;
         return;
@@ -201,8 +196,8 @@ export class Invariants {
 
 const taskKey = (step: number, shard: Shard): string => `${step} ${shardKey(shard)}`;
 
-function expectFaultsOnlyGrow({ faults: before }: CoordinatorState, { faults: after }: CoordinatorState): void {
+function expectFaultsOnlyGrow(before: Partial<Faults>, after: Faults): void {
   for (const fault of Object.keys(after) as (keyof typeof after)[]) {
-    expect(after[fault]).toBeGreaterThanOrEqual(before[fault]);
+    expect(after[fault]).toBeGreaterThanOrEqual(before[fault] ?? 0);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { idleReasonOf } from '../../src/coordinator/idle-reason.ts';
+import { idleReasonOf } from '../../src/coordinator/run-account.ts';
 import { eventsOf, ScriptedCoordinator } from './scripted-coordinator.ts';
 
 describe('a worker that is removed', () => {

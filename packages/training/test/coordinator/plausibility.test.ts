@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Plausibility } from '../../src/coordinator/plausibility.ts';
+import { Plausibility } from '../../src/coordinator/held-results.ts';
 
 describe('a result', () => {
   it('is not plausible before one is confirmed', () => {

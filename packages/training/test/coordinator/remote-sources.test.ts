@@ -1,9 +1,10 @@
 /** What remote workers are sent of vectors: the weights of their step, and a numerics check that a run does not keep. */
+
 import { bytesOf, type CoordinatorMessage } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../src/coordinator/limits.ts';
 import { RemoteSources } from '../../src/coordinator/remote-sources.ts';
+import { defaultLimits } from '../../src/coordinator/run-setup.ts';
 import type { OutgoingVector } from '../../src/coordinator/vector-broadcast.ts';
 import { createNumericsCheck } from '../../src/numerics-check.ts';
 import { Parameters } from '../../src/parameters.ts';

@@ -13,10 +13,11 @@ describe('a late or duplicate gradient', () => {
   it('is ignored: its shard is counted once, and no fault is', () => {
     const { coordinator, first, second, task } = withTwoWorkers();
     coordinator.gradient(first, task);
-    const { records, faults } = coordinator.state;
+    const counted = () => structuredClone([coordinator.state.records, coordinator.state.faults]);
+    const before = counted();
     expect(coordinator.gradient(first, task)).toEqual([]);
     expect(coordinator.gradient(second, task)).toEqual([]);
-    expect([coordinator.state.records, coordinator.state.faults]).toEqual([records, faults]);
+    expect(counted()).toEqual(before);
     coordinator.answerAll(second);
     expect(coordinator.gradient(first, task)).toEqual([]);
   });
@@ -66,7 +67,7 @@ describe('a gradient that is not finite', () => {
     const { coordinator, first, task } = withTwoWorkers();
     const effects = coordinator.nonFinite(first, task);
     expect(effects).toContainEqual({ type: 'referee', ...task });
-    expect(effects).toContainEqual({ type: 'addHeld', ...task, from: 0 });
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
     coordinator.completeRun();
     expect(coordinator.state.phase).toBe('finished');
   });

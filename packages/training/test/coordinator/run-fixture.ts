@@ -13,7 +13,7 @@ import { decodeBatch } from '../../src/batch-bytes.ts';
 import type { RunEvent } from '../../src/coordinator/events.ts';
 import { Run } from '../../src/coordinator/run.ts';
 import type { RunOutcome } from '../../src/coordinator/run-options.ts';
-import type { RunSetup } from '../../src/coordinator/state.ts';
+import type { RunSetup } from '../../src/coordinator/run-setup.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
 import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';

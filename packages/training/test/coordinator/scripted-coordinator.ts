@@ -1,16 +1,21 @@
 /** The rules of a run without a shell: a test sends events and reads effects; the invariants are checked at each event. */
+
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
-import type { CheckedMessage, CoordinatorEvent, Effect, RunEvent, UntimedEvent } from '../../src/coordinator/events.ts';
-import { defaultLimits, type Limits } from '../../src/coordinator/limits.ts';
-import { settle } from '../../src/coordinator/results.ts';
-import { type ConnectionId, type CoordinatorState, initialState, type RunSetup } from '../../src/coordinator/state.ts';
-import { transition } from '../../src/coordinator/transition.ts';
-import { awaitedFrom } from '../../src/coordinator/trials.ts';
+import type {
+  CheckedMessage,
+  Command,
+  CoordinatorEvent,
+  RunEvent,
+  UntimedEvent,
+} from '../../src/coordinator/events.ts';
+import { Rules } from '../../src/coordinator/rules.ts';
+import type { RunSetup } from '../../src/coordinator/run-setup.ts';
+import { defaultLimits, type Limits } from '../../src/coordinator/run-setup.ts';
+import type { ConnectionId, CoordinatorState } from '../../src/coordinator/state.ts';
 import { planRun } from '../../src/plan.ts';
 import { type Shard, shardKey } from '../../src/tree.ts';
-import { deepFreeze } from './deep-freeze.ts';
-import { addedBy, Invariants } from './invariants.ts';
+import { Invariants } from './invariants.ts';
 
 export interface CoordinatorOptions {
   readonly samples?: number;
@@ -69,84 +74,74 @@ export class ScriptedCoordinator {
   readonly setup: RunSetup;
   nowMs = 0;
   /** Every effect so far. */
-  readonly effects: Effect[] = [];
+  readonly effects: Command[] = [];
   /** The shard of every gradient so far that a run adds. */
   readonly added: Shard[] = [];
+  readonly #rules: Rules;
+  /** Takes the same events: rules keep nothing outside, so both do the same. */
+  readonly #twin: Rules;
   readonly #invariants: Invariants;
-  #state: CoordinatorState;
   #opened = 0;
   /** Shards whose sum a run keeps for late results. */
   readonly #kept = new Set<string>();
 
   constructor(options: CoordinatorOptions = {}) {
     this.setup = setupOf(options);
-    this.#state = deepFreeze(initialState(this.setup, options.firstStep));
-    this.#invariants = new Invariants(this.#state);
+    this.#rules = new Rules(this.setup, options.firstStep);
+    this.#twin = new Rules(this.setup, options.firstStep);
+    this.#invariants = new Invariants(this.state);
   }
 
   get state(): CoordinatorState {
-    return this.#state;
+    return this.#rules.view;
   }
 
   get connections(): ConnectionId[] {
-    return [...this.#state.connections.keys()];
+    return [...this.state.connections.keys()];
   }
 
-  dispatch(untimed: UntimedEvent): readonly Effect[] {
+  dispatch(untimed: UntimedEvent): readonly Command[] {
     const event = { ...untimed, atMs: this.nowMs } as CoordinatorEvent;
-    const before = this.#state;
-    const { state, effects } = transition(before, event);
-    // A pure function gives the same once more: it keeps nothing elsewhere, and wrote to nothing that is frozen.
-    expect(transition(before, event)).toEqual({ state, effects });
-    this.#state = deepFreeze(state);
-    this.effects.push(...effects);
-    const shard = addedBy(before, event);
-    if (shard) this.added.push(shard);
-    this.#keep(before, event, effects);
-    this.#invariants.check(before, event, state, effects);
-    return [...effects, ...effects.flatMap((effect) => (effect.type === 'referee' ? this.#referee(effect) : []))];
-  }
-
-  #keep({ connections, current }: CoordinatorState, event: CoordinatorEvent, effects: readonly Effect[]): void {
-    const added = addedBy({ connections, current } as CoordinatorState, event);
-    const shard = added && current.shards.get(shardKey(added));
-    if (
-      shard &&
-      'connection' in event &&
-      awaitedFrom({ connections }, current.step, shard, event.connection).length > 0
-    ) {
-      this.#kept.add(keyOf(current.step, shard));
+    this.#invariants.expect(this.state, event);
+    const commands = this.#rules.handle(event);
+    expect(this.#twin.handle(event)).toEqual(commands);
+    expect(this.#twin.view).toEqual(this.state);
+    this.effects.push(...commands);
+    for (const command of commands) {
+      if (command.type !== 'add') continue;
+      const { step, lo, n, keep } = command;
+      if (isGradient(event)) this.added.push({ lo, n });
+      if (keep) this.#kept.add(keyOf(step, command));
     }
-    for (const effect of effects) {
-      if (effect.type === 'addHeld' && effect.awaited) this.#kept.add(keyOf(effect.step, effect));
-    }
+    this.#invariants.check(event, this.state, commands);
+    return [...commands, ...commands.flatMap((command) => (command.type === 'referee' ? this.#referee(command) : []))];
   }
 
   /** The coordinator's own computation, at once; it agrees with every honest result that is held. */
-  #referee({ step, lo, n }: Extract<Effect, { type: 'referee' }>): readonly Effect[] {
+  #referee({ step, lo, n }: Extract<Command, { type: 'referee' }>): readonly Command[] {
     const agreesWith = this.#honestVoters({ lo, n });
     return this.dispatch({ type: 'refereed', step, lo, n, isFinite: this.refereeFindsFinite, agreesWith });
   }
 
   #honestVoters(shard: Shard): ConnectionId[] {
-    const { votes = [] } = this.#state.current.shards.get(shardKey(shard)) ?? {};
-    return votes.map(({ connection }) => connection).filter((connection) => !this.liars.has(connection));
+    const { held = [] } = this.state.current.shards.get(shardKey(shard)) ?? {};
+    return held.map(({ connection }) => connection).filter((connection) => !this.liars.has(connection));
   }
 
-  receive(connection: ConnectionId, message: CheckedMessage): readonly Effect[] {
+  receive(connection: ConnectionId, message: CheckedMessage): readonly Command[] {
     return this.dispatch({ type: 'message', connection, message });
   }
 
-  control(action: 'start' | 'pause' | 'resume'): readonly Effect[] {
+  control(action: 'start' | 'pause' | 'resume'): readonly Command[] {
     return this.dispatch({ type: 'control', action });
   }
 
-  stop(message: string): readonly Effect[] {
+  stop(message: string): readonly Command[] {
     return this.dispatch({ type: 'stop', message });
   }
 
   /** Lets time pass, with one tick at its end. */
-  wait(ms: number): readonly Effect[] {
+  wait(ms: number): readonly Command[] {
     this.nowMs += ms;
     return this.dispatch({ type: 'tick' });
   }
@@ -157,11 +152,11 @@ export class ScriptedCoordinator {
     return connection;
   }
 
-  close(connection: ConnectionId): readonly Effect[] {
+  close(connection: ConnectionId): readonly Command[] {
     return this.dispatch({ type: 'closed', connection });
   }
 
-  hello(connection: ConnectionId, changes: Partial<MessageOf<'hello'>> = {}): readonly Effect[] {
+  hello(connection: ConnectionId, changes: Partial<MessageOf<'hello'>> = {}): readonly Command[] {
     return this.receive(connection, {
       type: 'hello',
       protocol: protocolVersion,
@@ -174,7 +169,7 @@ export class ScriptedCoordinator {
     });
   }
 
-  numericsResult(connection: ConnectionId, hash = 'aaaaaaaa', samplesPerMs = 1): readonly Effect[] {
+  numericsResult(connection: ConnectionId, hash = 'aaaaaaaa', samplesPerMs = 1): readonly Command[] {
     return this.receive(connection, { type: 'numericsResult', hash, samplesPerMs });
   }
 
@@ -199,10 +194,10 @@ export class ScriptedCoordinator {
   }
 
   #prove(connection: ConnectionId): void {
-    const connections = new Map(this.#state.connections);
-    const worker = connections.get(connection);
-    if (worker) connections.set(connection, { ...worker, isProven: true });
-    this.#state = deepFreeze({ ...this.#state, connections });
+    for (const { view } of [this.#rules, this.#twin]) {
+      const worker = view.connections.get(connection);
+      if (worker) Object.assign(worker, { isProven: true });
+    }
   }
 
   pong(...connections: ConnectionId[]): void {
@@ -210,22 +205,21 @@ export class ScriptedCoordinator {
   }
 
   /** A result; an honest one agrees with every honest one that is held of its shard. */
-  gradient(connection: ConnectionId, { step, lo, n }: Task, computeMs = 1): readonly Effect[] {
+  gradient(connection: ConnectionId, { step, lo, n }: Task, computeMs = 1): readonly Command[] {
     const isHonest = !this.liars.has(connection);
     const agreesWith = isHonest ? this.#honestVoters({ lo, n }) : [];
-    const isLate =
-      settle(this.#state, connection, { step, lo, n }) === 'compare' && this.#kept.has(keyOf(step, { lo, n }));
-    const comparison = isLate && { comparison: { isSame: isHonest, isChecked: this.isAddedChecked } };
+    const isKept = this.#kept.has(keyOf(step, { lo, n }));
+    const comparison = isKept && { comparison: { isSame: isHonest, isChecked: this.isAddedChecked } };
     return this.receive(connection, { type: 'gradient', step, lo, n, computeMs, agreesWith, ...comparison });
   }
 
-  nonFinite(connection: ConnectionId, task: Task, message = 'NaN'): readonly Effect[] {
+  nonFinite(connection: ConnectionId, task: Task, message = 'NaN'): readonly Command[] {
     return this.receive(connection, { type: 'taskError', ...task, code: 'non-finite', message });
   }
 
   /** Shards of the current step that a connection owes. */
   tasksOf(connection: ConnectionId): Task[] {
-    const { step, shards } = this.#state.current;
+    const { step, shards } = this.state.current;
     return [...shards.values()]
       .filter(({ owners }) => owners.some((owner) => owner.connection === connection))
       .map(({ lo, n }) => ({ step, lo, n }));
@@ -238,7 +232,7 @@ export class ScriptedCoordinator {
 
   /** Answers a trial whose shard others have done before. */
   #answerLateTrial(connection: ConnectionId): void {
-    const { connections, current } = this.#state;
+    const { connections, current } = this.state;
     const trial = connections.get(connection)?.trial;
     if (trial && trial.step <= current.step) this.gradient(connection, trial, 2);
   }
@@ -250,11 +244,11 @@ export class ScriptedCoordinator {
 
   /** Answers for all connections until this number of steps is taken; the step after them has no answer yet. */
   completeSteps(steps: number): void {
-    const end = this.#state.current.step + steps;
-    for (let round = 0; round < 1_000 && this.#state.phase === 'training'; round++) {
+    const end = this.state.current.step + steps;
+    for (let round = 0; round < 1_000 && this.state.phase === 'training'; round++) {
       this.nowMs += 10;
       for (const connection of this.connections) {
-        if (this.#state.current.step >= end) return;
+        if (this.state.current.step >= end) return;
         this.answerAll(connection, 2);
         this.#answerLateTrial(connection);
       }
@@ -268,18 +262,20 @@ export class ScriptedCoordinator {
   }
 
   workerId(connection: ConnectionId): string {
-    return this.#state.connections.get(connection)?.workerId ?? '';
+    return this.state.connections.get(connection)?.workerId ?? '';
   }
 }
 
+const isGradient = (event: CoordinatorEvent): boolean => event.type === 'message' && event.message.type === 'gradient';
+
 const keyOf = (step: number, shard: Shard): string => `${step} ${shardKey(shard)}`;
 
-export function eventsOf(effects: readonly Effect[]): RunEvent[] {
+export function eventsOf(effects: readonly Command[]): RunEvent[] {
   return effects.flatMap((effect) => (effect.type === 'event' ? [effect.event] : []));
 }
 
 /** Types of the effects on a connection, or of the messages sent to it. */
-export function sentTo(connection: ConnectionId, effects: readonly Effect[]): string[] {
+export function sentTo(connection: ConnectionId, effects: readonly Command[]): string[] {
   return effects.flatMap((effect) => {
     if (!('connection' in effect) || effect.connection !== connection) return [];
     return effect.type === 'send' ? [effect.message.type] : [effect.type];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boundedRate, speedAfter } from '../../src/coordinator/speed.ts';
+import { boundedRate, speedAfter } from '../../src/coordinator/track-record.ts';
 
 const anyMs = fc.double({ min: 0, max: 1e9, noNaN: true });
 

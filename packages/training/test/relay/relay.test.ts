@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../../src/coordinator/limits.ts';
+import { defaultLimits } from '../../src/coordinator/run-setup.ts';
 import type { RelayRun } from '../../src/relay/relay-run.ts';
 import { lies } from '../../src/simulator/lies.ts';
 import { SimulatedProcess } from '../../src/simulator/simulated-process.ts';

@@ -1,6 +1,7 @@
 /** Runs with workers that lie: found within the steps that the rate predicts, and without harm to honest workers. */
+
 import { describe, expect, it } from 'vitest';
-import { exactnessOf } from '../../src/coordinator/exactness.ts';
+import { exactnessOf } from '../../src/coordinator/run-account.ts';
 import { type Lie, lies as lieTable } from '../../src/simulator/lies.ts';
 import { runFault } from '../../src/simulator/run-fault.ts';
 import { type Simulation, simulate } from '../../src/simulator/simulate.ts';

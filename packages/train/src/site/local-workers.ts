@@ -1,0 +1,132 @@
+/** The worker processes that a coordinator starts for itself: kept from run to run, and ended with it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import type { ComputeChoice, LocalWork, LocalWorkerAddress } from '@lockstep/worker';
+
+/** Setup of local workers, known before there is a run to join. */
+export interface LocalWorkersSetup {
+  readonly count: number;
+  readonly backend: ComputeChoice;
+  /** Compute threads of each. */
+  readonly threads: number;
+}
+
+export interface LocalWorkersListener {
+  /** Prints a line about a worker that ends before `stop`. */
+  readonly log: (line: string) => void;
+  /** Called when the last of them has ended by itself, not by a signal. */
+  readonly onAllFailed: () => void;
+}
+
+const stopTimeoutMs = 2_000;
+/** Exit code of a worker after SIGINT or SIGTERM. */
+const interruptedCode = 130;
+const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
+
+/** A process that ended without being asked to. */
+interface EarlyEnd {
+  readonly name: string;
+  /** Null if a signal ended it, or it could not be started. */
+  readonly code: number | null;
+  readonly lastLine: string;
+}
+
+/** They load, and open what they compute on, before there is a run to join. */
+export class LocalWorkers {
+  readonly #running = new Set<ChildProcess>();
+  /** Loaded, but without an address. */
+  readonly #ready = new Set<ChildProcess>();
+  /** Before there was a run to tell. */
+  readonly #earlyEnds: EarlyEnd[] = [];
+  #isStarted = false;
+  /** Address that they join at; undefined before the first run. */
+  #address: LocalWorkerAddress | undefined;
+  /** The run that hears of them. */
+  #listener: LocalWorkersListener | undefined;
+  #stopped = Promise.resolve();
+
+  /** Starts processes that load and wait for the first run, unless they are started. */
+  start({ count, backend, threads }: LocalWorkersSetup): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    for (let index = 1; index <= count; index++) this.#start({ name: `local-${index}`, backend, threads });
+  }
+
+  /** Lets them join, if they have not yet; ends them if the run turns out not to need them. */
+  use(setup: LocalWorkersSetup, address: LocalWorkerAddress, listener: LocalWorkersListener): void {
+    this.#listener = listener;
+    if (setup.count === 0) {
+      if (!this.#address) void this.stop();
+      return;
+    }
+    this.start(setup);
+    if (this.#address) return;
+    this.#address = address;
+    for (const child of this.#ready) send(child, address);
+    for (const end of this.#earlyEnds.splice(0)) this.#report(end, listener);
+  }
+
+  /** Asks all to end, and kills those that have not after two seconds; resolves when all have ended. */
+  stop(): Promise<void> {
+    const running = [...this.#running];
+    const ended = running.map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
+    this.#running.clear();
+    this.#ready.clear();
+    this.#isStarted = false;
+    this.#address = undefined;
+    this.#earlyEnds.length = 0;
+    for (const child of running) child.kill('SIGTERM');
+    const kill = setTimeout(() => {
+      for (const child of running) child.kill('SIGKILL');
+    }, stopTimeoutMs);
+    this.#stopped = Promise.all([this.#stopped, ...ended]).then(() => clearTimeout(kill));
+    return this.#stopped;
+  }
+
+  #start(work: LocalWork): void {
+    // A worker notices by its channel when this process is gone, however it went. Secrets go over the channel too, since no
+    // list of processes shows them there.
+    const child = fork(program, [JSON.stringify(work)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: heapLimits(process.execArgv),
+    });
+    child.once('message', () => {
+      if (!this.#running.has(child)) return;
+      if (this.#address) send(child, this.#address);
+      else this.#ready.add(child);
+    });
+    this.#running.add(child);
+    let lastLine = '';
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      lastLine = line;
+    });
+    const onEnd = (code: number | null): void => {
+      this.#ready.delete(child);
+      if (!this.#running.delete(child)) return;
+      const end = { name: work.name, code, lastLine };
+      if (this.#address && this.#listener) this.#report(end, this.#listener);
+      else this.#earlyEnds.push(end);
+    };
+    child.on('error', () => onEnd(null));
+    // `close`, unlike `exit`, comes after the last line has been read.
+    child.on('close', onEnd);
+  }
+
+  #report({ name, code, lastLine }: EarlyEnd, { log, onAllFailed }: LocalWorkersListener): void {
+    const how = code === null ? 'killed' : `exit code ${code}`;
+    log(`worker ${name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
+    const isFailure = code !== null && code !== interruptedCode;
+    if (this.#running.size === 0 && isFailure) onAllFailed();
+  }
+}
+
+/** The process may end before it gets the address; its end tells. */
+function send(child: ChildProcess, address: LocalWorkerAddress): void {
+  child.send(address, () => {});
+}
+
+/** Limits of the heap hold for workers too; flags that load modules or debug are meant for this process alone. */
+function heapLimits(flags: readonly string[]): string[] {
+  return flags.filter((flag) => /^--max-(?:old|semi)-space-size/.test(flag));
+}

@@ -1,0 +1,381 @@
+/** Answers plain HTTP, which only reads, except for uploads: the page, the health of the process, and its metrics. */
+
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import { dirname, extname, join, sep } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import type { Clock, CoordinatorState, Run } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
+import type { Counter, Gauge, Registry } from 'prom-client';
+import type { Dashboard } from '../dashboard/dashboard.ts';
+import type { RunRecord } from '../record/recorder.ts';
+import type { TurnedAway } from '../record/report.ts';
+import type { Traffic } from '../worker-pool.ts';
+
+/** @param next answers if there is nothing here; if omitted, the client is told so */
+export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
+
+export interface PageOptions {
+  readonly folder: string;
+  readonly health: () => object;
+  /** Omitted if there are none. */
+  readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** Why the bearer of a token may not read the metrics, undefined if it may. */
+  readonly metricsFault?: (token: string | undefined, request: IncomingMessage) => Promise<string | undefined>;
+  /** Takes what is posted to `/upload`; omitted if nothing is to be uploaded. */
+  readonly upload?: Answer;
+}
+
+/** The built page, in `dist` of `@lockstep/web`. */
+export const pageFolder = join(dirname(createRequire(import.meta.url).resolve('@lockstep/web/package.json')), 'dist');
+
+/**
+ * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
+ * The same policy holds in its Web Workers: nothing that they run makes code out of text.
+ */
+const contentSecurityPolicy = [
+  "default-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const securityHeaders: Readonly<Record<string, string>> = {
+  'content-security-policy': contentSecurityPolicy,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+};
+
+/** The page's threads share memory only if no other site shares the process. */
+const isolationHeaders: Readonly<Record<string, string>> = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+/** Without a secure context a browser ignores the isolation, and complains about it in its console. */
+function headersFor(request: IncomingMessage): Readonly<Record<string, string>> {
+  return isSecureContext(request) ? { ...securityHeaders, ...isolationHeaders } : securityHeaders;
+}
+
+/**
+ * Whether a browser takes the page for one that no other machine can change: under TLS, here or before us, or on
+ * loopback.
+ */
+function isSecureContext({ socket, headers }: IncomingMessage): boolean {
+  if ('encrypted' in socket || headers['x-forwarded-proto'] === 'https') return true;
+  return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
+}
+
+export function createPages({
+  folder,
+  health,
+  metrics,
+  metricsFault = async () => undefined,
+  upload,
+}: PageOptions): Answer {
+  const files = openFolder(folder);
+  return (request, response, next) => {
+    const headers = headersFor(request);
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    const pass =
+      next &&
+      (() => {
+        for (const name of [...Object.keys(headers), 'connection']) response.removeHeader(name);
+        next();
+      });
+    if (upload && request.method === 'POST' && pathOf(request) === '/upload') {
+      upload(request, response);
+      return;
+    }
+    leaveBody(request, response);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      if (pass) return pass();
+      response.setHeader('allow', 'GET, HEAD');
+      sendText(response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
+      return;
+    }
+    switch (pathOf(request)) {
+      case '/healthz':
+        send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
+        return;
+      case '/metrics': {
+        if (!metrics) return files(request, response, pass);
+        const answer = async (): Promise<void> => {
+          const fault = await metricsFault(bearerOf(request), request);
+          if (fault !== undefined) {
+            response.setHeader('www-authenticate', 'Bearer');
+            sendText(response, 401, fault);
+            return;
+          }
+          const { contentType, text } = await metrics();
+          send(response, 200, contentType, text);
+        };
+        answer().catch(() => sendText(response, 500, 'the metrics could not be read'));
+        return;
+      }
+      default:
+        files(request, response, pass);
+    }
+  };
+}
+
+function openFolder(folder: string): Answer {
+  const page = openPageFiles(folder);
+  const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
+  return (request, response, next) => {
+    const path = pathOf(request) ?? '/';
+    if (page?.(path, request, response)) return;
+    if (!page && path === '/') sendText(response, 503, message);
+    else if (next) next();
+    else sendText(response, 404, 'there is nothing at this address');
+  };
+}
+
+/** The token of a request. */
+export function bearerOf({ headers }: IncomingMessage): string | undefined {
+  return headers.authorization?.match(/^Bearer (.+)$/i)?.[1];
+}
+
+function pathOf(request: IncomingMessage): string | undefined {
+  return (request.url ?? '/').split('?')[0];
+}
+
+/** Ends the connection with the answer if the request has a body: nothing wants the body, and it may have no end. */
+export function leaveBody({ headers }: IncomingMessage, response: ServerResponse): void {
+  const { 'transfer-encoding': coding, 'content-length': length = '0' } = headers;
+  if (coding !== undefined || Number(length) > 0) response.setHeader('connection', 'close');
+}
+
+/** Answers with one line of plain text. */
+export function sendText(response: ServerResponse, status: number, message: string): void {
+  send(response, status, 'text/plain; charset=utf-8', `${message}\n`);
+}
+
+/** Node omits the body if the request is a HEAD. */
+function send(response: ServerResponse, status: number, contentType: string, text: string): void {
+  const length = Buffer.byteLength(text);
+  response.writeHead(status, { 'content-type': contentType, 'content-length': length, 'cache-control': 'no-store' });
+  response.end(text);
+}
+
+/** A file in one encoding. */
+interface Encoded {
+  readonly bytes: Buffer;
+  readonly etag: string;
+}
+
+interface PageFile {
+  readonly type: string;
+  readonly cacheControl: string;
+  readonly br: Encoded | undefined;
+  readonly gzip: Encoded | undefined;
+  /** A packed file is unpacked when a client first asks for it so, and kept: all waiting answers share its bytes. */
+  plain: Encoded | undefined;
+}
+
+const types: Readonly<Record<string, string>> = {
+  '.html': 'text/html;charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+};
+const yearSeconds = 365 * 24 * 3600;
+
+/**
+ * Serves the page's files as they are now: a build that replaces them breaks no page of this process.
+ * @returns a function that says whether it answered a request; undefined if the folder has no page
+ */
+export function openPageFiles(
+  folder: string,
+): ((path: string, request: IncomingMessage, response: ServerResponse) => boolean) | undefined {
+  const files = readPageFiles(folder);
+  if (!files.has('/index.html')) return undefined;
+  return (path, request, response) => {
+    const file = files.get(path === '/' ? '/index.html' : path);
+    if (file) sendFile(file, request, response);
+    return file !== undefined;
+  };
+}
+
+/** By their addresses. */
+function readPageFiles(folder: string): Map<string, PageFile> {
+  const contents = new Map<string, Buffer>();
+  for (const name of namesIn(folder)) {
+    const bytes = readWhere(join(folder, name));
+    if (bytes) contents.set(`/${name.replaceAll(sep, '/')}`, bytes);
+  }
+  const files = new Map<string, PageFile>();
+  for (const [path, bytes] of contents) {
+    if (path.endsWith('.br') || path.endsWith('.gz')) continue;
+    const [br, gzip] = [encoded(contents.get(`${path}.br`)), encoded(contents.get(`${path}.gz`))];
+    files.set(path, {
+      type: types[extname(path)] ?? 'application/octet-stream',
+      // Vite puts a hash of the content into the name of every file in this folder.
+      cacheControl: path.startsWith('/assets/') ? `public, max-age=${yearSeconds}, immutable` : 'no-cache',
+      ...{ br, gzip, plain: gzip ? undefined : encoded(bytes) },
+    });
+  }
+  return files;
+}
+
+/** File names relative to the folder, without hidden ones; none if there is no folder. */
+function namesIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+    return names.filter((name) => !name.split(sep).some((part) => part.startsWith('.')));
+  } catch {
+    return [];
+  }
+}
+
+/** Undefined for a folder, and if a build has just removed the file. */
+function readWhere(path: string): Buffer | undefined {
+  try {
+    return statSync(path).isFile() ? readFileSync(path) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function encoded(bytes: Buffer | undefined): Encoded | undefined {
+  return bytes && { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"` };
+}
+
+/** The whole file, whatever range of it is asked for. Node omits the body if the request is a HEAD. */
+function sendFile(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
+  const accepted = String(headers['accept-encoding'] ?? '');
+  const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
+  const { bytes, etag } = (encoding && file[encoding]) ?? plainOf(file);
+  response.setHeader('vary', 'Accept-Encoding');
+  response.setHeader('cache-control', file.cacheControl);
+  response.setHeader('etag', etag);
+  if (headers['if-none-match'] === etag) {
+    response.writeHead(304).end();
+    return;
+  }
+  const packing = encoding && { 'content-encoding': encoding };
+  response.writeHead(200, { 'content-type': file.type, 'content-length': bytes.length, ...packing }).end(bytes);
+}
+
+/** Whether a coding is in the list, with a weight above 0 if it has one (RFC 9110, section 12.5.3). */
+function accepts(list: string, coding: string): boolean {
+  return list.split(',').some((entry) => {
+    const [name, ...parameters] = entry.split(';').map((part) => part.trim().toLowerCase());
+    return name === coding && !parameters.some((parameter) => /^q\s*=\s*0(?:\.0*)?$/.test(parameter));
+  });
+}
+
+function plainOf(file: PageFile): Encoded {
+  file.plain ??= unpacked(file.gzip!);
+  return file.plain;
+}
+
+function unpacked({ bytes, etag }: Encoded): Encoded {
+  return { bytes: gunzipSync(bytes), etag: etag.replace(/"$/, '-plain"') };
+}
+
+export interface MetricsSources {
+  readonly run: Run;
+  readonly record: RunRecord;
+  readonly dashboard: Dashboard;
+  readonly traffic: () => Traffic;
+  readonly turnedAway: () => TurnedAway;
+}
+
+/** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
+export function createMetrics(sources: MetricsSources): NonNullable<PageOptions['metrics']> {
+  let opened: Promise<Registry> | undefined;
+  return pacedReading(async () => {
+    opened ??= openRegistry(sources);
+    const registry = await opened;
+    return { contentType: registry.contentType, text: await registry.metrics() };
+  }, systemClock);
+}
+
+type Phase = CoordinatorState['phase'];
+const runPhases: readonly Phase[] = ['waiting', 'training', 'paused', 'finished', 'failed'];
+const workerPhases = ['handshake', 'checking', 'ready'] as const;
+
+async function openRegistry({ run, record, dashboard, traffic, turnedAway }: MetricsSources): Promise<Registry> {
+  const { Counter, collectDefaultMetrics, Gauge, Registry } = await import('prom-client');
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  type Read = () => number | [label: string, value: number][];
+  /** Both kinds are read from the run at each collection: reset to 0, then raised to the value. */
+  const define = (Kind: typeof Gauge | typeof Counter, name: string, help: string, read: Read, label?: string) => {
+    const collect = function (this: Gauge | Counter): void {
+      this.reset();
+      const values = read();
+      if (typeof values === 'number') this.inc(values);
+      else for (const [labelValue, value] of values) this.inc({ [label!]: labelValue }, value);
+    };
+    new Kind({ name, help, labelNames: label === undefined ? [] : [label], registers: [registry], collect });
+  };
+
+  const phases: Read = () => runPhases.map((phase) => [phase, run.state.phase === phase ? 1 : 0]);
+  define(Gauge, 'lockstep_run_phase', '1 for the phase that the run is in', phases, 'phase');
+  define(Gauge, 'lockstep_step', 'Steps taken', () => run.state.current.step);
+  define(Gauge, 'lockstep_steps', 'Steps of the whole run', () => run.state.setup.plan.steps);
+  define(Gauge, 'lockstep_train_loss', 'Smoothed training loss', () => record.loss ?? Number.NaN);
+  const workers: Read = () => {
+    const connections = [...run.state.connections.values()];
+    return workerPhases.map((phase) => [phase, connections.filter((each) => each.phase === phase).length]);
+  };
+  define(Gauge, 'lockstep_workers', 'Connected workers', workers, 'phase');
+  define(Gauge, 'lockstep_viewers', 'Connected viewers', () => dashboard.figures.viewers);
+  const queued: Read = () => dashboard.figures.queuedBytes;
+  define(Gauge, 'lockstep_viewers_queued_bytes', 'Bytes that wait for viewers', queued);
+  define(Counter, 'lockstep_images_total', 'Images trained on', () => record.samplesSoFar);
+  const faults: Read = () => Object.entries(run.state.faults);
+  define(Counter, 'lockstep_faults_total', 'Faults that the run recovered from', faults, 'kind');
+  const turned: Read = () => Object.entries(turnedAway());
+  define(Counter, 'lockstep_turned_away_total', 'Connections and tokens that were turned away', turned, 'reason');
+  const bytes: Read = () => [
+    ['sent', traffic().bytesSent],
+    ['received', traffic().bytesReceived],
+  ];
+  define(Counter, 'lockstep_wire_bytes_total', 'Bytes over the sockets of workers', bytes, 'direction');
+  return registry;
+}
+
+/** The metrics take 5 ms of the thread that a run needs. */
+const apartMs = 100;
+
+/**
+ * Returns a reading no older than the call. Calls that come before it begins share a reading; one begins this long after
+ * the end of the last that a flood of calls takes a small part of the time.
+ */
+export function pacedReading<Value>(read: () => Promise<Value>, clock: Clock): () => Promise<Value> {
+  let last: Promise<unknown> = Promise.resolve();
+  let next: Promise<Value> | undefined;
+  let freeAtMs = Number.NEGATIVE_INFINITY;
+  const begin = async (): Promise<Value> => {
+    await last;
+    await new Promise<void>((resolve) => clock.after(freeAtMs - clock.nowMs(), resolve));
+    next = undefined;
+    try {
+      return await read();
+    } finally {
+      freeAtMs = clock.nowMs() + apartMs;
+    }
+  };
+  return () => {
+    if (!next) {
+      next = begin();
+      last = next.catch(() => {});
+    }
+    return next;
+  };
+}

@@ -1,0 +1,142 @@
+/** Secrets of a coordinator: its certificate, the join code, and secrets that are kept next to the checkpoints. */
+
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { configurationError, named } from '@lockstep/worker';
+import type { CheckpointOptions, TlsOptions } from '../options.ts';
+import { networkAddresses } from './addresses.ts';
+
+export interface Tls {
+  readonly key: string;
+  readonly cert: string;
+  /** SHA-256 of a certificate that was made for this run, hex without colons; no authority has signed it. */
+  readonly fingerprint?: string;
+}
+
+/** @throws ConfigurationError if the texts are no certificate with its key */
+export async function openTls(
+  tls: boolean | TlsOptions | undefined,
+  host: string,
+  checkpoint: CheckpointOptions | undefined,
+): Promise<Tls | undefined> {
+  if (tls === undefined || tls === false) return undefined;
+  if (tls === true) return ownCertificate(host, checkpoint);
+  const { cert, key } = tls;
+  try {
+    createSecureContext({ cert, key });
+  } catch {
+    // The library's own message may quote what it could not read.
+    const [certName, keyName] = [named('listen.tls.cert'), named('listen.tls.key')];
+    throw configurationError`${certName}: expected a PEM certificate that ${keyName} belongs to`;
+  }
+  return { cert, key };
+}
+
+const dayMs = 24 * 3600 * 1000;
+const daysValid = 30;
+
+/** A run that goes on keeps its certificate: its workers trust no other. */
+async function ownCertificate(host: string, checkpoint: CheckpointOptions | undefined): Promise<Tls> {
+  const create = async (): Promise<string> => JSON.stringify(await makeCertificate(host));
+  const text = await keptSecret({ checkpoint, fileName: 'certificate.json', isValid: isCertificate, create });
+  const { key, cert } = JSON.parse(text) as Tls;
+  return { key, cert, fingerprint: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase() };
+}
+
+/** Whether the text is a certificate with its key, valid for another day. */
+function isCertificate(text: string): boolean {
+  try {
+    const { key, cert } = JSON.parse(text) as Tls;
+    createSecureContext({ key, cert });
+    return Date.parse(new X509Certificate(cert).validTo) > Date.now() + dayMs;
+  } catch {
+    return false;
+  }
+}
+
+async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>> {
+  // Loaded on demand: it would take a fifth of a coordinator's start.
+  const { generate } = await import('selfsigned');
+  const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
+  if (host !== '0.0.0.0' && host !== '::') names.add(host);
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'Lockstep coordinator' }], {
+    keyType: 'ec',
+    curve: 'P-256',
+    algorithm: 'sha256',
+    // A day back, for machines whose clocks differ.
+    notBeforeDate: new Date(Date.now() - dayMs),
+    notAfterDate: new Date(Date.now() + daysValid * dayMs),
+    extensions: [
+      { name: 'basicConstraints', cA: false, critical: true },
+      { name: 'keyUsage', digitalSignature: true, critical: true },
+      { name: 'extKeyUsage', serverAuth: true },
+      {
+        name: 'subjectAltName',
+        altNames: [...names].map((name) =>
+          isIP(name) === 0 ? { type: 2 as const, value: name } : { type: 7 as const, ip: name },
+        ),
+      },
+    ],
+  });
+  return { key, cert };
+}
+
+export interface SecretOptions {
+  readonly checkpoint: Pick<CheckpointOptions, 'folder' | 'resume'> | undefined;
+  readonly fileName: string;
+  readonly isValid: (secret: string) => boolean;
+  readonly create: () => string | Promise<string>;
+}
+
+const ownerOnly = 0o600;
+
+/**
+ * Returns a secret of the run, in a file of its own next to the checkpoints: the workers of a coordinator that was killed come
+ * back only to one that has the same. The kept one is taken if the run goes on and only the owner can read the file; else a
+ * new one is made and kept. No checkpoint holds secrets.
+ */
+export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
+  const { folder, resume = false } = checkpoint ?? {};
+  if (folder === undefined) return create();
+  const file = join(folder, fileName);
+  const kept = resume ? readSecret(file) : undefined;
+  if (kept !== undefined && isValid(kept)) return kept;
+  const secret = await create();
+  // The mode is only given to a file that is new.
+  rmSync(file, { force: true });
+  writeFileSync(file, `${secret}\n`, { mode: ownerOnly, flag: 'wx' });
+  return secret;
+}
+
+function readSecret(file: string): string | undefined {
+  try {
+    const { mode } = statSync(file);
+    const isPrivate = process.platform === 'win32' || (mode & 0o077) === 0;
+    return isPrivate ? readFileSync(file, 'utf8').trim() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** No two of them look alike, and none depends on its case. */
+const alphabet = 'ABCDEFGHJKMNPQRSTUVWXYZ23456789';
+const length = 6;
+
+/** Six of 31 letters and digits: 31^6 = 887,503,681 codes. `guard/guesses.ts` limits how many a client tries. */
+export function newJoinCode(): string {
+  let code = '';
+  while (code.length < length) {
+    const [byte] = crypto.getRandomValues(new Uint8Array(1));
+    // The last, partial round of the alphabet would make some letters more likely.
+    if (byte! < 256 - (256 % alphabet.length)) code += alphabet[byte! % alphabet.length];
+  }
+  return code;
+}
+
+export function isJoinCode(text: string): boolean {
+  return text.length === length && [...text].every((letter) => alphabet.includes(letter));
+}
