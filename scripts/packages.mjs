@@ -55,6 +55,11 @@ function productionOf(apps) {
 const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
 const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
 
+/** Errors of an entry that another package manager makes or removes while it is looked at or removed here. */
+const cameOrWent = ['ENOENT', 'ENOTEMPTY', 'ENOTDIR', 'EEXIST'];
+/** Such an entry is removed again, after pauses that grow to a second. */
+const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 };
+
 /** Whether the packages of the lock file are installed. @param wanted a name of `sets` */
 export function hasPackages(wanted) {
   const { set, isCurrent } = installed();
@@ -66,6 +71,15 @@ export function hasPackages(wanted) {
  * @param wanted a name of `sets`
  */
 export async function installPackages(wanted) {
+  try {
+    return await install(wanted);
+  } catch (error) {
+    if (cameOrWent.includes(error.code) && error.path?.startsWith(modules)) return false;
+    throw error;
+  }
+}
+
+async function install(wanted) {
   setForeignLocksAside();
   if (hasPackages(wanted)) return true;
   const rank = setNames.indexOf(installed().set);
@@ -129,10 +143,10 @@ function removeForeign() {
   if (existsSync(pnpmList)) {
     // pnpm looks at what is there only if it does not know its own state.
     if (found.length > 0) found.push('.bin', '.pnpm-workspace-state-v1.json');
-    for (const name of found) rmSync(join(modules, name), { recursive: true, force: true });
+    for (const name of found) rmSync(join(modules, name), removal);
   } else if (existsSync(modules)) {
     if (found.length === 0) log('An installation here was cut off; it begins again.');
-    rmSync(modules, { recursive: true, force: true });
+    rmSync(modules, removal);
   }
 }
 

@@ -115,14 +115,20 @@ export class Display {
     const { step, epoch, samplesSoFar, workers, smoothedLoss: loss, smoothedAccuracy: accuracy } = event;
     const { steps, epochs, data } = this.#options;
     const secondsLeft = ((steps - step) * seconds) / (step - this.#firstStep!);
+    const quality =
+      accuracy === null
+        ? `RMSE ${significant(rootMeanSquaredError(loss, data.standardization))}`
+        : `accuracy ${percent(accuracy)}`;
     return [
       { text: `epoch ${epoch}/${epochs}`, priority: 6 },
       { text: `step ${step}/${steps}`, priority: 2 },
       { text: `${thousands(samplesSoFar / seconds)} ${samplesWord(data)}/s`, priority: 5 },
-      { text: `loss ${decimals(loss)}`, priority: 4 },
-      accuracy === null
-        ? { text: `RMSE ${significant(rootMeanSquaredError(loss, data.standardization))}`, priority: 3 }
-        : { text: `accuracy ${percent(accuracy)}`, priority: 3 },
+      ...(Number.isFinite(loss)
+        ? [
+            { text: `loss ${decimals(loss)}`, priority: 4 },
+            { text: quality, priority: 3 },
+          ]
+        : [{ text: 'loss no longer finite', priority: 4 }]),
       { text: `${duration(secondsLeft)} left`, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];
@@ -145,8 +151,9 @@ export class Display {
   }
 }
 
-/** Loss with accuracy, or with the root mean squared error where targets are values. */
+/** Loss with accuracy, or with the root mean squared error if targets are values; neither of a model that has diverged. */
 function qualityText(loss: number, accuracy: number | null, rmse: number | null, { bold } = plain): string {
+  if (!Number.isFinite(loss)) return bold('loss no longer finite');
   const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);
   return `loss ${decimals(loss)}, ${bold(quality)}`;
 }

@@ -1,7 +1,7 @@
 /** Writes what a run leaves behind: its model and its report, each also where the other cannot be written. */
 import { CommandFailure, saveFile, saveJson } from '@lockstep/command';
 import type { TrainingResult, Verification } from '@lockstep/train';
-import { formatOf } from '@lockstep/train/command-line';
+import { modelFormatOf } from '@lockstep/train/command-line';
 
 export interface Results {
   readonly result: TrainingResult;
@@ -28,7 +28,7 @@ export async function saveResults({ result, save, reportFile, verification, log 
   if (save !== undefined && report.steps === 0) log(`no step was taken: nothing is saved to ${save}`);
   else if (save !== undefined) {
     await attempt(async () => {
-      await saveFile(save, result.modelFile(formatOf(save)));
+      await saveFile(save, result.modelFile(modelFormatOf(save)));
       return `model after step ${report.steps} saved to ${save}`;
     });
   }

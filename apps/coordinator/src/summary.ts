@@ -25,7 +25,10 @@ export function summaryLines(report: Report, colors: Colors): string[] {
 }
 
 /** How good the model is on the test set. */
-function qualityLine({ testAccuracy, testR2, testRmse }: EpochReport, samples: string): string {
+function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, samples: string): string {
+  if (!Number.isFinite(testLoss)) {
+    return 'training has diverged, the test loss is no longer finite: try a smaller learning rate';
+  }
   if (testAccuracy !== null) return `${percent(testAccuracy)} of the test ${samples} are read right`;
   const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;
   return `root mean squared error ${significant(testRmse!)} on the test ${samples}${explained}`;

@@ -1,4 +1,4 @@
-/** What a command line asks for, in the library's words; files that options name are read here. */
+/** Turns a command line into the library's options, and reads the files that options name. */
 import {
   commandText,
   libraryOptions,

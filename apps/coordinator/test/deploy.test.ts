@@ -179,6 +179,9 @@ describe('deploy/systemd', () => {
     // NATS, or the coordinator, may start later than the unit; what cannot be done is not tried again.
     expect(args).toContain(name === 'coordinator' ? '--standby' : '--wait');
     expect(read(`deploy/systemd/${file}`)).toMatch(/^RestartPreventExitStatus=2$/m);
+    // The threshold below would let root pass.
+    expect(read(`deploy/systemd/${file}`)).toMatch(/^DynamicUser=yes$/m);
+    expect(read(`deploy/systemd/${file}`)).not.toMatch(/^User=/m);
   });
 
   it.each(units.filter((file) => !file.includes('worker')))(

@@ -256,6 +256,18 @@ describe('of many epochs', () => {
   });
 });
 
+describe('a model that has diverged', () => {
+  it.each(['classes', 'values'] as const)('of %s has neither loss nor accuracy', (targetType) => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, columns: 200, data: { targetType } });
+    display.started();
+    wait(1000);
+    step(0, { loss: Number.NaN });
+    expect(taken()).toMatch(/images\/s · loss no longer finite · /);
+    display.epoch({ ...epochReport, testLoss: Number.NaN, testAccuracy: null, testRmse: Number.NaN });
+    expect(taken()).toMatch(/train loss 0\.2500, \S+ % {3}test loss no longer finite {3}1\.5 s/);
+  });
+});
+
 describe('values', () => {
   it('have the root of the error in their own unit beside the loss of standardized ones', () => {
     const data = { targetType: 'values', outputs: 1, standardization: { mean: 250_000, deviation: 80_000 } } as const;

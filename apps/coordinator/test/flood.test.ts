@@ -2,9 +2,8 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { subprotocol } from '@lockstep/protocol';
+import { gradientMessages, subprotocol } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
-import { gradientMessages } from '@lockstep/training';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';

@@ -25,6 +25,7 @@ const given: Readonly<Record<string, readonly string[]>> = {
   'allow-origin': ['https://page.example'],
   fleet: ['nats://127.0.0.1'],
   announce: ['wss://page.example'],
+  addresses: ['file'],
   save: ['model.safetensors'],
   report: ['report.json'],
   checkpoint: ['folder'],
@@ -42,11 +43,13 @@ const noSocket = 'expected without --single, which opens no socket';
 const alone = 'expected without --single, which computes in this process alone';
 const noTraining = 'expected without --summary, which trains nothing';
 
+const serving = [
+  ...['host', 'port', 'token', 'token-file', 'public-view', 'tls', 'tls-cert', 'tls-key', 'allow-origin'],
+  ...['wait-for-start', 'chaos', 'stay', 'fleet', 'standby', 'announce', 'addresses'],
+];
+
 describe('beside --single', () => {
-  it.each([
-    ...['host', 'port', 'token', 'token-file', 'public-view', 'tls', 'tls-cert', 'tls-key', 'allow-origin'],
-    ...['wait-for-start', 'chaos', 'stay', 'fleet', 'standby', 'announce', 'colocate'],
-  ])('--%s is refused, in any order', (name) => {
+  it.each([...serving, 'colocate'])('--%s is refused, in any order', (name) => {
     expect(faultOf(['--single', ...words(name)])).toBe(`--${name}: ${noSocket}`);
     expect(faultOf([...words(name), '--single'])).toBe(`--${name}: ${noSocket}`);
   });
@@ -75,12 +78,12 @@ describe('beside --single', () => {
 });
 
 describe('beside --summary', () => {
-  it.each([
-    ...['save', 'report', 'verify', 'checkpoint', 'checkpoint-every', 'resume', 'init', 'stay', 'wait-for-start'],
-    ...['fleet', 'host', 'port'],
-  ])('--%s is refused', (name) => {
-    expect(faultOf(['--summary', ...words(name)])).toBe(`--${name}: ${noTraining}`);
-  });
+  it.each([...['save', 'report', 'verify', 'checkpoint', 'checkpoint-every', 'resume', 'init'], ...serving])(
+    '--%s is refused',
+    (name) => {
+      expect(faultOf(['--summary', ...words(name)])).toBe(`--${name}: ${noTraining}`);
+    },
+  );
 
   it('the model, its data and their options are fine', () => {
     expect(faultOf(['--summary', '--model', 'cnn', '--data', 'pets', '--size', '32x32', '--gray'])).toBeUndefined();

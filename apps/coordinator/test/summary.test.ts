@@ -105,6 +105,12 @@ describe('summary', () => {
     expect(summaryLines({ ...report, epochs, config: { ...report.config, data } }, colors)).toContain(line);
   });
 
+  it('has no accuracy of a model that has diverged', () => {
+    const epochs = [{ ...report.epochs[0]!, testLoss: Number.NaN, testAccuracy: null }];
+    const [, quality] = summaryLines({ ...report, epochs }, colors);
+    expect(quality).toBe('training has diverged, the test loss is no longer finite: try a smaller learning rate');
+  });
+
   it('counts the faults', () => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(

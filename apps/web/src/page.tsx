@@ -54,6 +54,7 @@ export function Page(props: PageProps) {
         dataSetup={dataSetup.value}
         token={token}
         code={store.joinCode.value}
+        canInvite={!needsCode(status)}
         unlockFault={store.role.value?.fault}
         onUnlock={admin === undefined && isKnown ? unlock : undefined}
       />

@@ -5,6 +5,7 @@ import type { InsideProps } from './inside/inside.tsx';
 import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
 import type { RoomProps } from './room/room.tsx';
 import { chapterInAddress, isRoomInAddress, partInAddress } from './route.ts';
+import { needsCode } from './watch/status.ts';
 
 /** The view, or why it is not there. */
 type Loaded<Props> = Signal<{ readonly View?: ComponentType<Props>; readonly failure?: string } | undefined>;
@@ -16,7 +17,9 @@ const room: Loaded<RoomProps> = signal();
 export function Views(props: PageProps) {
   const { store, predictor, viewer, secrets } = props;
   const [chapterId, part] = [chapterInAddress.value, partInAddress.value];
-  if (isRoomInAddress.value) {
+  // Views of a run ask for its code on its page, and come back once the code is right.
+  const isLocked = needsCode(store.status.value);
+  if (isRoomInAddress.value && !isLocked) {
     const View = loaded(room, () => import('./room/room.tsx').then(({ Room }) => Room));
     return View ? (
       <View
@@ -32,7 +35,7 @@ export function Views(props: PageProps) {
     const View = loaded(lesson, () => import('./learn/lesson.tsx').then(({ Lesson }) => Lesson));
     return View ? <View chapterId={chapterId} /> : <Loading name="The lesson" failure={lesson.value?.failure} />;
   }
-  if (part !== undefined) {
+  if (part !== undefined && !isLocked) {
     const View = loaded(inside, () => import('./inside/inside.tsx').then(({ Inside }) => Inside));
     const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
     return View ? (

@@ -1,5 +1,14 @@
-/** Looks for text that has no place. */
+/** Looks for text that has no place, and for parts of a page that have no name. */
 import type { Page } from 'playwright-core';
+
+const namedRoles =
+  /^\s*- '?(application|combobox|dialog|img|log|progressbar|region|slider|spinbutton|textbox|toolbar)(?! ")/;
+
+/** Parts that screen readers announce without a name: axe has no rule for some of their roles, such as toolbars. */
+export async function namelessParts(page: Page): Promise<string[]> {
+  const lines = (await page.locator('body').ariaSnapshot()).split('\n');
+  return lines.filter((line) => namedRoles.test(line));
+}
 
 /** Text that leaves the box that it stands in: it lies over what is beside it, or outside of the page. */
 export function textWithoutPlace(page: Page): Promise<string[]> {

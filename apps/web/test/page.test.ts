@@ -65,6 +65,8 @@ describePage('the page', ({ browser, folder }) => {
     await late.during('the loss of three epochs', curve.waitFor());
     run.program.killGroup('SIGKILL');
     await late.page.getByText('The coordinator has ended; this is what it left.').waitFor();
+    // The server would have stayed for another run.
+    expect(await late.page.getByText('Another run may follow').count()).toBe(0);
   });
 
   it('changes the axis of the curves for good, and saves a table and a picture', async () => {

@@ -14,7 +14,8 @@ describePage('a room', ({ browser, folder }) => {
     const shown = page.locator('.room-code');
     await room.during('the code', shown.waitFor());
     const code = (await shown.textContent()) ?? '';
-    const guest = await browser.open(run);
+    // The room's view of a guest who is not let in asks for the code, and is there once the code is right.
+    const guest = await browser.open({ ...run, page: `${run.page}#room` });
     const field = guest.page.getByLabel('Code of this run');
     for (const [typed, answer] of [
       ['AAAAAA', /not the token of this run/],
@@ -25,6 +26,8 @@ describePage('a room', ({ browser, folder }) => {
       await guest.shows(answer);
     }
     expect(await field.count()).toBe(0);
+    await guest.shows('In the room');
+    await guest.page.getByRole('link', { name: 'The run' }).click();
     await guest.join('cpu', 'Ada');
     await room.shows('1 device in the room');
     await room.shows('Ada');

@@ -1,9 +1,9 @@
 /** Every state that a run can be in, as owner and guests see it: accessible, nothing cut off, and nothing that jumps. */
 import { expect, it } from 'vitest';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { violations } from './axe.ts';
+import { seriousViolations, violations } from './axe.ts';
 import { describePage } from './browser.ts';
-import { textWithoutPlace } from './layout.ts';
+import { namelessParts, textWithoutPlace } from './layout.ts';
 import { type RunAddresses, startRun, type TestRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
@@ -102,6 +102,34 @@ const failingRun: Readonly<Record<string, State>> = {
   },
 };
 
+/** The last step leaves weights with which no loss is finite. */
+const divergedRun: Readonly<Record<string, State>> = {
+  'finished after training has diverged': {
+    async reach({ pages: [owner] }) {
+      await owner!.shows('1 worker connected');
+      await owner!.press('Start');
+    },
+    title: 'Finished',
+    shows: [/^Training has diverged, the test loss is no longer finite/, 'Time taken'],
+    hides: [...evaluations, /^Test (accuracy|RMSE) \d/],
+  },
+};
+
+const emptyRun: Readonly<Record<string, State>> = {
+  'without data': {
+    reach: async () => {},
+    title: 'Waiting for data',
+    shows: ['Data', 'This tab', /^Drop a file or a folder here/],
+    hides: ['Training loss', 'Training accuracy', 'Images a second', 'Time left', 'Workers', 'Log'],
+  },
+  'without data, in the room': {
+    reach: ({ pages }) => each(pages, ({ page }) => page.goto(`${page.url()}#room`)),
+    title: 'Waiting for data',
+    shows: ['Waiting for the first device'],
+    hides: ['Test accuracy', 'Training accuracy'],
+  },
+};
+
 const lostRun: Readonly<Record<string, State>> = {
   'of a guest with a wrong admin token': {
     reach: ({ pages }) =>
@@ -121,8 +149,8 @@ const lostRun: Readonly<Record<string, State>> = {
       run.program.killGroup('SIGKILL');
     },
     title: 'Connection lost',
-    shows: [/^Not connected: .*\. Trying again …$/, '1 worker when last heard of'],
-    hides: [timeLeft, 'good', 'Training'],
+    shows: [/^Not connected: .*\. Trying again …$/, '1 worker when last heard of', 'last'],
+    hides: [timeLeft, 'good', 'Training', 'now'],
   },
   'without a network': {
     reach: ({ pages }) => each(pages, ({ page }) => page.context().setOffline(true)),
@@ -139,6 +167,12 @@ const lockedRun: Readonly<Record<string, State>> = {
     shows: ['Code of this run', /^Type the six letters and digits/],
     hides: nothingOfTheRun,
   },
+  "at the room's address": {
+    reach: ({ pages }) => each(pages, ({ page }) => page.goto(`${page.url()}#room`)),
+    title: 'Code needed',
+    shows: ['Code of this run'],
+    hides: [...nothingOfTheRun, 'In the room', /^Only this computer can join/],
+  },
   'with a wrong code': {
     reach: ({ pages }) =>
       each(pages, async ({ page }) => {
@@ -153,7 +187,7 @@ const lockedRun: Readonly<Record<string, State>> = {
   'with a wrong admin token, after a reload': {
     reach: ({ pages }) =>
       each(pages, async ({ page }) => {
-        await page.goto(`${page.url()}#admin=guess`);
+        await page.goto(`${page.url().replace(/#.*/, '')}#admin=guess`);
         await page.reload();
       }),
     title: 'Wrong code',
@@ -203,6 +237,7 @@ type MayShift = (nodes: readonly string[]) => boolean;
 async function lookAt(tab: Tab, state: string, mayShift: MayShift = () => false): Promise<void> {
   const { page, errors } = tab;
   if (page.viewportSize()?.width !== withoutAxe) expect(await violations(page), state).toEqual([]);
+  expect(await namelessParts(page), state).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), state).toBe(false);
   expect(await textWithoutPlace(page), state).toEqual([]);
   const shifted = (await tab.layoutShifts()).filter(({ score, nodes }) => score > 0.01 && !mayShift(nodes));
@@ -247,6 +282,25 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     const args = [...(await tinyArgs(folder)), '--epochs', '50', '--optimizer', 'sgd', '--lr', '1e30'];
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
     await walk(failingRun, { run, pages: await open(run, 'owner') });
+  });
+
+  it('of a run that ends with a model that has diverged', async () => {
+    const args = [...(await tinyArgs(folder)), '--steps', '1', '--optimizer', 'sgd', '--lr', '1e30'];
+    const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
+    await walk(divergedRun, { run, pages: await open(run, 'owner') });
+    await run.program.printed(/test loss no longer finite/);
+    await run.program.printed(/training has diverged, the test loss is no longer finite: try a smaller learning rate/);
+  });
+
+  it('of a run that waits for its data', async () => {
+    const run = await startRun(folder, ['--data', 'upload']);
+    const pages = await open(run, 'owner');
+    await walk(emptyRun, { run, pages });
+    await each(pages, async (tab) => {
+      await tab.page.goto(`${run.page}#inside`);
+      await tab.shows('The run waits for its data: there is no network yet.');
+      expect(await seriousViolations(tab.page)).toEqual([]);
+    });
   });
 
   it('of a page that loses its coordinator', async () => {

@@ -47,7 +47,7 @@ describe('the table of workers', () => {
   it('says why a worker is idle', () => {
     const [worker] = fc.sample(row, 1);
     const idle = { ...worker!, health: 'idle', idle: 'slow', hidden: true } as const;
-    expect(columns.health.text(idle)).toBe('idle, too slow for a share, hidden');
+    expect(columns.health.text(idle)).toBe('idle, too slow, hidden');
   });
 
   it('says how many workers stand behind a relay', () => {

@@ -109,7 +109,7 @@ function unknownOption(rawName: string, names: readonly string[]): string {
   return `${rawName}: unknown option; ${isTypo ? `did you mean --${nearest}? ` : ''}--help lists them all`;
 }
 
-/** @throws CommandFailure if an option would be ignored beside another one, or without it */
+/** @throws CommandFailure if an option would be ignored next to another one, or without it */
 function requireCompatible(table: Options, given: Given): void {
   // None of something, as with --workers 0, asks for nothing.
   const isAsked = (words: string): boolean => {
@@ -129,7 +129,7 @@ function requireCompatible(table: Options, given: Given): void {
 }
 
 /**
- * The values by the library's paths as nested objects; a switch that is off and an omitted option are left out.
+ * The values by the library's paths as nested objects; without options that are omitted and switches that are off.
  * @returns such as `{ seed: 1, optimizer: { clipNorm: 2 } }`
  */
 export function libraryOptions(table: Options, values: Given): Record<string, unknown> {

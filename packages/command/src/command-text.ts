@@ -2,7 +2,7 @@
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** @param environment where `npx lockstep` says how it is typed, as LOCKSTEP_COMMAND */
+/** @param environment whose LOCKSTEP_COMMAND, set by `npx lockstep`, says how the command is typed */
 export function commandText(name: string, args = '', environment: Environment = process.env): string {
   const typed = environment['LOCKSTEP_COMMAND'];
   const command = typed !== undefined ? `${typed} ${name}` : name === 'start' ? 'npm start' : `npm run ${name}`;
@@ -10,12 +10,12 @@ export function commandText(name: string, args = '', environment: Environment = 
   return typed !== undefined ? `${command} ${args}` : `${command} -- ${args}`;
 }
 
-/** One word: zsh looks for files where a `?` stands, and `&` ends a command. */
+/** Quotes a word if a shell would change it: zsh expands `?`, and `&` ends a command. */
 export function shellWord(text: string): string {
   return /^[\w:/.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A token as it stands before a command, where no list of processes shows it; nothing without one. */
+/** A token as a variable before a command, which no list of processes shows; empty without a token. */
 export function tokenBefore(token: string | undefined): string {
   return token === undefined ? '' : `LOCKSTEP_TOKEN=${shellWord(token)} `;
 }

@@ -1,8 +1,8 @@
-/** The error for what was asked for and cannot be done: one sentence with what was expected and what came. */
+/** The error of a request that cannot be met. */
 
 import { shownLine } from '@lockstep/files/shown';
 
-/** An option that a sentence names, with its value where that is meant too, such as `backend cpu`. */
+/** An option that a sentence names, with its value if the sentence needs it, such as `backend cpu`. */
 export interface NamedOption {
   readonly option: string;
   readonly value?: string;
@@ -18,7 +18,7 @@ const maxMessageLength = 4_000;
 
 type Part = string | number | NamedOption;
 
-/** What was asked for cannot be: one sentence with what was expected and what came. */
+/** The request cannot be met: one sentence with what was expected and what came. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
   /** The first option that the sentence names. */

@@ -1,4 +1,4 @@
-/** Where a process looks for the run to join, and why it could not take part. */
+/** The place of the run to join, and the sentences of a process that could not take part. */
 import { commandText } from './command-text.ts';
 import type { fleetOptions } from './common-options.ts';
 import { CommandFailure, usageFailure } from './failure.ts';
@@ -20,7 +20,7 @@ export function fleetOf(options: FleetValues) {
 }
 
 /**
- * Where to look for the coordinator to join: at an address, or in a fleet.
+ * The coordinator to join: at an address, or found in a fleet.
  * @throws CommandFailure with exit code 2 if neither is given
  */
 export function joinPlaceOf(options: FleetValues & { readonly url: string | undefined }) {
@@ -38,7 +38,7 @@ interface FleetFault {
   readonly mayPass: boolean;
 }
 
-/** Why a fleet did not take this process in; what starts programs again may do so where the exit code is 1. */
+/** Why a fleet did not take this process in; a supervisor may start the program again if the exit code is 1. */
 export function fleetFailure({ option, message, mayPass }: FleetFault): CommandFailure {
   return new CommandFailure(`--${option}: ${message}`, mayPass ? 1 : 2);
 }
@@ -49,7 +49,7 @@ interface JoinFailure {
   readonly message: string;
 }
 
-/** @param place where the coordinator was looked for, without secrets */
+/** @param place address or fleet of the coordinator, without secrets */
 export function joinFailure({ reason, message }: JoinFailure, place: string): CommandFailure {
   switch (reason) {
     case 'unreachable': {

@@ -4,7 +4,7 @@ export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
 }
 
-/** Four significant digits, with an exponent where the number is huge or tiny: 856700, `8.567e+17`. */
+/** Four significant digits, with an exponent if the number is huge or tiny: 856700, `8.567e+17`. */
 export function significant(value: number): string {
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3);

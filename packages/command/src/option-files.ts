@@ -17,12 +17,12 @@ import type { ValuesOf } from './option.ts';
 /** Descriptions of models and certificates are far smaller. */
 const maxOptionFileBytes = 2 ** 20;
 
-/** The text of a regular file. @throws CommandFailure with exit code 2 where it cannot be read */
+/** The text of a regular file. @throws CommandFailure with exit code 2 if it cannot be read */
 export function readOptionFile(option: string, file: string): string {
   return new TextDecoder().decode(readOptionBytes(option, file, maxOptionFileBytes));
 }
 
-/** The bytes of a regular file. @throws CommandFailure with exit code 2 where it cannot be read, or has more */
+/** The bytes of a regular file. @throws CommandFailure with exit code 2 if it cannot be read, or has more */
 export function readOptionBytes(option: string, file: string, maxBytes: number): Uint8Array {
   return orUsageFailure(option, () => readRegularFile(file, maxBytes));
 }
@@ -37,7 +37,7 @@ type NamedFiles = Readonly<Record<string, string | undefined>>;
 /**
  * Checked before the work that the files are to hold; an option that is not given has no file.
  * @param inputs files that the command reads, and that it must not write over
- * @throws CommandFailure with exit code 2 where one could not be written, is an input, or two are the same
+ * @throws CommandFailure with exit code 2 if one could not be written, is an input, or two are the same
  */
 export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): void {
   const useOf = new Map<string, string>();
@@ -57,7 +57,7 @@ export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): vo
   }
 }
 
-/** @throws CommandFailure with exit code 1 where it cannot be written; a file from before is then still there, whole */
+/** @throws CommandFailure with exit code 1 if it cannot be written; an earlier file is then still whole */
 export async function saveFile(file: string, content: string | Uint8Array): Promise<void> {
   try {
     await writeOutput(file, content);

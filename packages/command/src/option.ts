@@ -54,7 +54,7 @@ export interface Option<Value = unknown> {
   readonly isOperand?: boolean;
 }
 
-/** What an option needs besides itself. */
+/** Other options that an option needs. */
 export interface Requirement {
   readonly oneOf: readonly string[];
   /** Follows "expected with" in a sentence. */
@@ -63,6 +63,29 @@ export interface Requirement {
 
 /** The options of a command by their names. */
 export type Options = Readonly<Record<string, Option>>;
+
+/** An option of a table. */
+export function option<Value, const Rest extends Omit<Option<Value>, 'kind' | 'help'>>(
+  kind: Kind<Value>,
+  help: string,
+  rest: Rest = {} as Rest,
+): { readonly kind: Kind<Value>; readonly help: string } & Rest {
+  return { kind, help, ...rest };
+}
+
+/** The same options in a group. */
+export function inGroup<const Table extends Options>(group: keyof typeof groups, table: Table): Table {
+  return mapped(table, (one) => ({ ...one, group }));
+}
+
+/** The same options, refused next to others too. */
+export function refusedBeside<const Table extends Options>(reasons: Option['without'], table: Table): Table {
+  return mapped(table, (one) => ({ ...one, without: { ...one.without, ...reasons } }));
+}
+
+function mapped<Table extends Options>(table: Table, change: (one: Option) => Option): Table {
+  return Object.fromEntries(Object.entries(table).map(([name, one]) => [name, change(one)])) as Table;
+}
 
 /** A command: `npm run NAME -- ARGS` in a clone of the repository. */
 export interface Command<Table extends Options = Options> {
@@ -213,15 +236,6 @@ type LibraryKinds<Table extends Options> = {
 export function libraryKinds<Table extends Options>(table: Table): LibraryKinds<Table> {
   const known = Object.values(table).flatMap(({ library, kind }) => (library === undefined ? [] : [[library, kind]]));
   return Object.fromEntries(known);
-}
-
-/** The same options, refused beside others as well. */
-export function refusedBeside<const Table extends Options>(reasons: Option['without'], table: Table): Table {
-  const refused = Object.entries(table).map(([name, option]) => [
-    name,
-    { ...option, without: { ...option.without, ...reasons } },
-  ]);
-  return Object.fromEntries(refused) as Table;
 }
 
 /**

@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 export interface Column {
   /** Stands above the cells; a table in which no column has one begins with its first row. */
   readonly header?: string;
-  /** `left`, for text, where left out; `right` suits numbers. */
+  /** `left`, for text, by default; `right` suits numbers. */
   readonly align?: 'left' | 'right';
 }
 

@@ -5,6 +5,7 @@
  * dimensions, each dimension as u32, then the elements, last dimension fastest.
  */
 import { DataError } from './data-error.ts';
+import { requireRows } from './limits.ts';
 
 /** The number of dimensions is the last byte. */
 const magics = { images: [0x0000_0803, 0x0000_0804], labels: [0x0000_0801] } as const;
@@ -38,19 +39,22 @@ export function parseLabels(file: Uint8Array, name: string) {
   return { name, count: dimensions[0]!, labels: elements };
 }
 
-/** Looks at a file as it is read, so that one that is not as its header says is not read to its end. */
-export function idxGate(name: string, content: Content): (chunk: Uint8Array, totalBytes: number) => void {
-  let expectedBytes: number | undefined;
+/** Checks a file as it is read: one that is not as its header says, or says too much, is not read to its end. */
+export function idxGate(name: string, content: Content) {
+  let header: ReturnType<typeof headerOf> | undefined;
   let seenBytes = 0;
-  return (chunk, totalBytes) => {
+  return (chunk: Uint8Array, totalBytes: number, fileBytes: number): void => {
     seenBytes += chunk.length;
     // A first part that is shorter than a header may be followed by more; `parse` sees the whole.
     if (seenBytes === chunk.length && chunk.length >= maxHeaderBytes) {
-      expectedBytes = headerOf(chunk, name, content).expectedBytes;
+      header = headerOf(chunk, name, content);
     }
-    if (expectedBytes === undefined) return;
+    if (header === undefined) return;
+    const { dimensions, expectedBytes } = header;
     const bytes = Math.max(seenBytes, totalBytes);
     if (totalBytes > 0 || bytes > expectedBytes) requireBytes(name, expectedBytes, bytes);
+    // Labels may be packed well if they are sorted; there have to be as many as images.
+    if (content === 'images') requireRows(name, 'images', dimensions[0]!, fileBytes);
   };
 }
 

@@ -16,10 +16,17 @@ export const maxPicturePixels = 2 ** 26;
 
 const mostValues = 2 ** 27;
 /** A small file may be packed well. */
-const freeValues = 2 ** 24;
+const freeValues = 2 ** 22;
 const valuesPerByte = 16;
+const freeRows = 2 ** 19;
+/** A row that says anything takes two bits, however well it is packed. */
+const rowsPerByte = 4;
 const freeUnpackedBytes = 2 ** 26;
 const unpackedPerByte = 64;
+
+const freePixels = 2 ** 27;
+/** A scanned page in black and white has nearly as many. */
+const pixelsPerByte = 256;
 
 /** Most values of a file that takes `fileBytes` where it lies. */
 export function valueLimit(fileBytes: number): number {
@@ -38,6 +45,25 @@ export function requireValues(name: string, rows: number, columns: number, fileB
   const expected = `at most ${most.toLocaleString('en-US')} values in a file of its size`;
   const got = `${rows.toLocaleString('en-US')} rows of ${columns.toLocaleString('en-US')}`;
   throw new DataError(`${name}: expected ${expected}, got ${got}`);
+}
+
+/** Checks the rows of a file, or its lines, as they are counted. @throws DataError that begins with the file's name */
+export function requireRows(name: string, what: 'images' | 'lines' | 'rows', count: number, fileBytes: number): void {
+  const most = Math.max(freeRows, rowsPerByte * fileBytes);
+  if (count <= most) return;
+  throw new DataError(
+    `${name}: expected at most ${most.toLocaleString('en-US')} ${what} in a file of its size, got more`,
+  );
+}
+
+/** Checks the pixels of a folder of pictures before any is decoded. @throws DataError that begins with the folder's name */
+export function requirePixels(name: string, pixels: number, fileBytes: number): void {
+  const most = Math.max(freePixels, pixelsPerByte * fileBytes);
+  if (pixels <= most) return;
+  const [expected, got] = [most, pixels].map(
+    (count) => `${Math.ceil(count / 2 ** 20).toLocaleString('en-US')} megapixels`,
+  );
+  throw new DataError(`${name}: expected pictures of at most ${expected} in files of their size, got ${got}`);
 }
 
 /** @throws DataError that begins with the file's name, or its name and line */

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import type { OpenOptions } from '../src/node/open-dataset.ts';
 import { parquetFile } from './parquet-file.ts';
 import { folderOf } from './temporary-folder.ts';
 
@@ -24,24 +25,27 @@ interface Measured {
   readonly megabytes: number;
 }
 
-async function open(path: string): Promise<Measured> {
-  const { stdout } = await promisify(execFile)(process.execPath, [program, path], { timeout: givesUpAfterMs });
+async function open(path: string, options: OpenOptions = {}): Promise<Measured> {
+  const args = [program, path, JSON.stringify(options)];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: givesUpAfterMs });
   return JSON.parse(stdout) as Measured;
 }
 
 /** A file with a start and a piece that comes again and again, which is never in memory as a whole. */
-function endless(start: string, piece: string): (path: string) => void {
+function endless(start: string, piece: string, end = ''): (path: string) => void {
   return (path) => {
     const file = openSync(path, 'w');
     writeSync(file, start);
     const block = Buffer.alloc(mebibyte, piece);
     for (let count = 0; count < 200; count += 1) writeSync(file, block);
+    writeSync(file, end);
     closeSync(file);
   };
 }
 
 const content = (bytes: () => string | Uint8Array) => (path: string) => writeFileSync(path, bytes());
-const packed = (piece: string) => content(() => gzipSync(Buffer.alloc(256 * mebibyte, piece)));
+const packed = (piece: string, start = '', mebibytes = 60) =>
+  content(() => gzipSync(Buffer.concat([Buffer.from(start), Buffer.alloc(mebibytes * mebibyte, piece)])));
 const bigEndian = (...values: number[]): Buffer => {
   const bytes = Buffer.alloc(4 * values.length);
   for (const [index, value] of values.entries()) bytes.writeUInt32BE(value, 4 * index);
@@ -76,14 +80,25 @@ const equalRows = (rows: number): Uint8Array =>
     ['a', 'label'].map((name) => ({ name, values: { equal: 1 } })),
     rows,
   );
+const longText = (rows: number): Uint8Array =>
+  parquetFile(
+    [
+      { name: 'a', values: { equal: ` ${'1'.repeat(2 ** 20)} ` } },
+      { name: 'label', values: { equal: 1 } },
+    ],
+    rows,
+  );
 const longLine = 'expected at most 16,777,216 bytes, got more';
+const manyLines = /^[\w.-]+: expected at most 524,288 lines in a file of its size, got more$/;
 
 describe('a file that would take more than it is', () => {
-  it.each<[name: string, write: (path: string) => void | Promise<void>, message: RegExp]>([
+  it.each<[name: string, write: (path: string) => void | Promise<void>, message: RegExp, options?: OpenOptions]>([
     ['endless-first-line.csv', endless('', 'x'), new RegExp(`line 1: ${longLine}$`)],
     ['endless-line.csv', endless('a,b\n', 'x'), new RegExp(`line 2: ${longLine}$`)],
     ['endless-cells.csv', endless('a,b\n', '1,'), new RegExp(`line 2: ${longLine}$`)],
-    ['endless-quoted.csv', endless('a,b\n"', 'x\n'), /line 2: expected a quote at the end of a cell/],
+    ['endless-quoted.csv', endless('a,b\n"', 'x\n'), new RegExp(`line 2: ${longLine}: is a quote missing\\?$`)],
+    ['quoted-breaks.csv', endless('a,b\n"', '\n', '",1\n'), new RegExp(`line 2: ${longLine}: is a quote missing\\?$`)],
+    ['quoted-header.csv', endless('a,"', '\n', '"\n1,2\n'), new RegExp(`line 1: ${longLine}: is a quote missing\\?$`)],
     ['million-columns.csv', endless(`${'a,'.repeat(1_000_000)}\n`, '1,\n'), /line 1: expected at most 100,000 columns/],
     ['endless-line.jsonl', endless('{"a":1}\n{"a":"', 'x'), new RegExp(`line 2: ${longLine}$`)],
     [
@@ -96,19 +111,54 @@ describe('a file that would take more than it is', () => {
       content(() => `{"sample":[${'{},'.repeat(5 * mebibyte)}1],"label":1}`),
       /line 1: expected at most 2,097,152 lists and objects/,
     ],
-    ['rows.csv.gz', packed('1,2,x\n'), /expected gzip data that unpack to at most 64\.0 MiB, as a file of .* may/],
-    ['blank.jsonl.gz', packed('{"a":1}\n'), /expected gzip data that unpack to at most 64\.0 MiB/],
+    [
+      'long-rows.csv.gz',
+      packed(`${'1,2,x'.repeat(200)}\n`, '', 80),
+      /expected gzip data that unpack to at most 64\.0 MiB, as a file of .* may/,
+    ],
+    ['long-rows.jsonl.gz', packed(`{"a":"${'x'.repeat(1_000)}"}\n`, '', 80), /unpack to at most 64\.0 MiB/],
+    ['rows.csv.gz', packed('1\n', 'a\n'), manyLines],
+    ['quoted-rows.csv.gz', packed('"",""\n', 'a,label\n'), manyLines],
+    ['rows.jsonl.gz', packed('{"a":1}\n'), manyLines],
+    ['blank.csv.gz', packed('\n', 'a,label\n'), manyLines],
+    ['blank.jsonl.gz', packed('\n', '{"a":1}\n'), manyLines],
+    ['carriage-returns.csv.gz', packed('\r', 'a,label\n'), manyLines],
+    [
+      'empty-lists.jsonl.gz',
+      content(() => gzipSync(`{"sample":[${'[],'.repeat(2_000_000)}[]],"label":1}\n`.repeat(8))),
+      /line 1, sample: expected numbers, got an empty list$/,
+    ],
+    [
+      'lists.jsonl.gz',
+      content(() => gzipSync(`{"sample":[${'[1],'.repeat(1_000_000)}[1]],"label":1}\n`.repeat(8))),
+      /expected at most 4,194,304 values in a file of its size, got 8 rows of 2,000,004$/,
+    ],
+    [
+      'wide.csv.gz',
+      packed(`${'1,'.repeat(9_999)}1\n`, `${Array.from({ length: 10_000 }, (_, index) => index).join(',a')}\n`, 30),
+      /expected at most 4,194,304 values in a file of its size, got \d+ rows of 10,000$/,
+    ],
     ['zeros.csv.gz', packed('\0'), /expected UTF-8 text, got a file with NUL bytes: is it text\?$/],
     ['spaces.csv.gz', packed(' '), new RegExp(`line 1: ${longLine}$`)],
     [
       'equal-rows.parquet',
       content(() => equalRows(200_000_000)),
-      /expected at most 16,777,216 values in a file of its size, got 200,000,000 rows of 2$/,
+      /expected at most 4,194,304 values in a file of its size, got 200,000,000 rows of 2$/,
+    ],
+    [
+      'rows.parquet',
+      content(() => equalRows(2_000_000)),
+      /expected at most 524,288 rows in a file of its size, got more$/,
+    ],
+    [
+      'long-text.parquet',
+      content(() => longText(500_000)),
+      /expected pages that unpack to at most 67,108,864 bytes in all, got \d\d,\d{3},\d{3}$/,
     ],
     [
       'huge-count.parquet',
       content(() => parquetFile([{ name: 'a', values: [1, 2] }], 2, 2 ** 50)),
-      /expected at most 16,777,216 values in a file of its size, got 1,125,899,906,842,624 rows of 1$/,
+      /expected at most 4,194,304 values in a file of its size, got 1,125,899,906,842,624 rows of 1$/,
     ],
     [
       'huge-page.parquet',
@@ -134,16 +184,41 @@ describe('a file that would take more than it is', () => {
       ),
       /expected gzip data that unpack to at most 64\.0 MiB/,
     ],
+    [
+      'idx-rows',
+      idxFiles(
+        gzipSync(Buffer.concat([bigEndian(0x803, 2 ** 25, 1, 1), Buffer.alloc(2 ** 25)])),
+        gzipSync(Buffer.concat([bigEndian(0x801, 2 ** 25), Buffer.alloc(2 ** 25)])),
+        '.gz',
+      ),
+      /expected at most 524,288 images in a file of its size, got more$/,
+    ],
     ['large-pictures', pictures(16_000, 8_000, 4), /cannot be read: it has more than 67,108,864 pixels$/],
     ['many-pixels', pictures(4_000, 4_000, 20), /expected at most 0\.3 GiB of pixels, got 0\.6 GiB for 40 pictures/],
-  ])('%s is refused in one sentence, in little memory', async (name, write, message) => {
+    [
+      'scaled-pictures',
+      pictures(2_000, 2_000, 500),
+      /expected pictures of at most \d,\d{3} megapixels in files of their size, got 3,815 megapixels$/,
+      { size: { width: 8, height: 8 } },
+    ],
+  ])('%s is refused in one sentence, in little memory', async (name, write, message, options) => {
     const path = join(folderOf({}), name);
     await write(path);
-    const measured = await open(path);
+    const measured = await open(path, options);
     expect(measured).toMatchObject({ name: 'DataError', message: expect.stringMatching(message) });
     expect(measured.message!.startsWith(name) || name.startsWith('idx'), measured.message).toBe(true);
     expect(measured.megabytes).toBeLessThan(mostMegabytes);
   });
+});
+
+it('a cell of quotes alone takes little memory', async () => {
+  const quotes = '""'.repeat(7 * mebibyte);
+  const rows = ['x', 'y', 'x', 'y'].map((label) => `"${quotes}",${label}\n`);
+  const measured = await open(
+    join(folderOf({ 'quotes.csv.gz': gzipSync(`a,label\n${rows.join('')}`) }), 'quotes.csv.gz'),
+  );
+  expect(measured.found).toMatch(/4 rows, 1 category/);
+  expect(measured.megabytes).toBeLessThan(mostMegabytes);
 });
 
 describe('a wide table', () => {

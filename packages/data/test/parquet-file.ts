@@ -1,4 +1,5 @@
 /** Writes small Parquet files, also such as claim more than they hold. */
+import { gzipSync } from 'node:zlib';
 
 /** A field of a Thrift struct, as the compact protocol has it: its number and its value. */
 type Field = readonly [id: number, value: Value];
@@ -50,11 +51,15 @@ const plain = 0;
 const runLength = 3;
 const dictionary = 8;
 const double = 5;
+const byteArray = 6;
+const utf8 = 0;
+const uncompressed = 0;
+const gzip = 2;
 
-/** A column of doubles: its values, or one value for all of its rows, which then takes a few bytes. */
+/** A column of doubles, or one number or text for all of its rows, which then takes a few bytes. */
 export interface WrittenColumn {
   readonly name: string;
-  readonly values: readonly number[] | { readonly equal: number };
+  readonly values: readonly number[] | { readonly equal: number | string };
   /** Values that its data page claims; by default as many as there are rows. */
   readonly claimedValues?: number;
   /** Bytes to which its data page claims to unpack; by default those that it has. */
@@ -70,12 +75,12 @@ export function parquetFile(columns: readonly WrittenColumn[], rows: number, cla
   const chunks = columns.map((column) => {
     const start = file.length;
     const pages = pagesOf(column, rows);
-    for (const page of pages) file.push(...page);
+    for (const page of pages) for (const byte of page) file.push(byte);
     const about: Field[] = [
-      [1, i32(double)],
+      [1, i32(hasText(column) ? byteArray : double)],
       [2, { list: [i32(plain)] }],
       [3, { list: [{ text: column.name }] }],
-      [4, i32(0)],
+      [4, i32(hasText(column) ? gzip : uncompressed)],
       [5, i64(rows)],
       [6, i64(file.length - start)],
       [7, i64(file.length - start)],
@@ -91,11 +96,12 @@ export function parquetFile(columns: readonly WrittenColumn[], rows: number, cla
     ],
   };
   const schema = columns.map(
-    ({ name }): Value => ({
+    (column): Value => ({
       struct: [
-        [1, i32(double)],
+        [1, i32(hasText(column) ? byteArray : double)],
         [3, i32(0)],
-        [4, { text: name }],
+        [4, { text: column.name }],
+        ...(hasText(column) ? ([[6, i32(utf8)]] as const) : []),
       ],
     }),
   );
@@ -114,34 +120,42 @@ export function parquetFile(columns: readonly WrittenColumn[], rows: number, cla
   return Uint8Array.from([...file, ...metadata, ...length, ...Buffer.from('PAR1')]);
 }
 
-function pagesOf({ values, claimedValues, claimedBytes }: WrittenColumn, rows: number): number[][] {
-  const isEqual = 'equal' in values;
-  const numbers = Float64Array.from(isEqual ? [values.equal] : values);
-  const data = [...new Uint8Array(numbers.buffer)];
-  const page = (bytes: readonly number[], encoding: number): number[] => {
+function hasText({ values }: WrittenColumn): boolean {
+  return 'equal' in values && typeof values.equal === 'string';
+}
+
+function pagesOf(column: WrittenColumn, rows: number): Uint8Array[] {
+  const { values, claimedValues, claimedBytes } = column;
+  const packed = (bytes: Uint8Array): Uint8Array => (hasText(column) ? gzipSync(bytes) : bytes);
+  const page = (type: number, about: Field, bytes: Uint8Array, claimed = bytes.length): Uint8Array => {
+    const content = packed(bytes);
+    const header = struct([[1, i32(type)], [2, i32(claimed)], [3, i32(content.length)], about]);
+    return Buffer.concat([Uint8Array.from(header), content]);
+  };
+  const dataOf = (bytes: Uint8Array, encoding: number): Uint8Array => {
     const about: Field[] = [
       [1, i32(claimedValues ?? rows)],
       [2, i32(encoding)],
       [3, i32(runLength)],
       [4, i32(runLength)],
     ];
-    const sizes: Field[] = [
-      [1, i32(dataPage)],
-      [2, i32(claimedBytes ?? bytes.length)],
-      [3, i32(bytes.length)],
-    ];
-    return [...struct([...sizes, [5, { struct: about }]]), ...bytes];
+    return page(dataPage, [5, { struct: about }], bytes, claimedBytes);
   };
-  if (!isEqual) return [page(data, plain)];
+  if (!('equal' in values)) return [dataOf(new Uint8Array(Float64Array.from(values).buffer), plain)];
   const entries: Field[] = [
     [1, i32(1)],
     [2, i32(plain)],
   ];
-  const sizes: Field[] = [
-    [1, i32(dictionaryPage)],
-    [2, i32(data.length)],
-    [3, i32(data.length)],
-  ];
   // No bits for the position of a value in a dictionary of one; a last byte is padding.
-  return [[...struct([...sizes, [7, { struct: entries }]]), ...data], page([0, 0], dictionary)];
+  return [
+    page(dictionaryPage, [7, { struct: entries }], entryOf(values.equal)),
+    dataOf(Uint8Array.of(0, 0), dictionary),
+  ];
+}
+
+/** A value as the page of a dictionary has it. */
+function entryOf(value: number | string): Uint8Array {
+  if (typeof value === 'number') return new Uint8Array(Float64Array.of(value).buffer);
+  const text = Buffer.from(value);
+  return Buffer.concat([new Uint8Array(Uint32Array.of(text.length).buffer), text]);
 }

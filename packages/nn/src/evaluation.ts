@@ -18,7 +18,7 @@ import { targetVariance } from './target-variance.ts';
 export interface Evaluation {
   /** Mean over the samples. */
   readonly loss: number;
-  /** Fraction of samples whose class was right, 0 to 1; null where targets are values. */
+  /** Fraction of samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not finite. */
   readonly accuracy: number | null;
   /**
    * Part of the targets' variance that is explained, `1 - loss / variance` (scikit-learn's `r2_score`, variance-weighted);
@@ -55,7 +55,10 @@ export function createEvaluator(
       },
       result() {
         const loss = lossSum / count;
-        if (targets.type === 'classes') return { loss, accuracy: correctCount / count, r2: null, rmse: null };
+        if (targets.type === 'classes') {
+          // NaN scores would all count as the first class.
+          return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null };
+        }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
         return { loss, accuracy: null, r2: variance > 0 ? 1 - loss / variance : null, rmse };
       },

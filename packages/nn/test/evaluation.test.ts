@@ -101,6 +101,14 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
     evaluator.dispose();
   });
 
+  it('has no accuracy if the loss is not finite', async () => {
+    const backend = await open();
+    const evaluator = createEvaluator(backend, model, tinyDataset(600));
+    const weights = initialize(model, 5).fill(Number.NaN, -1);
+    expect(await evaluator.evaluate(weights, noPause)).toMatchObject({ loss: Number.NaN, accuracy: null });
+    evaluator.dispose();
+  });
+
   it('ends between slices when the pause rejects', async () => {
     const backend = await open();
     const evaluator = createEvaluator(backend, model, tinyDataset(600));

@@ -1,5 +1,5 @@
 /** The checksum of a gradient, which finds damage between a worker's memory and the coordinator's. */
-import { copyBytes } from './copy-bytes.ts';
+import { copyBytes } from './bytes.ts';
 import type { MessageOf } from './messages.ts';
 
 /** `checksumOf`, or the same value found faster. */

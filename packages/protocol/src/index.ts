@@ -1,8 +1,7 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
-export { bytesOf, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
+export { bytesOf, copyBytes, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
 export { type Checksum, checksumOf, chunkChecksum, gradientChecksum } from './checksum.ts';
-export { decode, decodeWatch, encode, encodeWatch, framed } from './codec.ts';
-export { copyBytes } from './copy-bytes.ts';
+export { decode, decodeWatch, encode, encodeWatch, FrameMemory, framed, ProtocolError } from './codec.ts';
 export {
   type AdminAction,
   type FaultAction,
@@ -12,10 +11,9 @@ export {
   type WatchMessageOf,
   watchPath,
   watchSubprotocol,
-} from './dashboard/messages.ts';
-export { maxCategories, maxColumns } from './dashboard/parts.ts';
+} from './dashboard.ts';
+export { maxCategories, maxColumns } from './dashboard-parts.ts';
 export { enclosed } from './fields.ts';
-export { FrameMemory } from './frame-memory.ts';
 export {
   type CoordinatorMessage,
   type Message,
@@ -27,17 +25,33 @@ export {
   type WorkerKind,
   type WorkerMessage,
 } from './messages.ts';
-export { ProtocolError } from './protocol-error.ts';
-export { sameSecret } from './secret.ts';
-export { isPrintableLine, toMessageText } from './text.ts';
-export type {
-  Closing,
-  CoordinatorTransport,
-  Transport,
-  TransportListener,
-  VectorStream,
-  WorkerTransport,
+export { isPrintableLine, sameSecret, toMessageText } from './text.ts';
+export {
+  type Closing,
+  type CoordinatorTransport,
+  Inbox,
+  PacedVectors,
+  pacedBytes,
+  type Transport,
+  type TransportListener,
+  type VectorStream,
+  type WorkerTransport,
 } from './transport.ts';
-export { type MemoryPair, memoryPair } from './transports/memory.ts';
-export { type WebSocketLike, webSocketTransport } from './transports/web-socket.ts';
 export { decodeVector, encodeHalves, encodeSparse, vectorFault } from './vector-codec.ts';
+export {
+  announced,
+  type BroadcastOptions,
+  type FloatChunk,
+  FramePool,
+  floatChunkFault,
+  type GradientParts,
+  gradientMessages,
+  type OutgoingVector,
+  type VectorArrival,
+  VectorAssembly,
+  VectorBroadcast,
+  VectorReceiver,
+  type VectorSink,
+  vectorMessages,
+} from './vectors.ts';
+export { type WebSocketLike, webSocketTransport } from './web-socket.ts';

@@ -11,13 +11,16 @@ import {
   floatBytes,
   hexHash,
   innerSteps,
+  type MessageIn,
   message,
+  messageFrom,
   milliseconds,
   numberedSamples,
   openAddress,
   plainJson,
   powerOfTwo,
   runGeometry,
+  type SentBy,
   sampleBatch,
   sampleShape,
   sampleTypes,
@@ -30,7 +33,6 @@ import {
   whole,
   workerKinds,
 } from './fields.ts';
-import { type MessageIn, messageFrom, type SentBy } from './message-table.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
 /** Raised whenever a peer of the older version could misread a newer message. */

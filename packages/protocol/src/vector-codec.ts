@@ -4,8 +4,7 @@
  * Layout: the values of the blocks that are present, in order, in their format; then the bitmap of blocks. The bitmap
  * comes last so that values can be moved together in their own memory.
  */
-import { float16Values, toFloat16 } from './float16.ts';
-import { bitmapBytes, blockLength, findNonZeroBlocks, forEachRun, isPresent, presentValues } from './vector-blocks.ts';
+import { wordsFrom } from './bytes.ts';
 
 /** `fp16` holds halves in a unit that both ends know: lossless for values that are such halves. */
 export const vectorEncodings = ['sparse', 'fp16'] as const;
@@ -96,3 +95,138 @@ function decodeHalves(bytes: Uint8Array, valueCount: number, unit: number): Uint
 }
 
 const bitmapOf = (bytes: Uint8Array, length: number): Uint8Array => bytes.subarray(bytes.length - bitmapBytes(length));
+
+/**
+ * A bitmap says which blocks of 64 values hold anything but +0: one bit for each block, the lowest first, in whole
+ * little-endian 4-byte words. The last block of a vector may be shorter.
+ */
+const blockLength = 64;
+
+/** Consecutive values `[from, to)` of a vector, in whole blocks. */
+interface Run {
+  readonly from: number;
+  readonly to: number;
+}
+
+interface NonZeroBlocks {
+  readonly bitmap: Uint8Array;
+  readonly runs: readonly Run[];
+  /** Values in all runs. */
+  readonly valueCount: number;
+}
+
+/** Bytes of the bitmap of a vector of `length` values. */
+const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / blockLength) / 32);
+
+/** The bitmap of a vector. Values are compared by their bits: -0 is not +0, and a NaN counts. */
+function nonZeroBitmap(values: Float32Array): Uint8Array {
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const bitmap = new Uint8Array(bitmapBytes(values.length));
+  for (let from = 0, block = 0; from < words.length; from += blockLength, block++) {
+    const to = Math.min(words.length, from + blockLength);
+    if (!isZero(words, from, to)) bitmap[block >> 3]! |= 1 << (block & 7);
+  }
+  return bitmap;
+}
+
+/** The blocks of a vector to send. @param bitmap where something faster has found it */
+function findNonZeroBlocks(values: Float32Array, bitmap = nonZeroBitmap(values)): NonZeroBlocks {
+  const runs: Run[] = [];
+  let valueCount = 0;
+  forEachRun(bitmap, values.length, (from, to, isThere) => {
+    if (!isThere) return;
+    runs.push({ from, to });
+    valueCount += to - from;
+  });
+  return { bitmap, runs, valueCount };
+}
+
+/** The runs of a vector of `length` values, in order, and whether the bitmap has their blocks. */
+function forEachRun(
+  bitmap: Uint8Array,
+  length: number,
+  visit: (from: number, to: number, isPresent: boolean) => void,
+): void {
+  const words = wordsFrom(bitmap);
+  const blockCount = Math.ceil(length / blockLength);
+  for (let block = 0; block < blockCount; ) {
+    const isThere = isPresent(bitmap, block);
+    const end = Math.min(blockCount, endOfRun(words, block, isThere));
+    visit(block * blockLength, Math.min(length, end * blockLength), isThere);
+    block = end;
+  }
+}
+
+/** Values in the blocks that the bitmap of a vector of `length` values has. */
+function presentValues(bitmap: Uint8Array, length: number): number {
+  let count = 0;
+  forEachRun(bitmap, length, (from, to, isThere) => {
+    if (isThere) count += to - from;
+  });
+  return count;
+}
+
+const isPresent = (bitmap: Uint8Array, block: number): boolean => (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
+
+/** The first block after `block` that is not as it is: a word of 32 blocks at a time. At most the bits of the bitmap. */
+function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
+  const alike = isThere ? -1 : 0;
+  for (let at = block; at < 32 * words.length; at = (at | 31) + 1) {
+    const others = (words[at >> 5]! ^ alike) >>> (at & 31);
+    // The lowest bit that is set.
+    if (others !== 0) return at + 31 - Math.clz32(others & -others);
+  }
+  return 32 * words.length;
+}
+
+/** In most blocks either the first value decides, or all are 0: eight at a time, without a branch for each. */
+function isZero(words: Int32Array, from: number, to: number): boolean {
+  if (words[from] !== 0) return false;
+  let index = from;
+  for (; index + 8 <= to; index += 8) {
+    const some = words[index]! | words[index + 1]! | words[index + 2]! | words[index + 3]!;
+    if ((some | words[index + 4]! | words[index + 5]! | words[index + 6]! | words[index + 7]!) !== 0) return false;
+  }
+  for (; index < to; index++) if (words[index] !== 0) return false;
+  return true;
+}
+
+/** Halves are those of IEEE 754, rounded to nearest, ties to even; not every engine in use has `Float16Array`. */
+
+/** The value of each of the 65,536 halves. */
+export function float16Values(): Float32Array {
+  const values = new Float32Array(65_536);
+  for (let half = 0; half < 65_536; half++) {
+    const sign = half & 0x8000 ? -1 : 1;
+    const exponent = (half >> 10) & 31;
+    const fraction = half & 1023;
+    if (exponent === 31) values[half] = fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+    else if (exponent === 0) values[half] = sign * fraction * 2 ** -24;
+    else values[half] = sign * (1024 + fraction) * 2 ** (exponent - 25);
+  }
+  return values;
+}
+
+const scratch = new Float32Array(1);
+const scratchBits = new Int32Array(scratch.buffer);
+
+/** Rounds `values` into `halves`; false, with `halves` unspecified, where one is not finite or rounds to infinity. */
+export function toFloat16(values: Float32Array, halves: Uint16Array): boolean {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  for (let index = 0; index < bits.length; index++) {
+    const word = bits[index]!;
+    const sign = (word >>> 16) & 0x8000;
+    const size = word & 0x7fff_ffff;
+    if (size >= 0x477f_f000) return false;
+    if (size < 0x3880_0000) {
+      // Below 2^-14 a half is a multiple of 2^-24: adding 0.5, whose last bit is that, rounds as the float adder does.
+      scratchBits[0] = size;
+      scratch[0] = scratch[0]! + 0.5;
+      halves[index] = sign | (scratchBits[0]! - 0x3f00_0000);
+    } else {
+      // The exponent's bias goes from 127 to 15; half a last bit less 1, and the last bit itself, round to even.
+      halves[index] = sign | ((size - 0x3800_0000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
+    }
+  }
+  return true;
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { decode, encode, framed } from '../src/codec.ts';
+import { decode, encode, framed, ProtocolError } from '../src/codec.ts';
 import {
   type CoordinatorMessage,
   type Message,
@@ -8,7 +8,6 @@ import {
   messages,
   type WorkerMessage,
 } from '../src/messages.ts';
-import { ProtocolError } from '../src/protocol-error.ts';
 import { anyMessage, arbitraries, exampleOf, type MessageType, maySend, messageTypes } from './arbitraries.ts';
 import { packedWith, refusal, senderOf } from './frames.ts';
 import { expectNoOtherError, pack } from './refusals.ts';

@@ -1,8 +1,8 @@
 /** Copies between memory that threads share and memory that they do not. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { copyBytes } from '../src/bytes.ts';
 import { encode, framed } from '../src/codec.ts';
-import { copyBytes } from '../src/copy-bytes.ts';
 
 const room = 200_000;
 const memory = { own: () => new ArrayBuffer(room), shared: () => new SharedArrayBuffer(room) };

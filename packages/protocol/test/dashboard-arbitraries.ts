@@ -1,6 +1,6 @@
 /** Arbitrary valid messages of the dashboard, one generator per entry of its table. */
 import fc from 'fast-check';
-import { type WatchMessage, type WatchMessageOf, watchMessages } from '../src/dashboard/messages.ts';
+import { type WatchMessage, type WatchMessageOf, watchMessages } from '../src/dashboard.ts';
 import { diloco, finite, hexHash, message, milliseconds, plainJson, text, whole } from './arbitraries.ts';
 import { task, uploadedData } from './data-setup-arbitraries.ts';
 import { viewerArbitraries } from './viewer-arbitraries.ts';

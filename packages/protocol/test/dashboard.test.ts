@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { decodeWatch, encode, encodeWatch } from '../src/codec.ts';
-import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from '../src/dashboard/messages.ts';
-import { ProtocolError } from '../src/protocol-error.ts';
+import { decodeWatch, encode, encodeWatch, ProtocolError } from '../src/codec.ts';
+import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from '../src/dashboard.ts';
 import { anyMessage } from './arbitraries.ts';
 import {
   anyWatchMessage,

@@ -1,10 +1,8 @@
 import fc from 'fast-check';
 import { unpack } from 'msgpackr/unpack';
 import { describe, expect, it } from 'vitest';
-import { decode } from '../src/codec.ts';
+import { checkFrame, decode, maxValues, ProtocolError } from '../src/codec.ts';
 import { maxDepth } from '../src/fields.ts';
-import { checkFrame, maxValues } from '../src/frame.ts';
-import { ProtocolError } from '../src/protocol-error.ts';
 import { pack } from './refusals.ts';
 
 const maxStringBytes = 16_384;

@@ -1,7 +1,7 @@
 /** What a decoder does with frames that it must refuse. */
 import { Packr } from 'msgpackr/pack';
 import { expect } from 'vitest';
-import { ProtocolError } from '../src/protocol-error.ts';
+import { ProtocolError } from '../src/codec.ts';
 
 const packr = new Packr({ useRecords: false });
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { sameSecret } from '../src/secret.ts';
+import { sameSecret } from '../src/text.ts';
 
 it.each([
   ['secret', 'secret', true],

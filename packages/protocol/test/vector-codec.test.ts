@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { float16Values, toFloat16 } from '../src/float16.ts';
-import { decodeVector, encodeHalves, encodeSparse, vectorEncodings, vectorFault } from '../src/vector-codec.ts';
+import {
+  decodeVector,
+  encodeHalves,
+  encodeSparse,
+  float16Values,
+  toFloat16,
+  vectorEncodings,
+  vectorFault,
+} from '../src/vector-codec.ts';
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 

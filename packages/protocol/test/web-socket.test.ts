@@ -6,7 +6,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { encode } from '../src/codec.ts';
 import { subprotocol } from '../src/messages.ts';
 import type { CoordinatorTransport, WorkerTransport } from '../src/transport.ts';
-import { webSocketTransport } from '../src/transports/web-socket.ts';
+import { webSocketTransport } from '../src/web-socket.ts';
 import { describeTransport, Recorder } from './transport-suite.ts';
 
 const maxPayload = 4 * 2 ** 20;

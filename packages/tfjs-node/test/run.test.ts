@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { initialize, parseOptimizer } from '@lockstep/nn';
-import { bytesOf, memoryPair } from '@lockstep/protocol';
+import { bytesOf } from '@lockstep/protocol';
+import { memoryPair } from '@lockstep/training/simulator';
 import { openBackend } from '@lockstep/tensor';
 import {
   type Clock,

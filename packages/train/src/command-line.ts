@@ -1,5 +1,5 @@
 /** What command lines share with the library: the tables of options, and how figures are written. */
-export { formatOf, maxModelFileBytes, readStoredModel, type StoredModel } from './model/model-file.ts';
+export { maxModelFileBytes, modelFormatOf, readStoredModel, type StoredModel } from './model/model-file.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { relayCommand } from './relay/options.ts';
 export { isLoopback } from './site/addresses.ts';

@@ -1,16 +1,9 @@
-/** The geometry and the inner steps of a run of DiLoCo, with what was left out. */
-import type { InnerSteps } from '@lockstep/training';
+/** The geometry and the inner steps of a run of DiLoCo, with its defaults. */
 import { configurationError, named } from '@lockstep/worker';
 import type { TrainOptions } from './options.ts';
+import type { DiLoCoConfig } from './record/report.ts';
 
-/** A round, as the report has it. */
-export interface DiLoCoConfig extends InnerSteps {
-  readonly replicas: number;
-  /** Steps of a replica in a round. */
-  readonly innerSteps: number;
-}
-
-/** What is left out; 784-128-10 reaches the accuracy of synchronous steps with them. */
+/** Defaults, with which 784-128-10 reaches the accuracy of synchronous steps. */
 export const dilocoDefaults: DiLoCoConfig = {
   replicas: 8,
   innerSteps: 50,
@@ -22,7 +15,7 @@ export const dilocoDefaults: DiLoCoConfig = {
 /** The learning rate of the outer step, of sgd and momentum. */
 export const outerLearningRate = 0.7;
 
-/** @returns undefined where every step is sent */
+/** @returns undefined if every step is sent */
 export function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig | undefined {
   if (diloco === false) return undefined;
   const { replicas, innerSteps, learningRate, momentum } = diloco === true ? {} : diloco;
@@ -37,7 +30,7 @@ export function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig 
 
 /**
  * The step of the plan that is a round: each replica is a microbatch.
- * @throws ConfigurationError where the training set is smaller than a round
+ * @throws ConfigurationError if the training set is smaller than a round
  */
 export function roundOf({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig, samples: number) {
   const microbatchSize = innerSteps * batch;

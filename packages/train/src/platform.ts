@@ -1,5 +1,4 @@
 /** The machine of a run: a Node process, or a page. */
-
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { ThreadOptions } from '@lockstep/tensor';
 import type { Compute, NewHash } from '@lockstep/training';
@@ -30,8 +29,6 @@ export interface Platform {
   sha256(bytes: Uint8Array): string;
   /** Begins one of bytes that come part by part. */
   newSha256: NewHash;
-  /** Calls back when events and timers have had their turn. */
-  defer(callback: () => void): void;
   /**
    * @param data the path of a file or folder
    * @param seed splits what has no samples to test with

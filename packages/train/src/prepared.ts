@@ -1,5 +1,4 @@
 /** A run that can start: its options with everything that was left out, loaded and checked. */
-
 import { type Dataset, targetValues } from '@lockstep/data';
 import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';

@@ -2,8 +2,9 @@
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
 import { configurationError, named } from '@lockstep/worker';
 import { defaultBatch, defaultEpochs } from './defaults.ts';
-import { type DiLoCoConfig, roundOf } from './diloco.ts';
+import { roundOf } from './diloco.ts';
 import type { TrainOptions } from './options.ts';
+import type { DiLoCoConfig } from './record/report.ts';
 
 type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers' | 'gradients'>;
 

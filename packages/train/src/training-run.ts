@@ -1,5 +1,4 @@
 /** A run at work, for the program that started it. */
-
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';

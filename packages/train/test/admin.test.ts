@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type InlineCompute, InlineWorker } from '@lockstep/training';
+import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';
 import { sha256 } from '../src/node/sha256.ts';
@@ -168,10 +169,7 @@ describe('fault injection', () => {
       checkNumerics: async () => ({ hash: '0'.repeat(64), samplesPerMs: 1 }),
       compute: () => ({ sum: undefined, computeMs: 0 }),
     };
-    const schedule = (callback: () => void): void => void setImmediate(callback);
-    server.run.connectInline(
-      new InlineWorker({ compute, name: 'coordinator', nowMs: () => performance.now(), schedule, hasOthers: true }),
-    );
+    server.run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: systemClock, hasOthers: true }));
     viewer.send({ type: 'injectFault', action: 'freeze', workerId: 'w1', token });
     expect((await viewer.next('refused')).message).toBe('w1 is the coordinator itself, which would fail for all');
   });

@@ -1,6 +1,6 @@
 /** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
 import { initialize } from '@lockstep/nn';
-import { bytesOf, memoryPair } from '@lockstep/protocol';
+import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Compute,
@@ -11,7 +11,7 @@ import {
   Session,
   type StepResult,
 } from '@lockstep/training';
-import { oracleWeights } from '@lockstep/training/simulator';
+import { memoryPair, oracleWeights } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
 import { afterEach } from 'vitest';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';

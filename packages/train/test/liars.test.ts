@@ -1,7 +1,7 @@
 /** Liars over real sockets: real sessions, whose compute is wrong on purpose, beside honest worker processes. */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { memoryPair, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import {
   type Compute,
@@ -12,7 +12,7 @@ import {
   type RunOutcome,
   type ShardGradient,
 } from '@lockstep/training';
-import { type Lie, lies } from '@lockstep/training/simulator';
+import { type Lie, lies, memoryPair } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';

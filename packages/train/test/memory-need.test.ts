@@ -119,7 +119,7 @@ describe('a model', () => {
     const need = memoryNeed(options);
     expect(need.coordinatorBytes).toBeGreaterThan(maxCpuMemoryBytes);
     expect(memoryFault(options, unlimited)).toMatch(
-      /^expected a model that fits in memory, got 229,429,510 parameters: .* need at least 4,\d\d\d MB, and WebAssembly memory has 4,295 MB$/,
+      /^expected a model that fits in memory, got 229,434,510 parameters: .* need at least 4,\d\d\d MB, and WebAssembly memory has 4,295 MB$/,
     );
   });
 

@@ -9,10 +9,12 @@ import {
   type MessageOf,
   protocolVersion,
   subprotocol,
+  VectorAssembly,
+  vectorMessages,
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute, VectorAssembly, vectorMessages } from '@lockstep/training';
+import { createLocalCompute } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
 import { sha256 } from '../src/node/sha256.ts';

@@ -98,6 +98,16 @@ describe('epochs', () => {
     expect(records).toMatchObject({ initialLoss: 1, samples: 20, steps: 6, seconds: 6 });
   });
 
+  it('have no training accuracy if a loss is not finite', async () => {
+    const { recorder, step } = setUp();
+    start(recorder);
+    for (const [index, loss] of [1, Number.POSITIVE_INFINITY, 1].entries()) step({ step: index, loss, correct: 1 });
+    expect((await recordOf(recorder)).epochs[0]).toMatchObject({
+      trainLoss: Number.POSITIVE_INFINITY,
+      trainAccuracy: null,
+    });
+  });
+
   it('end with the last step of the run, even in the middle of one', async () => {
     const { recorder, step, evaluated } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: 4 }) });
     for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });

@@ -313,7 +313,7 @@ describe('an option that is wrong', () => {
     [{ checkpoint: { folder, every: { hours: 1 } } }, 'checkpoint.every: expected { steps } or { minutes }'],
     [{ signal: true }, 'signal: expected an AbortSignal, got true'],
     [{ onStep: 1 }, 'onStep: expected a function, got 1'],
-    [{ learningRate: 1 }, 'learningRate: unknown option; there are workers, epochs'],
+    [{ learningRate: 1 }, 'learningRate: unknown option; there are epochs, steps'],
   ];
 
   it.each(cases)('%o is one sentence, and nothing begins', async (wrong, message) => {

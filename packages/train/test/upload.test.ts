@@ -72,7 +72,7 @@ it('an upload is its files again, whatever its pieces are', async () => {
         }
         expect(upload.isComplete).toBe(true);
         const written = contents.map((_, index) => readFileSync(join(upload.folder, 'f', `${index}`)));
-        upload.dispose();
+        await upload.dispose();
         expect(written.map((bytes) => [...bytes])).toEqual(contents.map((bytes) => [...bytes]));
         expect(existsSync(upload.folder)).toBe(false);
       },
@@ -101,7 +101,7 @@ describe('a piece is refused', () => {
     const first = upload.add(0, new Uint8Array(4));
     await expect(upload.add(0, new Uint8Array(4))).rejects.toMatchObject({ status: 409 });
     await first;
-    upload.dispose();
+    await upload.dispose();
     await expect(upload.add(4, new Uint8Array(6))).rejects.toMatchObject({ status: 409 });
   });
 });

@@ -4,7 +4,7 @@ import type { HostBackend, Magnitude, Storage, VectorSum } from '@lockstep/tenso
 import { type RunPlan, usedMicrobatches } from './plan.ts';
 import type { Shard } from './tree.ts';
 import { TreeSum } from './tree-sum.ts';
-import { valueAt } from './vector-value.ts';
+import { valueAt } from './vector-memory.ts';
 
 /** The sum over a shard's samples as it arrived: encoded gradient, loss, number of correct answers. */
 type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | 'correct'>;

@@ -27,7 +27,6 @@ export { coarseShares } from './coordinator/shares.ts';
 export type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord } from './coordinator/state.ts';
 export type { Trace } from './coordinator/trace.ts';
 export { WaitingWorkers } from './coordinator/waiting-workers.ts';
-export { createYield } from './coordinator/yield-to-others.ts';
 export type { NewHash } from './incremental-hash.ts';
 export type { InnerSteps } from './inner-steps.ts';
 export {
@@ -44,7 +43,7 @@ export type { RelayRun } from './relay/relay-run.ts';
 export { createShardSource, type ShardSource } from './shard-source.ts';
 export { nextPowerOfTwo, type Shard, shardsOfRange } from './tree.ts';
 export { TreeSum } from './tree-sum.ts';
-export { VectorAssembly, vectorMessages } from './vector-chunks.ts';
+export { createPause, createYield } from './turns.ts';
 export {
   type ByteCache,
   type Compute,
@@ -54,7 +53,6 @@ export {
   type ShardGradient,
   type ShardSamples,
 } from './worker/compute.ts';
-export { gradientMessages } from './worker/gradient-messages.ts';
 export { createLocalCompute } from './worker/local-compute.ts';
 export {
   CoordinatorBusyError,
@@ -62,6 +60,6 @@ export {
   type MembershipEnd,
   type MembershipEvent,
   type MembershipOptions,
+  reconnectDelayMs,
 } from './worker/membership.ts';
-export { reconnectDelayMs } from './worker/reconnect.ts';
 export { Session } from './worker/session.ts';

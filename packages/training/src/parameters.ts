@@ -2,10 +2,9 @@
 import { bytesOf, type Checksum } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
-import { checksumBy } from './codec-checksum.ts';
 import type { RunPlan } from './plan.ts';
 import type { Shard } from './tree.ts';
-import { uploadFloats } from './upload-floats.ts';
+import { checksumBy, uploadFloats } from './vector-memory.ts';
 
 export interface ParametersOptions {
   readonly backend: HostBackend;

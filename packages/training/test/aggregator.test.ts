@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Aggregator } from '../src/aggregator.ts';
 import { planRun } from '../src/plan.ts';
 import type { Shard } from '../src/tree.ts';
-import { valueAt } from '../src/vector-value.ts';
+import { valueAt } from '../src/vector-memory.ts';
 import { arrivals } from './random-shards.ts';
 import { addSum, type EncodedSum, hostBackend } from './support.ts';
 

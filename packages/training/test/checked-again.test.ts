@@ -1,6 +1,7 @@
 /** A worker that fails at a task is checked again, and goes on: the run loses nothing by it. */
-import { memoryPair } from '@lockstep/protocol';
+
 import { describe, expect, it } from 'vitest';
+import { memoryPair } from '../src/simulator/memory-pair.ts';
 import { type Compute, ComputeError } from '../src/worker/compute.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session, type SessionEnd } from '../src/worker/session.ts';

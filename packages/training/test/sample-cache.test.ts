@@ -2,7 +2,7 @@ import { enclosed } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeBatch, formatOf } from '../src/batch-bytes.ts';
-import { TaskSender } from '../src/coordinator/task-sender.ts';
+import { TaskSender } from '../src/coordinator/connections.ts';
 import { planRun, type RunPlan } from '../src/plan.ts';
 import { createShardSource } from '../src/shard-source.ts';
 import type { ByteCache } from '../src/worker/compute.ts';

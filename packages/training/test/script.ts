@@ -1,16 +1,10 @@
 /** A real worker session, for which a test plays the coordinator, the compute and the clock. */
-import {
-  bytesOf,
-  type Closing,
-  type CoordinatorMessage,
-  type MessageOf,
-  memoryPair,
-  type WorkerMessage,
-} from '@lockstep/protocol';
+import { bytesOf, type Closing, type CoordinatorMessage, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
+import { memoryPair } from '../src/simulator/memory-pair.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import type { Compute, ShardGradient } from '../src/worker/compute.ts';
+import type { SessionEvent, SessionOptions } from '../src/worker/session.ts';
 import { Session, type SessionEnd } from '../src/worker/session.ts';
-import type { SessionEvent, SessionOptions } from '../src/worker/session-options.ts';
 import { hash } from './support.ts';
 
 interface Job {

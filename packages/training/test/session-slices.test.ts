@@ -1,10 +1,11 @@
 /** A session whose compute pauses between the slices of a shard: what it does with messages meanwhile. */
 
 import { initialize } from '@lockstep/nn';
-import { bytesOf, type CoordinatorMessage, memoryPair, type WorkerMessage } from '@lockstep/protocol';
+import { bytesOf, type CoordinatorMessage, type WorkerMessage } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
 import { encodeBatch } from '../src/batch-bytes.ts';
 import { createNumericsCheck } from '../src/numerics-check.ts';
+import { memoryPair } from '../src/simulator/memory-pair.ts';
 import { VirtualClock } from '../src/simulator/virtual-clock.ts';
 import { createLocalCompute } from '../src/worker/local-compute.ts';
 import { Session } from '../src/worker/session.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { halvesOf, type Shard } from '../src/tree.ts';
 import { TreeSum } from '../src/tree-sum.ts';
-import { valueAt } from '../src/vector-value.ts';
+import { valueAt } from '../src/vector-memory.ts';
 import { arrivals, treeCase } from './random-shards.ts';
 import { hostBackend } from './support.ts';
 

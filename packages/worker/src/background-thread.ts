@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
 import { type Compute, createLocalCompute } from '@lockstep/training';
-import type { BackgroundAnswer, BackgroundCall, BackgroundSetup } from './background-protocol.ts';
+import type { BackgroundAnswer, BackgroundCall, BackgroundSetup } from './open-compute.ts';
 import { systemClock } from './system-clock.ts';
 
 const port = parentPort;

@@ -4,7 +4,7 @@
  */
 
 export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
-export type { AddressSource, FoundAddress } from './address-source.ts';
+export type { AddressSource, FoundAddress } from './addresses.ts';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './compute-choice.ts';
 export { EventStream } from './event-stream.ts';
 export { type JoinOptions, join } from './join.ts';

@@ -3,20 +3,19 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { checkOptions, configurationError, type KindsOf, named } from '@lockstep/command/options';
 import type { MessageOf } from '@lockstep/protocol';
-import type { AddressSource } from './address-source.ts';
+import { Membership, type MembershipEnd, type MembershipEvent, type MembershipOptions } from '@lockstep/training';
+import { type AddressSource, openConnector } from './addresses.ts';
 import { type ComputeChoice, isHostChoice, requireThreads } from './compute-choice.ts';
-import { openConnector } from './connector.ts';
-import { type JoinEnd, JoinedWorker, type Participation, type WorkerEvent } from './joined-worker.ts';
+import { type JoinContext, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
 import { openCompute } from './open-compute.ts';
 import { kindsOfJoin, workerCommand } from './options.ts';
-import { participate } from './participate.ts';
 import { systemClock } from './system-clock.ts';
 
 /** How a Node process takes part in a run. */
 export interface JoinOptions {
   /** Name in the run's tables; by default the machine's name. */
   readonly name?: string | undefined;
-  /** What computes; by default `auto`. */
+  /** Backend that computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
@@ -35,16 +34,16 @@ const maxNameLength = 80;
 const patienceMs = 1_000;
 
 /**
- * Computes for a run until it is over, and comes back by itself where the connection breaks.
+ * Computes for a run until it is over, and reconnects by itself if the connection breaks.
  * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`, or what finds it again and again
  */
 export function join(url: string | AddressSource, options: JoinOptions = {}): JoinedWorker {
-  return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
+  return new JoinedWorker((context) => takePart(url, options, context), options.signal);
 }
 
 /** Joins as `join` does, with the compute of `options` that opens already; it is closed at the end. */
 export function joinComputing(url: string, options: JoinOptions, opening: OpeningCompute): JoinedWorker {
-  return new JoinedWorker((participation) => takePart(url, options, participation, opening), options.signal);
+  return new JoinedWorker((context) => takePart(url, options, context, opening), options.signal);
 }
 
 type OpeningCompute = ReturnType<typeof openCompute>;
@@ -52,11 +51,11 @@ type OpeningCompute = ReturnType<typeof openCompute>;
 async function takePart(
   url: string | AddressSource,
   options: JoinOptions,
-  participation: Participation,
+  context: JoinContext,
   opening?: OpeningCompute,
 ): Promise<JoinEnd> {
   const over = new AbortController();
-  const connector = openConnector(url, options, participation.leaving, over);
+  const connector = openConnector(url, options, context.leaving, over);
   checkOptions(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
   const defaults = workerCommand.options;
   const {
@@ -68,14 +67,14 @@ async function takePart(
   requireThreads(backend, threads);
   const opensSoon = isHostChoice(backend)
     ? () => {}
-    : systemClock.after(patienceMs, () => participation.emit({ type: 'opening', backend }));
+    : systemClock.after(patienceMs, () => context.emit({ type: 'opening', backend }));
   const { compute, refused, choice } = await (opening ?? openCompute(backend, threads))
     .catch((error: Error) => {
       throw configurationError`${named('backend', backend)}: ${error.message}`;
     })
     .finally(opensSoon);
   try {
-    participation.emit({
+    context.emit({
       type: 'opened',
       backend: compute.backend,
       threads: compute.threads,
@@ -95,12 +94,58 @@ async function takePart(
       connect: () => connector.connect(),
       onWelcome: ({ addresses }: MessageOf<'welcome'>) => connector.learn(addresses),
     };
-    const emit = (event: WorkerEvent): void => void (over.signal.aborted || participation.emit(event));
-    const leaving = AbortSignal.any([participation.leaving, over.signal]);
+    const emit = (event: WorkerEvent): void => void (over.signal.aborted || context.emit(event));
+    const leaving = AbortSignal.any([context.leaving, over.signal]);
     let end = await participate(work, { emit, leaving });
     while (end.type === 'finished' && (await connector.goesOn())) end = await participate(work, { emit, leaving });
     return over.signal.aborted ? { type: 'finished', message: 'the run is over' } : end;
   } finally {
     await compute.close();
   }
+}
+
+type Work = Omit<MembershipOptions, 'random' | 'onEvent'>;
+
+/** How taking part ended. @throws JoinError where the worker was not let in, or could not go on */
+export function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): JoinEnd {
+  if (type === 'finished') return { type: leaving.aborted ? 'left' : 'finished', message };
+  throw new JoinError(type, message);
+}
+
+/** @throws JoinError where the worker is not let in, or cannot go on */
+export async function participate(options: Work, { emit, leaving }: JoinContext): Promise<JoinEnd> {
+  const membership = new Membership({ ...options, random: Math.random, onEvent: workerEvents(emit) });
+  const leave = (): void => membership.leave(`${options.identity.name} leaves`);
+  leaving.addEventListener('abort', leave);
+  if (leaving.aborted) leave();
+  return endOf(await membership.ended, leaving);
+}
+
+/** What happens to a membership, as events with totals. */
+export function workerEvents(emit: JoinContext['emit']): (event: MembershipEvent) => void {
+  let hasJoined = false;
+  let [shards, samples, computeMs] = [0, 0, 0];
+  return (event) => {
+    switch (event.type) {
+      case 'welcomed':
+        emit({ type: 'joined', id: event.id, returned: hasJoined });
+        hasJoined = true;
+        return;
+      case 'computed':
+        shards += 1;
+        samples += event.count;
+        computeMs += event.computeMs;
+        emit({ type: 'computed', step: event.step + 1, shards, samples, computeMs });
+        return;
+      case 'ready':
+        emit(event);
+        return;
+      case 'lost':
+      case 'unreached':
+        emit({ type: event.type, message: event.message });
+        return;
+      default:
+        event satisfies never;
+    }
+  };
 }

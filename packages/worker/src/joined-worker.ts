@@ -43,7 +43,8 @@ export class JoinError extends Error {
   }
 }
 
-export interface Participation<Event = WorkerEvent> {
+/** What a worker needs while it takes part. */
+export interface JoinContext<Event = WorkerEvent> {
   readonly emit: (event: Event) => void;
   /** Aborted when the worker is to leave. */
   readonly leaving: AbortSignal;
@@ -66,7 +67,7 @@ export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent>
   readonly #leaving = new AbortController();
 
   /** @param takePart resolves when the worker has ended */
-  constructor(takePart: (participation: Participation<Event>) => Promise<JoinEnd>, signal?: AbortSignal) {
+  constructor(takePart: (context: JoinContext<Event>) => Promise<JoinEnd>, signal?: AbortSignal) {
     const leave = (): void => this.#leaving.abort();
     if (signal?.aborted) leave();
     const isSignal = signal instanceof AbortSignal;

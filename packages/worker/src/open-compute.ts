@@ -1,8 +1,18 @@
 /** Opens what a worker was asked to compute with: a backend beside the socket, or what would keep the socket waiting elsewhere. */
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import type { RandomKey, SampleValues, TargetValues } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { createLocalCompute } from '@lockstep/training';
-import { startBackgroundCompute } from './background-compute.ts';
+import { prepareProcess } from '@lockstep/tfjs-node';
+import {
+  type Compute,
+  type ComputeSetup,
+  createLocalCompute,
+  type GradientOptions,
+  type ShardGradient,
+  type ShardSamples,
+} from '@lockstep/training';
 import type { ComputeChoice } from './compute-choice.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -16,4 +26,141 @@ export async function openCompute(choice: ComputeChoice, threads: number) {
   if (host === undefined) return startBackgroundCompute(choice);
   const opened = await openBackend(host, nodeThreads(threads));
   return { ...opened, compute: createLocalCompute(opened.backend, systemClock) };
+}
+
+/** What the thread is started with. */
+export interface BackgroundSetup {
+  readonly choice: ComputeChoice;
+}
+
+/** Executed one after another; each but `weights` is answered. */
+export type BackgroundCall =
+  | { readonly type: 'open'; readonly setup: ComputeSetup }
+  | { readonly type: 'weights'; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'gradient';
+      readonly samples: SampleValues;
+      readonly targets: TargetValues;
+      readonly key: RandomKey | undefined;
+    };
+
+/** How the backend was opened. */
+export interface Started {
+  readonly type: 'started';
+  readonly backend: string;
+  readonly numericMode: string;
+  /** One sentence for each backend that was tried before and could not be used. */
+  readonly refused: readonly string[];
+  /** One line: what computes, and why nothing else does. */
+  readonly choice: string;
+}
+
+export type BackgroundAnswer =
+  | Started
+  | { readonly type: 'opened' }
+  | { readonly type: 'computed'; readonly result: ShardGradient }
+  /** The call that is answered has failed, or weights before it, or the start. */
+  | { readonly type: 'failed'; readonly message: string };
+
+/** Also where this is a source: the thread runs what the build made. */
+const program = createRequire(import.meta.url).resolve('@lockstep/worker/background-thread');
+
+/** @throws Error with one sentence where nothing of the choice can be opened */
+export async function startBackgroundCompute(choice: ComputeChoice): Promise<Started & { readonly compute: Compute }> {
+  if (choice === 'tfjs-node') prepareProcess();
+  const thread = new ComputeThread({ choice });
+  try {
+    const started = await thread.started;
+    return { ...started, compute: new BackgroundCompute(thread, started) };
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
+}
+
+/** A compute in a thread of its own, so that the socket's thread always answers. */
+class BackgroundCompute implements Compute {
+  readonly backend: string;
+  readonly numericMode: string;
+  readonly threads = 1;
+  readonly #thread: ComputeThread;
+
+  constructor(thread: ComputeThread, { backend, numericMode }: Started) {
+    this.#thread = thread;
+    this.backend = backend;
+    this.numericMode = numericMode;
+  }
+
+  async open(setup: ComputeSetup): Promise<void> {
+    await this.#thread.ask({ type: 'open', setup });
+  }
+
+  setWeights(bytes: Uint8Array): void {
+    this.#thread.tell({ type: 'weights', bytes });
+  }
+
+  async gradient(
+    samples: ShardSamples,
+    targets: TargetValues,
+    { key, halfUnit }: GradientOptions = {},
+  ): Promise<ShardGradient> {
+    if (halfUnit !== undefined)
+      throw new Error(`${this.backend}: expected a run that rounds no sums: compute on the CPU`);
+    if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
+    const answer = await this.#thread.ask({ type: 'gradient', samples, targets, key });
+    if (answer.type !== 'computed') throw new Error(`compute thread: expected a gradient, got ${answer.type}`);
+    return answer.result;
+  }
+
+  async close(): Promise<void> {
+    await this.#thread.close();
+  }
+}
+
+/** The thread, and what waits for its answers, in their order. */
+class ComputeThread {
+  readonly started: Promise<Started>;
+  readonly #worker: Worker;
+  readonly #waiting: { resolve(answer: BackgroundAnswer): void; reject(error: Error): void }[] = [];
+  #ended: Error | undefined;
+
+  constructor(setup: BackgroundSetup) {
+    // Options for modules or debuggers are meant for the socket's thread; V8's flags hold for the process anyway.
+    const options = { workerData: setup, execArgv: [] };
+    this.#worker = new Worker(program, options);
+    this.#worker.on('message', (answer: BackgroundAnswer) => {
+      const first = this.#waiting.shift();
+      if (answer.type === 'failed') first?.reject(new Error(answer.message));
+      else first?.resolve(answer);
+    });
+    this.#worker.on('error', (error) => this.#end(error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on('exit', () => this.#end(new Error('the compute thread ended')));
+    this.started = this.#answer() as Promise<Started>;
+  }
+
+  tell(call: BackgroundCall): void {
+    this.#worker.postMessage(call);
+  }
+
+  /** @throws Error of the call, or of the thread that has ended */
+  ask(call: BackgroundCall): Promise<BackgroundAnswer> {
+    this.tell(call);
+    return this.#answer();
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #answer(): Promise<BackgroundAnswer> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) reject(this.#ended);
+      else this.#waiting.push({ resolve, reject });
+    });
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
+  }
 }

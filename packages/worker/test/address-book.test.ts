@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AddressBook } from '../src/address-book.ts';
+import { AddressBook } from '../src/addresses.ts';
 
 const given = { url: 'ws://10.0.0.1:7070/', fingerprint: undefined };
 

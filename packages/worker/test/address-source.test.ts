@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { type FoundAddress, sourceConnector } from '../src/address-source.ts';
+import { type FoundAddress, sourceConnector } from '../src/addresses.ts';
 
 const dead = { url: 'ws://127.0.0.1:1', token: 'old' };
 const http = createServer();

@@ -15,7 +15,7 @@ const setup = { model, microbatchSize: 8 };
 let start: (choice: string) => Promise<{ compute: Compute; choice: string; refused: readonly string[] }>;
 
 beforeAll(async () => {
-  const program = new URL('../dist/background-compute.js', import.meta.url).href;
+  const program = new URL('../dist/open-compute.js', import.meta.url).href;
   start = (await import(/* @vite-ignore */ program)).startBackgroundCompute;
 });
 

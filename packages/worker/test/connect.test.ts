@@ -5,7 +5,7 @@ import { subprotocol } from '@lockstep/protocol';
 import { CoordinatorBusyError } from '@lockstep/training';
 import { expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { connect } from '../src/connect.ts';
+import { connect } from '../src/connection.ts';
 
 it('counts the bytes of a message that has not come whole', async () => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => subprotocol });

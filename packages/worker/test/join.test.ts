@@ -1,9 +1,10 @@
-import { type CoordinatorTransport, type MessageOf, memoryPair, type WorkerTransport } from '@lockstep/protocol';
+import type { CoordinatorTransport, MessageOf, WorkerTransport } from '@lockstep/protocol';
 import type { Compute } from '@lockstep/training';
+import { memoryPair } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
+import { participate } from '../src/join.ts';
 import { JoinedWorker } from '../src/joined-worker.ts';
-import { participate } from '../src/participate.ts';
 
 const compute: Compute = {
   backend: 'cpu',

@@ -22,6 +22,7 @@ const columns: readonly Column[] = [
 /** Lines without a line break at the end. @param classes their names */
 export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
   const { loss, accuracy, r2, rmse, confusion } = evaluation;
+  if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
   if (accuracy === null) {
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
     return `loss ${decimals(loss)}, root mean squared error ${significant(rmse!)}${explained}`;

@@ -61,11 +61,21 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
             <StepPart {...{ run, inspected, label, names, step }} isHeld={inspection.isHeld} />
           </>
         ) : (
-          <p class="empty">The weights come with the run's next message.</p>
+          <p class="empty">{absenceText(store)}</p>
         )}
       </main>
     </>
   );
+}
+
+/** Why there are no weights to show yet. */
+function absenceText({ status, dataSetup, connection }: RunStore): string {
+  const { isCurrent, title, reason = `${title} …` } = status.value;
+  if (!isCurrent) return reason;
+  if (dataSetup.value) return 'The run waits for its data: there is no network yet.';
+  return connection.value.phase === 'live'
+    ? 'The weights come with the next message of the run.'
+    : 'The run is over, and its coordinator no longer answers: there are no weights to show.';
 }
 
 /** Scrolls to the part of the address, again when the parts above it have their height. */
@@ -107,10 +117,11 @@ function useAddress(part: string, isReady: boolean): void {
 function InsideHeader({ store, part, note }: Pick<InsideProps, 'store' | 'part'> & { readonly note: string }) {
   const run = store.run.value;
   const { name = 'model' } = (run?.model ?? {}) as { readonly name?: string };
+  const about = [name, `${whole(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
   return (
     <ViewHeader
       title="Inside the network"
-      subtitle={run ? `${name}, ${whole(run.parameters)} parameters, ${note} · ${store.status.value.title}` : '\u00a0'}
+      subtitle={run ? `${about.join(', ')} · ${store.status.value.title}` : '\u00a0'}
       here={`#inside/${part}`}
       content="the network"
       other={{ href: '#learn', title: 'Learn' }}

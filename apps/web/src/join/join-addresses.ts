@@ -26,7 +26,7 @@ export function invitationOf(
 /** Texts in the place of an invitation that nobody could follow. */
 export const uninvitedTexts = {
   loopback:
-    'Only this computer can join: the coordinator listens on no other address. Started with --host 0.0.0.0, it lets other devices in, and this place shows a QR code for them.',
+    'Only this computer can join, because the coordinator listens on a loopback address. Start it with --host 0.0.0.0 to let other devices in; a QR code for them then appears here.',
   'no-token': 'This page does not know the token that joining needs: open the address that the coordinator printed.',
 } as const;
 

@@ -49,7 +49,7 @@ function Reasons({ reasons }: Pick<ActiveState, 'reasons'>) {
   if (reasons.length === 0) return null;
   return (
     <details class="reasons">
-      <summary>Why nothing faster ({counted(reasons.length, 'reason')})</summary>
+      <summary>Why not faster? ({counted(reasons.length, 'reason')})</summary>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
       <ul tabIndex={0}>
         {reasons.map((reason) => (

@@ -41,7 +41,7 @@ export interface ChartExtent {
   readonly earlierRuns: number;
 }
 
-const earlierColors = ['--receive', '--send', '--good', '--late', '--bad', '--wait'] as const;
+const earlierColors = ['--run-1', '--run-2', '--run-3', '--run-4', '--run-5', '--run-6'] as const;
 
 /** The token of the color of an earlier run, the oldest being 0. */
 export function earlierColor(index: number): string {
@@ -63,6 +63,7 @@ export function chartOptions(
     ticks: { show: false },
   };
   const line: uPlot.Series = { width: 2, points: { show: false }, spanGaps: true };
+  const alone = { show: isAlone, size: dotSize, width: 0, fill: color('--train') };
   const dots = { show: fitDots, size: dotSize, width: 2, stroke: color('--test'), fill: color('--surface') };
   const least = along === 'epoch' ? 0.01 : 1;
   const tickSteps = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) =>
@@ -85,7 +86,7 @@ export function chartOptions(
     series: [
       {},
       { ...line, stroke: color('--train-faint'), width: 1 },
-      { ...line, stroke: color('--train') },
+      { ...line, stroke: color('--train'), points: alone },
       { ...line, stroke: color('--test'), points: dots },
       ...Array.from({ length: earlierRuns }, (_, run) => ({ ...line, stroke: color(earlierColor(run)), width: 1.25 })),
     ],
@@ -97,8 +98,16 @@ const dotSize = 7;
 
 /** Whether the points of a series stand side by side; more of them are a line. */
 function fitDots(plot: uPlot, series: number): boolean {
-  const count = (plot.data[series] ?? []).filter((value) => typeof value === 'number').length;
-  return count * dotSize <= plot.over.clientWidth;
+  return pointCount(plot, series) * dotSize <= plot.over.clientWidth;
+}
+
+/** Whether a series has one point, which no line shows. */
+function isAlone(plot: uPlot, series: number): boolean {
+  return pointCount(plot, series) === 1;
+}
+
+function pointCount(plot: uPlot, series: number): number {
+  return (plot.data[series] ?? []).filter((value) => typeof value === 'number').length;
 }
 
 /** Width of the axis: short at first, such as five epochs, then doubled whenever the curve reaches its end. */

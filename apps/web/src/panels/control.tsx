@@ -88,7 +88,7 @@ function Buttons({ store, onAction }: ControlProps) {
           {actionTitles[next]}
         </button>
       )}
-      <button type="button" disabled={!progress || !isAnswering} onClick={() => act('save')}>
+      <button type="button" title={saveTitle} disabled={!progress || !isAnswering} onClick={() => act('save')}>
         Save
       </button>
       <StopButtons isConfirming={isConfirming} isDisabled={cannotRun} onStop={() => act('stop')} />
@@ -132,6 +132,9 @@ function RunAgainButton({ isPossible }: { readonly isPossible: boolean }) {
     </button>
   );
 }
+
+const saveTitle =
+  'Writes the model as it is now to a file on the coordinator’s computer. When the run is over, “This tab” offers the model as a download.';
 
 const actionTitles = { start: 'Start', pause: 'Pause', resume: 'Resume' } as const;
 

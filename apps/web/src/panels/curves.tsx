@@ -62,7 +62,7 @@ function Chart({ store, kind }: ChartProps) {
   );
   const { title, format } = chartKinds[kind];
   const { train, test, at } = reading.value;
-  const where = at === undefined ? 'now' : placeText(settings.axis, at);
+  const where = at === undefined ? newestText(store) : placeText(settings.axis, at);
   const [trainText, testText] = [train, test].map((value) => (value === undefined ? '–' : format(value)));
   const values = kind === 'rate' ? trainText : `training ${trainText}, test ${testText}`;
   const label = `${title} over the ${axisTitles[settings.axis]}: ${values} (${where})`;
@@ -100,6 +100,12 @@ function RunLegend({ store }: { readonly store: RunStore }) {
       ))}
     </ul>
   );
+}
+
+/** Says when the newest values of a curve are from, in words of about equal width, so that nothing moves. */
+function newestText({ isOver, status }: RunStore): string {
+  if (isOver.value) return 'end';
+  return status.value.isCurrent ? 'now' : 'last';
 }
 
 function placeText(axis: CurveAxis, at: number): string {

@@ -35,7 +35,9 @@ export function DataCard({ setup, actions, rejection }: DataCardProps) {
       {actions ? (
         <Chooser {...actions} isBusy={phase === 'starting'} />
       ) : (
-        <p>The run waits for its data, which its owner brings: with the address that the coordinator printed for it.</p>
+        <p>
+          The run waits for its data. Its owner chooses them on this page, at the address that the coordinator printed.
+        </p>
       )}
       <Arrival setup={setup} />
       <p class="error" role="alert">

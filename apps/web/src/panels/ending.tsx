@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks';
 import { type Contribution, contributionOf } from '../ending/contribution.ts';
 import { loadFinalModel } from '../ending/load-final-model.ts';
 import { download } from '../look/download.ts';
-import { counted, percent, significant, whole } from '../look/format.ts';
+import { counted, isLossFinite, percent, significant, whole } from '../look/format.ts';
 import type { EpochReport } from '../watch/curves.ts';
 import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
 import { saveCurvesCsv, saveCurvesPng } from './save-curves.ts';
@@ -32,7 +32,10 @@ export function Ending(props: EndingProps) {
 }
 
 function Quality({ run, epoch }: { readonly run: Run; readonly epoch: EpochReport }) {
-  const { testAccuracy, testRmse, testR2 } = epoch;
+  const { testLoss, testAccuracy, testRmse, testR2 } = epoch;
+  if (!isLossFinite(testLoss)) {
+    return <p>Training has diverged, the test loss is no longer finite: try a smaller learning rate.</p>;
+  }
   const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
   return (
     <p class="ending-quality">

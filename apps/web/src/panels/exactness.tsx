@@ -14,7 +14,9 @@ export function Exactness({ progress, isShown }: ExactnessProps) {
   return (
     <div class={isShown ? '' : 'hidden'}>
       <button type="button" class={`badge badge-${styleOf(progress)}`} popovertarget="exactness-text">
-        <span>{progress && exactness !== undefined ? shortText(progress) : '–'}</span>
+        <span>
+          {progress && exactness !== undefined ? shortText(progress) : hash === undefined ? '–' : 'initial weights'}
+        </span>
         <code>{hash === undefined ? '–––– ––––' : `${hash.slice(0, 4)} ${hash.slice(4, 8)}`}</code>
       </button>
       <div id="exactness-text" popover="auto" class="bubble">

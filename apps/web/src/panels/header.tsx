@@ -11,13 +11,15 @@ interface HeaderProps {
   readonly dataSetup: DataSetup | undefined;
   readonly token: string | undefined;
   readonly code: string | undefined;
+  /** Whether this page knows how others join, or is about to. */
+  readonly canInvite: boolean;
   /** What was wrong with the admin token that was shown last. */
   readonly unlockFault: string | undefined;
   /** Absent where the admin token is known. */
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
-export function Header({ run, dataSetup, token, code, unlockFault, onUnlock }: HeaderProps) {
+export function Header({ run, dataSetup, token, code, canInvite, unlockFault, onUnlock }: HeaderProps) {
   return (
     <header class="top">
       <h1>
@@ -32,7 +34,14 @@ export function Header({ run, dataSetup, token, code, unlockFault, onUnlock }: H
         <a class="button" href="#inside">
           Inside
         </a>
-        <JoinAddress run={run ?? dataSetup} token={token} code={code} />
+        {canInvite ? (
+          <JoinAddress run={run ?? dataSetup} token={token} code={code} />
+        ) : (
+          // Its place is kept, so that nothing moves.
+          <button type="button" disabled>
+            Invite
+          </button>
+        )}
         {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
         <ThemeButton />
       </div>

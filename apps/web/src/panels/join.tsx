@@ -52,7 +52,10 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
       <div ref={kept} class="join-body">
         {children && <p>{overText(state, store)}</p>}
         {children}
-        {children && run?.canRunAgain && <NextRun tab={tab} isActive={isActive} />}
+        {/* A coordinator that has ended begins no other run; a tab that stays looks for the next coordinator. */}
+        {children && run?.canRunAgain && (isActive || store.connection.value.phase !== 'lost') && (
+          <NextRun tab={tab} isActive={isActive} />
+        )}
         {isActive && !children && <ActiveWorker state={state} run={run} onLeave={() => tab.leave()} />}
         {!isActive &&
           !children &&

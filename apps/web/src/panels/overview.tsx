@@ -23,24 +23,26 @@ export function Overview({ store, children }: OverviewProps) {
   const { reason, note } = remarksOf(store);
   const isFailed = name === 'failed';
   const isShutOut = name === 'locked' || name === 'wrong-code' || name === 'refused';
+  // Without data, nothing is known of a run but its status: not even whether it has an accuracy.
+  const isTitleAlone = isShutOut || store.dataSetup.value !== undefined;
   return (
     <section class={`overview ${isCurrent ? '' : 'stale'}`} aria-labelledby="overview-title">
       <h2 id="overview-title" class="sr-only">
         The run
       </h2>
-      <div class={`overview-line ${isShutOut ? 'overview-title-alone' : ''}`}>
+      <div class={`overview-line ${isTitleAlone ? 'overview-title-alone' : ''}`}>
         <p class="phase" role="status">
           <span class={`phase-dot phase-${name}`} aria-hidden="true" />
           {title}
         </p>
-        {!isShutOut && (
+        {!isTitleAlone && (
           <>
             <p class="phase-detail">{[positionText(store), note].filter(Boolean).join('. ') || '\u00a0'}</p>
             <Exactness progress={isFailed ? undefined : store.progress.value} isShown={!isFailed} />
           </>
         )}
       </div>
-      {isShutOut ? (
+      {isTitleAlone ? (
         (children ?? <Reason name={name} text={reason} />)
       ) : (
         <div key={isFailed ? 'failed' : 'figures'} class={`overview-body ${isFailed ? 'overview-failed' : ''}`}>

@@ -7,6 +7,7 @@ import { QrCode } from '../panels/qr-code.tsx';
 import { batchAtStart } from '../watch/batch-at-start.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
 import type { RunStore } from '../watch/run-store.ts';
+import { evaluatedText } from '../watch/run-summary.ts';
 import type { ShownWorker } from '../watch/status.ts';
 import { RoomCurve } from './room-curve.tsx';
 import './room.css';
@@ -45,15 +46,18 @@ export function Room({ store, secrets, onStart }: RoomProps) {
           <ThemeButton />
         </div>
       </header>
-      {/* Another scene, of which nothing moves into the other. */}
-      <main
-        key={isGathering(store) ? 'gathering' : 'run'}
-        class={isGathering(store) ? 'room-main room-gathering' : 'room-main'}
-      >
-        <Invitation store={store} token={secrets.token} />
-        <Score store={store} />
-        <Names store={store} />
-      </main>
+      {/* A view that knows nothing of a run shows nothing of it. */}
+      {(store.run.value || store.dataSetup.value) && (
+        // Another key is another scene, of which nothing moves into this one.
+        <main
+          key={isGathering(store) ? 'gathering' : 'run'}
+          class={isGathering(store) ? 'room-main room-gathering' : 'room-main'}
+        >
+          <Invitation store={store} token={secrets.token} />
+          <Score store={store} />
+          <Names store={store} />
+        </main>
+      )}
     </div>
   );
 }
@@ -96,7 +100,7 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
       {invitation.type === 'open' ? <QrCode text={invitation.link} /> : <p>{uninvitedTexts[invitation.type]}</p>}
       {invitation.type !== 'no-token' && (
         <p>
-          {isOpen ? 'or open' : 'Here, open'} <span class="room-address">{invitation.address}</span>
+          {isOpen ? 'or open' : 'On this computer, open'} <span class="room-address">{invitation.address}</span>
         </p>
       )}
       {/* The code comes a moment after the page; its place is kept. */}
@@ -128,14 +132,15 @@ function scoreOf(store: RunStore): { readonly figure: string; readonly label: st
   if (isGathering(store)) return { label: 'In the room', figure: `${present(store).length}` };
   const last = store.epochs.value.at(-1);
   const { loss, accuracy } = store.training(chartSettings.value.memory);
+  const evaluated = last && evaluatedText(last.epoch, store);
   if (store.run.value?.targetType === 'values') {
     const figure = last?.testRmse ?? undefined;
     return figure === undefined
       ? { label: 'Training loss', figure: loss === undefined ? '–' : significant(loss) }
-      : { label: 'Test error (RMSE)', figure: significant(figure) };
+      : { label: `Test error (RMSE), ${evaluated}`, figure: significant(figure) };
   }
   const test = last?.testAccuracy ?? undefined;
-  if (test !== undefined) return { label: 'Test accuracy', figure: percent(test, 1) };
+  if (test !== undefined) return { label: `Test accuracy, ${evaluated}`, figure: percent(test, 1) };
   return { label: 'Training accuracy', figure: accuracy === undefined ? '–' : percent(accuracy / 100, 1) };
 }
 
@@ -156,7 +161,7 @@ function Names({ store }: { readonly store: RunStore }) {
   const workers = present(store);
   return (
     <section class="room-names" aria-labelledby="room-names-title">
-      <h2 id="room-names-title">{namesTitle(workers.length, store.isOver.value)}</h2>
+      <h2 id="room-names-title">{namesTitle(workers.length, store)}</h2>
       <ul class={workers.length > manyNames ? 'room-many' : ''}>
         {workers.map(({ id, name, health }) => (
           <li key={id} class={`room-name room-${health}`}>
@@ -173,7 +178,8 @@ function present({ workers }: RunStore): readonly ShownWorker[] {
   return workers.value.filter(({ health }) => health !== 'gone');
 }
 
-function namesTitle(count: number, isOver: boolean): string {
-  if (isOver) return `${counted(count, 'device')} trained it`;
-  return count === 0 ? 'Waiting for the first one' : `${counted(count, 'device')} in the room`;
+function namesTitle(count: number, { isOver, status }: RunStore): string {
+  if (isOver.value) return `${counted(count, 'device')} trained it`;
+  if (!status.value.isCurrent) return `${counted(count, 'device')} when last heard of`;
+  return count === 0 ? 'Waiting for the first device' : `${counted(count, 'device')} in the room`;
 }

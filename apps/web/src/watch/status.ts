@@ -141,7 +141,7 @@ export const idleTexts: Readonly<Record<NonNullable<WorkerRow['idle']>, string>>
   paused: 'while paused',
   trial: 'shows its speed first',
   outnumbered: 'more workers than work',
-  slow: 'too slow for a share',
+  slow: 'too slow',
   rotation: 'takes turns',
 };
 

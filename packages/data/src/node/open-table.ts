@@ -1,6 +1,5 @@
 /** Reads a file of rows, in the format that its bytes show; needs Node. */
 import { basename } from 'node:path';
-import type { Look } from '@lockstep/files';
 import { fileKind } from '@lockstep/files/shown';
 import { DataError } from '../data-error.ts';
 import { parseDelimited } from '../readers/delimited.ts';
@@ -9,8 +8,8 @@ import { datasetFromJsonLines } from '../readers/json-lines-dataset.ts';
 import type { OpenedDataset } from '../readers/opened-dataset.ts';
 import { parseParquet } from '../readers/parquet.ts';
 import type { TableOptions } from '../readers/table-dataset.ts';
-import { TextGate } from '../readers/text.ts';
-import { readUnpacked } from './read-unpacked.ts';
+import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
+import { type Gate, readUnpacked } from './read-unpacked.ts';
 
 /** Advice for files that are no tables, by how they begin. */
 const otherFiles: readonly (readonly [magic: readonly number[], advice: string])[] = [
@@ -21,7 +20,6 @@ const otherFiles: readonly (readonly [magic: readonly number[], advice: string])
   [[0x00, 0x00, 0x08], 'give the folder with the four of them'],
 ];
 const parquetMagic = [0x50, 0x41, 0x52, 0x31];
-const byteOrderMark = [0xef, 0xbb, 0xbf];
 
 /** @param testPath a file with the rows to test with. @throws DataError */
 export async function openTable(path: string, options: TableOptions, testPath?: string): Promise<OpenedDataset> {
@@ -44,28 +42,19 @@ export async function readRows(path: string): Promise<JsonLines> {
 }
 
 /** Refuses what is no table by its first bytes, and a text that is too long as it comes. */
-function rowsGate(name: string): Look {
-  const text = new TextGate(name);
-  let isText: boolean | undefined;
-  return (chunk, totalBytes) => {
-    if (isText === undefined) {
+function rowsGate(name: string): Gate {
+  let isFirst = true;
+  let text: TextGate | undefined;
+  return (chunk, totalBytes, fileBytes) => {
+    if (isFirst) {
+      isFirst = false;
       const other = otherFiles.find(([magic]) => startsWith(chunk, magic));
       if (other) {
         const got = `${fileKind(chunk)}: ${other[1]}`;
         throw new DataError(`${name}: expected CSV, TSV, JSON Lines or Parquet, got ${got}`);
       }
-      isText = !startsWith(chunk, parquetMagic);
+      if (!startsWith(chunk, parquetMagic)) text = new TextGate(name, firstCharacter(chunk) !== '{');
     }
-    if (isText) text.take(chunk, totalBytes);
+    text?.take(chunk, totalBytes, fileBytes);
   };
-}
-
-function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
-  return magic.every((byte, index) => bytes[index] === byte);
-}
-
-function firstCharacter(bytes: Uint8Array): string {
-  const start = startsWith(bytes, byteOrderMark) ? byteOrderMark.length : 0;
-  const at = bytes.subarray(start, start + 1024).findIndex((byte) => !/\s/.test(String.fromCharCode(byte)));
-  return at < 0 ? '' : String.fromCharCode(bytes[start + at]!);
 }

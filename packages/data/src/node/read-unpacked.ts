@@ -1,11 +1,18 @@
 /** Reads files as they are or gzip-packed, no further than a reader goes along; needs Node. */
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { FileError, inMiB, type Look, readRegularFile, reasonOf } from '@lockstep/files';
+import { FileError, inMiB, readRegularFile, reasonOf } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
 import { maxFileBytes, unpackedLimit } from '../limits.ts';
 
 const gunzipChunkBytes = 2 ** 20;
+
+/**
+ * Sees the next bytes of a file as they are unpacked, before memory is taken for more; what it throws ends the reading.
+ * @param totalBytes in all; 0 if they are not known
+ * @param fileBytes that the file takes where it lies
+ */
+export type Gate = (chunk: Uint8Array, totalBytes: number, fileBytes: number) => void;
 
 export interface UnpackedFile {
   readonly bytes: Uint8Array;
@@ -16,11 +23,10 @@ export interface UnpackedFile {
 /**
  * The file's bytes, unpacked when they begin with gzip's magic number, whatever its name.
  * A packed file is unpacked twice: to look at it, and into memory of the size that it turned out to have.
- * @param look sees the unpacked bytes before memory is taken for more; its total is 0 as long as it is not known
  * @throws DataError
  */
-export async function readUnpacked(path: string, look: Look): Promise<UnpackedFile> {
-  const file = readFile(path, maxFileBytes, look);
+export async function readUnpacked(path: string, gate: Gate): Promise<UnpackedFile> {
+  const file = readFile(path, maxFileBytes, gate);
   const fileBytes = file.length;
   if (!isGzip(file)) return { bytes: file, fileBytes };
   const most = unpackedLimit(fileBytes);
@@ -32,7 +38,7 @@ export async function readUnpacked(path: string, look: Look): Promise<UnpackedFi
       const expected = `gzip data that unpack to at most ${inMiB(most)}`;
       throw new DataError(`${name}: expected ${expected}, as a file of ${inMiB(fileBytes)} may, got more`);
     }
-    look(chunk, 0);
+    gate(chunk, 0, fileBytes);
   });
   const bytes = new Uint8Array(count);
   let at = 0;
@@ -44,12 +50,12 @@ export async function readUnpacked(path: string, look: Look): Promise<UnpackedFi
 }
 
 /** Errors of the file as those of data. @throws DataError */
-export function readFile(path: string, maxBytes: number, look: Look): Uint8Array {
+export function readFile(path: string, maxBytes: number, gate: Gate): Uint8Array {
   let isPacked: boolean | undefined;
   try {
     return readRegularFile(path, maxBytes, (chunk, totalBytes) => {
       isPacked ??= isGzip(chunk);
-      if (!isPacked) look(chunk, totalBytes);
+      if (!isPacked) gate(chunk, totalBytes, totalBytes);
     });
   } catch (error) {
     if (error instanceof FileError) throw new DataError(error.message);

@@ -1,6 +1,5 @@
-/** The size and the channels that all pictures of a data set get. */
-
-import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './decoder.ts';
+/** Chooses the size and the channels that all pictures of a data set get. */
+import type { PictureDecoder, PictureFit, PictureSize } from './decoder.ts';
 import { forEachBounded } from './for-each-bounded.ts';
 import type { LabeledPicture } from './tree.ts';
 
@@ -16,43 +15,67 @@ export interface PictureOptions {
   readonly classes?: readonly string[] | undefined;
 }
 
-export interface ChosenForm extends PictureForm {
-  /** Whether all pictures have this size already; undefined where that was not looked at. */
-  readonly isOriginalSize: boolean | undefined;
-}
-
 const fallbackSize = { width: 32, height: 32 };
 /** Pictures that are read and decoded at a time. */
 export const pictureLanes = 8;
 
-/** Reads every picture where the options leave a choice. @param read names the picture in its errors */
-export async function chooseForm(
-  pictures: readonly LabeledPicture[],
-  decoder: PictureDecoder,
-  { size, gray, fit = 'cover' }: PictureOptions,
-  read: <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>,
-): Promise<ChosenForm> {
-  const counts = new Map<string, number>();
-  let isGray = gray;
-  if (size === undefined || gray === undefined) {
-    await forEachBounded(pictures, pictureLanes, (picture) =>
-      read(picture, async (bytes) => {
-        const { width, height, isGray: hasNoColor } = await decoder.describe(bytes);
-        counts.set(`${width} ${height}`, (counts.get(`${width} ${height}`) ?? 0) + 1);
-        // One picture with colors settles it; the others need not be decoded.
-        if (gray === undefined && isGray !== false && !(await hasNoColor())) isGray = false;
-      }),
-    );
-  }
-  const chosen = size ?? usualSize(counts, pictures.length);
-  const isOriginalSize =
-    counts.size === 0 ? undefined : counts.get(`${chosen.width} ${chosen.height}`) === pictures.length;
-  return { ...chosen, channels: (isGray ?? true) ? 1 : 3, fit, isOriginalSize };
+/** Reads a picture and names it in errors. */
+export type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;
+
+/** Sums over the pictures of a data set, taken from their headers. */
+export interface Totals {
+  /** Number of pictures of each size, by its width and height. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly pixels: number;
+  readonly fileBytes: number;
 }
 
-function usualSize(counts: ReadonlyMap<string, number>, total: number): PictureSize {
-  const [most] = [...counts].sort(([, a], [, b]) => b - a);
+export async function totalsOf(
+  pictures: readonly LabeledPicture[],
+  decoder: PictureDecoder,
+  read: Read,
+): Promise<Totals> {
+  const sizes = new Map<string, number>();
+  let [pixels, fileBytes] = [0, 0];
+  await forEachBounded(pictures, pictureLanes, (picture) =>
+    read(picture, async (bytes) => {
+      const size = await decoder.describe(bytes);
+      sizes.set(keyOf(size), (sizes.get(keyOf(size)) ?? 0) + 1);
+      pixels += size.width * size.height;
+      fileBytes += bytes.length;
+    }),
+  );
+  return { sizes, pixels, fileBytes };
+}
+
+/** The size of most pictures, if there is one. */
+export function usualSize({ sizes }: Totals, total: number): PictureSize {
+  const [most] = [...sizes].sort(([, a], [, b]) => b - a);
   if (most === undefined || 2 * most[1] <= total) return fallbackSize;
   const [width, height] = most[0].split(' ').map(Number);
   return { width: width!, height: height! };
+}
+
+/** Whether all pictures have this size already. */
+export function areAllOf(size: PictureSize, { sizes }: Totals, total: number): boolean {
+  return sizes.get(keyOf(size)) === total;
+}
+
+function keyOf({ width, height }: PictureSize): string {
+  return `${width} ${height}`;
+}
+
+/** Whether no picture has colors. After one that has some, no other is decoded. */
+export async function areGray(
+  pictures: readonly LabeledPicture[],
+  decoder: PictureDecoder,
+  read: Read,
+): Promise<boolean> {
+  let isGray = true;
+  await forEachBounded(pictures, pictureLanes, async (picture) => {
+    if (!isGray) return;
+    const hasNoColor = await read(picture, async (bytes) => (await decoder.describe(bytes)).isGray());
+    if (!hasNoColor) isGray = false;
+  });
+  return isGray;
 }

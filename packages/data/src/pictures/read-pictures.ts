@@ -1,12 +1,13 @@
 /** Reads a folder of pictures, one folder for each class, as a data set. */
 import { DataError } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
+import { requirePixels } from '../limits.ts';
 import { sortedNames } from '../readers/class-names.ts';
 import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/opened-dataset.ts';
 import { listed, shownName } from '../readers/table.ts';
 import { type SplitOptions, splitIndices } from '../split.ts';
-import { type ChosenForm, chooseForm, type PictureOptions, pictureLanes } from './choose-form.ts';
-import type { PictureDecoder } from './decoder.ts';
+import { areAllOf, areGray, type PictureOptions, pictureLanes, type Read, totalsOf, usualSize } from './choose-form.ts';
+import type { PictureDecoder, PictureForm } from './decoder.ts';
 import { forEachBounded } from './for-each-bounded.ts';
 import { type LabeledPicture, type PictureFile, pictureTree } from './tree.ts';
 
@@ -36,24 +37,23 @@ export async function readPictures(
   const parts = splitPictures(tree.train, tree.test, names, name, options);
   const all = [...parts.train, ...parts.test];
   const read: Read = (picture, use) => readPicture(picture, name, use);
-  let fileBytes = 0;
-  const form = await chooseForm(all, decoder, options, (picture, use) =>
-    read(picture, (bytes) => {
-      fileBytes += bytes.length;
-      return use(bytes);
-    }),
-  );
+  const totals = await totalsOf(all, decoder, read);
+  const size = options.size ?? usualSize(totals, all.length);
   // A size that was asked for is taken at its word.
-  requireMemory(name, all.length, form, options.size ? maxBytes : packedLimit(fileBytes));
+  const most = options.size ? maxBytes : packedLimit(totals.fileBytes);
+  const { fit = 'cover' } = options;
+  requireMemory(name, all.length, { ...size, channels: options.gray === false ? 3 : 1, fit }, most);
+  requirePixels(name, totals.pixels, totals.fileBytes);
+  const isGray = options.gray ?? (await areGray(all, decoder, read));
+  const form: PictureForm = { ...size, channels: isGray ? 1 : 3, fit };
+  requireMemory(name, all.length, form, most);
   const train = await decodeAll(parts.train, names, form, decoder, read);
   const test = await decodeAll(parts.test, names, form, decoder, read);
   const counts = partsText({ train, test }, tree.test ? undefined : options);
-  const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form)}; ${counts}`;
+  const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form, areAllOf(form, totals, all.length))}; ${counts}`;
   const found = foundLine([{ name }], `${what}${leftOutText(tree.leftOut)}`);
   return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
 }
-
-type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;
 
 async function readPicture<Value>(
   { path, read }: LabeledPicture,
@@ -103,7 +103,7 @@ function targetsOf(pictures: readonly LabeledPicture[], names: readonly string[]
 async function decodeAll(
   pictures: readonly LabeledPicture[],
   names: readonly string[],
-  form: ChosenForm,
+  form: PictureForm,
   decoder: PictureDecoder,
   read: Read,
 ): Promise<Dataset> {
@@ -121,7 +121,7 @@ function packedLimit(fileBytes: number): number {
   return Math.min(maxBytes, Math.max(freeBytes, bytesPerFileByte * fileBytes));
 }
 
-function requireMemory(name: string, count: number, { width, height, channels }: ChosenForm, most: number): void {
+function requireMemory(name: string, count: number, { width, height, channels }: PictureForm, most: number): void {
   const bytes = count * width * height * channels;
   if (bytes <= most) return;
   const got = `${inGiB(bytes)} for ${plural(count, 'picture')} of ${width} x ${height}`;
@@ -133,7 +133,7 @@ function inGiB(bytes: number): string {
   return `${Number((bytes / bytesPerGiB).toFixed(1))} GiB`;
 }
 
-function formText({ width, height, channels, fit, isOriginalSize }: ChosenForm): string {
+function formText({ width, height, channels, fit }: PictureForm, isOriginalSize: boolean): string {
   const size = `${width} x ${height}`;
   return `${isOriginalSize ? size : `scaled to ${size} (${fit})`}, ${channels === 1 ? 'gray' : 'color'}`;
 }

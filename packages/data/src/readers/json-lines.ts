@@ -4,7 +4,7 @@ import { requireColumns, requireValues } from '../limits.ts';
 import { Cells, columnsOf } from './column.ts';
 import { flatten, nestedShape } from './nested-values.ts';
 import { checkColumnNames, listed, shownName, shownText, type Table } from './table.ts';
-import { decodeText } from './text.ts';
+import { decodeText, TextGate } from './text.ts';
 
 /** The objects of a file as a table, and their arrays as samples. */
 export interface JsonLines {
@@ -39,7 +39,7 @@ const sampleKeys = ['features', 'sample'];
  * @throws DataError with the line
  */
 export function parseJsonLines(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): JsonLines {
-  const text = decodeText(bytes, name);
+  const text = decodeText(bytes, name, new TextGate(name, false), fileBytes);
   const count = countOf(text);
   if (count === 0) throw new DataError(`${name}: expected a JSON object in each line, got an empty file`);
   const lineOf: number[] = [];
@@ -53,7 +53,7 @@ export function parseJsonLines(bytes: Uint8Array, name: string, fileBytes: numbe
     if (form === undefined) {
       form = formOf(object, name);
       size = form.sampleKey === undefined ? 0 : form.shape.reduce((product, length) => product * length, 1);
-      requireValues(name, count, form.keys.length + size, fileBytes);
+      requireValues(name, count, form.keys.length + size + listsOf(form.shape), fileBytes);
       cells = new Cells(name, form.keys.length, fileBytes);
       values = new Float32Array(count * size);
     }
@@ -124,7 +124,19 @@ function formOf(first: JsonObject, name: string): Form {
   requireColumns(`${name}: line 1`, keys.length);
   checkColumnNames(name, keys, 0);
   const shape = sampleKey === undefined ? [] : nestedShape(first[sampleKey]);
+  if (shape.includes(0)) throw new DataError(`${name}: line 1, ${sampleKey}: expected numbers, got an empty list`);
   return { keys, indexOf: new Map(keys.map((key, index) => [key, index])), sampleKey, shape };
+}
+
+/** A list takes more memory than a number. */
+function listsOf(shape: readonly number[]): number {
+  let inLevel = 1;
+  let count = 0;
+  for (const length of shape) {
+    count += inLevel;
+    inLevel *= length;
+  }
+  return count;
 }
 
 function setObject(cells: Cells, row: number, form: Form, object: JsonObject, place: string): void {

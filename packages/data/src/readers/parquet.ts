@@ -2,7 +2,7 @@
 import type { FileMetaData, SchemaTree } from 'hyparquet';
 import type { readColumn } from 'hyparquet/src/column.js';
 import { DataError } from '../data-error.ts';
-import { requireColumns, requireValues, unpackedLimit } from '../limits.ts';
+import { requireColumns, requireRows, requireValues, unpackedLimit } from '../limits.ts';
 import { Cells, columnsOf } from './column.ts';
 import { checkColumnNames, shownName, shownText, type Table } from './table.ts';
 
@@ -12,6 +12,9 @@ const msPerDay = 86_400_000;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** hyparquet would give a day a time, and replace what is not UTF-8. */
 const parsers = { dateFromDays: dayText, stringFromBytes: textOrBytes };
+
+/** A text of more characters counts as unpacked in each row that has it, as a dictionary holds it once for all rows. */
+const longText = 256;
 
 /** Contents of a column chunk, checked against the file's own metadata. */
 interface Chunk {
@@ -41,6 +44,7 @@ export async function parseParquet(bytes: Uint8Array, name: string, fileBytes: n
   const count = parsed(name, () => rowCount(metadata));
   if (count === 0) throw new DataError(`${name}: expected rows of values, got none`);
   requireValues(name, count, fields.length, fileBytes);
+  requireRows(name, 'rows', count, fileBytes);
   const cells = new Cells(name, names.length, fileBytes);
   let unpackedBytes = 0;
   let first = 0;
@@ -56,11 +60,12 @@ export async function parseParquet(bytes: Uint8Array, name: string, fileBytes: n
       let row = first;
       for (const part of parts) {
         for (let at = 0; at < part.length; at += 1) {
-          cells.set(
-            row,
-            column,
-            cellOf(part[at], () => `${name}: row ${row + 1}, column ${shownName(names[column]!)}`),
-          );
+          const cell = cellOf(part[at], () => `${name}: row ${row + 1}, column ${shownName(names[column]!)}`);
+          if (typeof cell === 'string' && cell.length > longText) {
+            unpackedBytes += cell.length;
+            requireUnpacked(name, unpackedBytes, fileBytes);
+          }
+          cells.set(row, column, cell);
           row += 1;
         }
       }

@@ -1,64 +1,142 @@
-/** Bytes of a text file as text. */
+/** Decodes the bytes of a text file, after checks that need no memory. */
 import { DataError } from '../data-error.ts';
-import { maxLineBytes, maxTextBytes } from '../limits.ts';
+import { maxLineBytes, maxTextBytes, requireColumns, requireRows } from '../limits.ts';
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+const space = 0x20;
+const quote = 0x22;
+const byteOrderMark = [0xef, 0xbb, 0xbf];
 const thousands = (count: number): string => count.toLocaleString('en-US');
 
+const delimiters = [',', ';', '\t'] as const;
+/** Separates the cells of a row. */
+export type Delimiter = (typeof delimiters)[number];
+const delimiterCodes = delimiters.map((delimiter) => delimiter.charCodeAt(0));
+
 /**
- * Looks at a text as it is read, part after part, so that one that is no text, or too long, is not read to its end.
- * Its errors are those of `decodeText`.
+ * Checks a text as it is read, part after part: a file that is no text, or has a line or row that is too long, is refused
+ * before memory is taken for all of it.
  */
 export class TextGate {
   readonly #name: string;
+  readonly #hasQuotedCells: boolean;
   #bytes = 0;
-  #line = 1;
-  /** Bytes of the line that the last part has begun. */
-  #open = 0;
+  #lineFeeds = 0;
+  #carriageReturns = 0;
+  /** Position of the first byte of the row that is being read. */
+  #rowStart = 0;
+  #rowLine = 1;
+  #isQuoted = false;
+  /** Of the part before. */
+  #lastByte = lineFeed;
+  /** Position of the last quote that closed a cell; another quote right after it goes on with that cell. */
+  #closedAt = -2;
+  /** After these bytes, a quote opens a cell. */
+  #openers: readonly number[] = delimiterCodes;
+  #headerRow: 'to come' | 'begun' | 'read' = 'to come';
+  /** Number of each delimiter in the header row, outside of quotes. */
+  readonly #delimiterCounts = delimiters.map(() => 0);
 
-  /** @param name of the file, for messages */
-  constructor(name: string) {
+  /**
+   * @param name of the file, for messages
+   * @param hasQuotedCells whether cells in quotes may have line breaks, as in CSV; otherwise each line is a row
+   */
+  constructor(name: string, hasQuotedCells: boolean) {
     this.#name = name;
+    this.#hasQuotedCells = hasQuotedCells;
   }
 
-  /** @param totalBytes of the whole text, if that is known. @throws DataError */
-  take(part: Uint8Array, totalBytes = 0): void {
+  /** The delimiter that the header row has most often outside of quotes. @throws DataError if it makes too many columns */
+  get delimiter(): Delimiter {
+    const most = Math.max(...this.#delimiterCounts);
+    requireColumns(`${this.#name}: line 1`, most + 1);
+    return delimiters[this.#delimiterCounts.indexOf(most)]!;
+  }
+
+  /**
+   * @param totalBytes of the whole text; 0 if they are not known
+   * @param fileBytes that the file takes where it lies, which may be packed
+   * @throws DataError
+   */
+  take(part: Uint8Array, totalBytes: number, fileBytes: number): void {
+    const from = this.#bytes;
     this.#bytes += part.length;
     const bytes = Math.max(this.#bytes, totalBytes);
     const expected = `${this.#name}: expected UTF-8 text`;
-    const mark = this.#bytes === part.length ? utf16Mark(part) : undefined;
+    const mark = from === 0 ? utf16Mark(part) : undefined;
     if (mark) throw new DataError(`${expected}, got ${mark}: save it as UTF-8`);
     if (part.includes(0)) throw new DataError(`${expected}, got a file with NUL bytes: is it text?`);
     if (bytes > maxTextBytes) {
       throw new DataError(`${expected} of at most ${thousands(maxTextBytes)} bytes, got ${thousands(bytes)}`);
     }
-    this.#requireLines(part);
+    this.#scan(part, from);
+    this.#requireRow(this.#bytes);
+    // Lines end with either of them, or with both.
+    requireRows(this.#name, 'lines', Math.max(this.#lineFeeds, this.#carriageReturns), fileBytes);
   }
 
-  /** Goes from the last line break within reach to the next one, so that no byte is looked at often. */
-  #requireLines(part: Uint8Array): void {
-    let from = 0;
-    while (this.#open + part.length - from > maxLineBytes) {
-      const reach = part.subarray(from, from + maxLineBytes - this.#open + 1);
-      const end = Math.max(reach.lastIndexOf(lineFeed), reach.lastIndexOf(carriageReturn));
-      if (end < 0) {
-        const line = this.#line + lineFeeds(part.subarray(0, from));
-        throw new DataError(`${this.#name}: line ${line}: expected at most ${thousands(maxLineBytes)} bytes, got more`);
+  #scan(part: Uint8Array, from: number): void {
+    const markBytes = from === 0 && startsWith(part, byteOrderMark) ? byteOrderMark.length : 0;
+    this.#rowStart += markBytes;
+    for (let at = markBytes; at < part.length; at += 1) {
+      const byte = part[at]!;
+      if (byte === lineFeed || byte === carriageReturn) {
+        if (byte === lineFeed) this.#lineFeeds += 1;
+        else this.#carriageReturns += 1;
+        if (!this.#isQuoted) this.#endRow(from + at);
+      } else if (this.#hasQuotedCells) {
+        if (byte === quote) this.#takeQuote(from + at, at > 0 ? part[at - 1]! : this.#lastByte);
+        else if (this.#headerRow !== 'read' && byte !== space) this.#takeHeaderByte(byte);
       }
-      from += end + 1;
-      this.#open = 0;
     }
-    this.#line += lineFeeds(part);
-    const last = Math.max(part.lastIndexOf(lineFeed), part.lastIndexOf(carriageReturn));
-    this.#open = last < 0 ? this.#open + part.length : part.length - last - 1;
+    this.#lastByte = part.at(-1) ?? this.#lastByte;
+  }
+
+  #endRow(at: number): void {
+    this.#requireRow(at);
+    this.#rowStart = at + 1;
+    this.#rowLine = this.#lineFeeds + 1;
+    if (this.#headerRow !== 'begun') return;
+    this.#headerRow = 'read';
+    this.#openers = [this.delimiter.charCodeAt(0)];
+  }
+
+  /** A quote inside of a cell that does not begin with one is a character like others. */
+  #takeQuote(at: number, previous: number): void {
+    if (this.#headerRow === 'to come') this.#headerRow = 'begun';
+    if (this.#isQuoted) {
+      this.#isQuoted = false;
+      this.#closedAt = at;
+    } else {
+      this.#isQuoted = at === this.#rowStart || at === this.#closedAt + 1 || this.#openers.includes(previous);
+    }
+  }
+
+  #takeHeaderByte(byte: number): void {
+    this.#headerRow = 'begun';
+    const index = this.#isQuoted ? -1 : delimiterCodes.indexOf(byte);
+    if (index >= 0) this.#delimiterCounts[index]! += 1;
+  }
+
+  #requireRow(end: number): void {
+    if (end - this.#rowStart <= maxLineBytes) return;
+    const got = this.#isQuoted || this.#rowLine <= this.#lineFeeds ? 'more: is a quote missing?' : 'more';
+    throw new DataError(
+      `${this.#name}: line ${this.#rowLine}: expected at most ${thousands(maxLineBytes)} bytes, got ${got}`,
+    );
   }
 }
 
-function lineFeeds(bytes: Uint8Array): number {
-  let count = 0;
-  for (let at = 0; at < bytes.length; at += 1) if (bytes[at] === lineFeed) count += 1;
-  return count;
+export function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, index) => bytes[index] === byte);
+}
+
+/** The first character that is not white space, within reach; empty if there is none. */
+export function firstCharacter(bytes: Uint8Array): string {
+  const start = startsWith(bytes, byteOrderMark) ? byteOrderMark.length : 0;
+  const at = bytes.subarray(start, start + 1024).findIndex((byte) => !/\s/.test(String.fromCharCode(byte)));
+  return at < 0 ? '' : String.fromCharCode(bytes[start + at]!);
 }
 
 function utf16Mark([first, second]: Uint8Array): string | undefined {
@@ -68,15 +146,28 @@ function utf16Mark([first, second]: Uint8Array): string | undefined {
 
 /**
  * UTF-8, with or without a byte order mark; every line ends with a line feed alone.
+ * @param gate sees the bytes first
+ * @param fileBytes that the file takes where it lies, which may be packed
  * @throws DataError that names the first line with other bytes, or with too many
  */
-export function decodeText(bytes: Uint8Array, name: string): string {
-  new TextGate(name).take(bytes);
-  const text = decode(bytes);
-  if (text === undefined) {
-    throw new DataError(`${name}: expected UTF-8 text, got other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
+export function decodeText(bytes: Uint8Array, name: string, gate: TextGate, fileBytes: number): string {
+  gate.take(bytes, bytes.length, fileBytes);
+  const text = decode(bytes.includes(carriageReturn) ? withLineFeeds(bytes) : bytes);
+  if (text !== undefined) return text;
+  throw new DataError(`${name}: expected UTF-8 text, got other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
+}
+
+/** A text of carriage returns alone would take a string method minutes. */
+function withLineFeeds(bytes: Uint8Array): Uint8Array {
+  const result = new Uint8Array(bytes.length);
+  let length = 0;
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at]!;
+    if (byte === lineFeed && bytes[at - 1] === carriageReturn) continue;
+    result[length] = byte === carriageReturn ? lineFeed : byte;
+    length += 1;
   }
-  return text.includes('\r') ? text.replaceAll(/\r\n?/g, '\n') : text;
+  return result.subarray(0, length);
 }
 
 function decode(bytes: Uint8Array): string | undefined {

@@ -1,5 +1,4 @@
 /** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
-
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/training';
 import type { CurveState } from '../record/curve.ts';

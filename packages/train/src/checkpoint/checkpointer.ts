@@ -1,5 +1,4 @@
 /** Takes copies of a run between two steps, and writes them while it goes on. */
-
 import { webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { WrittenCheckpoint } from '../record/recorder.ts';

@@ -1,5 +1,4 @@
 /** How often checkpoints are taken, and when the next one is due. */
-
 import type { Kind } from '@lockstep/command/options';
 import * as v from 'valibot';
 

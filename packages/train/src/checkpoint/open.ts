@@ -1,5 +1,4 @@
 /** Opens a run's checkpoints, and chooses the one that the run goes on from. */
-
 import { join } from 'node:path';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';
@@ -8,7 +7,7 @@ import type { WrittenCheckpoint } from '../record/recorder.ts';
 import { errorMessage, thousands } from '../words.ts';
 import { type Checkpoint, decodeCheckpoint, identityFault, type RunIdentity } from './checkpoint.ts';
 import { type CheckpointInterval, defaultInterval, intervalText } from './interval.ts';
-import { CheckpointStore, claimOf, newRunName, type SharedCheckpoints, type StoredCheckpoint } from './store.ts';
+import { CheckpointStore, newRunName, runClaimOf, type SharedCheckpoints, type StoredCheckpoint } from './store.ts';
 
 export interface OpenedCheckpoints {
   readonly store: Pick<CheckpointStore, 'list' | 'write'>;
@@ -38,7 +37,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const { store, place, at, resume } = storeOf(prepared.checkpoint);
   const { steps } = prepared.plan;
   const identity = identityOf(prepared, newSha256);
-  if ('open' in store) await store.open(claimOf(identity, steps));
+  if ('open' in store) await store.open(runClaimOf(identity, steps));
   const stored = await store.list();
   const choice = await chooseCheckpoint(stored, identity, steps);
   const common = { store, interval, identity };

@@ -2,7 +2,6 @@
  * Stores of a run's checkpoints: a folder, in which each is written whole or not at all, or one that several
  * coordinators share.
  */
-
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -116,7 +115,7 @@ export interface RunClaim {
 }
 
 /** @param steps of the run in all */
-export function claimOf(identity: RunIdentity, steps: number): RunClaim {
+export function runClaimOf(identity: RunIdentity, steps: number): RunClaim {
   const config = JSON.stringify({ ...identity, steps });
   return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
 }

@@ -1,5 +1,4 @@
 /** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
-
 import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';

@@ -2,7 +2,6 @@
  * Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and copies of the
  * weights.
  */
-
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';

@@ -1,5 +1,4 @@
 /** Builds the messages that the dashboard sends to its viewers. */
-
 import type { Dataset } from '@lockstep/data';
 import { parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
@@ -140,18 +139,14 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   };
 }
 
-/**
- * A model that has diverged has losses that no message carries, and no accuracy: NaN would count as the first class.
- */
+/** Replaces the losses of a model that has diverged, which no message carries. */
 export function finiteReport(report: EpochReport): EpochReport {
-  const isDiverged = !Number.isFinite(report.testLoss);
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
   const { trainLoss, testLoss, testR2, testRmse } = report;
   return {
     ...report,
     trainLoss: finite(trainLoss),
     testLoss: finite(testLoss),
-    testAccuracy: isDiverged ? null : report.testAccuracy,
     testR2: testR2 !== null && Number.isFinite(testR2) ? testR2 : null,
     testRmse: testRmse === null ? null : finite(testRmse),
   };

@@ -1,5 +1,4 @@
 /** Who may watch a run, who may control it, and what an owner may do. */
-
 import { writeOutput } from '@lockstep/files';
 import {
   type AdminAction,
@@ -10,7 +9,7 @@ import {
   type WatchMessageOf,
 } from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
-import { formatOf, modelFileOf } from '../model/model-file.ts';
+import { modelFileOf, modelFormatOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
@@ -138,7 +137,7 @@ export class AdminActions {
       const weightsSha256 = sha256(bytesOf(weights));
       const line = `model after step ${steps} saved`;
       const where = saveTo === undefined ? `${file}, in the folder ${process.cwd()}` : file;
-      await writeOutput(file, modelFileOf({ prepared, weights, weightsSha256, steps }, formatOf(file)));
+      await writeOutput(file, modelFileOf({ prepared, weights, weightsSha256, steps }, modelFormatOf(file)));
       return { type: 'done', event: { line, ownerLine: `${line} to ${where}` } };
     } catch (error) {
       return refused(errorMessage(error));

@@ -2,7 +2,6 @@
  * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot: a
  * viewer that never reads costs a bounded amount of memory and no time.
  */
-
 import {
   decodeWatch,
   encodeWatch,

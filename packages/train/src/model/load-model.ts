@@ -1,5 +1,4 @@
 /** Opens a model file for use: predictions, and evaluations on labeled samples. */
-
 import {
   argmax,
   createConfusionEvaluator,
@@ -33,7 +32,7 @@ export interface ModelEvaluation {
    * them.
    */
   readonly loss: number;
-  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values. */
+  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not finite. */
   readonly accuracy: number | null;
   /** Part of the targets' variance that is explained; null if targets are classes, or do not vary. */
   readonly r2: number | null;

@@ -1,5 +1,4 @@
 /** A trained model as a file's bytes, which say what the model is, and back. */
-
 import type { Dataset } from '@lockstep/data';
 import {
   describeModel,
@@ -82,7 +81,7 @@ export function samplesOf({ samples, sampleShape, targets }: Dataset) {
 }
 
 /** ONNX if the file's name ends so, else safetensors. */
-export function formatOf(file: string): ModelFormat {
+export function modelFormatOf(file: string): ModelFormat {
   return file.toLowerCase().endsWith('.onnx') ? 'onnx' : 'safetensors';
 }
 

@@ -1,5 +1,4 @@
 /** A Node process, as a run sees it. */
-
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { loadMnist, openDataset } from '@lockstep/data/node';
@@ -65,7 +64,6 @@ export const nodePlatform: Platform = {
   openCompute,
   sha256,
   newSha256,
-  defer: (callback) => void setImmediate(callback),
   async loadData(data, seed) {
     if (data === undefined) return { ...(await loadMnist()), name: 'MNIST' };
     return { ...(await openDataset(data, { seed })), name: basename(resolve(data)) };

@@ -2,7 +2,7 @@
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { createLocalCompute } from '@lockstep/training';
 import { configurationError, named, systemClock } from '@lockstep/worker';
-import { createDefer, mostThreads, tabThreads } from '@lockstep/worker/browser';
+import { mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Platform } from '../platform.ts';
@@ -47,7 +47,6 @@ export const pagePlatform: Platform = {
     const hash = sha256.create();
     return { update: (bytes) => hash.update(bytes), digest: () => bytesToHex(hash.digest()) };
   },
-  defer: createDefer(),
   async loadData() {
     throw configurationError`${named('data')}: expected { train, test } in a page, which has no folders`;
   },

@@ -1,5 +1,4 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
-
 import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
 import {
   type CoordinatorState,
@@ -369,10 +368,12 @@ export class Recorder {
     const data = this.#data;
     const { epochSums, epochSeconds: seconds } = data;
     const { lossSum, correct, count } = epochSums;
+    const trainLoss = lossSum / count;
+    const hasAccuracy = this.#options.targetType === 'classes' && Number.isFinite(trainLoss);
     const trained = {
       epoch: epoch + 1,
-      trainLoss: lossSum / count,
-      trainAccuracy: this.#options.targetType === 'classes' ? correct / count : null,
+      trainLoss,
+      trainAccuracy: hasAccuracy ? correct / count : null,
       seconds,
       imagesPerSecond: seconds > 0 ? count / seconds : 0,
     };

@@ -1,8 +1,6 @@
 /** The report of a run: what `--report` writes and the summary is printed from. */
-
 import type { OptimizerConfig, Standardization } from '@lockstep/nn';
-import type { CheckedShards, Claim, DataFormat, Faults, WorkerRecord } from '@lockstep/training';
-import type { DiLoCoConfig } from '../diloco.ts';
+import type { CheckedShards, Claim, DataFormat, Faults, InnerSteps, WorkerRecord } from '@lockstep/training';
 import type { CurvePoint } from './curve.ts';
 import type { StepTimes } from './step-timing.ts';
 
@@ -12,7 +10,7 @@ export interface EpochReport {
   readonly epoch: number;
   /** Means over the epoch's samples, each measured with the weights before its step. */
   readonly trainLoss: number;
-  /** Null if targets are values, as `testAccuracy`. */
+  /** Null, like `testAccuracy`, if targets are values, or if the loss is not finite: the model has diverged. */
   readonly trainAccuracy: number | null;
   readonly testLoss: number;
   readonly testAccuracy: number | null;
@@ -46,6 +44,13 @@ export interface DataSummary extends DataFormat {
    * Standardization of values, whose losses are those of the standardized ones; omitted if they are as they were given.
    */
   readonly standardization?: Standardization;
+}
+
+/** A round, as the report has it. */
+export interface DiLoCoConfig extends InnerSteps {
+  readonly replicas: number;
+  /** Steps of a replica in a round. */
+  readonly innerSteps: number;
 }
 
 export interface RunConfig {

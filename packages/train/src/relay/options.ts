@@ -1,4 +1,4 @@
-/** What a relay can be asked for, and what happens to it. */
+/** The options of a relay, and its events. */
 import {
   addressFileOptions,
   announceOptions,
@@ -6,12 +6,14 @@ import {
   checkOptions,
   fleetOptions,
   generalOptions,
+  inGroup,
   joinKinds,
   joinOptions,
   type KindsOf,
   libraryKinds,
   name,
   oneOf,
+  option,
   textLike,
   threads,
   tlsOptions,
@@ -35,7 +37,7 @@ export interface RelayOptions {
   readonly threads?: number | undefined;
   /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
-  /** What the workers started here compute on; by default `auto`. */
+  /** Backend of the workers started here; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
   /** Whether the relay waits for a coordinator that does not answer yet. */
   readonly wait?: boolean | undefined;
@@ -67,13 +69,6 @@ export const relayCommand = {
     'Joins a coordinator as a worker, takes workers of its own, and sends one gradient for all that they compute.',
   options: {
     url: { ...joinOptions.url, help: 'address of the coordinator, or of another relay, as it prints it' },
-    name: {
-      group: 'distribution',
-      kind: name,
-      help: 'name of this relay in the run',
-      defaultText: "the machine's name",
-      library: 'name',
-    },
     ...listenOptions('workers'),
     ...tokenOptions(
       'secret of the run, which its workers need as well',
@@ -84,27 +79,15 @@ export const relayCommand = {
     ...fleetOptions,
     announce: { ...announceOptions.announce, library: 'announce' },
     ...addressFileOptions,
-    workers: {
-      group: 'distribution',
-      kind: runOptions.workers.kind,
-      help: 'workers to start on this machine',
-      default: 0,
-      library: 'workers',
-    },
-    backend: {
-      group: 'distribution',
-      kind: oneOf(computeChoices),
-      help: 'what the workers started here compute on',
-      default: 'auto',
-      library: 'backend',
-    },
-    threads: {
-      group: 'distribution',
-      kind: threads,
-      help: 'threads that add gradients',
-      default: 1,
-      library: 'threads',
-    },
+    ...inGroup('distribution', {
+      name: option(name, 'name of this relay in the run', { defaultText: "the machine's name", library: 'name' }),
+      workers: option(runOptions.workers.kind, 'workers to start on this machine', { default: 0, library: 'workers' }),
+      backend: option(oneOf(computeChoices), 'backend of the workers started here', {
+        default: 'auto',
+        library: 'backend',
+      }),
+      threads: option(threads, 'threads that add gradients', { default: 1, library: 'threads' }),
+    }),
     wait: joinOptions.wait,
     ...generalOptions,
   },

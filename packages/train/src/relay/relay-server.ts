@@ -2,7 +2,6 @@
  * The server of a relay: the page, its workers' sockets, and the way to the coordinator above for what belongs to the
  * run.
  */
-
 import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';

@@ -2,7 +2,6 @@
  * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between
  * them.
  */
-
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
@@ -15,7 +14,7 @@ import {
   joinAddress,
   systemClock,
 } from '@lockstep/worker';
-import { type Connector, endOf, openConnector, type Participation, workerEvents } from '@lockstep/worker/internal';
+import { type Connector, endOf, type JoinContext, openConnector, workerEvents } from '@lockstep/worker/internal';
 import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
@@ -47,7 +46,7 @@ interface Tokens {
 async function takePart(
   url: string | AddressSource,
   options: RelayOptions,
-  participation: Participation<RelayEvent>,
+  participation: JoinContext<RelayEvent>,
 ): Promise<JoinEnd> {
   checkRelayOptions(options);
   const over = new AbortController();
@@ -80,7 +79,7 @@ async function takePart(
 async function findAbove(
   url: string | AddressSource,
   { token }: RelayOptions,
-  { leaving, emit }: Participation<RelayEvent>,
+  { leaving, emit }: JoinContext<RelayEvent>,
 ): Promise<FoundAddress | undefined> {
   if (typeof url === 'string') return joinAddress(url, { token });
   while (!leaving.aborted) {
@@ -125,7 +124,7 @@ function startLocal(
   local: LocalWorkers,
   { listening }: RelayServer,
   { workers = defaults.workers.default, backend = defaults.backend.default }: RelayOptions,
-  { emit }: Participation<RelayEvent>,
+  { emit }: JoinContext<RelayEvent>,
 ): void {
   const { addresses, token, fingerprint } = listening;
   local.use(
@@ -143,7 +142,7 @@ interface Opening {
   readonly connector: Connector;
   readonly backend: HostBackend;
   readonly server: RelayServer;
-  readonly participation: Participation<RelayEvent>;
+  readonly participation: JoinContext<RelayEvent>;
 }
 
 async function openRelay({ url, options, tokens, connector, backend, server, participation }: Opening): Promise<Relay> {

@@ -1,5 +1,4 @@
 /** Creates a run from what the options of a command came to. */
-
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, type Model, parameterCount } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
@@ -157,21 +156,19 @@ export async function startInlineWorker(
     new InlineWorker({
       compute: compute ? await copying(created, prepared, platform, compute) : inPlace(created, prepared),
       name: 'this process',
-      nowMs: systemClock.nowMs,
       // Signals and the terminal have their turn.
-      schedule: platform.defer,
+      clock: systemClock,
     }),
   );
   return { ...idlePool, stop: async () => compute?.close() };
 }
 
 /** Starts a worker that takes part besides those that join over the network. */
-export function startColocatedWorker(created: CreatedRun, prepared: Prepared, { defer }: Platform): void {
+export function startColocatedWorker(created: CreatedRun, prepared: Prepared): void {
   const { run } = created;
-  const { nowMs } = systemClock;
-  const yieldToOthers = createYield({ unsent: () => run.unsent, nowMs, defer });
+  const yieldToOthers = createYield(() => run.unsent, systemClock);
   const compute = inPlace(created, prepared, yieldToOthers);
-  run.connectInline(new InlineWorker({ compute, name: 'coordinator', nowMs, schedule: defer, hasOthers: true }));
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: systemClock, hasOthers: true }));
 }
 
 function inPlace(

@@ -1,9 +1,8 @@
 /** One training run from its first worker to its last evaluation. */
-
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { historyOf, type Run } from '@lockstep/training';
+import { createPause, historyOf, type Run } from '@lockstep/training';
 import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
@@ -123,7 +122,7 @@ async function begin(job: TrainingJob, opened: Opened) {
       run.stop('no worker can join');
       throw error;
     });
-    if (prepared.colocate && !isOver) startColocatedWorker(created, prepared, platform);
+    if (prepared.colocate && !isOver) startColocatedWorker(created, prepared);
   }
   recorder.evaluatePending();
   job.onControl((action) => run.control(action));
@@ -148,7 +147,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
     weights: () => parameterServer.weights(),
     run: () => run,
     nowMs: systemClock.nowMs,
-    pause: createPause(listen === undefined, systemClock.nowMs, platform.defer),
+    pause: createPause(listen === undefined, systemClock),
     signal,
     resumeFrom,
     resumed: checkpoints?.resumed,
@@ -286,26 +285,6 @@ async function closeBackend(backend: HostBackend & { close?: () => Promise<void>
 function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
   const { bytesSent = 0, bytesReceived = 0 } = before ?? {};
   return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
-}
-
-/** If the steps are computed in this process too, neither they nor the work should wait for each turn of the other. */
-const inlineMs = 10;
-
-/**
- * @param isInline whether the steps are computed in this process; otherwise each call is a turn, for the workers' messages
- * @param defer calls back when other events have had their turn
- */
-export function createPause(
-  isInline: boolean,
-  nowMs: () => number,
-  defer: (callback: () => void) => void,
-): () => Promise<void> {
-  let turnAtMs = nowMs();
-  return async () => {
-    if (isInline && nowMs() - turnAtMs < inlineMs) return;
-    await new Promise<void>((resolve) => defer(resolve));
-    turnAtMs = nowMs();
-  };
 }
 
 /**

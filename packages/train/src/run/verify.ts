@@ -1,5 +1,4 @@
 /** Takes the steps of a run once more in one process, and compares the weights. */
-
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Platform } from '../platform.ts';

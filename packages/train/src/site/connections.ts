@@ -1,5 +1,4 @@
 /** Connections that are open: the client that each counts for, and how many may be open that have shown nothing yet. */
-
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import { sameSecret } from '@lockstep/protocol';

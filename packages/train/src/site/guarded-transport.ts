@@ -1,5 +1,4 @@
 /** The transport of one worker's socket, which is closed with the reason if the worker exceeds its budgets. */
-
 import type { Socket } from 'node:net';
 import {
   type Closing,

@@ -1,7 +1,6 @@
 /**
  * Stands on a server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early.
  */
-
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
@@ -27,8 +26,8 @@ import { version } from '../version.ts';
 import { errorMessage } from '../words.ts';
 import { clientOf } from './connections.ts';
 import { type Answer, bearerOf, createPages, pageFolder, sendText } from './pages.ts';
+import type { Phase, Standing } from './server.ts';
 import { createSockets, helloSizes } from './sockets.ts';
-import type { Phase, Standing } from './standing.ts';
 
 const refreshEveryMs = 1_000;
 
@@ -281,7 +280,7 @@ export class DataSetup implements UploadTarget {
 
   #drop(): void {
     this.#reading?.abort();
-    this.#upload?.dispose();
+    void this.#upload?.dispose();
     this.#upload = undefined;
     this.#prepared = undefined;
   }

@@ -1,5 +1,4 @@
 /** Answers plain HTTP, which only reads, except for uploads: the page, the health of the process, and its metrics. */
-
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';

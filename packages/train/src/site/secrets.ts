@@ -1,5 +1,4 @@
 /** Secrets of a coordinator: its certificate, the join code, and secrets that are kept next to the checkpoints. */
-
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';

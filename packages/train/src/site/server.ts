@@ -1,17 +1,22 @@
-/** An HTTP server whose handlers change, while its port stays: one of its own, or one that the caller has. */
-
+/** Servers whose handlers change, while their port stays: one of our own, or one that the caller has; and a site's, with its tokens. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { configurationError, type NamedOption, named } from '@lockstep/worker';
+import { WaitingWorkers } from '@lockstep/training';
+import { configurationError, type NamedOption, named, systemClock } from '@lockstep/worker';
+import { WatchPermission } from '../dashboard/permission.ts';
+import type { ListeningEvent } from '../events.ts';
+import { defaultPort } from '../options.ts';
+import type { NetworkSettings } from '../prepared.ts';
+import { type Addresses, addressesOf } from './addresses.ts';
 import { Connections } from './connections.ts';
 import { closeTimeoutMs } from './guarded-transport.ts';
-import type { TurnedAwayCounter } from './limiter.ts';
+import { Guesses, TurnedAwayCounter } from './limiter.ts';
 import { type Answer, leaveBody, sendText } from './pages.ts';
 import type { Tls } from './secrets.ts';
-import { rejectUpgrade } from './sockets.ts';
+import { type Door, rejectUpgrade } from './sockets.ts';
 
 export interface AttachOptions {
   readonly server: Server;
@@ -236,4 +241,53 @@ async function tryPort(server: Server, host: string, port: number): Promise<Node
   } catch (error) {
     return error as NodeJS.ErrnoException;
   }
+}
+
+/** The lobby or a run, as it answers on the server for a while. */
+export interface Phase extends Handlers {
+  /** Asks its sockets to close. */
+  close(code: number, reason: string): void;
+}
+
+/** The server and its tokens, once it listens. */
+export interface Standing {
+  readonly server: SharedServer;
+  readonly settings: NetworkSettings;
+  readonly addresses: Addresses;
+  /** For people, without secrets: where tabs join, and Node workers. */
+  readonly joinAddresses: readonly string[];
+  readonly door: Door;
+  readonly permission: WatchPermission;
+  /** Workers that come while there is no run. */
+  readonly waiting: WaitingWorkers;
+}
+
+/** Opens a server with its tokens. @throws ConfigurationError if it cannot listen */
+export async function openStanding(
+  settings: NetworkSettings,
+  emit: (event: ListeningEvent) => void,
+): Promise<Standing> {
+  const { listen, token, code, adminToken, tls } = settings;
+  const { host, server: given, path } = listen;
+  const turnedAway = new TurnedAwayCounter();
+  const server = given
+    ? attachServer({ server: given, path: path ?? '', turnedAway })
+    : await openServer({ host, port: listen.port, defaultPort, tls, turnedAway });
+  const { port } = server;
+  const secure = given ? 'setSecureContext' in given : tls !== undefined;
+  const addresses = addressesOf({ ...settings, tls: given && secure ? {} : tls }, host, port, path);
+  const wantedPort = given ? port : (listen.port ?? defaultPort);
+  emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
+  const guesses = new Guesses(systemClock);
+  return {
+    ...{ server, settings, addresses },
+    door: { host, secure, allowedOrigins: listen.allowOrigins ?? [], token, code, guesses, turnedAway },
+    joinAddresses: [addresses.page.replace(/#.*/, ''), addresses.worker],
+    permission: new WatchPermission({
+      ...{ token, code, adminToken, guesses },
+      publicView: listen.publicView ?? false,
+      onBadToken: () => turnedAway.count('token'),
+    }),
+    waiting: new WaitingWorkers(systemClock, token),
+  };
 }

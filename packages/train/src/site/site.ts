@@ -2,7 +2,6 @@
  * The server of a run with all that stands on it, across runs: workers of this machine, the lobby before the first run, the
  * attached run with its viewers, and what is kept of earlier runs.
  */
-
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { toMessageText } from '@lockstep/protocol';
@@ -20,8 +19,8 @@ import { clientOf } from './connections.ts';
 import { type DataRequest, openLobby } from './lobby.ts';
 import { LocalWorkers, type LocalWorkersSetup } from './local-workers.ts';
 import { createMetrics, createPages, pageFolder } from './pages.ts';
+import { openStanding, type Phase, type Standing } from './server.ts';
 import { createSockets, restartCode } from './sockets.ts';
-import { openStanding, type Phase, type Standing } from './standing.ts';
 
 /** A run, as it comes to its site. */
 export interface Serving {

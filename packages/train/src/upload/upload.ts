@@ -1,5 +1,4 @@
 /** An upload: the files that it announces, and their bytes, which are written to a temporary folder. */
-
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
@@ -14,13 +13,13 @@ export class Upload {
   /** Only this user can read it; it goes with the process, if not before. */
   readonly #temporary: string;
   readonly #files: readonly PlannedFile[];
-  readonly #onExit = (): void => this.dispose();
+  readonly #onExit = (): void => rmSync(this.#temporary, { recursive: true, force: true });
   #index = 0;
   /** Bytes written of the file that arrives. */
   #writtenBytes = 0;
   #handle: FileHandle | undefined;
   #receivedBytes = 0;
-  #isWriting = false;
+  #writing: Promise<void> | undefined;
   #isDisposed = false;
 
   constructor(id: string, files: readonly PlannedFile[]) {
@@ -50,35 +49,39 @@ export class Upload {
    * @throws UploadError if they are not the next ones, or cannot be written
    */
   async add(offset: number, bytes: Uint8Array): Promise<void> {
-    if (this.#isWriting || this.#isDisposed || offset !== this.#receivedBytes) {
+    if (this.#writing || this.#isDisposed || offset !== this.#receivedBytes) {
       throw new UploadError(`the upload: expected the bytes from ${this.#receivedBytes} on, got others`, 409);
     }
     if (offset + bytes.byteLength > this.totalBytes) {
       throw new UploadError(`the upload: expected ${this.totalBytes} bytes, as it began with, got more`);
     }
-    this.#isWriting = true;
+    this.#writing = this.#write(bytes);
     try {
-      await this.#write(bytes);
+      await this.#writing;
       this.#receivedBytes += bytes.byteLength;
     } catch (error) {
       throw new UploadError(`the upload: expected to write it to ${tmpdir()}, got ${reasonOf(error)}`);
     } finally {
-      this.#isWriting = false;
+      this.#writing = undefined;
     }
   }
 
-  /** Removes all that has arrived. */
-  dispose(): void {
+  /** Removes all that has arrived; resolves when it is gone. Of thousands of files that takes a while. */
+  async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    process.off('exit', this.#onExit);
-    void this.#handle?.close().catch(() => {});
-    rmSync(this.#temporary, { recursive: true, force: true });
+    await this.#writing?.catch(() => {});
+    await this.#handle?.close().catch(() => {});
+    // What cannot be removed now is tried again at the end of the process.
+    await rm(this.#temporary, { recursive: true, force: true }).then(
+      () => process.off('exit', this.#onExit),
+      () => {},
+    );
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     let rest = bytes;
-    while (!this.isComplete) {
+    while (!this.isComplete && !this.#isDisposed) {
       const { path, bytes: size } = this.#files[this.#index]!;
       this.#handle ??= await this.#open(path);
       const part = rest.subarray(0, size - this.#writtenBytes);
@@ -165,27 +168,34 @@ function isPlannedFile(value: unknown): value is PlannedFile {
 
 function requireRelative(path: string): void {
   const parts = path.split('/');
-  const isName = (part: string): boolean =>
-    part !== '' && part !== '.' && part !== '..' && Buffer.byteLength(part) <= maxNameBytes;
+  const isName = (part: string): boolean => part !== '' && part !== '.' && part !== '..' && fitsName(part);
   const isPlain = isPrintableLine(path, maxPathLength) && !/\\|^[a-z]:/i.test(path);
   if (isPlain && parts.length <= maxDepth && parts.every(isName)) return;
   throw new UploadError(`${shownPath(path)}: expected a path below a folder, like cats/1.png, got another one`);
 }
 
+/** Skips counting bytes if the name fits anyway: a code unit takes at most three bytes. */
+function fitsName(name: string): boolean {
+  return name.length <= maxNameBytes / 3 || Buffer.byteLength(name) <= maxNameBytes;
+}
+
 /** Even if the file system takes capitals and small letters for the same. */
 function requireDistinct(files: readonly PlannedFile[]): void {
-  const taken = new Set<string>();
   const folders = new Set<string>();
+  const taken = new Set<string>();
   for (const { path } of files) {
     const key = path.toLowerCase();
     if (taken.has(key)) throw new UploadError(`${shownPath(path)}: expected each file once, got it twice`);
     taken.add(key);
-    for (let at = key.indexOf('/'); at >= 0; at = key.indexOf('/', at + 1)) folders.add(key.slice(0, at));
+    for (let at = key.lastIndexOf('/'); at > 0; at = key.lastIndexOf('/', at - 1)) {
+      const folder = key.slice(0, at);
+      // The folders around it are known as well.
+      if (folders.has(folder)) break;
+      folders.add(folder);
+    }
   }
-  for (const { path } of files) {
-    if (!folders.has(path.toLowerCase())) continue;
-    throw new UploadError(`${shownPath(path)}: expected a file or a folder, got both`);
-  }
+  const both = files.find(({ path }) => folders.has(path.toLowerCase()));
+  if (both) throw new UploadError(`${shownPath(both.path)}: expected a file or a folder, got both`);
 }
 
 const kind = 'lockstep-upload';

@@ -2,6 +2,7 @@
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { LateComparison } from './events.ts';
+import type { InlineSum } from './inline-worker.ts';
 import type { ConnectionId } from './state.ts';
 
 /** How large the sums of a shard are, per sample, so that shards of any size compare. */
@@ -47,6 +48,19 @@ export interface ArrivedResult {
   readonly size?: SumSize | undefined;
   /** Of the numeric mode that computed it. */
   readonly numericsHash: string;
+}
+
+/** A result whose fate the rules are asked for; the sum of a worker without others may be in vectors of its own. */
+export interface Arrival extends Omit<ArrivedResult, 'memory'> {
+  readonly memory: InlineSum;
+  /** Whether it was added or is held; the memory of any other is given back. */
+  isTaken?: boolean;
+}
+
+/** What the rules are told of a result, and the result itself; without one there are no numbers to decide about. */
+export interface Looked<Told> {
+  readonly told: Told;
+  readonly arrival?: Arrival;
 }
 
 /** A step's shard. */

@@ -1,17 +1,29 @@
 /** Takes in what workers send as vectors, message by message; the rules are told of each once it is whole. */
-import type { MessageOf } from '@lockstep/protocol';
-import type { FloatChunk } from '../vector-chunks.ts';
-import type { UntimedEvent } from './events.ts';
-import type { IncomingGradient } from './incoming-gradient.ts';
-import { IncomingNumerics } from './incoming-numerics.ts';
-import type { Arrival, ResultReceiver } from './result-receiver.ts';
+import {
+  announced,
+  type Checksum,
+  chunkChecksum,
+  type FloatChunk,
+  floatChunkFault,
+  gradientChecksum,
+  type MessageOf,
+  type VectorArrival,
+  VectorReceiver,
+  type VectorSink,
+  vectorFault,
+} from '@lockstep/protocol';
+import type { Aggregator, SumMemory } from '../aggregator.ts';
+import type { IncrementalHash, NewHash } from '../incremental-hash.ts';
+import { NumericsComparison, type ReferenceGradient } from '../numerics-check.ts';
+import type { Parameters } from '../parameters.ts';
+import { samplesInShard } from '../plan.ts';
+import type { CheckedMessage, UntimedEvent } from './events.ts';
+import type { Arrival, Looked } from './held-results.ts';
 import type { RunOptions } from './run-options.ts';
+import type { RunSetup } from './run-setup.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 
-/** A vector of which chunks are missing. */
-type OpenVector =
-  | { readonly type: 'gradient'; readonly gradient: IncomingGradient }
-  | { readonly type: 'numericsResult'; readonly numerics: IncomingNumerics };
+type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;
 
 /** What has become whole, or has a fault. */
 export interface Received {
@@ -24,83 +36,74 @@ export interface Received {
 
 type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
 
+/** Takes in the numbers of results. */
+interface Results {
+  begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient;
+  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage>;
+}
+
 export class IncomingVectors {
   readonly #options: Options;
-  readonly #results: ResultReceiver;
-  /** At most one for each connection: chunks of two vectors never mix. */
-  readonly #open = new Map<ConnectionId, OpenVector>();
+  readonly #results: Results;
+  readonly #receivers = new Map<ConnectionId, VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics>>();
 
-  constructor(options: Options, results: ResultReceiver) {
+  constructor(options: Options, results: Results) {
     this.#options = options;
     this.#results = results;
   }
 
-  /** Takes the next message of a vector; undefined where more of it has to come. */
-  receive(
-    state: CoordinatorState,
-    connection: ConnectionId,
-    message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>,
-  ): Received | undefined {
-    const open = this.#open.get(connection);
+  /** Takes the next message of a vector; undefined if more of it has to come. */
+  receive(state: CoordinatorState, connection: ConnectionId, message: VectorMessage): Received | undefined {
+    const receiver = this.#receiverOf(connection);
+    const { open } = receiver;
     if (message.type === 'chunk') {
       if (!open) return invalid(connection, 'chunk: expected a vector that it is part of, got none');
-      return open.type === 'gradient'
-        ? this.#takeGradient(state, connection, open.gradient, message)
-        : this.#takeNumerics(connection, open.numerics, message);
+      return this.#arrived(state, connection, receiver.next(message));
     }
     if (open) return invalid(connection, `${message.type}: expected the other chunks of a ${open.type} first`);
-    if (message.type === 'gradient') {
-      const gradient = this.#results.begin(state, connection, message);
-      return this.#takeGradient(state, connection, gradient, message);
-    }
-    return this.#beginNumerics(connection, message);
+    return this.#arrived(state, connection, receiver.begin(this.#sinkFor(state, connection, message), message));
   }
 
   /** Drops what a connection has sent of a vector. */
   forget(connection: ConnectionId): void {
-    const open = this.#open.get(connection);
-    if (open?.type === 'gradient') open.gradient.drop();
-    this.#open.delete(connection);
+    this.#receivers.get(connection)?.drop()?.drop();
+    this.#receivers.delete(connection);
   }
 
-  #takeGradient(
+  #receiverOf(connection: ConnectionId): VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics> {
+    const known = this.#receivers.get(connection);
+    if (known) return known;
+    const receiver = new VectorReceiver<VectorMessage, IncomingGradient | IncomingNumerics>();
+    this.#receivers.set(connection, receiver);
+    return receiver;
+  }
+
+  #sinkFor(
     state: CoordinatorState,
     connection: ConnectionId,
-    gradient: IncomingGradient,
-    message: MessageOf<'gradient' | 'chunk'>,
+    header: MessageOf<'gradient' | 'numericsResult'>,
+  ): IncomingGradient | IncomingNumerics {
+    if (header.type === 'gradient') return this.#results.begin(state, connection, header);
+    const { referenceGradient: reference, setup, newHash } = this.#options;
+    return new IncomingNumerics(header, { reference, chunkBytes: setup.limits.chunkBytes, newHash });
+  }
+
+  #arrived(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    arrived: VectorArrival<IncomingGradient | IncomingNumerics>,
   ): Received | undefined {
-    const fault = gradient.add(message);
+    if (!arrived) return undefined;
+    const { sink, fault } = arrived;
     if (fault !== undefined) {
-      gradient.drop();
-      this.#open.delete(connection);
+      sink.drop();
       return invalid(connection, fault);
     }
-    if (!gradient.isWhole) {
-      this.#open.set(connection, { type: 'gradient', gradient });
-      return undefined;
-    }
-    this.#open.delete(connection);
-    const { told, arrival } = this.#results.finish(state, connection, gradient);
+    if (sink.type === 'numericsResult') return this.#finishNumerics(connection, sink);
+    const { told, arrival } = this.#results.finish(state, connection, sink);
     const event = { type: 'message', connection, message: told } as const;
     const hasSum = told.type === 'gradient' && told.isFinite !== false;
-    return hasSum ? { event, arrival, gradient: gradient.header } : { event, arrival };
-  }
-
-  #beginNumerics(connection: ConnectionId, result: MessageOf<'numericsResult'>): Received | undefined {
-    const { referenceGradient: reference, setup, newHash } = this.#options;
-    const numerics = new IncomingNumerics(result, { reference, chunkBytes: setup.limits.chunkBytes, newHash });
-    const fault = numerics.announcementFault();
-    if (fault !== undefined) return invalid(connection, `numericsResult: ${fault}`);
-    return this.#takeNumerics(connection, numerics, { at: 0, bytes: result.gradient });
-  }
-
-  #takeNumerics(connection: ConnectionId, numerics: IncomingNumerics, chunk: FloatChunk): Received | undefined {
-    const fault = numerics.add(chunk);
-    this.#open.delete(connection);
-    if (fault !== undefined) return invalid(connection, `numericsResult: ${fault}`);
-    if (numerics.isWhole) return this.#finishNumerics(connection, numerics);
-    this.#open.set(connection, { type: 'numericsResult', numerics });
-    return undefined;
+    return hasSum ? { event, arrival, gradient: sink.header } : { event, arrival };
   }
 
   #finishNumerics(connection: ConnectionId, numerics: IncomingNumerics): Received {
@@ -118,4 +121,202 @@ export class IncomingVectors {
 
 function invalid(connection: ConnectionId, message: string): Received {
   return { event: { type: 'invalid', connection, closeCode: 1002, message } };
+}
+
+export interface IncomingGradientOptions {
+  readonly setup: RunSetup;
+  readonly parameterServer: Parameters;
+}
+
+/** A gradient that arrives in chunks: each is checked, and decoded into its place. */
+export class IncomingGradient implements VectorSink<VectorMessage> {
+  readonly type = 'gradient';
+  readonly header: MessageOf<'gradient'>;
+  /** Where its values are written; undefined if they are not wanted, as the step is over. */
+  readonly memory: SumMemory | undefined;
+  readonly #options: IncomingGradientOptions;
+  /** The largest absolute value so far, NaN where one is. */
+  largest = 0;
+  #at = 0;
+
+  constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
+    this.#options = options;
+    this.header = header;
+    this.memory = isWanted ? this.#aggregator.reserve() : undefined;
+  }
+
+  get isWhole(): boolean {
+    return this.#at === this.#options.parameterServer.parameterCount;
+  }
+
+  /** Takes its first message or its next chunk; returns what is wrong with it, in words. */
+  add(message: VectorMessage): string | undefined {
+    const { setup, parameterServer } = this.#options;
+    const { parameterCount, checksum } = parameterServer;
+    const at = this.#at;
+    const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
+    const part = message.type === 'chunk' ? message : this.header;
+    let fault: string | undefined;
+    if (part.type === 'gradient') fault = gradientFault(part, setup, parameterCount, checksum);
+    else if (!this.memory) fault = chunkPlaceFault(part, at);
+    else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
+    if (fault !== undefined) return fault;
+    if (this.memory) {
+      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, part));
+    }
+    this.#at = to;
+    return undefined;
+  }
+
+  /** Gives its memory back. */
+  drop(): void {
+    if (this.memory) this.#aggregator.release(this.memory);
+  }
+
+  get #aggregator(): Aggregator {
+    return this.#options.parameterServer.aggregator;
+  }
+}
+
+type NumericsResult = Omit<MessageOf<'numericsResult'>, 'gradient'>;
+
+interface IncomingNumericsOptions {
+  /** What the coordinator itself computed. */
+  readonly reference: ReferenceGradient;
+  readonly chunkBytes: number;
+  readonly newHash: NewHash;
+}
+
+/** A worker's answer to the numerics check: hashed and compared part by part as it arrives, and never kept whole. */
+class IncomingNumerics implements VectorSink<VectorMessage> {
+  readonly type = 'numericsResult';
+  readonly result: NumericsResult;
+  readonly #options: IncomingNumericsOptions;
+  readonly #comparison: NumericsComparison;
+  readonly #hash: IncrementalHash;
+  /** Values so far. */
+  #length = 0;
+
+  constructor({ gradient: _first, ...result }: MessageOf<'numericsResult'>, options: IncomingNumericsOptions) {
+    this.result = result;
+    this.#options = options;
+    this.#comparison = new NumericsComparison(options.reference);
+    this.#hash = options.newHash();
+  }
+
+  get isWhole(): boolean {
+    return this.result.values === undefined || this.#length === this.result.values;
+  }
+
+  /** Takes its first message or its next chunk; returns what is wrong with it, in words. */
+  add(message: VectorMessage): string | undefined {
+    if (message.type === 'gradient') throw new Error('expected a message of a numerics result');
+    const fault = message.type === 'chunk' ? this.#take(message) : this.#begin(message);
+    return fault === undefined ? undefined : `numericsResult: ${fault}`;
+  }
+
+  #begin({ values, gradient: bytes }: MessageOf<'numericsResult'>): string | undefined {
+    const { reference, chunkBytes } = this.#options;
+    return valuesFault({ values }, announced(reference.length, chunkBytes)) ?? this.#take({ at: 0, bytes });
+  }
+
+  #take(chunk: FloatChunk): string | undefined {
+    const { values } = this.result;
+    const fault = values === undefined ? undefined : floatChunkFault(chunk, this.#length, values);
+    if (fault !== undefined) return fault;
+    this.#comparison.add(chunk.bytes);
+    this.#hash.update(chunk.bytes);
+    this.#length += chunk.bytes.length / 4;
+    return undefined;
+  }
+
+  /** What is wrong with the whole gradient, as a sentence; undefined where only rounding differs. */
+  fault(): string | undefined {
+    return this.#comparison.fault();
+  }
+
+  /** Hash of the whole gradient; asked for once. */
+  hash(): string {
+    return this.#hash.digest('hex');
+  }
+
+  /** It holds no memory of others. */
+  drop(): void {}
+}
+
+type GradientMessage = MessageOf<'gradient'>;
+
+/** What is wrong with the first message of a gradient, as `gradient: expected …, got …`; undefined if nothing is. */
+export function gradientFault(
+  message: GradientMessage,
+  setup: RunSetup,
+  parameterCount: number,
+  checksum?: Checksum,
+): string | undefined {
+  const { chunkBytes } = setup.limits;
+  const fault =
+    placeFault(message, setup) ??
+    valuesFault(message, announced(parameterCount, chunkBytes)) ??
+    bytesFault(message, setup, Math.min(parameterCount, chunkBytes / 4)) ??
+    countFault(message, setup) ??
+    checksumFault(message, gradientChecksum(message, checksum));
+  return fault === undefined ? undefined : `gradient: ${fault}`;
+}
+
+/** The same for the chunk that brings the values `[at, at + length)`. */
+export function chunkFault(
+  message: MessageOf<'chunk'>,
+  setup: RunSetup,
+  { at, length }: { readonly at: number; readonly length: number },
+  checksum?: Checksum,
+): string | undefined {
+  const fault =
+    chunkPlaceFault(message, at) ??
+    bytesFault(message, setup, length) ??
+    checksumFault(message, chunkChecksum(message, checksum));
+  return fault === undefined ? undefined : `chunk: ${fault}`;
+}
+
+/** What is wrong with the place of a chunk, where the values from `at` on are due. */
+function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
+  return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
+}
+
+function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): string | undefined {
+  if (step >= plan.steps) return `expected a step below ${plan.steps}, got ${step}`;
+  if (lo + n <= plan.microbatches) return undefined;
+  return `expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
+}
+
+/** What is wrong with the number of values that the first message of a vector announces. */
+function valuesFault(
+  { values }: { readonly values?: number | undefined },
+  expected: { readonly values?: number | undefined },
+): string | undefined {
+  if (values === expected.values) return undefined;
+  const phrase = (count: number | undefined): string =>
+    count === undefined ? 'all values in one message' : `${count} values in chunks`;
+  return `expected ${phrase(expected.values)}, got ${phrase(values)}`;
+}
+
+function bytesFault(
+  { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
+  { plan }: RunSetup,
+  length: number,
+): string | undefined {
+  if (encoding === undefined) {
+    const expected = length * 4;
+    return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
+  }
+  if (encoding === 'sparse' || plan.halfUnit !== undefined) return vectorFault(bytes, encoding, length);
+  return `expected values that are not rounded, got ${encoding}`;
+}
+
+function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {
+  const expected = samplesInShard(plan, step, lo, n);
+  return count === expected ? undefined : `expected ${expected} samples, got ${count}`;
+}
+
+function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {
+  return checksum === expected ? undefined : `expected checksum ${expected}, got ${checksum ?? 'none'}`;
 }

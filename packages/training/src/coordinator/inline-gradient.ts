@@ -8,9 +8,9 @@ import { firstSample, type RunPlan } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 import { VectorAdder } from '../tree-sum.ts';
-import { valueAt } from '../vector-value.ts';
-import { Pacer } from '../worker/pacer.ts';
-import type { ShardBatch } from '../worker/piece.ts';
+import { Pacer } from '../turns.ts';
+import { valueAt } from '../vector-memory.ts';
+import type { ShardBatch } from '../worker/pieces.ts';
 import { SlicedGradient } from '../worker/sliced-gradient.ts';
 import type { InlineCompute, InlineResult } from './inline-worker.ts';
 

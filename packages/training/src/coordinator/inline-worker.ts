@@ -2,9 +2,10 @@
 import { type MessageOf, protocolVersion, toMessageText } from '@lockstep/protocol';
 import type { VectorSum } from '@lockstep/tensor';
 import type { SumMemory } from '../aggregator.ts';
+import type { Clock } from '../clock.ts';
 import type { Shard } from '../tree.ts';
+import type { RuleMessage, WorkerConnection } from './connections.ts';
 import type { CheckedMessage } from './events.ts';
-import type { Peer, RuleMessage } from './peer.ts';
 
 /**
  * The sum over a shard, [parameters + 2]: memory that is reserved in the aggregator, or, of a worker without others, vectors
@@ -36,9 +37,7 @@ export interface InlineCompute {
 export interface InlineWorkerOptions {
   readonly compute: InlineCompute;
   readonly name: string;
-  readonly nowMs: () => number;
-  /** Calls back when other events have had their turn. */
-  readonly schedule: (callback: () => void) => void;
+  readonly clock: Clock;
   /** Whether there may be others: where the rules end its connection, the run then goes on, and it joins again. */
   readonly hasOthers?: boolean;
 }
@@ -63,7 +62,7 @@ interface Task extends Shard {
 /** Other events wait no longer than this, or for one shard. */
 const turnMs = 10;
 
-export class InlineWorker implements Peer {
+export class InlineWorker implements WorkerConnection {
   readonly #options: InlineWorkerOptions;
   #port: InlinePort | undefined;
   #tasks: Task[] = [];
@@ -108,7 +107,7 @@ export class InlineWorker implements Peer {
         if (this.#running && isSame(this.#running, message)) this.#running = undefined;
         return;
       case 'ping':
-        this.#options.schedule(() => this.#report({ type: 'pong', sentAtMs: message.sentAtMs }));
+        this.#options.clock.after(0, () => this.#report({ type: 'pong', sentAtMs: message.sentAtMs }));
         return;
       case 'finish':
         this.#end();
@@ -129,7 +128,7 @@ export class InlineWorker implements Peer {
   }
 
   sendNumericsCheck(): void {
-    this.#options.schedule(() => {
+    this.#options.clock.after(0, () => {
       this.#options.compute.checkNumerics().then(
         (result) => this.#report({ type: 'numericsResult', ...result }),
         (error: unknown) => this.#fail(error),
@@ -151,9 +150,9 @@ export class InlineWorker implements Peer {
   close(_code: number, reason: string): void {
     if (this.#hasEnded) return;
     this.#end();
-    const { hasOthers = false, schedule } = this.#options;
+    const { hasOthers = false, clock } = this.#options;
     this.#comesBack = hasOthers && !this.#isRefused;
-    schedule(() => {
+    clock.after(0, () => {
       if (!hasOthers) this.#port?.fail(reason);
       else if (!this.#isAwake) this.#rest();
     });
@@ -170,13 +169,13 @@ export class InlineWorker implements Peer {
   #wake(): void {
     if (this.#isAwake) return;
     this.#isAwake = true;
-    this.#options.schedule(() => this.#work());
+    this.#options.clock.after(0, () => this.#work());
   }
 
   /** Computes one task after another, until there is none or other events are due. */
   #work(): void {
-    const { nowMs, schedule } = this.#options;
-    const untilMs = nowMs() + turnMs;
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + turnMs;
     try {
       for (let task = this.#next(); task; task = this.#next()) {
         const isCanceled = (): boolean => this.#running !== task;
@@ -187,8 +186,8 @@ export class InlineWorker implements Peer {
           return;
         }
         this.#finish(task, result);
-        if (nowMs() < untilMs) continue;
-        schedule(() => this.#work());
+        if (clock.nowMs() < untilMs) continue;
+        clock.after(0, () => this.#work());
         return;
       }
       this.#rest();
@@ -205,7 +204,7 @@ export class InlineWorker implements Peer {
   async #finishLater(task: Task, result: Promise<InlineResult>): Promise<void> {
     try {
       this.#finish(task, await result);
-      this.#options.schedule(() => this.#work());
+      this.#options.clock.after(0, () => this.#work());
     } catch (error) {
       this.#fail(error);
     }

@@ -3,8 +3,8 @@ import type { MessageOf } from '@lockstep/protocol';
 import type { SumMemory } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
 import type { CheckedMessage, Command, CoordinatorEvent } from './events.ts';
-import { type ArrivedResult, HeldResults, Plausibility, type SumSize } from './held-results.ts';
-import { IncomingGradient, type IncomingGradientOptions } from './incoming-gradient.ts';
+import { type Arrival, HeldResults, type Looked, Plausibility, type SumSize } from './held-results.ts';
+import { IncomingGradient, type IncomingGradientOptions } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum } from './inline-worker.ts';
 import type { OwnSum } from './referee.ts';
 import { isTrial } from './schedule.ts';
@@ -12,19 +12,6 @@ import type { ConnectionId, CoordinatorState } from './state.ts';
 
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
 type AddCommand = Extract<Command, { type: 'add' }>;
-
-/** A result whose fate the rules are asked for; the sum of a worker without others may be in vectors of its own. */
-export interface Arrival extends Omit<ArrivedResult, 'memory'> {
-  readonly memory: InlineSum;
-  /** Whether it was added or is held; the memory of any other is given back. */
-  isTaken?: boolean;
-}
-
-/** What the rules are told of a result, and the result itself; without one there are no numbers to decide about. */
-export interface Looked<Told> {
-  readonly told: Told;
-  readonly arrival?: Arrival;
-}
 
 export class ResultReceiver {
   readonly #options: IncomingGradientOptions;

@@ -9,20 +9,24 @@ import {
 } from '@lockstep/protocol';
 import { samplesInShard } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
-import type { WeightsPart } from '../worker/incoming-vectors.ts';
+import type { WeightsPart } from '../worker/compute.ts';
+import {
+  RemoteConnection,
+  RemoteSources,
+  receivedBytesOf,
+  WeightsForwarder,
+  type WorkerConnection,
+} from './connections.ts';
 import type { Command, ControlAction, CoordinatorEvent, UntimedEvent, WorkerCommand } from './events.ts';
+import type { Arrival } from './held-results.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineSum, InlineWorker } from './inline-worker.ts';
-import { type Peer, receivedBytesOf } from './peer.ts';
 import type { OwnSum } from './referee.ts';
-import { RemotePeer } from './remote-peer.ts';
-import { RemoteSources } from './remote-sources.ts';
-import { type Arrival, ResultReceiver } from './result-receiver.ts';
+import { ResultReceiver } from './result-receiver.ts';
 import { Rules } from './rules.ts';
 import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 import { Tracer } from './trace.ts';
-import { WeightsForwarder } from './weights-forwarder.ts';
 
 /** How often the rules look at the clock; well under the shortest deadline. */
 const tickMs = 50;
@@ -35,8 +39,8 @@ export class Run {
   readonly #results: ResultReceiver;
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
-  readonly #peers = new Map<ConnectionId, Peer>();
-  readonly #forwarder = new WeightsForwarder(this.#peers);
+  readonly #connections = new Map<ConnectionId, WorkerConnection>();
+  readonly #forwarder = new WeightsForwarder(this.#connections);
   #lastConnection: ConnectionId = 0;
   #cancelTick = (): void => {};
   #end: (outcome: RunOutcome) => void = () => {};
@@ -72,10 +76,10 @@ export class Run {
    */
   connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
     const connection = ++this.#lastConnection;
-    const peer = new RemotePeer(connection, transport, this.#remote);
-    this.#open(connection, peer, address, isOwn);
+    const remote = new RemoteConnection(connection, transport, this.#remote);
+    this.#open(connection, remote, address, isOwn);
     transport.listen({
-      onMessage: (message) => this.#receive(connection, peer.checked(message)),
+      onMessage: (message) => this.#receive(connection, remote.checked(message)),
       onClose: (closing) => this.#closed(connection, closing),
     });
   }
@@ -130,9 +134,9 @@ export class Run {
     this.#dispatch(command);
   }
 
-  #open(connection: ConnectionId, peer: Peer, address: string, isOwn = false): void {
-    this.#peers.set(connection, peer);
-    this.#dispatch({ type: 'opened', connection, resumeKey: this.#options.newResumeKey(), address, isOwn });
+  #open(id: ConnectionId, connection: WorkerConnection, address: string, isOwn = false): void {
+    this.#connections.set(id, connection);
+    this.#dispatch({ type: 'opened', connection: id, resumeKey: this.#options.newResumeKey(), address, isOwn });
   }
 
   /** @param arrival the result that the event is about: dropped unless the rules add or hold it */
@@ -145,20 +149,20 @@ export class Run {
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
       this.#tick();
-      this.#dispatch({ type: 'tick', receivedBytes: receivedBytesOf(this.#peers) });
+      this.#dispatch({ type: 'tick', receivedBytes: receivedBytesOf(this.#connections) });
     });
   }
 
   #carryOut(command: Command, arrival: Arrival | undefined): void {
     switch (command.type) {
       case 'send':
-        this.#peers.get(command.connection)?.send(command.message);
+        this.#connections.get(command.connection)?.send(command.message);
         return;
       case 'sendNumericsCheck':
         this.#sendNumericsCheck(command.connection);
         return;
       case 'sendWeights':
-        this.#peers.get(command.connection)?.sendWeights(command.step);
+        this.#connections.get(command.connection)?.sendWeights(command.step);
         this.#tracer.asked(command.connection, command.step);
         return;
       case 'forwardWeights':
@@ -168,7 +172,7 @@ export class Run {
         this.#sendTask(command);
         return;
       case 'close':
-        this.#peers.get(command.connection)?.close(command.code, command.reason);
+        this.#connections.get(command.connection)?.close(command.code, command.reason);
         this.#forget(command.connection);
         return;
       case 'add':
@@ -209,12 +213,12 @@ export class Run {
   #sendNumericsCheck(connection: ConnectionId): void {
     // A worker that is checked begins with an empty sample cache.
     this.#remote.tasks.forget(connection);
-    this.#peers.get(connection)?.sendNumericsCheck();
+    this.#connections.get(connection)?.sendNumericsCheck();
   }
 
   #sendTask({ connection, step, lo, n }: Extract<Command, { type: 'sendTask' }>): void {
     const cachesSamples = this.state.connections.get(connection)?.cachesSamples ?? false;
-    this.#peers.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
+    this.#connections.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
     // A task that is sent ahead cannot be begun before its weights arrive.
     if (step === this.state.current.step) this.#tracer.asked(connection, step);
   }
@@ -239,8 +243,8 @@ export class Run {
   }
 
   #forget(connection: ConnectionId): void {
-    this.#peers.get(connection)?.forget?.();
-    this.#peers.delete(connection);
+    this.#connections.get(connection)?.forget?.();
+    this.#connections.delete(connection);
     this.#vectors.forget(connection);
   }
 
@@ -262,7 +266,7 @@ export class Run {
   /** Takes in a vector where the state wants it, and tells the state once it is whole. */
   #receiveVector(connection: ConnectionId, message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>): void {
     // What the rules have closed may have more under way.
-    if (!this.#peers.has(connection)) return;
+    if (!this.#connections.has(connection)) return;
     const arrivedAtMs = this.#options.clock.nowMs();
     const received = this.#vectors.receive(this.state, connection, message);
     if (!received) return;

@@ -14,6 +14,7 @@ import { hashWith } from '../incremental-hash.ts';
 import { checkedSetup, createNumericsCheck, referenceOf } from '../numerics-check.ts';
 import { Parameters } from '../parameters.ts';
 import { planRun, type RunPlan } from '../plan.ts';
+import type { WeightsPart } from '../worker/compute.ts';
 import {
   type Compute,
   ComputeError,
@@ -21,7 +22,6 @@ import {
   type NamedShard,
   type ShardGradient,
 } from '../worker/compute.ts';
-import type { WeightsPart } from '../worker/incoming-vectors.ts';
 import { AskedSamples } from './asked-samples.ts';
 
 export type Welcome = MessageOf<'welcome'>;

@@ -1,7 +1,7 @@
 /** Watches the workers behind a relay: whether any is ready, how many there are, and what is said of them above. */
 import type { Clock } from '../clock.ts';
 import type { CoordinatorState, WorkerRecord } from '../coordinator/state.ts';
-import type { WorkerStatus } from '../worker/session-options.ts';
+import type { WorkerStatus } from '../worker/session.ts';
 
 export interface WorkersBehindOptions {
   readonly clock: Clock;

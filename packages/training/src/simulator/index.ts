@@ -3,6 +3,7 @@ export { type Entry, lineOf } from './chronicle.ts';
 export { type FaultKind, faults, type RunFaultKind, runFaults } from './faults.ts';
 export { fleetFaults } from './fleet-faults.ts';
 export { type LiarHabit, type Lie, lies } from './lies.ts';
+export { type MemoryPair, memoryPair } from './memory-pair.ts';
 export { type OracleOptions, oracleWeights } from './oracle.ts';
 export { type Checkpoint, createProblem, type Problem, type ProblemOptions } from './problem.ts';
 export { relayFaults } from './relay-faults.ts';

@@ -30,7 +30,5 @@ export function connectInline(
       return { sum: undefined, computeMs: ms };
     },
   };
-  const nowMs = (): number => process.nowMs();
-  const schedule = (callback: () => void): void => void process.after(0, callback);
-  run.connectInline(new InlineWorker({ compute, name: 'coordinator', nowMs, schedule, hasOthers: true }));
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: process, hasOthers: true }));
 }

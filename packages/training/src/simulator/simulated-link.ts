@@ -1,13 +1,8 @@
 /** A connection in virtual time: with latency and bandwidth, silent in one direction or both on request, or damaging frames. */
-import {
-  type CoordinatorTransport,
-  type MemoryPair,
-  memoryPair,
-  type Side,
-  type WorkerTransport,
-} from '@lockstep/protocol';
+import type { CoordinatorTransport, Side, WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { LinkDirection, type LinkSpeed } from './link-direction.ts';
+import { type MemoryPair, memoryPair } from './memory-pair.ts';
 
 interface SimulatedLinkOptions {
   readonly clock: Clock;

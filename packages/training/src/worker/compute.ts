@@ -1,10 +1,9 @@
 /** The interface of whatever computes for a worker session: this thread, other threads, or a GPU. */
 import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
-import type { TaskErrorCode } from '@lockstep/protocol';
+import type { MessageOf, TaskErrorCode } from '@lockstep/protocol';
 import type { CodecKernels } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
 import type { Shard } from '../tree.ts';
-import type { WeightsPart } from './incoming-vectors.ts';
 
 /** The gradient of one shard, or what its replicas' inner steps took from the weights. */
 export interface ShardGradient {
@@ -60,6 +59,9 @@ export interface ByteCache {
   /** Copies a sample in. @throws RangeError for a number or a length that does not fit */
   write(number: number, sample: Uint8Array): void;
 }
+
+/** A message of weights that come in several: the first of them, or a chunk. */
+export type WeightsPart = MessageOf<'weights' | 'chunk'>;
 
 export interface Compute {
   readonly backend: string;

@@ -19,9 +19,9 @@ import {
   type Storage,
 } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
-import { uploadFloats } from '../upload-floats.ts';
+import { Pacer } from '../turns.ts';
+import { uploadFloats } from '../vector-memory.ts';
 import type { Compute, ComputeSetup, ShardGradient, ShardSamples } from './compute.ts';
-import { Pacer } from './pacer.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 
 /** What belongs to one open model. */

@@ -1,8 +1,6 @@
 /** Keeps a worker in a run: connects, takes part, and comes back when the connection breaks. */
 import type { WorkerTransport } from '@lockstep/protocol';
-import { reconnectDelayMs } from './reconnect.ts';
-import { Session, type SessionEnd } from './session.ts';
-import type { SessionEvent, SessionOptions, WorkerStatus } from './session-options.ts';
+import { Session, type SessionEnd, type SessionEvent, type SessionOptions, type WorkerStatus } from './session.ts';
 
 /** Thrown if a coordinator runs but takes no connection now: a worker tries again, also on its first attempt. */
 export class CoordinatorBusyError extends Error {
@@ -165,4 +163,17 @@ function lastOf(end: SessionEnd): MembershipEnd | undefined {
     default:
       return end satisfies never;
   }
+}
+
+const firstDelayMs = 500;
+const longestDelayMs = 15_000;
+
+/**
+ * From half a second, doubled with each failure up to 15 s. Half of it is random, so that many clients do not come back at
+ * the same moment.
+ * @param failures attempts that have failed so far
+ * @param random from 0 to 1
+ */
+export function reconnectDelayMs(failures: number, random: number): number {
+  return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(failures, 16)) * (0.5 + 0.5 * random);
 }

@@ -1,16 +1,48 @@
 /** One worker's side of one connection: it says hello, proves how it computes, and answers the tasks that it is given. */
 import type { SampleBatch } from '@lockstep/data';
-import { type Closing, type CoordinatorMessage, type MessageOf, protocolVersion } from '@lockstep/protocol';
+import {
+  type Closing,
+  type CoordinatorMessage,
+  type FloatChunk,
+  type MessageOf,
+  protocolVersion,
+  VectorAssembly,
+  VectorReceiver,
+  type WorkerKind,
+  type WorkerTransport,
+} from '@lockstep/protocol';
 import { type DataFormat, decodeBatch } from '../batch-bytes.ts';
+import { type AnswerOptions, errorText, NumericsAnswerer, TaskAnswerer, TaskQueue } from './answers.ts';
+import type { WeightsPart } from './compute.ts';
 import { FaultInjector } from './fault-injection.ts';
-import { Heartbeat, pingOf } from './heartbeat.ts';
-import { IncomingVectors } from './incoming-vectors.ts';
-import { LivenessTimer } from './liveness-timer.ts';
-import { NumericsAnswerer } from './numerics-answer.ts';
+import { Heartbeat, LivenessTimer, pingOf } from './liveness.ts';
 import { SampleCache } from './sample-cache.ts';
-import type { SessionOptions, WorkerStatus } from './session-options.ts';
-import { errorText, TaskAnswerer } from './task-answer.ts';
-import { TaskQueue } from './task-queue.ts';
+
+interface WorkerIdentity {
+  readonly kind: WorkerKind;
+  readonly name: string;
+  readonly token?: string | undefined;
+  /** From an earlier connection's welcome. */
+  readonly resumeKey?: string | undefined;
+}
+
+export type SessionEvent =
+  | { readonly type: 'welcomed'; readonly id: string; readonly resumeKey: string }
+  | { readonly type: 'ready' }
+  | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
+
+/** What a worker says of itself. */
+export type WorkerStatus = Omit<MessageOf<'status'>, 'type'>;
+
+export interface SessionOptions extends AnswerOptions {
+  readonly transport: WorkerTransport;
+  readonly identity: WorkerIdentity;
+  /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+  readonly sampleCacheBytes?: number;
+  readonly onEvent?: (event: SessionEvent) => void;
+  /** Takes the whole welcome, whose resume key is a secret, before the compute is opened. */
+  readonly onWelcome?: (welcome: MessageOf<'welcome'>) => void;
+}
 
 /** How a connection ended. */
 export type SessionEnd =
@@ -31,7 +63,7 @@ export class Session {
   readonly #liveness: LivenessTimer;
   readonly #faults: FaultInjector;
   readonly #tasks = new TaskQueue();
-  readonly #vectors: IncomingVectors;
+  readonly #vectors: ArrivingVectors;
   #heartbeat: Heartbeat | undefined;
   #answerer: TaskAnswerer;
   #samples = new SampleCache({ count: 0, maxBytes: 0 });
@@ -49,7 +81,7 @@ export class Session {
   constructor(options: SessionOptions) {
     const { transport, clock, compute } = options;
     this.#options = options;
-    this.#vectors = new IncomingVectors((part) => {
+    this.#vectors = new ArrivingVectors((part) => {
       if (part.type === 'chunk' || !this.#isComputing) compute.takeWeightsPart?.(part);
     });
     this.ended = new Promise((resolve) => {
@@ -283,4 +315,65 @@ function lostMessage({ code, reason, by }: Closing): string {
   return code === 1006 || by === 'remote'
     ? 'the connection to the coordinator broke'
     : `connection closed with code ${code}`;
+}
+
+/** A vector of the coordinator, which begins with one of these. */
+type First = MessageOf<'weights' | 'numericsCheck'>;
+
+/** A vector that arrives in several messages. */
+class ArrivingVector extends VectorAssembly {
+  readonly first: First;
+
+  constructor(first: First, values: number, memory: Uint8Array<ArrayBuffer> | undefined) {
+    super(values, memory);
+    this.first = first;
+  }
+}
+
+/** Puts the vectors of the coordinator together from their first messages and chunks. */
+class ArrivingVectors {
+  readonly #onWeightsPart: (message: WeightsPart) => void;
+  readonly #receiver = new VectorReceiver<FloatChunk, ArrivingVector>();
+  /** Memory of the newest whole vector. */
+  #lent: Uint8Array<ArrayBuffer> | undefined;
+  /** Memory of a vector that is not needed any more. */
+  #spare: Uint8Array<ArrayBuffer> | undefined;
+
+  /** @param onWeightsPart takes each message of weights that come in several, once it has been found to fit */
+  constructor(onWeightsPart: (message: WeightsPart) => void) {
+    this.#onWeightsPart = onWeightsPart;
+  }
+
+  /**
+   * Takes the next message of a vector; returns it with the whole vector, or undefined if more of it has to come. A vector
+   * that begins replaces one that is not whole: a relay sends weights on as they arrive, and they may break off there.
+   * @throws Error with one sentence if chunks are missing, come twice or do not fit
+   */
+  take(message: First | MessageOf<'chunk'>): First | undefined {
+    if (message.type !== 'chunk' && message.values === undefined) {
+      this.#receiver.drop();
+      return message;
+    }
+    const vector = message.type === 'chunk' ? this.#receiver.open : this.#begin(message, message.values!);
+    const part = message.type === 'numericsCheck' ? { at: 0, bytes: message.weights } : { at: 0, ...message };
+    const arrival = message.type === 'chunk' ? this.#receiver.next(part) : this.#receiver.begin(vector!, part);
+    const { first, bytes } = vector!;
+    if (arrival?.fault !== undefined) throw new Error(`${first.type}: ${arrival.fault}`);
+    if (arrival) this.#lent = bytes;
+    if (message.type === 'weights' || (message.type === 'chunk' && first.type === 'weights'))
+      this.#onWeightsPart(message);
+    if (!arrival) return undefined;
+    return first.type === 'weights' ? { ...first, bytes } : { ...first, weights: bytes };
+  }
+
+  /** Lets memory be used for the next vector: its bytes have been copied. */
+  reuse(bytes: Uint8Array): void {
+    if (bytes === this.#lent) this.#spare = this.#lent;
+  }
+
+  #begin(first: First, values: number): ArrivingVector {
+    const vector = new ArrivingVector(first, values, this.#spare);
+    this.#spare = undefined;
+    return vector;
+  }
 }

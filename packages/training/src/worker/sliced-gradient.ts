@@ -13,9 +13,7 @@ import { microbatchCall, sumCalls } from '../half-rounding.ts';
 import type { InnerSteps } from '../inner-steps.ts';
 import { powerOfTwoUpTo } from '../tree.ts';
 import { VectorAdder } from '../tree-sum.ts';
-import { MicrobatchPiece } from './microbatch-piece.ts';
-import type { PieceCompute, SampleRange, ShardBatch } from './piece.ts';
-import { ReplicaPiece } from './replica-piece.ts';
+import { MicrobatchPiece, type PieceCompute, ReplicaPiece, type SampleRange, type ShardBatch } from './pieces.ts';
 import { type Piece, type PlacedSum, type ShardSchedule, scheduleShard } from './shard-schedule.ts';
 
 /** Most samples that one plan computes at once; more would save little. */

@@ -40,9 +40,7 @@ async function createColocated(options: ProblemOptions = {}): Promise<Setting> {
     numerics: { hash: problem.setup.refereeHash!, samplesPerMs: 1 },
     yieldToOthers: () => new Promise((resolve) => void clock.after(setting.pauseMs, resolve)),
   });
-  const schedule = (callback: () => void): void => void clock.after(0, callback);
-  const nowMs = (): number => clock.nowMs();
-  run.connectInline(new InlineWorker({ compute, name: 'coordinator', nowMs, schedule, hasOthers: true }));
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock, hasOthers: true }));
   return setting;
 }
 

@@ -1,7 +1,7 @@
 /** Messages of a gradient that differ from a good one in a single field: each is rejected, with what was expected and got. */
 import { chunkChecksum, gradientChecksum } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { chunkFault, gradientFault } from '../../src/coordinator/gradient-check.ts';
+import { chunkFault, gradientFault } from '../../src/coordinator/incoming-vectors.ts';
 import { createProblem, hostBackend } from '../support.ts';
 
 // 16 samples in batches of 8, two samples a microbatch: two steps an epoch, four microbatches.

@@ -115,8 +115,13 @@ async function createInlineRun({
   const worker = new InlineWorker({
     compute: wrap(compute),
     name: 'this process',
-    nowMs,
-    schedule: (callback) => void setImmediate(callback),
+    clock: {
+      nowMs,
+      after(_delayMs, callback) {
+        setImmediate(callback);
+        return () => {};
+      },
+    },
   });
   const expected = (): Float32Array =>
     oracleWeights({ backend: reference, model, targetType, plan, samples, weights, optimizer, seed });

@@ -1,11 +1,9 @@
 /** What remote workers are sent of vectors: the weights of their step, and a numerics check that a run does not keep. */
-
-import { bytesOf, type CoordinatorMessage } from '@lockstep/protocol';
+import { bytesOf, type CoordinatorMessage, type OutgoingVector } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { RemoteSources } from '../../src/coordinator/remote-sources.ts';
+import { RemoteSources } from '../../src/coordinator/connections.ts';
 import { defaultLimits } from '../../src/coordinator/run-setup.ts';
-import type { OutgoingVector } from '../../src/coordinator/vector-broadcast.ts';
 import { createNumericsCheck } from '../../src/numerics-check.ts';
 import { Parameters } from '../../src/parameters.ts';
 import { planRun } from '../../src/plan.ts';

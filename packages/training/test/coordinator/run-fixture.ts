@@ -3,8 +3,8 @@ import {
   type Closing,
   type CoordinatorMessage,
   gradientChecksum,
+  gradientMessages,
   type MessageOf,
-  memoryPair,
   protocolVersion,
   type WorkerMessage,
 } from '@lockstep/protocol';
@@ -15,9 +15,9 @@ import { Run } from '../../src/coordinator/run.ts';
 import type { RunOutcome } from '../../src/coordinator/run-options.ts';
 import type { RunSetup } from '../../src/coordinator/run-setup.ts';
 import type { Trace } from '../../src/coordinator/trace.ts';
+import { memoryPair } from '../../src/simulator/memory-pair.ts';
 import { type Listener, SimulatedWorker } from '../../src/simulator/simulated-worker.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
-import { gradientMessages } from '../../src/worker/gradient-messages.ts';
 import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { createProblem, drain, hash, hostBackend, type Problem, type ProblemOptions } from '../support.ts';
 

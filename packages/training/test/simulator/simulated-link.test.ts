@@ -1,7 +1,7 @@
 /** A simulated link: when frames arrive, what half-open means, and that no damaged frame of a worker is believed. */
 import { chunkChecksum, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { chunkFault, gradientFault } from '../../src/coordinator/gradient-check.ts';
+import { chunkFault, gradientFault } from '../../src/coordinator/incoming-vectors.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
 import { createProblem, hostBackend } from '../support.ts';

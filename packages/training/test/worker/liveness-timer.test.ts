@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/simulator/virtual-clock.ts';
-import { LivenessTimer } from '../../src/worker/liveness-timer.ts';
+import { LivenessTimer } from '../../src/worker/liveness.ts';
 
 /** When the coordinator is taken for dead whose bytes arrive at those times, in milliseconds. */
 function silentAtMs(arrivalsMs: readonly number[]): number | undefined {

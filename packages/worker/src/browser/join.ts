@@ -1,10 +1,8 @@
 /** Joins a run from a page. */
 import { configurationError, named } from '@lockstep/command/options';
 import { joinAddress } from '../join-address.ts';
-import { type JoinEnd, JoinError, JoinedWorker, type Participation } from '../joined-worker.ts';
-import type { TabBackend } from './tab-backend.ts';
-import type { ActiveState, EndedState } from './tab-state.ts';
-import { TabThread } from './tab-thread.ts';
+import { type JoinContext, type JoinEnd, JoinError, JoinedWorker } from '../joined-worker.ts';
+import type { ActiveState, EndedState, JoinRequest, PageMessage, TabBackend, TabState } from './tab-state.ts';
 import { mostThreads, usualThreads } from './threads.ts';
 
 /** How a page takes part in a run. */
@@ -33,7 +31,7 @@ export function join(url: string, options: JoinOptions = {}): JoinedWorker {
   return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
 }
 
-async function takePart(url: string, options: JoinOptions, { emit, leaving }: Participation): Promise<JoinEnd> {
+async function takePart(url: string, options: JoinOptions, { emit, leaving }: JoinContext): Promise<JoinEnd> {
   const { name = 'tab', backend = 'auto', threads = usualThreads() } = options;
   const address = joinAddress(url, options);
   if (!backends.includes(backend)) {
@@ -65,7 +63,7 @@ function settle({ end, message }: EndedState, resolve: (end: JoinEnd) => void, r
 }
 
 /** What changes from one state of the thread to the next, as events. */
-function stateEvents(emit: Participation['emit']): (state: ActiveState) => void {
+function stateEvents(emit: JoinContext['emit']): (state: ActiveState) => void {
   let before: ActiveState | undefined;
   let hasJoined = false;
   return (state) => {
@@ -81,4 +79,60 @@ function stateEvents(emit: Participation['emit']): (state: ActiveState) => void 
     if (phase === 'reconnecting' && isNew) emit({ type: 'lost', message: state.retryReason ?? '' });
     before = state;
   };
+}
+
+type ThreadState = Exclude<TabState, { phase: 'watching' }>;
+
+/** The thread of a tab's worker, as the page sees it. It ends with the state that says so. */
+export class TabThread {
+  readonly #onState: (state: ThreadState) => void;
+  readonly #thread: Worker;
+  readonly #releaseLock: () => void;
+
+  constructor(request: Omit<JoinRequest, 'type'>, onState: (state: ThreadState) => void) {
+    this.#onState = onState;
+    // The name is that of the built file, which bundlers look for beside this one.
+    this.#thread = new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'lockstep' });
+    this.#thread.addEventListener('message', ({ data }: MessageEvent<ThreadState>) => this.#setState(data));
+    this.#thread.addEventListener('error', ({ message: error }) => {
+      const message = error ? `the worker of this tab failed: ${error}` : 'its script did not load';
+      this.#setState({ phase: 'ended', end: 'failed', message });
+    });
+    this.#releaseLock = holdLock();
+    globalThis.document?.addEventListener('visibilitychange', this.#postHidden);
+    this.#postHidden();
+    this.#post({ type: 'join', ...request });
+  }
+
+  leave(): void {
+    this.#post({ type: 'leave' });
+  }
+
+  readonly #postHidden = (): void => {
+    this.#post({ type: 'hidden', hidden: globalThis.document?.hidden ?? false });
+  };
+
+  #setState(state: ThreadState | EndedState): void {
+    if (state.phase === 'ended') {
+      this.#thread.terminate();
+      this.#releaseLock();
+      globalThis.document?.removeEventListener('visibilitychange', this.#postHidden);
+    }
+    this.#onState(state);
+  }
+
+  #post(message: PageMessage): void {
+    this.#thread.postMessage(message);
+  }
+}
+
+/** Holds a lock, which keeps browsers from freezing a hidden tab; does nothing outside of secure contexts. */
+function holdLock(): () => void {
+  const locks = (navigator as { readonly locks?: LockManager }).locks;
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  void locks?.request('lockstep-worker', { mode: 'shared' }, () => released);
+  return release;
 }

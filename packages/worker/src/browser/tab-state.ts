@@ -1,6 +1,8 @@
 /** The state of this tab's worker, which its thread posts, and the messages that the thread takes. */
 import type { InnerSteps } from '@lockstep/training';
-import type { TabBackend } from './tab-backend.ts';
+
+/** What a tab can compute on. */
+export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';
 
 /** The worker of a tab: not asked for yet, at work, or ended. */
 export type TabState = { readonly phase: 'watching' } | ActiveState | EndedState;

@@ -1,11 +1,12 @@
 /** The thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
+
+import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
 import { type Compute, ComputeError, createLocalCompute, Membership, type MembershipEvent } from '@lockstep/training';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { systemClock } from '../system-clock.ts';
 import { chooseBackend } from './choose-backend.ts';
-import { connect } from './connect.ts';
 import { type ActiveState, type EndedState, type JoinRequest, openingState, type PageMessage } from './tab-state.ts';
 
 const postEveryMs = 250;
@@ -125,4 +126,18 @@ function watchDevice(compute: Compute, onLost: (message: string) => void): Compu
     }
   };
   return compute;
+}
+
+/** Room for the weights of the largest model that a tab can hold. */
+const maxFrameBytes = 512 * 1024 * 1024;
+
+/** Opens the browser's WebSocket to a coordinator. @throws Error without a cause: a browser does not tell a script why a connection failed. */
+async function connect(url: string): Promise<WorkerTransport> {
+  const socket = new WebSocket(url, subprotocol);
+  const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes });
+  await new Promise<void>((resolve, reject) => {
+    socket.addEventListener('open', () => resolve(), { once: true });
+    socket.addEventListener('error', () => reject(new Error('no connection to the coordinator')), { once: true });
+  });
+  return transport;
 }

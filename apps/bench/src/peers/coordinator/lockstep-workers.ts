@@ -3,15 +3,18 @@ import { createHash } from 'node:crypto';
 import {
   bytesOf,
   type CoordinatorMessage,
+  gradientMessages,
   halfWordsFrom,
   type MessageOf,
   protocolVersion,
   subprotocol,
+  VectorAssembly,
+  vectorMessages,
   type WorkerTransport,
   webSocketTransport,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute, gradientMessages, VectorAssembly, vectorMessages } from '@lockstep/training';
+import { createLocalCompute } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { microbatchSize, model, readyGradient } from '../../workloads/coordinator-load.ts';
 import { maxFrameBytes, serveWorkers } from './serve-workers.ts';

@@ -1,0 +1,133 @@
+/** What the messages of the dashboard are made of: curves, epochs, workers and samples, with their checks. */
+import * as v from 'valibot';
+import { bytes, finite, flag, floatBytes, fraction, milliseconds, step, text, whole, workerKinds } from './fields.ts';
+
+/** `finished`: it stayed to the end of the run; `gone`: it left before. */
+const healths = ['good', 'idle', 'late', 'finished', 'gone'] as const;
+const idleReasons = ['joining', 'waiting', 'paused', 'trial', 'outnumbered', 'slow', 'rotation'] as const;
+const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
+export const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;
+
+export const rate = milliseconds;
+
+/** Most classes that a data set has, and most values of a sample. */
+export const maxOutputs = 65_535;
+
+const maxNames = 256;
+const namesPhrase = `a list of at most ${maxNames} names`;
+export const names = v.pipe(
+  v.array(text(80), namesPhrase),
+  v.check(({ length }) => length <= maxNames, namesPhrase),
+);
+
+const columnName = text(80);
+/** Most columns that a message names, and most categories of all of them. */
+export const maxColumns = 64;
+export const maxCategories = 512;
+const columnsPhrase = `a list of at most ${maxColumns} columns with ${maxCategories} categories`;
+
+/** The first columns of a table, and how each becomes values of a sample. */
+export const columns = v.pipe(
+  v.array(
+    v.variant('type', [
+      /** One value: (number - mean) / deviation. */
+      v.strictObject({ type: v.literal('number'), name: columnName, mean: finite, deviation: finite }),
+      /** Zeros, and a one at the category's position. */
+      v.strictObject({
+        type: v.literal('category'),
+        name: columnName,
+        categories: v.array(text(80), 'a list of categories'),
+      }),
+    ]),
+    columnsPhrase,
+  ),
+  v.check(
+    (list) =>
+      list.length <= maxColumns &&
+      list.reduce((sum, each) => sum + (each.type === 'category' ? each.categories.length : 0), 0) <= maxCategories,
+    columnsPhrase,
+  ),
+);
+
+/** Points of the training curves: float32 lists of equal length, oldest first. A point may stand for several steps. */
+export const points = v.pipe(
+  v.strictObject({
+    /** Steps taken when the point was measured, from 1; exact up to 2^24. */
+    steps: floatBytes,
+    /** Since the run began to train, up to that step. */
+    seconds: floatBytes,
+    /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
+    losses: floatBytes,
+    /** Share of those samples whose class was right, 0 to 1; left out where targets are values. */
+    accuracies: v.exactOptional(floatBytes),
+  }),
+  v.check(
+    ({ steps, seconds, losses, accuracies = steps }) =>
+      [seconds, losses, accuracies].every(({ byteLength }) => byteLength === steps.byteLength),
+    'as many seconds, losses and accuracies as steps',
+  ),
+);
+
+/** An epoch as in the report. */
+export const epochReport = v.strictObject({
+  /** From 1. */
+  epoch: whole(1),
+  trainLoss: finite,
+  trainAccuracy: v.nullable(fraction),
+  testLoss: finite,
+  testAccuracy: v.nullable(fraction),
+  testR2: v.nullable(finite),
+  /** In the unit of the values; null where targets are classes. */
+  testRmse: v.nullable(finite),
+  seconds: rate,
+  imagesPerSecond: rate,
+});
+
+export const workerRow = v.strictObject({
+  id: text(64),
+  name: text(80),
+  kind: v.picklist(workerKinds),
+  backend: text(80),
+  threads: whole(1),
+  phase: v.picklist(workerPhases),
+  hidden: flag,
+  /** Of a relay: the workers that compute for it. */
+  workersBehind: v.exactOptional(whole(0)),
+  /** The part of all accepted samples that this worker computed. */
+  share: fraction,
+  shards: whole(0),
+  samples: whole(0),
+  /** Recent means, per step that it took part in. */
+  computeMs: milliseconds,
+  /** Weights and samples to the worker, and the gradient back. */
+  sendMs: milliseconds,
+  waitMs: milliseconds,
+  health: v.picklist(healths),
+  /** Why it computes nothing; where it is idle. */
+  idle: v.exactOptional(v.picklist(idleReasons)),
+  /** Recent speed while it computes. */
+  samplesPerSecond: rate,
+});
+
+const span = v.strictObject({ kind: v.picklist(spanKinds), fromMs: milliseconds, toMs: milliseconds });
+
+export const timelineRow = v.strictObject({
+  workerId: text(64),
+  /** In order of `fromMs`; the time between two spans is not accounted for. */
+  spans: v.array(span, 'a list of spans'),
+});
+
+/** A checkpoint in the coordinator's folder. */
+export const checkpointFile = v.strictObject({ file: text(100), step });
+
+/** A sample, as in a task, whose class was not the predicted one. */
+export const topError = v.strictObject({
+  sample: bytes,
+  label: whole(0, maxOutputs - 1),
+  predicted: whole(0, maxOutputs - 1),
+  /** The model's probability of `predicted`. */
+  probability: fraction,
+});
+
+/** A sample, as in a task, with its values and those that the model gives. */
+export const farSample = v.strictObject({ sample: bytes, target: floatBytes, predicted: floatBytes });

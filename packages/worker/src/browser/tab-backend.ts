@@ -1,2 +1,0 @@
-/** What a tab can compute on. */
-export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';
