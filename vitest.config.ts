@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /**
@@ -18,9 +17,9 @@ export default defineConfig({
   test: {
     // By default one core is left to the machine: with two, a file at a time, which takes half an hour.
     maxWorkers: '100%',
-    setupFiles: [fileURLToPath(new URL('./vitest.setup.ts', import.meta.url))],
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
+    setupFiles: ['./vitest.setup.ts'],
     hookTimeout: 180_000,
     projects: [
       { extends: true, test: { name: 'together', include: together, isolate: false } },
