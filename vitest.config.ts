@@ -100,6 +100,7 @@ export default defineConfig(({ mode }) => ({
   test: {
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
+    setupFiles: ['./vitest.setup.ts'],
     hookTimeout: 180_000,
     ...(mode === 'long'
       ? { projects: longProjects }

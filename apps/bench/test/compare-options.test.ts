@@ -43,6 +43,8 @@ describe('options', () => {
     [['--link', '100'], '--link: expected a rate like 100Mbit/s or 12MB/s, got 100'],
     [['--link', '0Mbit/s'], '--link: expected a rate like 100Mbit/s or 12MB/s, got 0Mbit/s'],
     [['--link', '1toString'], '--link: expected a rate like 100Mbit/s or 12MB/s, got 1toString'],
+    [['--link', '1Gbit/s'], '--link: expected with --predict, whose option it is'],
+    [['--predict', '--latency', '1ms'], '--latency: expected with --link, whose latency it is'],
     [['--latency', 'soon'], '--latency: expected a time like 5ms or 200us, got soon'],
     [['--batch', '64,few'], `--batch: expected ${batches}, got 64,few`],
     [['--batch', '64,64'], `--batch: expected ${batches}, got 64,64`],

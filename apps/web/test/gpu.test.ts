@@ -1,25 +1,53 @@
-/** Checks that tabs on the GPU train the same model up to rounding. */
+/** Tabs on the GPU train the same model up to rounding, and go on without it; a GPU that computes wrongly is refused. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { describePage } from './browser.ts';
 import { endless, singleRun, startRun } from './run.ts';
+import type { Tab } from './tab.ts';
 
-const steps = ['--steps', '50'];
+const steps = 20;
+
+/** Waits until the panel gives this reason for computing on nothing faster. */
+async function showsReason(tab: Tab, reason: RegExp): Promise<void> {
+  await tab.during('a list of reasons', tab.page.getByText(/^Why not faster/).click());
+  await tab.panelShows(reason);
+}
+
+/** Runs before the script of the tab's worker: makes one sum in every GPU kernel 0.1 % too large. */
+const tamperingScript = `{
+  const tampered = (source) => source.replaceAll('user_s0+=', 'user_s0+=1.001*');
+  const { shaderSource } = WebGL2RenderingContext.prototype;
+  WebGL2RenderingContext.prototype.shaderSource = function (shader, source) {
+    shaderSource.call(this, shader, tampered(source));
+  };
+  const { createShaderModule } = GPUDevice.prototype;
+  GPUDevice.prototype.createShaderModule = function (descriptor) {
+    return createShaderModule.call(this, { ...descriptor, code: tampered(descriptor.code) });
+  };
+}
+`;
 
 describePage('tabs on the GPU', ({ browser, folder }) => {
   const weightsIn = (file: string): Float32Array =>
     readModelFile(resolveModel('mlp'), new Uint8Array(readFileSync(join(folder, file))));
 
+  let single: Promise<Float32Array> | undefined;
+  beforeAll(() => {
+    single = singleRun(folder, ['--steps', `${steps}`, '--save', join(folder, 'single.safetensors')]).then(() =>
+      weightsIn('single.safetensors'),
+    );
+  });
+
   it.each([
     { backend: 'webgl', shown: 'WebGL' },
     { backend: 'webgpu', shown: 'WebGPU' },
   ] as const)(
-    'with $shown give the weights of one process within 1e-4 after 50 steps, and never claim the same bits',
+    'with $shown give the weights of one process within 1e-4 after 20 steps, and never claim the same bits',
     async ({ backend, shown }) => {
       const file = join(folder, `${backend}.safetensors`);
-      const run = await startRun(folder, [...steps, '--wait-for-start', '--save', file]);
+      const run = await startRun(folder, ['--steps', `${steps}`, '--wait-for-start', '--save', file]);
       const tab = await browser.open(run, 'owner');
       await tab.join(backend, 'tab');
       await tab.workersReady(1);
@@ -30,10 +58,9 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
       const report = await run.report();
       expect(report).toMatchObject({ exactness: 'bit-exact', bitExactAmong: backend, verified: null });
       expect(report.numericMode).toMatch(/^gpu\.js .*, numerics check [0-9a-f]{8}$/);
-      expect(report.workers).toMatchObject([{ kind: 'browser', backend, samples: 50 * report.config.batch }]);
-      await singleRun(folder, [...steps, '--save', join(folder, 'single.safetensors')]);
-      const expected = weightsIn('single.safetensors');
-      const differences = weightsIn(`${backend}.safetensors`).map((value, at) => Math.abs(value - expected[at]!));
+      expect(report.workers).toMatchObject([{ kind: 'browser', backend, samples: steps * report.config.batch }]);
+      const expected = await single;
+      const differences = weightsIn(`${backend}.safetensors`).map((value, at) => Math.abs(value - expected![at]!));
       expect(differences.reduce((most, value) => Math.max(most, value), 0)).toBeLessThan(1e-4);
       expect(tab.errors).toEqual([]);
     },
@@ -51,4 +78,39 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
     const badge = gpu.page.getByRole('button', { name: /^sample-exact/ });
     await gpu.during('the badge to say sample-exact', badge.waitFor());
   });
+
+  it.each(['webgl', 'webgpu'] as const)(
+    'a tab whose GPU is lost under %s says so and goes on with the CPU',
+    async (gpu) => {
+      const run = await startRun(folder, endless);
+      const tab = await browser.open(run);
+      await tab.join(gpu, 'tab');
+      await tab.computed(2);
+      await browser.crashGpu();
+      await tab.panelShows(/computes on the CPU \(WebAssembly SIMD\)/);
+      await showsReason(tab, /: this tab goes on with the CPU/);
+      await tab.computed((await tab.computed(0)) + 10);
+      const report = await run.stop();
+      // It stays the same worker.
+      expect(report.workers).toMatchObject([{ id: 'w1', name: 'tab', backend: 'cpu' }]);
+      expect(report.steps).toBeGreaterThan(10);
+    },
+  );
+
+  it.each(['webgl', 'webgpu'] as const)(
+    'a tab whose kernels are tampered with under %s is refused before it computes a shard',
+    async (gpu) => {
+      const run = await startRun(folder, endless);
+      const tab = await browser.open(run);
+      await tab.page.context().route(/worker-thread[^/]*\.js$/, async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, body: tamperingScript + (await response.text()) });
+      });
+      await tab.join(gpu, 'tab');
+      await tab.panelShows(/^This tab cannot compute: .*its arithmetic is wrong: in the .* of a known network/);
+      const report = await run.stop();
+      expect(report.workers).toEqual([]);
+      expect(tab.errors).toEqual([]);
+    },
+  );
 });

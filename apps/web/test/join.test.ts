@@ -113,9 +113,32 @@ describePage('tabs as workers', ({ browser, folder }) => {
     // Only reported as hidden; background.test.ts has a tab that is.
     await tab.hide();
     await owner.shows('good, hidden');
-    await tab.computed((await tab.computed(0)) + 50);
+    await tab.computed((await tab.computed(0)) + 20);
     run.program.kill('SIGKILL');
     await tab.panelShowsAtEnd(/trying again/);
+  });
+
+  it('a hidden tab that reconnects reports again that it is hidden', async () => {
+    const run = await startRun(folder, endless);
+    const tab = await browser.open(run);
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.hide();
+    const before = await run.watch();
+    await before.next('workers', ({ workers }) => workers[0]?.hidden === true);
+    await tab.page.workers()[0]!.evaluate(() => {
+      const { send } = WebSocket.prototype;
+      WebSocket.prototype.send = function () {
+        WebSocket.prototype.send = send;
+        this.close();
+      };
+    });
+    await before.next('event', ({ message }) => message.includes('tab is back'));
+    const after = await run.watch();
+    await after.next('workers', ({ workers }) => workers[0]?.phase === 'ready' && workers[0].hidden);
+    const report = await run.stop();
+    expect(report.workers.map(({ id }) => id)).toEqual(['w1']);
+    expect(report.faults.disconnects).toBe(1);
   });
 
   it('a tab without the token is asked for the code, and one that leaves does not come back', async () => {

@@ -1,16 +1,19 @@
-/** Checks that the page is stable, accessible, small, and loads from the coordinator alone. */
+/** The page is stable, accessible and small, loads from the coordinator alone, and shows curves and the live network. */
 import { expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
 
-const widths = [
-  { width: 320, height: 640 },
-  { width: 390, height: 844 },
-  { width: 1280, height: 800 },
-  { width: 1920, height: 1080 },
+/** Each width in one of the two themes: colors do not depend on the width. */
+const screens = [
+  { viewport: { width: 320, height: 640 }, colorScheme: 'light' },
+  { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
+  { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
+  { viewport: { width: 1920, height: 1080 }, colorScheme: 'dark' },
 ] as const;
+
+const stages = ['Forward', 'Loss', 'Backward', 'Send', 'Add', 'Step'];
 
 /** Options of a run of three epochs on tiny data, whose dashboard stays. */
 async function shortRun(folder: string): Promise<string[]> {
@@ -19,27 +22,24 @@ async function shortRun(folder: string): Promise<string[]> {
 }
 
 describePage('the page', ({ browser, folder }) => {
-  // Each width in one of the two themes: colors do not depend on the width.
-  it.each(widths.map((viewport, index) => ({ viewport, colorScheme: (['light', 'dark'] as const)[index % 2]! })))(
-    '$colorScheme, $viewport.width pixels wide: no layout shift, no error, no serious violation in axe',
-    async ({ colorScheme, viewport }) => {
-      const run = await startRun(folder, [...(await shortRun(folder)), '--wait-for-start']);
-      const tab = await browser.open(run, 'owner', { colorScheme, viewport });
-      const { page } = tab;
-      await tab.shows('1 worker connected');
-      await tab.press('Start');
+  it('has no layout shift, no error and no serious violation in axe, wide and narrow, dark and light', async () => {
+    const run = await startRun(folder, [...(await shortRun(folder)), '--wait-for-start']);
+    const tabs = await Promise.all(screens.map((screen) => browser.open(run, 'owner', screen)));
+    await Promise.all(tabs.map((tab) => tab.shows('1 worker connected')));
+    await tabs[0]!.press('Start');
+    for (const tab of tabs) {
+      const { page, errors, foreignRequests } = tab;
+      const width = page.viewportSize()?.width;
       await tab.shows('test images, epoch 3');
       await tab.shows('Finished');
       const shifts = await tab.layoutShifts();
       const shifted = shifts.reduce((sum, { score }) => sum + score, 0);
-      expect(shifted, JSON.stringify(shifts)).toBeLessThan(0.001);
-      expect(tab.errors).toEqual([]);
-      expect(tab.foreignRequests).toEqual([]);
-      const isWider = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-      expect(isWider).toBe(false);
-      expect(await seriousViolations(page)).toEqual([]);
-    },
-  );
+      expect(shifted, `${width} px: ${JSON.stringify(shifts)}`).toBeLessThan(0.001);
+      expect([...errors, ...foreignRequests]).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+      expect(await seriousViolations(page), `${width} px`).toEqual([]);
+    }
+  });
 
   it('loads at most 100 KB before a tab joins or draws, as they travel', async () => {
     const run = await startRun(folder, ['--wait-for-start']);
@@ -67,5 +67,102 @@ describePage('the page', ({ browser, folder }) => {
     await late.page.getByText('The coordinator has ended; this is what it left.').waitFor();
     // The server would have stayed for another run.
     expect(await late.page.getByText('Another run may follow').count()).toBe(0);
+  });
+
+  it('changes the axis of the curves for good, and saves a table and a picture', async () => {
+    const schedule = ['--lr', '0.1', '--schedule', 'cosine'];
+    const run = await startRun(folder, [...(await shortRun(folder)), ...schedule]);
+    await run.program.printed(/The dashboard stays/);
+    const tab = await browser.open(run);
+    await tab.shows('test images, epoch 3');
+    await tab.page.getByRole('combobox', { name: 'Over' }).selectOption('steps');
+    const curve = tab.page.getByRole('img', { name: /^Loss over the steps: training \d.*test \d/ });
+    await tab.during('the loss over the steps', curve.waitFor());
+    await tab.page.reload();
+    await tab.during('the loss over the steps, in the page loaded again', curve.waitFor());
+
+    // The schedule's rate of the last step, which a cosine has brought near 0.
+    const rate = tab.page.getByRole('img', { name: /^Learning rate over the steps: \d/ });
+    await tab.during('the learning rate', rate.waitFor());
+    const last = Number(/: ([\d.e-]+) \(now\)/.exec((await rate.getAttribute('aria-label'))!)![1]);
+    expect(last).toBeGreaterThan(0);
+    expect(last).toBeLessThan(0.02);
+
+    const table = await tab.saves('CSV');
+    expect(table.name).toBe('lockstep-curves.csv');
+    const [header, ...rows] = table.bytes.toString('utf8').trim().split('\n');
+    expect(header).toBe(
+      'steps,train_loss,train_loss_smoothed,test_loss,train_accuracy_percent,train_accuracy_percent_smoothed,test_accuracy_percent',
+    );
+    const cells = rows.map((row) => row.split(','));
+    expect(cells.every(({ length }) => length === 7)).toBe(true);
+    const steps = cells.map(([step]) => Number(step));
+    expect(steps).toEqual([...steps].sort((a, b) => a - b));
+    // One test after each epoch.
+    expect(cells.filter(([, , , testLoss]) => testLoss !== '')).toHaveLength(3);
+
+    // A second file does not disturb the first one.
+    const picture = await tab.saves('PNG');
+    expect(picture.name).toBe('lockstep-curves.png');
+    expect(picture.bytes.subarray(1, 4).toString('latin1')).toBe('PNG');
+    expect(tab.errors).toEqual([]);
+  });
+
+  it('shows the live network: weights while they form, follows a digit, and takes a step, wide and narrow', async () => {
+    const run = await startRun(folder, ['--workers', '1', '--steps', '60', '--wait-for-start', '--stay']);
+    const tab = await browser.open(run, 'owner', { viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
+    const { page } = tab;
+    await page.getByRole('link', { name: 'Inside', exact: true }).click();
+    const weights = page.getByRole('img', { name: /^The 128 neurons of the first layer/ });
+    const picture = () => weights.evaluate((canvas) => (canvas as HTMLCanvasElement).toDataURL());
+    await tab.shows(/^after step 0$/);
+    await page.reload();
+    await tab.shows(/^after step 0$/);
+    await tab.shows('One sample');
+    // Where weights come late, what they would push away comes after them.
+    const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
+    expect(shifts).toEqual([]);
+    const first = await picture();
+    await page.getByRole('link', { name: 'The run' }).click();
+    await tab.press('Start');
+    await page.getByRole('link', { name: 'Inside', exact: true }).click();
+    await tab.shows(/^after step 60$/);
+    expect(await picture()).not.toBe(first);
+    await tab.shows(/^The network says \d, with [\d.]+ %\. The probabilities add up to 1\.000000\.$/);
+
+    await tab.press('Clear');
+    await tab.shows('Shown once a sample is drawn or chosen.');
+    await page.getByLabel(/^Canvas to draw a digit on/).focus();
+    for (const key of ['ArrowUp', 'ArrowUp', ' ', 'ArrowDown', 'ArrowDown', 'ArrowDown'])
+      await page.keyboard.press(key);
+    await page.getByLabel('Its label').selectOption('1');
+    await tab.shows(/^label 1$/);
+    await tab.shows(/The probabilities add up to 1\.000000\.$/);
+
+    await page.locator('.inside-activations-card').getByRole('button', { name: 'relu', exact: true }).click();
+    await tab.shows('The larger of x and 0: positive sums pass, negative ones become 0.');
+    await page.keyboard.press('Escape');
+
+    for (const [index, title] of stages.entries()) {
+      await page.getByRole('heading', { name: `${index + 1}. ${title}` }).waitFor();
+      if (index < stages.length - 1) await tab.press('Next');
+    }
+    const held = page.locator('.inside-step-card').getByText(/^weights held after step/);
+    await held.waitFor();
+    expect(await page.getByRole('button', { name: 'Next' }).isDisabled()).toBe(true);
+    expect(await seriousViolations(page)).toEqual([]);
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)).toBe(false);
+    expect(await seriousViolations(page)).toEqual([]);
+
+    await page.getByRole('link', { name: 'Back-propagation' }).click();
+    await page.getByRole('heading', { level: 2, name: 'Back-propagation' }).waitFor();
+    await page.getByRole('link', { name: 'The gradient, layer by layer' }).click();
+    const card = page.locator('.inside-gradient-card');
+    await card.getByRole('table').waitFor();
+    await expect.poll(async () => Math.abs((await card.boundingBox())!.y)).toBeLessThan(100);
+    expect(tab.errors).toEqual([]);
+    expect(tab.foreignRequests).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Report } from '../../../packages/train/src/record/report.ts';
+import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 
@@ -16,6 +17,11 @@ export interface RunAddresses {
   readonly join: string;
   /** Resolves with a message when the run has ended. */
   readonly ended: Promise<string>;
+}
+
+/** A server in this process, which stays when its run has ended. */
+export function addressesOf({ addresses: { page, owner } }: DashboardServer): RunAddresses {
+  return { page, owner, join: page, ended: new Promise<string>(() => {}) };
 }
 
 export interface TestRun extends RunAddresses {

@@ -10,12 +10,16 @@ import type { Tab } from './tab.ts';
 /** Of a run that does not end meanwhile. */
 const long = ['--epochs', '100'] as const;
 
-/** Each run is looked at on all at once: what costs most is to start it and to open its pages. */
+/**
+ * All screens look at each run at once: starting a run and opening its pages costs most. The elements of a page do not
+ * depend on its width, so axe checks one screen in each theme.
+ */
 const screens = [
   { viewport: { width: 1440, height: 900 }, colorScheme: 'light' },
   { viewport: { width: 768, height: 1024 }, colorScheme: 'light' },
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
 ] as const;
+const withoutAxe = 768;
 
 interface Stage {
   readonly run: TestRun;
@@ -127,9 +131,20 @@ const emptyRun: Readonly<Record<string, State>> = {
 };
 
 const lostRun: Readonly<Record<string, State>> = {
+  'of a guest with a wrong admin token': {
+    reach: ({ pages }) =>
+      each(pages, async (guest) => {
+        await guest.shows('Training', { exact: true });
+        await guest.press('Control');
+        await guest.page.getByLabel('Admin token').fill('guess');
+        await guest.press('Unlock');
+      }),
+    title: 'Training',
+    shows: [/not the admin token of this run/],
+    hides: [],
+  },
   'with a dead coordinator': {
     async reach({ run, pages }) {
-      await each(pages, (guest) => guest.shows('Training', { exact: true }));
       await each(pages, (guest) => guest.loaded());
       run.program.killGroup('SIGKILL');
     },
@@ -221,7 +236,7 @@ type MayShift = (nodes: readonly string[]) => boolean;
 
 async function lookAt(tab: Tab, state: string, mayShift: MayShift = () => false): Promise<void> {
   const { page, errors } = tab;
-  expect(await violations(page), state).toEqual([]);
+  if (page.viewportSize()?.width !== withoutAxe) expect(await violations(page), state).toEqual([]);
   expect(await namelessParts(page), state).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), state).toBe(false);
   expect(await textWithoutPlace(page), state).toEqual([]);
@@ -240,7 +255,9 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
 
   it('of a run that waits, trains, pauses, freezes and is stopped', async () => {
     const run = await startRun(folder, [...long, '--workers', '1', '--wait-for-start']);
-    await walk(runOfOwner, { run, pages: [...(await open(run, 'owner')), ...(await open(run, 'page'))] });
+    // The page of a guest has fewer elements; at other widths it is looked at while it loses its coordinator.
+    const guest = await browser.open(run, 'page', screens[2]);
+    await walk(runOfOwner, { run, pages: [...(await open(run, 'owner')), guest] });
   });
 
   it('of tabs that take part, to the end of their run', async () => {
@@ -313,19 +330,6 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
         .waitFor();
       expect(await page.locator('.qr-code').count()).toBe(0);
     }
-  });
-
-  it('of a guest with a wrong admin token', async () => {
-    const run = await startRun(folder, [...long, '--workers', '1']);
-    const guests = await open(run, 'page');
-    await each(guests, async (guest) => {
-      await guest.shows('Training', { exact: true });
-      await guest.press('Control');
-      await guest.page.getByLabel('Admin token').fill('guess');
-      await guest.press('Unlock');
-      await guest.shows(/not the admin token of this run/);
-    });
-    await look(guests, 'wrong admin token');
   });
 
   it('of the room: gathering, training, over', async () => {

@@ -87,6 +87,15 @@ export class Tab {
     return this.page.evaluate(() => window.layoutShifts);
   }
 
+  /** Empties the list of layout shifts, with those that the last changes cause. */
+  async forgetLayoutShifts(): Promise<void> {
+    await this.page.evaluate(async () => {
+      // A shift is reported after the frame that shows it.
+      for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+      window.layoutShifts = [];
+    });
+  }
+
   /** Waits for all that the page loads by itself, what the end of a run needs last. */
   async loaded(): Promise<void> {
     const hasAll = (): boolean => {

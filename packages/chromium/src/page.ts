@@ -7,7 +7,10 @@ import { extname, join, normalize } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build, createServer as createDevelopmentServer } from 'vite';
 
-/** Chromium in tests and measurements: without a window or background requests; WebGL and WebGPU on SwiftShader, which every machine has. */
+/**
+ * Chromium in tests and measurements: without a window or background requests; WebGL and WebGPU on SwiftShader, which every
+ * machine has. Pages are painted without the GPU: SwiftShader would spend more on that than the page on all else.
+ */
 export const browserFlags: readonly string[] = [
   '--headless',
   '--no-sandbox',
@@ -21,6 +24,8 @@ export const browserFlags: readonly string[] = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
   '--ignore-gpu-blocklist',
+  '--disable-gpu-compositing',
+  '--disable-gpu-rasterization',
 ];
 
 export interface PageOptions {

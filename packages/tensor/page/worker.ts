@@ -1,10 +1,10 @@
 /** The worker: opens a backend of the built, minified bundle and runs one check of it. */
 import type { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
-import { openGpuMode } from '../src/backends/gpu/open.ts';
-import { checkNumerics } from '../src/backends/numerics-check.ts';
 import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
-import { allDisagreements, difference, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
+import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
+import { examplesOfEveryStatement } from '../test/every-statement.ts';
+import { opExamples } from '../test/op-examples.ts';
 import type { CheckReport, CheckRequest } from './messages.ts';
 
 declare const self: {
@@ -13,7 +13,6 @@ declare const self: {
   addEventListener(type: 'error', listener: (event: { message: string }) => void): void;
   addEventListener(type: 'unhandledrejection', listener: (event: { reason: unknown }) => void): void;
 };
-declare const performance: { now(): number };
 declare const OffscreenCanvas: { prototype: { getContext(kind: string, ...rest: unknown[]): WebGlContext | null } };
 
 interface WebGlContext {
@@ -38,25 +37,14 @@ async function resultOf(backend: Backend, planOf: (backend: Backend) => Plan): P
   return values;
 }
 
-async function stepDisagreements(backend: Backend, reference: Backend): Promise<string[]> {
+async function stepDisagreements(backend: Backend, compared = steps): Promise<string[]> {
+  const { backend: reference } = await openBackend('reference');
   const failures: string[] = [];
-  for (const [index, step] of steps.entries()) {
+  for (const [index, step] of compared.entries()) {
     const wrong = difference(await resultOf(reference, step), await resultOf(backend, step));
     if (wrong !== undefined) failures.push(`compiled step ${index}: ${wrong}`);
   }
   return failures;
-}
-
-async function measure(backend: Backend): Promise<number[]> {
-  const plan = networkPlan(backend, sizes);
-  const times: number[] = [];
-  for (let round = 0; round < 20; round++) {
-    const before = performance.now();
-    plan.run();
-    await backend.download(plan.output);
-    times.push(performance.now() - before);
-  }
-  return times;
 }
 
 const contexts: WebGlContext[] = [];
@@ -118,37 +106,31 @@ async function closingFailures(first: GpuBackend, name: CheckRequest['backend'])
   failures.push(...(await closedFailures('a run', async () => plan.run())));
   failures.push(...(await closedFailures('a download', () => first.download(plan.output))));
   plan.dispose();
-  const { backend: reference } = await openBackend('reference');
-  const { backend: second } = await open(name);
-  failures.push(...(await stepDisagreements(second, reference)));
+  const { backend: second } = await openBackend(name);
+  failures.push(...(await stepDisagreements(second, steps.slice(-1))));
   await loseDevice();
   await (second as GpuBackend).close();
   return failures;
 }
 
-async function open(name: CheckRequest['backend']): Promise<{ backend: Backend; choice: string }> {
-  if (typeof name === 'string') return openBackend(name);
-  const backend = await openGpuMode('gpu', name.mode);
-  await checkNumerics(backend);
-  return { backend, choice: name.mode };
+async function opDisagreements(backend: Backend, examples: ExamplesByOp): Promise<string[]> {
+  return allDisagreements(backend, (await openBackend('reference')).backend, examples);
 }
 
-/** The failures that each check finds; `step` times steps and finds none. */
+/** The failures that each check finds. */
 const checks = {
-  agreement: async (backend) => {
-    const { backend: reference } = await openBackend('reference');
-    return [...(await allDisagreements(backend, reference)), ...(await stepDisagreements(backend, reference))];
-  },
-  step: async () => [],
+  opening: async () => [],
+  ops: (backend) => opDisagreements(backend, examplesOfEveryStatement()),
+  'every example of ops': (backend) => opDisagreements(backend, opExamples),
+  steps: (backend) => stepDisagreements(backend),
   loss: lossFailures,
   closing: closingFailures,
 } satisfies Record<CheckRequest['check'], (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
 
 async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {
-  const { backend, choice } = await open(name);
-  const stepMs = check === 'step' ? await measure(backend) : [];
+  const { backend, choice } = await openBackend(name);
   const failures = await checks[check](backend as GpuBackend, name);
-  return { kind: 'report', choice, numericMode: backend.numericMode, failures: [...failures, ...uncaught], stepMs };
+  return { kind: 'report', choice, failures: [...failures, ...uncaught] };
 }
 
 self.onmessage = ({ data }) => {

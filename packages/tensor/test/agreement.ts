@@ -20,7 +20,7 @@ import {
   valueAndGrad,
 } from '../src/index.ts';
 import type { Example } from './examples.ts';
-import { type OpName, opExamples, opNames } from './op-examples.ts';
+import { type OpName, opNames } from './op-examples.ts';
 import { randomValues, valuesIn } from './values.ts';
 
 /** Largest difference relative to the largest value beside it. */
@@ -84,10 +84,17 @@ export function difference(expected: Float32Array, got: Float32Array): string | 
   return wrong < 0 ? undefined : `value ${wrong} is ${got[wrong]} instead of ${expected[wrong]}`;
 }
 
+export type ExamplesByOp = Readonly<Record<OpName, readonly Example[]>>;
+
 /** One message for each example of an op on which the backend differs from the reference. */
-export async function disagreements(backend: Backend, reference: Backend, name: OpName): Promise<string[]> {
+export async function disagreements(
+  backend: Backend,
+  reference: Backend,
+  name: OpName,
+  examples: readonly Example[],
+): Promise<string[]> {
   const found: string[] = [];
-  for (const example of opExamples[name]) {
+  for (const example of examples) {
     const label = `${name} ${example.label}`;
     try {
       const expected = await download(resultsOf(reference, example));
@@ -104,9 +111,13 @@ export async function disagreements(backend: Backend, reference: Backend, name: 
   return found;
 }
 
-export async function allDisagreements(backend: Backend, reference: Backend): Promise<string[]> {
+export async function allDisagreements(
+  backend: Backend,
+  reference: Backend,
+  examples: ExamplesByOp,
+): Promise<string[]> {
   const found: string[] = [];
-  for (const name of opNames) found.push(...(await disagreements(backend, reference, name)));
+  for (const name of opNames) found.push(...(await disagreements(backend, reference, name, examples[name])));
   return found;
 }
 

@@ -1,10 +1,11 @@
-/** The modes of gpu.js that this Node has. */
+/** Devices to test on, besides the plain JavaScript one. */
 import type { Device } from '../src/backends/gpu/device.ts';
 import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
+import { HostDevice } from './host-device.ts';
 
 export interface Opened {
   readonly title: string;
-  /** Left out where the mode does not exist here; the title says why. */
+  /** Omitted if the mode does not exist here; the title says why. */
   readonly device?: Device;
 }
 
@@ -17,5 +18,11 @@ async function open(mode: GpuMode): Promise<Opened> {
 }
 
 export function openModes(): Promise<Opened[]> {
-  return Promise.all((['webgpu', 'webgl2', 'webgl', 'headlessgl'] as const).map(open));
+  return Promise.all((['webgpu', 'webgl2'] as const).map(open));
 }
+
+/** A device with limits so low that inputs are joined and threads spread over all three dimensions. */
+export const cramped: Opened = {
+  title: 'plain JavaScript, with few arrays and threads',
+  device: new HostDevice(3, [5, 3]),
+};

@@ -5,17 +5,22 @@ import { checkNumerics } from '../src/backends/numerics-check.ts';
 import type { Backend, KernelCall } from '../src/index.ts';
 import { apply, input } from '../src/index.ts';
 import { difference, disagreements, imageNetworkPlan, networkPlan } from './agreement.ts';
-import { type Opened, openModes } from './gpu-devices.ts';
+import { examplesOfEveryStatement } from './every-statement.ts';
+import { cramped, type Opened, openModes } from './gpu-devices.ts';
 import { HostDevice } from './host-device.ts';
-import { opNames } from './op-examples.ts';
+import { opExamples, opNames } from './op-examples.ts';
 import { openAll } from './support.ts';
 import { randomValues } from './values.ts';
 
 const reference = (await openAll()).find((backend) => backend.name === 'reference')!;
 
 const modes = await openModes();
-const cramped: Opened = { title: 'plain JavaScript, with few arrays and threads', device: new HostDevice(3, [5, 3]) };
-const devices: Opened[] = [{ title: 'plain JavaScript', device: new HostDevice() }, cramped, ...modes];
+const everyStatement = examplesOfEveryStatement();
+// gpu.long.test.ts runs every example on every device.
+const devices = [
+  { title: 'plain JavaScript', device: new HostDevice(), examples: opExamples },
+  ...[cramped, ...modes].map((opened: Opened) => ({ ...opened, examples: everyStatement })),
+];
 
 afterAll(() => {
   return Promise.all(modes.map(({ device }) => device?.close()));
@@ -33,19 +38,13 @@ async function computed(
   return backend.download(output.output as Parameters<Backend['download']>[0]);
 }
 
-describe.each(devices)('$title', ({ device }) => {
+describe.each(devices)('$title', ({ device, examples }) => {
   const run = device === undefined ? it.skip : it;
   const backend = device && new GpuBackend('gpu', device);
 
-  for (const name of opNames) {
-    run(
-      `${name} agrees with the reference`,
-      async () => {
-        expect(await disagreements(backend!, reference, name)).toEqual([]);
-      },
-      300_000,
-    );
-  }
+  run.each(opNames)('%s agrees with the reference', async (name) => {
+    expect(await disagreements(backend!, reference, name, examples[name])).toEqual([]);
+  });
 
   run.each([
     { batch: 9, features: 83, hidden: 19, classes: 7 },

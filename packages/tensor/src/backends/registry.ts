@@ -17,9 +17,9 @@ const hostOpeners = {
 
 /** Backends on gpu.js, with its modes in the order in which they are tried. */
 const gpuModes = {
-  gpu: ['webgpu', 'webgl2', 'webgl', 'headlessgl'],
+  gpu: ['webgpu', 'webgl2'],
   webgpu: ['webgpu'],
-  webgl: ['webgl2', 'webgl', 'headlessgl'],
+  webgl: ['webgl2'],
 } as const satisfies Record<string, readonly GpuMode[]>;
 
 /** Names of backends that compute in the memory of this process. */

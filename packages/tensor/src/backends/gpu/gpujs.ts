@@ -5,7 +5,7 @@ export interface GpuJsKernel {
   build(...inputs: unknown[]): unknown;
   validateSettings(inputs: unknown): void;
   checkTextureSize(): void;
-  // webgl, webgl2 and headlessgl
+  // webgl2
   context: unknown;
   texSize: Int32Array;
   texture: unknown;
@@ -81,8 +81,6 @@ export interface GpuJs {
     readonly isWebGPUSupported: boolean;
     isWebGPUAvailable(): Promise<boolean>;
     readonly isWebGL2Supported: boolean;
-    readonly isWebGLSupported: boolean;
-    readonly isHeadlessGLSupported: boolean;
   };
   readonly Input: new (values: Float32Array, size: readonly number[]) => unknown;
   readonly WebGPUContext: { acquire(): Promise<GpuContextLike>; destroy(): Promise<void> };

@@ -5,12 +5,12 @@ import { loadGpuJs } from './gpujs.ts';
 import { openWebGlDevice } from './webgl/device.ts';
 import { openWebGpuDevice } from './webgpu/device.ts';
 
-export type GpuMode = 'webgpu' | 'webgl2' | 'webgl' | 'headlessgl';
+export type GpuMode = 'webgpu' | 'webgl2';
 
 /** @throws Error with one sentence where this mode does not exist here. */
 export async function openDevice(mode: GpuMode): Promise<Device> {
   const gpuJs = await loadGpuJs();
-  return mode === 'webgpu' ? openWebGpuDevice(gpuJs) : openWebGlDevice(gpuJs, mode);
+  return mode === 'webgpu' ? openWebGpuDevice(gpuJs) : openWebGlDevice(gpuJs);
 }
 
 /** @throws Error with one sentence where this mode does not exist here. */

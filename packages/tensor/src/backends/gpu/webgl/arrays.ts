@@ -1,4 +1,4 @@
-/** Arrays of the WebGL modes: float textures, four values to a texel, row by row. */
+/** Arrays of WebGL 2: float textures, four values to a texel, row by row. */
 import { cellLength, cellsOf } from '../device.ts';
 import type { PooledMemory } from '../gpujs-device.ts';
 import type { WebGlContext } from './context.ts';

@@ -1,7 +1,5 @@
 /** What is used of the WebGL API, typed; its own types would pull in the DOM's. */
 
-export type WebGlMode = 'webgl2' | 'webgl' | 'headlessgl';
-
 export interface WebGlContext {
   readonly [constant: string]: unknown;
   getExtension(name: string): { readonly UNMASKED_RENDERER_WEBGL: number } | null;

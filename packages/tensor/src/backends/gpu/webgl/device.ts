@@ -1,11 +1,11 @@
-/** gpu.js's modes webgl2, webgl and headlessgl: its kernels over float textures. */
+/** gpu.js's mode webgl2: its kernels over float textures. */
 import { getOrCreate } from '../../get-or-create.ts';
 import type { Device, DeviceArray, DeviceKernel, DeviceStretch, KernelSource } from '../device.ts';
 import type { GpuJs, GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
 import { GpuJsDevice } from '../gpujs-device.ts';
 import { kernelFunctions } from '../shaders/functions.ts';
 import { createGlArray, type GlArray, quarteredSize, quarterOf, type TextureMemory, textureSize } from './arrays.ts';
-import type { WebGlContext, WebGlMode } from './context.ts';
+import type { WebGlContext } from './context.ts';
 import { dialect, settings } from './language.ts';
 import { createProgram, draw } from './programs.ts';
 import { ReadBack } from './read-back.ts';
@@ -20,7 +20,7 @@ interface GlKernel extends DeviceKernel {
 }
 
 class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device {
-  readonly mode: WebGlMode;
+  readonly mode = 'webgl2';
   readonly adapter: string;
   readonly dialect = dialect;
   readonly maxInputs: number;
@@ -29,15 +29,14 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   readonly #gpu: GpuJsInstance;
   readonly #gl: WebGlContext;
   readonly #framebuffer: object;
-  readonly #readBuffer: object | undefined;
+  readonly #readBuffer: object;
   readonly #readBack: ReadBack;
   readonly #textures: Textures;
   /** Most texels along a side of a texture. */
   readonly #largest: number;
 
-  constructor(gpu: GpuJsInstance, mode: WebGlMode) {
+  constructor(gpu: GpuJsInstance) {
     super();
-    this.mode = mode;
     this.#gpu = gpu;
     for (const { source, ...types } of kernelFunctions) gpu.addFunction(source, types);
     const gl = contextOf(gpu);
@@ -46,16 +45,15 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
     this.adapter = String(gl.getParameter(named?.UNMASKED_RENDERER_WEBGL ?? gl['RENDERER']));
     this.#largest = Number(gl.getParameter(gl['MAX_TEXTURE_SIZE']));
     this.maxInputs = Math.min(mostTextures, Number(gl.getParameter(gl['MAX_TEXTURE_IMAGE_UNITS'])) - 1);
-    // Width and height differ by less than a factor of 4. WebGL 1 may count in floats, whole up to 2^24.
-    this.maxLength = Math.min(this.#largest ** 2, mode === 'webgl2' ? 2 ** 29 : 2 ** 24);
+    // Width and height differ by less than a factor of 4.
+    this.maxLength = Math.min(this.#largest ** 2, 2 ** 29);
     this.#framebuffer = this.#made(gl.createFramebuffer());
-    this.#readBuffer = mode === 'webgl2' ? this.#made(gl.createBuffer()) : undefined;
+    this.#readBuffer = this.#made(gl.createBuffer());
     this.#readBack = new ReadBack(gl, this.#framebuffer, this.#readBuffer);
-    this.#textures = new Textures(gl, mode, this.#framebuffer);
+    this.#textures = new Textures(gl, this.#framebuffer);
   }
 
   quarters(length: number): boolean {
-    if (this.mode !== 'webgl2') return false;
     const size = quarteredSize(length);
     return size !== undefined && size[1] <= this.#largest;
   }
@@ -71,7 +69,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
     const { bySizes, source } = kernel as GlKernel;
     const read = inputs as readonly GlArray[];
     const sizes = read.map(({ memory }) => memory.size).join(' ');
-    const program = getOrCreate(bySizes, sizes, () => createProgram(this.#gpu, this.#gl, this.mode, source, read));
+    const program = getOrCreate(bySizes, sizes, () => createProgram(this.#gpu, this.#gl, source, read));
     if (source.quartered) return this.#runQuartered(program, source, read);
     const result = this.#take(source.length);
     draw(program, read, [result]);
@@ -113,7 +111,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   protected async dispose(idle: readonly TextureMemory[]): Promise<void> {
     this.destroyMemory(idle);
     this.#gl.deleteFramebuffer(this.#framebuffer);
-    if (this.#readBuffer !== undefined) this.#gl.deleteBuffer(this.#readBuffer);
+    this.#gl.deleteBuffer(this.#readBuffer);
     // It also gives the context back, and with it every texture that is left.
     await this.#gpu.destroy().catch(() => {});
   }
@@ -143,15 +141,11 @@ function contextOf(gpu: GpuJsInstance): WebGlContext {
 }
 
 /** @throws Error with one sentence where there is no such context, or it has no float textures. */
-export function openWebGlDevice(gpuJs: GpuJs, mode: WebGlMode): Device {
-  const { GPU } = gpuJs;
-  const { isWebGL2Supported: webgl2, isWebGLSupported: webgl, isHeadlessGLSupported: headlessgl } = GPU;
-  if (!{ webgl2, webgl, headlessgl }[mode]) {
-    throw new Error(mode === 'headlessgl' ? 'the optional package gl is not built here' : `there is no ${mode} here`);
-  }
-  const gpu = new GPU({ mode });
+export function openWebGlDevice({ GPU }: GpuJs): Device {
+  if (!GPU.isWebGL2Supported) throw new Error('there is no webgl2 here');
+  const gpu = new GPU({ mode: 'webgl2' });
   try {
-    return new WebGlDevice(gpu, mode);
+    return new WebGlDevice(gpu);
   } catch (error) {
     gpu.destroy().catch(() => {});
     throw error;

@@ -1,7 +1,6 @@
-/** How shaders of the WebGL modes are written: what their bodies say, and the functions that they call. */
+/** How shaders of WebGL 2 are written: what their bodies say, and the functions that they call. */
 import type { Dialect } from '../device.ts';
 import type { TextureSize } from './arrays.ts';
-import type { WebGlMode } from './context.ts';
 
 export const dialect: Dialect = {
   cell: (input, index) => `cell${input}(${index})`,
@@ -48,23 +47,12 @@ export const wholeNumbers = [
  * How an input's cells and values are read. gpu.js's own way divides by the texture's size for every read; here the width
  * is a power of two, known when the kernel is built.
  */
-export function readersOf(mode: WebGlMode, input: number, [width, height]: TextureSize): ReturnType<typeof native>[] {
+export function readersOf(input: number, [width, height]: TextureSize): ReturnType<typeof native>[] {
   const [texture, shift] = [`user_a${input}`, Math.log2(width)];
-  const cell =
-    mode === 'webgl2'
-      ? `return texture(${texture}, (vec2(ivec2(index & ${width - 1}, index >> ${shift})) + 0.5) * vec2(${1 / width}, ${1 / height}));`
-      : `int row = index / ${width};
-  vec2 place = vec2(float(index - ${width} * row), float(row)) + 0.5;
-  return texture2D(${texture}, place / vec2(${width}.0, ${height}.0));`;
-  const value =
-    mode === 'webgl2'
-      ? `return texture(${texture}, (vec2(ivec2((index >> 2) & ${width - 1}, index >> ${shift + 2})) + 0.5) * vec2(${1 / width}, ${1 / height}))[index & 3];`
-      : `int at = index / 4;
-  int row = at / ${width};
-  vec2 place = vec2(float(at - ${width} * row), float(row)) + 0.5;
-  vec4 cell = texture2D(${texture}, place / vec2(${width}.0, ${height}.0));
-  int lane = index - 4 * at;
-  return lane == 0 ? cell.x : lane == 1 ? cell.y : lane == 2 ? cell.z : cell.w;`;
+  const texel = (column: string, row: string): string =>
+    `texture(${texture}, (vec2(ivec2(${column} & ${width - 1}, ${row})) + 0.5) * vec2(${1 / width}, ${1 / height}))`;
+  const cell = `return ${texel('index', `index >> ${shift}`)};`;
+  const value = `return ${texel('(index >> 2)', `index >> ${shift + 2}`)}[index & 3];`;
   return [
     native('Array(4)', `cell${input}`, { index: 'Integer' }, cell),
     native('Float', `value${input}`, { index: 'Integer' }, value),

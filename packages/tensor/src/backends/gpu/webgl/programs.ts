@@ -3,19 +3,18 @@ import type { KernelSource } from '../device.ts';
 import type { GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
 import { kernelText } from '../kernel-text.ts';
 import { type GlArray, quarteredSize, quarterOf, textureSize } from './arrays.ts';
-import type { WebGlContext, WebGlMode } from './context.ts';
+import type { WebGlContext } from './context.ts';
 import { partFunctions, readersOf, settings, wholeNumbers } from './language.ts';
 
 /** A kernel that reads arrays with the sizes of these. */
 export function createProgram(
   gpu: GpuJsInstance,
   gl: WebGlContext,
-  mode: WebGlMode,
   source: KernelSource,
   inputs: readonly GlArray[],
 ): GpuJsShortcut {
   const { threads, length, quartered } = source;
-  const readers = inputs.flatMap(({ memory }, input) => readersOf(mode, input, [memory.width, memory.height]));
+  const readers = inputs.flatMap(({ memory }, input) => readersOf(input, [memory.width, memory.height]));
   const own = {
     ...settings,
     output: [...threads],

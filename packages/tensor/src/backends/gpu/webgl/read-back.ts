@@ -22,12 +22,12 @@ type Box = ReturnType<typeof boxOf>;
 export class ReadBack {
   readonly #gl: WebGlContext;
   readonly #framebuffer: object;
-  /** Where what is read gathers on the device; undefined where there are no such buffers. */
-  readonly #buffer: object | undefined;
+  /** Collects what is read, on the device. */
+  readonly #buffer: object;
   #bufferLength = 0;
 
-  /** Reads through a framebuffer of its owner's, and a buffer of its owner's in WebGL 2. */
-  constructor(gl: WebGlContext, framebuffer: object, buffer: object | undefined) {
+  /** Reads through a framebuffer and a buffer of its owner's. */
+  constructor(gl: WebGlContext, framebuffer: object, buffer: object) {
     this.#gl = gl;
     this.#framebuffer = framebuffer;
     this.#buffer = buffer;
@@ -42,10 +42,7 @@ export class ReadBack {
       return total - width * rows * cellLength;
     });
     const texels = new Float32Array(total);
-    if (total > 0) {
-      if (this.#buffer === undefined) this.#readEach(boxes, (index) => texels.subarray(starts[index]));
-      else this.#readTogether(boxes, starts, texels, this.#buffer);
-    }
+    if (total > 0) this.#readTogether(boxes, starts, texels);
     return stretches.map(({ length }, index) => {
       const start = starts[index]! + boxes[index]!.skip;
       return texels.slice(start, start + length);
@@ -56,26 +53,22 @@ export class ReadBack {
    * Through a buffer on the device, so that the driver is waited for once. Waiting blocks rather than polls a fence, which
    * would take the processor from an adapter that is itself a program on it.
    */
-  #readTogether(boxes: readonly Box[], starts: readonly number[], texels: Float32Array, buffer: object): void {
+  #readTogether(boxes: readonly Box[], starts: readonly number[], texels: Float32Array): void {
     const gl = this.#gl;
     const target = gl['PIXEL_PACK_BUFFER'];
-    gl.bindBuffer(target, buffer);
+    gl.bindBuffer(target, this.#buffer);
     if (texels.length > this.#bufferLength) {
       gl.bufferData(target, texels.byteLength, gl['STREAM_READ']);
       this.#bufferLength = texels.length;
     }
-    this.#readEach(boxes, (index) => starts[index]! * Float32Array.BYTES_PER_ELEMENT);
-    gl.getBufferSubData(target, 0, texels);
-    gl.bindBuffer(target, null);
-  }
-
-  #readEach(boxes: readonly Box[], into: (index: number) => Float32Array | number): void {
-    const gl = this.#gl;
     gl.bindFramebuffer(gl['FRAMEBUFFER'], this.#framebuffer);
     boxes.forEach(({ texture, column, row, width, rows }, index) => {
       if (rows === 0) return;
       gl.framebufferTexture2D(gl['FRAMEBUFFER'], gl['COLOR_ATTACHMENT0'], gl['TEXTURE_2D'], texture, 0);
-      gl.readPixels(column, row, width, rows, gl['RGBA'], gl['FLOAT'], into(index));
+      const at = starts[index]! * Float32Array.BYTES_PER_ELEMENT;
+      gl.readPixels(column, row, width, rows, gl['RGBA'], gl['FLOAT'], at);
     });
+    gl.getBufferSubData(target, 0, texels);
+    gl.bindBuffer(target, null);
   }
 }

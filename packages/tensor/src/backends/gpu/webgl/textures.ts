@@ -1,17 +1,15 @@
 /** Float textures: made, written, and put together from quarters. */
 import { cellLength } from '../device.ts';
 import type { TextureMemory, TextureSize } from './arrays.ts';
-import type { WebGlContext, WebGlMode } from './context.ts';
+import type { WebGlContext } from './context.ts';
 
 export class Textures {
   readonly #gl: WebGlContext;
-  readonly #format: unknown;
   /** Of its owner's. */
   readonly #framebuffer: object;
 
-  constructor(gl: WebGlContext, mode: WebGlMode, framebuffer: object) {
+  constructor(gl: WebGlContext, framebuffer: object) {
     this.#gl = gl;
-    this.#format = mode === 'webgl2' ? gl['RGBA32F'] : gl['RGBA'];
     this.#framebuffer = framebuffer;
   }
 
@@ -24,7 +22,7 @@ export class Textures {
     const set = (name: string, value: string): void => gl.texParameteri(gl['TEXTURE_2D'], gl[name], gl[value]);
     for (const side of ['S', 'T']) set(`TEXTURE_WRAP_${side}`, 'CLAMP_TO_EDGE');
     for (const filter of ['MIN', 'MAG']) set(`TEXTURE_${filter}_FILTER`, 'NEAREST');
-    gl.texImage2D(gl['TEXTURE_2D'], 0, this.#format, width, height, 0, gl['RGBA'], gl['FLOAT'], null);
+    gl.texImage2D(gl['TEXTURE_2D'], 0, gl['RGBA32F'], width, height, 0, gl['RGBA'], gl['FLOAT'], null);
     return { size: `${width}x${height}`, bytes: width * height * 16, texture, width, height };
   }
 

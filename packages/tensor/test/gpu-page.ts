@@ -1,0 +1,27 @@
+/** A page whose Web Worker checks gpu backends. */
+import { fileURLToPath } from 'node:url';
+import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
+import { afterAll, beforeAll, describe } from 'vitest';
+import type { CheckReport, CheckRequest } from '../page/messages.ts';
+
+declare const window: { runCheck(request: CheckRequest): Promise<CheckReport> };
+
+/** Backends that a browser with a software renderer has. */
+export const backends: readonly CheckRequest['backend'][] = ['webgpu', 'webgl'];
+
+/** Describes tests on the built page; they are skipped by name if there is no browser. */
+export function describeGpuPage(
+  name: string,
+  define: (runCheck: (request: CheckRequest) => Promise<CheckReport>) => void,
+): void {
+  const executablePath = findChromium();
+  describe.skipIf(!executablePath)(inChromium(name), { timeout: 300_000 }, () => {
+    let open: OpenPage | undefined;
+    beforeAll(async () => {
+      const root = fileURLToPath(new URL('../page/', import.meta.url));
+      open = await openBuiltPage({ root, executablePath: executablePath! });
+    }, 300_000);
+    afterAll(() => open?.close());
+    define((request) => open!.page.evaluate((given) => window.runCheck(given), request));
+  });
+}
