@@ -90,7 +90,10 @@ describe('npm run evaluate', () => {
       ['--load', place('bars'), '--data', place('none')],
       /^--data: .*none: expected a file or a folder with data, got nothing there$/,
     ],
-    [['--load', place('bars'), '--label', 'x'], /^--label: expected with --data PATH, the data that are to be read so$/],
+    [
+      ['--load', place('bars'), '--label', 'x'],
+      /^--label: expected with --data PATH, the data that are to be read so$/,
+    ],
     [['--load', place('bars'), '--model', 'nosuch'], /^--model nosuch: .*expected/],
     [['--load', place('bars'), '--report', folder], /^--report: .*: expected a file, got a folder$/],
     [['--load', place('bars'), 'x.png'], /^x\.png: expected an option that begins with --$/],

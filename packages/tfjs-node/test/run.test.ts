@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { initialize, parseOptimizer } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import { memoryPair } from '@lockstep/training/simulator';
 import { openBackend } from '@lockstep/tensor';
 import {
   type Clock,
@@ -19,7 +18,7 @@ import {
   referenceOf,
   Session,
 } from '@lockstep/training';
-import { oracleWeights } from '@lockstep/training/simulator';
+import { memoryPair, oracleWeights } from '@lockstep/training/simulator';
 import { expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';

@@ -12,6 +12,7 @@ const emptyState: CoordinatorState = {
     startWorkers: 1,
     startWithinMs: 1,
   },
+  handled: 0,
   phase: 'waiting',
   pauseRequested: false,
   startRequested: false,

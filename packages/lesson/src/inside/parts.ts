@@ -38,7 +38,7 @@ export const insideParts: readonly InsidePart[] = [
   {
     id: 'step',
     title: 'One step in slow motion',
-    text: "A worker and the coordinator do this in every step, here with the numbers of this sample. The weights stand still meanwhile, and those of the run do not change.",
+    text: 'A worker and the coordinator do this in every step, here with the numbers of this sample. The weights stand still meanwhile, and those of the run do not change.',
     chapters: ['training-loop', 'gradient-descent', 'optimizers', 'mini-batches', 'many-workers'],
   },
 ];
