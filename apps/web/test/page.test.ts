@@ -84,7 +84,7 @@ describePage('the page', ({ browser, folder }) => {
     // The schedule's rate of the last step, which a cosine has brought near 0.
     const rate = tab.page.getByRole('img', { name: /^Learning rate over the steps: \d/ });
     await tab.during('the learning rate', rate.waitFor());
-    const last = Number(/: ([\d.e-]+) \(now\)/.exec((await rate.getAttribute('aria-label'))!)![1]);
+    const last = Number(/: ([\d.e-]+) \(end\)/.exec((await rate.getAttribute('aria-label'))!)![1]);
     expect(last).toBeGreaterThan(0);
     expect(last).toBeLessThan(0.02);
 

@@ -451,7 +451,8 @@ export function createReport({
     verified: null,
     workers: [...state.records.values()].map(workerReport),
     wire,
-    faults: state.faults,
+    // A copy: the rules change theirs in place.
+    faults: { ...state.faults },
     turnedAway,
     stepTimes: timing.times() ?? null,
     curve: curve.points(),

@@ -2,15 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import type { ComputeChoice, LocalWork, LocalWorkerAddress } from '@lockstep/worker';
-
-/** Setup of local workers, known before there is a run to join. */
-export interface LocalWorkersSetup {
-  readonly count: number;
-  readonly backend: ComputeChoice;
-  /** Compute threads of each. */
-  readonly threads: number;
-}
+import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
+import type { LocalWorkersSetup } from '../platform.ts';
 
 export interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
