@@ -113,8 +113,8 @@ export function unassign(step: StepRun, connection: ConnectionId): number {
 }
 
 /**
- * Tells all workers of a shard of the current step, except the winner, that it is no longer wanted. Workers that are late
- * or on trial are not told, because their answer, or its absence, shows whether they are still alive.
+ * Tells all workers of a shard of the current step, except the winner, that it is no longer wanted. Workers that are
+ * late or on trial are not told, because their answer, or its absence, shows whether they are still alive.
  */
 export function cancel(run: RunState, { lo, n, assignments }: ShardState, winner?: ConnectionId): void {
   const { step } = run.current;
@@ -172,7 +172,7 @@ export function trialPauseMs(totalMs: number): number {
   return Math.min(mostTrialPauseMs, (timePerTrial - 1) * totalMs);
 }
 
-/** Learns a worker's speed from its trial, even if other workers were faster. @returns whether the result is a trial's */
+/** Learns a worker's speed from its trial, even if others were faster. @returns whether the result is a trial's */
 export function takeTrial(
   run: RunState,
   connection: Connection,
@@ -198,8 +198,8 @@ export function takeTrial(
 
 /**
  * Assigns every open shard of a step to the proven worker that owes the fewest samples, the largest shard first. While
- * most workers are unproven, as at the beginning of a run, newcomers get single microbatches and proven workers one shard
- * at a time, so that each newcomer takes shards as well once its result is confirmed.
+ * most workers are unproven, as at the beginning of a run, newcomers get single microbatches and proven workers one
+ * shard at a time, so that each newcomer takes shards as well once its result is confirmed.
  */
 export function assignUnowned(run: RunState, step: StepRun): void {
   const workers = available(run);

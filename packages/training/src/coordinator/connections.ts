@@ -148,7 +148,7 @@ interface RemoteSourcesOptions {
 /** Frames of the numerics check are kept only if the weights are at most this long. */
 const mostKeptBytes = 4 * 1024 * 1024;
 
-/** Messages to all remote workers of a run; workers that are sent a vector at the same time share its encoded frames. */
+/** Messages to all remote workers of a run. Workers that are sent a vector at the same time share encoded frames. */
 export class RemoteSources {
   readonly tasks: TaskSender;
   readonly #numericsCheck: NumericsCheck;

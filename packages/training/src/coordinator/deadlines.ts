@@ -184,8 +184,8 @@ function markLate(
 }
 
 /**
- * Assigns shards whose workers are all late to idle workers as well; the first valid result wins. A newcomer gets at most
- * one microbatch, so a larger shard is unassigned instead, to be divided.
+ * Assigns shards whose workers are all late to idle workers as well; the first valid result wins. A newcomer gets at
+ * most one microbatch, so a larger shard is unassigned instead, to be divided.
  */
 function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly Connection[]): void {
   const isLate = ({ connection }: Assignment): boolean => run.connections.get(connection)?.answerByMs !== undefined;

@@ -118,8 +118,8 @@ export class HeldResults {
   }
 
   /**
-   * Keeps a copy of a sum that is about to be added, to compare late results of the same shard with. If the memory limit
-   * is reached the sum is not kept, and the shard's late workers get another trial.
+   * Keeps a copy of a sum that is about to be added, to compare late results of the same shard with. If the memory
+   * limit is reached the sum is not kept, and the shard's late workers get another trial.
    */
   keepAdded({ place, memory, numericsHash }: ArrivedResult, isChecked: boolean): void {
     const values = this.#memory.valuesOf(memory);

@@ -8,8 +8,8 @@ import type { RuleMessage, WorkerConnection } from './connections.ts';
 import type { CheckedMessage } from './events.ts';
 
 /**
- * The sum over a shard, [parameters + 2]: memory reserved in the aggregator, or, from a run's only worker, vectors that do
- * not change until the next step.
+ * The sum over a shard, [parameters + 2]: memory reserved in the aggregator, or, from a run's only worker, vectors that
+ * do not change until the next step.
  */
 export type InlineSum = SumMemory | VectorSum;
 
@@ -38,7 +38,7 @@ export interface InlineWorkerOptions {
   readonly compute: InlineCompute;
   readonly name: string;
   readonly clock: Clock;
-  /** Whether the run may have other workers. If so, the run survives the end of this worker's connection, and it rejoins. */
+  /** Whether the run may have other workers: if so, it survives the end of this connection, and the worker rejoins. */
   readonly hasOthers?: boolean;
 }
 

@@ -51,7 +51,7 @@ function refuse(run: RunState, connection: Connection, refusal: MessageOf<'refus
   disconnect(run, connection, refusal.message, 1008);
 }
 
-/** Claims the identity of a connected worker. The key may be stolen, so the worker is pinged: if it answers, it keeps it. */
+/** Claims a connected worker's identity. The key may be stolen, so that worker is pinged: if it answers, it keeps it. */
 function claim(run: RunState, { connection }: Connection, hello: Hello, { connection: rival }: Connection): void {
   updateConnection(run, connection, { claim: { hello, rival, sinceMs: run.nowMs } });
   send(run, rival, { type: 'ping', sentAtMs: run.nowMs });
@@ -209,7 +209,7 @@ function numericModeFault({ setup }: RunState, numericMode: string | undefined, 
 }
 
 /**
- * Decides claims to the identity of a connected worker, at every tick. The worker was sent a ping when the claim was made;
+ * Decides claims to the identity of a connected worker, at every tick. The worker was pinged when the claim was made;
  * it keeps the identity if it has sent anything since, and otherwise loses it after a heartbeat interval.
  */
 export function settleClaims(run: RunState): void {

@@ -64,8 +64,8 @@ export function mayReturn(run: RunState, { leftAtMs }: WorkerRecord): boolean {
 const lookEveryMs = 1_000;
 
 /**
- * Forgets workers that left without computing anything: soon if they never passed the numerics check, otherwise when they
- * can no longer return. Clients that only connect and leave must not fill the memory.
+ * Forgets workers that left without computing anything: soon if they never passed the numerics check, otherwise when
+ * they can no longer return. Clients that only connect and leave must not fill the memory.
  */
 export function forgetIdleRecords(run: RunState): void {
   if (run.nowMs - run.lookedAtMs < lookEveryMs) return;

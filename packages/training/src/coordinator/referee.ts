@@ -27,7 +27,7 @@ export interface OwnSum {
   readonly count: number;
 }
 
-/** With more parameters, vectors are borrowed from the aggregator for each shard, instead of kept for a rare referee. */
+/** With more parameters, vectors are borrowed from the aggregator for each shard instead of kept for rare use. */
 const mostKeptParameters = 2 ** 20;
 
 /** Creates a referee. It allocates its memory for the first shard, since most runs never need one. */

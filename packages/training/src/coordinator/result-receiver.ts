@@ -25,7 +25,7 @@ export class ResultReceiver {
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
-  /** Begins to receive a gradient. Its values are kept until the step is over, since its shard may still be reassigned. */
+  /** Begins to receive a gradient. All values of an unfinished step are kept, since the shard may be reassigned. */
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
     const sender = state.connections.get(connection);
     const isLate = header.step < state.current.step;

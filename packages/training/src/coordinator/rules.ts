@@ -31,8 +31,8 @@ import type { Connection, CoordinatorState } from './state.ts';
 /**
  * The rules of a run: a deterministic state machine without a clock, socket, file or random number of its own.
  *
- * Every event, whether a closed socket or a result, ends in `advanceRun`, which assigns unassigned shards, takes complete
- * steps, and pauses or resumes. No rule waits for an event that may never come.
+ * Every event, whether a closed socket or a result, ends in `advanceRun`, which assigns unassigned shards, takes
+ * complete steps, and pauses or resumes. No rule waits for an event that may never come.
  */
 export class Rules {
   readonly #run: RunState;
