@@ -51,7 +51,7 @@ function refuse(run: RunState, connection: Connection, refusal: MessageOf<'refus
   disconnect(run, connection, refusal.message, 1008);
 }
 
-/** Claims a connected worker's identity. The key may be stolen, so that worker is pinged: if it answers, it keeps it. */
+/** Claims a connected worker's identity. The key may be stolen, so that worker is pinged, and stays if it answers. */
 function claim(run: RunState, { connection }: Connection, hello: Hello, { connection: rival }: Connection): void {
   updateConnection(run, connection, { claim: { hello, rival, sinceMs: run.nowMs } });
   send(run, rival, { type: 'ping', sentAtMs: run.nowMs });

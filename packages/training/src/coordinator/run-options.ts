@@ -31,7 +31,7 @@ interface CommonOptions {
   /** Returns an unguessable secret by which a worker can return under its identity. */
   readonly newResumeKey: () => string;
   readonly onEvent?: (event: RunEvent) => void;
-  /** Called instead of starting or resuming, for a run that exists only to gather workers before the real run. */
+  /** Called instead of starting or resuming, if the run only gathers workers before the real run. */
   readonly onStart?: (() => void) | undefined;
   /** Called for each task and result, to visualize the step. */
   readonly onTrace?: (trace: Trace) => void;

@@ -64,7 +64,7 @@ export interface Limits {
   readonly softDeadlineMs: number;
   /** … and the same bound as a multiple of the expected time of the worker's shards; the later one holds. */
   readonly softFactor: number;
-  /** Minimum time before a late worker is disconnected; `hardFactor` is to it as `softFactor` is to `softDeadlineMs`. */
+  /** Minimum time before a late worker is disconnected; `hardFactor` works like `softFactor`. */
   readonly hardDeadlineMs: number;
   readonly hardFactor: number;
   /** Time within which a worker may return under its old identity. */

@@ -56,7 +56,7 @@ function addShard(run: RunState, planned: StepRun, place: Shard, worker: Connect
   assign(run, planned, shard, worker, why);
 }
 
-/** Splits a share into nodes of the tree; each microbatch from `firstTrial` on, which may be a trial, is its own node. */
+/** Splits a share into nodes of the tree; each microbatch from `firstTrial` on is a node by itself. */
 function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
   const middle = Math.max(from, Math.min(to, firstTrial));
   const trials = Array.from({ length: to - middle }, (_, index) => ({ lo: middle + index, n: 1 }));

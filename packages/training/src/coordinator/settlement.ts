@@ -130,7 +130,7 @@ function decide(run: RunState, shard: ShardState, right: readonly ConnectionId[]
   for (const result of wrong) quarantine(run, result, place);
 }
 
-/** Workers in the coordinator's numeric mode that called this finite shard non-finite; other modes may overflow earlier. */
+/** Workers of the coordinator's numeric mode that called this finite shard non-finite; other modes may overflow. */
 function falseClaims(run: RunState, { nonFiniteFrom }: ShardState): ResultRef[] {
   return nonFiniteFrom.flatMap((connection) => {
     const record = run.records.get(run.connections.get(connection)?.workerId ?? '');
@@ -164,7 +164,7 @@ function recordContribution(run: RunState, { workerId, computeMs }: ResultRef, s
   });
 }
 
-/** Records a contribution of the coordinator. The backend's name does not matter, since the numeric mode is known. */
+/** Records the coordinator's contribution. Its backend needs no name of its own, since the numeric mode says all. */
 function recordOwnContribution(run: RunState): void {
   const { refereeMode: numericMode, refereeHash: numericsHash } = run.setup;
   if (numericMode === undefined || numericsHash === undefined) return;

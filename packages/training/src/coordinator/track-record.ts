@@ -63,7 +63,7 @@ interface ResultTimes {
   readonly turnaroundMs?: number | undefined;
 }
 
-/** Updates a link's measurement by one more result, and reports a slow link. A relay's link includes the links behind it. */
+/** Measures a link by one more result, and reports a slow link. A relay's link includes the links behind it. */
 export function measureLink(
   run: RunState,
   { connection, workerId, link }: Connection,
