@@ -3,7 +3,7 @@ import type { DataFormat } from '../batch-bytes.ts';
 import type { RunPlan } from '../plan.ts';
 
 /**
- * Which workers compute a run's steps. `fastest`: the workers with which a step is done soonest. `rotation`: in
+ * The workers that compute a run's steps. `fastest`: the workers with which a step is done soonest. `rotation`: in
  * addition, every other worker in turn computes one microbatch at least once an epoch.
  */
 export type Participation = 'fastest' | 'rotation';
@@ -36,7 +36,7 @@ export interface RunSetup {
   readonly startWithinMs: number;
   /** Whether the run is paused from the beginning, until `start`. */
   readonly waitForStart?: boolean;
-  /** Which workers compute; `fastest` by default. */
+  /** The workers that compute; `fastest` by default. */
   readonly participation?: Participation;
   /** Whether faults may be injected into workers. */
   readonly faultInjection?: boolean;

@@ -1,4 +1,4 @@
-/** Gradient messages that differ from a valid one in one field: each is rejected, with the expected and actual value. */
+/** Gradient messages with one invalid field: each is rejected, naming the expected and the actual value. */
 import { chunkChecksum, gradientChecksum } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { chunkFault, gradientFault } from '../../src/coordinator/incoming-vectors.ts';

@@ -181,7 +181,7 @@ export class Invariants {
     }
   }
 
-  /** Expects the shards to contain every used microbatch of the step, or of its asked shard, once; none may be empty. */
+  /** Expects non-empty shards that contain every used microbatch of the step, or of its asked shard, exactly once. */
   #expectTiling(step: number, shards: readonly Shard[], asked?: Shard): void {
     let next = asked?.lo ?? 0;
     for (const { lo, n } of [...shards].sort((a, b) => a.lo - b.lo)) {

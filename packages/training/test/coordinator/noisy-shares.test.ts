@@ -63,7 +63,7 @@ describe('the shares of two workers whose speeds vary', () => {
     );
   });
 
-  /** Steps until the cut follows a speed: four results close more than half of a change; two steps are planned ahead. */
+  /** Steps until the cut follows a speed: four results make up over half of a change; two steps are planned ahead. */
   const mostStepsBehind = 8;
 
   it('follow within eight steps a worker that has half of its speed, and again one that has all of it back', () => {

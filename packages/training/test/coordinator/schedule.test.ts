@@ -154,7 +154,7 @@ class Class {
     }
   }
 
-  /** Returns the epochs in which a worker is owed a turn, except epochs in which it was late, since its turn then pauses. */
+  /** Returns the epochs in which a worker is owed a turn, without those in which it was late: its turn then pauses. */
   owedInTime(connection: ConnectionId): number[] {
     const { effects } = this.coordinator;
     const { stepsPerEpoch } = this.coordinator.setup.plan;

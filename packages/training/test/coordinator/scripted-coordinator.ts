@@ -259,7 +259,7 @@ export class ScriptedCoordinator {
 
   /** Completes all steps that are planned already, so that the next step is shared among all current workers. */
   completePlannedSteps(): void {
-    // One more than the steps planned when a worker joins and in which it is on trial.
+    // One step more than those planned when a worker joins, because a newcomer is on trial first.
     this.completeSteps(4);
   }
 

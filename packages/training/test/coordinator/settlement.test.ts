@@ -290,7 +290,7 @@ describe('a newcomer', () => {
   const owed = ({ state }: ScriptedCoordinator): number =>
     [...state.current.shards.values()].filter(({ assignments }) => assignments.length > 0).length;
 
-  /** A newcomer and a proven worker that completes the newcomer's microbatch, and the step, before the newcomer answers. */
+  /** A newcomer, and a proven worker that completes the newcomer's microbatch and the step before the newcomer does. */
   function overtaken({ isAddedChecked = true } = {}) {
     const coordinator = createCoordinator({ epochs: 50 });
     coordinator.isAddedChecked = isAddedChecked;

@@ -54,7 +54,7 @@ describe('a speed', () => {
   });
 });
 
-/** A newcomer's connection from an address, with functions that change and read its track record. */
+/** A newcomer's connection from an address, in a state that a test can change. */
 function connectionFrom(address: string) {
   const coordinator = new ScriptedCoordinator();
   const id = coordinator.join({ isNewcomer: true });

@@ -25,7 +25,7 @@ function relayObserved(
 ): TestRelay {
   const relay: TestRelay = tree.relay(tree.root, 'relay', {
     connect: async () => {
-      // `relay` is assigned only after this function's first call has returned.
+      // The first call happens in the relay's constructor, before `relay` is assigned.
       await undefined;
       const link = tree.link(tree.root.process!, relay.process, 'relay');
       tree.root.accept(link.coordinator, 'relay');
