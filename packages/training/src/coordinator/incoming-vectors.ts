@@ -132,7 +132,7 @@ export interface IncomingGradientOptions {
 export class IncomingGradient implements VectorSink<VectorMessage> {
   readonly type = 'gradient';
   readonly header: MessageOf<'gradient'>;
-  /** Receives the values; undefined if they are not wanted, for example because the step is over. */
+  /** Memory for the values; undefined if they are not wanted, for example because the step is over. */
   readonly memory: SumMemory | undefined;
   readonly #options: IncomingGradientOptions;
   /** Largest absolute value so far; NaN if any value is NaN. */

@@ -40,7 +40,7 @@ export class InlineGradient implements InlineCompute {
   readonly #sliced: SlicedGradient;
   readonly #pacer: Pacer;
   readonly #adder: VectorAdder;
-  /** Returns access to the samples with these numbers, as `SlicedGradient` takes them. */
+  /** Returns the samples with these numbers in the form that `SlicedGradient` takes. */
   readonly #rangesOf: (numbers: Uint32Array) => ShardBatch['samplesOf'];
 
   constructor(options: InlineGradientOptions) {

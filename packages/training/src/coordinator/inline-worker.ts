@@ -27,7 +27,7 @@ export interface InlineCompute {
   /** Computes the gradient of the numerics check; `hash` is in hex. */
   checkNumerics(): Promise<{ readonly hash: string; readonly samplesPerMs: number }>;
   /**
-   * Computes a shard with the parameter server's weights. Returns a promise only if it pauses.
+   * Computes a shard with the parameter server's weights. A result that is ready at once needs no promise.
    * @param isCanceled called during pauses; if true, the computation stops and the sum is undefined
    * @throws Error with one sentence if it can no longer compute
    */

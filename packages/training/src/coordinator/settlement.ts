@@ -231,7 +231,7 @@ function restartStep(run: RunState, workerId: string): void {
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
   run.commands.push({ type: 'restartStep', step, ...(asked && { asked }) });
   for (const shard of [...shards.values()]) {
-    // Shards that were done have no assignments any more. The coordinator's own computation would come too late.
+    // Shards that were done have no assignments any more. Without held results there is nothing for a referee to decide.
     const assignments = shard.assignments.filter(({ why }) => why !== 'check');
     updateShard(run.current, shard, { assignments, held: [], done: false, addedFrom: undefined, isChecked: false });
   }

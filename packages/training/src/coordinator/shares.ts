@@ -61,8 +61,8 @@ const slackMs = 3;
 const tooLongMs = Number.MAX_VALUE;
 
 /**
- * Divides like `shares`, but if `slack` allows by rate alone, among all workers or else those that `shares` gives a
- * share, and in units as large as `slack` allows. Shares of nearly equal workers thus become equal and align with nodes
+ * Divides like `shares`, but, as far as `slack` allows, in large units and by rate alone, among all workers or else
+ * among those to which `shares` gives a share. Shares of nearly equal workers thus become equal and align with nodes
  * of the tree. Every shard costs a gradient message, as long as the whole batch's; the time of these messages is part
  * of a share's time, so that units grow with it.
  */

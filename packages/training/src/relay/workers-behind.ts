@@ -41,7 +41,7 @@ export class WorkersBehind {
     return this.#ready().length > 0;
   }
 
-  /** Number of threads of the ready workers; at least 1, because every worker reports at least 1. */
+  /** Number of threads of the ready workers; at least 1, because the relay joins above as a worker, which has one. */
   get threads(): number {
     const threads = this.#ready().reduce((sum, record) => sum + record.threads, 0);
     return Math.max(1, Math.min(mostThreads, threads));
