@@ -231,7 +231,7 @@ function restartStep(run: RunState, workerId: string): void {
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
   run.commands.push({ type: 'restartStep', step, ...(asked && { asked }) });
   for (const shard of [...shards.values()]) {
-    // Shards that were done have no assignments any more. Without held results there is nothing for a referee to decide.
+    // Shards that were done have no assignments any more. Without held results a referee has nothing to decide.
     const assignments = shard.assignments.filter(({ why }) => why !== 'check');
     updateShard(run.current, shard, { assignments, held: [], done: false, addedFrom: undefined, isChecked: false });
   }
