@@ -1,13 +1,13 @@
 /**
- * The run of a relay. An asked shard takes the place that a whole step has in a coordinator, so that shares, deadlines, checks
- * and the referee are the same; weights are sent on while they arrive.
+ * A relay's run. An asked shard takes the place of a coordinator's step, so that shares, deadlines, checks and the
+ * referee work the same way. Weights are forwarded while they arrive.
  */
 import type { Shard } from '../tree.ts';
 import { cancel } from './assignments.ts';
 import { hasEnded, type RunState, Shards, updateConnection } from './run-state.ts';
 import { planStep } from './schedule.ts';
 
-/** Divides the asked shard among the workers. The weights of its step are those of the parameters. */
+/** Divides the asked shard among the workers. The parameters already hold the weights of its step. */
 export function takeAsked(run: RunState, { step, lo, n }: Shard & { readonly step: number }): void {
   if (hasEnded(run)) return;
   withdrawAsked(run);
@@ -17,14 +17,14 @@ export function takeAsked(run: RunState, { step, lo, n }: Shard & { readonly ste
   run.current = planStep(run, step, asked);
 }
 
-/** Reports the sum of the asked shard, whose every part is in. */
+/** Reports that the sum of the asked shard is complete. */
 export function finishAsked(run: RunState): void {
   run.patience = 1;
   run.commands.push({ type: 'askedDone' });
   clear(run);
 }
 
-/** Reports that the asked shard has no sum; the coordinator above decides what that means. */
+/** Reports that the asked shard has no sum; the coordinator above decides what to do. */
 export function failAsked(run: RunState, message: string): void {
   withdrawAsked(run);
   run.commands.push({ type: 'askedFailed', message });
@@ -39,7 +39,7 @@ function clear(run: RunState): void {
   run.current = { step: run.current.step, shards: new Shards() };
 }
 
-/** Sends arriving weights on to workers that computed for the step before; to nobody while a shard is open. */
+/** Forwards arriving weights to the workers that have answered for the current step; to none while a shard is open. */
 export function forwardWeights(run: RunState, step: number): void {
   const { current } = run;
   const isOver = hasEnded(run) || current.shards.size > 0 || step <= current.step;
@@ -52,7 +52,7 @@ export function forwardWeights(run: RunState, step: number): void {
   run.commands.push({ type: 'forwardWeights', connections, step });
 }
 
-/** The weights broke off, so the workers still have those of the step before. */
+/** Notes that forwarded weights broke off, so that the workers still have the current step's. */
 export function forgetForwarded(run: RunState, step: number): void {
   for (const { connection, weightsStep } of [...run.connections.values()]) {
     if (weightsStep === step) updateConnection(run, connection, { weightsStep: run.current.step });

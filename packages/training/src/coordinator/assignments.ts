@@ -1,4 +1,4 @@
-/** Who computes a shard: assignments with their reasons, and new ones for shards that have lost theirs. */
+/** Assigns shards to workers, each assignment with its reason, and reassigns shards that have lost their worker. */
 import { samplesInShard, usedMicrobatches } from '../plan.ts';
 import { halvesOf, type Shard } from '../tree.ts';
 import type { RunSetup } from './run-setup.ts';
@@ -14,7 +14,7 @@ import {
 import type { Assignment, Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 import { measureLink, speedAfter } from './track-record.ts';
 
-/** A shard that nobody computes yet. */
+/** Returns the state of a shard that is not assigned yet. */
 export function newShard({ setup }: Pick<RunState, 'setup'>, step: number, { lo, n }: Shard): ShardState {
   return {
     lo,
@@ -29,12 +29,12 @@ export function newShard({ setup }: Pick<RunState, 'setup'>, step: number, { lo,
   };
 }
 
-/** Workers cannot know which shards are drawn, since they do not know the salt. */
+/** Returns whether a shard is drawn for a check. Workers cannot tell, since they do not know the salt. */
 export function isDrawnForCheck({ verifyRate = 0, verifySalt = 0 }: RunSetup, step: number, lo: number): boolean {
   return draw(verifySalt, step, lo) < verifyRate;
 }
 
-/** Uniform in [0, 1). The finalizer of MurmurHash3 (Austin Appleby): every bit of the input changes half of the output's. */
+/** Uniform in [0, 1), by MurmurHash3's finalizer (Austin Appleby): each input bit flips half of the output bits. */
 function draw(salt: number, step: number, lo: number): number {
   let hash = (salt ^ Math.imul(step + 1, 0x9e3779b1) ^ Math.imul(lo + 1, 0x85ebca77)) >>> 0;
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
@@ -42,7 +42,7 @@ function draw(salt: number, step: number, lo: number): number {
   return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
 }
 
-/** Assigns a shard to a worker, and sends it the task; a worker that is not proven is on trial with it. */
+/** Assigns a shard to a worker and sends it the task. For a worker that is not proven, the shard is a trial. */
 export function assign(
   run: RunState,
   step: StepRun,
@@ -56,7 +56,7 @@ export function assign(
   updateShard(step, shard, { assignments: [...shard.assignments, assignment] });
 }
 
-/** Asks for a microbatch of which the step needs no result: it shows how fast the worker is. */
+/** Times a worker on a microbatch whose result the step does not need. */
 export function assignTimedTrial(run: RunState, step: StepRun, worker: Connection, microbatch: number): void {
   const { plan } = run.setup;
   const samples = samplesInShard(plan, step.step, microbatch, 1);
@@ -78,7 +78,7 @@ function sendTask(
   return assignment;
 }
 
-/** Sends the current step's weights to a worker that has not had them. */
+/** Sends the current step's weights to a worker unless it has them. */
 export function sendWeightsOnce(run: RunState, { connection, weightsStep }: Connection): void {
   const { step } = run.current;
   if (weightsStep >= step) return;
@@ -86,7 +86,7 @@ export function sendWeightsOnce(run: RunState, { connection, weightsStep }: Conn
   updateConnection(run, connection, { weightsStep: step });
 }
 
-/** Has the coordinator compute a shard of the current step itself, once. */
+/** Has the coordinator itself compute a shard of the current step, at most once. */
 export function referee(run: RunState, shard: ShardState): void {
   if (shard.done || isRefereed(shard)) return;
   const { lo, n, samples } = shard;
@@ -96,12 +96,12 @@ export function referee(run: RunState, shard: ShardState): void {
   run.commands.push({ type: 'referee', step, lo, n });
 }
 
-/** Whether the coordinator computes a shard. */
+/** Returns whether the coordinator itself computes a shard. */
 export function isRefereed({ assignments }: Pick<ShardState, 'assignments'>): boolean {
   return assignments.some(({ why }) => why === 'check');
 }
 
-/** Takes every shard of a step from a connection; returns how many that left to nobody. */
+/** Takes every shard of a step from a connection. @returns the number of shards that are now unassigned */
 export function unassign(step: StepRun, connection: ConnectionId): number {
   let left = 0;
   for (const shard of step.shards.ownedBy(connection)) {
@@ -113,8 +113,8 @@ export function unassign(step: StepRun, connection: ConnectionId): number {
 }
 
 /**
- * Tells workers that a shard of the current step is not wanted any more, except the one whose result counts. A late worker
- * and one on trial are not told: the answer shows that the worker is there, and its absence that it is not.
+ * Tells all workers of a shard of the current step, except the winner, that it is no longer wanted. Workers that are
+ * late or on trial are not told, because their answer, or its absence, shows whether they are still alive.
  */
 export function cancel(run: RunState, { lo, n, assignments }: ShardState, winner?: ConnectionId): void {
   const { step } = run.current;
@@ -133,7 +133,7 @@ export function isTrial(
   return worker?.trial?.step === step && worker.trial.lo === lo && worker.trial.n === n;
 }
 
-/** Whether a worker on trial with a shard, other than the one whose result counts, has not answered. */
+/** Returns whether a worker on trial with a shard, other than the winner, has yet to answer. */
 export function isAwaited(
   { connections }: Pick<CoordinatorState, 'connections'>,
   { assignments }: ShardState,
@@ -145,8 +145,8 @@ export function isAwaited(
 }
 
 /**
- * Workers that compute a microbatch now to show what they can do, or wait until their result of the step was compared. A
- * microbatch of a later step waits for its weights, and keeps a worker from nothing.
+ * Returns the workers that are computing a trial now, or whose result of the step is held for comparison. A trial of a
+ * later step does not count: it waits for its weights and does not keep the worker busy.
  */
 export function onTrial({
   connections,
@@ -162,17 +162,17 @@ export function onTrial({
   return busy;
 }
 
-/** A worker without a share spends one part of its time in so many on trials … */
+/** A worker without a share spends one part in this many of its time on trials … */
 const timePerTrial = 4;
-/** … and does not wait longer than this for the next one. */
+/** … but never waits longer than this for the next one. */
 const mostTrialPauseMs = 10_000;
 
-/** How long a worker without a share is left alone after something that took it so long. */
+/** Returns the pause before the next trial of a worker without a share, after a trial of `totalMs`. */
 export function trialPauseMs(totalMs: number): number {
   return Math.min(mostTrialPauseMs, (timePerTrial - 1) * totalMs);
 }
 
-/** Whether a result is that of a trial, which shows the worker's speed also if other workers were faster. */
+/** Learns a worker's speed from its trial, even if others were faster. @returns whether the result is a trial's */
 export function takeTrial(
   run: RunState,
   connection: Connection,
@@ -182,7 +182,7 @@ export function takeTrial(
   if (!trial || !isTrial(connection, message)) return false;
   const { samples, startedAtMs } = trial;
   const totalMs = run.nowMs - startedAtMs;
-  // A newcomer's own time is not believed: what its link does not explain is the time for its samples.
+  // A newcomer's own time is not trusted: all time that its link does not explain counts as computing.
   const computeMs = connection.isProven
     ? Math.min(message.computeMs, totalMs)
     : Math.max(message.computeMs, totalMs - link.networkMs);
@@ -197,9 +197,9 @@ export function takeTrial(
 }
 
 /**
- * Has every shard of a step computed by a proven worker, as far as there are any: one that owes few samples, the largest
- * shard first. If most workers are still to be proven, as at the beginning of a run, newcomers get single microbatches and
- * proven workers a part at a time, so that each newcomer whose result is confirmed takes parts as well.
+ * Assigns every open shard of a step to the proven worker that owes the fewest samples, the largest shard first. While
+ * most workers are unproven, as at the beginning of a run, newcomers get single microbatches and proven workers one
+ * shard at a time, so that each newcomer takes shards as well once its result is confirmed.
  */
 export function assignUnowned(run: RunState, step: StepRun): void {
   const workers = available(run);
@@ -207,7 +207,7 @@ export function assignUnowned(run: RunState, step: StepRun): void {
   const proven = workers.filter(({ isProven }) => isProven);
   const newcomers = workers.filter(({ isProven }) => !isProven);
   if (newcomers.length < Math.max(1, proven.length)) assignAmong(run, step, proven);
-  // Only the results of the current step prove a worker.
+  // Only results of the current step prove a worker.
   else if (step.step === run.current.step) assignByParts(run, step, proven, newcomers);
 }
 
@@ -216,7 +216,7 @@ function assignAmong(run: RunState, step: StepRun, workers: readonly Connection[
   halveForIdle(run, step, [...owed.values()].filter((samples) => samples === 0).length);
   for (const shard of openShards(run, step).sort((a, b) => b.samples - a.samples || a.lo - b.lo)) {
     const candidates = candidatesFor(shard, [...owed]);
-    // If every worker's result is held already, the coordinator computes the shard.
+    // If the results of all workers are held already, the coordinator computes the shard.
     if (candidates.length === 0) continue;
     const [worker, samples] = candidates.reduce((least, entry) => (entry[1] < least[1] ? entry : least));
     assign(run, step, shard, worker);
@@ -235,7 +235,7 @@ function assignByParts(
   const free = newcomers.filter(({ connection }) => !busy.has(connection));
   if (idle.length + free.length === 0) return;
   halveForIdle(run, step, proven.length + newcomers.length);
-  // Held results first, since each makes another worker proven; last what newcomers may still answer.
+  // Shards with held results first, since each proves another worker; shards that newcomers may still answer last.
   const rank = ({ held, assignments }: ShardState): number => (held.length > 0 ? 0 : assignments.length === 0 ? 1 : 2);
   const open = openShards(run, step).sort((a, b) => rank(a) - rank(b) || b.samples - a.samples || a.lo - b.lo);
   for (const worker of idle) {
@@ -251,7 +251,7 @@ function assignByParts(
   }
 }
 
-/** Workers for a shard: none that owes it or whose result is held, and another than one that found it non-finite, if there is one. */
+/** Returns workers without an assignment to, or a held result of, a shard; preferably none that found it non-finite. */
 function candidatesFor<Entry extends readonly [Connection, number]>(
   { assignments, held, nonFiniteFrom }: ShardState,
   workers: readonly Entry[],
@@ -265,7 +265,7 @@ function candidatesFor<Entry extends readonly [Connection, number]>(
   return others.length > 0 ? others : free;
 }
 
-/** Shards of a step that are neither done nor computed by a proven worker or the coordinator. */
+/** Returns the shards of a step that are neither done nor assigned to a proven worker or the coordinator. */
 export function openShards({ connections }: RunState, { shards }: StepRun): ShardState[] {
   const isReliable = ({ connection, why }: Assignment): boolean =>
     why === 'check' || connections.get(connection)?.isProven === true;
@@ -274,20 +274,20 @@ export function openShards({ connections }: RunState, { shards }: StepRun): Shar
   return open;
 }
 
-/** Shards that nobody computes. */
+/** Returns the shards that are neither done nor assigned. */
 function waitingShards({ shards }: StepRun): ShardState[] {
   const waiting: ShardState[] = [];
   for (const shard of shards.values()) if (!shard.done && shard.assignments.length === 0) waiting.push(shard);
   return waiting;
 }
 
-/** Whether any worker has been given a part of a step. */
+/** Returns whether any shard of a step is done or assigned. */
 export function isAnyOwned({ shards }: StepRun): boolean {
   for (const { done, assignments } of shards.values()) if (done || assignments.length > 0) return true;
   return false;
 }
 
-/** Halves the largest shard that nobody computes until there are as many as workers, or none is left to halve. */
+/** Halves the largest unassigned shard until there is one for each idle worker, or none is left to halve. */
 function halveForIdle(run: RunState, step: StepRun, idleWorkers: number): void {
   for (let waiting = waitingShards(step); waiting.length < idleWorkers; waiting = waitingShards(step)) {
     const largest = waiting
@@ -298,7 +298,7 @@ function halveForIdle(run: RunState, step: StepRun, idleWorkers: number): void {
   }
 }
 
-/** Puts the halves of a shard in its place. @returns the first */
+/** Replaces a shard by its halves. @returns the first half */
 function halve(run: RunState, step: StepRun, shard: ShardState): ShardState {
   const used = usedMicrobatches(run.setup.plan, step.step);
   step.shards.remove(shard);
@@ -309,7 +309,7 @@ function halve(run: RunState, step: StepRun, shard: ShardState): ShardState {
   return first!;
 }
 
-/** Cuts a shard until its first microbatch is one by itself. */
+/** Halves a shard until its first microbatch is a shard by itself. */
 function firstMicrobatch(run: RunState, step: StepRun, shard: ShardState): ShardState {
   let first = shard;
   while (first.n > 1) first = halve(run, step, first);

@@ -1,4 +1,4 @@
-/** What workers of a run are sent, and the connections that it goes over. */
+/** Connections to the workers of a run, and the messages that they carry to the workers. */
 import {
   announced,
   bytesOf,
@@ -27,24 +27,24 @@ import type { ConnectionId, CoordinatorState } from './state.ts';
 /** A message of the rules to one worker. */
 export type RuleMessage = Extract<Command, { type: 'send' }>['message'];
 
-/** The coordinator's side of a worker's connection: what the run gives it, by whatever way that goes. */
+/** The coordinator's side of a worker's connection, whatever the transport. */
 export interface WorkerConnection {
-  /** Bytes that have arrived, unfinished frames included, where the way tells. */
+  /** Bytes received so far, including unfinished frames, if the transport counts them. */
   readonly receivedBytes?: number | undefined;
   send(message: RuleMessage): void;
   sendNumericsCheck(): void;
-  /** The step's weights are those of the parameter server now. */
+  /** Sends the step's weights, which the parameter server now holds. */
   sendWeights(step: number): void;
-  /** Sends on a message of weights that came in several; a run whose weights are its own has none. */
+  /** Forwards one message of weights that are still arriving; only relays do so. */
   forwardWeights?(part: WeightsPart): void;
-  /** @param cachesSamples whether the worker said that it keeps samples */
+  /** @param cachesSamples whether the worker has said that it caches samples */
   sendTask(step: number, shard: Shard, cachesSamples: boolean): void;
   close(code: number, reason: string): void;
-  /** The connection has ended: nothing more is sent. */
+  /** Releases the resources of a connection that has ended. */
   forget?(): void;
 }
 
-/** Bytes that have arrived over each connection, if that is known. */
+/** Returns the bytes received over each connection whose transport counts them. */
 export function receivedBytesOf(connections: ReadonlyMap<ConnectionId, WorkerConnection>): Map<ConnectionId, number> {
   const received = new Map<ConnectionId, number>();
   for (const [connection, { receivedBytes }] of connections) {
@@ -53,7 +53,7 @@ export function receivedBytesOf(connections: ReadonlyMap<ConnectionId, WorkerCon
   return received;
 }
 
-/** The connection of a worker at the other end of a transport. */
+/** Connection of a worker at the other end of a transport. */
 export class RemoteConnection implements WorkerConnection {
   readonly #connection: ConnectionId;
   readonly #transport: CoordinatorTransport;
@@ -71,7 +71,7 @@ export class RemoteConnection implements WorkerConnection {
     return this.#transport.receivedBytes;
   }
 
-  /** A message as it may be believed: no worker has received more than it was sent, whatever it says. */
+  /** Returns a message with its claim corrected: no worker has received more bytes than it was sent. */
   checked(message: WorkerMessage): WorkerMessage {
     if (message.type !== 'ping') return message;
     const { receivedBytes = 0, ...ping } = message;
@@ -114,7 +114,7 @@ export class RemoteConnection implements WorkerConnection {
   }
 }
 
-/** Sends on what arrives of a step's weights, to the workers that the rules have chosen, in the frames that it arrives in. */
+/** Forwards a step's weights, frame by frame as they arrive, to the workers that the rules have chosen. */
 export class WeightsForwarder {
   readonly #connections: ReadonlyMap<ConnectionId, WorkerConnection>;
   #receivers = new Set<ConnectionId>();
@@ -123,7 +123,7 @@ export class WeightsForwarder {
     this.#connections = connections;
   }
 
-  /** The first message of the weights follows. */
+  /** Sets the receivers of the weights whose first message follows. */
   begin(connections: readonly ConnectionId[]): void {
     this.#receivers = new Set(connections);
   }
@@ -131,7 +131,7 @@ export class WeightsForwarder {
   send(state: Pick<CoordinatorState, 'connections'>, step: number, part: WeightsPart): void {
     if (this.#receivers.size === 0) return;
     for (const connection of this.#receivers) {
-      // One that must pass the numerics check again is sent all of them later.
+      // A worker that must pass the numerics check again is sent all weights later.
       if (state.connections.get(connection)?.weightsStep !== step) this.#receivers.delete(connection);
       else this.#connections.get(connection)?.forwardWeights?.(part);
     }
@@ -145,10 +145,10 @@ interface RemoteSourcesOptions {
   readonly numericsCheck: NumericsCheck;
 }
 
-/** Longer weights of the numerics check are not kept. */
+/** Frames of the numerics check are kept only if the weights are at most this long. */
 const mostKeptBytes = 4 * 1024 * 1024;
 
-/** What all remote workers of a run are sent: each message is made and encoded once for those that are at it. */
+/** Messages to all remote workers of a run. Workers that are sent a vector at the same time share encoded frames. */
 export class RemoteSources {
   readonly tasks: TaskSender;
   readonly #numericsCheck: NumericsCheck;
@@ -168,13 +168,13 @@ export class RemoteSources {
     parameterServer.beforeChange(() => this.#weights?.keepRest());
   }
 
-  /** The numerics check. Where its weights are long they are made anew for workers that join later. */
+  /** The numerics check. Long weights are encoded again for workers that join later. */
   numericsCheck(): OutgoingVector {
     this.#check ??= this.#newCheck();
     return this.#check.stream();
   }
 
-  /** The newest weights, which are those of the step. */
+  /** The newest weights, which must be those of `step`. */
   weights(step: number): OutgoingVector {
     if (!this.#weights || this.#weightsStep !== step) {
       this.#weights?.keepRest();
@@ -184,7 +184,7 @@ export class RemoteSources {
     return this.#weights.stream();
   }
 
-  /** Of the newest weights: whether connections still wait for chunks, and how many were given to them. */
+  /** Whether connections still wait for chunks of the newest weights, and how many chunks they were given. */
   get unsent(): { readonly isAny: boolean; readonly given: number } {
     const { isOpen = false, given = 0 } = this.#weights ?? {};
     return { isAny: isOpen, given };
@@ -217,7 +217,7 @@ export class RemoteSources {
     this.#check = undefined;
   }
 
-  /** @param begin makes the first message */
+  /** @param begin returns the first message */
   #broadcast(
     bytes: () => Uint8Array,
     begin: (bytes: Uint8Array, fields: { readonly values?: number }, memory: FrameMemory) => CoordinatorMessage,
@@ -235,11 +235,11 @@ export class RemoteSources {
   }
 }
 
-/** Makes the task messages of a run: to a worker with a sample cache, each sample travels once. */
+/** Builds the task messages of a run. A worker with a sample cache is sent each sample only once. */
 export class TaskSender {
   readonly #source: ShardSource;
   readonly #plan: RunPlan;
-  /** For each connection with a cache, one bit per sample of the training set: whether it was sent. */
+  /** For each connection with a cache, one bit per training sample: whether it was sent. */
   readonly #sent = new Map<ConnectionId, Uint8Array>();
 
   constructor(source: ShardSource, plan: RunPlan) {
@@ -247,7 +247,7 @@ export class TaskSender {
     this.#plan = plan;
   }
 
-  /** The message that assigns a shard; `cachesSamples` samples in it count as sent. */
+  /** Returns the message that assigns a shard; if `cachesSamples`, its samples count as sent from now on. */
   messageFor(connection: ConnectionId, step: number, { lo, n }: Shard, cachesSamples: boolean): MessageOf<'task'> {
     const samples = cachesSamples
       ? this.#unsent(connection, this.#source.numbers(step, lo, n))
@@ -255,12 +255,12 @@ export class TaskSender {
     return { type: 'task', step, lo, n, first: firstSample(this.#plan, step, lo), ...samples };
   }
 
-  /** Drops what is known of a connection's cache. */
+  /** Forgets which samples a connection has cached. */
   forget(connection: ConnectionId): void {
     this.#sent.delete(connection);
   }
 
-  /** The numbers of all samples, and those alone that the connection has not been sent. */
+  /** Returns the numbers of all samples, but the data only of samples that the connection has not been sent. */
   #unsent(connection: ConnectionId, numbers: Uint32Array): ReturnType<typeof encodeBatch> & { numbers: Uint8Array } {
     const sent = this.#sent.get(connection) ?? new Uint8Array(Math.ceil(this.#plan.samples / 8));
     this.#sent.set(connection, sent);

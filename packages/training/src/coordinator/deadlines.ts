@@ -1,4 +1,4 @@
-/** Deadlines: a silent connection is closed, a late shard is given to an idle worker as well, then taken away. */
+/** Deadlines: a silent connection is closed; a late shard goes to an idle worker as well, then is taken away. */
 
 import { assign, onTrial, referee, unassign } from './assignments.ts';
 import { settleClaims } from './joining.ts';
@@ -18,7 +18,7 @@ import { turnAfterDelay } from './schedule.ts';
 import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
 import { boundedRate, recordFailure, speedAfter } from './track-record.ts';
 
-/** Checks every deadline; called at every tick of the run's timer. */
+/** Checks every deadline, at every tick of the run's timer. */
 export function checkDeadlines(run: RunState, receivedBytes: ReadonlyMap<ConnectionId, number> = new Map()): void {
   for (const [id, bytes] of receivedBytes) noteArrival(run, id, bytes);
   for (const connection of [...run.connections.values()]) {
@@ -39,7 +39,7 @@ export function checkDeadlines(run: RunState, receivedBytes: ReadonlyMap<Connect
   }
 }
 
-/** Available workers that owe nothing of the step: the proven ones, or else newcomers, each for one microbatch. */
+/** Returns the available workers that owe nothing in the step: proven ones, or else newcomers that are not on trial. */
 function idleOf(run: RunState): Connection[] {
   const idle = available(run).filter((worker) => owedSamples(run.current, worker.connection) === 0);
   const proven = idle.filter(({ isProven }) => isProven);
@@ -48,10 +48,10 @@ function idleOf(run: RunState): Connection[] {
   return idle.filter(({ connection }) => !busy.has(connection));
 }
 
-/** The slowest link that is waited for: 256 kbit/s. */
+/** Slowest link that the run waits for: 256 kbit/s. */
 export const leastBytesPerMs = 32;
 
-/** Bytes of an unfinished frame are a sign of life, and put off the deadline of what they answer. */
+/** Counts bytes of an unfinished frame as a sign of life, and extends the deadline of the answer. */
 function noteArrival(run: RunState, id: ConnectionId, bytes: number): void {
   const connection = run.connections.get(id);
   if (!connection || bytes <= connection.receivedBytes) return;
@@ -63,8 +63,8 @@ function noteArrival(run: RunState, id: ConnectionId, bytes: number): void {
 }
 
 /**
- * Notes how many bytes have arrived at a worker, by its own account. While bytes arrive at least at the slowest link's rate,
- * the deadline waits: a link may have become slow since the deadline was set.
+ * Notes how many bytes a worker says it has received. The deadline waits while bytes arrive at the slowest link's rate
+ * or faster, because the link may have slowed down since the deadline was set.
  */
 export function noteDelivery(
   run: RunState,
@@ -79,7 +79,7 @@ export function noteDelivery(
   });
 }
 
-/** Reason why a connection has run out of time; undefined if it has not. */
+/** Returns why a connection has timed out; undefined if it has not. */
 function expiryOf(run: RunState, connection: Connection): string | undefined {
   const { handshakeMs, numericsCheckMs, deadMs } = run.setup.limits;
   const { workerId = '', phase, claim, phaseAtMs, lastReceivedAtMs, transferCreditMs } = connection;
@@ -96,12 +96,12 @@ function expiryOf(run: RunState, connection: Connection): string | undefined {
 
 const mostPatience = 64;
 
-/** Doubles the deadlines after a missed one: all workers may be behind slow links. */
+/** Doubles the deadlines after a missed one, because all workers may have slow links. */
 function morePatience({ patience }: RunState): number {
   return Math.min(mostPatience, 2 * patience);
 }
 
-/** Sends a ping when one is due; a client is asked nothing before its welcome. */
+/** Sends a ping if one is due, but none before the welcome. */
 function heartbeat(run: RunState, { connection, phase, pingedAtMs }: Connection): void {
   if (phase === 'handshake') return;
   if (run.nowMs - pingedAtMs < run.setup.limits.heartbeatMs) return;
@@ -110,16 +110,16 @@ function heartbeat(run: RunState, { connection, phase, pingedAtMs }: Connection)
 }
 
 /**
- * A worker that needs more than this many times as long as an idle one is late before the time that it needs has passed;
- * in its turn it has that time, up to the hard deadline.
+ * A worker is expected to take at most this many times as long as an idle worker, even if it is known to be slower. In
+ * its turn it has the time that it needs, up to the hard deadline.
  */
 const mostTimesIdle = 10;
 
 /**
- * Compares how long a worker has had its shards of the current step with how long they should take; true if the
- * worker or its shards are treated as late.
+ * Compares how long a worker has had its shards of the current step with how long they should take.
  *
- * @param idleWorkers as `idleOf`; without this worker if it owes a shard
+ * @param idleWorkers the result of `idleOf`, which never contains a worker that owes a shard
+ * @returns whether the worker or its shards are treated as late
  */
 function checkShards(run: RunState, connection: Connection, idleWorkers: () => readonly Connection[]): boolean {
   const { softDeadlineMs, softFactor, hardDeadlineMs, hardFactor } = run.setup.limits;
@@ -130,7 +130,7 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
   const startedAtMs = Math.min(...[...own, ...trials].map((assignment) => assignment.startedAtMs));
   const owed = owedSamples(run.current, id);
   const ownMs = samplesPerMs > 0 ? owed / samplesPerMs + link.networkMs : Number.POSITIVE_INFINITY;
-  // The shard of a trial may be done already, and is then not owed.
+  // A trial counts separately: its shard may be done already and is then not owed.
   const trialMs = trials.reduce((sum, { samples }) => sum + durationMs(samples, samplesPerMs), 0);
   const knownMs = (Number.isFinite(ownMs) ? ownMs : link.networkMs) + trialMs;
   const answerByMs =
@@ -146,7 +146,7 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
 
   const idle = idleWorkers();
   if (connection.answerByMs === undefined) {
-    // A speed that newcomers claim makes no worker late.
+    // The speeds that newcomers claim make no worker late.
     const known = idle.filter(({ isProven }) => isProven);
     const idleMs = Math.min(...known.map((worker) => durationMs(owed, worker.samplesPerMs) + worker.link.networkMs));
     const isTurn = own.some(({ why }) => why === 'turn');
@@ -157,7 +157,7 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
       for (const shard of owned) if (shard.held.length > 0) referee(run, shard);
       return false;
     }
-    // The worker has not done its shards in this time, so its rate is at most that, whatever it claimed.
+    // The worker has not finished in `waitedMs`, which bounds its rate, whatever it claimed.
     const rateAtMost = Math.min(samplesPerMs > 0 ? samplesPerMs : Number.POSITIVE_INFINITY, owed / waitedMs);
     const { overheadMs } = speedAfter(connection, { samples: owed, computeMs: 0, totalMs: waitedMs });
     const turn = turnAfterDelay(run, connection, waitedMs);
@@ -167,7 +167,7 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
   return true;
 }
 
-/** A late worker is assigned nothing more until it has answered. */
+/** Marks a worker as late; it is assigned nothing more until it has answered. */
 function markLate(
   run: RunState,
   late: Connection,
@@ -175,7 +175,7 @@ function markLate(
 ): void {
   updateConnection(run, late.connection, changes);
   emit(run, { type: 'late', workerId: late.workerId ?? '', step: run.current.step });
-  // Tasks that were sent ahead go to other workers.
+  // Tasks that were sent ahead go to other workers instead.
   if (!run.next) return;
   for (const { lo, n } of [...run.next.shards.values()].filter((shard) => isOwner(shard, late.connection))) {
     send(run, late.connection, { type: 'cancel', step: run.next.step, lo, n });
@@ -184,15 +184,15 @@ function markLate(
 }
 
 /**
- * Assigns shards whose workers are all late to idle workers as well; the first valid result wins. Newcomers get no more than
- * a microbatch, so that a larger shard is taken from its workers, to be divided.
+ * Assigns shards whose workers are all late to idle workers as well; the first valid result wins. A newcomer gets at
+ * most one microbatch, so a larger shard is unassigned instead, to be divided.
  */
 function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly Connection[]): void {
   const isLate = ({ connection }: Assignment): boolean => run.connections.get(connection)?.answerByMs !== undefined;
   const waiting = owned.filter((shard) => shard.assignments.every(isLate));
   const taken = new Set<ConnectionId>();
   for (const [index, shard] of waiting.entries()) {
-    // A second result of one worker confirms nothing.
+    // A second result of the same worker confirms nothing.
     const others = idle.filter(
       ({ workerId, connection }) => !taken.has(connection) && !shard.held.some((vote) => vote.workerId === workerId),
     );
@@ -208,7 +208,7 @@ function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly C
   }
 }
 
-/** Milliseconds that samples take; 0 if the rate is not known. */
+/** Returns the milliseconds that samples take; 0 if the rate is unknown. */
 function durationMs(samples: number, samplesPerMs: number): number {
   return samplesPerMs > 0 ? samples / samplesPerMs : 0;
 }

@@ -1,4 +1,4 @@
-/** Everything that can happen to a coordinator, and everything that its rules can ask the run to do. */
+/** Events that a coordinator handles, and commands that its rules give to the run. */
 import type { FaultAction, MessageOf, WorkerMessage } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { ConnectionId } from './state.ts';
@@ -9,7 +9,7 @@ export interface LateComparison {
   readonly isChecked: boolean;
 }
 
-/** A worker's message as the rules see it. The run has assembled and compared its vector, and waits for the rules' decision. */
+/** A worker's message as the rules see it: the run has assembled and compared its vector, and waits for a decision. */
 export type CheckedMessage =
   | ({
       readonly type: 'gradient';
@@ -18,11 +18,11 @@ export type CheckedMessage =
       readonly turnaroundMs?: number | undefined;
       /** Omitted if every number is finite. */
       readonly isFinite?: false;
-      /** Connections whose held result of this shard is the same. */
+      /** Connections whose held result of this shard is equal. */
       readonly agreesWith?: readonly ConnectionId[];
-      /** Whether it is so large that only the coordinator's own computation makes it believed. */
+      /** Whether it is implausibly large, so that only the coordinator's own computation can confirm it. */
       readonly isSuspect?: boolean;
-      /** How the late result of a trial compares with the sum that was added; omitted if the sum is not kept. */
+      /** Comparison of a trial's late result with the sum that was added; omitted if that sum is not kept. */
       readonly comparison?: LateComparison;
     } & Shard)
   | {
@@ -33,10 +33,10 @@ export type CheckedMessage =
     }
   | Exclude<WorkerMessage, { type: 'gradient' | 'numericsResult' | 'chunk' }>;
 
-/** A person's control of a run: begin with the workers that are ready, take no step until `resume`, go on. */
+/** A person's control of a run: begin with the workers that are ready; take no step until `resume`; continue. */
 export type ControlAction = 'start' | 'pause' | 'resume';
 
-/** Something that happened, and when: `atMs` counts from any fixed moment and never goes back. */
+/** An event and its time: `atMs` counts from any fixed moment and never decreases. */
 export type CoordinatorEvent = { readonly atMs: number } & (
   | {
       readonly type: 'opened';
@@ -47,39 +47,39 @@ export type CoordinatorEvent = { readonly atMs: number } & (
       readonly isOwn?: boolean;
     }
   | { readonly type: 'message'; readonly connection: ConnectionId; readonly message: CheckedMessage }
-  /** A frame or a result that failed a check, or a flood (1008); `closeCode` is WebSocket's for that kind of failure. */
+  /** A frame or result failed a check, or the worker floods the run (1008); `closeCode` is WebSocket's. */
   | {
       readonly type: 'invalid';
       readonly connection: ConnectionId;
       readonly closeCode: 1002 | 1003 | 1008 | 1009;
       readonly message: string;
     }
-  /** The worker's gradient of the numerics check differs from the coordinator's by more than rounding. */
+  /** The worker's gradient in the numerics check differs from the coordinator's by more than rounding. */
   | { readonly type: 'numericsMismatch'; readonly connection: ConnectionId; readonly message: string }
   | { readonly type: 'closed'; readonly connection: ConnectionId }
-  /** The run's timer; `receivedBytes` of each connection whose platform tells. */
+  /** A tick of the run's timer; `receivedBytes` has the connections whose transport counts bytes. */
   | { readonly type: 'tick'; readonly receivedBytes?: ReadonlyMap<ConnectionId, number> }
   | { readonly type: 'control'; readonly action: ControlAction }
-  /** A relay is asked for the sum over a shard, instead of one that it has not finished; its weights are there. */
+  /** A relay is asked for the sum over a shard, in place of any unfinished one; the shard's weights have arrived. */
   | ({ readonly type: 'asked'; readonly step: number } & Shard)
-  /** A relay is being sent the weights of a later step, and can send them on. */
+  /** A relay is receiving the weights of a later step and can forward them. */
   | { readonly type: 'weightsArriving'; readonly step: number }
-  /** Arriving weights broke off before they were whole. */
+  /** Arriving weights broke off before they were complete. */
   | { readonly type: 'weightsBroken'; readonly step: number }
-  /** The sum that a relay was asked for is not wanted any more. */
+  /** The sum that a relay was asked for is no longer wanted. */
   | { readonly type: 'askedNoMore' }
   /** The coordinator has computed a shard itself. */
   | ({
       readonly type: 'refereed';
       readonly step: number;
       readonly isFinite: boolean;
-      /** Connections whose held result is the same. */
+      /** Connections whose held result is equal. */
       readonly agreesWith: readonly ConnectionId[];
     } & Shard)
   /** Ignored unless the run was set up for fault injection. */
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction; readonly forMs: number }
   | { readonly type: 'rename'; readonly workerId: string; readonly name: string }
-  /** The worker is told so, and does not come back by itself. */
+  /** The worker is told that it was removed, and does not reconnect by itself. */
   | { readonly type: 'remove'; readonly workerId: string }
   | { readonly type: 'stop'; readonly message: string; readonly anotherMayFollow?: boolean | undefined }
 );
@@ -94,17 +94,17 @@ export type UntimedEvent = CoordinatorEvent extends infer Event
 /** A person's control of one worker. */
 export type WorkerCommand = Extract<UntimedEvent, { type: 'injectFault' | 'rename' | 'remove' }>;
 
-/** Something to show to people. */
+/** An event to show to people. */
 export type RunEvent =
   | { readonly type: 'joined'; readonly workerId: string; readonly returned: boolean }
   | { readonly type: 'left'; readonly workerId: string; readonly message: string }
   | { readonly type: 'rejected'; readonly workerId: string | undefined; readonly message: string }
   | { readonly type: 'late'; readonly workerId: string; readonly step: number }
-  /** Most of the worker's time goes to its link. */
+  /** The worker spends most of its time on its link. */
   | { readonly type: 'slowLink'; readonly workerId: string; readonly networkMs: number; readonly computeMs: number }
-  /** A worker's result was wrong; before, `shards` of its results had been added. */
+  /** A worker's result was wrong; `shards` of its earlier results had been added. */
   | { readonly type: 'quarantined'; readonly workerId: string; readonly message: string; readonly shards: number }
-  /** A relay has told how many workers stand behind it. */
+  /** A relay has reported how many workers are behind it. */
   | { readonly type: 'relayStatus'; readonly workerId: string }
   | { readonly type: 'renamed'; readonly workerId: string; readonly before: string }
   | { readonly type: 'started' }
@@ -115,7 +115,7 @@ export type RunEvent =
   | { readonly type: 'pauseRequested' }
   | { readonly type: 'injectFault'; readonly workerId: string; readonly action: FaultAction };
 
-/** Something that the run does next, in the order of the list. */
+/** An action for the run; it performs the commands in order. */
 export type Command =
   | {
       readonly type: 'send';
@@ -124,31 +124,31 @@ export type Command =
     }
   | { readonly type: 'sendNumericsCheck'; readonly connection: ConnectionId }
   | { readonly type: 'sendWeights'; readonly connection: ConnectionId; readonly step: number }
-  /** Send the weights of a later step on while they arrive. */
+  /** Forward the weights of a later step while they arrive. */
   | { readonly type: 'forwardWeights'; readonly connections: readonly ConnectionId[]; readonly step: number }
   | ({ readonly type: 'sendTask'; readonly connection: ConnectionId; readonly step: number } & Shard)
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly code: number; readonly reason: string }
-  /** Add the result of this connection, which has just arrived or was held; 0 is the coordinator's own. Drop the others of the shard. */
+  /** Add the arrived or held result of `from` (0: the coordinator's own) and drop the shard's other results. */
   | ({
       readonly type: 'add';
       readonly step: number;
       readonly from: ConnectionId;
-      /** Whether it was compared, or is the coordinator's own. */
+      /** Whether the result was compared, or is the coordinator's own. */
       readonly isChecked: boolean;
-      /** Whether a worker on trial with this shard has not answered: the sum is kept, to compare its result with. */
+      /** Whether to keep the sum, because a worker on trial with this shard has not answered yet. */
       readonly keep: boolean;
     } & Shard)
-  /** Hold the result that has just arrived. What is neither held nor added is dropped. */
+  /** Hold the result that has just arrived. A result that is neither held nor added is dropped. */
   | { readonly type: 'hold' }
   /** Compute a shard, and report it as `refereed`. */
   | ({ readonly type: 'referee'; readonly step: number } & Shard)
-  /** Begin the sum of this step, or of its asked shard, again: drop everything that was added for it. */
+  /** Restart the sum of this step, or of its asked shard: drop everything that was added to it. */
   | { readonly type: 'restartStep'; readonly step: number; readonly asked?: Shard }
-  /** Every shard of this step is in: take the optimizer's step. */
+  /** Apply the optimizer: every shard of this step is in. */
   | { readonly type: 'applyStep'; readonly step: number }
   /** The sum over the asked shard is complete. */
   | { readonly type: 'askedDone' }
-  /** The asked shard has no finite sum, as the relay itself has found. */
+  /** The asked shard has no finite sum, as the relay's own computation shows. */
   | { readonly type: 'askedFailed'; readonly message: string }
   | { readonly type: 'event'; readonly event: RunEvent }
   | { readonly type: 'finished' }

@@ -1,27 +1,27 @@
-/** Results that wait to be compared, sums that late results are compared with, and the largest plausible result. */
+/** Results held for comparison, sums kept for comparison with late results, and the bound of plausible results. */
 import type { Aggregator, SumMemory } from '../aggregator.ts';
 import { type Shard, shardKey } from '../tree.ts';
 import type { LateComparison } from './events.ts';
 import type { InlineSum } from './inline-worker.ts';
 import type { ConnectionId } from './state.ts';
 
-/** How large the sums of a shard are, per sample, so that shards of any size compare. */
+/** Size of a shard's sums per sample, so that shards of different sizes can be compared. */
 export interface SumSize {
   /** The largest absolute value of the gradient. */
   readonly gradient: number;
   readonly loss: number;
 }
 
-/** A result may be this many times as large as the largest that was found to be right. */
+/** A result may be this many times as large as the largest confirmed one. */
 const factor = 8;
-/** Gradients shrink while a run learns: an old bound says little. */
+/** Gradients shrink while a run learns, so that an old bound says little. */
 const decayPerStep = 0.99;
 
 /** Learns only from results that a second computation has confirmed, so that a liar cannot raise the bound. */
 export class Plausibility {
   #bound: SumSize = { gradient: 0, loss: 0 };
 
-  /** False for every result until one is confirmed. */
+  /** Returns false for every result until one is confirmed. */
   isPlausible({ gradient, loss }: SumSize): boolean {
     return gradient <= factor * this.#bound.gradient && Math.abs(loss) <= factor * this.#bound.loss;
   }
@@ -31,39 +31,39 @@ export class Plausibility {
     this.#bound = { gradient: Math.max(bound.gradient, gradient), loss: Math.max(bound.loss, Math.abs(loss)) };
   }
 
-  /** To be called after each step. */
+  /** Decays the bound; call it after each step. */
   age(): void {
     this.#bound = { gradient: decayPerStep * this.#bound.gradient, loss: decayPerStep * this.#bound.loss };
   }
 }
 
-/** A result that has arrived, and waits for the rules to say what becomes of it. */
+/** A result that waits for the rules to decide about it. */
 export interface ArrivedResult {
   /** 0 for the coordinator's own. */
   readonly connection: ConnectionId;
   readonly place: Place;
-  /** [parameters + 2]: gradient, sum of losses, correct answers; reserved for the holder. */
+  /** [parameters + 2]: gradient, sum of losses, correct answers; owned by the holder. */
   readonly memory: SumMemory;
-  /** Unknown for a result that is not finite, and for one that nothing is compared with. */
+  /** Undefined for a non-finite result, and for one that is not compared with anything. */
   readonly size?: SumSize | undefined;
   /** Numerics hash of the mode that computed it. */
   readonly numericsHash: string;
 }
 
-/** A result whose fate the rules are asked for; the sum of a worker without others may be in vectors of its own. */
+/** A result that the rules decide about; the sum of a run's only worker may be in vectors of its own. */
 export interface Arrival extends Omit<ArrivedResult, 'memory'> {
   readonly memory: InlineSum;
-  /** Whether it was added or is held; the memory of any other is given back. */
+  /** Whether the result was added or is held; otherwise its memory is released. */
   isTaken?: boolean;
 }
 
-/** What the rules are told of a result, and the result itself; without one there are no numbers to decide about. */
+/** A result's message for the rules, and the result itself, if it has numbers to decide about. */
 export interface Looked<Told> {
   readonly told: Told;
   readonly arrival?: Arrival;
 }
 
-/** A step's shard. */
+/** A shard of a step. */
 export type Place = Shard & { readonly step: number };
 
 /** A sum that was added. */
@@ -75,15 +75,15 @@ export interface AddedSum {
   readonly isChecked: boolean;
 }
 
-/** Most bytes of kept sums, except that one always may be kept. */
+/** Maximum bytes of kept sums; a single sum may always be kept. */
 const mostAddedBytes = 64 * 1024 * 1024;
 
-/** The largest difference that rounding in another order explains, relative to the largest value of the gradient. */
+/** Largest difference that another order of additions explains, relative to the gradient's largest value. */
 const tolerance = 1e-3;
 
 export class HeldResults {
   readonly #held = new Map<string, ArrivedResult[]>();
-  /** Added sums by step and shard; each until the workers on trial with that shard have answered or are gone. */
+  /** Added sums by step and shard, each kept until the workers on trial with that shard have answered or left. */
   readonly #added = new Map<string, AddedSum>();
   readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
 
@@ -91,13 +91,13 @@ export class HeldResults {
     this.#memory = memory;
   }
 
-  /** Connections whose held result of the same shard is equal to this one. */
+  /** Returns the connections whose held result of the same shard equals this one. */
   equalTo(result: ArrivedResult): ConnectionId[] {
     const held = this.#held.get(placeKey(result.place)) ?? [];
     return held.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
   }
 
-  /** Whether any result of a shard is held. */
+  /** Returns whether any result of a shard is held. */
   has(place: Place): boolean {
     return this.#held.has(placeKey(place));
   }
@@ -107,7 +107,7 @@ export class HeldResults {
     this.#held.set(key, [...(this.#held.get(key) ?? []), result]);
   }
 
-  /** The result that is held for a connection, whose memory is the caller's then; the others of the shard are dropped. */
+  /** Returns a connection's held result, whose memory the caller then owns, and drops the shard's other results. */
   take(place: Place, connection: ConnectionId): ArrivedResult | undefined {
     const key = placeKey(place);
     const results = this.#held.get(key) ?? [];
@@ -118,8 +118,8 @@ export class HeldResults {
   }
 
   /**
-   * Keeps a copy of a sum that is about to be added, for late results of the same shard. Kept sums are limited: workers whose
-   * sum finds no room get another trial.
+   * Keeps a copy of a sum that is about to be added, to compare late results of the same shard with. If the memory
+   * limit is reached the sum is not kept, and the shard's late workers get another trial.
    */
   keepAdded({ place, memory, numericsHash }: ArrivedResult, isChecked: boolean): void {
     const values = this.#memory.valuesOf(memory);
@@ -128,12 +128,12 @@ export class HeldResults {
     this.#added.set(placeKey(place), { place, numericsHash, values: values.slice(), isChecked });
   }
 
-  /** The sum that was added for a shard, if it is kept. */
+  /** Returns the sum that was added for a shard, if it is kept. */
   addedAt(place: Place): AddedSum | undefined {
     return this.#added.get(placeKey(place));
   }
 
-  /** Compares a late result with the sum that was added; undefined if that is not kept. */
+  /** Compares a late result with the sum that was added; undefined if that sum is not kept. */
   compareLate({ place, memory, numericsHash }: ArrivedResult): LateComparison | undefined {
     const added = this.addedAt(place);
     if (!added) return undefined;
@@ -142,12 +142,12 @@ export class HeldResults {
     return { isSame, isChecked: added.isChecked };
   }
 
-  /** Drops the sums that no worker's late result is compared with any more. */
+  /** Drops the sums whose late results are no longer awaited. */
   dropAdded(isAwaited: (place: Place) => boolean): void {
     for (const [key, { place }] of this.#added) if (!isAwaited(place)) this.#added.delete(key);
   }
 
-  /** Whether sums are kept. */
+  /** Whether any sums are kept. */
   get keepsAdded(): boolean {
     return this.#added.size > 0;
   }
@@ -178,7 +178,7 @@ function placeKey({ step, ...shard }: Place): string {
 function equalBits(one: Float32Array, other: Float32Array): boolean {
   const [left, right] = [wordsOf(one), wordsOf(other)];
   if (left.length !== right.length) return false;
-  // A function called for each word takes ten times as long.
+  // A plain loop: a function call for each word is an order of magnitude slower.
   for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
   return true;
 }
@@ -187,7 +187,7 @@ function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
   return new Uint32Array(buffer, byteOffset, length);
 }
 
-/** Gradient, loss and correct answers each within the tolerance; a sample at the border of two classes may differ. */
+/** Returns whether gradient, loss and correct answers agree within tolerance; one borderline sample may differ. */
 function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
   const size = one.length - 2;
   let [largest, worst] = [0, 0];

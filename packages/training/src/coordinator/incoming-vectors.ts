@@ -1,4 +1,4 @@
-/** Takes in what workers send as vectors, message by message; the rules are told of each once it is whole. */
+/** Receives workers' vectors message by message; the rules are told of each vector once it is complete. */
 import {
   announced,
   type Checksum,
@@ -25,18 +25,18 @@ import type { ConnectionId, CoordinatorState } from './state.ts';
 
 type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;
 
-/** What has become whole, or has a fault. */
+/** A vector that is complete, or faulty. */
 export interface Received {
   readonly event: UntimedEvent;
-  /** The first message of a gradient that is whole. */
+  /** First message of a complete gradient. */
   readonly gradient?: MessageOf<'gradient'>;
-  /** The result whose fate the rules decide. */
+  /** The result that the rules decide about. */
   readonly arrival?: Arrival | undefined;
 }
 
 type Options = Pick<RunOptions, 'setup' | 'referenceGradient' | 'numericsCheck' | 'newHash'>;
 
-/** Takes in the numbers of results. */
+/** Receives the values of gradients. */
 interface Results {
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient;
   finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage>;
@@ -52,7 +52,7 @@ export class IncomingVectors {
     this.#results = results;
   }
 
-  /** Takes the next message of a vector; undefined if more of it has to come. */
+  /** Takes the next message of a vector; returns undefined until the vector is complete. */
   receive(state: CoordinatorState, connection: ConnectionId, message: VectorMessage): Received | undefined {
     const receiver = this.#receiverOf(connection);
     const { open } = receiver;
@@ -64,7 +64,7 @@ export class IncomingVectors {
     return this.#arrived(state, connection, receiver.begin(this.#sinkFor(state, connection, message), message));
   }
 
-  /** Drops what a connection has sent of a vector. */
+  /** Drops a connection's incomplete vector. */
   forget(connection: ConnectionId): void {
     this.#receivers.get(connection)?.drop()?.drop();
     this.#receivers.delete(connection);
@@ -128,14 +128,14 @@ export interface IncomingGradientOptions {
   readonly parameterServer: Parameters;
 }
 
-/** A gradient that arrives in chunks: each is checked, and decoded into its place. */
+/** A gradient that arrives in chunks; each chunk is checked and decoded into its place. */
 export class IncomingGradient implements VectorSink<VectorMessage> {
   readonly type = 'gradient';
   readonly header: MessageOf<'gradient'>;
-  /** Where its values are written; undefined if they are not wanted, as the step is over. */
+  /** Memory for the values; undefined if they are not wanted, for example because the step is over. */
   readonly memory: SumMemory | undefined;
   readonly #options: IncomingGradientOptions;
-  /** The largest absolute value so far, NaN where one is. */
+  /** Largest absolute value so far; NaN if any value is NaN. */
   largest = 0;
   #at = 0;
 
@@ -149,7 +149,7 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
     return this.#at === this.#options.parameterServer.parameterCount;
   }
 
-  /** Takes its first message or its next chunk; returns what is wrong with it, in words. */
+  /** Takes the first message or the next chunk; returns its fault, or undefined. */
   add(message: VectorMessage): string | undefined {
     const { setup, parameterServer } = this.#options;
     const { parameterCount, checksum } = parameterServer;
@@ -168,7 +168,7 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
     return undefined;
   }
 
-  /** Gives its memory back. */
+  /** Releases the memory. */
   drop(): void {
     if (this.memory) this.#aggregator.release(this.memory);
   }
@@ -181,20 +181,20 @@ export class IncomingGradient implements VectorSink<VectorMessage> {
 type NumericsResult = Omit<MessageOf<'numericsResult'>, 'gradient'>;
 
 interface IncomingNumericsOptions {
-  /** What the coordinator itself computed. */
+  /** The coordinator's own gradient. */
   readonly reference: ReferenceGradient;
   readonly chunkBytes: number;
   readonly newHash: NewHash;
 }
 
-/** A worker's answer to the numerics check: hashed and compared part by part as it arrives, and never kept whole. */
+/** A worker's answer to the numerics check, hashed and compared chunk by chunk as it arrives and never kept whole. */
 class IncomingNumerics implements VectorSink<VectorMessage> {
   readonly type = 'numericsResult';
   readonly result: NumericsResult;
   readonly #options: IncomingNumericsOptions;
   readonly #comparison: NumericsComparison;
   readonly #hash: IncrementalHash;
-  /** Values so far. */
+  /** Number of values so far. */
   #length = 0;
 
   constructor({ gradient: _first, ...result }: MessageOf<'numericsResult'>, options: IncomingNumericsOptions) {
@@ -208,7 +208,7 @@ class IncomingNumerics implements VectorSink<VectorMessage> {
     return this.result.values === undefined || this.#length === this.result.values;
   }
 
-  /** Takes its first message or its next chunk; returns what is wrong with it, in words. */
+  /** Takes the first message or the next chunk; returns its fault, or undefined. */
   add(message: VectorMessage): string | undefined {
     if (message.type === 'gradient') throw new Error('expected a message of a numerics result');
     const fault = message.type === 'chunk' ? this.#take(message) : this.#begin(message);
@@ -230,23 +230,23 @@ class IncomingNumerics implements VectorSink<VectorMessage> {
     return undefined;
   }
 
-  /** What is wrong with the whole gradient, as a sentence; undefined where only rounding differs. */
+  /** Returns the fault of the whole gradient as a sentence; undefined if it differs only by rounding. */
   fault(): string | undefined {
     return this.#comparison.fault();
   }
 
-  /** Hash of the whole gradient; asked for once. */
+  /** Returns the hash of the whole gradient; call it once. */
   hash(): string {
     return this.#hash.digest('hex');
   }
 
-  /** It holds no memory of others. */
+  /** Does nothing: the check holds no memory of the aggregator. */
   drop(): void {}
 }
 
 type GradientMessage = MessageOf<'gradient'>;
 
-/** What is wrong with the first message of a gradient, as `gradient: expected …, got …`; undefined if nothing is. */
+/** Returns the fault of a gradient's first message as `gradient: expected …, got …`; undefined if it has none. */
 export function gradientFault(
   message: GradientMessage,
   setup: RunSetup,
@@ -263,7 +263,7 @@ export function gradientFault(
   return fault === undefined ? undefined : `gradient: ${fault}`;
 }
 
-/** The same for the chunk that brings the values `[at, at + length)`. */
+/** Returns the fault of the chunk that should hold the values `[at, at + length)`; undefined if it has none. */
 export function chunkFault(
   message: MessageOf<'chunk'>,
   setup: RunSetup,
@@ -277,7 +277,7 @@ export function chunkFault(
   return fault === undefined ? undefined : `chunk: ${fault}`;
 }
 
-/** What is wrong with the place of a chunk, where the values from `at` on are due. */
+/** Returns the fault of a chunk that does not start at the expected value `at`; undefined if it does. */
 function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
   return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
 }
@@ -288,7 +288,7 @@ function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): strin
   return `expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
 }
 
-/** What is wrong with the number of values that the first message of a vector announces. */
+/** Returns the fault of the number of values that a vector's first message announces; undefined if it is right. */
 function valuesFault(
   { values }: { readonly values?: number | undefined },
   expected: { readonly values?: number | undefined },

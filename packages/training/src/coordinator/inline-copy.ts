@@ -1,4 +1,4 @@
-/** Computes shards beside the parameter server's backend, on another one: weights and sums are copied between them. */
+/** Computes shards on another backend than the parameter server's; weights and sums are copied between the two. */
 import { checkedSetup, type NumericsCheck, numericsFault, type ReferenceGradient } from '../numerics-check.ts';
 import type { ParameterServer } from '../parameter-server.ts';
 import { firstSample, type RunPlan } from '../plan.ts';
@@ -15,7 +15,7 @@ export interface InlineCopyOptions {
   readonly samples: ShardSource;
   readonly seed: number;
   readonly numericsCheck: NumericsCheck;
-  /** What the coordinator itself computed for the numerics check. */
+  /** The coordinator's own gradient of the numerics check. */
   readonly referenceGradient: ReferenceGradient;
   readonly hash: (bytes: Uint8Array) => string;
 }
@@ -44,7 +44,7 @@ export class InlineCopy implements InlineCompute {
     const { weights, samples, targets, count } = numericsCheck;
     await compute.open(checkedSetup(setup));
     compute.setWeights(weights);
-    // The first run warms up what compiles on first use; the second is timed.
+    // The first run is a warm-up, since backends compile on first use; the second is timed.
     await compute.gradient(samples, targets);
     const { gradient, computeMs } = await compute.gradient(samples, targets);
     const fault = numericsFault(referenceGradient, gradient);

@@ -24,15 +24,15 @@ export interface InlineGradientOptions {
   readonly seed: number;
   readonly clock: Clock;
   /**
-   * Where workers elsewhere take part: lets what is on its way to them and from them go first, before each slice of a shard.
-   * Sums are then in memory of their own, since another shard of the step may follow.
+   * Lets messages to and from remote workers go first, before each slice of a shard; given if remote workers may take
+   * part. Sums are then copied to memory of their own, since another shard of the step may follow.
    */
   readonly yieldToOthers?: (() => Promise<void>) | undefined;
-  /** What the coordinator itself found for the numerics check, on this backend. */
+  /** The coordinator's own result of the numerics check, on this backend. */
   readonly numerics: { readonly hash: string; readonly samplesPerMs: number };
 }
 
-/** Events of workers elsewhere wait about this long for a slice. */
+/** Target time of a slice, for which events of remote workers have to wait. */
 const besideOthersMs = 10;
 
 export class InlineGradient implements InlineCompute {
@@ -40,7 +40,7 @@ export class InlineGradient implements InlineCompute {
   readonly #sliced: SlicedGradient;
   readonly #pacer: Pacer;
   readonly #adder: VectorAdder;
-  /** Of the samples with these numbers, what the gradient takes. */
+  /** Returns the samples with these numbers in the form that `SlicedGradient` takes. */
   readonly #rangesOf: (numbers: Uint32Array) => ShardBatch['samplesOf'];
 
   constructor(options: InlineGradientOptions) {
@@ -78,7 +78,7 @@ export class InlineGradient implements InlineCompute {
     return this.#computeRest(this.#begin(step, shard), startedAtMs, isCanceled);
   }
 
-  /** @returns the samples of the shard */
+  /** @returns the number of samples in the shard */
   #begin(step: number, shard: Shard): number {
     const { samples, plan, seed } = this.#options;
     const numbers = samples.numbers(step, shard.lo, shard.n);
@@ -139,7 +139,7 @@ export class InlineGradient implements InlineCompute {
     return copy;
   }
 
-  /** Undefined where a number is not finite. */
+  /** Returns the sum; undefined if a number is not finite. */
   #sum(): VectorSum | undefined {
     const { backend, parameterCount } = this.#options.parameterServer;
     if (!this.#sliced.isFinite()) return undefined;
@@ -148,7 +148,7 @@ export class InlineGradient implements InlineCompute {
   }
 }
 
-/** Bytes are moved to where they are computed with, and converted there; floats are copied as they are needed. */
+/** Bytes are moved to the backend's memory and converted there; floats are copied as they are needed. */
 function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) => ShardBatch['samplesOf'] {
   const size = sampleSize(dataset);
   const table = tableOf(backend, dataset, size);
@@ -157,7 +157,7 @@ function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) =>
   return (numbers) => (from, to) => ({ table, numbers: numbers.subarray(from, to) });
 }
 
-/** A copy of the samples, where they are bytes. */
+/** Returns a copy of the samples in the backend's memory; undefined unless they are bytes. */
 function tableOf(backend: Backend, { samples, count }: Dataset, size: number): ByteTable | undefined {
   if (!(samples instanceof Uint8Array)) return undefined;
   const table = createByteTable(backend, count, size);

@@ -1,4 +1,4 @@
-/** A worker in the coordinator's process, the only one or beside others: nothing travels to it, or from it. */
+/** A worker in the coordinator's process, alone or with others; no messages are sent over a transport. */
 import { type MessageOf, protocolVersion, toMessageText } from '@lockstep/protocol';
 import type { VectorSum } from '@lockstep/tensor';
 import type { SumMemory } from '../aggregator.ts';
@@ -8,14 +8,14 @@ import type { RuleMessage, WorkerConnection } from './connections.ts';
 import type { CheckedMessage } from './events.ts';
 
 /**
- * The sum over a shard, [parameters + 2]: memory that is reserved in the aggregator, or, of a worker without others, vectors
- * that stay as they are until the next step.
+ * The sum over a shard, [parameters + 2]: memory reserved in the aggregator, or, from a run's only worker, vectors that
+ * do not change until the next step.
  */
 export type InlineSum = SumMemory | VectorSum;
 
-/** What it found of a shard. */
+/** Result of a shard. */
 export interface InlineResult {
-  /** Undefined where a number is not finite. */
+  /** Undefined if a number is not finite, or if the task was canceled. */
   readonly sum: InlineSum | undefined;
   readonly computeMs: number;
 }
@@ -24,12 +24,12 @@ export interface InlineCompute {
   readonly backend: string;
   readonly numericMode: string;
   readonly threads: number;
-  /** Computes the gradient of the numerics check; its hash in hex. */
+  /** Computes the gradient of the numerics check; `hash` is in hex. */
   checkNumerics(): Promise<{ readonly hash: string; readonly samplesPerMs: number }>;
   /**
-   * Computes a shard with the weights of the parameter server. What is done at once is no promise.
-   * @param isCanceled asked in pauses: the rest is not computed, and the sum left out
-   * @throws Error with one sentence where it cannot compute any more
+   * Computes a shard with the parameter server's weights. A result that is ready at once needs no promise.
+   * @param isCanceled called during pauses; if true, the computation stops and the sum is undefined
+   * @throws Error with one sentence if it can no longer compute
    */
   compute(step: number, shard: Shard, isCanceled: () => boolean): InlineResult | Promise<InlineResult>;
 }
@@ -38,18 +38,18 @@ export interface InlineWorkerOptions {
   readonly compute: InlineCompute;
   readonly name: string;
   readonly clock: Clock;
-  /** Whether there may be others: where the rules end its connection, the run then goes on, and it joins again. */
+  /** Whether the run may have other workers: if so, it survives the end of this connection, and the worker rejoins. */
   readonly hasOthers?: boolean;
 }
 
-/** What the run takes from it. */
+/** The run's callbacks for an inline worker. */
 export interface InlinePort {
   readonly report: (message: CheckedMessage) => void;
-  /** A shard's gradient, whose sum the run adds, holds, or drops. */
+  /** Reports a shard's gradient; the run adds, holds or drops its sum. */
   readonly finish: (message: InlineGradientMessage, sum: InlineSum | undefined) => void;
-  /** It joins again, after its connection was ended. */
+  /** Joins again, after the connection was ended. */
   readonly reconnect: () => void;
-  /** It cannot go on; one sentence. */
+  /** Reports in one sentence why the worker cannot go on. */
   readonly fail: (message: string) => void;
 }
 
@@ -59,7 +59,7 @@ interface Task extends Shard {
   readonly step: number;
 }
 
-/** Other events wait no longer than this, or for one shard. */
+/** Other events wait for at most this long, or for one shard if that takes longer. */
 const turnMs = 10;
 
 export class InlineWorker implements WorkerConnection {
@@ -67,12 +67,12 @@ export class InlineWorker implements WorkerConnection {
   #port: InlinePort | undefined;
   #tasks: Task[] = [];
   #weightsStep = -1;
-  /** Whether `#work` runs, or is about to. */
+  /** Whether `#work` is running or scheduled. */
   #isAwake = false;
-  /** What is being computed while other events have their turn. */
+  /** The task being computed; undefined once it is canceled. */
   #running: Task | undefined;
   #resumeKey: string | undefined;
-  /** Whether it was sent away for good. */
+  /** Whether the run refused the worker for good. */
   #isRefused = false;
   #comesBack = false;
   #hasEnded = false;
@@ -81,7 +81,7 @@ export class InlineWorker implements WorkerConnection {
     this.#options = options;
   }
 
-  /** What it says of itself when it joins, as a worker that is elsewhere does. */
+  /** Returns the worker's `hello`, like that of a remote worker. */
   hello(token: string | undefined): MessageOf<'hello'> {
     const { name, compute } = this.#options;
     const { backend, numericMode, threads } = compute;
@@ -93,7 +93,7 @@ export class InlineWorker implements WorkerConnection {
     };
   }
 
-  /** Begins a connection, the first or one after another. */
+  /** Begins a first or new connection. */
   attach(port: InlinePort): void {
     this.#port = port;
     this.#weightsStep = -1;
@@ -112,7 +112,7 @@ export class InlineWorker implements WorkerConnection {
       case 'finish':
         this.#end();
         return;
-      // Its connection is closed after that, with the same words.
+      // The run closes the connection next, with the same message.
       case 'refuse':
         this.#isRefused = true;
         return;
@@ -158,7 +158,7 @@ export class InlineWorker implements WorkerConnection {
     });
   }
 
-  /** Joins again where it is to, now that nothing is being computed. */
+  /** Rejoins if it should, now that nothing is being computed. */
   #rest(): void {
     this.#isAwake = false;
     if (!this.#comesBack) return;
@@ -172,7 +172,7 @@ export class InlineWorker implements WorkerConnection {
     this.#options.clock.after(0, () => this.#work());
   }
 
-  /** Computes one task after another, until there is none or other events are due. */
+  /** Computes tasks until none is left or other events are due. */
   #work(): void {
     const { clock } = this.#options;
     const untilMs = clock.nowMs() + turnMs;
@@ -215,7 +215,7 @@ export class InlineWorker implements WorkerConnection {
     const isCanceled = this.#running !== task;
     this.#running = undefined;
     if (isCanceled && sum === undefined) return;
-    // Weights that changed meanwhile make numbers of no meaning: as a late result it is ignored, whatever they are.
+    // If the weights have changed meanwhile the numbers are meaningless; the rules ignore them as a late result.
     if (sum !== undefined || step !== this.#weightsStep) {
       this.#port?.finish({ type: 'gradient', step, lo, n, computeMs }, sum);
       return;

@@ -1,4 +1,4 @@
-/** How a worker joins: its `hello`, the numerics check, and its return under an old identity. */
+/** Joining: a worker's `hello`, the numerics check, and its return under an old identity. */
 
 import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
 import type { CheckedMessage } from './events.ts';
@@ -10,7 +10,7 @@ import { boundedRate, estimateLink, isRefused, recordFailure } from './track-rec
 
 type Hello = MessageOf<'hello'>;
 
-/** Answers a `hello` with a welcome and a numerics check, or refuses it with a message for the person behind it. */
+/** Answers a `hello` with a welcome and a numerics check, or with a refusal whose message a person can read. */
 export function handshake(run: RunState, connection: Connection, hello: Hello): void {
   const refusal = refusalOf(run, connection, hello);
   if (refusal) {
@@ -23,7 +23,7 @@ export function handshake(run: RunState, connection: Connection, hello: Hello): 
   else admit(run, connection, hello, record);
 }
 
-/** Takes a worker in: under its old identity if `record` is given, else under a new one. */
+/** Admits a worker, under its old identity if `record` is given, otherwise under a new one. */
 export function admit(run: RunState, connection: Connection, hello: Hello, record: WorkerRecord | undefined): void {
   const { connection: id } = connection;
   const fullness = fullnessOf(run, connection);
@@ -51,7 +51,7 @@ function refuse(run: RunState, connection: Connection, refusal: MessageOf<'refus
   disconnect(run, connection, refusal.message, 1008);
 }
 
-/** A key may be stolen: whether the identity is free shows when the connection that has it answers a ping, or does not. */
+/** Claims a connected worker's identity. The key may be stolen, so that worker is pinged, and stays if it answers. */
 function claim(run: RunState, { connection }: Connection, hello: Hello, { connection: rival }: Connection): void {
   updateConnection(run, connection, { claim: { hello, rival, sinceMs: run.nowMs } });
   send(run, rival, { type: 'ping', sentAtMs: run.nowMs });
@@ -93,7 +93,7 @@ function geometryOf({ plan, verifyRate, participation }: RunSetup): NonNullable<
   };
 }
 
-/** Refuses a worker of another release, or one that does not know the token. */
+/** Returns a refusal for a worker of another release, or one that does not know the token. */
 export function helloFault(hello: Hello, token: string | undefined): MessageOf<'refuse'> | undefined {
   if (hello.protocol !== protocolVersion) {
     const message = `this coordinator speaks protocol version ${protocolVersion}, the worker speaks ${hello.protocol}: run the same release of Lockstep on both sides`;
@@ -126,7 +126,7 @@ function fullnessOf(run: RunState, { address }: Connection): MessageOf<'refuse'>
     const message = `the coordinator is full: ${maxWorkers} workers have joined`;
     return { type: 'refuse', code: 'full', message, retryAfterMs };
   }
-  // Workers of this process share no address.
+  // Workers of this process have no address.
   const neighbors = address === '' ? [] : members.filter((member) => member.address === address);
   if (neighbors.length >= maxWorkersPerAddress) {
     const message = `the coordinator is full: ${maxWorkersPerAddress} workers have joined from this address`;
@@ -141,7 +141,7 @@ function returningRecord(run: RunState, hello: Hello, { id }: WorkerRecord): Wor
   return run.records.get(id)!;
 }
 
-/** The record that a `hello` may claim by its key. */
+/** Returns the record that a `hello` may claim by its key. */
 export function recordOf(run: RunState, { resumeKey }: Hello): WorkerRecord | undefined {
   if (resumeKey === undefined) return undefined;
   const record = [...run.records.values()].find((candidate) => candidate.resumeKey === resumeKey);
@@ -161,8 +161,8 @@ function identityOf({ name, kind, backend, numericMode, threads }: Hello) {
 }
 
 /**
- * A worker that passed the numerics check takes part from the next assignment on; not one that names the coordinator's
- * own numeric mode, which promises its bits, and gave others.
+ * Makes a worker that passed the numerics check ready for assignments. Refuses a worker that claims the coordinator's
+ * numeric mode, which promises equal bits, but answered with other bits.
  */
 export function activate(
   run: RunState,
@@ -184,13 +184,13 @@ export function activate(
     hasBeenReady: true,
     samplesPerMs: boundedRate(samplesPerMs),
   });
-  // Weights went one way and a gradient came back, as in a step; the worker computed twice, to warm up first.
+  // As in a step, weights went out and a gradient came back. The worker computed twice: the first time was a warm-up.
   estimateLink(run, connection, run.nowMs - connection.phaseAtMs - 2 * computeMs);
   updateRecord(run, workerId, { numericsHash, leftAtMs: undefined });
   emit(run, { type: 'joined', workerId, returned });
 }
 
-/** Reason why a worker with these bits may not compute here. */
+/** Returns why a worker with these bits may not compute in this run; undefined if it may. */
 function numericModeFault({ setup }: RunState, numericMode: string | undefined, hash: string): string | undefined {
   const { refereeMode, refereeHash, isRelay, plan } = setup;
   if (hash === refereeHash) return undefined;
@@ -201,7 +201,7 @@ function numericModeFault({ setup }: RunState, numericMode: string | undefined, 
   if (isRelay) {
     return `${expected}, in which this relay computes, got others: join the coordinator behind it, by its own address`;
   }
-  // Two modes whose nodes are rounded differ by whole halves, among which a lie cannot be told from rounding.
+  // With nodes rounded to fp16, two modes differ by whole fp16 units, so that a lie looks the same as rounding.
   if (plan.halfUnit !== undefined) {
     return `${expected}, as all workers of a run with gradients as fp16-exact have, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
   }
@@ -209,8 +209,8 @@ function numericModeFault({ setup }: RunState, numericMode: string | undefined, 
 }
 
 /**
- * Decides claims to the identity of a connected worker: its connection keeps the identity while it is heard, else hands it
- * over. Called at every tick; the connection was sent a ping when the claim was made.
+ * Decides claims to the identity of a connected worker, at every tick. The worker was pinged when the claim was made;
+ * it keeps the identity if it has sent anything since, and otherwise loses it after a heartbeat interval.
  */
 export function settleClaims(run: RunState): void {
   for (const connection of [...run.connections.values()]) {
@@ -225,7 +225,7 @@ function settle(
 ): void {
   const holder = run.connections.get(rival);
   if (holder && holder.lastReceivedAtMs > sinceMs) {
-    // The client may join, as any client may, under an identity of its own.
+    // Like any client, this one may join under a new identity.
     admit(run, connection, hello, undefined);
     return;
   }

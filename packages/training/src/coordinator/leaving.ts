@@ -1,4 +1,4 @@
-/** How a connection ends, what becomes of its shards and record, and how a run ends. */
+/** The end of a connection, with its shards and record, and the end of a run. */
 
 import type { MessageOf } from '@lockstep/protocol';
 import { unassign } from './assignments.ts';
@@ -7,7 +7,7 @@ import { countFault, emit, hasEnded, type RunState, send, updateRecord } from '.
 import type { Connection, ConnectionId, WorkerRecord } from './state.ts';
 import { recordFailure } from './track-record.ts';
 
-/** Ends a connection and takes its shards away. `closeCode` is undefined if the socket is gone already. */
+/** Ends a connection and takes its shards away. `closeCode` is undefined if the socket is closed already. */
 export function disconnect(
   run: RunState,
   connection: Connection,
@@ -49,23 +49,23 @@ export function unassignAll(run: RunState, { connection }: Connection): void {
   countFault(run, 'reassigned', unowned);
 }
 
-/** Adds the time since the worker became ready to its record; called when it stops being ready. */
+/** Adds the time since a worker became ready to its record, when it stops being ready. */
 export function addReadyTime(run: RunState, { workerId, readyAtMs }: Connection): void {
   const record = run.records.get(workerId ?? '');
   if (record) updateRecord(run, record.id, { readyMs: record.readyMs + run.nowMs - readyAtMs });
 }
 
-/** Whether a worker that left may still come back under its old identity. */
+/** Returns whether a worker that has left may still return under its old identity. */
 export function mayReturn(run: RunState, { leftAtMs }: WorkerRecord): boolean {
   return leftAtMs === undefined || run.nowMs - leftAtMs <= run.setup.limits.resumeMs;
 }
 
-/** A long run may know very many workers, so its records are not searched at every tick. */
+/** Interval between searches of the records: a long run may have too many to search at every tick. */
 const lookEveryMs = 1_000;
 
 /**
- * Forgets workers that have left and computed nothing: soon if they never passed the numerics check, else when they
- * can no longer come back. Clients that only connect and leave must not fill the memory.
+ * Forgets workers that left without computing anything: soon if they never passed the numerics check, otherwise when
+ * they can no longer return. Clients that only connect and leave must not fill the memory.
  */
 export function forgetIdleRecords(run: RunState): void {
   if (run.nowMs - run.lookedAtMs < lookEveryMs) return;
@@ -76,7 +76,7 @@ export function forgetIdleRecords(run: RunState): void {
   }
 }
 
-/** Ends a run whose every step has been taken. */
+/** Ends a run after its last step. */
 export function finishRun(run: RunState): void {
   run.phase = 'finished';
   run.endedAtMs = run.nowMs;
@@ -84,7 +84,7 @@ export function finishRun(run: RunState): void {
   run.commands.push({ type: 'finished' });
 }
 
-/** Stops a run before its last step. @param anotherMayFollow by default as the setup says */
+/** Stops a run before its last step. @param anotherMayFollow by default the setup's */
 export function endRun(run: RunState, message: string, anotherMayFollow?: boolean): void {
   if (hasEnded(run)) return;
   run.phase = 'failed';
@@ -93,7 +93,7 @@ export function endRun(run: RunState, message: string, anotherMayFollow?: boolea
   run.commands.push({ type: 'failed', message });
 }
 
-/** Answers a connection that was opened after the run had ended. */
+/** Answers a connection that was opened after the end of the run. */
 export function closeLateArrival(run: RunState, connection: ConnectionId): void {
   const message = 'the run has ended';
   send(run, connection, finishOf(run, message));
@@ -121,7 +121,7 @@ function connectionsOf(run: RunState, workerId: string): Connection[] {
   return [...run.connections.values()].filter((connection) => connection.workerId === workerId);
 }
 
-/** The name stays when the worker comes back under its identity. */
+/** Renames a worker; the name stays if the worker returns under its identity. */
 export function rename(run: RunState, { workerId, name }: EventOf<'rename'>): void {
   const record = run.records.get(workerId);
   if (!record || record.name === name) return;
@@ -129,7 +129,7 @@ export function rename(run: RunState, { workerId, name }: EventOf<'rename'>): vo
   updateRecord(run, workerId, { name, renamed: true });
 }
 
-/** Ends its connection as a refusal does, after which a worker does not come back by itself. */
+/** Removes a worker by a refusal, so that it does not reconnect by itself. */
 export function remove(run: RunState, { workerId }: EventOf<'remove'>): void {
   if (hasEnded(run)) return;
   for (const connection of connectionsOf(run, workerId)) {
@@ -137,12 +137,12 @@ export function remove(run: RunState, { workerId }: EventOf<'remove'>): void {
     send(run, connection.connection, { type: 'refuse', code: 'removed', message });
     const isAnnounced = connection.hasBeenReady && run.phase !== 'waiting';
     disconnect(run, connection, message, 1008);
-    // The departure of a worker that has not taken part yet is not announced by `disconnect`.
+    // `disconnect` does not announce that a worker has left if it has not taken part yet.
     if (!isAnnounced) emit(run, { type: 'left', workerId, message });
   }
 }
 
-/** Tells a worker to fail on purpose, in a run that was set up for it. */
+/** Tells a worker to fail on purpose, if the run was set up for fault injection. */
 export function injectFault(run: RunState, event: EventOf<'injectFault'>): void {
   if (run.setup.faultInjection !== true || hasEnded(run)) return;
   const { workerId, action, forMs } = event;

@@ -1,4 +1,4 @@
-/** Advances a run as far as possible: starts it, takes complete steps, pauses, resumes. */
+/** Advances a run as far as possible: starts it, takes complete steps, pauses and resumes. */
 import { finishAsked } from './asked.ts';
 import { assignUnowned, isAnyOwned, isRefereed, openShards, referee, sendWeightsOnce } from './assignments.ts';
 import { finishRun } from './leaving.ts';
@@ -37,7 +37,7 @@ export function advanceRun(run: RunState): void {
   pauseOrResume(run);
 }
 
-/** Has the coordinator compute one shard after another whose held result no worker is to confirm. */
+/** Has the coordinator compute, one at a time, the shards whose held result no worker is assigned to confirm. */
 function refereeHeld(run: RunState): void {
   const held = openShards(run, run.current).find(
     ({ held, assignments }) => held.length > 0 && assignments.length === 0,
@@ -70,7 +70,7 @@ function isComplete(run: RunState): boolean {
   return shards.size > 0;
 }
 
-/** Takes the optimizer's step and moves on: the tasks of the new step were sent ahead, its weights go out now. */
+/** Applies the optimizer and begins the next step: its tasks were sent ahead, its weights are sent now. */
 function takeStep(run: RunState): void {
   const { step } = run.current;
   run.patience = 1;
@@ -84,7 +84,7 @@ function takeStep(run: RunState): void {
   const planned = run.next;
   run.next = undefined;
   run.current = { step: step + 1, shards: new Shards() };
-  // A step that was planned while no worker was proven is planned now that some may be.
+  // A step that was planned while no worker was proven is planned again, since some may be proven now.
   run.current = planned && isAnyOwned(planned) ? planned : planStep(run, step + 1);
   startClocks(run);
   for (const connection of [...run.connections.values()]) {
@@ -104,7 +104,7 @@ function countChecked(run: RunState): void {
   run.checked = { shards, of };
 }
 
-/** A shard that was sent ahead can be computed only from now on, since its weights are sent now. */
+/** Restarts the clocks of shards that were sent ahead, since their weights are sent only now. */
 function startClocks(run: RunState): void {
   for (const { assignments } of run.current.shards.values()) {
     for (const assignment of assignments) restartClock(run, assignment);
@@ -114,7 +114,7 @@ function startClocks(run: RunState): void {
   }
 }
 
-/** Assigns the step after the current one, whose tasks are sent ahead of their weights. */
+/** Plans the step after the current one; its tasks are sent ahead of its weights. */
 function planNext(run: RunState): void {
   const step = run.current.step + 1;
   if (step < run.setup.plan.steps) run.next = planStep(run, step);
@@ -124,7 +124,7 @@ function pauseOrResume(run: RunState): void {
   const ready = isAnyReady(run);
   if (run.phase === 'training' && (run.pauseRequested || !ready)) {
     run.phase = 'paused';
-    // A pause that a person asked for was announced when it was asked for.
+    // A requested pause was announced when it was requested.
     if (!run.pauseRequested) emit(run, { type: 'paused' });
   } else if (run.phase === 'paused' && ready && !run.pauseRequested) {
     run.phase = 'training';

@@ -15,22 +15,22 @@ export interface RefereeOptions {
   readonly samples: ShardSource;
   /** Keys the random choices of the model. */
   readonly seed: number;
-  /** The shards are computed on its backend, from its own weights. */
+  /** Provides the backend and the weights. */
   readonly parameterServer: Parameters;
 }
 
-/** A shard's sum as the coordinator has computed it. */
+/** A shard's sum, computed by the coordinator. */
 export interface OwnSum {
   /** [parameters + 2], reserved in the aggregator: gradient, sum of losses, correct answers. */
   readonly memory: SumMemory;
-  /** Samples of the shard. */
+  /** Number of samples in the shard. */
   readonly count: number;
 }
 
-/** Vectors of more parameters are the aggregator's, and back there after each shard: memory for a referee alone would stay. */
+/** With more parameters, vectors are borrowed from the aggregator for each shard instead of kept for rare use. */
 const mostKeptParameters = 2 ** 20;
 
-/** Opens its compute with the first shard, since most runs never need it. */
+/** Creates a referee. It allocates its memory for the first shard, since most runs never need one. */
 export function createReferee(options: RefereeOptions): (step: number, shard: Shard) => Promise<OwnSum> {
   const { model, targetType, plan, samples: source, seed, parameterServer } = options;
   const { microbatchSize, innerSteps } = plan;

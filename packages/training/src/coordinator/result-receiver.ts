@@ -1,4 +1,4 @@
-/** Looks at the numbers of results that arrive, and adds, holds or drops them as the rules say. */
+/** Examines the values of arriving results, and adds, holds or drops them as the rules decide. */
 import type { MessageOf } from '@lockstep/protocol';
 import type { SumMemory } from '../aggregator.ts';
 import type { Shard } from '../tree.ts';
@@ -25,7 +25,7 @@ export class ResultReceiver {
     this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
   }
 
-  /** A gradient that begins to arrive. Its shard may still change hands: until its step is over, all of it is kept. */
+  /** Begins to receive a gradient. All values of an unfinished step are kept, since the shard may be reassigned. */
   begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
     const sender = state.connections.get(connection);
     const isLate = header.step < state.current.step;
@@ -34,7 +34,7 @@ export class ResultReceiver {
     return new IncomingGradient(this.#options, header, isWanted);
   }
 
-  /** Looks at a gradient that is whole. */
+  /** Examines a complete gradient. */
   finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage> {
     const { header, memory, largest } = gradient;
     const { type, step, lo, n, computeMs, turnaroundMs } = header;
@@ -52,7 +52,7 @@ export class ResultReceiver {
     return { told: { ...told, ...facts }, arrival: { ...arrival, size } };
   }
 
-  /** Looks at the sum of a worker of this process, which is the coordinator's own: only others are compared with it. */
+  /** Examines the sum of a worker in this process. It is the coordinator's own: held results are compared with it. */
   finishInline(
     state: CoordinatorState,
     connection: ConnectionId,
@@ -68,7 +68,7 @@ export class ResultReceiver {
     return { told: { ...told, agreesWith: this.#held.equalTo(compared) }, arrival: compared };
   }
 
-  /** Looks at what the coordinator itself has computed. */
+  /** Examines a sum that the referee has computed. */
   finishOwn(step: number, shard: Shard, own: OwnSum): Looked<Pick<Refereed, 'isFinite' | 'agreesWith'>> {
     const { memory } = own;
     const { refereeHash: numericsHash = '' } = this.#options.setup;
@@ -84,7 +84,7 @@ export class ResultReceiver {
     this.#held.hold({ ...arrival, memory: arrival.memory });
   }
 
-  /** Adds a result, which has just arrived or was held; the others of its shard are dropped. */
+  /** Adds an arrived or held result, and drops the held others of its shard. */
   add({ step, lo, n, from, isChecked, keep }: AddCommand, arrival: Arrival | undefined): void {
     const place = { step, lo, n };
     const held = this.#held.take(place, from);
@@ -99,12 +99,12 @@ export class ResultReceiver {
     aggregator.add(place, memory);
   }
 
-  /** Gives back the memory of a result that is neither added nor held. */
+  /** Releases the memory of a result that is neither added nor held. */
   drop({ memory }: Pick<Arrival, 'memory'>): void {
     this.#options.parameterServer.aggregator.release(memory);
   }
 
-  /** Drops what was added and held of a step, which begins again, or with an asked shard of it. */
+  /** Drops all added and held results of a step that begins again, or that begins with an asked shard. */
   restartStep(step: number, asked?: Shard): void {
     this.#held.clear();
     const [from, to] = asked ? [asked.lo, asked.lo + asked.n] : [0, Number.POSITIVE_INFINITY];
@@ -112,7 +112,7 @@ export class ResultReceiver {
     this.#options.parameterServer.beginStep(step, asked);
   }
 
-  /** Drops what is held of a step that is taken, or of an asked shard that is done, and what no late result waits for. */
+  /** Drops held results after a step or an asked shard, and the kept sums for which no late result is awaited. */
   stepTaken({ connections }: CoordinatorState): void {
     this.#held.clear();
     if (this.#held.keepsAdded) {
@@ -122,7 +122,7 @@ export class ResultReceiver {
     this.#plausibility.age();
   }
 
-  /** Undefined if a number is not finite. */
+  /** Returns a sum's size; undefined if a number is not finite. */
   #sizeOf({ memory, count }: { readonly memory: SumMemory; readonly count: number }): SumSize | undefined {
     const { aggregator, parameterCount } = this.#options.parameterServer;
     const sum = aggregator.read(memory);

@@ -29,25 +29,25 @@ import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
 import type { Connection, CoordinatorState } from './state.ts';
 
 /**
- * The rules of a run: a deterministic machine without a clock, socket, file or random number of its own.
+ * The rules of a run: a deterministic state machine without a clock, socket, file or random number of its own.
  *
- * Every event, a closed socket as much as a result, ends in `advanceRun`, which assigns shards that nobody computes, takes a
- * step that is complete, and pauses or resumes. No rule waits for an event that may never come.
+ * Every event, whether a closed socket or a result, ends in `advanceRun`, which assigns unassigned shards, takes
+ * complete steps, and pauses or resumes. No rule waits for an event that may never come.
  */
 export class Rules {
   readonly #run: RunState;
 
-  /** @param firstStep 0, or the step of a checkpoint, whose `history` is that of the steps before */
+  /** @param firstStep 0, or the step of a checkpoint with the `history` of the steps before */
   constructor(setup: RunSetup, firstStep?: number, history?: RunHistory) {
     this.#run = runAfter(setup, firstStep, history);
   }
 
-  /** State of the run; the same objects change with the next event. */
+  /** State of the run. The next event mutates it in place. */
   get view(): CoordinatorState {
     return this.#run;
   }
 
-  /** Takes an event; returns the commands to carry out, in this order. */
+  /** Handles an event; returns the commands to carry out, in order. */
   handle(event: CoordinatorEvent): readonly Command[] {
     const run = this.#run;
     run.handled += 1;
@@ -112,7 +112,7 @@ type ConnectionEvent = Extract<CoordinatorEvent, { type: 'message' | 'invalid' |
 
 function applyToConnection(run: RunState, event: ConnectionEvent): void {
   const connection = run.connections.get(event.connection);
-  // An event of a connection that the rules have closed already comes too late to matter.
+  // Events of a connection that the rules have closed no longer matter.
   if (!connection) return;
   switch (event.type) {
     case 'message':
@@ -191,7 +191,7 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
       return;
     case 'gradient':
       if (phase === 'ready') takeGradient(run, connection, message);
-      // After a task error the worker is checked again; a gradient that it sent before is late, and no violation.
+      // After a task error the worker is checked again; a gradient that it sent before that is late, not a violation.
       else if (connection.taskErrors === 0) {
         protocolViolation(run, connection, 'a gradient before the numerics check');
       }
@@ -217,7 +217,7 @@ export function handleMessage(run: RunState, connection: Connection, message: Ch
   }
 }
 
-/** Takes what a worker says of itself, and a relay of the workers behind it. */
+/** Records a worker's status, and a relay's report about the workers behind it. */
 function takeStatus(
   run: RunState,
   { connection, phase, workerId = '' }: Connection,
@@ -226,7 +226,7 @@ function takeStatus(
   updateConnection(run, connection, { hidden });
   const record = run.records.get(workerId);
   if (record?.kind !== 'relay') return;
-  // The numerics check of a relay begins once a worker is there.
+  // A relay's numerics check begins once it has a worker.
   if (phase === 'checking' && record.workersBehind === 0) updateConnection(run, connection, { phaseAtMs: run.nowMs });
   if (workers !== undefined) updateRecord(run, workerId, { workersBehind: workers });
   if (unverified === true) updateRecord(run, workerId, { unverified });
@@ -257,6 +257,6 @@ export function control(run: RunState, action: ControlAction): void {
 function resume(run: RunState): void {
   if (!run.pauseRequested) return;
   run.pauseRequested = false;
-  // If a worker is ready, `advanceRun` reports that the run goes on.
+  // If a worker is ready, `advanceRun` reports that the run has resumed.
   if (run.phase === 'paused' && !isAnyReady(run)) emit(run, { type: 'paused' });
 }

@@ -1,4 +1,4 @@
-/** A run's account of itself: how exact its weights are, why a worker idles, and the history for a checkpoint. */
+/** Reports on a run: the exactness of its weights, the reasons why workers idle, and the history for checkpoints. */
 import { usedMicrobatches } from '../plan.ts';
 import type { RunSetup } from './run-setup.ts';
 import { createRunState, type RunState } from './run-state.ts';
@@ -6,21 +6,21 @@ import type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord 
 
 /**
  * `bit-exact`: all contributors rounded in one numeric mode, so any run with this seed in this mode gives the same
- * weights. `sample-exact`: every sample still counts exactly once, with weight 1 / batch. `unverified`: results of
- * a worker were added that was later found to send wrong ones.
+ * weights. `sample-exact`: every sample still counts exactly once, with weight 1 / batch. `unverified`: the weights
+ * contain results of a worker that was later found to send wrong ones.
  */
 export type Exactness = 'bit-exact' | 'sample-exact' | 'unverified';
 
-/** Hashes of the weights of two runs may be compared only if both have the same `numericMode`, and it is not null. */
+/** Hashes of two runs' weights are comparable only if both runs have the same `numericMode`, other than null. */
 export interface Claim {
-  /** Null if no step was taken: initial weights show nothing of who computed. */
+  /** Null if no step was taken, because initial weights do not depend on who computes. */
   readonly exactness: Exactness | null;
   /**
-   * The mode of a bit-exact run: the coordinator's own, such as `f32-mul-add.v1`, or another one with the first digits
-   * of its numerics hash, such as `gpu.js webgl2 on SwiftShader, numerics check 0123abcd`. Else null.
+   * The mode of a bit-exact run, otherwise null: the coordinator's own, such as `f32-mul-add.v1`, or another one with
+   * the first digits of its numerics hash, such as `gpu.js webgl2 on SwiftShader, numerics check 0123abcd`.
    */
   readonly numericMode: string | null;
-  /** Backend whose workers alone give these bits; null if any worker in the coordinator's own mode does. */
+  /** The only backend that gives these bits; null if every worker in the coordinator's own mode does. */
   readonly bitExactAmong: string | null;
 }
 
@@ -34,7 +34,7 @@ export function claimOf(state: CoordinatorState): Claim {
   return { exactness, numericMode: checked, bitExactAmong: backend };
 }
 
-/** The claim in a few words for people. */
+/** Returns the claim as a short text for people. */
 export function claimText({ exactness, numericMode, bitExactAmong }: Claim): string {
   if (exactness === null) return 'no step was taken';
   if (bitExactAmong !== null) return `${exactness} among ${bitExactAmong}`;
@@ -55,13 +55,14 @@ export function exactnessOf({ contributed, current, records }: CoordinatorState)
 }
 
 /**
- * `joining`: it has not passed the numerics check. `waiting`: the run has not begun. `paused`: a person paused it. `trial`:
- * it has yet to show that its results are right. `outnumbered`: a step has fewer microbatches than workers. `slow`: steps are done sooner
- * without it. `rotation`: either of these, in a run in which all take part.
+ * `joining`: the worker has not passed the numerics check. `waiting`: the run has not begun. `paused`: a person has
+ * paused the run. `trial`: the worker is not proven yet. `outnumbered`: a step has fewer microbatches than workers.
+ * `slow`: steps are faster without the worker. `rotation`: one of the last two, in a run in which all workers take
+ * turns.
  */
 export type IdleReason = 'joining' | 'waiting' | 'paused' | 'trial' | 'outnumbered' | 'slow' | 'rotation';
 
-/** Reason why a ready worker idles; undefined if it has a share of the current step or the next, or is late with one. */
+/** Returns why a worker idles; undefined if it has a share of the current or next step, or is late with one. */
 export function idleReasonOf(state: CoordinatorState, connection: Connection): IdleReason | undefined {
   const { phase, pauseRequested, connections, current, setup } = state;
   if (connection.phase !== 'ready') return 'joining';
@@ -85,11 +86,11 @@ function hasShare({ current, next }: CoordinatorState, { connection, workerId, n
   );
 }
 
-/** Plain data without secrets: no resume key, no address. */
+/** History of a run as plain data without secrets: no resume keys, no addresses. */
 export interface RunHistory {
-  /** Workers that have computed a shard, or were there at the time. */
+  /** Workers that have computed a shard, or were connected when the history was taken. */
   readonly workers: readonly Omit<WorkerRecord, 'resumeKey' | 'leftAtMs'>[];
-  /** Workers that have ever joined. */
+  /** Number of workers that have ever joined. */
   readonly joined: number;
   readonly faults: Faults;
   readonly contributed: CoordinatorState['contributed'];
@@ -97,7 +98,7 @@ export interface RunHistory {
   readonly checked?: CheckedShards;
 }
 
-/** @param nowMs for the time of workers that are still connected */
+/** @param nowMs end of the ready time of workers that are still connected */
 export function historyOf(state: CoordinatorState, nowMs: number) {
   const { records, connections, joined, faults, contributed, checked } = state;
   const readyAtMs = new Map<string | undefined, number>();
@@ -111,12 +112,12 @@ export function historyOf(state: CoordinatorState, nowMs: number) {
   return { workers, joined, faults: { ...faults }, contributed, checked } satisfies RunHistory;
 }
 
-/** A run before its first step here. Workers of the time before it come back as new ones, since their keys are not kept. */
+/** Returns a run before its first step here. Workers of its history return as new ones: their keys are not kept. */
 export function runAfter(setup: RunSetup, firstStep?: number, history?: RunHistory): RunState {
   if (!history) return createRunState(setup, firstStep);
   const { workers, joined, faults, contributed, checked = { shards: 0, of: 0 } } = history;
   const records = new Map<string, WorkerRecord>(
-    // No `hello` has an empty key.
+    // No `hello` has an empty resume key, so nobody can claim these records.
     workers.map((worker) => [worker.id, { ...worker, resumeKey: '', leftAtMs: Number.NEGATIVE_INFINITY }]),
   );
   return createRunState(setup, firstStep, { records, joined, faults, contributed, checked });

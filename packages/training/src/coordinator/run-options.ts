@@ -1,4 +1,4 @@
-/** What a run is given, and how it ends. */
+/** Options and outcome of a run. */
 import type { Clock } from '../clock.ts';
 import type { NewHash } from '../incremental-hash.ts';
 import type { NumericsCheck, ReferenceGradient } from '../numerics-check.ts';
@@ -14,26 +14,26 @@ import type { Trace } from './trace.ts';
 
 interface CommonOptions {
   readonly setup: RunSetup;
-  /** The first step to take; not 0 where a run goes on from a checkpoint. */
+  /** The first step to take; 0 unless the run continues from a checkpoint. */
   readonly firstStep?: number;
-  /** That of the steps before the first one. */
+  /** History of the steps before `firstStep`. */
   readonly history?: RunHistory;
   readonly samples: ShardSource;
   readonly parameterServer: Parameters;
   readonly numericsCheck: NumericsCheck;
-  /** What the coordinator itself computed for the numerics check. */
+  /** The coordinator's own gradient of the numerics check. */
   readonly referenceGradient: ReferenceGradient;
-  /** Computes a shard of a step with the parameter server's weights, to decide between results that differ. */
+  /** Computes a shard with the parameter server's weights, to decide between results that differ. */
   readonly referee: (step: number, shard: Shard) => Promise<OwnSum>;
   readonly clock: Clock;
   /** Begins the hash of a numerics check's gradient. */
   readonly newHash: NewHash;
-  /** A secret that cannot be guessed, by which a worker comes back. */
+  /** Returns an unguessable secret by which a worker can return under its identity. */
   readonly newResumeKey: () => string;
   readonly onEvent?: (event: RunEvent) => void;
-  /** Called in place of beginning, where a run that waits for its start is there to count its workers. */
+  /** Called instead of starting or resuming, if the run only gathers workers before the real run. */
   readonly onStart?: (() => void) | undefined;
-  /** What passes between the coordinator and its workers, for a picture of the step. */
+  /** Called for each task and result, to visualize the step. */
   readonly onTrace?: (trace: Trace) => void;
 }
 
@@ -43,11 +43,11 @@ export interface RunOptions extends CommonOptions {
   readonly onStep?: (result: StepResult) => void;
 }
 
-/** Of the run of a relay, which is asked for shards and takes no step. */
+/** Options of a relay's run, which is asked for shards and takes no steps. */
 export interface AskedRunOptions extends CommonOptions {
   /** Called when the sum of the asked shard is in the aggregator. */
   readonly onAskedDone: () => void;
-  /** Called where it has no finite sum. */
+  /** Called if the asked shard has no finite sum. */
   readonly onAskedFailed: (message: string) => void;
 }
 

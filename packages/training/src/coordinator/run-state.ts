@@ -1,6 +1,6 @@
 /**
- * The state of a run while the rules change it. Everybody else reads it as `CoordinatorState`, all of whose fields are
- * read-only: records, connections and shards change through the functions here alone.
+ * The state of a run as the rules change it. All other code reads it as `CoordinatorState`, whose fields are read-only.
+ * Records, connections and shards change only through the functions of this module.
  */
 import { type Shard, shardKey } from '../tree.ts';
 import type { Command, RunEvent } from './events.ts';
@@ -32,13 +32,13 @@ export interface RunState extends Mutable<CoordinatorState> {
   readonly faults: Mutable<Faults>;
   current: StepRun;
   next: StepRun | undefined;
-  /** When the event happened that is being handled. */
+  /** Time of the event that is being handled. */
   nowMs: number;
-  /** What the event leads to, so far. */
+  /** Commands so far in answer to the event. */
   commands: Command[];
 }
 
-/** @param before what a checkpoint knows of the steps before the first one here */
+/** @param before state from a checkpoint: the steps before the first one here */
 export function createRunState(setup: RunSetup, step?: number, before?: Partial<CoordinatorState>): RunState {
   const state = { ...initialState(setup, step), ...before };
   return {
@@ -56,10 +56,10 @@ export function createRunState(setup: RunSetup, step?: number, before?: Partial<
 
 const noShards: readonly ShardState[] = [];
 
-/** The shards of a step, with those that each connection owes at hand. */
+/** The shards of a step, indexed by the connections that owe them. */
 export class Shards implements Iterable<[string, ShardState]> {
   readonly #shards = new Map<string, ShardState>();
-  /** Samples that each connection owes. */
+  /** Number of samples that each connection owes. */
   readonly #owed = new Map<ConnectionId, number>();
   /** Shards that each connection owes, in the order of `values`; undefined after a change. */
   #owned: Map<ConnectionId, ShardState[]> | undefined;
@@ -85,7 +85,7 @@ export class Shards implements Iterable<[string, ShardState]> {
   }
 
   ownedBy(connection: ConnectionId): readonly ShardState[] {
-    // Most workers owe one shard a step, and nothing once its result is in: no list is made for them.
+    // Most workers owe one shard a step, and nothing once its result is in, which needs no list.
     if (this.owedSamples(connection) === 0) return noShards;
     this.#owned ??= this.#listAll();
     return this.#owned.get(connection) ?? noShards;
@@ -101,7 +101,7 @@ export class Shards implements Iterable<[string, ShardState]> {
     this.#shards.delete(shardKey(shard));
   }
 
-  /** Changes a shard in its place. */
+  /** Changes a shard in place. */
   update(key: string, changes: Partial<ShardState>): void {
     const shard = this.#shards.get(key);
     if (!shard) return;
@@ -130,7 +130,7 @@ export class Shards implements Iterable<[string, ShardState]> {
   }
 }
 
-/** Connections that owe a shard, each once. */
+/** Returns the connections that owe a shard, each once. */
 function ownersOf({ done, assignments }: ShardState): Iterable<ConnectionId> {
   if (done || assignments.length === 0) return [];
   if (assignments.length === 1) return [assignments[0]!.connection];
@@ -151,7 +151,7 @@ export function updateShard(step: StepRun, shard: Shard, changes: Partial<ShardS
   step.shards.update(shardKey(shard), changes);
 }
 
-/** The time of a worker that had to wait for something else counts from now. */
+/** Restarts the clock of an assignment that had to wait for something else. */
 export function restartClock({ nowMs }: RunState, assignment: Assignment): void {
   Object.assign(assignment, { startedAtMs: nowMs });
 }
@@ -176,7 +176,7 @@ export function hasEnded({ phase }: Pick<CoordinatorState, 'phase'>): boolean {
   return phase === 'finished' || phase === 'failed';
 }
 
-/** Connections that may be assigned shards, in the order of their joining. */
+/** Returns the connections that may be assigned shards, in the order in which they were opened. */
 export function available(run: RunState): Connection[] {
   return [...run.connections.values()].filter(
     (connection) => connection.phase === 'ready' && connection.answerByMs === undefined,
@@ -188,12 +188,12 @@ export function isAnyReady(run: RunState): boolean {
   return false;
 }
 
-/** Whether a connection owes the result of a shard. */
+/** Returns whether a connection owes a shard's result. */
 export function isOwner(shard: ShardState, connection: ConnectionId): boolean {
   return !shard.done && shard.assignments.some((assignment) => assignment.connection === connection);
 }
 
-/** Samples of a step that a connection still owes. */
+/** Returns the number of samples of a step that a connection still owes. */
 export function owedSamples(step: StepRun, connection: ConnectionId): number {
   return step.shards.owedSamples(connection);
 }

@@ -1,4 +1,4 @@
-/** A run at work: binds the rules to transports, parameters and a clock, and carries out the rules' commands. */
+/** Connects a run's rules to transports, parameters and a clock, and carries out the rules' commands. */
 
 import {
   type Closing,
@@ -28,7 +28,7 @@ import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 import type { ConnectionId, CoordinatorState } from './state.ts';
 import { Tracer } from './trace.ts';
 
-/** How often the rules look at the clock; well under the shortest deadline. */
+/** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;
 
 export class Run {
@@ -55,7 +55,7 @@ export class Run {
     this.outcome = new Promise((resolve) => {
       this.#end = resolve;
     });
-    // A checkpoint may be that of a run's last step, after which there is nothing to do.
+    // If the checkpoint is of the run's last step, there is nothing left to do.
     if (this.state.phase === 'finished') this.#end({ type: 'finished' });
     else this.#tick();
   }
@@ -64,15 +64,15 @@ export class Run {
     return this.#rules.view;
   }
 
-  /** Of the newest weights: whether workers elsewhere still wait for chunks, and how many were given to them. */
+  /** Whether remote workers still wait for chunks of the newest weights, and how many chunks they were given. */
   get unsent(): { readonly isAny: boolean; readonly given: number } {
     return this.#remote.unsent;
   }
 
   /**
    * Takes over a connection that was just opened.
-   * @param address source of the connection; empty for this process
-   * @param isOwn whether its results decide, as those of a worker inside this process do
+   * @param address remote address; empty for a worker of this process
+   * @param isOwn whether the worker's results count as the coordinator's own
    */
   connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
     const connection = ++this.#lastConnection;
@@ -84,7 +84,7 @@ export class Run {
     });
   }
 
-  /** Takes in a worker of this process, the only one or beside others: it computes with the parameter server's weights. */
+  /** Connects a worker in this process, which computes with the parameter server's weights. */
   connectInline(worker: InlineWorker): void {
     const connection = ++this.#lastConnection;
     worker.attach({
@@ -98,24 +98,24 @@ export class Run {
     this.#dispatch({ type: 'message', connection, message: hello });
   }
 
-  /** Asks the run of a relay for the sum over a shard. */
+  /** Asks a relay's run for the sum over a shard. */
   ask(step: number, shard: Shard): void {
     this.#dispatch({ type: 'asked', step, ...shard });
   }
 
-  /** Withdraws the shard that was asked for. */
+  /** Withdraws the asked shard. */
   askNoMore(): void {
     this.#dispatch({ type: 'askedNoMore' });
   }
 
-  /** Sends weights of a later step on as they arrive, message by message; undefined if they broke off. */
+  /** Forwards weights of a later step message by message; `part` is undefined if they broke off. */
   forwardWeights(step: number, part: WeightsPart | undefined): void {
     if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
     else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
     if (part) this.#forwarder.send(this.state, step, part);
   }
 
-  /** Ends the run where it is; every worker gets the message. @param anotherMayFollow by default as the setup says */
+  /** Ends the run at once; every worker gets the message. @param anotherMayFollow by default the setup's */
   stop(message: string, anotherMayFollow?: boolean): void {
     this.#dispatch({ type: 'stop', message, anotherMayFollow });
   }
@@ -129,7 +129,7 @@ export class Run {
     this.#dispatch({ type: 'control', action });
   }
 
-  /** Renames or removes a worker, or makes it fail on purpose in a run that was set up for it. */
+  /** Renames or removes a worker, or makes it fail on purpose if the run was set up for fault injection. */
   manageWorker(command: WorkerCommand): void {
     this.#dispatch(command);
   }
@@ -139,7 +139,7 @@ export class Run {
     this.#dispatch({ type: 'opened', connection: id, resumeKey: this.#options.newResumeKey(), address, isOwn });
   }
 
-  /** @param arrival the result that the event is about: dropped unless the rules add or hold it */
+  /** @param arrival the event's result; dropped unless the rules add or hold it */
   #dispatch(event: UntimedEvent, arrival?: Arrival): void {
     const timed = { ...event, atMs: this.#options.clock.nowMs() } as CoordinatorEvent;
     for (const command of this.#rules.handle(timed)) this.#carryOut(command, arrival);
@@ -183,7 +183,7 @@ export class Run {
         return;
       case 'referee':
         this.#referee(command.step, { lo: command.lo, n: command.n }).catch((error: unknown) => {
-          // Nobody awaits a referee, so an error that only a bug can cause has to end the run here.
+          // Nobody awaits the referee, so an error, which only a bug can cause, has to end the run here.
           this.stop(toMessageText(error instanceof Error ? error.message : String(error)));
         });
         return;
@@ -211,7 +211,7 @@ export class Run {
   }
 
   #sendNumericsCheck(connection: ConnectionId): void {
-    // A worker that is checked begins with an empty sample cache.
+    // A worker begins a numerics check with an empty sample cache.
     this.#remote.tasks.forget(connection);
     this.#connections.get(connection)?.sendNumericsCheck();
   }
@@ -219,7 +219,7 @@ export class Run {
   #sendTask({ connection, step, lo, n }: Extract<Command, { type: 'sendTask' }>): void {
     const cachesSamples = this.state.connections.get(connection)?.cachesSamples ?? false;
     this.#connections.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
-    // A task that is sent ahead cannot be begun before its weights arrive.
+    // A task that is sent ahead cannot begin before its weights arrive.
     if (step === this.state.current.step) this.#tracer.asked(connection, step);
   }
 
@@ -229,7 +229,7 @@ export class Run {
     const { parameterServer, onStep } = options;
     this.#tracer.whole(step);
     this.#results.stepTaken(this.state);
-    // The step is whole only now: a checkpoint that `onStep` copies is of no half step.
+    // `onStep` may copy a checkpoint, so it is called only once the step is complete.
     const result = parameterServer.step(step);
     onStep?.(result);
   }
@@ -254,7 +254,7 @@ export class Run {
     } else this.#dispatch({ type: 'message', connection, message });
   }
 
-  /** A sum of a worker of this process is the coordinator's own: there is nothing to check. */
+  /** Takes the sum of a worker in this process, which is not checked because it is the coordinator's own. */
   #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
     const { step, lo, n, computeMs } = told;
     const count = samplesInShard(this.#options.setup.plan, step, lo, n);
@@ -263,7 +263,7 @@ export class Run {
     this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
   }
 
-  /** Takes in a vector that the state wants, and tells the rules once it is whole. */
+  /** Receives a part of a vector, and tells the rules once the vector is complete or faulty. */
   #receiveVector(connection: ConnectionId, message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>): void {
     // Messages of a connection that the rules have closed may still arrive.
     if (!this.#connections.has(connection)) return;
@@ -280,13 +280,13 @@ export class Run {
     try {
       result = await this.#options.referee(step, shard);
     } catch (error) {
-      // A relay may have been asked for another shard, whose samples and weights it has instead.
+      // A relay may have been asked for another shard, and has the samples and weights of that one instead.
       if (step !== this.state.current.step || !this.#isOpen(shard)) return;
       const reason = error instanceof Error ? error.message : String(error);
       this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
       return;
     }
-    // The run may have ended meanwhile, or have taken the step with another result.
+    // Meanwhile the run may have ended, or taken the step with another result.
     if (step !== this.state.current.step || !this.#isOpen(shard)) {
       this.#results.drop(result);
       return;
@@ -301,7 +301,7 @@ export class Run {
 
   #closed(connection: ConnectionId, { code, reason, by }: Closing): void {
     this.#forget(connection);
-    // The rules do not know a connection any more that they closed; any other local closing refused a message.
+    // The rules ignore connections that they closed themselves. Any other local close means that a message was refused.
     if (by === 'local' && (code === 1002 || code === 1003 || code === 1008 || code === 1009)) {
       this.#dispatch({ type: 'invalid', connection, closeCode: code, message: reason });
     } else {

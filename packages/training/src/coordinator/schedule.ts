@@ -1,4 +1,4 @@
-/** Divides a step among workers: shares by speed, turns and trials of workers without a share. */
+/** Divides a step among workers: shares by speed, turns and trials for workers without a share. */
 import { usedMicrobatches } from '../plan.ts';
 import { type Shard, shardKey, shardsOfRange } from '../tree.ts';
 import { assign, assignTimedTrial, newShard, trialPauseMs } from './assignments.ts';
@@ -7,8 +7,8 @@ import { coarseShares, type Speed } from './shares.ts';
 import type { Connection, Turn } from './state.ts';
 
 /**
- * Cuts a step, or the asked shard of it, into shards, each computed by one available proven worker; one shard that nobody
- * computes if there is no such worker.
+ * Cuts a step, or its asked shard, into shards and assigns each to an available proven worker. If there is none,
+ * returns one unassigned shard.
  */
 export function planStep(run: RunState, step: number, asked?: Shard): StepRun {
   const { plan } = run.setup;
@@ -22,7 +22,7 @@ export function planStep(run: RunState, step: number, asked?: Shard): StepRun {
     return planned;
   }
   const { sharing, turns, shareless } = divide(run, workers, step, used - whole.lo);
-  // Turns are the last microbatches of a step, newcomers on trial have those before them.
+  // Turns take the last microbatches of a step; trials of newcomers take the microbatches before them.
   const shared = used - turns.length;
   const { newcomers, timed } = chooseTrials(run, workers, shareless, shared - whole.lo);
   const firstTrial = newcomers.length > 0 ? shared - newcomers.length : last;
@@ -30,14 +30,14 @@ export function planStep(run: RunState, step: number, asked?: Shard): StepRun {
   let from = whole.lo;
   for (const { worker, share } of sharing) {
     const to = from + share;
-    // The last share runs on over the empty microbatches: fewer, larger shards make fewer gradients to send.
+    // The last share extends over the empty microbatches: fewer, larger shards mean fewer gradients to send.
     const end = to === used && to > from && singles === 0 ? last : to;
     for (const shard of shardsOfShare(from, end, firstTrial)) {
       if (shard.lo < used) addShard(run, planned, shard, worker, 'share');
     }
     from = to;
   }
-  // A newcomer computes a microbatch that a proven worker computes as well.
+  // A newcomer's microbatch is assigned to a proven worker as well.
   for (const [index, worker] of newcomers.entries()) {
     const shard = planned.shards.get(shardKey({ lo: firstTrial + index, n: 1 }));
     if (shard) assign(run, planned, shard, worker);
@@ -56,7 +56,7 @@ function addShard(run: RunState, planned: StepRun, place: Shard, worker: Connect
   assign(run, planned, shard, worker, why);
 }
 
-/** A share as nodes of the tree; the microbatches of trials, which end the step, are nodes of their own. */
+/** Splits a share into nodes of the tree; each microbatch from `firstTrial` on is a node by itself. */
 function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
   const middle = Math.max(from, Math.min(to, firstTrial));
   const trials = Array.from({ length: to - middle }, (_, index) => ({ lo: middle + index, n: 1 }));
@@ -65,17 +65,17 @@ function shardsOfShare(from: number, to: number, firstTrial: number): Shard[] {
 
 interface Division {
   readonly sharing: readonly { readonly worker: Connection; readonly share: number }[];
-  /** Each gets one of the microbatches that are left over. */
+  /** Each worker gets one of the remaining microbatches. */
   readonly turns: readonly Connection[];
   readonly shareless: readonly Connection[];
 }
 
-/** Divides microbatches of a step among workers, by their speed and in turns. */
+/** Divides a step's microbatches among workers, by speed and in turns. */
 function divide(run: RunState, workers: readonly Connection[], step: number, used: number): Division {
   let turns: Connection[] = [];
   let sharing = cutAmong(run, workers, used);
   for (;;) {
-    // The microbatches of turns may leave another worker without a share, whose turn is due as well.
+    // The microbatches that turns take may leave another worker without a share, whose turn is due as well.
     const chosen = chooseTurns(run, step, [...turns, ...withoutShare(sharing)], used);
     if (chosen.length <= turns.length) return { sharing, turns, shareless: withoutShare(sharing) };
     turns = chosen;
@@ -108,8 +108,8 @@ function withoutShare(sharing: Division['sharing']): Connection[] {
 const microbatchesPerTrial = 8;
 
 /**
- * Who is on trial in a step: first workers that are not proven, whose microbatch the step itself contains; then those of
- * the `shareless` that are too slow for a share, whose result is only timed.
+ * Chooses the trials of a step: first newcomers, whose microbatch is part of the step; then workers of `shareless` that
+ * are too slow for a share, whose result is only timed.
  */
 function chooseTrials(
   run: RunState,
@@ -123,15 +123,15 @@ function chooseTrials(
   const [isFree, isWorker] = [new Set(free), new Set(workers)];
   const most = Math.min(microbatches, Math.max(1, Math.floor(microbatches / microbatchesPerTrial)));
   const newcomers = free.filter((worker) => !isWorker.has(worker)).slice(0, most);
-  // If workers outnumber the microbatches, no speed would give each of them a share.
+  // If workers outnumber the microbatches, no speed could give each of them a share.
   const tooSlow = microbatches < workers.length ? [] : shareless.filter((worker) => isFree.has(worker));
   const due = tooSlow.filter(({ nextTrialAtMs }) => run.nowMs >= nextTrialAtMs);
   return { newcomers, timed: due.slice(0, most - newcomers.length) };
 }
 
 /**
- * Which workers without a share have their turn in a step, of a run in which all take part: at its epoch's beginning one in
- * each step, later as many as the steps that are left need; those first that have waited longest.
+ * Chooses the workers without a share that have their turn in a step, if the run rotates: as many as needed for every
+ * due worker to have a turn within the epoch's remaining steps, the longest waiting first.
  */
 function chooseTurns(
   run: RunState,
@@ -149,7 +149,7 @@ function chooseTurns(
   return due.sort((a, b) => a.newestResult - b.newestResult).slice(0, most);
 }
 
-/** A worker has a turn once in an epoch; a second time if it was late, after a pause. */
+/** Returns whether a worker's turn is due: once an epoch, and again after a pause if the worker was late. */
 function isDue(run: RunState, step: number, { newestResult, turn }: Connection): boolean {
   const epoch = epochOf(run, step);
   if (epochOf(run, newestResult) >= epoch) return false;
@@ -160,7 +160,7 @@ function epochOf({ setup }: RunState, step: number): number {
   return Math.floor(step / setup.plan.stepsPerEpoch);
 }
 
-/** A worker's newest turn once the worker was late, with anything, for this long. */
+/** Returns a late worker's newest turn, with the time at which it may have another one. */
 export function turnAfterDelay(run: RunState, { turn }: Connection, waitedMs: number): Turn | undefined {
   return turn && { ...turn, againAtMs: run.nowMs + trialPauseMs(waitedMs) };
 }

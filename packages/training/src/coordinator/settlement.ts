@@ -1,4 +1,4 @@
-/** What becomes of a worker's result: it is added, held until it was compared, or dropped; a wrong one ends its worker. */
+/** Settles workers' results: adds them, holds them for comparison or drops them; a wrong result ends its worker. */
 import { toMessageText } from '@lockstep/protocol';
 import { stepBatch } from '../plan.ts';
 import { type Shard, shardKey } from '../tree.ts';
@@ -26,17 +26,17 @@ type TaskErrorMessage = Extract<CheckedMessage, { type: 'taskError' }>;
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
 
 /**
- * `add`: the result counts. `hold`: it waits for a result that decides. `referee`: the coordinator decides, and computes the
- * shard. `compare`: it is a late result of a trial, compared with the sum that was added. `drop`: it is late, a duplicate, or
- * of a shard that its worker was not given.
+ * `add`: the result counts. `hold`: it waits for a deciding result. `referee`: it is held, and the coordinator computes
+ * the shard to decide. `compare`: it is a trial's late result, compared with the sum that was added. `drop`: it is
+ * late, a duplicate, or of a shard that was not assigned to its worker.
  */
 type Settlement = 'add' | 'hold' | 'referee' | 'compare' | 'drop';
 
 /**
- * Decides what becomes of a result. Only an owner of a shard of the current step, which has the step's weights, is listened
- * to, and a worker on trial, however late. The coordinator's own result decides. A proven worker's result counts if it
- * equals every held one; the coordinator computes the shard if results differ, or if the shard or the result is to be
- * checked. A newcomer's result never counts by itself.
+ * Settles a result. A result is dropped unless its worker owes the shard in the current step and has the step's
+ * weights, or is on trial with the shard, however late. The coordinator's own result decides. A proven worker's result
+ * counts if it equals every held one; the coordinator computes the shard if results differ, or if the shard or the
+ * result is to be checked. A newcomer's result never counts by itself.
  */
 function settle(
   { connections, current }: Pick<CoordinatorState, 'connections' | 'current'>,
@@ -50,7 +50,7 @@ function settle(
   if (isOwn) return 'add';
   if (isRefereed(shard)) return 'hold';
   const isAgreed = shard.held.every(({ connection }) => agreesWith.includes(connection));
-  // A late result has left a doubt about one of the shard's workers.
+  // A late result has cast doubt on one of the shard's workers.
   const isDoubted = shard.assignments.some(({ connection }) => connections.get(connection)?.isDoubted);
   const isChecked = shard.policy === 'referee' || (isProven && (isSuspect || isDoubted));
   if (isChecked || !isAgreed) return 'referee';
@@ -96,7 +96,7 @@ function hold(run: RunState, shard: ShardState, result: ResultRef): void {
   run.commands.push({ type: 'hold' });
 }
 
-/** Adds a proven worker's result, which equals every held one and so confirms them. */
+/** Adds a proven worker's result, which confirms the held ones because it equals them all. */
 function accept(run: RunState, shard: ShardState, result: ResultRef): void {
   const { held } = shard;
   complete(run, shard, result, held.length > 0);
@@ -104,7 +104,7 @@ function accept(run: RunState, shard: ShardState, result: ResultRef): void {
   for (const { connection } of [...held, result]) recordSuccess(run, connection);
 }
 
-/** The coordinator has computed a shard. */
+/** Takes a shard that the coordinator has computed. */
 export function takeRefereed(run: RunState, event: Refereed): void {
   const { step, lo, n, agreesWith } = event;
   const shard = run.current.shards.get(shardKey({ lo, n }));
@@ -115,8 +115,8 @@ export function takeRefereed(run: RunState, event: Refereed): void {
 }
 
 /**
- * Adds a shard that the coordinator itself has computed: every held result that differs was wrong. A worker's right result
- * counts as that worker's, so that the numeric modes of a run stay those of its workers.
+ * Adds a shard that the coordinator itself has computed, so that every held result that differs is wrong. An equal held
+ * result is added in its worker's name, so that the run's numeric modes stay its workers'.
  * @param right connections whose held result equals the coordinator's
  * @param own the result, if the coordinator's own worker has computed it
  */
@@ -130,7 +130,7 @@ function decide(run: RunState, shard: ShardState, right: readonly ConnectionId[]
   for (const result of wrong) quarantine(run, result, place);
 }
 
-/** Workers of the coordinator's numeric mode that found this finite shard non-finite: others may overflow earlier. */
+/** Workers of the coordinator's numeric mode that called this finite shard non-finite; other modes may overflow. */
 function falseClaims(run: RunState, { nonFiniteFrom }: ShardState): ResultRef[] {
   return nonFiniteFrom.flatMap((connection) => {
     const record = run.records.get(run.connections.get(connection)?.workerId ?? '');
@@ -139,7 +139,7 @@ function falseClaims(run: RunState, { nonFiniteFrom }: ShardState): ResultRef[] 
   });
 }
 
-/** Adds a result, the referee's if none is given, and drops the others of its shard. */
+/** Adds a result, or the referee's if none is given, and drops the shard's other results. */
 function complete(run: RunState, shard: ShardState, result: ResultRef | undefined, isChecked: boolean): void {
   const { lo, n, samples } = shard;
   const { step } = run.current;
@@ -164,7 +164,7 @@ function recordContribution(run: RunState, { workerId, computeMs }: ResultRef, s
   });
 }
 
-/** The backend is named by the coordinator itself, since its numeric mode says all. */
+/** Records the coordinator's contribution. Its backend needs no name of its own, since the numeric mode says all. */
 function recordOwnContribution(run: RunState): void {
   const { refereeMode: numericMode, refereeHash: numericsHash } = run.setup;
   if (numericMode === undefined || numericsHash === undefined) return;
@@ -179,13 +179,13 @@ function addContribution(run: RunState, contribution: Contribution): void {
   if (!isKnown) run.contributed = [...run.contributed, contribution];
 }
 
-/** The result of a trial whose shard was done before, compared with the sum that was added. */
+/** Takes a trial's result that came after its shard was done, and was compared with the sum that was added. */
 function takeLate(
   run: RunState,
   { connection: id, workerId = '' }: Connection,
   { step, lo, n, computeMs, comparison }: GradientMessage,
 ): void {
-  // The sum is not kept: the worker gets another trial.
+  // The sum was not kept, so the worker gets another trial.
   if (!comparison) return;
   if (comparison.isSame) {
     recordSuccess(run, id);
@@ -197,14 +197,14 @@ function takeLate(
   }
 }
 
-/** A worker computes its shards one after another: the time of those that are left counts from the last result. */
+/** Restarts the clocks of a worker's remaining shards at each result, since it computes one shard after another. */
 function restartClocks(run: RunState, id: ConnectionId): void {
   for (const { assignments } of run.current.shards.ownedBy(id)) {
     for (const assignment of assignments) if (assignment.connection === id) restartClock(run, assignment);
   }
 }
 
-/** Ends a worker whose result was wrong; the current step begins again if the worker has contributed to it. */
+/** Ends a worker whose result was wrong, and restarts the current step if the worker has contributed to it. */
 function quarantine(
   run: RunState,
   { connection: id, workerId }: ResultRef,
@@ -225,13 +225,13 @@ function quarantine(
   restartStep(run, workerId);
 }
 
-/** A sum cannot be taken back from a total, so the step begins again if the worker's results are in it. */
+/** Restarts the step if it contains the worker's results, because a sum cannot be subtracted from the total exactly. */
 function restartStep(run: RunState, workerId: string): void {
   const { step, asked, shards } = run.current;
   if (![...shards.values()].some(({ addedFrom }) => addedFrom === workerId)) return;
   run.commands.push({ type: 'restartStep', step, ...(asked && { asked }) });
   for (const shard of [...shards.values()]) {
-    // Those of a shard that was done are gone; the coordinator's own computation is of no use any more.
+    // Shards that were done have no assignments any more. Without held results a referee has nothing to decide.
     const assignments = shard.assignments.filter(({ why }) => why !== 'check');
     updateShard(run.current, shard, { assignments, held: [], done: false, addedFrom: undefined, isChecked: false });
   }
@@ -246,7 +246,7 @@ function divergence(run: RunState, shard: ShardState): string {
 }
 
 export function takeTaskError(run: RunState, connection: Connection, error: TaskErrorMessage): void {
-  // An error of another shard, sent before the worker learned of the check: a device is lost once.
+  // This error was sent before the worker learned of the check: losing a device counts once, not once for each shard.
   if (connection.phase === 'checking') return;
   countFault(run, 'rejected');
   emit(run, { type: 'rejected', workerId: connection.workerId, message: error.message });
@@ -265,7 +265,7 @@ export function takeTaskError(run: RunState, connection: Connection, error: Task
   if (error.code !== 'non-finite') checkAgain(run, connection);
 }
 
-/** A worker that failed may have lost its device and found another: it must pass the numerics check before the next task. */
+/** Checks the numerics of a failed worker before its next task, since it may have switched to another device. */
 function checkAgain(run: RunState, connection: Connection): void {
   unassignAll(run, connection);
   addReadyTime(run, connection);
@@ -280,7 +280,7 @@ function checkAgain(run: RunState, connection: Connection): void {
   run.commands.push({ type: 'sendNumericsCheck', connection: id });
 }
 
-/** A claim of non-finite numbers is believed if the coordinator finds the same; only an owner's claim is checked. */
+/** Has the coordinator check a shard that one of its owners reports as non-finite; other reports are ignored. */
 function reportNonFinite(run: RunState, { connection: id }: Connection, error: TaskErrorMessage): void {
   if (error.step !== run.current.step) return;
   const shard = run.current.shards.get(shardKey(error));

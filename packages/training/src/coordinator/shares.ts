@@ -1,7 +1,7 @@
-/** Shares a step's microbatches among workers by their speed. */
+/** Divides a step's microbatches among workers by speed. */
 import { powerOfTwoUpTo, shardsOfRange } from '../tree.ts';
 
-/** How fast a worker is. */
+/** Speed of a worker. */
 export interface Speed {
   /** Microbatches per millisecond of computing; 0 if not measured. */
   readonly rate: number;
@@ -12,9 +12,9 @@ export interface Speed {
 }
 
 /**
- * Cuts `microbatches` among workers so that all are done at the same time: contiguous, in order, each share the
+ * Divides `microbatches` into contiguous shares so that all workers finish at the same time. Each share is the
  * difference of two rounded running totals, so that the shares add up. A worker without a measured rate counts as
- * average; one whose overhead is longer than the others take in all gets nothing.
+ * average; a worker whose overhead exceeds the others' total time gets nothing.
  */
 export function shares(microbatches: number, speeds: readonly Speed[]): number[] {
   const known = knownSpeeds(speeds);
@@ -38,7 +38,7 @@ function knownSpeeds(speeds: readonly Speed[]): Speed[] {
   return speeds.map((speed) => (speed.rate > 0 ? speed : { ...speed, rate: average }));
 }
 
-/** Time after which all microbatches are done if every worker computes until then. */
+/** Returns the time at which all microbatches are done if every worker computes until then. */
 function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
   const byOverhead = [...speeds].sort((a, b) => a.overheadMs - b.overheadMs);
   let rates = 0;
@@ -53,18 +53,18 @@ function commonEndMs(microbatches: number, speeds: readonly Speed[]): number {
   return endMs;
 }
 
-/** A cut may take 12.5 % longer than the fastest one if that saves messages, or leaves out no worker. */
+/** A cut may take 12.5 % longer than the fastest one if that saves messages or includes all workers. */
 const slack = 1.125;
-/** Overheads may make a cut this much longer: less is noise if workers share a machine. */
+/** Overheads may make a cut this much longer: smaller differences are noise if workers share a machine. */
 const slackMs = 3;
-/** Longer than any step. */
+/** Overhead that excludes a worker: longer than any step. */
 const tooLongMs = Number.MAX_VALUE;
 
 /**
- * As `shares`, but by rate alone, among all workers or else those that get a share at all, and in units as large as
- * `slack` allows: shares of nearly equal workers become equal and end where nodes of the tree end. Every shard costs a
- * gradient message, which is as long as that of the whole batch: what that takes counts as part of a share's time, so
- * that the units grow with it.
+ * Divides like `shares`, but, as far as `slack` allows, in large units and by rate alone, among all workers or else
+ * among those to which `shares` gives a share. Shares of nearly equal workers thus become equal and align with nodes
+ * of the tree. Every shard costs a gradient message, as long as the whole batch's; the time of these messages is part
+ * of a share's time, so that units grow with it.
  */
 export function coarseShares(microbatches: number, speeds: readonly Speed[]): number[] {
   if (speeds.length === 1) return [microbatches];
@@ -90,7 +90,7 @@ export function coarseShares(microbatches: number, speeds: readonly Speed[]): nu
   return fastest;
 }
 
-/** The cuts into shares of whole units, from the largest unit to single microbatches. */
+/** Returns the cuts into shares of whole units, from the largest unit to single microbatches. */
 function cutsInUnits(microbatches: number, speeds: readonly Speed[]): number[][] {
   const cuts: number[][] = [];
   for (let unit = powerOfTwoUpTo(microbatches); unit >= 1; unit /= 2) {
@@ -113,7 +113,7 @@ function leastMs(cuts: readonly (readonly number[])[], speeds: readonly Speed[])
   return Math.min(...cuts.map((cut) => stepMs(cut, speeds)));
 }
 
-/** Milliseconds until the last worker has done its share, and sent a gradient for each shard of it. */
+/** Returns the milliseconds until the last worker has computed its share and sent a gradient for each of its shards. */
 function stepMs(cut: readonly number[], speeds: readonly Speed[]): number {
   let from = 0;
   let longestMs = 0;

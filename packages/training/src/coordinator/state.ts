@@ -1,13 +1,13 @@
-/** The state of a run, read-only for everybody but the rules. */
+/** The state of a run, read-only except for the rules. */
 
 import type { MessageOf } from '@lockstep/protocol';
 import type { Shard } from '../tree.ts';
 import type { RunSetup } from './run-setup.ts';
 
-/** A socket's number, unique within a run. */
+/** Number of a connection, unique within a run. */
 export type ConnectionId = number;
 
-/** How results that were added were rounded: the name is what their worker declared, the hash is its evidence. */
+/** Numeric mode of added results: the name is the worker's claim, the hash is the evidence. */
 export interface Contribution {
   readonly numericMode: string;
   /** Hash of the numerics check's gradient. */
@@ -15,57 +15,57 @@ export interface Contribution {
   readonly backend: string;
 }
 
-/** A worker's identity and work. Outlives its connection, for the report and for its return. */
+/** A worker's identity and work. Outlives the connection, for the report and for the worker's return. */
 export interface WorkerRecord {
   readonly id: string;
   readonly resumeKey: string;
   readonly name: string;
-  /** Whether a person gave the worker its name here. */
+  /** Whether a person has renamed the worker. */
   readonly renamed?: boolean;
   readonly kind: MessageOf<'hello'>['kind'];
   readonly backend: string;
   readonly numericMode: string;
   readonly threads: number;
-  /** Hash of its gradient of the numerics check; equal hashes are equal numeric modes. */
+  /** Hash of the worker's gradient in the numerics check; equal hashes mean equal numeric modes. */
   readonly numericsHash?: string | undefined;
   readonly shards: number;
   readonly samples: number;
   readonly computeMs: number;
-  /** Time for which it was ready to compute, up to its last disconnect. */
+  /** Total time for which the worker was ready, up to its last disconnect. */
   readonly readyMs: number;
-  /** Why it was quarantined: its result was wrong. */
+  /** Reason for the quarantine: which result was wrong. */
   readonly quarantined?: string | undefined;
-  /** Set while it is not connected. */
+  /** Set while the worker is not connected. */
   readonly leftAtMs?: number | undefined;
-  /** Workers that compute for a relay. */
+  /** Number of workers behind a relay. */
   readonly workersBehind?: number | undefined;
-  /** Address at which workers that know the run's token can join a relay. */
+  /** Address at which workers with the run's token can join a relay. */
   readonly address?: string | undefined;
-  /** Whether sums that a relay has sent contain results that were found to be wrong. */
+  /** Whether sums of a relay contain results of a worker that was later quarantined. */
   readonly unverified?: boolean;
 }
 
-/** A step in which a worker without a share computes a microbatch. */
+/** A step in which a worker without a share has its turn. */
 export interface Turn {
   readonly step: number;
-  /** Set once the worker was late: not before then does it get another turn in that epoch. */
+  /** Earliest time of another turn in the same epoch; set if the worker was late. */
   readonly againAtMs?: number;
 }
 
 /** Measured cost of a worker's link. */
 export interface Link {
-  /** Smoothed time of a step's transfers: what is left of a result's time without the worker's own part; 0 if unknown. */
+  /** Smoothed time of a step's transfers: a result's total time minus the worker's own part; 0 if unknown. */
   readonly networkMs: number;
-  /** Results that it was measured on; 0 if `networkMs` comes from the numerics check. */
+  /** Number of measured results; 0 if `networkMs` comes from the numerics check. */
   readonly results: number;
   readonly slownessReported: boolean;
 }
 
 /**
- * A shard that is asked for from a worker, or from the coordinator itself, and why. `share`: the worker's part of the step.
- * `turn`: a microbatch for a worker without a share. `trial`: a microbatch that shows the speed of a worker and, if it is a
- * newcomer, that its results are right. `check`: the coordinator computes the shard, and decides. `late`: another worker
- * is late with the shard.
+ * A shard assigned to a worker or to the coordinator itself, with the reason. `share`: part of the worker's share.
+ * `turn`: a microbatch for a worker without a share. `trial`: a microbatch that shows a worker's speed and, for a
+ * newcomer, that its results are right. `check`: the coordinator computes the shard, and decides. `late`: another
+ * worker is late with the shard.
  */
 export interface Assignment extends Shard {
   /** 0 for the coordinator's own computation. */
@@ -73,74 +73,74 @@ export interface Assignment extends Shard {
   readonly step: number;
   readonly samples: number;
   readonly why: 'share' | 'turn' | 'trial' | 'check' | 'late';
-  /** When the worker had been sent all that it needs: the task and its step's weights. */
+  /** Time at which the worker had been sent both the task and its step's weights. */
   readonly startedAtMs: number;
 }
 
 export interface Connection {
   readonly connection: ConnectionId;
-  /** Address of the client; empty for a worker of this process. */
+  /** The worker's address; empty for a worker of this process. */
   readonly address: string;
   readonly phase: 'handshake' | 'checking' | 'ready';
   /** Whether it is a worker of this process, whose results are the coordinator's own. */
   readonly isOwn: boolean;
-  /** Results on this connection that were compared and found right. */
+  /** Number of results on this connection that a comparison has confirmed. */
   readonly confirmed: number;
-  /** Whether its results count without a comparison: enough of them were confirmed, or it is the coordinator's own worker. */
+  /** Whether results count without comparison: enough were confirmed, or the worker is the coordinator's own. */
   readonly isProven: boolean;
   /**
-   * Whether a late result of its trial differed from a sum that nothing else had confirmed. The coordinator computes its
-   * next trial as well, which shows who was wrong.
+   * Whether a trial's late result differed from a sum that was itself unconfirmed. The coordinator computes the
+   * worker's next trial as well, to see whether the worker is wrong.
    */
   readonly isDoubted: boolean;
-  /** Secret by which the worker may come back; made by the run, since the rules draw no random numbers. */
+  /** Secret for the worker's return; made by the run, since the rules draw no random numbers. */
   readonly resumeKey: string;
-  /** Set while it waits whether it gets the identity that its `hello` asks for, which the connection `rival` has. */
+  /** Pending claim to the identity that the connection `rival` has. */
   readonly claim?:
     | { readonly hello: MessageOf<'hello'>; readonly rival: ConnectionId; readonly sinceMs: number }
     | undefined;
   /** Set from the welcome on. */
   readonly workerId?: string | undefined;
-  /** When its phase began. */
+  /** Time at which the phase began. */
   readonly phaseAtMs: number;
-  /** When bytes last arrived from it. */
+  /** Time at which bytes last arrived from the worker. */
   readonly lastReceivedAtMs: number;
-  /** Bytes that have arrived from it, unfinished frames included. */
+  /** Bytes received from the worker, including unfinished frames. */
   readonly receivedBytes: number;
-  /** Bytes that have arrived at the worker, and when it said so. */
+  /** Bytes that the worker says it has received, and the time of its newest report. */
   readonly delivered: { readonly bytes: number; readonly atMs: number };
-  /** How long arriving bytes, in either direction, have put off the deadline of the newest assignment. */
+  /** Extension of the newest assignment's deadline by bytes arriving in either direction. */
   readonly transferCreditMs: number;
   readonly pingedAtMs: number;
   readonly readyAtMs: number;
-  /** Whether it has been ready: after a task error it is checked again, and is not for a while. */
+  /** Whether the worker has ever been ready; it stops being ready while it is checked again after a task error. */
   readonly hasBeenReady: boolean;
   /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
   readonly samplesPerMs: number;
-  /** Smoothed time that a result takes besides computing: transfers, queues, stalls. */
+  /** Smoothed time of a result besides computing: transfers, queues, stalls. */
   readonly overheadMs: number;
   readonly link: Link;
-  /** The trial that it has not answered; its shard may be done already. */
+  /** The unanswered trial; its shard may be done already. */
   readonly trial?: Assignment | undefined;
   /** Earliest time of the next trial of a worker without a share. */
   readonly nextTrialAtMs: number;
-  /** The newest step that a result of it counts in; -1 for none. */
+  /** Newest step with a result of this connection that was added or held; -1 for none. */
   readonly newestResult: number;
-  /** Its newest turn. */
+  /** The newest turn. */
   readonly turn?: Turn | undefined;
-  /** The newest step whose weights were sent to it; -1 for none. */
+  /** Newest step whose weights were sent to the worker; -1 for none. */
   readonly weightsStep: number;
-  /** Set while it is late with a shard: it is assigned no other until it answers, and disconnected if it has not by then. */
+  /** Time at which a late worker is disconnected; set until it answers, and meanwhile it is assigned nothing. */
   readonly answerByMs?: number | undefined;
-  /** Whether it has a sample cache, so that later tasks may name samples by number. */
+  /** Whether the worker has a sample cache, so that tasks may name samples by number. */
   readonly cachesSamples: boolean;
   /** Whether the worker is a browser tab in the background. */
   readonly hidden: boolean;
-  /** Task errors since its last valid result. */
+  /** Number of task errors since the last valid result. */
   readonly taskErrors: number;
 }
 
-/** A result whose numbers the run keeps. */
+/** Reference to a result whose values the run keeps. */
 export interface ResultRef {
   readonly connection: ConnectionId;
   readonly workerId: string;
@@ -149,14 +149,14 @@ export interface ResultRef {
 
 export interface ShardState extends Shard {
   readonly samples: number;
-  /** Everyone who owes the result. */
+  /** Assignments whose result has not arrived. */
   readonly assignments: readonly Assignment[];
   readonly done: boolean;
-  /** Connections that returned it with a number that is not finite. */
+  /** Connections that reported the shard as non-finite. */
   readonly nonFiniteFrom: readonly ConnectionId[];
-  /** Whether the first result of a proven worker counts, or only what the coordinator's own computation confirms. */
+  /** Whether a proven worker's first result counts, or only a result that the coordinator's own confirms. */
   readonly policy: 'first' | 'referee';
-  /** Results that wait until it is known which is right. */
+  /** Results that wait until it is known which one is right. */
   readonly held: readonly ResultRef[];
   /** The worker whose result was added. */
   readonly addedFrom?: string | undefined;
@@ -164,20 +164,20 @@ export interface ShardState extends Shard {
   readonly isChecked: boolean;
 }
 
-/** The shards of a step by their key, in the order in which they were cut. */
+/** The shards of a step by key, in the order in which they were cut. */
 export type ShardTable = Pick<ReadonlyMap<string, ShardState>, 'size' | 'get' | 'values' | typeof Symbol.iterator>;
 
 export interface StepState {
   readonly step: number;
-  /** The shard whose sum a relay was asked for; the whole step by default. */
+  /** The shard that a relay was asked for; by default the whole step. */
   readonly asked?: Shard | undefined;
   readonly shards: ShardTable;
 }
 
 export interface Faults {
-  /** Shards whose worker had disconnected, assigned to another one. */
+  /** Shards that were reassigned because their worker disconnected. */
   readonly reassigned: number;
-  /** Shards whose worker was late, assigned to a second one as well. */
+  /** Shards that were assigned to a second worker because the first was late. */
   readonly duplicated: number;
   /** Frames and results that failed a check, and task errors. */
   readonly rejected: number;
@@ -187,15 +187,15 @@ export interface Faults {
   readonly quarantined: number;
 }
 
-/** Shards of the steps that were taken. */
+/** Counts of shards in completed steps. */
 export interface CheckedShards {
-  /** Shards whose result was compared with an independent one, or computed by the coordinator itself. */
+  /** Shards whose result was compared with an independent one, or is the coordinator's own. */
   readonly shards: number;
   /** All shards. */
   readonly of: number;
 }
 
-/** Failures that count against an address. */
+/** Failures of the workers at an address. */
 export interface AddressRecord {
   readonly failures: number;
   readonly quarantines: number;
@@ -205,32 +205,32 @@ export type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
 
 export interface CoordinatorState {
   readonly setup: RunSetup;
-  /** Events handled so far: the state changes with nothing else. */
+  /** Number of events handled so far; nothing else changes the state. */
   readonly handled: number;
   readonly phase: Phase;
-  /** Whether a person has paused the run: no step is taken, and it does not begin, until `resume`. */
+  /** Whether a person has paused the run: until `resume` it neither begins nor takes a step. */
   readonly pauseRequested: boolean;
   /** Whether a person has asked to begin with the workers that are ready. */
   readonly startRequested: boolean;
   readonly connections: ReadonlyMap<ConnectionId, Connection>;
-  /** By id, in the order of joining: workers that are connected, may come back, or have computed a shard. */
+  /** By id, in the order of joining: workers that are connected, may return, or have computed a shard. */
   readonly records: ReadonlyMap<string, WorkerRecord>;
-  /** Workers that have ever joined; the next one gets the next number. */
+  /** Number of workers that have ever joined; the next worker's id follows from it. */
   readonly joined: number;
   /** The step whose gradients are being added. */
   readonly current: StepState;
-  /** The step after it, whose tasks are sent ahead of their weights. */
+  /** The following step, whose tasks are sent ahead of their weights. */
   readonly next?: StepState | undefined;
   readonly firstOpenedAtMs?: number | undefined;
-  /** When the run ended; workers that left then stayed to its end. */
+  /** Time at which the run ended; workers whose `leftAtMs` equals it stayed to the end. */
   readonly endedAtMs?: number | undefined;
-  /** When records were last searched for workers to forget. */
+  /** Time at which records were last searched for workers to forget. */
   readonly lookedAtMs: number;
-  /** Multiplies every deadline: doubled by each worker that missed one, 1 again with each step. */
+  /** Factor of the deadlines for answers: doubled by each missed deadline, reset to 1 by each step. */
   readonly patience: number;
   readonly addresses: ReadonlyMap<string, AddressRecord>;
   readonly faults: Faults;
-  /** Each numeric mode of results that were added, once, with its first contributor's backend. */
+  /** Numeric modes of added results, each once, with the backend of its first contributor. */
   readonly contributed: readonly Contribution[];
   readonly checked: CheckedShards;
 }

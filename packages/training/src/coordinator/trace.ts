@@ -1,22 +1,22 @@
-/** What passes between the coordinator and its workers, reported as it happens; the rules do not depend on it. */
+/** Traces tasks and results between the coordinator and its workers; the rules do not depend on it. */
 import type { MessageOf } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { ConnectionId } from './state.ts';
 
 export type Trace =
-  /** A worker was sent the last thing that it needs to begin a shard of the step. */
+  /** A worker was sent the last message that it needs to begin a shard of the step. */
   | { readonly type: 'asked'; readonly workerId: string; readonly step: number; readonly atMs: number }
   /** A valid gradient arrived, wanted or not. */
   | {
       readonly type: 'answered';
       readonly workerId: string;
       readonly step: number;
-      /** When it had been decoded from its frame. */
+      /** Time at which its last frame had been decoded. */
       readonly arrivedAtMs: number;
-      /** When it had been checked and added. */
+      /** Time at which the gradient had been received and checked. */
       readonly atMs: number;
       readonly count: number;
-      /** As the worker reports it, like `turnaroundMs`. */
+      /** Reported by the worker, like `turnaroundMs`. */
       readonly computeMs: number;
       readonly turnaroundMs: number | undefined;
     }
@@ -28,7 +28,7 @@ export interface TracerOptions {
   readonly onTrace?: (trace: Trace) => void;
 }
 
-/** Reports what passes, where it is wanted. */
+/** Reports traces if `onTrace` is given. */
 export class Tracer {
   readonly #options: TracerOptions;
   readonly #workerOf: (connection: ConnectionId) => string;

@@ -1,21 +1,21 @@
-/** A worker's track record: its speed, its link, and how far its results can be relied on. */
+/** A worker's track record: its speed, its link, and the reliability of its results. */
 import { emit, type RunState, updateConnection } from './run-state.ts';
 import type { AddressRecord, Connection, ConnectionId } from './state.ts';
 
-/** One sample in ten seconds, and a million in a millisecond: no device is slower or faster. */
+/** Bounds of any device's rate: one sample in ten seconds, and a million in a millisecond. */
 const slowestSamplesPerMs = 1e-4;
 const fastestSamplesPerMs = 1e6;
 
 /**
- * The rate within bounds that keep shares finite and deadlines reachable, since a worker reports its own times. 0 stays
- * 0: not measured.
+ * Clamps a rate so that shares stay finite and deadlines reachable, since workers report their own times. 0 means not
+ * measured, and stays 0.
  */
 export function boundedRate(samplesPerMs: number): number {
   if (!(samplesPerMs > 0)) return 0;
   return Math.min(fastestSamplesPerMs, Math.max(slowestSamplesPerMs, samplesPerMs));
 }
 
-/** Weight of the newest measurement: half of a change is forgotten in about three results. */
+/** Weight of the newest rate: half of a change is forgotten in about three results. */
 const rateSmoothing = 0.2;
 
 /** Returns the rate after one more result; a time of 0 is too short for the worker's clock and measures nothing. */
@@ -25,12 +25,12 @@ function rateAfter(before: number, samples: number, computeMs: number): number {
   return before > 0 ? before + rateSmoothing * (measured - before) : measured;
 }
 
-/** A stall counts in the mean of about ten results. */
+/** Weight of the newest overhead: a mean over about ten results, to average stalls. */
 const overheadSmoothing = 0.1;
 
 /**
- * Returns the speed after one more result. Time beyond that for its samples is overhead, whatever the reason: the
- * link, a busy processor, a frozen process, or a rate that the worker only claims.
+ * Returns the speed after one more result. All time that the rate does not explain is overhead, whatever the reason:
+ * the link, a busy processor, a frozen process, or a false claim of the worker's rate.
  */
 export function speedAfter(
   { samplesPerMs: before, overheadMs }: Pick<Connection, 'samplesPerMs' | 'overheadMs'>,
@@ -41,29 +41,29 @@ export function speedAfter(
   return { samplesPerMs, overheadMs: overheadMs + overheadSmoothing * (measuredMs - overheadMs) };
 }
 
-/** Weight of the newest measurement. */
+/** Weight of the newest link measurement. */
 const smoothing = 0.3;
-/** A link counts as slow once it takes this long for a step, and several times as long as computing … */
+/** A link counts as slow if it takes this long for a step, and `slowFactor` times as long as computing … */
 const slowMs = 500;
 const slowFactor = 3;
 /** … measured on at least this many results. */
 const enoughResults = 3;
 
-/** Estimates a link from the numerics check, which carries weights one way and a gradient back, as a step does. */
+/** Estimates a link from the numerics check, which sends weights one way and a gradient back, as a step does. */
 export function estimateLink(run: RunState, { connection, link }: Connection, networkMs: number): void {
   if (link.results > 0) return;
   updateConnection(run, connection, { link: { ...link, networkMs: Math.max(0, networkMs) } });
 }
 
 interface ResultTimes {
-  /** Time since the worker was sent the last thing that it needed. */
+  /** Time since the worker was sent the last message that it needed. */
   readonly totalMs: number;
   readonly computeMs: number;
-  /** Time for which the worker had all that it needed, as it says. */
+  /** Time since the worker had received all that it needed, by its own account. */
   readonly turnaroundMs?: number | undefined;
 }
 
-/** Measures a link by one more result, and reports a slow link. The links behind a relay are part of its own. */
+/** Measures a link by one more result, and reports a slow link. A relay's link includes the links behind it. */
 export function measureLink(
   run: RunState,
   { connection, workerId, link }: Connection,
@@ -80,11 +80,11 @@ export function measureLink(
   });
 }
 
-/** Addresses that are remembered; the longest unchanged are forgotten first. */
+/** Maximum number of remembered addresses; the longest unchanged is forgotten first. */
 const mostAddresses = 4_096;
-/** Confirmed results that a worker needs at most before it counts as proven. */
+/** Maximum number of confirmed results that a worker needs to count as proven. */
 const mostResults = 64;
-/** Quarantines after which an address is refused. */
+/** Number of quarantines after which an address is refused. */
 const mostQuarantines = 3;
 
 const clean: AddressRecord = { failures: 0, quarantines: 0 };
@@ -94,8 +94,8 @@ function addressRecord(run: RunState, { address }: Connection): AddressRecord {
 }
 
 /**
- * One more result of a connection was compared and found right. It is proven after the first, or twice as many for each
- * failure of its address, and stays so while it is connected: a failure of a neighbor takes nothing from it.
+ * Counts a confirmed result. A connection is proven after its first one, or twice as many for each failure of its
+ * address. It then stays proven, even if another worker at the address fails.
  */
 export function recordSuccess(run: RunState, id: ConnectionId): void {
   const connection = run.connections.get(id);
@@ -109,7 +109,7 @@ export function recordSuccess(run: RunState, id: ConnectionId): void {
   });
 }
 
-/** Counts a missed deadline or something invalid against the worker's address. */
+/** Counts a missed deadline or an invalid message against the worker's address. */
 export function recordFailure(run: RunState, connection: Connection): void {
   const before = addressRecord(run, connection);
   remember(run, connection, { ...before, failures: before.failures + 1 });
@@ -120,13 +120,13 @@ export function recordQuarantine(run: RunState, connection: Connection): void {
   remember(run, connection, { failures: failures + 1, quarantines: quarantines + 1 });
 }
 
-/** Whether an address has sent too many wrong results to be let in again. */
+/** Returns whether the connection's address is refused, because it has sent too many wrong results. */
 export function isRefused(run: RunState, connection: Connection): boolean {
   return addressRecord(run, connection).quarantines >= mostQuarantines;
 }
 
 function remember(run: RunState, { address }: Connection, record: AddressRecord): void {
-  // Workers of this process share no network, and no blame.
+  // Workers of this process have no address that a failure could count against.
   if (address === '') return;
   run.addresses.delete(address);
   run.addresses.set(address, record);

@@ -1,30 +1,30 @@
-/** Answers workers where there is no run that they could join. */
+/** Answers workers while there is no run that they could join. */
 
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import { helloFault } from './joining.ts';
 
 const helloTimeoutMs = 5_000;
-/** How long a worker waits at the least before it asks again. */
+/** Minimum time that a worker waits before it asks again. */
 const leastWaitMs = 2_000;
-/** However many they are, fewer of them ask in a second than may open a socket. */
+/** Spacing of the workers' next attempts, which keeps their rate below the limit of new sockets a second. */
 const apartMs = 40;
 
 export class WaitingWorkers {
   readonly #clock: Clock;
   readonly #token: string | undefined;
-  /** When the last of them asks again. */
+  /** Time at which the last of them asks again. */
   #lastAtMs = 0;
 
-  /** @param token what joining needs */
+  /** @param token required to join, unless undefined */
   constructor(clock: Clock, token: string | undefined) {
     this.#clock = clock;
     this.#token = token;
   }
 
   /**
-   * Tells a worker that says the token why it must wait; it comes back by itself.
-   * @param message for the person behind it
+   * Tells a worker that knows the token why it must wait; the worker reconnects by itself.
+   * @param message shown to the worker's owner
    */
   turnAway(transport: CoordinatorTransport, message: string): void {
     const cancel = this.#clock.after(helloTimeoutMs, () => transport.close(1008, 'expected hello, got none'));

@@ -1,4 +1,4 @@
-/** The samples of the shard that a relay was asked for, as the source of the shards that it makes of it. */
+/** The samples of a relay's asked shard, from which it takes the shards of its own workers. */
 import { gatherRows, type SampleBatch } from '@lockstep/data';
 import { firstSample, type RunPlan, samplesInShard } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
@@ -10,7 +10,7 @@ type Batch = Pick<SampleBatch, 'samples' | 'targets'>;
 interface Asked extends Batch {
   readonly shard: NamedShard;
   readonly count: number;
-  /** Places of samples in the batch, by their number in the training set; made when the first is asked for. */
+  /** Indices of samples in the batch, by their number in the training set; built on first use. */
   places: ReadonlyMap<number, number> | undefined;
 }
 
@@ -22,7 +22,7 @@ export class AskedSamples implements ShardSource {
     this.#plan = plan;
   }
 
-  /** Takes the samples of a shard in place of those before. @returns how many. @throws Error where they are not as many as it has */
+  /** Replaces the asked shard and its samples. @returns the number of samples. @throws Error if that number is wrong */
   use(shard: NamedShard, { samples, targets }: Batch): number {
     const count = samplesInShard(this.#plan, shard.step, shard.lo, shard.n);
     const isWhole = count > 0 && samples.length % count === 0 && targets.length % count === 0;
@@ -57,7 +57,7 @@ export class AskedSamples implements ShardSource {
     const asked = this.#asked;
     if (!asked) throw new Error('expected an asked shard, got none');
     asked.places ??= new Map(Array.from(asked.shard.numbers ?? [], (number, place) => [number, place]));
-    // A number of no sample of the shard is beyond the last row, which is an error there.
+    // An unknown number maps to a row past the end, for which `gatherRows` throws.
     const places = numbers.map((number) => asked.places?.get(number) ?? asked.count);
     const rows = <Values extends SampleBatch['samples'] | SampleBatch['targets']>(values: Values): Values =>
       gatherRows(values, values.length / asked.count, places);
@@ -72,7 +72,7 @@ export class AskedSamples implements ShardSource {
     return asked;
   }
 
-  /** Where the samples of a part are in the batch. */
+  /** Returns the range in the batch of the samples of a part of the asked shard. */
   #rangeOf(step: number, { lo, n }: Shard): { readonly from: number; readonly to: number } {
     const first = firstSample(this.#plan, step, this.#askedWith(step, { lo, n }).shard.lo);
     const from = firstSample(this.#plan, step, lo) - first;

@@ -1,22 +1,22 @@
-/** What computes for a relay's session above: numerics checks in this process, shards by the workers behind it. */
+/** Computes for a relay's session above: numerics checks in this process, shards on the workers behind the relay. */
 import { type Compute, ComputeError } from '../worker/compute.ts';
 import type { RelayRun } from './relay-run.ts';
 
 export interface RelayComputeOptions {
-  /** Computes numerics checks, and so has the numeric mode of the relay. */
+  /** Computes numerics checks, and so determines the relay's numeric mode. */
   readonly local: Compute;
-  /** Those of its workers. */
+  /** Number of threads of the relay's workers. */
   readonly threads: () => number;
   readonly run: () => RelayRun | undefined;
-  /** Makes ready for the run of the newest welcome. */
+  /** Opens the run of the newest welcome. */
   readonly open: () => Promise<void>;
-  /** Resolves once a worker is ready: until then numerics checks are not answered, so that the relay is asked for nothing. */
+  /** Resolves once a worker is ready. Until then numerics checks wait, so that the relay is not asked for shards. */
   readonly present: () => Promise<void>;
-  /** Begins a run below anew. */
+  /** Replaces the run below by a new one. */
   readonly renew: () => Promise<void>;
 }
 
-/** It has no byte cache, so that it gets the samples of each shard in one piece. */
+/** Creates a relay's `Compute`. It has no byte cache, so that it gets all samples of a shard at once. */
 export function createRelayCompute({ local, threads, run, open, renew, present }: RelayComputeOptions): Compute {
   let weights: { readonly bytes: Uint8Array; readonly step: number } | undefined;
   return {
@@ -41,7 +41,7 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
       const { shard } = options;
       if (!shard) {
         await present();
-        // A later connection may have begun its own.
+        // A later connection may have begun its own numerics check.
         if (options.isCanceled?.()) throw new ComputeError('failed', 'the numerics check was canceled');
         return local.gradient(samples, targets, options);
       }
@@ -49,7 +49,7 @@ export function createRelayCompute({ local, threads, run, open, renew, present }
         throw new Error('shard: expected samples with targets as they travel, got others');
       }
       if (weights) {
-        // The coordinator has gone back to an earlier step: workers below have later weights.
+        // The coordinator has gone back to an earlier step, but the workers below have later weights.
         await renew();
         run()?.setWeights(weights.bytes, weights.step);
         weights = undefined;

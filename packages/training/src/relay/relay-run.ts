@@ -1,4 +1,4 @@
-/** A relay's run below it: its own workers compute the shards that the coordinator above asks for. */
+/** The run below a relay: the relay's workers compute the shards that the coordinator above asks for. */
 
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
@@ -28,28 +28,28 @@ export type Welcome = MessageOf<'welcome'>;
 
 export interface RelayRunOptions
   extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
-  /** Of the coordinator above. */
+  /** Welcome from the coordinator above. */
   readonly welcome: Welcome;
   readonly backend: HostBackend;
-  /** Computes the numerics check, which each worker must find the same bits for. */
+  /** Computes the numerics check, whose bits every worker must reproduce. */
   readonly compute: Compute;
-  /** What its workers must say; none where left out. */
+  /** Token that the relay's workers must know; if undefined, they need none. */
   readonly token: string | undefined;
-  /** Where they may go instead. */
+  /** Other addresses at which the relay's workers may join the run. */
   readonly addresses: readonly string[];
-  /** Chooses the shards that the relay computes as well; an unsigned 32-bit number that they cannot know. */
+  /** Chooses the shards that the relay checks; an unsigned 32-bit number that its workers cannot know. */
   readonly verifySalt: number;
   readonly limits?: Partial<Limits> | undefined;
-  /** Called where it ends by itself: this process could not compute a shard that its workers disagree about. */
+  /** Called if the run ends by itself: this process could not compute a shard about which its workers disagree. */
   readonly onFailed: (message: string) => void;
 }
 
-/** What decides whether two welcomes are of one run. */
+/** Returns a key that is equal for all welcomes of the same run. */
 export function runKey({ id: _id, resumeKey: _key, addresses: _addresses, heartbeatMs: _ms, ...run }: Welcome): string {
   return JSON.stringify(run);
 }
 
-/** Bytes of a message beside the numbers of a gradient. */
+/** Bytes of a message besides the values of a gradient. */
 const messageOverheadBytes = 64 * 1024;
 
 export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> {
@@ -64,7 +64,7 @@ export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> 
   return new RelayRun(options, model, check, floatsFrom(gradient));
 }
 
-/** The geometry that the coordinator above has. @throws Error where it did not say it */
+/** Returns the geometry of the run above. @throws Error if the welcome does not contain it */
 function planOf({ run, microbatchSize, innerSteps, halfUnit }: Welcome): RunPlan {
   if (!run) throw new Error('the coordinator did not say what a relay must know of its run');
   const { samples, batch, steps } = run;
@@ -90,7 +90,7 @@ function setupOf(
   return {
     ...{ plan, model, format, token, verifySalt, addresses },
     ...(seed === undefined ? {} : { seed }),
-    // Without numbers from above, every task carries its samples.
+    // Unless the coordinator above sends sample numbers, every task carries its samples.
     ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format, model) }),
     limits: { ...defaultLimits, maxFrameBytes, ...limits, chunkBytes },
     verifyRate: run?.verifyRate ?? 0,
@@ -99,13 +99,13 @@ function setupOf(
     refereeMode: backend.numericMode,
     startWorkers: 1,
     startWithinMs: 0,
-    // Where it ends by itself, another begins.
+    // If this run ends by itself, another one begins.
     anotherMayFollow: true,
     isRelay: true,
   };
 }
 
-/** What waits for the sum of the asked shard. */
+/** Request that waits for the sum of the asked shard. */
 interface Pending {
   readonly startedAtMs: number;
   readonly count: number;
@@ -116,16 +116,16 @@ interface Pending {
 export class RelayRun {
   readonly run: Run;
   readonly setup: RunSetup;
-  /** Of a sample and its target. */
+  /** Bytes of a sample and its target. */
   readonly sampleBytes: number;
   readonly key: string;
   readonly #options: RelayRunOptions;
   readonly #parameters: Parameters;
   readonly #samples: AskedSamples;
   #weightsStep = -1;
-  /** The newest step whose weights its workers may have. */
+  /** Newest step whose weights the workers may have. */
   #forwardedStep = -1;
-  /** The weights that are arriving, and how many of their bytes have not. */
+  /** Step of the weights that are arriving, and the number of their missing bytes. */
   #arriving: { readonly step: number; missingBytes: number } | undefined;
   #pending: Pending | undefined;
   #isClosed = false;
@@ -166,8 +166,8 @@ export class RelayRun {
   }
 
   /**
-   * Takes the weights of a step. @returns false where they are not of this run: they are of an earlier step, or other ones
-   * of the same
+   * Takes the weights of a step.
+   * @returns false if the weights are not of this run: of an earlier step, or different ones of the same step
    */
   setWeights(bytes: Uint8Array, step: number): boolean {
     if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return false;
@@ -177,7 +177,7 @@ export class RelayRun {
     return true;
   }
 
-  /** Sends weights on as they arrive. */
+  /** Forwards weights as they arrive. */
   takeWeightsPart(part: WeightsPart): void {
     if (part.type === 'weights') {
       this.dropArriving();
@@ -194,13 +194,13 @@ export class RelayRun {
     this.#arriving = undefined;
   }
 
-  /** Weights that are not whole will not be: the connection above broke. */
+  /** Drops incomplete weights, because the connection above broke. */
   dropArriving(): void {
     if (this.#arriving) this.run.forwardWeights(this.#arriving.step, undefined);
     this.#arriving = undefined;
   }
 
-  /** The sum of the gradients over a shard, which its workers compute. @throws ComputeError where they find none */
+  /** Returns the workers' sum of the gradients over a shard. @throws ComputeError if there is none */
   gradient(
     shard: NamedShard,
     batch: Pick<SampleBatch, 'samples' | 'targets'>,
@@ -215,7 +215,7 @@ export class RelayRun {
     });
   }
 
-  /** Ends it for its workers as well. */
+  /** Ends the run, also for its workers. */
   close(message: string, anotherMayFollow: boolean): void {
     this.#isClosed = true;
     this.#cancel();
@@ -237,8 +237,9 @@ export class RelayRun {
   }
 
   /**
-   * Of a shard that took so long in all: what it takes at the rate of all workers. The rest is overhead, whatever its size;
-   * counted as computing, it would make a relay look the faster the more it is asked for.
+   * Returns the time of `count` samples at the workers' total rate, at most `totalMs`. The rest of `totalMs` is
+   * overhead, whatever the shard's size: counted as computing, it would make a relay seem faster the larger its shards
+   * are.
    */
   #computeMs(count: number, totalMs: number): number {
     let samplesPerMs = 0;

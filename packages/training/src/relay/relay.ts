@@ -1,6 +1,6 @@
 /**
- * A relay: a worker to the coordinator above it, a coordinator to workers of its own, and the same rules and the same tree
- * in both. Of all that its workers compute of a shard, one gradient goes up.
+ * A relay: a worker to the coordinator above, and a coordinator to workers of its own, with the same rules and the same
+ * tree. It sends up one gradient for each shard, however many workers compute it.
  */
 
 import type { CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
@@ -22,59 +22,59 @@ import { WorkersBehind } from './workers-behind.ts';
 
 export interface RelayOptions {
   readonly name: string;
-  /** What the coordinator above must hear. */
+  /** Token for joining the coordinator above. */
   readonly token?: string | undefined;
-  /** What its own workers must say; none where left out. */
+  /** Token that the relay's own workers must know; by default they need none. */
   readonly workerToken?: string | undefined;
-  /** To the coordinator above. @throws Error with one sentence */
+  /** Connects to the coordinator above. @throws Error with one sentence */
   readonly connect: () => Promise<WorkerTransport>;
-  /** Takes each welcome, which may say where else the run can be joined. */
+  /** Called with each welcome, which may name other addresses of the run. */
   readonly onWelcome?: (welcome: Welcome) => void;
-  /** Whether it waits for a coordinator that its first attempt does not reach. */
+  /** Whether the relay keeps trying if its first attempt does not reach the coordinator. */
   readonly waitForCoordinator?: boolean;
-  /** Where its workers may go instead, beside the addresses that it is told itself. */
+  /** Other addresses for the relay's workers, in addition to the addresses in the welcome. */
   readonly addresses?: readonly string[];
-  /** Where workers that know the run's token can join it, without secrets: the coordinator is told. */
+  /** Address at which workers with the run's token can join the relay; sent to the coordinator, so without secrets. */
   readonly address?: string | undefined;
-  /** Adds gradients, and is the referee of its workers. */
+  /** Adds gradients, and computes shards as the referee of the relay's workers. */
   readonly backend: HostBackend;
-  /** Computes numerics checks; on that backend where left out. */
+  /** Computes numerics checks; by default on `backend`. */
   readonly createCompute?: () => Compute;
   readonly clock: Clock;
   /** Begins the hash of a numerics check's gradient. */
   readonly newHash: NewHash;
-  /** From 0 to 1; spreads the moments at which many workers come back. */
+  /** Random number from 0 to 1; spreads the reconnects of many workers over time. */
   readonly random: () => number;
-  /** A secret that cannot be guessed, by which a worker comes back. */
+  /** Returns an unguessable secret by which a worker can return under its identity. */
   readonly newResumeKey: () => string;
-  /** Chooses the shards that the relay computes as well; an unsigned 32-bit number that they cannot know. */
+  /** Chooses the shards that the relay checks; an unsigned 32-bit number that its workers cannot know. */
   readonly verifySalt: number;
-  /** Most bytes of samples that it caches. */
+  /** Maximum bytes of cached samples. */
   readonly sampleCacheBytes?: number;
-  /** Of the run below it. */
+  /** Limits of the run below. */
   readonly limits?: Partial<Limits>;
-  /** Called with each run that its workers may join from then on. */
+  /** Called with each new run below, once workers can join it. */
   readonly onRun?: (run: RelayRun) => void;
   readonly onEvent?: (event: RelayEvent) => void;
   readonly onTrace?: (trace: Trace) => void;
 }
 
 export type RelayEvent =
-  /** As a worker of the coordinator above. */
+  /** An event of the relay as a worker of the coordinator above. */
   | { readonly type: 'above'; readonly event: MembershipEvent }
-  /** As a coordinator of workers. */
+  /** An event of the relay as a coordinator. */
   | { readonly type: 'below'; readonly event: RunEvent; readonly state: CoordinatorState }
-  /** No worker is there that could compute: it is no worker above until there is one. */
+  /** No worker is ready to compute; until one is, the relay is not ready above. */
   | { readonly type: 'idle' }
-  /** Its run below has ended by itself, and another one begins. */
+  /** The run below has ended by itself, and another one begins. */
   | { readonly type: 'renewed'; readonly message: string };
 
-/** How long it stays a worker above while none of its own is ready. */
+/** Time for which the relay stays a worker above while none of its own workers is ready. */
 const idleMs = 2_000;
 const noRun = 'this relay has no run yet';
 
 export class Relay {
-  /** Resolves as that of a worker does: when the run is over, or this relay is refused for good, leaves, or cannot connect. */
+  /** Resolves when the run is over, or when the relay is refused for good, leaves or cannot connect. */
   readonly ended: Promise<MembershipEnd>;
   readonly #options: RelayOptions;
   readonly #membership: Membership;
@@ -84,9 +84,9 @@ export class Relay {
   #upward: WorkerTransport | undefined;
   #welcome: Welcome | undefined;
   #run: RelayRun | undefined;
-  /** Runs that it has begun to open. */
+  /** Number of runs that the relay has begun to open. */
   #opened = 0;
-  /** Whether it has dropped its connection above for want of workers. */
+  /** Whether the relay has dropped its connection above for lack of workers. */
   #isIdle = false;
   #isLeaving = false;
   #hasEnded = false;
@@ -110,19 +110,19 @@ export class Relay {
     this.ended = this.#membership.ended.then((end) => this.#end(end));
   }
 
-  /** The run below, once the coordinator above has said what it is. */
+  /** The run below; undefined before the first welcome. */
   get run(): RelayRun | undefined {
     return this.#run;
   }
 
-  /** Takes over the connection of a worker. @param address where it comes from */
+  /** Takes over a worker's connection. @param address the worker's remote address */
   accept(transport: CoordinatorTransport, address: string): void {
     if (this.#hasEnded) transport.close(1001, 'this relay has ended');
     else if (this.#run) this.#run.run.connect(this.#below.watch(transport), address);
     else this.#waiting.turnAway(transport, noRun);
   }
 
-  /** Says goodbye above; the workers may go elsewhere. */
+  /** Leaves the coordinator above; the workers may join another address. */
   leave(message: string): void {
     this.#isLeaving = true;
     this.#membership.leave(message);
@@ -168,7 +168,7 @@ export class Relay {
     if (!this.#workers.arePresent) this.#options.onEvent?.({ type: 'idle' });
   }
 
-  /** Begins another run below: the workers of the one before are told to come back. */
+  /** Begins another run below; the workers of the previous run are told to reconnect. */
   async #renew(createCompute: () => Compute): Promise<void> {
     const welcome = this.#welcome!;
     this.#closeRun('another run begins', true);
@@ -184,7 +184,7 @@ export class Relay {
       onFailed: (message) => this.#startOver(message),
       ...(onTrace && { onTrace }),
     });
-    // Where the connection above broke meanwhile, its next welcome has begun another one.
+    // If the connection above broke meanwhile, the next welcome has begun another run.
     if (this.#hasEnded || opened !== this.#opened) {
       run.close(noRun, false);
       return;
@@ -209,20 +209,20 @@ export class Relay {
 
   #noteAbove(event: MembershipEvent): void {
     if (event.type === 'lost') this.#run?.dropArriving();
-    // It waited for workers, and waits no longer.
+    // A relay that is leaving no longer tries to reach the coordinator.
     if (event.type === 'unreached' && this.#isLeaving) return;
     if (event.type === 'lost' && event.isRunOver) this.#closeRun(event.message, true);
     if (event.type === 'lost' && this.#isIdle) this.#options.onEvent?.({ type: 'idle' });
     else this.#options.onEvent?.({ type: 'above', event });
   }
 
-  /** Leaves and comes back, to answer the numerics check when a worker is ready: what it owes is computed elsewhere. */
+  /** Reconnects above, so that other workers take over the relay's shards until it answers the numerics check again. */
   #dropUpward(message: string): void {
     this.#upward?.send({ type: 'bye', message });
     this.#upward?.close(1000, message);
   }
 
-  /** Its next welcome begins another run below. */
+  /** Drops the run below and reconnects above: the next welcome begins another run. */
   #startOver(message: string): void {
     this.#options.onEvent?.({ type: 'renewed', message });
     this.#dropUpward(message);
@@ -232,12 +232,12 @@ export class Relay {
   #end(end: MembershipEnd): MembershipEnd {
     this.#hasEnded = true;
     this.#workers.stop();
-    // Where the run goes on without this relay, its workers look for another way to it.
+    // If the run goes on without this relay, its workers have to look for another address.
     if (end.type !== 'finished' || this.#isLeaving) this.#below.closeAll('the relay ends');
     this.#closeRun(end.message, false);
     return end;
   }
 }
 
-/** Of a welcome. */
+/** Maximum number of addresses in a welcome. */
 const mostAddresses = 8;

@@ -1,10 +1,10 @@
-/** The connections of a relay's workers, so that it can close all where its own run above goes on without it. */
+/** Tracks the connections of a relay's workers, to close them all when the run goes on without the relay. */
 import type { CoordinatorTransport } from '@lockstep/protocol';
 
 export class Transports {
   readonly #open = new Set<CoordinatorTransport>();
 
-  /** The same transport, known until it closes. */
+  /** Returns an equivalent transport that is tracked until it closes. */
   watch(transport: CoordinatorTransport): CoordinatorTransport {
     this.#open.add(transport);
     return {

@@ -1,23 +1,23 @@
-/** Watches the workers behind a relay: whether any is ready, how many there are, and what is said of them above. */
+/** Watches the workers behind a relay, and reports their number and trustworthiness to the coordinator above. */
 import type { Clock } from '../clock.ts';
 import type { CoordinatorState, WorkerRecord } from '../coordinator/state.ts';
 import type { WorkerStatus } from '../worker/session.ts';
 
 export interface WorkersBehindOptions {
   readonly clock: Clock;
-  /** How long none may be ready. */
+  /** Time without a ready worker after which `onIdle` is called. */
   readonly idleMs: number;
-  /** Of the run below, where there is one. */
+  /** Returns the state of the run below, if any. */
   readonly state: () => CoordinatorState | undefined;
-  /** Tells the coordinator above. */
+  /** Reports to the coordinator above. */
   readonly report: (status: WorkerStatus) => void;
-  /** Where workers that know the run's token can join the relay. */
+  /** Address at which workers with the run's token can join the relay. */
   readonly address?: string | undefined;
-  /** Called when none has been ready for so long. */
+  /** Called when no worker has been ready for longer than `idleMs`. */
   readonly onIdle: () => void;
 }
 
-/** How often it looks; it reports at most so often. */
+/** Interval at which the workers are counted and changes are reported. */
 const checkMs = 250;
 const mostThreads = 65_536;
 
@@ -41,19 +41,19 @@ export class WorkersBehind {
     return this.#ready().length > 0;
   }
 
-  /** Of those that are ready; at least 1, as every worker has. */
+  /** Number of threads of the ready workers; at least 1, because the relay joins above as a worker, which has one. */
   get threads(): number {
     const threads = this.#ready().reduce((sum, record) => sum + record.threads, 0);
     return Math.max(1, Math.min(mostThreads, threads));
   }
 
-  /** Resolves when a worker is ready. @throws Error where it is stopped before that */
+  /** Resolves when a worker is ready. @throws Error if the relay is stopped before that */
   async present(): Promise<void> {
     while (!this.arePresent && !this.#isStopped) await new Promise<void>((resolve) => this.#wake.push(resolve));
     if (this.#isStopped) throw new Error('the relay leaves');
   }
 
-  /** A run begins below. */
+  /** Notes that a run begins below. */
   begin(): void {
     this.#hadLiar = false;
     this.#isIdle = false;
@@ -61,13 +61,13 @@ export class WorkersBehind {
     this.#report();
   }
 
-  /** A worker was quarantined after sums with its results had been sent. */
+  /** Notes that a worker was quarantined after sums with its results had been sent. */
   noteLiar(): void {
     this.#hadLiar = true;
     this.#report();
   }
 
-  /** To be called after what may have changed the workers. */
+  /** Looks for ready workers; call it after every event that may have changed them. */
   check(): void {
     const { clock, idleMs, state, onIdle } = this.#options;
     if (!state()) return;
@@ -112,7 +112,7 @@ export class WorkersBehind {
     });
   }
 
-  /** Behind relays behind this one as well. */
+  /** Counts the ready workers, including those behind further relays. */
   #count(): number {
     return this.#ready().reduce((sum, { kind, workersBehind = 1 }) => sum + (kind === 'relay' ? workersBehind : 1), 0);
   }

@@ -62,7 +62,7 @@ describe('a relay', () => {
   ] as const)('gives weights that %s to those that computed for the step before', (_, events, sent) => {
     const relay = relayWith(2);
     ask(relay, 1, { lo: 0, n: 8 });
-    // What is open may need the weights of its step sent.
+    // Nothing is forwarded while a shard is open, since its own weights may still have to be sent.
     const early = relay.dispatch({ type: 'weightsArriving', step: 2 });
     expect(early).toContainEqual({ type: 'forwardWeights', connections: [], step: 2 });
     for (const worker of [1, 2]) relay.answerAll(worker);
@@ -84,7 +84,7 @@ describe('a relay', () => {
     const effects = withdraw(relay);
     expect(sentTo(1, effects)).not.toContain('cancel');
     expect(sentTo(2, effects)).toContain('cancel');
-    // What comes all the same is of no shard that is wanted.
+    // A result that comes nevertheless is of a shard that is no longer wanted.
     relay.gradient(2, { step: 2, lo: 2, n: 2 });
     expect(relay.added).toHaveLength(1);
   });
@@ -183,7 +183,7 @@ describe('in any order of events', () => {
       ),
       { numRuns: 60 },
     );
-    // The property means nothing where the programs do not reach this.
+    // The property means nothing unless the programs reach these cases.
     expect(done).toBeGreaterThan(100);
     expect(forwarded).toBeGreaterThan(20);
   });

@@ -1,4 +1,4 @@
-/** Gradients that arrive in chunks: what is refused, what is ignored, and that nothing is left of those that never end. */
+/** Gradients in chunks: invalid ones are refused, late ones ignored, and incomplete ones leave nothing behind. */
 import { chunkChecksum, type MessageOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { hash } from '../support.ts';
@@ -17,7 +17,7 @@ const sealed = (part: Pick<MessageOf<'chunk'>, 'at' | 'bytes' | 'encoding'>): Me
   checksum: chunkChecksum(part),
 });
 
-/** A client that has passed the numerics check, whose gradient travels in chunks, and has its first task. */
+/** A client that has passed the numerics check with a gradient in chunks, and has its first task. */
 async function joinClient(fixture: RunFixture): Promise<Client> {
   const client = new Client(fixture);
   client.send(hello);
@@ -33,7 +33,7 @@ async function joinClient(fixture: RunFixture): Promise<Client> {
 const answerOf = (client: Client, value: number): Three =>
   inChunks(client.answerTo(client.received('task').findLast(({ step }) => step === 0)!, value), chunkBytes) as Three;
 
-/** A client whose results count: it has answered its first task rightly. */
+/** A proven client: it has answered its first task correctly. */
 async function joinProvenClient(fixture: RunFixture): Promise<Client> {
   const client = await joinClient(fixture);
   const answer = await client.rightAnswerTo(client.received('task')[0]!);
@@ -61,7 +61,7 @@ describe('a gradient', () => {
   it.each(breaches)('%s closes its socket with 1002, and nothing of it is kept', async (_, change, reason) => {
     const fixture = await createRunFixture({ limits });
     const client = await joinProvenClient(fixture);
-    // One that is whole does not end its step before what follows it.
+    // The pause keeps a complete gradient from ending the step before the next message.
     fixture.run.control('pause');
     for (const message of change(answerOf(client, 0))) client.send(message);
     await fixture.until(() => client.closing !== undefined);

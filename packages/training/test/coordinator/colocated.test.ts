@@ -1,4 +1,4 @@
-/** A worker of the coordinator's process beside others: it is late, removed and compared as they are, and no sum counts twice. */
+/** A worker in the coordinator's process next to others: it may be late, removed or compared like any other worker. */
 import { describe, expect, it } from 'vitest';
 import { InlineGradient } from '../../src/coordinator/inline-gradient.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
@@ -11,11 +11,11 @@ const samples = 50;
 interface Setting {
   readonly fixture: RunFixture;
   readonly run: Run;
-  /** Each pause takes so long, once it is set. */
+  /** Length of each pause from now on. */
   pauseMs: number;
 }
 
-/** A run whose coordinator computes; its clock goes on while it computes, so that shards take several slices. */
+/** A run whose coordinator computes; the clock advances while it computes, so that shards take several slices. */
 async function createColocated(options: ProblemOptions = {}): Promise<Setting> {
   const { sampleType = 'u8', targetType = 'classes' } = options;
   const fixture = await createRunFixture({ samples, ...options });
@@ -46,7 +46,7 @@ async function createColocated(options: ProblemOptions = {}): Promise<Setting> {
 
 const ownRecord = ({ run }: Setting) => [...run.state.records.values()].find(({ name }) => name === 'coordinator');
 
-/** Whether the worker of this process owes a shard of the current step. */
+/** Returns whether the worker in this process owes a shard of the current step. */
 const owesShard = ({ run }: Setting): boolean =>
   [...run.state.current.shards.values()].some(({ assignments }) =>
     assignments.some(({ connection }) => connection === 1),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
 
-/** Two workers that share a step equally; `quick` has answered in it, `slow` has not. */
+/** Two workers that share a step equally; `quick` has answered, `slow` has not. */
 function withSlowWorker(options?: CoordinatorOptions) {
   const coordinator = new ScriptedCoordinator(options);
   const [slow, quick] = [coordinator.join(), coordinator.join()];
@@ -79,7 +79,7 @@ describe('the soft deadline', () => {
     const shards = coordinator.tasksOf(middle);
     expect(shards.map(({ n }) => n)).toEqual([4, 4]);
     for (const [index, task] of shards.entries()) {
-      // Two samples a microbatch at a hundredth of a sample per millisecond: exactly the rate that it reported.
+      // Two samples a microbatch at 0.01 samples per millisecond: exactly the reported rate.
       const computeMs = 200 * task.n;
       coordinator.nowMs += computeMs;
       coordinator.pong(left, middle, right);
@@ -88,7 +88,7 @@ describe('the soft deadline', () => {
       coordinator.answerAll(right, 2_000);
       expect(eventsOf(coordinator.wait(0)).filter(({ type }) => type === 'late')).toEqual([]);
     }
-    // Three times the 800 ms that its last shard should take, and not before.
+    // The worker is late after three times the 800 ms that its last shard should take, and not before.
     expect(eventsOf(coordinator.wait(1_600))).toEqual([]);
     expect(eventsOf(coordinator.wait(1))).toEqual([{ type: 'late', workerId: 'w2', step: 0 }]);
   });
@@ -132,7 +132,10 @@ describe('a worker past its hard deadline', () => {
 });
 
 describe('a worker that says how many bytes have arrived', () => {
-  /** Pings each heartbeat with so many bytes more, for so long; then only answers pings. Returns when it is disconnected. */
+  /**
+   * Reports bytes received at `bytesPerMs` with each heartbeat until `forMs`; then only answers pings.
+   * @returns the time of the disconnect
+   */
   function disconnectedAtMs(bytesPerMs: number, forMs: number): number {
     const coordinator = new ScriptedCoordinator();
     const only = coordinator.join();

@@ -1,4 +1,4 @@
-/** Messages of a gradient that differ from a good one in a single field: each is rejected, with what was expected and got. */
+/** Gradient messages with one invalid field: each is rejected, naming the expected and the actual value. */
 import { chunkChecksum, gradientChecksum } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { chunkFault, gradientFault } from '../../src/coordinator/incoming-vectors.ts';
@@ -36,7 +36,7 @@ describe('a gradient that was changed on its way is found by its checksum', () =
   });
 });
 
-/** With a right checksum, as a worker sends it that computes something else. */
+/** Returns the fault of a changed gradient with a right checksum, as from a worker that computes something else. */
 const signedFault = (changed: object) => {
   const other = { ...sum, ...changed };
   return fault({ ...other, checksum: gradientChecksum(other) });

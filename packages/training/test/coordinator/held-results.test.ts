@@ -44,7 +44,7 @@ const [shard, other] = [
 ];
 const size = { gradient: 1, loss: 1 };
 
-/** Memory of which a test sees what is reserved. */
+/** Memory whose reservations a test can see. */
 function createMemory() {
   const reserved = new Set<Float32Array>();
   return {
@@ -98,12 +98,12 @@ describe('two results are the same', () => {
   type Changed = readonly [at: number, by: number];
 
   it.each<[mode: string, changed: Changed, isSame: boolean]>([
-    // In one numeric mode the bits decide.
+    // Within one numeric mode the bits decide.
     ['own', [0, 0], true],
     ['own', [0, 2 ** -22], false],
     ['own', [3, 2 ** -20], false],
     ['own', [4, 1], false],
-    // Between two, a thousandth of the largest value, of the loss, and one answer or a thousandth of them.
+    // Between modes: a thousandth of the largest value and of the loss, and one answer or a thousandth of the answers.
     ['other', [0, 0.0039], true],
     ['other', [0, -0.0041], false],
     ['other', [2, 0.0041], false],

@@ -1,4 +1,4 @@
-/** A worker in the coordinator's process: the rules are the same, the weights those of the oracle, in one thread or several. */
+/** A worker in the coordinator's process: same rules, and the oracle's weights, in one thread or several. */
 
 import { movableSamples } from '@lockstep/data';
 import { initialize, type Model, type OptimizerConfig, optimizers, parseModel, parseOptimizer } from '@lockstep/nn';
@@ -23,7 +23,7 @@ import { createLocalCompute } from '../../src/worker/local-compute.ts';
 import { hash, hostBackend, newHash, tinyDataset } from '../support.ts';
 
 const seed = 5;
-/** Time stands still: what drives these runs is their events alone. */
+/** Time stands still: only events drive these runs. */
 const clock = new VirtualClock();
 const nowMs = (): number => clock.nowMs();
 
@@ -44,7 +44,7 @@ interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>>
   readonly token?: string;
   readonly innerSteps?: InnerSteps;
   readonly roundsToHalves?: boolean;
-  /** What computes; on the parameter server's backend where left out. */
+  /** Backend that computes shards; by default the parameter server's. */
   readonly copyOn?: HostBackend;
   readonly wrap?: (compute: InlineCompute) => InlineCompute;
 }

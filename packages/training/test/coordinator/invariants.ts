@@ -1,4 +1,4 @@
-/** The invariants of the rules, checked after every event whatever came before it. */
+/** The invariants of the rules, checked after every event. */
 
 import { expect } from 'vitest';
 import type { Command, CoordinatorEvent } from '../../src/coordinator/events.ts';
@@ -11,16 +11,16 @@ export class Invariants {
   readonly #plan: RunPlan;
   readonly #isRelay: boolean;
   #nextStep: number;
-  /** What a relay was asked for last. */
+  /** The shard that a relay was asked for last. */
   #asked: Shard | undefined;
-  /** Shards that were added to the sum of the current step. */
+  /** Shards added to the sum of the current step. */
   #added: Shard[] = [];
   #addedInAll = 0;
   #ends = 0;
-  /** Connections that were there before the event, and the faults that were counted. */
+  /** Connections before the event, with a newly opened one, and fault counts before the event. */
   #alive = new Set<ConnectionId>();
   #faults: Partial<Faults> = {};
-  /** The newest step whose weights each connection was sent since its numerics check. */
+  /** Newest step whose weights each connection was sent since its numerics check. */
   readonly #weightsOf = new Map<ConnectionId, number>();
   readonly #tasksOf = new Map<ConnectionId, Set<string>>();
 
@@ -30,7 +30,7 @@ export class Invariants {
     this.#nextStep = current.step;
   }
 
-  /** Takes note of what the rules' answer to an event is compared with; called before it. */
+  /** Notes the state before an event, to compare the rules' answer with. */
   expect({ connections, faults }: CoordinatorState, event: CoordinatorEvent): void {
     this.#alive = new Set(connections.keys());
     if (event.type === 'opened') this.#alive.add(event.connection);
@@ -68,7 +68,7 @@ export class Invariants {
       }
     }
     for (const effect of effects) {
-      // No effect names a connection that is gone, or that an earlier effect closed.
+      // No command names a connection that has closed, or that an earlier command closed.
       if ('connection' in effect) expect(alive).toContain(effect.connection);
       if (effect.type === 'close') alive.delete(effect.connection);
       else this.#checkEffect(effect, after);
@@ -82,13 +82,13 @@ export class Invariants {
         this.#tasksOf.set(effect.connection, new Set());
         return;
       case 'sendWeights':
-        // The current step's weights, to a worker that has not had them.
+        // Only the current step's weights are sent, to workers that do not have them.
         expect(effect.step).toBe(this.#nextStep);
         expect(effect.step).toBeGreaterThan(this.#weightsOf.get(effect.connection)!);
         this.#weightsOf.set(effect.connection, effect.step);
         return;
       case 'forwardWeights':
-        // Those of a later step, to workers that have the current ones.
+        // Only a later step's weights are forwarded, to workers that have the current step's.
         expect(effect.step).toBeGreaterThan(this.#nextStep);
         for (const connection of effect.connections) {
           expect(this.#weightsOf.get(connection)).toBe(this.#nextStep);
@@ -114,7 +114,7 @@ export class Invariants {
         expect(effect.step).toBe(this.#nextStep);
         return;
       case 'applyStep':
-        // Each step once, in order, from shards that hold each of its samples exactly once.
+        // Steps are applied once, in order, from shards that contain each sample of the step exactly once.
         expect(effect.step).toBe(this.#nextStep);
         this.#expectTiling(effect.step, this.#added);
         this.#added = [];
@@ -148,7 +148,7 @@ export class Invariants {
     expect(done.map(shardKey).sort()).toEqual(this.#added.map(shardKey).sort());
     if (next) expect(next.step).toBe(current.step + 1);
     for (const step of next ? [current, next] : [current]) {
-      // A relay that is asked for nothing has no shards.
+      // A relay without an asked shard has no shards.
       if (!this.#isRelay || step.shards.size > 0) this.#expectTiling(step.step, [...step.shards.values()], step.asked);
       this.#checkOwners(step, connections, nowMs);
     }
@@ -181,7 +181,7 @@ export class Invariants {
     }
   }
 
-  /** The shards hold every used microbatch of the step, or of the asked shard of it, once, and none of them is empty. */
+  /** Expects non-empty shards that contain every used microbatch of the step, or of its asked shard, exactly once. */
   #expectTiling(step: number, shards: readonly Shard[], asked?: Shard): void {
     let next = asked?.lo ?? 0;
     for (const { lo, n } of [...shards].sort((a, b) => a.lo - b.lo)) {

@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
 import { ScriptedCoordinator } from './scripted-coordinator.ts';
 
-/** As a replica with 50 inner steps takes. */
+/** Time of a replica with 50 inner steps. */
 const msPerMicrobatch = 8;
-/** What a result takes beside. */
+/** Time of a result besides computing. */
 const linkMs = 2;
 const microbatches = 8;
 
-/** Two workers that share all steps, and are known to be as fast as they usually are. */
+/** Two workers that share all steps, and whose usual speed is known. */
 function twoWorkers() {
   const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 1_000 });
   const workers = [coordinator.join({ samplesPerMs: 0.25 }), coordinator.join({ samplesPerMs: 0.25 })] as const;
@@ -24,8 +24,8 @@ interface Run {
 }
 
 /**
- * Takes a step in which the workers need so many times as long for a microbatch as they usually do.
- * @returns how many microbatches each of them had
+ * Takes a step in which a microbatch takes each worker `timesAsLong` times its usual time.
+ * @returns the number of microbatches of each worker
  */
 function takeStep({ coordinator, workers }: Run, timesAsLong: readonly number[]): number[] {
   const answers = workers.flatMap((worker, place) => {
@@ -45,7 +45,7 @@ function takeStep({ coordinator, workers }: Run, timesAsLong: readonly number[])
   return workers.map(shareOf);
 }
 
-/** A factor for each worker and step, up to that part above or below 1. */
+/** Generates a factor for each worker and step, from 1 - `part` to 1 + `part`. */
 function noise(part: number, steps: number): fc.Arbitrary<[number, number][]> {
   const factor = fc.double({ min: 1 - part, max: 1 + part, noNaN: true });
   return fc.array(fc.tuple(factor, factor), { minLength: steps, maxLength: steps });
@@ -63,7 +63,7 @@ describe('the shares of two workers whose speeds vary', () => {
     );
   });
 
-  /** Steps until the cut follows a speed: four results change a rate by more than half, and two steps are planned ahead. */
+  /** Steps until the cut follows a speed: four results make up over half of a change; two steps are planned ahead. */
   const mostStepsBehind = 8;
 
   it('follow within eight steps a worker that has half of its speed, and again one that has all of it back', () => {
@@ -77,7 +77,7 @@ describe('the shares of two workers whose speeds vary', () => {
             factors.map((factor, place) => (place === slow && step < lasting ? 2 * factor : factor)),
           ),
         );
-        // Two thirds are 5.3 of them: with five as with six a step takes as long.
+        // Two thirds of the microbatches are 5.3: five and six of them take equally long.
         for (const cut of cuts.slice(mostStepsBehind, lasting)) {
           expect(cut[slow]).toBeGreaterThanOrEqual(2);
           expect(cut[slow]).toBeLessThanOrEqual(3);

@@ -6,8 +6,8 @@ import { ScriptedCoordinator } from './scripted-coordinator.ts';
 const hasFinished = ({ state }: ScriptedCoordinator): boolean => state.phase === 'finished';
 
 /**
- * Plays on with one good worker, which joins now. The other connections stay and answer every ping, but compute nothing.
- * Returns whether the run finished.
+ * Continues with one good worker, which joins now. The other connections answer every ping, but compute nothing.
+ * @returns whether the run finished
  */
 function finishWithOneGoodWorker(coordinator: ScriptedCoordinator): boolean {
   if (hasFinished(coordinator)) return true;
@@ -40,7 +40,7 @@ describe('in any order of events', () => {
       }),
       { numRuns: 200 },
     );
-    // The property means nothing where the programs do not reach these.
+    // The property means nothing unless the programs reach these cases.
     expect(finished).toBeGreaterThan(50);
     expect(added).toBeGreaterThan(500);
     expect(duplicated).toBeGreaterThan(10);

@@ -1,19 +1,19 @@
-/** Random programs of events for the rules: mostly work, and a little of every kind of fault. */
+/** Random programs of events for the rules: mostly work, with a few faults of every kind. */
 import fc from 'fast-check';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
 import { shardKey } from '../../src/tree.ts';
 import type { CoordinatorOptions, ScriptedCoordinator, Task } from './scripted-coordinator.ts';
 
-/** What an action may draw on; `value` chooses which shard, how long, or how fast. */
+/** Random input of an action; `value` chooses a shard, a duration or a speed. */
 interface Draw {
   readonly connection: ConnectionId;
   readonly value: number;
 }
 
 interface Action {
-  /** How often the action happens, relative to the others. */
+  /** Relative frequency of the action. */
   readonly weight: number;
-  /** Whether it happens without a connection too. */
+  /** Whether the action is possible without a connection. */
   readonly always?: boolean;
   readonly perform: (coordinator: ScriptedCoordinator, draw: Draw) => void;
 }
@@ -35,7 +35,7 @@ export const geometry: fc.Arbitrary<CoordinatorOptions> = fc.record({
   participation: fc.constantFrom('fastest' as const, 'rotation' as const),
 });
 
-/** Rates and times that workers report, with numbers that no clock gives. */
+/** Rates and times that workers report, including numbers that no clock gives. */
 const rates = [0, 1e-300, 1e-3, 0.1, 1, 50, 1e300, Number.POSITIVE_INFINITY, Number.NaN];
 const times = [0, 1e-300, 0.5, 3, 200, 1e9, Number.MAX_VALUE];
 
@@ -46,14 +46,14 @@ function pick<Item>(items: readonly Item[], value: number): Item | undefined {
 const rateOf = (value: number): number => pick(rates, value)!;
 const timeOf = (value: number): number => pick(times, value)!;
 
-/** Any shard of the current step, whichever worker owns it. */
+/** Picks any shard of the current step, whichever worker owes it. */
 function anyTask({ state, setup }: ScriptedCoordinator, value: number): Task {
   const { step, shards } = state.current;
   const { lo, n } = pick([...shards.values()], value) ?? { lo: 0, n: setup.plan.microbatches };
   return { step, lo, n };
 }
 
-/** A shard that the connection owes; any shard where it owes none. */
+/** Picks a shard that the connection owes, or any shard if it owes none. */
 function taskOf(coordinator: ScriptedCoordinator, { connection, value }: Draw): Task {
   return pick(coordinator.tasksOf(connection), value) ?? anyTask(coordinator, value);
 }
@@ -83,7 +83,7 @@ export const workActions: readonly Action[] = [
   { weight: 1, perform: (coordinator, { connection }) => coordinator.liars.add(connection) },
 ];
 
-/** Control by a person and injected faults, among joins, answers and disconnects. */
+/** A person's controls and injected faults, among joins, answers and disconnects. */
 export const controlActions: readonly Action[] = [
   { weight: 1, always: true, perform: (coordinator) => coordinator.join() },
   { weight: 1, always: true, perform: (coordinator) => coordinator.control('pause') },
@@ -124,7 +124,7 @@ function loseDevice(coordinator: ScriptedCoordinator, draw: Draw): void {
   coordinator.receive(draw.connection, { type: 'taskError', ...task, code: 'device-lost', message: 'lost' });
 }
 
-/** At most once for each shard, since a second report rightly fails the run. */
+/** Reports a shard as non-finite, at most once for each shard, since a second report rightly fails the run. */
 function reportNonFinite(coordinator: ScriptedCoordinator, draw: Draw): void {
   const task = taskOf(coordinator, draw);
   const shard = coordinator.state.current.shards.get(shardKey(task));
@@ -147,7 +147,7 @@ function injectFreeze(coordinator: ScriptedCoordinator, { value }: Draw): void {
   coordinator.dispatch({ type: 'injectFault', workerId: `w${value % 21}`, action: 'freeze', forMs: value });
 }
 
-/** Programs of such actions; the lengths are bounds, as in `fc.array`. */
+/** Generates programs of these actions; `lengths` has the bounds of `fc.array`. */
 export function programs(
   actions: readonly Action[],
   lengths: { minLength?: number; maxLength: number },
@@ -157,7 +157,7 @@ export function programs(
   return fc.array(step, { ...lengths, size: 'max' });
 }
 
-/** Performs a program; an action that needs a connection is left out where there is none. */
+/** Performs a program; an action that needs a connection is skipped if there is none. */
 export function perform(coordinator: ScriptedCoordinator, program: readonly Step[]): void {
   for (const { action, which, value } of program) {
     coordinator.nowMs += value % 7;

@@ -1,4 +1,4 @@
-/** The coordinator's own sum over a shard, and the memory that it takes. */
+/** The coordinator's own sum over a shard, and the memory for it. */
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -12,7 +12,7 @@ import { createLocalCompute } from '../../src/worker/local-compute.ts';
 const seed = 7;
 const plan = planRun({ samples: 64, batch: 32, microbatchSize: 4, epochs: 1 });
 
-/** Small models keep what computes them, large ones do not. */
+/** The referee keeps its vectors for small models, and returns them for large ones. */
 const hiddenUnits = { small: 16, large: 1_400 };
 
 async function open(units: number) {

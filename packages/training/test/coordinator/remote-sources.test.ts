@@ -1,4 +1,4 @@
-/** What remote workers are sent of vectors: the weights of their step, and a numerics check that a run does not keep. */
+/** Vectors for remote workers: the weights of their step, and a numerics check that the run does not keep. */
 import { bytesOf, type CoordinatorMessage, type OutgoingVector } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
@@ -32,7 +32,7 @@ async function open(length: number) {
   const sources = new RemoteSources({ setup, samples, parameterServer, numericsCheck });
   return {
     sources,
-    /** Sets other weights, those of a step. @returns their bytes */
+    /** Sets the weights of a step. @returns the bytes of the weights */
     set(step: number): Buffer {
       parameterServer.setWeights(bytesOf(weights.map((value) => value + step)));
       return Buffer.from(parameterServer.weights().buffer);
@@ -41,7 +41,7 @@ async function open(length: number) {
   };
 }
 
-/** The next messages, so many or all that are left. */
+/** Takes the next `count` messages of a vector, by default all remaining ones. */
 function take(vector: OutgoingVector, count = Number.POSITIVE_INFINITY): CoordinatorMessage[] {
   const messages: CoordinatorMessage[] = [];
   while (messages.length < count) {

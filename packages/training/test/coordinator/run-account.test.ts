@@ -8,7 +8,7 @@ const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
 const cpu = { numericMode: 'f32-mul-add.v1', hash: 'aaaaaaaa' };
 const webgl = { backend: 'webgl', numericMode: 'gpu.js webgl2 on a card', hash: 'bbbbbbbb' };
 
-/** What a run of one step claims to which all of these workers contribute. */
+/** Returns the claim of a run of one step to which all of these workers contribute. */
 function claimWith(workers: readonly Parameters<ScriptedCoordinator['join']>[0][], options: CoordinatorOptions = {}) {
   const coordinator = new ScriptedCoordinator({ steps: 1, startWorkers: workers.length, ...own, ...options });
   for (const connection of workers.map((worker) => coordinator.join(worker))) coordinator.answerAll(connection);
@@ -84,7 +84,7 @@ describe('a run claims', () => {
   });
 });
 
-/** A run of two workers of different numeric modes, after its first step; a third has computed nothing. */
+/** A run of two workers in different numeric modes, after its first step; a third worker has computed nothing. */
 function afterOneStep() {
   const coordinator = new ScriptedCoordinator({ steps: 4, startWorkers: 2 });
   const workers = [coordinator.join({ hash: 'aaaaaaaa' }), coordinator.join({ hash: 'bbbbbbbb' })];

@@ -1,4 +1,4 @@
-/** A run in virtual time, over in-memory connections: to real workers, and to clients that send what a test wants. */
+/** A run in virtual time over in-memory connections, with real workers and with clients that a test scripts. */
 
 import {
   type Closing,
@@ -52,7 +52,7 @@ export class RunFixture {
     });
   }
 
-  /** Lets virtual time pass until the condition holds. */
+  /** Advances virtual time until the condition holds. */
   async until(condition: () => boolean): Promise<void> {
     await drain();
     while (!condition()) {
@@ -62,14 +62,14 @@ export class RunFixture {
     }
   }
 
-  /** Plays the run to its end, with the weights of the oracle. */
+  /** Plays the run to its end and compares its weights with the oracle's. */
   async finish(): Promise<void> {
     await this.until(() => this.outcome !== undefined);
     expect(this.outcome).toEqual({ type: 'finished' });
     expect(this.problem.run.parameterServer.weights()).toEqual(this.problem.expected());
   }
 
-  /** A real worker that computes a sample per millisecond. */
+  /** Joins a real worker that computes a sample per millisecond. */
   join(options: Partial<ConstructorParameters<typeof SimulatedWorker>[0]> = {}): SimulatedWorker {
     return new SimulatedWorker({
       name: 'worker',
@@ -87,7 +87,7 @@ export class RunFixture {
     });
   }
 
-  /** A client that has passed the numerics check and has its first task. */
+  /** Joins a client, which passes the numerics check and has its first task. */
   async joinClient(): Promise<Client> {
     const client = new Client(this);
     client.send(hello);
@@ -97,7 +97,7 @@ export class RunFixture {
     return client;
   }
 
-  /** The right result of the numerics check. */
+  /** Returns the right result of the numerics check. */
   numericsResult(): MessageOf<'numericsResult'> {
     const gradient = new Uint8Array(this.problem.run.referenceGradient.values.slice().buffer);
     return { type: 'numericsResult', gradient, hash: hash(gradient), lossSum: 1, correct: 0, computeMs: 1 };
@@ -105,7 +105,7 @@ export class RunFixture {
 }
 
 export async function createRunFixture(options: ProblemOptions = {}, firstStep = 0): Promise<RunFixture> {
-  // Clients of tests send a vector in one message.
+  // Test clients send a vector in one message.
   const limits = { chunkBytes: 1_024, ...options.limits };
   const fixture = new RunFixture(await createProblem(await hostBackend(), { ...options, limits }), {}, firstStep);
   await drain();
@@ -122,12 +122,12 @@ export const hello: MessageOf<'hello'> = {
   threads: 1,
 };
 
-/** A gradient message with the checksum of what it says. */
+/** Returns a gradient message with the right checksum. */
 export function signed(sum: Parameters<typeof gradientChecksum>[0]): MessageOf<'gradient'> {
   return { computeMs: 1, ...sum, type: 'gradient', checksum: gradientChecksum(sum) };
 }
 
-/** A gradient in the messages in which a worker sends it. */
+/** Splits a gradient into the messages in which a worker sends it. */
 export function inChunks(
   { bytes, step, lo, n, lossSum, correct, count }: MessageOf<'gradient'>,
   chunkBytes: number,
@@ -143,7 +143,7 @@ export function inChunks(
   ];
 }
 
-/** A client that sends what a test wants, in frames that are really encoded. */
+/** A client that a test scripts; its messages are encoded as real frames. */
 export class Client {
   readonly messages: CoordinatorMessage[] = [];
   closing: Closing | undefined;
@@ -166,7 +166,7 @@ export class Client {
     this.#pair.worker.send(message);
   }
 
-  /** Cuts its connection, as a dead network does. */
+  /** Cuts the connection, as a dead network does. */
   sever(): void {
     this.#pair.sever('gone');
   }
@@ -175,19 +175,19 @@ export class Client {
     return this.messages.filter((message) => message.type === type) as MessageOf<Type>[];
   }
 
-  /** An answer to a task that passes every check; its gradient has this value everywhere. */
+  /** Returns an answer to a task that passes all checks; its gradient has this value everywhere. */
   answerTo({ step, lo, n, count }: MessageOf<'task'>, value: number): MessageOf<'gradient'> {
     const bytes = new Uint8Array(new Float32Array(this.#problem.run.parameterServer.parameterCount).fill(value).buffer);
     return signed({ step, lo, n, bytes, lossSum: 1, correct: 0, count });
   }
 
-  /** The right answer to a task. */
+  /** Returns the right answer to a task. */
   async rightAnswerTo(task: MessageOf<'task'>): Promise<MessageOf<'gradient'>> {
     const { backend, setup } = this.#problem;
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
     await compute.open({ model: setup.model, microbatchSize: setup.plan.microbatchSize });
     const { bytes: first, values } = this.received('weights').find(({ step }) => step === task.step)!;
-    // Weights in chunks are put together by a real worker's session: here they are taken from the run itself.
+    // Only a real worker's session assembles weights in chunks; here they are taken from the run itself.
     compute.setWeights(values === undefined ? first : this.#problem.run.parameterServer.weightBytes());
     const { samples, targets } = decodeBatch(setup.format, task);
     const { gradient, lossSum, correct } = await compute.gradient(samples, targets);

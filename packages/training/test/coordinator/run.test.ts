@@ -5,7 +5,7 @@ import { Client, createRunFixture, hello, type RunFixture, signed } from './run-
 
 type Gradient = MessageOf<'gradient'>;
 
-/** A client and an answer to its first task: a gradient of zeros, which passes every check. */
+/** A client and an answer to its first task: a gradient of zeros, which passes all checks. */
 async function clientWithAnswer(fixture: RunFixture): Promise<{ client: Client; answer: Gradient }> {
   const client = await fixture.joinClient();
   return { client, answer: client.answerTo(client.received('task')[0]!, 0) };
@@ -71,7 +71,7 @@ describe('a gradient that is not wanted is not added:', () => {
     const client = await fixture.joinClient();
     fixture.join();
     await fixture.until(() => fixture.run.state.current.step > 0);
-    // A paused run keeps its step, so that the late gradient arrives when the sum of another step is complete.
+    // The pause holds the run at a complete sum, so that the late gradient arrives while that sum is in the aggregator.
     fixture.run.control('pause');
     const { step } = fixture.run.state.current;
     await fixture.until(() => [...fixture.run.state.current.shards.values()].every(({ done }) => done));
@@ -114,7 +114,7 @@ describe('a gradient that is not wanted is not added:', () => {
       expect(fixture.run.state.connections.get(1)).toMatchObject({ isProven: isRight, isDoubted: !isRight });
       if (isRight) client.sever();
       else {
-        // The sum was that of one worker alone: the next one is the coordinator's own as well, and shows who is wrong.
+        // Nothing had confirmed the added sum, so the coordinator computes the next trial as well and finds the liar.
         await fixture.until(() => client.received('weights').length > 1);
         client.send(client.answerTo(client.received('task')[1]!, wrongValue));
         await fixture.until(() => fixture.run.state.faults.quarantined === 1);
@@ -182,7 +182,7 @@ describe('bytes on their way to a worker', () => {
     });
     const worker = fixture.join({ computeMs: () => 10 });
     await fixture.until(() => fixture.run.state.current.step > 0);
-    // The samples of a step take 1.9 s then.
+    // At this speed the samples of a step take 1.9 s.
     worker.link?.changeSpeed({ latencyMs: 1, bytesPerMs: 40 });
     await fixture.finish();
     expect(fixture.clock.nowMs()).toBeGreaterThan(2 * 1_900);

@@ -16,7 +16,7 @@ describe('a worker that is too slow for a share', () => {
     return { coordinator, quick, slow, connectionOf, owes };
   }
 
-  /** Plays steps in which the slow worker, in all that it is asked for, takes the given time. */
+  /** Plays steps in which each task of the slow worker takes the given time. */
   function playUntil(
     { coordinator, quick, slow, connectionOf }: ReturnType<typeof twoWorkers>,
     { computeMs, totalMs }: typeof slowly,
@@ -65,7 +65,7 @@ describe('a worker that is too slow for a share', () => {
     expect(results).toBeLessThanOrEqual(21);
     const asked = coordinator.effects.slice(from).filter((effect) => effect.type === 'sendTask');
     expect(asked.filter(({ connection }) => connection === slow).every(({ n }) => n === 1)).toBe(true);
-    // Its microbatches are part of the other worker's shards.
+    // The trial's microbatches are also part of the other worker's shards.
     expect(asked.filter(({ connection }) => connection !== slow).every(({ n }) => n === 8)).toBe(true);
   });
 
@@ -86,7 +86,7 @@ describe('workers beyond the number of microbatches', () => {
   it('get no share, and the run does not wait for them', () => {
     const coordinator = new ScriptedCoordinator({ batch: 4, microbatchSize: 2, samples: 16, epochs: 8 });
     const connections = Array.from({ length: 5 }, () => coordinator.join());
-    // In the first steps one worker after another is on trial.
+    // In the first steps the workers are on trial one after another.
     coordinator.completeSteps(10);
     expect(connections.filter((connection) => coordinator.tasksOf(connection).length > 0)).toHaveLength(2);
     coordinator.completeRun();
@@ -97,7 +97,7 @@ describe('workers beyond the number of microbatches', () => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 3, batch: 4, samples: 64 });
     const connections = Array.from({ length: 3 }, () => coordinator.join({ samplesPerMs: 1 }));
     coordinator.completeSteps(5);
-    // Once each, as a newcomer.
+    // Each worker was on trial once, as a newcomer.
     for (const connection of connections) expect(coordinator.state.connections.get(connection)!.trial).toBeUndefined();
     expect(coordinator.effects.filter((effect) => effect.type === 'sendTask').length).toBeLessThan(20);
   });
@@ -113,16 +113,16 @@ describe('a rate that no device has', () => {
   });
 });
 
-/** Workers that take so many milliseconds for a microbatch, and answer in the order in which they are done. */
+/** Workers with a given number of milliseconds for a microbatch, which answer in the order in which they finish. */
 class Class {
   readonly coordinator: ScriptedCoordinator;
   readonly msOf = new Map<ConnectionId, number>();
-  /** Epochs that began when each worker had shown its speed, and was not late. */
+  /** For each worker, the epochs that began while its speed was known and it was not late. */
   readonly owedOf = new Map<ConnectionId, Set<number>>();
-  /** Epochs in which a result of each worker counted. */
+  /** For each worker, the epochs in which a result of it counted. */
   readonly epochsOf = new Map<ConnectionId, Set<number>>();
   readonly #idOf = new Map<ConnectionId, string>();
-  /** What each worker computes; it answers that too where another one was first. */
+  /** Each worker's current task, which it answers even if another worker was first. */
   readonly #begun = new Map<ConnectionId, { readonly task: Task; readonly atMs: number }>();
 
   constructor(options: CoordinatorOptions, paces: readonly number[]) {
@@ -136,7 +136,7 @@ class Class {
     }
   }
 
-  /** Plays the run; each worker begins with a step's shards when the step begins, or with its trial when that was sent. */
+  /** Plays the run. Each worker begins its shards when the step begins, and its trial when that is sent. */
   complete(): void {
     const { coordinator } = this;
     for (let step = -1, beganAtMs = 0; coordinator.state.phase === 'training'; ) {
@@ -147,14 +147,14 @@ class Class {
       }
       const answers = coordinator.connections.flatMap((connection) => this.#answersOf(connection, step, beganAtMs));
       const [first] = answers.sort((a, b) => a.atMs - b.atMs);
-      // Until the next answer the timer runs.
+      // The timer ticks until the next answer.
       if (first && first.atMs - coordinator.nowMs <= tickMs) first.answer();
       else coordinator.wait(tickMs);
       if (coordinator.nowMs - beganAtMs > tickMs) coordinator.pong(...coordinator.connections);
     }
   }
 
-  /** The epochs that a worker is owed, but for those in which it was late: its turn has a pause then. */
+  /** Returns the epochs in which a worker is owed a turn, without those in which it was late: its turn then pauses. */
   owedInTime(connection: ConnectionId): number[] {
     const { effects } = this.coordinator;
     const { stepsPerEpoch } = this.coordinator.setup.plan;
@@ -225,7 +225,7 @@ describe('a run in which all take part', () => {
     const slow = [...run.msOf.keys()].at(-1)!;
     run.complete();
     const shards = run.coordinator.state.records.get('w3')!.shards;
-    // Until its first results nothing is known of its overhead.
+    // The worker's overhead is unknown until its first results.
     expect(shards).toBeGreaterThanOrEqual(epochs);
     expect(shards).toBeLessThanOrEqual(epochs + 4);
     expect([...run.epochsOf.get(slow)!]).toEqual(everyEpoch);

@@ -1,4 +1,4 @@
-/** The rules of a run without a shell: a test sends events and reads effects; the invariants are checked at each event. */
+/** The rules of a run by themselves: a test sends events and reads commands; invariants are checked at each event. */
 
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
@@ -29,7 +29,7 @@ export interface CoordinatorOptions {
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
   readonly roundsToHalves?: boolean;
-  /** Numeric mode and numerics hash of the coordinator itself. */
+  /** The coordinator's own numeric mode and numerics hash. */
   readonly refereeMode?: string;
   readonly refereeHash?: string;
   readonly limits?: Partial<Limits>;
@@ -42,7 +42,7 @@ export interface Task extends Shard {
   readonly step: number;
 }
 
-/** Eight microbatches of two samples a step, four steps an epoch, two epochs where a test does not say otherwise. */
+/** By default, eight microbatches of two samples a step, four steps an epoch and two epochs. */
 function setupOf(options: CoordinatorOptions): RunSetup {
   const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, roundsToHalves } = options;
   const { refereeMode, refereeHash } = options;
@@ -65,25 +65,25 @@ function setupOf(options: CoordinatorOptions): RunSetup {
 }
 
 export class ScriptedCoordinator {
-  /** Whether the coordinator's own computation of a shard comes out finite. */
+  /** Whether the coordinator's own sums are finite. */
   refereeFindsFinite = true;
-  /** Whether sums that were added count as compared, where a late result differs from them. */
+  /** Whether added sums count as compared if a late result differs from them. */
   isAddedChecked = true;
-  /** Connections whose results are wrong, each in its own way. */
+  /** Connections whose results are wrong, each in a different way. */
   readonly liars = new Set<ConnectionId>();
   readonly setup: RunSetup;
   nowMs = 0;
-  /** Every effect so far. */
+  /** All commands so far. */
   readonly effects: Command[] = [];
-  /** The shard of every gradient so far that a run adds. */
+  /** Shards of all gradients added so far. */
   readonly added: Shard[] = [];
   readonly #rules: Rules;
-  /** Takes the same events: rules keep nothing outside, so both do the same. */
+  /** Rules that get the same events and must do the same, since rules keep no state outside. */
   readonly #twin: Rules;
   readonly #invariants: Invariants;
   #opened = 0;
   #events = 0;
-  /** Shards whose sum a run keeps for late results. */
+  /** Shards whose sum is kept for late results. */
   readonly #kept = new Set<string>();
 
   constructor(options: CoordinatorOptions = {}) {
@@ -106,7 +106,7 @@ export class ScriptedCoordinator {
     this.#invariants.expect(this.state, event);
     const commands = this.#rules.handle(event);
     expect(this.#twin.handle(event)).toEqual(commands);
-    // To compare all of a view takes far longer than an event.
+    // Comparing whole views takes far longer than handling an event.
     if (this.#events++ % 32 === 0) expect(this.#twin.view).toEqual(this.state);
     this.effects.push(...commands);
     for (const command of commands) {
@@ -119,7 +119,7 @@ export class ScriptedCoordinator {
     return [...commands, ...commands.flatMap((command) => (command.type === 'referee' ? this.#referee(command) : []))];
   }
 
-  /** The coordinator's own computation, at once; it agrees with every honest result that is held. */
+  /** Answers with the coordinator's own sum at once; it agrees with every honest held result. */
   #referee({ step, lo, n }: Extract<Command, { type: 'referee' }>): readonly Command[] {
     const agreesWith = this.#honestVoters({ lo, n });
     return this.dispatch({ type: 'refereed', step, lo, n, isFinite: this.refereeFindsFinite, agreesWith });
@@ -142,7 +142,7 @@ export class ScriptedCoordinator {
     return this.dispatch({ type: 'stop', message });
   }
 
-  /** Lets time pass, with one tick at its end. */
+  /** Lets time pass, with one tick at the end. */
   wait(ms: number): readonly Command[] {
     this.nowMs += ms;
     return this.dispatch({ type: 'tick' });
@@ -176,8 +176,8 @@ export class ScriptedCoordinator {
   }
 
   /**
-   * A worker that has passed the handshake and the numerics check. Its results count from the beginning, as if some had been
-   * confirmed, unless it is a newcomer; those of the coordinator's own worker decide.
+   * Joins a worker, which passes the handshake and the numerics check. It is proven from the beginning unless it is a
+   * newcomer. The results of the coordinator's own worker decide.
    */
   join(
     options: Partial<MessageOf<'hello'>> & {
@@ -206,7 +206,7 @@ export class ScriptedCoordinator {
     for (const connection of connections) this.receive(connection, { type: 'pong', sentAtMs: 0 });
   }
 
-  /** A result; an honest one agrees with every honest one that is held of its shard. */
+  /** Sends a result; an honest result agrees with every honest held result of its shard. */
   gradient(connection: ConnectionId, { step, lo, n }: Task, computeMs = 1): readonly Command[] {
     const isHonest = !this.liars.has(connection);
     const agreesWith = isHonest ? this.#honestVoters({ lo, n }) : [];
@@ -219,7 +219,7 @@ export class ScriptedCoordinator {
     return this.receive(connection, { type: 'taskError', ...task, code: 'non-finite', message });
   }
 
-  /** Shards of the current step that a connection owes. */
+  /** Returns the shards of the current step that a connection owes. */
   tasksOf(connection: ConnectionId): Task[] {
     const { step, shards } = this.state.current;
     return [...shards.values()]
@@ -232,19 +232,19 @@ export class ScriptedCoordinator {
     for (const task of this.tasksOf(connection)) this.gradient(connection, task, computeMs);
   }
 
-  /** Answers a trial whose shard others have done before. */
+  /** Answers a trial whose shard is done already. */
   #answerLateTrial(connection: ConnectionId): void {
     const { connections, current } = this.state;
     const trial = connections.get(connection)?.trial;
     if (trial && trial.step <= current.step) this.gradient(connection, trial, 2);
   }
 
-  /** Answers for all connections until the run takes no further step. */
+  /** Answers for all connections until the run takes no more steps. */
   completeRun(): void {
     this.completeSteps(this.setup.plan.steps);
   }
 
-  /** Answers for all connections until this number of steps is taken; the step after them has no answer yet. */
+  /** Answers for all connections until this many steps are taken; the next step has no answers yet. */
   completeSteps(steps: number): void {
     const end = this.state.current.step + steps;
     for (let round = 0; round < 1_000 && this.state.phase === 'training'; round++) {
@@ -257,9 +257,9 @@ export class ScriptedCoordinator {
     }
   }
 
-  /** Completes the two steps that are planned already: the step after them is shared among all workers of this moment. */
+  /** Completes all steps that are planned already, so that the next step is shared among all current workers. */
   completePlannedSteps(): void {
-    // One step more than were planned when a worker joined, which is on trial first.
+    // One step more than those planned when a worker joins, because a newcomer is on trial first.
     this.completeSteps(4);
   }
 
@@ -276,7 +276,7 @@ export function eventsOf(effects: readonly Command[]): RunEvent[] {
   return effects.flatMap((effect) => (effect.type === 'event' ? [effect.event] : []));
 }
 
-/** Types of the effects on a connection, or of the messages sent to it. */
+/** Returns the types of the commands for a connection, or of the messages sent to it. */
 export function sentTo(connection: ConnectionId, effects: readonly Command[]): string[] {
   return effects.flatMap((effect) => {
     if (!('connection' in effect) || effect.connection !== connection) return [];

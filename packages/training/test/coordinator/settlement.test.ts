@@ -4,7 +4,7 @@ import { exactnessOf } from '../../src/coordinator/run-account.ts';
 import type { ConnectionId } from '../../src/coordinator/state.ts';
 import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
 
-/** Two workers that share the current step, of which neither has answered. */
+/** Two workers that share the current step; neither has answered. */
 function withTwoWorkers() {
   const coordinator = new ScriptedCoordinator();
   const [first, second] = [coordinator.join(), coordinator.join()];
@@ -98,7 +98,7 @@ describe('a gradient that is not finite', () => {
 describe('task errors', () => {
   it('disconnect a worker at the third in a row; a result between them starts the count again', () => {
     const coordinator = new ScriptedCoordinator({ epochs: 20 });
-    // In another numeric mode than the coordinator, where values may overflow that do not overflow there.
+    // The worker's numeric mode differs from the coordinator's, so that values may overflow that do not there.
     const [faulty] = [coordinator.join({ hash: 'bbbbbbbb' }), coordinator.join()];
     for (let times = 0; times < 5; times++) {
       coordinator.completePlannedSteps();
@@ -112,7 +112,7 @@ describe('task errors', () => {
     const effects = coordinator.nonFinite(faulty, pastTask, 'x'.repeat(1_000));
     expect(sentTo(faulty, effects)).toEqual(['refuse', 'close']);
     const refusal = effects.find((effect) => effect.type === 'send' && effect.message.type === 'refuse');
-    // The refusal quotes the worker's own text, cut to the length that a message may have.
+    // The refusal quotes the worker's own text, cut to the maximum length of a message.
     expect(refusal).toMatchObject({ message: { code: 'busy', message: expect.stringMatching(/^.{1,1000}$/) } });
   });
 
@@ -122,7 +122,7 @@ describe('task errors', () => {
     expect(sentTo(broken, coordinator.receive(broken, error))).toEqual(['sendNumericsCheck']);
     expect(coordinator.tasksOf(broken)).toEqual([]);
     expect(coordinator.tasksOf(other)).toContainEqual(task);
-    // A gradient that it sent before the error is late, and no protocol violation.
+    // A gradient that was sent before the error is late, not a protocol violation.
     expect(coordinator.gradient(broken, task)).toEqual([]);
     coordinator.numericsResult(broken, 'bbbbbbbb');
     coordinator.completeRun();
@@ -143,11 +143,11 @@ describe('task errors', () => {
   });
 });
 
-/** A coordinator that computes as its workers do. */
+/** A coordinator in the numeric mode of its workers. */
 const createCoordinator = (options: CoordinatorOptions): ScriptedCoordinator =>
   new ScriptedCoordinator({ refereeMode: 'test', refereeHash: 'aaaaaaaa', ...options });
 
-/** Two proven workers in a step whose every shard the coordinator computes as well. */
+/** Two proven workers in a step whose shards are all checked. */
 function withCheckedShard() {
   const coordinator = createCoordinator({ verifyRate: 1, epochs: 50 });
   const [first, second] = [coordinator.join(), coordinator.join()];
@@ -253,7 +253,7 @@ describe('a result that is suspect', () => {
 });
 
 describe('a worker on trial', () => {
-  /** A worker that joins beside a proven one, in the step in which it is on trial. */
+  /** A proven worker and a newcomer, in the step of the newcomer's trial. */
   function withTrial() {
     const coordinator = createCoordinator({ epochs: 50 });
     const proven = coordinator.join();
@@ -290,7 +290,7 @@ describe('a newcomer', () => {
   const owed = ({ state }: ScriptedCoordinator): number =>
     [...state.current.shards.values()].filter(({ assignments }) => assignments.length > 0).length;
 
-  /** A newcomer next to a proven worker that has done the newcomer's microbatch, and the step, before it answers. */
+  /** A newcomer, and a proven worker that completes the newcomer's microbatch and the step before the newcomer does. */
   function overtaken({ isAddedChecked = true } = {}) {
     const coordinator = createCoordinator({ epochs: 50 });
     coordinator.isAddedChecked = isAddedChecked;
@@ -428,7 +428,7 @@ describe('a newcomer', () => {
     expect(isProven(coordinator, first)).toBe(true);
     coordinator.dispatch({ type: 'invalid', connection: open(), closeCode: 1002, message: 'garbage' });
     expect(isProven(coordinator, first)).toBe(true);
-    // A newcomer from there has more to show.
+    // The next newcomer from that address needs more confirmed results.
     const next = open();
     coordinator.completeSteps(8);
     expect(coordinator.state.connections.get(next)?.confirmed).toBeGreaterThanOrEqual(2);

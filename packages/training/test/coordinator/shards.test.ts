@@ -1,4 +1,4 @@
-/** What the shards of a step keep of their owners is what a look at every shard gives. */
+/** The index of a step's shards by owner equals a search of all shards. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Shards } from '../../src/coordinator/run-state.ts';

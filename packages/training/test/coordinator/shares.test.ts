@@ -9,11 +9,11 @@ const anySpeeds: fc.Arbitrary<Speed[]> = fc.array(fc.record({ rate, overheadMs }
 
 const speeds = (...rates: number[]): Speed[] => rates.map((rate) => ({ rate, overheadMs: 0 }));
 
-/** Milliseconds until the last worker has done its share. */
+/** Returns the milliseconds until the last worker has computed its share. */
 const stepMs = (cut: readonly number[], known: readonly Speed[]): number =>
   Math.max(...cut.map((share, at) => (share > 0 ? known[at]!.overheadMs + share / known[at]!.rate : 0)));
 
-/** Every way to cut so many microbatches among so many workers. */
+/** Generates every way to cut `microbatches` among `workers`. */
 function* cutsOf(microbatches: number, workers: number): Generator<number[]> {
   if (workers === 1) {
     yield [microbatches];
@@ -126,7 +126,7 @@ describe('coarse shares', () => {
     );
   });
 
-  /** Milliseconds until the last worker has sent a gradient for each shard of its share. */
+  /** Returns the milliseconds until the last worker has sent a gradient for each shard of its share. */
   const sentMs = (cut: readonly number[], known: readonly Speed[]): number => {
     let from = 0;
     const ends = cut.map((share, at) => {
@@ -165,12 +165,12 @@ describe('coarse shares', () => {
   });
 
   it.each([
-    // Rates that differ by noise alone give one shard to each worker, not six in all.
+    // Rates that differ only by noise give each worker one shard, instead of six shards in all.
     { microbatches: 32, samplesPerMs: [100, 113], cut: [16, 16], shards: 2 },
     { microbatches: 32, samplesPerMs: [2, 1], cut: [24, 8], shards: 3 },
     { microbatches: 32, samplesPerMs: [1, 1, 1], cut: [12, 8, 12], shards: 6 },
     { microbatches: 8, samplesPerMs: [1, 0], cut: [4, 4], shards: 2 },
-    // A short last batch, which does not end where a shard does.
+    // A short last batch, whose end is not the end of a shard.
     { microbatches: 7, samplesPerMs: [1, 1], cut: [4, 3], shards: 3 },
     { microbatches: 4, samplesPerMs: [1, 1, 1], cut: [1, 2, 1], shards: 4 },
   ])('of $microbatches microbatches among $samplesPerMs are $cut', ({ microbatches, samplesPerMs, cut, shards }) => {

@@ -54,7 +54,7 @@ describe('a speed', () => {
   });
 });
 
-/** A connection that nothing is known of yet, from an address, and what becomes of it. */
+/** A newcomer's connection from an address, in a state that a test can change. */
 function connectionFrom(address: string) {
   const coordinator = new ScriptedCoordinator();
   const id = coordinator.join({ isNewcomer: true });
@@ -144,7 +144,7 @@ describe('an address', () => {
         const recordOf = (address: string) => run.addresses.get(address)?.failures;
         note('first');
         for (let other = 0; other < 4_095; other++) {
-          // A new failure makes a record the newest one.
+          // A new failure makes a record the newest.
           if (other === renewedAt) note('first');
           note(`10.0.${other >> 8}.${other & 255}`);
         }
@@ -153,7 +153,7 @@ describe('an address', () => {
         expect(run.addresses.size).toBe(4_096);
         note('one more');
         expect(run.addresses.size).toBe(4_096);
-        // The oldest goes: the renewed one stays unless it was renewed before all others.
+        // The oldest record is forgotten: the renewed one stays unless it was renewed before all others.
         expect(recordOf('first')).toBe(isRenewed && renewedAt > 0 ? 2 : undefined);
       }),
       { numRuns: 5, seed: 1, examples: [[0], [1], [4_095]] },

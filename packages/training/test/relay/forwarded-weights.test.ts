@@ -1,4 +1,4 @@
-/** Weights that come in chunks pass a relay as they arrive. */
+/** A relay forwards weights in chunks while they arrive. */
 import type { CoordinatorTransport, Message, MessageOf, WorkerTransport } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import type { SimulatedLink } from '../../src/simulator/simulated-link.ts';
@@ -9,7 +9,7 @@ type WeightsPart = MessageOf<'weights' | 'chunk'>;
 const isPart = (message: Message): message is WeightsPart =>
   (message.type === 'weights' && message.values !== undefined) || message.type === 'chunk';
 
-/** Such as `weights 3`, of a step, and `chunk 10`, by its first value. */
+/** Returns a name such as `weights 3`, with the step, or `chunk 10`, with the index of the first value. */
 const partName = (part: WeightsPart): string => `${part.type} ${part.type === 'weights' ? part.step : part.at}`;
 
 const noteParts =
@@ -25,7 +25,7 @@ function relayObserved(
 ): TestRelay {
   const relay: TestRelay = tree.relay(tree.root, 'relay', {
     connect: async () => {
-      // Until then the relay is not there yet.
+      // The first call happens in the relay's constructor, before `relay` is assigned.
       await undefined;
       const link = tree.link(tree.root.process!, relay.process, 'relay');
       tree.root.accept(link.coordinator, 'relay');

@@ -1,4 +1,4 @@
-/** A coordinator, relays and workers in virtual time, in any tree, held against the oracle. */
+/** A tree of a coordinator, relays and workers in virtual time, compared with the oracle. */
 import { type CoordinatorTransport, encode, type Message, type Transport } from '@lockstep/protocol';
 import { Relay, type RelayEvent, type RelayOptions } from '../../src/relay/relay.ts';
 import { SimulatedLink } from '../../src/simulator/simulated-link.ts';
@@ -9,7 +9,7 @@ import { createProblem, hostBackend, newHash, type ProblemOptions } from '../sup
 
 type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
 
-/** A relay in a process of its own, which a test may kill. */
+/** A relay in its own process, which a test may kill. */
 export class TestRelay implements Listener {
   readonly process: SimulatedProcess;
   readonly relay: Relay;
@@ -48,7 +48,7 @@ export class TestRelay implements Listener {
     else this.relay.accept(transport, address);
   }
 
-  /** Ends it as `kill -9` does: both ends of each of its connections break. */
+  /** Ends the relay as `kill -9` does: both ends of each connection break. */
   kill(workers: readonly SimulatedWorker[]): void {
     this.#isDead = true;
     this.process.kill();
@@ -58,15 +58,15 @@ export class TestRelay implements Listener {
 }
 
 interface Observer {
-  /** Called with each message before the listener is. */
+  /** Called with each message before the listener. */
   received?(message: Message): void;
-  /** Called with each message after the listener was. */
+  /** Called with each message after the listener. */
   handled?(message: Message): void;
   /** Called with each message before it is sent. */
   sent?(message: Message): void;
 }
 
-/** A transport of which a test sees the messages. */
+/** Wraps a transport so that a test sees its messages. */
 export function observed<Receives extends Message, Sends extends Message>(
   transport: Transport<Receives, Sends>,
   { received, handled, sent }: Observer,
@@ -102,7 +102,7 @@ export function observed<Receives extends Message, Sends extends Message>(
 export class RelayTree {
   readonly fixture: RunFixture;
   readonly root: Listener;
-  /** Of all frames to and from the coordinator. */
+  /** Total bytes of frames to and from the coordinator. */
   bytes = 0;
 
   constructor(fixture: RunFixture) {
@@ -121,7 +121,7 @@ export class RelayTree {
     return new TestRelay(this, above, name, options);
   }
 
-  /** A worker that computes a sample per millisecond. */
+  /** Joins a worker that computes a sample per millisecond. */
   worker(above: Listener, options: Partial<WorkerOptions> = {}): SimulatedWorker {
     return this.fixture.join({ coordinator: above, address: options.name ?? '', encodes: true, ...options });
   }

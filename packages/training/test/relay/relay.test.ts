@@ -94,7 +94,7 @@ describe('a relay', () => {
       createCompute() {
         const compute = createLocalCompute(problem.backend, clock);
         computes += 1;
-        // Before that of the first run there is that of the relay's own numerics check.
+        // The first compute is for the relay's own numerics check, the second for its first run.
         return computes === 2 ? { ...compute, open: (setup) => first.then(() => compute.open(setup)) } : compute;
       },
       onRun: (run) => runs.push(run),
