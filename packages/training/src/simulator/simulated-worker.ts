@@ -225,7 +225,7 @@ export class SimulatedWorker {
   }
 }
 
-/** Returns a route to a single address, where the run is over when the listener says so. */
+/** Returns a route to a single address; the run is over when that listener says so. */
 function routeTo(coordinator: Listener): Route {
   return { find: async () => coordinator, goesOn: async () => false };
 }

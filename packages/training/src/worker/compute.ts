@@ -54,7 +54,7 @@ export interface GradientOptions {
   readonly onCancel?: (listener: () => void) => void;
 }
 
-/** Samples by number, as bytes, in the memory where they are computed with. */
+/** Samples by number, as bytes, in the memory that the computation reads. */
 export interface ByteCache {
   /** Copies a sample into the cache. @throws RangeError for a number or a length that does not fit */
   write(number: number, sample: Uint8Array): void;

@@ -19,7 +19,7 @@ export interface SampleCacheOptions {
   readonly count: number;
   /** Most bytes of samples and targets. */
   readonly maxBytes: number;
-  /** Allocates byte samples in the memory where they are computed with; omitted if the compute does not support it. */
+  /** Allocates byte samples in the compute's memory; omitted if the compute does not support it. */
   readonly createByteCache?: ((count: number, size: number) => ByteCache) | undefined;
 }
 
