@@ -1,7 +1,4 @@
-/**
- * A fleet's store in virtual time. Requests take time, may go unanswered for a while, and acknowledged writes may be
- * lost.
- */
+/** A fleet's store in virtual time: requests take time or go unanswered, and acknowledged writes may be lost. */
 import { type FleetStore, RevisionConflict, type Versioned } from '@lockstep/fleet';
 import type { Clock } from '@lockstep/training';
 import type { StoreFaults } from '@lockstep/training/simulator';
@@ -37,11 +34,7 @@ export class SimulatedStore implements StoreFaults {
     return lost.length;
   }
 
-  /**
-   * Connects a process to the store.
-   * @param process makes the requests, so that it gets no answer while it is frozen
-   * @param name of that process
-   */
+  /** @param process makes the requests, so that it gets no answer while it is frozen. @param name of that process */
   reach(process: Clock, name: string): FleetStore {
     const ask = async <Value>(use: () => Value): Promise<Value> => {
       const wait = (ms: number): Promise<void> => new Promise((resolve) => process.after(ms, resolve));

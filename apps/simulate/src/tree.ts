@@ -17,15 +17,10 @@ export interface Tree {
 
 const thousand = 1_000;
 const mostRelays = 32;
-/**
- * Time for relays and the workers behind them to join: the run begins with all of them, and no fault happens earlier.
- */
+/** Time for relays and their workers to join. The run begins with all of them, and no fault happens earlier. */
 const startWithinMs = 10_000;
 
-/**
- * `sometimes`: a few relays in one run of six; `small`: a few in each run; `large`: some in each run, with a thousand
- * workers in one run of forty.
- */
+/** A few relays in one run of six, a few in each, or some in each with a thousand workers in one run of forty. */
 export type Forest = 'sometimes' | 'small' | 'large';
 
 /**

@@ -1,6 +1,5 @@
 /**
- * The simulator finds wrong rules: each mutation must fail within `mostRuns` runs, and its search stops at the first
- * failure.
+ * The simulator finds wrong rules: each mutation must fail within `mostRuns` runs; the first failure ends its search.
  */
 import { fileURLToPath } from 'node:url';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';

@@ -1,6 +1,4 @@
-/**
- * The command `npm run simulate`, in process: its scenarios keep their promises and repeat, and runs are told in words.
- */
+/** The command `npm run simulate`, in process: scenarios keep their promises and repeat, and runs are told in words. */
 import { type FaultKind, faults, lineOf } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';

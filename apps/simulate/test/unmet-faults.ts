@@ -5,8 +5,7 @@ import type { FaultKind } from '@lockstep/training/simulator';
 const mostSeeds = 600;
 
 /**
- * Plays `count` seeds from `first` on, and more while a kind of fault has met no run: sixty runs may miss a kind by
- * chance.
+ * Plays `count` seeds from `first` on, and more while a kind of fault has met no run, as sixty runs may by chance.
  * @param play runs a seed, and returns how often each kind of fault met it
  * @returns the kinds that met no run
  */

@@ -81,8 +81,7 @@ export class Aggregator {
   }
 
   /**
-   * Completes a shard's sum once its gradient has been written.
-   * @param largest the largest of the values that `write` returned for it
+   * Completes a shard's sum once its gradient is written. @param largest of the values that `write` returned for it
    * @returns undefined if a number is not finite
    */
   finish(
@@ -128,9 +127,7 @@ export class Aggregator {
     return this.#sum.complete;
   }
 
-  /**
-   * The sum of the step's gradients, in the first values of its vectors; valid from `complete` until the next `begin`.
-   */
+  /** The sum of the step's gradients, in the first values of its vectors, from `complete` until the next `begin`. */
   get gradient(): VectorSum {
     return this.#sum.result;
   }

@@ -1,7 +1,4 @@
-/**
- * Chooses the batch of a run whose number of workers is known in advance: each worker gets a microbatch of every full
- * step.
- */
+/** Chooses the batch for a known number of workers, such that each gets a microbatch of every full step. */
 import { checkWhole } from '@lockstep/data';
 import { defaultMicrobatchSize } from './plan.ts';
 import { nextPowerOfTwo, powerOfTwoUpTo } from './tree.ts';
@@ -29,8 +26,7 @@ export interface BatchForWorkers {
 }
 
 /**
- * Returns a batch of at least one microbatch per worker. If there are enough samples, the number of microbatches is
- * rounded up to a power of two.
+ * Returns a batch of at least one microbatch per worker, and of a power of two of them if there are enough samples.
  * @throws RangeError if there are too few samples to give each worker a microbatch
  */
 export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorkers {

@@ -1,6 +1,5 @@
 /**
- * A small fixed gradient that every worker computes when it joins. It reveals the worker's numeric mode and wrong
- * results.
+ * A small fixed gradient that every joining worker computes. It reveals the worker's numeric mode and wrong results.
  */
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
@@ -10,10 +9,7 @@ import type { DataFormat } from './batch-bytes.ts';
 import type { ComputeSetup } from './worker/compute.ts';
 
 export interface NumericsCheck extends SampleBatch {
-  /**
-   * All parameters in model order, little-endian float32; computed on each read, so that a run does not keep them in
-   * memory.
-   */
+  /** All parameters in model order, little-endian float32; computed on each read, so that a run does not keep them. */
   readonly weights: Uint8Array;
 }
 
@@ -29,9 +25,7 @@ export interface ReferenceGradient {
 /** Most values kept of a gradient: 4 MB. */
 const mostReferenceValues = 2 ** 20;
 
-/**
- * Samples a gradient: all of its values, or for a long gradient enough that every layer of its model is represented.
- */
+/** Samples a gradient: keeps all values, or of a long gradient enough to represent every layer of its model. */
 export function referenceOf(gradient: Float32Array): ReferenceGradient {
   const { length } = gradient;
   // An odd stride does not stay in one column of a matrix, whose width is usually even.

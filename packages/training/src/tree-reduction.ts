@@ -22,7 +22,7 @@ export class TreeReduction<Value> {
   }
 
   /**
-   * Adds the value of a shard within the root, each sample once. Returns the root's value once it is complete, else
+   * Adds the value of a shard within the root, each sample once. Returns the root's value once complete, else
    * undefined.
    */
   add(shard: Shard, value: Value): Value | undefined {

@@ -30,8 +30,7 @@ export class TreeSum {
 
   /**
    * @param length of every vector
-   * @param halfUnit value that 1 in half precision stands for, if every node of vectors [parameters + 2] is rounded to
-   * a half
+   * @param halfUnit value of 1 in half precision, if every node of vectors [parameters + 2] is rounded to a half
    */
   constructor(backend: Backend, length: number, halfUnit?: number) {
     this.#backend = backend;
@@ -59,10 +58,7 @@ export class TreeSum {
     this.#idle = [...this.#buffers].filter((buffer) => !this.#reserved.has(buffer));
   }
 
-  /**
-   * A buffer to write a vector into before `add`, which then copies nothing. Each read returns the same buffer until
-   * `add`.
-   */
+  /** A buffer to write a vector into before `add`, which then copies nothing; the same buffer until `add`. */
   get free(): Storage {
     const last = this.#idle.at(-1);
     if (last) return last;

@@ -52,9 +52,7 @@ export class Pacer {
   }
 }
 
-/**
- * Shortest time between pauses when steps run in the same process, so that neither waits for every turn of the other.
- */
+/** Shortest time between pauses if steps run in the same process: neither should wait for every turn of the other. */
 const besideStepsMs = 10;
 
 /**

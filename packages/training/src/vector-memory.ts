@@ -16,8 +16,7 @@ export function checksumBy(codec: CodecKernels | undefined): Checksum {
 
 /**
  * Copies little-endian float32 `bytes`, at any alignment, into a vector of the same number of values. Takes one copy if
- * the vector's memory is visible. Otherwise unaligned bytes, which are usual in frames, are copied to memory of their
- * own first.
+ * the vector's memory is visible; otherwise unaligned bytes, usual in frames, are first copied to memory of their own.
  * @throws RangeError if the number of values differs
  */
 export function uploadFloats(backend: Backend, vector: Storage, bytes: Uint8Array): void {

@@ -13,10 +13,7 @@ afterAll(async () => {
 /** Lengths around a value, a block of 128 bytes or of 64 values, a word of the bitmap, and a copied chunk of 64 KiB. */
 const valueCounts = [0, 1, 3, 31, 32, 33, 63, 64, 65, 1000, 2048, 2049, 16_383, 16_384, 16_385, 50_000];
 
-/**
- * Returns values of which three in four blocks are zeros. Some of these blocks hold one other value: a final -0, or a
- * NaN.
- */
+/** Returns values with three in four blocks of zeros, some of which hold one other value: a final -0, or a NaN. */
 function blocks(length: number): Float32Array {
   return Float32Array.from({ length }, (_, index) => {
     const block = index >> 6;

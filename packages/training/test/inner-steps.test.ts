@@ -1,7 +1,4 @@
-/**
- * A shard of replicas is the tree's sum of each replica, on every backend and number of threads, and agrees with
- * PyTorch.
- */
+/** A shard of replicas is the tree's sum of them, on any backend and number of threads, and agrees with PyTorch. */
 import { readFileSync } from 'node:fs';
 import { initialize } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';

@@ -193,8 +193,8 @@ describe('slices of a long shard', () => {
         pauses.push(slow.pauses());
       }
     }
-    // The first shard is computed in single microbatches, here 32. A pause follows every eighth if a microbatch takes 7
-    // ms, and every one from 50 ms on.
+    // The first shard is computed in single microbatches, 32 here: a pause follows every eighth at 7 ms each, and every
+    // one from 50 ms on.
     expect(pauses.slice(-6)).toEqual([0, 0, 3, 15, 31, 31]);
     expect(pauses.slice(0, 6)).toEqual([0, 0, 0, 0, 0, 0]);
   });

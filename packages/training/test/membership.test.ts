@@ -1,6 +1,4 @@
-/**
- * When a worker reconnects: for the coordinator's next run, or for a run that does not exist yet, and when it gives up.
- */
+/** When a worker reconnects, to the coordinator's next run or one that does not exist yet, and when it gives up. */
 
 import { setImmediate as turn } from 'node:timers/promises';
 import type { CoordinatorMessage, MessageOf, TransportListener, WorkerTransport } from '@lockstep/protocol';

@@ -15,7 +15,7 @@ const shapes = fc.record({
   microbatchSize: fc.integer({ min: 1, max: 9 }),
 });
 
-/** Which connection gets which microbatch, and whether the connection breaks first. */
+/** The connection that gets a microbatch, and whether it breaks first. */
 const assignments = fc.array(
   fc.record({
     connection: fc.nat(2),

@@ -4,8 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { begun, Script, task, weights } from './script.ts';
 
 /**
- * First message of weights in three chunks, each of the two values that the script's welcome announces; the last is
- * short.
+ * First message of weights in three chunks of the two values that the script's welcome announces; the last is short.
  */
 const first = (step: number) => ({ ...weights(step), values: 5 });
 const chunk = (at: number, values: number): CoordinatorMessage => ({

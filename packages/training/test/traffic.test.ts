@@ -181,8 +181,7 @@ describe('samples', () => {
         expect(tasks.reduce((sum, { count }) => sum + count, 0)).toBeLessThanOrEqual(40);
         expect(tasks.every(({ numbers }) => numbers !== undefined)).toBe(true);
       }
-      // Three epochs of 40 samples were computed, and for each further newcomer a microbatch of 4 to compare its
-      // result.
+      // Three epochs of 40 samples, and a microbatch of 4 to compare the result of each further newcomer.
       const computed = tasksSent.flat().reduce((sum, { numbers }) => sum + numbers!.length / 4, 0);
       expect(computed).toBe(120 + 4 * (workers - 1));
     },

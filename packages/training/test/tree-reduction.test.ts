@@ -4,10 +4,7 @@ import { halvesOf, type Shard } from '../src/tree.ts';
 import { TreeReduction } from '../src/tree-reduction.ts';
 import { arrivals, treeCase } from './random-shards.ts';
 
-/**
- * Writes the sum over a node as an expression, by the tree's definition: `((0+1)+2)` for three used microbatches of
- * four.
- */
+/** Writes a node's sum as an expression, by the tree's definition: `((0+1)+2)` for three used microbatches of four. */
 function definition(node: Shard, usedMicrobatches: number): string {
   if (node.n === 1) return `${node.lo}`;
   const [left, right] = halvesOf(node);

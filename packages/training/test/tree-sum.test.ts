@@ -9,9 +9,7 @@ import { hostBackend } from './support.ts';
 
 const width = 5;
 
-/**
- * Returns a vector per microbatch: magnitudes from 1e-4 to 1e4 and zeros of both signs, so that bits show the order.
- */
+/** A vector per microbatch, with magnitudes from 1e-4 to 1e4 and zeros of both signs, so that bits show the order. */
 function microbatchVectors(seed: number, count: number): Float32Array[] {
   const random = randomStream(seed);
   return Array.from({ length: count }, () =>

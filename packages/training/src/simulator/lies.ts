@@ -1,5 +1,5 @@
 /**
- * Ways in which a worker lies in its results. It answers the numerics check truthfully, which therefore cannot find it.
+ * Ways in which a worker lies in its results. It answers the numerics check truthfully, so the check cannot find it.
  */
 import { ComputeError, type ShardGradient } from '../worker/compute.ts';
 

@@ -139,10 +139,7 @@ function replicaDelta(
   return before.map((value, at) => value - weights[at]!);
 }
 
-/**
- * Returns the sum over the microbatches `lo .. lo + n - 1`: left half plus right half, if the right half holds a
- * sample.
- */
+/** Sums the microbatches `lo .. lo + n - 1`: left half plus right half, if the right half holds a sample. */
 function nodeSum(
   ofMicrobatch: (index: number) => Float32Array,
   rounded: (node: Float32Array) => Float32Array,

@@ -1,6 +1,4 @@
-/**
- * A small training problem for simulations and tests: four features, three classes, and every possible shape of batch.
- */
+/** A small training problem for simulations and tests: four features, three classes, every possible shape of batch. */
 
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';

@@ -53,8 +53,7 @@ function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord
 const fineLies: readonly (string | undefined)[] = ['one-bit', 'scaled'];
 
 /**
- * Only a correct result proves a worker. Unless a liar has sent one, none of its results may be added, at any verify
- * rate.
+ * Only a correct result proves a worker: unless a liar has sent one, none of its results is added, at any verify rate.
  */
 function uncomparedLie({ setup }: Problem, simulation: Simulation): string | undefined {
   const { sleepers, lies } = simulation;
@@ -78,8 +77,7 @@ function mostUnfound(verifyRate: number): number {
 }
 
 /**
- * Describes a liar that was found later than the verify rate predicts, or whose results are in a run that claims to be
- * exact.
+ * Describes a liar with more added results than the verify rate allows, or with any in a run that claims to be exact.
  */
 function liarFault({ setup }: Problem, simulation: Simulation): string | undefined {
   const { verifyRate = 0 } = setup;
@@ -100,8 +98,8 @@ function liarFault({ setup }: Problem, simulation: Simulation): string | undefin
 const tolerance = 1e-3;
 
 /**
- * Compares the weights with the oracle's: bit for bit if a single numeric mode contributed or nodes are rounded,
- * otherwise within rounding.
+ * Compares the weights with the oracle's: to the bit if one numeric mode contributed or nodes are rounded, else within
+ * rounding.
  */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
   const { state, others, weights, divided } = simulation;

@@ -1,7 +1,4 @@
-/**
- * Computes the shards of all simulated workers with one set of compiled plans, since compiling costs more than
- * computing.
- */
+/** Computes the shards of all simulated workers with one set of compiled plans: compiling costs more than computing. */
 
 import type { TargetValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';

@@ -29,10 +29,7 @@ export interface SimulationOptions {
   readonly relays?: readonly number[] | undefined;
   /** Honest workers at the start. */
   readonly workers: number;
-  /**
-   * Additional honest workers at the start. Each entry is a period in milliseconds, of which that worker is frozen for
-   * 90 %.
-   */
+  /** Additional honest workers at the start, each frozen for 90 % of every period of this many milliseconds. */
   readonly stutterEveryMs?: readonly number[];
   /** No worker is started once this many live; unlimited by default. */
   readonly mostWorkers?: number;
@@ -74,9 +71,7 @@ export interface Simulation {
   readonly others: readonly CoordinatorState[];
   /** States of all runs of relays. */
   readonly relays: readonly CoordinatorState[];
-  /**
-   * Describes the first step after which two lives had different weights: a fault if the run is exact and nobody lied.
-   */
+  /** Describes the first step after which two lives had different weights: a fault if the run is exact without lies. */
   readonly divided: string | undefined;
   readonly weights: Float32Array;
   readonly events: readonly RunEvent[];

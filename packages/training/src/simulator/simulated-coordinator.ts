@@ -13,9 +13,7 @@ import type { Checkpoint, Problem, RunParts } from './problem.ts';
 import type { FleetCoordinator, SimulatedFleet } from './simulated-fleet.ts';
 import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
 
-/**
- * Connects a worker in the coordinator's process. @param computeMs virtual time to compute a shard of n microbatches
- */
+/** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */
 export function connectInline(
   run: Run,
   { parts, process, computeMs }: { parts: RunParts; process: SimulatedProcess; computeMs: (n: number) => number },
@@ -50,9 +48,7 @@ export interface CoordinatorOptions {
   readonly ledger?: SampleLedger | undefined;
   /** Creates the run again after a crash. */
   readonly resume?: Problem['resume'] | undefined;
-  /**
-   * Decides whether the coordinator trains, and stores its checkpoints; by default it trains at once and has a disk.
-   */
+  /** Decides whether the coordinator trains, and stores its checkpoints; by default it trains and has a disk. */
   readonly fleet?: SimulatedFleet | undefined;
   /** Steps between two checkpoints; none is written by default. */
   readonly checkpointEvery?: number | undefined;

@@ -17,9 +17,7 @@ interface Transfer {
   readonly byteLength: number;
 }
 
-/**
- * One direction of a simulated link. Frames follow one another at the link's speed; bytes of an unfinished frame count.
- */
+/** One direction of a link. Frames follow one another at the link's speed; bytes of an unfinished frame count. */
 export class LinkDirection {
   speed: LinkSpeed;
   /** Bytes of the frames handed to the link so far. */
@@ -96,8 +94,7 @@ interface SimulatedLinkOptions {
 }
 
 /**
- * A connection in virtual time with latency and bandwidth. On request it goes silent in either direction, or damages
- * frames.
+ * A connection in virtual time with latency and bandwidth; on request it goes silent in a direction, or damages frames.
  */
 export class SimulatedLink {
   readonly worker: WorkerTransport;

@@ -82,9 +82,7 @@ export class SimulatedDisk<Checkpoint> {
   #kept: (Checkpoint | undefined)[] = [];
   isFull = false;
 
-  /**
-   * Keeps a checkpoint in place of the oldest. @returns false if the disk is full, which leaves everything as it was
-   */
+  /** Keeps a checkpoint in place of the oldest. @returns false, with nothing changed, if the disk is full */
   write(checkpoint: Checkpoint): boolean {
     if (this.isFull) return false;
     this.#kept = [...this.#kept, checkpoint].slice(-mostKept);

@@ -22,7 +22,7 @@ export interface Listener {
 export interface Route {
   /** Called for each attempt; undefined if the run is over. @throws Error if there is nothing to connect to */
   find(): Promise<Listener | undefined>;
-  /** Called when the worker was sent away. @returns whether the run continues elsewhere */
+  /** Called when the worker was sent away. @returns whether the run continues at another place */
   goesOn(): Promise<boolean>;
   noteWelcome?(welcome: MessageOf<'welcome'>): void;
   /** Makes that address the first to try. */
@@ -58,9 +58,7 @@ export interface SimulatedWorkerOptions {
   readonly sampleCacheBytes: number;
 }
 
-/**
- * Buffered bytes on a link from which vectors wait: about one chunk, so that other messages overtake the next chunks.
- */
+/** Buffered bytes on a link from which vectors wait: about one chunk, so that messages overtake later chunks. */
 export const pacedBytes = 150;
 
 /** Number of results that a late liar delays: a worker that is always late gets no share. */

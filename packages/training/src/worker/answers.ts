@@ -39,7 +39,7 @@ export class TaskAnswerer {
   readonly #seed: number;
   readonly #halfUnit: number | undefined;
   /**
-   * Whether the coordinator runs in this process and gets messages unencoded; gradients are then neither encoded nor
+   * Whether the coordinator is in this process: gradients are then handed over as they are, neither encoded nor
    * overwritten.
    */
   readonly #isLocal: boolean;
@@ -64,9 +64,8 @@ export class TaskAnswerer {
   }
 
   /**
-   * Computes a task.
    * @param weightsAtMs when the weights of its step arrived
-   * @returns the messages of the answer, each created on demand; empty if the task was canceled meanwhile
+   * @returns the messages of the answer, each created on demand; none if the task was canceled meanwhile
    */
   async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
     const faults = this.#faults;

@@ -36,10 +36,7 @@ export class FaultInjector {
     if (!wasFrozen) void this.#deliverDeferred();
   }
 
-  /**
-   * Defers the message if the worker is frozen, or if earlier messages have not been delivered yet; returns whether it
-   * did.
-   */
+  /** Defers the message if the worker is frozen or earlier messages are undelivered; returns whether it did. */
   defers(message: CoordinatorMessage): boolean {
     if (!this.isFrozen && this.#deferred.length === 0) return false;
     this.#deferred.push(message);

@@ -31,10 +31,7 @@ interface Opened {
   readonly pacer: Pacer | undefined;
 }
 
-/**
- * Creates a compute on a backend.
- * @param clock measures how long a shard takes; shards pause only if the clock can also call back
- */
+/** @param clock measures how long a shard takes; shards pause only if the clock can also call back */
 export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 'nowMs'>): Compute {
   let opened: Opened | undefined;
   let table: ByteTable | undefined;
@@ -169,9 +166,7 @@ async function resultOf(
   return { ...sums, count, computeMs: elapsedMs() };
 }
 
-/**
- * Returns the sums in a backend's vector. The gradient is read on access, since the backend's memory may move before.
- */
+/** Returns the sums in a backend's vector. `gradient` is read on access, because the backend's memory may move. */
 function inMemoryOf(
   backend: HostBackend,
   vector: Storage,

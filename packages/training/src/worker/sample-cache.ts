@@ -13,9 +13,7 @@ export interface LabeledShard {
 }
 
 export interface SampleCacheOptions {
-  /**
-   * Samples in the training set. Memory for all of them is allocated with the first batch, and touched as they arrive.
-   */
+  /** Samples in the training set. Memory for all is allocated with the first batch, and touched as they arrive. */
   readonly count: number;
   /** Most bytes of samples and targets. */
   readonly maxBytes: number;
@@ -39,10 +37,7 @@ interface Memory {
   readonly samplesOf: (numbers: Uint32Array) => ShardSamples;
 }
 
-/**
- * Cache of samples by number. Targets are stored here. Samples are stored by the compute if it has a byte cache,
- * otherwise here too.
- */
+/** Cache of samples by number. It holds the targets; the compute holds the samples if it has a byte cache. */
 export class SampleCache {
   readonly #options: SampleCacheOptions;
   #memory: Memory | undefined;

@@ -175,7 +175,7 @@ export class Session {
   }
 
   /**
-   * Pings unprompted: on a narrow link the coordinator's ping may wait behind weights for longer than a worker may be
+   * Pings unprompted: on a narrow link the coordinator's ping may wait behind weights longer than a worker may be
    * silent.
    */
   #ping(): void {

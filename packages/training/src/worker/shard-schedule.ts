@@ -66,9 +66,7 @@ export function scheduleShard(options: ScheduleOptions): ShardSchedule {
   };
 }
 
-/**
- * Returns the nodes of a thread's share. The last share includes the empty microbatches: fewer nodes mean fewer terms.
- */
+/** Returns the nodes of a thread's share. The last share includes the empty microbatches, for fewer nodes and terms. */
 function nodesOf(root: Shard, used: number, thread: number, threads: number, pieceMicrobatches: number): Shard[] {
   const from = Math.round((used * thread) / threads);
   const to = Math.round((used * (thread + 1)) / threads);

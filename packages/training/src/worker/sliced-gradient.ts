@@ -123,9 +123,7 @@ export class SlicedGradient {
     this.#terms = [];
   }
 
-  /**
-   * Computes the next turn of the shard, or a part of it. @returns its number of samples; 0 if all have been computed
-   */
+  /** Computes the next turn of the shard, or a part of it. @returns its number of samples; 0 if all are computed */
   advance(): number {
     const pieces = this.#schedule?.turns[this.#turn];
     const batch = this.#batch;
@@ -276,10 +274,7 @@ function ownVectors(backend: Backend, length: number): VectorMemory {
   return { take: () => backend.allocate(length), give: (vector) => backend.free(vector) };
 }
 
-/**
- * Returns how many samples to compute at once.
- * @param spared length of a vector if saving vectors matters more than staying in the cache, otherwise 0
- */
+/** @param spared length of a vector if saving vectors matters more than the cache, otherwise 0 */
 function samplesAtOnce(model: Model, spared: number): number {
   const values = layerShapes(model).reduce((sum, shape) => sum + shape.reduce((size, length) => size * length, 1), 0);
   return Math.min(maxSamples, Math.floor(Math.max(maxValues, spared / 8) / values));

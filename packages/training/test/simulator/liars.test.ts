@@ -50,7 +50,7 @@ describe('one liar among three workers', () => {
       // The liar returns under new identities until its address is refused.
       expect(simulation.state.faults.quarantined).toBeLessThanOrEqual(3);
     }
-    // The number of results before the first checked one has a geometric distribution; three standard errors above its
+    // Results before the first checked one are distributed geometrically; the bound is three standard errors above the
     // mean.
     const mean = (1 - verifyRate) / verifyRate;
     const deviation = Math.sqrt(1 - verifyRate) / verifyRate;

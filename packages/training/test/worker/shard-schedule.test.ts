@@ -4,9 +4,7 @@ import { expect, it } from 'vitest';
 import { nextPowerOfTwo } from '../../src/tree.ts';
 import { type PlacedSum, type ScheduleOptions, scheduleShard } from '../../src/worker/shard-schedule.ts';
 
-/**
- * Writes the sum over a node by the tree's definition, as `((0+1)+2)`. An empty right half leaves the left unchanged.
- */
+/** Writes a node's sum by the tree's definition, as `((0+1)+2)`. An empty right half leaves the left unchanged. */
 function definition(lo: number, n: number, used: number): string {
   if (n === 1) return `${lo}`;
   const left = definition(lo, n / 2, used);
