@@ -1,5 +1,5 @@
 /**
- * The simulator finds wrong rules: each mutation must fail within `mostRuns` runs; the first failure ends its search.
+ * The simulator finds wrong rules: each mutation must fail within `mostRuns` runs, the first of which ends its test.
  */
 import { fileURLToPath } from 'node:url';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';

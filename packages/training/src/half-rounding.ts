@@ -17,9 +17,7 @@ import {
 /** Unrounded values after the gradient in a vector [parameters + 2]: loss sum and number of correct answers. */
 const figures = 2;
 
-/**
- * Returns the calls that write a sum of nodes to `output`, possibly one of its vectors; rounded if there is a `unit`.
- */
+/** Returns the calls that write a sum of nodes to `output`, even one of its vectors; rounded if there is a `unit`. */
 export function sumCalls(backend: Backend, sum: VectorSum, output: Storage, unit: number | undefined): MapCall[] {
   if (unit === undefined) return [additionCall(sum, output)];
   const size = output.length - figures;

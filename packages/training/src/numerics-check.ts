@@ -1,6 +1,4 @@
-/**
- * A small fixed gradient that every joining worker computes. It reveals the worker's numeric mode and wrong results.
- */
+/** A small fixed gradient that every joining worker computes: it reveals wrong results and the numeric mode. */
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';

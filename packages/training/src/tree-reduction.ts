@@ -21,10 +21,7 @@ export class TreeReduction<Value> {
     this.#options = options;
   }
 
-  /**
-   * Adds the value of a shard within the root, each sample once. Returns the root's value once complete, else
-   * undefined.
-   */
+  /** Adds the value of a shard within the root, each sample once. Returns the root's value once complete. */
   add(shard: Shard, value: Value): Value | undefined {
     const { root, usedMicrobatches, combine } = this.#options;
     let node = shard;

@@ -1,6 +1,4 @@
-/**
- * Ways in which a worker lies in its results. It answers the numerics check truthfully, so the check cannot find it.
- */
+/** Ways in which a worker lies in its results. It answers the numerics check truthfully, and so is not found by it. */
 import { ComputeError, type ShardGradient } from '../worker/compute.ts';
 
 interface Context {

@@ -52,9 +52,7 @@ function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord
 /** Lies that the rounding of nodes may hide. */
 const fineLies: readonly (string | undefined)[] = ['one-bit', 'scaled'];
 
-/**
- * Only a correct result proves a worker: unless a liar has sent one, none of its results is added, at any verify rate.
- */
+/** Only a correct result proves a worker: before it sends one, none of its results is added, at any verify rate. */
 function uncomparedLie({ setup }: Problem, simulation: Simulation): string | undefined {
   const { sleepers, lies } = simulation;
   const isFine = setup.plan.halfUnit !== undefined && lies.some((lie) => fineLies.includes(lie));
@@ -77,7 +75,7 @@ function mostUnfound(verifyRate: number): number {
 }
 
 /**
- * Describes a liar with more added results than the verify rate allows, or with any in a run that claims to be exact.
+ * Describes a liar with more added results than the verify rate allows, or with any in a run that calls itself exact.
  */
 function liarFault({ setup }: Problem, simulation: Simulation): string | undefined {
   const { verifyRate = 0 } = setup;
@@ -97,10 +95,7 @@ function liarFault({ setup }: Problem, simulation: Simulation): string | undefin
 /** Largest difference between runs of several numeric modes, relative to the largest weight. */
 const tolerance = 1e-3;
 
-/**
- * Compares the weights with the oracle's: to the bit if one numeric mode contributed or nodes are rounded, else within
- * rounding.
- */
+/** Compares the weights with the oracle's: to the bit for one numeric mode or rounded nodes, else within rounding. */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
   const { state, others, weights, divided } = simulation;
   if (hasLies({ setup }, simulation)) return undefined;

@@ -94,7 +94,7 @@ interface SimulatedLinkOptions {
 }
 
 /**
- * A connection in virtual time with latency and bandwidth; on request it goes silent in a direction, or damages frames.
+ * A connection in virtual time with latency and bandwidth; on request, one direction goes silent or a frame is damaged.
  */
 export class SimulatedLink {
   readonly worker: WorkerTransport;

@@ -38,10 +38,7 @@ export class TaskAnswerer {
   readonly #faults: FaultInjector;
   readonly #seed: number;
   readonly #halfUnit: number | undefined;
-  /**
-   * Whether the coordinator is in this process: gradients are then handed over as they are, neither encoded nor
-   * overwritten.
-   */
+  /** Whether the coordinator is in this process: gradients are then neither encoded nor overwritten. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   readonly #checksum: Checksum;

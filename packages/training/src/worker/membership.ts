@@ -2,9 +2,7 @@
 import type { WorkerTransport } from '@lockstep/protocol';
 import { Session, type SessionEnd, type SessionEvent, type SessionOptions, type WorkerStatus } from './session.ts';
 
-/**
- * Thrown if a coordinator is running but accepts no connection now: a worker tries again, even on its first attempt.
- */
+/** Thrown if a coordinator is running but accepts no connection now: a worker retries even its first attempt. */
 export class CoordinatorBusyError extends Error {
   override readonly name = 'CoordinatorBusyError';
 }

@@ -39,8 +39,8 @@ export interface PieceCompute {
   partsOf(piece: SampleRange): readonly SampleRange[];
   /**
    * Returns the programs that the thread runs for a part. With the last part they leave the piece's sum in `vector`
-   * [parameters + 2]: gradient, loss sum, number of correct answers. Loads samples and targets in place of the previous
-   * ones.
+   * [parameters + 2]: gradient, loss sum, number of correct answers. Samples and targets are loaded at once; the next
+   * call overwrites them.
    */
   programsOf(batch: ShardBatch, piece: SampleRange, part: SampleRange, vector: Storage): Program[];
   dispose(): void;

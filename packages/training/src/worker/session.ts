@@ -175,8 +175,7 @@ export class Session {
   }
 
   /**
-   * Pings unprompted: on a narrow link the coordinator's ping may wait behind weights longer than a worker may be
-   * silent.
+   * Pings unprompted: on a narrow link the coordinator's ping waits behind weights longer than a worker may be silent.
    */
   #ping(): void {
     if (!this.#faults.isFrozen) this.#options.transport.send(pingOf(this.#options));

@@ -50,7 +50,7 @@ describe('one liar among three workers', () => {
       // The liar returns under new identities until its address is refused.
       expect(simulation.state.faults.quarantined).toBeLessThanOrEqual(3);
     }
-    // Results before the first checked one are distributed geometrically; the bound is three standard errors above the
+    // Results before the first checked one follow a geometric distribution: at most three standard errors above its
     // mean.
     const mean = (1 - verifyRate) / verifyRate;
     const deviation = Math.sqrt(1 - verifyRate) / verifyRate;
