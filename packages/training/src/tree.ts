@@ -4,7 +4,7 @@
  * is that order. It depends only on the number of microbatches, never on which worker computed which of them.
  */
 
-/** An aligned node of the tree: the microbatches `lo .. lo + n - 1`, where `n` is a power of two that divides `lo`. */
+/** An aligned tree node: the microbatches `lo .. lo + n - 1`; `n` is a power of two that divides `lo`. */
 export interface Shard {
   readonly lo: number;
   readonly n: number;

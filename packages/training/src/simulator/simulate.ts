@@ -39,7 +39,7 @@ export interface SimulationOptions {
   readonly faultsFromMs?: number | undefined;
   /** Possible faults; by default workers join, are killed and freeze. */
   readonly faults?: readonly FaultKind[];
-  /** From this time on no fault happens; a worker that stays joins then. */
+  /** From this time on no fault happens; a worker that stays joins at this time. */
   readonly calmAtMs?: number;
   /** Chance, 0 to 1, that a single result of an honest worker is corrupt. */
   readonly corruptResults: number;

@@ -4,7 +4,7 @@ import type { CoordinatorTransport, Side, WorkerTransport } from '@lockstep/prot
 import type { Clock } from '../clock.ts';
 import { type MemoryPair, memoryPair } from './memory-pair.ts';
 
-/** Frames are sent one after another; each also takes the latency to arrive. */
+/** Speed of a link. Frames are sent one after another; each also takes the latency to arrive. */
 export interface LinkSpeed {
   readonly latencyMs: number;
   readonly bytesPerMs: number;

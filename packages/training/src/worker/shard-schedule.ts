@@ -39,8 +39,9 @@ export interface ScheduleOptions {
 }
 
 /**
- * Gives each thread a contiguous share of the microbatches, as few tree nodes, to be computed from left to right. A
- * thread adds what it can by itself; the rest is left to the pass over the sum, in which all threads take part.
+ * Gives each thread a contiguous share of the microbatches, in as few tree nodes as possible, computed from left to
+ * right. A thread adds what it can by itself; the rest is left to the pass over the sum, in which all threads take
+ * part.
  */
 export function scheduleShard(options: ScheduleOptions): ShardSchedule {
   const { samples, microbatchSize, threads, pieceMicrobatches } = options;
