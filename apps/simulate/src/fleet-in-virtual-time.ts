@@ -1,4 +1,4 @@
-/** A fleet in virtual time: its real coordinators and finders, at a simulated store. */
+/** A fleet in virtual time: real coordinators and finders, and a simulated store. */
 import { deserialize, serialize } from 'node:v8';
 import { Fleet, type FleetTime } from '@lockstep/fleet';
 import type { Clock } from '@lockstep/training';
@@ -9,7 +9,7 @@ const run = 'simulated';
 /** All coordinators of a simulation train the same run. */
 const claim = { config: '{}', differenceFrom: () => undefined };
 
-/** @param clock of the simulation */
+/** Opens a fleet. @param clock of the simulation */
 export function openSimulatedFleet(clock: Clock): SimulatedFleet {
   const store = new SimulatedStore(clock);
   return {
@@ -30,7 +30,7 @@ function coordinatorOf(fleet: Fleet, name: string): FleetCoordinator {
         try {
           return deserialize(await read()) as Checkpoint;
         } catch {
-          // The one before it.
+          // Try the previous checkpoint.
         }
       }
       return undefined;
@@ -55,7 +55,7 @@ function finderOf(fleet: Fleet): FleetFinder {
   };
 }
 
-/** Timers of a process in virtual time. */
+/** Returns a process's timers in virtual time. */
 function timeOf(process: Clock): FleetTime {
   const pause = (ms: number): Promise<void> => new Promise((resolve) => process.after(ms, resolve));
   return {

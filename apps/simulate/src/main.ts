@@ -1,4 +1,4 @@
-/** Simulates runs one after another, and replays the first that fails in words. */
+/** Simulates runs one after another, and replays the first failing run in words. */
 import { flag, generalOptions, type Options, readCommandLine, runMain, whole } from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/training/simulator';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
@@ -45,13 +45,13 @@ async function main(): Promise<number> {
   return 0;
 }
 
-/** What happened in a run, a line for each event. */
+/** Formats the events of a run, one line each. */
 function replay({ chronicle, virtualMs }: Simulation): string {
   const end = `${(virtualMs / 1000).toFixed(3).padStart(10)} s  the run ends`;
   return `${[...chronicle.map(lineOf), end].join('\n')}\n`;
 }
 
-/** What all runs met. */
+/** Totals over all runs. */
 class Totals {
   readonly #startedAtMs = performance.now();
   readonly #met = new Map<FaultKind, number>();

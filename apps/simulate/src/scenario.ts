@@ -1,4 +1,4 @@
-/** One simulated run: everything about it follows from its seed. */
+/** One simulated run, determined entirely by its seed. */
 import { createHash } from 'node:crypto';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import type { Limits } from '@lockstep/training';
@@ -25,7 +25,7 @@ const limitMs = 3_600_000;
 const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** The plain-loop backend: every simulated worker computes on it. */
+/** Opens the plain-loop backend, on which every simulated worker computes. */
 export async function openReference(): Promise<HostBackend> {
   const { backend } = await openBackend('reference');
   if (!isHostBackend(backend)) throw new Error('reference: expected a backend in memory that JavaScript sees');
@@ -34,20 +34,20 @@ export async function openReference(): Promise<HostBackend> {
 
 export interface ScenarioResult {
   readonly simulation: Simulation;
-  /** Which promise was broken, in words; undefined where all were kept. */
+  /** Describes the broken promise; undefined if all were kept. */
   readonly fault: string | undefined;
   /** The scenario in words. */
   readonly description: string;
 }
 
 export interface ScenarioOptions {
-  /** Whether all workers are honest and compute rightly, whatever the seed says. */
+  /** Whether all workers are honest and compute correctly, whatever the seed draws. */
   readonly honest?: boolean;
-  /** How many relays there are: in one run of six a few where left out. */
+  /** Number of relays; by default a few, in one run of six. */
   readonly relays?: Forest;
-  /** How many workers are behind relays in each run; drawn where left out. */
+  /** Workers behind relays in each run; drawn by default. */
   readonly workers?: number;
-  /** Whether nodes are rounded in a run that half of the workers would compute in another numeric mode; drawn by default. */
+  /** Forces a run that rounds nodes and in which half of the workers have another numeric mode; drawn by default. */
   readonly mixed?: boolean;
 }
 
@@ -60,7 +60,7 @@ export async function runScenario(
   const scenario = {
     ...drawn,
     ...(honest && { liars: [], corruptResults: 0 }),
-    // Behind narrow links a coordinator that computes does without them.
+    // On narrow links, a coordinator that computes itself would leave the workers idle.
     ...(workers !== undefined && { colocated: undefined }),
   };
   const problem = await createProblem(backend, newHash, { seed, ...scenario.problem });
@@ -93,7 +93,7 @@ function drawScenario(seed: number) {
   const isLying = chance() < 0.4;
   const otherModes = chance() < 0.25 ? 0.5 : 0;
   const drawn = (Object.keys(runFaults) as RunFaultKind[]).filter(() => chance() < (isLying ? 0.25 : 0.5));
-  // Late honest workers give a liar its chances.
+  // Late honest workers give a liar opportunities.
   const fleet = drawFleet(seed);
   const kinds: FaultKind[] = [...new Set<FaultKind>([isLying ? 'freeze' : 'join', ...drawn]), ...fleet.faults];
   const roundsToHalves = drawRounding(seed);
@@ -113,7 +113,7 @@ function drawScenario(seed: number) {
       anotherMayFollow: drawFollowing(seed),
       ...drawVectors(seed),
     },
-    // Few honest workers beside a liar, so that it is asked often.
+    // Few honest workers accompany a liar, so that it gets many shards.
     workers: isLying ? 1 : between(1, 6),
     mostWorkers: isLying ? between(2, 3) : 7,
     faults: kinds,
@@ -122,7 +122,7 @@ function drawScenario(seed: number) {
     corruptResults: chance() < 0.3 ? 0.03 : 0,
     liars: isLying ? [lie] : [],
     liarHabit,
-    // A late liar stays, since its first results are to prove it.
+    // A late liar stays, because its first results are meant to prove it.
     liarsJoinAnew: chance() < 0.7 && !liarHabit?.lateMs,
     otherModes,
     encodes: kinds.includes('damage') || chance() < 0.2,
@@ -139,7 +139,7 @@ function withModes(scenario: ReturnType<typeof drawScenario>, isMixed: boolean) 
   return { ...scenario, otherModes: 0.5, problem: { ...scenario.problem, roundsToHalves: true } };
 }
 
-/** The scenario behind a tree of relays: as many workers as it has, and steps for all. */
+/** Puts the scenario behind a tree of relays: takes over the tree's workers, with enough steps for all. */
 function withRelays(scenario: ReturnType<typeof drawScenario>, tree: Tree | undefined) {
   if (!tree) return { ...scenario, relays: undefined, faultsFromMs: undefined };
   const { relays, workers, faults: more, faultsFromMs, faultEveryMs = scenario.faultEveryMs, problem } = tree;
@@ -148,7 +148,7 @@ function withRelays(scenario: ReturnType<typeof drawScenario>, tree: Tree | unde
   return { ...scenario, relays, workers, mostWorkers: workers + 4, faults, faultEveryMs, faultsFromMs, problem: all };
 }
 
-/** Of a stream of its own, so that a seed's faults do not depend on what the data are. */
+/** Draws the data types, from a separate random stream so that a seed's faults do not depend on them. */
 function drawTypes(seed: number) {
   const chance = randomStream(createHash('sha256').update(`data of ${seed}`).digest().readUInt32LE());
   const sampleType = chance() < 0.6 ? 'u8' : 'f32';
@@ -156,7 +156,7 @@ function drawTypes(seed: number) {
   return { sampleType, targetType } as const;
 }
 
-/** Of a stream of its own too: a fifth of the runs have a standby or two. Those last longer than a lease. */
+/** Draws a fleet from a separate stream: a fifth of the runs have one or two standbys, and last longer than a lease. */
 function drawFleet(seed: number) {
   const chance = randomStream(createHash('sha256').update(`fleet of ${seed}`).digest().readUInt32LE());
   if (chance() < 0.8) return { coordinators: 1, faults: [], moreEpochs: 0, bytesPerMs: 0 };
@@ -169,20 +169,20 @@ function drawFleet(seed: number) {
   };
 }
 
-/** Of a stream of its own too: a quarter of the runs have replicas. */
+/** Draws inner steps from a separate stream: a quarter of the runs have replicas. */
 function drawInnerSteps(seed: number) {
   const chance = randomStream(createHash('sha256').update(`inner steps of ${seed}`).digest().readUInt32LE());
   if (chance() < 0.75) return undefined;
   return { batch: 1 + Math.floor(4 * chance()), learningRate: 0.05, momentum: chance() < 0.3 ? 0 : 0.9 };
 }
 
-/** Of a stream of its own too: in a quarter of the runs the coordinator computes as well, no faster than most workers. */
+/** Draws from a separate stream: in a quarter of the runs the coordinator computes too, no faster than most workers. */
 function drawColocated(seed: number): number | undefined {
   const chance = randomStream(createHash('sha256').update(`colocated of ${seed}`).digest().readUInt32LE());
   return chance() < 0.75 ? undefined : 0.05 + chance();
 }
 
-/** Drawn from a stream of its own too: two thirds of the liars answer when others have, half boast, some are there first. */
+/** Draws a liar's habit from a separate stream: two thirds answer after others, half boast, some join first. */
 function drawHabit(seed: number): LiarHabit {
   const chance = randomStream(createHash('sha256').update(`habit of ${seed}`).digest().readUInt32LE());
   return {
@@ -193,25 +193,25 @@ function drawHabit(seed: number): LiarHabit {
   };
 }
 
-/** Of a stream of its own too: half of the runs round every node of the tree. */
+/** Draws from a separate stream: half of the runs round every tree node. */
 function drawRounding(seed: number): boolean {
   const chance = randomStream(createHash('sha256').update(`rounding of ${seed}`).digest().readUInt32LE());
   return chance() >= 0.5;
 }
 
-/** Of a stream of its own too: in half of the runs workers without a share take turns. */
+/** Draws from a separate stream: in half of the runs workers without a share take turns. */
 function drawParticipation(seed: number): 'rotation' | 'fastest' {
   const chance = randomStream(createHash('sha256').update(`participation of ${seed}`).digest().readUInt32LE());
   return chance() < 0.5 ? 'rotation' : 'fastest';
 }
 
-/** Of a stream of its own too: in a quarter of the runs workers are to wait for another one at the end. */
+/** Draws from a separate stream: in a quarter of the runs workers must wait for another run at the end. */
 function drawFollowing(seed: number): boolean {
   const chance = randomStream(createHash('sha256').update(`following of ${seed}`).digest().readUInt32LE());
   return chance() < 0.25;
 }
 
-/** Drawn from a stream of its own too: in half of the runs a vector is three messages, else one. */
+/** Draws from a separate stream: in half of the runs a vector takes three messages, otherwise one. */
 function drawVectors(seed: number): { readonly limits: Partial<Limits> } {
   const chance = randomStream(createHash('sha256').update(`chunks of ${seed}`).digest().readUInt32LE());
   return { limits: chance() < 0.5 ? { chunkBytes: 64 } : {} };

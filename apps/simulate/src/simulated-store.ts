@@ -1,13 +1,13 @@
-/** A fleet's store in virtual time: requests take time, are not answered for a while, and a write may be lost after its answer. */
+/** A fleet's store in virtual time: requests take time or go unanswered, and acknowledged writes may be lost. */
 import { type FleetStore, RevisionConflict, type Versioned } from '@lockstep/fleet';
 import type { Clock } from '@lockstep/training';
 import type { StoreFaults } from '@lockstep/training/simulator';
 
-/** One way. */
+/** One-way latency. */
 const latencyMs = 5;
-/** After which a request counts as not answered. */
+/** Time after which a request counts as unanswered. */
 const timeoutMs = 2_000;
-/** Writes that it may lose at once. */
+/** Most writes that can be lost at once. */
 const mostLost = 16;
 
 export class SimulatedStore implements StoreFaults {
@@ -15,9 +15,9 @@ export class SimulatedStore implements StoreFaults {
   readonly #values = new Map<string, Versioned>();
   readonly #objects = new Map<string, Uint8Array>();
   #revision = 0;
-  /** Take back the newest writes, the newest last. */
+  /** Functions that undo the newest writes, newest last. */
   #undo: (() => void)[] = [];
-  /** By the name of a process, or '' for all. */
+  /** End of each outage, by process name, or '' for all processes. */
   readonly #awayUntilMs = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -34,7 +34,7 @@ export class SimulatedStore implements StoreFaults {
     return lost.length;
   }
 
-  /** @param process in which requests are made, so that it gets no answer while it is frozen. @param name of that process */
+  /** @param process makes the requests, so that it gets no answer while it is frozen. @param name of that process */
   reach(process: Clock, name: string): FleetStore {
     const ask = async <Value>(use: () => Value): Promise<Value> => {
       const wait = (ms: number): Promise<void> => new Promise((resolve) => process.after(ms, resolve));
@@ -46,7 +46,7 @@ export class SimulatedStore implements StoreFaults {
       };
       await pass();
       const result = settled(use);
-      // What it was asked for is done also where its answer is lost.
+      // The request takes effect even if its answer is lost.
       await pass();
       return result();
     };
@@ -72,14 +72,14 @@ export class SimulatedStore implements StoreFaults {
     return this.#clock.nowMs() < untilMs;
   }
 
-  /** @param expected the revision before; 0 where there must be none, and left out where any will do */
+  /** @param expected the current revision, 0 if the key must not exist; omitted if any revision will do */
   #write(key: string, value: string, expected?: number): number {
     const before = this.#values.get(key);
     if (expected !== undefined && (before?.revision ?? 0) !== expected) throw new RevisionConflict(key);
     this.#revision += 1;
     this.#values.set(key, { value, revision: this.#revision });
     this.#note(() => {
-      // The next write gets the number of the one that is lost, as in a log that ends earlier.
+      // The next write reuses the revision of the lost one, as in a log that ends earlier.
       this.#revision -= 1;
       restore(this.#values, key, before);
     });
@@ -108,7 +108,7 @@ function restore<Key, Value>(map: Map<Key, Value>, key: Key, before: Value | und
   else map.set(key, before);
 }
 
-/** What a call has done, to be taken later: its value or its error. */
+/** Runs a call and keeps its value or error for later. */
 function settled<Value>(use: () => Value): () => Value {
   try {
     const value = use();

@@ -4,9 +4,9 @@ import { randomStream } from '@lockstep/tensor';
 import type { Limits } from '@lockstep/training';
 import { type FaultKind, type ProblemOptions, relayFaults } from '@lockstep/training/simulator';
 
-/** What a tree changes in a scenario. */
+/** The changes that a tree makes to a scenario. */
 export interface Tree {
-  /** Of each level, the topmost first. */
+  /** Relays of each level, the topmost first. */
   readonly relays: readonly number[];
   readonly workers: number;
   readonly faults: readonly FaultKind[];
@@ -17,15 +17,15 @@ export interface Tree {
 
 const thousand = 1_000;
 const mostRelays = 32;
-/** In which relays join, and workers behind them: the run begins with all, and nothing happens before. */
+/** Time for relays and their workers to join. The run begins with all of them, and no fault happens earlier. */
 const startWithinMs = 10_000;
 
-/** A few relays in one run of six, a few in each, or in each some, with a thousand workers in one run of forty. */
+/** A few relays in one run of six, a few in each, or some in each with a thousand workers in one run of forty. */
 export type Forest = 'sometimes' | 'small' | 'large';
 
 /**
- * Of a stream of its own.
- * @param asked workers behind relays in each run; drawn where left out
+ * Draws a tree from a separate random stream.
+ * @param asked workers behind relays in each run; drawn by default
  */
 export function drawTree(seed: number, forest: Forest, asked?: number): Tree | undefined {
   const chance = randomStream(createHash('sha256').update(`relays of ${seed}`).digest().readUInt32LE());

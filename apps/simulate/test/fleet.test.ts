@@ -1,4 +1,4 @@
-/** Coordinators that take turns, with the real lease and the real finder at a simulated store. */
+/** Coordinators that take turns, with the real lease and finder, and a simulated store. */
 import { createHash } from 'node:crypto';
 import { createProblem, type FaultKind, runFault, type Simulation, simulate } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
@@ -9,7 +9,7 @@ const backend = await openReference();
 const newHash = () => createHash('sha256');
 const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** A run of about 20 s of virtual time, in which no promise is broken. */
+/** Plays a run of about 20 s of virtual time, in which every promise must be kept. */
 async function play(seed: number, faults: readonly FaultKind[], faultEveryMs = 4_000): Promise<Simulation> {
   const problem = await createProblem(backend, newHash, { seed, epochs: 15 });
   const { run, ledger, resume } = problem;
@@ -22,7 +22,7 @@ async function play(seed: number, faults: readonly FaultKind[], faultEveryMs = 4
   return simulation;
 }
 
-/** When something was done, in milliseconds, with its text. */
+/** Returns the matching faults, with their times in milliseconds. */
 function happened({ chronicle }: Simulation, pattern: RegExp): { readonly atMs: number; readonly text: string }[] {
   return chronicle.flatMap(({ atMs, happening }) =>
     happening.type === 'fault' && pattern.test(happening.text) ? [{ atMs, text: happening.text }] : [],
@@ -38,7 +38,7 @@ describe('a standby', () => {
       const next = happened(simulation, /^coordinator \d starts/)[1];
       if (!killed || !next || next.text.startsWith('coordinator 1')) continue;
       takeovers += 1;
-      // The lease was renewed up to a second before.
+      // The lease was renewed up to a second before the kill.
       expect(next.atMs - killed.atMs).toBeGreaterThan(4_000);
     }
     expect(takeovers).toBeGreaterThan(0);

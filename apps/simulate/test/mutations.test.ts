@@ -1,4 +1,6 @@
-/** The simulator finds wrong rules: each mutation fails within so many runs, and stops at the first. */
+/**
+ * The simulator finds wrong rules: each mutation must fail within `mostRuns` runs, the first of which ends its test.
+ */
 import { fileURLToPath } from 'node:url';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,7 +9,7 @@ import { type Mutation, mutations } from './mutations.ts';
 const mostRuns = 1_000;
 const rules = fileURLToPath(new URL('../../../packages/training/src/', import.meta.url));
 
-/** Changes the text of sources as they are loaded, and notes which it has changed. */
+/** Changes the text of sources as they are loaded, and records which ones it changed. */
 class Mutator implements Plugin {
   readonly name = 'mutation';
   readonly enforce = 'pre';
@@ -45,7 +47,7 @@ afterAll(() => server.close());
 
 type Scenarios = typeof import('../src/scenario.ts');
 
-/** The rules with these changes alone, apart from those that other tests load. */
+/** Loads the rules with only these changes, separately from the modules that other tests load. */
 async function loadMutated(changes: Mutation['changes']): Promise<Scenarios> {
   const { moduleGraph } = server.environments.ssr;
   const stale = [...mutator.changes, ...changes];
@@ -60,7 +62,7 @@ async function loadMutated(changes: Mutation['changes']): Promise<Scenarios> {
   return scenarios as Scenarios;
 }
 
-/** Of the runs, in the order in which they are tried: that which found it before, then all. */
+/** Returns the seeds to try, in order: the one that found the mutation before, then all. */
 function seedsOf({ foundBy }: Mutation): number[] {
   if (foundBy > mostRuns) throw new Error(`expected a seed of the first ${mostRuns}, got ${foundBy}`);
   return [foundBy, ...Array.from({ length: mostRuns }, (_, index) => index + 1)];

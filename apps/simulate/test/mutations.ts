@@ -1,15 +1,15 @@
-/** Wrong rules, each a change of the source's text, which the simulator must find. */
+/** Wrong rules that the simulator must find, each a change of the source text. */
 
 import type { ScenarioOptions } from '../src/scenario.ts';
 
 export interface Mutation {
   readonly name: string;
-  /** Seed of the first run that finds it: the others are tried where rules or scenarios have changed since. */
+  /** Seed of the first run that finds it. The others are tried in case rules or scenarios have changed since. */
   readonly foundBy: number;
-  /** Of the runs that are to find it. */
+  /** Options of the runs that must find it. */
   readonly scenario?: ScenarioOptions;
   readonly changes: readonly {
-    /** Below `packages/training/src`. */
+    /** Relative to `packages/training/src`. */
     readonly file: string;
     readonly before: string;
     readonly after: string;

@@ -1,4 +1,4 @@
-/** Trees of relays with faults: the weights are the oracle's. */
+/** Trees of relays with faults must give the oracle's weights. */
 import { relayFaults } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';
@@ -19,7 +19,7 @@ describe('a run with relays', () => {
       below += shards.below;
       return simulation.met;
     });
-    // The promises mean nothing where no relay took part, or no fault met one.
+    // The promises mean nothing unless a relay took part and faults met the runs.
     expect(Math.min(above, below)).toBeGreaterThan(0);
     expect(unmet).toEqual([]);
   });

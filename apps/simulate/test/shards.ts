@@ -1,6 +1,6 @@
 import type { Simulation } from '@lockstep/training/simulator';
 
-/** Shards whose sum came from a relay, and those that workers behind relays computed. */
+/** Counts the shards whose sum came from a relay, and those computed by workers behind relays. */
 export function shardsOf({ state, others, relays }: Simulation): { readonly above: number; readonly below: number } {
   const sum = (states: Simulation['others'], isCounted: (kind: string) => boolean): number =>
     states

@@ -1,4 +1,4 @@
-/** The command `npm run simulate`, in process: its scenarios hold, repeat, and a run is told in words. */
+/** The command `npm run simulate`, in process: scenarios keep their promises and repeat, and runs are told in words. */
 import { type FaultKind, faults, lineOf } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';
@@ -14,7 +14,7 @@ describe('a scenario', () => {
       expect(fault, description).toBeUndefined();
       return simulation.met;
     });
-    // The promises mean nothing where no fault met a run.
+    // The promises mean nothing unless every kind of fault met a run.
     expect(unmet).toEqual([]);
   });
 

@@ -1,12 +1,12 @@
 /** Plays seed after seed until each kind of fault has met a run. */
 import type { FaultKind } from '@lockstep/training/simulator';
 
-/** The rarest fault meets one run in fifteen: by chance it misses so many runs once in 10^17 tests. */
+/** The rarest fault meets one run in fifteen, so this many runs miss it by chance once in 10^17 tests. */
 const mostSeeds = 600;
 
 /**
- * Plays `count` seeds from the first on, and more while a kind has met none: of sixty runs it may miss each by chance.
- * @param play runs a seed, and says how often each kind of fault met it
+ * Plays `count` seeds from `first` on, and more while a kind of fault has met no run, as sixty runs may by chance.
+ * @param play runs a seed, and returns how often each kind of fault met it
  * @returns the kinds that met no run
  */
 export async function unmetFaults(

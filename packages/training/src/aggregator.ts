@@ -12,12 +12,12 @@ type ShardSum = Pick<MessageOf<'gradient'>, 'bytes' | 'encoding' | 'lossSum' | '
 /** Memory for a sum that arrives in chunks, [parameters + 2]. */
 export type SumMemory = Storage | Float32Array;
 
-/** Where more than these bytes are reserved in the backend's memory, which cannot shrink, sums arrive in other memory. */
+/** Most bytes to reserve in the backend's memory, which cannot shrink; further sums get a Float32Array of their own. */
 const mostReservedBytes = 512 * 1024 * 1024;
 
 /** A shard's sum, decoded. */
 export interface DecodedSum {
-  /** [parameters + 2]: gradient, sum of losses, correct answers: a view of its memory. */
+  /** [parameters + 2]: gradient, loss sum, number of correct answers; a view of the memory it was written into. */
   readonly values: Float32Array;
   /** The largest absolute value of the gradient. */
   readonly largest: number;
@@ -27,9 +27,9 @@ export class Aggregator {
   readonly #backend: HostBackend;
   readonly #plan: RunPlan;
   readonly #parameterCount: number;
-  /** Of vectors [parameters + 2]: the gradient, then the sums of losses and of correct answers. */
+  /** Sum of vectors [parameters + 2]: gradient, loss sum, number of correct answers. */
   readonly #sum: TreeSum;
-  /** Of the values in each buffer of the sum, by their range: the whole gradient, or a chunk. */
+  /** Prepared largest-value programs per buffer and range; the range is the whole gradient or a chunk. */
   readonly #magnitudes = new Map<Storage, Map<string, Magnitude>>();
 
   constructor(backend: HostBackend, plan: RunPlan, parameterCount: number) {
@@ -39,7 +39,7 @@ export class Aggregator {
     this.#sum = new TreeSum(backend, parameterCount + 2, plan.halfUnit);
   }
 
-  /** Begins the sum of a step, or of a shard of it; after the last step there is none. */
+  /** Begins the sum of a step, or of one shard of it. After the last step no sum begins. */
   begin(step: number, shard: Shard = { lo: 0, n: this.#plan.microbatches }): void {
     if (step >= this.#plan.steps) {
       this.#sum.drop();
@@ -48,26 +48,26 @@ export class Aggregator {
     this.#sum.begin(shard, usedMicrobatches(this.#plan, step));
   }
 
-  /** Memory of the caller's own to `write` a sum into, until it is added or released. */
+  /** Reserves memory to `write` a sum into, until the sum is added or released. */
   reserve(): SumMemory {
     const length = this.#parameterCount + 2;
     const isMuch = (this.reservedCount + 1) * length * 4 > mostReservedBytes;
     return isMuch ? new Float32Array(length) : this.#sum.reserve();
   }
 
-  /** The same, always in the backend's memory. */
+  /** Reserves like `reserve`, but always in the backend's memory. */
   reserveVector(): Storage {
     return this.#sum.reserve();
   }
 
-  /** How many sums are in reserved memory of the backend. */
+  /** Number of sums in reserved backend memory. */
   get reservedCount(): number {
     return this.#sum.reservedCount;
   }
 
   /**
-   * Decodes the values `[from, to)` of a gradient, whose bytes have been validated. Returns the largest absolute value of
-   * them, NaN if one is: they are looked at while they are in the cache.
+   * Decodes the values `[from, to)` of a gradient whose bytes have been validated. Returns their largest absolute
+   * value, or NaN if one is NaN; it is computed here while the values are still in the cache.
    */
   write(
     memory: SumMemory,
@@ -81,8 +81,8 @@ export class Aggregator {
   }
 
   /**
-   * A shard's sum, once its gradient has been written. @param largest of what `write` has returned for it
-   * @returns undefined where a number is not finite
+   * Completes a shard's sum once its gradient is written. @param largest of the values that `write` returned for it
+   * @returns undefined if a number is not finite
    */
   finish(
     memory: SumMemory,
@@ -96,12 +96,12 @@ export class Aggregator {
     return Number.isFinite(largest) && Number.isFinite(values[size]) ? { values, largest } : undefined;
   }
 
-  /** What reserved memory holds: a view, which is valid until the backend allocates. */
+  /** Returns a view of reserved memory, valid until the backend allocates. */
   valuesOf(memory: SumMemory): Float32Array {
     return this.#viewOf(memory);
   }
 
-  /** A shard's whole sum in reserved memory. @returns undefined where a number is not finite */
+  /** Returns a shard's whole sum in reserved memory. @returns undefined if a number is not finite */
   read(memory: SumMemory): DecodedSum | undefined {
     const values = this.#viewOf(memory);
     const [lossSum, correct] = [values[this.#parameterCount]!, values[this.#parameterCount + 1]!];
@@ -109,7 +109,7 @@ export class Aggregator {
   }
 
   /**
-   * Adds a shard's sum: reserved memory, or vectors [parameters + 2] of the backend, which must not change until the next
+   * Adds a shard's sum: reserved memory, or backend vectors [parameters + 2] that must not change until the next
    * `begin`.
    */
   add(shard: Shard, sum: SumMemory | VectorSum): void {
@@ -117,7 +117,7 @@ export class Aggregator {
     else this.#sum.add(shard, sum);
   }
 
-  /** Gives reserved memory back, whose sum is not added. What is not reserved is its owner's still. */
+  /** Returns reserved memory whose sum will not be added. Memory that was not reserved stays its owner's. */
   release(memory: SumMemory | VectorSum): void {
     if (!(memory instanceof Float32Array) && !('left' in memory)) this.#sum.release(memory);
   }
@@ -127,20 +127,20 @@ export class Aggregator {
     return this.#sum.complete;
   }
 
-  /** The sum of the step's gradients in the first values of its vectors, once `complete` and until the next `begin`. */
+  /** The sum of the step's gradients, in the first values of its vectors, from `complete` until the next `begin`. */
   get gradient(): VectorSum {
     return this.#sum.result;
   }
 
   /**
-   * The whole sum in one vector, [parameters + 2], once `complete`: a view of the backend's memory, until it allocates
-   * or the next `begin`.
+   * Returns the whole sum as one vector [parameters + 2], once `complete`. The result is a view of the backend's
+   * memory, valid until the backend allocates or the next `begin`.
    */
   total(): Float32Array {
     return this.#backend.view(this.#sum.vector());
   }
 
-  /** Sums over the step's samples, once `complete`. */
+  /** Returns the step's loss sum and number of correct answers, once `complete`. */
   figures(): { readonly lossSum: number; readonly correct: number } {
     const figure = (index: number): number => valueAt(this.#backend, this.#sum.result, index);
     return { lossSum: figure(this.#parameterCount), correct: figure(this.#parameterCount + 1) };
@@ -178,7 +178,7 @@ export class Aggregator {
   }
 }
 
-/** The largest absolute value; NaN where one is. */
+/** Returns the largest absolute value, or NaN if one is NaN. */
 function largestOf(values: Float32Array): number {
   let largest = 0;
   // Math.max keeps a NaN, whatever comes after it.

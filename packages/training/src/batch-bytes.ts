@@ -1,8 +1,8 @@
-/** Samples and their targets as the bytes of a message, and back. */
+/** Converts samples and their targets to the bytes of a message, and back. */
 import { type Dataset, type SampleBatch, sampleSize } from '@lockstep/data';
 import { bytesOf, floatsOf, halfWordsFrom, type MessageOf } from '@lockstep/protocol';
 
-/** What fixes how samples and targets travel. */
+/** Layout of samples and targets in messages. */
 export type DataFormat = Pick<MessageOf<'welcome'>, 'sampleType' | 'sampleShape' | 'targetType'>;
 
 export function formatOf({ samples, sampleShape, targets }: Dataset): DataFormat {
@@ -12,12 +12,12 @@ export function formatOf({ samples, sampleShape, targets }: Dataset): DataFormat
 
 type BatchBytes = Pick<MessageOf<'task'>, 'count' | 'samples' | 'targets'>;
 
-/** Views of the same memory. */
+/** Returns views of the batch's memory, without copying. */
 export function encodeBatch({ samples, targets, count }: SampleBatch): BatchBytes {
   return { count, samples: bytesOf(samples), targets: bytesOf(targets) };
 }
 
-/** Views where the alignment allows it. @throws Error where the samples have another size */
+/** Decodes a batch, as views if the alignment allows it. @throws Error if the samples have another size */
 export function decodeBatch(format: DataFormat, { count, samples, targets }: BatchBytes): SampleBatch {
   const { sampleType, targetType } = format;
   const expected = count * sampleSize(format) * (sampleType === 'u8' ? 1 : 4);

@@ -1,4 +1,4 @@
-/** The batch of a run whose number of workers is known beforehand: each is to get a microbatch of every full step. */
+/** Chooses the batch for a known number of workers, such that each gets a microbatch of every full step. */
 import { checkWhole } from '@lockstep/data';
 import { defaultMicrobatchSize } from './plan.ts';
 import { nextPowerOfTwo, powerOfTwoUpTo } from './tree.ts';
@@ -9,25 +9,25 @@ const leastMicrobatchSize = 16;
 const leastStepsPerEpoch = 8;
 
 export interface BatchForWorkersOptions {
-  /** In the training set; at least as many as workers, with `microbatchSize` as many times more. */
+  /** Samples in the training set; at least `workers`, or `workers * microbatchSize` if that size is given. */
   readonly samples: number;
   readonly workers: number;
-  /** The batch where few workers are expected; a larger one is chosen only where they would not all get a microbatch. */
+  /** Preferred batch; a larger one is chosen only if some workers would otherwise get no microbatch. */
   readonly usualBatch: number;
-  /** Where it is not to be chosen. */
+  /** Fixed microbatch size; chosen by default. */
   readonly microbatchSize?: number | undefined;
 }
 
 export interface BatchForWorkers {
-  /** Samples in a step, at most those of the training set. */
+  /** Samples in a step, at most the training set. */
   readonly batch: number;
-  /** A power of two, or the one that was given, of which the batch is a multiple then. */
+  /** A power of two, or the given size, in which case the batch is a multiple of it. */
   readonly microbatchSize: number;
 }
 
 /**
- * A batch of at least as many microbatches as workers, a power of two of them where the data have enough samples.
- * @throws RangeError where the samples are too few to give each worker a microbatch
+ * Returns a batch of at least one microbatch per worker, and of a power of two of them if there are enough samples.
+ * @throws RangeError if there are too few samples to give each worker a microbatch
  */
 export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorkers {
   const { samples, workers, usualBatch, microbatchSize: given } = options;
@@ -51,8 +51,8 @@ export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorker
 }
 
 /**
- * The usual microbatch of a batch, or a smaller one of which each worker gets one: a power of two.
- * @throws RangeError where there are more workers than samples
+ * Returns the default microbatch size of a batch, or a smaller power of two that gives each worker a microbatch.
+ * @throws RangeError if there are more workers than samples
  */
 export function microbatchSizeFor(batch: number, workers: number): number {
   checkWhole('workers', workers, 1, batch);

@@ -1,7 +1,7 @@
-/** Time as the rules see it: an argument, so that a simulation can run in virtual time. */
+/** Source of time. Passing it as an argument lets a simulation run in virtual time. */
 export interface Clock {
-  /** Milliseconds from any fixed moment; never goes back. */
+  /** Milliseconds since an arbitrary fixed moment; never decreases. */
   nowMs(): number;
-  /** Calls back once, after a delay; the returned function cancels that. */
+  /** Calls back once after a delay; the returned function cancels the call. */
   after(delayMs: number, callback: () => void): () => void;
 }

@@ -1,6 +1,6 @@
 /**
- * Rounds every node of the reduction tree to half precision, microbatches included, so that any shard's sum travels in two
- * bytes a value without loss: a run has the same bits wherever its shards end.
+ * Rounds every node of the reduction tree, microbatches included, to half precision. Any shard's sum then travels
+ * losslessly in two bytes per value, so a run has the same bits however its steps are cut into shards.
  */
 import {
   additionCall,
@@ -14,10 +14,10 @@ import {
   type VectorSum,
 } from '@lockstep/tensor';
 
-/** Values behind the gradient in a vector [parameters + 2], which are not rounded: sum of losses, correct answers. */
+/** Unrounded values after the gradient in a vector [parameters + 2]: loss sum and number of correct answers. */
 const figures = 2;
 
-/** The calls that leave a sum of nodes in `output`, which may be one of its vectors; rounded if there is a `unit`. */
+/** Returns the calls that write a sum of nodes to `output`, even one of its vectors; rounded if there is a `unit`. */
 export function sumCalls(backend: Backend, sum: VectorSum, output: Storage, unit: number | undefined): MapCall[] {
   if (unit === undefined) return [additionCall(sum, output)];
   const size = output.length - figures;
@@ -29,25 +29,24 @@ export function sumCalls(backend: Backend, sum: VectorSum, output: Storage, unit
   ];
 }
 
-/** The call that rounds the sum over a microbatch in place. */
+/** Returns the call that rounds a microbatch's sum in place. */
 export function microbatchCall(backend: Backend, vector: Storage, unit: number): MapCall {
   const output = backend.slice(vector, 0, vector.length - figures);
   const inputs = [{ storage: output, strides: [1] }];
   return { kind: 'map', formula: halfFormula(input(0), unit), shape: [output.length], inputs, output };
 }
 
-/** The largest half; larger values become it, so that no sum of a tree overflows. */
+/** The largest finite half. Larger values are clamped to it, so that no sum of a tree overflows. */
 const largestHalf = 65_504;
-/** In float32 `c * x` with `c = 2^13 + 1` splits x so that 11 bits, as many as a half has, are in the upper part. */
+/** In float32, `c * x` with `c = 2^13 + 1` splits x so that its upper part has 11 bits, as many as a half. */
 const splitter = 2 ** 13 + 1;
 
 /**
- * The nearest half to `x / unit`, times `unit`, a power of two; ties to even, 0 without a sign, at most 65,504 units. NaN
- * where 8,193 times x is not finite in float32: above 4e34.
- *
- * Veltkamp's splitting gives the upper 11 bits h of x, but not the even one of two that are equally near. Adding and
- * subtracting 2^13 h, whose last bit weighs as much as that of the half, leaves the choice to the float adder. Below the
- * normal halves 0.5 units stand for 2^13 h: the last bit of a number from 0.5 to 1 weighs 2^-24.
+ * Rounds x to the nearest half times `unit`, a power of two: ties to even, zero unsigned, clamped to 65,504 units. NaN
+ * if 8,193 x is not finite in float32, that is above 4e34.
+ * Veltkamp's splitting gives the upper 11 bits h of x, but does not resolve ties to even. Adding and subtracting 2^13
+ * h, whose last bit has the weight of the half's last bit, leaves the choice to the float adder. Below the normal
+ * halves, 0.5 units replace 2^13 h: the last bit of a number from 0.5 to 1 weighs 2^-24.
  * Dekker, "A floating-point technique for extending the available precision", 1971; Boldo, "Pitfalls of a full
  * floating-point proof: example on the formal proof of the Veltkamp/Dekker algorithms", 2006.
  */
@@ -61,7 +60,7 @@ export function halfFormula(x: Formula, unit: number): Formula {
   return apply('where', apply('greaterEqual', x, 0), bounded, apply('sub', 0, bounded));
 }
 
-/** The same of each value, in place. */
+/** Rounds each value as `halfFormula` does, in place. */
 export function roundToHalves(values: Float32Array, unit: number): void {
   for (let index = 0; index < values.length; index++) values[index] = nearestHalf(values[index]!, unit);
 }
@@ -69,7 +68,7 @@ export function roundToHalves(values: Float32Array, unit: number): void {
 const scratch = new Float32Array(1);
 const scratchBits = new Int32Array(scratch.buffer);
 
-/** Of a float32, from its bits: engines round logarithms. */
+/** Exponent of a float32, read from its bits because engines round logarithms. */
 function exponentOf(size: number): number {
   scratch[0] = size;
   return (scratchBits[0]! >>> 23) - 127;
@@ -79,7 +78,7 @@ function nearestHalf(value: number, unit: number): number {
   const size = Math.abs(value);
   if (!Number.isFinite(Math.fround(splitter * size))) return Number.NaN;
   const exponent = Math.max(-14, exponentOf(size / unit));
-  // A multiple of the last bit is rounded to a whole number by float64's adder, ties to even.
+  // Adding the anchor in float64 rounds to a multiple of the half's last bit, ties to even.
   const anchor = 1.5 * 2 ** (52 + exponent - 10) * unit;
   const bounded = Math.min(size + anchor - anchor, largestHalf * unit);
   return value >= 0 ? bounded : 0 - bounded;

@@ -1,15 +1,15 @@
-/** A hash of bytes that come one part after another; those of Node are. */
+/** Hash of bytes that arrive in parts, such as Node's `Hash`. */
 
 export interface IncrementalHash {
   update(bytes: Uint8Array): unknown;
-  /** Once. */
+  /** May be called only once. */
   digest(encoding: 'hex'): string;
 }
 
-/** What a machine brings: begins a hash. */
+/** Creates a hash; each platform brings its own. */
 export type NewHash = () => IncrementalHash;
 
-/** The hash of whole bytes, in hex. */
+/** Returns a function that hashes all of its bytes, in hex. */
 export function hashWith(newHash: NewHash): (bytes: Uint8Array) => string {
   return (bytes) => {
     const hash = newHash();

@@ -1,4 +1,4 @@
-/** A fixed small gradient that every worker computes when it joins: it shows the numeric mode, and wrong results. */
+/** A small fixed gradient that every joining worker computes: it reveals wrong results and the numeric mode. */
 import type { SampleBatch } from '@lockstep/data';
 import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
@@ -7,26 +7,26 @@ import type { DataFormat } from './batch-bytes.ts';
 import type { ComputeSetup } from './worker/compute.ts';
 
 export interface NumericsCheck extends SampleBatch {
-  /** All parameters in model order, little-endian float32; made anew whenever it is read, so that a run does not keep them. */
+  /** All parameters in model order, little-endian float32; computed on each read, so that a run does not keep them. */
   readonly weights: Uint8Array;
 }
 
-/** Values of a gradient that those of workers are compared with. */
+/** Sampled reference gradient that a worker's must match. */
 export interface ReferenceGradient {
-  /** Of the whole gradient. */
+  /** Values in the whole gradient. */
   readonly length: number;
   /** The gradient's values 0, `every`, 2 `every` and so on. */
   readonly values: Float32Array;
   readonly every: number;
 }
 
-/** Most values of a gradient that are kept: 4 MB. */
+/** Most values kept of a gradient: 4 MB. */
 const mostReferenceValues = 2 ** 20;
 
-/** All values of the gradient, or of a long one so many that no layer of its model is left out. */
+/** Samples a gradient: keeps all values, or of a long gradient enough to represent every layer of its model. */
 export function referenceOf(gradient: Float32Array): ReferenceGradient {
   const { length } = gradient;
-  // An odd distance does not stay in one column of a matrix, whose width is mostly even.
+  // An odd stride does not stay in one column of a matrix, whose width is usually even.
   const every = Math.ceil(length / mostReferenceValues) | 1;
   const values = Float32Array.from({ length: Math.ceil(length / every) }, (_, index) => gradient[index * every]!);
   return { length, values, every };
@@ -39,17 +39,17 @@ const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
 const numericsSeed = 0x70726f62;
 
 /**
- * What the check is computed with: of a run with inner steps, the gradient of one. What steps take from the weights has
- * lost the last bits of the gradient, which tell one numeric mode from another.
+ * Returns the setup to compute the check with. For a run with inner steps that is the gradient of one inner step: a
+ * replica's result has lost the gradient's last bits, which tell numeric modes apart.
  */
 export function checkedSetup({ innerSteps, ...setup }: ComputeSetup): ComputeSetup {
   return innerSteps ? { ...setup, microbatchSize: innerSteps.batch } : setup;
 }
 
 /**
- * One and a half microbatches, so that the shapes of a run and one addition of the tree are in it. Most values are 0, as
- * in handwriting; every fourth sample has no zeros, so that dense and sparse products both run.
- * @param types bytes with classes where left out
+ * Creates a check of one and a half microbatches, so that it covers a run's shapes and one addition of the tree. Most
+ * values are 0, as in handwriting. Every fourth sample has no zeros, so that both dense and sparse products run.
+ * @param types bytes with classes by default
  */
 export function createNumericsCheck(
   model: Model,
@@ -78,13 +78,13 @@ export function createNumericsCheck(
   };
 }
 
-/** The largest difference that rounding in another order explains, relative to the largest expected value. */
+/** Largest difference attributable to another order of rounding, relative to the largest expected value. */
 const tolerance = 1e-3;
 
-/** Compares a worker's gradient of the check with the reference, part by part, as it arrives. */
+/** Compares a worker's gradient of the check with the reference, chunk by chunk, as it arrives. */
 export class NumericsComparison {
   readonly #reference: ReferenceGradient;
-  /** Values so far. */
+  /** Values received so far. */
   #length = 0;
   #worst = 0;
 
@@ -92,20 +92,20 @@ export class NumericsComparison {
     this.#reference = reference;
   }
 
-  /** Takes the next values, little-endian float32 at any alignment. */
+  /** Compares the next values, little-endian float32 at any alignment. */
   add(bytes: Uint8Array): void {
     const { values, every } = this.#reference;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const end = this.#length + bytes.length / 4;
     for (let index = Math.ceil(this.#length / every); index * every < end && index < values.length; index++) {
       const got = view.getFloat32(4 * (index * every - this.#length), true);
-      // A NaN stays the worst of all, whatever comes after it.
+      // Math.max keeps a NaN, whatever comes after it.
       this.#worst = Math.max(this.#worst, Math.abs(got - values[index]!));
     }
     this.#length = end;
   }
 
-  /** What is wrong with the gradient, once it is whole; undefined where only rounding differs. */
+  /** Describes what is wrong with the complete gradient; undefined if only rounding differs. */
   fault(): string | undefined {
     const { length, values } = this.#reference;
     if (this.#length !== length) {
@@ -117,7 +117,7 @@ export class NumericsComparison {
   }
 }
 
-/** The same of a gradient that is there. */
+/** Compares a gradient that has arrived completely. */
 export function numericsFault(reference: ReferenceGradient, gradient: Uint8Array): string | undefined {
   const comparison = new NumericsComparison(reference);
   comparison.add(gradient);

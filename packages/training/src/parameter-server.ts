@@ -1,9 +1,9 @@
-/** Holds a run's parameters: adds the gradients of a step, takes the optimizer's step on their mean, gives out weights. */
+/** Holds a run's parameters: adds a step's gradients, applies the optimizer to their mean, and provides the weights. */
 import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
 import { Parameters, type ParametersOptions } from './parameters.ts';
 import { type RunPlan, stepBatch, stepDivisor } from './plan.ts';
 
-/** What one step did, measured on its batch with the weights before the step. */
+/** Result of one step, measured on its batch with the weights before the step. */
 export interface StepResult {
   readonly step: number;
   readonly epoch: number;
@@ -18,7 +18,7 @@ export interface StepResult {
 interface ParameterServerOptions extends ParametersOptions {
   readonly optimizer: OptimizerConfig;
   readonly optimizerState?: OptimizerState;
-  /** The first step to take; 0 where left out. */
+  /** First step to take; 0 by default. */
   readonly firstStep?: number;
 }
 
@@ -34,7 +34,7 @@ export class ParameterServer extends Parameters {
     this.beginStep(firstStep);
   }
 
-  /** Takes the optimizer's step with the sum of all gradients. @throws Error where a shard is missing. */
+  /** Takes an optimizer step with the sum of all gradients. @throws Error if a shard is missing */
   step(step: number): StepResult {
     if (!this.aggregator.complete) throw new Error(`step ${step}: expected every shard's gradient, some are missing`);
     const { epoch, count } = stepBatch(this.#plan, step);
@@ -45,7 +45,7 @@ export class ParameterServer extends Parameters {
     return { step, epoch, count, loss: lossSum / count, correct };
   }
 
-  /** All that the next step depends on besides the parameters. */
+  /** Returns everything besides the parameters that the next step depends on. */
   optimizerState(): OptimizerState {
     return this.#optimizer.state();
   }

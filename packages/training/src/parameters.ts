@@ -1,4 +1,4 @@
-/** The parameters of a model as a step begins with them, and the sum of the step's gradients. */
+/** The parameters of a model at the start of a step, and the sum of the step's gradients. */
 import { bytesOf, type Checksum } from '@lockstep/protocol';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { Aggregator } from './aggregator.ts';
@@ -13,17 +13,17 @@ export interface ParametersOptions {
   readonly weights: Float32Array;
 }
 
-/** All that a relay has of a parameter server: its weights come from the coordinator above it. */
+/** The part of a parameter server that a relay has too; a relay's weights come from the coordinator above it. */
 export class Parameters {
   readonly parameterCount: number;
   readonly aggregator: Aggregator;
-  /** [parameters], in memory of the backend, as the next step begins with them. */
+  /** [parameters], in memory of the backend, at the start of the next step. */
   readonly parameters: Storage;
   readonly backend: HostBackend;
-  /** Of gradients as they arrive. */
+  /** Checksum of arriving gradients. */
   readonly checksum: Checksum;
   #beforeChange = (): void => {};
-  /** What `weightBytes` gives out. Not a view of the backend's memory, which may move when it grows. */
+  /** Copy that `weightBytes` returns; a view of the backend's memory would move when that memory grows. */
   #sent: Float32Array | undefined;
 
   constructor({ backend, plan, weights }: ParametersOptions) {
@@ -35,39 +35,39 @@ export class Parameters {
     this.aggregator = new Aggregator(backend, plan, weights.length);
   }
 
-  /** Begins the sum of a step, or of a shard of it, anew where it was begun. */
+  /** Begins the sum of a step, or of one shard of it, even if one had begun. */
   beginStep(step: number, asked?: Shard): void {
     this.aggregator.begin(step, asked);
   }
 
-  /** Calls back before the weights change, where a reader has not read all of them. */
+  /** Registers a callback that runs before the weights change, for a reader that has not read all of them yet. */
   beforeChange(callback: () => void): void {
     this.#beforeChange = callback;
   }
 
-  /** To be called before the weights change. */
+  /** Must be called before the weights change. */
   protected changing(): void {
     this.#beforeChange();
   }
 
-  /** Takes other weights, little-endian float32 at any alignment. */
+  /** Replaces the weights; little-endian float32 at any alignment. */
   setWeights(bytes: Uint8Array): void {
     this.changing();
     uploadFloats(this.backend, this.parameters, bytes);
   }
 
-  /** Whether these bytes are the weights. */
+  /** Whether these bytes equal the weights. */
   hasWeights(bytes: Uint8Array): boolean {
     const own = bytesOf(this.backend.view(this.parameters));
     return own.length === bytes.length && own.every((byte, at) => byte === bytes[at]);
   }
 
-  /** A copy of the parameters. */
+  /** Returns a copy of the parameters. */
   weights(): Float32Array<ArrayBuffer> {
     return this.backend.view(this.parameters).slice() as Float32Array<ArrayBuffer>;
   }
 
-  /** The parameters as little-endian bytes, in memory that the next call overwrites. */
+  /** Returns the parameters as little-endian bytes, in memory that the next call overwrites. */
   weightBytes(): Uint8Array {
     this.#sent ??= new Float32Array(this.parameterCount);
     this.#sent.set(this.backend.view(this.parameters));

@@ -1,9 +1,9 @@
-/** The geometry of a run: its steps, the samples of a step, and the microbatches that they are cut into. */
+/** The geometry of a run: its steps, the samples of a step, and the microbatches of a step. */
 import { checkWhole } from '@lockstep/data';
 import type { InnerSteps } from './inner-steps.ts';
 import { nextPowerOfTwo } from './tree.ts';
 
-/** Fixes the order of a run's additions. Nothing in it depends on which workers are connected. */
+/** Fixes the order of a run's additions, independently of which workers are connected. */
 export interface RunPlan {
   /** Samples in the training set. */
   readonly samples: number;
@@ -15,9 +15,9 @@ export interface RunPlan {
   readonly microbatches: number;
   readonly stepsPerEpoch: number;
   readonly steps: number;
-  /** What each microbatch, as a replica, does with its samples; left out where gradients are taken at fixed weights. */
+  /** Inner steps of each microbatch, as a replica; omitted if gradients are computed at fixed weights. */
   readonly innerSteps?: InnerSteps;
-  /** A power of two: what 1 in half precision stands for, if every node of the tree is rounded to a half. */
+  /** Value that 1 in half precision stands for, if every tree node is rounded to a half; a power of two. */
   readonly halfUnit?: number;
 }
 
@@ -28,24 +28,24 @@ export interface RunPlanOptions {
   /** Stop after this many steps, even inside an epoch. */
   readonly steps?: number | undefined;
   readonly microbatchSize?: number | undefined;
-  /** With a microbatch size, which is that of a replica. */
+  /** Requires a microbatch size, which is the size of a replica. */
   readonly innerSteps?: InnerSteps | undefined;
-  /** Whether every node of the tree is rounded to a half. */
+  /** Whether every tree node is rounded to a half. */
   readonly roundsToHalves?: boolean | undefined;
 }
 
 /**
- * Samples in a microbatch: 64 or 32 where that cuts the batch into at least four microbatches, twice as many as two
- * workers, else 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
+ * Returns the samples in a microbatch: 64 or 32 if that cuts the batch into at least four microbatches, two for each of
+ * two workers; otherwise 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
  */
 export function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 
-/** Means over a step from 2^-34 to 64 are halves in this unit, whatever its batch. */
+/** In this unit, means over a step from 2^-34 to 64 are halves, whatever the batch. */
 const unitsPerSample = 2 ** 10;
 
-/** @throws RangeError if a count is not a positive integer. */
+/** Plans a run. @throws RangeError if a count is not a positive integer */
 export function planRun(options: RunPlanOptions): RunPlan {
   const { samples, batch, epochs, innerSteps, roundsToHalves = false } = options;
   const microbatchSize = options.microbatchSize ?? defaultMicrobatchSize(batch);
@@ -66,18 +66,18 @@ export function planRun(options: RunPlanOptions): RunPlan {
   };
 }
 
-/** Which samples a step holds: the positions `[first, first + count)` of its epoch's order. */
+/** Returns the samples of a step: the positions `[first, first + count)` of its epoch's order. */
 export function stepBatch({ samples, batch, stepsPerEpoch }: RunPlan, step: number) {
   const first = (step % stepsPerEpoch) * batch;
   return { epoch: Math.floor(step / stepsPerEpoch), first, count: Math.min(batch, samples - first) };
 }
 
-/** Microbatches of a step that hold at least one sample. */
+/** Returns the number of a step's microbatches that hold at least one sample. */
 export function usedMicrobatches(plan: RunPlan, step: number): number {
   return Math.ceil(stepBatch(plan, step).count / plan.microbatchSize);
 }
 
-/** What the sum of a step is divided by: its samples, or the replicas that have some. */
+/** Divisor of a step's sum: its number of samples, or of nonempty replicas. */
 export function stepDivisor(plan: RunPlan, step: number): number {
   return plan.innerSteps ? usedMicrobatches(plan, step) : stepBatch(plan, step).count;
 }
@@ -87,14 +87,14 @@ export function firstSample(plan: RunPlan, step: number, microbatch: number): nu
   return stepBatch(plan, step).first + microbatch * plan.microbatchSize;
 }
 
-/** Samples of a shard, as positions `[from, to)` of its epoch's order; none where its microbatches are empty. */
+/** Returns the samples of a shard, as positions `[from, to)` of its epoch's order; empty if its microbatches are. */
 export function shardRange(plan: RunPlan, step: number, lo: number, n: number) {
   const { epoch, first, count } = stepBatch(plan, step);
   const positionOf = (microbatch: number): number => first + Math.min(microbatch * plan.microbatchSize, count);
   return { epoch, from: positionOf(lo), to: positionOf(lo + n) };
 }
 
-/** Samples in the microbatches `lo .. lo + n - 1` of a step. */
+/** Returns the number of samples in the microbatches `lo .. lo + n - 1` of a step. */
 export function samplesInShard(plan: RunPlan, step: number, lo: number, n: number): number {
   const { from, to } = shardRange(plan, step, lo, n);
   return to - from;

@@ -1,20 +1,20 @@
-/** The samples of a shard, in the order that the seed fixes for its epoch. */
+/** Looks up the samples of a shard, in the order that the seed fixes for its epoch. */
 import { type Dataset, gather, gatherTargets, permutation, type SampleBatch } from '@lockstep/data';
 import { type RunPlan, shardRange } from './plan.ts';
 
 export interface ShardSource {
-  /** The samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
+  /** Returns the samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
   shard(step: number, lo: number, n: number): SampleBatch;
-  /** Their numbers in the training set, from 0; a view, not to be written to. */
+  /** Returns their numbers in the training set, from 0; a view that must not be written to. */
   numbers(step: number, lo: number, n: number): Uint32Array;
-  /** Their targets, in the same order. */
+  /** Returns their targets, in the same order. */
   targets(step: number, lo: number, n: number): SampleBatch['targets'];
-  /** Samples by their numbers. @throws RangeError where a number is not of the training set. */
+  /** Returns samples by number. @throws RangeError if a number is not in the training set */
   take(numbers: Uint32Array): SampleBatch;
 }
 
 export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number): ShardSource {
-  // Tasks are sent one step ahead, so that at an epoch's end two epochs are in use.
+  // Tasks are sent one step ahead, so two epochs are in use at the end of an epoch.
   const orders = new Map<number, Uint32Array>();
   const orderOf = (epoch: number): Uint32Array => {
     const order = orders.get(epoch) ?? permutation(dataset.count, seed, epoch);

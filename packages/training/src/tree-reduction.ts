@@ -1,4 +1,4 @@
-/** The one place that says in which order values are added: pairwise up the fixed tree, left + right. */
+/** Defines the only order in which values are added: pairwise up the fixed tree, left + right. */
 import { parentOf, type Shard, shardKey, siblingOf } from './tree.ts';
 
 export interface TreeReductionOptions<Value> {
@@ -9,9 +9,8 @@ export interface TreeReductionOptions<Value> {
 }
 
 /**
- * Combines the values of shards as soon as both halves of a node are there. The order of arrival does not change which
- * values are combined with which, so a sum has the same bits whatever that order is.
- *
+ * Combines the values of shards as soon as both halves of a node have arrived. The order of arrival does not change
+ * which values are combined, so a sum always has the same bits.
  * A node whose right half is empty passes its left half's value on unchanged: adding zeros would turn -0 into +0.
  */
 export class TreeReduction<Value> {
@@ -22,7 +21,7 @@ export class TreeReduction<Value> {
     this.#options = options;
   }
 
-  /** Takes the value of a shard within the root, each sample once. Returns the root's value when it is whole, else undefined. */
+  /** Adds the value of a shard within the root, each sample once. Returns the root's value once complete. */
   add(shard: Shard, value: Value): Value | undefined {
     const { root, usedMicrobatches, combine } = this.#options;
     let node = shard;

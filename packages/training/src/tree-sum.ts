@@ -1,4 +1,4 @@
-/** Sums vectors in the order of the fixed tree, as they become ready and in as few buffers as that needs. */
+/** Sums vectors in the order of the fixed tree, as they become ready, in as few buffers as possible. */
 import {
   type Backend,
   isHostBackend,
@@ -13,10 +13,7 @@ import { sumCalls } from './half-rounding.ts';
 import type { Shard } from './tree.ts';
 import { TreeReduction } from './tree-reduction.ts';
 
-/**
- * The coordinator sums the shards of a step with this. The last addition is left to the pass that uses the sum, where no
- * rounding follows it.
- */
+/** Sums the shards of a step. The last addition is left to the pass that uses the sum, unless it is to be rounded. */
 export class TreeSum {
   readonly #backend: Backend;
   readonly #length: number;
@@ -25,7 +22,7 @@ export class TreeSum {
   readonly #buffers = new Set<Storage>();
   /** Buffers that hold nothing. */
   #idle: Storage[] = [];
-  /** Buffers into which vectors are being written, which `begin` leaves alone. */
+  /** Buffers being written; `begin` leaves them alone. */
   readonly #reserved = new Set<Storage>();
   readonly #additions: VectorAdder;
   #reduction: TreeReduction<VectorSum> | undefined;
@@ -33,7 +30,7 @@ export class TreeSum {
 
   /**
    * @param length of every vector
-   * @param halfUnit what 1 in half precision stands for, if every node of vectors [parameters + 2] is rounded to a half
+   * @param halfUnit value of 1 in half precision, if every node of vectors [parameters + 2] is rounded to a half
    */
   constructor(backend: Backend, length: number, halfUnit?: number) {
     this.#backend = backend;
@@ -42,7 +39,7 @@ export class TreeSum {
     this.#additions = new VectorAdder(backend);
   }
 
-  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty; drops the one before. */
+  /** Begins a sum over `root`, whose microbatches from `usedMicrobatches` on are empty, and drops the previous sum. */
   begin(root: Shard, usedMicrobatches: number): void {
     this.drop();
     const isRounded = this.#halfUnit !== undefined;
@@ -54,14 +51,14 @@ export class TreeSum {
     });
   }
 
-  /** Drops the sum: its buffers hold nothing. */
+  /** Drops the sum, so that its buffers are free. */
   drop(): void {
     this.#reduction = undefined;
     this.#result = undefined;
     this.#idle = [...this.#buffers].filter((buffer) => !this.#reserved.has(buffer));
   }
 
-  /** A buffer to write a vector into before `add`, which then copies nothing. The same one until then. */
+  /** A buffer to write a vector into before `add`, which then copies nothing; the same buffer until `add`. */
   get free(): Storage {
     const last = this.#idle.at(-1);
     if (last) return last;
@@ -71,26 +68,26 @@ export class TreeSum {
     return buffer;
   }
 
-  /** A buffer of the caller's own to write a vector into, until it is added or released. */
+  /** Reserves a buffer to write a vector into, until the vector is added or released. */
   reserve(): Storage {
     const buffer = this.#take();
     this.#reserved.add(buffer);
     return buffer;
   }
 
-  /** How many buffers are reserved. */
+  /** Number of reserved buffers. */
   get reservedCount(): number {
     return this.#reserved.size;
   }
 
-  /** Gives a reserved buffer back, whose vector is not added. */
+  /** Returns a reserved buffer whose vector will not be added. */
   release(buffer: Storage): void {
     if (this.#reserved.delete(buffer)) this.#idle.push(buffer);
   }
 
   /**
-   * Adds the sum over `shard`, in any order, each sample once. Vectors of the caller's own are read later: they must not
-   * change until the next `begin`, and are not changed here.
+   * Adds the sum over `shard`, in any order, each sample once. The caller's vectors are read later and never written:
+   * they must not change until the next `begin`.
    */
   add(shard: Shard, sum: VectorSum): void {
     if (sum === this.#idle.at(-1)) this.#idle.pop();
@@ -103,13 +100,13 @@ export class TreeSum {
     return this.#result !== undefined;
   }
 
-  /** The whole sum once complete, until the next `begin`. @throws Error before */
+  /** The complete sum, until the next `begin`. @throws Error before it is complete */
   get result(): VectorSum {
     if (this.#result === undefined) throw new Error('tree sum: expected every shard, some are missing');
     return this.#result;
   }
 
-  /** The whole sum in one vector. @throws Error before it is complete */
+  /** Returns the whole sum in one vector. @throws Error before it is complete */
   vector(): Storage {
     const { result } = this;
     const [first] = vectorsOf(result);
@@ -120,7 +117,7 @@ export class TreeSum {
     return this.#result;
   }
 
-  /** Frees its own buffers. */
+  /** Frees the buffers it allocated. */
   dispose(): void {
     this.#additions.dispose();
     for (const buffer of this.#buffers) this.#backend.free(buffer);
@@ -144,7 +141,7 @@ export class TreeSum {
   }
 }
 
-/** Adds the vectors of sums, rounded to halves if its owner asks for it; each sum is prepared once. */
+/** Adds the vectors of sums, optionally rounded to halves. Each sum is prepared once. */
 export class VectorAdder {
   readonly #backend: Backend;
   readonly #outputs = new Map<Storage, PreparedSums>();
@@ -154,15 +151,15 @@ export class VectorAdder {
     this.#backend = backend;
   }
 
-  /** What 1 in half precision stands for; undefined if sums are not rounded. */
+  /** Value that 1 in half precision stands for; undefined if sums are not rounded. */
   get halfUnit(): number | undefined {
     return this.#halfUnit;
   }
 
   /**
-   * Sets the rounding of the next sums.
-   * @returns whether it differs from that of the sums before
-   * @throws Error on a backend that keeps no promise of how it rounds, as a GPU
+   * Sets the rounding of the following sums.
+   * @returns whether the rounding changed
+   * @throws Error on a backend with unspecified rounding, such as a GPU
    */
   roundTo(halfUnit: number | undefined): boolean {
     if (halfUnit === this.#halfUnit) return false;
@@ -176,7 +173,7 @@ export class VectorAdder {
     return true;
   }
 
-  /** `output = sum`; it may be one of the sum's vectors. */
+  /** Computes `output = sum`; the output may be one of the sum's vectors. */
   run(sum: VectorSum, output: Storage): void {
     const known = this.#outputs.get(output);
     const programs = known ?? new PreparedSums((one) => this.#prepare(one, output));
@@ -189,7 +186,7 @@ export class VectorAdder {
     this.#outputs.clear();
   }
 
-  /** `output = sum`, prepared for all threads together. */
+  /** Prepares `output = sum`, for all threads together. */
   #prepare(sum: VectorSum, output: Storage): Program {
     const calls = sumCalls(this.#backend, sum, output, this.#halfUnit);
     const programs = calls.map((call) => prepareElementwise(this.#backend, [call]));

@@ -1,46 +1,45 @@
 /**
- * The fixed binary tree over a step's microbatches: its nodes, their relations, and the cut of a range into nodes.
- *
+ * The fixed binary tree over a step's microbatches: its nodes, their relations, and how a range is cut into nodes.
  * Float addition is not associative, so a sum has the same bits only if it is always added in the same order. The tree
- * is that order. It depends on the number of microbatches alone, never on which worker computed which of them.
+ * is that order. It depends only on the number of microbatches, never on which worker computed which of them.
  */
 
-/** One aligned node of the tree: the microbatches `lo .. lo + n - 1`, where `n` is a power of two that divides `lo`. */
+/** An aligned tree node: the microbatches `lo .. lo + n - 1`; `n` is a power of two that divides `lo`. */
 export interface Shard {
   readonly lo: number;
   readonly n: number;
 }
 
-/** The smallest power of two that is at least `value` (and at least 1). */
+/** Returns the smallest power of two that is at least `value`, and at least 1. */
 export function nextPowerOfTwo(value: number): number {
   let power = 1;
   while (power < value) power *= 2;
   return power;
 }
 
-/** The largest power of two that is at most `value`, and at least 1. */
+/** Returns the largest power of two that is at most `value`, and at least 1. */
 export function powerOfTwoUpTo(value: number): number {
   return value < 2 ? 1 : 2 ** Math.floor(Math.log2(value));
 }
 
-/** A shard's key in a map. */
+/** Returns a shard's key in a map. */
 export function shardKey(shard: Shard): string {
   return `${shard.lo}+${shard.n}`;
 }
 
-/** The node that `shard` is one half of. */
+/** Returns the node of which `shard` is one half. */
 export function parentOf(shard: Shard): Shard {
   const n = shard.n * 2;
   return { lo: Math.floor(shard.lo / n) * n, n };
 }
 
-/** The other half of `shard`'s parent. */
+/** Returns the other half of `shard`'s parent. */
 export function siblingOf(shard: Shard): Shard {
   const isLeft = (shard.lo / shard.n) % 2 === 0;
   return { lo: isLeft ? shard.lo + shard.n : shard.lo - shard.n, n: shard.n };
 }
 
-/** The two halves of a shard of at least two microbatches, left first. */
+/** Returns the two halves of a shard of at least two microbatches, left first. */
 export function halvesOf(shard: Shard): readonly [Shard, Shard] {
   const n = shard.n / 2;
   return [
@@ -49,7 +48,7 @@ export function halvesOf(shard: Shard): readonly [Shard, Shard] {
   ];
 }
 
-/** The fewest aligned shards that cover the microbatches `from .. to - 1`, from left to right. */
+/** Returns the fewest aligned shards that cover the microbatches `from .. to - 1`, from left to right. */
 export function shardsOfRange(from: number, to: number): Shard[] {
   const shards: Shard[] = [];
   let lo = from;

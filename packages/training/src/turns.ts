@@ -1,7 +1,7 @@
-/** How long work lets other events have their turn: there is one way to wait for a turn, and three rules for when. */
+/** Decides when long work yields to the event loop: one way to wait for a turn, and three rules for when. */
 import type { Clock } from './clock.ts';
 
-/** Gives the events that wait their turn. */
+/** Yields to the events that are waiting. */
 export function turn(clock: Clock): Promise<void> {
   return new Promise((resolve) => void clock.after(0, resolve));
 }
@@ -10,15 +10,15 @@ export function turn(clock: Clock): Promise<void> {
 const usualSliceMs = 50;
 
 /**
- * Paces a long shard: how much of it to compute at once, and when other events have their turn in between. One for each
- * model, since it learns how fast the device computes it.
+ * Paces a long shard: decides how much of it to compute at once, and when to yield in between. Each model has its own
+ * pacer, because the pacer learns how fast the device computes that model.
  */
 export class Pacer {
   readonly #clock: Clock;
   readonly #sliceMs: number;
   #turnAtMs = 0;
   #sliceAtMs = 0;
-  /** The fastest so far, so that neither compilation nor a busy moment makes later slices small. */
+  /** The fastest so far, so that neither compilation nor a busy moment shrinks later slices. */
   #msPerSample = Number.POSITIVE_INFINITY;
 
   constructor(clock: Clock, sliceMs = usualSliceMs) {
@@ -26,12 +26,12 @@ export class Pacer {
     this.#sliceMs = sliceMs;
   }
 
-  /** Samples that take about one slice; 0 before the first was measured. */
+  /** Samples that take about one slice; 0 before the first measurement. */
   get sliceSamples(): number {
     return this.#sliceMs / this.#msPerSample;
   }
 
-  /** Called when a shard begins, and after each pause. */
+  /** Starts timing; called at the start of a shard and after each pause. */
   begin(): void {
     this.#turnAtMs = this.#clock.nowMs();
     this.#sliceAtMs = this.#turnAtMs;
@@ -45,19 +45,19 @@ export class Pacer {
     return nowMs - this.#turnAtMs >= this.#sliceMs;
   }
 
-  /** Gives the event loop a turn. */
+  /** Yields to the event loop. */
   async pause(): Promise<void> {
     await turn(this.#clock);
     this.begin();
   }
 }
 
-/** Neither the steps nor work beside them in one process should wait for each turn of the other. */
+/** Shortest time between pauses if steps run in the same process: neither should wait for every turn of the other. */
 const besideStepsMs = 10;
 
 /**
- * Pauses long work, such as an evaluation, after each of its parts.
- * @param isInline whether the steps are computed in this process; otherwise each call is a turn, for the workers' messages
+ * Returns a function that long work, such as an evaluation, calls after each of its parts to yield.
+ * @param isInline whether the steps are computed in this process; otherwise each call yields, for the workers' messages
  */
 export function createPause(isInline: boolean, clock: Clock): () => Promise<void> {
   let turnAtMs = clock.nowMs();
@@ -68,15 +68,15 @@ export function createPause(isInline: boolean, clock: Clock): () => Promise<void
   };
 }
 
-/** Connections that take nothing for this long wait for their networks, which computing does not hold up. */
+/** Connections that accept nothing for this long are waiting for their networks, which computing does not hold up. */
 const stuckMs = 1;
-/** Connections that go on taking are waited for about as long as a slice of computing takes. */
+/** Longest wait for connections that keep accepting data: about as long as a slice of computing. */
 const mostMs = 10;
 
 /**
- * Lets what is on its way to other workers leave before a worker of the coordinator's process computes: they cannot begin
- * before they have their weights, whereas this process has them.
- * @param unsent whether connections still wait for chunks, and how many were given to them
+ * Lets outgoing data leave before a worker in the coordinator's process computes: remote workers cannot begin until
+ * they have their weights, and this process already has them.
+ * @param unsent whether connections still wait for chunks, and how many chunks were given to them
  */
 export function createYield(
   unsent: () => { readonly isAny: boolean; readonly given: number },

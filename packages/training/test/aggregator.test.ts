@@ -10,13 +10,13 @@ import { addSum, type EncodedSum, hostBackend } from './support.ts';
 
 const backend = await hostBackend();
 const parameterCount = 400;
-/** Two steps an epoch: one of four microbatches, and a short one of three. */
+/** Two steps per epoch: one of four microbatches, and a short one of three. */
 const plan = planRun({ samples: 14, batch: 8, microbatchSize: 2, epochs: 2 });
 const root: Shard = { lo: 0, n: plan.microbatches };
 
 const bitsOf = (values: Float32Array): number[] => [...new Uint32Array(values.slice().buffer)];
 
-/** Values whose sum has other bits in another order. */
+/** Returns values whose sum has different bits in another order. */
 const valuesOf = (microbatch: number): Float32Array =>
   Float32Array.from(
     { length: parameterCount },
@@ -45,7 +45,7 @@ function gradientOf(aggregator: Aggregator): number[] {
   );
 }
 
-/** The bits of the sum of four microbatches, added in this order. */
+/** Returns the bits of the sum of four microbatches, added in this order. */
 function sumInOrder(order: readonly number[]): number[] {
   return withAggregator((aggregator) => {
     for (const lo of order) expect(addSum(aggregator, { lo, n: 1 }, shardSum(valuesOf(lo)))).toBe(true);

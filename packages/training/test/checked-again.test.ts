@@ -1,4 +1,4 @@
-/** A worker that fails at a task is checked again, and goes on: the run loses nothing by it. */
+/** A worker that fails at a task repeats the numerics check and continues; the run loses nothing. */
 
 import { describe, expect, it } from 'vitest';
 import { memoryPair } from '../src/simulator/memory-pair.ts';
@@ -10,7 +10,7 @@ import { createProblem, hash, hostBackend } from './support.ts';
 
 const failure = new ComputeError('device-lost', 'the device was lost for a moment');
 
-/** A compute that fails at one shard of a run. */
+/** Makes a compute fail at one shard of a run. */
 function failingAt(failing: number, compute: Compute): Compute {
   const gradient = compute.gradient.bind(compute);
   let shards = 0;

@@ -10,10 +10,10 @@ afterAll(async () => {
   for (const backend of backends) await backend.close?.();
 });
 
-/** About a value, a block of 128 bytes or of 64 values, a word of the bitmap, and a piece of 64 KiB that is copied. */
+/** Lengths around a value, a block of 128 bytes or of 64 values, a word of the bitmap, and a copied chunk of 64 KiB. */
 const valueCounts = [0, 1, 3, 31, 32, 33, 63, 64, 65, 1000, 2048, 2049, 16_383, 16_384, 16_385, 50_000];
 
-/** Three blocks in four are zeros, but for a value in some of them: the last one, -0 or NaN. */
+/** Returns values with three in four blocks of zeros, some of which hold one other value: a final -0, or a NaN. */
 function blocks(length: number): Float32Array {
   return Float32Array.from({ length }, (_, index) => {
     const block = index >> 6;
@@ -24,7 +24,7 @@ function blocks(length: number): Float32Array {
   });
 }
 
-/** One bit for each 64 values, in words of 32. */
+/** Returns one bit per 64 values, in words of 32. */
 function bitmapOf(values: Float32Array): Uint8Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bitmap = new Uint8Array(4 * Math.ceil(values.length / 64 / 32));

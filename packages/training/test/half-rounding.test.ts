@@ -1,4 +1,4 @@
-/** Rounding to half precision: PyTorch's, with the same bits as a formula on every backend and in plain loops. */
+/** Rounding to half precision matches PyTorch, with the same bits as a formula on every backend and in plain loops. */
 import { type HostBackend, input, prepareElementwise } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -30,10 +30,10 @@ function byLoop(values: Float32Array, unit: number): Float32Array {
   return rounded;
 }
 
-/** 0 has no sign here, and PyTorch keeps it. */
+/** PyTorch keeps the sign of zero; this rounding drops it. */
 const withoutSignOfZero = (value: number): number => value + 0;
 
-/** In any bit pattern: small numbers, large ones, NaN and infinities. */
+/** Floats of any bit pattern: small, large, NaN and infinite. */
 const anyFloats = fc.float32Array({ minLength: 1, maxLength: 300 });
 const nearHalves = fc
   .array(

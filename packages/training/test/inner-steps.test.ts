@@ -1,4 +1,4 @@
-/** Replicas: a shard of them is the tree's sum of each, whichever backend and however many threads compute; PyTorch agrees. */
+/** A shard of replicas is the tree's sum of them, on any backend and number of threads, and agrees with PyTorch. */
 import { readFileSync } from 'node:fs';
 import { initialize } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
@@ -111,7 +111,7 @@ interface Golden {
   readonly replicaSize: number;
   readonly outer: { readonly learningRate: number; readonly momentum: number };
   readonly before: number[];
-  /** After each of two rounds over the same samples. */
+  /** Weights after each of two rounds over the same samples. */
   readonly after: readonly number[][];
 }
 

@@ -85,7 +85,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     const own = await compute.gradient(...pair(samplesOf(3, 9, 4)));
     const left = await compute.gradient(...pair(samplesOf(3, 9, 4)), { inPlace: true });
     expect(left).toEqual(own);
-    // More than the memory has, so that it grows.
+    // Larger than the memory, so that it grows.
     compute.createByteCache!(2 ** 22, 4);
     expect(left).toEqual(own);
     await compute.gradient(...pair(samplesOf(4, 9, 4)));
@@ -160,7 +160,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
 });
 
 describe('slices of a long shard', () => {
-  /** A compute to which every slice seems to take `lookMs`; a pause is a turn of the event loop. */
+  /** Opens a compute to which every slice seems to take `lookMs`; a pause is a turn of the event loop. */
   const openedSlow = async (lookMs: number, microbatchSize = 2) => {
     let nowMs = 0;
     let pauses = 0;
@@ -193,7 +193,8 @@ describe('slices of a long shard', () => {
         pauses.push(slow.pauses());
       }
     }
-    // The first shard goes by single microbatches, 32 here: a pause follows every eighth where one takes 7 ms, and each from 50 ms on.
+    // The first shard is computed in single microbatches, 32 here: a pause follows every eighth at 7 ms each, and every
+    // one from 50 ms on.
     expect(pauses.slice(-6)).toEqual([0, 0, 3, 15, 31, 31]);
     expect(pauses.slice(0, 6)).toEqual([0, 0, 0, 0, 0, 0]);
   });

@@ -9,7 +9,7 @@ import torch
 
 torch.manual_seed(5)
 torch.set_default_dtype(torch.float32)
-# More inner steps than one turn of a replica takes, so that a turn has to go on from the one before.
+# More inner steps than one turn of a replica takes, so that a turn has to continue the previous one.
 replica_size, inner_batch = 82, 4
 inner = {"lr": 0.1, "momentum": 0.9}
 outer = {"lr": 0.7, "momentum": 0.9, "nesterov": True}
@@ -23,7 +23,7 @@ def make_model():
 
 
 def flat(parameters):
-    """In Lockstep's order and layout: a dense kernel is [inputs, outputs]."""
+    """Flattens in Lockstep's order and layout: a dense kernel is [inputs, outputs]."""
     return [value for p in parameters for value in (p.t() if p.dim() == 2 else p).reshape(-1).tolist()]
 
 

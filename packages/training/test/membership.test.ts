@@ -1,4 +1,4 @@
-/** When a worker comes back: for the coordinator's next run, for a run that does not exist yet, and when no more. */
+/** When a worker reconnects, to the coordinator's next run or one that does not exist yet, and when it gives up. */
 
 import { setImmediate as turn } from 'node:timers/promises';
 import type { CoordinatorMessage, MessageOf, TransportListener, WorkerTransport } from '@lockstep/protocol';
@@ -8,7 +8,7 @@ import type { Compute } from '../src/worker/compute.ts';
 import { CoordinatorBusyError, Membership, type MembershipEnd } from '../src/worker/membership.ts';
 import { hash } from './support.ts';
 
-/** What an attempt meets: messages that answer `hello`, or nothing. */
+/** The coordinator's answers to `hello`, or the error of the attempt to connect. */
 type Attempt = readonly CoordinatorMessage[] | Error;
 
 const unreached = new Error('the connection was refused');
@@ -50,7 +50,7 @@ function transport(answers: readonly CoordinatorMessage[], hellos: MessageOf<'he
   };
 }
 
-/** Plays the attempts, one after another. */
+/** Plays the attempts one after another. */
 async function play(attempts: readonly Attempt[], waitForCoordinator = false, outlivesServer = waitForCoordinator) {
   const clock = new VirtualClock();
   const left = [...attempts];

@@ -7,7 +7,7 @@ import { shuffled } from './random-shards.ts';
 import { addSum, hostBackend, optimizer as momentum } from './support.ts';
 
 const backend = await hostBackend();
-/** Two steps an epoch: four microbatches of two samples, then three. */
+/** Two steps per epoch: four microbatches of two samples, then three. */
 const plan = planRun({ samples: 14, batch: 8, microbatchSize: 2, epochs: 3 });
 const sgd: OptimizerConfig = parseOptimizer({ type: 'sgd', learningRate: 0.5 });
 const initialWeights = Float32Array.of(1, -2, 0.25, 4);
@@ -22,7 +22,7 @@ function addMicrobatch({ aggregator }: ParameterServer, step: number, lo: number
   expect(addSum(aggregator, { lo, n: 1 }, { bytes, lossSum: 1, correct: 0 })).toBe(true);
 }
 
-/** Takes steps `from .. to - 1`, with the microbatches of each in an order that the seed fixes. */
+/** Takes steps `from .. to - 1`, adding the microbatches of each in an order fixed by the seed. */
 function takeSteps(server: ParameterServer, from: number, to: number, seed = 0): void {
   const random = randomStream(seed);
   for (let step = from; step < to; step++) {

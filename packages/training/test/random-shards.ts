@@ -10,7 +10,7 @@ export function randomShards(random: () => number, root: Shard, usedMicrobatches
   return halvesOf(root).flatMap((half) => randomShards(random, half, usedMicrobatches));
 }
 
-/** A copy in random order, by the Fisher-Yates shuffle. */
+/** Returns a copy in random order, by the Fisher-Yates shuffle. */
 export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
   const copy = [...items];
   for (let last = copy.length - 1; last > 0; last--) {
@@ -35,7 +35,7 @@ export const treeCase: fc.Arbitrary<TreeCase> = fc.integer({ min: 0, max: 6 }).c
   }),
 );
 
-/** Shards that cover the used microbatches of the tree, in an order of arrival; both follow from the seed. */
+/** Returns shards that cover the tree's used microbatches, in order of arrival; both follow from the seed. */
 export function arrivals({ root, usedMicrobatches, seed }: TreeCase): Shard[] {
   const random = randomStream(seed);
   return shuffled(random, randomShards(random, root, usedMicrobatches));

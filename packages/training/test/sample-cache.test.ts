@@ -15,7 +15,7 @@ const shapes = fc.record({
   microbatchSize: fc.integer({ min: 1, max: 9 }),
 });
 
-/** The connection that gets a microbatch, and whether it breaks before. */
+/** The connection that gets a microbatch, and whether it breaks first. */
 const assignments = fc.array(
   fc.record({
     connection: fc.nat(2),
@@ -26,11 +26,11 @@ const assignments = fc.array(
   { minLength: 1, maxLength: 60 },
 );
 
-/** Sample numbers as in a task; those from `enclosedFrom` on are in the message. */
+/** Encodes sample numbers as in a task; the samples from `enclosedFrom` on are marked as enclosed. */
 const sampleNumbers = (numbers: readonly number[], enclosedFrom = numbers.length): Uint8Array =>
   new Uint8Array(Uint32Array.from(numbers, (number, at) => number + (at >= enclosedFrom ? enclosed : 0)).buffer);
 
-/** A compute's byte cache, and the bytes of its samples. */
+/** Creates a compute's byte cache, with a function that resolves its samples to their bytes. */
 function createBytes() {
   const rows: Uint8Array[] = [];
   const createByteCache = (): ByteCache => ({
@@ -46,7 +46,7 @@ function createBytes() {
   return { createByteCache, resolve };
 }
 
-/** A batch of `count` samples of `size` bytes, of which `numbers` names some. */
+/** Creates a batch of `count` samples of `size` bytes in which `numbers` names some. */
 const arrived = (numbers: Uint8Array, count: number, size = 4): ArrivedBatch => ({
   numbers,
   count,

@@ -1,4 +1,4 @@
-/** A real worker session, for which a test plays the coordinator, the compute and the clock. */
+/** A real worker session; the test plays the coordinator, the compute and the clock. */
 import { bytesOf, type Closing, type CoordinatorMessage, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import { memoryPair } from '../src/simulator/memory-pair.ts';
 import { VirtualClock } from '../src/simulator/simulated-process.ts';
@@ -22,7 +22,7 @@ export class Script {
   readonly received: WorkerMessage[] = [];
   readonly events: SessionEvent[] = [];
   readonly opened: unknown[] = [];
-  /** Shards that the compute was asked for; `finish` or `fail` answers. */
+  /** Shards requested of the compute; `finish` or `fail` answers one. */
   readonly jobs: Job[] = [];
   openError: Error | undefined;
   end: SessionEnd | undefined;
@@ -91,7 +91,7 @@ export class Script {
     };
   }
 
-  /** Delivers messages in flight and runs promises, while time stands still. */
+  /** Delivers messages in flight and runs promises without advancing time. */
   async settle(): Promise<void> {
     for (let round = 0; round < 20; round++) {
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -123,7 +123,7 @@ export class Script {
     await this.settle();
   }
 
-  /** Lets time pass, and timers fire. */
+  /** Advances time and lets timers fire. */
   async pass(ms: number): Promise<void> {
     let reached = false;
     this.clock.after(ms, () => {
@@ -140,7 +140,7 @@ export class Script {
     return this.received.filter((message) => message.type === type) as MessageOf<Type>[];
   }
 
-  /** Brings the session past the numerics check, to where it waits for tasks. */
+  /** Takes the session past the numerics check, until it waits for tasks. */
   async activate(changes: Partial<MessageOf<'welcome'>> = {}): Promise<void> {
     await this.send({ ...welcome, ...changes }, numericsCheck);
     await this.jobs[0]!.finish();
@@ -177,7 +177,7 @@ export const weights = (step: number): MessageOf<'weights'> => ({
   bytes: new Uint8Array(8).fill(step),
 });
 
-/** A task whose labels are its `lo`, so that jobs can be told apart. */
+/** Creates a task whose labels are its `lo`, to tell jobs apart. */
 export const task = (step: number, lo: number): MessageOf<'task'> => ({
   type: 'task',
   step,
@@ -188,5 +188,5 @@ export const task = (step: number, lo: number): MessageOf<'task'> => ({
   targets: bytesOf(Uint16Array.of(lo, lo)),
 });
 
-/** Weights and `lo` of the shards that were begun. */
+/** Returns the weights and `lo` of each shard that was begun. */
 export const begun = (script: Script): [number, number][] => script.jobs.map((job) => [job.weights, job.labels[0]!]);

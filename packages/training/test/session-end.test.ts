@@ -2,7 +2,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { Script, task, weights } from './script.ts';
 
-/** What a task without samples brings. */
+/** The batch of a task without samples. */
 const none = { count: 0, samples: new Uint8Array(0), targets: new Uint8Array(0) };
 
 describe('a worker session', () => {

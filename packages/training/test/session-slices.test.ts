@@ -1,4 +1,4 @@
-/** A session whose compute pauses between the slices of a shard: what it does with messages meanwhile. */
+/** A session whose compute pauses between the slices of a shard must handle messages meanwhile. */
 
 import { initialize } from '@lockstep/nn';
 import { bytesOf, type CoordinatorMessage, type WorkerMessage } from '@lockstep/protocol';
@@ -17,7 +17,7 @@ async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-/** A session on a slow compute: every slice takes 60 ms, and every pause lasts until the test ends it. */
+/** Starts a session on a slow compute: every slice takes 60 ms, and every pause lasts until the test ends it. */
 async function startSlowSession() {
   let nowMs = 0;
   const pauses: (() => void)[] = [];

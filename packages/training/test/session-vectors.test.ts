@@ -1,9 +1,11 @@
-/** A session's vectors in chunks: weights that arrive, gradients that it sends, and what it refuses. */
+/** A session's vectors in chunks: arriving weights, outgoing gradients, and refused chunks. */
 import { type CoordinatorMessage, chunkChecksum, gradientChecksum } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { begun, Script, task, weights } from './script.ts';
 
-/** Three chunks of the two values that the script's welcome announces, of which the last is short. */
+/**
+ * First message of weights in three chunks of the two values that the script's welcome announces; the last is short.
+ */
 const first = (step: number) => ({ ...weights(step), values: 5 });
 const chunk = (at: number, values: number): CoordinatorMessage => ({
   type: 'chunk',

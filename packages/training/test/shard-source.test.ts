@@ -7,7 +7,7 @@ import { createShardSource } from '../src/shard-source.ts';
 import { halvesOf } from '../src/tree.ts';
 import { randomShards } from './random-shards.ts';
 
-/** Samples that differ: the two pixels of sample i are the bytes of i. */
+/** Creates distinct samples: the two pixels of sample i are the bytes of i. */
 function numbered(count: number): Dataset {
   const samples = Uint8Array.from({ length: count * 2 }, (_, at) => (at % 2 === 0 ? at >> 1 : at >> 9));
   const labels = Uint16Array.from({ length: count }, (_, sample) => sample % 10);

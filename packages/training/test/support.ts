@@ -1,4 +1,4 @@
-/** What the tests of this package share: the simulator's small problem, with the hash of Node. */
+/** Shared by this package's tests: the simulator's small problem, with Node's hash. */
 import { createHash } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
@@ -27,7 +27,7 @@ export function weightsHash(weights: Float32Array): string {
   return hash(new Uint8Array(weights.slice().buffer));
 }
 
-/** Lets promises that are ready run on. */
+/** Lets ready promises run. */
 export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export async function hostBackend(name: 'reference' | 'cpu' = 'reference'): Promise<HostBackend> {
@@ -36,9 +36,9 @@ export async function hostBackend(name: 'reference' | 'cpu' = 'reference'): Prom
   return backend;
 }
 
-/** A host backend of each numeric mode, and one with threads, which a test closes. */
+/** Opens a host backend of each numeric mode, and one with threads; the test must close them. */
 export async function everyHostBackend(): Promise<(HostBackend & { close?(): Promise<void> })[]> {
-  // Node 20 has the instructions behind a flag; later ones know it no more.
+  // Node 20 has these instructions behind a flag; later versions ignore it.
   setFlagsFromString('--experimental-wasm-relaxed-simd');
   return [
     await hostBackend('reference'),
@@ -48,10 +48,10 @@ export async function everyHostBackend(): Promise<(HostBackend & { close?(): Pro
   ];
 }
 
-/** What an aggregator takes in of a shard. */
+/** A shard's encoded sum, as an aggregator takes it. */
 export type EncodedSum = Parameters<Aggregator['write']>[2] & Parameters<Aggregator['finish']>[2];
 
-/** Decodes a shard's sum and adds it; false, with nothing added, where a number is not finite. */
+/** Decodes a shard's sum and adds it; returns false and adds nothing if a number is not finite. */
 export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): boolean {
   const memory = aggregator.reserve();
   const largest = aggregator.write(memory, { from: 0, to: memory.length - 2 }, sum);

@@ -1,4 +1,4 @@
-/** A compute on several threads gives the bits of one, shard after shard. */
+/** A compute on several threads gives the same bits as on one, shard after shard. */
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -44,7 +44,7 @@ describe.each([2, 3, 5])('%i threads', (threads) => {
   it('give the bits of one, for shards of any size, of pixels or of cached samples, and for new weights', async () => {
     const alone = createLocalCompute(await hostBackend(), { nowMs: () => 0 });
     const { backend } = await openBackend('cpu', nodeThreads(threads));
-    // With a clock that can call back, shards are cut into turns by the time that they take.
+    // A clock that can call back cuts shards into turns by the time that they take.
     const together = createLocalCompute(backend, {
       nowMs: () => performance.now(),
       after(_delayMs, callback) {

@@ -1,4 +1,4 @@
-/** What a run sends: gradients without zeros, or rounded where it asks for that, and each sample once. */
+/** Traffic of a run: gradients without zeros, or rounded if the run asks for it, and each sample once. */
 
 import { bytesPerSample, type Dataset } from '@lockstep/data';
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
@@ -59,7 +59,7 @@ async function train(roundsToHalves: boolean, workers: number, sampleCacheBytes 
     limits: defaultLimits,
     startWorkers: workers,
     startWithinMs: 5_000,
-    // A run that rounds takes the coordinator's own numeric mode alone.
+    // A run that rounds accepts only the coordinator's own numeric mode.
     ...(roundsToHalves && { refereeHash: hash(gradient) }),
   };
   let keys = 0;
@@ -181,7 +181,7 @@ describe('samples', () => {
         expect(tasks.reduce((sum, { count }) => sum + count, 0)).toBeLessThanOrEqual(40);
         expect(tasks.every(({ numbers }) => numbers !== undefined)).toBe(true);
       }
-      // Three epochs of 40 samples were computed, and for each further newcomer a microbatch of 4 to compare its result with.
+      // Three epochs of 40 samples, and a microbatch of 4 to compare the result of each further newcomer.
       const computed = tasksSent.flat().reduce((sum, { numbers }) => sum + numbers!.length / 4, 0);
       expect(computed).toBe(120 + 4 * (workers - 1));
     },

@@ -4,7 +4,7 @@ import { halvesOf, type Shard } from '../src/tree.ts';
 import { TreeReduction } from '../src/tree-reduction.ts';
 import { arrivals, treeCase } from './random-shards.ts';
 
-/** The sum over a node as an expression, by the tree's definition: `((0+1)+2)` for three used microbatches of four. */
+/** Writes a node's sum as an expression, by the tree's definition: `((0+1)+2)` for three used microbatches of four. */
 function definition(node: Shard, usedMicrobatches: number): string {
   if (node.n === 1) return `${node.lo}`;
   const [left, right] = halvesOf(node);
@@ -23,7 +23,7 @@ describe('a tree reduction', () => {
         const { root, usedMicrobatches } = tree;
         const reduction = symbolicReduction(root, usedMicrobatches);
         const results = arrivals(tree).map((shard) => reduction.add(shard, definition(shard, usedMicrobatches)));
-        // The value of the root comes with the last shard, and not before.
+        // The root's value comes with the last shard, and not before.
         expect(results.slice(0, -1).every((result) => result === undefined)).toBe(true);
         expect(results.at(-1)).toBe(definition(root, usedMicrobatches));
       }),

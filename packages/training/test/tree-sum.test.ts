@@ -9,7 +9,7 @@ import { hostBackend } from './support.ts';
 
 const width = 5;
 
-/** A vector for each microbatch: magnitudes from 1e-4 to 1e4 and zeros of both signs, so that bits show the order. */
+/** A vector per microbatch, with magnitudes from 1e-4 to 1e4 and zeros of both signs, so that bits show the order. */
 function microbatchVectors(seed: number, count: number): Float32Array[] {
   const random = randomStream(seed);
   return Array.from({ length: count }, () =>
@@ -20,7 +20,7 @@ function microbatchVectors(seed: number, count: number): Float32Array[] {
   );
 }
 
-/** The sum over a shard by the tree's definition: left half plus right half, where the right half holds a sample. */
+/** Sums a shard by the tree's definition: left half plus right half, if the right half holds a sample. */
 function definition(microbatches: readonly Float32Array[], { lo, n }: Shard): Float32Array {
   if (n === 1) return microbatches[lo]!;
   const [left, right] = halvesOf({ lo, n });
@@ -125,7 +125,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
   });
 });
 
-/** A backend that counts the storages and programs that it has created and not freed. */
+/** Wraps a backend to count the storages and programs that were created and not freed. */
 function counted(backend: Backend): { backend: Backend; storages: () => number; programs: () => number } {
   let storages = 0;
   let programs = 0;
@@ -179,7 +179,7 @@ describe('the memory of a tree sum', () => {
     }
     const buffers = storages();
     expect(buffers).toBeLessThanOrEqual(9);
-    // Every ordered pair of buffers, added into one of the two.
+    // One program for every ordered pair of buffers, added into either of the two.
     expect(programs()).toBeLessThanOrEqual(buffers * (buffers - 1) * 2);
     sum.dispose();
     expect([storages(), programs()]).toEqual([0, 0]);

@@ -13,7 +13,7 @@ const shard: fc.Arbitrary<Shard> = fc
 const contains = (outer: Shard, inner: Shard): boolean =>
   inner.lo >= outer.lo && inner.lo + inner.n <= outer.lo + outer.n;
 
-/** The fewest aligned shards that cover `from .. to - 1`, by dynamic programming over the end of the range. */
+/** Computes the fewest aligned shards that cover `from .. to - 1`, by dynamic programming over the end of the range. */
 function fewestShards(from: number, to: number): number {
   const fewest: number[] = [0];
   for (let end = from + 1; end <= to; end++) {

@@ -1,8 +1,8 @@
-/** A worker of the coordinator's process lets the weights of others go first, as long as they go. */
+/** A worker in the coordinator's process lets other workers' weights leave first, as long as they keep moving. */
 import { expect, it } from 'vitest';
 import { createYield } from '../src/turns.ts';
 
-/** What is on its way, after each turn of 0.5 ms; the last holds on. */
+/** Counts the turns of a yield. @param course outgoing data after each turn of 0.5 ms; the last entry persists */
 function turnsUntilYielded(course: readonly { isAny: boolean; given: number }[]): Promise<number> {
   let turns = 0;
   const yieldToOthers = createYield(() => course[Math.min(turns, course.length - 1)]!, {

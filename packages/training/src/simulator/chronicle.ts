@@ -1,4 +1,4 @@
-/** What happened in a simulated run, in order, with its virtual time; made readable only where a run is replayed. */
+/** Events of a simulated run, in order, with their virtual times; formatted as text only when a run is replayed. */
 import type { RunEvent } from '../coordinator/events.ts';
 
 export type Happening =
@@ -10,13 +10,13 @@ export type Happening =
 export interface Entry {
   readonly atMs: number;
   readonly happening: Happening;
-  /** Of the worker that it is about. */
+  /** Name of the worker concerned. */
   readonly name?: string | undefined;
-  /** The relay in whose run it happened; the coordinator's where left out. */
+  /** The relay in whose run it happened; omitted for the coordinator's run. */
   readonly relay?: string | undefined;
 }
 
-/** One line, without the end of the line. */
+/** Formats an entry as one line, without a line break. */
 export function lineOf({ atMs, happening, name, relay }: Entry): string {
   const place = relay === undefined ? '' : `${relay}: `;
   return `${(atMs / 1000).toFixed(3).padStart(10)} s  ${place}${textOf(happening, name ?? 'an unknown client')}`;

@@ -1,4 +1,4 @@
-/** Everything that can go wrong in a simulated run, and the world in which it does. */
+/** The faults of a simulated run, and the world that they act on. */
 import type { Clock } from '../clock.ts';
 import { topAddress } from './routes.ts';
 import type { SimulatedCoordinator } from './simulated-coordinator.ts';
@@ -8,45 +8,45 @@ import type { SimulatedWorker } from './simulated-worker.ts';
 
 export interface World {
   readonly coordinators: readonly SimulatedCoordinator[];
-  /** What the coordinators have in common, where there are several. */
+  /** The part that several coordinators share; undefined for a single coordinator. */
   readonly fleet: SimulatedFleet | undefined;
   readonly relays: readonly SimulatedRelay[];
-  /** Workers that take part, or try to. */
+  /** Workers that take part or try to. */
   readonly living: readonly SimulatedWorker[];
-  /** No more are started beside so many. */
+  /** No worker is started once this many live. */
   readonly mostWorkers: number;
   /** Uniform in [0, 1). */
   readonly chance: () => number;
   readonly join: () => SimulatedWorker;
-  /** Runs something after so much virtual time. */
+  /** Calls back after a virtual delay. */
   readonly after: (delayMs: number, callback: () => void) => void;
 }
 
-/** Does it and says what it did; undefined where there was nothing to do it to. */
+/** Injects a fault. Returns a description, or undefined if there was nothing to inject it into. */
 export type Fault = (world: World) => string | undefined;
 
 export function pick<Item>({ chance }: Pick<World, 'chance'>, items: readonly Item[]): Item | undefined {
   return items[Math.floor(chance() * items.length)];
 }
 
-/** Any of several coordinators; the only one without a draw. */
+/** Picks one of several coordinators; does not draw if there is only one. */
 export function coordinatorOf(world: World): SimulatedCoordinator | undefined {
   return world.fleet ? pick(world, world.coordinators) : world.coordinators[0];
 }
 
-/** Breaks the connections to a process that was killed. */
+/** Breaks the connections to a killed process. */
 export function cutAllTo({ living, relays }: World, process: Clock | undefined, reason: string): void {
   for (const peer of [...living, ...relays]) if (peer.isConnectedTo(process)) peer.link?.cut(reason);
 }
 
-/** Short times are more likely than long ones. */
+/** Draws a time up to `longestMs`; short times are more likely. */
 export function timeMs({ chance }: Pick<World, 'chance'>, longestMs: number): number {
   return longestMs * chance() ** 2;
 }
 
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-/** Four times the life of a lease. */
+/** Four times the lifetime of a lease. */
 const longestMs = 20_000;
 const mostLost = 8;
 
@@ -66,7 +66,7 @@ export const fleetFaults = {
     return `the store answers nothing for ${seconds(forMs)}`;
   },
 
-  /** Where it lasts longer than a lease, two coordinators lead. */
+  /** If it lasts longer than a lease, two coordinators lead. */
   'store out of reach': (world) => {
     const coordinator = world.fleet && coordinatorOf(world);
     if (!world.fleet || !coordinator) return undefined;
@@ -81,7 +81,7 @@ export const fleetFaults = {
   },
 } satisfies Record<string, Fault>;
 
-/** Long enough to be taken for dead, half of the time. */
+/** Half of the draws are long enough for a peer to be taken for dead. */
 const longestSilenceMs = 40_000;
 const longestFreezeMs = 20_000;
 const longestDownMs = 40_000;
@@ -141,19 +141,19 @@ export const relayFaults = {
 /** Longer than any run. */
 const foreverMs = 1e9;
 
-/** Runs a worker's code for a tenth of each period only, as a machine does that is busy with something else. */
+/** Runs a worker's code only for a tenth of each period, like a machine that is busy with something else. */
 export function stutter(world: Pick<World, 'after'>, worker: SimulatedWorker, everyMs: number, forMs: number): void {
   if (forMs <= 0 || worker.ended) return;
   worker.freeze(0.9 * everyMs);
   world.after(everyMs, () => stutter(world, worker, everyMs, forMs - everyMs));
 }
 
-/** Of a coordinator that has one: in a fleet, checkpoints are in its store. */
+/** Returns the coordinator's disk, unless there is a fleet, which keeps its checkpoints in the store. */
 function diskOf({ fleet, coordinators }: World): SimulatedCoordinator['disk'] | undefined {
   return fleet ? undefined : coordinators[0]?.disk;
 }
 
-/** Each does it and says what it did; undefined where there was nothing to do it to. */
+/** Faults that need neither a fleet nor relays. */
 export const runFaults = {
   join: (world) => (world.living.length < world.mostWorkers ? `${world.join().name} is started` : undefined),
 
@@ -211,7 +211,7 @@ export const runFaults = {
   },
 
   damage: (world) => {
-    // A liar is known by its name, which would be damaged as well.
+    // Liars are found by name, and damage could change the name.
     const worker = pick(
       world,
       world.living.filter(({ lie }) => lie === undefined),

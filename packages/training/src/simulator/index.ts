@@ -1,4 +1,4 @@
-/** Seeded runs in virtual time, held against the oracle: for tests and for the command `npm run simulate`. */
+/** Seeded runs in virtual time, compared with the oracle: for tests and for the command `npm run simulate`. */
 export { type Entry, lineOf } from './chronicle.ts';
 export { type FaultKind, faults, fleetFaults, type RunFaultKind, relayFaults, runFaults } from './faults.ts';
 export { type LiarHabit, type Lie, lies } from './lies.ts';

@@ -1,27 +1,27 @@
-/** Ledgers of a simulated run: how often each sample counted, and whether all copies of the weights agree. */
+/** Ledgers of a simulated run: how often each sample was counted, and whether all copies of the weights agree. */
 import type { ParameterServer } from '../parameter-server.ts';
 import { type RunPlan, samplesInShard, stepBatch } from '../plan.ts';
 import type { ShardSource } from '../shard-source.ts';
 import type { Shard } from '../tree.ts';
 
-/** Counts what is added to a parameter server's steps, apart from the rules: each sample once per epoch. */
+/** Counts the samples added to a parameter server's steps, independently of the rules: each sample once per epoch. */
 export class SampleLedger {
   readonly #plan: RunPlan;
   readonly #source: ShardSource;
-  /** For each sample of the training set, how often the steps of the epoch so far have counted it. */
+  /** For each sample of the training set, how often this epoch's steps so far have counted it. */
   #counts: Uint8Array;
   #added: Shard[] = [];
-  /** The first sample that was not counted once, in words. */
+  /** Describes the first sample that was not counted exactly once. */
   fault: string | undefined;
 
-  /** @param counts of an earlier ledger, where the run goes on from a checkpoint */
+  /** @param counts from an earlier ledger, if the run continues from a checkpoint */
   constructor(plan: RunPlan, source: ShardSource, counts?: Uint8Array) {
     this.#plan = plan;
     this.#source = source;
     this.#counts = counts?.slice() ?? new Uint8Array(plan.samples);
   }
 
-  /** Listens in on what the server's aggregator is given and on each step that is taken. */
+  /** Intercepts the calls of the server's aggregator, and each step. */
   watch(server: ParameterServer): void {
     const { aggregator } = server;
     const [begin, add] = [aggregator.begin.bind(aggregator), aggregator.add.bind(aggregator)];
@@ -67,10 +67,10 @@ export class SampleLedger {
   }
 }
 
-/** Compares the weights that the lives of a run's coordinators have after each step: all compute the same bytes. */
+/** Compares the weights after each step across all lives of a run's coordinators: all must compute the same bytes. */
 export class WeightsLedger {
   readonly #weights = new Map<number, Float32Array>();
-  /** The first step after which two had other weights, in words. */
+  /** Describes the first step after which two lives had different weights. */
   fault: string | undefined;
 
   note(step: number, weights: Float32Array): void {

@@ -1,10 +1,10 @@
-/** How a worker lies in every result that it sends; the numerics check, which cannot find a liar, it answers rightly. */
+/** Ways in which a worker lies in its results. It answers the numerics check truthfully, and so is not found by it. */
 import { ComputeError, type ShardGradient } from '../worker/compute.ts';
 
 interface Context {
-  /** What it honestly found for the shard before; undefined for its first. */
+  /** The honest result for the liar's previous shard; undefined for its first. */
   readonly before: ShardGradient | undefined;
-  /** The shard's gradient with the weights of the step before. */
+  /** Computes the shard's gradient with the weights of the previous step. */
   readonly withOlderWeights: () => Promise<ShardGradient>;
 }
 
@@ -21,25 +21,25 @@ export const lies = {
   loss: (truth) => ({ ...truth, lossSum: truth.lossSum * 2 + 1 }),
   correct: (truth) => ({ ...truth, correct: truth.correct === 0 ? 1 : 0 }),
   'non-finite': (truth) => ({ ...truth, lossSum: Number.NaN }),
-  /** Its numerics check takes no time, and its shards never come back. */
+  /** Claims that its numerics check took no time, and never returns a shard. */
   'no-answer': () => new Promise<ShardGradient>(() => {}),
 } satisfies Record<string, (truth: ShardGradient, context: Context) => ShardGradient | Promise<ShardGradient>>;
 
 export type Lie = keyof typeof lies;
 
-/** Further behavior of a liar, by which its results might count before they are compared. */
+/** Further behavior of a liar that might let its results count before they are compared. */
 export interface LiarHabit {
-  /** Milliseconds by which its first results are late: others have found most of them by then. */
+  /** Delay of its first results in milliseconds: by then others have sent most of them. */
   readonly lateMs: number;
-  /** Whether its numerics check takes no time, as on a machine of any speed. */
+  /** Whether it claims that its numerics check took no time, to seem arbitrarily fast. */
   readonly boasts: boolean;
-  /** Whether it says that it is a relay. */
+  /** Whether it claims to be a relay. */
   readonly isRelay: boolean;
-  /** Whether it is there before all honest workers. */
+  /** Whether it joins before all honest workers. */
   readonly isFirst: boolean;
 }
 
-/** Whether a lie leaves a result as it was, such as the sign of a gradient of zeros. */
+/** Whether a lie left the result unchanged, such as the sign of an all-zero gradient. */
 export function isTruth(told: ShardGradient, truth: ShardGradient): boolean {
   return (
     told.lossSum === truth.lossSum &&
@@ -55,7 +55,7 @@ function withGradient(truth: ShardGradient, change: (values: Float32Array, bytes
   return { ...truth, gradient };
 }
 
-/** What goes wrong with a single result of an honest worker. */
+/** Corrupts a single result of an honest worker. */
 export type ResultFault = (result: ShardGradient) => ShardGradient;
 
 export const resultFaults: readonly ResultFault[] = [

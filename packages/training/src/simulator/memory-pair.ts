@@ -1,4 +1,4 @@
-/** Two joined transports in one process, which deliver when a scheduler decides. */
+/** Two connected transports in one process; a scheduler decides when they deliver. */
 import {
   type Closing,
   type CoordinatorMessage,
@@ -19,41 +19,41 @@ import {
 
 declare const queueMicrotask: (run: () => void) => void;
 
-/** What a scheduler may base a delay on. */
+/** The facts on which a scheduler may base a delay. */
 interface Parcel {
   readonly from: Side;
   /** `message` and `close` cross the connection; `local` is a callback at the sender's own end. */
   readonly kind: 'message' | 'close' | 'local';
-  /** Bytes on the wire: exact where messages are encoded, otherwise the bulk bytes and an estimate for the rest. */
+  /** Bytes on the wire: exact if messages are encoded, otherwise the bulk bytes plus an estimate for the rest. */
   readonly byteLength: number;
 }
 
 /**
- * Calls `deliver` later, never before it returns, or never at all. It decides when, not in which order: each call
+ * Calls `deliver` later, never before it returns, or not at all. It decides when, not in which order: each call
  * delivers the oldest parcel of its direction, as a stream does.
  */
 export type Schedule = (deliver: () => void, parcel: Parcel) => void;
 
 export interface MemoryPairOptions {
-  /** Default: the microtask queue. A simulator passes its virtual clock. */
+  /** By default the microtask queue. A simulator passes its virtual clock. */
   readonly schedule?: Schedule;
   /**
-   * Whether messages are encoded, and decoded and checked on arrival. Otherwise (the default) the object that was sent
-   * arrives, unchecked: messages are immutable, so it is as good as a copy.
+   * Whether messages are encoded, then decoded and checked on arrival. By default the object that was sent arrives
+   * unchecked: messages are immutable, so it is as good as a copy.
    */
   readonly encode?: boolean;
-  /** What arrives of an encoded frame; the frame itself where left out. Never writes to the frame. */
+  /** Returns what arrives of an encoded frame, by default the frame itself. Must not write to the frame. */
   readonly transmit?: (frame: Uint8Array, from: Side) => Uint8Array;
-  /** Bytes that may be buffered before vectors wait, and other messages overtake them. Default: as over a socket. */
+  /** Bytes that may be buffered before vectors wait and other messages overtake them; by default as over a socket. */
   readonly pacedBytes?: number;
-  /** The `remote` of the coordinator's end. Default `local worker`. */
+  /** The `remote` of the coordinator's end; by default `local worker`. */
   readonly workerName?: string;
 }
 
 export interface MemoryPair {
   readonly coordinator: CoordinatorTransport;
   readonly worker: WorkerTransport;
-  /** Cuts the connection as a dead network does: messages in flight are lost, and both ends close with code 1006. */
+  /** Breaks the connection as a dead network does: messages in flight are lost, and both ends close with code 1006. */
   sever(reason: string): void;
 }
 
@@ -80,10 +80,10 @@ export function memoryPair({
   };
 }
 
-/** Wire bytes of a close frame and of a message's small fields: an order of magnitude, for simulated bandwidth. */
+/** Wire bytes of a close frame, or of a message's small fields: an order of magnitude, for simulated bandwidth. */
 const smallFrameBytes = 64;
 
-/** How messages travel between the ends of a pair. */
+/** Delivery of messages between the ends of a pair. */
 interface Way {
   readonly schedule: Schedule;
   readonly frameOf: (message: Message, from: Side) => Message | Uint8Array;
@@ -125,7 +125,7 @@ class MemoryEnd<Receives extends Message, Sends extends Message> implements Tran
     this.#vectors.push(message.type, { payload, byteLength: wireBytes(payload) });
   }
 
-  /** What has arrived may be read for a while, so a stream is never told that a message was sent. */
+  /** The receiver may still be reading a delivered message, so the stream is never told that a message was sent. */
   sendVector(stream: VectorStream<Sends>): void {
     if (this.inbox.hasEnded) return;
     this.#vectors.pushSource(() => {

@@ -1,8 +1,7 @@
 /**
- * The oracle: a run without coordinator, worker, shard or message, the shortest code that gives the same weights.
- *
- * It adds microbatches by recursion over the tree's definition, in plain loops, and shares no code with the sums that
- * run in training.
+ * The oracle: a run without coordinator, worker, shard or message, in the shortest code that gives the same weights. It
+ * adds microbatches by recursion over the tree's definition, in plain loops, and shares no code with the sums that run
+ * in training.
  */
 import {
   createMicrobatchGradient,
@@ -28,15 +27,15 @@ export interface OracleOptions {
   /** [parameters], before the first step. */
   readonly weights: Float32Array;
   readonly optimizer: OptimizerConfig;
-  /** Classes where left out. */
+  /** Classes by default. */
   readonly targetType?: TargetType;
-  /** Keys the random choices of the model; 0 where left out. */
+  /** Key of the model's random choices; 0 by default. */
   readonly seed?: number;
-  /** What a numeric mode makes of the weights before it computes a gradient, both little-endian float32. */
+  /** Rounds the weights as a numeric mode does before it computes a gradient; both little-endian float32. */
   readonly round?: (weights: Uint8Array) => Uint8Array;
 }
 
-/** The weights after all steps of the plan. */
+/** Returns the weights after all steps of the plan. */
 export function oracleWeights(options: OracleOptions): Float32Array {
   const { backend, model, plan, weights, targetType = 'classes', round = (bytes) => bytes } = options;
   const microbatches = microbatchGradients(backend, model, targetType);
@@ -63,7 +62,7 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   return result;
 }
 
-/** Plans of single microbatches, by their number of samples, at parameters of their own. */
+/** Plans of single microbatches by number of samples, with parameters of their own. */
 interface MicrobatchGradients {
   readonly parameters: Storage;
   readonly planOf: (samples: number) => LabeledPlan;
@@ -71,7 +70,7 @@ interface MicrobatchGradients {
 
 const kept = new WeakMap<HostBackend, WeakMap<Model, Map<TargetType, MicrobatchGradients>>>();
 
-/** Compiled once and kept for as long as the backend is: thousands of runs train the same model. */
+/** Compiles the plans once and keeps them as long as the backend: thousands of runs train the same model. */
 function microbatchGradients(backend: HostBackend, model: Model, targetType: TargetType): MicrobatchGradients {
   const ofBackend = kept.get(backend) ?? new WeakMap<Model, Map<TargetType, MicrobatchGradients>>();
   kept.set(backend, ofBackend);
@@ -110,7 +109,7 @@ function microbatchSum(
   return backend.view(gradient.output).slice(0, parameterCount(model));
 }
 
-/** What the inner steps of a replica take from the weights, which are there again afterwards. */
+/** Returns the change `before - after` of a replica's inner steps, and restores the weights. */
 function replicaDelta(
   options: OracleOptions,
   { parameters, planOf }: MicrobatchGradients,
@@ -140,7 +139,7 @@ function replicaDelta(
   return before.map((value, at) => value - weights[at]!);
 }
 
-/** The sum over the microbatches `lo .. lo + n - 1`: left half plus right half, where the right half holds a sample. */
+/** Sums the microbatches `lo .. lo + n - 1`: left half plus right half, if the right half holds a sample. */
 function nodeSum(
   ofMicrobatch: (index: number) => Float32Array,
   rounded: (node: Float32Array) => Float32Array,

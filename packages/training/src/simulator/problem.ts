@@ -1,4 +1,4 @@
-/** A small training problem for simulations and tests: four features, three classes, every shape of batch that a run can meet. */
+/** A small training problem for simulations and tests: four features, three classes, every possible shape of batch. */
 
 import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
@@ -29,7 +29,7 @@ type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
 
 const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
 
-/** Pictures of 2 x 2 random values, with random targets. @param types bytes with classes where left out */
+/** Creates samples of 2 x 2 random values, with random targets. @param types bytes with classes by default */
 function tinyDataset(count: number, { sampleType, targetType }: Types = bytesAndClasses): Dataset {
   const random = randomStream(count);
   const samples =
@@ -44,14 +44,14 @@ function tinyDataset(count: number, { sampleType, targetType }: Types = bytesAnd
   return { samples, sampleShape: [2, 2, 1], count, targets };
 }
 
-/** The model, the optimizer and the data of every problem. */
+/** The model, optimizer and data of every problem. */
 export const tinyProblem = { model, optimizer, datasetOf: tinyDataset };
 
 export interface ProblemOptions extends Partial<Types> {
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
-  /** Whether microbatches are replicas, and what each does. */
+  /** Inner steps of each microbatch, which is then a replica; none by default. */
   readonly innerSteps?: InnerSteps | undefined;
   readonly roundsToHalves?: boolean | undefined;
   readonly epochs?: number;
@@ -65,17 +65,17 @@ export interface ProblemOptions extends Partial<Types> {
   readonly participation?: Participation;
 }
 
-/** Everything of a run that the next step depends on, as it is between two steps. */
+/** Everything that the next step of a run depends on, between two steps. */
 export interface Checkpoint {
   /** The next step to take. */
   readonly step: number;
   readonly weights: Float32Array;
   readonly optimizer: OptimizerState;
-  /** How often each sample counts in the epoch so far. */
+  /** How often each sample has been counted in the current epoch. */
   readonly counts: Uint8Array;
 }
 
-/** Everything that a run needs but time and randomness. */
+/** Everything that a run needs except time and randomness. */
 export type RunParts = Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'>;
 
 export interface Problem {
@@ -84,9 +84,9 @@ export interface Problem {
   /** A run from the beginning. */
   readonly run: RunParts;
   readonly ledger: SampleLedger;
-  /** The same run, from a checkpoint or once more from the beginning. */
+  /** Creates the same run again, from a checkpoint or from the beginning. */
   readonly resume: (checkpoint: Checkpoint | undefined) => { readonly run: RunParts; readonly ledger: SampleLedger };
-  /** The oracle's weights after the last step, in a numeric mode. */
+  /** Returns the oracle's weights after the last step, in a numeric mode. */
   readonly expected: (mode?: NumericMode) => Float32Array;
 }
 
@@ -94,7 +94,7 @@ interface Prepared {
   readonly backend: HostBackend;
   readonly plan: RunPlan;
   readonly dataset: Dataset;
-  /** Of the numerics check's gradient. */
+  /** Hash of the numerics check's gradient. */
   readonly referenceHash: string;
 }
 
@@ -135,7 +135,7 @@ function refereeOf({ plan, samples, gradientOf }: Refereed, parameterServer: Par
   };
 }
 
-/** @param newHash begins a hash of bytes, which the machine brings */
+/** @param newHash creates a hash; each platform brings its own */
 export async function createProblem(
   backend: HostBackend,
   newHash: NewHash,

@@ -1,4 +1,4 @@
-/** The relays of a simulated run, level under level, and the ways from each place to the coordinator. */
+/** The relays of a simulated run, by level, and the routes from each place to the coordinator. */
 
 import type { HostBackend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -19,13 +19,13 @@ export interface RelayTreeOptions {
   readonly chance: () => number;
   readonly encodes: boolean;
   readonly linkSpeed: () => LinkSpeed;
-  /** The coordinator that a process finds now. */
+  /** Finds the current coordinator on behalf of a process. */
   readonly coordinator: (process: Clock) => Promise<Listener | undefined>;
   readonly isRunOver: () => boolean;
   readonly onEvent: (relay: string, event: RunEvent, workerName: string | undefined) => void;
 }
 
-/** A worker whose place is the coordinator itself, beside all relays. */
+/** Share of workers that join the coordinator directly rather than a relay. */
 const directWorkers = 0.02;
 
 export class RelayTree {
@@ -51,7 +51,7 @@ export class RelayTree {
     this.#lowest = above;
   }
 
-  /** The way of a worker, whose place is drawn. */
+  /** Returns a worker's route from a place drawn at random. */
   routeOfWorker(): (process: Clock) => TreeRoute {
     const { chance } = this.#options;
     const isDirect = chance() < directWorkers;
@@ -59,7 +59,7 @@ export class RelayTree {
     return (process) => this.#route(process, home);
   }
 
-  /** The way of a worker that knows of no relay. */
+  /** Returns the route of a worker that knows of no relay. */
   directRoute(): (process: Clock) => TreeRoute {
     return (process) => this.#route(process, topAddress);
   }

@@ -5,27 +5,27 @@ import type { Clock } from '../clock.ts';
 import type { FleetFinder } from './simulated-fleet.ts';
 import type { Listener, Route } from './simulated-worker.ts';
 
-/** Of the coordinator that leads. */
+/** Address of the leading coordinator. */
 export const topAddress = 'ws://coordinator';
 
-/** The address of what has a name. */
+/** Returns the address of a named process. */
 export function addressOf(name: string): string {
   return `ws://${name.replaceAll(' ', '-')}`;
 }
 
 export interface TreeRouteOptions {
-  /** The address that it was given. */
+  /** The address that the process was given. */
   readonly home: string;
-  /** What listens at an address now. @throws Error where that is not known */
+  /** Returns the listener at an address. @throws Error if it is not known */
   readonly at: (address: string) => Promise<Listener | undefined>;
   readonly isRunOver: () => boolean;
   readonly process: Clock;
 }
 
-/** How long a process that was sent away waits until it is started again. */
+/** Delay before a process that was sent away is started again. */
 const restartMs = 2_000;
 
-/** How a worker or a relay finds what it joins in a tree: its own place first, then the others that it was told of, in turn. */
+/** Finds what a worker or relay in a tree joins: its own place first, then in turn the others that it was told of. */
 export class TreeRoute implements Route {
   readonly #options: TreeRouteOptions;
   #home: string;
@@ -38,13 +38,13 @@ export class TreeRoute implements Route {
     this.#home = options.home;
   }
 
-  /** From now on this is its own place. */
+  /** Makes this its own place. */
   moveTo(address: string): void {
     this.#home = address;
     this.#attempts = 0;
   }
 
-  /** A relay that rounds in another way refuses it: the coordinator does not. */
+  /** A relay with another numeric mode refuses the worker; the coordinator does not. */
   noteRefusal(): void {
     this.moveTo(topAddress);
   }
@@ -71,7 +71,7 @@ export class TreeRoute implements Route {
   }
 }
 
-/** @param named the coordinator of a name */
+/** Returns a route to a fleet's leading coordinator. @param named returns the coordinator with a name */
 export function fleetRoute(finder: FleetFinder, named: (name: string) => Listener | undefined): Route {
   return {
     async find() {
@@ -80,7 +80,7 @@ export function fleetRoute(finder: FleetFinder, named: (name: string) => Listene
         if (name === undefined) return undefined;
         const listener = named(name);
         if (listener?.process) return listener;
-        // The next attempt may be seconds away: a coordinator that takes over is joined as soon as it is known.
+        // The next attempt may be seconds away, so a coordinator that takes over is joined as soon as it is known.
         if (!(await finder.changed())) throw new Error(`${name} does not answer`);
       }
     },

@@ -1,17 +1,17 @@
-/** Whether a simulated run kept its promises, once it has ended. */
+/** Checks whether a finished simulated run kept its promises. */
 import { exactnessOf } from '../coordinator/run-account.ts';
 import type { WorkerRecord } from '../coordinator/state.ts';
 import type { Problem } from './problem.ts';
 import type { Simulation } from './simulate.ts';
 
-/** The first promise that was not kept, in words; undefined where all were. */
+/** Describes the first promise that was not kept; undefined if all were. */
 export function runFault(problem: Problem, simulation: Simulation): string | undefined {
   const { fault, outcome, state, quarantined, liars, corrupt } = simulation;
   if (fault !== undefined) return fault;
   if (outcome.type === 'hung') return `hung in phase ${state.phase} at step ${state.current.step + 1}`;
-  // What a liar adds without being verified may make the training diverge.
+  // Unverified results of a liar may make the training diverge.
   if (outcome.type === 'failed') return hasLies(problem, simulation) ? undefined : `failed: ${outcome.message}`;
-  // What a liar has added behind a relay is wrong in the relay's sum.
+  // A lie that a relay has added makes the relay's sum wrong.
   const isMisled = (name: string): boolean => name.startsWith('relay ') && hasLies(problem, simulation);
   const wronged = quarantined.find((name) => !liars.includes(name) && !corrupt.includes(name) && !isMisled(name));
   if (wronged !== undefined) return `${wronged} is quarantined, and honest`;
@@ -24,7 +24,7 @@ export function runFault(problem: Problem, simulation: Simulation): string | und
   );
 }
 
-/** Every worker computes the numerics check rightly, also one that lies in its results; only a damaged frame may be refused. */
+/** Every worker, liars included, computes the numerics check correctly, so only a damaged frame may be refused. */
 function numericsRefusal({ chronicle, met }: Simulation): string | undefined {
   if (met.damage > 0) return undefined;
   for (const { happening, name } of chronicle) {
@@ -34,7 +34,7 @@ function numericsRefusal({ chronicle, met }: Simulation): string | undefined {
   return undefined;
 }
 
-/** Nothing that happens to a relay makes it send what is wrong, or fail at a task; a liar behind it may make training diverge. */
+/** No fault makes a relay send wrong results or fail at a task, but a liar behind it may make training diverge. */
 function relayRejection(problem: Problem, simulation: Simulation): string | undefined {
   if (hasLies(problem, simulation)) return undefined;
   for (const { happening, name = '' } of simulation.chronicle) {
@@ -43,7 +43,7 @@ function relayRejection(problem: Problem, simulation: Simulation): string | unde
   return undefined;
 }
 
-/** Results of liars that were added, in any life of a coordinator or relay. */
+/** Returns the records of liars with added results, in any life of a coordinator or relay. */
 function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord[] {
   const records = [...others, state, ...relays].flatMap((life) => [...life.records.values()]);
   return records.filter(({ name, shards }) => shards > 0 && liars.includes(name));
@@ -52,7 +52,7 @@ function liarRecords({ state, others, relays, liars }: Simulation): WorkerRecord
 /** Lies that the rounding of nodes may hide. */
 const fineLies: readonly (string | undefined)[] = ['one-bit', 'scaled'];
 
-/** A worker none of whose results was right is never proven, whatever the rate of checks: none of its results is added. */
+/** Only a correct result proves a worker: before it sends one, none of its results is added, at any verify rate. */
 function uncomparedLie({ setup }: Problem, simulation: Simulation): string | undefined {
   const { sleepers, lies } = simulation;
   const isFine = setup.plan.halfUnit !== undefined && lies.some((lie) => fineLies.includes(lie));
@@ -61,20 +61,22 @@ function uncomparedLie({ setup }: Problem, simulation: Simulation): string | und
   return added && `${added.shards} results of the liar ${added.name} were added, and it has sent none that was right`;
 }
 
-/** Whether the weights may hold what a liar has added without being verified. */
+/** Whether the weights may contain unverified results of a liar. */
 function hasLies({ setup }: Pick<Problem, 'setup'>, simulation: Simulation): boolean {
   return setup.verifyRate !== 1 && liarRecords(simulation).length > 0;
 }
 
-/** One liar in so many is overlooked for longer than `mostUnfound`. */
+/** Probability that a liar is overlooked for longer than `mostUnfound`. */
 const overlooked = 1e-9;
 
-/** Results of a liar that may be added before one of them is verified. */
+/** Returns how many results of a liar may be added before one of them is verified. */
 function mostUnfound(verifyRate: number): number {
   return verifyRate === 0 ? Number.POSITIVE_INFINITY : Math.ceil(Math.log(overlooked) / Math.log(1 - verifyRate));
 }
 
-/** Liars are found in the time that the rate predicts, and where they contributed the run does not claim to be exact. */
+/**
+ * Describes a liar with more added results than the verify rate allows, or with any in a run that calls itself exact.
+ */
 function liarFault({ setup }: Problem, simulation: Simulation): string | undefined {
   const { verifyRate = 0 } = setup;
   if (verifyRate === 1) return undefined;
@@ -90,10 +92,10 @@ function liarFault({ setup }: Problem, simulation: Simulation): string | undefin
     : undefined;
 }
 
-/** The largest difference between runs of several numeric modes, relative to the largest weight. */
+/** Largest difference between runs of several numeric modes, relative to the largest weight. */
 const tolerance = 1e-3;
 
-/** The weights are the oracle's: to the bit where one numeric mode contributed or nodes are rounded, else within rounding. */
+/** Compares the weights with the oracle's: to the bit for one numeric mode or rounded nodes, else within rounding. */
 function weightsFault({ setup, expected: expectedOf }: Problem, simulation: Simulation): string | undefined {
   const { state, others, weights, divided } = simulation;
   if (hasLies({ setup }, simulation)) return undefined;

@@ -1,4 +1,4 @@
-/** Computes the shards of all simulated workers on one set of compiled plans, since compiling costs more than computing. */
+/** Computes the shards of all simulated workers with one set of compiled plans: compiling costs more than computing. */
 
 import type { TargetValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
@@ -6,10 +6,10 @@ import type { Backend } from '@lockstep/tensor';
 import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardSamples } from '../worker/compute.ts';
 import { createLocalCompute } from '../worker/local-compute.ts';
 
-/** What a mode makes of the weights before it computes with them, at full precision from then on. */
+/** How each numeric mode changes the weights before it computes with them, at full precision from then on. */
 export const numericModes = {
   exact: (weights) => weights,
-  /** As a device whose loads round anew: every third weight is one unit in its last place further from zero. */
+  /** Imitates a device that rounds on load: every third weight moves one unit in the last place away from zero. */
   nudged: (weights) => {
     const bytes = new Uint8Array(floatsFrom(weights).buffer);
     const words = new Uint32Array(bytes.buffer);
@@ -29,7 +29,7 @@ type Gradient = (
 
 const opened = new WeakMap<Backend, Map<string, Promise<Gradient>>>();
 
-/** The gradient of a model's shards by any weights; plans are kept for as long as the backend is. */
+/** Opens the gradient of a model's shards for any weights; the plans are kept as long as the backend. */
 export async function openGradient(backend: Backend, setup: ComputeSetup): Promise<Gradient> {
   const gradients = opened.get(backend) ?? new Map<string, Promise<Gradient>>();
   opened.set(backend, gradients);
@@ -45,7 +45,7 @@ async function openOne(backend: Backend, setup: ComputeSetup): Promise<Gradient>
   let last: Promise<unknown> = Promise.resolve();
   return (weights, samples, targets, options) => {
     const own = weights.slice();
-    // One after another: the next shard is computed where the result of the one before still lies.
+    // Run one at a time: the next shard overwrites the memory of the previous result.
     const result = last.then(() => {
       compute.setWeights(own);
       return compute.gradient(samples, targets, { ...options, inPlace: false });
@@ -55,7 +55,7 @@ async function openOne(backend: Backend, setup: ComputeSetup): Promise<Gradient>
   };
 }
 
-/** A compute of those plans, for numerics checks of many relays. */
+/** Creates a compute that shares these plans, for the numerics checks of many relays. */
 export function createSharedCompute(backend: Backend): Compute {
   let gradientOf: Gradient | undefined;
   let weights = new Uint8Array();

@@ -1,4 +1,4 @@
-/** Whole runs in virtual time, with faults of every kind at moments drawn from a seed. */
+/** Simulates whole runs in virtual time, with faults of every kind at times drawn from a seed. */
 
 import type { Backend } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -14,51 +14,51 @@ import type { SimulatedFleet } from './simulated-fleet.ts';
 import { Simulator } from './simulator.ts';
 
 export interface SimulationOptions {
-  /** Everything of a run that does not come from the simulation. */
+  /** Everything of a run that the simulation does not provide. */
   readonly run: RunParts;
-  /** Counts the run's samples, where they are to be counted. */
+  /** Counts the run's samples; omitted if they are not counted. */
   readonly ledger?: SampleLedger;
-  /** Makes the run anew after a crash of the coordinator. */
+  /** Creates the run again after a crash of the coordinator. */
   readonly resume?: Problem['resume'];
-  /** Coordinators that take turns at the run, and what they have in common; one with a disk where left out. */
+  /** Coordinators that take turns at the run, and the part they share; by default one coordinator with a disk. */
   readonly fleet?: { readonly coordinators: number; readonly open: (clock: Clock) => SimulatedFleet };
   readonly seed: number;
   /** Computes for all workers, one after another. */
   readonly backend: Backend;
-  /** Relays of each level, the topmost first; workers join the coordinator itself where left out. */
+  /** Relays of each level, the topmost first; by default workers join the coordinator itself. */
   readonly relays?: readonly number[] | undefined;
   /** Honest workers at the start. */
   readonly workers: number;
-  /** Honest workers at the start, beside those, that stand still for 90 % of each period of so many milliseconds. */
+  /** Additional honest workers at the start, each frozen for 90 % of every period of this many milliseconds. */
   readonly stutterEveryMs?: readonly number[];
-  /** No more are started beside so many; any number where left out. */
+  /** No worker is started once this many live; unlimited by default. */
   readonly mostWorkers?: number;
   /** Mean virtual time between two faults; infinite for none. */
   readonly faultEveryMs: number;
-  /** Nothing happens before; from the beginning where left out. */
+  /** Time of the first fault; by default the beginning. */
   readonly faultsFromMs?: number | undefined;
-  /** What may happen; workers join, are killed and freeze where left out. */
+  /** Possible faults; by default workers join, are killed and freeze. */
   readonly faults?: readonly FaultKind[];
-  /** From then on nothing happens any more, and one worker that stays has joined. */
+  /** From this time on no fault happens; a worker that stays joins at this time. */
   readonly calmAtMs?: number;
   /** Chance, 0 to 1, that a single result of an honest worker is corrupt. */
   readonly corruptResults: number;
-  /** Workers at the start, beside the honest ones, that lie in this way. */
+  /** Additional workers at the start that lie in these ways. */
   readonly liars?: readonly Lie[];
   readonly liarHabit?: LiarHabit | undefined;
-  /** Whether liars leave after each result, and join as new workers. */
+  /** Whether liars leave after each result and join as new workers. */
   readonly liarsJoinAnew?: boolean;
-  /** Chance, 0 to 1, that a worker has another numeric mode than the coordinator. */
+  /** Chance, 0 to 1, that a worker's numeric mode differs from the coordinator's. */
   readonly otherModes?: number;
-  /** Bandwidth of every link; drawn for each where left out. */
+  /** Bandwidth of every link; by default drawn for each. */
   readonly bytesPerMs?: number;
   /** Whether messages travel as encoded frames. */
   readonly encodes?: boolean;
-  /** Microbatches a millisecond that coordinators compute themselves; they compute none where left out. */
+  /** Microbatches per millisecond that coordinators compute themselves; none by default. */
   readonly colocated?: number | undefined;
-  /** Steps between two checkpoints; none is written where left out. */
+  /** Steps between two checkpoints; none is written by default. */
   readonly checkpointEvery?: number;
-  /** Lets promises that are ready run on; called after every virtual event. */
+  /** Lets ready promises run; called after every virtual event. */
   readonly drain: () => Promise<void>;
   /** Virtual time after which the run counts as hung. */
   readonly limitMs: number;
@@ -66,12 +66,12 @@ export interface SimulationOptions {
 
 export interface Simulation {
   readonly outcome: RunOutcome | { readonly type: 'hung' };
-  /** Of the coordinator that ended the run, and of all lives of coordinators that did not. */
+  /** State of the coordinator that ended the run; `others` are the states of all other lives of coordinators. */
   readonly state: CoordinatorState;
   readonly others: readonly CoordinatorState[];
-  /** Of all runs of relays. */
+  /** States of all runs of relays. */
   readonly relays: readonly CoordinatorState[];
-  /** The first step after which two lives had other weights, in words; of such a run with one numeric mode and no lie. */
+  /** Describes the first step after which two lives had different weights: a fault if the run is exact without lies. */
   readonly divided: string | undefined;
   readonly weights: Float32Array;
   readonly events: readonly RunEvent[];
@@ -82,18 +82,18 @@ export interface Simulation {
   readonly lies: readonly Lie[];
   /** Names of the workers that lie. */
   readonly liars: readonly string[];
-  /** Names of those that have sent a right result, and may have been taken for honest workers. */
+  /** Names of liars that have sent a correct result, and may have been taken for honest workers. */
   readonly sleepers: readonly string[];
   /** Names of honest workers whose results were corrupt. */
   readonly corrupt: readonly string[];
-  /** Names of the workers that were quarantined. */
+  /** Names of quarantined workers. */
   readonly quarantined: readonly string[];
-  /** The first rule that did not hold after an event, in words. */
+  /** Describes the first rule that was violated after an event. */
   readonly fault: string | undefined;
   readonly virtualMs: number;
 }
 
-/** How long workers are watched after a run that another one may follow. */
+/** How long workers are watched after a run that another run may follow. */
 const afterRunMs = 3_000;
 
 export async function simulate(options: SimulationOptions): Promise<Simulation> {

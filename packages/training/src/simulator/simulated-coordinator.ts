@@ -1,4 +1,4 @@
-/** A coordinator in virtual time: it writes checkpoints, crashes, and comes back from the newest one that it can read. */
+/** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
 
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
@@ -13,7 +13,7 @@ import type { Checkpoint, Problem, RunParts } from './problem.ts';
 import type { FleetCoordinator, SimulatedFleet } from './simulated-fleet.ts';
 import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
 
-/** @param computeMs virtual time that a shard of so many microbatches takes */
+/** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */
 export function connectInline(
   run: Run,
   { parts, process, computeMs }: { parts: RunParts; process: SimulatedProcess; computeMs: (n: number) => number },
@@ -46,17 +46,17 @@ export interface CoordinatorOptions {
   readonly clock: Clock;
   readonly run: RunParts;
   readonly ledger?: SampleLedger | undefined;
-  /** Makes the run anew after a crash. */
+  /** Creates the run again after a crash. */
   readonly resume?: Problem['resume'] | undefined;
-  /** Decides whether it trains, and keeps the checkpoints; it trains at once, and has a disk, where left out. */
+  /** Decides whether the coordinator trains, and stores its checkpoints; by default it trains and has a disk. */
   readonly fleet?: SimulatedFleet | undefined;
-  /** Steps between two checkpoints; none is written where left out. */
+  /** Steps between two checkpoints; none is written by default. */
   readonly checkpointEvery?: number | undefined;
-  /** Virtual time that writing a checkpoint takes. */
+  /** Virtual time to write a checkpoint. */
   readonly writeMs: number;
-  /** Virtual time that the coordinator's own computation of a shard takes. */
+  /** Virtual time in which the coordinator computes a shard to compare it. */
   readonly refereeMs: number;
-  /** Virtual time that so many microbatches take it as a worker beside others; it is none where left out. */
+  /** Virtual time in which the coordinator computes microbatches as a worker; omitted if it has no share. */
   readonly colocatedMs?: ((microbatches: number) => number) | undefined;
   readonly note: (happening: Happening, workerName?: string) => void;
   /** Called with the weights after each step of each life. */
@@ -72,18 +72,18 @@ interface Life {
   readonly member: FleetCoordinator | undefined;
 }
 
-/** How soon a coordinator that ended by itself is started again. */
+/** Delay before a coordinator that ended by itself is started again. */
 const restartMs = 1_000;
 
-/** A coordinator in virtual time: it writes checkpoints, crashes, and comes back from the newest one that it can read. */
+/** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
 export class SimulatedCoordinator {
   readonly name: string;
   readonly disk = new SimulatedDisk<Checkpoint>();
   outcome: RunOutcome | undefined;
-  /** The last states of the lives that ended before the run did. */
+  /** Final states of the lives that ended before the run did. */
   readonly ended: CoordinatorState[] = [];
   readonly #options: CoordinatorOptions;
-  /** That which runs, training or waiting; undefined while there is none. */
+  /** The running process, whether it trains or waits; undefined while there is none. */
   #process: SimulatedProcess | undefined;
   #life: Life | undefined;
   #sampleFault: string | undefined;
@@ -97,7 +97,7 @@ export class SimulatedCoordinator {
     else this.#start(new SimulatedProcess(clock), { run, ledger });
   }
 
-  /** The process that takes connections now; undefined while there is none. */
+  /** The process that accepts connections now; undefined while there is none. */
   get process(): SimulatedProcess | undefined {
     return this.#life?.process;
   }
@@ -110,7 +110,7 @@ export class SimulatedCoordinator {
     return this.#life?.parts;
   }
 
-  /** The first sample that was counted not at all or twice, in words. */
+  /** Describes the first sample that was not counted, or counted twice. */
   get sampleFault(): string | undefined {
     return this.#sampleFault ?? this.#life?.ledger?.fault;
   }
@@ -123,12 +123,12 @@ export class SimulatedCoordinator {
     this.#life?.run.connect(transport, address);
   }
 
-  /** Runs none of its code for so long. */
+  /** Suspends its code for this long. */
   freeze(forMs: number): void {
     this.#process?.freeze(forMs);
   }
 
-  /** Ends it as `kill -9` does, and starts it again after so long. What it was writing is lost. */
+  /** Ends it as `kill -9` does, and starts it again after this long. Writes in progress are lost. */
   crash(downMs: number): void {
     const { clock, fleet } = this.#options;
     if (!this.canCrash) return;
@@ -147,7 +147,7 @@ export class SimulatedCoordinator {
     this.#life = undefined;
   }
 
-  /** Waits until it leads, as a standby does, then trains; a process that cannot is started again. */
+  /** Waits as a standby until it leads, then trains; a process that cannot lead is started again. */
   async #stand(fleet: SimulatedFleet): Promise<void> {
     const { clock, name, note } = this.#options;
     const process = new SimulatedProcess(clock);
@@ -166,7 +166,7 @@ export class SimulatedCoordinator {
     await member.announce();
   }
 
-  /** Another coordinator leads: this one tells its workers, and waits as a standby. */
+  /** Tells the workers that another coordinator leads, and waits as a standby. */
   #depose(process: SimulatedProcess, fleet: SimulatedFleet): void {
     if (process.isDead || this.outcome || this.#life?.process !== process) return;
     this.#options.note({ type: 'fault', text: `${this.name} is deposed` });
@@ -179,7 +179,7 @@ export class SimulatedCoordinator {
 
   #startAgain(process: SimulatedProcess, fleet: SimulatedFleet): void {
     if (process.isDead) return;
-    // What it sent is on its way first.
+    // Its last messages have left by now.
     this.#end();
     this.#options.clock.after(restartMs, () => void this.#stand(fleet));
   }
@@ -233,7 +233,7 @@ export class SimulatedCoordinator {
     };
   }
 
-  /** Copies what the next step depends on now, and writes it later, out of the step's way. */
+  /** Copies what the next step depends on now, and writes it later, without holding up the step. */
   #checkpoint({ process, parts, ledger, member }: Life, step: number): void {
     const { checkpointEvery, writeMs, note } = this.#options;
     if (checkpointEvery === undefined || step % checkpointEvery !== 0) return;

@@ -4,7 +4,7 @@ import type { CoordinatorTransport, Side, WorkerTransport } from '@lockstep/prot
 import type { Clock } from '../clock.ts';
 import { type MemoryPair, memoryPair } from './memory-pair.ts';
 
-/** Frames follow one another, and each is under way for the latency as well. */
+/** Speed of a link. Frames are sent one after another; each also takes the latency to arrive. */
 export interface LinkSpeed {
   readonly latencyMs: number;
   readonly bytesPerMs: number;
@@ -17,17 +17,17 @@ interface Transfer {
   readonly byteLength: number;
 }
 
-/** One direction of a simulated link: frames follow one another at the link's speed, and bytes of an unfinished one count. */
+/** One direction of a link. Frames follow one another at the link's speed; bytes of an unfinished frame count. */
 export class LinkDirection {
   speed: LinkSpeed;
-  /** Of the frames handed to the link so far. */
+  /** Bytes of the frames handed to the link so far. */
   sentBytes = 0;
   readonly #clock: Clock;
   readonly #transfers: Transfer[] = [];
   /** When the last frame has left. */
   #freeAtMs = 0;
   #silentUntilMs = 0;
-  /** Bytes of frames that have arrived whole. */
+  /** Bytes of frames that have arrived completely. */
   #wholeBytes = 0;
   #receivedBefore = 0;
 
@@ -40,12 +40,12 @@ export class LinkDirection {
     return this.#silentUntilMs > this.#clock.nowMs();
   }
 
-  /** Nothing arrives for so long. */
+  /** Delays all arrivals until this long from now. */
   silence(forMs: number): void {
     this.#silentUntilMs = Math.max(this.#silentUntilMs, this.#clock.nowMs() + forMs);
   }
 
-  /** Calls back on the receiver's clock once a frame has arrived. */
+  /** Calls back on the receiver's clock when a frame has arrived. */
   carry(byteLength: number, receiver: Clock, deliver: () => void): void {
     const { latencyMs, bytesPerMs } = this.speed;
     const nowMs = this.#clock.nowMs();
@@ -62,7 +62,7 @@ export class LinkDirection {
     receiver.after(endsAtMs + latencyMs - nowMs, arrive);
   }
 
-  /** Bytes that have arrived, part of an unfinished frame included. */
+  /** Bytes that have arrived, including part of an unfinished frame. */
   get receivedBytes(): number {
     if (this.isSilent) return this.#receivedBefore;
     const sentAtMs = this.#clock.nowMs() - this.speed.latencyMs;
@@ -74,7 +74,7 @@ export class LinkDirection {
   }
 }
 
-/** Bytes of a frame that have left by then. */
+/** Returns the bytes of a frame that have left by then. */
 function partOf(transfer: Transfer | undefined, atMs: number): number {
   if (!transfer || atMs <= transfer.beginsAtMs) return 0;
   const { beginsAtMs, endsAtMs, byteLength } = transfer;
@@ -84,26 +84,28 @@ function partOf(transfer: Transfer | undefined, atMs: number): number {
 interface SimulatedLinkOptions {
   readonly clock: Clock;
   readonly speed: LinkSpeed;
-  /** What runs at each end; what arrives waits while it is frozen, and is lost once it is dead. */
+  /** The process at each end. Arrivals wait while it is frozen, and are lost once it is dead. */
   readonly ends: Readonly<Record<Side, Clock>>;
   readonly workerName: string;
-  /** Whether messages travel as encoded frames; only those can be damaged. */
+  /** Whether messages travel as encoded frames; only frames can be damaged. */
   readonly encodes: boolean;
   /** Bytes that may be buffered before vectors wait. */
   readonly pacedBytes?: number | undefined;
 }
 
-/** A connection in virtual time: with latency and bandwidth, silent in one direction or both on request, or damaging frames. */
+/**
+ * A connection in virtual time with latency and bandwidth; on request, one direction goes silent or a frame is damaged.
+ */
 export class SimulatedLink {
   readonly worker: WorkerTransport;
   readonly coordinator: CoordinatorTransport;
-  /** Why the worker ended it, where what had arrived was wrong, or where it could not go on: neither is a fault of a link. */
+  /** Why the worker ended the connection, if it received invalid data or could not go on: a link may cause neither. */
   workerFault: string | undefined;
   readonly #options: SimulatedLinkOptions;
   readonly #pair: MemoryPair;
-  /** Each by the side that sends. */
+  /** Directions by sending side. */
   readonly #directions: Readonly<Record<Side, LinkDirection>>;
-  /** A number in [0, 1) that says which bit of the worker's next frame flips. */
+  /** A number in [0, 1) that selects the bit of the worker's next frame to flip. */
   #damage: number | undefined;
 
   constructor(options: SimulatedLinkOptions) {
@@ -124,35 +126,35 @@ export class SimulatedLink {
     this.coordinator = this.#counted(this.#pair.coordinator);
   }
 
-  /** Both ends learn that the connection is gone, and what was under way is lost; on a silent link neither learns it. */
+  /** Breaks the connection: both ends are told, and data in flight is lost. Does nothing on a silent link. */
   cut(reason: string): void {
     const { coordinator, worker } = this.#directions;
     if (!coordinator.isSilent && !worker.isSilent) this.#pair.sever(reason);
   }
 
-  /** Nothing from this side arrives for so long, and neither end is told: a half-open connection. */
+  /** Delays everything from this side for this long, without telling either end: a half-open connection. */
   silence(from: Side, forMs: number): void {
     this.#directions[from].silence(forMs);
   }
 
-  /** What is sent for so long is under way at a fraction of the link's speed. */
+  /** Reduces the bandwidth for this long. */
   slowDown(times: number, forMs: number): void {
     const { clock, speed } = this.#options;
     this.changeSpeed({ ...speed, bytesPerMs: speed.bytesPerMs / times });
     clock.after(forMs, () => this.changeSpeed(speed));
   }
 
-  /** What is sent from now on is under way at another speed. */
+  /** Sets the speed of everything sent from now on. */
   changeSpeed(speed: LinkSpeed): void {
     for (const direction of Object.values(this.#directions)) direction.speed = speed;
   }
 
-  /** Flips one bit of the next frame that the worker sends, drawn from a number in [0, 1). */
+  /** Flips one bit of the worker's next frame. @param choice a number in [0, 1) that selects the bit */
   damageNext(choice: number): void {
     this.#damage = choice;
   }
 
-  /** Whether its coordinator's end is that process. */
+  /** Whether the coordinator's end is that process. */
   isTo(process: Clock): boolean {
     return this.#options.ends.coordinator === process;
   }
@@ -170,7 +172,7 @@ export class SimulatedLink {
     return damaged;
   }
 
-  /** The worker's end, which notes what it finds wrong. */
+  /** Wraps the worker's end to note what it finds wrong. */
   #noted(transport: WorkerTransport): WorkerTransport {
     const { coordinator } = this.#directions;
     let isOpen = true;
@@ -200,7 +202,7 @@ export class SimulatedLink {
     };
   }
 
-  /** The coordinator's end, which tells how many bytes it has sent and received as a socket does. */
+  /** Wraps the coordinator's end to count sent and received bytes as a socket does. */
   #counted(transport: CoordinatorTransport): CoordinatorTransport {
     const { coordinator, worker } = this.#directions;
     return {

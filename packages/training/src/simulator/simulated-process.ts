@@ -1,19 +1,19 @@
-/** Virtual time, and processes in it that freeze and die, with the disk that they leave. */
+/** Virtual time, processes in it that freeze and die, and the disk that outlives them. */
 import type { Clock } from '../clock.ts';
 
 interface Entry {
   readonly atMs: number;
-  /** Of equal times, the one that was scheduled first comes first. */
+  /** Breaks ties between equal times: the entry scheduled first runs first. */
   readonly order: number;
-  /** Undefined once it is canceled. */
+  /** Undefined once canceled. */
   run: (() => void) | undefined;
 }
 
-/** Time that passes only when the simulation advances it: the same events in the same order, in every run. */
+/** A clock that only the simulation advances, so that every run has the same events in the same order. */
 export class VirtualClock implements Clock {
   #nowMs = 0;
   #scheduled = 0;
-  /** A binary heap: an entry comes before the two below it, at `2 * index + 1` and the next. */
+  /** Binary heap: an entry comes before its children at `2 * index + 1` and `2 * index + 2`. */
   readonly #heap: Entry[] = [];
 
   nowMs(): number {
@@ -29,7 +29,7 @@ export class VirtualClock implements Clock {
     };
   }
 
-  /** Moves time to the next callback and runs it; false where none is scheduled. */
+  /** Advances time to the next callback and runs it; returns false if none is scheduled. */
   step(): boolean {
     for (let entry = this.#pop(); entry; entry = this.#pop()) {
       if (!entry.run) continue;
@@ -73,23 +73,23 @@ function isBefore(one: Entry, other: Entry): boolean {
   return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 }
 
-/** Checkpoints that are kept. */
+/** Number of checkpoints kept. */
 const mostKept = 3;
 
-/** Where a simulated coordinator keeps its checkpoints: a disk that can be full, or damage what it holds. */
+/** The disk of a simulated coordinator's checkpoints. It can be full, or damage what it holds. */
 export class SimulatedDisk<Checkpoint> {
-  /** Oldest first; undefined where it cannot be read. */
+  /** Oldest first; undefined if unreadable. */
   #kept: (Checkpoint | undefined)[] = [];
   isFull = false;
 
-  /** Keeps a checkpoint in the place of the oldest. @returns false, with what was there before untouched, where it is full */
+  /** Keeps a checkpoint in place of the oldest. @returns false, with nothing changed, if the disk is full */
   write(checkpoint: Checkpoint): boolean {
     if (this.isFull) return false;
     this.#kept = [...this.#kept, checkpoint].slice(-mostKept);
     return true;
   }
 
-  /** Makes the newest readable checkpoint unreadable; false where there is none. */
+  /** Makes the newest readable checkpoint unreadable; returns false if there is none. */
   tearNewest(): boolean {
     const index = this.#kept.findLastIndex((checkpoint) => checkpoint !== undefined);
     if (index < 0) return false;
@@ -97,13 +97,13 @@ export class SimulatedDisk<Checkpoint> {
     return true;
   }
 
-  /** The newest that can be read. */
+  /** Returns the newest readable checkpoint. */
   newest(): Checkpoint | undefined {
     return this.#kept.findLast((checkpoint) => checkpoint !== undefined);
   }
 }
 
-/** A process in virtual time: while it is frozen its callbacks wait, and once it is dead they never run. */
+/** A process in virtual time. While it is frozen its callbacks wait; once it is dead they never run. */
 export class SimulatedProcess implements Clock {
   readonly #clock: Clock;
   #isDead = false;
@@ -117,12 +117,12 @@ export class SimulatedProcess implements Clock {
     return this.#isDead;
   }
 
-  /** Ends it as `kill -9` does: no more of its code runs. */
+  /** Ends it as `kill -9` does: none of its code runs any more. */
   kill(): void {
     this.#isDead = true;
   }
 
-  /** Runs none of its code for so long, as SIGSTOP does. */
+  /** Suspends its code for this long, as SIGSTOP does. */
   freeze(forMs: number): void {
     this.#frozenUntilMs = Math.max(this.#frozenUntilMs, this.nowMs() + forMs);
   }

@@ -1,4 +1,4 @@
-/** A relay in virtual time: the real one, on a machine that can be killed or freeze, over a link that can break. */
+/** A relay in virtual time: the real relay, on a machine that can be killed or freeze, over a link that can break. */
 
 import type { CoordinatorTransport } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
@@ -16,43 +16,43 @@ import type { Listener } from './simulated-worker.ts';
 
 export interface SimulatedRelayOptions {
   readonly name: string;
-  /** Where it says it comes from. */
+  /** The address it claims to connect from. */
   readonly ip: string;
   readonly clock: Clock;
   readonly backend: HostBackend;
   readonly newHash: NewHash;
-  /** From 0 to 1; spreads its attempts to come back. */
+  /** Returns a number from 0 to 1, to spread its reconnections. */
   readonly random: () => number;
-  /** Upward. */
+  /** Speed of the upward link. */
   readonly link: LinkSpeed;
-  /** Whether its messages upward travel as encoded frames. */
+  /** Whether upward messages travel as encoded frames. */
   readonly encodes: boolean;
-  /** Bytes on a link from which vectors wait. */
+  /** Buffered bytes on a link from which vectors wait. */
   readonly pacedBytes: number;
   readonly sampleCacheBytes: number;
   readonly verifySalt: number;
   readonly route: (process: Clock) => TreeRoute;
-  /** Where its workers may go instead. */
+  /** Alternative addresses for its workers. */
   readonly addresses: readonly string[];
   readonly onEvent: (event: RunEvent, workerName: string | undefined) => void;
 }
 
-/** One life of the process, from its start until it is killed or has ended. */
+/** One life of the process, from its start until it ends or is killed. */
 interface Life {
   readonly process: SimulatedProcess;
   readonly route: TreeRoute;
   readonly relay: Relay;
 }
 
-/** How soon one that has ended by itself is started again. */
+/** Delay before a relay that ended by itself is started again. */
 const restartMs = 2_000;
 
 export class SimulatedRelay implements Listener {
   readonly name: string;
   readonly address: string;
-  /** The last states of its runs that are over. */
+  /** Final states of its finished runs. */
   readonly ended: CoordinatorState[] = [];
-  /** What went wrong in the relay itself, which nothing that happens to it may cause. */
+  /** A failure of the relay itself, which no fault may cause. */
   failure: string | undefined;
   readonly #options: SimulatedRelayOptions;
   #life: Life | undefined;
@@ -71,12 +71,12 @@ export class SimulatedRelay implements Listener {
     return this.#life?.process;
   }
 
-  /** Of the run below. */
+  /** State of the run below. */
   get state(): CoordinatorState | undefined {
     return this.#run?.run.state;
   }
 
-  /** The newest connection upward. */
+  /** The newest upward connection. */
   get link(): SimulatedLink | undefined {
     return this.#link;
   }
@@ -93,12 +93,12 @@ export class SimulatedRelay implements Listener {
     this.#life?.process.freeze(forMs);
   }
 
-  /** From now on its coordinator above is another one, which it joins when its connection is gone. */
+  /** Changes the coordinator above, which the relay joins when its current connection is gone. */
   moveTo(address: string): void {
     this.#life?.route.moveTo(address);
   }
 
-  /** Ends it as `kill -9` does, and starts it again after so long. The links of its workers are not its own to cut. */
+  /** Ends it as `kill -9` does, and starts it again after this long. Its workers' links are not its own to cut. */
   kill(downMs: number): void {
     if (!this.#life) return;
     this.#end();
@@ -139,7 +139,7 @@ export class SimulatedRelay implements Listener {
     void relay.ended.then((end) => {
       if (!isAlive()) return;
       if (end.type === 'failed') this.failure ??= end.message;
-      // What it sent is on its way first.
+      // Its last messages leave first.
       process.after(0, () => this.#end());
       clock.after(restartMs, () => {
         if (!this.#life) this.#start();

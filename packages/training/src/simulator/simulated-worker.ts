@@ -11,60 +11,60 @@ import { type NumericMode, numericModes, openGradient } from './shared-compute.t
 import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
 import { SimulatedProcess } from './simulated-process.ts';
 
-/** What workers connect to. */
+/** Accepts the connections of workers. */
 export interface Listener {
-  /** The process that takes connections now; undefined while there is none. */
+  /** The process that accepts connections now; undefined while there is none. */
   readonly process: Clock | undefined;
   accept(transport: CoordinatorTransport, address: string): void;
 }
 
-/** How a worker finds what it connects to, where that may change. */
+/** Finds what a worker connects to, if that may change. */
 export interface Route {
-  /** Asked at each attempt; undefined where the run is over. @throws Error where there is nothing to connect to */
+  /** Called for each attempt; undefined if the run is over. @throws Error if there is nothing to connect to */
   find(): Promise<Listener | undefined>;
-  /** Asked where it was sent away. @returns whether the run goes on elsewhere */
+  /** Called when the worker was sent away. @returns whether the run continues at another place */
   goesOn(): Promise<boolean>;
   noteWelcome?(welcome: MessageOf<'welcome'>): void;
-  /** From now on it goes to that address first. */
+  /** Makes that address the first to try. */
   moveTo?(address: string): void;
-  /** It is refused for good where it is. */
+  /** Called when the worker is refused for good at its current place. */
   noteRefusal?(): void;
 }
 
 export interface SimulatedWorkerOptions {
   readonly name: string;
-  /** Where it says it comes from. */
+  /** The address it claims to connect from. */
   readonly address: string;
   readonly coordinator: Listener | ((process: Clock) => Route);
   readonly clock: Clock;
   readonly backend: Backend;
   readonly numericMode?: NumericMode;
   readonly hash: (bytes: Uint8Array) => string;
-  /** Virtual time that a shard of so many samples takes. */
+  /** Returns the virtual time that a shard of this many samples takes. */
   readonly computeMs: (samples: number) => number;
   readonly link: LinkSpeed;
   /** Whether its messages travel as encoded frames. */
   readonly encodes?: boolean;
-  /** From 0 to 1; spreads its attempts to come back. */
+  /** Returns a number from 0 to 1, to spread its reconnections. */
   readonly random: () => number;
-  /** Asked before each result. */
+  /** Called before each result. */
   readonly resultFault: () => ResultFault | undefined;
-  /** Whether it lies, and how; honest where left out. */
+  /** How it lies; honest by default. */
   readonly lie?: Lie | undefined;
   readonly habit?: LiarHabit | undefined;
-  /** Whether it leaves after each result, and joins as a new worker. */
+  /** Whether it leaves after each result and joins as a new worker. */
   readonly joinsAnew?: boolean;
   /** Bytes of its sample cache. */
   readonly sampleCacheBytes: number;
 }
 
-/** Bytes on a link from which vectors wait: about one chunk, so that others overtake those after it. */
+/** Buffered bytes on a link from which vectors wait: about one chunk, so that messages overtake later chunks. */
 export const pacedBytes = 150;
 
-/** How many results of a late liar are late: one that always is gets no share. */
+/** Number of results that a late liar delays: a worker that is always late gets no share. */
 const lateLies = 3;
 
-/** How soon a worker whose membership has ended, but not the run, is started again. */
+/** Delay before a worker is started again whose membership ended before the run. */
 const restartMs = 2_000;
 
 export class SimulatedWorker {
@@ -73,7 +73,7 @@ export class SimulatedWorker {
   readonly #route: Route;
   readonly #compute: Compute;
   #gradientOf: Awaited<ReturnType<typeof openGradient>> | undefined;
-  /** The newest weights, and those before. */
+  /** The newest weights, and the previous ones. */
   #weights: readonly [Uint8Array, Uint8Array] = [new Uint8Array(), new Uint8Array()];
   #resultBefore: ShardGradient | undefined;
   #membership: Membership | undefined;
@@ -110,7 +110,7 @@ export class SimulatedWorker {
     return this.#options.lie;
   }
 
-  /** Whether a liar has sent a result that was right, and may have been taken for an honest worker. */
+  /** Whether a liar has sent a correct result, and may have been taken for an honest worker. */
   get hasToldTruth(): boolean {
     return this.#hasToldTruth;
   }
@@ -120,7 +120,7 @@ export class SimulatedWorker {
     return this.#link;
   }
 
-  /** Whether its newest connection is to a process. */
+  /** Whether its newest connection is to that process. */
   isConnectedTo(process: Clock | undefined): boolean {
     return process !== undefined && this.#link?.isTo(process) === true;
   }
@@ -129,13 +129,13 @@ export class SimulatedWorker {
     return this.process.isDead || this.#hasFinished;
   }
 
-  /** Ends it as `kill -9` does: no more of its code runs, and its connection breaks. */
+  /** Ends it as `kill -9` does: none of its code runs any more, and its connection breaks. */
   kill(): void {
     this.process.kill();
     this.#link?.cut('killed');
   }
 
-  /** Runs none of its code for so long; its connection stays open, and what arrives waits. */
+  /** Suspends its code for this long; its connection stays open, and arrivals wait. */
   freeze(forMs: number): void {
     this.process.freeze(forMs);
   }
@@ -175,7 +175,7 @@ export class SimulatedWorker {
 
   #noteEvent({ type }: MembershipEvent, membership: Membership): void {
     if (type !== 'computed' || this.#options.joinsAnew !== true) return;
-    // The result is on its way before the farewell.
+    // The result leaves before the goodbye.
     this.process.after(0, () => membership.leave('leaves, to come back as another'));
   }
 
@@ -223,7 +223,7 @@ export class SimulatedWorker {
   }
 }
 
-/** To one address, whose run is over when it says so. */
+/** Returns a route to a single address; the run is over when that listener says so. */
 function routeTo(coordinator: Listener): Route {
   return { find: async () => coordinator, goesOn: async () => false };
 }

@@ -1,4 +1,4 @@
-/** The coordinators and workers of a simulated run, and the seeded choices of what happens to them. */
+/** The coordinators and workers of a simulated run, and the seeded choice of faults. */
 
 import { isHostBackend, randomStream } from '@lockstep/tensor';
 import type { Clock } from '../clock.ts';
@@ -20,7 +20,7 @@ import type { SimulatedRelay } from './simulated-relay.ts';
 import { type Listener, SimulatedWorker } from './simulated-worker.ts';
 import { stateFault } from './state-fault.ts';
 
-/** Bytes that may be under way on a link beside what its tasks explain: heartbeats, cancels and messages of joining. */
+/** Most bytes in flight on a link besides those of its tasks: heartbeats, cancels and messages of joining. */
 const mostOtherBytes = 64 * 1024;
 
 export class Simulator implements World {
@@ -39,7 +39,7 @@ export class Simulator implements World {
   readonly #mostBytes: number;
   readonly #tree: RelayTree | undefined;
   readonly #weights = new WeightsLedger();
-  /** Per state, the events it had handled when its invariants were last checked. */
+  /** Per state, the number of events it had handled when its invariants were last checked. */
   readonly #checked = new Map<CoordinatorState, number>();
 
   constructor(options: SimulationOptions) {
@@ -62,7 +62,7 @@ export class Simulator implements World {
         )
       : [new SimulatedCoordinator({ ...parts, name: 'the coordinator' })];
     const { plan, sampleBytes = 0 } = run.setup;
-    // Weights or a gradient, and samples, of two steps in each direction.
+    // Room for the weights or gradient, and the samples, of two steps in each direction.
     this.#mostBytes = mostOtherBytes + 8 * (run.parameterServer.parameterCount * 4 + plan.batch * (sampleBytes + 8));
     this.#tree = this.#createTree();
   }
@@ -75,7 +75,7 @@ export class Simulator implements World {
     return this.#workers.filter(({ ended }) => !ended);
   }
 
-  /** Starts the first workers, and whatever happens to them. */
+  /** Starts the first workers and the faults. */
   begin(): void {
     const { workers, stutterEveryMs = [], liars = [], faultEveryMs } = this.#options;
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
@@ -94,12 +94,12 @@ export class Simulator implements World {
     });
   }
 
-  /** A worker of its own speed, on a link of its own. @param isDirect whether it goes past all relays */
+  /** Starts a worker of random speed on a link of random speed. @param isDirect whether it bypasses all relays */
   join(lie?: Lie, isDirect = false): SimulatedWorker {
     const { backend, run, corruptResults, liarsJoinAnew = false, otherModes = 0, encodes } = this.#options;
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     const number = this.#workers.length + 1;
-    // The last one is to end the run, which takes no other mode where it rounds nodes.
+    // The last worker must end the run, and a run that rounds nodes accepts no other numeric mode.
     const isOfOwnMode = isDirect && run.setup.plan.halfUnit !== undefined;
     const samplesPerMs = 1 + 30 * this.chance();
     const name = `worker ${number}`;
@@ -115,7 +115,7 @@ export class Simulator implements World {
       link: this.#linkSpeed(),
       ...(encodes === undefined ? {} : { encodes }),
       random: this.chance,
-      // Most real workers cache samples; some have no memory for it.
+      // Most real workers cache samples; some lack the memory.
       sampleCacheBytes: this.chance() < 0.7 ? Number.MAX_SAFE_INTEGER : 0,
       lie,
       ...(lie !== undefined && { habit: this.#options.liarHabit }),
@@ -134,7 +134,7 @@ export class Simulator implements World {
     this.clock.after(delayMs, callback);
   }
 
-  /** Of the first coordinator that has taken the last step, or has failed. */
+  /** Outcome of the first coordinator that has taken the last step or failed. */
   get outcome(): RunOutcome | undefined {
     return this.#finisher?.outcome;
   }
@@ -143,7 +143,7 @@ export class Simulator implements World {
     return this.coordinators.find(({ outcome }) => outcome !== undefined);
   }
 
-  /** What does not hold since the last event, in words. */
+  /** Describes an invariant that has been violated since the last event. */
   newFault(): string | undefined {
     const failed = this.relays.find(({ failure }) => failure !== undefined);
     if (failed) return `${failed.name} failed: ${failed.failure}`;
@@ -159,7 +159,7 @@ export class Simulator implements World {
     return this.coordinators.find(({ sampleFault }) => sampleFault)?.sampleFault ?? this.#linkFault();
   }
 
-  /** A worker that does not wait for the run that may follow, in words. */
+  /** Describes a worker that did not wait for the run that may follow. */
   departureFault(): string | undefined {
     const gone = this.#workers.find(({ ended, process }) => ended && !process.isDead);
     return gone && `${gone.name} has left, and another run may follow`;
@@ -193,7 +193,7 @@ export class Simulator implements World {
     };
   }
 
-  /** To the only coordinator, to the one that leads, or by a place in the tree. */
+  /** Returns a route to the only coordinator, to the leading one, or from a place in the tree. */
   #route(isDirect: boolean): ConstructorParameters<typeof SimulatedWorker>[0]['coordinator'] {
     if (this.#tree) return isDirect ? this.#tree.directRoute() : this.#tree.routeOfWorker();
     const { fleet } = this;
@@ -230,7 +230,7 @@ export class Simulator implements World {
     else this.clock.after(faultsFromMs, () => this.#scheduleFault(meanMs));
   }
 
-  /** Something happens at exponentially distributed intervals. */
+  /** Schedules faults at exponentially distributed intervals. */
   #scheduleFault(meanMs: number): void {
     const { calmAtMs = Number.POSITIVE_INFINITY } = this.#options;
     this.clock.after(-meanMs * Math.log(1 - this.chance()), () => {

@@ -1,12 +1,12 @@
-/** What must hold of a coordinator's state after every event, whatever came before it. */
+/** Invariants of a coordinator's state after every event, whatever came before. */
 
 import { onTrial } from '../coordinator/assignments.ts';
 import type { Connection, ConnectionId, CoordinatorState } from '../coordinator/state.ts';
 
-/** Most results of a shard that may be held: two that differ, and those of workers that were late meanwhile. */
+/** Most results held for a shard: two that differ, and those of workers that were late in the meantime. */
 const mostVotes = 8;
 
-/** What does not hold, in words; undefined where all does. */
+/** Describes a violated invariant; undefined if all hold. */
 export function stateFault(state: CoordinatorState): string | undefined {
   if (state.phase === 'waiting' || state.phase === 'finished' || state.phase === 'failed') return boundFault(state);
   return phaseFault(state) ?? ownerFault(state) ?? progressFault(state) ?? boundFault(state);
@@ -18,7 +18,7 @@ function phaseFault({ connections, pauseRequested, phase }: CoordinatorState): s
   return phase === expected ? undefined : `expected the phase ${expected}, got ${phase}`;
 }
 
-/** A share of a worker that is gone, or has to pass the numerics check first, is another one's. */
+/** A share of a worker that is gone, or must pass the numerics check first, belongs to another worker. */
 function ownerFault({ connections, current, next }: CoordinatorState): string | undefined {
   for (const { step, shards } of next ? [current, next] : [current]) {
     for (const { lo, n, assignments } of shards.values()) {
@@ -32,13 +32,13 @@ function ownerFault({ connections, current, next }: CoordinatorState): string | 
 }
 
 /**
- * While a worker that is not late is ready, a step is neither complete and not taken, nor does a shard wait that an idle
- * worker could compute: a proven one, or a newcomer if no result of it is held.
+ * While a worker that is not late is ready, no complete step remains untaken, and no shard waits that an idle worker
+ * could compute: a proven worker, or a newcomer if none of its results is held.
  */
 function progressFault({ setup, phase, connections, current }: CoordinatorState): string | undefined {
   if (phase !== 'training') return undefined;
   const { shards } = current;
-  // A relay that is asked for nothing waits.
+  // A relay that is not asked for anything waits.
   if (setup.isRelay && shards.size === 0) return undefined;
   if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
   const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
@@ -63,7 +63,7 @@ function progressFault({ setup, phase, connections, current }: CoordinatorState)
   return undefined;
 }
 
-/** As `Array.some`: a run with a thousand workers is looked at after each of its events. */
+/** Like `Array.some`, but without a copy: a run with a thousand workers is checked after each of its events. */
 function some<Item>(items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
   for (const item of items) if (holds(item)) return true;
   return false;

@@ -1,4 +1,4 @@
-/** What a worker answers: numerics checks, and the tasks that it is given, one after another. */
+/** Answers numerics checks and tasks on behalf of a worker. */
 import type { SampleBatch } from '@lockstep/data';
 import {
   bytesOf,
@@ -20,7 +20,7 @@ import { type Compute, ComputeError, type ComputeSetup, type GradientOptions, ty
 import type { FaultInjector } from './fault-injection.ts';
 import type { LabeledShard } from './sample-cache.ts';
 
-/** What answers need of a session's options. */
+/** The session options that answering needs. */
 export interface AnswerOptions {
   readonly compute: Compute;
   readonly identity: { readonly kind: WorkerKind };
@@ -29,7 +29,7 @@ export interface AnswerOptions {
   readonly hash: (bytes: Uint8Array) => string;
 }
 
-/** The message that answers a task, or begins the gradient that does. */
+/** The message that answers a task, or that begins the gradient. */
 type Answer = MessageOf<'gradient' | 'taskError'>;
 
 /** Answers the tasks of one run, one after another. */
@@ -38,7 +38,7 @@ export class TaskAnswerer {
   readonly #faults: FaultInjector;
   readonly #seed: number;
   readonly #halfUnit: number | undefined;
-  /** Whether the coordinator is in this process, and gets the message as it is: gradients are then neither encoded nor overwritten. */
+  /** Whether the coordinator is in this process: gradients are then neither encoded nor overwritten. */
   readonly #isLocal: boolean;
   readonly #encoder: GradientEncoder;
   readonly #checksum: Checksum;
@@ -62,7 +62,7 @@ export class TaskAnswerer {
 
   /**
    * @param weightsAtMs when the weights of its step arrived
-   * @returns the messages of the answer, each made when it is asked for; none where the task was canceled meanwhile
+   * @returns the messages of the answer, each created on demand; none if the task was canceled meanwhile
    */
   async answer(task: Task, weightsAtMs: number): Promise<Iterable<Answer | MessageOf<'chunk'>>> {
     const faults = this.#faults;
@@ -112,7 +112,7 @@ export class TaskAnswerer {
   }
 }
 
-/** What went wrong, as the text of a message. */
+/** Returns an error's text, as it is sent in a message. */
 export function errorText(error: unknown): string {
   return toMessageText(error instanceof Error ? error.message : String(error));
 }
@@ -121,13 +121,13 @@ export interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, Labe
   /** Position of its first sample in the epoch's order. */
   readonly firstSample: number;
   readonly receivedAtMs: number;
-  /** Set while it runs, where its answer is not needed any more. */
+  /** Set during the computation when the answer is no longer needed. */
   isCanceled: boolean;
-  /** Called when that is set. */
+  /** Called when `isCanceled` is set. */
   onCancel?: () => void;
 }
 
-/** The tasks of a worker, in the order of their arrival: those of the current step, and those sent ahead of it. */
+/** A worker's tasks in order of arrival: tasks of the current step, and tasks sent ahead of it. */
 export class TaskQueue {
   #waiting: Task[] = [];
   #running: Task | undefined;
@@ -136,14 +136,14 @@ export class TaskQueue {
     this.#waiting.push(task);
   }
 
-  /** Takes the oldest task of a step out of the queue; it runs from now on. */
+  /** Takes the oldest task of a step out of the queue and marks it as running. */
   start(step: number): Task | undefined {
     const index = this.#waiting.findIndex((task) => task.step === step);
     this.#running = index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
     return this.#running;
   }
 
-  /** Cancels the task of a shard, whether it waits or runs. */
+  /** Cancels the task of a shard, waiting or running. */
   cancel({ step, lo, n }: Pick<Task, 'step' | 'lo' | 'n'>): void {
     const isSame = (task: Task): boolean => task.step === step && task.lo === lo && task.n === n;
     this.#waiting = this.#waiting.filter((task) => !isSame(task));
@@ -155,7 +155,7 @@ export class TaskQueue {
     if (this.#running) cancelTask(this.#running);
   }
 
-  /** Drops the tasks that wait and are of earlier steps. */
+  /** Drops waiting tasks of earlier steps. */
   dropBefore(step: number): void {
     this.#waiting = this.#waiting.filter((task) => task.step >= step);
   }
@@ -175,8 +175,8 @@ export class GradientEncoder {
   readonly #codec: CodecKernels | undefined;
 
   /**
-   * @param sparse false if the gradient stays in this process, and encoding only costs time
-   * @param halfUnit what 1 in half precision stands for, if every value is a half in that unit
+   * @param sparse false if the gradient stays in this process, so that encoding would only cost time
+   * @param halfUnit value that 1 in half precision stands for, if every value is a half in that unit
    */
   constructor(sparse: boolean, halfUnit?: number, codec?: CodecKernels) {
     this.#sparse = sparse;
@@ -184,13 +184,13 @@ export class GradientEncoder {
     this.#codec = codec;
   }
 
-  /** Encodes the values `[from, to)` of a gradient, all by default; the result may overwrite their memory. */
+  /** Encodes the values `[from, to)` of a gradient, by default all; the result may overwrite their memory. */
   encode(gradient: Float32Array, from = 0, to = gradient.length): Encoded {
     const values = gradient.subarray(from, to);
     if (!this.#sparse) return { bytes: bytesOf(values) };
     const halves = this.#halfUnit === undefined ? undefined : encodeHalves(values, this.#halfUnit);
     if (halves) return { bytes: halves, encoding: 'fp16' };
-    // Values that no half can hold are sent as they are, so that the coordinator sees them.
+    // Values that no half can represent are sent unchanged, so that the coordinator sees them.
     const bytes = encodeSparse(values, this.#codec?.nonZeroBlocks(values));
     return bytes ? { bytes, encoding: 'sparse' } : { bytes: bytesOf(values) };
   }
@@ -198,7 +198,7 @@ export class GradientEncoder {
 
 type Check = Pick<SampleBatch, 'samples' | 'targets'> & { readonly weights: Uint8Array };
 
-/** Answers the checks of one run: the first when the worker joins, another one after each task that it failed at. */
+/** Answers the numerics checks of one run: one when the worker joins, and another after each task that failed. */
 export class NumericsAnswerer {
   readonly #options: Pick<AnswerOptions, 'compute' | 'hash'>;
   readonly #setup: ComputeSetup;
@@ -211,14 +211,14 @@ export class NumericsAnswerer {
     this.#chunkBytes = chunkBytes;
   }
 
-  /** Opens the compute as a check needs it, where it is not open so. */
+  /** Opens the compute for a check, unless it already is. */
   async open(): Promise<void> {
     if (this.#isOpenForCheck) return;
     await this.#options.compute.open(checkedSetup(this.#setup));
     this.#isOpenForCheck = true;
   }
 
-  /** @returns the messages of the answer; the compute is then open for the tasks of the run */
+  /** Computes a check. @returns the messages of the answer; the compute is then open for the tasks of the run */
   async answer(
     { weights, samples, targets }: Check,
     isCanceled: () => boolean,
@@ -226,7 +226,7 @@ export class NumericsAnswerer {
     const { compute, hash } = this.#options;
     await this.open();
     compute.setWeights(weights);
-    // The first run warms up what compiles on first use; the second is timed.
+    // The first run compiles kernels; the second is timed.
     await compute.gradient(samples, targets, { isCanceled });
     const { gradient, lossSum, correct, computeMs } = await compute.gradient(samples, targets, { isCanceled });
     await this.#openForRun();
@@ -234,7 +234,7 @@ export class NumericsAnswerer {
     return vectorMessages(gradient, this.#chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }));
   }
 
-  /** A check of a run with inner steps is computed without them. */
+  /** Reopens the compute with the run's inner steps, which the check is computed without. */
   async #openForRun(): Promise<void> {
     if (!this.#setup.innerSteps) return;
     await this.#options.compute.open(this.#setup);

@@ -1,15 +1,15 @@
-/** The interface of whatever computes for a worker session: this thread, other threads, or a GPU. */
+/** The interface between a worker session and its computer: this thread, other threads, or a GPU. */
 import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
 import type { MessageOf, TaskErrorCode } from '@lockstep/protocol';
 import type { CodecKernels } from '@lockstep/tensor';
 import type { InnerSteps } from '../inner-steps.ts';
 import type { Shard } from '../tree.ts';
 
-/** The gradient of one shard, or what its replicas' inner steps took from the weights. */
+/** The gradient of one shard, or the sum of its replicas' results. */
 export interface ShardGradient {
-  /** Sum over the shard's samples, or over its replicas, in model order; little-endian float32. */
+  /** Sum over the shard's samples or replicas, in model order; little-endian float32. */
   readonly gradient: Uint8Array;
-  /** Float32; not finite where the computation was not. */
+  /** Float32; not finite if the computation overflowed. */
   readonly lossSum: number;
   readonly correct: number;
   readonly count: number;
@@ -17,90 +17,90 @@ export interface ShardGradient {
 }
 
 export interface ComputeSetup {
-  /** The model as plain data; an invalid one is an error. */
+  /** The model as plain data; an invalid model is an error. */
   readonly model: unknown;
   readonly microbatchSize: number;
-  /** Which decides the loss; classes where left out. */
+  /** Decides the loss; classes by default. */
   readonly targetType?: TargetType;
-  /** Taken by each microbatch, where the run has them. */
+  /** Inner steps of each microbatch, if the run has them. */
   readonly innerSteps?: InnerSteps | undefined;
 }
 
-/** The values of a shard's samples, sample after sample; or the numbers of samples in the byte cache, in that order. */
+/** Values of a shard's samples, one sample after another; or their numbers in the byte cache, in the same order. */
 export type ShardSamples = SampleValues | Uint32Array;
 
-/** Which shard a gradient is of. */
+/** The shard that a gradient is computed for. */
 export interface NamedShard extends Shard {
   readonly step: number;
-  /** Of its samples in the training set, in their order, where the coordinator says them. */
+  /** Numbers of the shard's samples in the training set, in order, if the coordinator sends them. */
   readonly numbers?: Uint32Array | undefined;
 }
 
 export interface GradientOptions {
-  /** Left out in the numerics check. */
+  /** Omitted in the numerics check. */
   readonly shard?: NamedShard;
-  /** Keys dropout; the same at each call where left out. */
+  /** Key of the random choices of dropout; the same for every call by default. */
   readonly key?: RandomKey;
-  /** What 1 in half precision stands for, if each node of the tree is rounded to a half. */
+  /** Value that 1 in half precision stands for, if every tree node is rounded to a half. */
   readonly halfUnit?: number | undefined;
   /**
    * Whether the gradient may stay in the compute's memory: read it from the result when it is needed, before the next
-   * call. It may be overwritten. In memory of its own where left out.
+   * call. The reader may overwrite it. By default the gradient gets memory of its own.
    */
   readonly inPlace?: boolean;
-  /** Asked between the slices of a shard; once it is true, the call rejects. A compute without slices never asks. */
+  /** Polled between the slices of a shard; once it is true, the call rejects. A compute without slices never polls. */
   readonly isCanceled?: () => boolean;
-  /** Sets what is called once that is true; for a compute that waits for others. */
+  /** Registers a listener for the moment of cancellation, for a compute that waits for others. */
   readonly onCancel?: (listener: () => void) => void;
 }
 
-/** Bytes of samples by number, in the memory where they are computed with. */
+/** Samples by number, as bytes, in the memory that the computation reads. */
 export interface ByteCache {
-  /** Copies a sample in. @throws RangeError for a number or a length that does not fit */
+  /** Copies a sample into the cache. @throws RangeError for a number or a length that does not fit */
   write(number: number, sample: Uint8Array): void;
 }
 
-/** A message of weights that come in several: the first of them, or a chunk. */
+/** One message of weights that arrive in several: the first, or a chunk. */
 export type WeightsPart = MessageOf<'weights' | 'chunk'>;
 
 export interface Compute {
   readonly backend: string;
-  /** Equal names promise equal bits; the numerics check verifies it. */
+  /** Computers with equal modes promise equal bits; the numerics check verifies it. */
   readonly numericMode: string;
   readonly threads: number;
-  /** For its gradients as they travel; plain loops where left out. */
+  /** Kernels to encode gradients with; plain loops by default. */
   readonly codec?: CodecKernels | undefined;
   /**
-   * Prepares for a model; called again where a worker joins another run.
-   * @throws Error with one sentence where it cannot compute what the run asks for
+   * Prepares for a model; called again when the worker joins another run.
+   * @throws Error with one sentence if it cannot compute what the run asks for
    */
   open(setup: ComputeSetup): Promise<void>;
   /**
-   * All parameters in model order, little-endian float32, at any alignment; copied before it returns.
-   * @param step that begins with them; left out in the numerics check
+   * Sets all parameters, in model order, little-endian float32 at any alignment; copied before it returns.
+   * @param step the step that begins with them; omitted in the numerics check
    */
   setWeights(bytes: Uint8Array, step?: number): void;
   /**
-   * Takes each message of weights that come in several, as it arrives, unless the first of them comes while a shard is
-   * computed; `setWeights` follows once they are whole. For a compute that sends them on.
+   * Takes each message of weights that arrive in several, unless the first of them arrives while a shard is being
+   * computed. `setWeights` follows once the weights are complete. For a compute that forwards them.
    */
   takeWeightsPart?(part: WeightsPart): void;
   /**
-   * Allocates a cache for `count` samples of `size` bytes in place of the one before; the next `open` frees it. Left out
-   * where the compute gains nothing by owning the bytes.
-   * @throws Error, before it allocates, where the model's samples have another size
+   * Allocates a cache for `count` samples of `size` bytes in place of the previous one; the next `open` frees it.
+   * Omitted if the compute gains nothing by owning the bytes.
+   * @throws Error, before it allocates, if the model's samples have another size
    */
   createByteCache?(count: number, size: number): ByteCache;
   /**
-   * The gradient of a shard, whose microbatches are consecutive samples; the last one may be shorter. Targets are class
-   * indices [count], or values [count, outputs].
-   * @throws ComputeError where the device fails
+   * Computes the gradient of a shard, whose microbatches are consecutive samples; the last microbatch may be shorter.
+   * Targets are class indices [count], or values [count, outputs].
+   * @throws ComputeError if the device fails
    */
   gradient(samples: ShardSamples, targets: TargetValues, options?: GradientOptions): Promise<ShardGradient>;
   close(): Promise<void>;
 }
 
-/** A failure that is reported to the coordinator; the worker goes on. */
+/** A failure that is reported to the coordinator; the worker continues. */
 export class ComputeError extends Error {
   override readonly name = 'ComputeError';
   readonly code: TaskErrorCode;

@@ -1,11 +1,11 @@
-/** Faults that a worker injects into itself on request: for a while it freezes, or computes more slowly. */
+/** Faults that a worker injects into itself on request: it freezes, or computes more slowly, for a while. */
 import type { CoordinatorMessage } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 import type { ShardGradient } from './compute.ts';
 
-/** How many times as long a slow worker takes. */
+/** Slowdown of a slow worker's computation. */
 const slowFactor = 8;
-/** The time from which a shard is slowed that takes no measurable time. */
+/** Compute time assumed for a shard too fast to measure, so that a slow worker is slow on it too. */
 const leastComputeMs = 1;
 
 export class FaultInjector {
@@ -15,7 +15,7 @@ export class FaultInjector {
   #slowUntilMs = Number.NEGATIVE_INFINITY;
   #deferred: CoordinatorMessage[] = [];
 
-  /** @param deliver takes the messages that arrived during a freeze, in order, when it is over */
+  /** @param deliver receives the messages that arrived during a freeze, in order, when the freeze is over */
   constructor(clock: Clock, deliver: (message: CoordinatorMessage) => void) {
     this.#clock = clock;
     this.#deliver = deliver;
@@ -36,7 +36,7 @@ export class FaultInjector {
     if (!wasFrozen) void this.#deliverDeferred();
   }
 
-  /** Whether the message is deferred: the worker is frozen, or earlier messages have not been delivered yet. */
+  /** Defers the message if the worker is frozen or earlier messages are undelivered; returns whether it did. */
   defers(message: CoordinatorMessage): boolean {
     if (!this.isFrozen && this.#deferred.length === 0) return false;
     this.#deferred.push(message);
@@ -47,7 +47,7 @@ export class FaultInjector {
     while (this.isFrozen) await this.#wait(this.#frozenUntilMs - this.#clock.nowMs());
   }
 
-  /** Computes; while the worker is slow, this takes a multiple of the time. */
+  /** Computes; a slow worker takes a multiple of the time. */
   async slowed(compute: () => Promise<ShardGradient>): Promise<ShardGradient> {
     const result = await compute();
     if (this.#clock.nowMs() >= this.#slowUntilMs) return result;

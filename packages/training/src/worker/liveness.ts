@@ -1,8 +1,8 @@
-/** Signs of life between a worker and its coordinator: those that the worker sends, and those that it waits for. */
+/** Heartbeats of a worker, and detection of a silent coordinator. */
 import type { MessageOf, WorkerTransport } from '@lockstep/protocol';
 import type { Clock } from '../clock.ts';
 
-/** Calls at regular intervals, from the first interval's end until it is stopped. */
+/** Calls back at regular intervals, first after one interval, until it is stopped. */
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #everyMs: number;
@@ -33,17 +33,17 @@ interface PingSource {
   readonly transport: Pick<WorkerTransport, 'receivedBytes'>;
 }
 
-/** How many bytes have arrived tells that it is the link that takes its time. */
+/** Creates a ping. Its byte count shows the coordinator that bytes still arrive, and only the link is slow. */
 export function pingOf({ clock, transport: { receivedBytes } }: PingSource): MessageOf<'ping'> {
   return { type: 'ping', sentAtMs: clock.nowMs(), ...(receivedBytes !== undefined && { receivedBytes }) };
 }
 
-/** The clock is looked at so many times within the longest silence. */
+/** Times that the clock is checked within the longest silence. */
 const looks = 8;
 
-/** Notices a coordinator that has fallen silent: neither a message comes, nor more bytes of one. */
+/** Detects a silent coordinator: no message arrives, nor more bytes of one. */
 export class LivenessTimer {
-  /** The longest silence of a coordinator that is alive. */
+  /** Longest silence of a live coordinator. */
   patienceMs: number;
   readonly #clock: Clock;
   readonly #transport: Pick<WorkerTransport, 'receivedBytes'>;

@@ -1,4 +1,4 @@
-/** Computes shards beside other work, on a backend's threads; other events have their turn between the slices of a long one. */
+/** Computes shards on a backend's threads, yielding to other events between the slices of a long shard. */
 import {
   defaultKey,
   inputSize,
@@ -24,14 +24,14 @@ import { uploadFloats } from '../vector-memory.ts';
 import type { Compute, ComputeSetup, ShardGradient, ShardSamples } from './compute.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 
-/** What belongs to one open model. */
+/** State of one open model. */
 interface Opened {
   readonly parameters: Storage;
   readonly sliced: SlicedGradient;
   readonly pacer: Pacer | undefined;
 }
 
-/** @param clock tells how long a shard takes; a shard is paused only where the clock can call back as well */
+/** @param clock measures how long a shard takes; shards pause only if the clock can also call back */
 export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 'nowMs'>): Compute {
   let opened: Opened | undefined;
   let table: ByteTable | undefined;
@@ -106,7 +106,7 @@ function checkSampleSize(size: number, model: Model): void {
 
 /**
  * Computes a shard of `count` samples, in slices with pauses between them.
- * @throws Error where it was canceled in a pause
+ * @throws Error if the shard was canceled during a pause
  */
 async function advanceTo(count: number, { sliced, pacer }: Opened, isCanceled: () => boolean): Promise<void> {
   pacer?.begin();
@@ -119,12 +119,12 @@ async function advanceTo(count: number, { sliced, pacer }: Opened, isCanceled: (
   }
 }
 
-/** Samples that have so many targets. */
+/** Number of samples that these targets belong to. */
 function countOf(targets: TargetValues, { model, targetType }: SlicedGradient): number {
   return targetType === 'classes' ? targets.length : targets.length / outputCount(model);
 }
 
-/** @returns the values of the samples `[from, to)` of a shard of `count` samples */
+/** @returns a function from `[from, to)` to the values of those samples, in a shard of `count` samples */
 function rangesOf(
   samples: ShardSamples,
   count: number,
@@ -141,7 +141,7 @@ function rangesOf(
   return (from, to) => ({ table, numbers: samples.subarray(from, to) });
 }
 
-/** The parts of a vector [parameters + 2]. */
+/** Splits a vector [parameters + 2] into gradient, loss sum and number of correct answers. */
 function sumsOf(values: Float32Array): Pick<ShardGradient, 'gradient' | 'lossSum' | 'correct'> {
   const size = values.length - 2;
   const gradient = new Uint8Array(values.buffer, values.byteOffset, size * 4);
@@ -155,7 +155,7 @@ interface ResultOptions {
   readonly elapsedMs: () => number;
 }
 
-/** The sums in a vector of the backend. */
+/** Returns the sums in a backend's vector. */
 async function resultOf(
   backend: Backend,
   vector: Storage,
@@ -166,7 +166,7 @@ async function resultOf(
   return { ...sums, count, computeMs: elapsedMs() };
 }
 
-/** The sums in a vector of the backend, whose memory may move while nothing is computed. */
+/** Returns the sums in a backend's vector. `gradient` is read on access, because the backend's memory may move. */
 function inMemoryOf(
   backend: HostBackend,
   vector: Storage,

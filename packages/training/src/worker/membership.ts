@@ -1,32 +1,32 @@
-/** Keeps a worker in a run: connects, takes part, and comes back when the connection breaks. */
+/** Keeps a worker in a run: connects, takes part, and reconnects when the connection breaks. */
 import type { WorkerTransport } from '@lockstep/protocol';
 import { Session, type SessionEnd, type SessionEvent, type SessionOptions, type WorkerStatus } from './session.ts';
 
-/** Thrown if a coordinator runs but takes no connection now: a worker tries again, also on its first attempt. */
+/** Thrown if a coordinator is running but accepts no connection now: a worker retries even its first attempt. */
 export class CoordinatorBusyError extends Error {
   override readonly name = 'CoordinatorBusyError';
 }
 
 export interface MembershipOptions extends Omit<SessionOptions, 'transport' | 'onEvent'> {
-  /** From 0 to 1; spreads the moments at which many workers come back. */
+  /** Returns a number from 0 to 1, to spread the reconnections of many workers over time. */
   readonly random: () => number;
-  /** Whether it waits for a coordinator that its first attempt does not reach. */
+  /** Whether to keep trying if the first attempt does not reach a coordinator. */
   readonly waitForCoordinator?: boolean;
-  /** Whether, between two runs, it waits for another server when its own has ended; by default it ends with it. */
+  /** Whether to wait for another server if the server ends between two runs; by default the worker ends too. */
   readonly outlivesServer?: boolean;
   /** @throws Error with one sentence; CoordinatorBusyError if another attempt may succeed */
   readonly connect: () => Promise<WorkerTransport>;
   readonly onEvent?: (event: MembershipEvent) => void;
 }
 
-/** Five times MNIST; less than a tab of a phone may use. */
+/** Five times MNIST, and less than a browser tab on a phone may use. */
 const defaultSampleCacheBytes = 256 * 1024 * 1024;
 
 export type MembershipEvent =
   | SessionEvent
   /**
-   * The run is over and another may follow, the connection broke, or the coordinator is full or has no run; another attempt
-   * follows.
+   * The run is over and another may follow, the connection broke, or the coordinator is full or has no run. Another
+   * attempt follows.
    */
   | { readonly type: 'lost'; readonly message: string; readonly isRunOver?: boolean }
   /** An attempt did not reach the coordinator; another follows. */
@@ -38,14 +38,14 @@ export type MembershipEnd =
   | { readonly type: 'unreachable'; readonly message: string };
 
 export class Membership {
-  /** Resolves when the run is over, or this worker is refused for good, leaves, or cannot connect at first. */
+  /** Resolves when the run is over, or when this worker is refused for good, leaves, or cannot connect at first. */
   readonly ended: Promise<MembershipEnd>;
   readonly #options: MembershipOptions;
   #resumeKey: string | undefined;
   #failures = 0;
-  /** How the last run ended, while this worker waits for another one. */
+  /** How the last run ended, while this worker waits for another run. */
   #lastEnd: string | undefined;
-  /** What it says of itself; nothing to say where left out. */
+  /** The worker's last reported status; undefined if there is none. */
   #status: WorkerStatus | undefined;
   #session: Session | undefined;
   /** Why this worker leaves; undefined while it stays. */
@@ -64,7 +64,7 @@ export class Membership {
     this.#wake();
   }
 
-  /** Reports something of this worker, now and after every return: whether it is hidden, as a browser tab can be. */
+  /** Reports a status of this worker now and after every reconnection, such as whether its browser tab is hidden. */
   reportStatus(status: WorkerStatus): void {
     this.#status = status;
     this.#session?.reportStatus(status);
@@ -78,11 +78,11 @@ export class Membership {
         transport = await connect();
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        // The server has ended between two runs, where it fails twice.
+        // Failing twice after a run has ended means that the server has ended.
         if (this.#lastEnd !== undefined && this.#failures > 1 && !outlivesServer) {
           return { type: 'finished', message: this.#lastEnd };
         }
-        // A worker that has a resume key has been in the run.
+        // A worker with a resume key has been in the run.
         const hasBeenThere = this.#resumeKey !== undefined || this.#lastEnd !== undefined;
         const isBusy = error instanceof CoordinatorBusyError;
         if (!waitForCoordinator && !hasBeenThere && !isBusy) return { type: 'unreachable', message };
@@ -96,7 +96,7 @@ export class Membership {
         onEvent?.({ type: 'lost', message: end.message, ...(end.type === 'finished' && { isRunOver: true }) });
         const retryAfterMs = end.type === 'refused' ? end.retryAfterMs : 0;
         if (retryAfterMs) await this.#pause(retryAfterMs);
-        // It is reached, and there is only no run yet.
+        // The coordinator was reached and just has no run yet.
         if (end.type === 'refused' && end.code === 'waiting') this.#failures = 0;
       }
       await this.#pause(reconnectDelayMs(this.#failures++, random()));
@@ -119,7 +119,7 @@ export class Membership {
     return end;
   }
 
-  /** The next run knows no worker of the last one. */
+  /** Forgets the resume key: the next run does not know the workers of the last one. */
   #noteRunEnd(message: string): void {
     this.#resumeKey = undefined;
     this.#lastEnd = message;
@@ -136,7 +136,7 @@ export class Membership {
     this.#options.onEvent?.(event);
   }
 
-  /** Ends early where the worker leaves. */
+  /** Waits; ends early if the worker leaves. */
   #pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#options.clock.after(delayMs, resolve);
@@ -149,7 +149,7 @@ export class Membership {
   }
 }
 
-/** The end, where the worker does not come back. */
+/** Returns the end if the worker does not reconnect, otherwise undefined. */
 function lastOf(end: SessionEnd): MembershipEnd | undefined {
   switch (end.type) {
     case 'lost':
@@ -169,8 +169,8 @@ const firstDelayMs = 500;
 const longestDelayMs = 15_000;
 
 /**
- * From half a second, doubled with each failure up to 15 s. Half of it is random, so that many clients do not come back at
- * the same moment.
+ * Returns the delay before the next attempt: half a second, doubled with each failure up to 15 s. Half of it is random,
+ * so that many clients do not return at the same moment.
  * @param failures attempts that have failed so far
  * @param random from 0 to 1
  */

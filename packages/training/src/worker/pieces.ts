@@ -1,4 +1,4 @@
-/** What computes a piece of a shard on one thread: whole microbatches at fixed weights, or one replica. */
+/** Computes a piece of a shard on one thread: whole microbatches at fixed weights, or one replica. */
 import {
   createMicrobatchGradient,
   createShardGradient,
@@ -18,13 +18,13 @@ import type { InnerSteps } from '../inner-steps.ts';
 /** The samples of a shard. */
 export interface ShardBatch {
   readonly count: number;
-  /** Those of the samples `[from, to)`. */
+  /** Returns the values of the samples `[from, to)`. */
   readonly samplesOf: (from: number, to: number) => SampleValues | SampleRows;
   /** Class indices [count], or values [count, outputs]. */
   readonly targets: TargetValues;
-  /** With the position of the first sample. */
+  /** Includes the position of the first sample. */
   readonly key: RandomKey;
-  /** What 1 in half precision stands for, if each node of the tree is rounded to a half. */
+  /** Value that 1 in half precision stands for, if every tree node is rounded to a half. */
   readonly halfUnit?: number | undefined;
 }
 
@@ -35,17 +35,18 @@ export interface SampleRange {
 }
 
 export interface PieceCompute {
-  /** The samples of a piece, cut into what is computed in one turn; one after another. */
+  /** Cuts a piece into consecutive parts, one for each turn. */
   partsOf(piece: SampleRange): readonly SampleRange[];
   /**
-   * What the thread runs for a part. With the last one it leaves the piece's sum in `vector` [parameters + 2]: gradient, sum
-   * of losses, correct answers. Samples and targets are read at once; the next call overwrites them.
+   * Returns the programs that the thread runs for a part. With the last part they leave the piece's sum in `vector`
+   * [parameters + 2]: gradient, loss sum, number of correct answers. Samples and targets are loaded at once; the next
+   * call overwrites them.
    */
   programsOf(batch: ShardBatch, piece: SampleRange, part: SampleRange, vector: Storage): Program[];
   dispose(): void;
 }
 
-/** Takes some samples of a shard into a plan. @returns the rest of that work, for the thread that runs the plan */
+/** Loads samples of a shard into a plan. @returns the rest of the loading, for the thread that runs the plan */
 function loadSamples(plan: LabeledPlan, batch: ShardBatch, { from, to }: SampleRange): readonly Program[] {
   const key = { ...batch.key, firstSample: batch.key.firstSample + from };
   const perSample = batch.targets.length / batch.count;
@@ -64,7 +65,7 @@ interface MicrobatchPieceOptions {
 /** A piece of whole microbatches at fixed weights: one pass over all of their samples. */
 export class MicrobatchPiece implements PieceCompute {
   readonly #options: MicrobatchPieceOptions;
-  /** By number of samples: some whole microbatches, or the short last one of a batch. */
+  /** Plans by number of samples: some whole microbatches, or the short last one of a batch. */
   readonly #plans = new Map<number, LabeledPlan>();
 
   constructor(options: MicrobatchPieceOptions) {
@@ -84,7 +85,7 @@ export class MicrobatchPiece implements PieceCompute {
     for (const plan of this.#plans.values()) plan.dispose();
   }
 
-  /** @param output stands for an output of the plan's own */
+  /** @param output replaces an output vector of the plan's own */
   #planFor(samples: number, output: Storage): LabeledPlan {
     const known = this.#plans.get(samples);
     if (known) return known;
@@ -105,32 +106,32 @@ interface ReplicaPieceOptions {
   readonly model: Model;
   readonly innerSteps: InnerSteps;
   readonly targetType: TargetType;
-  /** [parameters], with which every replica begins. */
+  /** [parameters]; every replica starts from them. */
   readonly parameters: Storage;
 }
 
-/** Inner steps of a turn have a plan each, which holds their samples; more of them would save little. */
+/** Most inner steps in a turn. Each has its own plan, which holds its samples; more steps would save little. */
 const mostPlans = 8;
-/** Most samples of a turn, where an inner step has no more. */
+/** Most samples in a turn, unless a single inner step has more. */
 const turnSamples = 512;
 
-/** A piece that is one replica: inner steps one after another, on weights of the thread's own. */
+/** A piece that is one replica: consecutive inner steps on the thread's own weights. */
 export class ReplicaPiece implements PieceCompute {
   readonly #options: ReplicaPieceOptions;
   readonly #optimizer: OptimizerConfig;
   readonly #stepsInTurn: number;
-  /** [parameters], as the inner steps change them. */
+  /** [parameters], updated by the inner steps. */
   readonly #weights: Storage;
   /** [parameters + 2] of one inner step. */
   readonly #gradient: Storage;
   /** Sums over the inner steps: losses, correct answers. */
   readonly #figures: Storage;
-  /** [parameters], where there is momentum. */
+  /** [parameters], if there is momentum. */
   readonly #slots: ReadonlyMap<string, Storage>;
   readonly #begin: Program;
-  /** By place in the turn, and number of samples. */
+  /** Plans by place in the turn and number of samples. */
   readonly #plans = new Map<string, LabeledPlan>();
-  /** By number of samples. */
+  /** Programs by number of samples. */
   readonly #steps = new Map<number, Program>();
   readonly #ends = new Map<Storage, Program>();
 
@@ -188,14 +189,14 @@ export class ReplicaPiece implements PieceCompute {
     return plan;
   }
 
-  /** The step on the mean gradient, and its figures. */
+  /** Returns the inner step on the mean gradient, which also adds up the figures. */
   #stepFor(samples: number): Program {
     const known = this.#steps.get(samples);
     if (known) return known;
     const { backend } = this.#options;
     const [parameters, slots, figures] = [this.#weights, this.#slots, this.#figures];
     const [gradient, ofStep] = this.#halves(this.#gradient);
-    // Without dampening and schedule all steps have the same scalars.
+    // Without dampening or a schedule all steps have the same scalars.
     const step = backend.prepare([
       ...stepCalls(this.#optimizer, { step: 1, samples, parameters, gradient, slots }),
       mapOf(apply('add', input(0), input(1)), [figures, ofStep], figures),
@@ -204,7 +205,7 @@ export class ReplicaPiece implements PieceCompute {
     return step;
   }
 
-  /** Leaves what the steps took from the weights, and their figures. */
+  /** Returns the program that writes the change `before - after` of the weights, and the figures, to `vector`. */
   #endIn(vector: Storage): Program {
     const known = this.#ends.get(vector);
     if (known) return known;
@@ -218,7 +219,7 @@ export class ReplicaPiece implements PieceCompute {
     return end;
   }
 
-  /** The first values of a vector, as many as parameters, and the two figures behind them. */
+  /** Splits a vector into its first `parameters.length` values and the two figures after them. */
   #halves(vector: Storage): [Storage, Storage] {
     const { backend, parameters } = this.#options;
     const { length } = parameters;
@@ -226,7 +227,7 @@ export class ReplicaPiece implements PieceCompute {
   }
 }
 
-/** `output[e] = formula(inputs at e)` over vectors of one length. */
+/** Returns the call `output[e] = formula(inputs at e)`, over vectors of equal length. */
 function mapOf(formula: MapCall['formula'], inputs: readonly Storage[], output: Storage): MapCall {
   const views = inputs.map((storage) => ({ storage, strides: [1] }));
   return { kind: 'map', formula, shape: [output.length], inputs: views, output };

@@ -1,4 +1,4 @@
-/** Samples that a worker caches, so that later tasks can name them instead of bringing them again. */
+/** Caches samples in a worker, so that later tasks can name them instead of enclosing them again. */
 import { gatherRows, type SampleBatch } from '@lockstep/data';
 import { enclosed, wordsFrom } from '@lockstep/protocol';
 import type { ByteCache, ShardSamples } from './compute.ts';
@@ -8,26 +8,26 @@ export interface LabeledShard {
   readonly samples: ShardSamples;
   readonly targets: SampleBatch['targets'];
   readonly count: number;
-  /** In the training set, where the coordinator says them. */
+  /** Numbers in the training set, if the coordinator sends them. */
   readonly numbers?: Uint32Array;
 }
 
 export interface SampleCacheOptions {
-  /** Samples in the training set. Memory for all is allocated with the first, and touched as they arrive. */
+  /** Samples in the training set. Memory for all is allocated with the first batch, and touched as they arrive. */
   readonly count: number;
   /** Most bytes of samples and targets. */
   readonly maxBytes: number;
-  /** Allocates samples that are bytes where they are computed with; left out where the compute cannot. */
+  /** Allocates byte samples in the compute's memory; omitted if the compute does not support it. */
   readonly createByteCache?: ((count: number, size: number) => ByteCache) | undefined;
 }
 
-/** What a task brings, and the numbers of all samples of its shard, u32, where it names them. */
+/** The samples enclosed in a task and, if the task names samples, the numbers (u32) of all samples of its shard. */
 export interface ArrivedBatch extends SampleBatch {
   readonly numbers: Uint8Array | undefined;
 }
 
 interface Memory {
-  /** Values of a sample, and of its target. */
+  /** Values in a sample; `targetSize` is the number of values in its target. */
   readonly size: number;
   readonly targetSize: number;
   readonly targets: SampleBatch['targets'];
@@ -37,7 +37,7 @@ interface Memory {
   readonly samplesOf: (numbers: Uint32Array) => ShardSamples;
 }
 
-/** Targets belong to this cache; samples belong to the compute where it has a byte cache, and otherwise to this one. */
+/** Cache of samples by number. It holds the targets; the compute holds the samples if it has a byte cache. */
 export class SampleCache {
   readonly #options: SampleCacheOptions;
   #memory: Memory | undefined;
@@ -47,8 +47,8 @@ export class SampleCache {
   }
 
   /**
-   * Takes the batch of every task, in the order of arrival, and returns the samples of its shard.
-   * @throws Error where a task names a sample that has not arrived, or brings more than fit
+   * Caches the batch of a task and returns the samples of its shard. Call it for every task, in order of arrival.
+   * @throws Error if a task names a sample that has not arrived, or encloses more than fit
    */
   samplesOf({ numbers: bytes, ...batch }: ArrivedBatch): LabeledShard {
     if (bytes === undefined) return batch;
@@ -79,7 +79,7 @@ export class SampleCache {
     }
   }
 
-  /** Clears the mark of enclosed samples in `numbers`, which the result may refer to. */
+  /** Looks up cached samples. Clears the mark of enclosed samples in `numbers`, which the result may refer to. */
   #lookUp(numbers: Uint32Array): LabeledShard {
     const memory = this.#memory;
     for (let at = 0; at < numbers.length; at += 1) {

@@ -1,4 +1,4 @@
-/** One worker's side of one connection: it says hello, proves how it computes, and answers the tasks that it is given. */
+/** A worker's side of one connection: says hello, answers a numerics check, then answers tasks. */
 import type { SampleBatch } from '@lockstep/data';
 import {
   type Closing,
@@ -22,7 +22,7 @@ interface WorkerIdentity {
   readonly kind: WorkerKind;
   readonly name: string;
   readonly token?: string | undefined;
-  /** From an earlier connection's welcome. */
+  /** From the welcome of an earlier connection. */
   readonly resumeKey?: string | undefined;
 }
 
@@ -31,16 +31,16 @@ export type SessionEvent =
   | { readonly type: 'ready' }
   | { readonly type: 'computed'; readonly step: number; readonly count: number; readonly computeMs: number };
 
-/** What a worker says of itself. */
+/** Status that a worker reports. */
 export type WorkerStatus = Omit<MessageOf<'status'>, 'type'>;
 
 export interface SessionOptions extends AnswerOptions {
   readonly transport: WorkerTransport;
   readonly identity: WorkerIdentity;
-  /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+  /** Most bytes of samples to cache, so that each sample is sent only once; 0 by default. */
   readonly sampleCacheBytes?: number;
   readonly onEvent?: (event: SessionEvent) => void;
-  /** Takes the whole welcome, whose resume key is a secret, before the compute is opened. */
+  /** Receives the whole welcome, including its secret resume key, before the compute is opened. */
   readonly onWelcome?: (welcome: MessageOf<'welcome'>) => void;
 }
 
@@ -52,9 +52,9 @@ export type SessionEnd =
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'lost'; readonly message: string };
 
-/** A coordinator that is silent for so many heartbeats is taken for dead. */
+/** Heartbeats without a message after which the coordinator counts as dead. */
 const silentHeartbeats = 8;
-/** The longest silence before `welcome` says how long a heartbeat is. */
+/** Longest silence before `welcome` sets the heartbeat interval. */
 const handshakeMs = 15_000;
 
 export class Session {
@@ -174,7 +174,9 @@ export class Session {
     this.#enqueue(() => numerics.open());
   }
 
-  /** Without being asked: on a narrow link the coordinator's ping waits behind weights for longer than a worker may be silent. */
+  /**
+   * Pings unprompted: on a narrow link the coordinator's ping waits behind weights longer than a worker may be silent.
+   */
   #ping(): void {
     if (!this.#faults.isFrozen) this.#options.transport.send(pingOf(this.#options));
   }
@@ -187,7 +189,7 @@ export class Session {
     });
   }
 
-  /** Ends the connection where what has arrived is wrong. */
+  /** Handles a message; ends the connection if the message is invalid. */
   #orLost(take: () => void): void {
     try {
       take();
@@ -202,7 +204,7 @@ export class Session {
     const numerics = this.#numerics!;
     this.#tasks.dropBefore(Number.POSITIVE_INFINITY);
     this.#weightsStep = -1;
-    // The compute may have lost what was cached in it: the coordinator sends all samples anew.
+    // The compute may have lost its cached samples, so the coordinator sends all samples again.
     this.#samples = this.#newSamples();
     this.#enqueue(async () => {
       for (const message of await numerics.answer(check, () => this.#end !== undefined)) transport.send(message);
@@ -214,7 +216,7 @@ export class Session {
     this.#weightsStep = step;
     this.#weightsAtMs = this.#options.clock.nowMs();
     this.#tasks.dropBefore(step);
-    // A job like the shards, so that no shard is computed half with old and half with new weights.
+    // Queued like the shards, so that no shard is computed partly with old and partly with new weights.
     this.#enqueue(async () => {
       this.#options.compute.setWeights(bytes, step);
       this.#vectors.reuse(bytes);
@@ -225,7 +227,7 @@ export class Session {
   #takeTask(task: MessageOf<'task'>): void {
     const receivedAtMs = this.#options.clock.nowMs();
     this.#orLost(() => {
-      // Those of a task that is too late are cached as well: later tasks may name them.
+      // Samples of a late task are cached as well, because later tasks may name them.
       const shard = this.#samples.samplesOf({ ...this.#decode(task), numbers: task.numbers });
       const { step, lo, n, first: firstSample = 0 } = task;
       if (step < this.#weightsStep) return;
@@ -246,7 +248,7 @@ export class Session {
     this.#isComputing = true;
     this.#enqueue(async () => {
       try {
-        // Newer weights, or a cancel, may have come before this job began.
+        // Newer weights or a cancel may have arrived before this job began.
         if (task.step !== this.#weightsStep || task.isCanceled) return;
         this.#send(await this.#answerer.answer(task, this.#weightsAtMs));
       } finally {
@@ -317,7 +319,7 @@ function lostMessage({ code, reason, by }: Closing): string {
     : `connection closed with code ${code}`;
 }
 
-/** A vector of the coordinator, which begins with one of these. */
+/** First message of a vector from the coordinator. */
 type First = MessageOf<'weights' | 'numericsCheck'>;
 
 /** A vector that arrives in several messages. */
@@ -330,24 +332,24 @@ class ArrivingVector extends VectorAssembly {
   }
 }
 
-/** Puts the vectors of the coordinator together from their first messages and chunks. */
+/** Assembles the coordinator's vectors from their first messages and chunks. */
 class ArrivingVectors {
   readonly #onWeightsPart: (message: WeightsPart) => void;
   readonly #receiver = new VectorReceiver<FloatChunk, ArrivingVector>();
-  /** Memory of the newest whole vector. */
+  /** Memory of the newest complete vector. */
   #lent: Uint8Array<ArrayBuffer> | undefined;
-  /** Memory of a vector that is not needed any more. */
+  /** Memory of a vector that is no longer needed. */
   #spare: Uint8Array<ArrayBuffer> | undefined;
 
-  /** @param onWeightsPart takes each message of weights that come in several, once it has been found to fit */
+  /** @param onWeightsPart receives each valid message of weights that arrive in several */
   constructor(onWeightsPart: (message: WeightsPart) => void) {
     this.#onWeightsPart = onWeightsPart;
   }
 
   /**
-   * Takes the next message of a vector; returns it with the whole vector, or undefined if more of it has to come. A vector
-   * that begins replaces one that is not whole: a relay sends weights on as they arrive, and they may break off there.
-   * @throws Error with one sentence if chunks are missing, come twice or do not fit
+   * Takes the next message of a vector. Returns the message with the complete vector, or undefined if more chunks must
+   * come. A new vector replaces an incomplete one: a relay forwards weights as they arrive, so they may break off.
+   * @throws Error with one sentence if chunks are missing, repeated or do not fit
    */
   take(message: First | MessageOf<'chunk'>): First | undefined {
     if (message.type !== 'chunk' && message.values === undefined) {
@@ -366,7 +368,7 @@ class ArrivingVectors {
     return first.type === 'weights' ? { ...first, bytes } : { ...first, weights: bytes };
   }
 
-  /** Lets memory be used for the next vector: its bytes have been copied. */
+  /** Allows memory to be used for the next vector, because its bytes have been copied. */
   reuse(bytes: Uint8Array): void {
     if (bytes === this.#lent) this.#spare = this.#lent;
   }

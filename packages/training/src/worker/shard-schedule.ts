@@ -1,31 +1,31 @@
-/** How threads compute a shard: which samples each of them computes at once, and which sums it adds afterwards. */
+/** Schedules a shard on threads: which samples each thread computes at once, and which sums it adds afterwards. */
 import { nextPowerOfTwo, type Shard, shardsOfRange } from '../tree.ts';
 import { TreeReduction } from '../tree-reduction.ts';
 
-/** Samples that one thread computes at once: a node of the reduction tree, or what there is of it. */
+/** Samples that one thread computes at once: a tree node, or its nonempty part. */
 export interface Piece {
   /** Samples `[from, to)` of the shard. */
   readonly from: number;
   readonly to: number;
-  /** Which vector of its thread gets the sum. */
+  /** Index of the thread's vector that receives the sum. */
   readonly vector: number;
-  /** How often the sum is then added to that in the vector before, and becomes the sum there: up the tree. */
+  /** Number of additions afterwards. Each adds the sum to the previous vector, one level up the tree. */
   readonly additions: number;
-  /** Whether the vector where it ends holds one of the terms of the whole sum then. */
+  /** Whether the vector that the additions end in then holds a complete term of the whole sum. */
   readonly endsTerm: boolean;
 }
 
-/** A vector, by its thread and its place among the thread's own. */
+/** A vector, by its thread and its index within the thread. */
 export interface VectorPlace {
   readonly thread: number;
   readonly vector: number;
 }
 
-/** The whole sum: terms that lie in vectors of the threads, in the tree's order. */
+/** The whole sum: terms in the threads' vectors, in the tree's order. */
 export type PlacedSum = VectorPlace | { readonly left: PlacedSum; readonly right: PlacedSum };
 
 export interface ShardSchedule {
-  /** What each thread computes, turn after turn; undefined for one that has nothing to do in a turn. */
+  /** Pieces by turn and thread; undefined for a thread that is idle in a turn. */
   readonly turns: readonly (readonly (Piece | undefined)[])[];
   readonly sum: PlacedSum;
 }
@@ -34,13 +34,14 @@ export interface ScheduleOptions {
   readonly samples: number;
   readonly microbatchSize: number;
   readonly threads: number;
-  /** Most microbatches of a piece, a power of two. */
+  /** Most microbatches in a piece, a power of two. */
   readonly pieceMicrobatches: number;
 }
 
 /**
- * Each thread gets a contiguous share of the microbatches, as few nodes of the tree, and computes them from left to right.
- * What it can add by itself it adds; the rest is left to the pass over the sum, in which all threads take part.
+ * Gives each thread a contiguous share of the microbatches, in as few tree nodes as possible, computed from left to
+ * right. A thread adds what it can by itself; the rest is left to the pass over the sum, in which all threads take
+ * part.
  */
 export function scheduleShard(options: ScheduleOptions): ShardSchedule {
   const { samples, microbatchSize, threads, pieceMicrobatches } = options;
@@ -66,7 +67,7 @@ export function scheduleShard(options: ScheduleOptions): ShardSchedule {
   };
 }
 
-/** The nodes of a thread's share. The last share extends over the empty microbatches: fewer nodes are fewer terms. */
+/** Returns the nodes of a thread's share. The last share includes the empty microbatches, for fewer nodes and terms. */
 function nodesOf(root: Shard, used: number, thread: number, threads: number, pieceMicrobatches: number): Shard[] {
   const from = Math.round((used * thread) / threads);
   const to = Math.round((used * (thread + 1)) / threads);
@@ -80,7 +81,7 @@ function nodesOf(root: Shard, used: number, thread: number, threads: number, pie
   ];
 }
 
-/** A node in pieces, each of which is added to those before it as far up the tree as it goes. */
+/** Cuts a node into pieces; each is added to the pieces before it as far up the tree as possible. */
 function piecesOf(node: Shard, vector: number, options: ScheduleOptions): Piece[] {
   const { samples, microbatchSize } = options;
   const usedMicrobatches = Math.ceil(samples / microbatchSize);
@@ -103,7 +104,7 @@ function piecesOf(node: Shard, vector: number, options: ScheduleOptions): Piece[
   });
 }
 
-/** The nodes that are computed at once. A microbatch that is shorter than the others is computed alone. */
+/** Returns the nodes that are computed at once. A microbatch that is shorter than the others is computed alone. */
 function pieceNodes(node: Shard, { samples, microbatchSize, pieceMicrobatches }: ScheduleOptions): Shard[] {
   const whole = Math.floor(samples / microbatchSize);
   const end = Math.min(node.lo + node.n, Math.ceil(samples / microbatchSize));

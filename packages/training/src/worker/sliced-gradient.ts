@@ -1,4 +1,4 @@
-/** The gradient of a shard on one backend, computed piece by piece, side by side where the backend has threads. */
+/** Computes the gradient of a shard on one backend, piece by piece, in parallel if the backend has threads. */
 import { layerShapes, type Model, type TargetType } from '@lockstep/nn';
 import {
   type Backend,
@@ -18,44 +18,44 @@ import { type Piece, type PlacedSum, type ShardSchedule, scheduleShard } from '.
 
 /** Most samples that one plan computes at once; more would save little. */
 const maxSamples = 512;
-/** Most values between the layers that one plan computes at once, so that they stay in the processor's cache. */
+/** Most activations that one plan computes at once, so that they stay in the processor's cache. */
 const maxValues = 2 ** 20;
-/** Terms whose largest values add up to no more than this have a finite sum, however it is rounded. */
+/** A sum is certainly finite if its terms' largest values add up to at most this, however it is rounded. */
 const surelyFinite = 1e38;
 
-/** Of what the gradient is taken. */
+/** Model and loss to differentiate. */
 export interface GradientSetup {
   readonly model: Model;
   readonly microbatchSize: number;
   readonly targetType: TargetType;
-  /** Taken by each microbatch, where the run has them. */
+  /** Inner steps of each microbatch, if the run has them. */
   readonly innerSteps?: InnerSteps | undefined;
 }
 
-/** Memory for vectors [parameters + 2] from elsewhere. */
+/** Allocator of vectors [parameters + 2]. */
 export interface VectorMemory {
   take(): Storage;
   give(vector: Storage): void;
 }
 
-/** How a shard is computed. */
+/** Options of how a shard is computed. */
 export interface SlicedOptions {
-  /** Whether `isFinite` is asked for each shard, which takes a pass over the terms of its sum. */
+  /** Whether `isFinite` is called for each shard, which takes a pass over the terms of its sum. */
   readonly checksFinite?: boolean;
-  /** Where the vectors of large models come from; the backend's own memory where left out. */
+  /** Source of vectors for large models; by default the backend's own memory. */
   readonly vectors?: VectorMemory | undefined;
 }
 
-/** What a thread needs of its own. */
+/** State of one thread. */
 interface ThreadMemory {
   readonly piece: PieceCompute;
-  /** [parameters + 2] each: gradient, sum of losses, correct answers. */
+  /** Each [parameters + 2]: gradient, loss sum, number of correct answers. */
   readonly vectors: Storage[];
-  /** By a vector's place, what adds the next vector to it. */
+  /** Programs that add the next vector to a vector, by the vector's index. */
   readonly additions: Map<number, Program>;
-  /** By a vector's place, what rounds it. */
+  /** Programs that round a vector, by its index. */
   readonly roundings: Map<number, Program>;
-  /** Of the gradient in a vector, by its place. */
+  /** Largest value of the gradient in a vector, by the vector's index. */
   readonly magnitudes: Map<number, Magnitude>;
 }
 
@@ -75,7 +75,7 @@ export class SlicedGradient {
   #batch: ShardBatch | undefined;
   #schedule: ShardSchedule | undefined;
   #turn = 0;
-  /** Of each piece of the turn, how many parts are computed. */
+  /** Number of parts already computed, of each piece of the turn. */
   #part = 0;
   #terms: Magnitude[] = [];
 
@@ -107,13 +107,13 @@ export class SlicedGradient {
   }
 
   /**
-   * Begins a shard; one that was begun before is dropped.
+   * Begins a shard and drops the previous one.
    * @param turnSamples about how many samples a turn may have, at least a microbatch for each thread
    */
   begin(batch: ShardBatch, turnSamples = Number.POSITIVE_INFINITY): void {
     const microbatches = turnSamples / this.#microbatchSize / this.#threads.length;
     if (this.#adder.roundTo(batch.halfUnit)) this.#disposePasses();
-    // The sums over several microbatches at once are not rounded.
+    // A plan for several microbatches does not round their sums.
     const pieceMicrobatches =
       batch.halfUnit === undefined ? powerOfTwoUpTo(Math.min(this.#maxMicrobatches, microbatches)) : 1;
     this.#batch = batch;
@@ -123,7 +123,7 @@ export class SlicedGradient {
     this.#terms = [];
   }
 
-  /** Computes the next turn of the shard, or a part of it. @returns its number of samples; 0 where all were computed */
+  /** Computes the next turn of the shard, or a part of it. @returns its number of samples; 0 if all are computed */
   advance(): number {
     const pieces = this.#schedule?.turns[this.#turn];
     const batch = this.#batch;
@@ -141,29 +141,29 @@ export class SlicedGradient {
   }
 
   /**
-   * The sum over the shard once every turn was computed, until the next `begin`: vectors [parameters + 2] that hold the
-   * gradient, then the sums of losses and of correct answers. One vector where it is rounded.
+   * The sum over the shard once every turn has been computed, until the next `begin`: vectors [parameters + 2] of
+   * gradient, loss sum and number of correct answers. A single vector if the sum is rounded.
    */
   get sum(): VectorSum {
     return this.#adder.halfUnit === undefined ? this.#placed(this.#schedule!.sum) : this.vector();
   }
 
-  /** The same in one vector. */
+  /** Returns the sum in one vector. */
   vector(): Storage {
     const { sum } = this.#schedule!;
     const first = firstOf(sum);
     const output = this.#vectorOf(first.thread, first.vector);
     if (sum !== first) this.#adder.run(this.#placed(sum), output);
-    // It stays where its first term was.
+    // The sum stays in its first term's vector.
     this.#schedule = { turns: [], sum: first };
     return output;
   }
 
-  /** Whether every number of the shard's gradient is finite, once every turn was computed. */
+  /** Whether every value of the shard's gradient is finite. Call it once every turn has been computed. */
   isFinite(): boolean {
     const bound = this.#terms.reduce((sum, magnitude) => sum + magnitude.value(), 0);
     if (bound <= surelyFinite) return true;
-    // Terms may be finite and their sum not, so it is added first.
+    // Finite terms may have an infinite sum, so the sum is computed first.
     const first = firstOf(this.#schedule!.sum);
     this.vector();
     const magnitude = this.#magnitudeOf(first.thread, first.vector);
@@ -171,7 +171,7 @@ export class SlicedGradient {
     return Number.isFinite(magnitude.value());
   }
 
-  /** @param kept a vector that is the caller's from now on */
+  /** Frees everything. @param kept a vector that belongs to the caller from now on */
   dispose(kept?: Storage): void {
     this.#disposePasses();
     this.#adder.dispose();
@@ -199,7 +199,7 @@ export class SlicedGradient {
     return schedule;
   }
 
-  /** What a thread runs of a piece in a turn: the next part, and after the last one the additions up the tree. */
+  /** Returns the programs a thread runs of a piece in a turn: the next part, and after the last part the additions. */
   #programsOf(piece: Piece, parts: readonly SampleRange[], thread: number, batch: ShardBatch): Program[] {
     const part = parts[this.#part];
     if (!part) return [];
@@ -240,7 +240,7 @@ export class SlicedGradient {
     return this.#backend.prepare(sumCalls(this.#backend, sum, output, this.#adder.halfUnit));
   }
 
-  /** Rounds the sum over a microbatch. */
+  /** Returns the program that rounds a microbatch's sum. */
   #roundingOf(thread: number, index: number, halfUnit: number): Program {
     const { roundings } = this.#threads[thread]!;
     const backend = this.#backend;
@@ -274,7 +274,7 @@ function ownVectors(backend: Backend, length: number): VectorMemory {
   return { take: () => backend.allocate(length), give: (vector) => backend.free(vector) };
 }
 
-/** @param spared values of a vector, of which more than one are to be spared; 0 where the cache matters more */
+/** @param spared length of a vector if saving vectors matters more than the cache, otherwise 0 */
 function samplesAtOnce(model: Model, spared: number): number {
   const values = layerShapes(model).reduce((sum, shape) => sum + shape.reduce((size, length) => size * length, 1), 0);
   return Math.min(maxSamples, Math.floor(Math.max(maxValues, spared / 8) / values));

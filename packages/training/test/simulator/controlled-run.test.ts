@@ -5,7 +5,7 @@ import { createProblem, drain, hostBackend } from '../support.ts';
 
 const backend = await hostBackend();
 
-/** A whole run that is controlled, and whose workers get injected faults, at times drawn from a seed. */
+/** Plays a whole run with controls, and faults injected into its workers, at times drawn from a seed. */
 async function controlledRun(seed: number): Promise<RunFixture> {
   const chance = randomStream(seed);
   const problem = await createProblem(backend, { seed, startWorkers: 2 });

@@ -1,4 +1,4 @@
-/** Runs whose coordinator crashes: the weights are the oracle's, and few steps are computed again. */
+/** Runs whose coordinator crashes must give the oracle's weights and repeat few steps. */
 import { describe, expect, it } from 'vitest';
 import type { FaultKind } from '../../src/simulator/faults.ts';
 import { runFault } from '../../src/simulator/run-fault.ts';
@@ -22,7 +22,7 @@ interface Life {
   endsAtMs: number;
 }
 
-/** The steps that each life of the coordinator took. */
+/** Returns the steps that each life of the coordinator took. */
 function livesOf({ chronicle }: Simulation): Life[] {
   const lives: Life[] = [{ steps: [], endsAtMs: 0 }];
   for (const { happening, atMs } of chronicle) {
@@ -36,7 +36,7 @@ function livesOf({ chronicle }: Simulation): Life[] {
   return lives.filter(({ steps }) => steps.length > 0);
 }
 
-/** No simulated disk takes longer for a checkpoint. */
+/** Most time that a simulated disk takes to write a checkpoint. */
 const mostWriteMs = 100;
 
 describe('a coordinator that crashes', () => {
@@ -49,7 +49,7 @@ describe('a coordinator that crashes', () => {
       for (const [index, { steps }] of lives.slice(1).entries()) {
         const before = lives[index]!;
         const repeated = before.steps.at(-1)!.step + 1 - steps[0]!.step;
-        // Checkpoints that were under way are lost.
+        // Checkpoints that were being written are lost.
         const meanwhile = before.steps.filter(({ atMs }) => atMs >= before.endsAtMs - mostWriteMs).length;
         expect(repeated).toBeGreaterThanOrEqual(0);
         expect(repeated).toBeLessThan(checkpointEvery + meanwhile);

@@ -1,4 +1,4 @@
-/** Runs with workers that lie: found within the steps that the rate predicts, and without harm to honest workers. */
+/** Runs with liars: they are found within the steps that the verify rate predicts, without harm to honest workers. */
 
 import { describe, expect, it } from 'vitest';
 import { exactnessOf } from '../../src/coordinator/run-account.ts';
@@ -43,14 +43,15 @@ describe('one liar among three workers', () => {
       expect(runFault(problem, simulation)).toBeUndefined();
       const found = simulation.events.filter((event) => event.type === 'quarantined');
       const liars = [...simulation.state.records.values()].filter(({ name }) => name === 'worker 3');
-      // One whose trials all failed has been given nothing that counts.
+      // A liar whose trials all failed was never given a shard that counts.
       expect(found.length > 0 || liars.every(({ shards }) => shards === 0)).toBe(true);
       added += found[0]?.shards ?? 0;
       if (found.some(({ shards }) => shards > 0)) expect(exactnessOf(simulation.state)).toBe('unverified');
-      // It comes back under new identities, until its address is refused.
+      // The liar returns under new identities until its address is refused.
       expect(simulation.state.faults.quarantined).toBeLessThanOrEqual(3);
     }
-    // Results before the first that is checked: a geometric distribution, three of its deviations above the mean.
+    // Results before the first checked one follow a geometric distribution: at most three standard errors above its
+    // mean.
     const mean = (1 - verifyRate) / verifyRate;
     const deviation = Math.sqrt(1 - verifyRate) / verifyRate;
     expect(added / rounds).toBeLessThan(mean + (3 * deviation) / Math.sqrt(rounds));

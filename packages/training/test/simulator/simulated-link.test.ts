@@ -1,4 +1,4 @@
-/** A simulated link: when frames arrive, what half-open means, and that no damaged frame of a worker is believed. */
+/** A simulated link: when frames arrive, what half-open means, and that no damaged frame of a worker is accepted. */
 
 import { chunkChecksum, gradientChecksum, type MessageOf, type WorkerMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
@@ -113,7 +113,7 @@ it('a gradient with any one bit of its frame flipped is rejected, or says the sa
       expect({ step, lo, n, bytes: Uint8Array.from(message.bytes), lossSum, correct, count }).toEqual(sum);
     }
   }
-  // What remains are the times that the worker reports.
+  // A flipped bit in the worker's reported times goes unnoticed.
   expect([...outcomes].sort()).toEqual(['no gradient', 'rejected', 'the same']);
 });
 

@@ -73,7 +73,7 @@ describe('a run in virtual time', () => {
       }),
       { numRuns: 100 },
     );
-    // The property means nothing where no fault met a shard.
+    // The property means nothing unless faults met shards.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
   });
 
@@ -99,7 +99,7 @@ describe('a run in virtual time', () => {
   it('goes on over links that need seconds for a step, and gives the same weights', async () => {
     for (const workers of [1, 2, 3]) {
       const scenario = { seed: workers, workers, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
-      // About 300 bytes each way, a second: several times what a result may take where nothing is known of the link.
+      // About 300 bytes each way take a second: several times the deadline of a result while the link is unmeasured.
       const limits = { softDeadlineMs: 20, hardDeadlineMs: 400, numericsCheckMs: 800 };
       const { problem, simulation } = await simulateScenario({ ...scenario, bytesPerMs: 0.3 }, { epochs: 5, limits });
       expect(simulation.outcome).toEqual({ type: 'finished' });

@@ -1,4 +1,4 @@
-/** A thousand workers at one coordinator: the rules take them, and the weights are the oracle's. */
+/** A thousand workers at one coordinator give the oracle's weights. */
 import { expect, it } from 'vitest';
 import { runFault } from '../../src/simulator/run-fault.ts';
 import { simulate } from '../../src/simulator/simulate.ts';

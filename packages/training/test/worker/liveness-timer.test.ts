@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../src/simulator/simulated-process.ts';
 import { LivenessTimer } from '../../src/worker/liveness.ts';
 
-/** When the coordinator is taken for dead whose bytes arrive at those times, in milliseconds. */
+/** Returns when a coordinator whose bytes arrive at these times is taken for dead, in milliseconds. */
 function silentAtMs(arrivalsMs: readonly number[]): number | undefined {
   const clock = new VirtualClock();
   const transport = { receivedBytes: 0 };

@@ -1,17 +1,17 @@
-/** What threads compute and add of a shard: each sample once, in the order of the tree, in vectors that hold nothing else. */
+/** Threads compute and add each sample of a shard once, in the order of the tree, in vectors that hold nothing else. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { nextPowerOfTwo } from '../../src/tree.ts';
 import { type PlacedSum, type ScheduleOptions, scheduleShard } from '../../src/worker/shard-schedule.ts';
 
-/** The sum over a node by the definition of the tree, as `((0+1)+2)`. An empty right half leaves the left as it is. */
+/** Writes a node's sum by the tree's definition, as `((0+1)+2)`. An empty right half leaves the left unchanged. */
 function definition(lo: number, n: number, used: number): string {
   if (n === 1) return `${lo}`;
   const left = definition(lo, n / 2, used);
   return lo + n / 2 < used ? `(${left}+${definition(lo + n / 2, n / 2, used)})` : left;
 }
 
-/** Plays a schedule with texts in place of vectors. */
+/** Plays a schedule with strings in place of vectors. */
 function play(options: ScheduleOptions) {
   const { samples, microbatchSize, threads, pieceMicrobatches } = options;
   const used = Math.ceil(samples / microbatchSize);
@@ -25,7 +25,7 @@ function play(options: ScheduleOptions) {
       const { from, to, vector, additions, endsTerm } = piece;
       expect(to - from).toBeGreaterThan(0);
       expect(to - from).toBeLessThanOrEqual(pieceMicrobatches * microbatchSize);
-      // A plan has whole microbatches, or one that is shorter.
+      // A plan has whole microbatches, or a single shorter one.
       expect((to - from) % microbatchSize === 0 || to - from < microbatchSize).toBe(true);
       const lo = from / microbatchSize;
       const own = vectors[thread]!;
