@@ -62,7 +62,7 @@ function settle({ end, message }: EndedState, resolve: (end: JoinEnd) => void, r
   else reject(new JoinError(end, message));
 }
 
-/** What changes from one state of the thread to the next, as events. */
+/** Converts changes between states of the thread into events. */
 function stateEvents(emit: JoinContext['emit']): (state: ActiveState) => void {
   let before: ActiveState | undefined;
   let hasJoined = false;
