@@ -9,7 +9,7 @@ const chunkBytes = 4 * bytesPerMiB;
 const nonBlocking = constants.O_NONBLOCK ?? 0;
 
 /**
- * Inspects the next bytes of a file, and its total size, before more memory is used; an error thrown ends the reading.
+ * Inspects the next bytes of a file and its total size before more memory is used; an error thrown ends the reading.
  */
 export type Look = (chunk: Uint8Array, totalBytes: number) => void;
 

@@ -1,9 +1,6 @@
 /** Makes untrusted text and files safe to show in one line of a message; runs anywhere. */
 
-/**
- * Characters that control a terminal or a page: control characters, line separators, bidirectional overrides, lone
- * surrogates.
- */
+/** Characters that control a terminal or page: control characters, line separators, bidi overrides, lone surrogates. */
 const steering = String.raw`\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff`;
 const steeringCharacter = new RegExp(`[${steering}]`, 'gu');
 
@@ -16,9 +13,7 @@ export const unprintableRun = new RegExp(`[\\s${steering}]+`, 'gu');
 const maxLineLength = 1_000;
 const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-/**
- * Converts text to one line: control characters are escaped as in JSON, and a long line loses its middle. Idempotent.
- */
+/** Converts text to one line: escapes control characters as in JSON, and cuts the middle of a long line. Idempotent. */
 export function shownLine(text: string, maxLength: number = maxLineLength): string {
   // The two ends of a long text suffice, however long it is.
   const ends = text.length <= 2 * maxLength ? text : `${text.slice(0, maxLength)}${text.slice(-maxLength)}`;

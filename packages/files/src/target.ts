@@ -34,8 +34,7 @@ export function targetOf(path: string): Target {
 }
 
 /**
- * Finds a descriptor named by a path. It is written to as it is open, because its name may stand for a socket or a
- * shared file.
+ * Finds a descriptor named by a path. It is written to as it is open: its name may stand for a socket or shared file.
  */
 function descriptorOf(place: string): number | undefined {
   const stream = streamNames.indexOf(place);

@@ -1,5 +1,5 @@
 /**
- * Writes an output to its destination: through links, into special files, and whole or not at all into regular ones.
+ * Writes an output to its destination: through links, into special files, and atomically into regular ones if possible.
  */
 import { constants, openSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -62,9 +62,7 @@ async function writeToPipe(path: string, content: string | Uint8Array): Promise<
   });
 }
 
-/**
- * Opens without O_CREAT, so that a missing device creates no file. Does not sync, because a device may not support it.
- */
+/** Opens without O_CREAT, so that a missing device creates no file. Does not sync: a device may not support it. */
 async function writeToDevice(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, constants.O_WRONLY);
   try {

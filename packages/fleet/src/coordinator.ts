@@ -43,7 +43,7 @@ export interface JoinPlace {
 
 /** A coordinator in a fleet; `train` takes it as `checkpoint.store`. */
 export class FleetCoordinator {
-  /** Where the checkpoints are kept, for people. */
+  /** Storage of the checkpoints, described for people. */
   readonly place: string;
   readonly #options: CoordinatorOptions;
   readonly #parts: CoordinatorParts;
@@ -134,7 +134,7 @@ export class FleetCoordinator {
     }
   }
 
-  /** Announces where the run can be joined; retries whenever the store answers again. */
+  /** Announces the address for joining the run; retries whenever the store answers again. */
   async announce(place: JoinPlace): Promise<void> {
     this.#toAnnounce = place;
     await this.#announce();

@@ -14,10 +14,7 @@ export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   return new Float32Array(copy.buffer);
 }
 
-/**
- * Reads little-endian `bytes` as float32 values: a view if the alignment allows it, otherwise a copy as in
- * `floatsFrom`.
- */
+/** Reads little-endian `bytes` as float32 values: a view if they are aligned, otherwise a copy as in `floatsFrom`. */
 export function floatsOf(bytes: Uint8Array): Float32Array {
   const isAligned = bytes.byteOffset % 4 === 0 && bytes.byteLength % 4 === 0;
   return isAligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes);
@@ -52,8 +49,7 @@ function requireLittleEndian(): void {
 /** Size of a copy through `piece`; fits the processor's cache together with source and target. */
 const pieceBytes = 64 * 1024;
 /**
- * Engines copy to and from shared memory in words of this size, or byte by byte if the two ends are aligned
- * differently.
+ * Engines copy to and from shared memory in words of this size, or bytewise if the two ends are aligned differently.
  */
 const wordBytes = 8;
 

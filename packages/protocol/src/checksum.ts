@@ -21,7 +21,8 @@ const lanes = new Int32Array(laneCount);
 
 /**
  * Returns a 32-bit checksum of `bytes`, from 0 to 2^32 - 1. Changing any single word changes it.
- * | The bytes, as little-endian words with the last block padded with zeros, are dealt to 32 lanes in turn. Each lane
+ *
+ * The bytes, as little-endian words with the last block padded with zeros, are dealt to 32 lanes in turn. Each lane
  * starts at 0 and takes a word by the step of XXH32. Then the byte count takes the lanes in the same way, and its bits
  * are mixed.
  */
@@ -47,8 +48,7 @@ function taken(lane: number, word: number): number {
 }
 
 /**
- * Adds the first `wordCount` words of the piece to the lanes. Works on four lanes at a time, which engines keep in
- * registers.
+ * Feeds the first `wordCount` words of the piece to the lanes, four lanes at a time, which engines keep in registers.
  */
 function takeBlocks(wordCount: number): void {
   for (let lane = 0; lane < laneCount; lane += 4) {

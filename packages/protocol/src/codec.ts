@@ -49,7 +49,8 @@ export function framed<M extends BulkMessage>({ bytes, ...fields }: M, memory?: 
  * Decodes a frame from `from` and checks every field. Byte fields are views into `frame`, at any alignment (see
  * `floatsFrom`), valid until its memory is reused. The cost does not grow with their length. A long message that is
  * forwarded unchanged reuses the frame it arrived in.
- * | @throws ProtocolError, and nothing else, if the frame is not a message that `from` may send
+ *
+ * @throws ProtocolError, and nothing else, if the frame is not a message that `from` may send
  */
 export function decode<S extends Side>(frame: Uint8Array, from: S): MessageFrom<S> {
   return decodeBy(messages, frame, from) as MessageFrom<S>;
@@ -68,9 +69,7 @@ export function decodeWatch<S extends WatchSide>(frame: Uint8Array, from: S): Wa
 // The pure JavaScript build: the same code on every engine, and no native parser for untrusted bytes.
 const settings = { useRecords: false, int64AsType: 'number' } as const;
 const packr = new Packr(settings);
-/**
- * Packs directly into the frame's memory, which for bulk messages is faster than a copy from msgpackr's scratch buffer.
- */
+/** Packs directly into the frame's memory: for bulk messages faster than a copy from msgpackr's scratch buffer. */
 const bulkPackr = new Packr(settings);
 /** Number of bulk bytes from which `bulkPackr` is faster. */
 const bulkFrom = 4_096;
@@ -293,9 +292,7 @@ function refuse(expected: string, got: string): never {
   throw new ProtocolError(`frame: expected ${expected}, got ${got}`);
 }
 
-/**
- * Reads a big-endian unsigned integer of `byteCount` bytes. Bytes past the end count as 0, and the caller refuses them.
- */
+/** Reads a big-endian unsigned integer. Bytes past the end count as 0, and the caller refuses them. */
 function lengthAt(frame: Uint8Array, position: number, byteCount: number): number {
   let length = 0;
   for (let index = 0; index < byteCount; index += 1) length = length * 256 + (frame[position + index] ?? 0);

@@ -1,6 +1,7 @@
 /**
  * The messages between the coordinator and a viewer of the dashboard: sender, fields and checks.
- * | Viewers connect to a socket of their own, on the path `/watch`, and begin with `hello`. The socket is read-only
+ *
+ * Viewers connect to a socket of their own, on the path `/watch`, and begin with `hello`. The socket is read-only
  * except for the owner's requests. The coordinator's messages may be dropped: a viewer that falls behind gets none
  * until its socket has drained, and then `run`, `history` and `workers` again.
  */
@@ -189,10 +190,7 @@ export const watchMessages = {
     names: v.exactOptional(names),
     /** First columns of a table whose rows are the samples; all columns if their widths add up to a sample. */
     columns: v.exactOptional(columns),
-    /**
-     * Present if targets are standardized: `value * deviation + mean` restores their unit, and so does the root of a
-     * loss times the deviation.
-     */
+    /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
     standardization: v.exactOptional(v.strictObject({ mean: finite, deviation: finite })),
     /** Join addresses: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
@@ -204,8 +202,7 @@ export const watchMessages = {
     /** Whether the server stays up after the run and then accepts `runAgain`. */
     canRunAgain: flag,
     /**
-     * Present if `batch` is chosen at the start, for the workers connected by then: arguments of `batchForWorkers`
-     * besides their number.
+     * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
      */
     planAtStart: v.exactOptional(v.strictObject({ usualBatch: whole(1), microbatchSize: v.exactOptional(whole(1)) })),
   }),
@@ -267,7 +264,7 @@ export const watchMessages = {
   epoch: fromCoordinator('epoch', { report: epochReport }),
 
   /**
-   * Follows each `epoch`, on the test set: confusion matrix and top errors for classes, or the worst errors for values.
+   * Follows each `epoch`, on the test set: confusion matrix and top errors for classes, or largest errors for values.
    */
   evaluation: fromCoordinator(
     'evaluation',
@@ -335,10 +332,7 @@ export const watchMessages = {
   /** Answers an admin token: the viewer's role now, and what was wrong with a rejected token. */
   role: fromCoordinator('role', { role: v.picklist(roles), fault: v.exactOptional(message) }),
 
-  /**
-   * For viewers that know how to join: a code that people may type instead of the token, valid as long as this run
-   * lasts.
-   */
+  /** For viewers that know how to join: a code to type instead of the token, valid as long as this run lasts. */
   joinCode: fromCoordinator('joinCode', { code: text(16) }),
 
   /** Sent after a second without other messages, so that silence means that something is wrong. */

@@ -84,10 +84,7 @@ export const floatBytes = v.pipe(
 /** Most values of a vector: 1 GiB of float32. */
 const maxVectorValues = 2 ** 28;
 
-/**
- * Field of the message that begins a vector: the vector's number of values. Omitted if the message holds the whole
- * vector.
- */
+/** Number of values of a vector, in the message that begins it. Omitted if that message holds the whole vector. */
 export const vector = { values: v.exactOptional(whole(2, maxVectorValues)) };
 
 export const chunkBytes = v.pipe(

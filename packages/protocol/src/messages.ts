@@ -87,14 +87,13 @@ export const messages = {
     seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
     /** Value that 1 in half precision stands for; present if every node of the reduction tree is rounded to a half. */
     halfUnit: v.exactOptional(powerOfTwo),
-    /**
-     * Size of the training set; present if the worker caches all samples, so that tasks number those it already has.
-     */
+    /** Size of the training set; present if the worker caches all samples, so that tasks refer to them by number. */
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),
     maxFrameBytes: whole(1),
     /**
-     * Bytes of float32 values in a chunk. A longer vector travels in several chunks, all of this size except the last.
+     * Bytes of float32 values in a chunk. A longer vector travels in several chunks of this size; the last may be
+     * shorter.
      */
     chunkBytes,
     /** Only for a relay. */
@@ -110,8 +109,8 @@ export const messages = {
   }),
 
   /**
-   * A fixed small problem whose gradient shows the worker's numeric mode and whether it computes correctly. Empties the
-   * worker's sample cache.
+   * A fixed small problem: its gradient shows a worker's numeric mode and correctness. Empties the worker's sample
+   * cache.
    */
   numericsCheck: fromCoordinator(
     'numericsCheck',
@@ -216,8 +215,7 @@ export const messages = {
   injectFault: fromCoordinator('injectFault', { action: v.picklist(faultActions), forMs: milliseconds }),
 
   /**
-   * The run is over; `message` says how it ended. If another run may follow on this server, the worker comes back for
-   * it.
+   * The run is over; `message` says how it ended. If another may follow on this server, the worker comes back for it.
    */
   finish: fromCoordinator('finish', { message, anotherMayFollow: v.exactOptional(flag) }),
 

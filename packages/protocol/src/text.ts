@@ -34,7 +34,7 @@ export function clipUtf8(text: string, maxBytes: number): string {
 }
 
 /**
- * Compares two secrets. The time taken depends only on the length of `expected`, so it reveals nothing about a guess.
+ * Compares two secrets. The time taken depends only on the length of `expected`, and so reveals nothing about a guess.
  */
 export function sameSecret(expected: string, got: string): boolean {
   let difference = expected.length ^ got.length;

@@ -38,9 +38,7 @@ export interface VectorStream<Sends extends Message> {
 export interface Transport<Receives extends Message = Message, Sends extends Message = Message> {
   /** Description of the other end, for people. */
   readonly remote: string;
-  /**
-   * Bytes accepted by `send` but not yet handed to the network, including waiting messages. Streams count once made.
-   */
+  /** Bytes accepted by `send` but not yet handed to the network, including waiting messages; of streams, those made. */
   readonly bufferedBytes: number;
   /** Bytes that have arrived, including unfinished frames if the platform reports them; undefined if not counted. */
   readonly receivedBytes?: number | undefined;
@@ -50,9 +48,7 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
   listen(listener: TransportListener<Receives>): void;
   /** Queues a message, which must not change afterwards. Does nothing on a connection that has ended. */
   send(message: Sends): void;
-  /**
-   * Sends a vector after earlier vectors; other messages may overtake it. Does nothing on a connection that has ended.
-   */
+  /** Sends a vector after earlier ones; other messages may overtake it. Does nothing on a connection that has ended. */
   sendVector(stream: VectorStream<Sends>): void;
   /** Ends the connection once buffered messages are sent; waiting vectors are dropped. Only the first call counts. */
   close(code: number, reason: string): void;
@@ -61,9 +57,7 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
 export type CoordinatorTransport = Transport<WorkerMessage, CoordinatorMessage>;
 export type WorkerTransport = Transport<CoordinatorMessage, WorkerMessage>;
 
-/**
- * Delivers what one end of a transport receives: in order, nothing lost before `listen`, and `onClose` exactly once.
- */
+/** Delivers what one end of a transport receives: in order, nothing lost before `listen`, `onClose` exactly once. */
 export class Inbox<Receives extends Message> {
   readonly #defer: (run: () => void) => void;
   #undelivered: Receives[] = [];
@@ -160,9 +154,7 @@ export interface Parcel<Payload> {
 /** Makes the next parcel of a vector; undefined at its end. */
 type ParcelSource<Payload> = () => Parcel<Payload> | undefined;
 
-/**
- * Lets short messages pass between the chunks of vectors, which wait here while much is buffered on their connection.
- */
+/** Lets short messages pass between the chunks of vectors, which wait here while the connection has much buffered. */
 export class PacedVectors<Payload> {
   /** Total size of the waiting parcels; parcels that a source has not made yet are not counted. */
   byteLength = 0;

@@ -1,6 +1,7 @@
 /**
  * Compact encodings of float32 vectors: blocks that are all +0 are omitted, other blocks are sent as float32 or halves.
- * | Layout: the values of the present blocks, in order, in their format; then the bitmap of blocks. The bitmap comes
+ *
+ * Layout: the values of the present blocks, in order, in their format; then the bitmap of blocks. The bitmap comes
  * last so that values can be compacted in place.
  */
 import { wordsFrom } from './bytes.ts';
@@ -169,8 +170,7 @@ function presentValues(bitmap: Uint8Array, length: number): number {
 const isPresent = (bitmap: Uint8Array, block: number): boolean => (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
 
 /**
- * Returns the first block after `block` whose bit differs, or the number of bits in the bitmap. Reads 32 blocks at a
- * time.
+ * Returns the first block after `block` whose bit differs, or the bitmap's number of bits. Reads 32 blocks at a time.
  */
 function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
   const alike = isThere ? -1 : 0;
@@ -182,10 +182,7 @@ function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
   return 32 * words.length;
 }
 
-/**
- * Most blocks have a nonzero first value or are all zeros; the latter are read eight values at a time, without a branch
- * for each.
- */
+/** Most blocks begin with a nonzero value or are all zeros: read eight values at a time, without a branch for each. */
 function isZero(words: Int32Array, from: number, to: number): boolean {
   if (words[from] !== 0) return false;
   let index = from;
@@ -216,10 +213,7 @@ export function float16Values(): Float32Array {
 const scratch = new Float32Array(1);
 const scratchBits = new Int32Array(scratch.buffer);
 
-/**
- * Rounds `values` into `halves`. Returns false, with `halves` unspecified, if a value is not finite or rounds to
- * infinity.
- */
+/** Rounds `values` into `halves`. Returns false, with `halves` unspecified, if a value is not finite or overflows. */
 export function toFloat16(values: Float32Array, halves: Uint16Array): boolean {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let index = 0; index < bits.length; index++) {

@@ -214,10 +214,7 @@ export interface OutgoingVector extends VectorStream<CoordinatorMessage> {
   drop(): void;
 }
 
-/**
- * Sends one vector to any number of connections. Each chunk is framed on demand, once for all connections that are at
- * it.
- */
+/** Sends one vector to any number of connections. Each chunk is framed on demand, once for all connections at it. */
 export class VectorBroadcast {
   readonly #options: BroadcastOptions;
   readonly #ranges: readonly ChunkRange[];

@@ -51,7 +51,8 @@ export type WebSocketTransport<S extends Side> = S extends 'worker'
 
 /**
  * Wraps a socket that is connecting or open, and owns it from then on.
- * | Messages sent before the socket opens go out when it does, and are lost if it never does. If the peer does not
+ *
+ * Messages sent before the socket opens go out when it does, and are lost if it never does. If the peer does not
  * answer a close, the socket (not the transport) stays open until the socket's own close timeout.
  */
 export function webSocketTransport<S extends Side>(
@@ -85,8 +86,7 @@ class SocketEnd implements Transport<Message, Message> {
     (parcel) => this.#hand(parcel),
   );
   /**
-   * Bytes of streams not confirmed as sent, if the socket confirms: `bufferedAmount` omits bytes that the network took
-   * at once.
+   * Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes that the network took at once.
    */
   #unsentBytes = 0;
   #tellsSent = false;
@@ -217,8 +217,8 @@ class SocketEnd implements Transport<Message, Message> {
   }
 
   /**
-   * Ends the connection after an error event. A browser's event has no details; that of `ws` does, and `ws` closes the
-   * socket by itself.
+   * Ends the connection after an error event: without details in browsers; with details in `ws`, which closes the
+   * socket.
    */
   #fail(event: object): void {
     const error: unknown = 'error' in event ? event.error : undefined;
@@ -234,10 +234,7 @@ class SocketEnd implements Transport<Message, Message> {
   }
 }
 
-/**
- * Closes a socket. Browsers let a page close with 1000 and 3000 to 4999 only: there 1002 becomes 4002, and 1009 becomes
- * 4009.
- */
+/** Closes a socket. A page may use only the codes 1000 and 3000 to 4999: there 1002 becomes 4002, and 1009 4009. */
 function closeSocket(socket: WebSocketLike, code: number, reason: string): void {
   try {
     socket.close(code, reason);

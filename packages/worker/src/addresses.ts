@@ -1,6 +1,5 @@
 /**
- * Finds a worker's coordinator: at an address that it was given or told, or through a source that knows the current
- * one.
+ * Finds a worker's coordinator: at an address that was given or told, or through a source that knows the current one.
  */
 import type { WorkerTransport } from '@lockstep/protocol';
 import { connect } from './connection.ts';
@@ -71,7 +70,7 @@ export class AddressBook {
   /** Replaces the told addresses by those of the joined coordinator. */
   learn(told: readonly string[]): void {
     const others = told.map((url): BookAddress => joinAddress(url, {}));
-    // A loopback address means another machine if the coordinator runs on one.
+    // Told by a coordinator on another machine, a loopback address does not lead to it.
     const reachable = others.filter(({ url }) => isLoopback(this.#given.url) || !isLoopback(url));
     const all = [this.joined, this.#given, ...reachable];
     this.#addresses = all.filter(({ url }, at) => all.findIndex((other) => other.url === url) === at);

@@ -1,7 +1,4 @@
-/**
- * Program of a worker that a run starts on its own machine: it receives the address over IPC, and ends with the
- * channel.
- */
+/** Program of a worker that a run starts on its own machine: receives the address by IPC, and ends with the channel. */
 import { once } from 'node:events';
 import type { ComputeChoice } from './compute-choice.ts';
 import { type JoinOptions, joinComputing } from './join.ts';

@@ -6,7 +6,8 @@ import { setFlagsFromString } from 'node:v8';
 
 /**
  * Sets V8 flags that make training faster; other engines have none.
- * | Every step passes megabytes of messages through memory outside V8's heap, which makes V8 start marking the whole
+ *
+ * Every step passes megabytes of messages through memory outside V8's heap, which makes V8 start marking the whole
  * heap over and over. Without incremental marking, the cheap collections of young objects free that memory.
  */
 export function setEngineFlags(): void {
