@@ -8,9 +8,7 @@ const chunkBytes = 4 * bytesPerMiB;
 /** Keeps the opening of a named pipe from waiting for a writer; Windows has neither. */
 const nonBlocking = constants.O_NONBLOCK ?? 0;
 
-/**
- * Inspects the next bytes of a file and its total size before more memory is used; an error thrown ends the reading.
- */
+/** Inspects the next bytes of a file and its total size before more memory is used; a thrown error ends the reading. */
 export type Look = (chunk: Uint8Array, totalBytes: number) => void;
 
 /**

@@ -33,9 +33,7 @@ export function targetOf(path: string): Target {
   throw unexpected(path, 'a file', 'links that lead in a circle');
 }
 
-/**
- * Finds a descriptor named by a path. It is written to as it is open: its name may stand for a socket or shared file.
- */
+/** Finds a descriptor named by a path, to be written to as it is open: it may stand for a socket or a shared file. */
 function descriptorOf(place: string): number | undefined {
   const stream = streamNames.indexOf(place);
   if (stream >= 0) return stream;

@@ -1,5 +1,5 @@
 /**
- * Writes an output to its destination: through links, into special files, and atomically into regular ones if possible.
+ * Writes an output to its destination: through links, into special files, and into regular ones whole or not at all.
  */
 import { constants, openSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';

@@ -66,9 +66,7 @@ export class CoordinatorFinder {
     return one && other && other.workers < one.workers ? other : one;
   }
 
-  /**
-   * Waits for a different coordinator than the one found last, or for the end of the run. @returns whether either came
-   */
+  /** Waits for a different coordinator than the one found last, or for the run's end. @returns whether either came */
   async changed(signal: AbortSignal): Promise<boolean> {
     for (let read = 0; read < readsForChange && !signal.aborted; read++) {
       await this.#options.wait(readEveryMs, signal);

@@ -71,10 +71,7 @@ export async function attack(connection: NatsConnection, attacks: readonly Attac
   await connection.flush();
 }
 
-/**
- * Attacks each record of a run, and its other data, over and over. @returns a function that stops and returns the
- * number of rounds
- */
+/** Attacks all records and other data of a run over and over. @returns stops, and returns the number of rounds */
 export function attackRun(connection: NatsConnection, run: string): () => Promise<number> {
   const attacks = targetsOf(run).map((target) => attacksOn(target, run));
   let [isOver, rounds] = [false, 0];

@@ -48,9 +48,7 @@ function requireLittleEndian(): void {
 
 /** Size of a copy through `piece`; fits the processor's cache together with source and target. */
 const pieceBytes = 64 * 1024;
-/**
- * Engines copy to and from shared memory in words of this size, or bytewise if the two ends are aligned differently.
- */
+/** Engines copy to and from shared memory in words of this size, or bytewise if both ends are aligned differently. */
 const wordBytes = 8;
 
 const piece = new Uint8Array(pieceBytes + wordBytes);

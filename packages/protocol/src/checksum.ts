@@ -47,9 +47,7 @@ function taken(lane: number, word: number): number {
   return Math.imul((sum << 13) | (sum >>> 19), multiplier);
 }
 
-/**
- * Feeds the first `wordCount` words of the piece to the lanes, four lanes at a time, which engines keep in registers.
- */
+/** Feeds the first `wordCount` words of the piece to the lanes, four lanes at a time to keep them in registers. */
 function takeBlocks(wordCount: number): void {
   for (let lane = 0; lane < laneCount; lane += 4) {
     let [a, b, c, d] = [lanes[lane]!, lanes[lane + 1]!, lanes[lane + 2]!, lanes[lane + 3]!];

@@ -202,7 +202,7 @@ export const watchMessages = {
     /** Whether the server stays up after the run and then accepts `runAgain`. */
     canRunAgain: flag,
     /**
-     * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
+     * If `batch` is chosen for the workers connected at the start: `batchForWorkers` takes these besides their number.
      */
     planAtStart: v.exactOptional(v.strictObject({ usualBatch: whole(1), microbatchSize: v.exactOptional(whole(1)) })),
   }),
@@ -263,9 +263,7 @@ export const watchMessages = {
 
   epoch: fromCoordinator('epoch', { report: epochReport }),
 
-  /**
-   * Follows each `epoch`, on the test set: confusion matrix and top errors for classes, or largest errors for values.
-   */
+  /** Follows each `epoch`, on the test set: confusion matrix and top errors for classes, largest errors for values. */
   evaluation: fromCoordinator(
     'evaluation',
     {

@@ -163,7 +163,7 @@ export const sampleShape = v.pipe(
   v.check(({ length }) => length >= 1 && length <= 4, shapePhrase),
 );
 
-/** In the range in which dividing a half by this power and multiplying again is exact in float32. */
+/** Limited to the range in which scaling a half by it and back is exact in float32. */
 export const powerOfTwo = number('a power of two from 2^-64 to 2^64', (value) => {
   const exponent = Math.log2(value);
   return Number.isInteger(exponent) && Math.abs(exponent) <= 64;

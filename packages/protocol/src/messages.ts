@@ -91,10 +91,7 @@ export const messages = {
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),
     maxFrameBytes: whole(1),
-    /**
-     * Bytes of float32 values in a chunk. A longer vector travels in several chunks of this size; the last may be
-     * shorter.
-     */
+    /** Bytes of float32 values in a chunk. A longer vector travels in several chunks; only the last may be smaller. */
     chunkBytes,
     /** Only for a relay. */
     run: v.exactOptional(runGeometry),
@@ -108,10 +105,7 @@ export const messages = {
     retryAfterMs: v.exactOptional(whole(0)),
   }),
 
-  /**
-   * A fixed small problem: its gradient shows a worker's numeric mode and correctness. Empties the worker's sample
-   * cache.
-   */
+  /** A fixed small problem: its gradient shows a worker's numeric mode and correctness. Empties its sample cache. */
   numericsCheck: fromCoordinator(
     'numericsCheck',
     { weights: floatBytes, ...vector, count: whole(1), samples: bytes, targets: bytes },
@@ -214,9 +208,7 @@ export const messages = {
   /** Makes the worker fail as asked, for `forMs`; only in a run started with fault injection. */
   injectFault: fromCoordinator('injectFault', { action: v.picklist(faultActions), forMs: milliseconds }),
 
-  /**
-   * The run is over; `message` says how it ended. If another may follow on this server, the worker comes back for it.
-   */
+  /** The run is over; `message` says how it ended. If another may follow on this server, the worker returns for it. */
   finish: fromCoordinator('finish', { message, anotherMayFollow: v.exactOptional(flag) }),
 
   /**

@@ -33,9 +33,7 @@ export function clipUtf8(text: string, maxBytes: number): string {
   return text.slice(0, end);
 }
 
-/**
- * Compares two secrets. The time taken depends only on the length of `expected`, and so reveals nothing about a guess.
- */
+/** Compares two secrets. The time depends only on the length of `expected`, and so reveals nothing about a guess. */
 export function sameSecret(expected: string, got: string): boolean {
   let difference = expected.length ^ got.length;
   for (let index = 0; index < expected.length; index++) {

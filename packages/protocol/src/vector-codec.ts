@@ -169,9 +169,7 @@ function presentValues(bitmap: Uint8Array, length: number): number {
 
 const isPresent = (bitmap: Uint8Array, block: number): boolean => (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
 
-/**
- * Returns the first block after `block` whose bit differs, or the bitmap's number of bits. Reads 32 blocks at a time.
- */
+/** Returns the first block after `block` whose bit differs, or the bitmap's size in bits. Reads 32 blocks at a time. */
 function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
   const alike = isThere ? -1 : 0;
   for (let at = block; at < 32 * words.length; at = (at | 31) + 1) {
@@ -182,7 +180,7 @@ function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
   return 32 * words.length;
 }
 
-/** Most blocks begin with a nonzero value or are all zeros: read eight values at a time, without a branch for each. */
+/** Whether a block is all +0. Usually the first value decides or all are zero, so it reads eight values at a time. */
 function isZero(words: Int32Array, from: number, to: number): boolean {
   if (words[from] !== 0) return false;
   let index = from;

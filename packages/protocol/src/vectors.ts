@@ -189,9 +189,7 @@ export interface BroadcastOptions {
   /** The vector's bytes: a view to be read at once, because memory that grows moves. */
   readonly bytes: () => Uint8Array;
   readonly chunkBytes: number;
-  /**
-   * Makes a chunk's message. @param from its first value @param memory for its frame, if the message is made with one
-   */
+  /** Makes a chunk's message. @param from its first value @param memory for its frame, if the message needs one */
   readonly messageOf: (bytes: Uint8Array, from: number, memory: FrameMemory) => CoordinatorMessage;
   readonly pool: FramePool;
   /** Called when no connection has anything left to send. */

@@ -85,9 +85,7 @@ class SocketEnd implements Transport<Message, Message> {
     () => this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes,
     (parcel) => this.#hand(parcel),
   );
-  /**
-   * Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes that the network took at once.
-   */
+  /** Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes the network took at once. */
   #unsentBytes = 0;
   #tellsSent = false;
   /** Total bytes of the whole frames that have arrived. */
@@ -216,10 +214,7 @@ class SocketEnd implements Transport<Message, Message> {
     }
   }
 
-  /**
-   * Ends the connection after an error event: without details in browsers; with details in `ws`, which closes the
-   * socket.
-   */
+  /** Ends the connection after an error event. Browsers give no details; `ws` does, and closes the socket itself. */
   #fail(event: object): void {
     const error: unknown = 'error' in event ? event.error : undefined;
     const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';

@@ -1,6 +1,4 @@
-/**
- * Finds a worker's coordinator: at an address that was given or told, or through a source that knows the current one.
- */
+/** Finds a worker's coordinator: at an address that was given or told, or through a source of current addresses. */
 import type { WorkerTransport } from '@lockstep/protocol';
 import { connect } from './connection.ts';
 import { type JoinAddress, joinAddress } from './join-address.ts';
@@ -102,8 +100,8 @@ export interface AddressSource {
   /** Returns undefined if the run is over. @throws Error with one phrase if no coordinator is known */
   find(): Promise<FoundAddress | undefined>;
   /**
-   * Waits a limited time for a different coordinator than the last one found, or for the end of the run. @returns
-   * whether either came
+   * Waits a limited time for a different coordinator than the last one found, or for the end of the run.
+   * @returns whether either came
    */
   changed(signal: AbortSignal): Promise<boolean>;
 }

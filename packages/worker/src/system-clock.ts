@@ -29,9 +29,7 @@ function inNextTurn(callback: () => void): () => void {
   };
 }
 
-/**
- * Runs callbacks after pending events: a message to oneself queues behind them, without the delay of browsers' timers.
- */
+/** Runs callbacks after pending events: a message to oneself queues behind them, without the delay of page timers. */
 function messageTurns(): (callback: () => void) => void {
   const { port1, port2 } = new MessageChannel();
   const callbacks: (() => void)[] = [];

@@ -1,6 +1,4 @@
-/**
- * Preloaded into a program: when it reports over IPC that it is ready, fills memory and sends how V8 collected garbage.
- */
+/** Preloaded into a program: when it reports that it is ready, fills memory and sends how V8 collected garbage. */
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 
