@@ -1,6 +1,4 @@
-/**
- * Writes an output to its destination: through links, into special files, and into regular ones whole or not at all.
- */
+/** Writes an output to its destination: through links, into special files, into regular ones whole or not at all. */
 import { constants, openSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';

@@ -12,7 +12,7 @@ import { type NatsServer, startNatsServer } from './nats-server.ts';
 export type Role = 'coordinator' | 'worker' | 'viewer';
 
 export interface NatsCluster {
-  /** Such as `tls://localhost:1,tls://localhost:2`. */
+  /** Addresses, such as `tls://localhost:1,tls://localhost:2`. */
   readonly url: string;
   readonly ca: string;
   /** Folder with `ca.pem` and each role's login as `ROLE.login`. */

@@ -14,7 +14,7 @@ export const hasNatsServer = ((): boolean => {
 })();
 
 export interface NatsServer {
-  /** Such as `nats://127.0.0.1:41234`. */
+  /** Address, such as `nats://127.0.0.1:41234`. */
   readonly url: string;
   /** Resolves when a line of the log matches, including earlier lines. */
   logged(pattern: RegExp): Promise<RegExpExecArray>;

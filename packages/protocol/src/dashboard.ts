@@ -202,7 +202,7 @@ export const watchMessages = {
     /** Whether the server stays up after the run and then accepts `runAgain`. */
     canRunAgain: flag,
     /**
-     * If `batch` is chosen for the workers connected at the start: `batchForWorkers` takes these besides their number.
+     * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
      */
     planAtStart: v.exactOptional(v.strictObject({ usualBatch: whole(1), microbatchSize: v.exactOptional(whole(1)) })),
   }),

@@ -54,7 +54,7 @@ export const finite = number('a finite number', Number.isFinite);
 /** A time or a duration in milliseconds, fractions allowed. */
 export const milliseconds = number('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
 
-/** A share or a probability. */
+/** A fraction or a probability. */
 export const fraction = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 
 /** One printable line of 1 to `maxLength` UTF-16 units. */

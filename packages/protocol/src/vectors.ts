@@ -76,7 +76,7 @@ export function* gradientMessages(parts: GradientParts): Generator<MessageOf<'gr
 
 /** Collects the values of an arriving vector, message by message. */
 export interface VectorSink<Part> {
-  /** Whether no value is missing. */
+  /** Whether all values have arrived. */
   readonly isWhole: boolean;
   /** Takes the first message's values, or the next chunk; returns a description of any fault. */
   add(part: Part): string | undefined;

@@ -108,7 +108,7 @@ export interface AddressSource {
 
 /** Address of a coordinator and the secrets for joining it. */
 export interface FoundAddress {
-  /** Such as `ws://127.0.0.1:7070`. */
+  /** Address, such as `ws://127.0.0.1:7070`. */
   readonly url: string;
   readonly token?: string | undefined;
   readonly fingerprint?: string | undefined;
