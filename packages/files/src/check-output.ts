@@ -1,12 +1,12 @@
-/** Tries whether an output could be written, before the work that it is to hold is done. */
+/** Tests whether an output can be written, before spending work on its contents. */
 import { closeSync, openSync, type Stats, statSync, unlinkSync, writeSync } from 'node:fs';
 import { reasonOf, unexpected } from './file-error.ts';
 import { partBeside } from './replace-file.ts';
 import { type Target, targetOf } from './target.ts';
 
 /**
- * What tells the output from others: equal for two names of one file, undefined where several outputs may share it.
- * @throws FileError where it could not be written
+ * Tests an output and returns its identity: equal for two names of one file, undefined if several outputs may share it.
+ * @throws FileError if it cannot be written
  */
 export function checkOutput(path: string): string | undefined {
   const target = targetOf(path);
@@ -29,7 +29,7 @@ export function checkOutput(path: string): string | undefined {
   }
 }
 
-/** What `checkOutput` gives for an output that would take this file's place; undefined where there is none to see. */
+/** Identity of an existing file, comparable with that of `checkOutput`; undefined if there is none to see. */
 export function fileIdentity(path: string): string | undefined {
   try {
     return identityOf(statSync(path));
@@ -58,7 +58,7 @@ function tryOut(target: Target): void {
       return;
     case 'pipe':
     case 'device':
-      // Opening them can be seen at their other end.
+      // Opening a pipe or device can have effects at its other end.
       return;
     default:
       target satisfies never;

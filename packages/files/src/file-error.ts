@@ -1,7 +1,7 @@
-/** The error for a file that cannot be used, as one sentence. */
+/** Error for a file that cannot be used, as one sentence. */
 import { shownLine } from './shown.ts';
 
-/** The message names the file, and what is the matter with it. */
+/** The message names the file and what is wrong with it. */
 export class FileError extends Error {
   override readonly name = 'FileError';
 
@@ -16,7 +16,7 @@ export function unexpected(path: string, expected: string, got: string): FileErr
 
 const maxShownLength = 200;
 
-/** A name as one line of bounded length. */
+/** A path as one line of bounded length. */
 export function shownPath(path: string): string {
   return shownLine(path, maxShownLength);
 }
@@ -40,7 +40,7 @@ const reasons: Readonly<Record<string, string>> = {
   ERR_INVALID_ARG_VALUE: 'a name with a NUL character',
 };
 
-/** What the system found instead of the file. */
+/** Describes what the system found instead of the file. */
 export function reasonOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return reasons[code] ?? (error instanceof Error ? error.message : String(error));

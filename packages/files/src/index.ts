@@ -1,4 +1,4 @@
-/** Files that a person names: read where they are regular, written whole or not at all. */
+/** Files that a person names: read only if regular, written whole or not at all. */
 
 export { checkOutput, fileIdentity } from './check-output.ts';
 export { FileError, reasonOf, shownPath } from './file-error.ts';

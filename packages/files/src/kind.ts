@@ -1,4 +1,4 @@
-/** What a name stands for, in words. */
+/** Kind of a file, in words. */
 import type { Stats } from 'node:fs';
 
 export function kindOf(stats: Stats): string {

@@ -5,15 +5,15 @@ import { kindOf } from './kind.ts';
 
 const bytesPerMiB = 2 ** 20;
 const chunkBytes = 4 * bytesPerMiB;
-/** Opening a named pipe would wait for a writer otherwise; Windows has neither. */
+/** Keeps the opening of a named pipe from waiting for a writer; Windows has neither. */
 const nonBlocking = constants.O_NONBLOCK ?? 0;
 
-/** Sees the next bytes of a file, and how many it has in all, before memory is taken for more; what it throws ends the reading. */
+/** Inspects the next bytes of a file and its total size before more memory is used; a thrown error ends the reading. */
 export type Look = (chunk: Uint8Array, totalBytes: number) => void;
 
 /**
- * The bytes of a regular file, also through a link.
- * @throws FileError where it is something else, has more than `maxBytes`, or cannot be read
+ * Reads a regular file, following links.
+ * @throws FileError if it is not a regular file, has more than `maxBytes`, or cannot be read
  */
 export function readRegularFile(path: string, maxBytes: number, look?: Look): Uint8Array {
   return orFileError(path, () => {
@@ -22,7 +22,7 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
       const stats = fstatSync(file);
       if (!stats.isFile()) throw unexpected(path, 'a regular file', kindOf(stats));
       if (stats.size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, inMiB(stats.size));
-      // Files of the system, such as those of /proc, do not say their size.
+      // System files, such as those in /proc, do not report their size.
       return look && stats.size > 0 ? readLooking(file, stats.size, look) : readFileSync(file);
     } finally {
       closeSync(file);
@@ -30,7 +30,7 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
   });
 }
 
-/** The system gives zeros out page by page, as they are written to. */
+/** Reads in chunks. The system provides the zeroed memory page by page, as it is written to. */
 function readLooking(file: number, size: number, look: Look): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size; ) {
@@ -42,7 +42,7 @@ function readLooking(file: number, size: number, look: Look): Uint8Array {
   return bytes;
 }
 
-/** Errors of the system as a sentence; others are the caller's. */
+/** Turns system errors into FileErrors; other errors are the caller's. */
 function orFileError<Value>(path: string, use: () => Value): Value {
   try {
     return use();
@@ -53,7 +53,7 @@ function orFileError<Value>(path: string, use: () => Value): Value {
   }
 }
 
-/** Such as `1.5 MiB`. */
+/** Formats a size, such as `1.5 MiB`. */
 export function inMiB(bytes: number): string {
   return `${(bytes / bytesPerMiB).toFixed(1)} MiB`;
 }

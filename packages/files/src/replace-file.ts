@@ -1,20 +1,21 @@
-/** Writes a regular file: whole or not at all where its folder allows that. */
+/** Writes a regular file: whole or not at all, if its folder allows that. */
 import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** A name of its own for a file that is written beside another one; short, whatever the other one's name is. */
+/** A unique name for a temporary file in the same folder; short, however long the other name is. */
 export function partBeside(path: string): string {
   return join(dirname(path), `.lockstep-${randomBytes(4).toString('hex')}.part`);
 }
 
 /**
- * Writes beside the file, syncs and renames, so that a crash leaves the old file or the new one. Mode and owner stay.
- * @param old what is there, if anything
+ * Writes a temporary file, syncs and renames it, so that a crash leaves either the old file or the new one. Mode and
+ * owner stay.
+ * @param old the existing file, if any
  */
 export async function replaceFile(path: string, content: string | Uint8Array, old?: Stats): Promise<void> {
-  // A rename would part a file from its other names.
+  // A rename would separate the file from its other hard links.
   if (old && old.nlink > 1) return overwrite(path, content);
   try {
     await writeBeside(path, content, old);
@@ -45,18 +46,18 @@ async function writeBeside(path: string, content: string | Uint8Array, old: Stat
 
 async function keepOwnerAndMode(file: FileHandle, { uid, gid, mode }: Stats): Promise<void> {
   const { uid: ownUid, gid: ownGid } = await file.stat();
-  // Only root may give a file away; where that is refused the file is this user's.
+  // Only root may give a file away; if that fails, the file belongs to this user.
   if (uid !== ownUid || gid !== ownGid) await file.chown(uid, gid).catch(() => undefined);
   await file.chmod(mode & 0o7777);
 }
 
-/** Whether the folder, not the file, is in the way: it takes no new files, or the file is a mount point. */
+/** Whether the folder, not the file, is the problem: it takes no new files, or the file is a mount point. */
 function isFolderFault(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return ['EACCES', 'EBUSY', 'EPERM', 'EROFS', 'EXDEV'].includes(code);
 }
 
-/** Not atomic. */
+/** Overwrites in place; not atomic. */
 async function overwrite(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'r+');
   try {
@@ -68,7 +69,7 @@ async function overwrite(path: string, content: string | Uint8Array): Promise<vo
   }
 }
 
-/** So that the new name outlives a crash of the machine; some file systems and Windows cannot sync a folder. */
+/** Makes the new name survive a crash of the machine; some file systems and Windows cannot sync a folder. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined);
   try {

@@ -1,29 +1,26 @@
-/** Text and files of other people, as one line of a message may show them; runs anywhere. */
+/** Makes untrusted text and files safe to show in one line of a message; runs anywhere. */
 
-/** Characters that steer a terminal or a page: control characters, line separators, bidirectional overrides, half a character. */
+/** Characters that control a terminal or page: control characters, line separators, bidi overrides, lone surrogates. */
 const steering = String.raw`\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff`;
 const steeringCharacter = new RegExp(`[${steering}]`, 'gu');
 
-/** A text that a terminal or a page may show as it is. */
+/** Text that is safe to show unchanged in a terminal or a page. */
 export const printable = new RegExp(`^[^${steering}]+$`, 'u');
 
-/** Runs of blanks and of characters that no line may have. */
+/** Runs of whitespace and of characters that a line must not contain. */
 export const unprintableRun = new RegExp(`[\\s${steering}]+`, 'gu');
 
 const maxLineLength = 1_000;
 const shortEscapes: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-/**
- * The text as one line: a character that would steer the terminal is escaped as in JSON, a long line loses its middle.
- * A line that was shown before stays the same.
- */
+/** Converts text to one line: escapes control characters as in JSON, and cuts the middle of a long line. Idempotent. */
 export function shownLine(text: string, maxLength: number = maxLineLength): string {
-  // Both ends of a longer text make up the line, however long it is.
+  // The two ends of a long text suffice, however long it is.
   const ends = text.length <= 2 * maxLength ? text : `${text.slice(0, maxLength)}${text.slice(-maxLength)}`;
   const line = ends.replace(steeringCharacter, escaped);
   if (line.length <= maxLength) return line;
   const half = Math.floor((maxLength - 1) / 2);
-  // A cut may leave half a character behind.
+  // The cut may leave half a surrogate pair.
   return `${line.slice(0, half)}…${line.slice(-half)}`.replaceAll(/\p{Cs}/gu, '');
 }
 
@@ -31,7 +28,7 @@ function escaped(character: string): string {
   return shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** How files begin, and what they are then. */
+/** Magic bytes at the start of files, and the kinds they indicate. */
 const kinds: readonly (readonly [magic: readonly number[], kind: string])[] = [
   [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx or a .pt'],
   [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture'],
@@ -55,7 +52,7 @@ export function fileKind(bytes: Uint8Array): string {
   if (known) return known[1];
   const head = bytes.subarray(0, headBytes);
   const text = new TextDecoder().decode(head, { stream: true });
-  // Line breaks and tabs are all that a text has of the characters below the space.
+  // Line breaks and tabs are the only control characters in ordinary text.
   if (/^[^\p{Cc}\ufffd]+$/u.test(text.replaceAll(/[\n\r\t]/g, ' '))) {
     return `a text that begins with ${shownLine(JSON.stringify(text))}`;
   }

@@ -1,4 +1,4 @@
-/** Where the bytes of an output go, once its links have been followed. */
+/** Destination of an output, after following its links. */
 import { fstatSync, lstatSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { reasonOf, shownPath, unexpected } from './file-error.ts';
@@ -10,12 +10,12 @@ export type Target =
   | { readonly type: 'new'; readonly path: string }
   | { readonly type: 'file' | 'pipe' | 'device'; readonly path: string; readonly stats: Stats };
 
-/** As many as Linux follows. */
+/** Same limit as Linux. */
 const maxLinks = 40;
 const streamNames = ['/dev/stdin', '/dev/stdout', '/dev/stderr'];
 const descriptorName = new RegExp(`^(?:/dev/fd|/proc/(?:self|thread-self|${process.pid})/fd)/(\\d+)$`);
 
-/** @throws FileError where nothing can be written there */
+/** @throws FileError if nothing can be written there */
 export function targetOf(path: string): Target {
   if (/[/\\]$/.test(path)) throw unexpected(path, 'the name of a file', 'that of a folder');
   let place = resolve(path);
@@ -33,7 +33,7 @@ export function targetOf(path: string): Target {
   throw unexpected(path, 'a file', 'links that lead in a circle');
 }
 
-/** A descriptor is written to as it is open: its name may stand for a socket, or for a file that others write to as well. */
+/** Finds a descriptor named by a path, to be written to as it is open: it may stand for a socket or a shared file. */
 function descriptorOf(place: string): number | undefined {
   const stream = streamNames.indexOf(place);
   if (stream >= 0) return stream;
@@ -70,6 +70,6 @@ function existingTarget(path: string, place: string, stats: Stats): Target {
   if (stats.isFile()) return { type: 'file', path: place, stats };
   if (stats.isFIFO()) return { type: 'pipe', path: place, stats };
   if (stats.isCharacterDevice()) return { type: 'device', path: place, stats };
-  // What a disk holds is nothing to write a file over.
+  // A block device holds a disk, which must not be overwritten.
   throw unexpected(path, 'a file', stats.isBlockDevice() ? 'a block device' : kindOf(stats));
 }

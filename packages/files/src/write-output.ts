@@ -1,4 +1,4 @@
-/** Writes an output where its name leads: through links, into special files, and whole or not at all into regular ones. */
+/** Writes an output to its destination: through links, into special files, into regular ones whole or not at all. */
 import { constants, openSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';
@@ -7,7 +7,7 @@ import { FileError, reasonOf, shownPath } from './file-error.ts';
 import { replaceFile } from './replace-file.ts';
 import { targetOf } from './target.ts';
 
-/** @throws FileError where it cannot be written; a regular file from before is then still there, whole */
+/** @throws FileError if it cannot be written; an existing regular file then stays whole */
 export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
   try {
     const target = targetOf(path);
@@ -36,7 +36,7 @@ export async function writeOutput(path: string, content: string | Uint8Array): P
   }
 }
 
-/** The standard streams keep the order of what else is printed. */
+/** Uses the standard streams if possible, to keep the order of other output. */
 async function writeToDescriptor(descriptor: number, content: string | Uint8Array): Promise<void> {
   const stream = { 1: process.stdout, 2: process.stderr }[descriptor];
   if (stream) {
@@ -49,7 +49,7 @@ async function writeToDescriptor(descriptor: number, content: string | Uint8Arra
   for (let at = 0; at < bytes.length; ) at += (await promisify(write)(descriptor, bytes, at)).bytesWritten;
 }
 
-/** Opened without blocking: where no process reads, a blocked thread could not be woken again. */
+/** Opens without blocking: if no process reads, a blocked thread could not be woken. */
 async function writeToPipe(path: string, content: string | Uint8Array): Promise<void> {
   const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
   const socket = new Socket({ fd, readable: false, writable: true });
@@ -60,7 +60,7 @@ async function writeToPipe(path: string, content: string | Uint8Array): Promise<
   });
 }
 
-/** Without creating a file where the device has gone; a device need not be able to sync. */
+/** Opens without O_CREAT, so that a missing device creates no file. Does not sync: a device may not support it. */
 async function writeToDevice(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, constants.O_WRONLY);
   try {

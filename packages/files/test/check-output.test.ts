@@ -59,7 +59,7 @@ describe('an output that is tried', () => {
       expect(() => checkOutput(place('closed/new'))).toThrow(/in a folder that can be written to, got no permission$/);
       writeFileSync(place('read-only'), '', { mode: 0o400 });
       expect(() => checkOutput(place('read-only'))).toThrow(/that can be written to, got no permission$/);
-      // A file that may be written in a folder that takes no new ones is written in place.
+      // In a folder that takes no new files, a writable file is written in place.
       writeFileSync(place('inner/old'), '');
       chmodSync(place('inner'), 0o500);
       expect(checkOutput(place('inner/old'))).toBeDefined();

@@ -40,7 +40,7 @@ it.each<[bytes: number[], kind: string]>([
   [[0x1f, 0x8b, 8], 'a gzip file'],
   [[0x25, 0x50, 0x44, 0x46, 0x2d], 'a PDF'],
   [[0x68, 0x69, 0x0a], 'a text that begins with "hi\\n"'],
-  // The first half of a character of two bytes is no fault of the text.
+  // Cutting a two-byte character in half does not make the text invalid.
   [[...new Array<number>(23).fill(0x61), 0xc3, 0xa9], `a text that begins with "${'a'.repeat(23)}"`],
   [[1, 2, 3], 'a file that begins with the bytes 01 02 03'],
 ])('bytes %j are %s', (bytes, kind) => {

@@ -1,4 +1,4 @@
-/** What tests of files make. */
+/** Helpers for tests of files. */
 import { execFileSync } from 'node:child_process';
 
 export { temporaryFolder } from '../../train/test/folder.ts';
@@ -9,5 +9,5 @@ export function makePipe(path: string): string {
 }
 
 export const isRoot = process.getuid?.() === 0;
-/** Named pipes, devices and modes are looked at where the system has them. */
+/** Named pipes, devices and modes are tested only if the system has them. */
 export const isPosix = process.platform !== 'win32';

@@ -23,7 +23,7 @@ const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);
 const textOf = (name: string): string => readFileSync(place(name), 'utf8');
 const parts = (): string[] => readdirSync(folder).filter((name) => name.endsWith('.part'));
-/** More than a pipe holds. */
+/** More than a pipe can buffer. */
 const large = 'lockstep '.repeat(50_000);
 
 describe('a regular file', () => {
@@ -137,7 +137,7 @@ describe.runIf(isPosix)('a special file', () => {
       read += text;
     });
     const ended = new Promise((resolve) => reader.once('close', resolve));
-    // The reader must have opened the pipe: until then a writer is refused, and is told so at once.
+    // Retry until the reader has opened the pipe: before that a writer is refused at once.
     for (let isRead = false; !isRead; ) {
       isRead = await writeOutput(place('link to pipe'), large).then(
         () => true,

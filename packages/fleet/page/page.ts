@@ -1,13 +1,13 @@
-/** The page: a client of NATS over its WebSocket, which answers what it gets, for the test that drives the browser. */
+/** The page: a NATS client over WebSocket that answers what it gets; driven by the test. */
 import { type NatsConnection, wsconnect } from '@nats-io/nats-core';
 
-/** What the tab has got. */
+/** Totals of the messages that the tab has received. */
 export interface Received {
   readonly messages: number;
   readonly bytes: number;
-  /** Messages whose bytes are not those that were sent. */
+  /** Messages whose bytes differ from the bytes sent. */
   readonly wrong: number;
-  /** Why the client lost its connection, or has been told that it is slow. */
+  /** Why the client lost its connection, or was reported as slow. */
   readonly trouble: readonly string[];
 }
 
@@ -33,7 +33,7 @@ window.listen = async (url, subject) => {
       const number = messages;
       messages += 1;
       bytes += data.length;
-      // Each is full of its own number.
+      // Each message is filled with its own number.
       if (data.some((byte) => byte !== number % 251)) wrong += 1;
       message.respond();
       if (messages >= expected) return;

@@ -1,9 +1,9 @@
-/** The checkpoints of a run among the objects of the store, named by their hash. */
+/** Checkpoints of a run, kept among the store's objects under their hashes. */
 import { createHash } from 'node:crypto';
 import type { CheckpointRecord, RunRecords } from './records.ts';
 import { type Objects, RevisionConflict } from './store.ts';
 
-/** A checkpoint that can be read. */
+/** A stored checkpoint. */
 export interface FleetCheckpoint {
   readonly name: string;
   readonly run: string;
@@ -12,14 +12,14 @@ export interface FleetCheckpoint {
 }
 
 const kept = 3;
-/** Each time another coordinator came first. */
+/** Most attempts to update the list when other coordinators keep writing first. */
 const maxAttempts = 10;
 
 export class Checkpoints {
   readonly #objects: Objects;
   readonly #records: RunRecords;
   readonly #run: string;
-  /** The newest one, read while this process waits to lead. */
+  /** The newest checkpoint, read while this process waits to lead. */
   #followed: { readonly sha256: string; readonly bytes: Uint8Array } | undefined;
 
   constructor(objects: Objects, records: RunRecords, run: string) {
@@ -28,29 +28,29 @@ export class Checkpoints {
     this.#run = run;
   }
 
-  /** Those that are listed, the one with the most steps first. */
+  /** Lists the checkpoints, most steps first. */
   async list(): Promise<FleetCheckpoint[]> {
     const listed = await this.#listed();
     return listed.map((record) => ({ ...record, name: nameOf(record), read: () => this.#read(record) }));
   }
 
   /**
-   * Stores a checkpoint, then lists it; of the earlier ones two are kept.
+   * Stores a checkpoint, then lists it; keeps the two newest earlier ones.
    * @returns its name
-   * @throws Error where the store does not take it; the ones from before are then still there
+   * @throws Error if the store does not take it; the earlier checkpoints are then still there
    */
   async write(run: string, step: number, bytes: Uint8Array): Promise<string> {
     const sha256 = hashOf(bytes);
     const record = { sha256, step, run, bytes: bytes.length };
     await this.#objects.put(this.#objectName(sha256), bytes);
     for (const { sha256: old } of await this.#addToList(record)) {
-      // What is left behind takes room and does no other harm.
+      // A leftover object takes space but does no other harm.
       await this.#objects.remove(this.#objectName(old)).catch(() => {});
     }
     return nameOf(record);
   }
 
-  /** Reads the newest one ahead, so that taking over need not wait for it. */
+  /** Reads the newest checkpoint ahead of time, so that taking over need not wait for it. */
   async follow(): Promise<void> {
     const [newest] = await this.#listed();
     if (!newest || newest.sha256 === this.#followed?.sha256) return;
@@ -62,7 +62,7 @@ export class Checkpoints {
     return (found?.value ?? []).toSorted((a, b) => b.step - a.step);
   }
 
-  /** @returns those that are no longer listed */
+  /** @returns the checkpoints that are no longer listed */
   async #addToList(record: CheckpointRecord): Promise<readonly CheckpointRecord[]> {
     for (let attempt = 0; ; attempt++) {
       const before = await this.#records.get('checkpoints');

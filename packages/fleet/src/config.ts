@@ -1,14 +1,14 @@
-/** The configuration of a run, which its first coordinator fixes for all that follow. */
+/** Configuration of a run, fixed by its first coordinator for all later ones. */
 import { hashOf } from './checkpoints.ts';
 import { FleetError } from './fleet-error.ts';
 import type { RunRecords } from './records.ts';
 import { type Objects, RevisionConflict } from './store.ts';
 
-/** What a coordinator wants to lead. */
+/** Run that a coordinator wants to lead. */
 export interface RunClaim {
-  /** All that fixes the bits of the run. */
+  /** Everything that determines the bits of the run. */
   readonly config: string;
-  /** Such as `expected seed 1, got 2`, where this run is not that of the other configuration. */
+  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration is of a different run. */
   readonly differenceFrom: (other: string) => string | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface Agreement {
   readonly claim: RunClaim;
 }
 
-/** @throws FleetError where the run has another configuration */
+/** @throws FleetError if the run has a different configuration */
 export async function agreeOnConfig({ objects, records, run, claim }: Agreement): Promise<void> {
   const nameOf = (sha256: string): string => `${run}.config.${sha256}`;
   const sha256 = hashOf(claim.config);

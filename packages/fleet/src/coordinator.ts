@@ -1,4 +1,4 @@
-/** A coordinator in a fleet: waits until it leads its run, keeps the lease, and says where it can be joined. */
+/** A coordinator in a fleet: waits until it leads its run, keeps the lease, and announces its address. */
 import { randomUUID } from 'node:crypto';
 import { Checkpoints, type FleetCheckpoint } from './checkpoints.ts';
 import { agreeOnConfig, type RunClaim } from './config.ts';
@@ -9,15 +9,15 @@ import { type RelayRecord, RunRecords } from './records.ts';
 import type { Repeat } from './repeat.ts';
 import { type FleetStore, RevisionConflict } from './store.ts';
 
-/** How a coordinator takes part in a fleet. */
+/** Options of a coordinator in a fleet. */
 export interface CoordinatorOptions {
-  /** Whether it waits where another coordinator leads the run. */
+  /** Whether to wait if another coordinator leads the run. */
   readonly standby: boolean;
-  /** Of this machine, for people. */
+  /** Name of this machine, for people. */
   readonly name: string;
-  /** Aborted when it is to wait no longer. */
+  /** Aborted to stop waiting. */
   readonly signal: AbortSignal;
-  /** Takes lines for people. */
+  /** Receives lines for people. */
   readonly log: (line: string) => void;
 }
 
@@ -29,21 +29,21 @@ export interface CoordinatorParts {
 }
 
 const maxAttempts = 3;
-/** Renewals of the lease between two looks at whether the store still says where this coordinator is. */
+/** Lease renewals between two checks that the store still has this coordinator's address. */
 const renewalsPerLook = 5;
 
-/** Where a coordinator can be joined. */
+/** Address of a coordinator and the secrets for joining it. */
 export interface JoinPlace {
-  /** Without secrets. */
+  /** Address without secrets. */
   readonly url: string;
   readonly token?: string | undefined;
   /** SHA-256 of the only certificate to trust, in hex. */
   readonly fingerprint?: string | undefined;
 }
 
-/** A coordinator in a fleet: what `train` takes as `checkpoint.store`. */
+/** A coordinator in a fleet; `train` takes it as `checkpoint.store`. */
 export class FleetCoordinator {
-  /** Where its checkpoints are, for people. */
+  /** Storage of the checkpoints, described for people. */
   readonly place: string;
   readonly #options: CoordinatorOptions;
   readonly #parts: CoordinatorParts;
@@ -56,7 +56,7 @@ export class FleetCoordinator {
   #toAnnounce: JoinPlace | undefined;
   #announced: JoinPlace | undefined;
   #renewals = 0;
-  /** Set while the store does not say so. */
+  /** Relays to announce; undefined once the store has them. */
   #relays: readonly RelayRecord[] | undefined;
   #following: Promise<void> | undefined;
 
@@ -69,14 +69,14 @@ export class FleetCoordinator {
     this.place = `run ${run} of the fleet at ${store.place}`;
   }
 
-  /** Aborted with one sentence as its reason when another coordinator leads the run. */
+  /** Aborted, with one sentence as its reason, when another coordinator leads the run. */
   get deposed(): AbortSignal {
     return this.#deposed.signal;
   }
 
   /**
    * Resolves when this process leads the run.
-   * @throws FleetError where the run has another configuration, or a coordinator and this one is no standby
+   * @throws FleetError if the run has a different configuration, or has a coordinator and this one is not a standby
    */
   async open(claim: RunClaim): Promise<void> {
     const { store, run } = this.#parts;
@@ -91,15 +91,15 @@ export class FleetCoordinator {
   }
 
   /**
-   * The secret of the run, for coordinators that were given none: a later one lets the same workers in.
-   * @param create makes one where the run has none
-   * @throws FleetError where the store does not answer
+   * Returns the run's shared secret, for coordinators that were given none: a later one admits the same workers.
+   * @param create makes a secret if the run has none
+   * @throws FleetError if the store does not answer
    */
   token(create: () => string): Promise<string> {
     return this.#patiently(() => this.#sharedToken(create));
   }
 
-  /** @throws FleetError where the store does not answer */
+  /** @throws FleetError if the store does not answer */
   list(): Promise<FleetCheckpoint[]> {
     return this.#patiently(() => this.#checkpoints.list());
   }
@@ -108,7 +108,7 @@ export class FleetCoordinator {
     return this.#checkpoints.write(run, step, bytes);
   }
 
-  /** What a run cannot begin without: a machine that is busy may be late once. */
+  /** Retries requests that a run cannot start without, because a busy machine may time out once. */
   async #patiently<Value>(ask: () => Promise<Value>): Promise<Value> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -134,25 +134,25 @@ export class FleetCoordinator {
     }
   }
 
-  /** Says where the run can be joined, again if need be when the store answers again. */
+  /** Announces the address for joining the run; retries whenever the store answers again. */
   async announce(place: JoinPlace): Promise<void> {
     this.#toAnnounce = place;
     await this.#announce();
   }
 
-  /** Says which relays workers may join; each list takes the place of the one before. */
+  /** Announces the relays that workers may join; each list replaces the previous one. */
   async announceRelays(relays: readonly RelayRecord[]): Promise<void> {
     this.#relays = relays;
     await this.#announce();
   }
 
-  /** Says that the last step was taken, so that workers that come later need not wait. */
+  /** Records that the last step was taken, so that later workers need not wait. */
   async finish(): Promise<void> {
     if (this.#incarnation === undefined) return;
     await this.#records.put('end', { incarnation: this.#incarnation }).catch(() => {});
   }
 
-  /** Gives the lease back. */
+  /** Releases the lease. */
   async close(): Promise<void> {
     await this.#keeper?.release();
     this.#keeper = undefined;
@@ -167,7 +167,7 @@ export class FleetCoordinator {
       if (signal.aborted) reject(signal.reason);
       const onEvent = (event: LeaseEvent, state: LeaseState, before: LeaseState): void => {
         this.#note(event, state);
-        // Of a store that has lost the lease, and so the address.
+        // The store has lost the lease, and so perhaps the address: announce it again.
         if (state.role === 'leader' && event.type === 'read' && !event.stored) this.#toAnnounce ??= this.#announced;
         if (state.role === 'leader' && before.role === 'follower') {
           this.#incarnation = state.revision;
@@ -181,7 +181,7 @@ export class FleetCoordinator {
     });
   }
 
-  /** Another process leads, or did. */
+  /** Handles an event while another process leads or did lead. */
   #wait(event: LeaseEvent, before: LeaseState & { role: 'follower' }, refuse: (error: Error) => void): void {
     if (event.type !== 'read' || event.stored?.holder === undefined) return;
     const { standby, log } = this.#options;
@@ -218,10 +218,10 @@ export class FleetCoordinator {
     }
   }
 
-  /** A server that is killed may lose what it has acknowledged, and the address is written once. */
+  /** Announces the address again if it is missing: a server that is killed may lose acknowledged writes. */
   async #lookForAddress(): Promise<void> {
     const found = await this.#records.get('address').catch(() => undefined);
-    // Where a lease was lost, the next one may have the same number.
+    // After a lease was lost, the next one may have the same revision, so compare the URL too.
     const isOwn = found?.value.incarnation === this.#incarnation && found?.value.url === this.#announced?.url;
     if (!isOwn) this.#toAnnounce ??= this.#announced;
     await this.#announce();
@@ -250,7 +250,7 @@ export class FleetCoordinator {
     this.#toAnnounce = undefined;
     const { token, ...address } = place;
     try {
-      // The token comes first, so that a worker which finds the address finds its token.
+      // Write the token first, so that a worker that finds the address also finds its token.
       await this.#records.put('token', { token });
       await this.#records.put('address', { incarnation, ...address });
       this.#announced = place;

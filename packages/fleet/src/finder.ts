@@ -1,33 +1,33 @@
-/** Finds where a run can be joined: the coordinator that leads it, or a relay that is connected with it. */
+/** Finds an address for joining a run: its leading coordinator, or a relay connected to it. */
 import type { JoinPlace } from './coordinator.ts';
 import { type RelayRecord, RunRecords } from './records.ts';
 import type { FleetStore } from './store.ts';
 
-/** What a finder may be given: the secret of the run, and chance, by which workers spread over relays. */
+/** Options of a finder: the run's secret, and a random source for spreading workers over relays. */
 export interface FinderChoices {
-  /** The secret of the run; that which the fleet has where left out. */
+  /** The secret of the run; by default the one in the fleet's store. */
   readonly token?: string | undefined;
-  /** From 0 to 1: spreads workers over relays. Without it only the coordinator is found. */
+  /** Random number from 0 to 1, for spreading workers over relays. Without it, only the coordinator is found. */
   readonly random?: (() => number) | undefined;
 }
 
 export interface FinderOptions extends FinderChoices {
   readonly store: FleetStore;
   readonly run: string;
-  /** Resolves after so long, or when the signal is aborted. */
+  /** Resolves after `ms` milliseconds, or when the signal is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 const readEveryMs = 500;
-/** Longer than a lease and what a standby needs to take over. */
+/** Covers more than a lease's life plus a standby's time to take over. */
 const readsForChange = 20;
 
-/** Finds the coordinator that leads a run, for a worker: what `join` takes in place of an address. */
+/** Finds the coordinator that leads a run, for a worker: `join` takes it instead of an address. */
 export class CoordinatorFinder {
   readonly #options: FinderOptions;
   readonly #records: RunRecords;
   #found: number | undefined;
-  /** The relay that was found last. */
+  /** URL of the relay found last. */
   #relay: string | undefined;
 
   constructor(options: FinderOptions) {
@@ -36,8 +36,8 @@ export class CoordinatorFinder {
   }
 
   /**
-   * Where the run can be joined: at one of its relays, or where it is led; undefined where it is over.
-   * @throws Error with one phrase where no coordinator has been there yet, or the store does not answer
+   * Finds a relay of the run or its leading coordinator; undefined if the run is over.
+   * @throws Error with one phrase if there has been no coordinator yet, or the store does not answer
    */
   async find(): Promise<JoinPlace | undefined> {
     const { run, store } = this.#options;
@@ -53,8 +53,8 @@ export class CoordinatorFinder {
   }
 
   /**
-   * The one of two relays, drawn at random, that has fewer workers: many workers that come at once spread so. One that
-   * was found last is passed over, since it is not there, or the worker need not ask.
+   * Draws two relays at random and returns the one with fewer workers, which spreads many simultaneous workers. Skips
+   * the relay found last: a worker that asks again could not reach it, or lost it.
    */
   async #relayOf(incarnation: number): Promise<RelayRecord | undefined> {
     const { random } = this.#options;
@@ -66,7 +66,7 @@ export class CoordinatorFinder {
     return one && other && other.workers < one.workers ? other : one;
   }
 
-  /** Waits for a coordinator that follows the one that was found, or for the end of the run. @returns whether there is one */
+  /** Waits for a different coordinator than the one found last, or for the run's end. @returns whether either came */
   async changed(signal: AbortSignal): Promise<boolean> {
     for (let read = 0; read < readsForChange && !signal.aborted; read++) {
       await this.#options.wait(readEveryMs, signal);

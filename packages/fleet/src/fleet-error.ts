@@ -1,9 +1,9 @@
-/** What a fleet cannot do for the person who asked: one sentence. */
+/** A fleet could not do what a person asked for; the message is one sentence. */
 export class FleetError extends Error {
   override readonly name = 'FleetError';
-  /** What it was asked by. */
+  /** The option at fault. */
   readonly option: 'fleet' | 'run' | 'fleet-credentials';
-  /** Whether the same options may work later: the servers were not reached, or gave no answer. */
+  /** Whether the same options may work later: the servers were unreachable, or did not answer. */
   readonly mayPass: boolean;
 
   constructor(message: string, option: FleetError['option'] = 'fleet', mayPass = false) {

@@ -1,19 +1,19 @@
-/** A fleet: coordinators and workers of runs that share one store. */
+/** A fleet: coordinators and workers of runs that share a store. */
 
 import { type CoordinatorOptions, FleetCoordinator } from './coordinator.ts';
 import { CoordinatorFinder, type FinderChoices } from './finder.ts';
 import { type FleetTime, systemTime } from './repeat.ts';
 import type { FleetStore } from './store.ts';
 
-/** The coordinators and workers of one run, as far as they share its store. */
+/** Access to one run's coordinators and workers through the shared store. */
 export class Fleet {
-  /** Where its store is, without secrets. */
+  /** Address of the store, without secrets. */
   readonly place: string;
   readonly #store: FleetStore;
   readonly #run: string;
   readonly #time: FleetTime;
 
-  /** @param time that of this machine where left out */
+  /** @param time the machine's time by default */
   constructor(store: FleetStore, run: string, time: FleetTime = systemTime) {
     this.place = store.place;
     this.#store = store;
@@ -21,13 +21,13 @@ export class Fleet {
     this.#time = time;
   }
 
-  /** A coordinator that leads the run once it is opened. */
+  /** Returns a coordinator, which leads the run once opened. */
   coordinator(options: CoordinatorOptions): FleetCoordinator {
     const { nowMs, repeat } = this.#time;
     return new FleetCoordinator(options, { store: this.#store, run: this.#run, nowMs, repeat });
   }
 
-  /** What finds the run's coordinator, or a relay of it. */
+  /** Returns a finder of the run's coordinator or its relays. */
   finder(choices: FinderChoices = {}): CoordinatorFinder {
     return new CoordinatorFinder({ store: this.#store, run: this.#run, wait: this.#time.pause, ...choices });
   }

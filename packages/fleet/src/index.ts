@@ -1,5 +1,6 @@
 /**
- * Runs that outlive their coordinator: its lease, address and checkpoints are in NATS, and another one goes on.
+ * Runs that outlive their coordinator: lease, address and checkpoints are kept in NATS, so another coordinator can take
+ * over.
  * @module
  */
 

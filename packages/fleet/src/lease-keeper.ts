@@ -1,13 +1,13 @@
-/** Takes and renews the lease of a run in the store, by the rules of `lease.ts`. */
+/** Acquires and renews a run's lease in the store, by the rules of `lease.ts`. */
 import { initialLease, type LeaseAction, type LeaseEvent, type LeaseState, leaseMs, transition } from './lease.ts';
 import type { Repeat } from './repeat.ts';
 import { type KeyValues, RevisionConflict } from './store.ts';
 
-/** Who holds a lease. */
+/** The process that holds a lease. */
 export interface Holder {
-  /** Of this process alone. */
+  /** Unique to this process. */
   readonly id: string;
-  /** For people. */
+  /** Name for people. */
   readonly name: string;
 }
 
@@ -17,11 +17,11 @@ export interface LeaseKeeperOptions {
   readonly self: Holder;
   readonly nowMs: () => number;
   readonly repeat: Repeat;
-  /** After each answer of the store, and each that did not come. */
+  /** Called after each answer of the store, and after each request without one. */
   readonly onEvent: (event: LeaseEvent, state: LeaseState, before: LeaseState) => void;
 }
 
-/** A renewal takes at most so many requests; more are left to the next. */
+/** Most requests per renewal; the rest waits for the next renewal. */
 const maxRequests = 3;
 
 export class LeaseKeeper {
@@ -35,17 +35,17 @@ export class LeaseKeeper {
     this.#stop = options.repeat(leaseMs.renewEvery, () => this.#renew());
   }
 
-  /** The name of the process that held the lease when it was read last. */
+  /** Name of the lease's holder when last read. */
   get holderName(): string | undefined {
     return this.#holderName;
   }
 
-  /** Gives the lease back, where this process has it, so that another can take it at once. */
+  /** Releases the lease if this process holds it, so that another can acquire it at once. */
   async release(): Promise<void> {
     await this.#stop();
     const { values, key } = this.#options;
     if (this.#state.role !== 'leader') return;
-    // Where the store does not answer, the lease runs out by itself.
+    // If the store does not answer, the lease expires by itself.
     await values.update(key, JSON.stringify({}), this.#state.revision).catch(() => {});
   }
 

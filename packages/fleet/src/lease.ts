@@ -1,31 +1,31 @@
-/** The lease of a run as a pure state machine: whether this process leads, judged by its own clock alone. */
+/** A run's lease as a pure state machine: whether this process leads, judged only by its own clock. */
 
 export const leaseMs = { renewEvery: 1_000, life: 5_000 };
 
-/** What stands in the store. */
+/** The lease as stored. */
 export interface StoredLease {
   readonly revision: number;
-  /** Undefined where its holder gave it back. */
+  /** Undefined if its holder released it. */
   readonly holder: string | undefined;
 }
 
 export type LeaseState =
-  /** `sinceMs`: when the revision changed last, or the store last took no write, as seen from here. */
+  /** `sinceMs`: when this process last saw the revision change or the store fail to answer. */
   | { readonly role: 'follower'; readonly seen: StoredLease | undefined; readonly sinceMs: number }
   | { readonly role: 'leader'; readonly revision: number }
-  /** Another process leads; this one did before. */
+  /** Another process leads now; this one led before. */
   | { readonly role: 'deposed'; readonly holder: string | undefined };
 
 export type LeaseEvent =
   | { readonly type: 'tick' }
   | { readonly type: 'read'; readonly stored: StoredLease | undefined; readonly nowMs: number }
   | { readonly type: 'written'; readonly revision: number }
-  /** Another write came before this one. */
+  /** Another process wrote first. */
   | { readonly type: 'conflict' }
-  /** The store gave no answer; what was written may have arrived. */
+  /** The store did not answer; a write may still have arrived. */
   | { readonly type: 'unreachable'; readonly nowMs: number };
 
-/** What to ask of the store next; its answer is the next event. */
+/** Next request to the store; its answer is the next event. */
 export type LeaseAction =
   | { readonly type: 'read' }
   | { readonly type: 'create' }
@@ -39,9 +39,9 @@ export interface LeaseStep {
 export const initialLease: LeaseState = { role: 'follower', seen: undefined, sinceMs: Number.NEGATIVE_INFINITY };
 
 /**
- * A follower takes the lease where there is none, where it was given back, and where its revision has not changed for
+ * A follower acquires the lease if there is none, if it was released, or if its revision has not changed for
  * `leaseMs.life`. A leader keeps it until it reads that another process holds it.
- * @param self the name by which this process holds it
+ * @param self id under which this process holds the lease
  */
 export function transition(state: LeaseState, event: LeaseEvent, self: string): LeaseStep {
   switch (state.role) {
@@ -67,7 +67,8 @@ function follow(state: LeaseState & { role: 'follower' }, event: LeaseEvent, sel
     case 'conflict':
       return { state };
     case 'unreachable':
-      // A store that takes no writes takes none of the leader's: its silence says nothing.
+      // While the store is unreachable the leader may not be able to renew either, so an unchanged revision proves
+      // nothing.
       return { state: { ...state, sinceMs: event.nowMs } };
     default:
       return event satisfies never;
@@ -80,7 +81,7 @@ function followed(
   self: string,
 ): LeaseStep {
   if (!stored) return { state: { role: 'follower', seen: undefined, sinceMs: nowMs }, action: { type: 'create' } };
-  // A write of this process, whose answer was lost.
+  // A write of this process took effect, but its answer was lost.
   if (stored.holder === self) return { state: { role: 'leader', revision: stored.revision } };
   const hasChanged = seen?.revision !== stored.revision;
   const state: LeaseState = { role: 'follower', seen: stored, sinceMs: hasChanged ? nowMs : sinceMs };
@@ -94,7 +95,7 @@ function lead(state: LeaseState & { role: 'leader' }, event: LeaseEvent, self: s
       return { state, action: { type: 'update', revision: state.revision } };
     case 'read': {
       const { stored } = event;
-      // The store has lost it.
+      // The store has lost the lease.
       if (!stored) return { state, action: { type: 'create' } };
       if (stored.holder !== self) return { state: { role: 'deposed', holder: stored.holder } };
       return { state: { role: 'leader', revision: stored.revision } };

@@ -1,46 +1,46 @@
-/** What stands under the name of a run in the store: each key with its value. */
+/** Records of a run in the store: each key with its type of value. */
 import type { KeyValues } from './store.ts';
 
-/** Where the leader of a run can be joined. */
+/** Address of a run's leader. */
 export interface Announced {
-  /** The revision with which its lease began; a later leader has a larger one. */
+  /** Revision at which the leader's lease began; a later leader has a larger one. */
   readonly incarnation: number;
-  /** Without secrets. */
+  /** Address without secrets. */
   readonly url: string;
   /** SHA-256 of the only certificate to trust, in hex. */
   readonly fingerprint?: string | undefined;
 }
 
-/** A checkpoint among the objects. */
+/** A checkpoint in the object store. */
 export interface CheckpointRecord {
   readonly sha256: string;
   readonly step: number;
-  /** The name of the run's part that wrote it. */
+  /** Name of the part of the run that wrote it. */
   readonly run: string;
   readonly bytes: number;
 }
 
 /** A relay of the run. */
 export interface RelayRecord {
-  /** Without secrets. */
+  /** Address without secrets. */
   readonly url: string;
   /** SHA-256 of the only certificate to trust, in hex. */
   readonly fingerprint?: string | undefined;
-  /** That compute for it. */
+  /** Number of workers that compute for the relay. */
   readonly workers: number;
 }
 
 interface Values {
   readonly address: Announced;
-  /** Those that are connected with the leader of this incarnation: it is the one that sees them go. */
+  /** Relays connected to the leader of this incarnation, which sees them disconnect. */
   readonly relays: { readonly incarnation: number; readonly relays: readonly RelayRecord[] };
-  /** In a key of its own, since viewers may read where a run is, and workers alone its secret. */
+  /** Has its own key: viewers may read a run's address, but only workers may read its secret. */
   readonly token: { readonly token?: string | undefined };
-  /** The leader of this incarnation has taken the last step. */
+  /** Present once the leader of this incarnation has taken the last step. */
   readonly end: { readonly incarnation: number };
-  /** The object that holds the run's configuration. */
+  /** Hash that names the object with the run's configuration. */
   readonly config: { readonly sha256: string };
-  /** In the order in which they were written, the newest first. */
+  /** Newest first, by time of writing. */
   readonly checkpoints: readonly CheckpointRecord[];
 }
 
@@ -73,7 +73,7 @@ export class RunRecords {
     await this.#values.put(this.key(name), JSON.stringify(value));
   }
 
-  /** @param before what was found, whose place it takes. @throws RevisionConflict where that has changed */
+  /** @param before the record found, which this one replaces. @throws RevisionConflict if it has changed since */
   async replace<Name extends RecordName>(
     name: Name,
     value: Values[Name],

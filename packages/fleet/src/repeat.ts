@@ -1,8 +1,8 @@
-/** Timers, as a value, so that tests have time of their own. */
+/** Timers as values, so that tests can use virtual time. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Calls back at once, and again so long after each call has ended; the function that it returns ends that, and
+ * Calls `callback` at once, and again `everyMs` after each call has ended. The returned function stops this, and
  * resolves when the last call is over.
  */
 export type Repeat = (everyMs: number, callback: () => Promise<void>) => () => Promise<void>;
@@ -22,16 +22,16 @@ export const repeat: Repeat = (everyMs, callback) => {
   };
 };
 
-/** Resolves after so long, or when the signal is aborted. */
+/** Resolves after `ms` milliseconds, or when the signal is aborted. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => {});
 }
 
-/** Time and timers of a machine, or of a simulation. */
+/** Clock and timers of a machine or a simulation. */
 export interface FleetTime {
   readonly nowMs: () => number;
   readonly repeat: Repeat;
-  /** Resolves after so long, or when the signal is aborted. */
+  /** Resolves after `ms` milliseconds, or when the signal is aborted. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 

@@ -1,9 +1,9 @@
-/** All that a client of NATS can try in order to write where its own credentials do not let it. */
+/** Everything that a NATS client can try in order to write what its own credentials do not permit. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { headers, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import type { RecordName } from '../src/records.ts';
 
-/** One message of the attacker's. */
+/** One message of the attacker. */
 export interface Attack {
   readonly subject: string;
   readonly payload?: string;
@@ -30,13 +30,13 @@ export function targetsOf(run: string): string[] {
   ];
 }
 
-/** Requests that JetStream answers, of which the documented credentials permit a few. */
+/** Requests that JetStream answers; the documented credentials permit a few of them. */
 function requestsOf(run: string): string[] {
   const keys = [run, 'other'].flatMap((name) => Object.keys(recordNames).map((record) => keyOf(name, record)));
   return ['$JS.API.INFO', ...keys.map((key) => `$JS.API.DIRECT.GET.KV_lockstep.${key}`)];
 }
 
-/** The ways of having a message of one's own arrive at a subject. */
+/** Ways to make a message arrive at a subject. */
 export function attacksOn(target: string, run: string): Attack[] {
   const requests = requestsOf(run);
   const configuration = { stream_name: 'KV_lockstep', config: { deliver_subject: target, ack_policy: 'none' } };
@@ -44,7 +44,7 @@ export function attacksOn(target: string, run: string): Attack[] {
   return [
     { subject: target, payload: '{}' },
     { subject: target },
-    // JetStream answers on whatever subject a request names.
+    // JetStream answers on any subject that a request names.
     ...requests.map((subject) => ({ subject, reply: target })),
     ...requests.flatMap((subject) => [
       { subject, headers: traced(target, false) },
@@ -55,7 +55,7 @@ export function attacksOn(target: string, run: string): Attack[] {
   ];
 }
 
-/** The server tells of a message's way at the subject that it names. */
+/** Headers that make the server report a message's route on the given subject. */
 function traced(target: string, isOnlyTraced: boolean): MsgHdrs {
   const named = headers();
   named.set('Nats-Trace-Dest', target);
@@ -63,7 +63,7 @@ function traced(target: string, isOnlyTraced: boolean): MsgHdrs {
   return named;
 }
 
-/** Sends these, and resolves when the server has taken them. */
+/** Publishes the attacks; resolves when the server has taken them. */
 export async function attack(connection: NatsConnection, attacks: readonly Attack[]): Promise<void> {
   for (const { subject, payload = '', reply, headers: named } of attacks) {
     connection.publish(subject, payload, { ...(reply && { reply }), ...(named && { headers: named }) });
@@ -71,14 +71,14 @@ export async function attack(connection: NatsConnection, attacks: readonly Attac
   await connection.flush();
 }
 
-/** Attacks each record of a run, and all else that keeps it, over and over. @returns ends that, and gives the number of rounds */
+/** Attacks all records and other data of a run over and over. @returns stops, and returns the number of rounds */
 export function attackRun(connection: NatsConnection, run: string): () => Promise<number> {
   const attacks = targetsOf(run).map((target) => attacksOn(target, run));
   let [isOver, rounds] = [false, 0];
   const attacking = (async () => {
     for (; !isOver; rounds++) {
       for (const one of attacks) await attack(connection, one);
-      // The processes of the run may share these cores.
+      // Pause, because the processes of the run may share these cores.
       await delay(50);
     }
   })();

@@ -1,4 +1,4 @@
-/** The example configuration of three NATS servers: what each role may do there, and how servers are known by their certificates. */
+/** The example configuration of three NATS servers: what each role may do, and how certificates identify servers. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
@@ -127,7 +127,7 @@ describe.skipIf(!hasNatsServer)('a NATS server with TLS', () => {
   const servers: NatsServer[] = [];
   afterAll(() => Promise.all(servers.map((server) => server.close())));
 
-  /** @returns the certificate and port of a server that is known by these names */
+  /** @returns the certificate and port of a server with these names */
   const start = async (names: Parameters<typeof certificate>[0]) => {
     const made = await certificate(names);
     const [cert, key] = [join(folder, `cert-${servers.length}.pem`), join(folder, `key-${servers.length}.pem`)];

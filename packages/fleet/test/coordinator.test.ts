@@ -32,7 +32,7 @@ const claim = (seed: number): RunClaim => ({
   differenceFrom: (other) => `expected seed ${JSON.parse(other).seed}, got ${seed}`,
 });
 
-/** Opens while time goes on. */
+/** Opens the coordinator while virtual time advances. */
 async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise<string> {
   let end = 'waits';
   void coordinator.open(claim(seed)).then(

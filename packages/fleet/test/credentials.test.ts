@@ -1,4 +1,4 @@
-/** The credentials that `deploy/nats` documents protect a run from each other. */
+/** The credentials documented in `deploy/nats` protect a run's roles from each other. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,11 +18,11 @@ const run = 'mnist';
 describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
   let cluster: NatsCluster;
   let coordinator: FleetStore;
-  /** At each server: which one leads a stream is chance. */
+  /** One connection per server, because any server may lead a stream. */
   const connections = new Map<Role, readonly NatsConnection[]>();
   let initial: object[];
 
-  /** Changes with each write to the buckets, and if one of them is deleted. */
+  /** State of the buckets: changes with each write, and if a bucket is deleted. */
   const state = async (): Promise<object[]> => {
     const { streams } = await jetstreamManager(connections.get('coordinator')![0]!);
     const infos = await Promise.all(['KV_lockstep', 'OBJ_lockstep'].map((stream) => streams.info(stream)));
@@ -34,7 +34,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     }));
   };
 
-  /** Resolves when the servers have answered all that these clients asked before. */
+  /** Resolves when the servers have answered all earlier requests of these clients. */
   const answered = async (role: Role): Promise<void> => {
     const ask = `$JS.API.DIRECT.GET.KV_lockstep.$KV.lockstep.${run}.address`;
     for (const connection of connections.get(role)!) await connection.request(ask, undefined, { timeout: 20_000 });
@@ -73,7 +73,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
   });
 
   it("a coordinator's credentials do, by the same means", async () => {
-    // None of those before came late.
+    // None of the earlier attacks took effect late.
     expect(await state()).toEqual(initial);
     const ending = attacksOn(`$KV.lockstep.${run}.end`, run).filter(({ reply }) => reply !== undefined);
     for (const connection of connections.get('coordinator')!) await attack(connection, ending);
@@ -100,7 +100,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     const read = new Set<string>();
     const inbox = connection!.subscribe(`_INBOX.${role}.reads`, {
       callback: (_, { headers }) => {
-        // Refusals have a status, and the subject that was asked for.
+        // Refusals have a status; answers name the subject that was asked for.
         if (headers && !headers.hasError && headers.code === 0) read.add(headers.get('Nats-Subject'));
       },
     });
@@ -119,7 +119,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     const other = connections.get('worker')![0]!;
     const watch = other.subscribe('_INBOX.worker.>', { callback: (_, { subject }) => void seen.push(subject) });
     await other.flush();
-    // At the same server, which need not tell the others of an answer.
+    // Ask the same server, because a server need not tell the others of an answer.
     const [, port] = /:(\d+)$/.exec(other.getServer())!;
     const access = { credentials: cluster.logins.worker, ca: cluster.ca, role: 'worker' } as const;
     const store = await openStore({ servers: `tls://localhost:${port}`, ...access, run });
@@ -129,7 +129,7 @@ describe.skipIf(!hasNatsServer)('with the servers of deploy/nats', () => {
     await expect.poll(() => seen.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(5);
     watch.unsubscribe();
     const inboxes = seen.map((subject) => subject.replace('_INBOX.worker.', ''));
-    // The beginnings of two differ: a number that counts would stand at the end.
+    // Prefixes differ: a counter would show at the end.
     expect(new Set(inboxes.map((inbox) => inbox.slice(0, 8))).size).toBe(inboxes.length);
     for (const inbox of inboxes) expect(inbox.length).toBeGreaterThan(30);
   });
@@ -145,7 +145,7 @@ describe.skipIf(!hasNatsServer)('deploy/nats/make-passwords.sh', () => {
     execFileSync('nats-server', ['-t', '--config', join(folder, name, 'accounts.conf')], { stdio: 'pipe' });
   };
 
-  // NATS reads these as a number, a size, a boolean, a variable, a comment, a hash.
+  // Unquoted, NATS would read these as a number, a size, a boolean, a variable, a comment or a hash.
   const strange = ['123e45', '12345678', '0', '64k', '10mb', 'true', '$HOME', '#x', '$2a$11$abcdefghijklmnopqrstuv'];
   it.each(strange)('a password of %s is taken as it is', (password) => {
     const bin = join(folder, `bin-${strange.indexOf(password)}`);

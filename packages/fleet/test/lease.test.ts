@@ -166,7 +166,7 @@ describe('several processes that reach one store over links with faults', () => 
     await time.advance(3_000);
     for (const { link } of processes) link.fault = 'cut';
     await time.advance(60_000);
-    // The follower reaches it first.
+    // The follower reaches the store first.
     processes[1]!.link.fault = 'none';
     await time.advance(1_500);
     processes[0]!.link.fault = 'none';

@@ -1,8 +1,8 @@
-/** A store in memory, which several processes of a test share; each reaches it through a link of its own. */
+/** An in-memory store shared by several processes of a test; each reaches it through its own link. */
 import { type FleetStore, RevisionConflict, type Versioned } from '../src/store.ts';
 
 export interface Link extends FleetStore {
-  /** Nothing of this process reaches the store, or answers of the store do not come back. */
+  /** `cut`: requests do not reach the store; `deaf`: its answers do not come back. */
   fault: 'none' | 'cut' | 'deaf';
 }
 
@@ -37,7 +37,7 @@ export class MemoryStore {
     return link;
   }
 
-  /** @param expected the revision before; 0 where there must be none, and left out where any will do */
+  /** @param expected the previous revision; 0 if there must be none, omitted if any will do */
   #write(key: string, value: string, expected?: number): number {
     const { revision = 0 } = this.values.get(key) ?? {};
     if (expected !== undefined && revision !== expected) throw new RevisionConflict(key);

@@ -1,4 +1,4 @@
-/** The cluster of `deploy/nats`, with passwords and a certificate that are made on the spot. */
+/** The cluster of `deploy/nats`, with passwords and a certificate generated for the test. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,12 +12,12 @@ import { type NatsServer, startNatsServer } from './nats-server.ts';
 export type Role = 'coordinator' | 'worker' | 'viewer';
 
 export interface NatsCluster {
-  /** Such as `tls://localhost:1,tls://localhost:2`. */
+  /** Addresses, such as `tls://localhost:1,tls://localhost:2`. */
   readonly url: string;
   readonly ca: string;
   /** Folder with `ca.pem` and each role's login as `ROLE.login`. */
   readonly folder: string;
-  /** Each as `user:password`. */
+  /** Logins, each as `user:password`. */
   readonly logins: Readonly<Record<Role, string>>;
   readonly servers: readonly NatsServer[];
   close(): Promise<void>;
@@ -28,10 +28,10 @@ export const localhost: Name = { type: 2, value: 'localhost' };
 export const loopback: Name = { type: 7, ip: '127.0.0.1' };
 
 const deployed = fileURLToPath(new URL('../../../deploy/nats', import.meta.url));
-// Nothing listens there; a server counts its routes to know how many are to elect a leader.
+// Nothing listens there: servers count their routes to know how many take part in an election.
 const unused = [1, 2, 3].map((port) => `nats://127.0.0.1:${port}`);
 
-/** Copies `deploy/nats` to a folder, and makes the passwords there as its documentation says. */
+/** Copies `deploy/nats` to a folder and makes the passwords as documented. */
 export function deployNats(folder: string, env: NodeJS.ProcessEnv = process.env): Readonly<Record<Role, string>> {
   cpSync(deployed, folder, { recursive: true });
   execFileSync('sh', ['make-passwords.sh'], { cwd: folder, env });
@@ -54,7 +54,7 @@ export async function startNatsCluster(): Promise<NatsCluster> {
       ...{ name, clients: '127.0.0.1:-1', servers: '127.0.0.1:-1', routes },
       ...{ certificate: cert, private_key: key, authority: cert, store: join(own, 'store') },
     };
-    // As many as the example has.
+    // Exactly the settings of the example.
     expect(Object.keys(settings)).toEqual(settingsOf(readFileSync(join(folder, 'this-server.conf'), 'utf8')));
     const lines = Object.entries(settings).map(([setting, value]) => `${setting}: ${JSON.stringify(value)}\n`);
     writeFileSync(join(own, 'this-server.conf'), lines.join(''));
@@ -62,7 +62,7 @@ export async function startNatsCluster(): Promise<NatsCluster> {
   };
   const first = await start('a', unused);
   const [, address] = await first.logged(/Listening for route connections on (\S+)/);
-  // Each takes a port that is free as it starts; the first tells the others of each other.
+  // Each server takes a free port; the first one introduces the others to each other.
   const others = await Promise.all(['b', 'c'].map((name) => start(name, [`nats://${address}`, ...unused.slice(1)])));
   const servers = [first, ...others];
   await Promise.race(servers.map(({ logged }) => logged(/Self is new JetStream cluster metadata leader/)));
@@ -83,7 +83,7 @@ function settingsOf(text: string): string[] {
   return [...text.matchAll(/^(\w+): ["[]/gm)].map(([, name]) => name!);
 }
 
-/** Plain clients of NATS with the credentials of a role, one at each server. */
+/** Opens plain NATS clients with the credentials of a role, one at each server. */
 export function connectAs({ url, ca, logins }: NatsCluster, role: Role): Promise<NatsConnection[]> {
   const [user, pass] = logins[role].split(':');
   const options = { tls: { ca }, user: user!, pass: pass!, inboxPrefix: `_INBOX.${role}` };
@@ -91,7 +91,7 @@ export function connectAs({ url, ca, logins }: NatsCluster, role: Role): Promise
   return Promise.all(servers.map((server) => connect({ ...options, servers: [server] })));
 }
 
-/** Its own authority, for servers and for the links between them. */
+/** Generates a self-signed certificate, for servers and for the routes between them. */
 export function certificate(names: readonly Name[] = [localhost, loopback]) {
   return generate([{ name: 'commonName', value: 'lockstep' }], {
     keyType: 'ec',

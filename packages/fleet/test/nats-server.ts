@@ -1,4 +1,4 @@
-/** A NATS server of the test's own, where the machine has the program. */
+/** A NATS server for a test, if the machine has the program. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,15 +14,15 @@ export const hasNatsServer = ((): boolean => {
 })();
 
 export interface NatsServer {
-  /** Such as `nats://127.0.0.1:41234`. */
+  /** Address, such as `nats://127.0.0.1:41234`. */
   readonly url: string;
-  /** Resolves when a line of its log matches, also one from before. */
+  /** Resolves when a line of the log matches, including earlier lines. */
   logged(pattern: RegExp): Promise<RegExpExecArray>;
   close(): Promise<void>;
 }
 
 export interface NatsServerOptions {
-  /** In place of those for one server with JetStream on any port. */
+  /** Replaces the default arguments: one server with JetStream on any port. */
   readonly args?: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** What every store must do, asked of the one in memory and of NATS. */
+/** Requirements of every store, tested on the in-memory store and on NATS. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openStore } from '../src/nats/open.ts';
 import { type FleetStore, RevisionConflict } from '../src/store.ts';

@@ -1,4 +1,4 @@
-/** What a browser's client of NATS takes over the server's WebSocket: vectors of a step, as a tab would get them. */
+/** Throughput of a browser's NATS client over the server's WebSocket: vectors of a step, as a tab would get them. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ describe.skipIf(!hasNatsServer || executablePath === undefined)(name, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** @param onTheirWay messages that the tab has not answered when the next is sent @returns what it got, in their order */
+  /** @param onTheirWay most unanswered messages in flight @returns the messages that the tab got, in order */
   const send = async (onTheirWay: number): Promise<Received> => {
     const tab = await openBuiltPage({ root, executablePath: executablePath! });
     const publisher = await connect({ servers: server.url.replace('nats://', '') });
@@ -47,7 +47,7 @@ describe.skipIf(!hasNatsServer || executablePath === undefined)(name, () => {
       for (let number = 0; number < messages; number++) {
         if (unanswered.length >= onTheirWay) await unanswered.shift();
         const data = new Uint8Array(bytes).fill(number % 251);
-        // A tab that was cut off gives no answers.
+        // A tab that was cut off does not answer.
         unanswered.push(publisher.request('weights', data, { timeout: answerWithinMs }).catch(() => {}));
       }
       expect(await got).toMatchObject({ wrong: 0 });

@@ -1,4 +1,4 @@
-/** Time that a test advances: repeated callbacks run when they are due, one after another. */
+/** Virtual time, advanced by the test: repeated callbacks run when due, one after another. */
 import type { Repeat } from '../src/repeat.ts';
 
 interface Timer {

@@ -1,8 +1,8 @@
-/** Raw bytes: typed arrays as the little-endian bytes of messages, and copies at the speed of memory. */
+/** Raw bytes: typed arrays as the little-endian bytes of messages, and fast copies. */
 
 /**
- * The float32 values of little-endian `bytes` at any alignment, copied into memory of their own. Throws RangeError where
- * the length is not a multiple of 4.
+ * Copies little-endian `bytes`, at any alignment, into a new array of float32 values.
+ * @throws RangeError if the length is not a multiple of 4
  */
 export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   requireLittleEndian();
@@ -14,7 +14,7 @@ export function floatsFrom(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   return new Float32Array(copy.buffer);
 }
 
-/** The float32 values of little-endian `bytes`: a view where the alignment allows it, otherwise as in `floatsFrom`. */
+/** Reads little-endian `bytes` as float32 values: a view if they are aligned, otherwise a copy as in `floatsFrom`. */
 export function floatsOf(bytes: Uint8Array): Float32Array {
   const isAligned = bytes.byteOffset % 4 === 0 && bytes.byteLength % 4 === 0;
   return isAligned ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : floatsFrom(bytes);
@@ -46,17 +46,17 @@ function requireLittleEndian(): void {
   if (!isLittleEndian) throw new Error('raw numbers: expected a little-endian machine, got a big-endian one');
 }
 
-/** Fits a processor's cache beside what is copied. */
+/** Size of a copy through `piece`; fits the processor's cache together with source and target. */
 const pieceBytes = 64 * 1024;
-/** Engines copy from and to shared memory by words of so many bytes, or byte by byte where the two ends lie differently in them. */
+/** Engines copy to and from shared memory in words of this size, or bytewise if both ends are aligned differently. */
 const wordBytes = 8;
 
 const piece = new Uint8Array(pieceBytes + wordBytes);
 
 /**
- * `target.set(source)`, which takes five times as long where one of them is shared and both lie differently in their
- * words: such bytes go by way of memory that is not shared.
- * @throws RangeError where the source is longer
+ * Does what `target.set(source)` does. If either side is shared memory and the two are aligned differently, `set` is
+ * several times slower, so the bytes go through unshared memory.
+ * @throws RangeError if the source is longer than the target
  */
 export function copyBytes(target: Uint8Array, source: Uint8Array): void {
   const isSlow = (isShared(target) || isShared(source)) && (target.byteOffset - source.byteOffset) % wordBytes !== 0;
@@ -67,7 +67,7 @@ export function copyBytes(target: Uint8Array, source: Uint8Array): void {
   if (source.length > target.length) {
     throw new RangeError(`copy: expected at most ${target.length} bytes, got ${source.length}`);
   }
-  // Pieces lie in the word as the shared end does.
+  // Align each piece like the shared end.
   const offset = (isShared(target) ? target : source).byteOffset % wordBytes;
   for (let at = 0; at < source.length; at += pieceBytes) {
     const part = source.subarray(at, at + pieceBytes);

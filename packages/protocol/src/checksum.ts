@@ -1,18 +1,18 @@
-/** The checksum of a gradient, which finds damage between a worker's memory and the coordinator's. */
+/** Checksum of a gradient: detects corruption between a worker's memory and the coordinator's. */
 import { copyBytes } from './bytes.ts';
 import type { MessageOf } from './messages.ts';
 
-/** `checksumOf`, or the same value found faster. */
+/** `checksumOf`, or a faster function with the same result. */
 export type Checksum = (bytes: Uint8Array) => number;
 
 /** Two primes of XXH32. */
 const multiplier = 0x9e3779b1;
 const wordMultiplier = 0x85ebca77;
 
-/** Lanes of 32 bits: as many as eight vectors of a processor have. */
+/** 32-bit lanes: enough to fill eight vector registers. */
 const laneCount = 32;
 
-/** Fits the first cache of a processor; whole blocks of a word for each lane. */
+/** Fits the processor's L1 cache; a whole number of blocks of one word per lane. */
 const pieceBytes = 16 * 1024;
 
 const pieceWords = new Int32Array(pieceBytes / 4);
@@ -20,10 +20,11 @@ const piece = new Uint8Array(pieceWords.buffer);
 const lanes = new Int32Array(laneCount);
 
 /**
- * A 32-bit checksum of `bytes`, from 0 to 2^32 - 1, which changes with any change of a single word.
+ * Returns a 32-bit checksum of `bytes`, from 0 to 2^32 - 1. Changing any single word changes it.
  *
- * Little-endian words, the last block of them filled with zeros, go to 32 lanes in turn, which begin at 0. A lane takes a
- * word by the step of XXH32; then the number of bytes takes the lanes in the same way, and its bits are mixed.
+ * The bytes, as little-endian words with the last block padded with zeros, are dealt to 32 lanes in turn. Each lane
+ * starts at 0 and takes a word by the step of XXH32. Then the byte count takes the lanes in the same way, and its bits
+ * are mixed.
  */
 export function checksumOf(bytes: Uint8Array): number {
   lanes.fill(0);
@@ -46,7 +47,7 @@ function taken(lane: number, word: number): number {
   return Math.imul((sum << 13) | (sum >>> 19), multiplier);
 }
 
-/** Takes the first `wordCount` words of the piece, four lanes at a time, which an engine keeps in registers. */
+/** Feeds the first `wordCount` words of the piece to the lanes, four lanes at a time to keep them in registers. */
 function takeBlocks(wordCount: number): void {
   for (let lane = 0; lane < laneCount; lane += 4) {
     let [a, b, c, d] = [lanes[lane]!, lanes[lane + 1]!, lanes[lane + 2]!, lanes[lane + 3]!];
@@ -60,10 +61,10 @@ function takeBlocks(wordCount: number): void {
   }
 }
 
-/** What of a gradient message decides the step: its shard, and the sums over it. */
+/** Fields of a gradient message that affect the step: its shard and the sums over it. */
 type ShardSum = Pick<MessageOf<'gradient'>, 'step' | 'lo' | 'n' | 'bytes' | 'lossSum' | 'correct' | 'count'>;
 
-/** The checksum of a chunk of a gradient: of its bytes, and of its place in the vector. */
+/** Checksum of a gradient chunk: covers its bytes and its position in the vector. */
 export function chunkChecksum(
   { at, bytes }: Pick<MessageOf<'chunk'>, 'at' | 'bytes'>,
   checksum: Checksum = checksumOf,
@@ -71,7 +72,7 @@ export function chunkChecksum(
   return checksumOfNumbers(at, checksum(bytes));
 }
 
-/** The checksum of a gradient message: of its bytes, and of the numbers beside them. */
+/** Checksum of a gradient message: covers its bytes, shard and sums. */
 export function gradientChecksum(sum: ShardSum, checksum: Checksum = checksumOf): number {
   const { step, lo, n, bytes, lossSum, correct, count } = sum;
   return checksumOfNumbers(step, lo, n, lossSum, correct, count, checksum(bytes));

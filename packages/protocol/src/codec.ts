@@ -10,7 +10,7 @@ import { toMessageText } from './text.ts';
 /** Close codes for a refused frame (RFC 6455, section 7.4.1): bad frame, text frame, frame too large. */
 type RefusalCloseCode = 1002 | 1003 | 1009;
 
-/** A refused frame; the message is one sentence with expected and got, without the contents of secret fields. */
+/** A refused frame. The message is one sentence with expected and got, without the contents of secret fields. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
   readonly closeCode: RefusalCloseCode;
@@ -22,23 +22,23 @@ export class ProtocolError extends Error {
 }
 
 /**
- * The frame of a message, in memory of its own. A message object is encoded once, however many peers it goes to, so it
- * and its bytes must not change after the first call. The frame is shared as well: never write to it.
+ * Encodes a message as a frame in its own memory. A message object is encoded once, however many peers it goes to, so
+ * neither it nor its bytes may change after the first call. The frame is shared as well: never write to it.
  */
 export function encode(message: Message): Uint8Array<ArrayBuffer> {
   return encodeObject(message);
 }
 
-/** A message of the table that carries one field `bytes`. */
+/** A message type with a field `bytes`. */
 type BulkMessage = Extract<Message, { readonly bytes: Uint8Array }>;
 
 /**
- * The message with its bytes copied into its frame, which `encode` then gives out. That is the only copy: the memory of
- * `bytes` may change afterwards, as a backend's does.
- * @param memory for the frame, in place of the one before; memory of its own by default
+ * Returns the message with its bytes copied into its frame, which `encode` then returns. This is the only copy: the
+ * memory of `bytes` may change afterwards, as a backend's does.
+ * @param memory for the frame, replacing its previous frame; new memory by default
  */
 export function framed<M extends BulkMessage>({ bytes, ...fields }: M, memory?: FrameMemory): M {
-  // The last field of a map ends where its frame ends.
+  // The last field of a map ends at the end of the frame.
   const frame = pack({ ...fields, bytes }, memory);
   const message = { ...fields, bytes: frame.subarray(frame.length - bytes.length) } as unknown as M;
   frames.set(message, frame);
@@ -46,35 +46,35 @@ export function framed<M extends BulkMessage>({ bytes, ...fields }: M, memory?: 
 }
 
 /**
- * The message in `frame`, which `from` sent, with every field checked. Fields of bytes are views into `frame`, at any
- * alignment (see `floatsFrom`), valid until its memory is reused. The cost does not grow with their length. A long message
- * that is sent on as it is travels in the frame that it came in.
+ * Decodes a frame from `from` and checks every field. Byte fields are views into `frame`, at any alignment (see
+ * `floatsFrom`), valid until its memory is reused. The cost does not grow with their length. A long message that is
+ * forwarded unchanged reuses the frame it arrived in.
  *
- * Throws ProtocolError, and nothing else, when the frame is not a message that `from` may send.
+ * @throws ProtocolError, and nothing else, if the frame is not a message that `from` may send
  */
 export function decode<S extends Side>(frame: Uint8Array, from: S): MessageFrom<S> {
   return decodeBy(messages, frame, from) as MessageFrom<S>;
 }
 
-/** As `encode`, for a message of the dashboard. */
+/** Like `encode`, for a message of the dashboard. */
 export function encodeWatch(message: WatchMessage): Uint8Array<ArrayBuffer> {
   return encodeObject(message);
 }
 
-/** As `decode`, for a message of the dashboard. */
+/** Like `decode`, for a message of the dashboard. */
 export function decodeWatch<S extends WatchSide>(frame: Uint8Array, from: S): WatchMessageFrom<S> {
   return decodeBy(watchMessages, frame, from) as WatchMessageFrom<S>;
 }
 
-// The pure JavaScript build: the same code on every engine, and no native reader in front of untrusted bytes.
+// The pure JavaScript build: the same code on every engine, and no native parser for untrusted bytes.
 const settings = { useRecords: false, int64AsType: 'number' } as const;
 const packr = new Packr(settings);
-/** Packs into memory that the frame keeps, where a copy from msgpackr's scratch buffer would cost more. */
+/** Packs directly into the frame's memory: for bulk messages faster than a copy from msgpackr's scratch buffer. */
 const bulkPackr = new Packr(settings);
-/** The number of bulk bytes from which that is faster. */
+/** Number of bulk bytes from which `bulkPackr` is faster. */
 const bulkFrom = 4_096;
 
-/** The frames of messages that were encoded, or that arrived in long ones. */
+/** Frames of encoded messages and of long decoded ones. */
 const frames = new WeakMap<object, Uint8Array<ArrayBuffer>>();
 
 function encodeObject(message: object): Uint8Array<ArrayBuffer> {
@@ -85,7 +85,7 @@ function encodeObject(message: object): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
-/** The message in `frame`, one of `table` that `from` may send. */
+/** Decodes a message of `table` that `from` may send. */
 function decodeBy(table: MessageTable, frame: Uint8Array, from: string): object {
   checkFrame(frame);
   const value = unpack(frame);
@@ -104,7 +104,7 @@ function decodeBy(table: MessageTable, frame: Uint8Array, from: string): object 
 function pack(message: object, memory?: FrameMemory): Uint8Array<ArrayBuffer> {
   let bulkBytes = 0;
   for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
-  // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets it be used again.
+  // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets the buffer be reused.
   if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
   const size = bulkBytes + smallFieldsBytes;
   bulkPackr.useBuffer(memory?.next(size) ?? allocateFrame(size));
@@ -112,7 +112,7 @@ function pack(message: object, memory?: FrameMemory): Uint8Array<ArrayBuffer> {
   return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
 }
 
-/** The message with shared bytes copied: msgpackr would copy them byte by byte. */
+/** Copies a message's shared bytes up front, because msgpackr would copy them byte by byte. */
 function withOwnBytes(message: object): object {
   const entries = Object.entries(message);
   if (!entries.some(([, value]) => value instanceof Uint8Array && isShared(value))) return message;
@@ -129,7 +129,7 @@ function ownCopy(bytes: Uint8Array): Uint8Array {
 
 function unpack(frame: Uint8Array): object {
   try {
-    // A view of its own: msgpackr leaves a property on what it reads, and Buffers would yield Buffers.
+    // Pass a new view: msgpackr leaves a property on its input, and Buffers would yield Buffers.
     return packr.unpack(new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength));
   } catch {
     throw new ProtocolError(`frame: expected msgpack, got ${frame.length} bytes that do not parse`);
@@ -160,7 +160,7 @@ function errorMessage(type: string, issue: v.BaseIssue<unknown>): string {
     : `${subject}: expected ${issue.message}, got ${describe(issue.input)}`;
 }
 
-/** The numbers and lengths of a message, for checks on several fields: `lo 3, n 2, pixels of 784 bytes`. */
+/** Lists the numbers and byte lengths of a message, for checks on several fields: `lo 3, n 2, pixels of 784 bytes`. */
 function describeMembers(value: unknown): string {
   const members = Object.entries(value as object).filter(([, member]) => typeof member !== 'string');
   return members
@@ -168,7 +168,7 @@ function describeMembers(value: unknown): string {
     .join(', ');
 }
 
-/** A value for an error message; never the text of a string, which may be a token. */
+/** Describes a value for an error message, without the text of a string, which may be a token. */
 function describe(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
@@ -186,17 +186,17 @@ function describe(value: unknown): string {
 
 const quoted = (text: string): string => JSON.stringify(text === '' ? text : toMessageText(text, 40));
 
-/** Most bytes that a frame's fields other than its bulk bytes usually take. */
+/** Usual upper bound for the fields of a frame other than its bulk bytes. */
 const smallFieldsBytes = 1_024;
 
-/** Where Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
+/** If Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
 declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
 
 function allocateFrame(size: number): Uint8Array {
   return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
 }
 
-/** Memory for one frame at a time. */
+/** Reusable memory for one frame at a time. */
 export class FrameMemory {
   readonly #block: Uint8Array;
 
@@ -205,7 +205,7 @@ export class FrameMemory {
     this.#block = allocateFrame(bytes + smallFieldsBytes);
   }
 
-  /** Memory for a frame of `size` bytes in place of the one before; memory of its own where that is more. */
+  /** Returns memory for a frame of `size` bytes, replacing the previous frame; new memory if the frame does not fit. */
   next(size: number): Uint8Array {
     return this.#block.length < size ? allocateFrame(size) : this.#block;
   }
@@ -221,17 +221,17 @@ type Kind = 'scalar' | 'string' | 'binary' | 'array' | 'map';
 
 interface Header {
   readonly kind: Kind;
-  /** Bytes of the length field that follows; 0 where there is none. */
+  /** Bytes of the length field that follows; 0 if there is none. */
   readonly lengthBytes: number;
-  /** The length or size where there is no such field. */
+  /** The length or size if no length field follows. */
   readonly size: number;
 }
 
 /**
- * Bounds the work of decoding a frame by walking its headers before anything is decoded. Bulk bytes are skipped, so the walk
- * takes a few dozen steps however long the frame is.
+ * Bounds the work of decoding a frame by walking its headers first. Bulk bytes are skipped, so the walk takes a few
+ * dozen steps however long the frame is.
  * @throws ProtocolError unless the frame is one complete map with string keys, without extension types, no deeper than
- *   `maxDepth`, with at most `maxValues` values and strings of at most `maxStringBytes`
+ * `maxDepth`, with at most `maxValues` values and strings of at most `maxStringBytes`
  */
 export function checkFrame(frame: Uint8Array): void {
   const remaining: number[] = [1];
@@ -292,14 +292,14 @@ function refuse(expected: string, got: string): never {
   throw new ProtocolError(`frame: expected ${expected}, got ${got}`);
 }
 
-/** Big-endian unsigned integer of `byteCount` bytes; bytes past the end count as 0 and the caller refuses them. */
+/** Reads a big-endian unsigned integer. Bytes past the end count as 0, and the caller refuses them. */
 function lengthAt(frame: Uint8Array, position: number, byteCount: number): number {
   let length = 0;
   for (let index = 0; index < byteCount; index += 1) length = length * 256 + (frame[position + index] ?? 0);
   return length;
 }
 
-/** Type bytes of scalars in the msgpack specification, by the bytes of the value that follows. */
+/** Type bytes of scalars in the msgpack specification, by the number of value bytes that follow. */
 const scalars: Readonly<Record<number, readonly number[]>> = {
   0: [0xc0, 0xc2, 0xc3], // nil, false, true
   1: [0xcc, 0xd0], // uint 8, int 8
@@ -308,7 +308,7 @@ const scalars: Readonly<Record<number, readonly number[]>> = {
   8: [0xcb, 0xcf, 0xd3], // float 64, uint 64, int 64
 };
 
-/** Type bytes that a length field follows, by kind and the bytes of that field. */
+/** Type bytes followed by a length field, by kind and the size of that field in bytes. */
 const withLength = {
   binary: { 1: 0xc4, 2: 0xc5, 4: 0xc6 },
   string: { 1: 0xd9, 2: 0xda, 4: 0xdb },

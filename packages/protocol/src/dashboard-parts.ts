@@ -1,8 +1,8 @@
-/** What the messages of the dashboard are made of: curves, epochs, workers and samples, with their checks. */
+/** Parts of the dashboard's messages: curves, epochs, workers and samples, with their checks. */
 import * as v from 'valibot';
 import { bytes, finite, flag, floatBytes, fraction, milliseconds, step, text, whole, workerKinds } from './fields.ts';
 
-/** `finished`: it stayed to the end of the run; `gone`: it left before. */
+/** `finished`: the worker stayed to the end of the run; `gone`: it left before. */
 const healths = ['good', 'idle', 'late', 'finished', 'gone'] as const;
 const idleReasons = ['joining', 'waiting', 'paused', 'trial', 'outnumbered', 'slow', 'rotation'] as const;
 const workerPhases = ['handshake', 'checking', 'ready', 'gone'] as const;
@@ -10,7 +10,7 @@ export const spanKinds = ['receive', 'compute', 'send', 'wait'] as const;
 
 export const rate = milliseconds;
 
-/** Most classes that a data set has, and most values of a sample. */
+/** Most classes of a data set, and most values of a target. */
 export const maxOutputs = 65_535;
 
 const maxNames = 256;
@@ -21,18 +21,18 @@ export const names = v.pipe(
 );
 
 const columnName = text(80);
-/** Most columns that a message names, and most categories of all of them. */
+/** Most columns that a message names, and most categories in all of them together. */
 export const maxColumns = 64;
 export const maxCategories = 512;
 const columnsPhrase = `a list of at most ${maxColumns} columns with ${maxCategories} categories`;
 
-/** The first columns of a table, and how each becomes values of a sample. */
+/** The first columns of a table, and how each is encoded as values of a sample. */
 export const columns = v.pipe(
   v.array(
     v.variant('type', [
       /** One value: (number - mean) / deviation. */
       v.strictObject({ type: v.literal('number'), name: columnName, mean: finite, deviation: finite }),
-      /** Zeros, and a one at the category's position. */
+      /** One-hot: a one at the category's position, all others zero. */
       v.strictObject({
         type: v.literal('category'),
         name: columnName,
@@ -49,16 +49,16 @@ export const columns = v.pipe(
   ),
 );
 
-/** Points of the training curves: float32 lists of equal length, oldest first. A point may stand for several steps. */
+/** Points of the training curves: float32 lists of equal length, oldest first. A point may cover several steps. */
 export const points = v.pipe(
   v.strictObject({
     /** Steps taken when the point was measured, from 1; exact up to 2^24. */
     steps: floatBytes,
-    /** Since the run began to train, up to that step. */
+    /** Seconds since training began, up to that step. */
     seconds: floatBytes,
     /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
     losses: floatBytes,
-    /** Share of those samples whose class was right, 0 to 1; left out where targets are values. */
+    /** Accuracy on those samples, 0 to 1; omitted if targets are values. */
     accuracies: v.exactOptional(floatBytes),
   }),
   v.check(
@@ -77,7 +77,7 @@ export const epochReport = v.strictObject({
   testLoss: finite,
   testAccuracy: v.nullable(fraction),
   testR2: v.nullable(finite),
-  /** In the unit of the values; null where targets are classes. */
+  /** In the unit of the values; null if targets are classes. */
   testRmse: v.nullable(finite),
   seconds: rate,
   imagesPerSecond: rate,
@@ -91,21 +91,21 @@ export const workerRow = v.strictObject({
   threads: whole(1),
   phase: v.picklist(workerPhases),
   hidden: flag,
-  /** Of a relay: the workers that compute for it. */
+  /** Workers that compute for this one, if it is a relay. */
   workersBehind: v.exactOptional(whole(0)),
-  /** The part of all accepted samples that this worker computed. */
+  /** Fraction of all accepted samples that this worker computed. */
   share: fraction,
   shards: whole(0),
   samples: whole(0),
-  /** Recent means, per step that it took part in. */
+  /** Recent mean per step in which the worker took part; so are the next two. */
   computeMs: milliseconds,
-  /** Weights and samples to the worker, and the gradient back. */
+  /** Time to send weights and samples to the worker and the gradient back. */
   sendMs: milliseconds,
   waitMs: milliseconds,
   health: v.picklist(healths),
-  /** Why it computes nothing; where it is idle. */
+  /** Why an idle worker computes nothing. */
   idle: v.exactOptional(v.picklist(idleReasons)),
-  /** Recent speed while it computes. */
+  /** Recent speed while computing. */
   samplesPerSecond: rate,
 });
 
@@ -113,14 +113,14 @@ const span = v.strictObject({ kind: v.picklist(spanKinds), fromMs: milliseconds,
 
 export const timelineRow = v.strictObject({
   workerId: text(64),
-  /** In order of `fromMs`; the time between two spans is not accounted for. */
+  /** In order of `fromMs`; gaps between spans are unaccounted for. */
   spans: v.array(span, 'a list of spans'),
 });
 
 /** A checkpoint in the coordinator's folder. */
 export const checkpointFile = v.strictObject({ file: text(100), step });
 
-/** A sample, as in a task, whose class was not the predicted one. */
+/** A misclassified sample, encoded as in a task. */
 export const topError = v.strictObject({
   sample: bytes,
   label: whole(0, maxOutputs - 1),
@@ -129,5 +129,5 @@ export const topError = v.strictObject({
   probability: fraction,
 });
 
-/** A sample, as in a task, with its values and those that the model gives. */
+/** A sample, encoded as in a task, with its target values and the predicted values. */
 export const farSample = v.strictObject({ sample: bytes, target: floatBytes, predicted: floatBytes });

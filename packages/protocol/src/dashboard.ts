@@ -1,9 +1,9 @@
 /**
  * The messages between the coordinator and a viewer of the dashboard: sender, fields and checks.
  *
- * Viewers have a socket of their own, on the path `/watch`, read-only but for what an owner does, and begin
- * with `hello`. The coordinator's messages may be dropped: a viewer that falls behind gets none until its socket has
- * drained, and then `run`, `history` and `workers` again.
+ * Viewers connect to a socket of their own, on the path `/watch`, and begin with `hello`. The socket is read-only
+ * except for the owner's requests. The coordinator's messages may be dropped: a viewer that falls behind gets none
+ * until its socket has drained, and then `run`, `history` and `workers` again.
  */
 import * as v from 'valibot';
 import {
@@ -43,31 +43,31 @@ import {
   whole,
 } from './fields.ts';
 
-/** No data yet; they arrive; they are read; a run on them can start; it starts. */
+/** No data yet; data arriving; being read; ready to train on; run starting. */
 const dataPhases = ['empty', 'receiving', 'reading', 'ready', 'starting'] as const;
-/** What is learned of a column. */
+/** Learning task for the label column. */
 const tasks = ['classification', 'regression'] as const;
 
-/** A cell, or the name of a column; never empty. */
+/** A table cell or a column name; never empty. */
 const cell = text(80);
 
 const row = v.array(cell, 'a list of texts');
 
-/** A sample, as in a task, and the name of its class or its value. */
+/** A sample, encoded as in a task, and its class name or value. */
 const example = v.strictObject({ sample: bytes, target: cell });
 
-/** The first rows of a table, as they stand in the file. */
+/** The first rows of a table, as in the file. */
 const table = v.strictObject({
   columns: row,
   rows: v.array(row, 'a list of rows'),
-  /** The column that is learned. */
+  /** Index of the column to predict. */
   label: whole(0),
   task: v.picklist(tasks),
 });
 
-/** What was read from the upload, and the run that would start on it. */
+/** The parsed upload, and the run that would start on it. */
 const data = v.strictObject({
-  /** Samples, their shape, classes, and how they were split, in one line. */
+  /** Samples, their shape, classes and split, in one line. */
   found: message,
   /** Model and length of the run, in one line. */
   plan: message,
@@ -86,17 +86,17 @@ const dataSetup = {
   workerCommand: text(200),
   tokenNeeded: flag,
   phase: v.picklist(dataPhases),
-  /** Of the upload that arrives. */
+  /** Bytes of the upload that have arrived. */
   receivedBytes: whole(0),
   totalBytes: whole(0),
-  /** Why the last upload cannot be the data of a run, in one sentence. */
+  /** Why the last upload cannot be trained on, in one sentence. */
   fault: v.exactOptional(message),
   data: v.exactOptional(data),
-  /** Of an upload of rows, also where they could not be read as asked. */
+  /** Preview of an uploaded table, even if it could not be read as asked. */
   table: v.exactOptional(table),
 };
 
-/** What the next run has otherwise than the last one; the options of a run check the values. */
+/** Options to change for the next run; the run's own option checks validate the values. */
 const runChanges = {
   seed: v.exactOptional(finite),
   learningRate: v.exactOptional(finite),
@@ -109,7 +109,7 @@ const runChanges = {
   schedule: v.exactOptional(text(40)),
 };
 
-/** What a run was given, and how many workers computed it. */
+/** Settings of a run, and how many workers computed it. */
 const runSettings = v.strictObject({
   model: text(80),
   optimizer: text(40),
@@ -123,7 +123,7 @@ const runSettings = v.strictObject({
 });
 
 const earlierRun = v.strictObject({
-  /** What it had otherwise than the other runs, such as `lr 0.1`. */
+  /** Options in which this run differs from the others, such as `lr 0.1`. */
   label: text(200),
   settings: runSettings,
   stepsPerEpoch: whole(1),
@@ -134,9 +134,9 @@ const earlierRun = v.strictObject({
 });
 
 const earlierRuns = {
-  /** Of the current run. */
+  /** Label of the current run. */
   label: text(200),
-  /** The oldest first. */
+  /** Oldest first. */
   runs: v.array(earlierRun, 'a list of runs'),
 };
 
@@ -147,10 +147,10 @@ export const watchSubprotocol = 'lockstep.watch.v6';
 export const watchPath = '/watch';
 
 const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
-/** How a run ended before its last step: as a person wished, or because it could not go on. */
+/** Why a run ended before its last step: a person stopped it, or it failed. */
 const earlyEnds = ['stopped', 'failed'] as const;
 const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
-/** A guest watches; an owner has shown the admin token. */
+/** A guest watches; an owner has presented the admin token. */
 const roles = ['guest', 'owner'] as const;
 const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
 
@@ -158,7 +158,7 @@ const fromCoordinator = messageFrom('coordinator');
 const fromViewer = messageFrom('viewer');
 
 export const watchMessages = {
-  /** Answers `hello`, and comes first after messages were dropped: all that is fixed for the run. */
+  /** Everything that is fixed for the run. Answers `hello`, and comes first after messages were dropped. */
   run: fromCoordinator('run', {
     version: text(40),
     model: plainJson,
@@ -171,7 +171,7 @@ export const watchMessages = {
       steps: whole(1),
       /** As in the report. */
       optimizer: plainJson,
-      /** What a step is, where it is a round of replicas. */
+      /** Present if each step is a round of replicas. */
       diloco: v.exactOptional(diloco),
       workers: whole(0),
     }),
@@ -184,31 +184,33 @@ export const watchMessages = {
     /** [height, width, channels] of a picture, [features] of a table row. */
     sampleShape,
     targetType: v.picklist(targetTypes),
-    /** Classes, or values of a sample. */
+    /** Number of classes, or of values per target. */
     outputs: whole(1, maxOutputs),
-    /** One for each; left out where there are more than 256. */
+    /** One name for each output; omitted if there are more than 256. */
     names: v.exactOptional(names),
-    /** First columns of a table whose rows are the samples; all of them if their widths add up to a sample. */
+    /** First columns of a table whose rows are the samples; all columns if their widths add up to a sample. */
     columns: v.exactOptional(columns),
-    /** Of values that are learned standardized: `value * deviation + mean` is in their unit, as is the root of a loss, times the deviation. */
+    /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
     standardization: v.exactOptional(v.strictObject({ mean: finite, deviation: finite })),
-    /** Addresses to join at: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
+    /** Join addresses: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
     joinAddresses: v.array(text(300), 'a list of addresses'),
-    /** What a person types before the run's address to start a worker: `npm run worker -- --url`. */
+    /** Command to type before the run's address to start a worker: `npm run worker -- --url`. */
     workerCommand: text(200),
     /** Whether workers need the token of the join address. */
     tokenNeeded: flag,
     faultInjection: flag,
-    /** Whether the server stays after the run, and takes `runAgain` then. */
+    /** Whether the server stays up after the run and then accepts `runAgain`. */
     canRunAgain: flag,
-    /** Where `batch` is chosen for the workers that are there at the start: what `batchForWorkers` takes beside their number. */
+    /**
+     * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
+     */
     planAtStart: v.exactOptional(v.strictObject({ usualBatch: whole(1), microbatchSize: v.exactOptional(whole(1)) })),
   }),
 
-  /** After `history`, where the server has had runs before this one. */
+  /** Follows `history` if the server has had earlier runs. */
   earlierRuns: fromCoordinator('earlierRuns', earlierRuns),
 
-  /** Answers `hello` in place of `run` where there is no run yet: it waits for its data, which an owner uploads. */
+  /** Answers `hello` instead of `run` while there is no run yet: it waits for data, which an owner uploads. */
   dataSetup: fromCoordinator('dataSetup', dataSetup),
 
   /** The curves so far, thinned to at most about 2000 points and 400 epochs. */
@@ -219,12 +221,12 @@ export const watchMessages = {
     events: v.array(message, 'a list of messages'),
   }),
 
-  /** At most ten a second. */
+  /** Sent at most ten times a second. */
   progress: fromCoordinator('progress', {
     phase: v.picklist(phases),
-    /** Of a run that ended before its last step: why, and what to try, in one sentence. */
+    /** For a run that ended before its last step: why, and what to try, in one sentence. */
     ending: v.exactOptional(v.strictObject({ type: v.picklist(earlyEnds), message })),
-    /** Whether an admin has paused the run: it waits for `start` or `resume`. */
+    /** Whether an owner has paused the run, which then waits for `start` or `resume`. */
     pauseRequested: flag,
     /** Steps taken. */
     step,
@@ -234,25 +236,25 @@ export const watchMessages = {
     loss: v.exactOptional(finite),
     accuracy: v.exactOptional(fraction),
     imagesPerSecond: rate,
-    /** Only while the run trains. */
+    /** Present only while the run trains. */
     secondsLeft: v.exactOptional(rate),
     /** Absent before the first step. */
     exactness: v.exactOptional(v.picklist(exactnesses)),
-    /** Of a bit-exact run: only runs of one numeric mode have comparable hashes. */
+    /** Numeric mode of a bit-exact run: weight hashes are comparable only within one mode. */
     numericMode: v.exactOptional(text(300)),
-    /** Backend whose workers alone give these bits; absent where any worker in the coordinator's own mode does. */
+    /** Backend whose workers alone reproduce these bits; absent if any worker in the coordinator's own mode does. */
     bitExactAmong: v.exactOptional(text(80)),
     /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
     weightsHash: v.exactOptional(hexHash),
     weightsHashStep: v.exactOptional(step),
-    /** New since the last progress message to this viewer. */
+    /** New points since the last progress message to this viewer. */
     points,
   }),
 
-  /** At most four a second: connected workers, then those that left; cut off in very large runs. */
+  /** Sent at most four times a second: connected workers, then those that left; truncated in very large runs. */
   workers: fromCoordinator('workers', { workers: v.array(workerRow, 'a list of workers') }),
 
-  /** At most two a second: what each worker did in one step, in milliseconds since the step began. */
+  /** Sent at most twice a second: each worker's activity in one step, in milliseconds since the step began. */
   timeline: fromCoordinator('timeline', {
     step,
     durationMs: milliseconds,
@@ -261,7 +263,7 @@ export const watchMessages = {
 
   epoch: fromCoordinator('epoch', { report: epochReport }),
 
-  /** After each `epoch`, on the test set: confusion matrix and top errors of classes, or the farthest samples of values. */
+  /** Follows each `epoch`, on the test set: confusion matrix and top errors for classes, largest errors for values. */
   evaluation: fromCoordinator(
     'evaluation',
     {
@@ -270,13 +272,13 @@ export const watchMessages = {
       /** As in `run`. */
       outputs: whole(1, maxOutputs),
       /**
-       * Counts as float32, [classes, classes]: a row for each true class, a column for each predicted one. Left out where
-       * there are more than 256 classes, or none.
+       * Counts as float32, [classes, classes]: one row per true class, one column per predicted class. Omitted if there
+       * are more than 256 classes, or none.
        */
       confusion: v.exactOptional(floatBytes),
-      /** The wrong predictions of the highest probability; at most 16. */
+      /** The most confident wrong predictions; at most 16. */
       topErrors: v.array(topError, 'a list of errors'),
-      /** The samples of the largest errors; at most 16. */
+      /** The samples with the largest errors; at most 16. */
       farthest: v.array(farSample, 'a list of samples'),
     },
     [
@@ -301,22 +303,22 @@ export const watchMessages = {
   ),
 
   /**
-   * On request, at most about one a second: all parameters in model order, after `step` steps. At the end of a run those of
-   * a model that is not large come before `result` without a request.
+   * All parameters in model order, after `step` steps. Sent on request, at most about once a second. At the end of a
+   * run, weights of a model that is not large precede `result` without a request.
    */
   weights: fromCoordinator('weights', { step, bytes: floatBytes }),
 
-  /** What a run leaves behind, once its last evaluation is done. */
+  /** Outputs of a finished run, sent after its last evaluation. */
   result: fromCoordinator('result', {
     /** Steps taken. */
     step,
     /** The report as UTF-8 JSON, as `--report` writes it. */
     report: bytes,
-    /** What a model file says beside the weights after `step` steps. */
+    /** Metadata of a model file with the weights after `step` steps. */
     metadata: v.record(v.string('a name'), v.string('a text'), 'texts by name'),
   }),
 
-  /** In a run that writes checkpoints: the one it went on from, and the one it can go on from if it is cut off. */
+  /** For a run that writes checkpoints: the one it resumed from, and the newest one to resume from. */
   checkpoint: fromCoordinator('checkpoint', {
     resumed: v.exactOptional(checkpointFile),
     newest: v.exactOptional(checkpointFile),
@@ -325,31 +327,31 @@ export const watchMessages = {
   /** A line for people. */
   event: fromCoordinator('event', { message }),
 
-  /** Answers an admin token: the role that the viewer has now, and what was wrong with a token that is not the run's. */
+  /** Answers an admin token: the viewer's role now, and what was wrong with a rejected token. */
   role: fromCoordinator('role', { role: v.picklist(roles), fault: v.exactOptional(message) }),
 
-  /** For viewers that know how to join: what people may type in place of the token, as long as this run lasts. */
+  /** For viewers that know how to join: a code to type instead of the token, valid as long as this run lasts. */
   joinCode: fromCoordinator('joinCode', { code: text(16) }),
 
-  /** Sent when there is nothing else to send for a second, so that silence means that something is wrong. */
+  /** Sent after a second without other messages, so that silence means that something is wrong. */
   alive: fromCoordinator('alive', {}),
 
-  /** Answers a request of this viewer that was met, if there is something to say: where the model was saved. */
+  /** Answers a successful request of this viewer if there is something to say, such as the path of the saved model. */
   done: fromCoordinator('done', { message }),
 
-  /** Answers a request that this viewer may not make, or that cannot be met. */
+  /** Answers a request that this viewer may not make, or that failed. */
   refused: fromCoordinator('refused', { message }),
 
   /**
-   * First message of a viewer, which nothing is sent before. Either token, or both; secrets that never reach a log.
-   * Watching may need one of them, and the admin token keeps a place where all are taken.
+   * First message of a viewer; nothing is sent to it before. Has either token, or both; these secrets never reach a
+   * log. Watching may need one of them, and the admin token gets a place even if all places are taken.
    */
   hello: fromViewer('hello', { token: v.exactOptional(text(256)), adminToken: v.exactOptional(text(256)) }),
 
   /** Asks for one `weights` message; sent again for the next. */
   wantWeights: fromViewer('wantWeights', {}),
 
-  /** Shows an admin token, which may be right where that of `hello` was not. It is a secret and never reaches a log. */
+  /** Presents an admin token, after `hello` had none or a wrong one. The token is a secret and never reaches a log. */
   unlock: fromViewer('unlock', { token: text(256) }),
 
   /** Controls the run. `token` is a secret and never reaches a log. */
@@ -358,17 +360,17 @@ export const watchMessages = {
     action: v.picklist(adminActions),
   }),
 
-  /** Reads the uploaded table anew: by the label in another column, from 0, or for another task. */
+  /** Reads the uploaded table again, with another label column (from 0) or for another task. */
   readData: fromViewer('readData', {
     token: v.exactOptional(text(256)),
     label: v.exactOptional(whole(0)),
     task: v.exactOptional(v.picklist(tasks)),
   }),
 
-  /** Begins another run once this one is over; `run` follows on a new connection, or `refused` on this one. */
+  /** Starts another run once this one is over; `run` follows on a new connection, or `refused` on this one. */
   runAgain: fromViewer('runAgain', { token: v.exactOptional(text(256)), ...runChanges }),
 
-  /** Makes one worker fail; only in a run that was started with fault injection. */
+  /** Makes one worker fail; only in a run started with fault injection. */
   injectFault: fromViewer('injectFault', {
     token: v.exactOptional(text(256)),
     action: v.picklist(faultActions),
@@ -377,7 +379,7 @@ export const watchMessages = {
 
   renameWorker: fromViewer('renameWorker', { token: v.exactOptional(text(256)), workerId: text(64), name: text(80) }),
 
-  /** The worker is told so, and does not come back by itself. */
+  /** Removes a worker, which is told so and does not reconnect by itself. */
   removeWorker: fromViewer('removeWorker', { token: v.exactOptional(text(256)), workerId: text(64) }),
 };
 

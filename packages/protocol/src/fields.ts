@@ -1,9 +1,9 @@
-/** What tables of messages are made of: their entries, and field types. A check's message completes the phrase "expected …". */
+/** Building blocks of message tables: entries and field types. A check's message completes the phrase "expected …". */
 import { printable } from '@lockstep/files/shown';
 import * as v from 'valibot';
 import { maxMessageLength } from './text.ts';
 
-/** Messages by type: the side that sends it, or `either`, and its checks. */
+/** Messages by type: the sending side, or `either`, and the message's schema. */
 export type MessageTable = Readonly<Record<string, { readonly from: string; readonly schema: v.GenericSchema }>>;
 
 /** The message of type `K` of a table. */
@@ -16,10 +16,10 @@ export type SentBy<T extends MessageTable, S> = {
   [K in keyof T]: T[K]['from'] extends S | 'either' ? MessageIn<T, K> : never;
 }[keyof T];
 
-/** A condition on several fields of a message, and the phrase that completes "expected …". */
+/** A condition on several fields of a message, with the phrase that completes "expected …". */
 export type Condition<Message> = readonly [isMet: (message: Message) => boolean, phrase: string];
 
-/** Makes table entries of messages that one side, or `either`, sends: a message has these fields and no others. */
+/** Makes table entries for messages that `from` may send. A message has exactly these fields. */
 export function messageFrom<const From extends string>(from: From) {
   return <const Type extends string, Fields extends v.ObjectEntries>(
     type: Type,
@@ -32,10 +32,10 @@ export function messageFrom<const From extends string>(from: From) {
   };
 }
 
-/** Deepest nesting a message may have: the model description is the only nested field. */
+/** Deepest nesting of a message: the model description is the only nested field. */
 export const maxDepth = 32;
 
-/** Largest microbatch index and shard size: far above any run's, far below where integers lose exactness. */
+/** Largest microbatch index and shard size: far above any run's, far below the limit of exact integers. */
 const maxMicrobatches = 2 ** 30;
 
 const u32Max = 2 ** 32 - 1;
@@ -54,7 +54,7 @@ export const finite = number('a finite number', Number.isFinite);
 /** A time or a duration in milliseconds, fractions allowed. */
 export const milliseconds = number('a finite number of at least 0', (value) => Number.isFinite(value) && value >= 0);
 
-/** A share or a probability. */
+/** A fraction or a probability. */
 export const fraction = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 
 /** One printable line of 1 to `maxLength` UTF-16 units. */
@@ -84,7 +84,7 @@ export const floatBytes = v.pipe(
 /** Most values of a vector: 1 GiB of float32. */
 const maxVectorValues = 2 ** 28;
 
-/** Of a message that begins a vector: how many values it has in all. Left out where the message brings the whole vector. */
+/** Number of values of a vector, in the message that begins it. Omitted if that message holds the whole vector. */
 export const vector = { values: v.exactOptional(whole(2, maxVectorValues)) };
 
 export const chunkBytes = v.pipe(
@@ -98,10 +98,10 @@ export const plainJson = v.pipe(
   v.check((value) => isPlainJson(value, maxDepth), 'plain JSON'),
 );
 
-/** A `relay` computes nothing itself: it is a coordinator of workers of its own, and sends the sum of their gradients. */
+/** A `relay` computes nothing itself: it coordinates workers of its own and sends the sum of their gradients. */
 export const workerKinds = ['node', 'browser', 'local', 'relay'] as const;
 
-/** `kill` ends a worker; for a while, `freeze` makes it answer nothing and `slow` makes it compute more slowly. */
+/** `kill` ends a worker. For a limited time, `freeze` stops it from answering and `slow` slows its computing. */
 export const faultActions = ['kill', 'freeze', 'slow'] as const;
 
 /** The optimizer step a message belongs to, from 0. */
@@ -120,13 +120,13 @@ export const treeNode: Condition<{ readonly lo: number; readonly n: number }> = 
   'a shard with n a power of two and lo a multiple of n',
 ];
 
-/** Which workers compute a run's steps. */
+/** Policies for choosing the workers that compute a step. */
 const participations = ['fastest', 'rotation'] as const;
 
-/** What a relay must know to cut its shards as the coordinator would. */
+/** Settings that a relay needs to cut its shards as the coordinator would. */
 export const runGeometry = v.strictObject(
   {
-    /** In the training set. */
+    /** Samples in the training set. */
     samples: whole(1, 2 ** 31 - 1),
     /** Samples of a step. */
     batch: whole(1),
@@ -138,17 +138,17 @@ export const runGeometry = v.strictObject(
   'the geometry of a run',
 );
 
-/** Most other addresses that a worker is told of. */
+/** Most alternative addresses that a worker is given. */
 const maxAddresses = 8;
 const addressesPhrase = `at most ${maxAddresses} addresses of WebSockets without secrets`;
 const addressForm = /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/;
 
 const isOpenAddress = (one: string): boolean => addressForm.test(one) && !/[?&]token=/.test(one);
 
-/** Where a relay can be joined. */
+/** Address at which a relay can be joined. */
 export const openAddress = v.pipe(text(256), v.check(isOpenAddress, 'the address of a WebSocket without secrets'));
 
-/** Where else a run can be joined. */
+/** Alternative addresses at which a run can be joined. */
 export const addresses = v.pipe(
   v.array(text(256), addressesPhrase),
   v.check((list) => list.length <= maxAddresses && list.every(isOpenAddress), addressesPhrase),
@@ -163,7 +163,7 @@ export const sampleShape = v.pipe(
   v.check(({ length }) => length >= 1 && length <= 4, shapePhrase),
 );
 
-/** Within the range in which dividing a half by it, and multiplying, is exact in float32. */
+/** Limited to the range in which scaling a half by it and back is exact in float32. */
 export const powerOfTwo = number('a power of two from 2^-64 to 2^64', (value) => {
   const exponent = Math.log2(value);
   return Number.isInteger(exponent) && Math.abs(exponent) <= 64;
@@ -174,13 +174,13 @@ const momentum = number('a number from 0 to below 1', (value) => value >= 0 && v
 
 const innerStep = { batch: whole(1), learningRate: positive, momentum };
 
-/** Steps of SGD that a worker takes by itself, with so many samples each. */
+/** SGD steps that a worker takes by itself, with `batch` samples each. */
 export const innerSteps = v.strictObject(innerStep, 'inner steps');
 
-/** How many replicas take how many of them in a step of the run. */
+/** One step of the run: `replicas` replicas that take `innerSteps` inner steps each. */
 export const diloco = v.strictObject({ replicas: whole(1), innerSteps: whole(1), ...innerStep }, 'a round');
 
-/** Every sample has the same number of bytes, and so has every target. */
+/** All samples have the same number of bytes, and so do all targets. */
 export const sampleBatch: Condition<{
   readonly count: number;
   readonly samples: Uint8Array;
@@ -190,10 +190,10 @@ export const sampleBatch: Condition<{
   'as many bytes for each of its samples, and for each target',
 ];
 
-/** The bit of a sample's number that says that the sample itself is in the message. */
+/** Bit of a sample's number that marks the sample as enclosed in the message. */
 export const enclosed = 2 ** 31;
 
-/** `numbers`, where there are some (u32, little-endian), mark as many samples as enclosed as there are. */
+/** If present, `numbers` (u32, little-endian) marks as many samples as enclosed as the message holds. */
 export const numberedSamples: Condition<{ readonly numbers?: Uint8Array; readonly count: number }> = [
   ({ numbers, count }) => {
     if (numbers === undefined) return true;
@@ -208,7 +208,7 @@ function isMultiple(byteLength: number, count: number): boolean {
   return count === 0 ? byteLength === 0 : byteLength % count === 0;
 }
 
-/** A number for which `isValid` holds; `phrase` says which those are. */
+/** A number that satisfies `isValid`; `phrase` describes the valid numbers. */
 function number(phrase: string, isValid: (value: number) => boolean) {
   return v.pipe(v.number(phrase), v.check(isValid, phrase));
 }

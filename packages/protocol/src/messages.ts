@@ -1,4 +1,4 @@
-/** The messages between workers and the coordinator: sender, fields and checks, from which the types derive. */
+/** The messages between workers and the coordinator: sender, fields and checks. The types derive from them. */
 import * as v from 'valibot';
 import {
   addresses,
@@ -35,13 +35,13 @@ import {
 } from './fields.ts';
 import { vectorEncodings } from './vector-codec.ts';
 
-/** Raised whenever a peer of the older version could misread a newer message. */
+/** Incremented whenever a peer of the older version could misread a newer message. */
 export const protocolVersion = 10;
 
-/** The WebSocket subprotocol that both ends ask for. */
+/** The WebSocket subprotocol that both ends request. */
 export const subprotocol = 'lockstep.v1';
 
-/** `waiting`: there is no run to join yet, and there will be one. */
+/** `waiting`: there is no run to join yet, but there will be one. */
 const refusalCodes = ['protocol', 'token', 'full', 'numerics', 'model', 'busy', 'waiting', 'removed'] as const;
 const taskErrorCodes = ['out-of-memory', 'device-lost', 'non-finite', 'failed'] as const;
 
@@ -61,41 +61,41 @@ export const messages = {
     numericMode: text(200),
     name: text(80),
     threads: whole(1, 65_536),
-    /** Most bytes of samples that it caches, so that each is sent to it once; 0 where left out. */
+    /** Most bytes of samples that the worker caches, so that each is sent to it once; 0 if omitted. */
     sampleCacheBytes: v.exactOptional(whole(0)),
   }),
 
-  /** The worker is admitted: its identity, its model, and the limits that it must keep. */
+  /** Admits the worker: its identity, its model, and the limits that it must keep. */
   welcome: fromCoordinator('welcome', {
     id: text(64),
     resumeKey: text(128),
-    /** A layer list as plain JSON; its meaning is checked where the model is built. */
+    /** A layer list as plain JSON; checked when the model is built. */
     model: plainJson,
     microbatchSize: whole(1),
     /**
-     * Where it is present, a microbatch is a replica's: one step of SGD for each `batch` of its samples, from the weights and
-     * without momentum at first. Its gradient is the weights before those steps, less the weights after them.
+     * Present if each microbatch is a replica: the worker takes one step of SGD per `batch` of its samples, starting
+     * from the weights with zero momentum. The gradient is the weights before those steps minus the weights after them.
      */
     innerSteps: v.exactOptional(innerSteps),
-    /** Of the samples in all messages: bytes, which the model sees as byte / 255, or little-endian float32. */
+    /** Type of the samples in all messages: bytes, which the model sees as byte / 255, or little-endian float32. */
     sampleType: v.picklist(sampleTypes),
     /** [height, width, channels] of a picture, [features] of a table row. */
     sampleShape,
-    /** Of the targets in all messages: class indices, little-endian u16, or values, little-endian float32. */
+    /** Type of the targets in all messages: class indices, little-endian u16, or values, little-endian float32. */
     targetType: v.picklist(targetTypes),
-    /** Seeds the random choices of dropout; 0 where left out. */
+    /** Seeds the random choices of dropout; 0 if omitted. */
     seed: v.exactOptional(whole(0, 2 ** 32 - 1)),
-    /** What 1 in half precision stands for, if every node of the reduction tree is rounded to a half. */
+    /** Value that 1 in half precision stands for; present if every node of the reduction tree is rounded to a half. */
     halfUnit: v.exactOptional(powerOfTwo),
-    /** Samples in the training set; present where the worker caches all of them, and tasks name those it has. */
+    /** Size of the training set; present if the worker caches all samples, so that tasks refer to them by number. */
     cachedSamples: v.exactOptional(whole(1, 2 ** 31 - 1)),
     heartbeatMs: whole(1),
     maxFrameBytes: whole(1),
-    /** Bytes of float32 values in a chunk: longer vectors travel in several, each of so many but for the last. */
+    /** Bytes of float32 values in a chunk. A longer vector travels in several chunks; only the last may be smaller. */
     chunkBytes,
-    /** For a relay alone. */
+    /** Only for a relay. */
     run: v.exactOptional(runGeometry),
-    /** Where the worker may try to join where this coordinator does not answer; each can be joined with the same token. */
+    /** Addresses to try if this coordinator does not answer; each can be joined with the same token. */
     addresses: v.exactOptional(addresses),
   }),
 
@@ -105,10 +105,7 @@ export const messages = {
     retryAfterMs: v.exactOptional(whole(0)),
   }),
 
-  /**
-   * A fixed small problem whose gradient shows the numeric mode of a worker, and whether it computes correctly. With it the
-   * sample cache is emptied.
-   */
+  /** A fixed small problem: its gradient shows a worker's numeric mode and correctness. Empties its sample cache. */
   numericsCheck: fromCoordinator(
     'numericsCheck',
     { weights: floatBytes, ...vector, count: whole(1), samples: bytes, targets: bytes },
@@ -118,7 +115,7 @@ export const messages = {
   numericsResult: fromWorker('numericsResult', {
     gradient: floatBytes,
     ...vector,
-    /** Of the whole gradient. */
+    /** Hash of the whole gradient. */
     hash: hexHash,
     lossSum: finite,
     correct: whole(0),
@@ -129,33 +126,33 @@ export const messages = {
   weights: fromCoordinator('weights', { step, bytes: floatBytes, ...vector }),
 
   /**
-   * The next values of the vector that the sender's last `weights`, `gradient`, `numericsCheck` or `numericsResult` began.
-   * Other messages may come between the chunks of a vector, but no other vector.
+   * The next values of the vector begun by the sender's last `weights`, `gradient`, `numericsCheck` or
+   * `numericsResult`. Other messages may come between the chunks of a vector, but no other vector.
    */
   chunk: fromEither('chunk', {
-    /** Values of the vector before these. */
+    /** Number of earlier values of the vector. */
     at: whole(1),
-    /** As in `gradient`; always float32 where another message began the vector. */
+    /** As in `gradient`; always float32 if another message began the vector. */
     bytes,
     encoding: v.exactOptional(v.picklist(vectorEncodings)),
-    /** `chunkChecksum` of this message; a chunk of a gradient has it. */
+    /** `chunkChecksum` of this message; present in chunks of a gradient. */
     checksum: v.exactOptional(checksum),
   }),
 
-  /** Samples of the shard's microbatches, in microbatch order; may arrive before the weights of its step. */
+  /** Samples of the shard's microbatches, in microbatch order. May arrive before the weights of its step. */
   task: fromCoordinator(
     'task',
     {
       ...shard,
-      /** Position of the first sample in its epoch's order, which keys dropout; 0 where left out. */
+      /** Position of the first sample in its epoch's order, which keys dropout; 0 if omitted. */
       first: v.exactOptional(whole(0)),
       /**
-       * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit is set for those whose
-       * values and targets are in this message, in this order; an earlier task brought the others. Where this is left
-       * out, the message has all samples of the shard.
+       * Numbers of the shard's samples in the training set, u32, little-endian. The highest bit marks samples whose
+       * values and targets are in this message, in this order; an earlier task brought the others. If omitted, the
+       * message holds all samples of the shard.
        */
       numbers: v.exactOptional(bytes),
-      /** Samples in this message, one after another, and their targets, in the types of `welcome`. */
+      /** Number of samples in this message, then samples and targets one after another, in the types of `welcome`. */
       count: whole(0),
       samples: bytes,
       targets: bytes,
@@ -170,17 +167,17 @@ export const messages = {
     'gradient',
     {
       ...shard,
-      /** Little-endian float32, or a vector in the layout of vector-codec.ts where `encoding` is present. */
+      /** Little-endian float32, or the layout of vector-codec.ts if `encoding` is present. */
       bytes,
       encoding: v.exactOptional(v.picklist(vectorEncodings)),
       ...vector,
-      /** `gradientChecksum` of this message, with the bytes as they are sent. */
+      /** `gradientChecksum` of this message, with the bytes as sent. */
       checksum,
       lossSum: finite,
       correct: whole(0),
       count: whole(0),
       computeMs: milliseconds,
-      /** From when the worker had weights and samples to when it sent this; the rest is time on the network. */
+      /** Time from having weights and samples to sending this message; the rest is time on the network. */
       turnaroundMs: v.exactOptional(milliseconds),
     },
     treeNode,
@@ -191,32 +188,33 @@ export const messages = {
     [({ correct, count }) => correct <= count, 'at most as many correct samples as samples'],
   ),
 
-  /** The shard could not be computed. A loss that is not finite is reported by this and never as a gradient. */
+  /** The shard could not be computed. A loss that is not finite is reported this way, never as a gradient. */
   taskError: fromWorker('taskError', { ...shard, code: v.picklist(taskErrorCodes), message }, treeNode),
 
-  /** The shard is not needed any more; the worker sends nothing for it. */
+  /** The shard is no longer needed; the worker sends nothing for it. */
   cancel: fromCoordinator('cancel', shard, treeNode),
 
-  /** Shown to people; `hidden` is true for a browser tab that is not visible. It computes all the same. */
+  /** Status shown to people. `hidden`: the worker is a browser tab that is not visible; it computes all the same. */
   status: fromWorker('status', {
     hidden: flag,
-    /** Of a relay: the workers that compute for it. */
+    /** Workers that compute for this one, if it is a relay. */
     workers: v.exactOptional(whole(0, 2 ** 20)),
-    /** Of a relay: where workers that know the run's token can join it. */
+    /** Relays only: address at which workers that know the run's token can join. */
     address: v.exactOptional(openAddress),
-    /** Of a relay: results of a worker that was found to send wrong ones are in sums that it has sent. */
+    /** Relays only: sums already sent contain results of a worker that was found to send wrong ones. */
     unverified: v.exactOptional(flag),
   }),
 
-  /** The worker fails as asked, for `forMs`; only in a run that was started with fault injection. */
+  /** Makes the worker fail as asked, for `forMs`; only in a run started with fault injection. */
   injectFault: fromCoordinator('injectFault', { action: v.picklist(faultActions), forMs: milliseconds }),
 
-  /** The run is over; `message` says how it ended. Where another may follow on this server, the worker comes back for it. */
+  /** The run is over; `message` says how it ended. If another may follow on this server, the worker returns for it. */
   finish: fromCoordinator('finish', { message, anotherMayFollow: v.exactOptional(flag) }),
 
   /**
-   * `sentAtMs` is read from the sender's clock and comes back unchanged in the pong. A worker tells how many bytes have
-   * arrived so far, unfinished frames included where its platform tells: behind a link that has become slow it has more time.
+   * `sentAtMs` is read from the sender's clock and returned unchanged in the pong. A worker reports the bytes that have
+   * arrived so far, including unfinished frames if its platform reports them: a worker behind a link that has become
+   * slow gets more time.
    */
   ping: fromEither('ping', { sentAtMs: milliseconds, receivedBytes: v.exactOptional(whole(0)) }),
 

@@ -1,16 +1,16 @@
-/** Makes any text fit for a message: one well-formed line of bounded length, without control characters. */
+/** Turns any text into message text: one well-formed line of bounded length, without control characters. */
 
 import { printable, unprintableRun } from '@lockstep/files/shown';
 
 /** Longest `message` on the wire, in UTF-16 units. */
 export const maxMessageLength = 1000;
 
-/** Whether a field of a message takes `text`: printable, not blank, of at most `maxLength` UTF-16 units. */
+/** Whether `text` is valid as a message field: printable, not blank, and at most `maxLength` UTF-16 units. */
 export function isPrintableLine(text: string, maxLength: number): boolean {
   return text.trim() !== '' && text.length <= maxLength && printable.test(text);
 }
 
-/** `text` as one printable line of 1 to `maxLength` UTF-16 units; a longer one is cut and ends in "…". */
+/** `text` as one printable line of 1 to `maxLength` UTF-16 units. Longer text is cut and ends in "…". */
 export function toMessageText(text: string, maxLength: number = maxMessageLength): string {
   const line = text.replace(unprintableRun, ' ').trim();
   if (line.length === 0) return 'no reason given';
@@ -33,7 +33,7 @@ export function clipUtf8(text: string, maxBytes: number): string {
   return text.slice(0, end);
 }
 
-/** Whether `got` is `expected`. Its time depends on the length of `expected` alone, and so tells nothing of a guess. */
+/** Compares two secrets. The time depends only on the length of `expected`, and so reveals nothing about a guess. */
 export function sameSecret(expected: string, got: string): boolean {
   let difference = expected.length ^ got.length;
   for (let index = 0; index < expected.length; index++) {

@@ -1,14 +1,14 @@
-/** A connection between one worker and the coordinator, and what every implementation of it needs: an inbox, and pacing. */
+/** Connection between one worker and the coordinator, and the parts shared by all implementations: inbox and pacing. */
 import { decode, ProtocolError } from './codec.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
 
-/** Why a connection ended. Codes are those of WebSocket (RFC 6455, section 7.4.1). */
+/** Why a connection ended. Codes are WebSocket close codes (RFC 6455, section 7.4.1). */
 export interface Closing {
   /** 1000 normal, 1001 going away, 1002 bad frame, 1003 text frame, 1006 connection lost, 1009 frame too large. */
   readonly code: number;
-  /** One sentence, or empty where the peer gave none. */
+  /** One sentence, or empty if the peer gave no reason. */
   readonly reason: string;
-  /** `local`: this end closed it, by `close` or because what arrived was refused. */
+  /** `local`: this end closed the connection, by `close` or because it refused what arrived. */
   readonly by: 'local' | 'remote';
 }
 
@@ -19,45 +19,45 @@ export interface TransportListener<Receives extends Message> {
   onClose(closing: Closing): void;
 }
 
-/** The messages of a vector, each of which is made when a connection has room for it. */
+/** The messages of a vector. Each is made only when a connection has room for it. */
 export interface VectorStream<Sends extends Message> {
-  /** The next one; undefined at the end. */
+  /** The next message; undefined at the end. */
   next(): Sends | undefined;
-  /** Called once a connection needs a message no more, where it tells: the memory of its frame may change then. */
+  /** Called once a connection no longer needs a message, if it can tell: the memory of its frame may then change. */
   sent?(message: Sends): void;
 }
 
 /**
  * One end of a connection. Every implementation keeps these rules:
- * - messages arrive in the order sent, except that vectors and their chunks wait while much is buffered, and others
- *   overtake them; none arrives before `listen`, and those that come earlier wait for it;
- * - nothing is delivered from inside `send`, `close` or `listen`;
- * - a frame that cannot be decoded closes the connection from this end, with the reason, and is not delivered;
- * - after `close` no message is delivered, and `onClose` follows without waiting for the peer.
+ * - Messages arrive in the order sent, but vectors and their chunks wait while much is buffered, and other messages
+ *   overtake them. None is delivered before `listen`; earlier arrivals wait for it.
+ * - Nothing is delivered from inside `send`, `close` or `listen`.
+ * - A frame that cannot be decoded closes the connection from this end, with the reason, and is not delivered.
+ * - After `close` no message is delivered, and `onClose` follows without waiting for the peer.
  */
 export interface Transport<Receives extends Message = Message, Sends extends Message = Message> {
-  /** Describes the other end to people. */
+  /** Description of the other end, for people. */
   readonly remote: string;
-  /** Bytes accepted by `send` and not yet handed to the network, those that wait included; of streams those that are made. */
+  /** Bytes accepted by `send` but not yet handed to the network, including waiting messages; of streams, those made. */
   readonly bufferedBytes: number;
-  /** Bytes that have arrived, unfinished frames included where the platform tells; undefined where nothing is counted. */
+  /** Bytes that have arrived, including unfinished frames if the platform reports them; undefined if not counted. */
   readonly receivedBytes?: number | undefined;
-  /** Bytes of the messages handed to the network; undefined where nothing is counted. */
+  /** Bytes of the messages handed to the network; undefined if not counted. */
   readonly sentBytes?: number | undefined;
-  /** Starts delivery; called once. Throws an Error when called again. */
+  /** Starts delivery; called once. Throws an Error if called again. */
   listen(listener: TransportListener<Receives>): void;
-  /** Queues a message, which must not change any more. Does nothing on a connection that has ended. */
+  /** Queues a message, which must not change afterwards. Does nothing on a connection that has ended. */
   send(message: Sends): void;
-  /** Sends a vector after those before it; others may overtake it. Does nothing on a connection that has ended. */
+  /** Sends a vector after earlier ones; other messages may overtake it. Does nothing on a connection that has ended. */
   sendVector(stream: VectorStream<Sends>): void;
-  /** Ends the connection once what is buffered has been sent; vectors that wait are not. Only the first call counts. */
+  /** Ends the connection once buffered messages are sent; waiting vectors are dropped. Only the first call counts. */
   close(code: number, reason: string): void;
 }
 
 export type CoordinatorTransport = Transport<WorkerMessage, CoordinatorMessage>;
 export type WorkerTransport = Transport<CoordinatorMessage, WorkerMessage>;
 
-/** Delivers what one end of a transport receives: in order, none lost before `listen`, one closing at the end. */
+/** Delivers what one end of a transport receives: in order, nothing lost before `listen`, `onClose` exactly once. */
 export class Inbox<Receives extends Message> {
   readonly #defer: (run: () => void) => void;
   #undelivered: Receives[] = [];
@@ -66,7 +66,7 @@ export class Inbox<Receives extends Message> {
   #isDraining = false;
   #isClosingDelivered = false;
 
-  /** `defer` runs a function soon, never before it returns. */
+  /** @param defer runs a function soon, but never before `defer` returns */
   constructor(defer: (run: () => void) => void) {
     this.#defer = defer;
   }
@@ -81,14 +81,14 @@ export class Inbox<Receives extends Message> {
     if (this.#undelivered.length > 0 || this.#closing !== undefined) this.#defer(() => this.#drain());
   }
 
-  /** Takes a message that has just arrived; after the end it is dropped. */
+  /** Takes a message that has just arrived; drops it if the connection has ended. */
   deliver(message: Receives): void {
     if (this.#closing !== undefined) return;
     this.#undelivered.push(message);
     this.#drain();
   }
 
-  /** As `deliver` for a frame that `from` has sent; calls `close` where it is no message that `from` may send. */
+  /** Decodes and delivers a frame from `from`; calls `close` if it is not a message that `from` may send. */
   deliverFrame(frame: Uint8Array, from: Side, close: (code: number, reason: string) => void): void {
     if (this.#closing !== undefined) return;
     let message: Message;
@@ -102,7 +102,7 @@ export class Inbox<Receives extends Message> {
     this.deliver(message as Receives);
   }
 
-  /** Ends the connection; false where it had ended before. A local end drops what is not delivered yet. */
+  /** Ends the connection; returns false if it had ended before. A local end drops undelivered messages. */
   end(closing: Closing): boolean {
     if (this.#closing !== undefined) return false;
     this.#closing = closing;
@@ -130,8 +130,8 @@ export class Inbox<Receives extends Message> {
 }
 
 /**
- * Bytes that may be buffered before vectors wait. More than a connection within one machine takes before it asks for
- * more, so that it never stands still, and less than a second of a link of 10 Mbit/s.
+ * Bytes that may be buffered before vectors wait. Large enough to keep a connection within one machine busy, and small
+ * enough to take less than a second on a link of 10 Mbit/s.
  */
 export const pacedBytes = 1024 * 1024;
 
@@ -143,26 +143,26 @@ const vectorTypes: ReadonlySet<Message['type']> = new Set<Message['type']>([
   'chunk',
 ]);
 
-/** A message as it travels. */
+/** A message, encoded for sending. */
 export interface Parcel<Payload> {
   readonly payload: Payload;
   readonly byteLength: number;
-  /** Called once the connection needs the payload no more, where it tells. */
+  /** Called once the connection no longer needs the payload, if it can tell. */
   readonly sent?: (() => void) | undefined;
 }
 
 /** Makes the next parcel of a vector; undefined at its end. */
 type ParcelSource<Payload> = () => Parcel<Payload> | undefined;
 
-/** Lets short messages pass between the chunks of vectors: those wait here while much is buffered on their connection. */
+/** Lets short messages pass between the chunks of vectors, which wait here while the connection has much buffered. */
 export class PacedVectors<Payload> {
-  /** Of all parcels that wait; those of a source are not made yet. */
+  /** Total size of the waiting parcels; parcels that a source has not made yet are not counted. */
   byteLength = 0;
   readonly #isFull: () => boolean;
   readonly #send: (parcel: Parcel<Payload>) => void;
   #waiting: (Parcel<Payload> | ParcelSource<Payload>)[] = [];
 
-  /** @param isFull whether vectors have to wait @param send hands a message to the connection */
+  /** @param isFull whether vectors must wait @param send hands a message to the connection */
   constructor(isFull: () => boolean, send: (parcel: Parcel<Payload>) => void) {
     this.#isFull = isFull;
     this.#send = send;
@@ -172,7 +172,7 @@ export class PacedVectors<Payload> {
     return this.#waiting.length > 0;
   }
 
-  /** Sends a message of this type, or keeps it until the vectors before it are sent. */
+  /** Sends a message, or queues it if it belongs to a vector and must wait. */
   push(type: Message['type'], parcel: Parcel<Payload>): void {
     if (!vectorTypes.has(type) || (!this.isWaiting && !this.#isFull())) {
       this.#send(parcel);
@@ -182,13 +182,13 @@ export class PacedVectors<Payload> {
     this.byteLength += parcel.byteLength;
   }
 
-  /** Sends a vector whose parcels are made when there is room for them, after those that wait. */
+  /** Queues a vector whose parcels are made when there is room for them. */
   pushSource(source: ParcelSource<Payload>): void {
     this.#waiting.push(source);
     this.resume();
   }
 
-  /** Sends what has waited, as far as it may go; called when less is buffered than before. */
+  /** Sends waiting parcels until the connection is full; called when less is buffered than before. */
   resume(): void {
     while (this.isWaiting && !this.#isFull()) {
       const first = this.#waiting[0]!;

@@ -1,22 +1,22 @@
 /**
- * Encodes float32 vectors in fewer bytes: blocks of nothing but +0 are left out, the others sent as float32 or as halves.
+ * Compact encodings of float32 vectors: blocks that are all +0 are omitted, other blocks are sent as float32 or halves.
  *
- * Layout: the values of the blocks that are present, in order, in their format; then the bitmap of blocks. The bitmap
- * comes last so that values can be moved together in their own memory.
+ * Layout: the values of the present blocks, in order, in their format; then the bitmap of blocks. The bitmap comes
+ * last so that values can be compacted in place.
  */
 import { wordsFrom } from './bytes.ts';
 
-/** `fp16` holds halves in a unit that both ends know: lossless for values that are such halves. */
+/** `fp16` holds halves in a unit that both ends know: lossless if every value is a half times the unit. */
 export const vectorEncodings = ['sparse', 'fp16'] as const;
 export type VectorEncoding = (typeof vectorEncodings)[number];
 
-/** The least part of the bytes that leaving out zeros must save to be worth a second copy. */
+/** Smallest fraction of the bytes that omitting zeros must save to be worth a second copy. */
 const leastSaving = 0.1;
 
 /**
- * The vector without its zero blocks, encoded in its own memory, which it overwrites. Undefined, and the values
- * unchanged, if that saves less than a tenth of the bytes.
- * @param blocks its bitmap, if something faster than plain loops has found it
+ * Encodes the vector without its zero blocks in place, overwriting it. Returns undefined, with the values unchanged, if
+ * that saves less than a tenth of the bytes.
+ * @param blocks the vector's bitmap, if something faster than plain loops has computed it
  */
 export function encodeSparse(values: Float32Array, blocks?: Uint8Array): Uint8Array | undefined {
   const { bitmap, runs, valueCount } = findNonZeroBlocks(values, blocks);
@@ -33,8 +33,8 @@ export function encodeSparse(values: Float32Array, blocks?: Uint8Array): Uint8Ar
 }
 
 /**
- * The vector in half precision, without loss if each value is a half times `unit`, a power of two. Undefined if a value
- * is not finite or too large for a half.
+ * Encodes the vector in half precision, without loss if each value is a half times `unit`, a power of two. Returns
+ * undefined if a value is not finite or too large for a half.
  */
 export function encodeHalves(values: Float32Array, unit: number): Uint8Array<ArrayBuffer> | undefined {
   const { bitmap, runs, valueCount } = findNonZeroBlocks(values);
@@ -48,7 +48,7 @@ export function encodeHalves(values: Float32Array, unit: number): Uint8Array<Arr
   return toFloat16(present, new Uint16Array(encoded.buffer, 0, valueCount)) ? encoded : undefined;
 }
 
-/** One phrase saying why these bytes are no vector of `length` values; undefined if they are one. */
+/** Describes in one phrase why these bytes are not a vector of `length` values; undefined if they are. */
 export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length: number): string | undefined {
   const least = bitmapBytes(length);
   if (bytes.length < least) return `expected at least ${least} bytes, got ${bytes.length}`;
@@ -62,8 +62,9 @@ export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length:
 }
 
 /**
- * Decodes into `target`, every value of which is written. Throws RangeError if `vectorFault` finds a fault.
- * @param unit what 1 in half precision stands for
+ * Decodes into `target`, writing every value.
+ * @param unit value that 1 in half precision stands for
+ * @throws RangeError if `vectorFault` finds a fault
  */
 export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target: Float32Array, unit = 1): void {
   const fault = vectorFault(bytes, encoding, target.length);
@@ -84,7 +85,7 @@ export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target
 
 let halfValues: Float32Array | undefined;
 
-/** The float32 bytes of the halves that `bytes` begin with. */
+/** Converts the `valueCount` halves at the start of `bytes` to float32 bytes. */
 function decodeHalves(bytes: Uint8Array, valueCount: number, unit: number): Uint8Array {
   halfValues ??= float16Values();
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
@@ -97,8 +98,8 @@ function decodeHalves(bytes: Uint8Array, valueCount: number, unit: number): Uint
 const bitmapOf = (bytes: Uint8Array, length: number): Uint8Array => bytes.subarray(bytes.length - bitmapBytes(length));
 
 /**
- * A bitmap says which blocks of 64 values hold anything but +0: one bit for each block, the lowest first, in whole
- * little-endian 4-byte words. The last block of a vector may be shorter.
+ * Values in a block. A bitmap has one bit per block, set if the block holds anything but +0. The lowest bit comes
+ * first, and the bitmap is whole little-endian 4-byte words. The last block of a vector may be shorter.
  */
 const blockLength = 64;
 
@@ -115,10 +116,10 @@ interface NonZeroBlocks {
   readonly valueCount: number;
 }
 
-/** Bytes of the bitmap of a vector of `length` values. */
+/** Size in bytes of the bitmap of a vector of `length` values. */
 const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / blockLength) / 32);
 
-/** The bitmap of a vector. Values are compared by their bits: -0 is not +0, and a NaN counts. */
+/** Computes the bitmap of a vector. Values are compared by their bits: -0 differs from +0, and NaN is not zero. */
 function nonZeroBitmap(values: Float32Array): Uint8Array {
   const words = new Int32Array(values.buffer, values.byteOffset, values.length);
   const bitmap = new Uint8Array(bitmapBytes(values.length));
@@ -129,7 +130,7 @@ function nonZeroBitmap(values: Float32Array): Uint8Array {
   return bitmap;
 }
 
-/** The blocks of a vector to send. @param bitmap where something faster has found it */
+/** Finds the blocks of a vector to send. @param bitmap the vector's bitmap, if something faster has computed it */
 function findNonZeroBlocks(values: Float32Array, bitmap = nonZeroBitmap(values)): NonZeroBlocks {
   const runs: Run[] = [];
   let valueCount = 0;
@@ -141,7 +142,7 @@ function findNonZeroBlocks(values: Float32Array, bitmap = nonZeroBitmap(values))
   return { bitmap, runs, valueCount };
 }
 
-/** The runs of a vector of `length` values, in order, and whether the bitmap has their blocks. */
+/** Visits the runs of present and of absent blocks of a vector of `length` values, in order. */
 function forEachRun(
   bitmap: Uint8Array,
   length: number,
@@ -157,7 +158,7 @@ function forEachRun(
   }
 }
 
-/** Values in the blocks that the bitmap of a vector of `length` values has. */
+/** Counts the values in the present blocks of a vector of `length` values. */
 function presentValues(bitmap: Uint8Array, length: number): number {
   let count = 0;
   forEachRun(bitmap, length, (from, to, isThere) => {
@@ -168,7 +169,7 @@ function presentValues(bitmap: Uint8Array, length: number): number {
 
 const isPresent = (bitmap: Uint8Array, block: number): boolean => (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
 
-/** The first block after `block` that is not as it is: a word of 32 blocks at a time. At most the bits of the bitmap. */
+/** Returns the first block after `block` whose bit differs, or the bitmap's size in bits. Reads 32 blocks at a time. */
 function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
   const alike = isThere ? -1 : 0;
   for (let at = block; at < 32 * words.length; at = (at | 31) + 1) {
@@ -179,7 +180,7 @@ function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
   return 32 * words.length;
 }
 
-/** In most blocks either the first value decides, or all are 0: eight at a time, without a branch for each. */
+/** Whether a block is all +0. Usually the first value decides or all are zero, so it reads eight values at a time. */
 function isZero(words: Int32Array, from: number, to: number): boolean {
   if (words[from] !== 0) return false;
   let index = from;
@@ -191,9 +192,9 @@ function isZero(words: Int32Array, from: number, to: number): boolean {
   return true;
 }
 
-/** Halves are those of IEEE 754, rounded to nearest, ties to even; not every engine in use has `Float16Array`. */
+/** Halves follow IEEE 754, rounded to nearest, ties to even; not every supported engine has `Float16Array`. */
 
-/** The value of each of the 65,536 halves. */
+/** Returns the values of all 65,536 halves. */
 export function float16Values(): Float32Array {
   const values = new Float32Array(65_536);
   for (let half = 0; half < 65_536; half++) {
@@ -210,7 +211,7 @@ export function float16Values(): Float32Array {
 const scratch = new Float32Array(1);
 const scratchBits = new Int32Array(scratch.buffer);
 
-/** Rounds `values` into `halves`; false, with `halves` unspecified, where one is not finite or rounds to infinity. */
+/** Rounds `values` into `halves`. Returns false, with `halves` unspecified, if a value is not finite or overflows. */
 export function toFloat16(values: Float32Array, halves: Uint16Array): boolean {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   for (let index = 0; index < bits.length; index++) {
@@ -219,12 +220,13 @@ export function toFloat16(values: Float32Array, halves: Uint16Array): boolean {
     const size = word & 0x7fff_ffff;
     if (size >= 0x477f_f000) return false;
     if (size < 0x3880_0000) {
-      // Below 2^-14 a half is a multiple of 2^-24: adding 0.5, whose last bit is that, rounds as the float adder does.
+      // Below 2^-14 a half is a multiple of 2^-24, the unit in the last place of 0.5: adding 0.5 rounds like the float
+      // adder.
       scratchBits[0] = size;
       scratch[0] = scratch[0]! + 0.5;
       halves[index] = sign | (scratchBits[0]! - 0x3f00_0000);
     } else {
-      // The exponent's bias goes from 127 to 15; half a last bit less 1, and the last bit itself, round to even.
+      // Rebias the exponent from 127 to 15. Adding half a unit less 1, plus the last kept bit, rounds ties to even.
       halves[index] = sign | ((size - 0x3800_0000 + 0xfff + ((size >>> 13) & 1)) >>> 13);
     }
   }

@@ -1,7 +1,7 @@
 /**
- * Vectors as messages, in both directions. The first message of a vector brings its first values and, if there are more,
- * announces their number; chunks bring the others. A transport sends each when there is room for it, so that other messages
- * pass between them. Chunks of two vectors never mix on a connection.
+ * Vectors as messages, in both directions. The first message of a vector holds its first values and, if more follow,
+ * announces their total number; chunks bring the rest. A transport sends each message when it has room, so other
+ * messages can pass in between. Chunks of two vectors never mix on a connection.
  */
 import { type Checksum, chunkChecksum, gradientChecksum } from './checksum.ts';
 import { FrameMemory, framed, ProtocolError } from './codec.ts';
@@ -13,7 +13,7 @@ interface ChunkRange {
   readonly to: number;
 }
 
-/** The values `[from, to)` of each chunk of a vector, in order; at least one. */
+/** Value ranges `[from, to)` of a vector's chunks, in order; at least one. */
 function chunkRanges(values: number, chunkBytes: number): ChunkRange[] {
   const size = chunkBytes / 4;
   return Array.from({ length: Math.max(1, Math.ceil(values / size)) }, (_, index) => ({
@@ -22,13 +22,13 @@ function chunkRanges(values: number, chunkBytes: number): ChunkRange[] {
   }));
 }
 
-/** What the first message of a vector says of the others: nothing if there are none. */
+/** Fields of a vector's first message that announce chunks; none if no chunks follow. */
 export const announced = (values: number, chunkBytes: number): { readonly values?: number } =>
   values * 4 > chunkBytes ? { values } : {};
 
 /**
- * The messages of a float32 vector, each made when it is asked for: one is on its way while the next is copied.
- * @param begin makes the first one, with these bytes of the vector and these fields
+ * Yields the messages of a float32 vector. Each is made on demand: one is on its way while the next is copied.
+ * @param begin makes the first message from its bytes of the vector and its fields
  */
 export function* vectorMessages<First extends Message>(
   vector: Uint8Array,
@@ -45,20 +45,20 @@ export function* vectorMessages<First extends Message>(
 
 type GradientMessage = MessageOf<'gradient'>;
 
-/** What the messages of a gradient are made of. */
+/** Inputs of a gradient's messages. */
 export interface GradientParts {
   /** The shard, and the sums over its samples except the gradient. */
   readonly sum: Pick<GradientMessage, 'step' | 'lo' | 'n' | 'lossSum' | 'correct' | 'count'>;
   readonly parameterCount: number;
   readonly chunkBytes: number;
-  /** By kernels; by plain loops if omitted. */
+  /** Kernel checksum; plain loops by default. */
   readonly checksum?: Checksum;
-  /** The values `[from, to)` of the gradient; their memory may change when those after them are asked for. */
+  /** Encodes the values `[from, to)` of the gradient. Their memory may change once later values are asked for. */
   readonly encode: (from: number, to: number) => Pick<GradientMessage, 'bytes' | 'encoding'>;
   readonly times: () => Pick<GradientMessage, 'computeMs' | 'turnaroundMs'>;
 }
 
-/** The messages of a shard's gradient, each made when it is asked for: one is on its way while the next is encoded. */
+/** Yields the messages of a shard's gradient. Each is made on demand: one is on its way while the next is encoded. */
 export function* gradientMessages(parts: GradientParts): Generator<MessageOf<'gradient' | 'chunk'>, void> {
   const { sum, parameterCount, chunkBytes, checksum, encode, times } = parts;
   for (const { from, to } of chunkRanges(parameterCount, chunkBytes)) {
@@ -74,27 +74,27 @@ export function* gradientMessages(parts: GradientParts): Generator<MessageOf<'gr
   }
 }
 
-/** Where the values of an arriving vector go, message by message. */
+/** Collects the values of an arriving vector, message by message. */
 export interface VectorSink<Part> {
-  /** Whether no value is missing. */
+  /** Whether all values have arrived. */
   readonly isWhole: boolean;
-  /** Takes what the first message brings, or the next chunk; returns what is wrong with it, in words. */
+  /** Takes the first message's values, or the next chunk; returns a description of any fault. */
   add(part: Part): string | undefined;
 }
 
-/** A vector of which a message has arrived: it has a fault, or is whole. Undefined if more of it has to come. */
+/** A vector that is complete or has a fault; undefined while more of it has to come. */
 export type VectorArrival<Sink> = { readonly sink: Sink; readonly fault: string | undefined } | undefined;
 
-/** Takes in the vectors of one connection, one after another: each goes into a sink of its own. */
+/** Receives the vectors of one connection, one after another, each into its own sink. */
 export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
   #open: Sink | undefined;
 
-  /** The sink of a vector of which chunks are missing. */
+  /** Sink of the vector that still misses chunks. */
   get open(): Sink | undefined {
     return this.#open;
   }
 
-  /** Takes the first message of a vector, whose sink replaces that of one that is not whole. */
+  /** Takes the first message of a vector. Its sink replaces that of an incomplete vector. */
   begin(sink: Sink, part: Part): VectorArrival<Sink> {
     this.#open = undefined;
     const fault = sink.add(part);
@@ -109,7 +109,7 @@ export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
     return this.begin(this.#open, part);
   }
 
-  /** Forgets a vector that is not whole; returns its sink. */
+  /** Drops an incomplete vector and returns its sink. */
   drop(): Sink | undefined {
     const open = this.#open;
     this.#open = undefined;
@@ -117,15 +117,15 @@ export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
   }
 }
 
-/** A chunk of a float32 vector, or what its first message brings. */
+/** A chunk of a float32 vector, or the part in the vector's first message. */
 export type FloatChunk = Pick<MessageOf<'chunk'>, 'at' | 'bytes' | 'encoding'>;
 
-/** Puts a float32 vector together, in memory where its values are aligned. */
+/** Assembles a float32 vector, in aligned memory. */
 export class VectorAssembly implements VectorSink<FloatChunk> {
   readonly bytes: Uint8Array<ArrayBuffer>;
   #filled = 0;
 
-  /** @param memory of an earlier vector of the same length */
+  /** @param memory reused if its length matches */
   constructor(values: number, memory?: Uint8Array<ArrayBuffer>) {
     this.bytes = memory?.length === 4 * values ? memory : new Uint8Array(4 * values);
   }
@@ -134,7 +134,7 @@ export class VectorAssembly implements VectorSink<FloatChunk> {
     return this.#filled === this.bytes.length;
   }
 
-  /** Takes the next chunk; returns what is wrong with it, in words. */
+  /** Takes the next chunk; returns a description of any fault. */
   add(chunk: FloatChunk): string | undefined {
     const fault = floatChunkFault(chunk, this.#filled / 4, this.bytes.length / 4);
     if (fault !== undefined) return fault;
@@ -144,7 +144,7 @@ export class VectorAssembly implements VectorSink<FloatChunk> {
   }
 }
 
-/** What is wrong with the next chunk of a float32 vector whose values from `due` on are missing, in words. */
+/** Describes what is wrong with the next chunk of a float32 vector whose values from `due` on are missing. */
 export function floatChunkFault({ at, bytes, encoding }: FloatChunk, due: number, values: number): string | undefined {
   const rest = 4 * (values - due);
   if (encoding !== undefined) return `expected float32 values, got ${encoding}`;
@@ -158,7 +158,7 @@ export function floatChunkFault({ at, bytes, encoding }: FloatChunk, due: number
 /** Enough for the connections of a step, which mostly send the same chunks. */
 const mostFreeMemories = 16;
 
-/** Memory for frames, used again by the next frames: garbage outside the heap makes V8 mark all of it. */
+/** Reuses the memory of frames: garbage outside the heap makes V8 mark the whole heap. */
 export class FramePool {
   readonly #frameBytes: number;
   readonly #free: FrameMemory[] = [];
@@ -173,30 +173,30 @@ export class FramePool {
     return this.#free.pop() ?? new FrameMemory(this.#frameBytes);
   }
 
-  /** Gives back the memory of a frame that nothing reads any more. */
+  /** Takes back the memory of a frame that nothing reads any more. */
   give(memory: FrameMemory): void {
     if (this.#free.length < mostFreeMemories) this.#free.push(memory);
   }
 }
 
-/** Frames that are kept for connections that are behind, 4 MB of the usual chunks; those further behind get their own. */
+/** Frames kept for connections that lag behind, 4 MB of the usual chunks; connections further behind get new frames. */
 const mostKeptFrames = 8;
 
-/** What a broadcast sends, and how. */
+/** Vector to broadcast, and how to frame it. */
 export interface BroadcastOptions {
   /** Values of the vector. */
   readonly length: number;
-  /** The vector's bytes: a view that is read at once, as memory that grows moves. */
+  /** The vector's bytes: a view to be read at once, because memory that grows moves. */
   readonly bytes: () => Uint8Array;
   readonly chunkBytes: number;
-  /** Makes a chunk's message. @param from its first value @param memory for its frame, if the message is made with one */
+  /** Makes a chunk's message. @param from its first value @param memory for its frame, if the message needs one */
   readonly messageOf: (bytes: Uint8Array, from: number, memory: FrameMemory) => CoordinatorMessage;
   readonly pool: FramePool;
-  /** Called whenever no connection has any of it left to be sent. */
+  /** Called when no connection has anything left to send. */
   readonly onIdle?: () => void;
 }
 
-/** A chunk's message, and what still needs its frame. */
+/** A chunk's message, and who still needs its frame. */
 interface Frame {
   readonly message: CoordinatorMessage;
   readonly memory: FrameMemory;
@@ -206,25 +206,25 @@ interface Frame {
 
 /** A vector on its way to one connection. */
 export interface OutgoingVector extends VectorStream<CoordinatorMessage> {
-  /** Whether some of it is still to be sent. */
+  /** Whether some of the vector is still to be sent. */
   readonly isOpen: boolean;
-  /** The connection has ended. */
+  /** Stops sending: the connection has ended. */
   drop(): void;
 }
 
-/** One vector to any number of connections: each chunk is framed when there is room for it, once for all that are at it. */
+/** Sends one vector to any number of connections. Each chunk is framed on demand, once for all connections at it. */
 export class VectorBroadcast {
   readonly #options: BroadcastOptions;
   readonly #ranges: readonly ChunkRange[];
-  /** The number of the next chunk, of each stream that is not at its end. */
+  /** Index of the next chunk, per stream that is not at its end. */
   readonly #places = new Map<OutgoingVector, number>();
-  /** The frames made last, by the number of their chunk; none of a vector that has changed, as each may be one of many. */
+  /** Latest frames, by chunk index. Empty once the vector has changed, because there may be many such vectors. */
   readonly #kept = new Map<number, Frame>();
   /** Frames that a connection may be sending. */
   readonly #read = new WeakMap<CoordinatorMessage, Frame>();
   #hasChanged = false;
   #given = 0;
-  /** What is left to send, from this byte on, of a vector that has changed since. */
+  /** Copy of the unsent bytes, from byte `at` on, of a vector that has changed since. */
   #rest: { readonly at: number; readonly bytes: Uint8Array } | undefined;
 
   constructor(options: BroadcastOptions) {
@@ -232,17 +232,17 @@ export class VectorBroadcast {
     this.#ranges = chunkRanges(options.length, options.chunkBytes);
   }
 
-  /** Whether a connection has still to be sent some of it. */
+  /** Whether some connection has some of the vector still to be sent. */
   get isOpen(): boolean {
     return this.#places.size > 0;
   }
 
-  /** Chunks that connections were given so far. */
+  /** Chunks given to connections so far. */
   get given(): number {
     return this.#given;
   }
 
-  /** The vector for one more connection. */
+  /** Returns a stream of the vector for one more connection. */
   stream(): OutgoingVector {
     const places = this.#places;
     const stream: OutgoingVector = {
@@ -257,7 +257,7 @@ export class VectorBroadcast {
     return stream;
   }
 
-  /** Copies what is left to send, if anything is: the vector changes now. */
+  /** Copies the unsent part, if any, because the vector is about to change. */
   keepRest(): void {
     if (this.#hasChanged) return;
     this.#hasChanged = true;
@@ -267,7 +267,7 @@ export class VectorBroadcast {
     this.#rest = { at, bytes: this.#options.bytes().slice(at) };
   }
 
-  /** Keeps no more frames for connections that are behind. */
+  /** Stops keeping frames for connections that lag behind. */
   forgetFrames(): void {
     for (const [index, frame] of this.#kept) this.#forget(index, frame);
   }

@@ -15,15 +15,15 @@ import {
 declare const queueMicrotask: (run: () => void) => void;
 declare const setTimeout: (run: () => void, delayMs: number) => unknown;
 
-/** How often a browser's socket is asked whether it has sent what was buffered: it tells no one. */
+/** Polling interval for a browser's socket, which has no event for a drained buffer. */
 const pollMs = 4;
 
-/** The part of the WHATWG WebSocket interface that is used; `ws` has it as well. */
+/** The part of the WHATWG WebSocket interface that is used; `ws` has the same part. */
 export interface WebSocketLike {
   readonly readyState: number;
   readonly bufferedAmount: number;
   binaryType: string;
-  /** @param sent called by `ws`, and never by a browser, when the data have been handed to the network */
+  /** @param sent called by `ws`, but never by a browser, when the data have been handed to the network */
   send(data: Uint8Array<ArrayBuffer>, sent?: () => void): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: 'open', listener: () => void): void;
@@ -33,15 +33,15 @@ export interface WebSocketLike {
 }
 
 export interface WebSocketTransportOptions<S extends Side> {
-  /** The end that this is; messages of the other side are expected. */
+  /** The side of this end; the other side's messages are expected. */
   readonly side: S;
   readonly remote: string;
   /**
-   * A longer frame closes the connection with 1009. The whole frame is in memory by then, so in Node `ws` needs the same
-   * number as its `maxPayload`, which refuses by the header alone. Default: no limit.
+   * A longer frame closes the connection with 1009. The whole frame is in memory by then, so in Node also pass the same
+   * number to `ws` as `maxPayload`, which refuses a frame by its header alone. Default: no limit.
    */
   readonly maxFrameBytes?: number;
-  /** Tells how many bytes have arrived so far, unfinished frames included. Default: those of whole frames are counted. */
+  /** Returns how many bytes have arrived so far, including unfinished frames. Default: counts whole frames only. */
   readonly receivedBytes?: (() => number) | undefined;
 }
 
@@ -52,8 +52,8 @@ export type WebSocketTransport<S extends Side> = S extends 'worker'
 /**
  * Wraps a socket that is connecting or open, and owns it from then on.
  *
- * Messages sent before it opens go out when it does, and are lost when it never does. A peer that does not answer a close
- * keeps the socket (not the transport) open until the socket's own close timeout.
+ * Messages sent before the socket opens go out when it does, and are lost if it never does. If the peer does not
+ * answer a close, the socket (not the transport) stays open until the socket's own close timeout.
  */
 export function webSocketTransport<S extends Side>(
   socket: WebSocketLike,
@@ -65,10 +65,10 @@ export function webSocketTransport<S extends Side>(
 const connecting = 0;
 const open = 1;
 
-/** RFC 6455: a control frame carries at most 125 bytes, two of them the code. */
+/** RFC 6455: a control frame carries at most 125 bytes, two of them the close code. */
 const maxReasonBytes = 123;
 
-/** What waits for the socket to open. */
+/** A message that waits for the socket to open. */
 interface PendingFrame {
   readonly type: Message['type'];
   readonly frame: Uint8Array<ArrayBuffer>;
@@ -85,10 +85,10 @@ class SocketEnd implements Transport<Message, Message> {
     () => this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes,
     (parcel) => this.#hand(parcel),
   );
-  /** Of streams, where the socket tells when it has sent something: what the network takes at once is told later. */
+  /** Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes the network took at once. */
   #unsentBytes = 0;
   #tellsSent = false;
-  /** Of all frames that have arrived whole. */
+  /** Total bytes of the whole frames that have arrived. */
   #framesBytes = 0;
   #sentBytes = 0;
   #pending: (PendingFrame | VectorStream<Message>)[] = [];
@@ -214,7 +214,7 @@ class SocketEnd implements Transport<Message, Message> {
     }
   }
 
-  /** An error event: it has no details in browsers; that of `ws` has, and `ws` closes the socket by itself. */
+  /** Ends the connection after an error event. Browsers give no details; `ws` does, and closes the socket itself. */
   #fail(event: object): void {
     const error: unknown = 'error' in event ? event.error : undefined;
     const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
@@ -229,7 +229,7 @@ class SocketEnd implements Transport<Message, Message> {
   }
 }
 
-/** Browsers let a page close with 1000 and 3000 to 4999 only: there 1002 becomes 4002, and 1009 becomes 4009. */
+/** Closes a socket. A page may use only the codes 1000 and 3000 to 4999: there 1002 becomes 4002, and 1009 4009. */
 function closeSocket(socket: WebSocketLike, code: number, reason: string): void {
   try {
     socket.close(code, reason);

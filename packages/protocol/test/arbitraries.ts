@@ -45,7 +45,7 @@ const batchFrom = (min: number) =>
       }),
     );
 
-/** Numbers of samples: `others` first, then `enclosedCount` that are in the message. */
+/** Sample numbers: first `others`, then `enclosedCount` samples enclosed in the message. */
 const sampleNumbers = (enclosedCount: number, others: readonly number[]): Uint8Array =>
   new Uint8Array(Uint32Array.from([...others, ...new Array<number>(enclosedCount).fill(enclosed)]).buffer);
 
@@ -272,7 +272,7 @@ export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<
 
 export const messageTypes = Object.keys(messages) as MessageType[];
 
-/** Whether the table lets a side send messages of a type. */
+/** Whether the message table lets a side send messages of a type. */
 export function maySend(side: Side, type: MessageType): boolean {
   const { from } = messages[type];
   return from === side || from === 'either';
@@ -282,7 +282,7 @@ export const anyMessage = fc.oneof(
   ...messageTypes.map((type) => arbitraries[type] as fc.Arbitrary<MessageOf<MessageType>>),
 );
 
-/** One fixed example of a type, the same in every run. */
+/** A fixed example of a message type, the same in every run. */
 export function exampleOf<T extends MessageType>(type: T): MessageOf<T> {
   const [example] = fc.sample(arbitraries[type] as fc.Arbitrary<MessageOf<T>>, { numRuns: 1, seed: 7 });
   return example!;

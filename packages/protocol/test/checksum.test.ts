@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checksumOf, chunkChecksum } from '../src/checksum.ts';
 
-/** Bytes without a pattern, the same for a seed. */
+/** Pseudorandom bytes, reproducible by seed. */
 function randomBytes(length: number, seed = 1): Uint8Array {
   let state = seed;
   return Uint8Array.from({ length }, () => {
@@ -13,7 +13,7 @@ function randomBytes(length: number, seed = 1): Uint8Array {
 
 const bytes = randomBytes(1001);
 
-/** The definition once more, word by word in whole numbers of any size. */
+/** Reference implementation: word by word, with BigInt. */
 function slowChecksum(data: Uint8Array): number {
   const u32 = (value: bigint): bigint => BigInt.asUintN(32, value);
   const taken = (lane: bigint, word: bigint): bigint => {
@@ -34,7 +34,7 @@ function slowChecksum(data: Uint8Array): number {
   return Number(sum ^ (sum >> 16n));
 }
 
-/** Lengths about a word, a block of 128 bytes, and what is taken at once. */
+/** Lengths around a word, a block of 128 bytes and a piece of 16 KiB. */
 const lengths = [0, 1, 3, 4, 5, 127, 128, 129, 255, 1001, 16_383, 16_384, 16_385, 16_513, 40_000];
 
 describe('checksumOf', () => {
@@ -111,7 +111,7 @@ describe('checksumOf', () => {
       const sums = Array.from(data, (_, by) =>
         checksumOf(Uint8Array.of(...data.subarray(by), ...data.subarray(0, by))),
       );
-      // Places of the zeros give the same bytes nowhere.
+      // No two rotations are equal, because the zeros are not periodic.
       expect(new Set(sums).size).toBe(data.length);
     }
   });

@@ -1,4 +1,4 @@
-/** Copies between memory that threads share and memory that they do not. */
+/** Copies between shared and unshared memory. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { copyBytes } from '../src/bytes.ts';

@@ -280,7 +280,7 @@ export const anyWatchMessage = fc.oneof(
   ...watchMessageTypes.map((type) => watchArbitraries[type] as fc.Arbitrary<WatchMessage>),
 );
 
-/** One fixed example of a type, the same in every run. */
+/** A fixed example of a message type, the same in every run. */
 export function watchExampleOf(type: WatchMessageType): WatchMessage {
   const [example] = fc.sample(watchArbitraries[type] as fc.Arbitrary<WatchMessage>, { numRuns: 1, seed: 11 });
   return example!;

@@ -1,4 +1,4 @@
-/** Arbitrary data of a run that waits for its start. */
+/** Arbitrary data of a run that waits to start. */
 import fc from 'fast-check';
 import { message, text } from './arbitraries.ts';
 

@@ -7,7 +7,7 @@ import { pack } from './refusals.ts';
 
 const maxStringBytes = 16_384;
 
-/** `{ "a": … }` as raw bytes, with what follows the key given. */
+/** `{ "a": … }` as raw bytes, with the given bytes after the key. */
 const mapWith = (...value: number[]): Uint8Array => Uint8Array.of(0x81, 0xa1, 0x61, ...value);
 
 const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)]);

@@ -1,4 +1,4 @@
-/** Frames of valid messages with a fault, and what decoding says of it. */
+/** Frames of valid messages with a fault, and the errors that decoding throws for them. */
 import { decode } from '../src/codec.ts';
 import type { Side } from '../src/messages.ts';
 import { exampleOf, type MessageType, maySend } from './arbitraries.ts';

@@ -1,4 +1,4 @@
-/** Fields whose values no message may have are refused with what was expected, and what came. */
+/** Fields with invalid values are refused with what was expected and what came. */
 import { describe, expect, it } from 'vitest';
 import { decode } from '../src/codec.ts';
 import type { MessageOf } from '../src/messages.ts';

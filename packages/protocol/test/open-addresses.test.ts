@@ -1,4 +1,4 @@
-/** Addresses that a message tells: those of WebSockets, and no secrets. */
+/** Addresses in messages: only WebSocket addresses, without secrets. */
 import { describe, expect, it } from 'vitest';
 import { decode, encode } from '../src/codec.ts';
 import type { Message } from '../src/messages.ts';

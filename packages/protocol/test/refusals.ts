@@ -1,14 +1,14 @@
-/** What a decoder does with frames that it must refuse. */
+/** Helpers for frames that a decoder must refuse. */
 import { Packr } from 'msgpackr/pack';
 import { expect } from 'vitest';
 import { ProtocolError } from '../src/codec.ts';
 
 const packr = new Packr({ useRecords: false });
 
-/** A frame of any value, unchecked. */
+/** Packs any value as a frame, unchecked. */
 export const pack = (value: unknown): Uint8Array => new Uint8Array(packr.pack(value));
 
-/** The message of the ProtocolError that `decode` throws. */
+/** Returns the message of the ProtocolError that `decode` throws. */
 export function refusalOf(decode: () => unknown): string {
   try {
     decode();
@@ -19,7 +19,7 @@ export function refusalOf(decode: () => unknown): string {
   throw new Error('expected a ProtocolError, got a message');
 }
 
-/** Fails where `decode` throws anything but a ProtocolError with one short line. */
+/** Fails if `decode` throws anything but a ProtocolError with one short line. */
 export function expectNoOtherError(decode: () => unknown): void {
   try {
     decode();

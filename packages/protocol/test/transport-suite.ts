@@ -1,4 +1,4 @@
-/** One suite for the rules of `Transport`, run on every implementation. */
+/** The rules of `Transport` as one suite, run on every implementation. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { CoordinatorMessage, Message, WorkerMessage } from '../src/messages.ts';
 import type { Closing, CoordinatorTransport, Transport, WorkerTransport } from '../src/transport.ts';
@@ -11,11 +11,11 @@ export interface Link {
 
 export interface TransportUnderTest {
   readonly name: string;
-  /** A new pair of joined ends. */
+  /** Opens a new pair of joined ends. */
   open(): Promise<Link>;
   /** Ends what `open` started. */
   dispose(): Promise<void>;
-  /** Why this one delivers messages unchecked, where it does. */
+  /** Why this transport delivers messages unchecked, if it does. */
   readonly unchecked?: string;
 }
 

@@ -12,7 +12,7 @@ import {
 
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-/** Vectors whose blocks are mostly empty, with every kind of float in the others, -0 and NaN included. */
+/** Vectors of mostly empty blocks, with every kind of float in the others, including -0 and NaN. */
 const sparseVectors = fc
   .array(
     fc.oneof(
@@ -28,7 +28,7 @@ const sparseVectors = fc
     fc.array(fc.float(), { maxLength: 63 }).map((rest) => Float32Array.from([...blocks.flat(), ...rest])),
   );
 
-/** The same bytes at an odd address. */
+/** Copies bytes to an odd address. */
 function shifted(bytes: Uint8Array): Uint8Array {
   const memory = new Uint8Array(bytes.length + 1);
   memory.set(bytes, 1);
@@ -153,7 +153,7 @@ describe('toFloat16', () => {
   });
 
   it('rounds to the nearest, ties to even, on both sides of 0', () => {
-    // Every half but the largest, and what lies between it and the next one from 0.
+    // Takes every half but the largest, and a point between each and the next one away from 0.
     const below = finite.filter((half) => (half & 0x7fff) < 0x7bff);
     const between = (part: number): Float32Array =>
       Float32Array.from(below, (half) => values[half]! + (values[half + 1]! - values[half]!) * part);

@@ -10,7 +10,7 @@ const chunkBytes = 4_096;
 const chunkValues = chunkBytes / 4;
 const mostKeptFrames = 8;
 
-/** Counts the frames that are in use, and fills those that are given back. */
+/** Counts the frames in use, and overwrites those given back. */
 class CountingPool extends FramePool {
   inUse = 0;
 
@@ -26,12 +26,12 @@ class CountingPool extends FramePool {
   }
 }
 
-/** A connection, which says when it has room and when a frame has left. */
+/** A simulated connection: the test decides when it has room and when a frame has left. */
 class Connection {
   readonly step: number;
   readonly vector: OutgoingVector;
   readonly inFlight: CoordinatorMessage[] = [];
-  /** Bytes of frames that have left, as they were then. */
+  /** Contents of the frames at the time they left. */
   readonly left: Uint8Array[] = [];
   isClosed = false;
 
@@ -47,7 +47,7 @@ class Connection {
     return message !== undefined;
   }
 
-  /** The oldest frame has left. */
+  /** Marks the oldest frame as having left. */
   sent(): void {
     const message = this.inFlight.shift();
     if (!message) return;
@@ -61,7 +61,7 @@ class Connection {
   }
 }
 
-/** A run that sends weights of many steps, which it changes in place. */
+/** A run that sends the weights of many steps and changes them in place. */
 class Sender {
   readonly weights: Float32Array;
   readonly pool = new CountingPool(chunkBytes);
@@ -99,7 +99,7 @@ function weightsOf(length: number, step: number): Float32Array {
   return Float32Array.from({ length }, (_, index) => 1_000 * step + (index % 997));
 }
 
-/** The frames that a connection must have been sent. */
+/** Frames that a connection must have been sent. */
 function framesOf(length: number, step: number): Uint8Array[] {
   const all = weightsOf(length, step);
   return Array.from({ length: Math.max(1, Math.ceil(length / chunkValues)) }, (_, index) => {
@@ -147,7 +147,7 @@ describe('a vector to many connections', () => {
             } while (connection.pull());
             const expected = framesOf(length, connection.step);
             const { left, isClosed } = connection;
-            // Compared as buffers: a matcher would look at millions of bytes one by one.
+            // Compared as buffers: a matcher would compare millions of bytes one by one.
             expect(left.length).toBeLessThanOrEqual(expected.length);
             if (!isClosed) expect(left).toHaveLength(expected.length);
             expect(left.findIndex((frame, index) => Buffer.compare(frame, expected[index]!) !== 0)).toBe(-1);

@@ -11,7 +11,7 @@ import { describeTransport, Recorder } from './transport-suite.ts';
 
 const maxPayload = 4 * 2 ** 20;
 
-/** Takes only the close codes that a browser lets a page use: 1000 and 3000 to 4999. */
+/** Accepts only the close codes that a browser lets a page use: 1000 and 3000 to 4999. */
 class PageSocket extends WebSocket {
   override close(code?: number, reason?: string): void {
     if (code !== undefined && code !== 1000 && (code < 3000 || code > 4999)) {
@@ -68,7 +68,7 @@ describe('webSocketTransport', () => {
     expect([worker.receivedBytes, worker.sentBytes]).toEqual([bytes, 0]);
   });
 
-  /** A worker's bare socket, and what the coordinator's end receives from it. */
+  /** Opens a worker's bare socket, and records what the coordinator's end receives from it. */
   async function rawWorker(maxFrameBytes?: number) {
     const { server, port } = await listen();
     const accepted = accept(server, maxFrameBytes);
@@ -203,7 +203,7 @@ describe('webSocketTransport', () => {
   });
 });
 
-/** A TCP socket past its WebSocket handshake, on which anything can be written. */
+/** Opens a TCP socket past its WebSocket handshake, on which any bytes can be written. */
 async function handshake(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1');
   disposals.push(async () => socket.destroy());

@@ -1,4 +1,4 @@
-/** Where a worker finds its coordinator: at an address that it was given or told of, or by a source that knows the newest. */
+/** Finds a worker's coordinator: at an address that was given or told, or through a source of current addresses. */
 import type { WorkerTransport } from '@lockstep/protocol';
 import { connect } from './connection.ts';
 import { type JoinAddress, joinAddress } from './join-address.ts';
@@ -6,26 +6,26 @@ import { type JoinAddress, joinAddress } from './join-address.ts';
 export interface Connector {
   /** @throws Error with one sentence that says why there is no connection */
   connect(): Promise<WorkerTransport>;
-  /** Of the coordinator that is joined. */
+  /** Token of the joined coordinator. */
   readonly token: string | undefined;
-  /** Where that is; undefined before one is found. */
+  /** Address of the joined coordinator; undefined before one is found. */
   readonly address: BookAddress | undefined;
-  /** Where else the run can be joined, as the coordinator says it. */
+  /** Takes the alternative addresses of the run from the coordinator. */
   learn(addresses: readonly string[] | undefined): void;
-  /** Waits where a coordinator has sent its workers away. @returns whether the run goes on, with another one */
+  /** Waits after a coordinator has sent its workers away. @returns whether the run goes on, with another coordinator */
   goesOn(): Promise<boolean>;
 }
 
 export interface ConnectorOptions {
-  /** What the address may have instead. */
+  /** Secrets that the address may contain instead. */
   readonly token?: string | undefined;
   readonly fingerprint?: string | undefined;
 }
 
 /**
  * @param leaving aborted when the worker leaves
- * @param over aborted here where the run is over, before `connect` fails
- * @throws ConfigurationError where it is no address of a WebSocket
+ * @param over aborted here if the run is over, before `connect` fails
+ * @throws ConfigurationError if `url` is not the address of a WebSocket
  */
 export function openConnector(
   url: string | AddressSource,
@@ -49,10 +49,10 @@ export function openConnector(
 
 export type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
 
-/** The addresses at which a run can be joined: the one that a person gave, and those that its coordinators told of. */
+/** Addresses at which a run can be joined: the given one, and those that its coordinators told. */
 export class AddressBook {
   readonly #given: BookAddress;
-  /** In the order in which they are tried: first the one that was reached last. */
+  /** In the order of attempts: the last one reached comes first. */
   #addresses: readonly BookAddress[];
 
   constructor(given: BookAddress) {
@@ -60,21 +60,21 @@ export class AddressBook {
     this.#addresses = [given];
   }
 
-  /** The one that was reached last, at first the given one. */
+  /** The address last reached; at first the given one. */
   get joined(): BookAddress {
     return this.#addresses[0] ?? this.#given;
   }
 
-  /** Takes the addresses that the joined coordinator tells, in place of those told before. */
+  /** Replaces the told addresses by those of the joined coordinator. */
   learn(told: readonly string[]): void {
     const others = told.map((url): BookAddress => joinAddress(url, {}));
-    // An address of this very machine means another one where the coordinator runs elsewhere.
+    // Told by a coordinator on another machine, a loopback address does not lead to it.
     const reachable = others.filter(({ url }) => isLoopback(this.#given.url) || !isLoopback(url));
     const all = [this.joined, this.#given, ...reachable];
     this.#addresses = all.filter(({ url }, at) => all.findIndex((other) => other.url === url) === at);
   }
 
-  /** Tries one address after another. @throws the error of the first one where none is reached */
+  /** Tries one address after another. @throws the error of the first attempt if all fail */
   async reach<Reached>(attempt: (address: BookAddress) => Promise<Reached>): Promise<Reached> {
     let first: unknown;
     for (const address of this.#addresses) {
@@ -95,30 +95,33 @@ function isLoopback(url: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
 }
 
-/** Where a run's coordinator is now; the finder of a fleet is one. */
+/** Locates a run's current coordinator; a fleet's finder is one. */
 export interface AddressSource {
-  /** Undefined where the run is over. @throws Error with one phrase where no coordinator is known */
+  /** Returns undefined if the run is over. @throws Error with one phrase if no coordinator is known */
   find(): Promise<FoundAddress | undefined>;
-  /** Waits for a while for another coordinator than the one that was found, or the end of the run. @returns whether there is one */
+  /**
+   * Waits a limited time for a different coordinator than the last one found, or for the end of the run.
+   * @returns whether either came
+   */
   changed(signal: AbortSignal): Promise<boolean>;
 }
 
-/** Where a coordinator can be joined, and what that takes. */
+/** Address of a coordinator and the secrets for joining it. */
 export interface FoundAddress {
-  /** Such as `ws://127.0.0.1:7070`. */
+  /** Address, such as `ws://127.0.0.1:7070`. */
   readonly url: string;
   readonly token?: string | undefined;
   readonly fingerprint?: string | undefined;
 }
 
-/** @param over aborted where the run is over, before `connect` fails */
+/** @param over aborted if the run is over, before `connect` fails */
 export function sourceConnector(source: AddressSource, signal: AbortSignal, over: AbortController): Connector {
   let address: JoinAddress | undefined;
   return {
     get token() {
       return address?.token;
     },
-    // The source is asked at each attempt.
+    // Not needed: the source is asked at each attempt.
     learn: () => {},
     get address() {
       return address;
@@ -142,7 +145,7 @@ export function sourceConnector(source: AddressSource, signal: AbortSignal, over
         try {
           return await connect(address.url, address.fingerprint);
         } catch (error) {
-          // The next attempt may be seconds away: a coordinator that takes over is joined as soon as it is known.
+          // The next attempt may be seconds away, so retry at once if another coordinator has taken over.
           if (!(await source.changed(signal))) throw error;
         }
       }

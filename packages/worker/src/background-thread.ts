@@ -1,4 +1,4 @@
-/** The thread of a background compute: it executes one call after another. */
+/** Thread of a background compute: executes one call after another. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
@@ -10,13 +10,13 @@ const port = parentPort;
 if (!port) throw new Error('background-thread: expected to be started as a worker thread');
 
 const { choice } = workerData as BackgroundSetup;
-/** What went wrong with weights; the next call fails with it. */
+/** Error of the last `weights` call; the next call fails with it. */
 let weightsFailure: unknown;
 
 const post = (answer: BackgroundAnswer): void => port.postMessage(answer);
 
 async function start(): Promise<Compute> {
-  // Shards are computed without a pause: no other event waits for this thread.
+  // Computes shards without pauses: no other event waits for this thread.
   const clock = { nowMs: systemClock.nowMs };
   const opened = choice === 'tfjs-node' ? undefined : await openBackend(choice);
   const compute = opened ? createLocalCompute(opened.backend, clock) : await createTensorFlowCompute(clock);

@@ -1,35 +1,35 @@
-/** What a person may ask a worker to compute with: a backend of the tensor engine, or a library beside it. */
+/** Choices of what a worker computes with: a backend of the tensor engine, or another library. */
 
 import { configurationError, named } from '@lockstep/command/options';
 import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
 
-/** What computes: a backend by its name, or `auto` for the fastest that gives exact bits. */
+/** A backend by name, or `auto` for the fastest one with exact bits. */
 export type ComputeChoice = BackendChoice | 'tfjs-node';
 
-/** All that can be chosen to compute. */
+/** All valid choices. */
 export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
 
-/** Whether a choice computes in this thread's memory, and opens at once: the others can take a minute. */
+/** Whether a choice computes in this thread's memory and opens at once; other choices can take a minute to open. */
 export function isHostChoice(choice: ComputeChoice): boolean {
   return choice === 'auto' || hostBackendNames.some((name) => name === choice);
 }
 
-/** Those that compute on several threads over one memory. */
+/** Choices that compute on several threads in one memory. */
 const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu', 'cpu-relaxed'];
 
 /**
- * Requires one thread where what computes knows no more.
- * @throws ConfigurationError where the choice cannot compute on so many threads
+ * Requires a single thread unless the choice supports several.
+ * @throws ConfigurationError if the choice cannot compute on this number of threads
  */
 export function requireThreads(choice: ComputeChoice, threads: number): void {
   if (threads === 1 || threadedChoices.includes(choice)) return;
-  // Two threads that enter TensorFlow at one moment may wait for each other for ever.
+  // Two threads that enter TensorFlow at the same moment may deadlock.
   const why = choice === 'tfjs-node' ? 'whose library serves one thread of a process' : 'which computes in one thread';
   const backend = named('backend', choice);
   throw configurationError`${named('threads')}: expected 1 with ${backend}, ${why}, got ${threads}; start more workers instead`;
 }
 
-/** The threads of each of so many processes that compute on this machine, where none were asked for. */
+/** Default number of threads for each of `processes` processes that compute on this machine. */
 export function defaultThreads(choice: ComputeChoice, processes: number, cores: number): number {
   return threadedChoices.includes(choice) ? Math.max(1, Math.floor(cores / Math.max(1, processes))) : 1;
 }

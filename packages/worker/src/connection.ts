@@ -1,4 +1,4 @@
-/** Opens a WebSocket to a coordinator, with trust in one certificate if its fingerprint is known. */
+/** Opens a WebSocket to a coordinator; trusts a single certificate if its fingerprint is known. */
 import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -8,16 +8,17 @@ import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep
 import { CoordinatorBusyError } from '@lockstep/training';
 import { WebSocket } from 'ws';
 
-/** More than the weights of any model that a worker can train. */
+/** Larger than the weights of any model that a worker can train. */
 const maxFrameBytes = 512 * 1024 * 1024;
 const handshakeTimeoutMs = 5_000;
-/** The words of ws, which gives this error no code. */
+/** Message text of ws, which gives this error no code. */
 const handshakeTimeoutMessage = 'Opening handshake has timed out';
 const silentMessage = `a server is there, but did not answer within ${handshakeTimeoutMs / 1000} s`;
 
 /**
- * @param fingerprint SHA-256 in hex of the only certificate to trust; otherwise certificate authorities are trusted
- * @throws Error with one sentence that says why there is no connection; CoordinatorBusyError if another attempt may succeed
+ * @param fingerprint SHA-256 in hex of the only certificate to trust; without it, certificate authorities are trusted
+ * @throws Error with one sentence that says why there is no connection; CoordinatorBusyError if another attempt may
+ * succeed
  */
 export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
   const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
@@ -27,7 +28,8 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
     perMessageDeflate: false,
     maxPayload: maxFrameBytes,
     handshakeTimeout: handshakeTimeoutMs,
-    // A mask of zeros is valid (RFC 6455), and ws then skips masking, which only protects caches of browsers' proxies.
+    // A mask of zeros is valid (RFC 6455), and ws then skips masking, which only protects the caches of browsers'
+    // proxies.
     generateMask: (mask) => mask.fill(0),
     finishRequest(request) {
       request.once('socket', (stream) => {
@@ -53,7 +55,7 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
       });
     });
     socket.once('error', (error) => {
-      // The kernel accepts connections for a process that is frozen or busy.
+      // The kernel accepts connections even for a process that is frozen or busy.
       const isSilent = isAccepted && error.message === handshakeTimeoutMessage;
       reject(isSilent ? new CoordinatorBusyError(silentMessage) : new Error(connectionFault(error)));
     });
@@ -65,7 +67,7 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
 const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429];
 const maxRejectionBytes = 1_024;
 
-/** Why a server did not open a WebSocket: in the words of a coordinator, if it is one. */
+/** Explains why a server did not open a WebSocket: in the coordinator's own words, if it is one. */
 async function rejectionOf(response: IncomingMessage): Promise<Error> {
   const { statusCode, statusMessage, headers } = response;
   const length = Number(headers['content-length']);
@@ -79,14 +81,14 @@ async function rejectionOf(response: IncomingMessage): Promise<Error> {
   return new Error(`a server answers there, but it is no Lockstep coordinator (HTTP ${statusCode} ${statusMessage})`);
 }
 
-/** A server that does not answer a TLS handshake by then is given up. */
+/** Time-out of the TLS handshake. */
 const certificateTimeoutMs = 5_000;
 
 /**
- * Compares the server's certificate with the fingerprint, and returns the options by which later connections require it.
- * Nothing but the TLS handshake is sent to the server.
+ * Checks the server's certificate against the fingerprint, and returns options that make later connections require it.
+ * Sends nothing but the TLS handshake to the server.
  * @param fingerprint SHA-256 in hex, with or without colons
- * @throws Error with one sentence that says why it is not trusted
+ * @throws Error with one sentence that says why the server is not trusted
  */
 export async function pinnedCertificate(url: URL, fingerprint: string) {
   const certificate = await certificateOf(url);
@@ -119,7 +121,7 @@ async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> 
   }
 }
 
-/** Why a coordinator cannot be reached, as a phrase for people. */
+/** Explains to people, in a phrase, why a coordinator cannot be reached. */
 function connectionFault(error: Error & { readonly code?: string }): string {
   switch (error.code) {
     case 'ECONNREFUSED':

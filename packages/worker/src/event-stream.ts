@@ -1,22 +1,22 @@
-/** What happens, for any number of readers, none of which it waits for. */
+/** Events for any number of readers; a slow reader holds up nothing. */
 
 export interface EventStreamOptions<Event> {
-  /** Whether a newer event stands for an older one that still waits just before it, as a later step does. */
+  /** Whether a newer event replaces the older one queued just before it, as a later step does. */
   readonly replaces: (older: Event, newer: Event) => boolean;
 }
 
-/** Events that wait for one reader; beyond it the oldest are dropped. */
+/** Most events queued for one reader; beyond this the oldest are dropped. */
 const maxWaiting = 1_024;
 
 /**
- * Events for any number of readers, each with a queue of its own.
- * The first reader begins with the first event, a later one with the next. What a slow one has not read is replaced or
- * dropped, so that memory stays bounded and nothing waits for it.
+ * Events for any number of readers, each with its own queue. The first reader starts with the first event, a later
+ * reader with the next one. Unread events are replaced or dropped, so memory stays bounded and nothing waits for a slow
+ * reader.
  */
 export class EventStream<Event> implements AsyncIterable<Event> {
   readonly #options: EventStreamOptions<Event>;
   readonly #readers = new Set<Reader<Event>>();
-  /** Keeps events for the first reader. */
+  /** Queues events until the first reader comes. */
   #first: Reader<Event> | undefined;
   #hasEnded = false;
   #failure: { readonly error: unknown } | undefined;
@@ -30,7 +30,7 @@ export class EventStream<Event> implements AsyncIterable<Event> {
     for (const reader of this.#readers) reader.add(event);
   }
 
-  /** No event comes after this; with an error, readers throw it after their last event. */
+  /** Ends the stream; with an error, readers throw it after their last event. */
   end(failure?: { readonly error: unknown }): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
@@ -63,7 +63,7 @@ class Reader<Event> implements AsyncIterableIterator<Event> {
   readonly #options: EventStreamOptions<Event>;
   readonly #detach: () => void;
   #queue: Event[] = [];
-  /** Calls of `next` that no event has answered. */
+  /** Pending calls of `next`. */
   #waiting: Waiting<Event>[] = [];
   #hasEnded = false;
   #failure: { readonly error: unknown } | undefined;
@@ -106,14 +106,14 @@ class Reader<Event> implements AsyncIterableIterator<Event> {
     });
   }
 
-  /** Called where a loop is left: no event is kept for this reader any more. */
+  /** Called when a loop is left early; drops the reader's events. */
   async return(): Promise<IteratorResult<Event, undefined>> {
     this.#queue = [];
     this.end(undefined);
     return done;
   }
 
-  /** A failure is thrown once. */
+  /** Settles one pending `next`; throws a failure only once. */
   #finish({ resolve, reject }: Waiting<Event>): void {
     const failure = this.#failure;
     this.#failure = undefined;

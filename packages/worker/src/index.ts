@@ -1,5 +1,5 @@
 /**
- * What joins a run and computes for it, in Node; in a page `@lockstep/worker/browser` stands for it.
+ * Joins a run and computes for it, in Node; the counterpart in a page is `@lockstep/worker/browser`.
  * @module
  */
 

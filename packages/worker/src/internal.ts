@@ -1,4 +1,4 @@
-/** What a relay, which is a worker to the coordinator above it, shares with workers. */
+/** Parts shared with relays: a relay is a worker to the coordinator above it. */
 export { type Connector, openConnector } from './addresses.ts';
 export { pinnedCertificate } from './connection.ts';
 export { endOf, workerEvents } from './join.ts';

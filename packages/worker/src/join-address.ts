@@ -1,8 +1,8 @@
-/** The address of a run, split so that its secrets are never printed. */
+/** Splits a run's address from its secrets, so that they are never printed. */
 import { configurationError, named } from '@lockstep/command/options';
 
 export interface JoinAddress {
-  /** Without secrets. */
+  /** Address without secrets. */
   readonly url: string;
   readonly token: string | undefined;
   /** SHA-256 of the only certificate to trust. */
@@ -15,9 +15,9 @@ interface Given {
 }
 
 /**
- * Splits the address of a socket, or that of a page.
- * The fragment of a page's address has the token: `http://HOST:PORT/#join&token=…`. `given` takes precedence over the address.
- * @throws ConfigurationError if it is not such an address
+ * Splits the address of a socket or a page. A page's address has the token in its fragment:
+ * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address.
+ * @throws ConfigurationError if the address is neither
  */
 export function joinAddress(address: string, given: Given): JoinAddress {
   if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {

@@ -23,25 +23,26 @@ export interface JoinOptions {
   readonly token?: string | undefined;
   /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
   readonly fingerprint?: string | undefined;
-  /** Whether the worker waits for a coordinator that does not answer yet. */
+  /** Whether to wait for a coordinator that does not answer yet. */
   readonly wait?: boolean | undefined;
-  /** The worker leaves when it is aborted, as `leave` does. */
+  /** Aborted to make the worker leave, as `leave` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const maxNameLength = 80;
-/** Time to open what computes after which a person is told that it takes long. */
+/** Time after which a person is told that opening the backend takes long. */
 const patienceMs = 1_000;
 
 /**
  * Computes for a run until it is over, and reconnects by itself if the connection breaks.
- * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`, or what finds it again and again
+ * @param url the join address that the coordinator printed, such as `ws://127.0.0.1:7070`, or a source of current
+ * addresses
  */
 export function join(url: string | AddressSource, options: JoinOptions = {}): JoinedWorker {
   return new JoinedWorker((context) => takePart(url, options, context), options.signal);
 }
 
-/** Joins as `join` does, with the compute of `options` that opens already; it is closed at the end. */
+/** Joins as `join` does, with a compute that is already being opened; closes it at the end. */
 export function joinComputing(url: string, options: JoinOptions, opening: OpeningCompute): JoinedWorker {
   return new JoinedWorker((context) => takePart(url, options, context, opening), options.signal);
 }
@@ -106,13 +107,13 @@ async function takePart(
 
 type Work = Omit<MembershipOptions, 'random' | 'onEvent'>;
 
-/** How taking part ended. @throws JoinError where the worker was not let in, or could not go on */
+/** Converts the end of a membership. @throws JoinError if the worker was not let in or could not go on */
 export function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): JoinEnd {
   if (type === 'finished') return { type: leaving.aborted ? 'left' : 'finished', message };
   throw new JoinError(type, message);
 }
 
-/** @throws JoinError where the worker is not let in, or cannot go on */
+/** Runs one membership to its end. @throws JoinError if the worker is not let in or cannot go on */
 export async function participate(options: Work, { emit, leaving }: JoinContext): Promise<JoinEnd> {
   const membership = new Membership({ ...options, random: Math.random, onEvent: workerEvents(emit) });
   const leave = (): void => membership.leave(`${options.identity.name} leaves`);
@@ -121,7 +122,7 @@ export async function participate(options: Work, { emit, leaving }: JoinContext)
   return endOf(await membership.ended, leaving);
 }
 
-/** What happens to a membership, as events with totals. */
+/** Converts a membership's events into worker events with running totals. */
 export function workerEvents(emit: JoinContext['emit']): (event: MembershipEvent) => void {
   let hasJoined = false;
   let [shards, samples, computeMs] = [0, 0, 0];

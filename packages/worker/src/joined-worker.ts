@@ -1,40 +1,40 @@
-/** A worker in a run, for the program that joined it. */
+/** A worker in a run, as the joining program sees it. */
 import { configurationError, named } from '@lockstep/command/options';
 import { EventStream } from './event-stream.ts';
 
-/** What happens to a worker that has joined, or tries to. */
+/** Events of a worker that has joined, or tries to. */
 export type WorkerEvent =
-  /** The backend that was asked for is still being opened after a second, and can take a minute. */
+  /** The requested backend is still opening after a second; this can take a minute. */
   | { readonly type: 'opening'; readonly backend: string }
-  /** What computes, and why nothing faster does: one sentence each. */
+  /** The backend in use, and why nothing faster is used: one sentence each. */
   | { readonly type: 'opened'; readonly backend: string; readonly threads: number; readonly reasons: readonly string[] }
-  /** The coordinator has let it in; `returned` where it had before. */
+  /** The coordinator has admitted the worker; `returned` if it had done so before. */
   | { readonly type: 'joined'; readonly id: string; readonly returned: boolean }
-  /** Its numerics are checked: it computes from now on. */
+  /** The numerics check has passed: the worker computes from now on. */
   | { readonly type: 'ready' }
-  /** All that it has computed so far. Of results that a reader did not get to, the newest stands for all. */
+  /** Totals so far. If a reader lags behind, the newest replaces earlier ones. */
   | {
       readonly type: 'computed';
-      /** The last one, from 1. */
+      /** The last step computed, from 1. */
       readonly step: number;
       readonly shards: number;
       readonly samples: number;
       readonly computeMs: number;
     }
-  /** The connection broke, or the coordinator was not reached; another attempt follows. */
+  /** The connection broke, or the coordinator was not reached; the worker tries again. */
   | { readonly type: 'lost' | 'unreached'; readonly message: string };
 
-/** How taking part ended, where nothing failed. */
+/** How taking part ended, if nothing failed. */
 export interface JoinEnd {
-  /** The run is over; or this worker left before that. */
+  /** `finished`: the run is over; `left`: the worker left before that. */
   readonly type: 'finished' | 'left';
   readonly message: string;
 }
 
-/** A worker that did not come in, or could not go on. */
+/** A worker could not join, or could not go on. */
 export class JoinError extends Error {
   override readonly name = 'JoinError';
-  /** Turned away for good; its compute failed; no coordinator was reached. */
+  /** Turned away for good; the compute failed; no coordinator was reached. */
   readonly reason: 'refused' | 'failed' | 'unreachable';
 
   constructor(reason: JoinError['reason'], message: string) {
@@ -43,21 +43,22 @@ export class JoinError extends Error {
   }
 }
 
-/** What a worker needs while it takes part. */
+/** Context of a worker while it takes part. */
 export interface JoinContext<Event = WorkerEvent> {
   readonly emit: (event: Event) => void;
-  /** Aborted when the worker is to leave. */
+  /** Aborted when the worker must leave. */
   readonly leaving: AbortSignal;
 }
 
 /**
- * A worker at work, or a relay: an async iterable of what happens.
- * A loop over it need not keep up, and may be left: the worker goes on. Loops end by throwing where `done` does.
+ * A running worker or relay, as an async iterable of its events.
+ * A loop over it may lag or end early; the worker goes on. Loops throw if `done` rejects.
  */
 export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent> implements AsyncIterable<Event> {
   /**
-   * Resolves when the run is over, or this worker has left.
-   * @throws ConfigurationError where it cannot be, JoinError where it was not let in or could not go on
+   * Resolves when the run is over or this worker has left.
+   * @throws ConfigurationError if the options or the address are invalid, JoinError if it was not let in or could not
+   * go on
    */
   readonly done: Promise<JoinEnd>;
   readonly #ended: Promise<JoinEnd>;
@@ -73,7 +74,7 @@ export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent>
     const isSignal = signal instanceof AbortSignal;
     if (isSignal) signal.addEventListener('abort', leave);
     const emit = (event: Event): void => this.#events.emit(event);
-    // The caller has its first loop before anything happens.
+    // Start asynchronously, so that the caller can begin its first loop before any event.
     this.#ended = Promise.resolve()
       .then(() => {
         if (isSignal || signal === undefined) return takePart({ emit, leaving: this.#leaving.signal });
@@ -86,17 +87,17 @@ export class JoinedWorker<Event extends { readonly type: string } = WorkerEvent>
       () => this.#events.end(),
       (error: unknown) => this.#events.end({ error }),
     );
-    // A rejection that nothing handles shows where there is neither a loop nor a wait for the end.
+    // A separate promise, so that a failure without a loop or a wait for `done` shows as an unhandled rejection.
     this.done = this.#ended.then((end) => end);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Event> {
-    // The loop throws what `done` would.
+    // The loop itself throws the error of `done`.
     this.done.catch(() => {});
     return this.#events[Symbol.asyncIterator]();
   }
 
-  /** Leaves the run, which gives its work to others; resolves when that is done. */
+  /** Leaves the run, which hands the worker's shards to others; resolves once the worker has left. */
   async leave(): Promise<void> {
     this.#leaving.abort();
     await this.#ended.catch(() => {});

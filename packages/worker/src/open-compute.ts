@@ -1,4 +1,4 @@
-/** Opens what a worker was asked to compute with: a backend beside the socket, or what would keep the socket waiting elsewhere. */
+/** Opens a worker's compute: in the socket's thread, or in its own thread if it would block the socket. */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { RandomKey, SampleValues, TargetValues } from '@lockstep/nn';
@@ -17,9 +17,9 @@ import type { ComputeChoice } from './compute-choice.ts';
 import { systemClock } from './system-clock.ts';
 
 /**
- * A host backend computes in this thread, and with its others: a shard then needs no way to another thread and back, and
- * long ones pause for the socket. GPUs and TensorFlow compute a whole shard at once.
- * @throws Error with one sentence where nothing of what was asked for can be opened
+ * Opens the compute of a choice. A host backend computes in this thread and its helper threads: a shard needs no trip
+ * to another thread, and long shards pause for the socket. GPUs and TensorFlow compute a whole shard without a pause.
+ * @throws Error with one sentence if nothing of the choice can be opened
  */
 export async function openCompute(choice: ComputeChoice, threads: number) {
   const host = choice === 'auto' ? choice : hostBackendNames.find((name) => name === choice);
@@ -28,12 +28,12 @@ export async function openCompute(choice: ComputeChoice, threads: number) {
   return { ...opened, compute: createLocalCompute(opened.backend, systemClock) };
 }
 
-/** What the thread is started with. */
+/** Start-up data of the compute thread. */
 export interface BackgroundSetup {
   readonly choice: ComputeChoice;
 }
 
-/** Executed one after another; each but `weights` is answered. */
+/** Calls, executed one after another; each but `weights` is answered. */
 export type BackgroundCall =
   | { readonly type: 'open'; readonly setup: ComputeSetup }
   | { readonly type: 'weights'; readonly bytes: Uint8Array }
@@ -44,12 +44,12 @@ export type BackgroundCall =
       readonly key: RandomKey | undefined;
     };
 
-/** How the backend was opened. */
+/** Result of opening the backend. */
 export interface Started {
   readonly type: 'started';
   readonly backend: string;
   readonly numericMode: string;
-  /** One sentence for each backend that was tried before and could not be used. */
+  /** One sentence for each backend that was tried first and could not be used. */
   readonly refused: readonly string[];
   /** One line: what computes, and why nothing else does. */
   readonly choice: string;
@@ -59,13 +59,13 @@ export type BackgroundAnswer =
   | Started
   | { readonly type: 'opened' }
   | { readonly type: 'computed'; readonly result: ShardGradient }
-  /** The call that is answered has failed, or weights before it, or the start. */
+  /** The answered call failed, or earlier `weights` did, or the start. */
   | { readonly type: 'failed'; readonly message: string };
 
-/** Also where this is a source: the thread runs what the build made. */
+/** Even if this file runs from source, the thread runs the built program. */
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/background-thread');
 
-/** @throws Error with one sentence where nothing of the choice can be opened */
+/** @throws Error with one sentence if nothing of the choice can be opened */
 export async function startBackgroundCompute(choice: ComputeChoice): Promise<Started & { readonly compute: Compute }> {
   if (choice === 'tfjs-node') prepareProcess();
   const thread = new ComputeThread({ choice });
@@ -78,7 +78,7 @@ export async function startBackgroundCompute(choice: ComputeChoice): Promise<Sta
   }
 }
 
-/** A compute in a thread of its own, so that the socket's thread always answers. */
+/** A compute in its own thread, so that the socket's thread always answers. */
 class BackgroundCompute implements Compute {
   readonly backend: string;
   readonly numericMode: string;
@@ -117,7 +117,7 @@ class BackgroundCompute implements Compute {
   }
 }
 
-/** The thread, and what waits for its answers, in their order. */
+/** The compute thread, with the calls that wait for its answers, in order. */
 class ComputeThread {
   readonly started: Promise<Started>;
   readonly #worker: Worker;
@@ -125,7 +125,7 @@ class ComputeThread {
   #ended: Error | undefined;
 
   constructor(setup: BackgroundSetup) {
-    // Options for modules or debuggers are meant for the socket's thread; V8's flags hold for the process anyway.
+    // Options for modules or debuggers are meant for the socket's thread; V8's flags apply to the whole process anyway.
     const options = { workerData: setup, execArgv: [] };
     this.#worker = new Worker(program, options);
     this.#worker.on('message', (answer: BackgroundAnswer) => {
@@ -142,7 +142,7 @@ class ComputeThread {
     this.#worker.postMessage(call);
   }
 
-  /** @throws Error of the call, or of the thread that has ended */
+  /** @throws Error of the call, or of the thread if it has ended */
   ask(call: BackgroundCall): Promise<BackgroundAnswer> {
     this.tell(call);
     return this.#answer();

@@ -1,7 +1,7 @@
 /** The clock of the machine, in Node and in a page. */
 import type { Clock } from '@lockstep/training';
 
-/** Milliseconds since the process or page began, and timers. */
+/** Milliseconds since the process or page started, and timers. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   after(delayMs, callback) {
@@ -13,7 +13,7 @@ export const systemClock: Clock = {
 
 let defer: ReturnType<typeof messageTurns> | undefined;
 
-/** Without a timer, which takes 1 ms in Node, and 4 ms or more in a page, each time that a long shard is paused. */
+/** Avoids a timer, which would add 1 ms in Node, and 4 ms or more in a page, to each pause of a long shard. */
 function inNextTurn(callback: () => void): () => void {
   if (typeof setImmediate === 'function') {
     const immediate = setImmediate(callback);
@@ -29,10 +29,7 @@ function inNextTurn(callback: () => void): () => void {
   };
 }
 
-/**
- * Lets events that wait have their turn before a callback: a message to oneself comes after them, without the pause that
- * browsers add to timers.
- */
+/** Runs callbacks after pending events: a message to oneself queues behind them, without the delay of page timers. */
 function messageTurns(): (callback: () => void) => void {
   const { port1, port2 } = new MessageChannel();
   const callbacks: (() => void)[] = [];

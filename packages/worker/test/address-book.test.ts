@@ -3,7 +3,7 @@ import { AddressBook } from '../src/addresses.ts';
 
 const given = { url: 'ws://10.0.0.1:7070/', fingerprint: undefined };
 
-/** The addresses that are tried, in order, where those that answer are these. */
+/** Returns the addresses tried, in order, if only the `answering` ones answer. */
 async function tried(book: AddressBook, answering: readonly string[]): Promise<string[]> {
   const attempts: string[] = [];
   const attempt = async ({ url }: { readonly url: string }): Promise<string> => {

@@ -17,7 +17,7 @@ afterAll(() => {
   http.close();
 });
 
-/** Finds one after another, the last again and again; an Error is thrown. */
+/** A connector whose source finds these in order, then repeats the last; an Error is thrown. */
 function connectorOf(found: (FoundAddress | Error | undefined)[], changes: boolean[] = []) {
   const over = new AbortController();
   const source = {

@@ -1,4 +1,4 @@
-/** The built thread of a background compute: it gives the bits of this thread, shard after shard, and reports errors. */
+/** The built thread of a background compute gives the same bits as this thread, shard by shard, and reports errors. */
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';

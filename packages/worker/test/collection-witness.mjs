@@ -1,10 +1,10 @@
-/** Loaded with a program that says by its channel that it is ready: fills memory then, and sends how V8 collected it. */
+/** Preloaded into a program: when it reports that it is ready, fills memory and sends how V8 collected garbage. */
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** As steps do: many small objects stay, and megabytes outside the heap come and go. */
+/** Allocates like training steps: many small objects stay, and megabytes outside the heap come and go. */
 async function collect() {
   const kinds = [];
   const observer = new PerformanceObserver((list) => void kinds.push(...kindsOf(list.getEntries())));
@@ -32,5 +32,5 @@ process.send = (message, ...rest) => {
   return send.call(process, message, ...rest);
 };
 
-// By itself it is a program that sets nothing.
+// Run directly, it is a program without settings of its own.
 if (process.argv[1] === fileURLToPath(import.meta.url)) process.send('ready');

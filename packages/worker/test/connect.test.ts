@@ -11,7 +11,7 @@ it('counts the bytes of a message that has not come whole', async () => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => subprotocol });
   await once(server, 'listening');
   server.on('connection', (_socket, { socket }) => {
-    // The head of a frame of 4,096 bytes, and the first hundred.
+    // The header of a 4,096-byte frame, and its first 100 bytes.
     socket.write(Buffer.concat([Buffer.of(0x82, 126, 0x10, 0x00), Buffer.alloc(100)]));
   });
   const transport = await connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);

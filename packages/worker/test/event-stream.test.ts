@@ -1,4 +1,4 @@
-/** What readers of a stream get, however slowly they read. */
+/** Events that readers of a stream get, however slowly they read. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EventStream } from '../src/event-stream.ts';

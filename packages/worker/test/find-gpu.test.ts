@@ -1,4 +1,4 @@
-/** Which pages have a GPU that is worth loading code for. */
+/** Detection of pages with a GPU that is worth loading code for. */
 import { describe, expect, it } from 'vitest';
 import { type GpuScope, missingGpu } from '../src/browser/choose-backend.ts';
 

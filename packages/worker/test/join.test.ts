@@ -16,14 +16,14 @@ const compute: Compute = {
   close: async () => {},
 };
 
-/** The error of `connect` where no coordinator listens. */
+/** The error of `connect` if no coordinator listens. */
 const refusedConnection = 'nothing answers there (connection refused)';
 
 type Visit = (coordinator: CoordinatorTransport, hello: MessageOf<'hello'>) => void;
 
 /**
- * A worker that joins one coordinator after another, each of which plays a visit. Waits between two visits end at once,
- * and their lengths are recorded; timers during a visit never fire.
+ * A worker that joins one coordinator after another; each plays one visit. Waits between visits end at once, and their
+ * lengths are recorded; timers during a visit never fire.
  */
 function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCoordinator?: boolean } = {}) {
   const leaving = new AbortController();
@@ -91,7 +91,7 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
     waitsMs,
     attempts: () => attempts,
     leave: () => leaving.abort(),
-    /** Called when the worker begins to wait; the wait ends by itself where it returns true. */
+    /** Called when the worker begins to wait; the wait ends by itself if it returns true. */
     whenWaiting(callback: () => boolean) {
       onWait = callback;
     },

@@ -1,4 +1,4 @@
-/** What a program sets in its own process, seen from outside while a local worker waits for what to join. */
+/** Process settings of a local worker, seen from outside while it waits for an address to join. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { on } from 'node:events';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -15,7 +15,7 @@ afterEach(() => {
   running.clear();
 });
 
-/** The program, and its messages one after another: that it is ready, then what the witness has seen. */
+/** Starts the program; yields its messages: first that it is ready, then the witness's findings. */
 function start(program: string) {
   const work: LocalWork = { name: 'local-1', backend: 'cpu', threads: 1 };
   const child = fork(program, [JSON.stringify(work)], {

@@ -1,4 +1,4 @@
-/** Connects to the first of a fleet's NATS servers that lets this process in. */
+/** Connects to the first of a fleet's NATS servers that admits this process. */
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
 import { FleetError } from '../fleet-error.ts';
@@ -9,7 +9,7 @@ import type { Servers } from './servers.ts';
 export interface Access {
   /** The text of a .creds file, an nkey seed, or `user:password`. */
   readonly credentials?: string | undefined;
-  /** PEM text of the authority that has signed the servers' certificates; TLS is then required. */
+  /** PEM text of the authority that signed the servers' certificates; requires TLS if present. */
   readonly ca?: string | undefined;
   readonly role: 'coordinator' | 'worker';
 }
@@ -17,8 +17,9 @@ export interface Access {
 const connectTimeoutMs = 5_000;
 
 /**
- * Tries the servers one after another, from one drawn at random, so that each can be given its own reason.
- * @throws FleetError if none lets this process in
+ * Tries the servers one after another, starting at a random one. Separate attempts give each server its own reason for
+ * failing.
+ * @throws FleetError if no server admits this process
  */
 export async function connectToAny(nats: Nats, servers: Servers, access: Access): Promise<NatsConnection> {
   const { list, place } = servers;
@@ -46,7 +47,7 @@ function optionsOf(nats: Nats, { tls, login }: Servers, { credentials, ca, role 
   const authenticator = credentials === undefined ? undefined : authenticatorOf(nats, credentials);
   return {
     name: 'lockstep',
-    // Each role has inboxes of its own: if permissions say so, no role reads the answers of another.
+    // Each role has its own inboxes: permissions can then keep roles from reading each other's answers.
     inboxPrefix: `_INBOX.${role}`,
     timeout: connectTimeoutMs,
     maxReconnectAttempts: -1,
@@ -56,15 +57,16 @@ function optionsOf(nats: Nats, { tls, login }: Servers, { credentials, ca, role 
 }
 
 /**
- * The client tells TLS no name for a server that is known by its IP address, and TLS then expects a certificate for
- * localhost. So the certificate is compared with the address that is being dialed.
+ * Checks the certificate against the dialed address. If a server is known by its IP address, the client gives TLS no
+ * name, and TLS then expects a certificate for localhost.
  */
 function identityOf({ tls }: ConnectionOptions): Partial<ConnectionOptions> {
   if (!tls) return {};
   let dialed = '';
   return {
     reconnectToServer([next]) {
-      // Other servers of a cluster are told of by their addresses; they must have the name of the one that told of them.
+      // A cluster announces its other servers by address; their certificates must have the name of the announcing
+      // server.
       dialed = next ? next.tlsName || next.hostname : '';
       return null;
     },
@@ -75,14 +77,14 @@ function identityOf({ tls }: ConnectionOptions): Partial<ConnectionOptions> {
   };
 }
 
-/** Whether trying again later cannot help: wrong credentials, or a certificate that is not trusted. */
+/** Whether retrying cannot help: wrong credentials, or an untrusted certificate. */
 function isFinal({ transport }: Nats, error: Error & { readonly code?: string }): boolean {
   const { AuthorizationError, InvalidArgumentError } = transport.errors;
   if (error instanceof AuthorizationError || error instanceof InvalidArgumentError) return true;
   return /CERT|TLS|SSL|SIGNED|SIGNATURE/.test(error.code ?? '');
 }
 
-/** The client's own words, with what they are about. */
+/** The client's own message, with its cause if the message lacks it. */
 export function phraseOf(error: Error): string {
   const { cause } = error;
   const isNews = cause instanceof Error && !error.message.includes(cause.message);

@@ -1,11 +1,11 @@
-/** How a process proves to NATS who it is: by what stands in a file of credentials. */
+/** Authenticates a process to NATS with the contents of a credentials file. */
 import type { Authenticator } from '@nats-io/transport-node';
 import { FleetError } from '../fleet-error.ts';
 import type { Nats } from './load.ts';
 
 /**
- * @param text of a .creds file, an nkey seed, or `user:password`
- * @throws FleetError where it is none of these
+ * @param text contents of a .creds file, an nkey seed, or `user:password`
+ * @throws FleetError if it is none of these
  */
 export function authenticatorOf({ transport }: Nats, text: string): Authenticator {
   const bytes = new TextEncoder().encode(text);
@@ -14,7 +14,7 @@ export function authenticatorOf({ transport }: Nats, text: string): Authenticato
   if (seed !== undefined) return transport.nkeyAuthenticator(new TextEncoder().encode(seed));
   const [, user, pass] = /^([^:\s]+):(\S+)\s*$/.exec(text) ?? [];
   if (user !== undefined && pass !== undefined) return transport.usernamePasswordAuthenticator(user, pass);
-  // What it has instead may be a secret of something else.
+  // Do not show the text: it may be another secret.
   throw new FleetError(
     'expected a .creds file, an nkey seed, or user:password, got something else',
     'fleet-credentials',

@@ -1,4 +1,4 @@
-/** Loads the client of NATS, which only processes of a fleet need. */
+/** Loads the NATS client, which only processes of a fleet need. */
 import { FleetError } from '../fleet-error.ts';
 
 export interface Nats {
@@ -8,7 +8,7 @@ export interface Nats {
   readonly obj: typeof import('@nats-io/obj');
 }
 
-/** @throws FleetError where its packages are not installed */
+/** @throws FleetError if the packages are not installed */
 export async function loadNats(): Promise<Nats> {
   try {
     const [transport, jetstream, kv, obj] = await Promise.all([

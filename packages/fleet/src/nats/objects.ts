@@ -1,8 +1,8 @@
-/** Objects of a fleet in an object store of NATS. */
+/** Objects of a fleet in a NATS object store. */
 import type { ObjectStore } from '@nats-io/obj';
 import type { Objects } from '../store.ts';
 
-/** A read or write that takes longer has lost its server: the client would wait for ever. */
+/** Time-out of a read or write. Without it the client would wait forever for a lost server. */
 const timeoutMs = 30_000;
 
 export function natsObjects(store: ObjectStore): Objects {

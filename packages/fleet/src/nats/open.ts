@@ -1,4 +1,4 @@
-/** Opens a fleet by the addresses of its NATS servers. */
+/** Opens a fleet from the addresses of its NATS servers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { Fleet } from '../fleet.ts';
@@ -10,17 +10,17 @@ import { natsObjects } from './objects.ts';
 import { parseServers } from './servers.ts';
 import { natsReadings, natsValues, requestTimeoutMs } from './values.ts';
 
-/** Where a fleet is, and how to be let in. */
+/** Address of a fleet, and credentials for it. */
 export interface FleetOptions {
-  /** Such as `nats://a.example:4222,nats://b.example:4222`, with `tls://` for servers with TLS. */
+  /** Addresses such as `nats://a.example:4222,nats://b.example:4222`, with `tls://` for servers with TLS. */
   readonly servers: string;
   /** The name of the run; by default `default`. */
   readonly run?: string | undefined;
   /** The text of a .creds file, an nkey seed, or `user:password`. */
   readonly credentials?: string | undefined;
-  /** PEM text of the authority that has signed the servers' certificates; TLS is then required. */
+  /** PEM text of the authority that signed the servers' certificates; requires TLS if present. */
   readonly ca?: string | undefined;
-  /** A coordinator creates what the fleet is kept in, and leads; a worker only reads. */
+  /** A coordinator creates the fleet's buckets and leads; a worker only reads. */
   readonly role: 'coordinator' | 'worker';
 }
 
@@ -31,7 +31,7 @@ const retryEveryMs = 250;
 
 /**
  * Opens a run of the fleet at these NATS servers, which need JetStream.
- * @throws FleetError with one sentence if the servers cannot be reached, or refuse
+ * @throws FleetError with one sentence if the servers are unreachable or refuse
  */
 export async function openFleet({ run = 'default', ...options }: FleetOptions): Promise<Fleet> {
   if (!/^[\w-]{1,64}$/.test(run)) throw new FleetError(`expected 1 to 64 letters, digits, - and _, got ${run}`, 'run');
@@ -72,7 +72,7 @@ async function storeOf(
   const close = (): Promise<void> => connection.close();
   if (role === 'worker') {
     const values = natsReadings(nats, connection, bucket);
-    // A worker waits for records that are not there yet, but never for permissions.
+    // A worker waits for records that do not exist yet, but a missing permission is final.
     await values.get(`${run}.address`).catch((error: Error) => {
       if (isPermissionViolation(nats, error)) throw error;
     });
@@ -86,7 +86,8 @@ async function storeOf(
     await values.create(bucket, { replicas });
     await objects.create(bucket, { replicas });
   });
-  // A replica answers also while none leads: a follower would see a lease that its holder cannot renew. So coordinators ask the leader.
+  // Read from the leader only: a replica also answers without a leader, so a follower would see a lease that its holder
+  // cannot renew.
   const kv = await values.open(bucket, { allow_direct: false });
   return { values: natsValues(nats, kv), objects: natsObjects(await objects.open(bucket, false)), place, close };
 }
@@ -94,7 +95,7 @@ async function storeOf(
 const refuseObject = (name: string): Promise<never> => Promise.reject(new Error(`${name}: a worker has no objects`));
 const noObjects: Objects = { put: refuseObject, get: refuseObject, remove: refuseObject };
 
-/** Servers of a cluster that have just started may not know each other yet, or elect a leader; a busy one may be late. */
+/** Retries while a cluster that has just started connects and elects a leader, and if a busy server times out. */
 async function onceReady(nats: Nats, { info }: NatsConnection, open: () => Promise<void>): Promise<void> {
   const untilMs = performance.now() + readyWithinMs;
   for (;;) {
@@ -108,7 +109,7 @@ async function onceReady(nats: Nats, { info }: NatsConnection, open: () => Promi
   }
 }
 
-/** The client wraps some of these errors in others. */
+/** Whether an error is a permission violation, which the client sometimes wraps in another error. */
 function isPermissionViolation({ transport }: Nats, error: Error): boolean {
   const { PermissionViolationError } = transport.errors;
   return error instanceof PermissionViolationError || error.cause instanceof PermissionViolationError;

@@ -1,12 +1,12 @@
-/** The addresses of a fleet's NATS servers, split so that their secrets are never printed. */
+/** Parses the addresses of a fleet's NATS servers, separating secrets so that they are never printed. */
 
 export interface Servers {
-  /** Each as `host:port`. */
+  /** Addresses, each as `host:port`. */
   readonly list: readonly string[];
-  /** Whether TLS is asked for. */
+  /** Whether any address asks for TLS. */
   readonly tls: boolean;
   readonly login: { readonly user: string; readonly pass: string } | undefined;
-  /** As they were given, without secrets. */
+  /** The addresses as given, without secrets. */
   readonly place: string;
 }
 
@@ -14,7 +14,7 @@ const defaultPort = 4222;
 
 /**
  * @param text such as `nats://user:password@a.example:4222,nats://b.example`, or with tls:// for servers with TLS
- * @returns undefined where it is something else
+ * @returns undefined if the text is anything else
  */
 export function parseServers(text: string): Servers | undefined {
   const urls = text.split(',').map(parseOne);

@@ -1,4 +1,4 @@
-/** Values of a fleet in a key-value bucket of NATS: as a coordinator keeps them, and as a worker reads them. */
+/** Values of a fleet in a NATS key-value bucket: read and written by coordinators, only read by workers. */
 import { randomUUID } from 'node:crypto';
 import type { KV } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
@@ -6,7 +6,7 @@ import { type KeyValues, RevisionConflict } from '../store.ts';
 import type { Nats } from './load.ts';
 
 export const requestTimeoutMs = 2_000;
-/** The subjects that permissions let workers subscribe to. */
+/** Subjects that permissions let workers subscribe to. */
 const workerInboxes = '_INBOX.worker';
 const noRecords = 'its servers have no records, or elect a leader';
 const notFound = 404;
@@ -36,9 +36,9 @@ export function natsValues({ jetstream, transport }: Nats, bucket: KV): KeyValue
 }
 
 /**
- * Workers share their credentials, and with them the inboxes: one could have NATS answer the request of another, if it knew
- * where the answer is awaited. The client numbers its requests, so that the next inbox follows from the last; here each
- * request has an inbox that cannot be guessed, and that nobody sees before its answer.
+ * Read-only values for workers. Workers share their credentials and so their inboxes: one could make NATS answer
+ * another's request, if it knew the inbox. The client numbers its requests, so each inbox can be guessed from the last.
+ * Here each request has a random inbox that nobody sees before its answer.
  */
 export function natsReadings(nats: Pick<Nats, 'transport'>, connection: NatsConnection, bucket: string): KeyValues {
   const refuse = (key: string): Promise<never> => Promise.reject(new Error(`${key}: a worker writes nothing`));

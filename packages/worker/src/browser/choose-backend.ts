@@ -1,4 +1,4 @@
-/** Chooses the backend of this tab: for `auto`, the one that computes a shard of this run fastest. */
+/** Chooses the backend of this tab; `auto` picks the one that computes a shard of this run fastest. */
 import { parseModel } from '@lockstep/nn';
 import { type Backend, isSoftwareAdapter, type OpenedBackend, openBackend } from '@lockstep/tensor';
 import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
@@ -7,20 +7,20 @@ import { tabThreads } from './threads.ts';
 
 type ChosenBackend = ReturnType<typeof describe>;
 
-/** Trying the GPU delays joining by no more than this. */
+/** Most time that trying the GPU may delay joining. */
 const gpuTrialMs = 1_500;
-/** Shards before those that are timed: the first ones compile kernels. */
+/** Untimed shards: the first ones compile kernels. */
 const warmUpShards = 2;
 const timedShards = 3;
 
 interface BackendRequest {
   readonly choice: TabBackend;
-  /** That compute where the CPU does. */
+  /** Compute threads, if the CPU computes. */
   readonly threads: number;
   readonly workload: Workload | undefined;
 }
 
-/** @throws Error where no backend that the choice allows can compute. */
+/** @throws Error if no backend that the choice allows can compute */
 export async function chooseBackend({ choice, threads, workload }: BackendRequest, clock: Clock) {
   if (choice !== 'auto') return describe(await openBackend(choice, tabThreads(threads)));
   const cpu = describe(await openBackend('auto', tabThreads(threads)));
@@ -40,7 +40,7 @@ export async function chooseBackend({ choice, threads, workload }: BackendReques
   return { ...cpu, reasons: [...cpu.reasons, result] };
 }
 
-/** The GPU if it computes a shard in less time than the CPU, else the reason why it is not chosen. */
+/** Returns the GPU if it computes a shard faster than the CPU, else the reason against it. */
 async function tryGpu(cpu: Backend, workload: Workload, clock: Clock): Promise<ChosenBackend | string> {
   try {
     const gpu = describe(await openBackend('gpu'));
@@ -66,7 +66,7 @@ function describe({ backend, refused }: OpenedBackend) {
   return { backend, threads: backend.threads ?? 1, reasons: refused, device };
 }
 
-/** The shortest time of a few shards, in milliseconds. @throws Error where the backend cannot compute this model */
+/** Shortest time of a few shards, in milliseconds. @throws Error if the backend cannot compute this model */
 async function shardMs(backend: Backend, workload: Workload, clock: Clock): Promise<number> {
   const compute = createLocalCompute(backend, clock);
   try {
@@ -92,26 +92,26 @@ interface AdapterInfo {
   readonly description?: string;
 }
 
-/** What a page has of GPUs. */
+/** A page's access to GPUs. */
 export interface GpuScope {
   /** WebGPU; absent outside a secure context. */
   readonly gpu?: { requestAdapter(): Promise<{ readonly info?: AdapterInfo } | null> } | undefined;
-  /** The renderer's name by WebGL 2; undefined where there is no context. */
+  /** The renderer's name from WebGL 2; undefined without a context. */
   readonly webGlRenderer: () => string | undefined;
 }
 
 /**
- * Whether something computes here that is more than a program on the CPU.
- * @returns undefined where it does, else one sentence's part that says why not
+ * Tests whether the page has a GPU that is not a software renderer.
+ * @returns undefined if it has, else a phrase that says why not
  */
 export async function missingGpu(scope: GpuScope = thisPage()): Promise<string | undefined> {
   const names: string[] = [];
   try {
     const adapter = await scope.gpu?.requestAdapter();
-    // An adapter without a name is believed: some browsers hide names.
+    // An adapter without a name counts as a GPU: some browsers hide names.
     if (adapter) names.push(nameOf(adapter.info ?? {}));
   } catch {
-    // WebGL may be there without WebGPU.
+    // WebGL may be available without WebGPU.
   }
   if (names.some((name) => !isSoftwareAdapter(name))) return undefined;
   const renderer = scope.webGlRenderer();
@@ -137,7 +137,7 @@ function webGlRenderer(): string | undefined {
   if (!context) return undefined;
   const named = context.getExtension('WEBGL_debug_renderer_info');
   const name = String(context.getParameter(named?.UNMASKED_RENDERER_WEBGL ?? context.RENDERER));
-  // Browsers keep few contexts alive, and the one that computes comes later.
+  // Browsers keep few contexts alive, and the computing one is created later.
   context.getExtension('WEBGL_lose_context')?.loseContext();
   return name;
 }

@@ -1,5 +1,5 @@
 /**
- * What joins a run and computes for it, in a page.
+ * Joins a run and computes for it, in a page.
  * @module
  */
 

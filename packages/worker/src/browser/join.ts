@@ -7,24 +7,24 @@ import { mostThreads, usualThreads } from './threads.ts';
 
 /** How a page takes part in a run. */
 export interface JoinOptions {
-  /** In the run's tables; by default `tab`. */
+  /** Name in the run's tables; by default `tab`. */
   readonly name?: string | undefined;
   /** `auto`, the default, is the CPU; `webgpu` and `webgl` are the GPU. */
   readonly backend?: TabBackend | undefined;
-  /** Compute threads, where the CPU computes; by default all cores but one where the page is isolated, else 1. */
+  /** Compute threads, if the CPU computes; by default all cores but one if the page is isolated, else 1. */
   readonly threads?: number | undefined;
-  /** The secret of the run, where the address lacks it. */
+  /** The secret of the run, if the address lacks it. */
   readonly token?: string | undefined;
-  /** The worker leaves where it is aborted, as `leave` does. */
+  /** Aborted to make the worker leave, as `leave` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const backends: readonly TabBackend[] = ['auto', 'cpu', 'webgpu', 'webgl'];
 
 /**
- * Computes for a run in a Web Worker of this page until the run is over.
- * It comes back by itself where the connection breaks. The run must let pages of this origin join
- * (`listen.allowOrigins`), unless they come from it.
+ * Computes for a run in a Web Worker of this page until the run is over, and reconnects by itself if the connection
+ * breaks. The run must let pages of this origin join (`listen.allowOrigins`), unless the page comes from the run
+ * itself.
  * @param url the join address of the run, such as `ws://127.0.0.1:7070`
  */
 export function join(url: string, options: JoinOptions = {}): JoinedWorker {
@@ -62,7 +62,7 @@ function settle({ end, message }: EndedState, resolve: (end: JoinEnd) => void, r
   else reject(new JoinError(end, message));
 }
 
-/** What changes from one state of the thread to the next, as events. */
+/** Converts changes between states of the thread into events. */
 function stateEvents(emit: JoinContext['emit']): (state: ActiveState) => void {
   let before: ActiveState | undefined;
   let hasJoined = false;
@@ -83,7 +83,7 @@ function stateEvents(emit: JoinContext['emit']): (state: ActiveState) => void {
 
 type ThreadState = Exclude<TabState, { phase: 'watching' }>;
 
-/** The thread of a tab's worker, as the page sees it. It ends with the state that says so. */
+/** The page's handle of its worker's thread, which ends when its state says so. */
 export class TabThread {
   readonly #onState: (state: ThreadState) => void;
   readonly #thread: Worker;
@@ -91,7 +91,7 @@ export class TabThread {
 
   constructor(request: Omit<JoinRequest, 'type'>, onState: (state: ThreadState) => void) {
     this.#onState = onState;
-    // The name is that of the built file, which bundlers look for beside this one.
+    // The file name is that of the build, next to which bundlers look for it.
     this.#thread = new Worker(new URL('./worker-thread.js', import.meta.url), { type: 'module', name: 'lockstep' });
     this.#thread.addEventListener('message', ({ data }: MessageEvent<ThreadState>) => this.#setState(data));
     this.#thread.addEventListener('error', ({ message: error }) => {
@@ -126,7 +126,7 @@ export class TabThread {
   }
 }
 
-/** Holds a lock, which keeps browsers from freezing a hidden tab; does nothing outside of secure contexts. */
+/** Holds a lock, which keeps browsers from freezing a hidden tab; does nothing outside secure contexts. */
 function holdLock(): () => void {
   const locks = (navigator as { readonly locks?: LockManager }).locks;
   let release = (): void => {};

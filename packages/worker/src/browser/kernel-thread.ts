@@ -1,4 +1,4 @@
-/** A compute thread of this tab: the program that it runs. */
+/** Program of a compute thread of this tab. */
 import { runKernelThread, type ThreadSetup } from '@lockstep/tensor';
 
 addEventListener('message', ({ data }: MessageEvent<ThreadSetup>) => {

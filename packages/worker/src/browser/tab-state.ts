@@ -1,27 +1,27 @@
-/** The state of this tab's worker, which its thread posts, and the messages that the thread takes. */
+/** State of this tab's worker, posted by its thread, and the messages that the thread takes. */
 import type { InnerSteps } from '@lockstep/training';
 
-/** What a tab can compute on. */
+/** Choices of what a tab computes on. */
 export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';
 
-/** The worker of a tab: not asked for yet, at work, or ended. */
+/** State of a tab's worker: not requested yet, at work, or ended. */
 export type TabState = { readonly phase: 'watching' } | ActiveState | EndedState;
 
-/** A worker that opens its backend, joins, computes or reconnects, and what it has done so far. */
+/** A worker that opens its backend, joins, computes or reconnects, with its totals so far. */
 export interface ActiveState {
-  /** Opening a backend; handshake and numerics check; computing shards; waiting for the next attempt to connect. */
+  /** Opening a backend; in handshake and numerics check; computing shards; waiting for the next attempt to connect. */
   readonly phase: 'opening' | 'joining' | 'computing' | 'reconnecting';
   readonly id?: string;
-  /** Makes a new connection the same worker. */
+  /** Identifies the worker on a new connection. */
   readonly resumeKey: string | undefined;
   readonly backend?: string;
-  /** That compute; known with the backend. */
+  /** Compute threads; known with the backend. */
   readonly threads?: number;
-  /** The adapter's name, where a backend knows it. */
+  /** The adapter's name, if the backend knows it. */
   readonly device?: string | undefined;
   /** Why each faster backend was not chosen. */
   readonly reasons: readonly string[];
-  /** The last one computed, from 1. */
+  /** The last step computed, from 1. */
   readonly step?: number;
   readonly shards: number;
   readonly samples: number;
@@ -36,7 +36,7 @@ export interface EndedState {
   readonly message: string;
 }
 
-/** A typical shard of this run, for choosing the backend that computes it fastest. */
+/** A typical shard of this run, used to choose the fastest backend. */
 export interface Workload {
   readonly model: unknown;
   readonly microbatchSize: number;
@@ -49,14 +49,14 @@ export interface JoinRequest {
   readonly url: string;
   readonly name: string;
   readonly backend: TabBackend;
-  /** That compute, where the CPU does. */
+  /** Compute threads, if the CPU computes. */
   readonly threads: number;
-  /** Absent where the run is not known yet. */
+  /** Absent if the run is not known yet. */
   readonly workload: Workload | undefined;
   readonly token: string | undefined;
-  /** Whether it waits for another server after the one that it has computed for has ended. */
+  /** Whether to wait for another server after the current one has ended. */
   readonly outlivesServer?: boolean;
-  /** From before a reload. */
+  /** Key from before a reload. */
   readonly resumeKey?: string | undefined;
 }
 

@@ -1,7 +1,7 @@
-/** Compute threads of a tab: how many it can have, and how they are started. */
+/** Compute threads of a tab: their number, and how to start them. */
 import type { ThreadMessage, ThreadOptions } from '@lockstep/tensor';
 
-/** Why the browser gives this page no shared memory, and so one thread, if it does not. */
+/** Explains why this page has no shared memory and so only one thread; undefined if it has. */
 export function oneThreadReason(): string | undefined {
   if (crossOriginIsolated) return undefined;
   return isSecureContext
@@ -9,19 +9,19 @@ export function oneThreadReason(): string | undefined {
     : 'several threads exist only over https or on localhost: start the coordinator with --tls to have them here';
 }
 
-/** The most threads that a person can choose. */
+/** Most threads that a person can choose. */
 export function mostThreads(): number {
   return oneThreadReason() === undefined ? Math.max(1, navigator.hardwareConcurrency) : 1;
 }
 
-/** All cores but one, which is left to the page and to what else the person does. */
+/** Default number of threads: all cores but one, which stays free for the page and other programs. */
 export function usualThreads(): number {
   return Math.max(1, mostThreads() - 1);
 }
 
 /**
  * Compute threads of a page, for `openBackend`.
- * @param count threads in all, the calling one among them
+ * @param count total number of threads, including the calling one
  */
 export function tabThreads(count: number): ThreadOptions {
   return {

@@ -1,4 +1,4 @@
-/** The thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
+/** Thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
 
 import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
@@ -25,7 +25,7 @@ addEventListener('message', ({ data }: MessageEvent<PageMessage>) => {
           return { phase: 'ended', end: 'failed', message: error instanceof Error ? error.message : String(error) };
         })
         .then((end) => {
-          // What was computed since the last time.
+          // Post the results since the last update.
           post(state);
           post(end);
         });
@@ -53,7 +53,7 @@ function update(changes: Partial<ActiveState>): void {
   if (!('shards' in changes) || systemClock.nowMs() - postedAtMs >= postEveryMs) post(state);
 }
 
-/** Joins on the chosen backend, and again on the CPU if the GPU is lost. */
+/** Joins with the chosen backend, and again on the CPU if the GPU is lost. */
 async function takePart(request: JoinRequest): Promise<EndedState> {
   const { url, name, token, workload, threads, resumeKey, outlivesServer = false } = request;
   let { backend: choice } = request;
@@ -113,7 +113,7 @@ function handleEvent(event: MembershipEvent): void {
   }
 }
 
-/** Calls `onLost` when a shard fails because the device is lost: every later one would fail too. */
+/** Calls `onLost` when a shard fails because the device is lost, as every later shard would. */
 function watchDevice(compute: Compute, onLost: (message: string) => void): Compute {
   const gradient = compute.gradient.bind(compute);
   compute.gradient = async (...shard) => {
@@ -128,10 +128,10 @@ function watchDevice(compute: Compute, onLost: (message: string) => void): Compu
   return compute;
 }
 
-/** Room for the weights of the largest model that a tab can hold. */
+/** Large enough for the weights of the largest model that a tab can hold. */
 const maxFrameBytes = 512 * 1024 * 1024;
 
-/** Opens the browser's WebSocket to a coordinator. @throws Error without a cause: a browser does not tell a script why a connection failed. */
+/** Opens the browser's WebSocket to a coordinator. @throws Error without a cause, which browsers do not tell scripts */
 async function connect(url: string): Promise<WorkerTransport> {
   const socket = new WebSocket(url, subprotocol);
   const transport = webSocketTransport(socket as WebSocketLike, { side: 'worker', remote: url, maxFrameBytes });
