@@ -157,7 +157,7 @@ export function listColumns<Value>(
   return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
-/** Stores the byte pairs of eight columns, interleaved column by column. */
+/** Regroups the byte pairs of eight columns column by column and stores them. */
 // @ts-ignore: decorator
 @inline function storeColumns(masks: usize, a: v128, b: v128, c: v128, d: v128): void {
   const low = i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);

@@ -8,7 +8,7 @@ import {
 // After the geometry the descriptor continues with 32-bit words, written by src/backends/cpu/window-descriptors.ts.
 const INPUT: usize = geometryBytes;
 const OUTPUT: usize = geometryBytes + 4;
-/** 0 to sum instead of taking the maximum. */
+/** Address of the argmax indices of max pooling; 0 for sums. */
 const ARGMAX_INDICES: usize = geometryBytes + 8;
 
 /**

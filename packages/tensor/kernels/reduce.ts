@@ -94,8 +94,7 @@ function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, co
     else sumColumns(source, terms, stride, columns, top);
     top += sumBytes;
     run++;
-    // As additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter, and all remaining sums at the
-    // end.
+    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter, and all remaining sums at the end.
     let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
     for (; additions > 0; additions--) {
       top -= sumBytes;
@@ -131,7 +130,7 @@ function choose(largest: bool, a: f32, b: f32): f32 {
   return largest ? max(a, b) : min(a, b);
 }
 
-/** Vectorizes freely: the order does not change the result. */
+/** Finds the largest or smallest value; the order of comparisons does not change it. */
 // @ts-ignore: decorator
 @inline function extreme(
   largest: bool, outer: i32, length: i32, inner: i32, source: usize, target: usize,

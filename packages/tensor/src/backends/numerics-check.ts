@@ -75,7 +75,7 @@ function createPlan(backend: Backend): Plan {
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };
 
-/** Runs the plan and returns the milliseconds; throws unless the values match up to float32 rounding. */
+/** Runs the plan and returns the milliseconds it took; throws unless the values match up to float32 rounding. */
 async function compareRun(plan: Plan, backend: Backend, expected: Float32Array): Promise<number> {
   const startedMs = performance.now();
   plan.run();

@@ -5,8 +5,8 @@
  * addition replaces the two topmost values with lower + upper.
  *
  * The additions form a tree: neighbors are added in pairs, left + right, then those sums in pairs, and so on. A value
- * without a neighbor is passed on unchanged. Terms a to e give (a + b), (c + d), ((a + b) + (c + d)), (((a + b) + (c +
- * d)) + e).
+ * without a neighbor is passed on unchanged. Terms a to e give (a + b), (c + d), ((a + b) + (c + d)),
+ * (((a + b) + (c + d)) + e).
  *
  * The kernels of the cpu backend inline the same rule: kernels/microbatch-tile.ts, kernels/sparse-product.ts and
  * kernels/reduce.ts.

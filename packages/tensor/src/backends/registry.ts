@@ -130,7 +130,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A backend on a GPU has an adapter and a mode. */
+/** A backend; one on a GPU also has an adapter and a mode. */
 type Described = Backend & { readonly mode?: string; readonly adapter?: string };
 
 /** Measures how slow a software renderer is, compared with the cpu backend. */

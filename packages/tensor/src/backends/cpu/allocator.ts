@@ -4,7 +4,7 @@ import { pageBytes, type WasmMemory } from './webassembly.ts';
 const alignment = 64;
 /** Kernels may read, but not write, this far past a block. */
 const slackBytes = 64;
-/** Most pages added to spare: a quarter of a large model's memory would mostly stay unused. */
+/** Most pages to grow by unless more are needed: a quarter of a large model's memory would mostly stay unused. */
 const mostSparePages = (16 * 2 ** 20) / pageBytes;
 
 interface FreeBlock {
@@ -24,8 +24,8 @@ export class Allocator {
   }
 
   /**
-   * Returns the address of a new block, growing the memory if no gap is large enough. @throws RangeError if it cannot
-   * grow
+   * Returns the address of a new block, growing the memory if no gap is large enough.
+   * @throws RangeError if the memory cannot grow
    */
   allocate(bytes: number): number {
     const size = Math.max(alignment, roundUp(bytes, alignment));

@@ -11,7 +11,7 @@ const pieceBytes = 64 * 1024;
  * differently.
  */
 const wordBytes = 8;
-/** Bytes for each bit of the bitmap, 64 values; the bitmap has words of 4 bytes. */
+/** Bytes that one bit of the bitmap stands for: 64 values. The bitmap has words of 4 bytes. */
 const blockBytes = 256;
 const bitmapBytesOf = (valueBytes: number): number => 4 * Math.ceil(valueBytes / blockBytes / 32);
 

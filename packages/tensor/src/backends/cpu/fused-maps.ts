@@ -13,8 +13,8 @@ interface Stretch {
 }
 
 /**
- * Returns the longest run of maps from `calls[from]` on that can be fused. They have vectors of one length, and two
- * stretches, at least one of which is written, are identical or disjoint. So element i of each map depends only on
+ * Returns the longest run of maps from `calls[from]` on that can be fused. They work on vectors of one length, and any
+ * two stretches, at least one of which is written, are identical or disjoint. So element i of each map depends only on
  * element i of earlier maps.
  */
 export function fusedMaps(calls: readonly Placed<KernelCall, number>[], from: number): readonly PlacedMap<number>[] {

@@ -42,7 +42,7 @@ export interface Placement {
 /** A thread counts as dead after this multiple of the calling thread's time; they get equal shares of the work. */
 const patienceFactor = 20;
 const leastPatienceMs = 10_000;
-/** Longest time that one look counts: a suspended process, as on a sleeping laptop, has not really waited. */
+/** Longest time that one look counts: a suspended process, as on a sleeping laptop, has not been waiting. */
 const longestLookMs = 500;
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };
@@ -102,7 +102,7 @@ export class ThreadTeam {
   /**
    * Runs `own` on the calling thread and each other program on its thread, or here if that thread has not started it by
    * then. Returns when all are done.
-   * @throws Error with one sentence if a thread has died; from then on at once
+   * @throws Error with one sentence if a thread has died; later calls throw at once
    */
   run(own: Placement, programs: readonly Placement[], execute: (placement: Placement) => void): void {
     const control = this.#control;

@@ -73,7 +73,7 @@ export class CopyOnWriteTensor {
     return found;
   }
 
-  /** Replaces a stretch with the first of the values. */
+  /** Replaces a stretch with `values`, from their start on. */
   write(offset: number, length: number, values: SharedValues): void {
     values.retain();
     if (length > 0) {

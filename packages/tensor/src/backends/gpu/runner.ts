@@ -45,7 +45,7 @@ export class Runner {
     return { arrays: [...arrays, ...more], sources, key };
   }
 
-  /** Joins all stretches into one array: a kernel cannot read the separate arrays together. */
+  /** Joins all stretches into one array, because a kernel cannot read that many arrays. */
   #joined(extents: readonly Extent[], more: readonly DeviceArray[]): Operands {
     const values = this.#concatenate(extents).retain();
     let offset = 0;

@@ -26,8 +26,8 @@ export function lowerCrossEntropy(call: Call, runner: Runner): () => void {
 }
 
 /**
- * One cell per row: its largest logit, the sum of exponentials, its loss. A label that is no class makes the last two
- * NaN, which is the first value of the last array.
+ * One cell per row: its largest logit, the sum of exponentials, its loss. If the label is no class, the last two are
+ * NaN, which the last array begins with.
  */
 function rowStatisticsShader(
   { rows, classes }: Call,

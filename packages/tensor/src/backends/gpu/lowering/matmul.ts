@@ -1,4 +1,4 @@
-/** Matrix products: first transposes an operand or splits k, if that pays. */
+/** Matrix products: first transposes an operand or splits k, if that pays off. */
 import type { Epilogue, MatmulBatch, MatmulCall } from '../../../backend.ts';
 import { contiguousStrides, sizeOf } from '../../../shape.ts';
 import type { Placed } from '../../operands.ts';
@@ -8,7 +8,7 @@ import { copyShader } from '../shaders/map.ts';
 import { type MatmulSizes, matmulShader } from '../shaders/matmul.ts';
 import { sumShader } from '../shaders/reduce.ts';
 
-/** Multiplications from which on transposing an operand pays. */
+/** Fewest multiplications for which transposing an operand pays off. */
 const transposedFrom = 2 ** 16;
 /** A product with few results and a long k leaves most of a device idle unless k is split. */
 const longProduct = 512;

@@ -109,7 +109,7 @@ function readValues(size: number, views: readonly MapView[], axes: readonly Axis
   return { threads: [cellsOf(size), 1, 1] as const, lines, names };
 }
 
-/** Reads views whose innermost axis is whole cells, which each view has contiguous, repeated or strided. */
+/** Reads views whose innermost axis is whole cells; along it each view is contiguous, repeated or strided. */
 function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis, target: Target) {
   const { dialect } = target;
   const { threads, coordinates } = cellCoordinates(axes, target);

@@ -35,7 +35,7 @@ export interface MatmulShader extends MatmulSizes {
   readonly relu?: boolean;
 }
 
-/** Number of results from which on four rows per thread pay: with fewer, a device would idle. */
+/** Fewest results for which four rows per thread pay off: with fewer, part of a device would idle. */
 const quarteredFrom = 1024;
 
 export function matmulShader(call: MatmulShader, target: Target): KernelSource {

@@ -11,7 +11,7 @@ import { createProgram, draw } from './programs.ts';
 import { ReadBack } from './read-back.ts';
 import { Textures } from './textures.ts';
 
-/** gpu.js reserves the units after these. */
+/** gpu.js reserves the unit after these. */
 const mostTextures = 12;
 
 interface GlKernel extends DeviceKernel {

@@ -1,4 +1,4 @@
-/** Records passes and copies into few submits. */
+/** Batches passes and copies into a few submits. */
 import type { GpuDeviceLike, GpuEncoderLike, GpuPassLike } from '../gpujs.ts';
 
 /** Passes recorded before a submit, so that the device starts while more are recorded. */

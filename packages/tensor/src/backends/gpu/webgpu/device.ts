@@ -122,7 +122,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     try {
       await staging.mapAsync(mapModeRead);
     } catch (error) {
-      // The promise of the loss settles at the same time as that of the mapping.
+      // The promise of the loss settles in the same turn as that of the mapping.
       await Promise.resolve();
       this.check();
       throw error;
