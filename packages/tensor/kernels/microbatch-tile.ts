@@ -26,7 +26,7 @@ import { multiplyAdd } from './multiply-add';
       if (height > 2) { a = v128.load32_splat(left, 8); c20 = multiplyAdd(c20, a, b0); c21 = multiplyAdd(c21, a, b1); }
       if (height > 3) { a = v128.load32_splat(left, 12); c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1); }
     }
-    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter, and all remaining sums at the end.
+    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter; at the end all remaining sums.
     let additions = microbatch == microbatches ? <i32>((top - stack) >> 7) : ctz(microbatch);
     for (; additions > 0; additions--) {
       top -= 128;

@@ -94,7 +94,7 @@ function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, co
     else sumColumns(source, terms, stride, columns, top);
     top += sumBytes;
     run++;
-    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter, and all remaining sums at the end.
+    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter; at the end all remaining sums.
     let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
     for (; additions > 0; additions--) {
       top -= sumBytes;

@@ -56,7 +56,7 @@ export function worthSkippingKernelZeros(geometry: usize, filters: i32, images: 
   return isSparse(geometry, filters, gradient) && allFinite(images, load<i32>(geometry, IMAGES) * size);
 }
 
-// Memory of the kernel gradient: that of `listColumns`, with one column per filter, the lists, and the transposed
+// Memory of the kernel gradient: the memory of `listColumns`, with one column per filter, the lists, and the transposed
 // result [filters, windowHeight, run] with rows in whole vectors.
 const KERNEL_LISTS: usize = columnListsBytes;
 

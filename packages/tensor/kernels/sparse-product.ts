@@ -26,8 +26,8 @@ export function worthSkippingZeros(m: i32, k: i32, n: i32, left: usize, quotient
   return (quotients == 0 ? fewNonzeros<f32>(left, size) : fewNonzeros<u8>(left, size)) && allFinite(right, k * n);
 }
 
-// A lane is one row of the result. The memory holds that of `listColumns`, with a list for each lane of a strip, then
-// the state of each lane, the lists, and a stack of sums for each lane.
+// A lane is one row of the result. The workspace holds the memory of `listColumns`, with a list for each lane of a
+// strip, then the state of each lane, the lists, and a stack of sums for each lane.
 const STATES: usize = columnListsBytes;
 const LISTS: usize = STATES + 8 * <usize>sparseLanes;
 
