@@ -1,12 +1,12 @@
-/** Chains of multiply-adds over the entries of a list of nonzeros, for all columns of the rows that they multiply. */
+/** Chains of multiply-adds over a list of nonzeros, one for each column of the right operand. */
 import { multiplyAdd } from './multiply-add';
 
-// Four entries at a time pass over all sums of a row, which stay in the first cache. A few sums in registers at a time would
-// need the whole list again for each few columns, and each pass is a loop whose length the processor cannot predict.
+// Each pass adds four entries to all sums of a row, which stay in the L1 cache. Keeping a few sums in registers instead
+// would read the whole list again for every few columns, in a loop whose length the branch predictor cannot guess.
 
 /**
- * `sum[column]`, the chain over the entries of value * right[offset + column]: from +0, or from what lies there where
- * `accumulate`. At least one entry; `bytes` of sums, whole vectors.
+ * Computes `sum[column]`, the chain over the entries of value * right[offset + column]. It starts from +0, or from the
+ * stored sum if `accumulate` is set. Expects at least one entry; `bytes`, the size of the sums, is a multiple of 16.
  */
 export function extendChains(accumulate: bool, entry: usize, end: usize, right: usize, sum: usize, bytes: usize): void {
   let count = <i32>((end - entry) >> 3);
@@ -21,8 +21,8 @@ export function extendChains(accumulate: bool, entry: usize, end: usize, right: 
 }
 
 /**
- * `target[column]` plus the chain over the entries, from +0, that `extendChains` gives: added in the pass over the last
- * entries. What is left at `sum` has no meaning.
+ * Adds to `target[column]` the chain that `extendChains` computes from +0, in the same pass as the last entries. `sum`
+ * is scratch space.
  */
 export function addChains(entry: usize, end: usize, right: usize, sum: usize, target: usize, bytes: usize): void {
   const last = <i32>(((end - entry) >> 3) - 1) & 3;
@@ -35,7 +35,7 @@ export function addChains(entry: usize, end: usize, right: usize, sum: usize, ta
   addFew(last + 1, false, true, rest, right, sum, target, bytes);
 }
 
-/** `addEntries` for one to four entries. */
+/** Calls `addEntries` for one to four entries. */
 // @ts-ignore: decorator
 @inline function addFew(
   count: i32, first: bool, into: bool, entry: usize, right: usize, sum: usize, target: usize, bytes: usize,
@@ -47,14 +47,15 @@ export function addChains(entry: usize, end: usize, right: usize, sum: usize, ta
 }
 
 /**
- * Extends the chains at `sum`, or begins them where `first`, by `count` entries, and stores them there, or adds them to
- * `target` where `into`. All three are constants where this is inlined.
+ * Extends the chains at `sum` by `count` entries; if `first` is set, starts them at +0. Stores the result at `sum`, or
+ * adds it to `target` if `into` is set. All three flags are constants after inlining.
  */
 // @ts-ignore: decorator
 @inline function addEntries(
   count: i32, first: bool, into: bool, entry: usize, right: usize, sum: usize, target: usize, bytes: usize,
 ): void {
-  // All begin 8 bytes early: the optimizer folds an added constant into the load, but not 64, which it subtracts as -64.
+  // Addresses begin 8 bytes early: the optimizer folds an added constant into the load, except 64, which it subtracts
+  // as -64.
   right -= 8;
   sum -= 8;
   target -= 8;
@@ -92,7 +93,7 @@ export function addChains(entry: usize, end: usize, right: usize, sum: usize, ta
   }
 }
 
-/** The same for four sums. */
+/** `addEntries` for one vector of four sums. */
 // @ts-ignore: decorator
 @inline function addToVector(
   count: i32, first: bool, into: bool, sum: usize, target: usize,

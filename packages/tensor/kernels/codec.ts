@@ -1,6 +1,6 @@
-/** Passes over vectors as they travel: their checksum, and which blocks of them are zeros. */
+/** Passes over vectors that are sent: their checksum, and the bitmap of their nonzero blocks. */
 
-/** A word for each of 32 lanes. */
+/** One 32-bit word for each of 32 lanes. */
 const blockBytes: usize = 128;
 const multiplier: u32 = 0x9e3779b1;
 const wordMultiplier: u32 = 0x85ebca77;
@@ -12,8 +12,8 @@ const wordMultiplier: u32 = 0x85ebca77;
 }
 
 /**
- * Takes bytes into the lanes [32] at `state`; a last block that is not whole is filled with zeros, in the block behind the
- * lanes. The checksum is that of protocol/src/checksum.ts.
+ * Feeds bytes into the 32 lanes at `state`. A partial last block is zero-padded in the block that follows the lanes.
+ * The checksum is the one defined in protocol/src/checksum.ts.
  */
 export function checksumTake(state: usize, bytes: usize, count: usize): void {
   const rest = count % blockBytes;
@@ -54,7 +54,7 @@ function takeBlocks(state: usize, bytes: usize, end: usize): void {
   v128.store(state, h, 112);
 }
 
-/** The checksum of `count` bytes, which the lanes at `state` have taken. */
+/** Returns the checksum of the `count` bytes that were fed into the lanes at `state`. */
 export function checksumEnd(state: usize, count: u32): u32 {
   let sum = count;
   for (const end = state + blockBytes; state < end; state += 4) {
@@ -68,7 +68,10 @@ export function checksumEnd(state: usize, count: u32): u32 {
 /** Values of a block. */
 const blockLength: i32 = 64;
 
-/** Sets one bit for each block of `values` [count] that has another bit than those of +0, in whole words at `bitmap`. */
+/**
+ * Sets one bit in `bitmap`, written in whole words, for each block of `values` [count] with a bit pattern other than
+ * +0.
+ */
 export function nonZeroBlocks(values: usize, count: i32, bitmap: usize): void {
   for (; count > 0; bitmap += 4) {
     let word: u32 = 0;
@@ -79,7 +82,7 @@ export function nonZeroBlocks(values: usize, count: i32, bitmap: usize): void {
   }
 }
 
-/** The first values decide in most blocks. */
+/** Exits early: in most blocks the first values decide. */
 function isNonZero(values: usize, count: i32): bool {
   const end = values + (<usize>(count & ~15) << 2);
   for (; values < end; values += 64) {

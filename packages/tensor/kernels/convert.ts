@@ -1,10 +1,10 @@
-/** Passes over one storage: bytes to floats, rows of a table of them as well; its largest magnitude. */
+/** Passes over one storage: conversion of bytes or table rows to floats, and the largest magnitude. */
 
 /** `target[i] = bytes[i] / divisor`. The bytes may be the target's last quarter: reads stay ahead of writes. */
 export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: f32): void {
   const divisors = f32x4.splat(divisor);
   if (divisor > 0) {
-    // Most bytes of an image are 0, and divisions are slow.
+    // Skips blocks of zeros: most bytes of an image are 0, and divisions are slow.
     for (; count >= 16; count -= 16, bytes += 16, target += 64) {
       const sixteen = v128.load(bytes);
       if (v128.any_true(sixteen)) {
@@ -33,12 +33,12 @@ export function bytesToFloats(bytes: usize, target: usize, count: i32, divisor: 
   }
 }
 
-/** Rows that are fetched from memory together: 16 of MNIST take 12 KB of the first cache. */
+/** Rows prefetched together: 16 rows of MNIST take 12 KB of the L1 cache. */
 const rowsTogether: i32 = 16;
 
 /**
- * `target[i] = byte / divisor` for the rows `numbers` [count] of a table with `columns` bytes in a row, one after another; the
- * caller has checked that there are such rows.
+ * Converts the rows `numbers` [count] of a table of `columns` bytes per row: `target[i] = byte / divisor`, row after
+ * row. The caller has checked the row numbers.
  */
 export function rowsToFloats(table: usize, columns: usize, numbers: usize, count: i32, target: usize, divisor: f32): void {
   for (; count > 0; count -= rowsTogether) {
@@ -50,7 +50,7 @@ export function rowsToFloats(table: usize, columns: usize, numbers: usize, count
   }
 }
 
-/** The rows `numbers` [count] of a table with `columns` bytes in a row, one after another. */
+/** Copies the rows `numbers` [count] of a table of `columns` bytes per row, one after another. */
 export function rowsToBytes(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
   for (; count > 0; count -= rowsTogether) {
     const rows = min(rowsTogether, count);
@@ -61,14 +61,14 @@ export function rowsToBytes(table: usize, columns: usize, numbers: usize, count:
   }
 }
 
-/** Reads a byte of each cache line of the rows, so that all of them are on their way at the same time. */
+/** Prefetches the rows by reading a byte of each cache line, so that their cache misses overlap. */
 function touchRows(table: usize, columns: usize, numbers: usize, count: i32, target: usize): void {
   let any: u32 = 0;
   for (; count > 0; count--, numbers += 4) {
     let at = table + <usize>load<u32>(numbers) * columns;
     for (const end = at + columns; at < end; at += 64) any |= load<u8>(at);
   }
-  // What is stored is overwritten; the reads would be left out without it.
+  // The stored value is overwritten; without the store the optimizer would remove the reads.
   if (any != 0) store<u8>(target, any);
 }
 
@@ -78,8 +78,8 @@ export function allFinite(source: usize, count: i32): bool {
 }
 
 /**
- * The largest absolute value; infinite or NaN where one is. Without their signs, floats are in the order of their bits
- * as integers, and infinity and NaN come last.
+ * Returns the largest absolute value: infinity or NaN if there is one. Without their signs, floats sort like their bits
+ * as integers, with infinity and NaN last.
  */
 export function largestMagnitude(source: usize, count: i32): f32 {
   const magnitude = i32x4.splat(0x7fffffff);

@@ -1,4 +1,4 @@
-/** Convolution and its gradients: products whose left operand is read in place, window by window. */
+/** Convolution and its gradients, as products whose left operand is read in place, window by window. */
 import { allFinite } from './convert';
 import { anyNaN, finishRows, innerConvolution } from './inner-convolution';
 import { packRight } from './matmul';
@@ -10,19 +10,19 @@ import {
   RESULT_OUTPUT, STRIDE_HEIGHT, STRIDE_WIDTH, WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes, padded, paddedRowBytes,
 } from './windows';
 
-// The descriptor: what is computed, the geometry, and behind it, in 32-bit words, what src/backends/cpu/window-descriptors.ts
-// writes. Functions below `convolution` are given the address of the geometry.
+// The descriptor holds the result's kind, the geometry, and then 32-bit words as written by
+// src/backends/cpu/window-descriptors.ts. The functions below `convolution` take the address of the geometry.
 const FILTERS: usize = geometryBytes;
 const LEFT: usize = geometryBytes + 4;
 const RIGHT: usize = geometryBytes + 8;
 const OUTPUT: usize = geometryBytes + 12;
-/** Room for the right operand in panels. */
+/** Room for the packed right operand. */
 const PACKED: usize = geometryBytes + 16;
-/** Room for one image inside its padding of zeros; 0 where images need none. */
+/** Room for one image with its zero padding; 0 if there is no padding. */
 const FRAME: usize = geometryBytes + 20;
-/** Four pointers, then a finished tile of an edge: 16 + 128 bytes. */
+/** Four pointers, then one finished edge tile: 16 + 128 bytes. */
 const SCRATCH: usize = geometryBytes + 24;
-/** [filters] to add to every pixel, or 0, and whether negative sums become 0. */
+/** Address of a bias [filters], or 0, and whether to apply relu. */
 const BIAS: usize = geometryBytes + 28;
 const RELU: usize = geometryBytes + 32;
 
@@ -48,7 +48,7 @@ export function convolution(descriptor: usize): void {
     if (worthSkippingKernelZeros(geometry, filters, left, right)) {
       sparseKernelGradient(geometry, filters, left, right, output, load<u32>(geometry, FRAME));
     } else kernelGradient(geometry);
-    // Checking the output costs less than checking the gradient, which is longer.
+    // The gradient is larger than the output, so the output is checked instead.
     if (framed && anyNaN(output, kernelSize(geometry))) {
       innerConvolution(result, geometry, filters, left, right, output, kernelSize(geometry));
     }
@@ -66,7 +66,7 @@ function innerForward(geometry: usize, filters: i32, left: usize, right: usize, 
   finishRows(output, windows * filters, filters, load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0);
 }
 
-/** A tile whose rows begin where the pointers of the table say. */
+/** Computes a tile whose rows begin at the pointers in `table`. */
 // @ts-ignore: decorator
 @inline function windowTile(
   height: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
@@ -87,7 +87,7 @@ function windowTileOf(
   else windowTile(1, table, outer, inner, step, skip, right, rightStep, c, rowBytes, goOn, bias, relu);
 }
 
-/** `table` holds `valid` pointers; rows of the tile beyond them read what the last one reads. */
+/** Computes a tile of `valid` rows, whose pointers are in `table`; rows beyond them repeat the last one. */
 function windowTileAt(
   valid: i32, width: i32, table: usize, outer: i32, inner: i32, step: usize, skip: usize, right: usize, rightStep: usize,
   c: usize, rowBytes: usize, goOn: bool, bias: usize, relu: bool,
@@ -107,7 +107,7 @@ function windowTileAt(
 }
 
 /**
- * Windows over `image`, whose rows are `rowBytes` apart, x packed right operand
+ * Multiplies the windows over `image`, whose rows are `rowBytes` apart, by the packed right operand
  * [windowHeight * windowWidth * channels, filters].
  */
 function windowProduct(
@@ -170,7 +170,7 @@ function forward(geometry: usize): void {
   }
 }
 
-/** Packs the flipped kernel in panels of 8 channels; rows are (windowRow, windowColumn, filter). */
+/** Packs the flipped kernel into panels of 8 channels; rows are (windowRow, windowColumn, filter). */
 function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, filters: i32): void {
   const filterBytes = <usize>filters << 2;
   for (let channel = 0; channel < channels; channel += panelColumns) {
@@ -187,7 +187,7 @@ function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, f
   }
 }
 
-/** Copies the gradients of one image into its frame, a stride apart. */
+/** Copies the gradient of one image into its frame, with its pixels a stride apart. */
 function dilateGradient(geometry: usize, frame: usize, frameHeight: i32, frameWidth: i32, gradient: usize): void {
   const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
   const strideWidth = load<i32>(geometry, STRIDE_WIDTH);
@@ -251,7 +251,10 @@ function kernelGradient(geometry: usize): void {
   }
 }
 
-/** The gradient from one image, `frame` with rows of `frameBytes`; added to the output where `goOn`. */
+/**
+ * Computes the kernel gradient of one image, `frame`, whose rows are `frameBytes` long; adds it to the output if `goOn`
+ * is set.
+ */
 function addKernelGradient(
   geometry: usize, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,
 ): void {
@@ -265,7 +268,7 @@ function addKernelGradient(
   const filterBytes = <usize>filters << 2;
   const run = load<i32>(geometry, WINDOW_WIDTH) * channels;
   const inner = load<i32>(geometry, WINDOW_HEIGHT) * run;
-  // The place of the window's value that the next row of the result belongs to.
+  // Address of the window's value that the next row of the result belongs to.
   let next = frame;
   let left = run;
   for (let place = 0; place < inner; ) {

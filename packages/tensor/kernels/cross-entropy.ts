@@ -1,9 +1,9 @@
-/** Softmax cross-entropy of each row of logits, with its gradient. */
+/** Softmax cross-entropy of each row of logits, and its gradient. */
 import { exp4, log4 } from './transcendental';
 
 /**
- * Formula and order are those of `CrossEntropyCall` in src/backend.ts. `gradient` first holds the exponentials; where
- * only the losses are wanted, `gradientRowBytes` is 0 and all rows share room for one.
+ * Uses the formula and the order of `CrossEntropyCall` in src/backend.ts. `gradient` first holds the exponentials. If
+ * only the losses are wanted, `gradientRowBytes` is 0 and all rows share the room of one.
  */
 export function crossEntropy(
   rows: i32, classes: i32, logits: usize, labels: usize, losses: usize, gradient: usize, gradientRowBytes: usize,

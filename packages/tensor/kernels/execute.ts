@@ -1,4 +1,4 @@
-/** Runs a program: kernel calls with their arguments, one after another. */
+/** Runs a program: a list of kernel calls with their arguments. */
 import * as codes from '../src/backends/cpu/call-codes';
 import { bytesToFloats, largestMagnitude, rowsToBytes, rowsToFloats } from './convert';
 import { convolution } from './convolution';
@@ -15,7 +15,7 @@ import { argmax, largest, smallest, sum } from './reduce';
   return load<i32>(call + (index << 2));
 }
 
-/** The calls from `call` up to `end`; src/backends/cpu/call-codes.ts says how they are written. */
+/** Runs the calls from `call` up to `end`, encoded as in src/backends/cpu/call-codes.ts. */
 export function execute(call: usize, end: usize): void {
   while (call < end) {
     const code = load<i32>(call);
@@ -31,7 +31,7 @@ export function execute(call: usize, end: usize): void {
   }
 }
 
-/** @returns the bytes of the call, here and in the functions that it goes on to */
+/** Runs a call of any other kind. @returns the size of the call in bytes, like the functions that it delegates to */
 function product(code: i32, call: usize): usize {
   switch (code) {
     case codes.matmul:

@@ -1,9 +1,9 @@
-/** Whether so many values are zero that skipping them takes less time. */
+/** Estimates whether a tensor has enough zeros for skipping them to pay. */
 
-/** How many runs of 1024 values are looked at, evenly spaced. What they miss costs time, and changes no bit. */
+/** Number of runs of 1024 values to sample, evenly spaced. A wrong guess costs time but changes no bit. */
 const samples: i32 = 16;
 
-/** Whether at most three eighths of the values, f32 or u8, are not 0, judged by a sample of them. */
+/** Whether at most three eighths of the values (f32 or u8) are nonzero, judged by a sample. */
 export function fewNonzeros<Value>(source: usize, size: i32): bool {
   const step = max(1024, (size / samples) & ~15);
   let nonzeros = 0;
@@ -17,7 +17,7 @@ export function fewNonzeros<Value>(source: usize, size: i32): bool {
   return nonzeros <= (sampled * 3) >> 3;
 }
 
-// Both count those of whole sixteens.
+// Both functions expect a count that is a multiple of 16.
 
 function nonzeroBytes(at: usize, count: i32): i32 {
   let nonzeros = 0;
@@ -30,7 +30,7 @@ function nonzeroBytes(at: usize, count: i32): i32 {
 function nonzeroFloats(at: usize, count: i32): i32 {
   const zero = f32x4.splat(0.0);
   let negatives = i32x4.splat(0);
-  // A comparison is -1 where it holds.
+  // A comparison yields -1 if it holds.
   for (const end = at + (<usize>count << 2); at < end; at += 64) {
     const first = i32x4.add(f32x4.ne(v128.load(at, 0), zero), f32x4.ne(v128.load(at, 16), zero));
     const second = i32x4.add(f32x4.ne(v128.load(at, 32), zero), f32x4.ne(v128.load(at, 48), zero));

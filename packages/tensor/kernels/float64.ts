@@ -1,4 +1,4 @@
-/** Functions computed in float64 and rounded once, step for step as in src/float64.ts. */
+/** Functions computed in float64 and rounded once, in the same steps as src/float64.ts. */
 
 function step(x: v128, value: v128, coefficient: f64): v128 {
   return f64x2.add(f64x2.mul(value, x), f64x2.splat(coefficient));
@@ -36,7 +36,7 @@ function exp2(x: v128): v128 {
   p = step(r, p, 0.5);
   p = step(r, p, 1.0);
   p = step(r, p, 1.0);
-  // The lowest bits of the shifted value are those of n.
+  // The lowest bits of `shifted` are those of n.
   return f64x2.mul(p, i64x2.shl(i64x2.add(shifted, i64x2.splat(1023)), 52));
 }
 
@@ -58,7 +58,7 @@ function atanh2(s: v128): v128 {
 }
 
 function log2(x: v128): v128 {
-  // The exponent's bits as the lowest of 2^52 make it a float64.
+  // With the exponent's bits as its lowest, 2^52 becomes a float64 of that value.
   const biased = v128.or(i64x2.shr_u(x, 52), i64x2.splat(0x4330000000000000));
   let exponent = f64x2.sub(biased, f64x2.splat(4503599627371519.0));
   let m = v128.or(v128.and(x, i64x2.splat(0x000fffffffffffff)), i64x2.splat(0x3ff0000000000000));

@@ -1,4 +1,4 @@
-/** Values picked by index along an axis, and the adjoint; indices are [count], or [outer, count, inner]. */
+/** Gather along an axis, and its adjoint; indices are [count], or [outer, count, inner] if `own` is set. */
 
 function isIndex(value: f32, length: i32): bool {
   return value >= 0 && value < <f32>length && floor(value) == value;

@@ -1,4 +1,4 @@
-/** Everything the module exports. Pointers are byte addresses; lengths count float32 values. */
+/** Exports of the module. Pointers are byte addresses; lengths count float32 values. */
 export { checksumEnd, checksumTake, nonZeroBlocks } from './codec';
 export { convolution } from './convolution';
 export { crossEntropy } from './cross-entropy';

@@ -1,4 +1,4 @@
-/** Convolution and its gradients in plain loops that skip padding: infinity times the zeros of padding would be NaN. */
+/** Convolution and its gradients in plain loops that skip the padding: infinity times a padding zero would be NaN. */
 import { multiplyAddOnce } from './multiply-add';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, RESULT_INPUT_GRADIENT,
@@ -6,8 +6,8 @@ import {
 } from './windows';
 
 /**
- * Computes a `result` from the places of windows that lie inside images, in the order of src/backend.ts. Slow: only for
- * values that are not finite, which end most runs.
+ * Computes a `result` from the places of windows that lie inside the images, in the order given in src/backend.ts.
+ * Slow, but only used for values that are not finite, which end most runs anyway.
  */
 export function innerConvolution(
   result: i32, geometry: usize, filters: i32, left: usize, right: usize, output: usize, outputSize: i32,
@@ -33,7 +33,7 @@ export function innerConvolution(
   }
 }
 
-/** Adds the products of one place of a window, which lies on a pixel, to the result. */
+/** Adds the products of one place of a window, which lies on `pixel`, to the result. */
 function addPlace(
   result: i32, geometry: usize, filters: i32, left: usize, right: usize, output: usize, window: i32, place: i32, pixel: i32,
 ): void {
@@ -55,7 +55,7 @@ function addPlace(
   store<f32>(sum, multiplyAddOnce(load<f32>(sum), load<f32>(left), load<f32>(right)));
 }
 
-/** Adds a bias [filters], unless it is 0, to every row of an output, and makes what is negative 0 where `relu`. */
+/** Adds the bias [filters], unless `bias` is 0, to every row of an output, then applies relu if `relu` is set. */
 export function finishRows(output: usize, outputSize: i32, filters: i32, bias: usize, relu: bool): void {
   for (let at = 0; at < outputSize; at++, output += 4) {
     let value = load<f32>(output);

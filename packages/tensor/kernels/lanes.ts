@@ -1,6 +1,6 @@
-/** Storing part of a vector. */
+/** Partial vector stores. */
 
-/** Stores the first `lanes` of four floats; all of them where `lanes` is larger. */
+/** Stores the first `lanes` of four floats, or all four if `lanes` is larger. */
 export function storeLanes(target: usize, value: v128, lanes: i32): void {
   if (lanes >= 4) {
     v128.store(target, value);

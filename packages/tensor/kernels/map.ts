@@ -1,4 +1,4 @@
-/** Map programs: all instructions of a formula on one chunk of elements, then on the next. */
+/** Map programs: all instructions of a formula run on one chunk of elements, then on the next. */
 import * as opcodes from '../src/backends/cpu/opcodes';
 import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
 import { storeLanes } from './lanes';
@@ -26,11 +26,11 @@ import { exp4, log4 } from './transcendental';
   return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
 }
 
-/** Reads operands up to 12 bytes beyond their end, for which the allocator leaves room; writes are exact. */
+/** Reads operands up to 12 bytes past their end, for which the allocator leaves room; writes are exact. */
 // @ts-ignore: decorator
 @inline function loop(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
   const end = target + ((<usize>count & ~3) << 2);
-  // Sixteen at a time, but for the long sequences of operations.
+  // Unrolled to sixteen elements, except for the long sequences of operations.
   if (code < opcodes.exp || (code > opcodes.log && code < opcodes.tanh) || code > opcodes.pow) {
     const most = target + ((<usize>count & ~15) << 2);
     while (target < most) {
@@ -73,8 +73,8 @@ import { exp4, log4 } from './transcendental';
   if (count != 0) storeLanes(target, transcend(code, a, b), count);
 }
 
-// Exported so that the optimizer leaves them apart: in one function it folds the loops into one that decides the
-// instruction anew for every four elements.
+// Exported to keep the optimizer from inlining them: it would merge the loops into one that dispatches on the
+// instruction for every four elements.
 
 export function mapExp(target: usize, a: usize, b: usize, count: i32): void {
   longLoop(opcodes.exp, target, a, b, count);
@@ -133,7 +133,7 @@ function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: 
   }
 }
 
-/** Where the values of operand `index` of an instruction lie; 0 is its target. */
+/** Address of the values of operand `index` of an instruction; 0 is its target. */
 // @ts-ignore: decorator
 @inline function operand(instruction: usize, slots: usize, index: usize): usize {
   return <usize>load<u32>(slots + (<usize>load<u32>(instruction + (index << 2), 4) << 2));
@@ -144,7 +144,7 @@ function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: 
   return f32x4.add(f32x4.mul(v128.load(x), a), f32x4.mul(v128.load(y), b));
 }
 
-/** One vector of `momentumStep`; the sum is stored before the difference is read. */
+/** Computes one vector of `momentumStep`; stores the sum before it reads the difference. */
 // @ts-ignore: decorator
 @inline function stepVector(x: usize, a: v128, y: usize, b: v128, sum: usize, z: usize, c: v128, difference: usize): void {
   const value = momentumSum(x, a, y, b);
@@ -152,7 +152,7 @@ function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: 
   v128.store(difference, f32x4.sub(v128.load(z), f32x4.mul(c, value)));
 }
 
-/** Three instructions at once: `sum = x * a + y * b`, `difference = z - c * sum`, where a, b and c are one value each. */
+/** Runs three instructions at once: `sum = x * a + y * b`, `difference = z - c * sum`; a, b and c are scalars. */
 function momentumStep(mul: usize, slots: usize, count: i32): void {
   let x = operand(mul, slots, 1), y = operand(mul + 20, slots, 2), sum = operand(mul + 20, slots, 0);
   let z = operand(mul + 40, slots, 1), difference = operand(mul + 40, slots, 0);
@@ -188,7 +188,7 @@ function scatter(target: usize, source: usize, stride: usize, count: i32): void 
   for (; source < end; source += 4, target += stride) store<f32>(target, load<f32>(source));
 }
 
-/** Where the inner row of a view begins at the running indices of the outer axes. */
+/** Address of a view's inner row at the running indices of the outer axes. */
 function addressOf(view: usize, axes: usize, rank: i32): usize {
   let address = <usize>load<u32>(view);
   for (let axis = 0; axis < rank; axis++) {
@@ -198,7 +198,7 @@ function addressOf(view: usize, axes: usize, rank: i32): usize {
   return address;
 }
 
-/** Points each input's slot at its values from `start` on; strided ones are copied to its chunk. */
+/** Points each input's slot at its values from `start` on; strided values are first copied to the slot's chunk. */
 function bindInputs(
   inputs: usize, inputCount: i32, viewBytes: usize, axes: usize, rank: i32, slots: usize, chunks: usize,
   start: i32, count: i32, innerLength: i32,
@@ -219,7 +219,7 @@ function bindInputs(
   }
 }
 
-/** Counts the running indices of the outer axes one on, the last axis first. */
+/** Increments the running indices of the outer axes, the last axis first. */
 // @ts-ignore: decorator
 @inline function advance(axes: usize, rank: i32): void {
   for (let axis = rank - 1; axis >= 0; axis--) {
@@ -239,7 +239,8 @@ function bindInputs(
 // then from word 7: per outer axis its size and running index;
 // per input, and then for the output, its pointer, inner stride and outer strides (bytes);
 // per instruction code, target, a, b, c (slots).
-// Slot i is input i, the last slot the output; the others hold constants and intermediate values in their chunks.
+// Slot i is input i, and the last instruction's target is the output; the other slots hold constants and intermediate
+// values in their chunks.
 export function map(descriptor: usize): void {
   const instructionCount = load<i32>(descriptor, 0);
   const inputCount = load<i32>(descriptor, 4);

@@ -1,4 +1,7 @@
-/** Matrix products: packs both operands into panels and multiplies them tile by tile, or skips a sparse left operand's zeros. */
+/**
+ * Matrix products: packs both operands into panels and multiplies them tile by tile, or skips the zeros of a sparse
+ * left operand.
+ */
 import { convertWaiting, waitingBytes, waitingQuotients } from './byte-operand';
 import { microbatchTile } from './microbatch-tile';
 import {
@@ -7,11 +10,10 @@ import {
 import { sparseProduct, worthSkippingZeros } from './sparse-product';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
 
-// Every output element is one chain over the inner dimension from +0: a later block continues from the value that the
-// earlier one stored, and each row and column of a tile has its own accumulators. So neither the blocks nor the other rows
-// change a bit.
+// Every output element is one chain over the inner dimension from +0: a later block continues from the stored sum, and
+// each element of a tile has its own accumulator. So neither block sizes nor other rows change any bit.
 
-/** Packs rows into panels of the tile heights, the inner index outermost; rows that do not exist are 0. */
+/** Packs rows into panels of the tile heights, the inner index outermost; missing rows are 0. */
 export function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
   let row = 0;
   while (row < rows) {
@@ -37,7 +39,7 @@ export function packLeft(target: usize, source: usize, rows: i32, inner: i32, ro
   }
 }
 
-/** Packs columns into panels of 8, the inner index outermost; columns that do not exist are 0. */
+/** Packs columns into panels of 8, the inner index outermost; missing columns are 0. */
 export function packRight(target: usize, source: usize, columns: i32, inner: i32, columnBytes: usize, innerBytes: usize): void {
   for (let column = 0; column < columns; column += panelColumns) {
     const width = min(panelColumns, columns - column);
@@ -79,8 +81,8 @@ function packedTileOf(
 }
 
 /**
- * With microbatches a block takes all of k, so that a tile's sums need no room but the registers and a small stack; that
- * needs k to be at most 8192.
+ * Multiplies dense operands. With microbatches a block spans all of k, so that the sums of a tile fit in registers and
+ * a small stack; this requires k to be at most 8192.
  */
 function denseProduct(
   m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
@@ -137,7 +139,7 @@ function denseProduct(
   }
 }
 
-/** `output[row] = bias`, what is negative made 0 where `relu`: the product over nothing. */
+/** Writes the product for k = 0: `output[row] = bias`, after relu if `relu` is set. */
 function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): void {
   for (let row = 0; row < m; row++) {
     for (let at: usize = 0; at < <usize>n << 2; at += 4, output += 4) {
@@ -148,10 +150,11 @@ function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): v
 }
 
 /**
- * `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. The sums over k are per microbatch,
- * one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], where it is not 0, is added to each row, and
- * what is negative becomes 0 where `relu`. More than one microbatch takes neither of these two, and a k of at most 8192.
- * Where `operand` is not 0, the left values may wait as bytes, as byte-operand.ts says; they are converted if that is needed.
+ * Computes `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. The sums over k are per
+ * microbatch, one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added
+ * to each row, and relu is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to
+ * be at most 8192.
+ * If `operand` is not 0, the left values may be pending bytes (see byte-operand.ts), which are converted if needed.
  */
 export function matmul(
   m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,

@@ -1,7 +1,7 @@
-/** A tile of a product whose sums over k are per microbatch, added pairwise: `Microbatches` in src/backend.ts. */
+/** A tile of a product with one sum over k per microbatch, added pairwise: `Microbatches` in src/backend.ts. */
 import { multiplyAdd } from './multiply-add';
 
-/** `height` is a constant where this is inlined, and the unused accumulators vanish. Both operands are packed over all of k. */
+/** `height` is a constant after inlining, so the unused accumulators vanish. Both operands are packed over all of k. */
 // @ts-ignore: decorator
 @inline function microbatchTileOfHeight(
   height: i32, left: usize, right: usize, microbatches: i32, size: i32, c: usize, rowBytes: usize, stack: usize,
@@ -26,7 +26,7 @@ import { multiplyAdd } from './multiply-add';
       if (height > 2) { a = v128.load32_splat(left, 8); c20 = multiplyAdd(c20, a, b0); c21 = multiplyAdd(c21, a, b1); }
       if (height > 3) { a = v128.load32_splat(left, 12); c30 = multiplyAdd(c30, a, b0); c31 = multiplyAdd(c31, a, b1); }
     }
-    // additionsAfter in src/backends/pairwise-sum.ts: as many as a binary counter carries; after the last, all that are left.
+    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter; at the end all remaining sums.
     let additions = microbatch == microbatches ? <i32>((top - stack) >> 7) : ctz(microbatch);
     for (; additions > 0; additions--) {
       top -= 128;
@@ -48,7 +48,7 @@ import { multiplyAdd } from './multiply-add';
   if (height > 3) { v128.store(c, c30, 0); v128.store(c, c31, 16); }
 }
 
-/** The tile at `c`, of a `height` of 4, 2 or 1; `size` values of k in a microbatch, `stack` as long as `tileStackBytes`. */
+/** Computes the tile at `c`, with a `height` of 4, 2 or 1; `size` is k per microbatch, `stack` has `tileStackBytes`. */
 export function microbatchTile(
   height: i32, left: usize, right: usize, microbatches: i32, size: i32, c: usize, rowBytes: usize, stack: usize,
 ): void {

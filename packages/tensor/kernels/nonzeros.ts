@@ -1,40 +1,43 @@
-/** Lists of the nonzeros of rows and columns, each with the byte offset of the row of the right operand that it multiplies. */
+/** Lists of the nonzeros of rows and columns; each entry has the byte offset of the right operand's row to multiply. */
 
-/** Entries behind the end of a list that may be written. */
+/** Entries past the end of a list that may be overwritten. */
 export const listSlack: i32 = 3;
 
-// A `Value` is f32, or u8: a byte that stands for a float, of which those of all 256 lie at `quotients`.
+// A `Value` is f32, or u8: a byte that stands for one of the 256 floats at `quotients`.
 
-/** Bit i of the result: whether value i of the sixteen at `at` is not 0. */
+/** Bit i of the result tells whether value i of the sixteen at `at` is nonzero. */
 // @ts-ignore: decorator
 @inline function nonzerosOfSixteen<Value>(at: usize): i32 {
   return i8x16.bitmask(areNonzero<Value>(at));
 }
 
-/** Byte i of the result is -1 where value i of the sixteen at `at` is not 0, and else 0. */
+/** Byte i of the result is -1 if value i of the sixteen at `at` is nonzero, else 0. */
 // @ts-ignore: decorator
 @inline function areNonzero<Value>(at: usize): v128 {
   if (isInteger<Value>()) return i8x16.ne(v128.load(at), i8x16.splat(0));
   const zero = f32x4.splat(0.0);
-  // A comparison is -1 where it holds.
+  // A comparison yields -1 if it holds.
   const low = i16x8.narrow_i32x4_s(f32x4.ne(v128.load(at, 0), zero), f32x4.ne(v128.load(at, 16), zero));
   const high = i16x8.narrow_i32x4_s(f32x4.ne(v128.load(at, 32), zero), f32x4.ne(v128.load(at, 48), zero));
   return i8x16.narrow_i16x8_s(low, high);
 }
 
-/** The bits of the value at `at`. */
+/** Returns the bits of the value at `at`, as a float. */
 // @ts-ignore: decorator
 @inline function bitsAt<Value>(at: usize, quotients: usize): u32 {
   return load<u32>(isInteger<Value>() ? quotients + (<usize>load<u8>(at) << 2) : at);
 }
 
-/** Appends value i of those `stride` bytes apart, with `offset + i * rowBytes`, where `nonzeros` has bit i; returns the new end. */
+/**
+ * Appends an entry for each set bit i of `nonzeros`: value i, `stride` bytes apart, and `offset + i * rowBytes`.
+ * Returns the new end.
+ */
 // @ts-ignore: decorator
 @inline function appendNonzeros<Value>(
   end: usize, nonzeros: u64, at: usize, stride: usize, offset: u32, rowBytes: u32, quotients: usize,
 ): usize {
   const stop = end + (<usize>popcnt(nonzeros) << 3);
-  // Four at a time: the processor cannot predict how many bits there are. What is written past the last means nothing.
+  // Writes four entries at a time, because the number of bits is unpredictable. Entries past `stop` are garbage.
   for (; end < stop; end += 32) {
     appendLowest<Value>(end, nonzeros, at, stride, offset, rowBytes, quotients);
     nonzeros &= nonzeros - 1;
@@ -48,7 +51,7 @@ export const listSlack: i32 = 3;
   return stop;
 }
 
-/** The entry of the lowest bit; where there is none, of the first value, which can be read. */
+/** Writes the entry of the lowest bit; if no bit is set, of the first value, which is safe to read. */
 // @ts-ignore: decorator
 @inline function appendLowest<Value>(
   end: usize, nonzeros: u64, at: usize, stride: usize, offset: u32, rowBytes: u32, quotients: usize,
@@ -58,7 +61,10 @@ export const listSlack: i32 = 3;
   store<u32>(end, bitsAt<Value>(at + <usize>index * stride, quotients), 4);
 }
 
-/** Appends the nonzeros of `inner` neighbors to a list, the first with `offset`, the others `rowBytes` apart; returns its new end. */
+/**
+ * Appends the nonzeros of `inner` adjacent values to a list; offsets start at `offset` and are `rowBytes` apart.
+ * Returns the new end.
+ */
 export function listRow<Value>(end: usize, at: usize, inner: i32, offset: u32, rowBytes: u32, quotients: usize): usize {
   const valueBytes = sizeof<Value>();
   for (; inner >= 64; inner -= 64, at += valueBytes << 6, offset += rowBytes << 6) {
@@ -80,11 +86,11 @@ export function listRow<Value>(end: usize, at: usize, inner: i32, offset: u32, r
   return end;
 }
 
-// What `listColumns` works on: the ends of sixteen lists, then sixteen masks, 64 bits each.
+// Memory of `listColumns`: the ends of sixteen lists, then sixteen 64-bit masks.
 const MASKS: usize = 64;
 export const columnListsBytes: usize = 192;
 
-/** Rows whose nonzeros a mask of `columnMask` tells. */
+/** Rows covered by one mask of `columnMask`. */
 export const maskRows: i32 = 64;
 
 /** Sets the end of a list. */
@@ -98,7 +104,9 @@ export const maskRows: i32 = 64;
   return <usize>load<u32>(lists + (<usize>lane << 2));
 }
 
-/** Bit i: whether row i of the last 64, at most, that `listColumns` went over has a nonzero in the list's column. */
+/**
+ * Bit i tells whether row i of the last (at most 64) rows that `listColumns` scanned is nonzero in the list's column.
+ */
 // @ts-ignore: decorator
 @inline export function columnMask(lists: usize, lane: i32): u64 {
   return load<u64>(lists + (<usize>lane << 3), MASKS);
@@ -120,10 +128,12 @@ export function listColumns<Value>(
   }
 }
 
-/** For each of sixteen columns, 64 bits at `masks`: bit i tells whether its value in row i of `rows`, at most 64, is not 0. */
+/**
+ * Writes 64 bits at `masks` for each of sixteen columns: bit i tells whether row i of `rows`, at most 64, is nonzero.
+ */
 // @ts-ignore: decorator
 @inline function columnNonzeros<Value>(masks: usize, at: usize, stepBytes: usize, rows: i32): void {
-  // Byte c of a vector: eight rows of column c.
+  // Byte c of each vector holds eight rows of column c.
   let a = i8x16.splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
   a = eightRows<Value>(at, stepBytes, rows);
   if (rows > 8) b = eightRows<Value>(at + 8 * stepBytes, stepBytes, rows - 8);
@@ -147,7 +157,7 @@ export function listColumns<Value>(
   return i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
-/** Pairs of bytes of eight columns, put together in the order of the columns. */
+/** Regroups the byte pairs of eight columns column by column and stores them. */
 // @ts-ignore: decorator
 @inline function storeColumns(masks: usize, a: v128, b: v128, c: v128, d: v128): void {
   const low = i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -160,7 +170,7 @@ export function listColumns<Value>(
   v128.store(masks, i32x4.shuffle(high, highRest, 2, 6, 3, 7), 48);
 }
 
-/** Bit i of byte c of the result: whether the value of column c in row i, of at most eight, is not 0. */
+/** Bit i of byte c of the result tells whether column c of row i, of at most eight, is nonzero. */
 // @ts-ignore: decorator
 @inline function eightRows<Value>(at: usize, stepBytes: usize, rows: i32): v128 {
   let bits = i8x16.splat(0);

@@ -1,20 +1,19 @@
-/** Pooling: values under windows combined, and given back to the pixels. */
+/** Pooling over windows, and its adjoint. */
 import { storeLanes } from './lanes';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
   WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
 } from './windows';
 
-// The descriptor goes on behind the geometry, in 32-bit words, written by src/backends/cpu/window-descriptors.ts.
+// After the geometry the descriptor continues with 32-bit words, written by src/backends/cpu/window-descriptors.ts.
 const INPUT: usize = geometryBytes;
 const OUTPUT: usize = geometryBytes + 4;
-/** 0 where sums are meant. */
+/** Address of the argmax indices of max pooling; 0 for sums. */
 const ARGMAX_INDICES: usize = geometryBytes + 8;
 
 /**
- * One window over all channels, four at a time; the last four may be read beyond their end.
- * `corner` is the first place
- * inside the image, number `first` of the window of `windowWidth`; `rows` x `columns` places lie inside.
+ * Pools one window over all channels, four at a time; the last four may be read past their end. `corner` is the first
+ * place inside the image, number `first` of a window `windowWidth` wide; `rows` x `columns` places lie inside.
  */
 function poolWindow(
   corner: usize, rows: i32, columns: i32, first: i32, windowWidth: i32, rowBytes: usize, channels: i32,
@@ -39,7 +38,7 @@ function poolWindow(
       let pixel = row;
       for (let x = 0; x < columns; x++, pixel += pixelBytes) {
         const value = v128.load(pixel);
-        // Larger, or the first NaN: whatever is not at most `best`, unless that is NaN.
+        // Larger, or the first NaN: any value that is not at most `best`, unless `best` is NaN.
         const larger = v128.andnot(f32x4.eq(best, best), f32x4.le(value, best));
         best = v128.bitselect(value, best, larger);
         argmaxIndex = v128.bitselect(f32x4.splat(<f32>(first + y * windowWidth + x)), argmaxIndex, larger);
@@ -50,7 +49,7 @@ function poolWindow(
   }
 }
 
-/** Adds one window's values to its places inside the image, or each to its argmax place alone. */
+/** Adds one window's values to all its places inside the image, or each value to its argmax place only. */
 function unpoolWindow(
   corner: usize, rows: i32, columns: i32, first: i32, windowWidth: i32, rowBytes: usize, channels: i32,
   input: usize, argmaxIndices: usize,
@@ -91,7 +90,7 @@ function unpoolWindow(
   const outputWidth = load<i32>(descriptor, OUTPUT_WIDTH);
   const pixelBytes = <usize>channels << 2;
   const rowBytes = <usize>width * pixelBytes;
-  // Images are the input of pooling and the output of its reverse; values are what stands for a window.
+  // Images are the input of pooling and the output of its adjoint; `values` has one value per window and channel.
   let image = <usize>load<u32>(descriptor + (forward ? INPUT : OUTPUT));
   let values = <usize>load<u32>(descriptor + (forward ? OUTPUT : INPUT));
   let argmaxIndices = <usize>load<u32>(descriptor, ARGMAX_INDICES);

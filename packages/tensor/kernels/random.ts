@@ -8,7 +8,7 @@ function storeUnit(target: usize, word: u32): void {
   store<f32>(target, <f32>(word >> 8) * 5.9604644775390625e-8);
 }
 
-/** `target[rows, columns]` in [0, 1); the key and the counters are said in src/backend.ts. */
+/** Fills `target[rows, columns]` with values in [0, 1); src/backend.ts defines the key and the counters. */
 export function random(rows: i32, columns: i32, stream: u32, key: usize, samples: usize, target: usize): void {
   const seed = whole(load<f32>(key)) | (whole(load<f32>(key, 4)) << 16);
   const time = whole(load<f32>(key, 8)) | (whole(load<f32>(key, 12)) << 16);

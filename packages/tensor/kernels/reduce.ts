@@ -1,8 +1,8 @@
-/** Reductions of the middle axis of [outer, length, inner]. */
+/** Reductions over the middle axis of [outer, length, inner]. */
 import { storeLanes } from './lanes';
 import { workspace } from './sizes';
 
-/** Sixteen interleaved chains, folded as src/backend.ts says. */
+/** Sums in sixteen interleaved chains, folded in the order given in src/backend.ts. */
 function sumContiguous(source: usize, length: i32): f32 {
   let a = f32x4.splat(0.0);
   let b = f32x4.splat(0.0);
@@ -25,7 +25,7 @@ function sumContiguous(source: usize, length: i32): f32 {
   return pairs0 + pairs1;
 }
 
-/** The first `count` of four floats, else +0: adding +0 changes no chain that began at +0. */
+/** Loads the first `count` of four floats and +0 for the rest: adding +0 changes no chain that began at +0. */
 function loadMasked(source: usize, count: i32): v128 {
   if (count >= 4) return v128.load(source);
   let value = f32x4.replace_lane(f32x4.splat(0.0), 0, load<f32>(source));
@@ -34,7 +34,7 @@ function loadMasked(source: usize, count: i32): v128 {
   return value;
 }
 
-/** Sums of `length` rows, `stride` bytes apart: a chain for each of their `columns`. */
+/** Sums `length` rows, `stride` bytes apart: one chain for each of their `columns`. */
 function sumColumns(source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
   let column = 0;
   for (; column + 16 <= columns; column += 16, target += 64) {
@@ -75,15 +75,15 @@ function sumColumns(source: usize, length: i32, stride: usize, columns: i32, tar
   }
 }
 
-/** A sum of more terms is cut into runs of `runLength`: `sum` in src/backend.ts. */
+/** Sums of more terms are split into runs of `runLength`: `sum` in src/backend.ts. */
 const longestRun: i32 = 65536;
 const runLength: i32 = 128;
 
-/** Columns whose runs are summed together, and the bytes of their sums. */
+/** Number of columns whose runs are summed together, and the size of their sums in bytes. */
 const columnsTogether: i32 = 16;
 const sumBytes: usize = 64;
 
-/** The sum of runs of rows of at most `columnsTogether` columns, or of values one after another where `contiguous`. */
+/** Sums runs of rows of at most `columnsTogether` columns, or of consecutive values if `contiguous` is set. */
 function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
   const stack = workspace();
   let top = stack;
@@ -94,7 +94,7 @@ function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, co
     else sumColumns(source, terms, stride, columns, top);
     top += sumBytes;
     run++;
-    // additionsAfter in src/backends/pairwise-sum.ts: as many as a binary counter carries; after the last, all that are left.
+    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter; at the end all remaining sums.
     let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
     for (; additions > 0; additions--) {
       top -= sumBytes;
@@ -130,7 +130,7 @@ function choose(largest: bool, a: f32, b: f32): f32 {
   return largest ? max(a, b) : min(a, b);
 }
 
-/** Any order gives the same value. */
+/** Finds the largest or smallest value; the order of comparisons does not change it. */
 // @ts-ignore: decorator
 @inline function extreme(
   largest: bool, outer: i32, length: i32, inner: i32, source: usize, target: usize,

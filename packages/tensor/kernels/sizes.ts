@@ -1,20 +1,20 @@
-/** Block sizes of the matrix products, from which follows how much memory they need during a call. */
+/** Block sizes of the matrix products, which determine how much scratch memory a call needs. */
 
 /** Columns of one packed panel of the right operand: two vectors. */
 export const panelColumns: i32 = 8;
-/** Largest blocks of k, rows and columns: two panels fit the first cache, a block the second. */
+/** Largest blocks of k, rows and columns: two panels fit in the L1 cache, a block in the L2 cache. */
 export const innerBlock: i32 = 392;
 export const rowBlock: i32 = 96;
 export const columnBlock: i32 = 512;
 
 export const packedLeftBytes: usize = (<usize>innerBlock * rowBlock) << 2;
 export const packedRightBytes: usize = (<usize>innerBlock * columnBlock) << 2;
-/** One finished tile at an edge, before its valid part is copied out. */
+/** One finished edge tile, before its valid part is copied out. */
 export const tileBytes: usize = 256;
-/** Sums of tiles that wait for their right neighbor: one for each doubling of the number of microbatches. */
+/** Sums of tiles that are waiting for their right sibling: one for each doubling of the number of microbatches. */
 export const tileStackBytes: usize = 16 * 128;
 
-/** Where a thread packs the operands of a dense product, or keeps a sparse one's lists, which take less. */
+/** Base of the workspace: packed operands of a dense product, or the lists of a sparse one, which are smaller. */
 let base: usize = (__heap_base + 63) & ~63;
 
 /** First byte of this instance's workspace. */
@@ -22,7 +22,7 @@ export function workspace(): usize {
   return base;
 }
 
-/** Moves the workspace: instances that share a memory must not share one. `address` is a multiple of 64. */
+/** Moves the workspace: instances that share memory need separate ones. `address` is a multiple of 64. */
 export function setWorkspace(address: usize): void {
   base = address;
 }
@@ -31,7 +31,7 @@ export function workspaceBytes(): usize {
   return packedLeftBytes + packedRightBytes + tileBytes + tileStackBytes;
 }
 
-/** Rows of a sparse product computed together: a cache line of a transposed left operand. */
+/** Rows of a sparse product computed together: one cache line of a transposed left operand. */
 export const sparseLanes: i32 = 16;
 /** Columns of a sparse product computed together. */
 export const sparseColumns: i32 = 512;

@@ -1,4 +1,4 @@
-/** Gradients of a convolution that skip the zeros of the output's gradient, with the bits of the dense ones. */
+/** Gradients of a convolution that skip the zeros of the output's gradient, bit-identical to the dense ones. */
 import { extendChains } from './chains';
 import { allFinite } from './convert';
 import { fewNonzeros } from './few-nonzeros';
@@ -9,13 +9,14 @@ import {
   WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, padded, paddedRowBytes,
 } from './windows';
 
-// Max pooling gives three of four pixels no gradient, relu still fewer. Why skipping is exact, sparse-product.ts says.
+// Max pooling leaves three of four pixels without a gradient, and relu even more. sparse-product.ts says why skipping
+// is exact.
 
-/** Shorter rows of a window leave too little to do for each entry of a list. */
+/** With shorter window rows there is too little work per list entry. */
 const shortestRun: i32 = 16;
 const smallestGradient: i32 = 1024;
 
-/** Values of a row of a window. */
+/** Number of values in a row of a window. */
 function runOf(geometry: usize): i32 {
   return load<i32>(geometry, WINDOW_WIDTH) * load<i32>(geometry, CHANNELS);
 }
@@ -47,7 +48,7 @@ function isSparse(geometry: usize, filters: i32, gradient: usize): bool {
   return runOf(geometry) >= shortestRun && size >= smallestGradient && fewNonzeros<f32>(gradient, size);
 }
 
-/** Whether `sparseKernelGradient` is exact, has the room that it needs, and takes less time. */
+/** Whether `sparseKernelGradient` is exact, fits in its memory, and is likely to be faster. */
 export function worthSkippingKernelZeros(geometry: usize, filters: i32, images: usize, gradient: usize): bool {
   const lists = <usize>sparseLanes * listBytesOf(geometry);
   if (KERNEL_LISTS + lists + <usize>filters * windowBytesOf(geometry) > workspaceBytes()) return false;
@@ -55,11 +56,14 @@ export function worthSkippingKernelZeros(geometry: usize, filters: i32, images: 
   return isSparse(geometry, filters, gradient) && allFinite(images, load<i32>(geometry, IMAGES) * size);
 }
 
-// The kernel's memory: what `listColumns` works on, with a column for each filter, the lists, and the transposed result
-// [filters, windowHeight, run], its rows in whole vectors.
+// Memory of the kernel gradient: the memory of `listColumns`, with one column per filter, the lists, and the transposed
+// result [filters, windowHeight, run] with rows in whole vectors.
 const KERNEL_LISTS: usize = columnListsBytes;
 
-/** `output` [windowHeight, windowWidth, channels, filters] = transposed unfolded(images) x gradient; `frame` as `padded` takes it. */
+/**
+ * Computes `output` [windowHeight, windowWidth, channels, filters] = transposed unfolded(images) x gradient; `frame` is
+ * as in `padded`.
+ */
 export function sparseKernelGradient(
   geometry: usize, filters: i32, images: usize, gradient: usize, output: usize, frame: usize,
 ): void {
@@ -81,7 +85,7 @@ export function sparseKernelGradient(
   transposeKernel(geometry, filters, transposed, output);
 }
 
-/** Lists the nonzeros of neighboring filters, over the pixels of one gradient, with the offsets of their windows. */
+/** Lists the nonzeros of adjacent filters over the pixels of one gradient, with the offsets of their windows. */
 function listFilters(geometry: usize, lanes: i32, gradient: usize, pixelBytes: usize): void {
   const lists = workspace();
   const listBytes = listBytesOf(geometry);
@@ -95,7 +99,7 @@ function listFilters(geometry: usize, lanes: i32, gradient: usize, pixelBytes: u
   }
 }
 
-/** Adds the windows over `image` that the list of a lane names, each times its value, to `sums`. */
+/** Adds the windows over `image` in a lane's list, each times its value, to `sums`. */
 function addWindows(geometry: usize, lane: i32, image: usize, sums: usize): void {
   const list = workspace() + KERNEL_LISTS + <usize>lane * listBytesOf(geometry);
   const end = listEnd(workspace(), lane);
@@ -107,7 +111,7 @@ function addWindows(geometry: usize, lane: i32, image: usize, sums: usize): void
   }
 }
 
-/** [filters, windowHeight, run], rows in whole vectors, to [windowHeight, run, filters]. */
+/** Transposes [filters, windowHeight, run], with rows in whole vectors, to [windowHeight, run, filters]. */
 function transposeKernel(geometry: usize, filters: i32, source: usize, target: usize): void {
   const windowBytes = windowBytesOf(geometry);
   const run = runOf(geometry);
@@ -120,9 +124,9 @@ function transposeKernel(geometry: usize, filters: i32, source: usize, target: u
   }
 }
 
-/** Whether `sparseInputGradient` is exact, has the room that it needs, and takes less time. */
+/** Whether `sparseInputGradient` is exact, fits in its memory, and is likely to be faster. */
 export function worthSkippingInputZeros(geometry: usize, filters: i32, gradient: usize, kernel: usize): bool {
-  // A sum over the whole vectors of a row must end with it: what follows is the sums of other pixels.
+  // The sums of a row must be whole vectors: the sums of other pixels follow directly.
   if ((runOf(geometry) & 3) != 0) return false;
   const lists = <usize>(filters + listSlack) << 3;
   if (lists + paddedBytes(geometry) + <usize>filters * windowBytesOf(geometry) + 64 > workspaceBytes()) return false;
@@ -130,8 +134,8 @@ export function worthSkippingInputZeros(geometry: usize, filters: i32, gradient:
 }
 
 /**
- * `output` [images, height, width, channels], the gradient of the images. Every pixel of the gradient is given to the places
- * under its window in the order of the pixels, which for each place is the order of the chain.
+ * Computes `output` [images, height, width, channels], the gradient of the images. Each pixel of the gradient is added
+ * to the places under its window. Pixels are taken in order, which for each place is the order of its chain.
  */
 export function sparseInputGradient(
   geometry: usize, filters: i32, gradient: usize, kernel: usize, output: usize,
@@ -154,7 +158,7 @@ export function sparseInputGradient(
   }
 }
 
-/** [windowHeight, run, filters] to [filters, windowHeight, run]. */
+/** Transposes [windowHeight, run, filters] to [filters, windowHeight, run]. */
 function packKernels(geometry: usize, filters: i32, kernel: usize, target: usize): void {
   const places = load<i32>(geometry, WINDOW_HEIGHT) * runOf(geometry);
   for (let filter = 0; filter < filters; filter++) {

@@ -1,4 +1,4 @@
-/** Matrix products that skip the zeros of the left operand, with the bits of the dense product. */
+/** Matrix products that skip the zeros of the left operand, bit-identical to the dense product. */
 import { addChains, extendChains } from './chains';
 import { allFinite } from './convert';
 import { storeLanes } from './lanes';
@@ -10,15 +10,15 @@ import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
 
 // Why skipping is exact: 0 times a finite number is +0 or -0, and adding either to an accumulator that began at +0
 // changes no bit, because such an accumulator is never -0. With an infinity or NaN on the right the product would be
-// NaN, so then nothing is skipped. A NaN on the left is not equal to 0 and is kept.
+// NaN, so nothing is skipped then. A NaN on the left is not equal to 0 and is kept.
 
-/** Below this size, or with fewer columns, looking for zeros costs more than it saves. */
+/** For smaller operands or fewer columns, looking for zeros costs more than it saves. */
 const smallestLeft: i32 = 1024;
 const fewestColumns: i32 = 16;
 
 /**
- * Whether enough values of `left` are 0, judged by a sample of them, and `right` is finite. Where `quotients` is not 0, the left
- * values are bytes, each of which stands for one of the 256 floats there, 0 for 0.
+ * Whether enough values of `left` are 0, judged by a sample, and `right` is finite. If `quotients` is not 0, the left
+ * values are bytes, each of which stands for one of the 256 floats there; byte 0 stands for 0.
  */
 export function worthSkippingZeros(m: i32, k: i32, n: i32, left: usize, quotients: usize, right: usize): bool {
   const size = m * k;
@@ -26,23 +26,24 @@ export function worthSkippingZeros(m: i32, k: i32, n: i32, left: usize, quotient
   return (quotients == 0 ? fewNonzeros<f32>(left, size) : fewNonzeros<u8>(left, size)) && allFinite(right, k * n);
 }
 
-// The kernel's memory. A lane is one row of the result. What `listColumns` works on, with a list for each lane of a strip;
-// the state of each lane; the lists; a stack of sums for each lane.
+// A lane is one row of the result. The workspace holds the memory of `listColumns`, with a list for each lane of a
+// strip, then the state of each lane, the lists, and a stack of sums for each lane.
 const STATES: usize = columnListsBytes;
 const LISTS: usize = STATES + 8 * <usize>sparseLanes;
 
-// A state is the microbatch that the top sum of the lane's stack ends with, -1 where there is no sum yet, and the levels of
-// the tree at which the sums above the lowest meet the one below them, a bit for each: the higher the sum, the lower the level.
+// A state has two words. The first is the last microbatch of the top sum on the lane's stack, or -1 if there is no sum
+// yet. The second is a bit set of tree levels, one for each sum above the lowest: the level at which the sum meets the
+// one below it. The higher the sum, the lower the level.
 
 /**
- * `output[m, n] = left x right`, without the terms whose left factor is 0; a transposed left operand is stored as [k, m].
- * The sums over k are per microbatch and added pairwise (`Microbatches` in src/backend.ts, additionsAfter in
- * src/backends/pairwise-sum.ts), of a transposed left operand; else there is one. Then `bias` [n], where it is not 0, is added
- * to each row, and what is negative becomes 0 where `relu`.
+ * Computes `output[m, n] = left x right` without the terms whose left factor is 0; a transposed left operand is stored
+ * as [k, m]. If the left operand is transposed, the sums over k are per microbatch and added pairwise (`Microbatches`
+ * in src/backend.ts, additionsAfter in src/backends/pairwise-sum.ts); otherwise there is one sum. Then `bias` [n],
+ * unless it is 0, is added to each row, and relu is applied if `relu` is set.
  *
  * The left values may be bytes, as in `worthSkippingZeros`.
  *
- * A microbatch without a nonzero is left out of the tree: its sum is +0, no sum here is ever -0, so adding it changes no bit.
+ * The tree omits a microbatch without nonzeros: its sum is +0 and no sum here is ever -0, so adding it changes no bit.
  */
 export function sparseProduct(
   m: i32, k: i32, n: i32, left: usize, quotients: usize, right: usize, transposeLeft: bool, microbatches: i32,
@@ -52,7 +53,7 @@ export function sparseProduct(
   const valueBits: usize = quotients == 0 ? 2 : 0;
   const rowBytes = <usize>n << 2;
   const size = k / microbatches;
-  // Rows that lists are made of together: part of a microbatch, or several of them.
+  // Rows listed together: part of a microbatch, or several microbatches.
   const span = size < maskRows ? maskRows - maskRows % size : size;
   const listBytes: usize = transposeLeft ? <usize>(min(span, sparseInner) + listSlack) << 3 : 0;
   const longest = <usize>(min(k, sparseInner) + listSlack) << 3;
@@ -60,9 +61,9 @@ export function sparseProduct(
   for (let column = 0; column < n; column += sparseColumns) {
     const columns = min(sparseColumns, n - column);
     const bytes = <usize>((columns + 3) & ~3) << 2;
-    // Sums are whole vectors: where rows are, too, the first sum of a lane lies in its row.
+    // Sums are whole vectors. If rows are too, the first sum of a lane is kept in its output row.
     const inPlace = (columns & 3) == 0;
-    // Then a lane has one list and one sum, and nothing follows.
+    // A plain lane has one list, one sum, and no epilogue.
     const isPlain = inPlace && microbatches == 1 && k <= sparseInner && bias == 0 && !relu;
     const laneBytes = <usize>(33 - clz(microbatches)) * bytes;
     const rightColumn = right + (<usize>column << 2);
@@ -104,7 +105,7 @@ export function sparseProduct(
   return work + STATES + (<usize>lane << 3);
 }
 
-/** Makes the lists of neighboring rows of a transposed left operand, from `inner` of its columns. */
+/** Lists the nonzeros of adjacent rows of a transposed left operand, over `inner` of its columns. */
 function makeColumnLists(
   work: usize, listBytes: usize, at: usize, leftBytes: usize, lanes: i32, inner: i32, offset: u32, rowBytes: u32,
   quotients: usize,
@@ -114,19 +115,19 @@ function makeColumnLists(
   else listColumns<u8>(work, lanes, at, leftBytes, inner, offset, rowBytes, quotients);
 }
 
-/** Makes the list of a row that is not transposed; returns its end. */
+/** Lists the nonzeros of a row that is not transposed; returns the end of the list. */
 function makeRowList(list: usize, at: usize, inner: i32, offset: u32, rowBytes: u32, quotients: usize): usize {
   if (quotients == 0) return listRow<f32>(list, at, inner, offset, rowBytes, 0);
   return listRow<u8>(list, at, inner, offset, rowBytes, quotients);
 }
 
-/** The sum of a lane that has a single list, in its row of the output. */
+/** Writes the sum of a lane that has a single list to its row of the output. */
 function plainSum(list: usize, end: usize, right: usize, output: usize, bytes: usize): void {
   if (end != list) extendChains(false, list, end, right, output, bytes);
   else clear(output, bytes);
 }
 
-/** Makes whole vectors 0; for the length of a row a call of memory.fill takes longer. */
+/** Zeroes whole vectors; for the length of a row, memory.fill is slower. */
 function clear(sum: usize, bytes: usize): void {
   const zero = f32x4.splat(0.0);
   const end = sum + bytes;
@@ -139,7 +140,10 @@ function clear(sum: usize, bytes: usize): void {
   for (; sum < end; sum += 16) v128.store(sum, zero);
 }
 
-/** Adds the entries of a list over several microbatches of `size` rows, from `microbatch` on: the mask tells whose they are. */
+/**
+ * Adds the entries of a list over several microbatches of `size` rows, starting at `microbatch`; the mask tells which
+ * microbatch each entry belongs to.
+ */
 function extendByMask(
   work: usize, lane: i32, microbatch: i32, size: i32, entry: usize, right: usize, first: usize, stack: usize, bytes: usize,
 ): void {
@@ -151,7 +155,10 @@ function extendByMask(
   }
 }
 
-/** Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them, and with `isWhole` is complete. */
+/**
+ * Adds the entries of a list to the lane's sum over `microbatch`, which may begin with them; `isWhole` says that they
+ * complete it.
+ */
 function extendLane(
   work: usize, lane: i32, microbatch: i32, isWhole: bool, list: usize, end: usize, right: usize, first: usize,
   stack: usize, bytes: usize,
@@ -170,12 +177,12 @@ function extendLane(
     extendChains(false, list, end, right, first, bytes);
     return;
   }
-  // The level at which this microbatch meets the one before: sums that meet lower down are complete.
+  // The level at which this microbatch meets the previous one: sums that meet at a lower level are complete.
   const level = 32 - clz(previous ^ microbatch);
   const kept = levels & (-1 << level);
   for (const stay = popcnt(kept); top > stay; top--) addTop(first, stack, top, bytes);
   const sum = stack + <usize>(top + 1) * bytes;
-  // The last microbatch below the node where both meet: whatever follows is added to the sum of that node.
+  // The last microbatch below the node at which both meet: anything later is added to the sum of that node.
   if (isWhole && ctz(~microbatch) >= level) {
     store<u32>(state, kept, 4);
     addChains(list, end, right, sum, top == 0 ? first : sum - bytes, bytes);
@@ -185,7 +192,7 @@ function extendLane(
   extendChains(false, list, end, right, sum, bytes);
 }
 
-/** Adds sum `top` of the stack to the one below it, which is `first` where it is the lowest. */
+/** Adds sum `top` of the stack to the one below it; the lowest sum is at `first`. */
 function addTop(first: usize, stack: usize, top: i32, bytes: usize): void {
   let term = stack + <usize>top * bytes;
   let target = top == 1 ? first : term - bytes;

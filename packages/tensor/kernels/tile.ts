@@ -1,20 +1,20 @@
-/** The tile of registers that every product of matrices is made of. */
+/** The register tile that all matrix products are built from. */
 import { multiplyAdd } from './multiply-add';
 
-// Engines have 15 vector registers to give on x64, and V8 moves all loads of a block before its arithmetic: 8 sums, 2 vectors
-// of the right operand, 4 of the left and a product just fit. A sum that is spilled costs more than a larger tile saves.
+// Engines leave 15 vector registers on x64, and V8 moves all loads of a block before its arithmetic: 8 sums, 2 vectors
+// of the right operand, 4 of the left and a product just fit. Spilling a sum costs more than a larger tile saves.
 
 /** Rows of the largest tile. */
 export const tileRows: i32 = 4;
 
 /**
- * One tile of `height` x 8 of a product: row i is the chain over `outer` runs of `inner` values on the left, `step` bytes
- * apart and with `skip` bytes more between the runs, from pi on, times rows of 8 values on the right, `rightStep` bytes apart.
- * It continues from what lies at `c` where `accumulate`. At the end the eight values at `bias`, unless that is 0, are added to each
- * row, and what is negative becomes 0 where `relu`.
+ * Computes one `height` x 8 tile of a product. Row i is a chain over `outer` runs of `inner` left values. The values
+ * begin at pi, `step` bytes apart, with `skip` more bytes between runs. Each is multiplied by 8 right values,
+ * `rightStep` bytes apart. If `accumulate` is set, the chains continue from the values at `c`. At the end the eight
+ * values at `bias`, unless it is 0, are added to each row, and relu is applied if `relu` is set.
  *
- * `height` and `packed` are constants where this is inlined, and the unused accumulators vanish. `packed`: the rows lie side
- * by side from p0 on, and the other pointers are not read.
+ * `height` and `packed` are constants after inlining, so the unused accumulators vanish. If `packed` is set, the rows
+ * are interleaved from p0 on and the other pointers are not read.
  */
 // @ts-ignore: decorator
 @inline export function tile(
@@ -84,12 +84,12 @@ export const tileRows: i32 = 4;
   if (height > 3) { v128.store(row, c30, 0); v128.store(row, c31, 16); row += rowBytes; }
 }
 
-/** Height of the next tile when `rows` are left: full tiles of 4, then the smallest of 4, 2, 1 that holds the rest. */
+/** Height of the next tile if `rows` remain: full tiles of 4, then the smallest of 4, 2, 1 that holds the rest. */
 export function tileHeight(rows: i32): i32 {
   return rows >= 3 ? 4 : rows;
 }
 
-/** At most 8 columns: a call of memory.copy for each row would cost more than the copying. */
+/** Copies a tile of at most 8 columns: a memory.copy call per row would cost more than the copy. */
 export function copyTile(
   target: usize, targetBytes: usize, source: usize, sourceBytes: usize, rows: i32, columns: i32,
 ): void {

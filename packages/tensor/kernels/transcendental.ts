@@ -1,4 +1,4 @@
-/** exp and log of four floats, step for step the sequences of src/float32.ts. */
+/** exp and log of four floats, in the same steps as src/float32.ts. */
 
 function step(x: v128, value: v128, coefficient: f32): v128 {
   return f32x4.add(f32x4.mul(value, x), f32x4.splat(coefficient));
@@ -35,7 +35,7 @@ function powerOfTwo(exponent: v128): v128 {
   exponent = i32x4.sub(exponent, v128.and(subnormal, i32x4.splat(25)));
   let m = v128.or(v128.and(bits, i32x4.splat(0x007fffff)), i32x4.splat(0x3f000000));
   const small = f32x4.lt(m, f32x4.splat(0.70710678118654752));
-  // `small` is -1 where true.
+  // `small` is -1 if true.
   exponent = i32x4.add(exponent, small);
   m = f32x4.add(m, v128.and(m, small));
   const r = f32x4.sub(m, f32x4.splat(1.0));
@@ -56,7 +56,7 @@ function powerOfTwo(exponent: v128): v128 {
   const result = f32x4.add(f32x4.add(r, tail), f32x4.mul(e, f32x4.splat(0.693359375)));
   const zero = f32x4.splat(0.0);
   const infinity = f32x4.splat(f32.POSITIVE_INFINITY);
-  // Below zero or NaN gives NaN, zero gives -infinity, infinity gives itself.
+  // Negative numbers and NaN give NaN, zero gives -infinity, infinity gives itself.
   const special = v128.bitselect(f32x4.neg(infinity), f32x4.splat(f32.NaN), f32x4.eq(x, zero));
   const finite = v128.bitselect(infinity, result, f32x4.eq(x, infinity));
   return v128.bitselect(finite, special, f32x4.gt(x, zero));

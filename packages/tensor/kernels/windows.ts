@@ -1,4 +1,7 @@
-/** The window geometry in a descriptor, by byte offsets, as src/backends/cpu/window-descriptors.ts writes it; images in their padding. */
+/**
+ * Byte offsets of the window geometry in a descriptor, as written by src/backends/cpu/window-descriptors.ts, and padded
+ * images.
+ */
 export const IMAGES: usize = 0;
 export const HEIGHT: usize = 4;
 export const WIDTH: usize = 8;
@@ -13,16 +16,16 @@ export const OUTPUT_HEIGHT: usize = 40;
 export const OUTPUT_WIDTH: usize = 44;
 export const geometryBytes: usize = 48;
 
-/** Values of the result of a convolution in a descriptor; the third is the kernel's gradient. */
+/** Kinds of result of a convolution in a descriptor; the third is the kernel gradient. */
 export const RESULT_OUTPUT: i32 = 0;
 export const RESULT_INPUT_GRADIENT: i32 = 1;
 
-/** Bytes of a row of an image inside its padding. */
+/** Bytes of a row of a padded image. */
 export function paddedRowBytes(geometry: usize): usize {
   return <usize>((load<i32>(geometry, WIDTH) + 2 * load<i32>(geometry, PADDING_WIDTH)) * load<i32>(geometry, CHANNELS)) << 2;
 }
 
-/** The image inside its padding: itself where `frame` is 0, else copied into it, whose border stays 0. */
+/** Returns the padded image: `image` itself if `frame` is 0, else a copy in `frame`, whose border stays 0. */
 export function padded(geometry: usize, frame: usize, image: usize): usize {
   if (frame == 0) return image;
   const frameBytes = paddedRowBytes(geometry);

@@ -1,13 +1,13 @@
 /** The loop nest over the elements of a map, as short as its strides allow. */
 import type { Shape } from '../shape.ts';
 
-/** A loop, with the stride of every view along it. */
+/** A loop, with each view's stride along it. */
 export interface Axis {
   length: number;
   strides: readonly number[];
 }
 
-/** Axes from the outermost on, without those of size 1; neighbors that every view crosses evenly are one. */
+/** Returns the axes, outermost first, without those of size 1; merges neighbors that are contiguous in every view. */
 export function joinAxes(shape: Shape, views: readonly (readonly number[])[]): Axis[] {
   const axes: Axis[] = [];
   shape.forEach((length, position) => {

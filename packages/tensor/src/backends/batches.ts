@@ -1,8 +1,11 @@
-/** Where the matrices of a batched product lie. */
+/** Positions of the matrices in a batched product. */
 import type { MatmulCall } from '../backend.ts';
 import { sizeOf } from '../shape.ts';
 
-/** In elements from the start of each storage, one entry per matrix of the output; a call without a batch has one. */
+/**
+ * Returns the offset of each matrix in elements, one entry per matrix of the output; a call without a batch has one
+ * entry.
+ */
 export function batchOffsets({ m, n, batch }: Pick<MatmulCall, 'm' | 'n' | 'batch'>) {
   const { shape, leftStrides, rightStrides } = batch ?? { shape: [], leftStrides: [], rightStrides: [] };
   return Array.from({ length: sizeOf(shape) }, (_, matrix) => {

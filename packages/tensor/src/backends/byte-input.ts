@@ -1,4 +1,4 @@
-/** Bytes on their way into a storage, on a backend that has no way of its own: converted as they are taken. */
+/** Byte inputs for backends without a native one: bytes are converted as soon as they are handed over. */
 import type { Backend, Storage } from '../backend.ts';
 import type { ByteInput, Program } from '../program.ts';
 import { checkCopy } from './check.ts';
@@ -6,8 +6,8 @@ import { checkCopy } from './check.ts';
 const nothing: Program = { run() {}, dispose() {} };
 
 /**
- * Bytes as an input of programs, which see byte / divisor.
- * @param divisor as that of `uploadBytes`
+ * Creates a byte input, through which programs see byte / divisor.
+ * @param divisor as in `uploadBytes`
  */
 export function createByteInput(backend: Backend, storage: Storage, divisor: number): ByteInput {
   return (

@@ -1,9 +1,9 @@
-/** Tables of bytes: the checks that all share, and a table in JavaScript's memory for backends without one. */
+/** Tables of bytes: the shared checks, and a table in JavaScript memory for backends without their own. */
 import type { Backend } from '../backend.ts';
 import type { ByteTable } from '../program.ts';
 import { isWholeNumber } from '../whole-number.ts';
 
-/** A table of `rows` rows of `columns` bytes each. @throws RangeError where its size is no whole number of bytes. */
+/** Creates a table of `rows` rows of `columns` bytes each. @throws RangeError if either is not a whole number */
 export function createByteTable(backend: Backend, rows: number, columns: number): ByteTable {
   if (!isWholeNumber(rows) || !isWholeNumber(columns)) {
     throw new RangeError(`table: expected whole numbers of rows and columns, got ${rows} and ${columns}`);
@@ -11,7 +11,7 @@ export function createByteTable(backend: Backend, rows: number, columns: number)
   return backend.byteTable?.(rows, columns) ?? new DetachedTable(rows, columns);
 }
 
-/** A table whose bytes JavaScript can see. */
+/** A table whose bytes JavaScript can access. */
 export abstract class HostTable implements ByteTable {
   readonly rows: number;
   readonly columns: number;
@@ -35,7 +35,7 @@ export abstract class HostTable implements ByteTable {
     return this.row(row).slice();
   }
 
-  /** A view of a row. @throws RangeError where there is none. */
+  /** Returns a view of a row. @throws RangeError if there is no such row */
   protected row(row: number): Uint8Array {
     const { rows, columns } = this;
     if (!isWholeNumber(row) || row >= rows) throw new RangeError(`table: expected a row below ${rows}, got ${row}`);

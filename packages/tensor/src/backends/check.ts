@@ -1,4 +1,4 @@
-/** Checks that a call's storages are long enough and apart, so that a kernel never leaves its memory. */
+/** Checks that a call is well-formed and its storages are long enough, so that a kernel never leaves its memory. */
 import type { KernelCall, Layout, MapCall, Storage } from '../backend.ts';
 import { topological } from '../formula.ts';
 import { contiguousStrides, formatShape } from '../shape.ts';
@@ -11,7 +11,7 @@ function checkLength(kind: string, role: string, storage: Storage, needed: numbe
   }
 }
 
-/** Whether a map crosses a storage element by element in order, from its start. */
+/** Whether a map visits a storage element by element, in order, from its start. */
 export function readsContiguously({ shape }: MapCall, { offset = 0, strides }: Layout): boolean {
   const contiguous = contiguousStrides(shape);
   return offset === 0 && shape.every((length, axis) => length === 1 || strides[axis] === contiguous[axis]);
@@ -44,7 +44,7 @@ function checkMicrobatches(kind: string, microbatches: number | undefined, terms
   if (!fits) throw new RangeError(`${kind}: a call of this form takes no microbatches`);
 }
 
-/** Checks all but the lengths of storages. */
+/** Checks everything about a call except the lengths of its storages. */
 function checkForm(call: Exclude<KernelCall, MapCall>): void {
   switch (call.kind) {
     case 'reduce': {
@@ -86,7 +86,7 @@ const roleNames: { readonly [Key in Role]?: string } = {
   argmaxIndices: 'the storage of argmax indices',
 };
 
-/** Throws a RangeError that names the storage, the length it needs and the length it has. */
+/** Checks a call. A RangeError for a short storage names it, the length it needs and the length it has. */
 export function checkCall(call: KernelCall): void {
   if (call.kind === 'map') {
     checkMap(call);

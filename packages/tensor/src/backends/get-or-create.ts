@@ -1,6 +1,6 @@
-/** Maps as caches. */
+/** Maps used as caches. */
 
-/** The value of a key, created and kept at its first use. */
+/** Returns the value of a key, creating and keeping it on first use. */
 export function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
   let value = map.get(key);
   if (value === undefined) {

@@ -1,12 +1,12 @@
-/** Sums per microbatch as calls without microbatches: what a backend runs that has no kernel for them. */
+/** Lowers sums per microbatch to calls without microbatches, for backends that have no kernel for them. */
 import type { KernelCall, Storage } from '../backend.ts';
 import { apply, input } from '../formula.ts';
 import { lengthsOf, placed } from './operands.ts';
 import { additionsAfter } from './pairwise-sum.ts';
 
 /**
- * The call itself where it has at most one microbatch; else one call per microbatch, and additions of their sums.
- * `scratch` gives `length` values that live as long as the calls may run.
+ * Returns the call itself if it has at most one microbatch; else one call per microbatch, and additions of their sums.
+ * `scratch` allocates `length` values that live as long as the calls may run.
  */
 export function lowerMicrobatches(
   call: KernelCall,
@@ -18,7 +18,7 @@ export function lowerMicrobatches(
   const part = partOf(whole, count);
   const output = slice(whole.output, 0, lengthsOf(part).output!);
   const calls: KernelCall[] = [];
-  // The stack of pairwise-sum.ts; its lowest value is in the output.
+  // The stack of pairwise-sum.ts; its lowest value is the output.
   const stack: Storage[] = [output];
   let height = 0;
   for (let index = 0; index < count; index++) {
@@ -38,7 +38,7 @@ export function lowerMicrobatches(
 
 type Sum = Extract<KernelCall, { readonly microbatches?: number }>;
 
-/** One of `count` microbatches, on the storages of the whole. */
+/** Returns the call for one of `count` microbatches, on the storages of the whole call. */
 function partOf(call: Sum, count: number): Sum {
   switch (call.kind) {
     case 'reduce':

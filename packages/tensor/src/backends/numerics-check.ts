@@ -1,4 +1,4 @@
-/** The numerics check of a backend before it is used: it must give the known gradient of a small network. */
+/** The numerics check that a backend must pass before it is used: the known gradient of a small network. */
 import { valueAndGrad } from '../autograd.ts';
 import type { Backend } from '../backend.ts';
 import { compile, type Plan } from '../compile.ts';
@@ -14,9 +14,9 @@ import type { Shape } from '../shape.ts';
 import { createReferenceBackend } from './reference/backend.ts';
 
 /**
- * The network has every kind of product, forward and backward: a dense layer makes images of its features, then come a
- * convolution, pooling, and another dense layer. Kernels take other paths where sizes divide by four than where they do not,
- * and where there is much to do: the first dense layer is large and even, the last one small and odd.
+ * The network has every kind of product, forward and backward: a dense layer turns features into images, followed by a
+ * convolution, pooling and another dense layer. Kernels take other paths if sizes are divisible by four and if there is
+ * much to do, so the first dense layer is large and even, the last one small and odd.
  */
 const [samples, features, height, width, channels] = [16, 64, 4, 4, 4];
 const [window, filters, classes] = [3, 4, 7];
@@ -33,7 +33,10 @@ const parameters: Readonly<Record<string, Shape>> = {
   'last bias': [classes],
 };
 
-/** Largest difference from the reference, relative to the largest value beside it, that float32 rounding explains. */
+/**
+ * Largest difference from the reference that float32 rounding explains, relative to the largest value of the same
+ * tensor.
+ */
 const tolerance = 1e-5;
 
 /** Values in [-1, 1) from a linear congruential generator: the same on every engine. */
@@ -45,7 +48,7 @@ function knownValues(count: number, seed: number): Float32Array {
   });
 }
 
-/** The compiled loss and gradients of the network, as training compiles them, on fixed data. */
+/** Compiles the loss and gradients of the network, as training does, on fixed data. */
 function createPlan(backend: Backend): Plan {
   const plan = compile(
     backend,
@@ -72,7 +75,7 @@ function createPlan(backend: Backend): Plan {
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };
 
-/** The milliseconds of a run of the plan, which must give the expected values but for float32 rounding. */
+/** Runs the plan and returns the milliseconds it took; throws unless the values match up to float32 rounding. */
 async function compareRun(plan: Plan, backend: Backend, expected: Float32Array): Promise<number> {
   const startedMs = performance.now();
   plan.run();
@@ -88,8 +91,8 @@ async function compareRun(plan: Plan, backend: Backend, expected: Float32Array):
 }
 
 /**
- * The milliseconds that the known gradient takes, read back, once everything is compiled. Throws an Error with one sentence
- * where a gradient of the backend differs from the reference by more than float32 rounding.
+ * Returns the milliseconds that the known gradient takes once everything is compiled, including the download.
+ * @throws Error with one sentence if a gradient differs from the reference by more than float32 rounding
  */
 export async function checkNumerics(backend: Backend): Promise<number> {
   const reference = createReferenceBackend();

@@ -1,29 +1,29 @@
-/** What calls read and write of their storages, as lengths by role or as places that a backend works on. */
+/** The storages of calls, as lengths by role or as places that a backend works on. */
 import type { KernelCall, MapCall, MatmulBatch, Storage, StridedView } from '../backend.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../shape.ts';
 import { imageSize, windowCount } from '../windows.ts';
 
-/** What a storage is to its call: the property that holds it, or the bias of its epilogue. */
+/** Role of a storage in its call: the property that holds it, or the bias of its epilogue. */
 export type Role = TensorRole | 'logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples';
 type TensorRole = 'input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
 
-/** A call with a place, such as an address, in place of each storage. */
+/** A call with a place, such as an address, instead of each storage. */
 export type Placed<Call extends KernelCall, Place> = Call extends MapCall
   ? PlacedMap<Place>
   : { readonly [Key in keyof Call]: Key extends Role ? Place : Call[Key] } & Bias<Call, Place>;
 
-/** Only products have one. */
+/** Only products have a bias. */
 type Bias<Call, Place> = 'epilogue' extends keyof Call ? { readonly bias?: Place } : unknown;
 
-/** The places begin at the offsets of the layouts. */
+/** The places include the offsets of the layouts. */
 export interface PlacedMap<Place> extends Pick<MapCall, 'kind' | 'formula' | 'shape'> {
   readonly inputs: readonly Place[];
   readonly output: Place;
-  /** Of each input, and last of the output. */
+  /** Strides of each input, then of the output. */
   readonly strides: readonly (readonly number[])[];
 }
 
-/** A table with one function for each kind of call; the compiler refuses one that lacks a kind. */
+/** A table with one function for each kind of call; a missing kind does not compile. */
 export type ByKind<Place, Rest extends readonly unknown[], Result> = {
   readonly [Kind in KernelCall['kind']]: (
     call: Placed<Extract<KernelCall, { kind: Kind }>, Place>,
@@ -31,7 +31,7 @@ export type ByKind<Place, Rest extends readonly unknown[], Result> = {
   ) => Result;
 };
 
-/** The table's function for the call, applied to it. */
+/** Applies the table's function for the call. */
 export function dispatch<Place, Rest extends readonly unknown[], Result>(
   table: ByKind<Place, Rest, Result>,
   call: Placed<KernelCall, Place>,
@@ -40,17 +40,17 @@ export function dispatch<Place, Rest extends readonly unknown[], Result>(
   return (table[call.kind] as (call: Placed<KernelCall, Place>, ...rest: Rest) => Result)(call, ...rest);
 }
 
-/** The inputs of a map, and last its output. */
+/** Returns the inputs of a map, then its output. */
 export function viewsOf({ inputs, output, shape, outputLayout }: MapCall): StridedView[] {
   return [...inputs, { storage: output, ...(outputLayout ?? { strides: contiguousStrides(shape) }) }];
 }
 
-/** Values from the first element of a strided layout to its last. */
+/** Number of values from the first element of a strided layout to its last. */
 export function reachOf(shape: Shape, strides: readonly number[]): number {
   return sizeOf(shape) === 0 ? 0 : strides.reduce((sum, stride, axis) => sum + stride * (shape[axis]! - 1), 1);
 }
 
-/** Number of values that a call reads or writes of each storage, from its start on. */
+/** Number of values that a call reads or writes from the start of each storage. */
 export function lengthsOf(call: Exclude<KernelCall, MapCall>): { readonly [Key in Role]?: number } {
   switch (call.kind) {
     case 'reduce': {
@@ -99,7 +99,7 @@ export function lengthsOf(call: Exclude<KernelCall, MapCall>): { readonly [Key i
   }
 }
 
-/** Values up to the end of the last matrix of an operand, of `size` values. */
+/** Number of values up to the end of the last matrix of an operand; a matrix has `size` values. */
 function operandLength(batch: MatmulBatch | undefined, side: 'left' | 'right', size: number): number {
   if (batch === undefined) return size;
   return sizeOf(batch.shape) === 0 ? 0 : reachOf(batch.shape, batch[`${side}Strides`]) - 1 + size;
@@ -112,7 +112,7 @@ export function isEmpty(call: KernelCall): boolean {
   return (output ?? losses) === 0;
 }
 
-/** Visits each storage that a call has, with the number of values that it reads or writes there. */
+/** Visits each storage of a call, with the number of values that the call reads or writes there. */
 export function forEachStorage(
   call: Exclude<KernelCall, MapCall>,
   visit: (role: Role, storage: Storage, length: number) => void,
@@ -125,7 +125,7 @@ export function forEachStorage(
   }
 }
 
-/** The call on the places of its storages' values: `length` of them from `offset` on. */
+/** Replaces each storage of a call with the place of its values: `length` of them from `offset` on. */
 export function placed<Place>(
   call: KernelCall,
   placeOf: (storage: Storage, length: number, offset: number, role: Role) => Place,

@@ -1,9 +1,9 @@
-/** Random values in JavaScript, for backends without a kernel for them. */
+/** Random values computed in JavaScript, for backends without a kernel for them. */
 import type { RandomCall } from '../backend.ts';
 import { philox, unitFloat } from '../philox.ts';
 import type { Placed } from './operands.ts';
 
-/** The whole part of a float32, cut to the unsigned 32-bit integers. */
+/** Truncates a float32 and clamps it to the range of unsigned 32-bit integers. */
 function toUint32(value: number): number {
   return Math.trunc(Math.min(Math.max(Number.isNaN(value) ? 0 : value, 0), 0xffffffff)) >>> 0;
 }

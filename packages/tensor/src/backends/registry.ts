@@ -1,4 +1,4 @@
-/** The backends that exist, and how one is opened: its numerics are checked before it is trusted. */
+/** The available backends, and opening one: its numerics are checked before it is trusted. */
 import { callback, checkArgument, checkFields, type Kind, oneOf, wholeNumber } from '../arguments.ts';
 import type { Backend, HostBackend } from '../backend.ts';
 import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
@@ -8,7 +8,7 @@ import type { GpuMode } from './gpu/open.ts';
 import { checkNumerics } from './numerics-check.ts';
 import { createReferenceBackend } from './reference/backend.ts';
 
-/** Backends whose storages JavaScript sees. */
+/** Backends whose storages JavaScript can access. */
 const hostOpeners = {
   cpu: createCpuBackend,
   'cpu-relaxed': createRelaxedCpuBackend,
@@ -35,7 +35,7 @@ export type BackendChoice = BackendName | 'auto';
 /** All backends that compute in the memory of this process. */
 export const hostBackendNames = Object.keys(hostOpeners) as readonly HostBackendName[];
 
-/** Those that give equal bits on every engine, the fastest first: the order in which `auto` tries them. */
+/** Backends that give equal bits on every engine, the fastest first: the order in which `auto` tries them. */
 const exactBackendNames = ['cpu', 'reference'] as const satisfies readonly HostBackendName[];
 
 const gpuBackendNames = Object.keys(gpuModes) as readonly GpuBackendName[];
@@ -45,18 +45,18 @@ export const backendNames: readonly BackendName[] = [...hostBackendNames, ...gpu
 
 const threadOptions = { count: wholeNumber(1), start: callback } as const satisfies Record<string, Kind>;
 
-/** A backend that passed its check, and why others were not taken. */
+/** A backend that passed its check, and why others were not chosen. */
 export interface OpenedBackend<Kind extends Backend = Backend> {
   readonly backend: Kind;
-  /** One sentence per backend, or mode of one, that was tried before and could not be used, in order. */
+  /** One sentence per backend, or mode of one, that was tried earlier and could not be used, in order. */
   readonly refused: readonly string[];
-  /** One line: what computes, and why the other backends do not. */
+  /** One line: the chosen backend, and why the others were not chosen. */
   readonly choice: string;
 }
 
 interface Candidate {
   readonly label: string;
-  /** @param refuse takes a sentence about threads that could not be had */
+  /** @param refuse takes a sentence if threads are unavailable */
   open(refuse: (reason: string) => void): Backend | Promise<Backend>;
 }
 
@@ -70,13 +70,13 @@ function candidatesOf(choice: BackendChoice, threads: ThreadOptions | undefined)
   return modes.map((mode) => ({ label: mode, open: () => openOnGpu(choice, mode) }));
 }
 
-/** Half of this package's code is about GPUs, and comes only where one is asked for. */
+/** Imports on demand, because half of this package's code is about GPUs. */
 async function openOnGpu(name: string, mode: GpuMode): Promise<Backend> {
   const { openGpuMode } = await import('./gpu/open.ts');
   return openGpuMode(name, mode);
 }
 
-/** With one thread where several cannot be had. */
+/** Falls back to one thread if several are unavailable. */
 async function openOnThreads(
   open: (threads?: ThreadOptions) => HostBackend | Promise<HostBackend>,
   threads: ThreadOptions | undefined,
@@ -92,11 +92,10 @@ async function openOnThreads(
 }
 
 /**
- * Opens a backend and checks its numerics.
- * `auto` takes the first of `exactBackendNames` that opens and passes: a backend that rounds in its own way computes
- * only where it is asked for. `gpu` takes WebGPU where it can, else WebGL.
- * @param threads that compute on `cpu` and `cpu-relaxed`; other backends have one
- * @throws an Error with one sentence when everything that the choice allows is refused.
+ * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens and passes: a
+ * backend with its own rounding must be named. `gpu` takes WebGPU if possible, else WebGL.
+ * @param threads threads of `cpu` and `cpu-relaxed`; other backends have one
+ * @throws an Error with one sentence if everything that the choice allows is refused
  */
 export function openBackend(
   choice: HostBackendName | 'auto',
@@ -131,29 +130,29 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A backend on a GPU names it, and its mode. */
+/** A backend; one on a GPU also has an adapter and a mode. */
 type Described = Backend & { readonly mode?: string; readonly adapter?: string };
 
-/** What a software adapter costs, measured. */
+/** Measures how slow a software renderer is, compared with the cpu backend. */
 async function comparedWithCpu({ adapter }: Described, ms: number): Promise<string[]> {
   if (adapter === undefined || !isSoftwareAdapter(adapter)) return [];
   try {
     const cpuMs = await checkNumerics(await hostOpeners.cpu());
     return [`a small known gradient takes it ${ms.toFixed(1)} ms, cpu ${cpuMs.toFixed(1)} ms`];
   } catch {
-    // No cpu to compare with here.
+    // There is no cpu backend to compare with.
     return [];
   }
 }
 
-/** What computes: "cpu in 4 threads", "gpu (webgpu, the adapter's name)". */
+/** Describes a backend: "cpu in 4 threads", "gpu (webgpu, the adapter's name)". */
 function describe({ name, mode, adapter, threads = 1 }: Described): string {
   if (adapter === undefined) return `computing on ${name}${threads === 1 ? '' : ` in ${threads} threads`}`;
   const device = mode === name || mode === undefined ? adapter : `${mode}, ${adapter}`;
   return `computing on ${name} (${device}${isSoftwareAdapter(adapter) ? ': a GPU in name only' : ''})`;
 }
 
-/** Why the backends that come after `chosen`, and those that `auto` does not try, do not compute. */
+/** Reasons why the backends after `chosen`, and those that `auto` does not try, are not used. */
 function reasons(choice: BackendChoice, chosen: string, untried: readonly string[]): string[] {
   if (choice !== 'auto') {
     return untried.length === 0 ? [] : [`${listed(untried)} not tried, since ${chosen} comes first`];

@@ -1,4 +1,6 @@
-/** What all backends do alike: owned storages and their slices, checked calls, programs that give back their memory. */
+/**
+ * Behavior shared by all backends: owned storages and their slices, checked calls, programs that release their memory.
+ */
 import type { Backend, HostBackend, KernelCall, Storage } from '../backend.ts';
 import { noteChange, noteSlice } from '../changes.ts';
 import type { Magnitude, Program } from '../program.ts';
@@ -6,7 +8,7 @@ import { checkAllocation, checkCall, checkCopy, checkSlice } from './check.ts';
 import { lowerMicrobatches } from './microbatch-lowering.ts';
 import { isEmpty } from './operands.ts';
 
-/** Values `offset` to `offset + length` of a backend's memory; a slice shares the memory and dies with the whole. */
+/** Values `offset` to `offset + length` of a backend's memory; a slice shares the memory and ends with the whole. */
 export class OwnedStorage<Memory> implements Storage {
   readonly owner: Pick<Backend, 'name'>;
   readonly offset: number;
@@ -23,13 +25,13 @@ export class OwnedStorage<Memory> implements Storage {
     this.#whole = whole ?? this;
   }
 
-  /** @throws Error once it was freed. */
+  /** @throws Error if the storage was freed */
   get memory(): Memory {
     if (this.#whole.#freed) throw new Error(`${this.owner.name}: this storage was already freed`);
     return this.#memory;
   }
 
-  /** What it is a slice of, or itself. */
+  /** The storage that this one is a slice of, or itself. */
   get whole(): OwnedStorage<Memory> {
     return this.#whole;
   }
@@ -38,7 +40,7 @@ export class OwnedStorage<Memory> implements Storage {
     return new OwnedStorage(this.owner, this.memory, length, this.offset + offset, this.#whole);
   }
 
-  /** Marks it freed and returns its memory. */
+  /** Marks the storage as freed and returns its memory. */
   free(): Memory {
     if (this.#whole !== this) throw new Error(`${this.owner.name}: a slice cannot be freed, only the whole storage`);
     const { memory } = this;
@@ -47,10 +49,10 @@ export class OwnedStorage<Memory> implements Storage {
   }
 }
 
-/** Room for values that live as long as a program may run. */
+/** Allocates values that live as long as a program may run. */
 export type Scratch = (length: number) => Storage;
 
-/** Runs functions one after another; allocates nothing. */
+/** Creates a program that runs functions in order without allocating. */
 export function inOrder(steps: readonly (() => void)[]): Pick<Program, 'run'> {
   return {
     run() {
@@ -67,7 +69,7 @@ export abstract class StorageBackend<Memory> implements Backend {
 
   protected abstract createMemory(length: number): Memory;
   protected abstract releaseMemory(memory: Memory): void;
-  /** Calls made ready, none of them empty; what they take of `scratch` is freed with the program. */
+  /** Prepares calls, none of them empty. Storages from `scratch` are freed with the program. */
   protected abstract prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'>;
   abstract upload(storage: Storage, values: Float32Array): void;
   abstract uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
@@ -110,12 +112,12 @@ export abstract class StorageBackend<Memory> implements Backend {
     };
   }
 
-  /** Whether `prepareCalls` takes the call with its microbatches, rather than as a call for each of them. */
+  /** Whether `prepareCalls` accepts the call with its microbatches, instead of one call per microbatch. */
   protected sumsMicrobatches(_call: KernelCall): boolean {
     return !this.microbatchSums;
   }
 
-  /** @throws TypeError for a storage of another backend, Error for one that was freed. */
+  /** @throws TypeError for a storage of another backend, Error for one that was freed */
   protected own(storage: Storage): OwnedStorage<Memory> {
     if (!(storage instanceof OwnedStorage) || storage.owner !== this) {
       throw new TypeError(`${this.name}: this storage belongs to another backend`);
@@ -125,7 +127,7 @@ export abstract class StorageBackend<Memory> implements Backend {
   }
 }
 
-/** A backend whose storages JavaScript can see. */
+/** A backend whose storages JavaScript can access. */
 export abstract class HostStorageBackend<Memory> extends StorageBackend<Memory> implements HostBackend {
   override readonly microbatchSums = true;
 

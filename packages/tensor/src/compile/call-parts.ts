@@ -1,9 +1,9 @@
-/** The storages that a call reads and writes, said once for every pass over recorded calls. */
+/** The storages that a call reads and writes, defined once for every pass over recorded calls. */
 import type { KernelCall, Storage } from '../backend.ts';
 
 type Fields<Call> = Call extends KernelCall ? keyof Call : never;
 
-/** The fields that hold storages; a map also reads its inputs, a product the bias of its epilogue. */
+/** Fields that hold storages; a map also reads its inputs, a product the bias of its epilogue. */
 const fields: {
   readonly [Kind in KernelCall['kind']]: Record<
     'reads' | 'writes',
@@ -22,7 +22,7 @@ const fields: {
   random: { reads: ['key', 'samples'], writes: ['output'] },
 };
 
-/** The fields among `names` that the call has, with their storages. */
+/** Returns the call's fields among `names`, with their storages. */
 function storagesOf(call: KernelCall, names: readonly string[]): [string, Storage][] {
   const byName = call as unknown as Readonly<Record<string, Storage | undefined>>;
   return names.flatMap((name): [string, Storage][] => {
@@ -42,7 +42,7 @@ export function writesOf(call: KernelCall): readonly Storage[] {
   return storagesOf(call, fields[call.kind].writes).map(([, storage]) => storage);
 }
 
-/** The same call on other storages. */
+/** Returns the same call on other storages. */
 export function withStorages(call: KernelCall, replace: (storage: Storage) => Storage): KernelCall {
   const { reads, writes } = fields[call.kind];
   const own = storagesOf(call, [...reads, ...writes]).map(([name, storage]) => [name, replace(storage)]);

@@ -1,4 +1,4 @@
-/** Lets products add a bias and apply relu as they store their results, which saves a pass over them. */
+/** Lets products add a bias and apply relu when they store their results, which saves a pass over them. */
 import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import type { Formula } from '../formula.ts';
@@ -7,7 +7,7 @@ import { readsOf } from './call-parts.ts';
 
 type Product = MatmulCall | ConvolutionCall;
 
-/** Joins each product with the only map that reads it, where that adds a bias, or applies relu, or both. */
+/** Joins each product with the only map that reads it, if that adds a bias, applies relu, or both. */
 export function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
   const readers = new Map<Storage, number>();
   for (const call of calls) for (const storage of readsOf(call)) readers.set(storage, (readers.get(storage) ?? 0) + 1);
@@ -36,7 +36,7 @@ function takesEpilogue(call: KernelCall): call is Product {
   return call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
 }
 
-/** What the map does to the product that it reads through `view`, if that is an epilogue. */
+/** Returns the map's effect on the product that it reads through `view`, if that is an epilogue. */
 function epilogueOf(map: MapCall, view: StridedView, columns: number): Epilogue | undefined {
   const whole = sizeOf(map.shape) === view.storage.length && readsContiguously(map, view);
   if (!whole || map.outputLayout !== undefined || map.shape.at(-1) !== columns) return undefined;

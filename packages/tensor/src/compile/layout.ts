@@ -1,4 +1,4 @@
-/** Places for intermediate values in one arena: values whose lifetimes do not overlap share memory. */
+/** Lays out intermediate values in one arena: values whose lifetimes do not overlap share memory. */
 import type { KernelCall, Storage } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { readsOf, writesOf } from './call-parts.ts';
@@ -11,12 +11,12 @@ interface Gap {
   end: number;
 }
 
-/** Free space below a mark that only rises. */
+/** Free space below a high-water mark. */
 class Arena {
   readonly #gaps: Gap[] = [];
   length = 0;
 
-  /** The smallest gap that is large enough, else the end. */
+  /** Takes the smallest gap that is large enough, else space at the end. */
   take(size: number): number {
     const roomIn = ({ start, end }: Gap): number => end - start;
     const largeEnough = this.#gaps.filter((gap) => roomIn(gap) >= size);
@@ -50,7 +50,7 @@ function roomFor(storage: Storage): number {
   return Math.max(1, Math.ceil(storage.length / alignment)) * alignment;
 }
 
-/** Index of the last call that reads each storage. */
+/** Returns the index of the last call that reads each storage. */
 export function lastReads(calls: readonly KernelCall[]): Map<Storage, number> {
   const last = new Map<Storage, number>();
   calls.forEach((call, index) => {
@@ -59,7 +59,7 @@ export function lastReads(calls: readonly KernelCall[]): Map<Storage, number> {
   return last;
 }
 
-/** An input that a map may overwrite with its output: same length, read in order, not read later. */
+/** Returns an input that a map may overwrite with its output: same length, read in order, not read later. */
 function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): Storage | undefined {
   if (call.kind !== 'map' || call.outputLayout !== undefined) return undefined;
   return call.inputs.find(({ storage }) => {
@@ -70,8 +70,8 @@ function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): S
 }
 
 /**
- * Places every storage that calls write and that is not `placed`; several calls may write parts of one.
- * Offsets and the arena's length count values.
+ * Places every storage that calls write and that is not `placed`; several calls may write parts of one storage. Offsets
+ * and the arena's length count values.
  */
 export function layOut(
   calls: readonly KernelCall[],

@@ -1,4 +1,4 @@
-/** Where outputs go: into storages named for them, or one after another into a new one. */
+/** Places outputs in storages named for them, or one after another in a new one. */
 import type { Backend, KernelCall, Storage } from '../backend.ts';
 import { readsContiguously } from '../backends/check.ts';
 import { input } from '../formula.ts';
@@ -9,11 +9,11 @@ interface OutputTargets {
   /** One for each output. */
   readonly targets: readonly Storage[];
   readonly output: Storage;
-  /** Where in `output` those lie that have no storage of their own. */
+  /** Offsets of the outputs packed into `output`. */
   readonly offsets: ReadonlyMap<Storage, number>;
 }
 
-/** The storage named for each output in `into`, or its stretch of `given`, or else of a new one. */
+/** Returns for each output its storage in `into`, or else its slice of `given` or of a new storage. */
 export function outputTargets(
   backend: Backend,
   outputs: readonly { readonly storage: Storage }[],
@@ -45,7 +45,7 @@ function checkLength(what: string, length: number, storage: Storage): void {
   throw new Error(`compile: ${what} ${length} values, but the storage for it has ${storage.length}`);
 }
 
-/** The calls with another storage in place of `output`. */
+/** Returns the calls with another storage instead of `output`. */
 export function redirect(
   backend: Backend,
   calls: readonly KernelCall[],
@@ -59,8 +59,8 @@ export function redirect(
 }
 
 /**
- * Lets calls write outputs into their targets, or adds copies at the end where that is impossible:
- * for an output that is an input or is returned twice, or a target whose old values are still read later.
+ * Lets calls write outputs into their targets, or adds copies at the end if that is impossible: for an output that is
+ * an input or is returned twice, or a target whose old values are still read later.
  */
 export function placeOutputs(
   calls: readonly KernelCall[],

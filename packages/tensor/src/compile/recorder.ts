@@ -6,12 +6,12 @@ import type { Program } from '../program.ts';
 import type { Shape } from '../shape.ts';
 import { checkTensors, Tensor } from '../tensor.ts';
 
-/** What a function did: storages stand for values that do not exist yet. */
+/** A recorded function; its storages stand for values that do not exist yet. */
 export interface Recording {
   readonly calls: readonly KernelCall[];
   readonly inputs: readonly Storage[];
   readonly outputs: readonly { readonly storage: Storage; readonly shape: Shape }[];
-  /** Values that the function brought along. */
+  /** Values that the function uploaded. */
   readonly constants: ReadonlyMap<Storage, Float32Array>;
 }
 
@@ -50,7 +50,7 @@ class Recorder implements Backend {
     this.numericMode = numericMode;
   }
 
-  /** Stands for values that exist when the plan runs; simplify.ts says which calls may write them. */
+  /** Creates a placeholder for values that exist when the plan runs; simplify.ts says which calls may write it. */
   allocate(length: number): Storage {
     checkAllocation(length);
     return { length };
@@ -75,7 +75,7 @@ class Recorder implements Backend {
   }
 
   free(): void {
-    // Lifetimes are worked out from the calls.
+    // Lifetimes are derived from the calls.
   }
 
   prepare(calls: readonly KernelCall[]): Program {

@@ -6,14 +6,15 @@ import { contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { readsOf, withStorages, writesOf } from './call-parts.ts';
 import { withEpilogues } from './epilogues.ts';
 
-/** Longer formulas would not keep their intermediate values in the first cache. */
+/** Longer formulas would not keep their intermediate values in the L1 cache. */
 const largestFormula = 24;
 
 /**
- * Removes calls that no output needs, reads through transpositions and copies, and joins maps.
- * Products get epilogues where the backend takes them. `outputs` are the storages whose values are wanted. A storage is
- * written by one call, or part by part by calls with an output layout, of which the first may follow one call that
- * writes it whole; no call reads it before the last of them.
+ * Removes calls that no output needs, reads through transpositions and copies, and fuses maps. Products get epilogues
+ * if the backend supports them. `outputs` are the storages whose values are wanted.
+ *
+ * A storage is written by one call, or in parts by calls with an output layout, the first of which may follow one call
+ * that writes the whole storage. No call reads it before the last of them.
  */
 export function simplify(
   recorded: readonly KernelCall[],
@@ -61,7 +62,7 @@ function readThroughTranspositions(calls: readonly KernelCall[]): KernelCall[] {
 
 function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, MapCall>): MatmulCall {
   const { m, k, n, transposeLeft, transposeRight } = call;
-  // A reshape between the two makes it another matrix.
+  // A reshape in between makes it another matrix.
   const sourceOf = (operand: Storage, stored: Shape): Storage | undefined => {
     const transposition = transpositions.get(operand);
     return transposition && sameShape(transposition.shape, stored) ? transposition.inputs[0]!.storage : undefined;
@@ -77,7 +78,7 @@ function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, Map
   };
 }
 
-/** How many calls read each storage. */
+/** Counts the calls that read each storage. */
 function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
   const readers = new Map<Storage, number>();
   for (const call of calls) {
@@ -104,7 +105,7 @@ function fuseMaps(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): K
   return current;
 }
 
-/** `consumer` with the formulas of its producers in place of reads of their outputs. */
+/** Returns `consumer` with the formulas of its producers instead of reads of their outputs. */
 function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | undefined): MapCall {
   const inputs: StridedView[] = [];
   const indexOf = (view: StridedView): number => {
@@ -133,7 +134,7 @@ function absorb(consumer: MapCall, producerOf: (view: StridedView) => MapCall | 
   return withUsedInputs({ ...consumer, formula, inputs });
 }
 
-/** The producer's inputs as the consumer would read them; undefined where the pattern differs. */
+/** Returns the producer's inputs as the consumer would read them; undefined if the access patterns differ. */
 function viewsFrom(producer: MapCall, consumer: MapCall, view: StridedView): readonly StridedView[] | undefined {
   if (producer.inputs.length === 0) return [];
   if (sizeOf(producer.shape) !== sizeOf(consumer.shape) || !readsContiguously(consumer, view)) return undefined;
@@ -148,7 +149,7 @@ function sameView(left: StridedView, right: StridedView): boolean {
   return left.storage === right.storage && sameLayout;
 }
 
-/** Multiplication and division by 1 change no bit. */
+/** Removes multiplications and divisions by 1, which change no bit. */
 function withoutUnitFactors(formula: Formula): Formula {
   return rewrite(formula, (node) => {
     if (node.kind !== 'apply' || (node.primitive !== 'mul' && node.primitive !== 'div')) return node;
@@ -162,7 +163,7 @@ function isOne(formula: Formula): boolean {
   return formula.kind === 'constant' && formula.value === 1;
 }
 
-/** Each input once, and none that the formula does not read. */
+/** Keeps each input once, and only inputs that the formula reads. */
 function withUsedInputs(call: MapCall): MapCall {
   const used: number[] = [];
   for (const node of topological(call.formula)) {

@@ -2,9 +2,9 @@
 import { pageBytes, type WasmMemory } from './webassembly.ts';
 
 const alignment = 64;
-/** Kernels may read, not write, this far beyond a block. */
+/** Kernels may read, but not write, this far past a block. */
 const slackBytes = 64;
-/** Large models would have much that is never used. */
+/** Most pages to grow by unless more are needed: a quarter of a large model's memory would mostly stay unused. */
 const mostSparePages = (16 * 2 ** 20) / pageBytes;
 
 interface FreeBlock {
@@ -14,7 +14,7 @@ interface FreeBlock {
 
 export class Allocator {
   readonly #memory: WasmMemory;
-  /** Ascending, never touching. */
+  /** Free blocks in ascending order, never adjacent. */
   readonly #free: FreeBlock[];
   readonly #sizes = new Map<number, number>();
 
@@ -23,7 +23,10 @@ export class Allocator {
     this.#free = [{ start: roundUp(start, alignment), end: memory.buffer.byteLength - slackBytes }];
   }
 
-  /** Address of a new block; grows the memory when no gap is large enough. @throws RangeError when it cannot grow. */
+  /**
+   * Returns the address of a new block, growing the memory if no gap is large enough.
+   * @throws RangeError if the memory cannot grow
+   */
   allocate(bytes: number): number {
     const size = Math.max(alignment, roundUp(bytes, alignment));
     let index = this.#free.findIndex((block) => block.end - block.start >= size);
@@ -54,7 +57,10 @@ export class Allocator {
     this.#free.splice(index + 1, 1);
   }
 
-  /** Makes the gap at the end one of at least `size`, adding a quarter of the memory or 16 MB where it can; returns its index. */
+  /**
+   * Grows the memory until its last gap has at least `size` bytes; returns the index of that gap. If possible, adds at
+   * least a quarter of the memory or 16 MB, whichever is less.
+   */
   #grow(size: number): number {
     const before = this.#memory.buffer.byteLength;
     const end = before - slackBytes;

@@ -1,4 +1,7 @@
-/** The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share, with the bits of the reference. */
+/**
+ * The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share. Without relaxed SIMD it is
+ * bit-identical to the reference.
+ */
 import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
 import type { ByteInput, ByteTable, Magnitude, Program } from '../../program.ts';
@@ -19,7 +22,7 @@ import { createKernels, type KernelInstance, type Kernels, type WasmMemory } fro
 
 const bytesPerValue = 4;
 
-/** Its memory is addresses of blocks. */
+/** The memory of a storage is the address of a block. */
 class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   readonly name: string;
   readonly numericMode: string;
@@ -30,7 +33,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   readonly #module: object;
   readonly #byteOperands: ByteOperands;
   #team: ThreadTeam | undefined;
-  /** Of each thread; the first is the calling one. */
+  /** One list per thread; the first belongs to the calling thread. */
   #lists: readonly ProgramList[];
 
   constructor(name: string, numericMode: string, { kernels, memory, module }: KernelInstance) {
@@ -50,7 +53,7 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
     return this.#lists.length;
   }
 
-  /** @throws Error with one sentence where one of them cannot begin */
+  /** Starts all threads but the calling one. @throws Error with one sentence if one of them cannot start */
   async startThreads(options: ThreadOptions): Promise<void> {
     const others = Array.from({ length: options.count - 1 });
     const workspaces = others.map(() => this.allocator.allocate(this.kernels.workspaceBytes()));
@@ -141,32 +144,32 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
 }
 
 /**
- * Opens the cpu backend, each time over a memory of its own.
- * @throws Error with one sentence where the engine has no WebAssembly SIMD, or a thread cannot begin
+ * Opens the cpu backend on a new memory.
+ * @throws Error with one sentence if the engine has no WebAssembly SIMD, or a thread cannot start
  */
 export async function createCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
   const instance = await createKernels('simd', isShared(threads));
   return withThreads(new CpuBackend('cpu', separateNumericMode, instance), threads);
 }
 
-/** As `separateNumericMode`, but products of matrices and convolutions round a multiplication and addition once. */
+/** Like `separateNumericMode`, but matrix products and convolutions round each multiply-add once. */
 const fusedNumericMode = 'f32-fma.v1';
 
 /**
- * Opens the cpu backend on relaxed SIMD. Whether its multiply-add is fused is the engine's choice, by its processor: it is
- * measured here and decides the numeric mode. @throws as `createCpuBackend`, and where the engine has no relaxed SIMD
+ * Opens the cpu backend with relaxed SIMD. Whether the engine fuses multiply-adds depends on the processor; a test here
+ * decides the numeric mode. @throws as `createCpuBackend`, and if the engine has no relaxed SIMD
  */
 export async function createRelaxedCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
   const instance = await createKernels('relaxed-simd', isShared(threads)).catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`this engine has no relaxed SIMD in WebAssembly (${reason})`);
   });
-  // The square is 1 + 2^-11 + 2^-24, whose last part is lost where it is rounded before the subtraction.
+  // The square is 1 + 2^-11 + 2^-24; its last part is lost if it is rounded before the subtraction.
   const fused = instance.kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
   return withThreads(new CpuBackend('cpu-relaxed', fused ? fusedNumericMode : separateNumericMode, instance), threads);
 }
 
-/** @throws Error with one sentence where threads are asked for and cannot share memory */
+/** Whether the memory is shared. @throws Error with one sentence if threads are requested but cannot share memory */
 function isShared(threads: ThreadOptions | undefined): boolean {
   if (threads === undefined || threads.count === 1) return false;
   if ((globalThis as { SharedArrayBuffer?: unknown }).SharedArrayBuffer === undefined) {

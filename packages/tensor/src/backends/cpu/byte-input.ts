@@ -1,4 +1,4 @@
-/** Bytes on their way into a storage of the kernels' memory: copied at once, converted by a program or when they are needed. */
+/** Byte inputs in the kernels' memory: copied at once, converted by a program or on demand. */
 import type { Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
 import type { ByteInput, ByteTable, Program } from '../../program.ts';
@@ -10,10 +10,10 @@ import { createProgram, type ProgramMemory } from './programs.ts';
 
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
 
-/** Where rows of one table are handed over. */
+/** Row numbers in the kernels' memory, and the program that copies those rows of one table. */
 interface RowInput {
   readonly numbers: number;
-  /** Whether they stay bytes. */
+  /** Whether the rows stay bytes. */
   readonly areBytes: boolean;
   readonly program: Program;
   dispose(): void;
@@ -30,8 +30,8 @@ export class CpuByteInput implements ByteInput {
   #nothing: Program | undefined;
 
   /**
-   * @param address of the storage
-   * @param operand of the storage, where products may read bytes
+   * @param address address of the storage
+   * @param operand byte operand of the storage, if products may read bytes
    */
   constructor(context: ProgramMemory, storage: Storage, address: number, divisor: number, operand?: ByteOperand) {
     this.#context = context;
@@ -73,7 +73,7 @@ export class CpuByteInput implements ByteInput {
     this.#rows.clear();
   }
 
-  /** Whether the bytes that are taken stay bytes. */
+  /** Marks incoming bytes as pending if the operand allows it; returns whether it does. */
   #waits(): boolean {
     if (this.#operand === undefined) return false;
     this.#operand.waits = this.#operand.isOpen(this.#divisor);

@@ -1,4 +1,4 @@
-/** Storages whose values may wait as bytes: products read those, and what else reads the storage has them converted before. */
+/** Storages whose values may stay bytes: products read the bytes; for any other reader they are converted first. */
 import type { KernelCall } from '../../backend.ts';
 import type { Role } from '../operands.ts';
 import type { OwnedStorage } from '../storage-backend.ts';
@@ -7,7 +7,7 @@ import type { Kernels, WasmMemory } from './webassembly.ts';
 
 const bytesPerValue = 4;
 const byteValues = 256;
-// What kernels/byte-operand.ts reads: whether bytes wait, their divisor, and all quotients.
+// Layout that kernels/byte-operand.ts reads: a pending flag, the divisor, and the quotients of all bytes.
 const divisorOffset = 4;
 const quotientsOffset = 16;
 const operandBytes = quotientsOffset + byteValues * bytesPerValue;
@@ -20,9 +20,11 @@ interface OperandContext {
   readonly allocator: Allocator;
 }
 
-/** One storage. Bytes wait in its last quarter, so that a conversion reads ahead of what it writes. */
+/**
+ * Byte operand of one storage. Pending bytes are in the last quarter, so that a conversion reads ahead of its writes.
+ */
 export class ByteOperand {
-  /** Of what kernels read. */
+  /** Address of the block that kernels read. */
   readonly address: number;
   readonly length: number;
   readonly #context: OperandContext;
@@ -46,7 +48,7 @@ export class ByteOperand {
     );
   }
 
-  /** Whether bytes with this divisor may wait: no program but products reads the storage. */
+  /** Whether bytes with this divisor may stay bytes: only products read the storage. */
   isOpen(divisor: number): boolean {
     return this.#isOpen && divisor === this.#divisor;
   }
@@ -59,7 +61,7 @@ export class ByteOperand {
     this.#flag[0] = Number(waits);
   }
 
-  /** Converts what waits. */
+  /** Converts pending bytes to floats. */
   settle(): void {
     if (!this.waits) return;
     const { length } = this;
@@ -67,7 +69,7 @@ export class ByteOperand {
     this.waits = false;
   }
 
-  /** From now on nothing waits: a program needs floats. */
+  /** Allows no pending bytes from now on: a program needs floats. */
   close(): void {
     this.settle();
     this.#isOpen = false;
@@ -78,27 +80,30 @@ export class ByteOperand {
   }
 }
 
-/** Where the bytes of a storage of `length` values wait. */
+/** Address of the pending bytes of a storage of `length` values. */
 export function waitingAddress(values: number, length: number): number {
   return values + (bytesPerValue - 1) * length;
 }
 
-/** The operands of a backend. */
+/** The byte operands of a backend. */
 export class ByteOperands {
   readonly #context: OperandContext;
   /** By the address of the storage. */
   readonly #operands = new Map<number, ByteOperand>();
-  /** Storages that something reads or writes as floats: it came before there was an operand, or beside programs. */
+  /** Storages that may be read or written as floats at any time; they get no operand. */
   readonly #read = new WeakSet<CpuStorage>();
 
   constructor(context: OperandContext) {
     this.#context = context;
   }
 
-  /** That of a whole storage, made if need be; undefined, and nothing waits any more, where floats are needed. */
+  /**
+   * Returns the operand of a whole storage, creating it if necessary. If floats are needed, closes it and returns
+   * undefined.
+   */
   open(storage: CpuStorage, divisor: number): ByteOperand | undefined {
     const { whole, offset, length, memory } = storage;
-    // 0 stands for 0 then, so that products may skip it.
+    // With such a divisor byte 0 stands for 0, so that products may skip it.
     const isPlain = divisor > 0 && Number.isFinite(divisor);
     if (!isPlain || offset > 0 || length < whole.length || this.#read.has(whole)) {
       this.close(storage);
@@ -109,31 +114,31 @@ export class ByteOperands {
     return operand;
   }
 
-  /** Address of the operand that is all of `length` values at `values`, 0 where there is none. */
+  /** Address of the operand that covers exactly the `length` values at `values`, or 0 if there is none. */
   addressOf(values: number, length: number): number {
     const operand = this.#operands.get(values);
     return operand?.length === length ? operand.address : 0;
   }
 
-  /** Says that a program has the storage in this role. */
+  /** Records that a program uses the storage in this role. */
   noteUse(storage: CpuStorage, call: KernelCall, role: Role): void {
     const operand = this.#operands.get(storage.memory);
     const isOperand = operand?.length === storage.length && storage.offset === 0 && isLeftOfProduct(call, role);
     if (!isOperand) this.close(storage);
   }
 
-  /** Makes the floats of a storage, or of a part of it, current. */
+  /** Converts the pending bytes of a storage, or of the storage that it is a slice of. */
   settle({ memory }: CpuStorage): void {
     this.#operands.get(memory)?.settle();
   }
 
-  /** Says that something reads or writes floats of the storage at any time. */
+  /** Records that floats of the storage may be read or written at any time. */
   close({ memory, whole }: CpuStorage): void {
     this.#operands.get(memory)?.close();
     this.#read.add(whole);
   }
 
-  /** Forgets the operand of a storage that is freed. */
+  /** Releases the operand of a storage that is freed. */
   release(values: number): void {
     const operand = this.#operands.get(values);
     if (operand === undefined) return;
@@ -142,7 +147,7 @@ export class ByteOperands {
   }
 }
 
-/** Whether the call multiplies all of the storage at once, from the left. */
+/** Whether the call multiplies the whole storage from the left. */
 function isLeftOfProduct(call: KernelCall, role: Role): boolean {
   return call.kind === 'matmul' && role === 'left' && call.batch === undefined;
 }

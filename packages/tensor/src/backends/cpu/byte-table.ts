@@ -1,10 +1,10 @@
-/** A table of bytes in the kernels' memory, from which they copy rows without a call for each. */
+/** A byte table in the kernels' memory, whose rows one kernel call can copy together. */
 import { HostTable } from '../byte-table.ts';
 import type { Allocator } from './allocator.ts';
 import type { WasmMemory } from './webassembly.ts';
 
 export class CpuByteTable extends HostTable {
-  /** Of the first row. */
+  /** Address of the first row. */
   readonly address: number;
   readonly #memory: WasmMemory;
   readonly #allocator: Allocator;
@@ -16,7 +16,7 @@ export class CpuByteTable extends HostTable {
     this.address = allocator.allocate(rows * columns);
   }
 
-  /** @throws RangeError for the first number that is no row's */
+  /** @throws RangeError for the first number without a row */
   checkRows(numbers: Uint32Array): void {
     let largest = 0;
     for (let index = 0; index < numbers.length; index++) largest = Math.max(largest, numbers[index]!);

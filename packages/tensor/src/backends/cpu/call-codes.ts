@@ -1,8 +1,11 @@
-/** What programs of kernel calls are written in: by prepare.ts as TypeScript, and read by kernels/execute.ts as AssemblyScript. */
+/**
+ * Encoding of programs of kernel calls, written by prepare.ts as TypeScript and read by kernels/execute.ts as
+ * AssemblyScript.
+ */
 
-// A call is its code and then its arguments, one 32-bit word each, in the order of the kernel's parameters.
+// A call is its code, then its arguments in the order of the kernel's parameters, one 32-bit word each.
 
-/** Another program: its first byte, its end. */
+/** Runs another program, given its first byte and its end. */
 export const program = 0;
 export const map = 1;
 export const sum = 2;
@@ -19,9 +22,9 @@ export const scatterAdd = 12;
 export const random = 13;
 /** The divisor is the bits of a float32. */
 export const bytesToFloats = 14;
-/** Of rows of a table; the divisor comes last. */
+/** Converts rows of a table; the divisor comes last. */
 export const rowsToFloats = 15;
-/** Of rows of a table, as they are. */
+/** Copies rows of a table as bytes. */
 export const rowsToBytes = 16;
-/** Leaves the largest absolute value at an address: first value, count, where. */
+/** Stores the largest absolute value; the arguments are first value, count, target. */
 export const largestMagnitude = 17;

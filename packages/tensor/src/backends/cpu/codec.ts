@@ -1,18 +1,21 @@
-/** Checksums and bitmaps of vectors as they travel, by kernels. */
+/** Checksums and bitmaps of vectors that are sent, computed by kernels. */
 import type { CodecKernels } from '../../backend.ts';
 import type { Kernels, WasmMemory } from './webassembly.ts';
 
-/** Lanes of the checksum, and a block that is not whole. */
+/** Lanes of the checksum, and one partial block. */
 const stateBytes = 256;
-/** What is taken at once of bytes that lie elsewhere: fits a processor's cache. */
+/** Bytes copied at once from outside the kernels' memory: fits in a processor's cache. */
 const pieceBytes = 64 * 1024;
-/** Engines copy from and to shared memory by words of so many bytes, or byte by byte where the two ends lie differently in them. */
+/**
+ * Engines copy from and to shared memory in words of this size, or byte by byte if source and target are aligned
+ * differently.
+ */
 const wordBytes = 8;
-/** The bitmap has one bit for so many bytes, 64 values, in words of 4 bytes. */
+/** Bytes that one bit of the bitmap stands for: 64 values. The bitmap has words of 4 bytes. */
 const blockBytes = 256;
 const bitmapBytesOf = (valueBytes: number): number => 4 * Math.ceil(valueBytes / blockBytes / 32);
 
-/** Uses the workspace of the calling thread, between its programs. */
+/** Uses the calling thread's workspace, between its programs. */
 export class CpuCodec implements CodecKernels {
   readonly #kernels: Kernels;
   readonly #memory: WasmMemory;
@@ -46,7 +49,10 @@ export class CpuCodec implements CodecKernels {
     return bitmap;
   }
 
-  /** Where the kernels find bytes from `at` on: at most `most` of them in place, else a piece that is copied to the workspace. */
+  /**
+   * Address at which kernels can read the bytes from `at` on: up to `most` bytes in place, else a piece copied to the
+   * workspace.
+   */
   #reach(bytes: Uint8Array, at: number, most: number): { readonly address: number; readonly length: number } {
     const rest = bytes.length - at;
     const { buffer } = this.#memory;

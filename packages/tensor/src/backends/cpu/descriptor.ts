@@ -1,8 +1,8 @@
-/** What the kernels with many parameters read from memory. */
+/** Parameter blocks in memory, for kernels with many parameters. */
 
-/** The parameters of a kernel in memory, with the room that it works in behind them. */
+/** A kernel's parameters in memory, followed by its scratch space. */
 export interface Descriptor {
   readonly bytes: number;
-  /** Writes it at `address`, which must be a multiple of 16 and have room for `bytes`. */
+  /** Writes the descriptor at `address`, which must be a multiple of 16 and have room for `bytes`. */
   write(buffer: ArrayBufferLike, address: number): void;
 }

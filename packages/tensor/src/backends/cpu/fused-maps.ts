@@ -1,4 +1,4 @@
-/** Which maps, one after another, can be one pass: chunk by chunk, each chunk through all of them. */
+/** Finds consecutive maps that can run as one pass: each chunk goes through all of them in turn. */
 import type { KernelCall } from '../../backend.ts';
 import { sizeOf } from '../../shape.ts';
 import { joinAxes } from '../axes.ts';
@@ -6,15 +6,16 @@ import type { Placed, PlacedMap } from '../operands.ts';
 
 const bytesPerValue = 4;
 
-/** A stretch of memory that a map reads or writes: the whole vector, or one value for all elements. */
+/** A range of memory that a map reads or writes: a whole vector, or one value for all elements. */
 interface Stretch {
   readonly address: number;
   readonly bytes: number;
 }
 
 /**
- * The longest run of maps from `calls[from]` on over vectors of one length, in which every two stretches of which one is
- * written are the same or apart: element i of each map then depends on element i of those before it alone.
+ * Returns the longest run of maps from `calls[from]` on that can be fused. They work on vectors of one length, and any
+ * two stretches, at least one of which is written, are identical or disjoint. So element i of each map depends only on
+ * element i of earlier maps.
  */
 export function fusedMaps(calls: readonly Placed<KernelCall, number>[], from: number): readonly PlacedMap<number>[] {
   const run: PlacedMap<number>[] = [];
@@ -41,7 +42,7 @@ export function fusedMaps(calls: readonly Placed<KernelCall, number>[], from: nu
   return run;
 }
 
-/** Those of the inputs and last of the output; undefined where one is not crossed in order. */
+/** Returns the stretches of the inputs, then of the output; undefined if one is not visited in order. */
 function stretchesOf(call: Placed<KernelCall, number>): Stretch[] | undefined {
   if (call.kind !== 'map') return undefined;
   const axes = joinAxes(call.shape, call.strides);

@@ -1,4 +1,4 @@
-/** What a thread beside the backend's own does: it runs one program of kernel calls after another, on the shared memory. */
+/** Main loop of a compute thread: runs one program of kernel calls after another on the shared memory. */
 import {
   claim,
   endWord,
@@ -12,29 +12,29 @@ import {
 } from './thread-control.ts';
 import { instantiateKernels, type WasmMemory } from './webassembly.ts';
 
-/** Can be posted to a thread. */
+/** Setup of a thread; can be posted to it. */
 export interface ThreadSetup {
   /** A WebAssembly.Module. */
   readonly module: object;
   readonly memory: WasmMemory;
-  /** Address of the workspace that no other thread has. */
+  /** Address of this thread's own workspace. */
   readonly workspace: number;
   /** Number of this thread, from 1; 0 is the backend's own. */
   readonly thread: number;
-  /** See thread-control.ts. */
+  /** Shared control words, see thread-control.ts. */
   readonly control: SharedArrayBuffer;
 }
 
-/** What a compute thread says to the thread that started it. */
+/** Messages of a compute thread to the thread that started it. */
 export type ThreadMessage =
   | { readonly type: 'ready' }
-  /** It cannot compute, or has failed; one sentence. */
+  /** The thread cannot compute, or has failed; `message` is one sentence. */
   | { readonly type: 'failed'; readonly message: string };
 
-/** Blocks its thread for good once it is ready. @param post takes a message to the backend's thread */
+/** Runs programs; blocks its thread forever once it is ready. @param post sends a message to the backend's thread */
 export async function runKernelThread(setup: ThreadSetup, post: (message: ThreadMessage) => void): Promise<void> {
   const { module, memory, workspace, thread } = setup;
-  // What `post` returns is dropped: a MessagePort of Node returns true.
+  // Returns nothing, although `post` may: a MessagePort of Node returns true.
   const fail = (error: unknown): void => {
     post({ type: 'failed', message: String(error) });
   };
@@ -46,7 +46,7 @@ export async function runKernelThread(setup: ThreadSetup, post: (message: Thread
   post({ type: 'ready' });
   for (let ticket = 0; ; ) {
     const next = waitWhile(control, line + ticketWord, ticket, Number.POSITIVE_INFINITY);
-    // Spurious wake-ups change nothing.
+    // Ignores spurious wake-ups.
     if (next === ticket) continue;
     ticket = next;
     Atomics.store(control, line + seenWord, ticket);

@@ -1,4 +1,4 @@
-/** Writes elementwise formulas as the descriptor that the map kernel interprets. */
+/** Writes elementwise formulas as descriptors that the map kernel interprets. */
 import { type Formula, type Primitive, topological } from '../../formula.ts';
 import { sameShape } from '../../shape.ts';
 import { joinAxes } from '../axes.ts';
@@ -11,7 +11,7 @@ const codes: Readonly<Record<Primitive | 'copy' | 'addProduct' | 'subProduct', n
 
 type Application = Extract<Formula, { kind: 'apply' }>;
 
-/** For each sum or difference with a product that nothing else reads: its operands, as `x ± y * z`. */
+/** Finds each sum or difference with a product that nothing else reads; returns its operands, as `x ± y * z`. */
 function withProducts(nodes: readonly Formula[]) {
   const readers = new Map<Formula, number>();
   for (const node of nodes) {
@@ -32,7 +32,7 @@ function withProducts(nodes: readonly Formula[]) {
   return joined;
 }
 
-/** How a view of a map lies in memory. */
+/** Layout of a map's view in memory. */
 interface View {
   readonly address: number;
   readonly strides: readonly number[];
@@ -40,18 +40,21 @@ interface View {
 
 interface Instruction {
   readonly code: number;
-  /** Slots. */
+  /** Slot of the result; operands are slots too. */
   readonly target: number;
   readonly operands: readonly number[];
 }
 
-/** What the maps of one pass have in common: slots are the views, then constants and intermediate values, last the output. */
+/**
+ * Instructions and slots of the maps of one pass. Slots are the views first, then results, constants and intermediate
+ * values.
+ */
 class Assembly {
   readonly instructions: Instruction[] = [];
   readonly constants = new Map<number, number>();
   readonly views: readonly View[];
   slots: number;
-  /** Slots of values that were worked out before and still hold, by code and operands. */
+  /** Slots of computed values that are still valid, by code and operands. */
   readonly #known = new Map<string, { readonly slot: number; readonly operands: readonly number[] }>();
 
   constructor(views: readonly View[]) {
@@ -59,7 +62,7 @@ class Assembly {
     this.slots = views.length;
   }
 
-  /** The instructions of a map; they leave its values in `target`, a new slot where left out. */
+  /** Adds the instructions of a map, which leave its values in `target`, by default a new slot. */
   add(formula: Formula, inputSlots: readonly number[], target?: number): void {
     const slotOf = new Map<Formula, number>();
     const nodes = topological(formula);
@@ -87,14 +90,14 @@ class Assembly {
     return this.slots++;
   }
 
-  /** The slot of a value that was worked out before is used again, unless it must be in a slot of its own. */
+  /** Reuses the slot of a value that is already computed, unless a target is given. */
   #apply(code: number, operands: readonly number[], target: number | undefined): number {
     const key = `${code} ${operands}`;
     const known = this.#known.get(key);
     if (known !== undefined && target === undefined) return known.slot;
     const slot = target ?? this.slots++;
     this.#write(code, operands, slot);
-    // The slot of a view can be overwritten, and its value is gone then.
+    // Values in a given slot are not reused, because a view can be overwritten.
     if (target === undefined) this.#known.set(key, { slot, operands });
     return slot;
   }
@@ -105,7 +108,10 @@ class Assembly {
   }
 }
 
-/** One map, or several over the same elements as one pass (fused-maps.ts): each of them may read what those before it wrote. */
+/**
+ * Assembles one map, or several over the same elements as one pass (fused-maps.ts), each of which may read earlier
+ * results.
+ */
 function assemble(maps: readonly PlacedMap<number>[]): Assembly {
   const views: View[] = [];
   const slotOf = (address: number, strides: readonly number[]): number => {
@@ -115,7 +121,7 @@ function assemble(maps: readonly PlacedMap<number>[]): Assembly {
   };
   const slots = maps.map(({ inputs, output, strides }, index) => ({
     inputs: inputs.map((address, which) => slotOf(address, strides[which]!)),
-    // Outputs between are views like inputs: their slot points to where they lie.
+    // Intermediate outputs are views like inputs: their slots point to their memory.
     output: index < maps.length - 1 ? slotOf(output, strides.at(-1)!) : undefined,
   }));
   const assembly = new Assembly(views);
@@ -123,7 +129,7 @@ function assemble(maps: readonly PlacedMap<number>[]): Assembly {
   return assembly;
 }
 
-/** Marks what begins a `momentumStep`. */
+/** Marks the first instruction of each `momentumStep`. */
 function withSteps(instructions: readonly Instruction[], views: number, isUniform: (slot: number) => boolean) {
   const reads = instructions.flatMap(({ operands }) => operands);
   return instructions.map((instruction, index): Instruction => {
@@ -134,14 +140,14 @@ function withSteps(instructions: readonly Instruction[], views: number, isUnifor
     const [product, , b] = sum.operands as [number, number, number];
     const [, c, factor] = difference.operands as [number, number, number];
     const areUniform = [operands[1]!, b, c].every(isUniform);
-    // The first product is stored nowhere then: only the sum may read it.
+    // A step does not store the first product, so only the sum may read it.
     const isInner = target >= views && product === target && reads.filter((slot) => slot === target).length === 1;
     const isStep = areUniform && isInner && factor === sum.target;
     return isStep ? { ...instruction, code: opcodes.momentumStep } : instruction;
   });
 }
 
-/** @param maps with the same shape where they are several */
+/** @param maps one map, or several of the same shape */
 export function mapDescriptor(maps: readonly PlacedMap<number>[]): Descriptor {
   const { instructions: assembled, constants, slots, views } = assemble(maps);
   const { output, shape, strides } = maps.at(-1)!;

@@ -1,10 +1,10 @@
-/** What map programs are written in: read by map-descriptor.ts as TypeScript and by kernels/map.ts as AssemblyScript. */
+/** Encoding of map programs, used by map-descriptor.ts as TypeScript and by kernels/map.ts as AssemblyScript. */
 
-/** Floats of a chunk: small enough that the operands of an instruction stay in the first cache. */
+/** Floats in a chunk: few enough that the operands of an instruction stay in the L1 cache. */
 export const chunkLength = 512;
 
-// One code per primitive of formula.ts, under its name, and three that make programs shorter. The numbers decide which
-// loops of kernels/map.ts the optimizer merges: compare the size of the module before and after changing one.
+// One code per primitive of formula.ts, under its name, and three that shorten programs. The numbers decide which loops
+// of kernels/map.ts the optimizer merges: compare the size of the module before and after changing one.
 export const copy = 0;
 export const neg = 1;
 export const exp = 2;
@@ -31,7 +31,7 @@ export const addProduct = 21;
 /** `x - y * z`, product and difference each rounded. */
 export const subProduct = 22;
 /**
- * `sum = x * a + y * b`, then `difference = z - c * sum`, as one loop: a step with momentum. Here a, b and c are one value for
- * all elements. It stands for the code of the `mul` that begins it; the `addProduct` and the `subProduct` follow as they are.
+ * A step with momentum in one loop: `sum = x * a + y * b`, then `difference = z - c * sum`, with scalars a, b and c. It
+ * replaces the code of the first instruction, a `mul`; the `addProduct` and the `subProduct` follow unchanged.
  */
 export const momentumStep = 23;

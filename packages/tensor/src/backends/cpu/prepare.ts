@@ -1,4 +1,4 @@
-/** Writes calls as the words of a program, with the addresses of all that they read and write worked out beforehand. */
+/** Encodes calls as the words of a program, with all addresses computed in advance. */
 import type { GatherCall, KernelCall, MatmulCall, Reduction, ScatterAddCall } from '../../backend.ts';
 import { batchOffsets } from '../batches.ts';
 import { type ByKind, dispatch, type Placed, type PlacedMap } from '../operands.ts';
@@ -11,23 +11,25 @@ import { convolutionDescriptor, poolDescriptor } from './window-descriptors.ts';
 
 const codeOf: Readonly<Record<Reduction | 'gather' | 'scatterAdd', number>> = codes;
 const bytesPerValue = 4;
-/** The longest k whose microbatches the kernel sums: for a longer one it has no room for the packed operands. */
+/**
+ * Longest k for which the kernel sums microbatches: the packed operands of a longer one do not fit in its workspace.
+ */
 const longestMicrobatchSum = 8192;
 
 export interface CallContext {
   readonly memory: WasmMemory;
-  /** Address of a block that is kept as long as the call may run. */
+  /** Reserves a block that is kept as long as the call may run; returns its address. */
   reserve(bytes: number): number;
-  /** Address of the byte operand that `length` values at `values` are, 0 where they are floats alone. */
+  /** Address of the byte operand of the `length` values at `values`, or 0 if there is none. */
   byteOperand(values: number, length: number): number;
 }
 
-/** Whether the kernel itself sums per microbatch, without a pass over the output for each of them. */
+/** Whether the kernel itself sums per microbatch, without a pass over the output for each microbatch. */
 export function takesMicrobatches(call: KernelCall): boolean {
   return call.kind === 'matmul' && call.k <= longestMicrobatchSum;
 }
 
-/** Calls on addresses in bytes as one program; maps over the same elements, one after another, become one pass. */
+/** Encodes calls on byte addresses as one program; consecutive maps over the same elements become one pass. */
 export function programWords(calls: readonly Placed<KernelCall, number>[], context: CallContext): number[] {
   const words: number[] = [];
   for (let at = 0; at < calls.length; ) {
@@ -52,7 +54,7 @@ const writers: ByKind<number, [context: CallContext], number[]> = {
   matmul: matmulWords,
   crossEntropy({ rows, classes, logits, labels, losses, ...call }, { reserve }) {
     const rowBytes = classes * bytesPerValue;
-    // Without a gradient to keep, every row is worked out in the same place.
+    // If the gradient is not kept, all rows share one scratch row.
     const [gradient, step] = call.gradient === undefined ? [reserve(rowBytes), 0] : [call.gradient, rowBytes];
     return [codes.crossEntropy, rows, classes, logits, labels, losses, gradient, step];
   },

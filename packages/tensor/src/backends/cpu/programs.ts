@@ -6,19 +6,19 @@ import type { Placement } from './thread-team.ts';
 import type { Kernels, WasmMemory } from './webassembly.ts';
 
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
-/** Of the call that runs another program. */
+/** Size of a call that runs another program. */
 const callBytes = 3 * wordBytes;
 
 export type CpuProgram = Program & Placement;
 
-/** What programs are made of and run by. */
+/** Memory that holds programs, and the kernels that run them. */
 export interface ProgramMemory {
   readonly kernels: Pick<Kernels, 'execute'>;
   readonly memory: WasmMemory;
   readonly allocator: Allocator;
 }
 
-/** The program in a block that belongs to the caller, `words.length` words long. */
+/** Writes a program to the caller's block, which has room for `words.length` words. */
 export function placeProgram(
   { kernels, memory }: Omit<ProgramMemory, 'allocator'>,
   words: readonly number[],
@@ -29,13 +29,13 @@ export function placeProgram(
   return { address, end, run: () => kernels.execute(address, end) };
 }
 
-/** The program in a block of its own. */
+/** Writes a program to a newly allocated block. */
 export function createProgram(context: ProgramMemory, words: readonly number[]): CpuProgram {
   const address = context.allocator.allocate(words.length * wordBytes);
   return { ...placeProgram(context, words, address), dispose: () => context.allocator.release(address) };
 }
 
-/** Programs that one thread runs one after another, written anew for each time. */
+/** Programs that one thread runs in order; rewritten whenever they change. */
 export class ProgramList {
   readonly #context: Omit<ProgramMemory, 'kernels'>;
   #address = 0;
@@ -46,14 +46,14 @@ export class ProgramList {
     this.#context = context;
   }
 
-  /** Where they can be run as one; valid until the next call. */
+  /** Returns the range of one program that runs them all; valid until the next call. */
   place(programs: readonly Placement[]): Placement {
     if (programs.length === 1) return programs[0]!;
     if (!this.#isPlaced(programs)) this.#write(programs);
     return { address: this.#address, end: this.#address + programs.length * callBytes };
   }
 
-  /** Most steps of a run are the same programs again. */
+  /** Whether the list holds these programs already, as in most steps of a run. */
   #isPlaced(programs: readonly Placement[]): boolean {
     const placed = this.#placed;
     if (placed.length !== programs.length) return false;

@@ -1,4 +1,4 @@
-/** The threads of a backend: each runs programs on the shared memory, when it is told to. */
+/** The compute threads of a backend: each runs programs on the shared memory on request. */
 import type { ThreadMessage, ThreadSetup } from './kernel-thread.ts';
 import {
   claim,
@@ -18,31 +18,31 @@ export interface PlatformThread {
   end(): Promise<void>;
 }
 
-/** What the starter of a thread wants to know of it. */
+/** Events of a thread, for its starter. */
 export interface ThreadEvents {
   onMessage(message: ThreadMessage): void;
-  /** It has ended, or could not begin; one sentence. */
+  /** The thread has ended or could not start; `message` is one sentence. */
   onEnd(message: string): void;
 }
 
-/** How many threads compute, and how the platform starts one. */
+/** Number of compute threads, and how the platform starts one. */
 export interface ThreadOptions {
-  /** Threads in all, the calling one among them. */
+  /** Total number of threads, including the calling one. */
   readonly count: number;
-  /** Starts a thread. @throws Error where the platform has none */
+  /** Starts a thread. @throws Error if the platform has no threads */
   start(setup: ThreadSetup, events: ThreadEvents): PlatformThread;
 }
 
-/** Where a program lies. */
+/** Address range of a program. */
 export interface Placement {
   readonly address: number;
   readonly end: number;
 }
 
-/** A thread that takes so many times as long as the calling one is taken for dead; they get equal parts. */
+/** A thread counts as dead after this multiple of the calling thread's time; they get equal shares of the work. */
 const patienceFactor = 20;
 const leastPatienceMs = 10_000;
-/** No look counts for longer: a process that has been stopped, as on a laptop that slept, has not waited meanwhile. */
+/** Longest time that one look counts: a suspended process, as on a sleeping laptop, has not been waiting. */
 const longestLookMs = 500;
 
 const { performance } = globalThis as unknown as { performance: { now(): number } };
@@ -50,11 +50,15 @@ const { performance } = globalThis as unknown as { performance: { now(): number 
 export class ThreadTeam {
   readonly #threads: readonly PlatformThread[];
   readonly #control: Int32Array;
-  /** Of each thread that the calling one has taken over from: the last ticket that it had seen, and how long that is so. */
+  /** Per stalled thread: the last ticket seen and how long it has been stalled. */
   readonly #late = new Map<number, { readonly seen: number; readonly lookedAtMs: number; readonly waitedMs: number }>();
   #failure: string | undefined;
 
-  /** @param workspaces one for each thread beside the calling one. Resolves when all are ready. @throws Error with one sentence */
+  /**
+   * Starts the threads; resolves when all are ready.
+   * @param workspaces one for each thread except the calling one
+   * @throws Error with one sentence
+   */
   static async start(
     { module, memory, workspaces }: Pick<ThreadSetup, 'module' | 'memory'> & { readonly workspaces: readonly number[] },
     { start }: ThreadOptions,
@@ -96,9 +100,9 @@ export class ThreadTeam {
   }
 
   /**
-   * Executes `own` here, and each program on a thread, or here where that thread has not begun by then; returns when all
-   * are done.
-   * @throws Error with one sentence where a thread has died, at once from then on
+   * Runs `own` on the calling thread and each other program on its thread, or here if that thread has not started it by
+   * then. Returns when all are done.
+   * @throws Error with one sentence if a thread has died; later calls throw at once
    */
   run(own: Placement, programs: readonly Placement[], execute: (placement: Placement) => void): void {
     const control = this.#control;
@@ -117,13 +121,16 @@ export class ThreadTeam {
     this.#join(Math.max(leastPatienceMs, patienceFactor * (performance.now() - startedAtMs)));
   }
 
-  /** Ends the threads; nothing can run on them any more. */
+  /** Ends the threads, on which nothing can run afterwards. */
   async close(): Promise<void> {
     this.#failure ??= 'the compute threads have ended';
     await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
-  /** A thread that sleeps, or has no core, may take longer to begin than its program takes here. */
+  /**
+   * Runs a thread's program here unless the thread has claimed it. A thread that sleeps or has no core may take longer
+   * to start than its program takes here.
+   */
   #takeOver(thread: number, program: Placement, execute: (placement: Placement) => void): void {
     const control = this.#control;
     const line = lineOf(thread);
@@ -136,7 +143,7 @@ export class ThreadTeam {
     this.#expectAwake(thread, Atomics.load(control, line + seenWord));
   }
 
-  /** A thread that is only late sees each ticket in the end; a dead one sees none. */
+  /** Detects a dead thread: one that is only late eventually sees each ticket, a dead one sees none. */
   #expectAwake(thread: number, seen: number): void {
     const lookedAtMs = performance.now();
     const late = this.#late.get(thread);

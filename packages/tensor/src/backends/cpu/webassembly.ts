@@ -1,12 +1,12 @@
-/** The WebAssembly modules of kernels: their types, and their loading without a file system or fetch. */
+/** WebAssembly modules of the kernels: their types, and loading without a file system or fetch. */
 import { getOrCreate } from '../get-or-create.ts';
 import { kernelsHex } from './generated/kernels.ts';
 
-/** The part of the engine's WebAssembly interface that is used here, so that no platform's type library is needed. */
+/** The part of WebAssembly's API that is used here, so that no platform's type library is needed. */
 export interface WasmMemory {
-  /** Of a memory that threads share, a SharedArrayBuffer. */
+  /** A SharedArrayBuffer if threads share the memory. */
   readonly buffer: ArrayBufferLike;
-  /** @throws RangeError when the engine refuses. */
+  /** @throws RangeError if the engine refuses */
   grow(pages: number): number;
 }
 
@@ -16,7 +16,10 @@ interface WasmEngine {
   readonly Memory: new (descriptor: { initial: number; maximum: number; shared: boolean }) => WasmMemory;
 }
 
-/** Pointers are byte addresses in the memory; their order is that of the functions in kernels/. */
+/**
+ * Exports of the kernels. Pointers are byte addresses in the memory; parameters are in the order of the functions in
+ * kernels/.
+ */
 export interface Kernels {
   /** Runs the calls of a program, from its first byte up to its end. */
   execute(program: number, end: number): void;
@@ -33,13 +36,13 @@ export interface Kernels {
 export const pageBytes = 65536;
 const initialPages = 64;
 const maximumPages = 65536;
-/** Most memory that one `cpu` backend can have: what 32-bit WebAssembly addresses. */
+/** Most memory that one `cpu` backend can have: the address space of 32-bit WebAssembly. */
 export const maxCpuMemoryBytes = maximumPages * pageBytes;
 
-/** With relaxed SIMD, products and sums of matrix products may be fused. */
+/** With relaxed SIMD, the engine may fuse the multiply-adds of matrix products. */
 export type KernelVariant = 'simd' | 'relaxed-simd';
 
-/** Kernels at work on a memory, and what threads need to instantiate them again on the same memory. */
+/** Kernels on a memory, and the module that threads need to instantiate them on the same memory. */
 export interface KernelInstance {
   readonly kernels: Kernels;
   readonly memory: WasmMemory;
@@ -50,9 +53,9 @@ export interface KernelInstance {
 const compiled = new Map<string, Promise<object>>();
 
 /**
- * A new instance of the kernels, with a new memory.
+ * Creates an instance of the kernels with a new memory.
  * @param isShared whether threads share the memory
- * @throws when the engine has no WebAssembly, or none with the variant's instructions.
+ * @throws if the engine has no WebAssembly, or lacks the variant's instructions
  */
 export async function createKernels(variant: KernelVariant, isShared: boolean): Promise<KernelInstance> {
   const engine = wasmEngine();
@@ -63,7 +66,7 @@ export async function createKernels(variant: KernelVariant, isShared: boolean): 
   return { kernels: await instantiateKernels(module, memory), memory, module };
 }
 
-/** The kernels of a compiled module on a memory that exists. */
+/** Instantiates a compiled module on an existing memory. */
 export async function instantiateKernels(module: object, memory: WasmMemory): Promise<Kernels> {
   const { exports } = await wasmEngine().instantiate(module, { env: { memory } });
   return exports as Kernels;
@@ -75,7 +78,7 @@ function wasmEngine(): WasmEngine {
   return engine;
 }
 
-/** A module imports either a memory of its own or a shared one. All but the first are loaded where they are asked for. */
+/** Code of each module, which imports either its own or a shared memory. All but the first are loaded on demand. */
 const codes: Record<'own' | 'shared', Record<KernelVariant, () => string | Promise<string>>> = {
   own: {
     simd: () => kernelsHex,
@@ -87,7 +90,7 @@ const codes: Record<'own' | 'shared', Record<KernelVariant, () => string | Promi
   },
 };
 
-/** Two lower-case digits a byte. */
+/** Decodes two lower-case digits per byte. */
 function decodeHex(text: string): Uint8Array {
   const digitAt = (at: number): number => {
     const code = text.charCodeAt(at);

@@ -1,4 +1,4 @@
-/** Writes the descriptors that the kernels of convolution and pooling read. */
+/** Writes the descriptors of the convolution and pooling kernels. */
 import type { ConvolutionCall, PoolCall, UnpoolCall } from '../../backend.ts';
 import type { Windows } from '../../windows.ts';
 import type { Placed } from '../operands.ts';
@@ -7,12 +7,12 @@ import type { Descriptor } from './descriptor.ts';
 const bytesPerValue = 4;
 /** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
 const panelColumns = 8;
-/** Four pointers and a finished tile of an edge, as in kernels/convolution.ts. */
+/** Four pointers and one finished edge tile, as in kernels/convolution.ts. */
 const scratchBytes = 16 + 4 * panelColumns * bytesPerValue;
-/** Kernels read whole panels of right operands and biases. */
+/** Kernels read right operands and biases in whole panels. */
 const readBeyondBytes = panelColumns * bytesPerValue;
 
-/** Values of `result`, as in kernels/convolution.ts. */
+/** Codes of `result`, as in kernels/windows.ts. */
 const resultCodes = { output: 0, inputGradient: 1, kernelGradient: 2 } as const;
 
 export function convolutionDescriptor(call: Placed<ConvolutionCall, number>): Descriptor {
@@ -52,7 +52,7 @@ export function poolDescriptor(call: Placed<PoolCall | UnpoolCall, number>): Des
   };
 }
 
-/** In the order of the kernels' descriptors. */
+/** Words of the geometry, in the order of the kernels' descriptors. */
 function wordsOf(windows: Windows): number[] {
   const { images, height, width, channels, windowHeight, windowWidth, outputHeight, outputWidth } = windows;
   const { strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
@@ -66,14 +66,14 @@ function aligned(bytes: number): number {
 
 type Result = ConvolutionCall['result'];
 
-/** The right operand in panels. */
+/** Number of values of the packed right operand. */
 function packedValues(result: Result, { windowHeight, windowWidth, channels }: Windows, filters: number): number {
   if (result === 'kernelGradient') return 0;
   const [inner, columns] = result === 'output' ? [channels, filters] : [filters, channels];
   return windowHeight * windowWidth * inner * Math.ceil(columns / panelColumns) * panelColumns;
 }
 
-/** One image with its border; none where images can be read as they are. */
+/** Number of values of one padded image; 0 if images can be read in place. */
 function frameValues(result: Result, windows: Windows, filters: number): number {
   const { height, width, channels, windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
   if (result === 'inputGradient') return (height + windowHeight - 1) * (width + windowWidth - 1) * filters;

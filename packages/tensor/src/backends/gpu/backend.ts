@@ -1,4 +1,4 @@
-/** The gpu backend: storages made of values on the device, and programs of gpu.js kernels from values to values. */
+/** The gpu backend: storages hold values on the device, and programs are gpu.js kernels from values to new values. */
 import type { KernelCall, Storage } from '../../backend.ts';
 import type { Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
@@ -23,7 +23,7 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
     this.name = name;
     this.mode = device.mode;
     this.adapter = device.adapter;
-    // exp, log and the order of sums are the device's own, so equal names promise equal bits only on one adapter.
+    // exp, log and the order of sums depend on the device, so equal names promise equal bits only on one adapter.
     this.numericMode = `gpu.js ${device.mode} on ${device.adapter}`;
     this.#device = device;
     this.#runner = new Runner(device);
@@ -47,12 +47,12 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
     memory.write(offset, length, new SharedValues(this.#device, length, values));
   }
 
-  /** @throws DeviceLostError when the device went away. */
+  /** @throws DeviceLostError if the device was lost */
   async download(storage: Storage): Promise<Float32Array> {
     const { memory, offset, length } = this.own(storage);
     const extents = memory.read(offset, length);
     const onDevice = extents.filter(({ values }) => values.host === undefined);
-    // Asked for before the first await, so that later writes and releases come after it.
+    // Requested before the first await, so that later writes and releases come after the read.
     const reading = this.#device.read(
       onDevice.map((extent) => ({ array: extent.values.array, offset: extent.start, length: extent.length })),
     );
@@ -69,8 +69,8 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
   }
 
   /**
-   * Gives the device back, once; nothing of this backend can be used afterwards. A download that has not ended rejects, or
-   * still gives its values. Never rejects, whatever became of the device.
+   * Releases the device, once; this backend cannot be used afterwards. A pending download rejects or still returns its
+   * values. Never rejects, even if the device was lost.
    */
   close(): Promise<void> {
     this.#runner.dispose();

@@ -1,7 +1,7 @@
-/** Tensors that share values and replace them rather than change them: what a kernel reads is never written. */
+/** Copy-on-write tensors: they share values and replace them, so that nothing overwrites what a kernel reads. */
 import type { Device, DeviceArray } from './device.ts';
 
-/** Immutable values on the device, on the host, or both; freed with the last extent that shows a part of them. */
+/** Immutable values on the device, on the host, or both; freed with the last extent that uses them. */
 export class SharedValues {
   readonly length: number;
   readonly #device: Device;
@@ -9,7 +9,7 @@ export class SharedValues {
   #array: DeviceArray | undefined;
   #owners = 0;
 
-  /** Host values, which nothing changes from now on, go to the device when a kernel reads them. */
+  /** Host values must not change from now on; they are uploaded when a kernel reads them. */
   constructor(device: Device, length: number, host?: Float32Array, array?: DeviceArray) {
     this.#device = device;
     this.length = length;
@@ -40,7 +40,7 @@ export class SharedValues {
   }
 }
 
-/** Positions `offset` to `offset + length` of a tensor hold the values from `start` on. */
+/** Positions `offset` to `offset + length` of a tensor, which hold the values from `start` on. */
 export interface Extent {
   readonly offset: number;
   readonly length: number;
@@ -48,19 +48,19 @@ export interface Extent {
   readonly start: number;
 }
 
-/** A flat tensor as neighboring extents, in order and without gaps. */
+/** A flat tensor made of adjacent extents, in order and without gaps. */
 export class CopyOnWriteTensor {
   readonly length: number;
   #extents: readonly Extent[];
 
-  /** Holds zeros. */
+  /** Creates a tensor of zeros. */
   constructor(device: Device, length: number) {
     this.length = length;
     const values = new SharedValues(device, length, new Float32Array(length)).retain();
     this.#extents = [{ offset: 0, length, values, start: 0 }];
   }
 
-  /** The extents of a stretch, cut to it. */
+  /** Returns the extents of a stretch, clipped to it. */
   read(offset: number, length: number): Extent[] {
     const found: Extent[] = [];
     for (const extent of this.#extents) {
@@ -73,7 +73,7 @@ export class CopyOnWriteTensor {
     return found;
   }
 
-  /** Replaces a stretch by the values from their start on. */
+  /** Replaces a stretch with `values`, from their start on. */
   write(offset: number, length: number, values: SharedValues): void {
     values.retain();
     if (length > 0) {

@@ -1,13 +1,16 @@
-/** What the modes of gpu.js do alike: kernels compiled once, memory of released arrays used again, and a single end. */
+/**
+ * Behavior shared by the modes of gpu.js: kernels are compiled once, memory of released arrays is reused, and a device
+ * ends once.
+ */
 import { getOrCreate } from '../get-or-create.ts';
 import { type DeviceArray, type DeviceKernel, DeviceLostError, type KernelSource } from './device.ts';
 import { kernelText } from './kernel-text.ts';
 
-/** Bytes of released memory that are kept for the next arrays of their size. */
+/** Bytes of released memory that are kept for new arrays of the same size. */
 const idleBytesKept = 256 * 2 ** 20;
 
 export interface PooledMemory {
-  /** Memory of equal size serves equal arrays. */
+  /** Memory of equal size is interchangeable. */
   readonly size: string;
   readonly bytes: number;
 }
@@ -25,10 +28,10 @@ export abstract class GpuJsDevice<Kernel extends DeviceKernel, Memory extends Po
   #closing: Promise<void> | undefined;
 
   protected abstract createKernel(source: KernelSource, text: string): Kernel;
-  /** Gives memory back once the work asked for before is done. */
+  /** Releases memory once work requested earlier is done. */
   protected abstract destroyMemory(unused: readonly Memory[]): void;
   protected abstract isLost(): boolean;
-  /** Gives everything back, the memory of released arrays included. Never rejects. */
+  /** Releases everything, including the memory of released arrays. Never rejects. */
   protected abstract dispose(idle: readonly Memory[]): Promise<void>;
 
   compile(source: KernelSource): DeviceKernel {
@@ -54,19 +57,19 @@ export abstract class GpuJsDevice<Kernel extends DeviceKernel, Memory extends Po
     return this.#closing;
   }
 
-  /** Memory of an array that was released. Work in order makes it safe to write again at once. */
+  /** Returns memory of a released array. It can be overwritten at once, because work runs in order. */
   protected takeIdle(size: string): Memory | undefined {
     const memory = this.#idle.get(size)?.pop();
     if (memory !== undefined) this.#idleBytes -= memory.bytes;
     return memory;
   }
 
-  /** From now on `check` throws this error, or an earlier one. */
+  /** Makes `check` throw this error, or an earlier one, from now on. */
   protected fail(error: Error): void {
     this.#failure ??= error;
   }
 
-  /** @throws Error that ended the device, if one did. */
+  /** @throws the Error that ended the device, if there is one */
   protected check(): void {
     if (this.#failure === undefined && this.isLost()) {
       this.fail(new DeviceLostError(`${this.mode}: the device was lost`));

@@ -1,6 +1,6 @@
-/** The one place that loads gpu.js, and what it is used for, typed. */
+/** The only place that loads gpu.js, with types for what is used of it. */
 
-/** A kernel's inside, of which gpu.js's own pipelines use the same parts. Version 2.24.1, pinned. */
+/** Internals of a kernel that gpu.js's own pipelines use too. Pinned to version 2.24.1. */
 export interface GpuJsKernel {
   build(...inputs: unknown[]): unknown;
   validateSettings(inputs: unknown): void;
@@ -20,7 +20,7 @@ export interface GpuJsKernel {
   _computeDispatch(threads: number[]): { readonly groups: [number, number, number]; readonly dispatchWidth: number };
 }
 
-/** Parts of the WebGPU API; its own types would pull in the DOM's. */
+/** Parts of the WebGPU API; its official types would require the DOM's. */
 export interface GpuBufferLike {
   mapAsync(mode: number): Promise<void>;
   getMappedRange(): ArrayBuffer;
@@ -61,7 +61,7 @@ export interface GpuContextLike {
   readonly isLost: boolean;
 }
 
-/** What gpu.js returns for a kernel: a function that runs it. */
+/** Function that runs a kernel, as gpu.js returns it. */
 export interface GpuJsShortcut {
   (...inputs: unknown[]): unknown;
   readonly kernel: GpuJsKernel;
@@ -69,7 +69,7 @@ export interface GpuJsShortcut {
 
 export interface GpuJsInstance {
   createKernel(source: string, settings: object): GpuJsShortcut;
-  /** A kernel with further results: what it passes to each of these functions. */
+  /** Creates a kernel with further results: the values that it passes to each of these functions. */
   createKernelMap(functions: readonly string[], source: string, settings: object): GpuJsShortcut;
   addFunction(source: string, settings: object): unknown;
   destroy(): Promise<unknown>;
@@ -86,11 +86,11 @@ export interface GpuJs {
   readonly WebGPUContext: { acquire(): Promise<GpuContextLike>; destroy(): Promise<void> };
 }
 
-/** Gives Node the `navigator.gpu` that a browser has, from the package webgpu where it loads. */
+/** Gives Node the `navigator.gpu` of a browser, from the package webgpu if it can be loaded. */
 async function provideWebGpu(): Promise<void> {
   const scope = globalThis as { process?: { versions?: { node?: string } }; navigator?: { gpu?: unknown } };
   if (scope.process?.versions?.node === undefined || scope.navigator?.gpu !== undefined) return;
-  // Not a literal, so that a bundler for the browser leaves it alone.
+  // Not a literal, so that bundlers for the browser leave it alone.
   const nodeOnly = 'webgpu';
   try {
     const { create } = (await import(/* @vite-ignore */ nodeOnly)) as { create(options: string[]): unknown };
@@ -101,7 +101,7 @@ async function provideWebGpu(): Promise<void> {
       Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
     }
   } catch {
-    // A platform without these binaries has no WebGPU; opening says so.
+    // A platform without these binaries has no WebGPU; opening the device reports that.
   }
 }
 
@@ -109,7 +109,7 @@ let loading: Promise<GpuJs> | undefined;
 
 /**
  * Loads gpu.js, once.
- * @throws Error with one sentence where that package is not installed
+ * @throws Error with one sentence if the package is not installed
  */
 export async function loadGpuJs(): Promise<GpuJs> {
   loading ??= provideWebGpu().then(importGpuJs);

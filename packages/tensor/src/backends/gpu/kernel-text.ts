@@ -1,4 +1,4 @@
-/** A kernel's source as the text that gpu.js takes. */
+/** The text of a kernel's source, as gpu.js takes it. */
 import type { KernelSource } from './device.ts';
 
 /** Names of the arrays that a body reads. */
@@ -6,7 +6,7 @@ export function inputNames(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `a${index}`);
 }
 
-/** Text rather than functions, so that no bundler or minifier can change it. */
+/** Returns text instead of a function, so that no bundler or minifier can change it. */
 export function kernelText({ inputs, body }: KernelSource): string {
   return `function kernel(${inputNames(inputs).join(', ')}) {\n${body}\n}`;
 }

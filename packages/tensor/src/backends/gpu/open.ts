@@ -1,4 +1,4 @@
-/** Opens the modes of gpu.js as backends. gpu.js itself is loaded only when one is asked for. */
+/** Opens the modes of gpu.js as backends. gpu.js is loaded on demand. */
 import { GpuBackend } from './backend.ts';
 import type { Device } from './device.ts';
 import { loadGpuJs } from './gpujs.ts';
@@ -7,13 +7,13 @@ import { openWebGpuDevice } from './webgpu/device.ts';
 
 export type GpuMode = 'webgpu' | 'webgl2';
 
-/** @throws Error with one sentence where this mode does not exist here. */
+/** @throws Error with one sentence if this mode is unavailable */
 export async function openDevice(mode: GpuMode): Promise<Device> {
   const gpuJs = await loadGpuJs();
   return mode === 'webgpu' ? openWebGpuDevice(gpuJs) : openWebGlDevice(gpuJs);
 }
 
-/** @throws Error with one sentence where this mode does not exist here. */
+/** @throws Error with one sentence if this mode is unavailable */
 export async function openGpuMode(name: string, mode: GpuMode): Promise<GpuBackend> {
   return new GpuBackend(name, await openDevice(mode));
 }

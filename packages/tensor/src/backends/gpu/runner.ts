@@ -1,4 +1,4 @@
-/** Runs kernels over stretches of tensors: finds where values lie, joins what lies apart, keeps compiled kernels. */
+/** Runs kernels over stretches of tensors: locates values, joins scattered ones, caches compiled kernels. */
 import { getOrCreate } from '../get-or-create.ts';
 import { type CopyOnWriteTensor, type Extent, SharedValues } from './copy-on-write.ts';
 import type { Device, DeviceArray, DeviceKernel, KernelSource } from './device.ts';
@@ -13,11 +13,11 @@ export interface Stretch {
   readonly length: number;
 }
 
-/** What a kernel of one call reads: each array once, and where in them each operand lies. */
+/** Inputs of one call's kernel: each array once, and the position of each operand in them. */
 export interface Operands {
   readonly arrays: readonly DeviceArray[];
   readonly sources: readonly Source[];
-  /** Tells apart what needs another kernel. */
+  /** Calls with equal keys can use the same kernel. */
   readonly key: string;
 }
 
@@ -30,13 +30,13 @@ export class Runner {
     this.device = device;
   }
 
-  /** `specialValues`, which drivers may lose when they stand in a kernel's text. */
+  /** `specialValues` on the device, because drivers may not preserve them in a kernel's text. */
   get specials(): DeviceArray {
     this.#specials ??= this.device.upload(Float32Array.from(specialValues));
     return this.#specials;
   }
 
-  /** Where the values of each stretch lie now. A stretch that was written in parts is joined first. */
+  /** Locates the current values of each stretch. Joins a stretch that was written in parts. */
   operands(stretches: readonly Stretch[], more: readonly DeviceArray[] = []): Operands {
     const extents = stretches.map((stretch) => this.#whole(stretch));
     const { arrays, sources } = sourcesOf(extents);
@@ -45,7 +45,7 @@ export class Runner {
     return { arrays: [...arrays, ...more], sources, key };
   }
 
-  /** Too many arrays for one kernel: the stretches are joined into one. */
+  /** Joins all stretches into one array, because a kernel cannot read that many arrays. */
   #joined(extents: readonly Extent[], more: readonly DeviceArray[]): Operands {
     const values = this.#concatenate(extents).retain();
     let offset = 0;
@@ -54,7 +54,7 @@ export class Runner {
       return { input: 0, offset: offset - length };
     });
     const { array } = values;
-    // Work comes in order, so the array may be given back before the kernel that reads it has run.
+    // Work runs in order, so the array may be released before the kernel that reads it has run.
     values.release();
     return { arrays: [array, ...more], sources, key: sources.map((source) => source.offset).join(' ') };
   }
@@ -96,15 +96,15 @@ export class Runner {
     return new SharedValues(this.device, array.length, undefined, array);
   }
 
-  /** A new cache, for the kernels of one call: gives them by key, compiled at their first use. */
+  /** Returns a new cache for the kernels of one call, which compiles each on first use. */
   kernels(): (key: string, source: () => KernelSource) => DeviceKernel {
     const compiled = new Map<string, DeviceKernel>();
     return (key, source) => getOrCreate(compiled, key, () => this.device.compile(source()));
   }
 
   /**
-   * A function that runs a kernel over what the stretches hold when it is called. `write` gets where they lie and how many
-   * arrays there are; the last one holds the specials where `withSpecials`.
+   * Returns a function that runs a kernel over the current values of the stretches. `write` gets the positions of the
+   * values and the number of arrays. If `withSpecials` is set, the last array holds the special values.
    */
   over(
     stretches: readonly Stretch[],
@@ -119,20 +119,20 @@ export class Runner {
     };
   }
 
-  /** A function that leaves the same value everywhere in a stretch. */
+  /** Returns a function that fills a stretch with one value. */
   fill(stretch: Stretch, value: number): () => void {
     const values = new Float32Array(stretch.length).fill(value);
     return () => this.write(stretch, this.device.upload(values));
   }
 
-  /** Runs a kernel over an array that is not needed afterwards. */
+  /** Runs a kernel over an array and releases that array. */
   consume(kernel: DeviceKernel, array: DeviceArray): DeviceArray {
     const result = this.device.run(kernel, [array]);
     this.device.release(array);
     return result;
   }
 
-  /** Puts an array in place of what a stretch held. */
+  /** Replaces the values of a stretch with an array. */
   write({ tensor, offset, length }: Stretch, array: DeviceArray): void {
     tensor.write(offset, length, this.#onDevice(array));
   }
@@ -143,7 +143,7 @@ export class Runner {
   }
 }
 
-/** The arrays of extents, each once, and where in them each extent begins. */
+/** Returns the arrays of extents, each once, and the position of each extent in them. */
 function sourcesOf(extents: readonly Extent[]): { readonly arrays: DeviceArray[]; readonly sources: Source[] } {
   const arrays: DeviceArray[] = [];
   const sources = extents.map(({ values: { array }, start }) => {

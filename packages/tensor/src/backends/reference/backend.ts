@@ -1,4 +1,6 @@
-/** The reference backend: plain loops, one file per family of calls, that define what every call means, to the bit. */
+/**
+ * The reference backend: plain loops, one file per family of calls, that define the result of every call bit by bit.
+ */
 import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
 import type { Magnitude, Program } from '../../program.ts';
@@ -14,7 +16,7 @@ import { matmul } from './matmul.ts';
 import { pool, unpool } from './pool.ts';
 import { reduce } from './reduce.ts';
 
-/** Separate multiplications and additions, each rounded to float32, in the orders of backend.ts. */
+/** Separate multiplications and additions, each rounded to float32, in the orders given in backend.ts. */
 export const separateNumericMode = 'f32-mul-add.v1';
 
 const kernels: ByKind<Float32Array, [], void> = {

@@ -6,7 +6,7 @@ import { forEachPlace } from './windows.ts';
 
 const { fround } = Math;
 
-/** Positions of the sum and of the factors among output, image and kernel. */
+/** Indices of the sum and of its two factors among output, image and kernel. */
 const roles = { output: [0, 1, 2], inputGradient: [1, 0, 2], kernelGradient: [2, 1, 0] } as const;
 
 export function convolution(call: Placed<ConvolutionCall, Float32Array>): void {

@@ -1,4 +1,4 @@
-/** Softmax cross-entropy of each row, with its gradient. */
+/** Softmax cross-entropy of each row of logits, and its gradient. */
 import type { CrossEntropyCall } from '../../backend.ts';
 import { exp32, log32 } from '../../float32.ts';
 import type { Placed } from '../operands.ts';

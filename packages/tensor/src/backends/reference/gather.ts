@@ -1,8 +1,10 @@
-/** Values picked by index along an axis, and the adjoint that adds them back. */
+/** Gather along an axis, and its adjoint. */
 import type { GatherCall, ScatterAddCall } from '../../backend.ts';
 import type { Placed } from '../operands.ts';
 
-/** Visits the picked elements in order: the place of each among the picked, and in the long array if the index is valid. */
+/**
+ * Visits the picked elements in order: their position among the picked, and in the long array if the index is valid.
+ */
 function forEachPicked(
   { outer, length, inner, count, ownIndices, indices }: Placed<GatherCall | ScatterAddCall, Float32Array>,
   visit: (picked: number, long: number | undefined) => void,

@@ -31,7 +31,7 @@ const scalarFunctions: Record<Primitive, (a: number, b: number, c: number) => nu
   where: (a, b, c) => (a !== 0 ? b : c),
 };
 
-/** A function that evaluates a formula, each shared node once, from what `inputs` holds when it is called. */
+/** Returns a function that evaluates a formula, each shared node once, on the current values of `inputs`. */
 function evaluator(formula: Formula, inputs: readonly number[]): () => number {
   const nodes = topological(formula);
   const position = new Map(nodes.map((node, index) => [node, index]));
@@ -62,7 +62,7 @@ export function map({ formula, shape, inputs, output, strides }: Placed<MapCall,
   const evaluate = evaluator(formula, current);
   const size = sizeOf(shape);
   const index = shape.map(() => 0);
-  // The output's place moves as those of the inputs do: it is the last one.
+  // The output's position moves like those of the inputs: it is the last one.
   const places = strides.map(() => 0);
   for (let element = 0; element < size; element++) {
     for (let which = 0; which < inputs.length; which++) current[which] = inputs[which]![places[which]!]!;

@@ -1,4 +1,4 @@
-/** Pooling and its gradients: values under a window combined, and given back to the pixels. */
+/** Pooling over windows, and its gradients. */
 import type { PoolCall, UnpoolCall } from '../../backend.ts';
 import type { Placed } from '../operands.ts';
 import { forEachPlace } from './windows.ts';

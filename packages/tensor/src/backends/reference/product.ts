@@ -1,12 +1,12 @@
-/** Products of matrices: each element one chain over the inner dimension; then the epilogue. */
+/** Matrix products: each element is one chain over the inner dimension; then the epilogue. */
 import type { ConvolutionCall, MatmulCall } from '../../backend.ts';
 import type { Placed } from '../operands.ts';
 
 const { fround } = Math;
 
 /**
- * A contiguous matrix [rows, columns], or one that is stored transposed, as [columns, rows].
- * Element (i, j) lies at `start + i * rowStride + j * columnStride`.
+ * A contiguous matrix [rows, columns], or a transposed one, stored as [columns, rows].
+ * Element (i, j) is at `start + i * rowStride + j * columnStride`.
  */
 export function matrix(values: Float32Array, rows: number, columns: number, transposed = false) {
   return { values, start: 0, rowStride: transposed ? 1 : columns, columnStride: transposed ? rows : 1 };
@@ -14,7 +14,7 @@ export function matrix(values: Float32Array, rows: number, columns: number, tran
 
 type Matrix = ReturnType<typeof matrix>;
 
-/** `output[m, n] = left[m, k] x right[k, n]`, contiguous from `start` on. */
+/** Computes `output[m, n] = left[m, k] x right[k, n]`, contiguous from `start` on. */
 export function multiply(
   [m, k, n]: readonly [number, number, number],
   left: Matrix,

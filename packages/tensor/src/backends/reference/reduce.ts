@@ -1,4 +1,4 @@
-/** Reductions of the middle axis, in the orders of backend.ts. */
+/** Reductions over the middle axis, in the orders given in backend.ts. */
 import type { ReduceCall } from '../../backend.ts';
 import type { Placed } from '../operands.ts';
 import { additionsAfter } from '../pairwise-sum.ts';
@@ -23,7 +23,7 @@ function sumStrided(values: Float32Array, start: number, length: number, stride:
   return total;
 }
 
-/** A sum of more terms is cut into runs of `runLength`. */
+/** Sums of more terms are split into runs of `runLength`. */
 const longestRun = 65_536;
 const runLength = 128;
 

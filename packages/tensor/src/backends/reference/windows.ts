@@ -1,9 +1,9 @@
-/** The walk over windows that convolution and pooling share. */
+/** The iteration over windows that convolution and pooling share. */
 import type { Windows } from '../../windows.ts';
 
 /**
- * Visits the places of every window that lie inside its image; windows and places in row-major order. `window` and `pixel`
- * are counted over all images, `place` is `row * windowWidth + column` in the window.
+ * Visits the places of every window that lie inside its image; windows and places in row-major order. `window` and
+ * `pixel` count over all images; `place` is `row * windowWidth + column` in the window.
  */
 export function forEachPlace(windows: Windows, visit: (window: number, place: number, pixel: number) => void): void {
   const { height, width, windowHeight, windowWidth } = windows;

@@ -1,4 +1,4 @@
-/** Convolution and its gradients as unfolding or folding, and a product. */
+/** Convolution and its gradients, as unfolding or folding and a product. */
 import type { ConvolutionCall } from '../../../backend.ts';
 import { windowCount } from '../../../windows.ts';
 import type { Placed } from '../../operands.ts';
@@ -12,12 +12,12 @@ export function lowerConvolution(call: Placed<ConvolutionCall, Stretch>, runner:
   return call.result === 'inputGradient' ? lowerFolded(call, runner) : lowerUnfolded(call, runner);
 }
 
-/** Number of windows, and of values under each. */
+/** Number of windows, and number of values in each. */
 function sizesOf({ windows }: Pick<ConvolutionCall, 'windows'>): { readonly count: number; readonly patch: number } {
   return { count: windowCount(windows), patch: windows.windowHeight * windows.windowWidth * windows.channels };
 }
 
-/** `unfolded x kernel`, or `unfolded, transposed, x gradient`. */
+/** Computes `unfolded x kernel`, or `transposed unfolded x gradient`. */
 function lowerUnfolded(call: Placed<ConvolutionCall, Stretch>, runner: Runner): () => void {
   const { windows, epilogue, left, right, bias, output } = call;
   const { count, patch } = sizesOf(call);
@@ -38,7 +38,7 @@ function lowerUnfolded(call: Placed<ConvolutionCall, Stretch>, runner: Runner): 
   };
 }
 
-/** `gradient x kernel, transposed`, folded back onto the pixels. */
+/** Computes `gradient x transposed kernel` and folds it back onto the pixels. */
 function lowerFolded(call: Placed<ConvolutionCall, Stretch>, runner: Runner): () => void {
   const { windows, filters, left, right, output } = call;
   const { count, patch } = sizesOf(call);

@@ -1,4 +1,4 @@
-/** Softmax cross-entropy: what each row needs once, then losses and gradient from that. */
+/** Softmax cross-entropy: statistics of each row, then losses and gradient from those. */
 import type { CrossEntropyCall } from '../../../backend.ts';
 import type { Placed } from '../../operands.ts';
 import type { KernelSource } from '../device.ts';
@@ -26,8 +26,8 @@ export function lowerCrossEntropy(call: Call, runner: Runner): () => void {
 }
 
 /**
- * One cell a row: its largest logit, the sum of exponentials, its loss. A label that is no class makes it NaN, which the last
- * array begins with.
+ * One cell per row: its largest logit, the sum of exponentials, its loss. If the label is no class, the last two are
+ * NaN, which the last array begins with.
  */
 function rowStatisticsShader(
   { rows, classes }: Call,
@@ -57,7 +57,7 @@ return [largest, total, Math.log(total) - atLabel, 0.0];`,
   ]);
 }
 
-/** Losses [rows] out of the statistics. */
+/** Losses [rows], from the statistics. */
 function lossesShader(rows: number, { dialect }: Target): KernelSource {
   return flatKernel(1, rows, [returnCell(lanes.map((lane) => dialect.value(0, `4 * (${elementAt(lane)}) + 2`)))]);
 }

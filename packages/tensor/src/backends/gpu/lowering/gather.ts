@@ -1,4 +1,4 @@
-/** Picking along a middle axis by index, and its adjoint. */
+/** Gather along a middle axis, and its adjoint. */
 import type { GatherCall, ScatterAddCall } from '../../../backend.ts';
 import type { Placed } from '../../operands.ts';
 import type { Runner, Stretch } from '../runner.ts';
@@ -51,7 +51,7 @@ function gatherShader(call: Call, values: Source, indices: Source, specials: num
   return [...lines, returnCell(['v0', 'v1', 'v2', 'v3'])];
 }
 
-/** `[outer, count, inner] -> [outer, length, inner]`: every place adds up the values with its index. */
+/** `[outer, count, inner] -> [outer, length, inner]`: each place sums the values with its index. */
 function scatterAddShader(
   call: Call,
   values: Source,

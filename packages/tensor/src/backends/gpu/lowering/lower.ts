@@ -1,4 +1,4 @@
-/** Each call of a program as kernels. */
+/** Lowers each call of a program to kernels. */
 import type { ByKind } from '../../operands.ts';
 import { fillRandom } from '../../random.ts';
 import { SharedValues } from '../copy-on-write.ts';
@@ -11,7 +11,7 @@ import { lowerMatmul } from './matmul.ts';
 import { lowerPool, lowerUnpool } from './pool.ts';
 import { lowerReduce } from './reduce.ts';
 
-/** For each kind a function that runs the call on what its storages hold then. */
+/** For each kind of call, a function that runs it on the current values of its storages. */
 export const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   map: lowerMap,
   reduce: lowerReduce,
@@ -22,7 +22,7 @@ export const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   convolution: lowerConvolution,
   pool: lowerPool,
   unpool: lowerUnpool,
-  // Worked out on the host and uploaded: kernels of gpu.js have no 32-bit whole numbers.
+  // Computed on the host and uploaded: kernels of gpu.js have no 32-bit integers.
   random(call, { device }) {
     const { tensor, offset, length } = call.output;
     return () => {
@@ -35,7 +35,7 @@ export const lowerings: ByKind<Stretch, [runner: Runner], () => void> = {
   },
 };
 
-/** Values that were uploaded; what a kernel computed cannot be read without waiting. */
+/** Returns uploaded values; those that a kernel computed cannot be read without waiting. */
 function uploaded({ tensor, offset, length }: Stretch, role: string): Float32Array {
   const result = new Float32Array(length);
   for (const { values, start, ...extent } of tensor.read(offset, length)) {

@@ -1,4 +1,4 @@
-/** Elementwise calls: one kernel, and another where the results lie apart in the output. */
+/** Elementwise calls: one kernel, and another if the results are not contiguous in the output. */
 import type { MapCall } from '../../../backend.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../../shape.ts';
 import { type Placed, reachOf } from '../../operands.ts';
@@ -23,7 +23,7 @@ export function lowerMap(call: Placed<MapCall, Stretch>, runner: Runner): () => 
 
 type Writer = (values: DeviceArray) => void;
 
-/** Puts contiguous results where a layout says. */
+/** Returns a function that writes contiguous results in the given layout. */
 function writer(runner: Runner, target: Stretch, shape: Shape, strides: readonly number[]): Writer {
   const contiguous = contiguousStrides(shape);
   if (shape.every((length, axis) => length === 1 || strides[axis] === contiguous[axis])) {
@@ -43,7 +43,7 @@ function writer(runner: Runner, target: Stretch, shape: Shape, strides: readonly
   };
 }
 
-/** Elements of different rows lie between each other: one row after another. */
+/** Writes one row after another, because elements of different rows interleave. */
 function rowsWriter(
   runner: Runner,
   { tensor, offset }: Stretch,

@@ -1,4 +1,4 @@
-/** Matrix products: an operand transposed first, or k cut, where that pays. */
+/** Matrix products: first transposes an operand or splits k, if that pays off. */
 import type { Epilogue, MatmulBatch, MatmulCall } from '../../../backend.ts';
 import { contiguousStrides, sizeOf } from '../../../shape.ts';
 import type { Placed } from '../../operands.ts';
@@ -8,9 +8,9 @@ import { copyShader } from '../shaders/map.ts';
 import { type MatmulSizes, matmulShader } from '../shaders/matmul.ts';
 import { sumShader } from '../shaders/reduce.ts';
 
-/** A product pays for transposing an operand from this many multiplications on. */
+/** Fewest multiplications for which transposing an operand pays off. */
 const transposedFrom = 2 ** 16;
-/** A product with few results and a long k leaves most of a device idle, unless k is cut. */
+/** A product with few results and a long k leaves most of a device idle unless k is split. */
 const longProduct = 512;
 const fewResults = 4096;
 
@@ -19,10 +19,10 @@ export interface Product extends MatmulSizes {
   readonly epilogue?: Epilogue | undefined;
 }
 
-/** From the operands of a product, left, right and the bias if it has one, to its result. */
+/** Computes a product from its operands: left, right, and the bias if it has one. */
 type Multiply = (operands: Operands) => DeviceArray;
 
-/** The divisor of a length that is nearest above its square root, if it is not much longer. */
+/** Returns the smallest divisor of a length from its square root on, if it is at most four times the root. */
 function partsOf(length: number): number | undefined {
   const root = Math.ceil(Math.sqrt(length));
   for (let parts = root; parts <= 4 * root; parts++) if (length % parts === 0) return parts;
@@ -32,11 +32,11 @@ function partsOf(length: number): number | undefined {
 export function createProduct(runner: Runner, product: Product): Multiply {
   const { m, k, n, transposeLeft, transposeRight, batch, epilogue } = product;
   const few = batch === undefined && epilogue === undefined && m * n <= fewResults && k >= longProduct;
-  // Runs of k are matrices of their own where both operands have k outermost.
+  // If k is outermost in both operands, runs of k are separate matrices.
   const parts = few && transposeLeft && !transposeRight ? partsOf(k) : undefined;
   if (parts !== undefined) return cutProduct(runner, product, parts);
   const isLarge = sizeOf(batch?.shape ?? []) * m * k * n >= transposedFrom;
-  // Transposed, a right operand may have rows of whole cells where it has none as it is.
+  // Transposing can give a right operand rows of whole cells.
   const [along, across] = transposeRight ? [k, n] : [n, k];
   if (isLarge && along % 4 !== 0 && across % 4 === 0) return transposedProduct(runner, product, 'right');
   if (isLarge && transposeLeft && k % 4 === 0) return transposedProduct(runner, product, 'left');
@@ -59,7 +59,7 @@ function cutProduct(runner: Runner, { m, k, n }: Product, parts: number): Multip
   return (operands) => runner.consume(sum, partial(operands));
 }
 
-/** The operands with one of them in `array`, which takes the place of its old array where no other operand reads that. */
+/** Replaces one operand with `array`, which takes the place of the old array unless another operand reads that. */
 export function withOperand({ arrays, sources, key }: Operands, which: number, array: DeviceArray): Operands {
   const { input } = sources[which]!;
   const isShared = sources.some((source, index) => index !== which && source.input === input);
@@ -68,7 +68,7 @@ export function withOperand({ arrays, sources, key }: Operands, which: number, a
   return { arrays: replaced, sources: sources.with(which, { input: place, offset: 0 }), key };
 }
 
-/** Transposes one operand first. */
+/** Transposes one operand, then multiplies. */
 function transposedProduct(runner: Runner, product: Product, side: 'left' | 'right'): Multiply {
   const { m, k, n, transposeRight, batch } = product;
   const isLeft = side === 'left';

@@ -13,7 +13,7 @@ export function lowerPool(call: Placed<PoolCall, Stretch>, runner: Runner): () =
   const { argmaxIndices } = call;
   const indices = over('argmaxIndices');
   return () => {
-    // Both before the first is written: an output may be where the input was.
+    // Computes both before writing either: an output may overwrite the input.
     const results = [values(), indices()] as const;
     runner.write(output, results[0]);
     runner.write(argmaxIndices, results[1]);

@@ -4,10 +4,10 @@ import type { Placed } from '../../operands.ts';
 import type { Runner, Stretch } from '../runner.ts';
 import { partialSumShader, selectShader, sumShader } from '../shaders/reduce.ts';
 
-/** A sum over more values than this, with few results, is taken in two passes. */
+/** A sum longer than this takes two passes if it has few results. */
 const longSum = 1024;
 const fewResults = 2048;
-/** A sum over more values is always taken in two passes: a single chain would round too often. */
+/** A sum longer than this always takes two passes: a single chain would round too often. */
 const longestRun = 65_536;
 
 export function lowerReduce(call: Placed<ReduceCall, Stretch>, runner: Runner): () => void {

@@ -1,7 +1,7 @@
-/** What the shaders are written with: whole-number expressions, statements, threads, and where an operand lies. */
+/** Building blocks of the shaders: whole-number expressions, statements, threads, and positions of operands. */
 import { cellLength, cellsOf, type Device, type KernelSource } from '../device.ts';
 
-/** What a shader is written for. */
+/** Properties of a device that its shaders depend on. */
 export type Target = Pick<Device, 'dialect' | 'maxThreads' | 'quarters'>;
 
 /** Positions in a cell. */
@@ -11,18 +11,18 @@ export const lanes = [0, 1, 2, 3] as const;
 export interface Source {
   /** Index of the array. */
   readonly input: number;
-  /** In values. */
+  /** Offset in values. */
   readonly offset: number;
 }
 
 export type Threads = KernelSource['threads'];
 
-/** A kernel with one thread for each cell; `this.thread.x` counts them. */
+/** Creates a kernel with one thread per cell, counted by `this.thread.x`. */
 export function flatKernel(inputs: number, length: number, lines: readonly string[]): KernelSource {
   return { inputs, length, threads: [cellsOf(length), 1, 1], body: lines.join('\n') };
 }
 
-/** Whether a device can count threads like these. */
+/** Whether a device supports these thread counts. */
 export function fits({ maxThreads }: Target, [, y, z]: Threads): boolean {
   return y <= maxThreads[0] && z <= maxThreads[1];
 }
@@ -32,12 +32,12 @@ export function isWhole(length: number): boolean {
   return length % cellLength === 0;
 }
 
-/** The place of a flat thread's value in its result. */
+/** Position of a flat thread's value in its result. */
 export function elementAt(lane: number): string {
   return plus('4 * this.thread.x', lane);
 }
 
-/** `factor * expression`, without what changes nothing. Whole numbers only. */
+/** `factor * expression`, simplified. Whole numbers only. */
 export function times(factor: number, expression: string): string {
   if (factor === 0) return '0';
   return factor === 1 ? expression : `${factor} * (${expression})`;
@@ -57,7 +57,7 @@ export function remainder(expression: string, divisor: number): string {
   return divisor === 1 ? '0' : `remainder(${expression}, ${divisor})`;
 }
 
-/** The coordinates of a flat place in a shape, from the outermost axis on. */
+/** Coordinates of a flat position in a shape, outermost axis first. */
 export function coordinatesOf(place: string, shape: readonly number[]): string[] {
   let below = 1;
   const coordinates = shape.toReversed().map((length, fromEnd) => {
@@ -68,28 +68,28 @@ export function coordinatesOf(place: string, shape: readonly number[]): string[]
   return coordinates.reverse();
 }
 
-/** The sum of coordinates, each times its stride. */
+/** Sum of the coordinates, each times its stride. */
 export function dotStrides(strides: readonly number[], coordinates: readonly string[]): string {
   return plus(...strides.map((stride, axis) => times(stride, coordinates[axis]!)));
 }
 
-/** A float32 as a literal that gpu.js keeps a float. Not for NaN and infinities, which have no literal. */
+/** A float32 literal that gpu.js keeps as a float. NaN and infinities have no literal. */
 export function literal(value: number): string {
   const text = String(Math.abs(value));
   return value < 0 || Object.is(value, -0) ? `(-${text})` : text;
 }
 
-/** Statements repeated for `i` from 0 on. */
+/** Repeats statements for `i` from 0 to `count` - 1. */
 export function loop(count: number, statements: readonly string[]): string[] {
   return [`for (let i = 0; i < ${count}; i++) {`, ...statements, '}'];
 }
 
-/** One sum for each lane: declarations, and the end of a body that returns them. */
+/** One sum per lane: names, declarations, and the statement that returns them. */
 export const sums = lanes.map((lane) => `s${lane}`);
 export const zeroSums = sums.map((sum) => `let ${sum} = 0.0;`);
 export const returnSums = returnCell(sums);
 
-/** Sums up in a loop. */
+/** Body that adds to the sums in a loop and returns them. */
 export function sumLoop(count: number, add: readonly string[]): string[] {
   return [...zeroSums, ...loop(count, add), returnSums];
 }

@@ -1,4 +1,4 @@
-/** Stretches of arrays put one after another. */
+/** Concatenates stretches of arrays. */
 import { cellLength, type DeviceStretch, type KernelSource } from '../device.ts';
 import { elementAt, flatKernel, isWhole, lanes, plus, returnCell, type Source, type Target } from './code.ts';
 
@@ -12,7 +12,7 @@ export function concatenateShader(parts: readonly Part[], inputs: number, { dial
     const end = start + length;
     const shift = offset - start;
     if (isWhole(start) && isWhole(offset) && length >= cellLength) {
-      // Cells that lie in this part as a whole.
+      // Cells that lie entirely in this part.
       const cell = dialect.cell(input, plus('this.thread.x', shift / cellLength));
       cells.push(
         `if (this.thread.x >= ${start / cellLength} && this.thread.x < ${Math.floor(end / cellLength)}) {`,

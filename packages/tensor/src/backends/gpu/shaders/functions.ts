@@ -1,8 +1,8 @@
-/** Scalar functions in the language of gpu.js, for every mode: gpu.js translates each into the shaders that call it. */
+/** Scalar functions in the language of gpu.js, which translates them for every mode into the shaders that call them. */
 
 type NumberType = 'Number' | 'Integer';
 
-/** A function as gpu.js takes it, from and to numbers of one type where no other is said. */
+/** A function as gpu.js takes it; arguments and result have the same type by default. */
 export function kernelFunction(
   name: string,
   parameters: readonly string[],
@@ -14,7 +14,10 @@ export function kernelFunction(
   return { source: `function ${name}(${parameters.join(', ')}) { ${body} }`, argumentTypes, returnType };
 }
 
-/** Minimax in t = 1 / (1 + x / 5) of exp(x^2 / 2) times the normal distribution's upper tail, over t; as in float64.ts. */
+/**
+ * Minimax polynomial in t = 1 / (1 + x / 5) for the upper tail of the normal distribution, times exp(x^2 / 2) / t; as
+ * in float64.ts.
+ */
 const tail = [
   -0.010921304873665497, 0.08383905298934113, -0.2687204815016027, 0.4728461035175983, -0.5427323935986625,
   0.46976546429777244, -0.25035685627124804, 0.16229160111190444, 0.007831160828161461, 0.07139938874867058,
@@ -24,7 +27,7 @@ const tail = [
   .reduce((sofar, coefficient) => `(${sofar} * t + ${coefficient})`);
 
 export const kernelFunctions = [
-  // Below a quarter, `1 - exp` would cancel: the series.
+  // Below a quarter `1 - exp` would cancel, so a series is used.
   kernelFunction(
     'tanhOf',
     ['x'],
@@ -37,7 +40,7 @@ export const kernelFunctions = [
     ['x'],
     'const p = Math.exp(-Math.abs(x)); return x < 0.0 ? p / (1.0 + p) : 1.0 / (1.0 + p);',
   ),
-  // log(1 + p) = 2 atanh(p / (2 + p)), by its series.
+  // log(1 + p) = 2 atanh(p / (2 + p)), as a series.
   kernelFunction(
     'softplusOf',
     ['x'],
@@ -51,7 +54,7 @@ export const kernelFunctions = [
     `const m = Math.abs(x); const t = 1.0 / (1.0 + m * 0.2); const upper = Math.exp(-0.5 * m * m) * (${tail} * t);
     return x < 0.0 ? upper : 1.0 - upper;`,
   ),
-  // The limits of C's powf; values without a literal come in.
+  // Limits as in C's powf; values without a literal are parameters.
   kernelFunction(
     'powerOf',
     ['x', 'y', 'notANumber', 'infinity'],

@@ -1,4 +1,4 @@
-/** Elementwise formulas. */
+/** Shaders of elementwise formulas. */
 import { type Formula, type Primitive, topological } from '../../../formula.ts';
 import { type Shape, sizeOf } from '../../../shape.ts';
 import { type Axis, joinAxes } from '../../axes.ts';
@@ -25,23 +25,23 @@ export interface MapShader {
   readonly formula: Formula;
   readonly shape: Shape;
   readonly views: readonly MapView[];
-  /** Number of arrays, and which of them holds the special values. */
+  /** Number of arrays, and the index of the one with the special values. */
   readonly inputs: number;
   readonly specials: number;
 }
 
-/** Values without a literal, in the order of their array; the last one fills its cell. */
+/** Values without a literal, in the order of their array; the last one only fills the cell. */
 export const specialValues = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
 
 type Expression = (operands: readonly [string, string, string], special: (value: number) => string) => string;
 
-/** A NaN fails both comparisons and comes through the sum. */
+/** A NaN fails both comparisons and propagates through the sum. */
 const extreme =
   (better: string): Expression =>
   ([a, b]) =>
     `(${a} ${better} ${b} ? ${a} : (${b} ${better}= ${a} ? ${b} : ${a} + ${b}))`;
 
-/** How each primitive is written. Operands are names, cells' values or literals. */
+/** Text of each primitive. Operands are names, elements of cells or literals. */
 const expressions: Record<Primitive, Expression> = {
   neg: ([a]) => `-${a}`,
   exp: ([a]) => `Math.exp(${a})`,
@@ -65,7 +65,9 @@ const expressions: Record<Primitive, Expression> = {
   where: ([a, b, c]) => `(${a} !== 0.0 ? ${b} : ${c})`,
 };
 
-/** Where a thread's cell begins, as one whole-number expression for each axis; the innermost counts cells. */
+/**
+ * Threads, and the position of a thread's cell: one whole-number expression per axis; the innermost axis counts cells.
+ */
 function cellCoordinates(axes: readonly Axis[], target: Target): { threads: Threads; coordinates: string[] } {
   const lengths = axes.map((axis, position) => (position === axes.length - 1 ? axis.length / cellLength : axis.length));
   const [inner = 1, second = 1, third = 1] = lengths.toReversed();
@@ -77,7 +79,10 @@ function cellCoordinates(axes: readonly Axis[], target: Target): { threads: Thre
   return { threads: [cells, 1, 1], coordinates: coordinatesOf('this.thread.x', lengths) };
 }
 
-/** Declares `i<view>` (a cell), or `i<view>_<lane>` (single values), for every view; names each view's values. */
+/**
+ * Declares `i<view>` (a cell) or `i<view>_<lane>` (single values) for every view; returns the names of each view's
+ * values.
+ */
 function readInputs({ shape, views }: MapShader, target: Target) {
   const axes = joinAxes(
     shape,
@@ -89,7 +94,7 @@ function readInputs({ shape, views }: MapShader, target: Target) {
     : readCells(views, axes, inner, target);
 }
 
-/** A cell may reach over the end of a row: each value finds its own place. */
+/** Locates each value separately, because a cell may extend past the end of a row. */
 function readValues(size: number, views: readonly MapView[], axes: readonly Axis[], { dialect }: Target) {
   const lengths = axes.map(({ length }) => length);
   const lines: string[] = [];
@@ -104,7 +109,7 @@ function readValues(size: number, views: readonly MapView[], axes: readonly Axis
   return { threads: [cellsOf(size), 1, 1] as const, lines, names };
 }
 
-/** The innermost axis is whole cells, which each view has contiguous, repeated or apart. */
+/** Reads views whose innermost axis is whole cells; along it each view is contiguous, repeated or strided. */
 function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis, target: Target) {
   const { dialect } = target;
   const { threads, coordinates } = cellCoordinates(axes, target);
@@ -163,13 +168,13 @@ export function mapShader(call: MapShader, target: Target): KernelSource {
   return { inputs: call.inputs, length: sizeOf(call.shape), threads, body: lines.join('\n') };
 }
 
-/** A copy of a strided view of array 0, contiguous. */
+/** Copies a strided view of array 0 to a contiguous result. */
 export function copyShader(shape: Shape, view: Pick<MapView, 'offset' | 'strides'>, target: Target): KernelSource {
   const formula = { kind: 'input', index: 0 } as const;
   return mapShader({ formula, shape, views: [{ input: 0, ...view }], inputs: 1, specials: 0 }, target);
 }
 
-/** Whether a formula needs the specials. */
+/** Whether a formula needs the special values. */
 export function usesSpecials(formula: Formula): boolean {
   return topological(formula).some((node) =>
     node.kind === 'apply' ? node.primitive === 'pow' : node.kind === 'constant' && !Number.isFinite(node.value),

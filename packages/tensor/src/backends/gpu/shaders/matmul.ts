@@ -1,4 +1,4 @@
-/** Matrix products: each thread computes four neighbors of a row, reading whole cells where operands allow. */
+/** Matrix products: each thread computes four neighbors of a row, reading whole cells if the operands allow it. */
 import type { MatmulBatch, MatmulCall } from '../../../backend.ts';
 import { sizeOf } from '../../../shape.ts';
 import { cellLength, type Dialect, type KernelSource } from '../device.ts';
@@ -35,7 +35,7 @@ export interface MatmulShader extends MatmulSizes {
   readonly relu?: boolean;
 }
 
-/** A product pays for four rows in one thread from this many results on: fewer would leave a device idle. */
+/** Fewest results for which four rows per thread pay off: with fewer, part of a device would idle. */
 const quarteredFrom = 1024;
 
 export function matmulShader(call: MatmulShader, target: Target): KernelSource {
@@ -53,12 +53,12 @@ export function matmulShader(call: MatmulShader, target: Target): KernelSource {
   return { inputs, length, threads, body: rowsBody(call, dialect, ['']) };
 }
 
-/** Products of two cells, added up. */
+/** Dot product of two cells. */
 function dot(left: string, right: (position: number) => string): string {
   return lanes.map((position) => `${left}[${position}] * ${right(position)}`).join(' + ');
 }
 
-/** Whether an operand is read by whole cells, and how a value, or such a cell, is read at its place in a matrix. */
+/** Whether an operand is read in whole cells, and how a value or a cell at a position in a matrix is read. */
 function operand(source: Source, batch: MatmulBatch | undefined, side: 'left' | 'right', cells: boolean) {
   const strides = batch?.[`${side}Strides`] ?? [];
   const aligned = cells && isWhole(source.offset) && strides.every(isWhole);
@@ -94,7 +94,7 @@ function readsCells(call: MatmulShader): boolean {
   return leftOperand(call).cells && rightOperand(call).cells;
 }
 
-/** What follows a sum in a column whose bias is an expression, and the name of the result. */
+/** Statements that apply the epilogue to a sum, given the expression of its bias, and the name of the result. */
 function finish({ relu }: MatmulShader, sum: string, bias: string | undefined) {
   const lines: string[] = [];
   let name = sum;
@@ -103,7 +103,7 @@ function finish({ relu }: MatmulShader, sum: string, bias: string | undefined) {
     name = `b${sum}`;
   }
   if (relu) {
-    // A NaN fails both comparisons and comes through the sum.
+    // A NaN fails both comparisons and propagates through the sum.
     lines.push(`const v${sum} = (${name} > 0.0 ? ${name} : (0.0 >= ${name} ? 0.0 : ${name} + 0.0));`);
     name = `v${sum}`;
   }
@@ -121,8 +121,9 @@ function readBias({ bias }: MatmulShader, dialect: Dialect): { lines: string[]; 
 }
 
 /**
- * n is whole: the thread's four columns lie in one row. Either one row, or four that lie a quarter of m apart, so that each
- * cell of the right operand serves four cells of results; `parts` tells their names apart.
+ * Body for n a multiple of the cell length: the thread's four columns lie in one row. Computes one row, or four rows a
+ * quarter of m apart, so that each cell of the right operand serves four cells of results. `parts` distinguishes the
+ * names of the rows.
  */
 function rowsBody(call: MatmulShader, dialect: Dialect, parts: readonly string[]): string {
   const rows = parts.map((part) => lanes.map((lane) => `s${part}${lane}`));
@@ -139,7 +140,10 @@ function rowsBody(call: MatmulShader, dialect: Dialect, parts: readonly string[]
   ].join('\n');
 }
 
-/** Both operands by cells: along k of each row, and along k of four columns, or along n of four neighbors in k. */
+/**
+ * Reads both operands in cells: on the left along k of each row, on the right along k of four columns or along n of
+ * four steps in k.
+ */
 function cellsLoop(
   call: MatmulShader,
   dialect: Dialect,
@@ -168,7 +172,7 @@ function cellsLoop(
   return loop(k / cellLength, [...readLeft, ...readRight, ...add]);
 }
 
-/** One value of the left operand at a time, with a cell of the right one where that has them along n. */
+/** Reads single values of the left operand, and cells of the right one if they run along n. */
 function rowLoop(call: MatmulShader, dialect: Dialect): string[] {
   const { k, n, transposeRight } = call;
   const [matrix, row, cell] = ['this.thread.z', 'this.thread.y', 'this.thread.x'];
@@ -185,7 +189,7 @@ function rowLoop(call: MatmulShader, dialect: Dialect): string[] {
   return loop(k, [l, ...add]);
 }
 
-/** A cell may reach over the end of a row: each of its values finds its own row and column. */
+/** Locates the row and column of each value separately, because a cell may extend past the end of a row. */
 function elementLines(call: MatmulShader, dialect: Dialect): string[] {
   const { m, n, k, batch, bias, transposeRight } = call;
   const left = leftOperand(call);

@@ -41,7 +41,7 @@ export function sumShader(call: ReduceShader, target: Target): KernelSource {
   return { ...flatKernel(1, outer * inner, lines), threads };
 }
 
-/** Value `index` along the axis, of the lane's result. */
+/** Value `index` along the axis, for the lane's result. */
 function valueAt({ length, inner, source }: ReduceShader, lane: number, index: string, { dialect }: Target): string {
   const element = elementAt(lane);
   const row = times(length * inner, quotient(element, inner));
@@ -49,7 +49,7 @@ function valueAt({ length, inner, source }: ReduceShader, lane: number, index: s
   return dialect.value(source.input, plus(start, times(inner, index)));
 }
 
-/** Sums of `parts` runs of the axis, each of `step` values but the last: `-> [outer, parts, inner]`. */
+/** Sums of `parts` runs of the axis, each of `step` values except the last: `-> [outer, parts, inner]`. */
 export function partialSumShader(call: ReduceShader, parts: number, step: number, { dialect }: Target): KernelSource {
   const { outer, length, inner, source } = call;
   const add = lanes.map((lane) => {
@@ -63,7 +63,7 @@ export function partialSumShader(call: ReduceShader, parts: number, step: number
   return flatKernel(1, outer * parts * inner, sumLoop(step, add));
 }
 
-/** The largest or smallest value, or the index of the first largest. A NaN, which differs from itself, comes through. */
+/** The largest or smallest value, or the index of the first largest. A NaN, which differs from itself, propagates. */
 export function selectShader(call: ReduceShader, reduction: 'argmax' | 'max' | 'min', target: Target): KernelSource {
   const { outer, length, inner } = call;
   const [better, orEqual] = reduction === 'min' ? ['<', '<='] : ['>', '>='];

@@ -3,7 +3,7 @@ import { contiguousStrides, type Shape } from '../../../shape.ts';
 import type { KernelSource } from '../device.ts';
 import { elementAt, flatKernel, lanes, plus, quotient, remainder, returnCell, type Target, times } from './code.ts';
 
-/** Lengths and strides in the values (`from`) and in what they are put into (`to`), from the largest of these on. */
+/** Axes with their strides in the values (`from`) and in the target (`to`), the largest target stride first. */
 function axesOf(shape: Shape, strides: readonly number[]) {
   const contiguous = contiguousStrides(shape);
   return shape
@@ -12,7 +12,7 @@ function axesOf(shape: Shape, strides: readonly number[]) {
     .sort((one, other) => other.to - one.to);
 }
 
-/** Whether each axis steps over all that the smaller ones reach, so that a place tells its element. */
+/** Whether each axis steps past everything that the smaller ones reach, so that a position determines its element. */
 export function isNested(shape: Shape, strides: readonly number[]): boolean {
   let reach = 0;
   return axesOf(shape, strides)
@@ -24,7 +24,7 @@ export function isNested(shape: Shape, strides: readonly number[]): boolean {
     });
 }
 
-/** Array 0 holds the values, contiguous; array 1, from `offset` on, `length` places with their old values. */
+/** Array 0 holds the values, contiguous; array 1 holds `length` old values of the target from `offset` on. */
 export function stridedWriteShader(
   { shape, strides, length, offset }: { shape: Shape; strides: readonly number[]; length: number; offset: number },
   { dialect }: Target,

@@ -1,4 +1,4 @@
-/** Windows that slide over images: unfolding, folding back, pooling and its gradient. */
+/** Sliding windows over images: unfolding, folding, pooling and its gradient. */
 import { imageSize, type Windows, windowCount } from '../../../windows.ts';
 import { cellLength, type KernelSource } from '../device.ts';
 import {
@@ -18,17 +18,19 @@ import {
   zeroSums,
 } from './code.ts';
 
-/** Results in one row of channels: four in one cell where the channels are whole cells, else one. */
+/** Results in one row of channels: the four of a cell if the channels are whole cells, else one. */
 interface Group {
   readonly lanes: readonly number[];
-  /** Which row of channels, counted over the whole result. */
+  /** Index of the row of channels in the whole result. */
   readonly row: string;
-  /** The cell within the row, or the channel. */
+  /** Index of the cell within the row, or of the channel. */
   readonly channel: string;
   readonly whole: boolean;
 }
 
-/** How a result of `rows` rows of channels is cut: into groups, and threads where each has one group of four. */
+/**
+ * Splits a result of `rows` rows of channels into groups. If each thread has one group of four, returns threads too.
+ */
 function groupsOf(rows: number, channels: number, sources: readonly Source[], target: Target) {
   const threads: Threads = [channels / cellLength, rows, 1];
   if (isWhole(channels) && sources.every(({ offset }) => isWhole(offset)) && fits(target, threads)) {
@@ -65,7 +67,7 @@ function readRow(
   return { declaration: `const ${name} = ${read};`, value: (lane: number) => (whole ? `${name}[${lane}]` : name) };
 }
 
-/** Expressions for the place of pixel `row` of images. */
+/** Expressions for the position of pixel `row` in the images. */
 function pixelOf(row: string, height: number, width: number) {
   return {
     image: quotient(row, height * width),
@@ -90,7 +92,7 @@ function pixelUnder(windows: Windows, row: string, ky: string, kx: string): { pi
   };
 }
 
-/** Row of the window that has pixel `row` at its place (ky, kx), and whether there is one. */
+/** Row of the window that has pixel `row` at its place (ky, kx), and whether there is such a window. */
 function windowOver(windows: Windows, row: string, ky: string, kx: string): { window: string; exists: string } {
   const { height, width, outputHeight, outputWidth, strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
   const pixel = pixelOf(row, height, width);
@@ -121,7 +123,7 @@ function overWindow({ windowHeight, windowWidth }: Windows, statements: readonly
   ];
 }
 
-/** Images -> [windows, windowHeight * windowWidth * channels], 0 where a window covers padding. */
+/** Images -> [windows, windowHeight * windowWidth * channels], with 0 for padding. */
 export function unfoldShader(windows: Windows, source: Source, target: Target): KernelSource {
   const { windowHeight, windowWidth, channels } = windows;
   const places = windowHeight * windowWidth;
@@ -137,7 +139,7 @@ export function unfoldShader(windows: Windows, source: Source, target: Target): 
   return shader(1, rows * channels, grouping, [...zeroSums, ...lines, returnSums]);
 }
 
-/** The sum or the largest value under each window, or the place of the first largest; a NaN counts as largest. */
+/** Sum or largest value under each window, or the place of the first largest; a NaN counts as largest. */
 export function poolShader(
   windows: Windows,
   result: 'sum' | 'max' | 'argmaxIndices',
@@ -165,8 +167,8 @@ export function poolShader(
 }
 
 /**
- * Windows' values -> images: each pixel adds up the windows that cover it, or those whose argmax it is. Where `unfolded`,
- * a window has a value for each of its places: [windows, windowHeight * windowWidth * channels].
+ * Values of windows -> images: each pixel sums the windows that cover it, or only those whose argmax it is. If
+ * `unfolded`, a window has one value per place: [windows, windowHeight * windowWidth * channels].
  */
 export function unpoolShader(
   windows: Windows,

@@ -1,4 +1,4 @@
-/** What is used of the WebGL API, typed; its own types would pull in the DOM's. */
+/** The part of the WebGL API that is used here; its official types would require the DOM's. */
 
 export interface WebGlContext {
   readonly [constant: string]: unknown;

@@ -1,4 +1,4 @@
-/** gpu.js's mode webgl2: its kernels over float textures. */
+/** gpu.js's mode webgl2: its kernels, run on float textures. */
 import { getOrCreate } from '../../get-or-create.ts';
 import type { Device, DeviceArray, DeviceKernel, DeviceStretch, KernelSource } from '../device.ts';
 import type { GpuJs, GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
@@ -11,11 +11,11 @@ import { createProgram, draw } from './programs.ts';
 import { ReadBack } from './read-back.ts';
 import { Textures } from './textures.ts';
 
-/** gpu.js keeps the unit behind these for itself. */
+/** gpu.js reserves the unit after these. */
 const mostTextures = 12;
 
 interface GlKernel extends DeviceKernel {
-  /** One per combination of the sizes of textures that it reads, which gpu.js compiles in. */
+  /** One per combination of input texture sizes, which gpu.js compiles in. */
   readonly bySizes: Map<string, GpuJsShortcut>;
 }
 
@@ -32,7 +32,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   readonly #readBuffer: object;
   readonly #readBack: ReadBack;
   readonly #textures: Textures;
-  /** Most texels along a side of a texture. */
+  /** Largest width or height of a texture, in texels. */
   readonly #largest: number;
 
   constructor(gpu: GpuJsInstance) {
@@ -112,7 +112,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
     this.destroyMemory(idle);
     this.#gl.deleteFramebuffer(this.#framebuffer);
     this.#gl.deleteBuffer(this.#readBuffer);
-    // It also gives the context back, and with it every texture that is left.
+    // Also releases the context, and with it all remaining textures.
     await this.#gpu.destroy().catch(() => {});
   }
 
@@ -129,7 +129,7 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   }
 }
 
-/** The context that gpu.js makes with its first kernel. */
+/** Returns the context that gpu.js creates with its first kernel. */
 function contextOf(gpu: GpuJsInstance): WebGlContext {
   const first = gpu.createKernel('function kernel() { return [0.5, 0.5, 0.5, 0.5]; }', {
     ...settings,
@@ -140,7 +140,7 @@ function contextOf(gpu: GpuJsInstance): WebGlContext {
   return first.kernel.context as WebGlContext;
 }
 
-/** @throws Error with one sentence where there is no such context, or it has no float textures. */
+/** @throws Error with one sentence if there is no such context, or it has no float textures */
 export function openWebGlDevice({ GPU }: GpuJs): Device {
   if (!GPU.isWebGL2Supported) throw new Error('there is no webgl2 here');
   const gpu = new GPU({ mode: 'webgl2' });

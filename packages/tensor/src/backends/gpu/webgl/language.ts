@@ -1,4 +1,4 @@
-/** How shaders of WebGL 2 are written: what their bodies say, and the functions that they call. */
+/** Shader language of WebGL 2: how bodies read inputs, and the functions that they call. */
 import type { Dialect } from '../device.ts';
 import type { TextureSize } from './arrays.ts';
 
@@ -7,9 +7,9 @@ export const dialect: Dialect = {
   value: (input, index) => `value${input}(${index})`,
 };
 
-/** What all kernels are created with. */
+/** Settings of all kernels. */
 export const settings = {
-  // Unset, gpu.js may fall back to 8 bits in silence.
+  // If unset, gpu.js may silently fall back to 8 bits.
   precision: 'single',
   // Full precision for positions too, whatever the texture's size.
   tactic: 'precision',
@@ -18,17 +18,17 @@ export const settings = {
   returnType: 'Array(4)',
 };
 
-/** The functions that a quartered kernel gives its other three cells to. */
+/** Functions that take the other three cells of a quartered kernel. */
 export const partFunctions = [1, 2, 3].map(
   (part) => `function part${part}(v0, v1, v2, v3) { return [v0, v1, v2, v3]; }`,
 );
 
-/** Types of the shaders, by what gpu.js calls them. */
+/** Shader types, by gpu.js's names for them. */
 const shaderTypes = { Integer: 'int', Number: 'float', Float: 'float', 'Array(4)': 'vec4' } as const;
 
 type ShaderType = keyof typeof shaderTypes;
 
-/** A function in the language of the shaders, as gpu.js takes it. */
+/** A function in the shader language, as gpu.js takes it. */
 function native(returnType: ShaderType, name: string, argumentTypes: Record<string, ShaderType>, body: string) {
   const parameters = Object.entries(argumentTypes).map(([parameter, type]) => `${shaderTypes[type]} ${parameter}`);
   const source = `${shaderTypes[returnType]} ${name}(${parameters.join(', ')}) { ${body} }`;
@@ -44,8 +44,8 @@ export const wholeNumbers = [
 ];
 
 /**
- * How an input's cells and values are read. gpu.js's own way divides by the texture's size for every read; here the width
- * is a power of two, known when the kernel is built.
+ * Functions that read an input's cells and values. gpu.js itself divides by the texture's size for every read; here the
+ * width is a power of two, known when the kernel is built.
  */
 export function readersOf(input: number, [width, height]: TextureSize): ReturnType<typeof native>[] {
   const [texture, shift] = [`user_a${input}`, Math.log2(width)];

@@ -1,4 +1,4 @@
-/** gpu.js's kernels for WebGL, made to render to textures of our own. */
+/** WebGL kernels of gpu.js, modified to render to our own textures. */
 import type { KernelSource } from '../device.ts';
 import type { GpuJsInstance, GpuJsShortcut } from '../gpujs.ts';
 import { kernelText } from '../kernel-text.ts';
@@ -6,7 +6,7 @@ import { type GlArray, quarteredSize, quarterOf, textureSize } from './arrays.ts
 import type { WebGlContext } from './context.ts';
 import { partFunctions, readersOf, settings, wholeNumbers } from './language.ts';
 
-/** A kernel that reads arrays with the sizes of these. */
+/** Creates a kernel for arrays of the same sizes as `inputs`. */
 export function createProgram(
   gpu: GpuJsInstance,
   gl: WebGlContext,
@@ -25,7 +25,7 @@ export function createProgram(
   const program = quartered ? gpu.createKernelMap(partFunctions, text, own) : gpu.createKernel(text, own);
   const { kernel } = program;
   const validate = kernel.validateSettings.bind(kernel);
-  // Threads are counted over the result, whose texels lie as in every other texture here, not as gpu.js arranges them.
+  // Threads count over the result, whose texels are laid out like those of every other texture here, not as in gpu.js.
   kernel.checkTextureSize = () => {};
   kernel.validateSettings = (given) => {
     validate(given);
@@ -33,7 +33,7 @@ export function createProgram(
   };
   const attachments = [0, 1, 2, 3].map((part) => Number(gl['COLOR_ATTACHMENT0']) + part);
   kernel.drawBuffersMap = attachments;
-  // gpu.js would keep the result for the next run; here each run writes new textures.
+  // gpu.js would keep the result for the next run; here each run writes to new textures.
   kernel._replaceOutputTexture = () => {
     const results = [kernel.texture, ...((kernel.mappedTextures ?? []) as GlArray[])] as GlArray[];
     results.forEach(({ texture }, part) => {
@@ -50,7 +50,7 @@ export function draw(program: GpuJsShortcut, inputs: readonly GlArray[], [first,
   try {
     program(...inputs);
   } finally {
-    // gpu.js would delete what is left here as its own.
+    // gpu.js would delete textures left here as its own.
     kernel.texture = null;
     kernel.mappedTextures = null;
   }

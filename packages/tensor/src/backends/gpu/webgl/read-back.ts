@@ -1,9 +1,9 @@
-/** Copies stretches of textures out. */
+/** Reads stretches of textures back to the host. */
 import { cellLength, type DeviceStretch } from '../device.ts';
 import type { GlArray } from './arrays.ts';
 import type { WebGlContext } from './context.ts';
 
-/** Texels that hold a stretch: a part of one row, or whole rows; `skip` values come before the stretch. */
+/** Texels that hold a stretch: part of one row, or whole rows; `skip` values precede the stretch. */
 function boxOf({ array, offset, length }: DeviceStretch) {
   const { texture, width: rowLength } = (array as GlArray).memory;
   if (length === 0) return { texture, column: 0, row: 0, width: 0, rows: 0, skip: 0 };
@@ -18,22 +18,22 @@ function boxOf({ array, offset, length }: DeviceStretch) {
 
 type Box = ReturnType<typeof boxOf>;
 
-/** Reads synchronously: the calling thread waits until the device is done. On a page that is a worker's thread. */
+/** Reads synchronously: the calling thread blocks until the device is done. On a page that is a worker's thread. */
 export class ReadBack {
   readonly #gl: WebGlContext;
   readonly #framebuffer: object;
-  /** Collects what is read, on the device. */
+  /** Collects the texels on the device. */
   readonly #buffer: object;
   #bufferLength = 0;
 
-  /** Reads through a framebuffer and a buffer of its owner's. */
+  /** Uses a framebuffer and a buffer that belong to its owner. */
   constructor(gl: WebGlContext, framebuffer: object, buffer: object) {
     this.#gl = gl;
     this.#framebuffer = framebuffer;
     this.#buffer = buffer;
   }
 
-  /** The values of each stretch, once all work asked for before is done. */
+  /** Returns the values of each stretch after all work requested earlier. */
   read(stretches: readonly DeviceStretch[]): Float32Array[] {
     const boxes = stretches.map(boxOf);
     let total = 0;
@@ -50,8 +50,8 @@ export class ReadBack {
   }
 
   /**
-   * Through a buffer on the device, so that the driver is waited for once. Waiting blocks rather than polls a fence, which
-   * would take the processor from an adapter that is itself a program on it.
+   * Reads through a buffer on the device, to wait for the driver only once. Blocks instead of polling a fence, which
+   * would take processor time from a software renderer.
    */
   #readTogether(boxes: readonly Box[], starts: readonly number[], texels: Float32Array): void {
     const gl = this.#gl;

@@ -1,11 +1,11 @@
-/** Float textures: made, written, and put together from quarters. */
+/** Float textures: creating, writing and stacking them. */
 import { cellLength } from '../device.ts';
 import type { TextureMemory, TextureSize } from './arrays.ts';
 import type { WebGlContext } from './context.ts';
 
 export class Textures {
   readonly #gl: WebGlContext;
-  /** Of its owner's. */
+  /** Belongs to its owner. */
   readonly #framebuffer: object;
 
   constructor(gl: WebGlContext, framebuffer: object) {
@@ -13,7 +13,7 @@ export class Textures {
     this.#framebuffer = framebuffer;
   }
 
-  /** @throws Error where the context refuses. */
+  /** @throws Error if the context refuses */
   create([width, height]: TextureSize): TextureMemory {
     const gl = this.#gl;
     const texture = gl.createTexture();
@@ -26,7 +26,7 @@ export class Textures {
     return { size: `${width}x${height}`, bytes: width * height * 16, texture, width, height };
   }
 
-  /** Writes values from the first texel on, and zeros into what is left of the last row. */
+  /** Writes values from the first texel on, and zeros into the rest of the last row. */
   write({ texture, width, height }: TextureMemory, values: Float32Array): void {
     const gl = this.#gl;
     this.#bind(texture);
@@ -42,7 +42,7 @@ export class Textures {
     }
   }
 
-  /** Copies textures of equal size one below the other. */
+  /** Copies textures of equal size below each other. */
   stack(parts: readonly TextureMemory[], target: TextureMemory): void {
     const gl = this.#gl;
     gl.bindFramebuffer(gl['FRAMEBUFFER'], this.#framebuffer);
@@ -53,7 +53,7 @@ export class Textures {
     });
   }
 
-  /** On a unit that gpu.js leaves alone. */
+  /** Binds a texture to a unit that gpu.js does not use. */
   #bind(texture: object): void {
     const gl = this.#gl;
     gl.activeTexture(gl['TEXTURE15']);

@@ -1,7 +1,7 @@
-/** Passes and copies recorded into few submits. */
+/** Batches passes and copies into a few submits. */
 import type { GpuDeviceLike, GpuEncoderLike, GpuPassLike } from '../gpujs.ts';
 
-/** Passes recorded before they are handed to the device, so that it starts while more are recorded. */
+/** Passes recorded before a submit, so that the device starts while more are recorded. */
 const passesPerSubmit = 64;
 
 export class Commands {
@@ -13,7 +13,7 @@ export class Commands {
     this.#device = device;
   }
 
-  /** Where copies are recorded too. */
+  /** The encoder on which copies are recorded as well. */
   get encoder(): GpuEncoderLike {
     this.#encoder ??= this.#device.createCommandEncoder();
     return this.#encoder;
@@ -33,7 +33,7 @@ export class Commands {
     this.drop();
   }
 
-  /** Forgets what was recorded and not submitted. */
+  /** Discards what was recorded but not submitted. */
   drop(): void {
     this.#encoder = undefined;
     this.#passes = 0;

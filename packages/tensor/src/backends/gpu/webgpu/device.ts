@@ -1,4 +1,4 @@
-/** gpu.js's mode webgpu: its compiled kernels over storage buffers that stay on the device. */
+/** gpu.js's mode webgpu: its compiled kernels, run on storage buffers that stay on the device. */
 import {
   cellLength,
   cellsOf,
@@ -17,7 +17,7 @@ import { buildKernel, usage, type WebGpuBuffer, WebGpuKernel } from './kernel.ts
 import { dialect, wholeNumbers } from './language.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** Fixed by the WebGPU specification, as `usage` is. */
+/** Fixed by the WebGPU specification, like `usage`. */
 const mapModeRead = 1;
 
 type Memory = PooledMemory & WebGpuBuffer;
@@ -34,7 +34,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   readonly #context: GpuContextLike;
   readonly #commands: Commands;
   readonly #queue = new WorkQueue((error) => this.fail(error));
-  /** Of every array whose memory was not destroyed. */
+  /** Buffers of all arrays whose memory is not destroyed. */
   readonly #buffers = new Set<GpuBufferLike>();
   #nextId = 0;
   readonly #onError = ({ error }: { error: Error }): void => {
@@ -122,7 +122,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     try {
       await staging.mapAsync(mapModeRead);
     } catch (error) {
-      // The promise of the loss settles beside that of the mapping.
+      // The promise of the loss settles in the same turn as that of the mapping.
       await Promise.resolve();
       this.check();
       throw error;
@@ -153,7 +153,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   }
 
   protected async dispose(): Promise<void> {
-    // The device is gpu.js's, for all that use it on this page.
+    // The device belongs to gpu.js and is shared by all its users on this page.
     this.#context.device.removeEventListener('uncapturederror', this.#onError);
     this.#queue.stop();
     this.#commands.drop();
@@ -180,7 +180,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   }
 }
 
-/** @throws Error with one sentence where there is no WebGPU, no adapter, or no device. */
+/** @throws Error with one sentence if there is no WebGPU, no adapter, or no device */
 export async function openWebGpuDevice(gpuJs: GpuJs): Promise<Device> {
   if (!gpuJs.GPU.isWebGPUSupported) {
     throw new Error(

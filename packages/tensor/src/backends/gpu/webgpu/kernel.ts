@@ -1,4 +1,4 @@
-/** A compute pipeline of gpu.js, run over buffers of our own. */
+/** A compute pipeline of gpu.js, run on our own buffers. */
 import { getOrCreate } from '../../get-or-create.ts';
 import { cellLength, type DeviceKernel, type KernelSource } from '../device.ts';
 import type { GpuBufferLike, GpuDeviceLike, GpuJs, GpuJsInstance, GpuJsKernel, GpuPassLike } from '../gpujs.ts';
@@ -7,12 +7,12 @@ import { inputNames } from '../kernel-text.ts';
 /** Values fixed by the WebGPU specification; the globals that hold them exist only in browsers. */
 export const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
 
-/** Bind groups kept for the combinations of buffers that come again. */
+/** Bind groups cached for recurring combinations of buffers. */
 const mostBindGroups = 32;
 
 export interface WebGpuBuffer {
   readonly buffer: GpuBufferLike;
-  /** Of its own for every buffer. */
+  /** Unique for each buffer. */
   readonly id: number;
 }
 
@@ -29,16 +29,16 @@ export class WebGpuKernel implements DeviceKernel {
     this.#building = building.then((kernel) => {
       this.#built = kernel;
     });
-    // Work that waits for it reports the failure.
+    // Work that waits for the kernel reports the failure.
     this.#building.catch(() => {});
   }
 
-  /** Undefined once it is built. */
+  /** Settles when the kernel is built; undefined afterwards. */
   get ready(): Promise<void> | undefined {
     return this.#built === undefined ? this.#building : undefined;
   }
 
-  /** Records a run of a kernel that is built. */
+  /** Records a run of the kernel, which must be built. */
   record(device: GpuDeviceLike, pass: GpuPassLike, inputs: readonly WebGpuBuffer[], result: WebGpuBuffer): void {
     const built = this.#built!;
     this.#parameters ??= this.#writeParameters(device, built);
@@ -54,7 +54,7 @@ export class WebGpuKernel implements DeviceKernel {
     pass.dispatchWorkgroups(...this.#groups);
   }
 
-  /** The uniforms of gpu.js: the threads, and sizes of arrays, which no shader here reads. */
+  /** Writes the uniforms of gpu.js: the thread counts, and the sizes of arrays, which no shader here reads. */
   #writeParameters(device: GpuDeviceLike, built: GpuJsKernel): GpuBufferLike {
     const { threads } = this.source;
     const { groups, dispatchWidth } = built._computeDispatch([...threads]);
@@ -66,7 +66,7 @@ export class WebGpuKernel implements DeviceKernel {
     return buffer;
   }
 
-  /** Before buffers are destroyed: bind groups hold them. */
+  /** Must be called before buffers are destroyed, because bind groups hold them. */
   forgetBuffers(): void {
     this.#bindGroups.clear();
   }
@@ -91,7 +91,7 @@ export async function buildKernel(
     returnType: 'Array(4)',
   });
   await kernel.build(...names.map(() => new gpuJs.Input(new Float32Array(cellLength), [cellLength])));
-  // Results go to arrays of our own.
+  // Results go to our own arrays.
   kernel.outputBuffer?.destroy();
   kernel.outputBuffer = null;
   return kernel;

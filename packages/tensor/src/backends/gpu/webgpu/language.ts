@@ -1,4 +1,4 @@
-/** How shaders of the mode webgpu are written: what their bodies say, and the functions that they call. */
+/** Shader language of the mode webgpu: how bodies read inputs, and the functions that they call. */
 import type { Dialect } from '../device.ts';
 import { kernelFunction } from '../shaders/functions.ts';
 
@@ -10,7 +10,7 @@ export const dialect: Dialect = {
   value: (input, index) => `a${input}[${index}]`,
 };
 
-/** Whole numbers, exact: a quotient guessed in floats is at most one away. */
+/** Exact whole-number functions: a quotient computed in floats is off by at most one. */
 export const wholeNumbers = [
   kernelFunction(
     'corrected',

@@ -1,4 +1,4 @@
-/** Work in the order asked for, some of which waits for a kernel that is still being built. */
+/** Work in the order requested, some of which waits for a kernel that is still being built. */
 
 export class WorkQueue {
   readonly #waiting: { readonly work: () => void; readonly ready: Promise<void> | undefined }[] = [];
@@ -6,12 +6,12 @@ export class WorkQueue {
   #pumping: Promise<void> | undefined;
   #stopped = false;
 
-  /** What fails later than it was asked for is reported to `onFailure`. */
+  /** Reports failures of delayed work to `onFailure`. */
   constructor(onFailure: (error: Error) => void) {
     this.#onFailure = onFailure;
   }
 
-  /** Without `ready`, the work can be done at once. */
+  /** Adds work, which runs at once unless `ready` is given or earlier work is still waiting. */
   add(work: () => void, ready?: Promise<void>): void {
     if (this.#pumping === undefined && ready === undefined) {
       work();
@@ -21,12 +21,12 @@ export class WorkQueue {
     this.#pumping ??= this.#pump();
   }
 
-  /** Ends when all work asked for so far was done or has failed. Never rejects. */
+  /** Resolves when all work requested so far is done or has failed. Never rejects. */
   async drained(): Promise<void> {
     await this.#pumping;
   }
 
-  /** Forgets the work that still waits. */
+  /** Discards the work that is still waiting. */
   stop(): void {
     this.#stopped = true;
     this.#waiting.length = 0;
