@@ -1,4 +1,4 @@
-/** Checks of numbers that count something. */
+/** Checks for whole numbers. */
 
 /** Whether `value` is an exact whole number of at least `least`. */
 export function isWholeNumber(value: number, least = 0): boolean {
