@@ -38,8 +38,8 @@ export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
 /**
  * Reduces the middle axis: `[outer, length, inner] -> [outer, inner]`.
  * - `sum`, inner > 1: one chain in increasing order from +0. inner = 1: sixteen chains, element i in chain i mod 16,
- *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1. More than 65,536 terms are split into runs of 128, of which
- *   the last may be shorter: each run is summed in this order, and the sums are added in pairs like `Microbatches`. A
+ *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1. More than 65,536 terms are split into runs of 128, the
+ *   last possibly shorter: each run is summed in this order, and the sums are added in pairs like `Microbatches`. A
  *   chain of millions of terms would stop growing; shorter sums are not split, so that training keeps its bits.
  * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1.
  * - `max`, `min`: the largest or smallest value, with 0 above -0; NaN if any value is NaN. Need length >= 1.
@@ -172,8 +172,8 @@ export interface RandomCall {
  * - `inputGradient`[pixel, c] gets gradient[w, f] * kernel[p, c, f], from left = gradient, right = kernel.
  * Each value is one chain from +0. Each product, zeros included, is rounded before it is added: in row-major order of
  * the windows, then of the positions, then of channels and filters. Positions on padding are skipped, so that an
- * infinite value affects only the results that it touches. GPU languages need not support infinities: there, an infinite
- * value may also affect windows that cover padding.
+ * infinite value affects only the results that it touches. GPU languages need not support infinities: there, an
+ * infinite value may also affect windows that cover padding.
  */
 export interface ConvolutionCall {
   readonly kind: 'convolution';

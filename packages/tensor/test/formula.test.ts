@@ -1,4 +1,4 @@
-/** Elementwise formulas on every backend: the bits that the scalar functions define. */
+/** Elementwise formulas on every backend have the bits that the scalar functions define. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
@@ -11,7 +11,7 @@ import { openAll, randomValues } from './support.ts';
 const backends = await openAll();
 const inputCount = 3;
 
-/** Written apart from the reference backend, so that the two check each other. */
+/** Independent of the reference backend, so that the two check each other. */
 function evaluate(formula: Formula, inputs: readonly number[]): number {
   switch (formula.kind) {
     case 'input':

@@ -9,13 +9,13 @@ import { defineOp } from './define.ts';
 import { abs, div, maximum, mul, sqrt } from './elementwise.ts';
 import { max, type ReduceOptions, reduceOptions, sum } from './reduce.ts';
 
-/** Beyond these bounds squares may overflow or underflow. The scale factors prevent that, and are exact: powers of 2. */
+/** Beyond these bounds squares may overflow or underflow. Scaling by a power of 2 prevents that, and is exact. */
 const [large, small] = [2 ** 48, 2 ** -40];
 const [shrink, grow] = [2 ** -100, 2 ** 80];
 
 /**
- * Returns one power of 2 for each vector along the axes, which keep size 1. Scaled by it, the vector's sum of squares is
- * in float32's range. The scale is 1 for most vectors, so that they keep their bits.
+ * Returns one power of 2 for each vector along the axes, which keep size 1. Scaling the vector by it brings the sum of
+ * squares into float32's range. The scale is 1 for most vectors, so that they keep their bits.
  */
 function squareScale(x: Tensor, axes: readonly number[]): Tensor {
   return noGrad(() =>
