@@ -56,7 +56,7 @@ const builtIns: readonly BuiltIn[] = [
   },
 ];
 
-/** The names of the models that need no layer list. */
+/** Names of the built-in models. */
 export const builtInModels: readonly string[] = builtIns.map(({ name }) => name);
 
 /**

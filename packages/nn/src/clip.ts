@@ -25,7 +25,7 @@ export function sumOfSquares(values: Float32Array): number {
     third += values[index + 2]! * values[index + 2]!;
     fourth += values[index + 3]! * values[index + 3]!;
   }
-  // The last 0 to 3 elements go to the first three chains, in order.
+  // The remaining 0 to 3 elements go to the first three chains, in order.
   const [a = 0, b = 0, c = 0] = values.subarray(whole);
   return first + a * a + (third + c * c) + (second + b * b + fourth);
 }

@@ -114,7 +114,7 @@ function sliceSizeOf(model: Model): number {
   return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model))));
 }
 
-/** The weights of an evaluation, and the plans that read them. */
+/** Manages the weights of an evaluation, and the plans that read them. */
 function openPlans<Plan extends { dispose(): void }>(
   backend: Backend,
   model: Model,

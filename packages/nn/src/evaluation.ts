@@ -1,4 +1,4 @@
-/** Loss and accuracy of a model on a data set. */
+/** Evaluation of a model on a data set: loss, and accuracy or R². */
 import { type Backend, type Storage, sum } from '@lockstep/tensor';
 import {
   type Accumulator,
@@ -18,7 +18,7 @@ import { targetVariance } from './target-variance.ts';
 export interface Evaluation {
   /** Mean over the samples. */
   readonly loss: number;
-  /** Fraction of samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not finite. */
+  /** Fraction of correctly classified samples, 0 to 1; null if targets are values or the loss is not finite. */
   readonly accuracy: number | null;
   /**
    * Explained fraction of the targets' variance, `1 - loss / variance` (scikit-learn's `r2_score`, variance-weighted);

@@ -1,4 +1,4 @@
-/** Models as data: a checked list of layers, never code. */
+/** Models as data: a validated list of layers, never code. */
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';

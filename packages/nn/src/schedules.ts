@@ -39,7 +39,7 @@ const cosine = scheduleKind(
   v.strictObject({
     type: v.literal('cosine'),
     warmup,
-    /** Number of steps, after the warm-up, from the full learning rate down to the minimum, where it then stays. */
+    /** Number of steps, after the warm-up, from the full learning rate to the minimum; it then stays at the minimum. */
     steps: wholeNumber(1, mostSteps),
     /** The minimum, as a fraction of the full learning rate. */
     minimum: v.optional(fraction, 0),

@@ -21,7 +21,7 @@ import { expectGoldenGradient, train, uploadInitial } from './training.ts';
 const model = resolveModel('cnn');
 const { seed } = mlpGoldens;
 
-/** `layers_run` in make_goldens.py: every kind of layer over images. */
+/** The model of `layers_run` in make_goldens.py: every kind of layer over images. */
 const everyLayer = parseModel({
   name: 'every-layer',
   input: [9, 8, 2],

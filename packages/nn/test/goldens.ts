@@ -100,8 +100,8 @@ export function mnistBatch(step: number): LabeledBatch {
 
 /**
  * Returns the distance of `values` [size] from a golden: relative error of the norm, relative norm of the entries'
- * differences, and the worst entry's error relative to the largest entry. An entry near 0 carries the rounding errors of
- * the large terms that canceled in it, so its own relative error would mean little.
+ * differences, and the worst entry's error relative to the largest entry. An entry near 0 carries the rounding errors
+ * of the large terms that canceled in it, so its own relative error would mean little.
  */
 function distance(golden: Described, values: Float32Array) {
   const picked = golden.entries.map((_, index) =>

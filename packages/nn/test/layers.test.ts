@@ -19,7 +19,7 @@ interface LayerCase {
   /** Shapes of one sample before and after the layer. */
   readonly input: Shape;
   readonly output: Shape;
-  /** Our shape and PyTorch's, by name. */
+  /** Our shape and PyTorch's of each parameter, by name. */
   readonly parameters: Readonly<Record<string, { readonly shape: Shape; readonly torch: Shape }>>;
   /** A layer that does not fit its input or is malformed, and the expected error message. */
   readonly refused: { readonly layer: object; readonly input?: Shape; readonly message: string };
@@ -141,7 +141,7 @@ describe.each(backends)('gradients on $name', ({ open }) => {
 
   test.each(table)('of %s are those of finite differences within 1e-3', (_, entry) => {
     const model = modelAround(entry);
-    // With this seed no value lies within `delta` of the kink of a relu or of another value of its pooling window.
+    // With this seed no value is within `delta` of the kink of a relu or of another value of its pooling window.
     const weights = initialize(model, 2);
     const parameters = backend.allocate(weights.length);
     const samples = 4;

@@ -256,7 +256,7 @@ export interface Backend {
   download(storage: Storage): Promise<Float32Array>;
   /** Frees a storage that `allocate` returned, not a slice; using it or its slices afterwards throws. */
   free(storage: Storage): void;
-  /** Checks calls and makes them ready to run any number of times. */
+  /** Checks calls and prepares them to run any number of times. */
   prepare(calls: readonly KernelCall[]): Program;
   /**
    * Runs lists of programs in parallel, at most one list per thread; the first list runs on the calling thread. Returns

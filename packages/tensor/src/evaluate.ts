@@ -1,4 +1,4 @@
-/** Runs single calls on tensors, without recording them for gradients. */
+/** Runs single calls on tensors, without recording them in the gradient graph. */
 import type { Backend, KernelCall, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
 import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';

@@ -1,4 +1,4 @@
-/** A tensor: a shape over a storage of a backend, with its place in the gradient graph. */
+/** A tensor: a shape over a backend's storage, and a node in the gradient graph. */
 import {
   backendKind,
   boolean,
@@ -16,7 +16,7 @@ import type { Backend, Storage } from './backend.ts';
 import { type Disposable, enterScope, Memory, withScope } from './memory.ts';
 import { checkShape, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 
-/** How a tensor was computed; written and read by autograd. */
+/** Record of how a tensor was computed; written and read by autograd. */
 export interface GraphNode {
   /** Walks the graph back from its output and adds to the `grad` of every leaf. */
   backward(output: Tensor): void;

@@ -3,7 +3,7 @@ import type { Backend, MapCall, Storage } from './backend.ts';
 import { apply, type Formula, input } from './formula.ts';
 import type { Program } from './program.ts';
 
-/** Two sums that have not been added yet. */
+/** An addition of two sums. */
 interface Addition {
   readonly left: VectorSum;
   readonly right: VectorSum;

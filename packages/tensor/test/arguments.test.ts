@@ -48,7 +48,7 @@ const operand = argument(x.value, numbers);
 const number = argument(1, numbers);
 const flag = argument(true, ['true']);
 const axes = argument([0], ['empty list']);
-/** Every number in `wrong` except -1 is out of range as an axis. */
+/** Every number in `wrong` except -1 is invalid as an axis. */
 const axis = argument(0, ['negative']);
 const whole = argument(2);
 const size = argument([2, 3], ['empty list']);

@@ -1,4 +1,4 @@
-/** Products that read bytes without conversion: same bits as with floats; all other readers of the storage see floats. */
+/** Products that read unconverted bytes: same bits as with floats, and all other readers of the storage see floats. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {

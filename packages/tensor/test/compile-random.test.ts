@@ -42,7 +42,7 @@ import { openAll, randomStream, valuesIn } from './support.ts';
 
 const backends = await openAll();
 
-/** Runs a random straight-line program over [4, 4] values: broadcasts, reductions, transpositions, products, gradients. */
+/** Runs a random straight-line program over [4, 4] values: broadcasts, reductions, transposes, products, gradients. */
 function randomProgram(inputs: Tensor[], choices: readonly number[], seed: number): Tensor[] {
   const random = randomStream(seed);
   const pool = [...inputs];

@@ -140,7 +140,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     ['from the second row on', (a, b) => matmul(transpose(slice(a, [{ start: 1 }])), slice(b, [{ end: 3 }])), false],
     ['from the second column on', (a, b) => matmul(transpose(slice(a, [{}, { start: 1 }])), b), false],
     ['every other row', (a, b) => matmul(transpose(slice(a, [{ step: 2 }])), slice(b, [{ end: 2 }])), false],
-    // Its view has the strides of a transposed matrix.
+    // The view of such a slice has the strides of a transposed matrix.
     [
       'as one value of a column',
       (a, b) => matmul(slice(reshape(a, [16, 1]), [{ start: 2, end: 3 }]), slice(b, [{ end: 1 }])),
@@ -170,7 +170,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     const values = [0.3, -7, 0, -0, 1e-40, Number.POSITIVE_INFINITY, Number.NaN, 3.4e38];
     const x = fromArray(backend, values, [values.length]);
     const eager = tidy(() => read(body(x)));
-    // A second map of the result, so that the formulas are fused.
+    // The second output wraps the result in more maps, so that its formula is fused with theirs.
     const plan = compile(backend, (input) => [body(input!), neg(body(neg(input!)))], [x]);
     plan.run();
     expect(bitsOf(read(plan.outputs[0]!))).toEqual(bitsOf(eager));

@@ -7,8 +7,9 @@ import { HostDevice } from './host-device.ts';
 import { type OpName, opExamples, opNames } from './op-examples.ts';
 
 /**
- * Returns the first example of each op, and every example with a kernel statement that no earlier example has. Statements
- * that differ only in numbers count as equal: kernels contain sizes and offsets, so almost every shape has its own.
+ * Returns the first example of each op, and every example with a kernel statement that no earlier example has.
+ * Statements that differ only in numbers count as equal: kernels contain sizes and offsets, so almost every shape has
+ * its own.
  */
 export function examplesOfEveryStatement(): ExamplesByOp {
   const recorder = new StatementRecorder();

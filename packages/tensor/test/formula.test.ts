@@ -62,7 +62,7 @@ const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
         .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name]))),
     },
     {
-      // Sums and differences with a product, which a backend may compute in one pass.
+      // Sums and differences with a product: a backend may compute them in one pass.
       weight: 2,
       arbitrary: fc
         .tuple(fc.constantFrom<Primitive>('add', 'sub'), tie('formula'), tie('formula'), tie('formula'), fc.nat(2))

@@ -1,4 +1,4 @@
-/** The gpu backend apart from its kernels: device memory, the numerics check, the choice of a mode. */
+/** The gpu backend except for its kernels: device memory, the numerics check, the choice of a mode. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';

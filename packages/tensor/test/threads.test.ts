@@ -52,7 +52,7 @@ describe('three threads', () => {
       return { programs: [on.prepare([{ ...product, output }]), on.prepare([sum])], result: sums };
     };
     for (let round = 0; round < 40; round++) {
-      // Fewer lists than threads, empty ones, and lists of several programs.
+      // Covers fewer lists than threads, empty lists, and lists of several programs.
       const seeds = [round, round + 100, round + 200].slice(0, 1 + (round % 3));
       const together = seeds.map((seed) => work(backend, seed));
       backend.runTogether!([...together.map(({ programs }) => programs), []].reverse());

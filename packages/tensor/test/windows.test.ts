@@ -1,4 +1,4 @@
-/** Calls over windows: the bits of the reference for every geometry, independent images, argmax indices. */
+/** Calls over windows: bits of the reference for every geometry, independent images, argmax indices. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';

@@ -70,7 +70,7 @@ export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: Rando
   return { output: masked(x, random, rate), operands: [x], gradient: [(g) => masked(g, random, rate)] };
 });
 
-/** `x / (1 - rate)` where the random value is at least the rate, else 0. */
+/** Returns `x / (1 - rate)` for each random value of at least the rate, else 0. */
 function masked(x: Tensor, random: Tensor, rate: number): Tensor {
   const scale = rate === 1 ? 0 : 1 / (1 - rate);
   const formula = (value: Formula, drawn: Formula): Formula =>
