@@ -60,7 +60,7 @@ const builtIns: readonly BuiltIn[] = [
 export const builtInModels: readonly string[] = builtIns.map(({ name }) => name);
 
 /**
- * Returns the built-in model of that name, fitted to the data, or the model that a JSON text describes.
+ * Returns the built-in model of that name, fitted to the data, or the model described by a JSON text.
  * Throws one sentence if the text is neither.
  * @param fit the shapes of MNIST by default
  */

@@ -1,7 +1,10 @@
 /** Checks of plain data. Every error is one sentence. */
 import * as v from 'valibot';
 
-/** Returns `value` as the schema's type. Error: "model: layers[0].units: expected a whole number, got 1.5". */
+/**
+ * Returns `value` as the schema's type.
+ * Throws an Error such as "model: layers[0].units: expected a whole number, got 1.5".
+ */
 export function check<Output>(what: string, schema: v.GenericSchema<unknown, Output>, value: unknown): Output {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;

@@ -1,6 +1,6 @@
 /** Predicted class and probabilities from the scores of one sample. */
 
-/** Returns the index of the largest score, the first if several are equal. NaN never compares as larger. */
+/** Returns the index of the largest score, the first if several are equal. NaN is never larger. */
 export function argmax(scores: Float32Array): number {
   let best = 0;
   for (let index = 1; index < scores.length; index++) if (scores[index]! > scores[best]!) best = index;

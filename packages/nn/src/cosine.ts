@@ -2,7 +2,7 @@
 
 /** Taylor coefficients of cos in y^2, highest power first: 1/16!, -1/14!, …, 1/4!; the code adds the last two. */
 const cosineTerms = [1 / 20922789888000, -1 / 87178291200, 1 / 479001600, -1 / 3628800, 1 / 40320, -1 / 720, 1 / 24];
-/** Taylor coefficients of sin(y) / y in y^2, highest power first: 1/17!, -1/15!, …, 1/5!; the code adds the last two. */
+/** Taylor coefficients of sin(y) / y in y^2, highest power first: 1/17!, …, 1/5!; the code adds the last two. */
 const sineTerms = [
   1 / 355687428096000,
   -1 / 1307674368000,

@@ -25,7 +25,7 @@ interface LayerOptions {
 }
 
 /**
- * Returns the output [n, ...output] of each layer for `x` [n, ...input], in the order of `model.layers`.
+ * Returns each layer's output [n, ...output] for `x` [n, ...input], in the order of `model.layers`.
  * `parameters` as for `forward`.
  */
 export function layerOutputs(

@@ -14,8 +14,8 @@ const scalingSchema = v.variant('type', [
 ]);
 
 /**
- * Scaling from a sample's value to the model's input. `byte`: a whole number from 0 to 255, divided by `divisor`;
- * `none`: a float, unchanged.
+ * Scaling from a sample's value to the model's input.
+ * `byte`: a whole number from 0 to 255, divided by `divisor`; `none`: a float, unchanged.
  */
 export type Scaling = v.InferOutput<typeof scalingSchema>;
 

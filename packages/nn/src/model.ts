@@ -52,7 +52,7 @@ export function parseModel(data: unknown): Model {
   return model;
 }
 
-/** Returns the `layers.length + 1` shapes of one sample: before the first layer, then after each layer. */
+/** Returns the `layers.length + 1` shapes of one sample: before the first layer and after each layer. */
 export function layerShapes(model: Model): Shape[] {
   const shapes: Shape[] = [model.input];
   for (const [index, layer] of model.layers.entries()) {

@@ -3,7 +3,7 @@ import { formatShape } from '@lockstep/tensor';
 import { layerShapes, type Model } from './model.ts';
 import { parameterLayout, totalSize } from './parameters.ts';
 
-/** Returns a table of layers, output shapes of one sample, and parameter counts, without a trailing line break. */
+/** Returns a table of layers, output shapes of one sample and parameter counts, as lines of text. */
 export function summary(model: Model): string {
   const shapes = layerShapes(model);
   const layout = parameterLayout(model);

@@ -15,7 +15,7 @@ export interface ValueError {
 }
 
 /**
- * Creates an evaluator that finds the `most` samples with the largest squared errors, in descending order.
+ * Creates an evaluator that finds the `most` samples with the largest squared errors, largest first.
  * @throws Error if targets are classes
  */
 export function createValueErrors(

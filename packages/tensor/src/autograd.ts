@@ -27,7 +27,7 @@ export interface OpResult {
 let recording = true;
 let nextOrder = 0;
 
-/** Runs `body`, which must be synchronous, without recording, so that its results do not require gradients. */
+/** Runs `body`, which must be synchronous, without recording: its results do not require gradients. */
 export function noGrad<Result>(body: () => Result): Result {
   checkArgument('noGrad', 'the body', body, callback);
   const before = recording;
@@ -170,7 +170,7 @@ interface GradientOptions {
 }
 
 /**
- * Evaluates a function of `parameters`, and returns its value and its gradient with respect to each parameter.
+ * Returns the value of a function of `parameters`, and its gradient with respect to each parameter.
  * The value is detached from the graph. A gradient has its parameter's shape; it is zeros if the function does not
  * depend on the parameter. The parameters' own `requiresGrad` and `grad` are neither read nor changed.
  * @throws if the function does not return a tensor with exactly one value.

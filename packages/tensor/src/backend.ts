@@ -217,7 +217,7 @@ export interface UnpoolCall {
   readonly output: Storage;
 }
 
-/** One unit of work for a backend, which checks the lengths of the call's storages when it prepares the call. */
+/** One unit of work for a backend. Preparing a call checks the lengths of its storages. */
 export type KernelCall =
   | MapCall
   | ReduceCall

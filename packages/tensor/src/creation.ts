@@ -34,7 +34,7 @@ export function ones(backend: Backend, shape: Shape, options: LeafOptions = {}):
   return filled('ones', backend, shape, 1, options);
 }
 
-/** Creates a tensor of the values `start`, `start + step`, … before `end`: `arange(backend, 3) -> [0, 1, 2]`. */
+/** Creates a tensor of `start`, `start + step`, … before `end`: `arange(backend, 3) -> [0, 1, 2]`. */
 export function arange(backend: Backend, end: number, options: { start?: number; step?: number } = {}): Tensor {
   checkArgument('arange', 'the backend', backend, backendKind);
   checkArgument('arange', 'the end', end, number);
@@ -71,7 +71,10 @@ interface NormalOptions extends LeafOptions {
   readonly standardDeviation?: number;
 }
 
-/** Draws values from a normal distribution, standard by default; equal seeds give equal bits on every machine. */
+/**
+ * Draws values from a normal distribution, by default the standard one.
+ * Equal seeds give equal bits on every machine.
+ */
 export function normal(backend: Backend, shape: Shape, seed: number, options: NormalOptions = {}): Tensor {
   checkOptions('normal', options, { ...leafOptions, mean: number, standardDeviation: number });
   const { mean = 0, standardDeviation = 1, ...leaf } = options;

@@ -145,7 +145,7 @@ export function fromArray(
   return result;
 }
 
-/** Creates a tensor over a storage that the caller still owns: disposing of the tensor does not free the storage. */
+/** Creates a tensor over a storage of the caller; disposing of the tensor does not free the storage. */
 export function fromStorage(backend: Backend, storage: Storage, shape: Shape, options: LeafOptions = {}): Tensor {
   checkArgument('fromStorage', 'the backend', backend, backendKind);
   checkArgument('fromStorage', 'the storage', storage, storageKind);

@@ -23,7 +23,7 @@ export type OptimizerConfig = v.InferOutput<typeof optimizerSchema>;
 /** The name of an optimizer. */
 export type OptimizerType = OptimizerConfig['type'];
 
-/** Checks plain data and fills in omitted settings; throws one sentence that names the invalid setting. */
+/** Checks plain data and fills in omitted settings; throws one sentence that names a wrong setting. */
 export function parseOptimizer(data: unknown): OptimizerConfig {
   return check('optimizer', optimizerSchema, data);
 }

@@ -7,7 +7,7 @@ import { checkShape, contiguousStrides, formatShape, normalizeAxes, type Shape, 
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { defineOp } from './define.ts';
 
-/** Changes the shape, keeping the row-major order of the values; one size may be -1, and is then inferred. */
+/** Changes the shape and keeps the row-major order of the values; one size may be -1, to be inferred. */
 export const reshape = defineOp('reshape', (x: Tensor, shape: Shape): OpResult => {
   checkTensor('reshape', 'x', x);
   checkArgument('reshape', 'the shape', shape, list);

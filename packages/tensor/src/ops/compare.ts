@@ -1,10 +1,10 @@
-/** Comparisons, which return 1 or 0 and have no derivative, and `where`; operands broadcast. */
+/** Comparisons, which return 1 or 0 and have no derivative, and `where`; operands broadcast, numbers are constants. */
 import type { OpResult } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { apply } from '../formula.ts';
 import { binary, defineOp } from './define.ts';
 
-/** 1 where the operands are equal, else 0; NaN equals nothing. In all ops of this file a number is a constant. */
+/** 1 where the operands are equal, else 0; NaN equals nothing. A number is a constant. */
 export const equal = binary({ name: 'equal' });
 
 /** 1 where the operands differ, else 0; NaN differs from everything. */

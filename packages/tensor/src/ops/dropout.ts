@@ -53,7 +53,7 @@ export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, column
 });
 
 /**
- * Sets each value to 0 with probability `rate` and divides the others by 1 - rate, which keeps the expected value.
+ * Sets each value to 0 with probability `rate`; divides the others by 1 - rate, to keep the mean.
  * The first axis counts samples; whether value j of a sample is kept depends only on `(seed, step, sample, stream, j)`.
  */
 export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: RandomKeys): OpResult => {

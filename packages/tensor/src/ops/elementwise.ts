@@ -38,7 +38,7 @@ export const sqrt = unary({ name: 'sqrt', gradient: (g, _, y) => div(g, mul(y, 2
 /** `|x|`; its derivative at 0 is 0. */
 export const abs = unary({ name: 'abs', gradient: (g, x) => mul(g, sub(greater(x, 0), less(x, 0))) });
 
-/** `x^y`, within 1 ulp, with the special cases of C's pow; for x = 0 and y >= 0 its derivative by y is 0. */
+/** `x^y`, within 1 ulp, with C's special cases; its derivative by y is 0 if x = 0 and y >= 0. */
 export const pow = binary({
   name: 'pow',
   gradient: [

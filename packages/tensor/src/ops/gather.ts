@@ -118,7 +118,7 @@ export const scatterAdd = defineOp(
   },
 );
 
-/** One-hot encodes indices along a new last axis; all 0 for an index out of range: `[n] -> [n, classes]`. */
+/** One-hot encodes indices in a new last axis; all 0 for an index out of range: `[n] -> [n, classes]`. */
 export function oneHot(indices: Tensor, classes: number): Tensor {
   checkTensor('oneHot', 'the indices', indices);
   checkArgument('oneHot', 'the number of classes', classes, wholeNumber(1));

@@ -17,10 +17,10 @@ import { div } from './elementwise.ts';
  */
 export const maxPool2d = poolOp('maxPool2d', 'max');
 
-/** Sum under each window; the output has the same shape as that of maxPool2d. */
+/** Sum under each window; the output has the shape of maxPool2d's. */
 export const sumPool2d = poolOp('sumPool2d', 'sum');
 
-/** Mean under each window, including the zeros of the padding; the output has the same shape as that of maxPool2d. */
+/** Mean under each window, zeros of the padding included; the output has the shape of maxPool2d's. */
 export function averagePool2d(images: Tensor, window: Pair, options: WindowOptions = {}): Tensor {
   const { windowHeight, windowWidth } = poolWindows('averagePool2d', images, window, options);
   return div(sumPool2d(images, window, options), windowHeight * windowWidth);

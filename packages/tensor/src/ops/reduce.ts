@@ -76,15 +76,15 @@ function extreme(name: 'max' | 'min', which: string): Op<[x: Tensor, options?: R
   });
 }
 
-/** Largest value along axes; NaN if any value is NaN. Ties share the gradient equally, as in PyTorch's amax. */
+/** Largest value along axes; NaN if any is. Ties share the gradient equally, as in PyTorch's amax. */
 export const max = extreme('max', 'largest');
 
-/** Smallest value along axes; NaN if any value is NaN. Ties share the gradient equally, as in PyTorch's amin. */
+/** Smallest value along axes; NaN if any is. Ties share the gradient equally, as in PyTorch's amin. */
 export const min = extreme('min', 'smallest');
 
 /**
- * Index of the largest value along one axis, which is dropped, or by default among all values in row-major order.
- * The first NaN if there is one, else the first of equal values.
+ * Index of the largest value along one axis, which is dropped, or by default among all values.
+ * The first NaN if there is one, else the first of equal values, in row-major order.
  */
 export const argmax = defineOp('argmax', (x: Tensor, axis?: number): OpResult => {
   checkTensor('argmax', 'x', x);

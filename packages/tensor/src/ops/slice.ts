@@ -71,7 +71,7 @@ export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape 
   runCall(output.backend, { kind: 'map', formula: input(0), shape, inputs, output: output.storage, outputLayout });
 }
 
-/** Selects one range per leading axis, `{}` for the whole axis: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
+/** Selects one range per leading axis, `{}` for all of it: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
   checkTensor('slice', 'x', x);
   const points = pointsOf('slice', x.shape, ranges);
@@ -81,7 +81,7 @@ export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): Op
   return { output, operands: [x], gradient: [(g) => place(g, x.shape, ranges)] };
 });
 
-/** Makes a tensor of `shape` that holds x at the ranges and `value` at all other positions; the adjoint of slice. */
+/** Makes a tensor of `shape` with x at the ranges and `value` around it; the adjoint of slice. */
 export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
