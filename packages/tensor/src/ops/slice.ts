@@ -81,7 +81,7 @@ export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): Op
   return { output, operands: [x], gradient: [(g) => place(g, x.shape, ranges)] };
 });
 
-/** Makes a tensor of `shape` with x at the ranges and `value` around it; the adjoint of slice. */
+/** Makes a tensor of `shape` with x at the ranges and else `value`; the adjoint of slice. */
 export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
