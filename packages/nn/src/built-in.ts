@@ -1,13 +1,13 @@
-/** The models that have a name of their own, and fit themselves to the data. */
+/** Built-in models, which have a name and adapt to the shape of the data. */
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import type { Layer } from './layers/index.ts';
 import { layerShapes, type Model, parseModel } from './model.ts';
 
-/** What a model is to fit. */
+/** The data shapes that a model must fit. */
 export interface ModelFit {
-  /** [height, width, channels] of a picture, [features] of a table row. */
+  /** [height, width, channels] for a picture, [features] for a table row. */
   readonly sampleShape: Shape;
-  /** A score for each class, or values. */
+  /** Number of outputs: one score per class, or one per value to predict. */
   readonly outputs: number;
 }
 
@@ -15,7 +15,7 @@ const mnist: ModelFit = { sampleShape: [28, 28, 1], outputs: 10 };
 
 interface BuiltIn {
   readonly name: string;
-  /** Throws one sentence where the model cannot take such samples. */
+  /** Throws one sentence if the model cannot take samples of this shape. */
   readonly fit: (fit: ModelFit) => Pick<Model, 'input' | 'layers'>;
 }
 
@@ -25,7 +25,7 @@ const builtIns: readonly BuiltIn[] = [
     name: 'mlp',
     fit({ sampleShape, outputs }) {
       const layers: Layer[] = [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units: outputs }];
-      // Only of a picture in color does the order matter in which PyTorch flattens it.
+      // PyTorch's flattening order matters only for pictures with several channels.
       const isColor = sampleShape.length === 3 && sampleShape[2]! > 1;
       return isColor
         ? { input: sampleShape, layers: [{ type: 'flatten' }, ...layers] }
@@ -56,19 +56,19 @@ const builtIns: readonly BuiltIn[] = [
   },
 ];
 
-/** The names of the models that need no layer list. */
+/** Names of the built-in models. */
 export const builtInModels: readonly string[] = builtIns.map(({ name }) => name);
 
 /**
- * The built-in model of that name, fitted to the data, or the one that a JSON text describes.
- * Throws one sentence where it is neither.
- * @param fit MNIST where left out
+ * Returns the built-in model of that name, fitted to the data, or the model described by a JSON text.
+ * Throws one sentence if the text is neither.
+ * @param fit the shapes of MNIST by default
  */
 export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
   const builtIn = builtIns.find(({ name }) => name === nameOrJson);
   if (builtIn) {
     const model = { name: builtIn.name, ...builtIn.fit(fit) };
-    // Samples may be too small for a layer, which then says so.
+    // Throws if the samples are too small for a layer.
     layerShapes(model);
     return model;
   }

@@ -1,7 +1,10 @@
-/** Checks of plain data whose errors are one sentence. */
+/** Checks of plain data. Every error is one sentence. */
 import * as v from 'valibot';
 
-/** `value` as the schema's type, or an Error such as "model: layers[0].units: expected a whole number, got 1.5". */
+/**
+ * Returns `value` as the schema's type.
+ * Throws an Error such as "model: layers[0].units: expected a whole number, got 1.5".
+ */
 export function check<Output>(what: string, schema: v.GenericSchema<unknown, Output>, value: unknown): Output {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return result.output;
@@ -10,13 +13,13 @@ export function check<Output>(what: string, schema: v.GenericSchema<unknown, Out
   throw new Error(`${what}: ${path === '' ? '' : `${path}: `}${issueText(issue)}`);
 }
 
-/** A whole number from `minimum` to `maximum`, both included. */
+/** Schema for a whole number from `minimum` to `maximum`, both included. */
 export function wholeNumber(minimum: number, maximum: number) {
   const message = `expected a whole number from ${minimum} to ${maximum}`;
   return v.pipe(v.number(message), v.integer(message), v.minValue(minimum, message), v.maxValue(maximum, message));
 }
 
-/** A finite number that passes `test`; `message` says what was expected. */
+/** Schema for a finite number that passes `test`; `message` says what was expected. */
 export function finiteNumber(message: string, test: (value: number) => boolean) {
   return v.pipe(v.number(message), v.finite(message), v.check(test, message));
 }
@@ -41,12 +44,12 @@ function issueText(issue: v.BaseIssue<unknown>): string {
     if (issue.expected?.startsWith('"')) return 'this entry is missing';
   }
   const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
-  // The message of a check over several settings names them itself.
+  // The message of a check over several settings already names them.
   const coversSeveral = issue.type === 'check' && typeof issue.input === 'object';
   return coversSeveral ? message : `${message}, got ${shown(issue.input)}`;
 }
 
-/** valibot writes a choice as `("dense" | "relu")`. */
+/** Rewords valibot's notation for a choice, `("dense" | "relu")`. */
 function alternatives(expected: string | null): string {
   return (expected ?? 'something else').replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ' or ');
 }

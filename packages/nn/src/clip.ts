@@ -1,11 +1,11 @@
-/** Clipping of a gradient by its norm over all parameters. */
+/** Gradient clipping by the norm over all parameters. */
 
-/** What PyTorch adds to the norm: the factor of a gradient of zeros stays finite. */
+/** Added to the norm, as in PyTorch, so that the factor stays finite if the gradient is zero. */
 const epsilon = 1e-6;
 
 /**
- * The factor that scales the mean gradient to a norm of at most `clipNorm`: `min(1, clipNorm / (norm + 1e-6))`, as in
- * `torch.nn.utils.clip_grad_norm_`. `gradientSum` [P] is the sum over `samples` samples.
+ * Returns the factor that scales the mean gradient to a norm of at most `clipNorm`: `min(1, clipNorm / (norm + 1e-6))`,
+ * as in `torch.nn.utils.clip_grad_norm_`. `gradientSum` [P] is the sum over `samples` samples.
  */
 export function clipFactor(gradientSum: Float32Array, samples: number, clipNorm: number): number {
   const norm = Math.sqrt(sumOfSquares(gradientSum)) / samples;
@@ -13,8 +13,8 @@ export function clipFactor(gradientSum: Float32Array, samples: number, clipNorm:
 }
 
 /**
- * In float64: four chains, element i in chain i mod 4, added as (0 + 2) + (1 + 3). The order is fixed, so every engine
- * gives the same bits; each addition of a single chain would wait for the one before.
+ * Sums in float64 over four chains, element i in chain i mod 4, added as (0 + 2) + (1 + 3). The order is fixed, so
+ * every engine gives the same bits. In a single chain each addition would wait for the previous one.
  */
 export function sumOfSquares(values: Float32Array): number {
   let [first, second, third, fourth] = [0, 0, 0, 0];
@@ -25,7 +25,7 @@ export function sumOfSquares(values: Float32Array): number {
     third += values[index + 2]! * values[index + 2]!;
     fourth += values[index + 3]! * values[index + 3]!;
   }
-  // The last 0 to 3 elements go to the first three chains, in order.
+  // The remaining 0 to 3 elements go to the first three chains, in order.
   const [a = 0, b = 0, c = 0] = values.subarray(whole);
   return first + a * a + (third + c * c) + (second + b * b + fourth);
 }

@@ -1,4 +1,4 @@
-/** The classes of a data set that a model confuses, with its most confident errors. */
+/** Confusion matrix of a model on a data set, with its most confident errors. */
 import type { Backend } from '@lockstep/tensor';
 import { argmax, largestProbability } from './class-scores.ts';
 import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
@@ -6,32 +6,32 @@ import { type Model, outputCount } from './model.ts';
 import { createPrediction } from './prediction-plan.ts';
 
 interface TopError {
-  /** Which sample of the data set. */
+  /** Index of the sample in the data set. */
   readonly index: number;
   readonly label: number;
   readonly predicted: number;
-  /** What the model gives `predicted`, 0 to 1. */
+  /** Probability of `predicted` according to the model, 0 to 1. */
   readonly probability: number;
 }
 
-/** Which classes a model takes for which, and its top errors. */
+/** Counts of true and predicted classes, and the top errors. */
 export interface ConfusionMatrix {
   /**
-   * Samples by class, [classes, classes]: one row for each true class, one column for each predicted one. Null where there
-   * are more than `maxMatrixClasses`.
+   * Numbers of samples, [classes, classes]: one row for each true class, one column for each predicted class. Null for
+   * more than `maxMatrixClasses` classes.
    */
   readonly counts: Float32Array | null;
-  /** The wrong predictions of the highest probability, in falling order. */
+  /** The wrong predictions with the highest probabilities, in descending order. */
   readonly topErrors: readonly TopError[];
 }
 
-/** Most classes that a matrix is made of: 4 MB. */
+/** Maximum number of classes for which a matrix is computed: it then takes 4 MB. */
 const maxMatrixClasses = 1000;
 
 /**
- * Counts what a model of classes predicts for labeled samples.
- * @param topErrorCount how many top errors a matrix comes with
- * @throws Error where targets are values
+ * Creates an evaluator that computes the confusion matrix of a classifier on labeled samples.
+ * @param topErrorCount maximum number of top errors
+ * @throws Error if targets are values
  */
 export function createConfusionEvaluator(
   backend: Backend,

@@ -1,8 +1,8 @@
-/** A cosine of IEEE additions and multiplications alone, which every engine computes to the same bits. */
+/** A cosine from only IEEE additions and multiplications, so that every engine computes the same bits. */
 
-/** Taylor's coefficients of cos in y^2, the last one first: 1/16!, -1/14!, … 1. */
+/** Taylor coefficients of cos in y^2, highest power first: 1/16!, -1/14!, …, 1/4!; the code adds the last two. */
 const cosineTerms = [1 / 20922789888000, -1 / 87178291200, 1 / 479001600, -1 / 3628800, 1 / 40320, -1 / 720, 1 / 24];
-/** Those of sin in y^2, without the factor y. */
+/** Taylor coefficients of sin(y) / y in y^2, highest power first: 1/17!, …, 1/5!; the code adds the last two. */
 const sineTerms = [
   1 / 355687428096000,
   -1 / 1307674368000,
@@ -26,7 +26,7 @@ export function cosineOfPi(x: number): number {
   return y + y * square * (-1 / 6 + square * polynomial(sineTerms, square));
 }
 
-/** Horner's rule: the first coefficient belongs to the highest power. */
+/** Evaluates a polynomial by Horner's rule; the first coefficient belongs to the highest power. */
 function polynomial(coefficients: readonly number[], x: number): number {
   return coefficients.reduce((sum, coefficient) => sum * x + coefficient, 0);
 }

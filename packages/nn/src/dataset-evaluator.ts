@@ -1,4 +1,4 @@
-/** Evaluates a model on a labeled data set in slices, so that a thread which serves others too stays responsive. */
+/** Evaluates a model on a labeled data set in slices, so that a thread that also does other work stays responsive. */
 import { type Backend, runTogether, type Storage } from '@lockstep/tensor';
 import type { LabeledPlan } from './labeled-plan.ts';
 import type { TargetValues } from './losses.ts';
@@ -8,7 +8,7 @@ import type { PredictionPlan } from './prediction-plan.ts';
 import type { SampleValues } from './sample-input.ts';
 import type { Standardization } from './standardization.ts';
 
-/** Samples, and the class or the values of each. */
+/** Samples, and their classes or values. */
 export interface LabeledSamples {
   /** [count, ...sampleShape]. */
   readonly samples: SampleValues;
@@ -17,7 +17,7 @@ export interface LabeledSamples {
     | {
         readonly type: 'classes';
         readonly labels: Uint8Array | Uint16Array;
-        /** In the order of their numbers. */
+        /** Class names, in the order of the class numbers. */
         readonly names?: readonly string[] | undefined;
       }
     | {
@@ -27,12 +27,12 @@ export interface LabeledSamples {
       };
 }
 
-/** Class indices [count], or values [count, outputs]. */
+/** Returns class indices [count], or values [count, outputs]. */
 export function targetsOf({ targets }: LabeledSamples): TargetValues {
   return targets.type === 'classes' ? targets.labels : targets.values;
 }
 
-/** Measures weights on a fixed set of samples, a slice at a time. */
+/** Evaluates weights on a fixed set of samples, one slice at a time. */
 export interface DatasetEvaluator<Result> {
   /**
    * @param weights all parameters in model order; copied before the first pause
@@ -42,28 +42,28 @@ export interface DatasetEvaluator<Result> {
   dispose(): void;
 }
 
-/** Sums up one evaluation. */
+/** Accumulates the result of one evaluation. */
 export interface Accumulator<Result> {
   /** Takes the output of a slice whose first sample is number `first` of the data set. */
   add(output: Float32Array, first: number): void;
   result(): Result;
 }
 
-/** Samples in a slice, of which each thread computes one: a few milliseconds of work for the small models of MNIST. */
+/** Maximum number of samples in a thread's slice: a few milliseconds of work for the small models of MNIST. */
 const mostSliceSamples = 250;
-/** Parameters times samples of a slice, where that is less: a tenth of a second for layers of neurons. */
+/** Maximum of parameters times samples in a slice: about a tenth of a second of work for dense layers. */
 const mostSliceWork = 2 ** 31;
 
-/** Memory for weights, [parameters] or longer, from elsewhere. */
+/** Lends memory for weights, [parameters] or longer. */
 export interface WeightsMemory {
   take(): Storage;
   give(memory: Storage): void;
 }
 
 /**
- * @param createPlan compiles the model for so many samples
- * @param accumulate begins the result of one evaluation
- * @param memory for each evaluation; memory of its own, which it keeps, where left out
+ * @param createPlan compiles the model for a number of samples
+ * @param accumulate creates the accumulator of one evaluation
+ * @param memory lends memory to each evaluation; by default the evaluator allocates its own, and keeps it
  */
 export function createDatasetEvaluator<Result>(
   backend: Backend,
@@ -114,7 +114,7 @@ function sliceSizeOf(model: Model): number {
   return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model))));
 }
 
-/** The weights of an evaluation, and the plans that read them. */
+/** Manages the weights of an evaluation, and the plans that read them. */
 function openPlans<Plan extends { dispose(): void }>(
   backend: Backend,
   model: Model,
@@ -123,10 +123,10 @@ function openPlans<Plan extends { dispose(): void }>(
 ) {
   const size = parameterCount(model);
   let taken: Storage | undefined;
-  /** One for each thread, by the number of samples: that of a whole slice, and that of a shorter last one. */
+  /** Plans by thread and number of samples, which differs for the shorter last slice. */
   const plans = new Map<string, Plan>();
   return {
-    /** Takes weights in. @returns the plan of a thread for so many samples */
+    /** Copies the weights. @returns a function that returns the plan of a thread for a number of samples */
     begin(weights: Float32Array): (thread: number, samples: number) => Plan {
       taken ??= memory?.take() ?? backend.allocate(size);
       const parameters = taken.length === size ? taken : backend.slice(taken, 0, size);

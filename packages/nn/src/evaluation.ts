@@ -1,4 +1,4 @@
-/** Loss and accuracy of a model on a data set. */
+/** Evaluation of a model on a data set: loss, and accuracy or R². */
 import { type Backend, type Storage, sum } from '@lockstep/tensor';
 import {
   type Accumulator,
@@ -14,27 +14,27 @@ import { type Model, outputCount } from './model.ts';
 import { rootMeanSquaredError } from './standardization.ts';
 import { targetVariance } from './target-variance.ts';
 
-/** Mean loss and accuracy over labeled samples. */
+/** Mean loss and quality measures over labeled samples. */
 export interface Evaluation {
   /** Mean over the samples. */
   readonly loss: number;
-  /** Fraction of samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not finite. */
+  /** Fraction of correctly classified samples, 0 to 1; null if targets are values or the loss is not finite. */
   readonly accuracy: number | null;
   /**
-   * Part of the targets' variance that is explained, `1 - loss / variance` (scikit-learn's `r2_score`, variance-weighted);
-   * null where targets are classes, or do not vary.
+   * Explained fraction of the targets' variance, `1 - loss / variance` (scikit-learn's `r2_score`, variance-weighted);
+   * null if targets are classes, or do not vary.
    */
   readonly r2: number | null;
-  /** Root of the mean squared error, in the unit of the values that were given; null where targets are classes. */
+  /** Root mean squared error, in the unit of the original values; null if targets are classes. */
   readonly rmse: number | null;
 }
 
-/** Measures the loss and accuracy of weights on a fixed set of samples. */
+/** Evaluates weights on a fixed set of samples. */
 export type Evaluator = DatasetEvaluator<Evaluation>;
 
 /**
- * An evaluator of `model` on `data`, which compiles its plans once.
- * @param memory for the weights of each evaluation, whose plans are then compiled anew; memory of its own where left out
+ * Creates an evaluator of `model` on `data`. It compiles its plans once, unless `memory` is given.
+ * @param memory lends memory to each evaluation, which then compiles its plans again; by default, the evaluator's own
  */
 export function createEvaluator(
   backend: Backend,
@@ -56,7 +56,7 @@ export function createEvaluator(
       result() {
         const loss = lossSum / count;
         if (targets.type === 'classes') {
-          // NaN scores would all count as the first class.
+          // If scores are NaN, argmax returns the first class: an accuracy would be meaningless.
           return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
@@ -68,8 +68,8 @@ export function createEvaluator(
 }
 
 /**
- * A plan of the loss and accuracy of a batch; nothing is dropped.
- * `output` [2] holds the sum of the losses over `samples` samples and how many were correct.
+ * Compiles a plan that computes the loss and accuracy of a batch, without dropout.
+ * `output` [2] holds the sum of the losses over `samples` samples and the number of correct ones.
  */
 export function createEvaluation(
   backend: Backend,

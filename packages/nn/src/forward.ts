@@ -1,12 +1,12 @@
-/** A model's layers as tensor operations, one after another. */
+/** Forward pass: applies a model's layers one after another. */
 import type { RandomKeys, Tensor } from '@lockstep/tensor';
 import { layerKind } from './layers/index.ts';
 import type { Model } from './model.ts';
 import { parameterLayout } from './parameters.ts';
 
 /**
- * `x` [n, ...input] -> class scores before the softmax [n, classes]; `parameters` holds one tensor per entry of
- * `parameterLayout(model)`. `random` is given in training only, and fixes what is dropped.
+ * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. `parameters` holds one
+ * tensor per entry of `parameterLayout(model)`. `random`, given only in training, determines the dropout masks.
  */
 export function forward(
   model: Model,
@@ -18,15 +18,14 @@ export function forward(
 }
 
 interface LayerOptions {
-  /** Given in training only. */
+  /** Given only in training. */
   readonly random?: Omit<RandomKeys, 'stream'> | undefined;
-  /** What the next layer reads instead of a layer's output [n, ...output]; the output itself where left out. */
+  /** Replaces a layer's output [n, ...output] as the input of the next layer; by default, keeps the output. */
   readonly pass?: (output: Tensor, layer: number) => Tensor;
 }
 
 /**
- * What each layer gives, in the order of `model.layers`.
- * `x` [n, ...input] -> [n, ...output] for every layer.
+ * Returns each layer's output [n, ...output] for `x` [n, ...input], in the order of `model.layers`.
  * `parameters` as for `forward`.
  */
 export function layerOutputs(

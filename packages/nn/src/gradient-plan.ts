@@ -1,4 +1,4 @@
-/** The compiled gradient of one microbatch, or of the microbatches of a shard at once. */
+/** Compiled gradient of one microbatch, or of all microbatches of a shard at once. */
 import { type Backend, type Storage, sum, type Tensor, valueAndGrad } from '@lockstep/tensor';
 import { forward } from './forward.ts';
 import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
@@ -7,19 +7,19 @@ import { losses, type TargetType } from './losses.ts';
 import type { Model } from './model.ts';
 
 interface GradientPlanOptions {
-  /** Which decides the loss; classes where left out. */
+  /** Determines the loss; classes by default. */
   readonly targetType?: TargetType | undefined;
-  /** Sums over the samples are taken per microbatch where it is given, else over all samples at once. */
+  /** Number of microbatches to sum over separately; by default, sums run over all samples at once. */
   readonly microbatches?: number | undefined;
-  /** Stands for the plan's own output where it is given; it stays the caller's. */
+  /** Replaces the plan's own output; still owned by the caller. */
   readonly output?: Storage | undefined;
 }
 
 /**
- * A plan of the gradient of one microbatch.
- * `output` [P + 2] holds the SUM over its `samples` samples of the loss's gradient, in the order of the flat
- * `parameters` [P], then the sum of the losses, then how many were classified correctly, 0 where targets are values.
- * `parameters` stay the caller's and are read anew at each run.
+ * Compiles a plan that computes the gradient of one microbatch.
+ * `output` [P + 2] holds the SUM of the loss's gradient over its `samples` samples, in the order of the flat
+ * `parameters` [P], then the sum of the losses, then the number of correctly classified samples (0 if targets are
+ * values). The caller owns `parameters`; each run reads their current values.
  */
 export function createMicrobatchGradient(
   backend: Backend,
@@ -45,9 +45,9 @@ export function createMicrobatchGradient(
 }
 
 /**
- * As `createMicrobatchGradient`, for several microbatches at once.
- * It gives to the bit what they give one by one, added in pairs of neighbors, the sums in pairs again, and so on. For
- * backends with `microbatchSums`.
+ * Same as `createMicrobatchGradient`, for several microbatches at once.
+ * The result has the bits of the microbatches computed one by one and added in pairs of neighbors, the sums again in
+ * pairs, and so on. Needs a backend with `microbatchSums`.
  */
 export function createShardGradient(
   backend: Backend,

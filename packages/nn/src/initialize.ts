@@ -6,11 +6,11 @@ import { parameterLayout, totalSize } from './parameters.ts';
 import { inTorchOrder } from './torch-layout.ts';
 
 /**
- * Initial weights `[parameterCount]` by a seed: the bits of PyTorch.
- * Every parameter is uniform in ±1/sqrt(fanIn), which is how `torch.nn.Linear` starts (`kaiming_uniform_(weight,
- * a=sqrt(5))`). The numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24 bits a value, weights in
- * PyTorch's layout; so they equal those of a `torch.nn.Sequential` that is built after `torch.manual_seed(seed)`. It
- * calls no function whose rounding an engine may choose.
+ * Returns the initial weights `[parameterCount]` for a seed, with the same bits as PyTorch.
+ * Unless a layer sets `init`, its parameters are uniform in ±1/sqrt(fanIn), as in `torch.nn.Linear`
+ * (`kaiming_uniform_(weight, a=sqrt(5))`). Numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24 bits
+ * per value, weights in PyTorch's layout. They equal those of a `torch.nn.Sequential` that is built after
+ * `torch.manual_seed(seed)`. No function is used whose rounding may differ between engines.
  */
 export function initialize(model: Model, seed: number): Float32Array {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) {
@@ -24,7 +24,7 @@ export function initialize(model: Model, seed: number): Float32Array {
     const bound = Math.fround(exactBound);
     const width = 2 * bound;
     inTorchOrder(torch, (place) => {
-      // Exact in float64 (24 x 24 bits), so rounded once, as a fused multiply-add is.
+      // The product is exact in float64 (24 x 24 bits), so only the result is rounded, as in a fused multiply-add.
       result[offset + place] = uniformFloat32(generator) * width - bound;
     });
   }

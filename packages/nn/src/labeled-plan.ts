@@ -1,4 +1,4 @@
-/** A model compiled for a fixed number of labeled samples: what gradients and evaluation share. */
+/** A model compiled for a fixed number of labeled samples, for gradients and for evaluation. */
 import {
   type Backend,
   compile,
@@ -14,8 +14,8 @@ import { parameterTensors } from './parameters.ts';
 import { checkLength, checkSamples, createSampleInput, type SampleRows, type SampleValues } from './sample-input.ts';
 
 /**
- * What fixes the random choices of a model in training.
- * Nothing in it depends on which worker computes.
+ * Key that determines a model's random choices in training.
+ * It does not depend on which worker computes.
  */
 export interface RandomKey {
   /** The run's seed, a whole number below 2^32. */
@@ -25,28 +25,28 @@ export interface RandomKey {
   readonly firstSample: number;
 }
 
-/** Where a caller gives none. */
+/** The default key. */
 export const defaultKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
 
 /** A compiled computation over a batch of samples and their targets. */
 export interface LabeledPlan {
-  /** What `run` leaves; see the function that made the plan. */
+  /** Result of `run`; the function that made the plan documents its layout. */
   readonly output: Storage;
   /**
-   * Takes in the samples of the next run [samples, ...input], and their targets: class indices [samples], or values
-   * [samples, outputs]. Throws one sentence when lengths differ. A label that is no class makes the loss NaN. `key` fixes
-   * what dropout drops in training; without one, each run drops the same.
-   * @returns the rest of that work, for the thread that runs the plan
+   * Loads the samples of the next run [samples, ...input], and their targets: class indices [samples], or values
+   * [samples, outputs]. Throws one sentence if lengths differ. A label outside the classes makes the loss NaN. `key`
+   * determines the dropout masks in training; without a key, each run uses the same masks.
+   * @returns programs that finish loading, for the thread that runs the plan
    */
   load(samples: SampleValues | SampleRows, targets: TargetValues, key?: RandomKey): readonly Program[];
-  /** What computes from the samples that were loaded, and leaves in `output` [as long as that of the plan] what `run` leaves. */
+  /** Returns a program that computes the result of `run` from the loaded samples into `output`, of the same length. */
   into(output: Storage): Program;
-  /** Loads samples and computes. */
+  /** Loads samples and computes `output`. */
   run(samples: SampleValues | SampleRows, targets: TargetValues, key?: RandomKey): void;
   dispose(): void;
 }
 
-/** What a plan computes of its inputs: `x` [samples, ...input], the targets, one tensor for each parameter. */
+/** Computes a plan's outputs from `x` [samples, ...input], the targets, and one tensor per parameter. */
 export type LabeledOutputs = (
   x: Tensor,
   targets: Tensor,
@@ -56,9 +56,9 @@ export type LabeledOutputs = (
 
 export interface LabeledPlanOptions {
   readonly targetType: TargetType;
-  /** Whether the outputs are of random choices, which the key of each run fixes. */
+  /** Whether the outputs depend on random choices, which the key of each run determines. */
   readonly isRandom: boolean;
-  /** Stands for the plan's own output where it is given; it stays the caller's. */
+  /** Replaces the plan's own output; still owned by the caller. */
   readonly output?: Storage | undefined;
 }
 
@@ -112,7 +112,7 @@ export function createLabeledPlan(
   };
 }
 
-/** @returns what takes in the key of a run's random values */
+/** @returns a function that uploads the key of a run's random values */
 function keyInput(backend: Backend, randomKeys: Tensor, numbers: Tensor): (key: RandomKey) => void {
   const sampleNumbers = new Float32Array(numbers.size);
   return ({ seed, step, firstSample }) => {
@@ -122,7 +122,7 @@ function keyInput(backend: Backend, randomKeys: Tensor, numbers: Tensor): (key: 
   };
 }
 
-/** @returns what takes in the targets of a run */
+/** @returns a function that uploads the targets of a run */
 function targetInput(backend: Backend, { storage, size }: Tensor, type: TargetType): (targets: TargetValues) => void {
   const floats = new Float32Array(size);
   return (targets) => {

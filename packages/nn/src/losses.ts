@@ -1,4 +1,4 @@
-/** The losses that training lessens, one for each type of target. */
+/** Loss functions, one for each type of target. */
 import {
   correct,
   mean,
@@ -16,23 +16,23 @@ import {
 export type TargetValues = Uint8Array | Uint16Array | Float32Array;
 
 interface Loss {
-  /** Of the targets of so many samples. */
+  /** Returns the shape of the targets of `samples` samples. */
   targetShape(samples: number, outputs: number): Shape;
-  /** Loss of each sample: outputs of the model [samples, outputs], targets -> [samples]. */
+  /** Returns the loss of each sample: outputs of the model [samples, outputs], targets -> [samples]. */
   each(outputs: Tensor, targets: Tensor): Tensor;
-  /** How many samples have their class right; 0 where there are no classes. */
+  /** Returns the number of correctly classified samples; 0 if targets are values. */
   correct(outputs: Tensor, targets: Tensor, options: SumOptions): Tensor;
 }
 
-/** The loss of each type of target, as tensors: `losses.values.each(outputs, targets)`. */
+/** The loss for each type of target: `losses.values.each(outputs, targets)`. */
 export const losses = {
-  /** Cross-entropy of the softmax, as `torch.nn.CrossEntropyLoss`: `-log(softmax(outputs)[label])`. */
+  /** Softmax cross-entropy, as in `torch.nn.CrossEntropyLoss`: `-log(softmax(outputs)[label])`. */
   classes: {
     targetShape: (samples) => [samples],
     each: (outputs, labels) => softmaxCrossEntropy(outputs, labels),
     correct: (outputs, labels, options) => sum(correct(outputs, labels), options),
   },
-  /** Mean squared error, as `torch.nn.MSELoss`: `sum((output - target)^2) / outputs`, whose mean over samples it takes. */
+  /** Squared error `sum((output - target)^2) / outputs`; its mean over samples is `torch.nn.MSELoss`. */
   values: {
     targetShape: (samples, outputs) => [samples, outputs],
     each(outputs, targets) {
@@ -43,5 +43,5 @@ export const losses = {
   },
 } satisfies Readonly<Record<string, Loss>>;
 
-/** What samples are labeled with: the number of a class, or numbers to come close to. */
+/** Type of the targets: class indices, or values to predict. */
 export type TargetType = keyof typeof losses;

@@ -1,4 +1,4 @@
-/** What a model file says of its model beside the weights, as the strings of safetensors metadata. */
+/** Description of a model in its file, besides the weights: the strings of the safetensors metadata. */
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
@@ -14,53 +14,53 @@ const scalingSchema = v.variant('type', [
 ]);
 
 /**
- * How a value of a sample becomes what the model sees. `byte`: a whole number from 0 to 255, divided by `divisor`;
- * `none`: a float, as it is.
+ * Scaling from a sample's value to the model's input.
+ * `byte`: a whole number from 0 to 255, divided by `divisor`; `none`: a float, unchanged.
  */
 export type Scaling = v.InferOutput<typeof scalingSchema>;
 
-/** Of bytes, which a model sees as byte / 255. */
+/** Scaling of bytes: the model's input is byte / 255. */
 export const byteScaling: Scaling = { type: 'byte', divisor: byteDivisor };
 
-/** How a model sees these samples: bytes as byte / 255, floats as they are. */
+/** Returns the scaling of these samples: byte / 255 for bytes, none for floats. */
 export function scalingOf(samples: SampleValues): Scaling {
   return samples instanceof Uint8Array ? byteScaling : { type: 'none' };
 }
 
-/** What it takes to use a model. */
+/** Everything needed to use a model, except its weights. */
 export interface ModelDescription {
   readonly model: Model;
-  /** What the outputs are, and one name for each, in their order. */
+  /** Type of the outputs, and one name per output, in order. */
   readonly targets: {
     readonly type: TargetType;
     readonly names: readonly string[];
-    /** Of the values that the model gives; left out where they are in the unit of those that it learned. */
+    /** Standardization of the outputs; omitted if they are in the unit of the original values. */
     readonly standardization?: Standardization | undefined;
   };
-  /** Of a sample before the model flattens it: [height, width, channels] of an image. */
+  /** Shape of a sample before the model flattens it: [height, width, channels] for an image. */
   readonly sampleShape: Shape;
   readonly scaling: Scaling;
-  /** How a file becomes a sample, where the model learned from tables or pictures. */
+  /** How a file becomes a sample, if the model was trained on tables or pictures. */
   readonly reading?: Reading | undefined;
 }
 
-/** Where the weights come from. */
+/** Origin of the weights. */
 export interface ModelOrigin {
   /** Version of Lockstep. */
   readonly lockstep: string;
   readonly seed: number;
-  /** Steps that the weights have taken. */
+  /** Number of training steps taken. */
   readonly steps: number;
   /** SHA-256 of the flat vector of parameters, float32, little-endian. */
   readonly weightsSha256: string;
-  /** The same of the weights that the run began with, where they were given and not drawn from the seed. */
+  /** SHA-256 of the initial weights, if they were given and not drawn from the seed. */
   readonly initSha256?: string | undefined;
 }
 
 const sizes = v.pipe(v.array(wholeNumber(1, 65_536), 'expected a list of sizes'), v.minLength(1, 'expected a size'));
 const nameList = v.array(v.string('expected a name'), 'expected a list of names');
 
-/** `writeModelFile` adds the model itself. */
+/** Encodes a description as metadata; `writeModelFile` adds the model itself. */
 export function describeModel(
   { targets, sampleShape, scaling, reading }: Omit<ModelDescription, 'model'>,
   { lockstep, seed, steps, weightsSha256, initSha256 }: ModelOrigin,
@@ -80,12 +80,10 @@ export function describeModel(
 }
 
 /**
- * What a model file says of its model.
- * What a file does not say has its default: classes are numbered from 0, samples have the shape of the model's input
- * and are bytes.
- * @param metadata of a model file
- * @param given the layer list of a file that has none
- * @throws Error with one sentence where there is no layer list, a part is invalid, or the file's layers are not the given ones
+ * Parses the metadata of a model file.
+ * Missing parts have defaults: classes are numbered from 0, samples have the shape of the model's input and are bytes.
+ * @param given the expected model; required if the file has no layer list
+ * @throws Error with one sentence if there is no layer list, a part is invalid, or the layers differ from `given`
  */
 export function parseDescription(metadata: Readonly<Record<string, string>>, given?: Model): ModelDescription {
   const model = modelOf(metadata, given);
@@ -121,14 +119,14 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
   };
 }
 
-/** `0`, `1`, …: for data whose classes have no names of their own. */
+/** Returns the names `0`, `1`, …, for classes without names. */
 export function numberedClasses(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${index}`);
 }
 
 /**
- * The first difference between two models that matters to what they compute, as what follows a name and a colon;
- * undefined where there is none. Names, initializers and what dropout drops in training do not matter.
+ * Describes the first difference between two models that affects predictions, for an error message; undefined if there
+ * is none. Model names, initializers and dropout rates do not affect predictions.
  */
 function architectureFault(expected: Model, got: Model): string | undefined {
   if (expected.input.join() !== got.input.join()) {

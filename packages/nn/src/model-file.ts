@@ -1,11 +1,11 @@
-/** A model's parameters as a safetensors file that `torch.nn.Sequential.load_state_dict` takes. */
+/** Model files: a model's parameters in a safetensors file that `torch.nn.Sequential.load_state_dict` accepts. */
 import { formatShape } from '@lockstep/tensor';
 import type { Model } from './model.ts';
 import { checkParameterCount, parameterLayout, totalSize } from './parameters.ts';
 import { type NamedTensor, readSafetensors, writeSafetensors } from './safetensors.ts';
 import { fromTorch, toTorch } from './torch-layout.ts';
 
-/** The parameters [parameterCount] by PyTorch's names, in its order and layouts. */
+/** Converts the parameters [parameterCount] to tensors with PyTorch's names, order and layouts. */
 export function torchTensors(model: Model, parameters: Float32Array): NamedTensor[] {
   const layout = parameterLayout(model);
   checkParameterCount(model, layout, parameters.length);
@@ -16,7 +16,7 @@ export function torchTensors(model: Model, parameters: Float32Array): NamedTenso
 }
 
 /**
- * The bytes of a safetensors file with a model and its weights.
+ * Returns the bytes of a safetensors file with a model and its weights.
  * `parameters` is the flat vector `[parameterCount]`; the model itself goes into the metadata under `model`.
  */
 export function writeModelFile(
@@ -29,8 +29,8 @@ export function writeModelFile(
 }
 
 /**
- * The flat vector of a file's parameters.
- * Throws one sentence when names or shapes are not the model's.
+ * Returns the flat vector of a file's parameters.
+ * Throws one sentence if names or shapes differ from the model's.
  */
 export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
   const layout = parameterLayout(model);

@@ -1,4 +1,4 @@
-/** Models as data: a checked list of layers, never code. */
+/** Models as data: a validated list of layers, never code. */
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
@@ -13,7 +13,7 @@ export interface Model {
   readonly layers: readonly Layer[];
 }
 
-/** A model may come from a socket: its sizes are bounded before anything is allocated. */
+/** A model may come from the network, so its sizes are checked before anything is allocated. */
 const maximumParameters = 2 ** 28;
 const maximumLayers = 256;
 const maximumSize = 65_536;
@@ -38,8 +38,8 @@ const modelSchema = v.strictObject({
 });
 
 /**
- * Plain data as a model whose layers fit one another and end in one row of outputs.
- * Throws one sentence that names the place of the fault.
+ * Checks that plain data is a model whose layers fit one another and end in one row of outputs.
+ * Throws one sentence that names the invalid entry.
  */
 export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
@@ -52,7 +52,7 @@ export function parseModel(data: unknown): Model {
   return model;
 }
 
-/** Shapes of one sample: before the first layer, then after each layer; `layers.length + 1` of them. */
+/** Returns the `layers.length + 1` shapes of one sample: before the first layer and after each layer. */
 export function layerShapes(model: Model): Shape[] {
   const shapes: Shape[] = [model.input];
   for (const [index, layer] of model.layers.entries()) {
@@ -67,8 +67,8 @@ export function layerShapes(model: Model): Shape[] {
 }
 
 /**
- * Tensors of each layer.
- * A flattened image stays one through elementwise layers, which keep every value in place.
+ * Returns the trainable tensors of each layer.
+ * A flattened image still counts as one after elementwise layers, which keep every value in place.
  */
 export function layerParameters(model: Model): (readonly LayerParameter[])[] {
   const shapes = layerShapes(model);
@@ -83,12 +83,12 @@ export function layerParameters(model: Model): (readonly LayerParameter[])[] {
   });
 }
 
-/** Values in one sample. */
+/** Returns the number of values in one sample. */
 export function inputSize(model: Model): number {
   return sizeOf(model.input);
 }
 
-/** How many numbers the last layer gives for a sample: a score for each class, or values. */
+/** Returns the number of outputs per sample: one score per class, or one per value to predict. */
 export function outputCount(model: Model): number {
   const output = layerShapes(model).at(-1)!;
   if (output.length !== 1) {

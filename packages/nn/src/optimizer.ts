@@ -1,32 +1,32 @@
-/** An optimizer at work on one flat parameter vector, in place. */
+/** An optimizer that updates one flat parameter vector in place. */
 import type { HostBackend, Storage, VectorSum } from '@lockstep/tensor';
 import { clipFactor } from './clip.ts';
 import { type OptimizerConfig, optimizerRule } from './optimizers/index.ts';
 import { divisorOf, ruleScalars, StepPrograms } from './step-programs.ts';
 
-/** Everything that the next step depends on besides parameters and config. */
+/** Everything that the next step depends on, besides parameters and config. */
 export interface OptimizerState {
   /** Steps taken so far. */
   readonly step: number;
   readonly slots: Readonly<Record<string, Float32Array>>;
 }
 
-/** Takes steps on parameters, and keeps what that needs from step to step. */
+/** Takes optimizer steps, and keeps the state between steps. */
 export interface Optimizer {
   /**
-   * Moves the parameters by the gradient's sum over `samples` samples, divided once by that count. The first P values of
-   * the vectors of `gradient` count, and are added in the same pass over the parameters.
+   * Updates the parameters with a gradient that is a sum over `samples` samples; divides it once by that count. Only
+   * the first P values of each vector of `gradient` count. The vectors are added in the same pass over the parameters.
    */
   step(samples: number, gradient: VectorSum): void;
-  /** A copy, for a checkpoint. */
+  /** Returns a copy of the state, for a checkpoint. */
   state(): OptimizerState;
-  /** Throws one sentence, and changes nothing, when the state is not of this optimizer and size. */
+  /** Restores a state. Throws one sentence, and changes nothing, if it belongs to another optimizer or size. */
   restore(state: OptimizerState): void;
-  /** Frees what it allocated; parameters and gradients belong to the caller. */
+  /** Frees the optimizer's own memory; parameters and gradients belong to the caller. */
   dispose(): void;
 }
 
-/** `parameters` [P] are updated in place, and stay the caller's. */
+/** Creates an optimizer that updates `parameters` [P], which the caller owns, in place. */
 export function createOptimizer(backend: HostBackend, config: OptimizerConfig, parameters: Storage): Optimizer {
   const size = parameters.length;
   const slotNames = optimizerRule(config).slots(config);
@@ -46,7 +46,7 @@ export function createOptimizer(backend: HostBackend, config: OptimizerConfig, p
       let sum = gradient;
       const clip: number[] = [];
       if (clipNorm !== undefined) {
-        // The norm needs the whole sum.
+        // The norm is known only after the whole sum is computed.
         const vector = programs.added(gradient);
         clip.push(clipFactor(backend.view(vector).subarray(0, size), samples, clipNorm));
         sum = vector;

@@ -1,19 +1,19 @@
-/** Where each parameter of a model lies in its one flat float32 vector. */
+/** Layout of a model's parameters in one flat float32 vector. */
 import { type Backend, fromStorage, type Storage, sizeOf, type Tensor } from '@lockstep/tensor';
 import type { LayerParameter } from './layers/layer.ts';
 import { layerParameters, type Model } from './model.ts';
 
 interface Parameter extends LayerParameter {
-  /** As `torch.nn.Sequential` names it: `0.weight`, `0.bias`, `2.weight`, … */
+  /** Name in `torch.nn.Sequential`: `0.weight`, `0.bias`, `2.weight`, … */
   readonly name: string;
   /** Index of its layer in `model.layers`. */
   readonly layer: number;
-  /** First element in the flat vector, and how many elements. */
+  /** Index of the first element in the flat vector. `size` is the number of elements. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** All parameters in model order, one after another without gaps. */
+/** Returns all parameters in model order, contiguous. */
 export function parameterLayout(model: Model): Parameter[] {
   let offset = 0;
   return layerParameters(model).flatMap((parameters, layer) =>
@@ -25,17 +25,17 @@ export function parameterLayout(model: Model): Parameter[] {
   );
 }
 
-/** Length of the flat vector. */
+/** Returns the length of the flat vector. */
 export function parameterCount(model: Model): number {
   return totalSize(parameterLayout(model));
 }
 
-/** Length of the flat vector that has this layout. */
+/** Returns the length of a flat vector with this layout. */
 export function totalSize(layout: readonly Parameter[]): number {
   return layout.reduce((total, { size }) => total + size, 0);
 }
 
-/** One tensor for each parameter, over the flat `parameters` [P]. Throws when their length is not the model's. */
+/** Returns one tensor per parameter, over the flat `parameters` [P]. Throws if P is not the model's parameter count. */
 export function parameterTensors(backend: Backend, model: Model, parameters: Storage): Tensor[] {
   const layout = parameterLayout(model);
   checkParameterCount(model, layout, parameters.length);

@@ -1,4 +1,4 @@
-/** Outputs for samples without labels, compiled for a fixed number of them. */
+/** A model compiled for a fixed number of samples without labels. */
 import { type Backend, compile, type Program, type Storage } from '@lockstep/tensor';
 import { forward } from './forward.ts';
 import type { Model } from './model.ts';
@@ -8,15 +8,15 @@ import { checkSamples, createSampleInput, type SampleValues } from './sample-inp
 export interface PredictionPlan {
   /** [samples, outputs]: class scores before the softmax, or values. */
   readonly output: Storage;
-  /** Takes in samples [samples, ...input]. @returns the rest of that work, for the thread that computes */
+  /** Loads samples [samples, ...input]. @returns programs that finish loading, for the thread that runs the plan */
   load(samples: SampleValues): readonly Program[];
-  /** What computes from the samples that were loaded, and leaves in `output` what `run` leaves. */
+  /** Returns a program that computes the result of `run` from the loaded samples into `output`. */
   into(output: Storage): Program;
   run(samples: SampleValues): void;
   dispose(): void;
 }
 
-/** `parameters` [P] stay the caller's and are read anew at each run. */
+/** Compiles a prediction plan. The caller owns `parameters` [P]; each run reads their current values. */
 export function createPrediction(backend: Backend, model: Model, samples: number, parameters: Storage): PredictionPlan {
   checkSamples(samples);
   const tensors = parameterTensors(backend, model, parameters);

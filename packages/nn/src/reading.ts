@@ -1,4 +1,4 @@
-/** How a file becomes a sample of a model, where that takes more than its values; as `@lockstep/data` reads files. */
+/** How `@lockstep/data` turns a file into a sample, if the model needs more than the file's values. */
 import * as v from 'valibot';
 import { finiteNumber, positive } from './check.ts';
 
@@ -29,12 +29,12 @@ export const readingSchema = v.variant('type', [
 
 /**
  * How a file becomes a sample.
- * `rows`: a number of a table's row becomes (number - mean) / deviation, a category zeros and a one at its position.
- * `pictures`: a picture is scaled to the sample's height and width; `fit` says what happens where its shape differs.
+ * `rows`: a number in a table row becomes (number - mean) / deviation, a category is one-hot encoded.
+ * `pictures`: a picture is scaled to the sample's height and width; `fit` says how, if the aspect ratios differ.
  */
 export type Reading = v.InferOutput<typeof readingSchema>;
 
-/** Values that a row becomes. */
+/** Returns the number of values that a row becomes. */
 export function rowSize({ columns }: Extract<Reading, { type: 'rows' }>): number {
   return columns.reduce((sum, column) => sum + (column.type === 'number' ? 1 : column.categories.length), 0);
 }

@@ -15,13 +15,13 @@ export interface NamedTensor {
 }
 
 export interface SafetensorsFile {
-  /** In the order of their data. */
+  /** In the order of their data in the file. */
   readonly tensors: readonly NamedTensor[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 const lengthBytes = 8;
-/** The limit of the format: a hostile length is refused before anything is read. */
+/** Limit of the format: a hostile length is rejected before the header is read. */
 const maximumHeaderBytes = 100_000_000;
 const openingBrace = 0x7b;
 const metadataKey = '__metadata__';
@@ -38,7 +38,7 @@ const entrySchema = v.object({
 });
 const metadataSchema = v.record(v.string(), v.string('expected a string'), 'expected an object of strings');
 
-/** The bytes of a file that holds `tensors` as F32, in the order given. */
+/** Returns the bytes of a file that holds `tensors` as F32, in the order given. */
 export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
   const header = new Map<string, unknown>();
   if (Object.keys(metadata).length > 0) header.set(metadataKey, metadata);
@@ -61,7 +61,7 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
   view.setBigUint64(0, BigInt(headerBytes), true);
   bytes.set(text, lengthBytes);
   bytes.fill(0x20, lengthBytes + text.length, lengthBytes + headerBytes);
-  // Copied as they are in memory, here and when reading: the machines that the protocol takes are little-endian.
+  // Values are copied without conversion, here and when reading: the protocol runs only on little-endian machines.
   let at = lengthBytes + headerBytes;
   for (const { values } of tensors) {
     bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
@@ -71,8 +71,8 @@ export function writeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8A
 }
 
 /**
- * The F32 tensors of a file.
- * Throws one sentence when it is cut off, has gaps or overlaps, or is something else.
+ * Reads the F32 tensors of a file.
+ * Throws one sentence if the file is truncated, has gaps or overlaps, or is in another format.
  */
 export function readSafetensors(bytes: Uint8Array): SafetensorsFile {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -119,7 +119,7 @@ function readHeader(bytes: Uint8Array, view: DataView): { header: object; dataSt
     throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
   const headerBytes = view.getBigUint64(0, true);
   const most = Math.min(bytes.byteLength - lengthBytes, maximumHeaderBytes);
-  // Any other file begins with a length as well, which means nothing.
+  // In a file of another format, the first bytes are not a length.
   if (headerBytes > BigInt(most) && bytes[lengthBytes] !== openingBrace) {
     throw new Error(`safetensors: expected a file of this format, got ${fileKind(bytes)}`);
   }

@@ -1,4 +1,4 @@
-/** Samples on their way into a compiled model: bytes are divided, floats taken as they are. */
+/** Feeds samples to a compiled model: bytes are divided by 255, floats are unchanged. */
 import {
   type Backend,
   type ByteTable,
@@ -10,7 +10,7 @@ import {
   type Tensor,
 } from '@lockstep/tensor';
 
-/** Samples, one after another: a model sees a byte as byte / 255, and a float as it is. */
+/** Concatenated samples: a byte enters the model as byte / 255, a float unchanged. */
 export type SampleValues = Uint8Array | Float32Array;
 
 /** Samples in a table of the plan's backend: row `numbers[i]` holds the bytes of sample i. */
@@ -19,24 +19,24 @@ export interface SampleRows {
   readonly numbers: Uint32Array;
 }
 
-/** A byte stands for byte / 255. */
+/** A byte enters the model as byte / 255. */
 export const byteDivisor = 255;
 
 export interface SampleInput {
-  /** [samples, ...input], to be an input of a plan. */
+  /** [samples, ...input]; an input for a plan. */
   readonly x: Tensor;
   /**
-   * Takes in as many samples as the tensor has rows. Throws one sentence when lengths differ.
-   * @returns the rest of that work, for the thread that computes
+   * Takes one sample per row of the tensor. Throws one sentence if lengths differ.
+   * @returns programs that finish loading, for the thread that runs the plan
    */
   take(samples: SampleValues | SampleRows): readonly Program[];
-  /** Gives back the memory of the samples too, which no plan may read any more. */
+  /** Also frees the memory of the samples, so no plan may read them afterwards. */
   dispose(): void;
 }
 
 /**
- * An input of `shape` [samples, ...input].
- * It comes before the plan that reads it: a backend may then leave bytes as they are for the plan's products.
+ * Creates an input of `shape` [samples, ...input].
+ * Create it before the plan that reads it: a backend may then leave bytes unconverted for the plan's products.
  */
 export function createSampleInput(backend: Backend, shape: Shape): SampleInput {
   const storage = backend.allocate(sizeOf(shape));

@@ -1,14 +1,14 @@
-/** Learning rates that change from step to step: pure functions of the step, the same on every engine. */
+/** Learning rate schedules: pure functions of the step, with the same bits on every engine. */
 import * as v from 'valibot';
 import { finiteNumber, fraction, wholeNumber } from './check.ts';
 import { cosineOfPi } from './cosine.ts';
 
 const mostSteps = Number.MAX_SAFE_INTEGER;
 
-/** Steps at the start of a run in which the learning rate climbs evenly to its full height; 0 where left out. */
+/** Number of steps at the start of a run in which the learning rate rises linearly to its full value; 0 by default. */
 const warmup = v.exactOptional(wholeNumber(0, mostSteps));
 
-/** @param factor of the learning rate at `step`, counted from 0 after the warm-up */
+/** @param factor returns the factor of the learning rate at `step`, counted from 0 after the warm-up */
 function scheduleKind<Schema extends v.GenericSchema>(
   schema: Schema,
   factor: (config: v.InferOutput<Schema>, step: number) => number,
@@ -18,14 +18,14 @@ function scheduleKind<Schema extends v.GenericSchema>(
 
 const constant = scheduleKind(v.strictObject({ type: v.literal('constant'), warmup }), () => 1);
 
-/** As `torch.optim.lr_scheduler.StepLR`. */
+/** Same as `torch.optim.lr_scheduler.StepLR`. */
 const step = scheduleKind(
   v.strictObject({
     type: v.literal('step'),
     warmup,
     /** Steps between two drops. */
     every: wholeNumber(1, mostSteps),
-    /** What each drop multiplies the learning rate by. */
+    /** Factor by which each drop multiplies the learning rate. */
     factor: v.optional(
       finiteNumber('expected a number above 0 and at most 1', (value) => value > 0 && value <= 1),
       0.1,
@@ -34,20 +34,20 @@ const step = scheduleKind(
   ({ every, factor }, at) => power(factor, Math.floor(at / every)),
 );
 
-/** As `torch.optim.lr_scheduler.CosineAnnealingLR`: `minimum + (1 - minimum) (1 + cos(pi step / steps)) / 2`. */
+/** Same as `torch.optim.lr_scheduler.CosineAnnealingLR`: `minimum + (1 - minimum) (1 + cos(pi step / steps)) / 2`. */
 const cosine = scheduleKind(
   v.strictObject({
     type: v.literal('cosine'),
     warmup,
-    /** Steps from the top to the bottom, after the warm-up; it stays at the bottom from there on. */
+    /** Number of steps, after the warm-up, from the full learning rate to the minimum; it then stays at the minimum. */
     steps: wholeNumber(1, mostSteps),
-    /** The bottom, as a fraction of the full learning rate. */
+    /** The minimum, as a fraction of the full learning rate. */
     minimum: v.optional(fraction, 0),
   }),
   ({ steps, minimum }, at) => minimum + ((1 - minimum) * (1 + cosineOfPi(Math.min(at / steps, 1)))) / 2,
 );
 
-/** The table of schedules: a new one is one entry. */
+/** The table of schedules: adding a schedule takes one entry. */
 export const schedules = { constant, step, cosine };
 
 export const scheduleSchema = v.variant(
@@ -62,8 +62,8 @@ export type Schedule = v.InferOutput<typeof scheduleSchema>;
 export type ScheduleType = Schedule['type'];
 
 /**
- * The factor of the learning rate at `step`, counted from 0 over the whole run.
- * Through a warm-up of w steps that is `(step + 1) / w`; then the schedule begins at its own step 0.
+ * Returns the factor of the learning rate at `step`, counted from 0 over the whole run.
+ * During a warm-up of w steps it is `(step + 1) / w`; then the schedule begins at its own step 0.
  */
 export function scheduleFactor(schedule: Schedule, step: number): number {
   const { warmup: warmupSteps = 0 } = schedule;
@@ -72,7 +72,7 @@ export function scheduleFactor(schedule: Schedule, step: number): number {
   return factor(schedule, step - warmupSteps);
 }
 
-/** `base ^ exponent` for a whole exponent of at least 0, by multiplications alone. */
+/** `base ^ exponent` for an integer exponent of at least 0, using only multiplications. */
 export function power(base: number, exponent: number): number {
   let result = 1;
   let square = base;

@@ -1,4 +1,4 @@
-/** Values to learn that were standardized, and the way back to the unit of those that were given. */
+/** Standardized targets, and conversion to and from the unit of the original values. */
 import * as v from 'valibot';
 import { finiteNumber, positive } from './check.ts';
 
@@ -8,26 +8,26 @@ export const standardizationSchema = v.strictObject({
 });
 
 /**
- * A value is `(given - mean) / deviation`, as `@lockstep/data` has it.
- * Undefined where values are as they were given.
+ * A standardized value is `(original - mean) / deviation`, as in `@lockstep/data`.
+ * Undefined if values are not standardized.
  */
 export type Standardization = v.InferOutput<typeof standardizationSchema>;
 
-/** float32: `value * deviation + mean`. */
+/** Returns `value * deviation + mean`, in float32. */
 export function restoreValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
   if (!standardization) return values;
   const { mean, deviation } = standardization;
   return values.map((value) => value * deviation + mean);
 }
 
-/** float32: `(value - mean) / deviation`. */
+/** Returns `(value - mean) / deviation`, in float32. */
 export function standardizeValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
   if (!standardization) return values;
   const { mean, deviation } = standardization;
   return values.map((value) => (value - mean) / deviation);
 }
 
-/** The root of a mean squared error, in the unit of the values that were given. */
+/** Returns the root of a mean squared error, in the unit of the original values. */
 export function rootMeanSquaredError(loss: number, standardization: Standardization | undefined): number {
   return Math.sqrt(loss) * (standardization?.deviation ?? 1);
 }

@@ -1,4 +1,4 @@
-/** The programs of an optimizer's step: sum, mean and update in one pass over the vectors. */
+/** Programs of an optimizer step: sum, mean and update in one pass over the vectors. */
 import {
   additionCall,
   apply,
@@ -23,21 +23,21 @@ interface StepStorages {
   readonly parameters: Storage;
   readonly slots: ReadonlyMap<string, Storage>;
   readonly scalarNames: readonly string[];
-  /** Those of `scalarNames`, then the divisor, then the factor that clips, where the config asks for it. */
+  /** Values of `scalarNames`, then the divisor, then the clipping factor if the config sets `clipNorm`. */
   readonly scalars: Storage;
 }
 
-/** Division by a power of two is multiplication by its reciprocal, to the bit, and takes longer. */
+/** If true, multiplying by the reciprocal gives the same bits as dividing, and is faster. */
 function isPowerOfTwo(samples: number): boolean {
   return Number.isInteger(Math.log2(samples));
 }
 
-/** What stands for the count of samples among the scalars of a step. */
+/** Returns the scalar for the count of samples: its reciprocal if the program multiplies, else the count. */
 export function divisorOf(samples: number): number {
   return isPowerOfTwo(samples) ? 1 / samples : samples;
 }
 
-/** The programs of a step, one for each sum that it was given. */
+/** Programs of a step, one for each gradient sum seen so far. */
 export class StepPrograms {
   readonly #backend: HostBackend;
   readonly #config: OptimizerConfig;
@@ -55,12 +55,12 @@ export class StepPrograms {
     this.#additions = new PreparedSums((sum) => prepareElementwise(backend, [additionCall(sum, vectorsOf(sum)[0]!)]));
   }
 
-  /** Takes a step with the mean over `samples` of what the sum holds then, whose divisor is among the scalars. */
+  /** Returns a program that takes a step with the sum's mean over `samples`; it reads the divisor from the scalars. */
   programFor(sum: VectorSum, samples: number): Program {
     return (isPowerOfTwo(samples) ? this.#scaled : this.#programs).of(sum);
   }
 
-  /** The sum in one vector: the first of its own. */
+  /** Adds up the sum in its first vector, and returns that vector. */
   added(sum: VectorSum): Storage {
     const first = vectorsOf(sum)[0]!;
     if (first !== sum) this.#additions.of(sum).run();
@@ -71,7 +71,7 @@ export class StepPrograms {
     for (const programs of [this.#programs, this.#scaled, this.#additions]) programs.dispose();
   }
 
-  /** The rule's formulas as calls on the gradient's mean, clipped. */
+  /** Prepares the rule's formulas on the mean of the gradient, clipped if the config says so. */
   #prepare(sum: VectorSum, division: 'div' | 'mul'): Program {
     const backend = this.#backend;
     const { scalarNames, scalars } = this.#storages;
@@ -89,7 +89,7 @@ export class StepPrograms {
     return prepareElementwise(backend, updateCalls(this.#config, this.#storages, reads, values));
   }
 
-  /** @throws Error where the vector is shorter than the parameters */
+  /** @throws Error if the vector is shorter than the parameters */
   #gradientIn(vector: Storage): Storage {
     const { length } = this.#storages.parameters;
     if (vector.length >= length) return this.#backend.slice(vector, 0, length);
@@ -97,16 +97,16 @@ export class StepPrograms {
   }
 }
 
-/** The vectors that formulas read. */
+/** Collects the vectors that formulas read. */
 class Reads {
   readonly inputs: StridedView[] = [];
 
-  /** Element e of the storage, for element e. */
+  /** Reads element e of the storage for element e of the output. */
   each(storage: Storage): Formula {
     return this.#read(storage, 1);
   }
 
-  /** The only value of the storage, for every element. */
+  /** Reads the storage's single value for every element. */
   shared(storage: Storage): Formula {
     return this.#read(storage, 0);
   }
@@ -116,7 +116,7 @@ class Reads {
   }
 }
 
-/** The rule's own scalars at a step, counted from 1. */
+/** Returns the rule's own scalars at a step, counted from 1. */
 export function ruleScalars(config: OptimizerConfig, step: number): Readonly<Record<string, number>> {
   return optimizerRule(config).scalars(config, { step, learningRate: learningRateAt(config, step - 1) });
 }
@@ -124,17 +124,17 @@ export function ruleScalars(config: OptimizerConfig, step: number): Readonly<Rec
 interface FixedStep {
   /** Counted from 1. */
   readonly step: number;
-  /** That the gradient is the sum over. */
+  /** Number of samples that the gradient is summed over. */
   readonly samples: number;
-  /** [P], as the slots of the optimizer. */
+  /** [P], as are the gradient and the slots. */
   readonly parameters: Storage;
   readonly gradient: Storage;
   readonly slots: ReadonlyMap<string, Storage>;
 }
 
 /**
- * One step of an optimizer as calls for any backend; its scalars are part of the formulas.
- * It is the step that `createOptimizer` takes, to the bit, but for clipping, which needs a norm.
+ * Returns one optimizer step as calls for any backend, with its scalars as constants in the formulas.
+ * The result has the bits of the step that `createOptimizer` takes, except for clipping, which needs a norm.
  */
 export function stepCalls(config: OptimizerConfig, { step, samples, gradient, ...storages }: FixedStep): MapCall[] {
   const reads = new Reads();
@@ -146,7 +146,7 @@ export function stepCalls(config: OptimizerConfig, { step, samples, gradient, ..
   });
 }
 
-/** The rule's formulas as calls, slots first and parameters last. */
+/** Returns the rule's formulas as calls, slots first and parameters last. */
 function updateCalls(
   config: OptimizerConfig,
   { parameters, slots }: Pick<StepStorages, 'parameters' | 'slots'>,
@@ -164,7 +164,7 @@ function updateCalls(
   ];
 }
 
-/** `output[e] = formula` for every element; the call gets only those of `inputs` that the formula reads. */
+/** Returns a call for `output[e] = formula` at every element, with only the `inputs` that the formula reads. */
 function mapCall(formula: Formula, inputs: readonly StridedView[], output: Storage): MapCall {
   const used: StridedView[] = [];
   const renumbered = substituteInputs(formula, (index) => {

@@ -1,9 +1,9 @@
-/** A model as a table of text, in the manner of Keras's `model.summary()`. */
+/** Formats a model as a text table, like Keras's `model.summary()`. */
 import { formatShape } from '@lockstep/tensor';
 import { layerShapes, type Model } from './model.ts';
 import { parameterLayout, totalSize } from './parameters.ts';
 
-/** Lines of layer, output shape of one sample, and parameters; without a line break at the end. */
+/** Returns a table of layers, output shapes of one sample and parameter counts, as lines of text. */
 export function summary(model: Model): string {
   const shapes = layerShapes(model);
   const layout = parameterLayout(model);
@@ -28,7 +28,7 @@ export function summary(model: Model): string {
   ].join('\n');
 }
 
-/** `101,770`, whatever the machine's language. */
+/** Formats a count as `101,770`, independent of the locale. */
 function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }

@@ -1,8 +1,8 @@
-/** How far targets lie from their mean, which a model must beat to be of use. */
+/** Variance of the targets: the baseline error that a useful model must beat. */
 
 /**
- * Mean over the columns of `values` [count, columns] of the variance of each, `sum((value - mean)^2) / count`: the mean
- * squared error of always answering with the means.
+ * Returns the variance `sum((value - mean)^2) / count` of each column of `values` [count, columns], averaged over the
+ * columns: the mean squared error of always predicting the means.
  */
 export function targetVariance(values: Float32Array, columns: number): number {
   const count = values.length / columns;

@@ -1,22 +1,22 @@
-/** How PyTorch stores the values of a parameter, and conversions both ways. */
+/** PyTorch's memory layout of parameters, and conversions to and from it. */
 import { type Shape, sizeOf } from '@lockstep/tensor';
 
-/** Our values reshaped to `view`, permuted by `order`, reshaped to `shape` are PyTorch's. */
+/** Our values reshaped to `view`, permuted by `order` and reshaped to `shape` are in PyTorch's layout. */
 export interface TorchLayout {
-  /** Our shape, where an axis may be split into several. */
+  /** Our shape, in which an axis may be split into several. */
   readonly view: Shape;
   /** Axis i of the result is axis `order[i]` of the view. */
   readonly order: readonly number[];
-  /** The shape that PyTorch gives the result. */
+  /** The parameter's shape in PyTorch. */
   readonly shape: Shape;
 }
 
-/** The same values in the same order. */
+/** Returns the layout of a parameter whose order of values is the same in PyTorch. */
 export function sameLayout(shape: Shape): TorchLayout {
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
 
-/** `values` in our order -> a new array in PyTorch's. */
+/** Converts `values` from our order to a new array in PyTorch's. */
 export function toTorch(values: Float32Array, layout: TorchLayout): Float32Array {
   const result = new Float32Array(values.length);
   let index = 0;
@@ -26,7 +26,7 @@ export function toTorch(values: Float32Array, layout: TorchLayout): Float32Array
   return result;
 }
 
-/** `values` in PyTorch's order -> a new array in ours. */
+/** Converts `values` from PyTorch's order to a new array in ours. */
 export function fromTorch(values: Float32Array, layout: TorchLayout): Float32Array {
   const result = new Float32Array(values.length);
   let index = 0;
@@ -36,7 +36,7 @@ export function fromTorch(values: Float32Array, layout: TorchLayout): Float32Arr
   return result;
 }
 
-/** Visits each element in PyTorch's order, by its index in ours; a list of all would take as much memory as they do. */
+/** Visits each element's index in our order, in PyTorch's order; avoids a list of indices as large as the values. */
 export function inTorchOrder({ view, order }: TorchLayout, visit: (place: number) => void): void {
   const axes = order.map((axis) => ({ length: view[axis]!, stride: sizeOf(view.slice(axis + 1)) }));
   const walk = (depth: number, first: number): void => {

@@ -1,13 +1,13 @@
-/** The samples of a data set whose values a model misses by most. */
+/** The samples of a data set on which a model's predicted values are most wrong. */
 import type { Backend } from '@lockstep/tensor';
 import { createDatasetEvaluator, type DatasetEvaluator, type LabeledSamples } from './dataset-evaluator.ts';
 import { type Model, outputCount } from './model.ts';
 import { createPrediction } from './prediction-plan.ts';
 
 export interface ValueError {
-  /** Which sample of the data set. */
+  /** Index of the sample in the data set. */
   readonly index: number;
-  /** [outputs] each. */
+  /** [outputs], as is `predicted`. */
   readonly target: Float32Array;
   readonly predicted: Float32Array;
   /** Mean over the outputs. */
@@ -15,8 +15,8 @@ export interface ValueError {
 }
 
 /**
- * The `most` samples of the largest squared error, in falling order.
- * @throws Error where targets are classes
+ * Creates an evaluator that finds the `most` samples with the largest squared errors, largest first.
+ * @throws Error if targets are classes
  */
 export function createValueErrors(
   backend: Backend,

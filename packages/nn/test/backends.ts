@@ -1,4 +1,4 @@
-/** The backends that every suite here runs on: the oracle and the engine that trains, which give the same bits. */
+/** The backends that every test file here runs on: the oracle and the engine that trains, which give the same bits. */
 import { openBackend } from '@lockstep/tensor';
 
 export const backends = (['cpu', 'reference'] as const).map((name) => ({

@@ -21,7 +21,7 @@ import { expectGoldenGradient, train, uploadInitial } from './training.ts';
 const model = resolveModel('cnn');
 const { seed } = mlpGoldens;
 
-/** `layers_run` in make_goldens.py: every kind of layer over images. */
+/** The model of `layers_run` in make_goldens.py: every kind of layer over images. */
 const everyLayer = parseModel({
   name: 'every-layer',
   input: [9, 8, 2],
@@ -77,8 +77,8 @@ describe.each(backends)('on $name', ({ name, open }) => {
     expectGoldenGradient(backend, model, parameters, mnistBatch(0), cnnGoldens.gradient, 2e-6);
   });
 
-  // Where two values of a pooling window are nearly equal, rounding decides which one learns: differences grow faster
-  // than those of the mlp.
+  // If two values of a pooling window are nearly equal, rounding decides which one gets the gradient, so differences
+  // grow faster than in the mlp.
   test('20 steps with momentum stay with PyTorch: losses within 1e-5 at first and 2e-3 later, weights within 1e-2', () => {
     const { learningRate, training } = cnnGoldens;
     const { momentum } = training;

@@ -1,4 +1,4 @@
-/** Pictures in color and values to learn, held against PyTorch (`goldens/make_data_goldens.py`). */
+/** Color pictures and value targets, compared with PyTorch (`goldens/make_data_goldens.py`). */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { HostBackend } from '@lockstep/tensor';
@@ -38,7 +38,7 @@ interface DataGoldens extends Readonly<Record<'colorCnn' | 'colorMlp' | 'tableVa
 const goldens: DataGoldens = JSON.parse(readFileSync(new URL('../goldens/data.json', import.meta.url), 'utf8'));
 const { seed, batch, learningRate } = goldens;
 
-/** `words` in the script. */
+/** Same as `words` in the script. */
 const word = (position: number): number => Math.imul(position, 2654435761) >>> 0;
 const float = (position: number): number => (word(position) >>> 8) / 2 ** 23 - 1;
 

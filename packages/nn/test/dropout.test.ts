@@ -75,7 +75,7 @@ describe.each(backends)('training on $name', ({ open }) => {
         ],
       });
     const parameters = backend.allocate(18);
-    // Weights of zeros: the scores do not move, so that the gradient is linear in what is dropped.
+    // With zero weights the scores are constant, so the gradient is linear in the dropped inputs.
     backend.upload(parameters, new Float32Array(18));
     const mean = (rate: number, steps: number) => {
       const microbatch = createMicrobatchGradient(backend, linear(rate), 8, parameters);

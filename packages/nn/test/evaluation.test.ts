@@ -37,7 +37,7 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
       const evaluator = createEvaluator(backend, model, data);
       const { loss, accuracy } = await evaluator.evaluate(weights, noPause);
 
-      // The whole set in one plan, and its accuracy by the largest of each sample's scores.
+      // Evaluates the whole set in one plan, and computes the accuracy from the largest score of each sample.
       const parameters = backend.allocate(parameterCount(model));
       backend.upload(parameters, weights);
       const whole = createEvaluation(backend, model, count, parameters);
@@ -61,7 +61,7 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
     const weights = initialize(model, 5);
     const own = createEvaluator(backend, model, data);
     const expected = await own.evaluate(weights, noPause);
-    // Longer than the weights, and another one each time.
+    // Lends memory that is longer than the weights, and new each time.
     const lent = new Set<unknown>();
     const borrowing = createEvaluator(backend, model, data, {
       take() {
@@ -119,7 +119,7 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
 });
 
 describe.each(backends)('a confusion matrix on $name', ({ open }) => {
-  /** Scores [count, 3] of the whole set in one plan. */
+  /** Returns the scores [count, 3] of the whole set, computed in one plan. */
   function scoresOf(backend: HostBackend, weights: Float32Array, data: ReturnType<typeof tinyDataset>): Float32Array {
     const parameters = backend.allocate(parameterCount(model));
     backend.upload(parameters, weights);

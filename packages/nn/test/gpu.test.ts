@@ -1,4 +1,4 @@
-/** Gradients on a GPU, or on a software driver, against those of the reference; skipped where Node has neither. */
+/** Gradients on a GPU or a software renderer, compared with the reference; skipped if Node has neither. */
 import { type Backend, openBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
 import { createMicrobatchGradient, initialize, parameterLayout, parseModel, resolveModel } from '../src/index.ts';
@@ -6,10 +6,10 @@ import { mnistBatch } from './goldens.ts';
 
 const samples = 16;
 const key = { seed: 9, step: 4, firstSample: 128 };
-/** Largest difference relative to the largest value of a parameter's gradient. */
+/** Maximum difference, relative to the largest value of a parameter's gradient. */
 const tolerance = 2e-5;
 
-/** A backend on a GPU, or why there is none. */
+/** Returns a backend on a GPU, or the reason why there is none. */
 async function openGpu(): Promise<Backend | string> {
   try {
     return (await openBackend('gpu')).backend;

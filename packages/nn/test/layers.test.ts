@@ -1,4 +1,4 @@
-/** Every layer of the table: its shapes, its parameters as PyTorch stores them, and its gradient. */
+/** Every layer of the table: its shapes, its parameters in PyTorch's layout, and its gradient. */
 import type { HostBackend, Shape } from '@lockstep/tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
@@ -19,19 +19,19 @@ interface LayerCase {
   /** Shapes of one sample before and after the layer. */
   readonly input: Shape;
   readonly output: Shape;
-  /** Our shape and PyTorch's, by name. */
+  /** Our shape and PyTorch's of each parameter, by name. */
   readonly parameters: Readonly<Record<string, { readonly shape: Shape; readonly torch: Shape }>>;
-  /** A layer that does not fit its input, or is not well formed, and what the error says. */
+  /** A layer that does not fit its input or is malformed, and the expected error message. */
   readonly refused: { readonly layer: object; readonly input?: Shape; readonly message: string };
 }
 
-/** An elementwise layer, and the sentence for a setting that it does not have. */
+/** Returns the case of an elementwise layer, including the error for an unknown setting. */
 function elementwise(layer: Layer): LayerCase {
   const refused = { layer: { ...layer, size: 1 }, message: 'model: layers[0].size: there is no such entry' };
   return { layer, input: [6], output: [6], parameters: {}, refused };
 }
 
-/** The compiler asks for an entry when the table of layers grows. */
+/** The compiler requires an entry for every layer of the table. */
 const cases = {
   dense: {
     layer: { type: 'dense', units: 4 },
@@ -117,7 +117,7 @@ describe.each(table)('%s', (type, { layer, input, output, parameters, refused })
   });
 });
 
-/** The layer between two others that learn: its gradient is right where theirs and its own are. */
+/** Puts the layer between two trainable ones, so that its gradients by input and by parameters are both tested. */
 function modelAround({ layer, input }: LayerCase): Model {
   const [height, width, channels] = input;
   const isImage = width !== undefined;
@@ -141,7 +141,7 @@ describe.each(backends)('gradients on $name', ({ open }) => {
 
   test.each(table)('of %s are those of finite differences within 1e-3', (_, entry) => {
     const model = modelAround(entry);
-    // With this seed no value lies within `delta` of the kink of a relu or of another value of its pooling window.
+    // With this seed no value is within `delta` of the kink of a relu or of another value of its pooling window.
     const weights = initialize(model, 2);
     const parameters = backend.allocate(weights.length);
     const samples = 4;

@@ -11,7 +11,7 @@ import {
   resolveModel,
 } from '../src/index.ts';
 
-/** All of the table, as an error lists them. */
+/** All layer names, as listed in an error. */
 const layerNames = Object.keys(layers)
   .map((type) => `"${type}"`)
   .join(' or ');

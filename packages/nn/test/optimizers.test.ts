@@ -12,12 +12,12 @@ import {
 import { backends } from './backends.ts';
 import { optimizerGoldens } from './goldens.ts';
 
-/** All of the table, as an error lists them. */
+/** All optimizer names, as listed in an error. */
 const optimizerNames = Object.keys(optimizers)
   .map((type) => `"${type}"`)
   .join(' or ');
 
-/** Settings with which each optimizer descends a bowl; the compiler asks for an entry when the table grows. */
+/** Settings with which each optimizer descends a bowl; the compiler requires an entry for every optimizer. */
 const configs: Record<OptimizerType, OptimizerConfig> = {
   sgd: { type: 'sgd', learningRate: 0.1 },
   momentum: { type: 'momentum', learningRate: 0.02, momentum: 0.9 },
@@ -137,7 +137,7 @@ describe.each(backends)('on $name', ({ open }) => {
         const whole = await setUp(clipped, start);
         const parts = await setUp(clipped, start);
         const [left, middle, right] = terms.map((values) => {
-          // Longer than the parameters, as vectors are that end with sums of losses.
+          // Longer than the parameters, like gradient vectors that end with sums of losses.
           const vector = parts.backend.allocate(start.length + 2);
           parts.backend.upload(vector, Float32Array.of(...values, 1, 1));
           return vector;
@@ -145,7 +145,7 @@ describe.each(backends)('on $name', ({ open }) => {
         for (const samples of [64, 48]) {
           parts.optimizer.step(samples, { left: left!, right: { left: middle!, right: right! } });
           expect(parts.backend.view(parts.parameters).slice()).toEqual(whole.step(added, samples));
-          // Clipping leaves the sum in the first vector.
+          // With clipping, the step overwrites the first vector with the sum.
           parts.backend.upload(left!, Float32Array.of(...terms[0]!, 1, 1));
         }
         expect(parts.optimizer.state()).toEqual(whole.optimizer.state());

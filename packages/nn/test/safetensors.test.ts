@@ -17,7 +17,7 @@ const model = resolveModel(
 );
 const floatBits = (values: Float32Array) => [...new Uint32Array(values.slice().buffer)];
 
-/** A file with any header and `dataBytes` zero bytes of data. */
+/** Returns a file with any header and `dataBytes` zero bytes of data. */
 function file(header: unknown, dataBytes: number): Uint8Array {
   const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
   const bytes = new Uint8Array(8 + text.length + dataBytes);

@@ -5,7 +5,7 @@ import { createMicrobatchGradient, createShardGradient, inputSize, parseModel } 
 import { backends } from './backends.ts';
 import { uploadInitial } from './training.ts';
 
-/** Numbers in [0, 1), the same for the same seed. */
+/** Returns a generator of numbers in [0, 1), the same for equal seeds. */
 function randomStream(seed: number): () => number {
   let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
   return () => {
@@ -19,7 +19,7 @@ function randomStream(seed: number): () => number {
 const activation = fc.constantFrom('relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh', 'softplus', 'softsign');
 const rate = fc.constantFrom(0, 0.25, 0.5);
 
-/** Dense layers with every activation, some of them with dropout before. */
+/** Dense layers with every activation, some of them after a dropout layer. */
 const denseModel = fc
   .record({
     inputs: fc.integer({ min: 1, max: 60 }),

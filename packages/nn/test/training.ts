@@ -1,4 +1,4 @@
-/** Training in a few lines, for tests that compare or watch its losses. */
+/** Minimal training, for tests that compare losses or check that they fall. */
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { expect } from 'vitest';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../src/index.ts';
 import { expectNear, type GradientGolden, type LabeledBatch } from './goldens.ts';
 
-/** The initial parameters of a model, in the backend's memory. */
+/** Uploads the initial parameters of a model to the backend. */
 export function uploadInitial(backend: HostBackend, model: Model, seed: number): Storage {
   const values = initialize(model, seed);
   const parameters = backend.allocate(values.length);
@@ -19,7 +19,7 @@ export function uploadInitial(backend: HostBackend, model: Model, seed: number):
   return parameters;
 }
 
-/** One step on each batch: the mean loss of each, before its step. */
+/** Takes one step on each batch, and returns each batch's mean loss before its step. */
 export function train(
   backend: HostBackend,
   model: Model,
@@ -42,7 +42,7 @@ export function train(
   return losses;
 }
 
-/** Holds the gradient of one batch against PyTorch's: each parameter's, the loss and the count of correct samples. */
+/** Compares the gradients, the loss and the number of correct samples of one batch with PyTorch's. */
 export function expectGoldenGradient(
   backend: HostBackend,
   model: Model,

@@ -1,4 +1,4 @@
-/** Compiles the AssemblyScript kernels into TypeScript files that hold the modules, so that they load anywhere. */
+/** Compiles the AssemblyScript kernels and embeds the modules in TypeScript files, so that they load anywhere. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const generated = `${root}src/backends/cpu/generated/`;
 
 const relaxed = ['--enable', 'relaxed-simd'];
-/** For several threads over one memory, of as many pages as WebAssembly can address. */
+/** For several threads that share one memory, which may grow to the maximum that WebAssembly can address. */
 const shared = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536'];
 await build('kernels', 'kernels', []);
 await build('relaxed-kernels', 'relaxedKernels', relaxed);
@@ -30,12 +30,12 @@ async function build(file, name, features) {
   }
   await writeIfChanged(
     `${generated}${file}.ts`,
-    // A page's server packs hexadecimal digits smaller than base64, whose characters are no whole bytes.
+    // Hexadecimal compresses better than base64, whose characters do not align with bytes.
     `/** The compiled kernels, in hexadecimal. Written by scripts/build-kernels.mjs. */\nexport const ${name}Hex =\n  '${Buffer.from(binary).toString('hex')}';\n`,
   );
 }
 
-/** Writes under a temporary name first, so that a concurrent reader finds a whole file. */
+/** Writes under a temporary name first, so that a concurrent reader never sees a partial file. */
 async function writeIfChanged(path, text) {
   const before = await readFile(path, 'utf8').catch(() => undefined);
   if (before === text) return;

@@ -1,4 +1,4 @@
-/** Argument checks, whose errors name the argument, what was expected and what was passed. */
+/** Argument checks. Their errors name the argument, the expected kind and the value that was passed. */
 import { isWholeNumber } from './whole-number.ts';
 
 /** A kind of argument. */
@@ -45,7 +45,7 @@ export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-/** A value for messages: short, and never an error of its own. */
+/** Formats any value for an error message: short, and never throws. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 64));
   if (typeof value === 'function') return 'a function';
@@ -62,12 +62,12 @@ export function checkArgument(operation: string, name: string, value: unknown, {
   throw new Error(`${operation}: ${name} must be ${expected}, got ${shown(value)}`);
 }
 
-/** Throws unless `options` is an object with these keys alone; an undefined one counts as omitted. */
+/** Throws unless `options` is an object with only these keys; an undefined value counts as omitted. */
 export function checkOptions(operation: string, options: unknown, kinds: Readonly<Record<string, Kind>>): void {
   checkFields(operation, 'the options', options, kinds);
 }
 
-/** Checks an object as `checkOptions` does; the message calls it `name`. */
+/** Same as `checkOptions`, for an object that the message calls `name`. */
 export function checkFields(
   operation: string,
   name: string,

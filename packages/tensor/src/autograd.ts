@@ -1,4 +1,4 @@
-/** Reverse-mode differentiation: records what ops did, and walks the record back. */
+/** Reverse-mode differentiation: records the ops that ran, and walks the record backward. */
 import { callback, checkArgument, checkOptions, wholeNumber } from './arguments.ts';
 import { changedSince, now } from './changes.ts';
 import { ones, zeros } from './creation.ts';
@@ -9,18 +9,18 @@ import { formatShape, sameShape } from './shape.ts';
 import { checkTensor, checkTensors, type GraphNode, type Tensor } from './tensor.ts';
 
 /**
- * The gradient of one operand, made of ops, from that of the output.
- * It may have the broadcast shape: autograd sums it to the operand's shape, once for all rules.
+ * Computes the gradient of one operand, using ops, from the gradient of the output.
+ * The result may have the broadcast shape: autograd sums it to the operand's shape.
  */
 export type GradientRule = (gradient: Tensor) => Tensor;
 
-/** What an op computed, and how gradients come back through it. */
+/** The output of an op, and the rules that propagate gradients back through it. */
 export interface OpResult {
   readonly output: Tensor;
   readonly operands: readonly Operand[];
-  /** One rule per operand; left out where the op has no useful derivative. */
+  /** One rule per operand; omitted if the op has no useful derivative. */
   readonly gradient?: readonly GradientRule[];
-  /** Whether the rules sum per microbatch; if not, only the sum that undoes broadcasting does. */
+  /** Whether the rules themselves sum per microbatch. If not, only the sum that undoes broadcasting does. */
   readonly sumsMicrobatches?: boolean;
 }
 
@@ -40,7 +40,7 @@ export function noGrad<Result>(body: () => Result): Result {
 }
 
 class RecordedNode implements GraphNode {
-  /** Grows with every op, so that descending order visits users before what they used. */
+  /** Increases with every op, so that descending order visits an op before its operands. */
   readonly order = nextOrder++;
   readonly #recordedAt = now();
   readonly #opName: string;
@@ -55,7 +55,7 @@ class RecordedNode implements GraphNode {
     this.#result = undefined;
   }
 
-  /** Each operand that requires a gradient, with its gradient in the operand's shape. */
+  /** Returns each operand that requires a gradient, with its gradient in the operand's shape. */
   operandGradients(gradient: Tensor): [operand: Tensor, gradient: Tensor][] {
     if (this.#result === undefined) {
       throw new Error(
@@ -102,7 +102,7 @@ class RecordedNode implements GraphNode {
   }
 }
 
-/** The output, marked as computed by an op when any of its operands needs a gradient. */
+/** Returns the output, linked into the graph if any operand needs a gradient. */
 export function record(opName: string, result: OpResult): Tensor {
   const { operands, output, gradient } = result;
   const needed = operands.some((operand) => typeof operand !== 'number' && operand.requiresGrad);
@@ -117,7 +117,7 @@ function sumOf(left: Tensor, right: Tensor): Tensor {
   return mapOperands('backward', (x, y) => apply('add', x, y), [left, right]);
 }
 
-/** The gradient of every leaf below `output`, each with a handle of its own; frees the graph. */
+/** Returns the gradient of every leaf that `output` depends on, each as a separate tensor; frees the graph. */
 function gradientsOf(output: Tensor): Map<Tensor, Tensor> {
   if (output.size !== 1) {
     throw new Error(
@@ -161,19 +161,19 @@ function walkBack(output: Tensor): Map<Tensor, Tensor> {
 
 interface GradientOptions {
   /**
-   * Number of equal runs of samples, the first axis of what the parameters are combined with; 1 where left out.
-   * The gradients are summed over each run alone and these sums added in pairs (`Microbatches` in backend.ts): the bits
-   * of each run differentiated by itself. Needs a backend with `microbatchSums`, and parameters that are the
-   * right operand of `matmul`, the kernel of `conv2d`, or broadcast.
+   * Number of equal runs of samples, 1 by default. Samples are the first axis of the tensors that the parameters are
+   * combined with. Gradients are summed over each run, and these sums are added in pairs (`Microbatches` in
+   * backend.ts), which gives the bits of differentiating each run separately. Needs a backend with `microbatchSums`,
+   * and parameters that are the right operand of `matmul`, the kernel of `conv2d`, or broadcast.
    */
   readonly microbatches?: number;
 }
 
 /**
- * The value of a function of `parameters`, and its gradient with respect to each.
- * The value is no longer part of a graph. A gradient has its parameter's shape; it is zeros where the function does not
+ * Returns the value of a function of `parameters`, and its gradient with respect to each parameter.
+ * The value is detached from the graph. A gradient has its parameter's shape; it is zeros if the function does not
  * depend on the parameter. The parameters' own `requiresGrad` and `grad` are neither read nor changed.
- * @throws when the function's value is not a tensor with exactly one value.
+ * @throws if the function does not return a tensor with exactly one value.
  */
 export function valueAndGrad(
   loss: (...parameters: Tensor[]) => Tensor,

@@ -4,19 +4,19 @@ import type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
 import type { Shape } from './shape.ts';
 import type { Windows } from './windows.ts';
 
-/** A run of `length` float32 values on a device, unspecified until they are written. */
+/** A buffer of `length` float32 values on a device, unspecified until they are written. */
 export interface Storage {
   readonly length: number;
 }
 
-/** Where element (i, j, …) of a call's shape lies: `offset + i * strides[0] + j * strides[1] + …`, in elements. */
+/** Position of element (i, j, …) of a call's shape: `offset + i * strides[0] + j * strides[1] + …`, in elements. */
 export interface Layout {
-  /** 0 where left out. */
+  /** 0 by default. */
   readonly offset?: number;
   readonly strides: readonly number[];
 }
 
-/** How one input of a map is read; a stride of 0 repeats it along that axis. */
+/** One input of a map, and its layout; a stride of 0 repeats the input along that axis. */
 export interface StridedView extends Layout {
   readonly storage: Storage;
 }
@@ -27,9 +27,9 @@ export interface MapCall {
   readonly formula: Formula;
   readonly shape: Shape;
   readonly inputs: readonly StridedView[];
-  /** May be the storage of an input if both are contiguous: the map then works in place. */
+  /** May be the storage of an input if both are contiguous: the map then runs in place. */
   readonly output: Storage;
-  /** Where the results go, no two to one place; contiguous where left out. The rest of the output keeps its values. */
+  /** Positions of the results, all distinct; contiguous by default. The rest of the output keeps its values. */
   readonly outputLayout?: Layout;
 }
 
@@ -38,11 +38,11 @@ export type Reduction = 'sum' | 'argmax' | 'max' | 'min';
 /**
  * Reduces the middle axis: `[outer, length, inner] -> [outer, inner]`.
  * - `sum`, inner > 1: one chain in increasing order from +0. inner = 1: sixteen chains, element i in chain i mod 16,
- *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1. More than 65,536 terms are cut into runs of 128, the last of
- *   which may be shorter: each run is summed so, and the sums are added in pairs as those of `Microbatches`. A chain of
- *   millions of terms would stop growing; shorter sums stay whole, so that training keeps its bits.
- * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1, as do the next two.
- * - `max`, `min`: the largest or smallest value, 0 above -0; NaN when any value is NaN.
+ *   chains j and j + 8 added, then j and j + 4, j + 2, j + 1. More than 65,536 terms are split into runs of 128, the
+ *   last possibly shorter: each run is summed in this order, and the sums are added in pairs like `Microbatches`. A
+ *   chain of millions of terms would stop growing; shorter sums are not split, so that training keeps its bits.
+ * - `argmax`: index of the first largest value; a NaN counts as largest. Needs length >= 1.
+ * - `max`, `min`: the largest or smallest value, with 0 above -0; NaN if any value is NaN. Need length >= 1.
  */
 export interface ReduceCall {
   readonly kind: 'reduce';
@@ -52,23 +52,24 @@ export interface ReduceCall {
   readonly inner: number;
   readonly input: Storage;
   readonly output: Storage;
-  /** Of a `sum` with outer = 1. */
+  /** Only for a `sum` with outer = 1. */
   readonly microbatches?: Microbatches;
 }
 
 /**
- * The number of equal runs that the terms of a sum are cut into, 1 where left out.
- * Each run is summed alone, as the call says, and the sums are added in pairs of neighbors, left + right, these again
- * in pairs, and so on; a sum without a neighbor goes on unchanged. So a batch has the bits of its microbatches, each
- * computed alone, added by a fixed binary tree. A backend without `microbatchSums` adds in an order of its own.
+ * Number of equal runs that the terms of a sum are split into, 1 by default.
+ * Each run is summed separately, in the order of the call. The sums are then added in pairs of neighbors, left + right,
+ * the results again in pairs, and so on; a sum without a neighbor passes unchanged. The sum over a batch therefore has
+ * the bits of its microbatches, each computed separately and added by a fixed binary tree. A backend without
+ * `microbatchSums` adds in an order of its own.
  */
 export type Microbatches = number;
 
 /**
  * `output[m, n] = left[m, k] x right[k, n]`, all contiguous.
  * A transposed operand is stored as [k, m] or [n, k].
- * With a batch, one such product for each of its elements, the outputs one after another.
- * Every output element is one chain over k in increasing order from +0, a product rounded and then added,
+ * With a batch, there is one product for each batch element, and the outputs follow one another.
+ * Every output element is one chain over k in increasing order from +0. Each product is rounded before it is added,
  * so that a row's bits do not depend on the other rows. The output must not overlap an operand.
  */
 export interface MatmulCall {
@@ -83,11 +84,11 @@ export interface MatmulCall {
   readonly output: Storage;
   readonly batch?: MatmulBatch;
   readonly epilogue?: Epilogue;
-  /** Of the sums over k; for a transposed left operand alone, without batch and epilogue. */
+  /** Splits the sums over k; only if just the left operand is transposed, without batch and epilogue. */
   readonly microbatches?: Microbatches;
 }
 
-/** What follows a product: `bias` [columns] added to each row, then `max(value, 0)` where `relu`. */
+/** Applied to a product: adds `bias` [columns] to each row, then takes `max(value, 0)` if `relu` is set. */
 export interface Epilogue {
   readonly bias?: Storage;
   readonly relu: boolean;
@@ -114,14 +115,14 @@ export interface CrossEntropyCall {
   readonly logits: Storage;
   readonly labels: Storage;
   readonly losses: Storage;
-  /** [rows, classes]; left out where no call reads it. */
+  /** [rows, classes]; omitted if no call reads it. */
   readonly gradient?: Storage;
 }
 
 /**
  * Picks along the middle axis of `input` [outer, length, inner]: `output[o, c, i] = input[o, index, i]`.
- * `indices` are one list [count] for all, or [outer, count, inner]. NaN where the index is not a whole number in
- * [0, length).
+ * `indices` is one list [count] for all, or [outer, count, inner]. An index that is not a whole number in [0, length)
+ * picks NaN.
  */
 export interface GatherCall {
   readonly kind: 'gather';
@@ -129,7 +130,7 @@ export interface GatherCall {
   readonly length: number;
   readonly inner: number;
   readonly count: number;
-  /** Whether `indices` has one for every element of the output. */
+  /** Whether `indices` has one index for every element of the output. */
   readonly ownIndices: boolean;
   readonly input: Storage;
   readonly indices: Storage;
@@ -137,15 +138,15 @@ export interface GatherCall {
 }
 
 /**
- * The adjoint of gather: `output` [outer, length, inner] is the sum of the values of `input` [outer, count, inner] at their indices, each a
- * chain over count in increasing order from +0. A value without a valid index is left out.
+ * The adjoint of gather: adds each value of `input` [outer, count, inner] to `output` [outer, length, inner] at its
+ * index. Each sum is a chain over count in increasing order from +0. A value without a valid index is skipped.
  */
 export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
   readonly kind: 'scatterAdd';
 }
 
 /**
- * Uniform values in [0, 1), multiples of 2^-24; each depends on its place and the keys alone.
+ * Uniform values in [0, 1), multiples of 2^-24; each depends only on its position and the keys.
  * `output` [rows, columns] holds word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
  * `[floor(column / 4), sample of the row, step, 0]` and the key `[seed, stream]`.
  */
@@ -153,9 +154,9 @@ export interface RandomCall {
   readonly kind: 'random';
   readonly rows: number;
   readonly columns: number;
-  /** Keeps uses within one step apart; an unsigned 32-bit integer. */
+  /** Makes several uses within one step independent; an unsigned 32-bit integer. */
   readonly stream: number;
-  /** Four values: the lower and the upper 16 bits of the seed, then those of the step. */
+  /** Four values: the lower and the upper 16 bits of the seed, then the same for the step. */
   readonly key: Storage;
   /** [rows]: whole numbers below 2^24. */
   readonly samples: Storage;
@@ -165,13 +166,14 @@ export interface RandomCall {
 /**
  * Convolution of images with a kernel, or one of its two gradients.
  * `images` are [images, height, width, channels], the kernel [windowHeight, windowWidth, channels, filters], and the
- * output, like its gradient, [images, outputHeight, outputWidth, filters]. Where place p of window w lies on a pixel,
+ * output, like its gradient, [images, outputHeight, outputWidth, filters]. If position p of window w lies on a pixel,
  * - `output`[w, f] gets images[pixel, c] * kernel[p, c, f], from left = images, right = kernel;
  * - `kernelGradient`[p, c, f] gets images[pixel, c] * gradient[w, f], from left = images, right = gradient;
  * - `inputGradient`[pixel, c] gets gradient[w, f] * kernel[p, c, f], from left = gradient, right = kernel.
- * Each value is one chain from +0, a product rounded and then added, zeros included: in row-major order of the windows,
- * then of the places, then of channels and filters. Places on padding take no part, so that an infinite value reaches
- * only what it touches; on a GPU, whose languages need not know infinities, it may reach windows that cover padding.
+ * Each value is one chain from +0. Each product, zeros included, is rounded before it is added: in row-major order of
+ * the windows, then of the positions, then of channels and filters. Positions on padding are skipped, so that an
+ * infinite value affects only the results that it touches. GPU languages need not support infinities: there, an
+ * infinite value may also affect windows that cover padding.
  */
 export interface ConvolutionCall {
   readonly kind: 'convolution';
@@ -181,18 +183,18 @@ export interface ConvolutionCall {
   readonly left: Storage;
   readonly right: Storage;
   readonly output: Storage;
-  /** Of `output` alone. */
+  /** Only if `result` is `output`. */
   readonly epilogue?: Epilogue;
-  /** Of a `kernelGradient`, whose images are cut into runs. */
+  /** Splits the images into runs; only if `result` is `kernelGradient`. */
   readonly microbatches?: Microbatches;
 }
 
 /**
  * Combines the values under each window, channel by channel: `[images, height, width, channels] ->
- * [images, outputHeight, outputWidth, channels]`. Padding takes no part; a window needs a place outside it.
+ * [images, outputHeight, outputWidth, channels]`. Padding is skipped; every window must cover at least one pixel.
  * - `sum`: one chain in row-major order from +0.
- * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `argmaxIndices` gets the place of the
- *   first such value in its window, `row * windowWidth + column`.
+ * - `max`: the largest value, 0 and -0 being equal; a NaN counts as largest. `argmaxIndices` gets the position of the
+ *   first largest value in its window, `row * windowWidth + column`.
  */
 export type PoolCall = {
   readonly kind: 'pool';
@@ -202,10 +204,10 @@ export type PoolCall = {
 } & ({ readonly reduction: 'sum' } | { readonly reduction: 'max'; readonly argmaxIndices: Storage });
 
 /**
- * The adjoint of pooling: gives the values of windows back to the pixels.
+ * The adjoint of pooling: distributes the values of windows to the pixels.
  * `[images, outputHeight, outputWidth, channels] -> [images, height, width, channels]`. Each pixel is the sum over the
- * windows that cover it, or, with `argmaxIndices`, over those whose largest value it is: a chain in row-major order of
- * the windows from +0.
+ * windows that cover it or, with `argmaxIndices`, over the windows whose largest value it is. The sum is a chain in
+ * row-major order of the windows from +0.
  */
 export interface UnpoolCall {
   readonly kind: 'unpool';
@@ -215,7 +217,7 @@ export interface UnpoolCall {
   readonly output: Storage;
 }
 
-/** One unit of work of a backend, which checks the lengths of its storages when it prepares. */
+/** One unit of work for a backend. Preparing a call checks the lengths of its storages. */
 export type KernelCall =
   | MapCall
   | ReduceCall
@@ -230,63 +232,64 @@ export type KernelCall =
 
 /** A device that computes in float32. Only `download` is asynchronous. */
 export interface Backend {
-  /** As given to `--backend`. */
+  /** The name that `--backend` takes. */
   readonly name: string;
   /** Two backends with equal numeric modes give equal bits for equal calls. */
   readonly numericMode: string;
-  /** Whether products may have an epilogue; not where left out. */
+  /** Whether products may have an epilogue; false by default. */
   readonly epilogues?: boolean;
-  /** Whether sums per microbatch are added in the order of `Microbatches`; not where left out. */
+  /** Whether sums per microbatch are added in the order of `Microbatches`; false by default. */
   readonly microbatchSums?: boolean;
-  /** Threads that compute, the calling one among them; 1 where left out. */
+  /** Number of threads that compute, including the calling thread; 1 by default. */
   readonly threads?: number;
   allocate(length: number): Storage;
-  /** A view of `length` values from `offset` on; it shares the memory and dies with the whole. */
+  /** Returns a view of `length` values from `offset` on. It shares the memory until the whole storage is freed. */
   slice(storage: Storage, offset: number, length: number): Storage;
   /** Copies values in; lengths must be equal. */
   upload(storage: Storage, values: Float32Array): void;
   /** Writes `bytes[i] / divisor`, a float32 division; lengths must be equal. */
   uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void;
-  /** A table in the backend's own memory; where left out, `createByteTable` keeps it beside. */
+  /** Creates a table in the backend's own memory. If omitted, `createByteTable` keeps tables outside the backend. */
   byteTable?(rows: number, columns: number): ByteTable;
-  /** An input of its own; where left out, that of `createByteInput` converts as it takes. */
+  /** Creates the backend's own input. If omitted, `createByteInput` makes one that converts as it takes bytes. */
   byteInput?(storage: Storage, divisor: number): ByteInput;
   download(storage: Storage): Promise<Float32Array>;
-  /** Frees what `allocate` returned (not a slice); using it or its slices afterwards throws. */
+  /** Frees a storage that `allocate` returned, not a slice; using it or its slices afterwards throws. */
   free(storage: Storage): void;
-  /** Checks calls and makes them ready to run any number of times. */
+  /** Checks calls and prepares them to run any number of times. */
   prepare(calls: readonly KernelCall[]): Program;
   /**
-   * Runs lists of programs side by side, at most one list for each thread: the first on the calling thread. Returns when
-   * all are done. Programs of two lists must not write what the other reads or writes. Left out where there is one thread.
-   * @throws Error with one sentence where a thread has died; nothing can run then any more
+   * Runs lists of programs in parallel, at most one list per thread; the first list runs on the calling thread. Returns
+   * when all are done. A program must not write a storage that another list reads or writes. Omitted by backends with
+   * one thread.
+   * @throws Error with one sentence if a thread has died; nothing can run after that
    */
   runTogether?(lists: readonly (readonly Program[])[]): void;
 }
 
 /**
- * Passes of a backend's kernels over vectors as they travel, in place where they lie in its memory.
- * Plain loops in `protocol/src` give the same.
+ * Kernels for the wire encoding of vectors; they work in place on vectors in the backend's memory.
+ * Plain loops in `protocol/src` give the same results.
  */
 export interface CodecKernels {
-  /** A 32-bit checksum, that of `checksum.ts`. */
+  /** Computes the 32-bit checksum of `checksum.ts`. */
   checksum(bytes: Uint8Array): number;
-  /** Which blocks of 64 values hold anything but +0, as a bitmap of `vector-blocks.ts`. */
+  /** Returns a bitmap, in the format of `vector-blocks.ts`, of the blocks of 64 values that are not all +0. */
   nonZeroBlocks(values: Float32Array): Uint8Array;
 }
 
-/** A backend whose storages JavaScript can see. */
+/** A backend whose storages JavaScript can read directly. */
 export interface HostBackend extends Backend {
-  /** Left out where nothing is faster than plain loops. */
+  /** Omitted if nothing is faster than plain loops. */
   readonly codec?: CodecKernels;
-  /** The storage's own memory, not a copy. Valid until the next `allocate` or `prepare`. */
+  /** Returns the storage's own memory, not a copy. Valid until the next `allocate` or `prepare`. */
   view(storage: Storage): Float32Array;
   magnitudeOf(storage: Storage): Magnitude;
-  /** Ends the threads beside the calling one; left out where there are none. */
+  /** Ends all threads but the calling one; omitted if there are none. */
   close?(): Promise<void>;
 }
 
-/** Whether results can be read at once, in the memory of this process. */
+/** Whether results can be read synchronously, in the memory of this process. */
 export function isHostBackend(backend: Backend): backend is HostBackend {
   return 'view' in backend && 'magnitudeOf' in backend;
 }

@@ -1,7 +1,7 @@
-/** When storages were last changed in place: no gradient is computed from values that changed since. */
+/** Tracks in-place changes of storages, so that no gradient is computed from values that have changed since. */
 import type { Storage } from './backend.ts';
 
-/** A stretch of a storage, and when it was written. */
+/** A range of a storage, and when it was last written. */
 interface Stretch {
   readonly start: number;
   readonly end: number;
@@ -16,13 +16,13 @@ function placeOf(storage: Storage): { whole: Storage; start: number } {
   return slices.get(storage) ?? { whole: storage, start: 0 };
 }
 
-/** Says that `slice` shares the memory of `storage` from `offset` on. */
+/** Records that `slice` shares the memory of `storage` from `offset` on. */
 export function noteSlice(slice: Storage, storage: Storage, offset: number): void {
   const { whole, start } = placeOf(storage);
   slices.set(slice, { whole, start: start + offset });
 }
 
-/** A function that says that values were written into `storage`; it allocates nothing. */
+/** Returns a function that records a write to `storage`; calling it allocates nothing. */
 export function changeNoter(storage: Storage): () => void {
   const { whole, start } = placeOf(storage);
   const end = start + storage.length;
@@ -37,12 +37,12 @@ export function changeNoter(storage: Storage): () => void {
   };
 }
 
-/** Says that values were written into `storage`. */
+/** Records a write to `storage`. */
 export function noteChange(storage: Storage): void {
   changeNoter(storage)();
 }
 
-/** A moment to compare later changes with. */
+/** Returns the current moment, for `changedSince`. */
 export function now(): number {
   return clock;
 }

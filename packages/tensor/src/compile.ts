@@ -1,4 +1,4 @@
-/** Compiles a function of tensors: recorded once, simplified, laid out in static memory, run many times. */
+/** Compiles a function of tensors: records it once, simplifies it, lays it out in static memory, runs it many times. */
 import { backendKind, callback, checkArgument, checkOptions, type Kind, list, storageKind } from './arguments.ts';
 import type { Backend, KernelCall, Storage } from './backend.ts';
 import { changeNoter } from './changes.ts';
@@ -14,31 +14,31 @@ import { checkTensor, fromStorage, Tensor } from './tensor.ts';
 
 /** A compiled function. */
 export interface Plan {
-  /** In the order given; write into the storage of those that were given as a shape. */
+  /** Inputs, in the order given. The caller fills the storages of inputs that were given as a shape. */
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
-  /** The outputs one after another (without those that went elsewhere), in one storage. */
+  /** One storage with all outputs in order, except outputs that `into` redirects. */
   readonly output: Storage;
-  /** The kinds of the calls of one run. */
+  /** Kinds of the calls of one run. */
   readonly calls: readonly KernelCall['kind'][];
   /** Number of values in the arena that the intermediate results share. */
   readonly arenaLength: number;
-  /** Computes the outputs from what the inputs hold now; allocates nothing. */
+  /** Computes the outputs from the current values of the inputs; allocates nothing. */
   run(): void;
-  /** The same calls with another storage as long as `output` in its place; it belongs to the plan. */
+  /** Returns a program that writes to another storage, as long as `output`, instead; the plan owns the program. */
   into(output: Storage): Program;
-  /** Gives back everything the plan allocated, its inputs and outputs included. */
+  /** Frees everything that the plan allocated, including its inputs and outputs. */
   dispose(): void;
 }
 
 /**
- * Runs `body` once on tensors without values and compiles the calls that it made.
- * In it, `backward()`, `valueAndGrad` and all ops work as always, but values cannot be read, and tensors can come in only
- * as inputs. An input is a tensor whose storage is read at each run, or a shape for which the plan allocates.
+ * Runs `body` once on tensors without values, and compiles the calls that it makes.
+ * In `body`, `backward()`, `valueAndGrad` and all ops work as usual, but values cannot be read, and every tensor must
+ * come in as an input. An input is a tensor, whose storage each run reads, or a shape, for which the plan allocates.
  *
- * Output number i goes to `into[i]`, where that is given, instead of `plan.output`. It may be the storage of an input,
- * which is then updated in place, after every read of its old values; otherwise it must not overlap an input. `output`
- * stands for `plan.output` where it is given, and stays the caller's.
+ * If `into[i]` is given, output number i is written to it instead of `plan.output`. It may be the storage of an input,
+ * which is then updated in place, after every read of its old values; otherwise it must not overlap an input. If
+ * `output` is given, it is used as `plan.output`; the caller still owns it.
  */
 export function compile(
   backend: Backend,
@@ -92,7 +92,7 @@ export function compile(
   }
 }
 
-/** Allocates what belongs to a plan, and frees all of it at once. */
+/** Allocates the storages of a plan, and frees all of them at once. */
 function ownStorages(backend: Backend) {
   const owned: Storage[] = [];
   return {
@@ -107,7 +107,7 @@ function ownStorages(backend: Backend) {
   };
 }
 
-/** The simplified calls on inputs, constants, targets of outputs, and one arena for everything between. */
+/** Places the simplified calls on inputs, constants, output targets, and one arena for all intermediate results. */
 function placeCalls(
   backend: Backend,
   recording: Recording,
@@ -133,7 +133,7 @@ function placeCalls(
   };
 }
 
-/** Undefined stands for `plan.output`. */
+/** An undefined item stands for `plan.output`. */
 const storages: Kind = {
   expected: 'a list of storages or undefined',
   accepts: (value) => Array.isArray(value) && value.every((item) => item === undefined || storageKind.accepts(item)),

@@ -1,4 +1,4 @@
-/** Tensors made from nothing but a shape, or from seeded random numbers. */
+/** Creates tensors from a shape and a constant, a range, or seeded random numbers. */
 import { backendKind, checkArgument, checkOptions, number } from './arguments.ts';
 import type { Backend } from './backend.ts';
 import { mapViews } from './evaluate.ts';
@@ -9,7 +9,7 @@ import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromArray, type LeafOptions, leafOptions, type Tensor } from './tensor.ts';
 import { checkWord } from './whole-number.ts';
 
-/** A tensor whose values are all `value`. */
+/** Creates a tensor filled with `value`. */
 export function full(backend: Backend, shape: Shape, value: number, options: LeafOptions = {}): Tensor {
   checkArgument('full', 'the value', value, number);
   return filled('full', backend, shape, value, options);
@@ -24,17 +24,17 @@ function filled(operation: string, backend: Backend, shape: Shape, value: number
   return result;
 }
 
-/** A tensor of zeros. */
+/** Creates a tensor of zeros. */
 export function zeros(backend: Backend, shape: Shape, options: LeafOptions = {}): Tensor {
   return filled('zeros', backend, shape, 0, options);
 }
 
-/** A tensor of ones. */
+/** Creates a tensor of ones. */
 export function ones(backend: Backend, shape: Shape, options: LeafOptions = {}): Tensor {
   return filled('ones', backend, shape, 1, options);
 }
 
-/** The values `start`, `start + step`, … before `end`: `arange(backend, 3) -> [0, 1, 2]`. */
+/** Creates a tensor of `start`, `start + step`, … before `end`: `arange(backend, 3) -> [0, 1, 2]`. */
 export function arange(backend: Backend, end: number, options: { start?: number; step?: number } = {}): Tensor {
   checkArgument('arange', 'the backend', backend, backendKind);
   checkArgument('arange', 'the end', end, number);
@@ -56,8 +56,8 @@ interface UniformOptions extends LeafOptions {
 }
 
 /**
- * Values evenly distributed over [low, high), [0, 1) where left out.
- * Equal seeds give equal bits everywhere.
+ * Draws values uniformly from [low, high), by default [0, 1).
+ * Equal seeds give equal bits on every machine.
  */
 export function uniform(backend: Backend, shape: Shape, seed: number, options: UniformOptions = {}): Tensor {
   checkOptions('uniform', options, { ...leafOptions, low: number, high: number });
@@ -71,7 +71,10 @@ interface NormalOptions extends LeafOptions {
   readonly standardDeviation?: number;
 }
 
-/** Values of the normal distribution, standard where left out; equal seeds give equal bits everywhere. */
+/**
+ * Draws values from a normal distribution, by default the standard one.
+ * Equal seeds give equal bits on every machine.
+ */
 export function normal(backend: Backend, shape: Shape, seed: number, options: NormalOptions = {}): Tensor {
   checkOptions('normal', options, { ...leafOptions, mean: number, standardDeviation: number });
   const { mean = 0, standardDeviation = 1, ...leaf } = options;
@@ -80,7 +83,7 @@ export function normal(backend: Backend, shape: Shape, seed: number, options: No
   return fromArray(backend, values, shape, leaf);
 }
 
-/** A value for each word of the distribution's own Philox stream, one word after another. */
+/** Maps successive words of the distribution's own Philox stream to values. */
 function drawn(
   operation: string,
   distribution: number,

@@ -1,4 +1,4 @@
-/** Runs single calls on tensors, without recording them for gradients. */
+/** Runs single calls on tensors, without recording them in the gradient graph. */
 import type { Backend, KernelCall, Microbatches, Reduction, Storage, StridedView } from './backend.ts';
 import { constant, type Formula, input } from './formula.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, ShapeError, sameShape, sizeOf } from './shape.ts';
@@ -13,14 +13,14 @@ export function runCall(backend: Backend, call: KernelCall): void {
   program.dispose();
 }
 
-/** A new tensor of `shape`, written by the call made for its storage. */
+/** Returns a new tensor of `shape`, filled by the call that `callFor` makes for its storage. */
 export function computed(backend: Backend, shape: Shape, callFor: (output: Storage) => KernelCall): Tensor {
   const output = emptyTensor(backend, shape);
   runCall(backend, callFor(output.storage));
   return output;
 }
 
-/** The one backend of all tensors among the operands. */
+/** Returns the one backend that all tensors among the operands share. */
 export function commonBackend(operation: string, operands: readonly Operand[]): Backend {
   let backend: Backend | undefined;
   for (const operand of operands) {
@@ -37,7 +37,7 @@ export function commonBackend(operation: string, operands: readonly Operand[]): 
   return backend;
 }
 
-/** A formula over operands broadcast to a common shape; numbers become constants of the formula. */
+/** Evaluates a formula over operands broadcast to a common shape; numbers become constants of the formula. */
 export function mapOperands(
   operation: string,
   formula: (...operands: Formula[]) => Formula,
@@ -53,18 +53,18 @@ export function mapOperands(
   return mapViews(backend, formula(...read), shape, views);
 }
 
-/** `formula` over views that already have the strides of `shape`. */
+/** Evaluates `formula` over views that already have the strides of `shape`. */
 export function mapViews(backend: Backend, formula: Formula, shape: Shape, inputs: readonly StridedView[]): Tensor {
   return computed(backend, shape, (output) => ({ kind: 'map', formula, shape, inputs, output }));
 }
 
-/** A tensor of `shape` that repeats `source`, whose shape must broadcast to it. */
+/** Returns a tensor of `shape` that repeats `source`, whose shape must broadcast to it. */
 export function broadcastCopy(source: Tensor, shape: Shape): Tensor {
   const view = { storage: source.storage, strides: broadcastStrides(source.shape, shape) };
   return mapViews(source.backend, input(0), shape, [view]);
 }
 
-/** Another tensor over the same values. */
+/** Returns a tensor of `shape` that shares the values of `source`. */
 export function reshaped(source: Tensor, shape: Shape): Tensor {
   if (sizeOf(shape) !== source.size) {
     throw new ShapeError(
@@ -76,8 +76,8 @@ export function reshaped(source: Tensor, shape: Shape): Tensor {
 }
 
 /**
- * Reduces over ascending `axes`, which the result drops; a sum over the first axis is per microbatch.
- * Neighboring axes go in one call, the last ones first.
+ * Reduces over ascending `axes`, which the result drops; `microbatches` splits a sum over the first axis.
+ * Adjacent axes are reduced in one call, the last ones first.
  */
 export function reduceOverAxes(
   reduction: Exclude<Reduction, 'argmax'>,
@@ -98,7 +98,7 @@ export function reduceOverAxes(
   return current;
 }
 
-/** One reduce call over the axes `from` to `to` (not included) of `source` seen as `shape`. */
+/** Reduces, in one call, the axes from `from` to before `to` of `source` viewed as `shape`. */
 export function reduceMiddle(
   reduction: Reduction,
   source: Tensor,
@@ -120,7 +120,7 @@ export function reduceMiddle(
   }));
 }
 
-/** Undoes broadcasting: sums over the axes along which `shape` was repeated, over the first axis per microbatch. */
+/** Undoes broadcasting: sums over the axes along which `shape` was repeated, per microbatch over the first axis. */
 export function sumToShape(source: Tensor, shape: Shape, microbatches?: Microbatches): Tensor {
   if (sameShape(source.shape, shape)) return source;
   const missing = source.shape.length - shape.length;

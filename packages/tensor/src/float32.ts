@@ -1,7 +1,7 @@
 /** exp and log as exact sequences of float32 operations: the same bits on every engine. */
 
 // Both follow the single-precision routines of Moshier's Cephes library (expf, logf): range reduction with a
-// two-part constant, then a polynomial. Every step is rounded, in the order that kernels/transcendental.ts has.
+// two-part constant, then a polynomial. Every step is rounded, in the same order as in kernels/transcendental.ts.
 
 const { fround } = Math;
 const floatBits = new Float32Array(1);
@@ -10,9 +10,9 @@ const integerBits = new Int32Array(floatBits.buffer);
 const log2OfE = fround(Math.LOG2E);
 const log2High = fround(0.693359375);
 const log2Low = fround(-2.1219444e-4);
-/** Beyond these the result is 0 or infinity, and the exponent arithmetic below stays in range. */
+/** Beyond these bounds the result is 0 or infinity; clamping keeps the exponent arithmetic in range. */
 const [lowestExponent, highestExponent] = [fround(-104.5), fround(89.5)];
-/** Adding and subtracting 1.5 * 2^23 rounds a float32 below 2^22 to a whole number, halves to even. */
+/** Adding and subtracting 1.5 * 2^23 rounds a float32 below 2^22 to the nearest integer, ties to even. */
 const roundingShift = 12582912;
 
 const expCoefficients = [
@@ -37,13 +37,13 @@ function horner(coefficients: readonly number[], x: number): number {
   return value;
 }
 
-/** `2^exponent` for a whole exponent in [-126, 127]. */
+/** Returns `2^exponent` for an integer exponent in [-126, 127]. */
 function powerOfTwo(exponent: number): number {
   integerBits[0] = (exponent + 127) << 23;
   return floatBits[0]!;
 }
 
-/** `e^x` of a float32: within 1 ulp, subnormals included; 0 and infinity beyond; NaN of NaN. */
+/** `e^x` of a float32: within 1 ulp, subnormals included; underflows to 0, overflows to infinity; NaN for NaN. */
 export function exp32(x: number): number {
   const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
   const n = add(add(mul(clamped, log2OfE), roundingShift), -roundingShift);
@@ -54,7 +54,7 @@ export function exp32(x: number): number {
   return mul(mul(polynomial, powerOfTwo(half)), powerOfTwo(whole - half));
 }
 
-/** Natural logarithm of a float32: within 1 ulp; -infinity of 0, NaN below 0 and of NaN. */
+/** Natural logarithm of a float32: within 1 ulp; -infinity for 0, NaN below 0 and for NaN. */
 export function log32(x: number): number {
   if (!(x > 0)) return x === 0 ? Number.NEGATIVE_INFINITY : Number.NaN;
   if (x === Number.POSITIVE_INFINITY) return x;

@@ -1,7 +1,7 @@
-/** Functions of float32 values computed in float64 by IEEE operations alone: the same bits everywhere. */
+/** Functions of float32 values computed in float64 with only IEEE operations: the same bits everywhere. */
 
 // kernels/float64.ts has the same operations in the same order. exp is range reduction and Taylor's polynomial, log is
-// the series of 2 atanh((m - 1) / (m + 1)); both are good to 1e-14, far below the one rounding to float32.
+// the series of 2 atanh((m - 1) / (m + 1)). Both are accurate to 1e-14, far below the final rounding to float32.
 
 const { fround } = Math;
 const floatBits = new Float64Array(1);
@@ -9,13 +9,13 @@ const wordBits = new Uint32Array(floatBits.buffer);
 const high = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0;
 const low = 1 - high;
 
-/** Beyond these a float32 result is 0 or infinity. */
+/** Beyond these bounds a float32 result is 0 or infinity. */
 const [lowestExponent, highestExponent] = [-150, 150];
-/** Adding and subtracting 1.5 * 2^52 rounds a small float64 to a whole number, halves to even. */
+/** Adding and subtracting 1.5 * 2^52 rounds a small float64 to the nearest integer, ties to even. */
 const roundingShift = 6755399441055744;
-/** Together log(2); the first has zeros at its end, so that its small multiples are exact. */
+/** The sum is log(2). The first term ends in zero bits, so that its small multiples are exact. */
 const [log2High, log2Low] = [0.6931471803691238, 1.9082149292705877e-10];
-/** Below this magnitude tanh is the first terms of its series: `1 - exp` would cancel. */
+/** Below this magnitude tanh uses the first terms of its series, because `1 - exp` would cancel. */
 const smallArgument = 2 ** -9;
 
 /** 1/12!, …, 1/1!, 1. */
@@ -29,7 +29,7 @@ const atanhCoefficients = [
   0.043478260869565216, 0.047619047619047616, 0.05263157894736842, 0.058823529411764705, 0.06666666666666667,
   0.07692307692307693, 0.09090909090909091, 0.1111111111111111, 0.14285714285714285, 0.2, 0.3333333333333333, 1.0,
 ];
-/** Minimax in t = 1 / (1 + x / 5) of `exp(x^2 / 2) (1 - normalCdf(x)) / t`; relative error 1e-12. */
+/** Minimax polynomial in t = 1 / (1 + x / 5) for `exp(x^2 / 2) (1 - normalCdf(x)) / t`; relative error 1e-12. */
 const tailCoefficients = [
   -0.010921304873665497, 0.08383905298934113, -0.2687204815016027, 0.4728461035175983, -0.5427323935986625,
   0.46976546429777244, -0.25035685627124804, 0.16229160111190444, 0.007831160828161461, 0.07139938874867058,
@@ -42,7 +42,7 @@ function horner(coefficients: readonly number[], x: number): number {
   return value;
 }
 
-/** `e^x`; arguments are cut to [-150, 150]. */
+/** `e^x`, with x clamped to [-150, 150]. */
 function exp64(x: number): number {
   const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
   const n = clamped * Math.LOG2E + roundingShift - roundingShift;
@@ -52,12 +52,12 @@ function exp64(x: number): number {
   return horner(expCoefficients, r) * floatBits[0]!;
 }
 
-/** `atanh(s)` for |s| of at most 1/3. */
+/** `atanh(s)` for |s| <= 1/3. */
 function atanh64(s: number): number {
   return horner(atanhCoefficients, s * s) * s;
 }
 
-/** Natural logarithm, to 1e-14, of a value that is 0, infinite, NaN or a normal float64 above 0. */
+/** Natural logarithm, accurate to 1e-14, of 0, infinity, NaN or a positive normal float64. */
 export function log64(x: number): number {
   if (!(x > 0)) return x === 0 ? Number.NEGATIVE_INFINITY : Number.NaN;
   if (x === Number.POSITIVE_INFINITY) return x;
@@ -73,7 +73,7 @@ export function log64(x: number): number {
   return exponent * Math.LN2 + 2 * atanh64(s);
 }
 
-/** Hyperbolic tangent; -0 of -0. */
+/** Hyperbolic tangent; -0 for -0. */
 export function tanh32(x: number): number {
   const magnitude = Math.abs(x);
   const squared = x * x;
@@ -104,8 +104,8 @@ export function normalCdf32(x: number): number {
 }
 
 /**
- * `x^y` with the limits of C's powf: `x^0` and `1^y` are 1 even of NaN.
- * A negative x gives NaN unless y is a whole number or x infinite.
+ * `x^y` with the special cases of C's powf: `x^0` and `1^y` are 1 even for NaN.
+ * A negative x gives NaN unless y is an integer or x is infinite.
  */
 export function pow32(x: number, y: number): number {
   const magnitude = Math.abs(x);

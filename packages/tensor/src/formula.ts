@@ -1,14 +1,15 @@
-/** Elementwise formulas as plain data, which every backend reads and `compile` fuses. */
+/** Elementwise formulas as plain data, which every backend evaluates and `compile` fuses. */
 import { callback, checkArgument, isObject, type Kind, number, oneOf, wholeNumber } from './arguments.ts';
 
 /**
  * The scalar functions that every backend implements, with their numbers of operands.
  * Each rounds to float32 once, except exp and log, whose exact sequences of float32 operations are in float32.ts;
- * float64.ts has the values that tanh, sigmoid, softplus, normalCdf and pow round. NaN operands give NaN in all but the comparisons and `where`, and in `pow(x, 0)` and `pow(1, y)`.
+ * float64.ts has the values that tanh, sigmoid, softplus, normalCdf and pow round. A NaN operand gives NaN, except in
+ * the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
- * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 when either is NaN.
+ * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 if either is NaN.
  * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
- * - `where(condition, a, b)`: a where the condition is not 0 (NaN counts as not 0), else b.
+ * - `where(condition, a, b)`: a if the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
   neg: 1,
@@ -36,7 +37,7 @@ export const primitives = {
 /** The name of an elementwise operation that every backend has. */
 export type Primitive = keyof typeof primitives;
 
-/** A directed acyclic graph of primitives; a node that stands in two places is computed once. */
+/** A directed acyclic graph of primitives; a node that is used twice is computed once. */
 export type Formula =
   | { readonly kind: 'input'; readonly index: number }
   | { readonly kind: 'constant'; readonly value: number }
@@ -44,13 +45,13 @@ export type Formula =
 
 const inputIndex = wholeNumber(0);
 
-/** The value of the call's input number `index` at this element. */
+/** Makes a formula that reads the call's input number `index` at the current element. */
 export function input(index: number): Formula {
   checkArgument('input', 'the index', index, inputIndex);
   return { kind: 'input', index };
 }
 
-/** The float32 nearest to `value`. */
+/** Makes a formula with a constant value, the float32 nearest to `value`. */
 export function constant(value: number): Formula {
   checkArgument('constant', 'the value', value, number);
   return { kind: 'constant', value: Math.fround(value) };
@@ -59,7 +60,7 @@ export function constant(value: number): Formula {
 const primitiveName = oneOf(...Object.keys(primitives));
 const formulaKind: Kind = { expected: 'a number or a formula', accepts: (value) => isObject(value) && 'kind' in value };
 
-/** The primitive of its operands; a number stands for a constant. */
+/** Makes a formula that applies a primitive to operands; a number stands for a constant. */
 export function apply(primitive: Primitive, ...operands: readonly (Formula | number)[]): Formula {
   checkArgument('apply', 'the primitive', primitive, primitiveName);
   const expected = primitives[primitive];
@@ -72,7 +73,7 @@ export function apply(primitive: Primitive, ...operands: readonly (Formula | num
   return { kind: 'apply', primitive, operands: formulas };
 }
 
-/** Rebuilds a formula bottom-up; `change` gets each node with changed operands. Shared nodes stay shared. */
+/** Rebuilds a formula bottom-up; `change` gets each node with rewritten operands. Shared nodes stay shared. */
 export function rewrite(formula: Formula, change: (node: Formula) => Formula): Formula {
   const done = new Map<Formula, Formula>();
   const visit = (node: Formula): Formula => {
@@ -85,14 +86,14 @@ export function rewrite(formula: Formula, change: (node: Formula) => Formula): F
   return visit(formula);
 }
 
-/** The formula with another one in place of each of its inputs. */
+/** Replaces each input of a formula by another formula. */
 export function substituteInputs(formula: Formula, replace: (index: number) => Formula): Formula {
   checkArgument('substituteInputs', 'the formula', formula, formulaKind);
   checkArgument('substituteInputs', 'what replaces an input', replace, callback);
   return rewrite(formula, (node) => (node.kind === 'input' ? replace(node.index) : node));
 }
 
-/** Every node once, operands before what uses them. */
+/** Returns every node once, operands before the nodes that use them. */
 export function topological(formula: Formula): Formula[] {
   const seen = new Set<Formula>();
   const order: Formula[] = [];

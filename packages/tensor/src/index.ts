@@ -1,5 +1,5 @@
 /**
- * The package's public face: tensors, their operations, gradients, compiled plans and backends.
+ * The package's public API: tensors, their operations, gradients, compiled plans and backends.
  * @module
  */
 export { noGrad, valueAndGrad } from './autograd.ts';

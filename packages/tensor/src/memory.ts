@@ -1,7 +1,7 @@
-/** Ownership of storages: counted handles, and scopes that dispose of all they did not return. */
+/** Ownership of storages: reference counts, and scopes that dispose of every resource they do not return. */
 import type { Backend, Storage } from './backend.ts';
 
-/** A storage shared by tensors that view it whole; freed with the last of them, unless borrowed. */
+/** A storage shared by tensors that each view all of it; freed with the last tensor, unless borrowed. */
 export class Memory {
   readonly backend: Backend;
   readonly storage: Storage;
@@ -30,19 +30,19 @@ export interface Disposable {
 
 const scopes: Set<Disposable>[] = [];
 
-/** Enters a newly made resource into the innermost scope, if there is one. */
+/** Adds a newly made resource to the innermost scope, if there is one. */
 export function enterScope(resource: Disposable): void {
   scopes.at(-1)?.add(resource);
 }
 
-/** Takes a resource out of every scope: from now on its owner disposes of it. */
+/** Removes a resource from every scope: from then on its owner disposes of it. */
 export function leaveScopes(resource: Disposable): void {
   for (const scope of scopes) scope.delete(resource);
 }
 
 /**
- * Runs `body` and disposes of every resource made in it but the survivors picked from its result.
- * Survivors pass to the surrounding scope. After a throw, everything made in it is disposed of.
+ * Runs `body` and disposes of every resource made in it, except the survivors picked from its result.
+ * Survivors pass to the surrounding scope. If `body` throws, every resource made in it is disposed of.
  */
 export function withScope<Result>(body: () => Result, survivors: (result: Result) => Iterable<Disposable>): Result {
   const scope = new Set<Disposable>();

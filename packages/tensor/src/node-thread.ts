@@ -1,4 +1,4 @@
-/** A thread of a backend in Node: the program that it runs. */
+/** Entry point of a backend's compute thread in Node. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { runKernelThread, type ThreadSetup } from './backends/cpu/kernel-thread.ts';
 

@@ -1,5 +1,5 @@
 /**
- * Threads of a backend in Node.
+ * Compute threads of a backend in Node.
  * @module
  */
 import { createRequire } from 'node:module';
@@ -7,21 +7,21 @@ import { Worker } from 'node:worker_threads';
 import type { ThreadMessage } from './backends/cpu/kernel-thread.ts';
 import type { ThreadOptions } from './backends/cpu/thread-team.ts';
 
-/** Also where this is a source: threads run what the build made. */
+/** The built program, even when this file runs from source: threads need the build. */
 const program = createRequire(import.meta.url).resolve('@lockstep/tensor/node-thread');
 
 /**
- * Compute threads of Node, for `openBackend`.
- * @param count threads in all, the calling one among them
+ * Makes compute threads in Node, for `openBackend`.
+ * @param count number of threads, including the calling one
  */
 export function nodeThreads(count: number): ThreadOptions {
   return {
     count,
     start(setup, { onMessage, onEnd }) {
-      // Options for modules or debuggers are meant for the thread that computes beside other work; V8's flags hold anyway.
+      // Options for modules or debuggers are meant for the main thread; V8's flags apply to the whole process anyway.
       const thread = new Worker(program, { workerData: setup, execArgv: [] });
       thread.on('message', (message: ThreadMessage) => {
-        // Once it waits for programs, a process that has nothing else to do ends.
+        // A thread that waits for programs must not keep the process alive.
         if (message.type === 'ready') thread.unref();
         onMessage(message);
       });

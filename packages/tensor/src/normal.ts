@@ -1,7 +1,7 @@
-/** The normal distribution's quantile function, by IEEE operations only. */
+/** The normal distribution's quantile function, computed with only IEEE operations. */
 
-// Wichura, "Algorithm AS 241: the percentage points of the normal distribution" (1988), without the region that
-// probabilities of at least 2^-34 do not reach.
+// Wichura, "Algorithm AS 241: the percentage points of the normal distribution" (1988), without the far-tail region,
+// which probabilities of at least 2^-34 do not reach.
 import { log64 } from './float64.ts';
 
 const centralNumerator = [
@@ -30,7 +30,7 @@ function ratio(numerator: readonly number[], denominator: readonly number[], x: 
   return above / below;
 }
 
-/** The value below which a standard normal variable is with `probability` in [2^-34, 1 - 2^-34]. */
+/** Returns the value that a standard normal variable stays below with `probability`, in [2^-34, 1 - 2^-34]. */
 export function normalQuantile(probability: number): number {
   const fromCenter = probability - 0.5;
   if (Math.abs(fromCenter) <= 0.425) {

@@ -6,7 +6,7 @@ const rounds = 10;
 const [multiplier0, multiplier1] = [0xd2511f53, 0xcd9e8d57];
 const [keyStep0, keyStep1] = [0x9e3779b9, 0xbb67ae85];
 
-/** The upper 32 bits of the product of two unsigned 32-bit integers. */
+/** Returns the upper 32 bits of the product of two unsigned 32-bit integers. */
 function multiplyHigh(left: number, right: number): number {
   const [leftLow, leftHigh] = [left & 0xffff, left >>> 16];
   const [rightLow, rightHigh] = [right & 0xffff, right >>> 16];
@@ -42,7 +42,7 @@ export function philox(
   result[3] = c3;
 }
 
-/** The upper 24 bits of a word as a float32 in [0, 1). */
+/** Converts the upper 24 bits of a word to a float32 in [0, 1). */
 export function unitFloat(word: number): number {
   return (word >>> 8) * 2 ** -24;
 }

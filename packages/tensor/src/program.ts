@@ -1,43 +1,43 @@
-/** What a backend makes ready once and runs any number of times: programs, and how bytes get to them. */
+/** Programs, which a backend prepares once and runs any number of times, and the inputs that feed bytes to them. */
 
-/** Calls made ready. It must not run once a storage of its calls was freed. */
+/** Prepared calls. A program must not run after a storage of its calls was freed. */
 export interface Program {
-  /** Runs the calls in order on what the storages hold now; allocates nothing. */
+  /** Runs the calls in order on the current values of the storages; allocates nothing. */
   run(): void;
-  /** Gives back what preparing took; the storages belong to the caller. */
+  /** Frees the memory that preparing took; the storages belong to the caller. */
   dispose(): void;
 }
 
-/** Rows of bytes that stay where a backend computes, so that they are taken in by number. */
+/** Rows of bytes in a backend's memory, which an input can take by row number. */
 export interface ByteTable {
   readonly rows: number;
-  /** Bytes of a row. */
+  /** Bytes per row. */
   readonly columns: number;
-  /** A view of all rows, one after another; valid until the backend allocates again. */
+  /** A view of all rows, row-major; valid until the backend's next allocation. */
   readonly bytes: Uint8Array;
-  /** Copies a row in; `bytes` [columns]. What a row holds before is unspecified. */
+  /** Writes a row; `bytes` [columns]. A row is unspecified until it is written. */
   write(row: number, bytes: Uint8Array): void;
-  /** A copy of a row. */
+  /** Returns a copy of a row. */
   read(row: number): Uint8Array;
   dispose(): void;
 }
 
 /**
- * Bytes on their way into a storage as `byte / divisor`, a float32 division.
- * They are taken in at once; the program that is returned may leave the conversion to the thread that it runs on, and
- * belongs to the input. Products may convert while they read, so that programs which read the storage must not run side by side.
+ * Feeds bytes into a storage as `byte / divisor`, a float32 division.
+ * Bytes are taken in immediately. The returned program belongs to the input, and may do the conversion on the thread
+ * that runs it. Products may convert while they read, so programs that read the storage must not run in parallel.
  */
 export interface ByteInput {
-  /** Takes as many bytes as the storage has values. @throws RangeError for another number */
+  /** Takes one byte for each value of the storage. @throws RangeError for any other number of bytes */
   take(bytes: Uint8Array): Program;
-  /** Takes the numbered rows of a table, one after another. @throws RangeError where there are no such rows */
+  /** Takes the rows of a table with these numbers, in order. @throws RangeError if a row does not exist */
   takeRows(table: ByteTable, numbers: Uint32Array): Program;
   dispose(): void;
 }
 
-/** The largest absolute value of a storage. */
+/** Finds the largest absolute value of a storage. */
 export interface Magnitude {
   readonly program: Program;
-  /** As the program last found it: 0 of no values, not finite where one is NaN or infinite. */
+  /** Returns the result of the program's last run: 0 if there are no values, not finite if any is NaN or infinite. */
   value(): number;
 }

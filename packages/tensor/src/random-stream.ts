@@ -1,6 +1,6 @@
-/** Seeded random numbers for whatever needs speed and repetition, not quality: philox.ts makes the model's. */
+/** Seeded random numbers for uses that need speed and reproducibility, not quality; models use philox.ts. */
 
-/** Numbers in [0, 1), the same for equal seeds on every engine (mulberry32, by Tommy Ettinger). */
+/** Returns a generator of numbers in [0, 1), the same on every engine (mulberry32, by Tommy Ettinger). */
 export function randomStream(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

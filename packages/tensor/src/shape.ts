@@ -5,22 +5,22 @@ import { isWholeNumber } from './whole-number.ts';
 /** Sizes from the outermost axis to the innermost; `[]` is a scalar, a size of 0 makes a tensor empty. */
 export type Shape = readonly number[];
 
-/** Shapes that do not fit; the message names the op, the shapes and the sizes that differ. */
+/** Error for shapes that do not fit; its message names the op, the shapes and the sizes that differ. */
 export class ShapeError extends Error {
   override name = 'ShapeError';
 }
 
-/** A ShapeError that says what was expected and what came instead. */
+/** Makes a ShapeError that names the expected and the actual shapes. */
 export function unexpectedShapes(expected: string, ...got: readonly Shape[]): ShapeError {
   return new ShapeError(`${expected}, got ${got.map(formatShape).join(' and ')}`);
 }
 
-/** A shape for messages, such as `[2, 3]`. */
+/** Formats a shape for messages, such as `[2, 3]`. */
 export function formatShape(shape: Shape): string {
   return Array.isArray(shape) ? `[${shape.join(', ')}]` : shown(shape);
 }
 
-/** Number of values in a tensor of this shape; 1 for a scalar. */
+/** Returns the number of values in a tensor of this shape; 1 for a scalar. */
 export function sizeOf(shape: Shape): number {
   let size = 1;
   for (const length of shape) size *= length;
@@ -31,7 +31,7 @@ export function sameShape(left: Shape, right: Shape): boolean {
   return left.length === right.length && left.every((length, axis) => length === right[axis]);
 }
 
-/** Throws unless the shape is a list of sizes, whole numbers of at least 0. */
+/** Throws unless the shape is a list of whole numbers of at least 0. */
 export function checkShape(operation: string, shape: Shape): void {
   checkArgument(operation, 'the shape', shape, list);
   if (!shape.every((length) => isWholeNumber(length))) {
@@ -39,7 +39,7 @@ export function checkShape(operation: string, shape: Shape): void {
   }
 }
 
-/** Distance in elements between neighbors along each axis of a contiguous tensor. */
+/** Returns the distance in elements between neighbors along each axis of a contiguous tensor. */
 export function contiguousStrides(shape: Shape): number[] {
   const strides = new Array<number>(shape.length);
   let stride = 1;
@@ -51,7 +51,7 @@ export function contiguousStrides(shape: Shape): number[] {
 }
 
 /**
- * The common shape of operands aligned at their last axes: sizes must be equal, or one of them 1.
+ * Returns the common shape of operands aligned at their last axes: sizes must be equal, or one of them 1.
  * @throws ShapeError naming the first axis, counted from the end, whose sizes differ.
  */
 export function broadcastShapes(operation: string, shapes: readonly Shape[]): Shape {
@@ -73,7 +73,7 @@ export function broadcastShapes(operation: string, shapes: readonly Shape[]): Sh
   return result;
 }
 
-/** Strides that read a contiguous tensor of `shape` as `target`: 0 along repeated axes. */
+/** Returns the strides that read a contiguous tensor of `shape` as `target`: 0 along repeated axes. */
 export function broadcastStrides(shape: Shape, target: Shape): number[] {
   const own = contiguousStrides(shape);
   const missing = target.length - shape.length;
@@ -81,8 +81,8 @@ export function broadcastStrides(shape: Shape, target: Shape): number[] {
 }
 
 /**
- * Axes counted from either end, made positive, unique and ascending. `undefined` means all axes.
- * @throws ShapeError when an axis does not exist or is named twice.
+ * Converts axes counted from either end to ascending nonnegative axes; `undefined` means all axes.
+ * @throws ShapeError if an axis does not exist or is named twice.
  */
 export function normalizeAxes(operation: string, shape: Shape, axes: readonly number[] | undefined): number[] {
   if (axes === undefined) return shape.map((_, axis) => axis);
@@ -100,7 +100,7 @@ export function normalizeAxes(operation: string, shape: Shape, axes: readonly nu
   return unique;
 }
 
-/** `shape` without `axes`, or with size 1 in their place. */
+/** Returns `shape` without `axes`, or with size 1 in their place. */
 export function reducedShape(shape: Shape, axes: readonly number[], keepAxes: boolean): number[] {
   const removed = new Set(axes);
   if (keepAxes) return shape.map((length, axis) => (removed.has(axis) ? 1 : length));

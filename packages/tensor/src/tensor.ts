@@ -1,4 +1,4 @@
-/** A tensor: a shape over a storage of a backend, with its place in the gradient graph. */
+/** A tensor: a shape over a backend's storage, and a node in the gradient graph. */
 import {
   backendKind,
   boolean,
@@ -16,26 +16,26 @@ import type { Backend, Storage } from './backend.ts';
 import { type Disposable, enterScope, Memory, withScope } from './memory.ts';
 import { checkShape, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 
-/** How a tensor was computed; written and read by autograd. */
+/** Record of how a tensor was computed; written and read by autograd. */
 export interface GraphNode {
   /** Walks the graph back from its output and adds to the `grad` of every leaf. */
   backward(output: Tensor): void;
 }
 
-/** Float32 values in row-major order. Ops never change a tensor; each gives a new one. */
+/** Float32 values in row-major order. Ops never change a tensor; each returns a new one. */
 export class Tensor implements Disposable {
   readonly backend: Backend;
   readonly shape: Shape;
   readonly size: number;
-  /** Set on a leaf, a tensor that no op computed, to have `backward()` leave its gradient in `grad`. */
+  /** If set on a leaf, a tensor that no op computed, `backward()` adds the gradient to its `grad`. */
   requiresGrad: boolean;
-  /** The sum of the gradients of every `backward()` so far; disposed of with this tensor. */
+  /** Sum of the gradients of all `backward()` calls so far; disposed of with this tensor. */
   grad: Tensor | undefined = undefined;
   /** @internal */
   node: GraphNode | undefined = undefined;
   /** @internal Set by `valueAndGrad` on parameters whose gradient is summed per microbatch (backend.ts). */
   microbatches: number | undefined = undefined;
-  /** @internal The error of reading values that changed since; set while a gradient is computed. */
+  /** @internal Error for reading values that were changed in place; set while a gradient is computed. */
   stale: string | undefined = undefined;
   /** @internal */
   readonly memory: Memory;
@@ -63,14 +63,14 @@ export class Tensor implements Disposable {
     return this.#disposed;
   }
 
-  /** Copies the values out. */
+  /** Returns a copy of the values. */
   values(): Promise<Float32Array> {
     return this.backend.download(this.storage);
   }
 
   /**
-   * Adds the gradient of this scalar by every leaf that requires one to the leaf's `grad`.
-   * It frees the graph: a second call needs a new forward computation.
+   * Adds the gradient of this scalar with respect to each leaf that requires one to the leaf's `grad`.
+   * Frees the graph: a second call needs a new forward pass.
    */
   backward(): void {
     if (this.node === undefined) {
@@ -79,7 +79,7 @@ export class Tensor implements Disposable {
     this.node.backward(this);
   }
 
-  /** Gives back the memory, if no other tensor shares it. Safe to call twice. */
+  /** Frees the memory, unless another tensor shares it. Safe to call twice. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -89,7 +89,7 @@ export class Tensor implements Disposable {
   }
 }
 
-/** Throws unless the value is a tensor; one of another copy of this module gets its own sentence. */
+/** Throws unless the value is a tensor; a tensor of another copy of this module gets a different message. */
 export function checkTensor(operation: string, name: string, value: unknown): asserts value is Tensor {
   if (value instanceof Tensor) return;
   if (isObject(value) && 'requiresGrad' in value && 'backend' in value) {
@@ -108,7 +108,7 @@ export function checkTensors(operation: string, name: string, values: unknown): 
   }
 }
 
-/** Options of the functions that make a leaf. */
+/** Options of functions that create a leaf. */
 export interface LeafOptions {
   readonly requiresGrad?: boolean;
 }
@@ -116,14 +116,14 @@ export interface LeafOptions {
 /** Fields of `LeafOptions`. */
 export const leafOptions: Readonly<Record<string, Kind>> = { requiresGrad: boolean };
 
-/** One value for each element: a typed array, or a list of numbers. */
+/** One value per element: a typed array, or a list of numbers. */
 const flatValues: Kind = {
   expected: 'a list of numbers or a typed array, row by row',
   accepts: (value) =>
     Array.isArray(value) ? value.every(number.accepts) : ArrayBuffer.isView(value) && !(value instanceof DataView),
 };
 
-/** A new tensor with a copy of `values`. @throws ShapeError when their number is not the shape's size. */
+/** Creates a tensor with a copy of `values`. @throws ShapeError if their number is not the shape's size. */
 export function fromArray(
   backend: Backend,
   values: ArrayLike<number>,
@@ -145,7 +145,7 @@ export function fromArray(
   return result;
 }
 
-/** A tensor over a storage that stays the caller's: disposing of the tensor leaves it alone. */
+/** Creates a tensor over a storage of the caller; disposing of the tensor does not free the storage. */
 export function fromStorage(backend: Backend, storage: Storage, shape: Shape, options: LeafOptions = {}): Tensor {
   checkArgument('fromStorage', 'the backend', backend, backendKind);
   checkArgument('fromStorage', 'the storage', storage, storageKind);
@@ -159,12 +159,12 @@ export function fromStorage(backend: Backend, storage: Storage, shape: Shape, op
   return new Tensor(new Memory(backend, storage, false), shape, options.requiresGrad);
 }
 
-/** @internal A new tensor whose values are still unspecified. */
+/** @internal Creates a tensor whose values are still unspecified. */
 export function emptyTensor(backend: Backend, shape: Shape, requiresGrad = false): Tensor {
   return new Tensor(new Memory(backend, backend.allocate(sizeOf(shape)), true), shape, requiresGrad);
 }
 
-/** The tensors of a scope's result, alone or inside arrays and plain objects. */
+/** Yields the tensors of a scope's result, on their own or inside arrays and plain objects. */
 function* tensorsIn(value: unknown): Generator<Tensor> {
   if (value instanceof Tensor) yield value;
   const isPlain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
@@ -172,8 +172,8 @@ function* tensorsIn(value: unknown): Generator<Tensor> {
 }
 
 /**
- * Runs `body`, which must be synchronous, and disposes of every tensor made in it.
- * The tensors that it returns, alone or inside arrays and plain objects, and the gradients left in `grad` stay.
+ * Runs `body`, which must be synchronous, and disposes of the tensors made in it.
+ * Keeps gradients in `grad` and the tensors that `body` returns, on their own or inside arrays and plain objects.
  */
 export function tidy<Result>(body: () => Result): Result {
   checkArgument('tidy', 'the body', body, callback);

@@ -1,32 +1,32 @@
-/** Work over whole vectors: sums in a given order, and maps that threads share by slices. */
+/** Operations on whole vectors: sums in a given order, and maps that threads split into slices. */
 import type { Backend, MapCall, Storage } from './backend.ts';
 import { apply, type Formula, input } from './formula.ts';
 import type { Program } from './program.ts';
 
-/** Two sums that have not been added yet. */
+/** An addition of two sums. */
 interface Addition {
   readonly left: VectorSum;
   readonly right: VectorSum;
 }
 
 /**
- * A sum of vectors of one length, in the order in which they are added.
- * `left + right`, each again such a sum, or a vector.
+ * A sum of vectors of one length, as a tree that fixes the order of additions.
+ * A node is `left + right`; a leaf is a vector.
  */
 export type VectorSum = Storage | Addition;
 
-/** The vectors of a sum, from left to right. */
+/** Returns the vectors of a sum, from left to right. */
 export function vectorsOf(sum: VectorSum): readonly Storage[] {
   return 'left' in sum ? [...vectorsOf(sum.left), ...vectorsOf(sum.right)] : [sum];
 }
 
-/** What is made of each addition of a sum. */
+/** Rounds the result of each addition of a sum. */
 export type RoundAddition = (sum: Formula) => Formula;
 
 const asItIs: RoundAddition = (sum) => sum;
 
 /**
- * The sum as a formula of inputs, of which `inputOf` tells the one that reads a vector.
+ * Returns the sum as a formula; `inputOf` returns the input that reads a vector.
  * `round` is applied to each addition, from the vectors up.
  */
 export function sumFormula(
@@ -38,7 +38,7 @@ export function sumFormula(
   return round(apply('add', sumFormula(sum.left, inputOf, round), sumFormula(sum.right, inputOf, round)));
 }
 
-/** The sum of the same ranges of its vectors. */
+/** Returns the same sum over one range of each vector. */
 export function sliceSum(backend: Backend, sum: VectorSum, offset: number, length: number): VectorSum {
   if (!('left' in sum)) return backend.slice(sum, offset, length);
   const [left, right] = [sliceSum(backend, sum.left, offset, length), sliceSum(backend, sum.right, offset, length)];
@@ -46,7 +46,7 @@ export function sliceSum(backend: Backend, sum: VectorSum, offset: number, lengt
 }
 
 /**
- * The call that leaves a sum in `output`, which may be one of its vectors.
+ * Returns the call that writes a sum to `output`, which may be one of its vectors.
  * `round` is applied to each addition.
  */
 export function additionCall(sum: VectorSum, output: Storage, round: RoundAddition = asItIs): MapCall {
@@ -60,7 +60,7 @@ export function additionCall(sum: VectorSum, output: Storage, round: RoundAdditi
   };
 }
 
-/** Programs that depend on a sum, each prepared once. */
+/** A cache of programs by sum: each program is prepared once. */
 export class PreparedSums {
   readonly #prepare: (sum: VectorSum) => Program;
   readonly #programs = new Map<string, Program>();
@@ -70,7 +70,7 @@ export class PreparedSums {
     this.#prepare = prepare;
   }
 
-  /** The program of the sum of these very vectors, in this order. */
+  /** Returns the program for the sum of these storages in this order; prepares it on first use. */
   of(sum: VectorSum): Program {
     const key = this.#keyOf(sum);
     const known = this.#programs.get(key) ?? this.#prepare(sum);
@@ -92,15 +92,15 @@ export class PreparedSums {
   }
 }
 
-/** Shorter slices take less time than it takes to wake a thread, measured. */
+/** Minimum length of a slice: a shorter one takes less time than waking a thread. */
 const leastSlice = 8_192;
-/** Slices begin at multiples of this many values: a cache line. */
+/** Slices begin at multiples of this number of values, a cache line. */
 const alignment = 16;
 
 /**
- * Maps over vectors of one length, prepared.
- * Element i of each depends on element i of the others alone, or on values that all elements share. Where the backend
- * has threads and the vectors are long, each thread does a slice, with the same bits.
+ * Prepares maps over vectors of one length.
+ * Element i of an output must depend only on element i of the other vectors, or on values that all elements share. If
+ * the backend has threads and the vectors are long, each thread computes a slice, with the same bits.
  */
 export function prepareElementwise(backend: Backend, calls: readonly MapCall[]): Program {
   const { length = 0 } = calls.at(-1)?.output ?? {};
@@ -120,7 +120,7 @@ export function prepareElementwise(backend: Backend, calls: readonly MapCall[]):
   };
 }
 
-/** The elements `[from, to)` of a map over vectors. */
+/** Returns the call for the elements `[from, to)` of a map over vectors. */
 function sliceOf(backend: Backend, call: MapCall, from: number, to: number): MapCall {
   const slice = (storage: Storage): Storage => backend.slice(storage, from, to - from);
   return {
@@ -131,7 +131,7 @@ function sliceOf(backend: Backend, call: MapCall, from: number, to: number): Map
   };
 }
 
-/** Runs lists of programs side by side where the backend has threads, else one after another. */
+/** Runs lists of programs in parallel if the backend has threads, else one after another. */
 export function runTogether(backend: Backend, lists: readonly (readonly Program[])[]): void {
   if (backend.runTogether) backend.runTogether(lists);
   else for (const programs of lists) for (const program of programs) program.run();

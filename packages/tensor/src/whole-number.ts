@@ -1,6 +1,6 @@
-/** Checks of numbers that count something. */
+/** Checks for whole numbers. */
 
-/** Whether `value` is an exact whole number of at least `least`. */
+/** Whether `value` is a safe integer of at least `least`. */
 export function isWholeNumber(value: number, least = 0): boolean {
   return Number.isSafeInteger(value) && value >= least;
 }

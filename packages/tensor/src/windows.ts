@@ -5,9 +5,9 @@ import { isWholeNumber } from './whole-number.ts';
 
 /**
  * Windows over images [images, height, width, channels].
- * Window (y, x) of an image covers the rows from
- * `y * strideHeight - paddingHeight` on and the columns from `x * strideWidth - paddingWidth` on; what lies outside the
- * image is padding. There are `outputHeight` x `outputWidth` windows per image.
+ * Window (y, x) of an image covers the rows from `y * strideHeight - paddingHeight` on and the columns from
+ * `x * strideWidth - paddingWidth` on; positions outside the image are padding. An image has `outputHeight` x
+ * `outputWidth` windows.
  */
 export interface Windows {
   readonly images: number;
@@ -27,15 +27,15 @@ export interface Windows {
 /** One number for both directions, or [height, width]. */
 export type Pair = number | readonly [number, number];
 
-/** How windows lie on images. */
+/** Placement of windows on images. */
 export interface WindowOptions {
-  /** Steps between windows, at least 1. */
+  /** Distance between windows, at least 1. */
   readonly stride?: Pair;
-  /** Rows and columns of zeros put around the image on either side; 0 where left out. */
+  /** Rows and columns of zeros added on each side of the image; 0 by default. */
   readonly padding?: Pair;
 }
 
-/** One number, or two; `windowsOver` checks which. */
+/** One number, or a list; `windowsOver` checks the numbers. */
 const pair: Kind = {
   expected: 'one whole number, or two',
   accepts: (value) => number.accepts(value) || Array.isArray(value),
@@ -44,7 +44,7 @@ const pair: Kind = {
 /** Fields of `WindowOptions`. */
 export const windowOptions: Readonly<Record<string, Kind>> = { stride: pair, padding: pair };
 
-/** All windows that fit: `floor((size + 2 padding - window) / stride) + 1` along each axis. */
+/** Returns all windows that fit: `floor((size + 2 padding - window) / stride) + 1` along each axis. */
 export function windowsOver(operation: string, shape: Shape, window: Pair, options: WindowOptions): Windows {
   if (shape.length !== 4) {
     throw unexpectedShapes(`${operation}: expected images [n, height, width, channels]`, shape);
@@ -88,12 +88,12 @@ function pairOf(operation: string, name: string, pair: Pair, least: number): rea
   return both;
 }
 
-/** Number of values in the images. */
+/** Returns the number of values in the images. */
 export function imageSize({ images, height, width, channels }: Windows): number {
   return images * height * width * channels;
 }
 
-/** Number of windows over all images. */
+/** Returns the number of windows over all images. */
 export function windowCount({ images, outputHeight, outputWidth }: Windows): number {
   return images * outputHeight * outputWidth;
 }

@@ -1,4 +1,4 @@
-/** Whether a backend that rounds in its own way agrees with the reference, on ops and on whole steps. */
+/** Checks that a backend with its own rounding agrees with the reference, on single ops and on whole steps. */
 import { record } from '../src/autograd.ts';
 import type { Backend, Plan, Tensor } from '../src/index.ts';
 import {
@@ -23,23 +23,23 @@ import type { Example } from './examples.ts';
 import { type OpName, opNames } from './op-examples.ts';
 import { randomValues, valuesIn } from './values.ts';
 
-/** Largest difference relative to the largest value beside it. */
+/** Maximum difference, relative to the largest value of the same result. */
 export const tolerance = 2e-5;
 
-/** Logits come before their labels, and give the number of classes. */
+/** Returns an example's operands. Class indices are below the last size of the first operand, the logits. */
 export function operandsOf(example: Example): Float32Array[] {
   const classes = example.shapes[0]!.at(-1) ?? 2;
   return example.shapes.map((shape, index) => valuesIn(example.domains[index] ?? 'any', shape, 17 + index, classes));
 }
 
-/** Positions of the operands that a derivative exists for. */
+/** Returns the positions of the operands that have a derivative. */
 export function differentiableOperands(example: Example): number[] {
   return example.shapes.flatMap((_, index) => (example.domains[index] === 'class index' ? [] : [index]));
 }
 
 /**
- * A scalar whose gradient has another weight for each value of the result, as their weighted sum has. Without its
- * arithmetic: for every shape a GPU would compile its kernels too, which takes longer than all that is compared.
+ * Returns a scalar with the gradient of a weighted sum of the result's values, without computing the sum: a GPU would
+ * compile kernels for it for every shape, which takes longer than the whole comparison.
  */
 function weighted(result: Tensor): Tensor {
   const weights = fromArray(result.backend, randomValues(result.size, 99), result.shape);
@@ -47,7 +47,7 @@ function weighted(result: Tensor): Tensor {
   return record('weighted', { output, operands: [result], gradient: [() => weights] });
 }
 
-/** The result of an example, then the gradients of its operands. */
+/** Returns the result of an example, then the gradients of its operands. */
 export function resultsOf(backend: Backend, example: Example, operands = operandsOf(example)): Tensor[] {
   return tidy(() => {
     const tensors = operands.map((values, index) => fromArray(backend, values, example.shapes[index]!));
@@ -72,7 +72,7 @@ async function download(tensors: readonly Tensor[]): Promise<Float32Array[]> {
   return values;
 }
 
-/** The first difference beyond rounding, as a message. */
+/** Returns a message about the first difference beyond rounding. */
 export function difference(expected: Float32Array, got: Float32Array): string | undefined {
   if (expected.length !== got.length) return `${got.length} values instead of ${expected.length}`;
   const scale = expected.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-30);
@@ -86,7 +86,7 @@ export function difference(expected: Float32Array, got: Float32Array): string | 
 
 export type ExamplesByOp = Readonly<Record<OpName, readonly Example[]>>;
 
-/** One message for each example of an op on which the backend differs from the reference. */
+/** Returns one message for each example of an op on which the backend differs from the reference. */
 export async function disagreements(
   backend: Backend,
   reference: Backend,
@@ -128,7 +128,7 @@ export interface NetworkSizes {
   readonly classes: number;
 }
 
-/** The compiled step of a network of two layers: gradients, sum of losses, number correct. */
+/** Compiles the step of a two-layer network: gradients, sum of losses, number correct. */
 export function networkPlan(backend: Backend, { batch, features, hidden, classes }: NetworkSizes): Plan {
   const shapes = [[features, hidden], [hidden], [hidden, classes], [classes]];
   const plan = compile(
@@ -162,15 +162,15 @@ export interface ImageNetworkSizes {
   /** Height and width. */
   readonly image: number;
   readonly channels: number;
-  /** Of the first convolution; the second has twice as many. */
+  /** Filters of the first convolution; the second has twice as many. */
   readonly filters: number;
   readonly hidden: number;
   readonly classes: number;
 }
 
 /**
- * The compiled step of a network over images: gradients, then the sum of losses.
- * Two convolutions with bias, relu and max, then average pooling; a dense layer, dropout, another dense layer.
+ * Compiles the step of a network over images: gradients, then the sum of losses.
+ * The network has two convolutions with bias and relu, max and average pooling, and dropout between two dense layers.
  */
 export function imageNetworkPlan(backend: Backend, sizes: ImageNetworkSizes): Plan {
   const { batch, image, channels, filters, hidden, classes } = sizes;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { Allocator } from '../src/backends/cpu/allocator.ts';
 import { pageBytes, type WasmMemory } from '../src/backends/cpu/webassembly.ts';
 
-/** A memory that grows up to so many pages. */
+/** Returns a memory that can grow up to `maximum` pages. */
 function memoryOf(maximum: number): WasmMemory {
   let buffer = new ArrayBuffer(pageBytes);
   return {

@@ -1,4 +1,4 @@
-/** Every public function says in a sentence which argument is wrong: no TypeError comes from inside. */
+/** Every public function rejects a wrong argument with a sentence that names it, never with an internal TypeError. */
 import { describe, expect, it, vi } from 'vitest';
 import * as tensor from '../src/index.ts';
 import { openAll } from './support.ts';
@@ -29,7 +29,7 @@ const wrong = {
 
 type Wrong = keyof typeof wrong;
 
-/** A right value of an argument, which of the wrong ones are right for it too, and its options. */
+/** A valid value of an argument, the values of `wrong` that are also valid for it, and its options. */
 interface Argument {
   readonly value: unknown;
   readonly accepts: readonly Wrong[];
@@ -48,7 +48,7 @@ const operand = argument(x.value, numbers);
 const number = argument(1, numbers);
 const flag = argument(true, ['true']);
 const axes = argument([0], ['empty list']);
-/** Tensors have at most three axes, so every axis that the tests count as wrong is out of range, except -1. */
+/** Every number in `wrong` except -1 is invalid as an axis. */
 const axis = argument(0, ['negative']);
 const whole = argument(2);
 const size = argument([2, 3], ['empty list']);
@@ -56,7 +56,7 @@ const given = argument(backend);
 const seed = argument(1);
 const text = (...values: string[]): Argument => argument(values[0]);
 
-/** An object of options; all may be omitted. */
+/** Describes an object of options; all may be omitted. */
 function options(fields: Readonly<Record<string, Argument>>): Argument {
   return argument({}, ['missing', 'empty object'], fields);
 }
@@ -70,7 +70,7 @@ const unary = [x];
 const binary = [operand, operand];
 const comparison = binary;
 
-/** Arguments of each function. */
+/** The arguments of each function. */
 const functions: Readonly<Record<string, readonly Argument[]>> = {
   ...Object.fromEntries(
     ['abs', 'exp', 'log', 'neg', 'normalCdf', 'relu', 'sigmoid', 'softplus', 'softsign', 'sqrt', 'tanh'].map((name) => [
@@ -170,7 +170,7 @@ const functions: Readonly<Record<string, readonly Argument[]>> = {
   substituteInputs: [argument(tensor.input(0)), argument(() => tensor.input(1), ['function'])],
 };
 
-/** Functions between the packages of this project, on storages and bytes that programs do not handle. */
+/** Functions for other packages of this project; they work on storages and bytes, which users do not handle. */
 const plumbing = [
   'additionCall',
   'createByteInput',
@@ -193,7 +193,7 @@ const plumbing = [
 type AnyFunction = (...given: unknown[]) => unknown;
 const exported = tensor as unknown as Readonly<Record<string, AnyFunction>>;
 
-/** Describes what is wrong with the answer to a wrong argument, if anything. */
+/** Describes what is wrong with a function's reaction to an argument, if anything. */
 function complaint(name: string, given: readonly unknown[], accepted: boolean): string | undefined {
   try {
     tensor.tidy(() => exported[name]!(...given));

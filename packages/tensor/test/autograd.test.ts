@@ -1,4 +1,4 @@
-/** Gradients as people use them: leaves, accumulation, freed graphs, errors. */
+/** The public gradient API: leaves, accumulation, freed graphs, errors. */
 import { describe, expect, it } from 'vitest';
 import {
   add,

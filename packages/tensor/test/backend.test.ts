@@ -1,4 +1,4 @@
-/** The contract that every backend keeps, and the numerics check before one is trusted. */
+/** The contract of every backend, and the numerics check that a backend must pass before it is used. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { checkNumerics } from '../src/backends/numerics-check.ts';
 import type { HostBackend, KernelCall } from '../src/index.ts';
@@ -196,7 +196,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
   });
 });
 
-/** The reference with one kind of call spoiled: `spoil` changes the first output. */
+/** Returns the reference with wrong results for one kind of call: `spoil` changes its output, or its losses. */
 function tampered(kind: KernelCall['kind'], spoil: (values: Float32Array) => void): HostBackend {
   const outputOf = (call: KernelCall) => (call.kind === 'crossEntropy' ? call.losses : call.output);
   return new Proxy(reference, {
@@ -205,7 +205,7 @@ function tampered(kind: KernelCall['kind'], spoil: (values: Float32Array) => voi
         const member = Reflect.get(target, property) as unknown;
         return typeof member === 'function' ? member.bind(target) : member;
       }
-      // One program for each call, so that what is spoiled is what the next call reads.
+      // One program per call, so that the next call reads the spoiled values.
       return (calls: readonly KernelCall[]) => {
         const programs = calls.map((call) => ({ call, program: target.prepare([call]) }));
         const run = (): void => {
@@ -232,7 +232,7 @@ describe('the numerics check before a backend is trusted', () => {
 
   it.each(kinds)('refuses a wrong %s', async (kind) => {
     const scale = tampered(kind, (values) => {
-      // The last one may be 0, or lie under no window.
+      // Changes the largest value: another might be 0, or lie under no window.
       const sizes = values.map(Math.abs);
       values[sizes.indexOf(Math.max(...sizes))]! *= 1.001;
     });

@@ -1,4 +1,4 @@
-/** Bytes that products read as they are: with the bits of their floats, which whatever else reads the storage finds there. */
+/** Products that read unconverted bytes: same bits as with floats, and all other readers of the storage see floats. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -22,7 +22,7 @@ import { bitsOf, openAll, randomStream, randomValues } from './support.ts';
 
 const backends = await openAll();
 
-/** Bytes of which about `density` are not 0. */
+/** Returns bytes of which about the fraction `density` are not 0. */
 function randomBytes(count: number, seed: number, density: number): Uint8Array {
   const random = randomStream(seed);
   return Uint8Array.from({ length: count }, () => (random() < density ? 1 + random() * 255 : 0));
@@ -39,7 +39,7 @@ interface Layer {
   readonly microbatches: number;
 }
 
-/** A layer and the gradient of its weights: both read the samples `x` [rows, inputs] from the left. */
+/** Compiles a layer and the gradient of its weights: both read the samples `x` [rows, inputs] as left operand. */
 function compileLayer(backend: HostBackend, x: Storage, { rows, inputs, outputs, microbatches }: Layer): Plan {
   return compile(
     backend,
@@ -75,7 +75,7 @@ const layers = fc
   .map(({ size, ...layer }) => ({ ...layer, rows: size * layer.microbatches }));
 
 describe.each(backends.map((backend) => [backend.name, backend] as const))('bytes as operands on %s', (_, backend) => {
-  /** What `check` finds of a storage that holds bytes, and of one that holds their floats. */
+  /** Runs `check` on a storage that was filled from bytes, and on one that was filled with their floats. */
   function both(layer: Layer, bytes: Uint8Array, check: (x: Storage) => void): void {
     for (const isByte of [true, false]) {
       const x = backend.allocate(bytes.length);
@@ -109,7 +109,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('byte
         const numbers = Uint32Array.from({ length: rows }, (__, row) => row);
         input.takeRows(table, numbers).run();
         expect(resultOf(backend, plan)).toEqual(expected);
-        // Once more from the same bytes, whatever the run before did to them.
+        // A second run must read the same bytes, whatever the first run did to them.
         expect(resultOf(backend, plan)).toEqual(expected);
         expect(backend.view(x)).toEqual(floatsOf(bytes));
         input.dispose();

@@ -1,4 +1,4 @@
-/** Bytes, and rows of a table, that an input takes are those bytes uploaded, on every backend. */
+/** Bytes or table rows taken by an input equal the same bytes uploaded, on every backend. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createByteInput, createByteTable, type HostBackend, type Storage } from '../src/index.ts';
@@ -14,7 +14,7 @@ function filled(backend: HostBackend, rows: number, columns: number, seed = 1) {
   return { table, bytes };
 }
 
-/** Takes rows and converts them at once. */
+/** Takes rows and converts them immediately. */
 function takeRows(backend: HostBackend, storage: Storage, divisor: number, ...rows: Rows): void {
   const input = createByteInput(backend, storage, divisor);
   input.takeRows(...rows).run();

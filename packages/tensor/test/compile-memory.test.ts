@@ -1,4 +1,4 @@
-/** Plans give back the memory that they took, after failures too. */
+/** Plans free the memory that they allocated, also after failures. */
 import { describe, expect, it } from 'vitest';
 import { compile, fromArray, matmul, mul, openBackend, relu, sum, tidy, valueAndGrad } from '../src/index.ts';
 import { randomValues } from './support.ts';
@@ -39,7 +39,7 @@ it('a function that throws leaves no memory taken', async () => {
   };
   const first = backend.allocate(1);
   const { buffer } = backend.view(first);
-  // Together far more than the memory could hold without growing.
+  // If they leaked, the memory would have to grow.
   for (let round = 0; round < 50; round++) {
     expect(() => compile(backend, fail, [[100_000]])).toThrow('stop');
   }

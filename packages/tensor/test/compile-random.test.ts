@@ -42,7 +42,7 @@ import { openAll, randomStream, valuesIn } from './support.ts';
 
 const backends = await openAll();
 
-/** A straight-line program over [4, 4] values: broadcasts, reductions, transpositions, products, gradients. */
+/** Runs a random straight-line program over [4, 4] values: broadcasts, reductions, transposes, products, gradients. */
 function randomProgram(inputs: Tensor[], choices: readonly number[], seed: number): Tensor[] {
   const random = randomStream(seed);
   const pool = [...inputs];
@@ -90,16 +90,16 @@ function randomProgram(inputs: Tensor[], choices: readonly number[], seed: numbe
   ];
   for (const choice of choices) {
     const result = steps[choice % steps.length]!();
-    // Keeps magnitudes tame over many products.
+    // Keeps magnitudes small over many products.
     pool.push(result.size === 16 ? mul(reshape(result, [4, 4]), 0.25) : result);
   }
   return pool.slice(-3);
 }
 
-/** Sizes at which a product has one row, one column or no value at all, so that it fits itself as a bias. */
+/** Sizes for which a product may have one row, one column or no values, and thus the shape of its own bias. */
 const sizes = [1, 1, 4, 0] as const;
 
-/** A program that uses each of its values several times: as both operands, as its own bias, as an output twice. */
+/** Runs a random program that reuses its values: as both operands, as their own bias, twice as an output. */
 function reusingProgram([x, w, b]: Tensor[], seed: number): Tensor[] {
   const random = randomStream(seed);
   const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)]!;
@@ -135,7 +135,7 @@ function reusingProgram([x, w, b]: Tensor[], seed: number): Tensor[] {
   return pick([[pool.at(-1)!], [pool.at(-1)!], [...pool.slice(-2), pick(pool), pool.at(-1)!]]);
 }
 
-/** Output number `index` goes into the storage of a tensor. */
+/** Returns the `into` option that writes output number `index` to the storage of a tensor. */
 function into(index: number, { storage }: Tensor) {
   return [...new Array<undefined>(index).fill(undefined), storage];
 }
@@ -180,7 +180,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
           plan.run();
           expect(plan.outputs.map(read)).toEqual(eager);
         }
-        // The first input takes an output of its own size, after every read of its old values.
+        // An output that overwrites the first input must be written after every read of the input's old values.
         const target = eager.findIndex((values) => values.length === rows * width);
         const updated = target < 0 ? undefined : compile(backend, body, inputs, { into: into(target, inputs[0]!) });
         updated?.run();

@@ -27,7 +27,7 @@ const backends = await openAll();
 const [batch, features, hidden, classes] = [33, 70, 24, 10];
 const shapes = [[features, hidden], [hidden], [hidden, classes], [classes]];
 
-/** Gradients, loss sum and number correct of a network of two layers. */
+/** Returns gradients, loss sum and number correct of a two-layer network. */
 function step(x: Tensor, labels: Tensor, ...parameters: Tensor[]): Tensor[] {
   let right: Tensor | undefined;
   const { value, gradients } = valueAndGrad((w1, b1, w2, b2) => {
@@ -140,7 +140,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     ['from the second row on', (a, b) => matmul(transpose(slice(a, [{ start: 1 }])), slice(b, [{ end: 3 }])), false],
     ['from the second column on', (a, b) => matmul(transpose(slice(a, [{}, { start: 1 }])), b), false],
     ['every other row', (a, b) => matmul(transpose(slice(a, [{ step: 2 }])), slice(b, [{ end: 2 }])), false],
-    // Its view has the strides of a transposed matrix.
+    // The view of such a slice has the strides of a transposed matrix.
     [
       'as one value of a column',
       (a, b) => matmul(slice(reshape(a, [16, 1]), [{ start: 2, end: 3 }]), slice(b, [{ end: 1 }])),
@@ -170,7 +170,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     const values = [0.3, -7, 0, -0, 1e-40, Number.POSITIVE_INFINITY, Number.NaN, 3.4e38];
     const x = fromArray(backend, values, [values.length]);
     const eager = tidy(() => read(body(x)));
-    // Added to another map, so that the formulas are joined.
+    // The second output wraps the result in more maps, so that its formula is fused with theirs.
     const plan = compile(backend, (input) => [body(input!), neg(body(neg(input!)))], [x]);
     plan.run();
     expect(bitsOf(read(plan.outputs[0]!))).toEqual(bitsOf(eager));
@@ -250,7 +250,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     expect([...backend.view(own)]).toEqual([6, 8, 4, 5]);
     expect(plan.into(other)).toBe(plan.into(other));
     plan.dispose();
-    // They are still the caller's.
+    // The caller still owns the storages.
     for (const storage of [own, other]) backend.free(storage);
     const short = backend.allocate(3);
     expect(() => compile(backend, (x) => [mul(x!, 2), add(x!, 1)], [[2]], { output: short })).toThrow(

@@ -1,4 +1,4 @@
-/** Convolution and pooling against PyTorch, forward and backward, and errors of shapes that do not fit. */
+/** Convolution and pooling compared with PyTorch, forward and backward, and errors for shapes that do not fit. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Shape, Tensor } from '../src/index.ts';
@@ -42,7 +42,7 @@ function expectClose(got: Float32Array, expected: readonly number[]): void {
   });
 }
 
-/** Output and gradients of `body`, whose output is weighted as PyTorch's was. */
+/** Compares the output and gradients of `body` with PyTorch's, for the same weighted sum of the output. */
 function check(
   golden: Golden,
   body: (...operands: Tensor[]) => Tensor,

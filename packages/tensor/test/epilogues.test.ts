@@ -1,4 +1,4 @@
-/** Epilogues: the calls that remain, the bits of the calls that were joined, and what must stay apart. */
+/** Epilogues: the remaining calls, the bits of fused calls, and calls that must not be fused. */
 import { describe, expect, it } from 'vitest';
 import type { HostBackend, Shape, Tensor } from '../src/index.ts';
 import { add, compile, conv2d, fromArray, matmul, mul, relu, reshape, sum, tidy, valueAndGrad } from '../src/index.ts';
@@ -12,7 +12,7 @@ interface Given {
   readonly density?: number;
 }
 
-/** The calls of the compiled body, whose results must have the bits of eager execution. */
+/** Compiles the body, checks that it has the bits of eager execution, and returns the kinds of its calls. */
 function callsOf(
   backend: HostBackend,
   given: readonly Given[],

@@ -1,4 +1,4 @@
-/** Examples of ops for a device that compiles slowly. */
+/** A subset of the op examples, for devices that compile slowly. */
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
 import type { DeviceArray, DeviceKernel, KernelSource } from '../src/backends/gpu/device.ts';
 import { type ExamplesByOp, resultsOf } from './agreement.ts';
@@ -7,8 +7,9 @@ import { HostDevice } from './host-device.ts';
 import { type OpName, opExamples, opNames } from './op-examples.ts';
 
 /**
- * The first example of each op, and every example with a kernel statement that no example before it has. Sizes and offsets
- * stand in a kernel's text, so almost every shape needs its own kernels: statements that differ only in numbers are equal.
+ * Returns the first example of each op, and every example with a kernel statement that no earlier example has.
+ * Statements that differ only in numbers count as equal: kernels contain sizes and offsets, so almost every shape has
+ * its own.
  */
 export function examplesOfEveryStatement(): ExamplesByOp {
   const recorder = new StatementRecorder();
@@ -25,7 +26,7 @@ export function examplesOfEveryStatement(): ExamplesByOp {
   return chosen as ExamplesByOp;
 }
 
-/** A device that keeps the statements of its kernels and computes nothing. */
+/** A device that records the statements of its kernels and computes nothing. */
 class StatementRecorder extends HostDevice {
   readonly statements = new Set<string>();
 

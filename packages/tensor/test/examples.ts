@@ -1,4 +1,4 @@
-/** Examples of ops as data: shapes, options, and where the operands lie. */
+/** Examples of ops as data: shapes, options, and domains of the operands. */
 import type { Operand, Shape, Tensor } from '../src/index.ts';
 import type { Domain } from './values.ts';
 
@@ -6,7 +6,7 @@ export interface Example {
   /** The shapes of the operands and the options. */
   readonly label: string;
   readonly shapes: readonly Shape[];
-  /** One per operand; `any` where left out. */
+  /** One per operand; `any` by default. */
   readonly domains: readonly Domain[];
   compute(operands: readonly Tensor[]): Tensor;
 }
@@ -20,7 +20,7 @@ export function call<Options>(options: Options, ...shapes: Shape[]): Call<Option
   return { options, shapes };
 }
 
-/** As many of them exist as the call has shapes. */
+/** Only the first ones exist, one per shape of the call. */
 type Operands = [Tensor, Tensor, Tensor, ...Tensor[]];
 
 export function examples<Options>(
@@ -43,7 +43,7 @@ export function unary(op: (x: Tensor) => Tensor, domain: Domain = 'any'): Exampl
   return examples(([x]) => op(x), calls, [domain]);
 }
 
-/** Each of the options with each shape. */
+/** Returns examples for each combination of options and shapes. */
 export function unaryWith<Options>(compute: (x: Tensor, options: Options) => Tensor, tried: Options[], domain: Domain) {
   const calls = tried.flatMap((options) => unaryShapes.map((shape) => call(options, shape)));
   return examples(([x], options: Options) => compute(x, options), calls, [domain]);

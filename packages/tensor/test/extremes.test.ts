@@ -1,4 +1,4 @@
-/** Ops at infinities, near overflow and at subnormals: PyTorch's float64 values and derivatives, rounded; lengths and angles. */
+/** Ops at infinities, near overflow and at subnormals, compared with PyTorch's float64 results; lengths and angles. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import * as tensor from '../src/index.ts';
@@ -9,7 +9,7 @@ type Numbers = readonly (number | 'NaN' | 'Infinity' | '-Infinity')[];
 interface Golden {
   readonly arguments: readonly Numbers[];
   readonly values: Numbers;
-  /** By each of the arguments. */
+  /** With respect to each argument. */
   readonly derivatives: readonly Numbers[];
 }
 
@@ -25,7 +25,7 @@ const adapted: Readonly<Record<string, Elementwise>> = {
   clamp: (x) => tensor.clamp(x!, { low: -0.25, high: 1e12 }),
 };
 
-/** Derivatives of saturating functions are made of their outputs, which float32 rounds near 1. */
+/** Absolute tolerances: derivatives of saturating functions use their outputs, which float32 rounds near 1. */
 const absolute: Readonly<Record<string, number>> = { tanh: 2 ** -23, sigmoid: 2 ** -23 };
 
 describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
@@ -80,7 +80,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
           const [u, v] = [rowsOf(x)[row]!, rowsOf(y)[row]!];
           const [length, other] = [Math.hypot(...u), Math.hypot(...v)];
           const cosine = u.reduce((total, value, at) => total + value * v[at]!, 0) / (length * other);
-          // Subnormals have few bits.
+          // Subnormals have fewer significant bits.
           const relative = Math.max(1e-6, (4 * 2 ** -149) / length);
           expect(Math.abs(read(lengths)[row]! - length)).toBeLessThanOrEqual(relative * length);
           expect(Math.abs(read(cosines)[row]! - cosine)).toBeLessThanOrEqual(2 * relative);

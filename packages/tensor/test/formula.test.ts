@@ -1,4 +1,4 @@
-/** Elementwise formulas on every backend: the bits that the scalar functions define. */
+/** Elementwise formulas on every backend have the bits that the scalar functions define. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
@@ -11,7 +11,7 @@ import { openAll, randomValues } from './support.ts';
 const backends = await openAll();
 const inputCount = 3;
 
-/** Written apart from the reference backend, so that the two check each other. */
+/** Independent of the reference backend, so that the two check each other. */
 function evaluate(formula: Formula, inputs: readonly number[]): number {
   switch (formula.kind) {
     case 'input':
@@ -62,7 +62,7 @@ const formulas = fc.letrec<{ formula: Formula }>((tie) => ({
         .map(([name, ...operands]) => apply(name, ...operands.slice(0, primitives[name]))),
     },
     {
-      // Sums and differences with a product, which a backend may compute in one pass.
+      // Sums and differences with a product: a backend may compute them in one pass.
       weight: 2,
       arbitrary: fc
         .tuple(fc.constantFrom<Primitive>('add', 'sub'), tie('formula'), tie('formula'), tie('formula'), fc.nat(2))

@@ -1,4 +1,4 @@
-/** Maps that become one pass give the bits of one after another, whatever they read and write. */
+/** Maps fused into one pass have the bits of separate maps, whatever they read and write. */
 import { setFlagsFromString } from 'node:v8';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -6,19 +6,19 @@ import { apply, constant, type Formula, input, type MapCall, openBackend, type P
 import { nodeThreads } from '../src/node.ts';
 import { randomValues } from './values.ts';
 
-// Node 20 has the instructions of relaxed SIMD behind a flag; later ones know it no more.
+// Node 20 has relaxed SIMD behind this flag; later versions no longer know it.
 setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
 
-/** Ten vectors in a row, so that some are the same, some apart, and slices between them overlap. */
+/** Ten contiguous vectors: maps may use the same vector, separate ones, or overlapping slices. */
 const vectors = 10;
 
 const primitives = ['add', 'sub', 'mul', 'maximum'] as const satisfies readonly Primitive[];
 
 const mapArbitrary = fc.record({
-  /** Where each input begins, in thirds of a vector; whether it is one value for all elements. */
+  /** Start of each input, in thirds of a vector, and whether the input is one value for all elements. */
   inputs: fc.array(fc.record({ third: fc.nat(3 * (vectors - 1)), isScalar: fc.boolean() }), {
     minLength: 1,
     maxLength: 4,
@@ -64,7 +64,7 @@ function run(backend: typeof cpu, maps: readonly RandomMap[], length: number, is
   return values;
 }
 
-/** A map whose output overlaps an input in another place has no meaning of its own. */
+/** Whether a map is well defined: the output must equal an input or not overlap it. */
 function isSound({ inputs, output }: RandomMap): boolean {
   return inputs.every(({ third, isScalar }) => (third === output && !isScalar) || Math.abs(third - output) >= 3);
 }
@@ -84,20 +84,20 @@ it('one program of maps has the bits of a program for each', () => {
   );
 });
 
-/** What a factor of a step is: a number of the formula, one value in memory, or a vector. */
+/** Kind of a factor: a constant of the formula, one value in memory, or a vector. */
 const factorArbitrary = fc.constantFrom('constant', 'scalar', 'vector');
 const vectorArbitrary = fc.nat(vectors - 1);
 
 const stepArbitrary = fc.record({
   factors: fc.tuple(factorArbitrary, factorArbitrary, factorArbitrary),
-  /** By number: x, y and z, then the two outputs. */
+  /** Vector numbers of x, y and z, then of the two outputs. */
   places: fc.tuple(vectorArbitrary, vectorArbitrary, vectorArbitrary, vectorArbitrary, vectorArbitrary),
-  /** Whether something beside the sum reads the first product. */
+  /** Whether the first product is read by more than the sum. */
   readsTwice: fc.boolean(),
   length: fc.constantFrom(1, 2, 5, 16, 31, 511, 512, 1500),
 });
 
-/** `sum = x * a + y * b` and `z - c * sum`, as an optimizer with momentum has them. */
+/** Returns the calls for `sum = x * a + y * b` and `z - c * sum`, as in an optimizer with momentum. */
 function stepCalls(
   backend: typeof cpu,
   memory: ReturnType<typeof cpu.allocate>,

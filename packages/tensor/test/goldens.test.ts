@@ -1,4 +1,4 @@
-/** PyTorch's results of ops, forward and backward (`goldens/make_goldens.py`), on every backend. */
+/** Ops on every backend compared with PyTorch, forward and backward (`goldens/make_goldens.py`). */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Operand, Tensor } from '../src/index.ts';
@@ -22,7 +22,7 @@ const backends = await openAll();
 
 type AnyOperation = (...given: unknown[]) => Tensor;
 
-/** The ops whose options do not simply follow their operands. */
+/** Ops whose arguments are not simply the operands followed by the options. */
 const adapted: Readonly<Record<string, (inputs: readonly Tensor[], options: never) => Tensor>> = {
   concat: (inputs, axis: number) => tensor.concat(inputs, axis),
   stack: (inputs, axis: number) => tensor.stack(inputs, axis),
@@ -38,14 +38,14 @@ function compute({ operation, options }: Golden, inputs: readonly Tensor[]): Ten
   return options === null ? plain(...inputs) : plain(...inputs, options);
 }
 
-/** Weights of the sum whose gradient PyTorch computed. */
+/** Returns the weights of the sum whose gradient PyTorch computed. */
 function weights(backend: tensor.Backend, shape: readonly number[]): Operand {
   const size = shape.reduce((product, length) => product * length, 1);
   const values = Float32Array.from({ length: size }, (_, index) => (((index * 7) % 11) - 5) / 4 + 0.1875);
   return tensor.fromArray(backend, values, shape);
 }
 
-/** Largest error that float32 rounding explains, relative to the value and to the largest value beside it. */
+/** Maximum error from float32 rounding, relative to the value and to the largest value of the same result. */
 const [relative, besideLargest] = [5e-6, 1e-6];
 
 function expectClose(computed: Float32Array, golden: Numbers, what: string): void {

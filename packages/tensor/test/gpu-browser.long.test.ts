@@ -1,4 +1,4 @@
-/** Every example of every op on the gpu backends of a real browser. */
+/** Every example of every op, on the gpu backends in a real browser. */
 import { expect, it } from 'vitest';
 import { backends, describeGpuPage } from './gpu-page.ts';
 

@@ -1,4 +1,4 @@
-/** The gpu backends in a real browser: a Web Worker of a built, minified page computes what the reference computes. */
+/** The gpu backends in a real browser: a Web Worker of a built, minified page agrees with the reference. */
 import { expect, it } from 'vitest';
 import { backends, describeGpuPage } from './gpu-page.ts';
 

@@ -1,4 +1,4 @@
-/** The gpu backend around its kernels: memory of the device, the numerics check, the choice of a mode. */
+/** The gpu backend except for its kernels: device memory, the numerics check, the choice of a mode. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
@@ -25,10 +25,10 @@ describe('what a device holds', () => {
   });
 });
 
-/** A device that changes shaders before it compiles them, as a driver with a wrong compiler does. */
+/** A device that changes shaders before it compiles them, like a driver with a faulty compiler. */
 class TamperedDevice extends HostDevice {
   readonly #change: (body: string) => string;
-  /** Shaders that the change applied to. */
+  /** Number of shaders that were changed. */
   tampered = 0;
 
   constructor(change: (body: string) => string) {

@@ -1,11 +1,11 @@
-/** Devices to test on, besides the plain JavaScript one. */
+/** Test devices, besides the plain JavaScript one. */
 import type { Device } from '../src/backends/gpu/device.ts';
 import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
 import { HostDevice } from './host-device.ts';
 
 export interface Opened {
   readonly title: string;
-  /** Omitted if the mode does not exist here; the title says why. */
+  /** Omitted if the mode is not available here; the title says why. */
   readonly device?: Device;
 }
 

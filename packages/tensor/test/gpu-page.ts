@@ -6,10 +6,10 @@ import type { CheckReport, CheckRequest } from '../page/messages.ts';
 
 declare const window: { runCheck(request: CheckRequest): Promise<CheckReport> };
 
-/** Backends that a browser with a software renderer has. */
+/** Backends that are available in a browser with a software renderer. */
 export const backends: readonly CheckRequest['backend'][] = ['webgpu', 'webgl'];
 
-/** Describes tests on the built page; they are skipped by name if there is no browser. */
+/** Declares tests on the built page; without a browser they are skipped, and the name says so. */
 export function describeGpuPage(
   name: string,
   define: (runCheck: (request: CheckRequest) => Promise<CheckReport>) => void,

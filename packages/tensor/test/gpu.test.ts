@@ -1,4 +1,4 @@
-/** The gpu backend: on a device of plain JavaScript everywhere, and on every mode of gpu.js that works in this Node. */
+/** The gpu backend, on a device of plain JavaScript and on every mode of gpu.js that works in this Node. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { checkNumerics } from '../src/backends/numerics-check.ts';
@@ -26,7 +26,7 @@ afterAll(() => {
   return Promise.all(modes.map(({ device }) => device?.close()));
 });
 
-/** What a program of the calls leaves in the output of one of them. */
+/** Runs the calls as one program, and returns the output of one of them. */
 async function computed(
   backend: Backend,
   calls: readonly KernelCall[],

@@ -1,4 +1,4 @@
-/** A compiled step leaks nothing over 10,000 steps, in JavaScript's heap and the backend's memory. */
+/** A compiled step leaks no memory over 10,000 steps, neither in JavaScript's heap nor in the backend's memory. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, it } from 'vitest';
@@ -28,16 +28,16 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 const steps = 10_000;
-/** Less than one object in ten steps. */
+/** Less than one object per ten steps. */
 const slackBytes = 10_000;
-/** In some of them the engine notes down or compiles something of its own; what a step leaves behind is there in each. */
+/** The engine itself allocates in some rounds, for example to compile; a leak of the step shows in every round. */
 const rounds = 5;
 
 const { backend } = await openBackend('cpu');
 
 const shapes = [[3, 3, 1, 2], [2], [8, 3], [3]] as const;
 
-/** Gradient of a small convolutional net and the update of its parameters in place. */
+/** Compiles the gradient of a small convolutional network, and the in-place update of its parameters. */
 function trainingStep(): { gradient: Plan; update: Plan } {
   const parameters = shapes.map((shape, index) => fromArray(backend, randomValues(sizeOf(shape), index), shape));
   const gradient = compile(
@@ -94,7 +94,7 @@ it('allocates nothing while it runs, and keeps nothing of what it is given', () 
   const { buffer } = backend.view(probe);
   const memoryBytes = buffer.byteLength;
 
-  // Nothing is collected between the two readings, so that what was allocated is seen even where it died at once.
+  // No collection between the two readings, so that short-lived allocations count too.
   const allocated = leastOf(rounds, () => {
     const before = heapBytes();
     run();

@@ -1,4 +1,4 @@
-/** A device of plain JavaScript: it runs the kernels' texts as they stand, so that they are tested where no GPU is. */
+/** A device of plain JavaScript: it runs the kernels' source text unchanged, which tests them without a GPU. */
 import {
   cellLength,
   cellsOf,
@@ -24,7 +24,7 @@ class HostArray implements DeviceArray {
     this.values = new Float32Array(cellsOf(length) * cellLength);
   }
 
-  /** Throws when the array was given back before. */
+  /** The values; throws if the array was already released. */
   get alive(): Float32Array {
     if (this.values === undefined) throw new Error('test device: this array was already released');
     return this.values;
@@ -35,7 +35,7 @@ interface HostKernel extends DeviceKernel {
   readonly withParts: Compiled;
 }
 
-/** What the modes define in their own languages. */
+/** Functions that each mode defines in its own language. */
 const wholeNumbers = `
 const quotient = (value, divisor) => Math.floor(value / divisor);
 const remainder = (value, divisor) => value - divisor * Math.floor(value / divisor);
@@ -58,9 +58,9 @@ export class HostDevice implements Device {
     cell: (input: number, index: string) => `[0, 1, 2, 3].map((lane) => a${input}[4 * (${index}) + lane])`,
     value: (input: number, index: string) => `a${input}[${index}]`,
   };
-  /** Arrays that were made and not given back. */
+  /** Number of arrays that are not released yet. */
   held = 0;
-  /** Kernels run so far. */
+  /** Number of kernel runs so far. */
   runs = 0;
 
   readonly quartering: boolean;

@@ -1,4 +1,4 @@
-/** Matrix products: bits of the reference, rows independent of other rows, exact skipping of zeros. */
+/** Matrix products: bits of the reference, independent rows, exact skipping of zeros. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HostBackend } from '../src/index.ts';

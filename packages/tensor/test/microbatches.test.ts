@@ -1,4 +1,4 @@
-/** Sums per microbatch: the bits of each microbatch summed alone, and then added by a fixed binary tree. */
+/** Sums per microbatch have the bits of each microbatch summed separately and added by a fixed binary tree. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { additionsAfter } from '../src/backends/pairwise-sum.ts';
@@ -26,7 +26,7 @@ const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
 const backends = await openAll();
 
-/** The oracle: neighbors in pairs, their sums in pairs, one without a neighbor unchanged. */
+/** The oracle: adds neighbors in pairs, then their sums in pairs; a term without a neighbor passes unchanged. */
 function foldInPairs<Term>(terms: readonly Term[], sum: (left: Term, right: Term) => Term): Term {
   if (terms.length === 1) return terms[0]!;
   const pairs = Array.from({ length: Math.ceil(terms.length / 2) }, (_, pair) => {
@@ -60,7 +60,7 @@ interface Product {
   readonly m: number;
   readonly n: number;
   readonly microbatches: number;
-  /** Of k, in a microbatch. */
+  /** Length of a microbatch along k. */
   readonly run: number;
 }
 
@@ -77,7 +77,7 @@ function product(
   });
 }
 
-/** Each run of k by itself, without microbatches. */
+/** Computes the product of each run of k separately, and adds the products in pairs. */
 function productInPairs(backend: HostBackend, sizes: Product, left: Float32Array, right: Float32Array): Float32Array {
   const { m, n, microbatches, run } = sizes;
   const parts = Array.from({ length: microbatches }, (_, index) => {
@@ -139,7 +139,7 @@ describe('a product per microbatch on cpu', () => {
   );
 });
 
-/** Samples of two channels, a kernel of three filters, and two dense layers behind it. */
+/** Parameters of a convolution from two channels to three filters, and of two dense layers after it. */
 const shapes = [[3, 3, 2, 3], [3], [75, 9], [9], [9, 4], [4]] as const;
 
 function lossOf(x: Tensor, labels: Tensor, microbatches?: number): (...parameters: Tensor[]) => Tensor {
@@ -156,7 +156,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))(
   (_, backend) => {
     const parameters = shapes.map((shape, index) => fromArray(backend, randomValues(sizeOf(shape), 60 + index), shape));
 
-    /** Gradients, then the loss. */
+    /** Returns the gradients, then the loss. */
     const gradientOf = (x: Float32Array, labels: Float32Array, microbatches?: number): Float32Array => {
       const count = labels.length;
       const plan = compile(
@@ -232,7 +232,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('a lo
       const options = microbatches === undefined ? {} : { microbatches };
       return backend.view(sum(fromArray(backend, values, shape), { axes: [axis], ...options }).storage).slice();
     });
-  /** The rows from `start` on, short enough to be summed in one run. */
+  /** Sums `rows` rows from `start` on, few enough to be summed in one run. */
   const run = (values: Float32Array, columns: number, start: number, rows: number): Float32Array =>
     sumOf(values.subarray(start * columns, (start + rows) * columns), [rows, columns], 0);
 

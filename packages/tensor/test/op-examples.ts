@@ -1,10 +1,10 @@
-/** Calls of each op on which all backends agree and whose gradients match finite differences. */
+/** Example calls of each op: all backends must agree on them, and their gradients must match finite differences. */
 import type { MatmulOptions, Pair, Range, ReduceOptions, Shape, Tensor, WindowOptions } from '../src/index.ts';
 import * as ops from '../src/ops/index.ts';
 import { binary, type Call, call, comparison, type Example, examples, unary, unaryWith } from './examples.ts';
 import type { Domain } from './values.ts';
 
-/** The names of the exports that are ops, not functions made of ops. */
+/** Names of the exports that are ops, not functions made of ops. */
 export type OpName = {
   [Name in keyof typeof ops]: (typeof ops)[Name] extends { readonly opName: string } ? Name : never;
 }[keyof typeof ops];
@@ -183,7 +183,7 @@ const normCalls: Call<ReduceOptions>[] = [
   call({}, [1]),
 ];
 
-/** A missing or a surplus key does not compile. */
+/** Does not compile if an op is missing or a key is not an op. */
 export const opExamples = {
   add: binary(ops.add),
   sub: binary(ops.sub),

@@ -1,4 +1,4 @@
-/** Walks all ops: finite differences on the reference, and agreement of every backend with it. */
+/** Tests all ops: finite differences on the reference, and agreement of every backend with it. */
 import { describe, expect, it } from 'vitest';
 import type { HostBackend } from '../src/index.ts';
 import { compile, fromArray, tidy } from '../src/index.ts';
@@ -12,12 +12,12 @@ import { bitsOf, openAll, randomValues } from './support.ts';
 const backends = await openAll();
 const reference = backends.find((backend) => backend.name === 'reference')!;
 
-/** The values of the result, then those of the gradients. */
+/** Returns the values of the result, then the values of the gradients. */
 function computed(backend: HostBackend, example: Example): Float32Array[] {
   return tidy(() => resultsOf(backend, example).map((tensor) => backend.view(tensor.storage).slice()));
 }
 
-/** The sum whose gradient `computed` gives, in float64, so that only the op itself rounds. */
+/** Computes the sum whose gradient `computed` returns, in float64, so that only the op itself rounds. */
 function weightedSum(example: Example, operands: readonly Float32Array[]): number {
   return tidy(() => {
     const tensors = operands.map((values, index) => fromArray(reference, values, example.shapes[index]!));
@@ -33,7 +33,7 @@ function numericGradient(example: Example, position: number): number[] {
   return Array.from(operands[position]!, (value, index) => {
     const moved = (offset: number): number =>
       weightedSum(example, operands.with(position, operands[position]!.with(index, value + offset)));
-    // Fourth order, because float32 rounding forbids a smaller step.
+    // Fourth order, because float32 rounding rules out a smaller step.
     return (8 * (moved(step) - moved(-step)) - (moved(2 * step) - moved(-2 * step))) / (12 * step);
   });
 }
@@ -78,7 +78,7 @@ describe.each(opNames)('%s', (name) => {
     'compiled, has the bits of eager execution on %s',
     (_name, backend) => {
       for (const example of opExamples[name]) {
-        // The recorder takes the operands in as constants.
+        // The compiler treats the operands as constants.
         const plan = compile(backend, (scalar) => resultsOf(scalar!.backend, example), [[]]);
         plan.run();
         const compiled = plan.outputs.map((tensor) => bitsOf(backend.view(tensor.storage)));

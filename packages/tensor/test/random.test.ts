@@ -1,4 +1,4 @@
-/** Random values: Philox's published words, dropout that depends on its keys alone, creation. */
+/** Random values: Philox's published words, dropout that depends only on its keys, creation. */
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../src/index.ts';
 import {
@@ -23,7 +23,7 @@ import { bitsOf, openAll } from './support.ts';
 const backends = await openAll();
 
 it.each([
-  // The known answers that the authors publish with Random123.
+  // Known-answer tests that the authors publish with Random123.
   [
     [0, 0, 0, 0],
     [0, 0],

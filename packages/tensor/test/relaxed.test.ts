@@ -1,4 +1,4 @@
-/** The cpu backend on relaxed SIMD: its own arithmetic where the engine fuses, near the reference, the same for every row. */
+/** The cpu backend with relaxed SIMD: fused if the engine fuses, close to the reference, the same for every row. */
 import { setFlagsFromString } from 'node:v8';
 import { describe, expect, it } from 'vitest';
 import { createReferenceBackend } from '../src/backends/reference/backend.ts';
@@ -6,7 +6,7 @@ import { conv2d, fromArray, type HostBackend, matmul, openBackend, type Tensor, 
 import { sizeOf } from '../src/shape.ts';
 import { bitsOf, randomValues } from './support.ts';
 
-// Node 20 has the instructions behind a flag; later ones know it no more.
+// Node 20 has relaxed SIMD behind this flag; later versions no longer know it.
 setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 const { backend } = await openBackend('cpu-relaxed');
@@ -62,7 +62,7 @@ describe('cpu-relaxed', () => {
         let sum = 0;
         for (let inner = 0; inner < k; inner++) {
           const product = left[row * k + inner]! * right[inner * n + column]!;
-          // The product is exact in float64; that the sum's two roundings equal one is all but certain.
+          // The product is exact in float64. The sum is rounded twice, which almost always equals one rounding.
           sum = fround(fuses ? sum + product : sum + fround(product));
         }
         expected[row * n + column] = sum;

@@ -1,4 +1,4 @@
-/** Broadcasting by PyTorch's rules, and errors of shapes that do not fit. */
+/** Broadcasting by PyTorch's rules, and errors for shapes that do not fit. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -155,7 +155,7 @@ const alongAxis: Readonly<Record<string, (x: Tensor, axis: number) => Tensor>> =
   scatterAdd: (x, axis) => scatterAdd(x, x, axis, 5),
 };
 
-/** Small whole numbers that are indices of every axis. */
+/** Returns a tensor of small whole numbers that are valid indices along every axis. */
 function counted(...shape: number[]): Tensor {
   return fromArray(
     backend,

@@ -1,4 +1,4 @@
-/** Softmax and cross-entropy where powers of e would overflow. */
+/** Softmax and cross-entropy for logits whose exponentials would overflow. */
 import { describe, expect, test } from 'vitest';
 import { fromArray, openBackend, softmax, softmaxCrossEntropy, sum, valueAndGrad } from '../src/index.ts';
 

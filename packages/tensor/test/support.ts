@@ -1,4 +1,4 @@
-/** What the suites share: opened backends, seeded values, and comparison to the bit. */
+/** Shared by the test files: opened backends, seeded values, and bitwise comparison. */
 import type { HostBackend, Shape, Tensor } from '../src/index.ts';
 import { fromArray, openBackend } from '../src/index.ts';
 

@@ -1,4 +1,4 @@
-/** Threads over one memory: they give the bits of one thread, and what goes wrong with them ends with a sentence. */
+/** Threads over one memory: same bits as one thread, and every failure ends with one sentence. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -52,7 +52,7 @@ describe('three threads', () => {
       return { programs: [on.prepare([{ ...product, output }]), on.prepare([sum])], result: sums };
     };
     for (let round = 0; round < 40; round++) {
-      // Fewer lists than threads, empty ones, and lists of several programs.
+      // Covers fewer lists than threads, empty lists, and lists of several programs.
       const seeds = [round, round + 100, round + 200].slice(0, 1 + (round % 3));
       const together = seeds.map((seed) => work(backend, seed));
       backend.runTogether!([...together.map(({ programs }) => programs), []].reverse());
@@ -193,7 +193,7 @@ describe('a thread that dies', () => {
     try {
       opened.runTogether!(lists);
       expect([...opened.view(output)]).toEqual([1, 2]);
-      // A laptop that has slept for an hour does not tell.
+      // The clock jumps by an hour, as after a laptop's sleep, which must not count as a dead thread.
       let nowMs = 3_600_000;
       for (; nowMs < 3_609_000; nowMs += 400) {
         now.mockReturnValue(nowMs);
@@ -217,7 +217,7 @@ describe('a thread that dies', () => {
       { kind: 'map', formula: constant(1), shape: [1], inputs: [], output: opened.allocate(1) },
     ]);
     const bad = { ...program, address: 2 ** 32 - 4, end: 2 ** 32 - 2 };
-    // The calling thread takes the program over where the other one has not begun.
+    // The calling thread takes over the program if the other thread has not started it.
     const message = /^a compute thread has died: thread 1 failed$|^memory access out of bounds$/;
     expect(() => opened.runTogether!([[program], [bad]])).toThrow(message);
     await opened.close?.();

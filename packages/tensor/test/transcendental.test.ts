@@ -1,4 +1,4 @@
-/** Accuracy of exp, log, tanh and others against float64, and the same bits from the kernels. */
+/** Accuracy of exp, log, tanh and others compared with float64, and the same bits from the kernels. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
@@ -9,7 +9,7 @@ import { bitsOf, openAll, randomStream } from './support.ts';
 
 const backends = await openAll();
 
-/** Error in units of the last place of the float32 nearest to `exact`. */
+/** Returns the error in units in the last place of the float32 nearest to `exact`. */
 function ulpError(computed: number, exact: number): number {
   const nearest = new Float32Array([Math.abs(exact)]);
   const bits = new Uint32Array(nearest.buffer);
@@ -70,7 +70,7 @@ describe('accuracy', () => {
   });
 
   it('the normal distribution function is within 1 ulp of its integral', () => {
-    // Simpson's rule on exp(-t^2 / 2), from x to where the rest is below 1e-9 of it.
+    // Simpson's rule on exp(-t^2 / 2), from x until the rest is below 1e-9 of the integral.
     for (const x of [-12.5, -9, -6.25, -4, -3, -2, -1, -0.5, -0.1]) {
       const steps = 4000;
       const width = 8 / Math.max(1, -x) / steps;
@@ -91,7 +91,7 @@ describe('accuracy', () => {
   });
 
   it('has the quantiles of the normal distribution', () => {
-    // Of scipy.stats.norm.ppf.
+    // Values from scipy.stats.norm.ppf.
     const known = [
       [0.5, 0],
       [0.975, 1.959963984540054],
@@ -142,7 +142,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
       [normalCdf, normalCdf32],
     ] as const) {
       const computed = on(operation, values);
-      // Which NaN an engine gives is its own business.
+      // Engines may return different NaN bit patterns.
       const wrong = values.findIndex((value, index) => !Object.is(computed[index], Math.fround(formula(value))));
       expect(wrong, `${operation.name}(${values[wrong]})`).toBe(-1);
     }

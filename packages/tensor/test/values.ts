@@ -2,7 +2,7 @@
 import { randomStream, type Shape } from '../src/index.ts';
 import { sizeOf } from '../src/shape.ts';
 
-/** Where an operand of an example lies, so that finite differences make sense there. */
+/** Domain of an operand's values, chosen so that finite differences are valid. */
 export type Domain =
   | 'any'
   | 'positive'
@@ -12,13 +12,13 @@ export type Domain =
   | 'between tenths'
   | 'distinct';
 
-/** Values in [-1, 1), of which about `density` are not zero. */
+/** Returns values in [-1, 1), of which about the fraction `density` is not zero. */
 export function randomValues(count: number, seed: number, density = 1): Float32Array {
   const random = randomStream(seed);
   return Float32Array.from({ length: count }, () => (random() < density ? 2 * random() - 1 : 0));
 }
 
-/** Values of a shape inside a domain; class indices are below `classes`. */
+/** Returns values for a shape inside a domain; class indices are below `classes`. */
 export function valuesIn(domain: Domain, shape: Shape, seed: number, classes: number): Float32Array {
   const random = randomStream(seed);
   const draw = {
@@ -34,7 +34,7 @@ export function valuesIn(domain: Domain, shape: Shape, seed: number, classes: nu
   return Float32Array.from({ length: sizeOf(shape) }, draw);
 }
 
-/** Values around 0 in a seeded order, 1/16 apart: farther than a finite difference moves them. */
+/** Returns values around 0 in seeded order, 1/16 apart, which is more than a finite difference moves them. */
 function distinctValues(count: number, random: () => number): Float32Array {
   const order = Array.from({ length: count }, (_, index) => ({ index, key: random() }));
   order.sort((left, right) => left.key - right.key);

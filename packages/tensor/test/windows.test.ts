@@ -1,4 +1,4 @@
-/** Calls over windows: the bits of the reference for every geometry, independent images, argmax indices. */
+/** Calls over windows: bits of the reference for every geometry, independent images, argmax indices. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';
@@ -14,7 +14,7 @@ function bitsOf(values: Float32Array): Uint32Array {
   return new Uint32Array(values.slice().buffer);
 }
 
-/** Runs a call twice over `inputs`; the outputs, of the lengths given, begin as garbage. */
+/** Runs a call twice over `inputs`, with outputs of the given lengths that initially hold garbage. */
 function run(
   backend: HostBackend,
   inputs: readonly Float32Array[],
@@ -45,7 +45,7 @@ interface Convolution {
   readonly filters: number;
 }
 
-/** Numbers of values in the left operand, the right operand and the output. */
+/** Returns the numbers of values in the left operand, the right operand and the output. */
 function sizesOf({ result, windows, filters }: Convolution): [number, number, number] {
   const images = imageSize(windows);
   const kernel = windows.windowHeight * windows.windowWidth * windows.channels * filters;
@@ -73,7 +73,7 @@ function convolve(backend: HostBackend, of: Convolution, left: Float32Array, rig
 
 const length = fc.integer({ min: 1, max: 9 });
 const channels = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.constantFrom(8, 16, 19));
-/** Windows over images of any shape that some fit into. */
+/** Images and windows of any shape, such that at least one window fits. */
 const geometry = fc
   .record({
     shape: fc.tuple(fc.integer({ min: 0, max: 3 }), length, length, channels),
@@ -173,7 +173,7 @@ describe('convolution on cpu', () => {
           poisoned[(seed >> 1) % poisoned.length] = value;
           return convolve(backend, of, ...operands);
         };
-        // Random values are not 0: what a value touches changes with it.
+        // Random values are not 0, so every result that depends on the value changes with it.
         const [one, three] = [withValue(1, reference), withValue(3, reference)];
         const expected = one.map((value, index) => (value === three[index] ? value : poison));
         for (const backend of [reference, cpu]) {
@@ -217,7 +217,7 @@ describe('convolution on cpu', () => {
 
 describe('pooling', () => {
   const pooled = geometry.filter(({ window, padding }) => window.every((size, axis) => 2 * padding[axis]! <= size));
-  /** Few different values, so that ties are many. */
+  /** Returns few different values, so that ties are common. */
   const coarse = (count: number, seed: number): Float32Array => randomValues(count, seed).map((x) => Math.round(3 * x));
   const max = (backend: HostBackend, windows: Windows, images: Float32Array): Float32Array[] => {
     const size = windowCount(windows) * windows.channels;

@@ -12,7 +12,7 @@ function activation<const Type extends string>(type: Type, fn: (x: ops.Tensor) =
 /** `max(x, 0)`. */
 export const relu = activation('relu', ops.relu);
 
-/** `x Phi(x)` with the normal distribution's Phi, not its tanh approximation; as `torch.nn.GELU`. */
+/** `x Phi(x)` with the exact normal distribution function Phi, not the tanh approximation, as in `torch.nn.GELU`. */
 export const gelu = activation('gelu', ops.gelu);
 
 /** `1 / (1 + e^-x)`. */
@@ -28,11 +28,11 @@ export const softsign = activation('softsign', ops.softsign);
 
 const leakySchema = v.strictObject({
   type: v.literal('leakyRelu'),
-  /** 0.01 where left out. */
+  /** 0.01 by default. */
   slope: v.exactOptional(fraction),
 });
 
-/** x above 0, `slope * x` below. */
+/** `x` if x > 0, else `slope * x`. */
 export const leakyRelu = {
   schema: leakySchema,
   forward: ({ slope = 0.01 }, input) => ops.leakyRelu(input, slope),

@@ -1,6 +1,6 @@
 /**
- * A convolution over images: `x[n, h, w, channels] -> [n, h', w', filters]`, each filter a window of `kernel` x
- * `kernel` pixels over all channels, plus a bias. As `torch.nn.Conv2d` computes it (a cross-correlation).
+ * A convolution over images: `x[n, h, w, channels] -> [n, h', w', filters]`. Each filter covers `kernel` x `kernel`
+ * pixels over all channels, and has a bias. Like `torch.nn.Conv2d`, it is a cross-correlation.
  */
 import { add, conv2d as conv2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
@@ -15,9 +15,9 @@ const schema = v.strictObject({
   filters: wholeNumber(1, 65_536),
   /** Height and width of the window. */
   kernel: windowSize,
-  /** 1 where left out. */
+  /** 1 by default. */
   stride: v.exactOptional(windowSize),
-  /** Zeros around the image; 0 where left out. */
+  /** Rows and columns of zeros around the image; 0 by default. */
   padding: v.exactOptional(paddingSize),
   init: initializer,
 });

@@ -18,7 +18,7 @@ export const dense = {
     const { units } = config;
     const fanIn = inputUnits(input);
     const { weight, bias } = initialBounds(config, fanIn, units);
-    // PyTorch stores [out, in], and flattens an image channel by channel where this project flattens it pixel by pixel.
+    // PyTorch stores [out, in], and flattens an image channel by channel; this project flattens it pixel by pixel.
     const torch =
       image?.length === 3
         ? { view: [...image, units], order: [3, 2, 0, 1], shape: [units, fanIn] }

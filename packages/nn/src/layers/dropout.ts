@@ -1,6 +1,6 @@
 /**
- * Dropout, as `torch.nn.Dropout`: in training, each value becomes 0 with probability `rate`, and the others grow by
- * 1 / (1 - rate), which preserves the mean; in evaluation, values stay as they are. Srivastava et al., 2014.
+ * Dropout, as in `torch.nn.Dropout`: in training, each value becomes 0 with probability `rate`, and the others are
+ * multiplied by 1 / (1 - rate), which preserves the mean; in evaluation, values are unchanged. Srivastava et al., 2014.
  */
 import { dropout as dropoutOp } from '@lockstep/tensor';
 import * as v from 'valibot';

@@ -1,8 +1,8 @@
-/** What layers over images share: samples of [height, width, channels] that a window slides over. */
+/** Shared code of layers over images: samples of [height, width, channels] that a window slides over. */
 import { formatShape, type Shape } from '@lockstep/tensor';
 import { wholeNumber } from '../check.ts';
 
-/** Of a window, or of the stride between two. */
+/** Size of a window, or of the stride between two windows. */
 export const windowSize = wholeNumber(1, 1024);
 export const paddingSize = wholeNumber(0, 1023);
 
@@ -14,13 +14,13 @@ export interface Window {
   readonly padding: number;
 }
 
-/** `[height, width, channels]`; throws a sentence where a sample is no image. */
+/** Returns `[height, width, channels]`; throws one sentence if a sample is not an image. */
 export function imageShape(shape: Shape): readonly [height: number, width: number, channels: number] {
   if (shape.length === 3) return shape as readonly [number, number, number];
   throw new Error(`expected a sample of [height, width, channels], got ${formatShape(shape)}`);
 }
 
-/** Height and width of the output of a window: `floor((length + 2 padding - size) / stride) + 1`. */
+/** Returns the height and width of a window's output: `floor((length + 2 padding - size) / stride) + 1`. */
 export function outputSize([height, width]: Shape, { size, stride, padding }: Window): readonly [number, number] {
   const along = (length: number): number => Math.floor((length + 2 * padding - size) / stride) + 1;
   const [rows, columns] = [along(height!), along(width!)];

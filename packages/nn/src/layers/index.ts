@@ -1,4 +1,4 @@
-/** The table of layer kinds: a new kind is one file beside this one and one entry here. */
+/** The table of layer kinds: adding a kind takes a file next to this one and an entry here. */
 import * as v from 'valibot';
 import { gelu, leakyRelu, relu, sigmoid, softplus, softsign, tanh } from './activations.ts';
 import { conv2d } from './conv2d.ts';
@@ -8,7 +8,7 @@ import { flatten } from './flatten.ts';
 import type { LayerKind } from './layer.ts';
 import { averagePool2d, maxPool2d } from './pooling.ts';
 
-/** The table of layers: a new one is one entry. */
+/** The table of layers, by type. */
 export const layers = {
   dense,
   conv2d,
@@ -36,7 +36,7 @@ export type Layer = v.InferOutput<typeof layerSchema>;
 /** The name of a layer in a layer list. */
 export type LayerType = Layer['type'];
 
-/** The kind of `layer`; call it with that same layer as its config only. */
+/** Returns the kind of `layer`. Call its methods only with the same layer as config. */
 export function layerKind(layer: Layer): LayerKind<Layer> {
   return layers[layer.type] as LayerKind<Layer>;
 }

@@ -1,4 +1,4 @@
-/** Initializers: how far from 0 the first values of a layer's weights and bias may lie. */
+/** Initializers: bounds of the uniform distribution of a layer's initial weights and bias. */
 import * as v from 'valibot';
 
 /** Bounds of the weights, by name. */
@@ -11,12 +11,12 @@ const weightBounds = {
 type Name = keyof typeof weightBounds;
 
 /**
- * The default of `torch.nn` where left out: weights and bias in ±1/sqrt(fanIn). Otherwise a bias of zeros, and weights
- * as `torch.nn.init.kaiming_uniform_` (for relu) or `xavier_uniform_` draws them, or zeros.
+ * By default as in `torch.nn`: weights and bias in ±1/sqrt(fanIn). Otherwise the bias is zeros, and the weights are
+ * drawn as by `torch.nn.init.kaiming_uniform_` (for relu) or `xavier_uniform_`, or are zeros.
  */
 export const initializer = v.exactOptional(v.picklist(Object.keys(weightBounds) as Name[]));
 
-/** `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
+/** Returns the bounds for a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
 export function initialBounds({ init }: { readonly init?: Name }, fanIn: number, fanOut: number) {
   if (init !== undefined) return { weight: weightBounds[init](fanIn, fanOut), bias: 0 };
   const bound = 1 / Math.sqrt(fanIn);

@@ -1,33 +1,33 @@
-/** The contract that every kind of layer fulfils. */
+/** The interface of every kind of layer. */
 import type { RandomKeys, Shape, Tensor } from '@lockstep/tensor';
 import type { GenericSchema } from 'valibot';
 import type { TorchLayout } from '../torch-layout.ts';
 
 /** One trainable tensor of a layer. */
 export interface LayerParameter {
-  /** Last part of its name, as PyTorch's modules call it: `weight`, `bias`. */
+  /** Last part of its name, as in PyTorch's modules: `weight`, `bias`. */
   readonly suffix: string;
   readonly shape: Shape;
-  /** First values are uniform in ±bound; zeros, and no draw, where the bound is 0. */
+  /** Initial values are uniform in ±bound. If the bound is 0 they are zeros, and no random numbers are drawn. */
   readonly bound: number;
   readonly torch: TorchLayout;
 }
 
 export interface LayerKind<Config> {
-  /** Checks a layer that a file or a socket gave; every message is a sentence. */
+  /** Checks a layer that comes from a file or the network; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
-  /** Shape of one sample after the layer, `input` where left out; throws a sentence when it cannot take `input`. */
+  /** Returns the shape of one sample after the layer, by default `input`; throws one sentence if `input` is invalid. */
   outputShape?(config: Config, input: Shape): Shape;
   /**
-   * Trainable tensors in PyTorch's order; none where left out.
-   * @param image [height, width, channels] where a sample is a flattened image
+   * Returns the trainable tensors in PyTorch's order; by default none.
+   * @param image [height, width, channels] if a sample is a flattened image
    */
   parameters?(config: Config, input: Shape, image: Shape | undefined): readonly LayerParameter[];
-  /** Whether training makes random choices in the layer; never where left out. */
+  /** Whether the layer makes random choices in training; by default it never does. */
   isRandom?(config: Config): boolean;
   /**
-   * `[n, ...input]` -> `[n, ...output]`; `parameters` in the order of the method above. `random` fixes the random
-   * choices of this layer in training; undefined outside of training.
+   * Maps `[n, ...input]` to `[n, ...output]`. `parameters` has one tensor per entry of the method `parameters`, in the
+   * same order. `random` determines the layer's random choices; it is given only in training.
    */
   forward(config: Config, input: Tensor, parameters: readonly Tensor[], random?: RandomKeys): Tensor;
 }

@@ -1,4 +1,4 @@
-/** Pooling: each window of an image becomes its largest value, or its mean, channel by channel. */
+/** Pooling: reduces each window of an image to its largest value or its mean, channel by channel. */
 import { averagePool2d as averagePool2dOp, maxPool2d as maxPool2dOp } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { imageShape, outputSize, paddingSize, windowSize } from './image.ts';
@@ -9,9 +9,9 @@ function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp
     type: v.literal(type),
     /** Height and width. */
     window: windowSize,
-    /** The window's size where left out: windows side by side. */
+    /** By default the window's size, so that windows do not overlap. */
     stride: v.exactOptional(windowSize),
-    /** 0 where left out; at most half the window. */
+    /** 0 by default; at most half the window. */
     padding: v.exactOptional(paddingSize),
   });
   return {
@@ -27,8 +27,8 @@ function pooling<const Type extends string>(type: Type, pool: typeof maxPool2dOp
   } satisfies LayerKind<v.InferOutput<typeof schema>>;
 }
 
-/** As `torch.nn.MaxPool2d`. */
+/** Same as `torch.nn.MaxPool2d`. */
 export const maxPool2d = pooling('maxPool2d', maxPool2dOp);
 
-/** As `torch.nn.AvgPool2d`: padding counts as zeros. */
+/** Same as `torch.nn.AvgPool2d`: padding counts as zeros. */
 export const averagePool2d = pooling('averagePool2d', averagePool2dOp);

@@ -1,5 +1,5 @@
 /**
- * Adam, with the defaults and in the order of operations of `torch.optim.Adam`.
+ * Adam, with the defaults and the order of operations of `torch.optim.Adam`.
  * Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015:
  *
  *     g += weightDecay * p
@@ -23,7 +23,7 @@ export interface AdamConfig {
 export type AdamSlot = 'firstMoment' | 'secondMoment';
 export type AdamScalar = 'stepSize' | 'secondCorrection';
 
-/** All but the weight decay, in which Adam and AdamW differ. */
+/** All settings except the weight decay, in which Adam and AdamW differ. */
 export const adamSettings = {
   ...commonSettings,
   beta1: v.optional(fractionBelowOne, 0.9),
@@ -39,7 +39,7 @@ export const adamRule = {
   }),
 } satisfies Pick<OptimizerRule<AdamConfig, AdamSlot, AdamScalar>, 'slots' | 'scalars'>;
 
-/** The formulas of a step, away from `values.parameters`. */
+/** Returns the formulas of a step that starts from `values.parameters`. */
 export function adamUpdate(
   { beta1, beta2, epsilon }: AdamConfig,
   { parameters, gradient, slots, scalars }: RuleValues<AdamSlot, AdamScalar>,

@@ -1,6 +1,6 @@
 /**
  * Adam with decoupled weight decay, with the defaults of `torch.optim.AdamW`.
- * `p *= 1 - learningRate * weightDecay` comes before the step of Adam.
+ * It computes `p *= 1 - learningRate * weightDecay` before the step of Adam.
  * Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
  */
 import { apply } from '@lockstep/tensor';

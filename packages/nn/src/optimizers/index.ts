@@ -1,4 +1,4 @@
-/** The table of optimizers: a new one is one file beside this one and one entry here. */
+/** The table of optimizers: adding an optimizer takes a file next to this one and an entry here. */
 import * as v from 'valibot';
 import { check } from '../check.ts';
 import { scheduleFactor } from '../schedules.ts';
@@ -9,7 +9,7 @@ import { rmsprop } from './rmsprop.ts';
 import type { OptimizerRule } from './rule.ts';
 import { sgd } from './sgd.ts';
 
-/** The table of optimizers: a new one is one entry. */
+/** The table of optimizers, by type. */
 export const optimizers = { sgd, momentum, adam, adamw, rmsprop };
 
 const optimizerSchema = v.variant(
@@ -23,27 +23,27 @@ export type OptimizerConfig = v.InferOutput<typeof optimizerSchema>;
 /** The name of an optimizer. */
 export type OptimizerType = OptimizerConfig['type'];
 
-/** Checks plain data and fills in what was left out; throws one sentence that names the setting. */
+/** Checks plain data and fills in omitted settings; throws one sentence that names a wrong setting. */
 export function parseOptimizer(data: unknown): OptimizerConfig {
   return check('optimizer', optimizerSchema, data);
 }
 
-/** The optimizer of that name where nothing else is given. */
+/** Returns the optimizer of that name with its default settings. */
 export function defaultOptimizer(type: OptimizerType): OptimizerConfig {
   return parseOptimizer({ type, learningRate: optimizers[type].defaultLearningRate });
 }
 
-/** Whether the optimizer of that name knows a setting, such as `momentum`. */
+/** Whether the optimizer of that name has a setting, such as `momentum`. */
 export function hasSetting(type: OptimizerType, setting: string): boolean {
   return Object.hasOwn(optimizers[type].schema.entries, setting);
 }
 
-/** The learning rate of `step`, counted from 0 over the whole run. */
+/** Returns the learning rate at `step`, counted from 0 over the whole run. */
 export function learningRateAt({ learningRate, schedule }: OptimizerConfig, step: number): number {
   return schedule === undefined ? learningRate : learningRate * scheduleFactor(schedule, step);
 }
 
-/** The rule of `config`; call it with that same config only. */
+/** Returns the rule of `config`. Call its methods only with the same config. */
 export function optimizerRule(config: OptimizerConfig): OptimizerRule<OptimizerConfig> {
   return optimizers[config.type] as OptimizerRule<OptimizerConfig>;
 }

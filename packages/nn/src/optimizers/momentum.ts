@@ -1,4 +1,4 @@
-/** SGD with a momentum of 0.9 where left out, as an optimizer of its own name. */
+/** SGD with a default momentum of 0.9, as an optimizer of its own name. */
 import * as v from 'valibot';
 import { fractionBelowOne } from '../check.ts';
 import type { OptimizerRule } from './rule.ts';

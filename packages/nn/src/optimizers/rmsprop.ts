@@ -1,10 +1,10 @@
 /**
- * RMSprop, with the defaults and in the order of operations of `torch.optim.RMSprop`, uncentered.
+ * RMSprop, with the defaults and the order of operations of `torch.optim.RMSprop`, uncentered.
  * Tieleman and Hinton, "Lecture 6.5: Divide the gradient by a running average of its recent magnitude", 2012:
  *
  *     g += weightDecay * p
  *     v = alpha v + (1 - alpha) g^2
- *     buffer = momentum * buffer + g / (sqrt(v) + epsilon)      (without a momentum, no buffer is needed)
+ *     buffer = momentum * buffer + g / (sqrt(v) + epsilon)      (without momentum there is no buffer)
  *     p -= learningRate * buffer
  */
 import { apply, constant } from '@lockstep/tensor';
@@ -18,7 +18,7 @@ const schema = v.strictObject({
   ...commonSettings,
   alpha: v.optional(fractionBelowOne, 0.99),
   epsilon: v.optional(nonNegative, 1e-8),
-  /** 0 where left out. */
+  /** 0 by default. */
   momentum: v.exactOptional(fractionBelowOne),
   weightDecay: weightDecaySetting,
 });

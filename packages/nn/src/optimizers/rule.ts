@@ -1,43 +1,43 @@
-/** The contract that every optimizer fulfils: elementwise formulas, one for each vector that a step changes. */
+/** The interface of every optimizer: elementwise formulas, one for each vector that a step changes. */
 import type { Formula } from '@lockstep/tensor';
 import type { GenericSchema } from 'valibot';
 
-/** What a formula may read. */
+/** Values that a formula may read. */
 export interface RuleValues<Slot extends string, Scalar extends string> {
   readonly parameters: Formula;
-  /** The mean over the batch, clipped. */
+  /** The mean over the batch, after clipping. */
   readonly gradient: Formula;
-  /** By name, of those that `slots` lists. */
+  /** By name, as listed by `slots`. */
   readonly slots: Readonly<Record<Slot, Formula>>;
-  /** By name, of those that `scalars` gives. */
+  /** By name, as returned by `scalars`. */
   readonly scalars: Readonly<Record<Scalar, Formula>>;
 }
 
-/** A formula for each slot of the config, and one for the parameters. */
+/** One formula for each slot of the config, and one for the parameters. */
 export type RuleResult<Slot extends string> = Readonly<Partial<Record<Slot, Formula>>> & {
   readonly parameters: Formula;
 };
 
-/** What the scalars of a step depend on besides the config. */
+/** Inputs of a step's scalars, besides the config. */
 export interface StepContext {
   /** Counted from 1. */
   readonly step: number;
-  /** What the schedule makes of the config's learning rate. */
+  /** The config's learning rate times the schedule's factor. */
   readonly learningRate: number;
 }
 
 export interface OptimizerRule<Config, Slot extends string = string, Scalar extends string = string> {
-  /** Checks a config that a person or a file gave; every message is a sentence. */
+  /** Checks a config that comes from a person or a file; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
-  /** With which the built-in models train well on MNIST; the default of the command line. */
+  /** Default learning rate of the command line, tuned on MNIST with the built-in models. */
   readonly defaultLearningRate: number;
-  /** Names of the vectors, as long as the parameters and zero at first, that a step leaves to the next one. */
+  /** Names of the vectors that carry state between steps: as long as the parameters, and initially zero. */
   slots(config: Config): readonly Slot[];
   /** Float32 numbers that all elements share in a step: a learning rate, a bias correction. */
   scalars(config: Config, context: StepContext): Readonly<Record<Scalar, number>>;
   /**
-   * The new value of each slot, in the order of `slots`, and of `parameters`, last. Each vector is replaced before the
-   * next formula is evaluated: a later one reads the new values.
+   * Returns the new value of each slot, in the order of `slots`, and of `parameters`, last. Each vector is replaced
+   * before the next formula is evaluated, so later formulas read the new values.
    */
   update(config: Config, values: RuleValues<Slot, Scalar>): RuleResult<Slot>;
 }

@@ -20,7 +20,7 @@ export interface SgdConfig {
 
 export type SgdScalar = 'learningRate' | 'freshFraction';
 
-/** All but the momentum, whose default depends on the name of the optimizer. */
+/** All settings except the momentum, whose default depends on the name of the optimizer. */
 export const sgdSettings = {
   ...commonSettings,
   dampening: v.exactOptional(fractionBelowOne),
@@ -28,7 +28,7 @@ export const sgdSettings = {
   weightDecay: weightDecaySetting,
 };
 
-/** As PyTorch: "Nesterov momentum requires a momentum and zero dampening". */
+/** Same check as in PyTorch: "Nesterov momentum requires a momentum and zero dampening". */
 export function nesterovCheck<Config extends SgdConfig>() {
   return v.check<Config, string>(
     ({ momentum = 0, dampening = 0, nesterov = false }) => !nesterov || (momentum > 0 && dampening === 0),
@@ -39,7 +39,7 @@ export function nesterovCheck<Config extends SgdConfig>() {
 export const sgdRule = {
   slots: ({ momentum = 0 }) => (momentum > 0 ? (['buffer'] as const) : []),
   scalars({ dampening = 0 }, { step, learningRate }) {
-    // A buffer of zeros makes the first one equal to g, which PyTorch does not dampen.
+    // PyTorch does not dampen the first gradient: the buffer starts at zeros, so the first buffer must be g itself.
     return { learningRate, freshFraction: step === 1 ? 1 : 1 - dampening };
   },
   update({ momentum = 0, dampening = 0, nesterov = false, weightDecay = 0 }, values) {

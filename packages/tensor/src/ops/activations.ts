@@ -1,4 +1,4 @@
-/** The nonlinear functions between layers, each element by itself. */
+/** Elementwise activation functions. */
 import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { mapOperands } from '../evaluate.ts';
@@ -15,14 +15,14 @@ export const relu = unary({
   gradient: (g, _, y) => reluGrad(g, y),
 });
 
-/** `reluGrad(x, y)`: x where y > 0 or is NaN, else 0; the gradient of relu, whose output is y. */
+/** `reluGrad(x, y)`: x where y > 0 or y is NaN, else 0; the gradient of relu, whose output is y. */
 export const reluGrad = binary({
   name: 'reluGrad',
   formula: (x, y) => apply('where', apply('greaterEqual', 0, y), 0, x),
   gradient: [(g, _, y) => reluGrad(g, y), (g) => mul(g, 0)],
 });
 
-/** x where x > 0, else `slope x`; the slope, 0.01 where left out, is also the derivative at 0. */
+/** x if x > 0, else `slope x`; the slope, 0.01 by default, is also the derivative at 0. */
 export const leakyRelu = defineOp('leakyRelu', (x: Tensor, slope: number = 0.01): OpResult => {
   checkArgument('leakyRelu', 'the slope', slope, number);
   const formula = (value: Formula): Formula =>
@@ -84,13 +84,13 @@ const geluForms = {
   tanh: [geluTanh, geluTanhDerivative],
 } as const;
 
-/** `x sigmoid(u)`, `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: unlike `(1 + tanh(u / 2)) / 2` it never cancels. */
+/** `x sigmoid(u)` with `u = 2 sqrt(2 / pi) (x + 0.044715 x^3)`: unlike `x (1 + tanh(u / 2)) / 2`, it never cancels. */
 function geluTanh(x: Formula): Formula {
   const u = apply('mul', apply('mul', x, geluScale), apply('add', 1, apply('mul', apply('mul', x, x), geluCube)));
   return apply('mul', x, apply('sigmoid', u));
 }
 
-/** Clamps to [-16, 16]: outside, gelu's derivative is 0 or 1 in float32, and powers of x would overflow. */
+/** Clamps to [-16, 16]. Outside, gelu's derivative is 0 or 1 in float32, and powers of x would overflow. */
 function withoutTails(x: Tensor): Tensor {
   return clamp(x, { low: -16, high: 16 });
 }

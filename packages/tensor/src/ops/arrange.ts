@@ -1,4 +1,4 @@
-/** Ops that give the same values another shape: other axes, another order of axes, repetitions. */
+/** Ops that rearrange values: reshape, permute axes, broadcast. */
 import { checkArgument, list } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { broadcastCopy, mapViews, reshaped } from '../evaluate.ts';
@@ -7,7 +7,7 @@ import { checkShape, contiguousStrides, formatShape, normalizeAxes, type Shape, 
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { defineOp } from './define.ts';
 
-/** The same values, row-major, under another shape of equal size; one size may be -1: it is inferred. */
+/** Changes the shape and keeps the row-major order of the values; one size may be -1, to be inferred. */
 export const reshape = defineOp('reshape', (x: Tensor, shape: Shape): OpResult => {
   checkTensor('reshape', 'x', x);
   checkArgument('reshape', 'the shape', shape, list);
@@ -26,7 +26,7 @@ function withOpenSize(x: Tensor, shape: Shape): Shape {
   return shape.with(open, length);
 }
 
-/** Axis i of the result is axis `order[i]` of x: `[a, b, c], [2, 0, 1] -> [c, a, b]`. */
+/** Reorders axes: axis i of the result is axis `order[i]` of x: `[a, b, c], [2, 0, 1] -> [c, a, b]`. */
 export const permute = defineOp('permute', (x: Tensor, order: readonly number[]): OpResult => {
   checkTensor('permute', 'x', x);
   checkArgument('permute', 'the order', order, list);
@@ -48,7 +48,7 @@ export const permute = defineOp('permute', (x: Tensor, order: readonly number[])
   };
 });
 
-/** Two axes exchanged, the last two where left out: `[m, n] -> [n, m]`. */
+/** Swaps two axes, by default the last two: `[m, n] -> [n, m]`. */
 export function transpose(x: Tensor, first = -2, second = -1): Tensor {
   checkTensor('transpose', 'x', x);
   const { shape } = x;

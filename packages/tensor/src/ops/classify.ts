@@ -10,7 +10,7 @@ import { mul } from './elementwise.ts';
 import { argmax } from './reduce.ts';
 
 /**
- * Cross-entropy of each row's softmax and its label: `[rows, classes], [rows] -> [rows]`.
+ * Cross-entropy between each row's softmax and its label: `[rows, classes], [rows] -> [rows]`.
  * The loss is `log(sum(exp(z))) - z[label]` with `z = logits - max(row)`; safe for finite logits. The gradient with
  * respect to the logits, `softmax - onehot(label)`, is computed in the same pass. A label outside [0, classes) makes
  * its row NaN.
@@ -41,7 +41,7 @@ export const softmaxCrossEntropy = defineOp('softmaxCrossEntropy', (logits: Tens
   };
 });
 
-/** 1 where the row's first largest logit is at its label, else 0: `[rows, classes], [rows] -> [rows]`. */
+/** 1 for a row whose first largest logit is at its label, else 0: `[rows, classes], [rows] -> [rows]`. */
 export function correct(logits: Tensor, labels: Tensor): Tensor {
   checkClassification('correct', logits, labels);
   return equal(argmax(logits, 1), labels);

@@ -9,11 +9,11 @@ import { type WindowOptions, windowOptions, windowsOver } from '../windows.ts';
 import { defineOp } from './define.ts';
 
 /**
- * Cross-correlation of images with a kernel, what the field calls convolution:
+ * Convolution, that is, cross-correlation, of images with a kernel:
  * `[n, height, width, channels], [kh, kw, channels, filters] -> [n, outputHeight, outputWidth, filters]` with
  * `output[n, y, x, f] = sum of images[n, y stride + r - padding, x stride + c - padding, ch] kernel[r, c, ch, f]`
- * over ch and those r and c that lie inside the image, and `outputHeight = floor((height + 2 padding - kh) / stride) + 1`.
- * An image's result has the same bits whatever the other images are.
+ * over ch and all r and c inside the image, and `outputHeight = floor((height + 2 padding - kh) / stride) + 1`.
+ * The bits of an image's result do not depend on the other images.
  */
 export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, options: WindowOptions = {}): OpResult => {
   checkTensor('conv2d', 'images', images);

@@ -1,4 +1,4 @@
-/** What an op is: a function of tensors that records its own gradient. */
+/** Defines ops: functions of tensors that record their own gradients. */
 import { type OpResult, record } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
 import { apply, type Formula, type Primitive } from '../formula.ts';
@@ -9,7 +9,7 @@ export interface Op<Parameters extends unknown[]> {
   readonly opName: string;
 }
 
-/** An op of any form. `compute` checks shapes, computes the output and says how gradients come back. */
+/** Defines any op. `compute` checks shapes, computes the output and returns the gradient rules. */
 export function defineOp<Parameters extends unknown[]>(
   opName: string,
   compute: (...parameters: Parameters) => OpResult,
@@ -17,7 +17,7 @@ export function defineOp<Parameters extends unknown[]>(
   return Object.assign((...parameters: Parameters) => record(opName, compute(...parameters)), { opName });
 }
 
-/** An op's name and its formula, left out where that is the primitive of the name. */
+/** An op's name and formula; by default, the formula is the primitive with the op's name. */
 type Named =
   | { readonly name: Primitive; readonly formula?: undefined }
   | { readonly name: string; readonly formula: (x: Formula, y: Formula) => Formula };
@@ -27,11 +27,11 @@ function mapNamed({ name, formula }: Named, operands: readonly Operand[]): Tenso
 }
 
 type UnaryDefinition = Named & {
-  /** The operand's gradient, given that of the output `y`. */
+  /** Computes the gradient of `x` from the gradient of the output `y`. */
   readonly gradient: (gradient: Tensor, x: Tensor, y: Tensor) => Tensor;
 };
 
-/** An op that is one formula of each element of one tensor. */
+/** Defines an op that applies one formula to each element of a tensor. */
 export function unary(definition: UnaryDefinition): Op<[x: Tensor]> {
   return defineOp(definition.name, (x: Tensor): OpResult => {
     const output = mapNamed(definition, [x]);
@@ -42,11 +42,11 @@ export function unary(definition: UnaryDefinition): Op<[x: Tensor]> {
 type BinaryGradient = (gradient: Tensor, x: Operand, y: Operand, output: Tensor) => Tensor;
 
 type BinaryDefinition = Named & {
-  /** The gradients of x and y, given that of the output; left out without a useful derivative. */
+  /** Computes the gradients of x and y from the gradient of the output; omitted if there is no useful derivative. */
   readonly gradient?: readonly [BinaryGradient, BinaryGradient];
 };
 
-/** An op that is one formula of two operands, broadcast to a common shape; numbers are constants. */
+/** Defines an op that applies one formula to two operands, broadcast to a common shape; numbers are constants. */
 export function binary(definition: BinaryDefinition): Op<[x: Operand, y: Operand]> {
   return defineOp(definition.name, (x: Operand, y: Operand): OpResult => {
     const operands = [x, y];

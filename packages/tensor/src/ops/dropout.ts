@@ -1,4 +1,4 @@
-/** Dropout whose mask depends on seed, step, sample and place alone. */
+/** Dropout whose mask depends only on seed, step, sample, stream and position. */
 import { checkArgument, checkFields, type Kind, number, wholeNumber } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, computed, mapOperands } from '../evaluate.ts';
@@ -9,17 +9,17 @@ import { checkWord } from '../whole-number.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 
-/** The keys of random values: tensors, so that a compiled plan gets others at each run. */
+/** Keys of random values. They are tensors, so that each run of a compiled plan can use new keys. */
 export interface RandomKeys {
-  /** [4], the values of `randomKey(seed, step)`. */
+  /** [4]: the values of `randomKey(seed, step)`. */
   readonly key: Tensor;
-  /** [rows], the number of each row's sample in the run, a whole number below 2^24. */
+  /** [rows]: the number of each row's sample in the run, a whole number below 2^24. */
   readonly samples: Tensor;
-  /** Keeps several uses in one step apart: a whole number below 2^32, 0 where left out. */
+  /** Makes several uses within one step independent: a whole number below 2^32, 0 by default. */
   readonly stream?: number;
 }
 
-/** Any value: `checkTensor` checks it next. */
+/** Accepts any value: `checkTensor` checks it afterwards. */
 const anything: Kind = { expected: 'given', accepts: () => true };
 
 function checkKeys(operation: string, keys: RandomKeys): void {
@@ -28,14 +28,14 @@ function checkKeys(operation: string, keys: RandomKeys): void {
   checkTensor(operation, 'samples', keys.samples);
 }
 
-/** Seed and step, whole numbers below 2^32, as the four float32 values of `RandomKeys.key`. */
+/** Encodes seed and step, whole numbers below 2^32, as the four float32 values of `RandomKeys.key`. */
 export function randomKey(seed: number, step: number): Float32Array {
   checkWord('randomKey', 'seed', seed);
   checkWord('randomKey', 'step', step);
   return Float32Array.of(seed & 0xffff, seed >>> 16, step & 0xffff, step >>> 16);
 }
 
-/** Uniform values in [0, 1), multiples of 2^-24, a row for each sample: `[rows] -> [rows, columns]`. */
+/** Uniform values in [0, 1), multiples of 2^-24, with one row per sample: `[rows] -> [rows, columns]`. */
 export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, columns: number): OpResult => {
   checkKeys('randomUniform', keys);
   checkArgument('randomUniform', 'columns', columns, wholeNumber(0));
@@ -53,8 +53,8 @@ export const randomUniform = defineOp('randomUniform', (keys: RandomKeys, column
 });
 
 /**
- * Sets about `rate` of the values to 0 and divides the others by 1 - rate, so that their mean stays.
- * The first axis counts samples; whether value j of a sample stays depends on `(seed, step, sample, stream, j)` alone.
+ * Sets each value to 0 with probability `rate`; divides the others by 1 - rate, to keep the mean.
+ * The first axis counts samples; whether value j of a sample is kept depends only on `(seed, step, sample, stream, j)`.
  */
 export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: RandomKeys): OpResult => {
   checkTensor('dropout', 'x', x);
@@ -70,7 +70,7 @@ export const dropout = defineOp('dropout', (x: Tensor, rate: number, keys: Rando
   return { output: masked(x, random, rate), operands: [x], gradient: [(g) => masked(g, random, rate)] };
 });
 
-/** x over 1 - rate where the random value is not below the rate, else 0. */
+/** Returns `x / (1 - rate)` for each random value of at least the rate, else 0. */
 function masked(x: Tensor, random: Tensor, rate: number): Tensor {
   const scale = rate === 1 ? 0 : 1 / (1 - rate);
   const formula = (value: Formula, drawn: Formula): Formula =>

@@ -8,7 +8,7 @@ import type { Tensor } from '../tensor.ts';
 import { equal, greater, greaterEqual, less, lessEqual, where } from './compare.ts';
 import { binary, defineOp, type Op, unary } from './define.ts';
 
-/** `x + y`. A number stands for a constant, here and below. */
+/** `x + y`. In all ops of this file a number is a constant. */
 export const add = binary({ name: 'add', gradient: [(g) => g, (g) => g] });
 
 /** `x - y`. */
@@ -38,7 +38,7 @@ export const sqrt = unary({ name: 'sqrt', gradient: (g, _, y) => div(g, mul(y, 2
 /** `|x|`; its derivative at 0 is 0. */
 export const abs = unary({ name: 'abs', gradient: (g, x) => mul(g, sub(greater(x, 0), less(x, 0))) });
 
-/** `x^y`, within 1 ulp, with the limits of C's pow; its derivative by y is 0 where the power is 0. */
+/** `x^y`, within 1 ulp, with C's special cases; its derivative by y is 0 if x = 0 and y >= 0. */
 export const pow = binary({
   name: 'pow',
   gradient: [
@@ -50,28 +50,28 @@ export const pow = binary({
     (g, x, y, power) => {
       const [logarithm, isZero] =
         typeof x === 'number' ? [log32(Math.fround(x)), Number(x === 0)] : [log(x), equal(x, 0)];
-      // A power of 0 does not move with its exponent, although log(0) is infinite.
+      // 0^y is constant in y, although log(0) is infinite.
       return where(mul(isZero, greaterEqual(y, 0)), 0, mul(g, mul(power, logarithm)));
     },
   ],
 });
 
-/** The operand that compares so with the other; of two equal ones each gets half of the gradient, as in PyTorch. */
+/** Defines an op that picks one operand by comparison. Equal operands get half of the gradient each, as in PyTorch. */
 function chosen(name: 'maximum' | 'minimum', compare: typeof greater): Op<[x: Operand, y: Operand]> {
   const share = (g: Tensor, own: Operand, other: Operand): Tensor =>
     where(equal(own, other), mul(g, 0.5), where(compare(own, other), g, 0));
   return binary({ name, gradient: [share, (g, x, y) => share(g, y, x)] });
 }
 
-/** The larger; NaN where either is. Where both are equal each gets half of the gradient. */
+/** The larger operand; NaN if either is NaN. Equal operands get half of the gradient each. */
 export const maximum = chosen('maximum', greater);
 
-/** The smaller; NaN where either is. Where both are equal each gets half of the gradient. */
+/** The smaller operand; NaN if either is NaN. Equal operands get half of the gradient each. */
 export const minimum = chosen('minimum', less);
 
 /**
  * `min(max(x, low), high)`, each bound optional.
- * Its derivative is 1 at the bounds and between, else 0.
+ * Its derivative is 1 within the bounds, bounds included, else 0.
  */
 export const clamp = defineOp('clamp', (x: Tensor, bounds: { low?: number; high?: number }): OpResult => {
   checkOptions('clamp', bounds, { low: number, high: number });

@@ -12,7 +12,7 @@ import { defineOp } from './define.ts';
 import { slice } from './slice.ts';
 
 type Indexing = Pick<GatherCall | ScatterAddCall, 'kind' | 'ownIndices' | 'count'> & {
-  /** Of the tensor that is indexed, along `axis`. */
+  /** Shape of the indexed tensor. */
   readonly shape: Shape;
   readonly axis: number;
 };
@@ -44,9 +44,9 @@ function noIndexGradient(operation: string): () => never {
 }
 
 /**
- * One value for each index, along an axis: along axis 1 `result[i][j] = x[i][indices[i][j]]`.
- * The indices have as many axes as x; sizes off the axis may be smaller than those of x. The result has the shape of
- * the indices.
+ * Picks one value for each index along an axis; along axis 1, `result[i][j] = x[i][indices[i][j]]`.
+ * The indices have as many axes as x. Along the other axes they may be shorter than x. The result has the shape of the
+ * indices.
  */
 export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tensor): OpResult => {
   checkIndexing('gather', x, indices);
@@ -71,7 +71,7 @@ export const gather = defineOp('gather', (x: Tensor, axis: number, indices: Tens
 });
 
 /**
- * Slices of x at indices of any shape along an axis, as an embedding has them.
+ * Picks slices of x along an axis at indices of any shape, as in an embedding.
  * `[words, width], [n, t] -> [n, t, width]`.
  */
 export const indexSelect = defineOp('indexSelect', (x: Tensor, indices: Tensor, axis: number = 0): OpResult => {
@@ -118,7 +118,7 @@ export const scatterAdd = defineOp(
   },
 );
 
-/** A new last axis, 1 at the index and else 0; all 0 for an index out of range: `[n] -> [n, classes]`. */
+/** One-hot encodes indices in a new last axis; all 0 for an index out of range: `[n] -> [n, classes]`. */
 export function oneHot(indices: Tensor, classes: number): Tensor {
   checkTensor('oneHot', 'the indices', indices);
   checkArgument('oneHot', 'the number of classes', classes, wholeNumber(1));

@@ -1,4 +1,4 @@
-/** All ops and functions made of ops: the package exports them, and the op suite walks them. */
+/** All ops, and functions made of ops: the package exports them, and the op tests iterate over them. */
 export { gelu, leakyRelu, normalCdf, relu, reluGrad, sigmoid, softplus, softsign, tanh } from './activations.ts';
 export { broadcastTo, permute, reshape, transpose } from './arrange.ts';
 export { correct, softmaxCrossEntropy } from './classify.ts';

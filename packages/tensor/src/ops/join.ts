@@ -1,4 +1,4 @@
-/** Several tensors as one. */
+/** Ops that join several tensors. */
 import type { OpResult } from '../autograd.ts';
 import { commonBackend } from '../evaluate.ts';
 import { contiguousStrides, formatShape, normalizeAxes, ShapeError, sameShape, unexpectedShapes } from '../shape.ts';
@@ -7,7 +7,7 @@ import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 import { copyInto, type Range, slice } from './slice.ts';
 
-/** The tensors one after another along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
+/** Concatenates tensors along an axis: `[2, 3] and [2, 1] along 1 -> [2, 4]`. */
 export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: number = 0): OpResult => {
   checkTensors('concat', 'the tensors', tensors);
   const [first] = tensors;
@@ -38,7 +38,7 @@ export const concat = defineOp('concat', (tensors: readonly Tensor[], axis: numb
   return { output, operands: tensors, gradient };
 });
 
-/** Tensors of one shape as the elements of a new axis: three of `[2, 4]` along 1 -> `[2, 3, 4]`. */
+/** Stacks tensors of one shape along a new axis: three of `[2, 4]` along 1 -> `[2, 3, 4]`. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
   checkTensors('stack', 'the tensors', tensors);
   const [first] = tensors;

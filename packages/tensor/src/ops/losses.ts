@@ -1,4 +1,4 @@
-/** Losses: how far predictions are from what they should be. */
+/** Loss functions. */
 import { checkOptions, oneOf } from '../arguments.ts';
 import { sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
@@ -8,7 +8,7 @@ import { mul, neg, sub } from './elementwise.ts';
 import { mean, sum } from './reduce.ts';
 import { logSoftmax } from './softmax.ts';
 
-/** The mean of the samples' losses, which is the default, their sum, or each loss. */
+/** How the samples' losses are reduced: to their mean (the default), to their sum, or not at all. */
 export interface LossOptions {
   readonly reduction?: 'mean' | 'sum' | 'none';
 }
@@ -45,8 +45,8 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: LossOptio
 }
 
 /**
- * Squared difference of predictions and targets; reduced to the mean by default.
- * Both have one shape.
+ * Squared difference between predictions and targets, reduced to the mean by default.
+ * Predictions and targets must have the same shape.
  */
 export function mse(predictions: Tensor, targets: Tensor, options: LossOptions = {}): Tensor {
   checkLoss('mse', predictions, targets, options);

@@ -15,17 +15,17 @@ export interface MatmulOptions {
   /** Reads the right operand, stored as [n, k], as [k, n]. */
   readonly transposeRight?: boolean;
   /**
-   * Sums over k in so many equal runs, added in pairs (`Microbatches` in backend.ts); 1 where left out.
-   * For two matrices of which the left one alone is transposed.
+   * Number of equal runs that sums over k are split into (`Microbatches` in backend.ts); 1 by default.
+   * Only for two matrices, without batch axes, of which just the left one is transposed.
    */
   readonly microbatches?: number;
 }
 
 /**
- * `[m, k] x [k, n] -> [m, n]`, for each matrix of a batch, whose axes come first and broadcast:
- * `[a, 1, m, k] x [b, k, n] -> [a, b, m, n]`. As in PyTorch, an operand with one axis is a row on the left, a column on
- * the right, and that axis is left out of the result: `[k] x [k] -> []`.
- * A row of the result has the same bits whatever the other rows are.
+ * Multiplies matrices: `[m, k] x [k, n] -> [m, n]`. Batch axes come first and broadcast:
+ * `[a, 1, m, k] x [b, k, n] -> [a, b, m, n]`. As in PyTorch, an operand with one axis is a row on the left and a column
+ * on the right, and the result drops that axis: `[k] x [k] -> []`.
+ * The bits of a row of the result do not depend on the other rows.
  */
 export const matmul = defineOp('matmul', (left: Tensor, right: Tensor, options: MatmulOptions = {}): OpResult => {
   checkTensor('matmul', 'the left operand', left);
@@ -74,9 +74,9 @@ function describe(operand: Tensor, transposed: boolean): string {
 type Transposes = Pick<MatmulCall, 'transposeLeft' | 'transposeRight'>;
 type Sizes = Transposes & Pick<MatmulCall, 'm' | 'k' | 'n' | 'microbatches'>;
 
-/** The product, of `shape`, of matrices with the batch axes `batch`. */
+/** Returns the product, with shape `shape`, of matrices with batch axes `batch`. */
 function product(left: Tensor, right: Tensor, sizes: Sizes, batch: Shape, shape: Shape): Tensor {
-  // Rows of many matrices with one right operand are the rows of one matrix.
+  // If all matrices of the batch share one right operand, their rows form one tall matrix.
   const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !sizes.transposeLeft;
   return computed(commonBackend('matmul', [left, right]), shape, (output) => ({
     kind: 'matmul',
@@ -97,7 +97,7 @@ function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
   return { shape, leftStrides: stridesOf(left), rightStrides: stridesOf(right) };
 }
 
-/** `g x rightᵀ`, transposed where the left operand is. */
+/** `g x rightᵀ`, transposed if the left operand is. */
 function leftGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, transposeRight }: Transposes): Tensor {
   if (left.microbatches !== undefined && g.shape.length === 2) {
     throw new Error('matmul: a gradient is summed per microbatch for the right operand, not for the left one');
@@ -107,7 +107,7 @@ function leftGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, t
     : matmul(g, right, { transposeRight: !transposeRight });
 }
 
-/** `leftᵀ x g`, transposed where the right operand is. */
+/** `leftᵀ x g`, transposed if the right operand is. */
 function rightGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, transposeRight }: Transposes): Tensor {
   const shared = right.shape.length === 2 && !transposeLeft;
   const [rows, slopes] = shared ? [asMatrix(left), asMatrix(g)] : [left, g];
@@ -117,7 +117,7 @@ function rightGradient(g: Tensor, left: Tensor, right: Tensor, { transposeLeft, 
     : matmul(rows, slopes, { transposeLeft: !transposeLeft, ...perMicrobatch });
 }
 
-/** All rows of a batch of matrices as those of one. */
+/** Reshapes a batch of matrices to one matrix with all of their rows. */
 function asMatrix(operand: Tensor): Tensor {
   const { shape } = operand;
   return shape.length === 2 ? operand : reshape(operand, [sizeOf(shape.slice(0, -1)), shape.at(-1)!]);

@@ -1,4 +1,4 @@
-/** Pooling: one value in place of each window, channel by channel. */
+/** Pooling: reduces each window to one value per channel. */
 import { checkOptions } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { PoolCall } from '../backend.ts';
@@ -12,15 +12,15 @@ import { div } from './elementwise.ts';
 /**
  * Largest value under each window, channel by channel:
  * `[n, height, width, channels] -> [n, outputHeight, outputWidth, channels]` with `outputHeight = floor((height + 2
- * padding - windowHeight) / stride) + 1`. The stride is the window's size where left out; padding takes no part. The
- * gradient goes to the first place, in row-major order, of the largest value.
+ * padding - windowHeight) / stride) + 1`. The stride is the window's size by default; padding is skipped. The gradient
+ * goes to the largest value, and to the first of them in row-major order if several are equal.
  */
 export const maxPool2d = poolOp('maxPool2d', 'max');
 
-/** Sum under each window, of the shape that maxPool2d has. */
+/** Sum under each window; the output has the shape of maxPool2d's. */
 export const sumPool2d = poolOp('sumPool2d', 'sum');
 
-/** Mean under each window, zeros of the padding counted too, of the shape that maxPool2d has. */
+/** Mean under each window, zeros of the padding included; the output has the shape of maxPool2d's. */
 export function averagePool2d(images: Tensor, window: Pair, options: WindowOptions = {}): Tensor {
   const { windowHeight, windowWidth } = poolWindows('averagePool2d', images, window, options);
   return div(sumPool2d(images, window, options), windowHeight * windowWidth);

@@ -1,4 +1,4 @@
-/** Ops that combine the values along axes. */
+/** Ops that reduce values along axes. */
 import { boolean, checkOptions, type Kind, list, number } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
@@ -9,19 +9,19 @@ import { equal } from './compare.ts';
 import { defineOp, type Op } from './define.ts';
 import { div, mul } from './elementwise.ts';
 
-/** Which axes a reduction takes away. */
+/** Axes of a reduction. */
 export interface ReduceOptions {
-  /** Counted from the end where negative; all axes where left out. */
+  /** A negative axis counts from the end; all axes by default. */
   readonly axes?: readonly number[];
-  /** Leaves size 1 in place of the reduced axes. */
+  /** Keeps the reduced axes, with size 1. */
   readonly keepAxes?: boolean;
 }
 
-/** Which axes are summed over, and in which order. */
+/** Axes of a sum, and the order of additions. */
 export interface SumOptions extends ReduceOptions {
   /**
-   * Sums over the first axis in so many equal runs, added in pairs (`Microbatches` in backend.ts).
-   * 1 where left out. The first axis must be one of those summed over.
+   * Number of equal runs that the sum over the first axis is split into (`Microbatches` in backend.ts); 1 by default.
+   * The first axis must be one of the summed axes.
    */
   readonly microbatches?: number;
 }
@@ -29,7 +29,7 @@ export interface SumOptions extends ReduceOptions {
 /** Fields of `ReduceOptions`. */
 export const reduceOptions: Readonly<Record<string, Kind>> = { axes: list, keepAxes: boolean };
 
-/** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of nothing is 0. */
+/** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of no values is 0. */
 export const sum = defineOp('sum', (x: Tensor, options: SumOptions = {}): OpResult => {
   checkTensor('sum', 'x', x);
   checkOptions('sum', options, { ...reduceOptions, microbatches: number });
@@ -48,7 +48,7 @@ export const sum = defineOp('sum', (x: Tensor, options: SumOptions = {}): OpResu
   };
 });
 
-/** Mean of the values along axes: their sum divided by their number. The mean of nothing is NaN. */
+/** Mean of the values along axes: their sum divided by their number. The mean of no values is NaN. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkTensor('mean', 'x', x);
   checkOptions('mean', options, reduceOptions);
@@ -83,8 +83,8 @@ export const max = extreme('max', 'largest');
 export const min = extreme('min', 'smallest');
 
 /**
- * Index of the largest value along one axis, which is dropped, or among all values, row-major.
- * The first where several are equal, or the first NaN.
+ * Index of the largest value along one axis, which is dropped, or by default among all values.
+ * The first NaN if there is one, else the first of equal values, in row-major order.
  */
 export const argmax = defineOp('argmax', (x: Tensor, axis?: number): OpResult => {
   checkTensor('argmax', 'x', x);

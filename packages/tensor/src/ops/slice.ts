@@ -1,4 +1,4 @@
-/** Parts of a tensor, and their adjoint: a tensor around a part. */
+/** Slicing, and its adjoint: placing a tensor inside a larger one. */
 import { checkArgument, checkFields, list, number, shown } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import type { Layout } from '../backend.ts';
@@ -17,17 +17,17 @@ import { checkTensor, type Tensor } from '../tensor.ts';
 import { isWholeNumber } from '../whole-number.ts';
 import { defineOp } from './define.ts';
 
-/** A stretch of one axis. Positions count from the end where negative, and stop at the ends. */
+/** A range of one axis. Negative positions count from the end; positions are clamped to the axis. */
 export interface Range {
-  /** The first position, 0 where left out. */
+  /** The first position, 0 by default. */
   readonly start?: number;
-  /** The position behind the last, the axis's size where left out. */
+  /** The position after the last, by default the size of the axis. */
   readonly end?: number;
-  /** Distance between positions taken, at least 1, which is the default. */
+  /** Distance between positions, at least 1, which is the default. */
   readonly step?: number;
 }
 
-/** The points that a range takes of one axis. */
+/** The positions of one axis that a range selects. */
 interface Points {
   readonly start: number;
   readonly step: number;
@@ -56,7 +56,7 @@ function pointsOf(operation: string, shape: Shape, ranges: readonly Range[]): Po
   });
 }
 
-/** Where the points of every axis lie in a contiguous tensor of `shape`. */
+/** Returns the layout of the selected points in a contiguous tensor of `shape`. */
 function layoutOf(shape: Shape, points: readonly Points[]): Layout {
   const strides = contiguousStrides(shape);
   return {
@@ -65,13 +65,13 @@ function layoutOf(shape: Shape, points: readonly Points[]): Layout {
   };
 }
 
-/** Copies the values of a tensor to their places in `output`. */
+/** Copies the values of a tensor to the positions in `output` that `outputLayout` gives. */
 export function copyInto(output: Tensor, outputLayout: Layout, { storage, shape }: Tensor): void {
   const inputs = [{ storage, strides: contiguousStrides(shape) }];
   runCall(output.backend, { kind: 'map', formula: input(0), shape, inputs, output: output.storage, outputLayout });
 }
 
-/** The values at one range per leading axis, `{}` for all: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
+/** Selects one range per leading axis, `{}` for all of it: `[4, 5], [{ start: 1, end: 3 }] -> [2, 5]`. */
 export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): OpResult => {
   checkTensor('slice', 'x', x);
   const points = pointsOf('slice', x.shape, ranges);
@@ -81,7 +81,7 @@ export const slice = defineOp('slice', (x: Tensor, ranges: readonly Range[]): Op
   return { output, operands: [x], gradient: [(g) => place(g, x.shape, ranges)] };
 });
 
-/** A tensor of `shape` that holds x at the ranges, and `value` elsewhere; the adjoint of slice. */
+/** Makes a tensor of `shape` with x at the ranges and else `value`; the adjoint of slice. */
 export const place = defineOp(
   'place',
   (x: Tensor, shape: Shape, ranges: readonly Range[], value: number = 0): OpResult => {
@@ -103,7 +103,7 @@ export const place = defineOp(
 );
 
 /**
- * x with `[before, after]` elements of `value` around each axis.
+ * Pads each axis of x with `[before, after]` elements of `value`.
  * `[2, 3], [[1, 0], [0, 2]] -> [3, 5]`.
  */
 export function pad(x: Tensor, amounts: readonly (readonly [number, number])[], value = 0): Tensor {

@@ -7,17 +7,17 @@ import { defineOp } from './define.ts';
 import { div, exp, log, mul, sub } from './elementwise.ts';
 import { max, type ReduceOptions, sum } from './reduce.ts';
 
-/** The axis of a softmax, and its temperature. */
+/** Axis and temperature of a softmax. */
 export interface SoftmaxOptions {
-  /** Counted from the end where negative; the last where left out. */
+  /** A negative axis counts from the end; by default the last. */
   readonly axis?: number;
-  /** Divides the values; near 0 the largest takes all, large ones make all equal. 1 where left out. */
+  /** Divides the values: near 0 the largest value takes all, at high temperatures all become equal. 1 by default. */
   readonly temperature?: number;
 }
 
 /**
- * `exp(x / temperature)` over its sum along an axis: `[rows, classes] -> [rows, classes]`.
- * Computed from `x - max(x)`, so safe for any finite x.
+ * `exp(x / temperature)` divided by its sum along an axis: `[rows, classes] -> [rows, classes]`.
+ * Computed from `x - max(x)`, which is safe for any finite x.
  */
 export const softmax = defineOp('softmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
   const { along, temperature } = resolve('softmax', x, options);
@@ -29,7 +29,7 @@ export const softmax = defineOp('softmax', (x: Tensor, options: SoftmaxOptions =
   return { output, operands: [x], gradient: [gradient] };
 });
 
-/** `log(softmax(x))`, finite where softmax itself would round to 0. */
+/** `log(softmax(x))`; finite even if softmax itself would round to 0. */
 export const logSoftmax = defineOp('logSoftmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
   const { along, temperature } = resolve('logSoftmax', x, options);
   const output = withoutGraph(() => {
@@ -50,7 +50,7 @@ function resolve(operation: string, x: Tensor, options: SoftmaxOptions) {
   return { along: { axes: normalizeAxes(operation, x.shape, [axis]), keepAxes: true }, temperature };
 }
 
-/** `(x - max(x)) / temperature`, none of which is above 0. */
+/** `(x - max(x)) / temperature`, which is never above 0. */
 function shifted(x: Tensor, along: ReduceOptions, temperature: number): Tensor {
   const difference = sub(x, max(x, along));
   return temperature === 1 ? difference : div(difference, temperature);

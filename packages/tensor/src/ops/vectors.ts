@@ -9,13 +9,13 @@ import { defineOp } from './define.ts';
 import { abs, div, maximum, mul, sqrt } from './elementwise.ts';
 import { max, type ReduceOptions, reduceOptions, sum } from './reduce.ts';
 
-/** Bounds outside which squares overflow or vanish, and factors that bring values back between them: powers of 2 are exact. */
+/** Beyond these bounds squares may overflow or underflow. Scaling by a power of 2 prevents that, and is exact. */
 const [large, small] = [2 ** 48, 2 ** -40];
 const [shrink, grow] = [2 ** -100, 2 ** 80];
 
 /**
- * Returns a power of 2 for each vector along the axes, which keep size 1. Times it, the vector's sum of squares is in
- * float32's range. It is 1 for most vectors, which keep their bits.
+ * Returns one power of 2 for each vector along the axes, which keep size 1. Scaling the vector by it brings the sum of
+ * squares into float32's range. The scale is 1 for most vectors, so that they keep their bits.
  */
 function squareScale(x: Tensor, axes: readonly number[]): Tensor {
   return noGrad(() =>
@@ -26,7 +26,7 @@ function squareScale(x: Tensor, axes: readonly number[]): Tensor {
   );
 }
 
-/** Euclidean length `sqrt(sum(x^2))` along axes, all where left out; its derivative at 0 is 0. */
+/** Euclidean length `sqrt(sum(x^2))` along axes, by default all of them; its derivative at 0 is 0. */
 export const norm = defineOp('norm', (x: Tensor, options: ReduceOptions = {}): OpResult => {
   checkTensor('norm', 'x', x);
   checkOptions('norm', options, reduceOptions);
@@ -60,7 +60,7 @@ export function dot(left: Tensor, right: Tensor): Tensor {
 
 /**
  * Cosine of the angle between vectors along an axis, `x . y / (|x| |y|)`: `[n, d], [n, d] -> [n]`.
- * A length that is divided by is at least `epsilon`.
+ * Each length in the denominator is at least `epsilon`.
  */
 export function cosineSimilarity(
   left: Tensor,
@@ -71,7 +71,7 @@ export function cosineSimilarity(
   checkTensor('cosineSimilarity', 'right', right);
   checkOptions('cosineSimilarity', options, { axis: number, epsilon: number });
   const { axis = -1, epsilon = 1e-8 } = options;
-  // Divided before they are multiplied, vectors of any length neither overflow nor vanish.
+  // Normalizing before the product avoids overflow and underflow for vectors of any length.
   const unit = (vectors: Tensor): Tensor => {
     const axes = normalizeAxes('cosineSimilarity', vectors.shape, [axis]);
     return div(vectors, maximum(norm(vectors, { axes, keepAxes: true }), epsilon));
