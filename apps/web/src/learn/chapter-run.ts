@@ -16,7 +16,7 @@ export class ChapterRun {
   #request = 0;
   #chapterId: string | undefined;
 
-  /** Computes a chapter with these settings, and cancels the computation before. */
+  /** Computes a chapter with these settings, and cancels any earlier computation. */
   start(chapterId: string, settings: Readonly<Record<string, Setting>>): void {
     // The exhibits of another chapter are cleared at once; those of the same chapter stay until new ones arrive.
     if (chapterId !== this.#chapterId) this.exhibits.value = [];

@@ -65,7 +65,7 @@ export class LiveLoop {
     this.#phase = 'paused';
   }
 
-  /** Resumes training if the previous curve had ended, because a new curve was begun. */
+  /** Resumes training that had ended: the request may have begun a new curve. */
   #goOn(): void {
     if (this.#phase === 'ended') this.#phase = 'training';
   }
