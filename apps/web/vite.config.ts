@@ -2,9 +2,7 @@ import { defineConfig } from 'vite';
 import { compressedFiles } from './scripts/compressed-files.ts';
 import { digitsFile } from './scripts/digits.ts';
 
-/**
- * Our packages have no side effects on import: lets the dashboard drop an engine of which it only uses types or names.
- */
+/** Our packages have no side effects on import: an engine that the dashboard only names must not be bundled. */
 const rolldownOptions = { treeshake: { moduleSideEffects: (id: string) => !/\/packages\/[a-z]+\/dist\//.test(id) } };
 
 // Workspace packages are used as built, from their dist folders.

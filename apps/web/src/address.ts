@@ -7,9 +7,7 @@ export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 
 const storageKey = 'lockstep.secrets';
 
-/**
- * Reads `#join&token=…&admin=…`. Secrets move from the address bar to session storage, so that they survive a reload.
- */
+/** Reads `#join&token=…&admin=…`. Secrets move from the address bar to session storage, to survive a reload. */
 export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets: Secrets } {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}') as Partial<Secrets>;

@@ -1,6 +1,4 @@
-/**
- * The view that the address selects: the run, the room (`#room`), a chapter (`#learn`) or the live network (`#inside`).
- */
+/** The view that the address selects: the run, or `#room`, a chapter in `#learn`, or the live network in `#inside`. */
 import { signal } from '@preact/signals';
 
 /** The chapter's id, empty for the first one; undefined in other views. */

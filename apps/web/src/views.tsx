@@ -1,6 +1,4 @@
-/**
- * The page's views: the run, and the room, the lesson and the live network, whose code is loaded when they are opened.
- */
+/** The views of the page. The code of the room, the lesson and the live network is loaded when they are opened. */
 import { type Signal, signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { InsideProps } from './inside/inside.tsx';

@@ -1,6 +1,4 @@
-/**
- * Checks that tabs train on every kind of data with the bits of the oracle, and that the page shows each kind properly.
- */
+/** Checks that tabs train on every kind of data with the bits of the oracle, and that the page shows each kind. */
 import type { Dataset } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';

@@ -1,7 +1,4 @@
-/**
- * Checks that tabs on the GPU train the same model up to rounding and go on without it, and that a faulty GPU is
- * refused.
- */
+/** Checks tabs on the GPU: the same model up to rounding, training without a lost GPU, refusal of a faulty one. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';

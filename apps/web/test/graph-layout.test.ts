@@ -4,9 +4,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { layOutGraph } from '../src/learn/exhibits/graph-layout.ts';
 
-/**
- * Computations in which each node but the inputs reads one or two earlier nodes, and each node but the last is read.
- */
+/** Computations in which all nodes but the inputs read one or two earlier ones, and all but the last are read. */
 const graphs = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.boolean()), { minLength: 1, maxLength: 12 }).map((draws) => {
   const nodes: GraphNode[] = [];
   const add = (from: readonly string[]): string => {

@@ -4,9 +4,7 @@ import type { Page } from 'playwright-core';
 const namedRoles =
   /^\s*- '?(application|combobox|dialog|img|log|progressbar|region|slider|spinbutton|textbox|toolbar)(?! ")/;
 
-/**
- * Returns parts that screen readers announce without a name. axe has no rule for some of their roles, such as toolbars.
- */
+/** Returns parts without an accessible name. axe has no rule for some of their roles, such as toolbars. */
 export async function namelessParts(page: Page): Promise<string[]> {
   const lines = (await page.locator('body').ariaSnapshot()).split('\n');
   return lines.filter((line) => namedRoles.test(line));

@@ -1,7 +1,4 @@
-/**
- * Checks every chapter of the lesson in the built page: its claims hold with the figures of a terminal, and it is
- * usable.
- */
+/** Checks every chapter in the built page: its claims hold with the figures of a terminal, and it is usable. */
 import { chapters, type Exhibit } from '@lockstep/lesson';
 import type { BrowserContextOptions } from 'playwright-core';
 import { beforeAll, expect, it } from 'vitest';
@@ -83,10 +80,7 @@ async function accuracy(tab: Tab): Promise<number> {
   return Number(/([\d.]+) %/.exec(text)?.[1]);
 }
 
-/**
- * Returns captions, figures, cells and code of exhibits, in order. Measured times are replaced, because they always
- * differ.
- */
+/** Returns captions, figures, cells and code of exhibits, in order. Measured times always differ and are replaced. */
 function textsOf(exhibits: readonly Exhibit[]): string[] {
   return exhibits.flatMap((exhibit) => {
     const caption = 'caption' in exhibit ? [exhibit.caption] : [];

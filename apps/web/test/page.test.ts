@@ -1,7 +1,4 @@
-/**
- * Checks that the page is stable, accessible and small, loads from the coordinator alone, and shows curves and the
- * network.
- */
+/** Checks that the page is stable, accessible and small, needs only the coordinator, and shows curves and network. */
 import { expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { seriousViolations } from './axe.ts';
@@ -68,7 +65,7 @@ describePage('the page', ({ browser, folder }) => {
     await late.during('the loss of three epochs', curve.waitFor());
     run.program.killGroup('SIGKILL');
     await late.page.getByText('The coordinator has ended; this is what it left.').waitFor();
-    // The server would have stayed for another run.
+    // The run had --stay, but its server is gone.
     expect(await late.page.getByText('Another run may follow').count()).toBe(0);
   });
 

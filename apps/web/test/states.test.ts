@@ -205,9 +205,7 @@ const loopbackRun: Readonly<Record<string, State>> = {
   },
 };
 
-/**
- * Walks through a table: reaches each state, checks every page's layout, and expects the state's texts and no others.
- */
+/** Reaches each state of a table, checks every page's layout, and expects the state's texts and no others. */
 async function walk(states: Readonly<Record<string, State>>, stage: Stage): Promise<void> {
   for (const [name, { reach, title, shows, hides, tab }] of Object.entries(states)) {
     await reach(stage);

@@ -51,10 +51,7 @@ type Row = [
   reason?: RegExp,
 ];
 
-/**
- * Connection, last progress, silence and network; then the expected status, title, whether it is current, and the
- * reason.
- */
+/** Connection, last progress, silence, network; then the expected status, title, currentness and reason. */
 const rows: Readonly<Record<string, Row>> = {
   'nothing known': [connecting, undefined, heard, 'connecting', 'Connecting', 'before'],
   'nothing known for long': [

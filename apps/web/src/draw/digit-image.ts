@@ -42,10 +42,7 @@ export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array
   return rasterize(place(middle - center.x, middle - center.y));
 }
 
-/**
- * Computes each pixel's ink from its center's distance to the path: full within the pen's radius, none a pixel further
- * out.
- */
+/** Computes the ink by the distance of pixel centers to the path: full within the pen, none a pixel further out. */
 function rasterize(strokes: readonly Stroke[]): Uint8Array {
   const image = new Uint8Array(digitSize * digitSize);
   const reach = penRadius + 0.5;

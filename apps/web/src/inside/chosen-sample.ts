@@ -67,16 +67,11 @@ export interface SampleChoice {
   readonly label: Signal<number>;
   /** A test sample chosen instead of the drawing. */
   readonly picked: Signal<LabeledSample | undefined>;
-  /**
-   * The picked sample, else the drawing or, if samples are not drawings, the first test sample; undefined if there is
-   * none.
-   */
+  /** The picked sample, else the drawing or, unless samples are drawings, the first test sample if any. */
   readonly sample: ReadonlySignal<LabeledSample | undefined>;
 }
 
-/**
- * Begins with the drawing of the run's page and the network's prediction as its label, or else with a digit of its own.
- */
+/** Begins with the drawing of the run's page, labeled with the network's prediction, or with a digit of its own. */
 export function useChosenSample(store: RunStore, predictor: Predictor): SampleChoice {
   const drawn = predictor.sketch.strokes.peek();
   const { output } = predictor.prediction.peek();

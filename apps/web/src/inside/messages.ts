@@ -1,10 +1,7 @@
 /** Messages between the page and the lesson's thread about a live network. */
 import type { LabeledSample, SampleTrace, SingleStep, WeightView } from '@lockstep/lesson';
 
-/**
- * Inspects a network and, if there is one, a sample in it. The page waits for the answer before it sends the next
- * request.
- */
+/** Inspects a network and, if given, a sample in it. At most one request is pending. */
 export interface InspectRequest {
   readonly network: {
     readonly model: unknown;

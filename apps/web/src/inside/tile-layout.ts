@@ -27,10 +27,7 @@ interface Room {
 /** Minimum cell size, relative to the largest that fits, for which a grid without a short last row is preferred. */
 const fullRowPart = 0.6;
 
-/**
- * Returns a layout in the room's unit. A grid that does not fit gets the smallest cells and may be higher than the
- * room.
- */
+/** Returns a layout in the unit of the room. A grid that does not fit may be higher than the room. */
 export function layOutTiles(grid: TileGrid, room: Room): TileLayout {
   const sizes = Array.from({ length: Math.max(1, Math.floor(room.largestCell)) }, (_, index) => index + 1).reverse();
   const layouts = sizes.flatMap((cell) => {
@@ -48,10 +45,7 @@ export function layOutTiles(grid: TileGrid, room: Room): TileLayout {
   return fitting.find(isFull) ?? largest;
 }
 
-/**
- * Returns the most pictures per row, at least half of `most`, that leave no row short; undefined if there is no such
- * number.
- */
+/** Returns the most pictures per row, at least half of `most`, that leave no row short; undefined if none do. */
 function fullRow(count: number, most: number): number | undefined {
   for (let perRow = Math.min(most, count); perRow >= most / 2; perRow--) if (count % perRow === 0) return perRow;
   return undefined;

@@ -1,10 +1,7 @@
 /** The layers in which each neuron or filter of the first layer has values of its own. */
 import type { LayerTrace, SampleTrace } from '@lockstep/lesson';
 
-/**
- * Returns the first layer with weights and those that follow it up to the next such layer, if they have the same number
- * of units.
- */
+/** Returns the first layer with weights, and those before the next one that have the same number of units. */
 export function unitLayers({ layers }: SampleTrace): readonly LayerTrace[] {
   const first = layers.findIndex(({ parameters }) => parameters.length > 0);
   if (first === -1) return [];

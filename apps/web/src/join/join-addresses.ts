@@ -7,7 +7,7 @@ type JoinPlace = Pick<Run, 'joinAddresses' | 'workerCommand'>;
 export type Invitation =
   /**
    * @param link joins at once
-   * @param address the link without the secret
+   * @param address the link without its fragment
    */
   | { readonly type: 'open'; readonly link: string; readonly address: string }
   /** Only programs on the coordinator's own machine can reach it. */

@@ -110,10 +110,7 @@ function pointCount(plot: uPlot, series: number): number {
   return (plot.data[series] ?? []).filter((value) => typeof value === 'number').length;
 }
 
-/**
- * Returns the visible length of the axis: short at first, such as five epochs, then doubled when the curve reaches the
- * end.
- */
+/** Returns the visible length of the axis: short at first, then doubled whenever the curve reaches the end. */
 function shownLength(newest: number, length: number, first: number): number {
   // Time has no known end: the curve fills the width.
   if (length === Number.POSITIVE_INFINITY) return Math.max(1, newest);
@@ -145,10 +142,7 @@ function lossSplits(_plot: uPlot, _axis: number, low: number, high: number): num
   return bounds.length <= 8 ? bounds : bounds.filter((bound) => /^[^1-9]*1/.test(String(bound)));
 }
 
-/**
- * Ends at 100 % and starts at the multiple of 10 below the 3rd percentile, so that the very first steps may be off the
- * chart.
- */
+/** Ends at 100 %, and starts at the multiple of 10 below the 3rd percentile: the very first steps may be cut off. */
 function accuracyRange(plot: uPlot, low: number | null): [number, number] {
   const values = (plot.data[1] ?? []).filter((value) => typeof value === 'number').sort((a, b) => a - b);
   const typical = values[Math.floor(values.length * 0.03)] ?? low ?? 0;

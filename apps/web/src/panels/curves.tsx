@@ -120,10 +120,7 @@ interface PlotSetup extends ChartProps {
   readonly earlierRuns: number;
 }
 
-/**
- * Plots the curve in `element` and follows the store, the theme and the element's size. Returns a function that ends
- * it.
- */
+/** Plots the curve in `element`, following the store, the theme and the element's size; returns a function to stop. */
 function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Reading>) {
   const { store, kind, settings, length, earlierRuns } = setup;
   const none = Array.from({ length: 4 + earlierRuns }, () => []);

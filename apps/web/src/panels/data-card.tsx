@@ -1,7 +1,4 @@
-/**
- * The data of a run that does not exist yet. The owner uploads files, checks what was found in them, and starts the
- * run.
- */
+/** The data of a run that does not exist yet. The owner uploads files, checks the result, and starts the run. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { filesOfDrop, filesOfInput, type NamedFile } from '../data/named-files.ts';

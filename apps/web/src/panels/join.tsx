@@ -76,10 +76,7 @@ function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
   return isCurrent ? undefined : 'Joining is possible when the coordinator answers again.';
 }
 
-/**
- * Lets the tab stay for the next run, below the ending of this one. No higher than the form, to avoid layout shift when
- * a run ends.
- */
+/** Lets the tab stay for the next run. No higher than the form, to avoid layout shift when a run ends. */
 function NextRun({ tab, isActive }: { readonly tab: TabWorker; readonly isActive: boolean }) {
   const join = (): void => tab.join({ name: deviceName(), backend: 'auto', threads: usualThreads() });
   return (

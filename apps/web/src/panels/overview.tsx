@@ -68,9 +68,7 @@ function Reason({ name, text }: { readonly name: StatusName; readonly text: stri
   );
 }
 
-/**
- * Returns the reason for the status: in place of the figures that it makes unknown, or as a note next to the position.
- */
+/** Returns the reason for the status, as a replacement for unknown figures or as a note next to the position. */
 function remarksOf(store: RunStore): { readonly reason: string; readonly note: string } {
   const { name, reason = '', isCurrent } = store.status.value;
   const goesOn = goesOnText(store);

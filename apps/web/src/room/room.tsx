@@ -113,9 +113,7 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
   );
 }
 
-/**
- * The best figure known: the number of devices, the training accuracy or loss so far, or the last epoch's test result.
- */
+/** The best figure known: number of devices, training accuracy or loss so far, or test result of the last epoch. */
 function Score({ store }: { readonly store: RunStore }) {
   store.curvesVersion.value;
   const { figure, label } = scoreOf(store);

@@ -16,10 +16,7 @@ const refusedCode = 1008;
 /** Close code when another run begins on the server. */
 const restartCode = 1012;
 const checkEveryMs = 1_000;
-/**
- * A connection that is silent for this long is replaced: it may have broken without notice. Leaves time for weights on
- * a slow link.
- */
+/** Silence after which a connection is replaced. Weights may take a while on a slow link. */
 const replaceAfterMs = 60_000;
 
 export interface ViewerOptions {

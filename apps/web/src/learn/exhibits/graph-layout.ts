@@ -1,6 +1,4 @@
-/**
- * Lays out the nodes of a computation: each in a column after its operands, inputs directly before their first reader.
- */
+/** Lays out the nodes of a computation: each after its operands, inputs directly before their first reader. */
 import type { GraphNode } from '@lockstep/lesson';
 
 export interface PlacedNode extends GraphNode {

@@ -1,7 +1,4 @@
-/**
- * Curves that grow while a person changes their settings: a chart of the loss or the accuracy, and a list of the
- * changes.
- */
+/** A chart of losses or accuracies that grows while a person changes settings, and a list of the changes. */
 import { curveText, type LiveCurve, type LiveCurves } from '@lockstep/lesson';
 import { useSignal } from '@preact/signals';
 import type uPlot from 'uplot';
