@@ -51,7 +51,7 @@ type Row = [
   reason?: RegExp,
 ];
 
-/** Connection, last progress, silence, network; then the expected status, title, currentness and reason. */
+/** Connection, last progress, silence, network; then the expected status, title, whether it is current, reason. */
 const rows: Readonly<Record<string, Row>> = {
   'nothing known': [connecting, undefined, heard, 'connecting', 'Connecting', 'before'],
   'nothing known for long': [

@@ -47,8 +47,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
             The network cannot be shown here: {inspection.failure.value}.
           </p>
         )}
-        {/* Parts that are empty without weights appear together with them: pictures that load later would move them and
-            the focus. */}
+        {/* Parts below the weights wait for them: pictures that come later would move the parts and the focus. */}
         {weightView ? (
           <>
             <WeightsPart view={weightView} note={note} trace={trace} chosen={chosen} />
@@ -100,8 +99,7 @@ function useAddress(part: string, isReady: boolean): void {
     // Pictures get their size in the next frame.
     let frame = requestAnimationFrame(() => {
       frame = requestAnimationFrame(() => {
-        // Does not scroll if the person has moved elsewhere in the meantime, so that they keep their place and their
-        // focus stays in view.
+        // After a key, a pointer or the wheel was used, the person keeps their place and their focus stays in view.
         if (!hasMoved.current) document.querySelector(`.inside-${part}-card`)?.scrollIntoView();
       });
     });

@@ -26,8 +26,7 @@ export function fetchDigits(use: DigitsUse): Promise<Digits> {
 }
 
 async function fetchPacked(file: string, counts: Counts): Promise<Digits> {
-  // Scripts are in a folder next to the file. Its name does not end in .gz, or the server would let the browser unpack
-  // it.
+  // Scripts are in a folder next to the file. With a name that ends in .gz, the browser would unpack the file itself.
   const response = await fetch(new URL(`../${file}`, location.href));
   if (!response.ok || !response.body) throw new Error(`${file}: expected the page's digits, got ${response.status}`);
   const unpacked = response.body.pipeThrough(new DecompressionStream('gzip'));

@@ -40,7 +40,7 @@ interface RunView extends CurveView {
 
 /** About the width of a large screen in pixels. If there are more points, neighbors are merged in pairs. */
 const maxPoints = 3_000;
-/** Growth of the moving mean's memory per point. It starts at 1, so that the initial fall keeps its shape. */
+/** Growth of the moving mean's memory per point. The memory starts at 1, so that the initial fall keeps its shape. */
 const memoryGrowth = 0.1;
 
 export class Curves {
@@ -153,7 +153,7 @@ function firstAtLeast(values: readonly number[], bound: number): number {
   return low;
 }
 
-/** Merges neighbors in pairs. With an odd count, the last value is kept as it is. */
+/** Merges neighbors in pairs. With an odd count, the last value is kept unchanged. */
 function mergePairs(values: readonly number[], merge: (first: number, second: number) => number): number[] {
   return Array.from({ length: Math.ceil(values.length / 2) }, (_, pair) => {
     const [first, second] = [values[2 * pair]!, values[2 * pair + 1]];

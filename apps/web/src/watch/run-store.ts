@@ -235,7 +235,7 @@ export class RunStore {
     this.curvesVersion.value++;
   }
 
-  /** Clears the run when the server begins to wait for data, or has restarted. */
+  /** Clears the run: the server has restarted and waits for data. */
   #forgetRun(): void {
     for (const about of [this.run, this.progress, this.timeline, this.evaluation, this.checkpoint, this.result]) {
       about.value = undefined;

@@ -12,7 +12,7 @@ export interface RunSummary {
   readonly place: number;
   readonly label: string;
   readonly settings: Settings;
-  /** Loss of the last epoch that was evaluated. */
+  /** Test results of the last epoch that was evaluated. */
   readonly testLoss: number | undefined;
   readonly testAccuracy: number | undefined;
   readonly testRmse: number | undefined;
