@@ -8,7 +8,7 @@ import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
  */
 export function useKeptFocus<Kind extends HTMLElement>(version: unknown): RefObject<Kind | null> {
   const element = useRef<Kind>(null);
-  // Removing the focused control fires no focusin event: the last place counts, until a pointer is used outside the element.
+  // Removing a focused control fires no focusin event: the last place counts, until a pointer is used outside.
   const isHere = useRef(false);
   useEffect(() => {
     const follow = ({ target }: Event): void => {
