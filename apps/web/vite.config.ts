@@ -2,20 +2,20 @@ import { defineConfig } from 'vite';
 import { compressedFiles } from './scripts/compressed-files.ts';
 import { digitsFile } from './scripts/digits.ts';
 
-/** Our packages only define things when they are imported: the dashboard must not carry an engine that it only names. */
+/** Our packages have no side effects on import: an engine that the dashboard only names must not be bundled. */
 const rolldownOptions = { treeshake: { moduleSideEffects: (id: string) => !/\/packages\/[a-z]+\/dist\//.test(id) } };
 
-// Workspace packages come as turborepo has built them: in their dist folders.
+// Workspace packages are used as built, from their dist folders.
 export default defineConfig({
-  // The coordinator serves the page, whatever address it has.
+  // Relative, because the coordinator may serve the page at any address.
   base: './',
   plugins: [digitsFile(), compressedFiles()],
   build: {
     target: ['chrome123', 'edge123', 'firefox128', 'safari17.5'],
-    // Nothing inline: the page's Content-Security-Policy allows no data: scripts or styles.
+    // Nothing inline: the page's Content-Security-Policy forbids data: scripts and styles.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // gpu.js is larger, and comes only to a tab that computes on the GPU.
+    // gpu.js is larger, but only tabs that compute on the GPU load it.
     chunkSizeWarningLimit: 700,
     rolldownOptions,
   },

@@ -1,10 +1,10 @@
-/** Writes each file of the page that gets smaller a second and a third time: compressed with brotli, and with gzip. */
+/** Writes compressed copies of the page's files: one with brotli and one with gzip. */
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import type { Plugin } from 'vite';
 
-/** What becomes smaller; packed data do not. */
+/** File types that compress well; packed data does not. */
 const compressible = /\.(?:css|html|js|svg|wasm)$/;
-/** A smaller one costs as much to ask for as it saves. */
+/** Compressing smaller files saves too little. */
 const leastBytes = 512;
 
 export function compressedFiles(): Plugin {

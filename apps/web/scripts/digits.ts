@@ -1,4 +1,4 @@
-/** MNIST as two packed files of the page: the first digits, which most chapters of the lesson use, and the rest. */
+/** Packs MNIST into two files for the page: the first digits, which most chapters of the lesson use, and the rest. */
 import { gzipSync } from 'node:zlib';
 import { loadMnist } from '@lockstep/data/node';
 import { allDigits, fewDigits, imageSize, labeledImages } from '@lockstep/lesson';
@@ -27,7 +27,7 @@ export function digitsFile(): Plugin {
   };
 }
 
-/** Pixels and labels of the images `from .. to - 1`. */
+/** Returns pixels and labels of the images `from .. to - 1`. */
 function bytesOf({ pixels, labels }: ReturnType<typeof labeledImages>, from: number, to: number): Uint8Array[] {
   return [pixels.subarray(from * imageSize, to * imageSize), Uint8Array.from(labels.subarray(from, to))];
 }

@@ -1,6 +1,7 @@
 /**
- * Takes a picture of the built page while a run goes on with two tabs and a Node worker:
- * `node apps/web/scripts/screenshot.mjs [FILE.png] [WIDTHxHEIGHT] [light|dark] [whole]`, after `npm start` has built everything.
+ * Takes a screenshot of the built page while a run goes on with two tabs and a Node worker:
+ * `node apps/web/scripts/screenshot.mjs [FILE.png] [WIDTHxHEIGHT] [light|dark] [whole]`, after `npm start` has built
+ * everything.
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +20,7 @@ if (executablePath === undefined) throw new Error('expected a Chromium, found no
 const program = fileURLToPath(new URL('apps/coordinator/dist/main.js', root));
 const args = ['coordinator', '--port', '0', '--workers', '1', '--epochs', '12', '--wait-for-start'];
 const coordinator = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-// Nothing here computes on a GPU, and painting by the CPU is cheaper than by a GPU in software.
+// Nothing here computes on a GPU, and CPU painting is cheaper than a software renderer.
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 try {
   const owner = await dashboardAddress();
@@ -48,7 +49,7 @@ try {
   coordinator.kill('SIGINT');
 }
 
-/** The address that the coordinator prints for its owner. */
+/** Returns the address that the coordinator prints for its owner. */
 async function dashboardAddress() {
   let text = '';
   for await (const part of coordinator.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
@@ -62,7 +63,7 @@ async function dashboardAddress() {
   throw new Error('the coordinator ended before it printed the address of its dashboard');
 }
 
-/** A seven, stroke by stroke. */
+/** Draws a seven, stroke by stroke. */
 async function draw(page) {
   const canvas = page.getByLabel(/^Canvas to draw a digit on/);
   await canvas.scrollIntoViewIfNeeded();

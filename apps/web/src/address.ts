@@ -1,13 +1,13 @@
-/** Reads the page's own address: whether to join at once, and the secrets in its fragment. */
+/** Reads the page's own address: whether to join at once, and the secrets in the fragment. */
 
 import type { WatchMessageOf } from '@lockstep/protocol';
 
-/** The token that workers need, and the admin token, which controlling the run needs. */
+/** The token that workers need to join, and the admin token needed to control the run. */
 export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 
 const storageKey = 'lockstep.secrets';
 
-/** Reads `#join&token=…&admin=…`. Secrets move from the address bar to the tab's session storage, to outlive a reload. */
+/** Reads `#join&token=…&admin=…`. Secrets move from the address bar to session storage, to survive a reload. */
 export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets: Secrets } {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}') as Partial<Secrets>;
@@ -25,7 +25,7 @@ export function saveSecrets(secrets: Secrets): void {
   sessionStorage.setItem(storageKey, JSON.stringify(secrets));
 }
 
-/** What a viewer shows to be let in. */
+/** Builds the message with which a viewer asks to be let in. */
 export function helloOf({ token, admin }: Secrets): WatchMessageOf<'hello'> {
   return {
     type: 'hello',
@@ -34,7 +34,7 @@ export function helloOf({ token, admin }: Secrets): WatchMessageOf<'hello'> {
   };
 }
 
-/** WebSocket address of `path` beside this page, on the server that it came from. */
+/** Returns the WebSocket address of `path`, relative to this page, on the server that served it. */
 export function socketAddress(path: string): string {
   const url = new URL(`.${path}`, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';

@@ -1,4 +1,4 @@
-/** Wires the page up: its address, its two connections, and its panels. */
+/** Sets up the page: its address, its two connections and its panels. */
 import { watchPath } from '@lockstep/protocol';
 import { usualThreads } from '@lockstep/worker/browser';
 import { effect, signal } from '@preact/signals';
@@ -22,7 +22,7 @@ const tab = new TabWorker(store, secrets);
 const predictor = new Predictor(store, () => viewer.send({ type: 'wantWeights' }));
 const uploader = new Uploader();
 
-// A token that the coordinator does not know is forgotten, so that another can be entered.
+// Forgets a token that the coordinator refused, so that another one can be entered.
 effect(() => {
   if (store.role.value?.fault === undefined || secrets.peek().admin === undefined) return;
   secrets.value = { ...secrets.peek(), admin: undefined };
@@ -36,12 +36,12 @@ render(
   root,
 );
 
-// A run's coordinator may end with it, and serves nothing then.
+// Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
   if (store.progress.value?.phase === 'training') void loadFinalModel().catch(() => {});
 });
 
-// Only once the run is known: its workload decides between the GPU and the CPU.
+// Waits for the run: its workload decides between the GPU and the CPU.
 if (address.joinAtOnce) {
   const stop = effect(() => {
     if (!store.run.value) return;

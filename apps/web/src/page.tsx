@@ -42,7 +42,7 @@ export function Page(props: PageProps) {
   const status = store.status.value;
   const { admin, control, runAgain, unlock, enterCode } = requestsOf(props);
   const { dataSetup } = store;
-  // A page that knows nothing of a run shows nothing of it.
+  // Nothing is shown of an unknown run.
   const isKnown = (run !== undefined || dataSetup.value !== undefined) && !needsCode(status);
   return (
     <>
@@ -92,15 +92,15 @@ export function Page(props: PageProps) {
   );
 }
 
-/** Whether the coordinator has accepted the admin token that this page has shown. */
+/** Whether the coordinator has accepted this page's admin token. */
 export function isOwner({ role }: RunStore): boolean {
   return role.value?.role === 'owner';
 }
 
-/** Requests of this page to the coordinator, with the admin token if it is known and not refused. */
+/** This page's requests to the coordinator, with the admin token if it is known and not refused. */
 export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' | 'viewer' | 'secrets'>) {
   const { token } = secrets.value;
-  // The owner's controls keep their place until the coordinator has answered, so that nothing moves.
+  // The owner's controls keep their place until the coordinator answers, to avoid layout shift.
   const admin = store.role.value?.role === 'guest' ? undefined : secrets.value.admin;
   const credentials = admin === undefined ? {} : { token: admin };
   return {
@@ -142,8 +142,8 @@ function RunPanels(props: PageProps) {
   const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
   const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
-  // Empty cards are omitted. A card that comes later moves only the log, which is rendered again.
-  // In a short run an evaluation can come first: the timeline, which is above it, gets its place then.
+  // Empty cards are omitted. A card that appears later moves only the log, which is rendered again. In a short run an
+  // evaluation can arrive first: it then reserves the place of the timeline above it.
   const hasStep = store.timeline.value !== undefined || evaluation !== undefined;
   return (
     <div class="panels">

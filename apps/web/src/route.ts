@@ -1,13 +1,13 @@
-/** Which view the address asks for: the run, the room's behind `#room`, a chapter behind `#learn`, or the live network behind `#inside`. */
+/** The view that the address selects: the run, or `#room`, a chapter in `#learn`, or the live network in `#inside`. */
 import { signal } from '@preact/signals';
 
-/** The chapter's id, empty for the first one; undefined for the run. */
+/** The chapter's id, empty for the first one; undefined in other views. */
 export const chapterInAddress = signal(readChapter());
 
 /** The part of the live network, empty for the first one; undefined for other views. */
 export const partInAddress = signal(readPart());
 
-/** Whether it is the view for a projector. */
+/** Whether the address selects the view for a projector. */
 export const isRoomInAddress = signal(readIsRoom());
 
 addEventListener('hashchange', () => {
@@ -28,7 +28,7 @@ function readPart(): string | undefined {
   return idBehind(/^#inside(?:\/([a-z]*))?$/);
 }
 
-/** What the address has at the form's place; empty where it has nothing there, undefined where it has another form. */
+/** Returns the id in the address, empty if it is omitted; undefined if the address does not match the form. */
 function idBehind(form: RegExp): string | undefined {
   const match = form.exec(location.hash);
   return match ? (match[1] ?? '') : undefined;

@@ -1,4 +1,4 @@
-/** The page's views: the run; those of the room, of the lesson and of the live network, whose code comes when they are opened. */
+/** The views of the page. The code of the room, the lesson and the live network is loaded when they are opened. */
 import { type Signal, signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { InsideProps } from './inside/inside.tsx';
@@ -7,7 +7,7 @@ import type { RoomProps } from './room/room.tsx';
 import { chapterInAddress, isRoomInAddress, partInAddress } from './route.ts';
 import { needsCode } from './watch/status.ts';
 
-/** The view, or why it is not there. */
+/** The view, or why it could not be loaded. */
 type Loaded<Props> = Signal<{ readonly View?: ComponentType<Props>; readonly failure?: string } | undefined>;
 
 const lesson: Loaded<{ readonly chapterId: string }> = signal();
@@ -17,7 +17,7 @@ const room: Loaded<RoomProps> = signal();
 export function Views(props: PageProps) {
   const { store, predictor, viewer, secrets } = props;
   const [chapterId, part] = [chapterInAddress.value, partInAddress.value];
-  // Views of a run ask for its code on its page, and come back once the code is right.
+  // Views of a locked run fall back to its page, which asks for the code, and return once the code is accepted.
   const isLocked = needsCode(store.status.value);
   if (isRoomInAddress.value && !isLocked) {
     const View = loaded(room, () => import('./room/room.tsx').then(({ Room }) => Room));
@@ -51,7 +51,7 @@ function Loading({ name, failure }: { readonly name: string; readonly failure: s
   return <p role="status">{failure ? `${name} cannot be loaded: ${failure}.` : `${name} is loading …`}</p>;
 }
 
-/** Loads a view when it is first asked for; undefined until it is there. */
+/** Loads a view when it is first opened; returns undefined until it is loaded. */
 function loaded<Props>(
   view: Loaded<Props>,
   load: () => Promise<ComponentType<Props>>,

@@ -1,4 +1,4 @@
-/** Looks for what keeps people from using a page, with axe. */
+/** Checks the accessibility of a page with axe. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
@@ -12,9 +12,9 @@ interface AxeResults {
 }
 
 interface AxeOptions {
-  /** Whose elements are all described; of the others only the first is. */
+  /** Result types that list all elements; other types list only the first. */
   readonly resultTypes: readonly ['violations'];
-  /** Whether each element's path is worked out. */
+  /** Whether to compute the selector of each element. */
   readonly selectors: boolean;
 }
 
@@ -22,12 +22,12 @@ declare const axe: { run(options: AxeOptions): Promise<AxeResults> };
 
 let source: string | undefined;
 
-/** The rules that the page breaks, each with the elements that do. */
+/** Returns the rules that the page violates, each with the violating elements. */
 export async function violations(page: Page): Promise<string[]> {
   return (await broken(page)).map(textOf);
 }
 
-/** Those that keep people from using it. */
+/** Returns only the violations of serious or critical impact. */
 export async function seriousViolations(page: Page): Promise<string[]> {
   return (await broken(page)).filter(({ impact }) => impact === 'serious' || impact === 'critical').map(textOf);
 }
@@ -39,7 +39,7 @@ async function broken(page: Page): Promise<AxeResults['violations']> {
   return page.evaluate(async () => (await axe.run({ resultTypes: ['violations'], selectors: false })).violations);
 }
 
-/** Resolves once no animation is under way that ends by itself: what fades in has little contrast meanwhile. */
+/** Waits for all finite animations: elements that fade in have low contrast meanwhile. */
 async function movedIn(): Promise<void> {
   const ending = document.getAnimations().filter((animation) => {
     const { endTime = Number.POSITIVE_INFINITY } = animation.effect?.getComputedTiming() ?? {};

@@ -1,4 +1,4 @@
-/** Checks that a tab in the background goes on computing. */
+/** Checks that a tab in the background continues to compute. */
 import { findChromium } from '@lockstep/chromium';
 import { afterEach, expect, it } from 'vitest';
 import { describePage } from './browser.ts';

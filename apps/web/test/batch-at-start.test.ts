@@ -1,4 +1,4 @@
-/** What the page says of a batch that is chosen at the start is what the coordinator chooses then. */
+/** Checks that the batch that the page announces is the one that the coordinator chooses at the start. */
 import { batchForWorkers } from '@lockstep/training';
 import { signal } from '@preact/signals';
 import { expect, it } from 'vitest';

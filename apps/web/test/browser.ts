@@ -1,4 +1,4 @@
-/** A real Chromium for a file of tests. */
+/** A real Chromium for one test file. */
 import { browserFlags, findChromium, inChromium } from '@lockstep/chromium';
 import { type Browser, type BrowserContextOptions, chromium } from 'playwright-core';
 import { afterAll, afterEach, describe } from 'vitest';
@@ -6,16 +6,16 @@ import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import type { RunAddresses } from './run.ts';
 import { openTab, type Tab } from './tab.ts';
 
-/** Longer than any wait of a tab, so that the wait that fails says what it was for. */
+/** Longer than any wait of a tab, so that the wait times out first and names what it waited for. */
 const testTimeoutMs = 300_000;
 
-/** A name that resolves to this machine without being its own, as in an attack by DNS rebinding. */
+/** A host name that resolves to this machine but is not its own, as in a DNS rebinding attack. */
 export const foreignName = 'foreign.example';
 
 export interface TestBrowser {
-  /** Takes the GPU away from every tab, as a driver that fails does. */
+  /** Takes the GPU away from every tab, like a failing driver. */
   crashGpu(): Promise<void>;
-  /** Opens one of the run's addresses in a profile of its own. */
+  /** Opens one of the run's addresses in a separate profile. */
   open(run: RunAddresses, address?: 'page' | 'owner' | 'join', options?: BrowserContextOptions): Promise<Tab>;
 }
 
@@ -25,7 +25,7 @@ export interface PageSuite {
   readonly folder: string;
 }
 
-/** Describes tests in Chromium; where there is none, they are skipped by name. */
+/** Describes tests in Chromium; skips them by name if Chromium is not installed. */
 export function describePage(name: string, define: (suite: PageSuite) => void): void {
   const executablePath = findChromium() ?? '';
   describe.skipIf(executablePath === '')(inChromium(name), { timeout: testTimeoutMs }, () => {
@@ -33,7 +33,7 @@ export function describePage(name: string, define: (suite: PageSuite) => void): 
   });
 }
 
-/** Starts the browser with the first tab. */
+/** Starts the browser when the first tab is opened. */
 function useBrowser(executablePath: string): TestBrowser {
   const args = [...browserFlags, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
   let launched: Promise<Browser> | undefined;

@@ -1,4 +1,4 @@
-/** What the page says of its own part in a run. */
+/** Checks the page's account of its own contribution to a run. */
 import { expect, it } from 'vitest';
 import { contributionOf } from '../src/ending/contribution.ts';
 

@@ -1,4 +1,4 @@
-/** Checks that the owner, and no other viewer, controls the run from the page, and that injected faults change no bit. */
+/** Checks that only the owner can control the run from the page, and that injected faults change no bit. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -27,7 +27,7 @@ describePage('control', ({ browser, folder }) => {
     await guest.press('Resume');
     await tab.shows('Training', { exact: true });
     await tab.press('Save');
-    // At the button, where the person looks, and not in the log alone.
+    // Shown at the button, where the person looks, and not only in the log.
     const note = tab.page.locator('.control-note').getByText(new RegExp(`^Model after step \\d+ saved to ${file}`));
     await tab.during('where the model was saved', note.waitFor());
     expect(existsSync(file)).toBe(true);

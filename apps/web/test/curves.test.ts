@@ -1,4 +1,4 @@
-/** Checks that curves neither lose nor repeat points, however these arrive. */
+/** Checks that curves neither lose nor repeat points, in whatever order they arrive. */
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
@@ -110,7 +110,7 @@ describe('curves', () => {
     const tests = testsOf(20_000);
     expect(tests.length).toBeLessThanOrEqual(3_001);
     expect(tests.at(-1)).toEqual([20_000, 2_000]);
-    // Each is that of its epoch.
+    // Each value belongs to its epoch.
     for (const [place, value] of tests) expect(value).toBe(place! / 10);
     expect(testsOf(20_001).slice(0, -1)).toEqual(tests);
     expect(testsOf(3_000)).toHaveLength(3_000);

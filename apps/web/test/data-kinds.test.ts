@@ -1,4 +1,4 @@
-/** Tabs train on every kind of data with the bits of the oracle, and the page shows each kind as what it is. */
+/** Checks that tabs train on every kind of data with the bits of the oracle, and that the page shows each kind. */
 import type { Dataset } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { expect, it } from 'vitest';
@@ -34,13 +34,13 @@ describePage('tabs', ({ browser }) => {
     } else {
       expect(await tab.page.locator('.confusion-card').count()).toBe(0);
       await tab.shows('Test RMSE');
-      // The only chart takes the place of both.
+      // The only chart takes the width of two.
       expect((await tab.page.locator('.chart').boundingBox())!.width).toBeGreaterThan(600);
       await tab.shows('123500');
-      // The value, and what the model gave, in their own unit.
+      // The target and the prediction, in their own unit.
       expect(await topErrors.textContent()).toMatch(new RegExp(`${names[0]} -?\\d{4,} .*?-?\\d{4,}`));
     }
-    // Neither a drawing nor a row of known columns.
+    // Samples are neither drawings nor rows of known columns.
     expect(await tab.page.locator('.draw-card').count()).toBe(0);
     if (type === 'values') await followsValues(tab);
     expect(tab.errors).toEqual([]);
@@ -54,7 +54,7 @@ describePage('tabs', ({ browser }) => {
     });
     const server = await waitingServer({ model, data: { train: named(train), test: named(test) }, epochs: 10_000 });
     const tab = await browser.open(server.run, 'page', phone);
-    // Before the first step the model knows nothing: there are errors of each class.
+    // Before the first step the model only guesses, so there are errors of each class.
     server.epoch();
     await tab.during('the top errors', tab.page.locator('.top-errors > li').nth(7).waitFor());
     await tab.shows('Epoch 1 of 10,000, step 0 of 50,000');
@@ -75,7 +75,7 @@ describePage('tabs', ({ browser }) => {
     await takesRow(tab, count);
     await readsMatrix(tab, data.train.targets.names);
     await hasPlaceForAll(tab);
-    // Each kind of element is there with five classes; a hundred have ten thousand cells.
+    // Five classes show each kind of element; a hundred have ten thousand cells, which is too slow.
     if (count === 5) expect(await seriousViolations(tab.page)).toEqual([]);
     await tab.page.getByRole('link', { name: 'Inside', exact: true }).click();
     await tab.shows('The softmax, whose sum is 1');
@@ -99,7 +99,7 @@ const longNames = [
 
 const columns = ['petal length (cm)', 'built', 'color'];
 
-/** Rows of a CSV file, at least four of each class. */
+/** Returns rows of a CSV file, at least four for each class. */
 function namedTable(names: readonly string[]) {
   const rows = names.flatMap((name, index) =>
     Array.from({ length: Math.max(4, 400 / names.length) }, (_, each) => [
@@ -114,7 +114,7 @@ function namedTable(names: readonly string[]) {
   return { data: opened, rows };
 }
 
-/** A server whose run waits for its start, which never comes. */
+/** Opens a server whose run waits for a start that never comes. */
 async function waitingServer(args: { model: string; data: TrainingData; epochs: number }) {
   const server = await openDashboardServer({
     args: { ...args, batch: 60, listen: { port: 0, waitForStart: true } },
@@ -122,13 +122,13 @@ async function waitingServer(args: { model: string; data: TrainingData; epochs: 
   return { run: addressesOf(server), epoch: () => server.epoch(report('classes')) };
 }
 
-/** Every text stands in its box, and the page is as wide as the window. */
+/** Expects every text to fit its box, and the page to be as wide as the window. */
 async function hasPlaceForAll({ page }: Tab): Promise<void> {
   expect(await textWithoutPlace(page)).toEqual([]);
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(phone.viewport.width);
 }
 
-/** The top errors have the columns and cells of the file. */
+/** Expects the top errors to have the columns and cells of the file. */
 async function showsRows(tab: Tab, rows: readonly (readonly string[])[]): Promise<void> {
   const shown = tab.page.locator('.error-rows tbody tr');
   await tab.during('the top errors', shown.nth(7).waitFor());
@@ -145,7 +145,7 @@ async function showsRows(tab: Tab, rows: readonly (readonly string[])[]): Promis
   }
 }
 
-/** A row that is typed in raw values is classified, and what is no number is said. */
+/** Expects a row of raw values to be classified, and invalid numbers to be reported. */
 async function takesRow({ page }: Tab, classes: number): Promise<void> {
   const card = page.locator('.draw-card');
   await card.getByLabel('built', { exact: true }).fill('1975.5');
@@ -162,7 +162,7 @@ async function takesRow({ page }: Tab, classes: number): Promise<void> {
   await card.getByLabel('petal length (cm)', { exact: true }).fill('2.5');
 }
 
-/** Cells are large enough to be tapped, and say what they are by pointer and keyboard. */
+/** Expects cells that are large enough to tap and are described by pointer and keyboard. */
 async function readsMatrix({ page }: Tab, names: readonly string[]): Promise<void> {
   const matrix = page.getByRole('grid');
   const readout = page.locator('.matrix-readout');
@@ -185,7 +185,7 @@ async function readsMatrix({ page }: Tab, names: readonly string[]): Promise<voi
   expect(await cell(2, last).evaluate((element) => element === document.activeElement)).toBe(true);
 }
 
-/** A probability of 49 % fills 49 % of its bar, and bars of negative numbers end where those of others begin. */
+/** Expects a probability of 49 % to fill 49 % of its bar, and negative bars to end where positive bars begin. */
 async function measuresBars({ page }: Tab): Promise<void> {
   const read = (caption: RegExp) =>
     page
@@ -209,7 +209,7 @@ async function measuresBars({ page }: Tab): Promise<void> {
   for (const { value, from, to } of logits) expect(value < 0 ? to : from).toBeCloseTo(zero, 2);
 }
 
-/** From inside, one of the samples that the network is farthest off: what it predicts beside what is right. */
+/** Opens the live network with one of the samples of largest error, and expects its prediction next to its target. */
 async function followsValues(tab: Tab): Promise<void> {
   const { page } = tab;
   await page.getByRole('link', { name: 'Inside', exact: true }).click();

@@ -1,4 +1,4 @@
-/** An owner brings the data of a run on the page, and starts it there. */
+/** Checks that an owner can upload the data of a run on the page and start the run there. */
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import type { Tab } from './tab.ts';
 
 const irisFile = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
 
-/** Drops a file on the page, as a person does. */
+/** Drops a file on the page. */
 async function drop(tab: Tab, name: string, text: string): Promise<void> {
   const dataTransfer = await tab.page.evaluateHandle(
     ({ name, text }) => {
@@ -77,7 +77,7 @@ describePage('data from the page', ({ browser, folder }) => {
   });
 });
 
-/** A PNG of 40 x 10 pixels. */
+/** Returns a PNG of 40 x 10 pixels. */
 async function wideBar(page: Page, color: string): Promise<Buffer> {
   const url = await page.evaluate((fill) => {
     const canvas = Object.assign(document.createElement('canvas'), { width: 40, height: 10 });
@@ -89,7 +89,7 @@ async function wideBar(page: Page, color: string): Promise<Buffer> {
   return Buffer.from(url.slice(url.indexOf(',') + 1), 'base64');
 }
 
-/** Mean of red, green and blue, near the top of a picture and in its middle. */
+/** Returns the mean of red, green and blue near the top of a picture and in its middle. */
 async function brightness(page: Page, png: Buffer): Promise<[number, number]> {
   return page.evaluate(
     async (bytes) => {

@@ -1,11 +1,11 @@
-/** Checks the image that is made of a drawing, and the probabilities that are made of logits. */
+/** Checks the image rendered from a drawing, and the probabilities computed from logits. */
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { digitImage, digitSize, type Point, type Stroke } from '../src/draw/digit-image.ts';
 import { softmax } from '../src/draw/softmax.ts';
 import { canvas, digits } from './digits.ts';
 
-/** Center of mass, from the middle of the image. */
+/** Returns the center of mass, relative to the middle of the image. */
 function centerOfMass(image: Uint8Array): Point {
   let [mass, x, y] = [0, 0, 0];
   image.forEach((ink, at) => {

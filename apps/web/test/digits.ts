@@ -4,7 +4,7 @@ import type { Point, Stroke } from '../src/draw/digit-image.ts';
 /** Side of the canvas. */
 export const canvas = 100;
 
-/** Points of an ellipse's arc around (x, y); angles in degrees, 0 to the right, 90 down. */
+/** Returns points on an arc of an ellipse around (x, y). Angles are in degrees: 0 is right, 90 is down. */
 function arc(x: number, y: number, radiusX: number, radiusY: number, from: number, to: number): Point[] {
   const count = Math.max(2, Math.ceil(Math.abs(to - from) / 10));
   return Array.from({ length: count + 1 }, (_, index) => {

@@ -14,7 +14,7 @@ describePage('drawing', ({ browser, folder }) => {
     const predictions: (number | undefined)[] = [];
     for (const strokes of digits) {
       await draw(tab, strokes);
-      // Before that, the drawing is classified with older weights.
+      // Before that, older weights classify the drawing.
       await tab.shows('model after step 469');
       const text = await tab.page.getByText(/^Looks like \d, \d+ %$/).textContent();
       predictions.push(Number(/\d/.exec(text!)![0]));
@@ -54,10 +54,10 @@ describePage('drawing', ({ browser, folder }) => {
   });
 });
 
-/** By keys and by buttons, from wherever the focus is: what was drawn last goes and comes back. */
+/** Undoes and redoes strokes by keys and by buttons, wherever the focus is. */
 async function takesStrokesBack(tab: Tab): Promise<void> {
   const { page } = tab;
-  // A few frames later strokes are painted, and the focus has moved from a button that is disabled.
+  // After a few frames the strokes are painted and the focus has left a disabled button.
   const picture = (): Promise<string> =>
     page.getByLabel(/^Canvas to draw a digit on/).evaluate(
       (canvas) =>
@@ -81,7 +81,7 @@ async function takesStrokesBack(tab: Tab): Promise<void> {
     ['Undo', two],
     ['Redo', three],
     ['Clear', undefined],
-    // The button that was pressed is gone from the keyboard's way, the drawing's history is not.
+    // Clear has disabled its own button, but keys must still reach the drawing's history.
     ['Control+z', three],
   ] as const) {
     if (act.includes('+')) await page.keyboard.press(act);

@@ -1,4 +1,4 @@
-/** Tabs on the GPU train the same model up to rounding, and go on without it; a GPU that computes wrongly is refused. */
+/** Checks tabs on the GPU: the same model up to rounding, training without a lost GPU, refusal of a faulty one. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readModelFile, resolveModel } from '@lockstep/nn';
@@ -9,13 +9,13 @@ import type { Tab } from './tab.ts';
 
 const steps = 20;
 
-/** Waits until the panel gives this reason for computing on nothing faster. */
+/** Waits until the panel gives this reason for not using a faster backend. */
 async function showsReason(tab: Tab, reason: RegExp): Promise<void> {
   await tab.during('a list of reasons', tab.page.getByText(/^Why not faster/).click());
   await tab.panelShows(reason);
 }
 
-/** Runs before the script of the tab's worker: makes one sum in every GPU kernel 0.1 % too large. */
+/** Runs before the script of the tab's worker, and makes one sum in every GPU kernel 0.1 % too large. */
 const tamperingScript = `{
   const tampered = (source) => source.replaceAll('user_s0+=', 'user_s0+=1.001*');
   const { shaderSource } = WebGL2RenderingContext.prototype;
@@ -91,7 +91,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
       await showsReason(tab, /: this tab goes on with the CPU/);
       await tab.computed((await tab.computed(0)) + 10);
       const report = await run.stop();
-      // It stays the same worker.
+      // The worker keeps its identity.
       expect(report.workers).toMatchObject([{ id: 'w1', name: 'tab', backend: 'cpu' }]);
       expect(report.steps).toBeGreaterThan(10);
     },

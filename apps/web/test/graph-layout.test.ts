@@ -1,10 +1,10 @@
-/** Where the nodes of a computation stand. */
+/** Checks the positions of a computation's nodes. */
 import type { GraphNode } from '@lockstep/lesson';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { layOutGraph } from '../src/learn/exhibits/graph-layout.ts';
 
-/** Computations in which each node but the inputs reads one or two before it, and every node but the last is read. */
+/** Computations in which all nodes but the inputs read one or two earlier ones, and all but the last are read. */
 const graphs = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.boolean()), { minLength: 1, maxLength: 12 }).map((draws) => {
   const nodes: GraphNode[] = [];
   const add = (from: readonly string[]): string => {

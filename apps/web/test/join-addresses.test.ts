@@ -1,4 +1,4 @@
-/** Checks that what a page copies joins the run, wherever the page was opened. */
+/** Checks that copied links and commands join the run, wherever the page was opened. */
 import { expect, it } from 'vitest';
 import { invitationOf, joinCommand, joinLink } from '../src/join/join-addresses.ts';
 

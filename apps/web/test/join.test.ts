@@ -26,7 +26,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
         /^This tab computed \d+(\.\d)? % of it: [\d,]+ of 60,\d+ samples, with 3 workers in all\.$/,
       );
     }
-    // The coordinator has ended by now: the page has what it takes.
+    // The coordinator has exited by now; the page has already loaded all it needs.
     expect((await tabs[1].saves('Model')).bytes.equals(readFileSync(file))).toBe(true);
     expect(JSON.parse((await tabs[1].saves('Report')).bytes.toString()).weightsSha256).toBe(report.weightsSha256);
     expect(report.exactness).toBe('bit-exact');
@@ -50,7 +50,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
       await crash;
     },
     frozen: async (tab) => {
-      // Blocks its thread for longer than any test lasts.
+      // Blocks its thread for longer than any test takes.
       const block = (): string => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600_000);
       void tab.page
         .workers()[0]!
@@ -110,7 +110,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const tab = await browser.open(run);
     await tab.join('cpu', 'tab');
     await tab.computed(3);
-    // Only reported as hidden; background.test.ts has a tab that is.
+    // Only reported as hidden; background.test.ts has a tab that really is.
     await tab.hide();
     await owner.shows('good, hidden');
     await tab.computed((await tab.computed(0)) + 20);
@@ -149,7 +149,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const guest = await browser.open(run, 'join');
     await guest.computed(1);
     expect(guest.page.url()).toBe(`${run.page}#join`);
-    // A tab that has left stays away when it is opened again.
+    // A tab that has left does not rejoin when it is opened again.
     await guest.press('Leave');
     await guest.panelShows('This tab has left.');
     expect(guest.page.url()).toBe(run.page);

@@ -1,4 +1,4 @@
-/** The page by keyboard alone: everything is reached, the focus is always seen, and nothing keeps it. */
+/** Checks that the keyboard alone reaches everything, that the focus is always visible, and that nothing traps it. */
 import { expect, it } from 'vitest';
 import { startWorker } from '../../coordinator/test/processes.ts';
 import { describePage } from './browser.ts';
@@ -7,11 +7,11 @@ import type { Tab } from './tab.ts';
 
 interface Focused {
   readonly name: string;
-  /** An outline, and a place in the window. */
+  /** Whether the element has an outline and is within the window. */
   readonly isSeen: boolean;
 }
 
-/** More than any view has controls. */
+/** More than the number of controls in any view. */
 const mostControls = 150;
 
 /** Runs in the page. */
@@ -29,13 +29,13 @@ function readFocus(): Focused {
 
 const focused = (tab: Tab): Promise<Focused> => tab.page.evaluate(readFocus);
 
-/** Presses Tab until what has this name has the focus, which must be seen on all the way. */
+/** Presses Tab until the control with this name has the focus. The focus must be visible all the way. */
 async function tabTo(tab: Tab, name: RegExp, key: 'Tab' | 'Shift+Tab' = 'Tab'): Promise<void> {
   const passed: string[] = [];
   while (passed.length < mostControls) {
     await tab.page.keyboard.press(key);
     const now = await focused(tab);
-    // Behind the last control the browser's own come.
+    // After the last control, the focus moves through the browser's own controls.
     if (now.name === '' && !now.isSeen) continue;
     expect(now.isSeen, `the focus is seen on ${now.name}`).toBe(true);
     if (name.test(now.name)) return;
@@ -49,7 +49,7 @@ async function pressAt(tab: Tab, name: RegExp, key = 'Enter'): Promise<void> {
   await tab.page.keyboard.press(key);
 }
 
-/** The focus is on something, though what was pressed may be gone. */
+/** Expects the focus on a named control, even if the control that was pressed is gone. */
 async function keepsFocus(tab: Tab, name: RegExp): Promise<void> {
   await expect.poll(async () => (await focused(tab)).name, { timeout: 20_000 }).toMatch(name);
 }

@@ -1,16 +1,16 @@
-/** Looks for text that has no place, and for parts of a page that have no name. */
+/** Finds text that does not fit its box, and parts of a page that have no name. */
 import type { Page } from 'playwright-core';
 
 const namedRoles =
   /^\s*- '?(application|combobox|dialog|img|log|progressbar|region|slider|spinbutton|textbox|toolbar)(?! ")/;
 
-/** Parts that screen readers announce without a name: axe has no rule for some of their roles, such as toolbars. */
+/** Returns parts without an accessible name. axe has no rule for some of their roles, such as toolbars. */
 export async function namelessParts(page: Page): Promise<string[]> {
   const lines = (await page.locator('body').ariaSnapshot()).split('\n');
   return lines.filter((line) => namedRoles.test(line));
 }
 
-/** Text that leaves the box that it stands in: it lies over what is beside it, or outside of the page. */
+/** Returns text that overflows its box, and so overlaps its neighbors or leaves the page. */
 export function textWithoutPlace(page: Page): Promise<string[]> {
   return page.evaluate(() => {
     const boxOf = (text: Node): Element | undefined => {
@@ -18,7 +18,7 @@ export function textWithoutPlace(page: Page): Promise<string[]> {
       while (element && getComputedStyle(element).display === 'inline') element = element.parentElement;
       return element ?? undefined;
     };
-    // What scrolls or ends in an ellipsis, and what is for screen readers alone.
+    // Scrolling elements, ellipses and text for screen readers may clip their text.
     const isClipped = (element: Element | null): boolean =>
       element !== null && (getComputedStyle(element).overflowX !== 'visible' || isClipped(element.parentElement));
     const found: string[] = [];
@@ -29,7 +29,7 @@ export function textWithoutPlace(page: Page): Promise<string[]> {
       const range = document.createRange();
       range.selectNodeContents(texts.currentNode);
       const [text, place] = [range.getBoundingClientRect(), box.getBoundingClientRect()];
-      // Half of a pixel is rounding.
+      // Half a pixel may be rounding.
       if (text.width === 0 || (text.left >= place.left - 0.5 && text.right <= place.right + 0.5)) continue;
       found.push(`${box.className || box.nodeName}: ${texts.currentNode.textContent?.slice(0, 60)}`);
     }

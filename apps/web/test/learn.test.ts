@@ -1,4 +1,4 @@
-/** Checks every chapter of the lesson in the built page: its claims hold there with the figures of a terminal, and it can be used. */
+/** Checks every chapter in the built page: its claims hold with the figures of a terminal, and it is usable. */
 import { chapters, type Exhibit } from '@lockstep/lesson';
 import type { BrowserContextOptions } from 'playwright-core';
 import { beforeAll, expect, it } from 'vitest';
@@ -33,13 +33,13 @@ const shown: Readonly<Record<string, readonly RegExp[]>> = {
   'many-workers': [/8\s*0 of 101,770/],
 };
 
-/** Chapters alternate between these. */
+/** Screens that chapters alternate between. */
 const screens = [
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
   { viewport: { width: 1280, height: 800 }, colorScheme: 'light' },
 ] as const;
 
-/** @param epochs fewer than the chapter has by default */
+/** @param epochs fewer than the chapter's default */
 async function openChapter(tab: Tab, id: string, epochs?: number): Promise<void> {
   const { page } = tab;
   await page.goto(`${page.url().replace(/#.*/, '')}#learn/${id}`);
@@ -49,14 +49,14 @@ async function openChapter(tab: Tab, id: string, epochs?: number): Promise<void>
   await isComputed(tab);
 }
 
-/** Waits for the end of the computation, good or bad. */
+/** Waits until the computation has ended, successfully or not. */
 async function isComputed(tab: Tab): Promise<void> {
   const article = tab.page.locator('article.chapter:not([data-phase="computing"])');
   await tab.during('the chapter to be computed', article.waitFor());
   expect(await article.getAttribute('data-phase')).toBe('done');
 }
 
-/** Captions of tables that are wider than their cards. */
+/** Returns the captions of tables that are wider than their cards. */
 function cutTables(tab: Tab): Promise<(string | null)[]> {
   return tab.page
     .locator('.exhibit-table .scroll')
@@ -65,7 +65,7 @@ function cutTables(tab: Tab): Promise<(string | null)[]> {
     );
 }
 
-/** Waits until the newest curve of the live run has taken so many steps. */
+/** Waits until the newest curve of the live run has reached this number of steps. */
 async function hasTaken(tab: Tab, steps: number): Promise<void> {
   const isThere = (least: number): boolean => {
     const text = [...document.querySelectorAll('.live-figures')].at(-1)?.textContent ?? '';
@@ -74,13 +74,13 @@ async function hasTaken(tab: Tab, steps: number): Promise<void> {
   await tab.during(`${steps} steps`, tab.page.waitForFunction(isThere, steps));
 }
 
-/** Of the newest curve, in percent. */
+/** Returns the accuracy of the newest curve, in percent. */
 async function accuracy(tab: Tab): Promise<number> {
   const text = (await tab.page.locator('.live-figures').last().textContent()) ?? '';
   return Number(/([\d.]+) %/.exec(text)?.[1]);
 }
 
-/** Captions, figures, cells and code of exhibits, in their order. Measured times are replaced, as they always differ. */
+/** Returns captions, figures, cells and code of exhibits, in order. Measured times always differ and are replaced. */
 function textsOf(exhibits: readonly Exhibit[]): string[] {
   return exhibits.flatMap((exhibit) => {
     const caption = 'caption' in exhibit ? [exhibit.caption] : [];
@@ -110,7 +110,7 @@ async function figure(tab: Tab, label: string): Promise<string> {
   return (await labeled.locator('dd').textContent()) ?? '';
 }
 
-/** The page shows what the chapter claims, with the figures of a terminal. */
+/** Expects the page to show the chapter's claims, with the figures of a terminal. */
 async function claims({ page }: Tab, id: string, settings: Readonly<Record<string, number>>): Promise<void> {
   const shownExhibits = page.locator('.exhibits');
   for (const expected of shown[id]!) expect(await shownExhibits.textContent(), id).toMatch(expected);
@@ -121,7 +121,7 @@ async function claims({ page }: Tab, id: string, settings: Readonly<Record<strin
   expect(withoutTimes(onPage), id).toEqual(withoutTimes(textsOf(inTerminal)));
 }
 
-/** Nothing jumps, nothing is cut off at any width or with large type, and axe finds nothing serious. */
+/** Expects no layout shift, nothing cut off at any width or with large type, and no serious violation found by axe. */
 async function looksWell(tab: Tab, id: string): Promise<void> {
   const { page } = tab;
   const pageWidth = (): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth);
@@ -148,7 +148,7 @@ describePage('the lesson', ({ browser, folder }) => {
     run = await startRun(folder, ['--wait-for-start', '--data', await writeFolder(folder, 'tiny', tinyFiles())]);
     share(run.program);
   });
-  /** A tab on the run, which waits: the lesson needs a page and nothing else. */
+  /** Opens a tab on the waiting run: the lesson needs only a page. */
   const openPage = (options: BrowserContextOptions = {}): Promise<Tab> => browser.open(run!, 'page', options);
 
   it('has something to expect of every chapter', () => {
@@ -161,7 +161,7 @@ describePage('the lesson', ({ browser, folder }) => {
       const tab = await openPage(screen);
       for (const { id } of chapters.filter((_, index) => screens[index % 2] === screen)) {
         await tab.page.setViewportSize(screen.viewport);
-        // Four epochs with each optimizer take as long as all other chapters together.
+        // Four epochs with each optimizer would take as long as all other chapters together.
         const settings = id === 'optimizers' ? { epochs: 1 } : {};
         await openChapter(tab, id, settings.epochs);
         await claims(tab, id, settings);
@@ -194,7 +194,7 @@ describePage('the lesson', ({ browser, folder }) => {
     await tab.press('Watch it in training ↓');
     const card = tab.page.getByRole('region', { name: 'The same network with another activation' });
     expect(await card.evaluate((element) => element === document.activeElement)).toBe(true);
-    // Before that, the card shows the data and the untrained network.
+    // Until then, the card shows the data and the untrained network.
     await card.getByText(/^untrained, loss 0\.\d+, accuracy \d\d\.\d\d %$/).waitFor();
     expect(await card.locator('.plane .dot').count()).toBeGreaterThan(50);
     await tab.press('Train');

@@ -1,11 +1,11 @@
-/** The page is stable, accessible and small, loads from the coordinator alone, and shows curves and the live network. */
+/** Checks that the page is stable, accessible and small, needs only the coordinator, and shows curves and network. */
 import { expect, it } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { startRun } from './run.ts';
 
-/** Each width in one of the two themes: colors do not depend on the width. */
+/** Each width in only one theme: colors do not depend on the width. */
 const screens = [
   { viewport: { width: 320, height: 640 }, colorScheme: 'light' },
   { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
@@ -15,7 +15,7 @@ const screens = [
 
 const stages = ['Forward', 'Loss', 'Backward', 'Send', 'Add', 'Step'];
 
-/** Options of a run of three epochs on tiny data, whose dashboard stays. */
+/** Returns options of a run of three epochs on tiny data, whose dashboard stays. */
 async function shortRun(folder: string): Promise<string[]> {
   const data = await writeFolder(folder, 'tiny', tinyFiles());
   return ['--workers', '1', '--data', data, '--batch', '32', '--epochs', '3', '--stay'];
@@ -65,7 +65,7 @@ describePage('the page', ({ browser, folder }) => {
     await late.during('the loss of three epochs', curve.waitFor());
     run.program.killGroup('SIGKILL');
     await late.page.getByText('The coordinator has ended; this is what it left.').waitFor();
-    // The server would have stayed for another run.
+    // The run had --stay, but its server is gone.
     expect(await late.page.getByText('Another run may follow').count()).toBe(0);
   });
 
@@ -81,7 +81,7 @@ describePage('the page', ({ browser, folder }) => {
     await tab.page.reload();
     await tab.during('the loss over the steps, in the page loaded again', curve.waitFor());
 
-    // The schedule's rate of the last step, which a cosine has brought near 0.
+    // The rate of the last step; the cosine schedule has brought it near 0.
     const rate = tab.page.getByRole('img', { name: /^Learning rate over the steps: \d/ });
     await tab.during('the learning rate', rate.waitFor());
     const last = Number(/: ([\d.e-]+) \(end\)/.exec((await rate.getAttribute('aria-label'))!)![1]);
@@ -98,10 +98,10 @@ describePage('the page', ({ browser, folder }) => {
     expect(cells.every(({ length }) => length === 7)).toBe(true);
     const steps = cells.map(([step]) => Number(step));
     expect(steps).toEqual([...steps].sort((a, b) => a - b));
-    // One test after each epoch.
+    // One test result per epoch.
     expect(cells.filter(([, , , testLoss]) => testLoss !== '')).toHaveLength(3);
 
-    // A second file does not disturb the first one.
+    // A second download does not disturb the first.
     const picture = await tab.saves('PNG');
     expect(picture.name).toBe('lockstep-curves.png');
     expect(picture.bytes.subarray(1, 4).toString('latin1')).toBe('PNG');
@@ -119,7 +119,7 @@ describePage('the page', ({ browser, folder }) => {
     await page.reload();
     await tab.shows(/^after step 0$/);
     await tab.shows('One sample');
-    // Where weights come late, what they would push away comes after them.
+    // Content that late weights would push away appears only after them.
     const shifts = (await tab.layoutShifts()).filter(({ score }) => score > 0.01);
     expect(shifts).toEqual([]);
     const first = await picture();

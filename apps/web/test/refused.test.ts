@@ -1,4 +1,4 @@
-/** Checks that a page or tab that is refused shows why, and that the run goes on undisturbed. */
+/** Checks that a refused page or tab shows why, and that the run goes on undisturbed. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
@@ -26,7 +26,7 @@ describePage('refusals', ({ browser }) => {
     return { coordinator, addresses: { page: `${coordinator.http}/`, owner, join, ended } satisfies RunAddresses };
   }
 
-  /** Checks that the run makes progress, without a fault. */
+  /** Expects the run to make progress without a fault. */
   async function goesOn(coordinator: DashboardServer): Promise<void> {
     const viewer = await openViewer(coordinator.ws, {}, { adminToken: coordinator.prepared.adminToken });
     const { step } = await viewer.next('progress', ({ phase }) => phase === 'training');
@@ -62,7 +62,7 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a tab beyond the limit of workers waits, shows why, and joins when another leaves', async () => {
-    // One that waits tries again as often as a place is kept for one that may come back.
+    // A waiting tab tries again every `resumeMs`, the time for which the place of a lost worker is kept.
     const { coordinator, addresses } = await openCoordinator({ limits: { maxWorkers: 1, resumeMs: 2_000 } });
     const first = await browser.open(addresses, 'join');
     await first.computed(1);

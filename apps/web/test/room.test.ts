@@ -1,4 +1,4 @@
-/** The room's view and the code that people type there, and a class of tabs and Node workers that all take part. */
+/** Checks the room's view, the code that people type there, and a class of tabs and Node workers that all take part. */
 import { decodeWatch, encodeWatch, type WatchMessageOf } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
 import { startWorker } from '../../coordinator/test/processes.ts';
@@ -14,7 +14,7 @@ describePage('a room', ({ browser, folder }) => {
     const shown = page.locator('.room-code');
     await room.during('the code', shown.waitFor());
     const code = (await shown.textContent()) ?? '';
-    // The room's view of a guest who is not let in asks for the code, and is there once the code is right.
+    // A locked room's view asks a guest for the code, and appears once the code is accepted.
     const guest = await browser.open({ ...run, page: `${run.page}#room` });
     const field = guest.page.getByLabel('Code of this run');
     for (const [typed, answer] of [
@@ -53,7 +53,7 @@ describePage('a room', ({ browser, folder }) => {
     const run = await startRun(folder, ['--workers', '1', '--wait-for-start']);
     const room = await browser.open({ ...run, owner: `${run.owner}&room` }, 'owner');
     const { page } = room;
-    // What thirty devices would be costs more than this test is worth.
+    // Fakes thirty devices, because real ones would take too long.
     await page.routeWebSocket(/\/watch$/, (toPage) => {
       toPage.connectToServer().onMessage((frame) => {
         const message = decodeWatch(frame as Buffer, 'coordinator');
@@ -96,7 +96,7 @@ describePage('a room', ({ browser, folder }) => {
 
 type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 
-/** Thirty devices that are like the one. */
+/** Returns thirty copies of a device. */
 function classOf(one: WorkerRow | undefined): WorkerRow[] {
   if (!one) return [];
   return Array.from({ length: 30 }, (_, index) => ({ ...one, id: `w${index + 1}`, name: 'Chrome on Windows' }));

@@ -1,4 +1,4 @@
-/** Three runs from the page, with a tab that stays joined. */
+/** Checks three runs started from the page, with a tab that stays joined. */
 import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
 import { freePort } from '../../../packages/train/test/free-port.ts';
@@ -15,7 +15,7 @@ describePage('a server that stays', ({ browser, folder }) => {
     const run = await startRun(folder, [...args, ...epochs, '--stay']);
     const tab = await browser.open(run, 'owner');
     await tab.join('cpu', 'tab');
-    /** The weights of the first runs, as the terminal shows them. */
+    /** Returns the weights' hashes of the first runs, as the terminal shows them. */
     const hashes = async (count: number): Promise<string[]> => {
       const [text] = await run.program.printed(new RegExp(`(?:weights [0-9a-f]{16}…[^]*?){${count}}`));
       return [...text.matchAll(/weights ([0-9a-f]{16})/g)].map(([, hash]) => hash!);
@@ -69,7 +69,7 @@ describePage('a server that stays', ({ browser, folder }) => {
     first.program.kill('SIGINT');
     await first.program.ended;
     await tab.panelShowsAtEnd('The coordinator has ended; this is what it left.');
-    // A worker in a terminal would have ended after four failures.
+    // A worker in a terminal would have given up after four failures.
     await turnAway(port, 4);
     const second = await startRun(folder, args, port);
     await second.program.printed(/joined \(browser/);
@@ -78,7 +78,10 @@ describePage('a server that stays', ({ browser, folder }) => {
   });
 });
 
-/** Listens on a port and breaks off connections. @param count of workers' attempts, after which it stops listening */
+/**
+ * Listens on a port and drops connections.
+ * @param count number of workers' attempts, after which it stops listening
+ */
 async function turnAway(port: number, count: number): Promise<void> {
   let turnedAway = 0;
   const server = createServer();
@@ -94,11 +97,11 @@ async function turnAway(port: number, count: number): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-/** What each run was given and came to, in the order of any column, by the keyboard alone, and on a phone. */
+/** Expects the settings and results of each run, sorted by any column, with the keyboard alone and on a phone. */
 async function comparesRuns({ page }: Tab): Promise<void> {
   const table = page.getByRole('region', { name: 'Table of runs' });
   const column = (title: string) => table.locator('thead th').filter({ hasText: title });
-  /** The cells of a column, row by row. */
+  /** Returns the cells of a column, row by row. */
   const cells = async (title: string): Promise<string[]> => {
     const titles = await table.locator('thead th').allTextContents();
     const at = titles.findIndex((text) => text.includes(title));

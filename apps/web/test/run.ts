@@ -9,26 +9,26 @@ import { type Program, startCoordinator } from '../../coordinator/test/processes
 
 /** The addresses that a coordinator prints, and the end of its run. */
 export interface RunAddresses {
-  /** For watching and, if no token is needed, joining. */
+  /** For watching, and for joining if no token is needed. */
   readonly page: string;
-  /** With the admin token. */
+  /** Contains the admin token. */
   readonly owner: string;
-  /** A tab that opens it joins at once. */
+  /** A tab that opens this address joins at once. */
   readonly join: string;
   /** Resolves with a message when the run has ended. */
   readonly ended: Promise<string>;
 }
 
-/** A server in this process, which stays when its run has ended. */
+/** Returns the addresses of a server in this process, which stays when its run ends. */
 export function addressesOf({ addresses: { page, owner } }: DashboardServer): RunAddresses {
   return { page, owner, join: page, ended: new Promise<string>(() => {}) };
 }
 
 export interface TestRun extends RunAddresses {
   readonly program: Program;
-  /** For Node workers. */
+  /** Address for Node workers. */
   readonly worker: string;
-  /** Connects a viewer that is a program. */
+  /** Connects a viewer without a browser. */
   watch(): Promise<TestViewer>;
   /** Resolves when the run has ended with exit code 0. */
   report(): Promise<Report>;
@@ -43,7 +43,7 @@ let reports = 0;
 
 /**
  * @param folder for the report
- * @param port any that is free where it is 0
+ * @param port 0 for any free port
  */
 export async function startRun(folder: string, args: readonly string[], port = 0): Promise<TestRun> {
   const file = join(folder, `report-${++reports}.json`);
@@ -73,7 +73,7 @@ export async function startRun(folder: string, args: readonly string[], port = 0
   };
 }
 
-/** The same run in one process. */
+/** Trains the same run in one process. */
 export async function singleRun(folder: string, args: readonly string[]): Promise<Report> {
   const file = join(folder, `report-${++reports}.json`);
   const { code, stderr } = await startCoordinator('start', ['--single', '--report', file, ...args]).ended;
@@ -81,7 +81,7 @@ export async function singleRun(folder: string, args: readonly string[]): Promis
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }
 
-/** The hash that one process gives after as many steps as the reported run took. */
+/** Returns the hash of the weights that one process computes in as many steps as the reported run took. */
 export async function singleHash(folder: string, { steps }: Report): Promise<string> {
   return (await singleRun(folder, [...endless, '--steps', `${steps}`])).weightsSha256;
 }

@@ -1,4 +1,4 @@
-/** Checks the history of a drawing: every change can be undone and redone, by the keys of every system. */
+/** Checks the history of a drawing: every change can be undone and redone, with the shortcuts of every system. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { historyKey, Sketch } from '../src/draw/sketch.ts';
@@ -29,7 +29,7 @@ test('undoing all gives the first drawing, and redoing all gives the last one ba
       let steps = 0;
       for (; sketch.canUndo.value; steps++) sketch.undo();
       expect(sketch.strokes.value).toEqual(first);
-      // A pen that was down has been lifted: it changes none of the strokes before.
+      // A pen that was down has been lifted, so it cannot change earlier strokes.
       sketch.extend([at]);
       expect(sketch.strokes.value).toEqual(first);
       for (; steps > 0; steps--) sketch.redo();

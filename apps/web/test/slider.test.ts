@@ -1,4 +1,4 @@
-/** Where values stand on sliders. */
+/** Checks the positions of values on sliders. */
 import { chapters, type RangeControl } from '@lockstep/lesson';
 import { expect, it } from 'vitest';
 import { sliderPosition, sliderValue } from '../src/learn/slider.ts';

@@ -1,4 +1,4 @@
-/** Every state that a run can be in, as owner and guests see it: accessible, nothing cut off, and nothing that jumps. */
+/** Checks every state of a run, as owner and guests see it: accessible, nothing cut off, no layout shift. */
 import { expect, it } from 'vitest';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { seriousViolations, violations } from './axe.ts';
@@ -7,12 +7,12 @@ import { namelessParts, textWithoutPlace } from './layout.ts';
 import { type RunAddresses, startRun, type TestRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
-/** Of a run that does not end meanwhile. */
+/** Arguments of a run that does not end during a test. */
 const long = ['--epochs', '100'] as const;
 
 /**
- * All screens look at each run at once: starting a run and opening its pages costs most. The elements of a page do not
- * depend on its width, so axe checks one screen in each theme.
+ * All screens watch each run at once, because starting a run and opening its pages takes longest. The elements of a
+ * page do not depend on its width, so axe checks one screen per theme.
  */
 const screens = [
   { viewport: { width: 1440, height: 900 }, colorScheme: 'light' },
@@ -26,14 +26,14 @@ interface Stage {
   readonly pages: readonly Tab[];
 }
 
-/** Texts that a page shows in a state, and texts that it must not show, because it cannot know them. */
+/** Texts that a page shows in a state, and texts that it must not show because it cannot know them. */
 interface State {
-  /** Brings the run and its pages there; the stage is left as the state before has it. */
+  /** Brings the run and its pages into this state from the previous one. */
   readonly reach: (stage: Stage) => Promise<unknown>;
   readonly title: string;
   readonly shows: readonly (string | RegExp)[];
   readonly hides: readonly (string | RegExp)[];
-  /** The status of the tab that has joined, if one has. */
+  /** The status of the joined tab, if one has joined. */
   readonly tab?: RegExp;
 }
 
@@ -41,7 +41,7 @@ const timeLeft = /^\d+ (s|min|h)( \d\d (s|min))?$/;
 const evaluations = ['Confusion matrix', 'Top errors'];
 const nothingOfTheRun = ['This tab', 'Workers', 'Try it', 'Log', 'Not connected', /^bit-exact/, /^Join$/];
 
-/** States of one run after another, by their names. */
+/** States of one run in sequence, by name. */
 const runOfOwner: Readonly<Record<string, State>> = {
   waiting: {
     reach: ({ pages: [owner] }) => owner!.join('cpu', 'tab'),
@@ -78,7 +78,7 @@ const runOfOwner: Readonly<Record<string, State>> = {
   stopped: {
     async reach({ run, pages }) {
       const [owner] = pages;
-      // A coordinator that is awake again is heard at once.
+      // A coordinator that resumes is heard at once.
       run.program.kill('SIGCONT');
       await each(pages, (tab) => tab.shows('Training', { exact: true }));
       await owner!.press('Stop');
@@ -102,7 +102,7 @@ const failingRun: Readonly<Record<string, State>> = {
   },
 };
 
-/** The last step leaves weights with which no loss is finite. */
+/** The last step leaves weights whose loss is not finite. */
 const divergedRun: Readonly<Record<string, State>> = {
   'finished after training has diverged': {
     async reach({ pages: [owner] }) {
@@ -183,7 +183,7 @@ const lockedRun: Readonly<Record<string, State>> = {
     shows: ['Code of this run', /^This is not the token of this run: type its code again/],
     hides: nothingOfTheRun,
   },
-  // The admin token is in the tab's storage, and the coordinator has not said whether it is right.
+  // The admin token is in session storage, and the coordinator has not yet said whether it is right.
   'with a wrong admin token, after a reload': {
     reach: ({ pages }) =>
       each(pages, async ({ page }) => {
@@ -205,7 +205,7 @@ const loopbackRun: Readonly<Record<string, State>> = {
   },
 };
 
-/** Walks through a table: each state is reached, looked at on every page, and says what it knows and no more. */
+/** Reaches each state of a table, checks every page's layout, and expects the state's texts and no others. */
 async function walk(states: Readonly<Record<string, State>>, stage: Stage): Promise<void> {
   for (const [name, { reach, title, shows, hides, tab }] of Object.entries(states)) {
     await reach(stage);
@@ -221,17 +221,20 @@ async function walk(states: Readonly<Record<string, State>>, stage: Stage): Prom
   }
 }
 
-/** A whole text, so that a word is not found within another one. */
+/** Matches a string as a whole text, so that a word is not found within another. */
 function exactly(text: string | RegExp): { exact: boolean } {
   return { exact: typeof text === 'string' };
 }
 
-/** Looks at the pages as they are. @param what they show, for the test that fails */
+/**
+ * Checks the pages as they are.
+ * @param what state of the pages, for the failure message
+ */
 async function look(tabs: readonly Tab[], what: string, mayShift?: MayShift): Promise<void> {
   for (const tab of tabs) await lookAt(tab, `${what}, ${tab.page.viewportSize()?.width} pixels wide`, mayShift);
 }
 
-/** What may move, by the texts of its elements. */
+/** Decides by the texts of the shifted elements whether they may move. */
 type MayShift = (nodes: readonly string[]) => boolean;
 
 async function lookAt(tab: Tab, state: string, mayShift: MayShift = () => false): Promise<void> {
@@ -255,7 +258,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
 
   it('of a run that waits, trains, pauses, freezes and is stopped', async () => {
     const run = await startRun(folder, [...long, '--workers', '1', '--wait-for-start']);
-    // The page of a guest has fewer elements; at other widths it is looked at while it loses its coordinator.
+    // A guest's page has fewer elements. Other widths are checked while it loses its coordinator.
     const guest = await browser.open(run, 'page', screens[2]);
     await walk(runOfOwner, { run, pages: [...(await open(run, 'owner')), guest] });
   });
@@ -273,7 +276,7 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     await look(owners, 'joined');
     await owners[0]!.press('Start');
     await each(owners, (owner) => owner.panelShows('This tab stays for the next run.'));
-    // A worker may have been idle for a while, which takes a longer word than that it has finished.
+    // A worker may have been idle for a while, which takes a longer word than "finished".
     const areCells: MayShift = (nodes) => nodes.every((node) => node.startsWith('TD: '));
     await look(owners, 'finished as a worker', areCells);
   });

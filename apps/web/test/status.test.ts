@@ -1,4 +1,4 @@
-/** Checks that the page says of run, workers and tab only what follows from the last message and the time since. */
+/** Checks that the page's status of run, workers and tab follows from the last message and the time since. */
 import { bytesOf } from '@lockstep/protocol';
 import type { ActiveState, TabState } from '@lockstep/worker/browser';
 import { describe, expect, it } from 'vitest';
@@ -51,7 +51,7 @@ type Row = [
   reason?: RegExp,
 ];
 
-/** Connection, last progress, silence and network; the status, its title, whether it holds now, and the reason. */
+/** Connection, last progress, silence, network; then the expected status, title, whether it is current, reason. */
 const rows: Readonly<Record<string, Row>> = {
   'nothing known': [connecting, undefined, heard, 'connecting', 'Connecting', 'before'],
   'nothing known for long': [

@@ -1,4 +1,4 @@
-/** Tabs compute on threads, behind a relay, replicas and rounded sums with the bits of one process, and outlive their coordinator. */
+/** Checks that tabs on threads, behind a relay, with replicas and with rounded sums give the bits of one process. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
@@ -85,7 +85,7 @@ describePage('tabs', ({ browser, folder }) => {
   const { model, ...data } = kindsOfData['a table with classes'];
   const kinds = [
     { what: 'inner steps of replicas', workers: 1, args: { diloco: { replicas: 3, innerSteps: 5 }, batch: 8 } },
-    // A shard of the tab fits where another worker left off.
+    // The tab's shards must combine with those of another worker.
     {
       what: 'sums rounded to halves, beside another worker',
       workers: 2,

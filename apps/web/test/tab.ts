@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import type { BrowserContext, Page } from 'playwright-core';
 import type { RunAddresses } from './run.ts';
 
-/** Limit of one wait, on a machine that is busy with the other tests. */
+/** Time limit of one wait, on a machine that is busy with other tests. */
 const waitMs = 150_000;
 
-/** Messages of this many bytes and more carry gradients. */
+/** Messages of at least this size carry gradients. */
 const gradientBytes = 100_000;
 
 export interface LayoutShift {
@@ -60,12 +60,12 @@ function observeLayout(): void {
   }).observe({ type: 'layout-shift', buffered: true });
 }
 
-/** Methods that wait fail as soon as the run has ended, with what they waited for. */
+/** Methods that wait fail as soon as the run has ended, and say what they waited for. */
 export class Tab {
   readonly page: Page;
-  /** Errors that the console showed or that were not caught. */
+  /** Errors from the console, and uncaught errors. */
   readonly errors: string[] = [];
-  /** Requested URLs outside of the coordinator. */
+  /** Requested URLs on other hosts than the coordinator. */
   readonly foreignRequests: string[] = [];
   readonly #run: RunAddresses;
 
@@ -74,7 +74,7 @@ export class Tab {
     this.#run = run;
   }
 
-  /** Resolves as `wait` does, or rejects when the run ends. */
+  /** Resolves like `wait`, or rejects when the run ends. */
   async during<T>(what: string, wait: Promise<T>): Promise<T> {
     const ended = this.#run.ended.then((message) => {
       throw new Error(`expected ${what}, but the run is over: ${message}`);
@@ -82,12 +82,12 @@ export class Tab {
     return Promise.race([wait, ended]);
   }
 
-  /** Layout shifts that no input caused. */
+  /** Returns layout shifts that no input caused. */
   layoutShifts(): Promise<readonly LayoutShift[]> {
     return this.page.evaluate(() => window.layoutShifts);
   }
 
-  /** Empties the list of layout shifts, with those that the last changes cause. */
+  /** Clears the list of layout shifts, including those that the last changes cause. */
   async forgetLayoutShifts(): Promise<void> {
     await this.page.evaluate(async () => {
       // A shift is reported after the frame that shows it.
@@ -96,7 +96,7 @@ export class Tab {
     });
   }
 
-  /** Waits for all that the page loads by itself, what the end of a run needs last. */
+  /** Waits for everything that the page loads by itself; the code for the end of a run comes last. */
   async loaded(): Promise<void> {
     const hasAll = (): boolean => {
       const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
@@ -115,7 +115,7 @@ export class Tab {
     await this.during(`the panel to show ${text}`, this.panelShowsAtEnd(text));
   }
 
-  /** As `panelShows`, for a run that may have ended. */
+  /** Like `panelShows`, for a run that may have ended. */
   async panelShowsAtEnd(text: string | RegExp): Promise<void> {
     await this.page.getByRole('region', { name: 'This tab' }).getByText(text).first().waitFor();
   }
@@ -125,7 +125,7 @@ export class Tab {
     await this.during(`a button ${name} to be pressed`, button.click());
   }
 
-  /** The file that the browser saves when a button is pressed. */
+  /** Presses a button and returns the file that the browser saves. */
   async saves(button: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
     const [download] = await Promise.all([
       this.page.waitForEvent('download'),
@@ -141,13 +141,13 @@ export class Tab {
     await this.press('Join');
   }
 
-  /** Waits until the table shows this many workers that compute. */
+  /** Waits until the table shows this number of workers that compute. */
   async workersReady(count: number): Promise<void> {
     const ready = this.page.locator('tr.worker[data-phase=ready]');
     await this.during(`${count} workers that compute`, ready.nth(count - 1).waitFor());
   }
 
-  /** Waits until this tab has computed at least this many shards since it joined; resolves with their number. */
+  /** Waits until this tab has computed at least this number of shards since it joined; resolves with the number. */
   async computed(shards: number): Promise<number> {
     const what = `the tab to compute ${shards} shards`;
     const counted = this.page.waitForFunction((least) => {
@@ -166,8 +166,8 @@ export class Tab {
   }
 
   /**
-   * From the next gradient on, this tab's worker computes and does not send: its step stays half done.
-   * Resolves when the worker withholds a gradient.
+   * Makes this tab's worker compute gradients without sending them, so that its step stays incomplete. Resolves when
+   * the worker withholds the first gradient.
    */
   async withholdGradients(): Promise<void> {
     const [worker] = this.page.workers();
@@ -186,7 +186,7 @@ export class Tab {
     await this.during('the tab to withhold a gradient', withheld);
   }
 
-  /** Reports the page as hidden, as a browser does with a tab in the background. */
+  /** Reports the page as hidden, as a browser does for a tab in the background. */
   async hide(): Promise<void> {
     await this.page.evaluate(() => {
       Object.defineProperty(document, 'hidden', { get: () => true });

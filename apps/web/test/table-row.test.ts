@@ -1,4 +1,4 @@
-/** Checks that the rows of tables are shown as they stand in the file, and become what a model sees. */
+/** Checks that table rows are shown as they stand in the file and converted to what a model sees. */
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { restoreValues } from '@lockstep/nn';
 import fc from 'fast-check';

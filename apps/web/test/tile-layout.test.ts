@@ -1,4 +1,4 @@
-/** Checks that pictures stand in a grid that fits its room. */
+/** Checks that pictures are laid out in a grid that fits its room. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { layOutTiles } from '../src/inside/tile-layout.ts';

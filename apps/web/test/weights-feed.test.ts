@@ -1,4 +1,4 @@
-/** Checks that a view of the weights asks for them only while a person looks, and one at a time. */
+/** Checks that a view of the weights requests them only while a person looks, and one at a time. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { signal } from '@preact/signals';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';

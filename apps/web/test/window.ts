@@ -1,5 +1,5 @@
 /**
- * A browser window with real tabs, of which one is in front. Playwright keeps every tab visible and its timers at full
+ * A browser window with real tabs, one of them in front. Playwright keeps every tab visible and its timers at full
  * speed, so this window is driven by the DevTools protocol.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -13,9 +13,9 @@ import { WebSocket } from 'ws';
 export interface WindowTab {
   /** Evaluates an expression in the page, and awaits its value. */
   evaluate<T>(expression: string): Promise<T>;
-  /** The same, in the first Web Worker of the page. */
+  /** Evaluates an expression in the first Web Worker of the page. */
   evaluateInWorker<T>(expression: string): Promise<T>;
-  /** Brings it to the front, and all others to the back. */
+  /** Brings the tab to the front, and all others to the back. */
   activate(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export async function openWindow(executablePath: string): Promise<BrowserWindow>
   await once(socket, 'open');
 
   const pending = new Map<number, (reply: Reply) => void>();
-  /** By the page's session, the session of its worker. */
+  /** The session of each page's worker, by the page's session. */
   const workers = new Map<string, string>();
   const waiting = new Set<() => void>();
   const settle = (): void => {
@@ -119,7 +119,7 @@ export async function openWindow(executablePath: string): Promise<BrowserWindow>
   };
 }
 
-/** The DevTools address that the browser prints. */
+/** Returns the DevTools address that the browser prints. */
 function addressOf({ stderr, exitCode }: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';

@@ -1,4 +1,4 @@
-/** Reaches into the Web Worker of a tab from outside, over the browser's own protocol; the page needs nothing for it. */
+/** Controls the Web Worker of a tab over the DevTools protocol, without support by the page. */
 import type { CDPSession, Page } from 'playwright-core';
 
 interface Answer {
@@ -11,7 +11,10 @@ interface Answer {
   };
 }
 
-/** Ends every worker that the tab's own worker has started. @returns how many those were */
+/**
+ * Ends every worker that the tab's own worker has started.
+ * @returns the number of ended workers
+ */
 export async function endThreads(page: Page): Promise<number> {
   const session = await page.context().newCDPSession(page);
   const attached = new Promise<string>((resolve) => {

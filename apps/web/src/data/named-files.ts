@@ -1,17 +1,17 @@
-/** Files that a person drops or chooses, with their paths below what was dropped. */
+/** Files that a person drops or chooses, with their paths relative to the dropped item. */
 
 export interface NamedFile {
-  /** With slashes. */
+  /** Path separated by slashes. */
   readonly path: string;
   readonly file: File;
 }
 
-/** Without hidden files, which no reader looks at. */
+/** Returns the chosen files without hidden ones, which no reader uses. */
 export function filesOfInput(files: FileList): NamedFile[] {
   return visible([...files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
 }
 
-/** Of what was dropped, folders with all that is in them. Must be called before the drop's event ends. */
+/** Returns the dropped files, including the contents of folders. Must be called before the drop event ends. */
 export async function filesOfDrop({ items }: DataTransfer): Promise<NamedFile[]> {
   const dropped = [...items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
   const files = dropped.map(async (one) => {
@@ -33,7 +33,7 @@ async function filesBelow(entry: FileSystemEntry): Promise<NamedFile[]> {
   const reader = (entry as FileSystemDirectoryEntry).createReader();
   const files: NamedFile[] = [];
   for (;;) {
-    // A reader gives a hundred entries at a time, and none at the end.
+    // A reader returns up to a hundred entries at a time, and none at the end.
     const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (entries.length === 0) return files;
     for (const inner of await Promise.all(entries.map(filesBelow))) files.push(...inner);

@@ -1,19 +1,22 @@
-/** Sends files to the server that this page came from: a list of them, then their bytes as one stream, in pieces. */
+/** Uploads files to the server of this page: first a list of them, then their bytes as one stream, in pieces. */
 import { signal } from '@preact/signals';
 import type { NamedFile } from './named-files.ts';
 
 const leastPieceBytes = 256 * 1024;
-/** The server takes no more in a request. */
+/** The server's limit for one request. */
 const mostPieceBytes = 4 * 2 ** 20;
-/** A piece is as long as the link carries in about this time: the server cuts requests that take ten seconds. */
+/** Target duration of one request: the server aborts requests that take ten seconds. */
 const pieceMs = 1_000;
 
 export class Uploader {
   readonly isSending = signal(false);
-  /** Why the last upload was not taken. */
+  /** Why the last upload failed. */
   readonly fault = signal<string>();
 
-  /** @param files that a person has chosen, or what finds them. @param token of the admin */
+  /**
+   * @param files chosen by a person, or a promise of them
+   * @param token admin token
+   */
   async send(files: readonly NamedFile[] | Promise<readonly NamedFile[]>, token: string): Promise<void> {
     if (this.isSending.value) return;
     this.isSending.value = true;

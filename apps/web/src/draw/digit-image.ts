@@ -7,19 +7,19 @@ export interface Point {
   readonly y: number;
 }
 
-/** The points of one movement of the pen, in any unit. */
+/** The points of one pen stroke, in any unit. */
 export type Stroke = readonly Point[];
 
-/** MNIST's digits fit a box of this size, and their center of mass is the image's center (LeCun et al., 1998). */
+/** Side of the box that MNIST's digits fit; their center of mass is the image's center (LeCun et al., 1998). */
 const boxSize = 20;
-/** Half the width of a stroke in MNIST's images, in pixels. */
+/** Half the stroke width in MNIST's images, in pixels. */
 const penRadius = 1.25;
-/** Least side of a drawing, as a fraction of the canvas: a dot is not scaled up to the whole box. */
+/** Minimum side of a drawing, as a fraction of the canvas, so that a dot is not scaled up to the whole box. */
 const smallestSide = 0.05;
 
 /**
- * `strokes` as a u8 image, `digitSize` x `digitSize`, 0 for background and 255 for ink. The strokes are scaled to the
- * box, drawn with a round pen whose width does not depend on the scale, and centered by mass.
+ * Renders `strokes` as a u8 image, `digitSize` x `digitSize`, 0 for background and 255 for ink. The strokes are scaled
+ * to the box, drawn with a round pen whose width does not depend on the scale, and centered by mass.
  * @param unit side of the canvas, in the strokes' unit
  */
 export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array {
@@ -42,7 +42,7 @@ export function digitImage(strokes: readonly Stroke[], unit: number): Uint8Array
   return rasterize(place(middle - center.x, middle - center.y));
 }
 
-/** Ink of each pixel by its center's distance from the path: full within the pen's radius, none a pixel further out. */
+/** Computes the ink by the distance of pixel centers to the path: full within the pen, none a pixel further out. */
 function rasterize(strokes: readonly Stroke[]): Uint8Array {
   const image = new Uint8Array(digitSize * digitSize);
   const reach = penRadius + 0.5;
@@ -64,7 +64,7 @@ function rasterize(strokes: readonly Stroke[]): Uint8Array {
   return image;
 }
 
-/** First and last pixel within `reach` of two coordinates. */
+/** Returns the first and last pixel within `reach` of two coordinates. */
 function pixelsAround(a: number, b: number, reach: number): [number, number] {
   const pixel = (value: number): number => Math.min(digitSize - 1, Math.max(0, Math.floor(value)));
   return [pixel(Math.min(a, b) - reach), pixel(Math.max(a, b) + reach)];
@@ -78,7 +78,7 @@ function distanceToSegment(point: Point, from: Point, to: Point): number {
   return Math.hypot(point.x - from.x - t * dx, point.y - from.y - t * dy);
 }
 
-/** In pixels from the image's upper left corner. */
+/** Center of mass in pixels from the image's upper left corner. */
 function centerOfMass(image: Uint8Array): Point {
   let [mass, x, y] = [0, 0, 0];
   image.forEach((ink, at) => {

@@ -1,4 +1,4 @@
-/** A pen for the keyboard: arrow keys move it, space lowers and lifts it, delete clears the drawing. */
+/** A pen for the keyboard: arrow keys move it, space lowers and lifts it, Delete clears the drawing. */
 import type { Point } from './digit-image.ts';
 import type { Sketch } from './sketch.ts';
 
@@ -8,7 +8,7 @@ const keyStep = 14;
 
 export interface KeyboardPen {
   at: Point;
-  /** Only while a person uses the keyboard. */
+  /** True only while a person uses the keyboard. */
   isShown: boolean;
 }
 
@@ -19,7 +19,7 @@ const directions: Readonly<Record<string, Point>> = {
   ArrowDown: { x: 0, y: 1 },
 };
 
-/** Applies a key to the pen and the drawing; false if the key has no meaning here. */
+/** Applies a key to the pen and the drawing; returns false if the key has no meaning here. */
 export function pressKey(key: string, pen: KeyboardPen, sketch: Sketch): boolean {
   const direction = directions[key];
   if (direction) {

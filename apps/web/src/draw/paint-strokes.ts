@@ -1,4 +1,4 @@
-/** Paints strokes, and the keyboard's pen, on a canvas. */
+/** Paints strokes and the keyboard's pen on a canvas. */
 import { cssColor } from '../look/theme.ts';
 import type { Stroke } from './digit-image.ts';
 import { canvasSide, type KeyboardPen } from './keyboard-pen.ts';

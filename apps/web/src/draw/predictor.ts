@@ -1,4 +1,4 @@
-/** Predictions of the current model for samples that a person gives; requests its weights meanwhile. */
+/** Predicts a person's samples with the current model, and requests its weights as they change. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
@@ -6,21 +6,21 @@ import type { Inference } from './inference.ts';
 import { Sketch } from './sketch.ts';
 
 export interface Prediction {
-  /** Undefined while nothing is drawn or typed that a model could see. */
+  /** Undefined until a sample is drawn or typed that the model can read. */
   readonly sample: Uint8Array | Float32Array | undefined;
-  /** Absent until the model has seen a sample. */
+  /** Absent until the model has predicted a sample. */
   readonly output?: {
     readonly logits: Float32Array;
-    /** Steps that the model's weights had taken. */
+    /** Number of steps that produced the model's weights. */
     readonly step: number;
   };
 }
 
 export class Predictor {
   readonly prediction = signal<Prediction>({ sample: undefined });
-  /** The drawing, on a canvas of `canvasSide`. */
+  /** The drawing, on a canvas of side `canvasSide`. */
   readonly sketch = new Sketch();
-  /** Why this page cannot tell what the model makes of a sample. */
+  /** Why this page cannot predict a sample. */
   readonly error = signal<string>();
   readonly #store: RunStore;
   readonly #requestWeights: () => void;
@@ -29,7 +29,7 @@ export class Predictor {
   #weightsStep: number | undefined;
   #isActive = false;
   #isRequestPending = false;
-  /** Counts inferences: the result of all but the last is dropped. */
+  /** Counts inferences; all results but the newest one's are dropped. */
   #newest = 0;
 
   /** @param requestWeights asks the coordinator for the current weights, which then arrive in `store` */
@@ -51,7 +51,7 @@ export class Predictor {
     });
   }
 
-  /** Loads the engine and the model; called when a person is about to draw or to type. */
+  /** Loads the engine and the model; called when a person is about to draw or type. */
   activate(): void {
     if (this.#isActive) return;
     this.#isActive = true;
@@ -60,7 +60,7 @@ export class Predictor {
 
   show(sample: Prediction['sample']): void {
     const { output } = this.prediction.peek();
-    // The last output stays until the next is there, so that the bars move and do not flicker.
+    // The last output stays until the next one arrives, so that the bars do not flicker.
     this.prediction.value = { sample, ...(output && sample ? { output } : {}) };
     void this.#predict();
     this.#refreshWeights();
@@ -84,13 +84,13 @@ export class Predictor {
       if (weights) this.#setWeights(weights);
       this.#refreshWeights();
     } catch (error) {
-      // With the server gone it is not loaded: the page tries again when it hears of the run.
+      // The code could not be loaded because the server is gone. The page tries again when it hears of the run.
       if (json === this.#modelJson) this.#modelJson = undefined;
       this.error.value = `The model cannot be used here: ${error instanceof Error ? error.message : String(error)}.`;
     }
   }
 
-  /** Requests weights if there are none yet, or if there is a sample and the model has moved on. */
+  /** Requests weights if there are none yet, or if there is a sample and the model has been trained further. */
   #refreshWeights(): void {
     const { connection, progress } = this.#store;
     if (!this.#inference || this.#isRequestPending || connection.value.phase !== 'live') return;
@@ -115,7 +115,7 @@ export class Predictor {
     const own = ++this.#newest;
     const step = this.#weightsStep;
     const { sample } = this.prediction.peek();
-    // The sample may be one of a run before, on other data.
+    // The sample may belong to an earlier run with other data.
     if (!this.#inference || step === undefined || sample?.length !== this.#inference.inputSize) return;
     const logits = await this.#inference.logits(sample);
     if (own === this.#newest) this.prediction.value = { sample, output: { logits, step } };

@@ -1,10 +1,10 @@
-/** A drawing, stroke by stroke, with its history: what was drawn or cleared can be undone and redone. */
+/** A drawing, stroke by stroke, with a history: each stroke and each clearing can be undone and redone. */
 import { computed, type ReadonlySignal, signal } from '@preact/signals';
 import type { Point, Stroke } from './digit-image.ts';
 
 type Strokes = readonly Stroke[];
 
-/** Drawings before this one, the newest last, and those that were undone, the newest first. */
+/** Earlier drawings, newest last, and undone drawings, most recently undone first. */
 interface History {
   readonly past: readonly Strokes[];
   readonly future: readonly Strokes[];
@@ -19,7 +19,7 @@ export class Sketch {
   readonly #strokes;
   #isPenDown = false;
 
-  /** @param strokes what is there at the beginning, on a canvas of `canvasSide` */
+  /** @param strokes initial drawing, on a canvas of side `canvasSide` */
   constructor(strokes: Strokes = []) {
     this.#strokes = signal(strokes);
     this.strokes = this.#strokes;
@@ -29,13 +29,13 @@ export class Sketch {
     return this.#isPenDown;
   }
 
-  /** Puts the pen down: a stroke begins. */
+  /** Puts the pen down and begins a stroke. */
   begin(at: Point): void {
     this.#change([...this.#strokes.peek(), [at]]);
     this.#isPenDown = true;
   }
 
-  /** Moves the pen; a pen that is not down leaves no trace. */
+  /** Moves the pen; draws nothing unless the pen is down. */
   extend(points: readonly Point[]): void {
     if (!this.#isPenDown) return;
     const strokes = this.#strokes.peek();

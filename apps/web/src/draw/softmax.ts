@@ -1,7 +1,7 @@
 /** Turns logits into probabilities. */
 
 /**
- * Softmax of `logits / temperature`: a low temperature sharpens, a high one flattens.
+ * Softmax of `logits / temperature`: a low temperature sharpens the distribution, a high one flattens it.
  * @param temperature above 0
  */
 export function softmax(logits: ArrayLike<number>, temperature: number): number[] {

@@ -1,4 +1,4 @@
-/** What a run's report says of who computed it. */
+/** Who computed how much of a run, according to its report. */
 
 interface WorkerPart {
   readonly id: string;
@@ -9,13 +9,13 @@ export interface Contribution {
   /** Samples that this page's workers computed; a shard that two workers computed counts for both. */
   readonly ownSamples: number;
   readonly allSamples: number;
-  /** Workers that computed samples. */
+  /** Number of workers that computed at least one sample. */
   readonly workers: number;
 }
 
 /**
- * @param report as UTF-8 JSON, as `--report` writes it
- * @param ownIds of the workers that this page has been
+ * @param report UTF-8 JSON, as `--report` writes it
+ * @param ownIds ids of the workers that this page has been
  */
 export function contributionOf(report: Uint8Array, ownIds: ReadonlySet<string>): Contribution {
   const { workers } = JSON.parse(new TextDecoder().decode(report)) as { readonly workers: readonly WorkerPart[] };

@@ -1,8 +1,12 @@
-/** Writes the model of a run that is over as a file; a chunk of its own, since it carries the layers. */
+/** Writes the model of a finished run as a file. A chunk of its own, because it includes the layers. */
 import { parseModel, writeModelFile } from '@lockstep/nn';
 import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
 
-/** A safetensors file. @param model as JSON data; @param weights of the result's step */
+/**
+ * Returns a safetensors file.
+ * @param model JSON data
+ * @param weights those of the result's step
+ */
 export function finalModel(model: unknown, weights: Uint8Array, { metadata }: WatchMessageOf<'result'>): Blob {
   return new Blob([writeModelFile(parseModel(model), floatsFrom(weights), metadata)]);
 }

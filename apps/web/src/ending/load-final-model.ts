@@ -1,9 +1,9 @@
-/** Loads what writes the final model, while the coordinator that serves it is still there. */
+/** Loads the code that writes the final model while the coordinator still serves it. */
 type FinalModel = typeof import('./final-model.ts');
 
 let loading: Promise<FinalModel> | undefined;
 
-/** @throws Error where the coordinator that serves the code has gone before it was loaded */
+/** @throws Error if the coordinator that serves the code is gone before it is loaded */
 export function loadFinalModel(): Promise<FinalModel> {
   loading ??= import('./final-model.ts').catch((error: unknown) => {
     loading = undefined;

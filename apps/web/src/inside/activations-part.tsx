@@ -1,4 +1,4 @@
-/** What each layer computes of the sample, from the input to the softmax. */
+/** The activations of each layer for the chosen sample, from the input to the softmax. */
 import { type LayerTrace, outputBars, predictionTable, probabilityBars, type SampleTrace } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
@@ -15,13 +15,13 @@ interface ActivationsPartProps {
   readonly trace: SampleTrace | undefined;
   readonly names: readonly string[];
   readonly note: string;
-  /** The neuron or filter of the first layer that a person looks at; absent where its weights are no pictures. */
+  /** The selected neuron or filter of the first layer; absent if its weights are not shown as pictures. */
   readonly chosen: Signal<number> | undefined;
 }
 
-/** Layers that leave values as they are. */
+/** Layers that do not change values. */
 const plain: ReadonlySet<string> = new Set(['flatten', 'dropout']);
-/** Outputs that bars can show. */
+/** Maximum number of outputs shown as bars. */
 const mostBars = 20;
 
 export function ActivationsPart({ run, trace, names, note, chosen }: ActivationsPartProps) {
@@ -99,7 +99,7 @@ interface LayerViewProps {
   readonly values: Float32Array;
   /** [values], or [height, width, channels]. */
   readonly shape: readonly number[];
-  /** Of a layer whose values stand for the neurons or filters of the first layer. */
+  /** The selected neuron or filter; absent unless the layer has one value or picture for each of the first layer's. */
   readonly chosen?: Signal<number> | undefined;
 }
 

@@ -1,11 +1,11 @@
-/** What a sample is labeled with, and what the network makes of it, in a few words. */
+/** Describes a sample's label and the network's prediction in a few words. */
 import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
 import { restoreValues } from '@lockstep/nn';
 import { outputName } from '../look/output-name.ts';
 import type { Run } from '../watch/run-store.ts';
 import { valuesText } from './chosen-sample.ts';
 
-/** The name of a class, or values in their unit. */
+/** Returns the name of a class, or the values in their unit. */
 export function targetText(run: Run | undefined, target: LabeledSample['target']): string {
   if (typeof target === 'number') return outputName(run, target);
   return valuesText(restoreValues(target, run?.standardization));

@@ -1,4 +1,4 @@
-/** The sample that a person looks at: a drawing, or one of the last evaluation's errors. */
+/** The sample that a person has chosen: a drawing, or one of the last evaluation's errors. */
 import type { LabeledSample } from '@lockstep/lesson';
 import { argmax, standardizeValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
@@ -13,7 +13,7 @@ import { outputName } from '../look/output-name.ts';
 import { takesDrawings } from '../panels/draw.tsx';
 import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
 
-/** A digit to begin with, on a canvas of `canvasSide`. */
+/** The initial digit, on a canvas of side `canvasSide`. */
 const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: number } = {
   strokes: [
     [
@@ -27,14 +27,14 @@ const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: numbe
   label: 7,
 };
 
-/** A sample of the test set: its bytes as in a task, its values, and its class or values in a few words. */
+/** A test sample: its bytes as in a task, its values, and its class or values in a few words. */
 export interface TestSample {
   readonly bytes: Uint8Array;
   readonly sample: LabeledSample;
   readonly text: string;
 }
 
-/** Those that the last evaluation sent, its top errors. */
+/** Returns the top errors of the last evaluation. */
 export function testSamples(run: Run, evaluation: Evaluation | undefined): readonly TestSample[] {
   const { topErrors = [], farthest = [] } = evaluation ?? {};
   const valuesOf = (bytes: Uint8Array) => (run.sampleType === 'u8' ? bytes : floatsFrom(bytes));
@@ -52,10 +52,10 @@ export function testSamples(run: Run, evaluation: Evaluation | undefined): reado
   ];
 }
 
-/** Of many values the first. */
+/** Maximum number of values shown. */
 const mostValues = 3;
 
-/** "12.5", or "12.5, 3, 0.7, …". */
+/** Formats values as "12.5" or "12.5, 3, 0.7, …". */
 export function valuesText(values: Float32Array): string {
   const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
   return [...shown, ...(values.length > mostValues ? ['…'] : [])].join(', ');
@@ -63,15 +63,15 @@ export function valuesText(values: Float32Array): string {
 
 export interface SampleChoice {
   readonly sketch: Sketch;
-  /** Of the drawing. */
+  /** The drawing's label. */
   readonly label: Signal<number>;
-  /** A test sample instead of the drawing. */
+  /** A test sample chosen instead of the drawing. */
   readonly picked: Signal<LabeledSample | undefined>;
-  /** The picked one, else the drawing, or the first test sample where samples are no drawings; undefined where there is none. */
+  /** The picked sample, else the drawing or, unless samples are drawings, the first test sample if any. */
   readonly sample: ReadonlySignal<LabeledSample | undefined>;
 }
 
-/** Begins with what was drawn last beside the run, labeled as the network read it, else with a drawing of its own. */
+/** Begins with the drawing of the run's page, labeled with the network's prediction, or with a digit of its own. */
 export function useChosenSample(store: RunStore, predictor: Predictor): SampleChoice {
   const drawn = predictor.sketch.strokes.peek();
   const { output } = predictor.prediction.peek();
@@ -85,7 +85,7 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
     if (takesDrawings(run)) return drawnSample(sketch.strokes.value, label.value);
     return run && testSamples(run, store.evaluation.value)[0]?.sample;
   });
-  // Who draws looks at the drawing.
+  // Drawing deselects the test sample.
   const seen = useRef(first.strokes);
   useSignalEffect(() => {
     if (sketch.strokes.value === seen.current) return;

@@ -14,7 +14,7 @@ interface GradientPartProps {
   readonly run: Run | undefined;
   readonly inspected: InspectedSample | undefined;
   readonly label: string;
-  /** The neuron or filter of the first layer that a person looks at. */
+  /** The selected neuron or filter of the first layer. */
   readonly chosen: Signal<number>;
 }
 

@@ -1,14 +1,14 @@
-/** How the values of one tensor are spread, over how they were spread before. */
+/** A histogram of one tensor's values, with its first histogram as an outline. */
 import type { Histogram } from '@lockstep/lesson';
 import { significant } from '../look/format.ts';
 
 interface HistogramViewProps {
   readonly histogram: Histogram;
-  /** Of the same tensor, drawn as a line. */
+  /** First histogram of the same tensor, drawn as a line. */
   readonly before: Histogram | undefined;
 }
 
-/** Of the drawing, in its own units. */
+/** Size of the drawing, in its own units. */
 const [width, height] = [100, 40];
 
 export function HistogramView({ histogram, before }: HistogramViewProps) {
@@ -42,12 +42,12 @@ export function HistogramView({ histogram, before }: HistogramViewProps) {
   );
 }
 
-/** Values per unit of the axis: bins of histograms with other limits have other widths. */
+/** Returns values per unit of the axis, because bin widths differ between histograms with different limits. */
 function densities({ counts, limit }: Histogram): number[] {
   return counts.map((count) => (limit === 0 ? count : count / limit));
 }
 
-/** Through the middles of the bins, on the axis that ends at `limit`. */
+/** Returns a line through the middles of the bins, on an axis that ends at `limit`. */
 function outline(histogram: Histogram, limit: number, most: number): string {
   const share = histogram.limit / limit;
   const points = densities(histogram).map((density, index, { length }) => {

@@ -1,4 +1,4 @@
-/** The live network from inside: its weights while they form, and one sample on its way through it. */
+/** The live network: its weights during training, and one sample on its way through it. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
@@ -20,7 +20,7 @@ import './inside.css';
 export interface InsideProps {
   readonly store: RunStore;
   readonly predictor: Predictor;
-  /** The part to begin with; empty for the first. */
+  /** The part to scroll to first; empty for the first part. */
   readonly part: string;
   readonly requestWeights: () => void;
 }
@@ -36,7 +36,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
   const note = step === undefined ? '' : `${inspection.isHeld.value ? 'held ' : ''}after step ${whole(step)}`;
   const trace = inspected?.trace;
-  // Of the sample that is shown: the one that was chosen is computed a moment later.
+  // Label of the sample shown; a newly chosen one is computed a moment later.
   const label = trace ? targetText(run, trace.target) : '';
   return (
     <>
@@ -47,7 +47,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
             The network cannot be shown here: {inspection.failure.value}.
           </p>
         )}
-        {/* What shows nothing without weights comes with them: their pictures would move it, and the focus with it. */}
+        {/* Parts below the weights wait for them: pictures that come later would move the parts and the focus. */}
         {weightView ? (
           <>
             <WeightsPart view={weightView} note={note} trace={trace} chosen={chosen} />
@@ -68,7 +68,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   );
 }
 
-/** Why there are no weights to show yet. */
+/** Explains why there are no weights to show yet. */
 function absenceText({ status, dataSetup, connection }: RunStore): string {
   const { isCurrent, title, reason = `${title} …` } = status.value;
   if (!isCurrent) return reason;
@@ -78,7 +78,7 @@ function absenceText({ status, dataSetup, connection }: RunStore): string {
     : 'The run is over, and its coordinator no longer answers: there are no weights to show.';
 }
 
-/** Scrolls to the part of the address, again when the parts above it have their height. */
+/** Scrolls to the part that the address names, and again once the parts above it have their final height. */
 function useAddress(part: string, isReady: boolean): void {
   const hasMoved = useRef(false);
   useEffect(() => {
@@ -96,10 +96,10 @@ function useAddress(part: string, isReady: boolean): void {
     return () => listening.abort();
   }, [part]);
   useEffect(() => {
-    // Pictures take their size in the next frame.
+    // Pictures get their size in the next frame.
     let frame = requestAnimationFrame(() => {
       frame = requestAnimationFrame(() => {
-        // A person who is elsewhere by now keeps their place, and their focus in the window.
+        // After a key, a pointer or the wheel was used, the person keeps their place and their focus stays in view.
         if (!hasMoved.current) document.querySelector(`.inside-${part}-card`)?.scrollIntoView();
       });
     });

@@ -1,11 +1,11 @@
-/** Looks at a network in the lesson's thread. */
+/** Inspects a network in the lesson's thread. */
 import { singleStep, traceSample, viewWeights } from '@lockstep/lesson';
 import { parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
 import type { Inspected, InspectRequest } from './messages.ts';
 
-/** @throws Error where the model, the optimizer or the sample does not fit */
+/** @throws Error if the model, the optimizer or the sample is invalid */
 export function inspect(backend: HostBackend, { network, sample }: InspectRequest): Inspected {
   const { sampleShape, optimizer, step } = network;
   const model = parseModel(network.model);

@@ -1,4 +1,4 @@
-/** What is to be seen of the live network: the newest weights, and the chosen sample in them, computed in a thread. */
+/** Inspects the live network: its newest weights and the chosen sample, computed in a thread. */
 import type { LabeledSample } from '@lockstep/lesson';
 import { effect, type ReadonlySignal, signal } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
@@ -12,13 +12,13 @@ interface InspectionOptions {
   readonly requestWeights: () => void;
 }
 
-/** Computes until `close` is called. */
+/** Inspects the network until `close` is called. */
 export function openInspection({ store, sample, requestWeights }: InspectionOptions) {
   const inspected = signal<Inspected>();
   const failure = signal<string>();
-  /** Whether the weights stand still. */
+  /** Whether the weights are held. */
   const isHeld = signal(false);
-  /** Those whose view is shown. */
+  /** The weights of the view that is shown. */
   let shownWeights: Uint8Array | undefined;
   const feed = openWeightsFeed({ store, isHeld, request: requestWeights });
   const fail = (message: string): void => {
@@ -27,7 +27,7 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
   const inspector = openInspector((answer, { network: { weights } }) => {
     if (answer.type === 'failed') return fail(answer.message);
     failure.value = undefined;
-    // Equal weights keep their view, which then is not painted again.
+    // Unchanged weights keep their view, so that it is not painted again.
     const before = weights === shownWeights ? inspected.peek() : undefined;
     shownWeights = weights;
     inspected.value = { ...answer.inspected, weightView: (before ?? answer.inspected).weightView };

@@ -1,8 +1,8 @@
-/** Asks the lesson's thread, one request at a time; of those that come meanwhile only the newest counts. */
+/** Sends requests to the lesson's thread, one at a time. While one is running, only the newest request is kept. */
 import { openThread } from '../learn/open-thread.ts';
 import type { InspectAnswer, InspectRequest } from './messages.ts';
 
-/** @param onError gets why the thread cannot compute */
+/** @param onError called with the reason why the thread cannot compute */
 export function openInspector(
   onAnswer: (answer: InspectAnswer, request: InspectRequest) => void,
   onError: (message: string) => void,

@@ -1,7 +1,7 @@
-/** What the page and the lesson's thread say to each other about a live network. */
+/** Messages between the page and the lesson's thread about a live network. */
 import type { LabeledSample, SampleTrace, SingleStep, WeightView } from '@lockstep/lesson';
 
-/** Looks at a network, and at one sample in it where there is one; answered before the next is sent. */
+/** Inspects a network and, if given, a sample in it. At most one request is pending. */
 export interface InspectRequest {
   readonly network: {
     readonly model: unknown;
@@ -9,22 +9,22 @@ export interface InspectRequest {
     readonly optimizer: unknown;
     /** All parameters in model order, little-endian float32. */
     readonly weights: Uint8Array;
-    /** Steps that the weights had taken. */
+    /** Number of steps that produced the weights. */
     readonly step: number;
   };
   readonly sample: LabeledSample | undefined;
 }
 
-/** One sample in a network. */
+/** One sample in a network: its trace and its gradient step. */
 export interface InspectedSample {
   readonly trace: SampleTrace;
   readonly single: SingleStep;
-  /** The trace's gradient, as weights are shown. */
+  /** The trace's gradient, in the form in which weights are shown. */
   readonly gradientView: WeightView;
 }
 
 export interface Inspected {
-  /** Steps that the weights had taken. */
+  /** Number of steps that produced the weights. */
   readonly step: number;
   readonly weightView: WeightView;
   readonly sample: InspectedSample | undefined;

@@ -1,4 +1,4 @@
-/** Paints values with a diverging palette. */
+/** Paints values with a diverging color palette. */
 import { cssColor } from '../look/theme.ts';
 import type { TileGrid, TileLayout } from './tile-layout.ts';
 
@@ -12,7 +12,7 @@ export interface PaintedTiles extends TileGrid {
 
 const shades = 256;
 
-/** Values above 0 are in the accent, those below in the color of the test set; 0 itself is gray. */
+/** Values above 0 have the accent color, values below 0 the color of the test set; 0 itself is gray. */
 export const palette = { positive: '--accent', negative: '--test', zero: '--border' } as const;
 
 export function paintTiles(canvas: HTMLCanvasElement, tiles: PaintedTiles): void {
@@ -50,7 +50,7 @@ function placeOf(tile: number, { layout, rows, columns }: PaintedTiles): { left:
   };
 }
 
-/** RGBA of a value in one word, as an image holds it. */
+/** Returns a function from a value to its RGBA word, as an image stores it. */
 function colorer(scale: number): (value: number) => number {
   const background = colorOf('--inset');
   const zero = wordOf(colorOf(palette.zero));
@@ -73,7 +73,7 @@ function wordOf([red, green, blue]: readonly number[]): number {
   return ((255 << 24) | (bytes[2] << 16) | (bytes[1] << 8) | bytes[0]) >>> 0;
 }
 
-/** Of a token whose value has three channels: [red, green, blue]. */
+/** Returns the [red, green, blue] channels of a color token. */
 function colorOf(token: string): readonly number[] {
   return (cssColor(token).match(/\d+/g) ?? []).slice(0, 3).map(Number);
 }

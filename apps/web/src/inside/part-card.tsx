@@ -1,4 +1,4 @@
-/** The frame of a part: its title, its text with terms, links to the chapters that explain it. */
+/** The frame of a part: its title, its text with terms, and links to the chapters that explain it. */
 import { chapters, type InsidePart, insideParts } from '@lockstep/lesson';
 import type { ComponentChildren } from 'preact';
 import { Paragraph } from '../learn/paragraph.tsx';
@@ -32,5 +32,5 @@ export function PartCard({ id, aside, children }: PartCardProps) {
   );
 }
 
-/** What a part shows that has no sample to follow. */
+/** Placeholder for parts that need a sample. */
 export const noSample = <p class="empty">Shown once a sample is drawn or chosen.</p>;

@@ -1,4 +1,4 @@
-/** The sample to follow: a drawing with its label, or a test sample. */
+/** Lets a person choose the sample: a drawing with its label, or a test sample. */
 import type { LabeledSample } from '@lockstep/lesson';
 import { outputName } from '../look/output-name.ts';
 import { takesDrawings } from '../panels/draw.tsx';
@@ -53,7 +53,7 @@ function Drawing({ run, choice: { sketch, label, picked } }: DrawingProps) {
   );
 }
 
-/** Samples shown at once. */
+/** Maximum number of samples shown at once. */
 const most = 8;
 
 function TestSamples({ store, choice: { picked, sample: shown } }: SamplePartProps) {

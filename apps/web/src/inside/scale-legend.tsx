@@ -1,10 +1,10 @@
-/** What the colors of values mean: a bar from the lowest to the highest, and the gray of 0. */
+/** The legend of the colors: a bar from the lowest to the highest value, and the gray of 0. */
 import { significant } from '../look/format.ts';
 import { palette } from './paint-tiles.ts';
 
 interface ScaleLegendProps {
   readonly scale: number;
-  /** What is said of 0, where it has a meaning of its own. */
+  /** Explanation of 0, if it has a meaning of its own. */
   readonly zero?: string;
 }
 

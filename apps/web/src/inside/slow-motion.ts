@@ -1,13 +1,13 @@
-/** Where a step in slow motion is, and whether it goes on by itself. */
+/** The position of a step in slow motion, and whether it advances by itself. */
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 
-/** Of a stage that goes on by itself. */
+/** Duration of a stage while playing, in milliseconds. */
 const stageMs = 4_000;
 
 export type SlowMotion = ReturnType<typeof useSlowMotion>;
 
-/** @param isHeld is set while a step is under way, so that its numbers stand still */
+/** @param isHeld set while a step is shown, so that its numbers do not change */
 export function useSlowMotion(stages: number, isHeld: Signal<boolean>) {
   const position = useSignal(0);
   const isPlaying = useSignal(false);
@@ -28,14 +28,14 @@ export function useSlowMotion(stages: number, isHeld: Signal<boolean>) {
     isPlaying: isPlaying.value,
     isHeld: isHeld.value,
     go,
-    /** Goes on by itself, from the first stage where it was at the last; or no longer. */
+    /** Starts or stops playing. At the last stage, starts again from the first. */
     play(): void {
       const isAtEnd = position.value === last;
       if (isAtEnd) position.value = 0;
       isHeld.value = true;
       isPlaying.value = !isPlaying.value;
     },
-    /** Back to the first stage, with the newest weights. */
+    /** Returns to the first stage and to the newest weights. */
     follow(): void {
       isPlaying.value = false;
       isHeld.value = false;

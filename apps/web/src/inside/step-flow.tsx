@@ -1,9 +1,9 @@
-/** The way of one step: through the layers, back, to the coordinator, and into the weights. */
+/** The path of one step: forward and backward through the layers, to the coordinator, and into the weights. */
 import type { Stage } from '@lockstep/lesson';
 
 interface StepFlowProps {
   readonly stages: readonly Stage[];
-  /** Their types, in order. */
+  /** Types of the layers, in order. */
   readonly layers: readonly string[];
   readonly position: number;
   readonly onGo: (position: number) => void;
@@ -58,10 +58,10 @@ export function StepFlow({ stages, layers, position, onGo }: StepFlowProps) {
 
 interface NodeProps {
   readonly text: string;
-  /** Stages in which it is at work. */
+  /** Stages that highlight the node. */
   readonly lit: Lit;
   readonly stage: Stage['id'];
-  /** Of its turn in the stage. */
+  /** Position in the stage's sequence of highlights. */
   readonly order: number;
 }
 

@@ -1,4 +1,4 @@
-/** One step in slow motion: its stages, one after another, by hand or by themselves. */
+/** One step in slow motion: its stages, which a person can step through or play. */
 import { type Stage, stagesOf } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
@@ -15,9 +15,9 @@ interface StepPartProps {
   readonly inspected: InspectedSample | undefined;
   readonly label: string;
   readonly names: readonly string[];
-  /** Steps that the weights had taken. */
+  /** Number of steps that produced the weights. */
   readonly step: number | undefined;
-  /** Set while a step is under way, so that its numbers stand still. */
+  /** Set while a step is shown, so that its numbers do not change. */
   readonly isHeld: Signal<boolean>;
 }
 
@@ -78,7 +78,7 @@ function stagesFor(
 ): readonly Stage[] {
   const { batch, diloco } = run.config;
   const { microbatches, standardization } = run;
-  // Isolated: a label in Arabic or Hebrew leaves the sentence around it as it is.
+  // Isolated, so that a label in Arabic or Hebrew does not reorder the sentence around it.
   const isolated = `\u2068${label}\u2069`;
   const facts = { batch, microbatches, replicas: diloco?.replicas, label: isolated, names, standardization };
   return stagesOf(trace, single, facts);

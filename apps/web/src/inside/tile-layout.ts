@@ -1,14 +1,14 @@
-/** How pictures stand in a grid: as large as fits, in whole pixels. */
+/** Lays out pictures in a grid, as large as fits, in whole pixels. */
 
 export interface TileGrid {
   readonly count: number;
-  /** Values of one picture. */
+  /** Size of one picture, in values. */
   readonly rows: number;
   readonly columns: number;
 }
 
 export interface TileLayout {
-  /** Side of a value. */
+  /** Side of one value. */
   readonly cell: number;
   readonly perRow: number;
   readonly gap: number;
@@ -19,15 +19,15 @@ export interface TileLayout {
 interface Room {
   readonly width: number;
   readonly height: number;
-  /** Between pictures. */
+  /** Space between pictures. */
   readonly gap: number;
   readonly largestCell: number;
 }
 
-/** A grid without a last row that is short may be this much smaller. */
+/** Minimum cell size, relative to the largest that fits, for which a grid without a short last row is preferred. */
 const fullRowPart = 0.6;
 
-/** In the unit of the room. A grid that does not fit is as wide as the room at most, and higher. */
+/** Returns a layout in the unit of the room. A grid that does not fit may be higher than the room. */
 export function layOutTiles(grid: TileGrid, room: Room): TileLayout {
   const sizes = Array.from({ length: Math.max(1, Math.floor(room.largestCell)) }, (_, index) => index + 1).reverse();
   const layouts = sizes.flatMap((cell) => {
@@ -45,7 +45,7 @@ export function layOutTiles(grid: TileGrid, room: Room): TileLayout {
   return fitting.find(isFull) ?? largest;
 }
 
-/** The most pictures in a row, of at least half of `most`, that leave no row short. */
+/** Returns the most pictures per row, at least half of `most`, that leave no row short; undefined if none do. */
 function fullRow(count: number, most: number): number | undefined {
   for (let perRow = Math.min(most, count); perRow >= most / 2; perRow--) if (count % perRow === 0) return perRow;
   return undefined;

@@ -1,4 +1,4 @@
-/** Values as pictures in a grid: one color above 0, another below, stronger for larger sizes. */
+/** Values as pictures in a grid: one color above 0, another below, more intense for larger magnitudes. */
 import { useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
@@ -10,14 +10,14 @@ import './tiles.css';
 interface TilesProps extends TileGrid {
   /** [count, rows, columns] */
   readonly values: Float32Array;
-  /** A value of this size has the full color. */
+  /** The magnitude that gets the full color. */
   readonly scale: number;
   readonly label: string;
-  /** Of the grid, of one value and between pictures, in CSS pixels; the first two at most. */
+  /** Maximum height of the grid, maximum side of one value, and space between pictures, in CSS pixels. */
   readonly height: number;
   readonly largestCell: number;
   readonly gap: number;
-  /** The picture with a frame. */
+  /** Index of the picture that has a frame. */
   readonly chosen?: number | undefined;
   readonly onChoose?: ((picture: number) => void) | undefined;
 }
@@ -26,7 +26,7 @@ export function Tiles({ values, count, rows, columns, scale, label, chosen, onCh
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = useWidth(frame);
-  // In pixels of the screen, so that each value has the same size there.
+  // In device pixels, so that each value has the same size on the screen.
   const ratio = Math.max(1, Math.round(devicePixelRatio));
   const layout = layOutTiles(
     { count, rows, columns },
@@ -37,7 +37,7 @@ export function Tiles({ values, count, rows, columns, scale, label, chosen, onCh
       largestCell: room.largestCell * ratio,
     },
   );
-  // Painted again in the colors of the theme.
+  // Read here, so that a change of theme repaints the pictures.
   const scheme = colorScheme.value;
   useEffect(() => {
     if (width > 0) paintTiles(canvas.current!, { values, count, rows, columns, scale, chosen, layout });
@@ -60,7 +60,7 @@ export function Tiles({ values, count, rows, columns, scale, label, chosen, onCh
   );
 }
 
-/** Of an element, in CSS pixels; 0 before it is known, which is before it is painted. */
+/** Returns the width of an element in CSS pixels; 0 until it is measured, before the first paint. */
 function useWidth(element: RefObject<HTMLElement | null>): number {
   const width = useSignal(0);
   useLayoutEffect(() => {
@@ -74,7 +74,7 @@ function useWidth(element: RefObject<HTMLElement | null>): number {
   return width.value;
 }
 
-/** Which picture a pointer is on. */
+/** Returns the index of the picture under the pointer. */
 function pictureAt({ offsetX, offsetY }: MouseEvent, canvas: HTMLElement, { perRow }: TileLayout, count: number) {
   const column = Math.floor((offsetX / canvas.clientWidth) * perRow);
   return Math.floor((offsetY / canvas.clientHeight) * Math.ceil(count / perRow)) * perRow + column;

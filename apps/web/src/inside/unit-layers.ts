@@ -1,7 +1,7 @@
-/** The layers in which each neuron or filter of the first layer still has values of its own. */
+/** The layers in which each neuron or filter of the first layer has values of its own. */
 import type { LayerTrace, SampleTrace } from '@lockstep/lesson';
 
-/** The first layer with weights, and those behind it up to the next one with weights that keep their number of units. */
+/** Returns the first layer with weights, and those before the next one that have the same number of units. */
 export function unitLayers({ layers }: SampleTrace): readonly LayerTrace[] {
   const first = layers.findIndex(({ parameters }) => parameters.length > 0);
   if (first === -1) return [];

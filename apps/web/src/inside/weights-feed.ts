@@ -1,26 +1,27 @@
 /**
- * Keeps the weights of the run current while a person looks at them: one request at a time, none while they are held or
- * the page is hidden. The coordinator answers at most once a second; large models are asked for less often.
+ * Keeps the run's weights current while a person looks at them. At most one request is pending, and none is sent while
+ * the weights are held or the page is hidden. The coordinator answers at most once a second; large models are requested
+ * less often.
  */
 import { effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
 
 interface FeedOptions {
   readonly store: RunStore;
-  /** While it is true the weights stand still. */
+  /** While true, the weights do not change. */
   readonly isHeld: ReadonlySignal<boolean>;
   /** Asks the coordinator for the current weights, which then arrive in `store`. */
   readonly request: () => void;
 }
 
-/** What a view may cost the coordinator's link, on average. */
+/** Average load that a view may put on the coordinator's link. */
 const bytesPerMs = 1_000;
-/** Rests shorter than this are left out. */
+/** Shorter pauses are skipped. */
 const shortestRestMs = 50;
 
 export type Weights = NonNullable<RunStore['weights']['value']>;
 
-/** Requests until `close` is called. */
+/** Sends requests until `close` is called. */
 export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
   const weights = signal<Weights>();
   const isHidden = signal(document.hidden);
@@ -39,7 +40,7 @@ export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
   const stopTaking = effect(() => {
     const { value: newest } = store.weights;
     const { value: run } = store.run;
-    // A coordinator that began again may train another model.
+    // A restarted coordinator may train another model.
     const fits = newest && newest.bytes.byteLength === 4 * (run?.parameters ?? -1);
     if (!isHeld.value) weights.value = fits ? newest : undefined;
   });

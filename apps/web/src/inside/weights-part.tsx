@@ -1,4 +1,4 @@
-/** The weights of the first layer as pictures, or those of all layers as histograms. */
+/** The weights of the first layer as pictures, or histograms of all layers' weights. */
 import type { Histogram, SampleTrace, WeightPictures, WeightView } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
@@ -13,7 +13,7 @@ interface WeightsPartProps {
   readonly view: WeightView;
   readonly note: string;
   readonly trace: SampleTrace | undefined;
-  /** The neuron or filter of the first layer that a person looks at. */
+  /** The selected neuron or filter of the first layer. */
   readonly chosen: Signal<number>;
 }
 
@@ -38,10 +38,10 @@ export function WeightsPart({ view, note, trace, chosen }: WeightsPartProps) {
   );
 }
 
-/** Those that were seen first, while the tensors are the same. */
+/** The histograms that were shown first, kept until the tensors change. */
 interface First {
   readonly histograms: readonly Histogram[];
-  /** When they were, such as `after step 12`. */
+  /** When they were computed, such as `after step 12`. */
   readonly note: string;
 }
 
@@ -94,7 +94,7 @@ function Pictures({ view, trace, chosen }: PicturesProps) {
   );
 }
 
-/** One neuron or filter, larger. */
+/** The selected neuron or filter, enlarged. */
 function ChosenPicture({ view, trace, chosen }: PicturesProps) {
   const { of, count, rows, columns, values, scale } = view;
   const number = Math.min(chosen.value, count - 1);
@@ -131,7 +131,7 @@ function ChosenPicture({ view, trace, chosen }: PicturesProps) {
   );
 }
 
-/** What the neuron gives for the sample, in the first layer and behind it. */
+/** Describes the neuron's output for the sample, in the first layer and in the layers that follow it. */
 function valuesText(trace: SampleTrace, neuron: number): string {
   const parts = unitLayers(trace).map(({ type, values }) => `${type} ${significant(values[neuron]!)}`);
   return `For the sample below it gives: ${parts.join(', ')}.`;

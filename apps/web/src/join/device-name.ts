@@ -1,4 +1,4 @@
-/** The name under which this tab joins: the person's choice, else browser and system. */
+/** The name under which this tab joins: the person's choice, or by default browser and system. */
 
 const storageKey = 'lockstep.name';
 
@@ -6,7 +6,7 @@ export function deviceName(): string {
   return localStorage.getItem(storageKey) ?? defaultName();
 }
 
-/** Stores a name for the next time and returns it; an empty one brings the default back. */
+/** Stores a name for the next visit and returns it; an empty name restores the default. */
 export function chooseDeviceName(text: string): string {
   const name = text.trim();
   if (name === '') localStorage.removeItem(storageKey);
@@ -14,7 +14,7 @@ export function chooseDeviceName(text: string): string {
   return deviceName();
 }
 
-/** In the order in which they are looked for: Edge also claims to be Chrome, and Chrome to be Safari. */
+/** Checked in this order: Edge also claims to be Chrome, and Chrome to be Safari. */
 const browsers = { 'Edg/': 'Edge', 'Firefox/': 'Firefox', 'Chrome/': 'Chrome', 'Safari/': 'Safari' };
 const systems = {
   Android: 'Android',
@@ -26,7 +26,7 @@ const systems = {
   Linux: 'Linux',
 };
 
-/** "Chrome on Android". */
+/** Returns a name such as "Chrome on Android". */
 function defaultName(): string {
   const find = (names: Readonly<Record<string, string>>): string | undefined =>
     Object.entries(names).find(([mark]) => navigator.userAgent.includes(mark))?.[1];

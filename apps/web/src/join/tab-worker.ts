@@ -13,14 +13,14 @@ interface Membership {
   readonly resumeKey?: string | undefined;
 }
 
-/** Enough to tell which backend takes inner steps faster. */
+/** Enough inner steps to tell which backend is faster. */
 const triedInnerSteps = 8;
 
 const storageKey = 'lockstep.tab';
 
 export class TabWorker {
   readonly state = signal<TabState>({ phase: 'watching' });
-  /** The status that the card of this tab shows. */
+  /** The status on this tab's card. */
   readonly status = computed(() => {
     const { workers, status } = this.#store;
     return tabStatusOf(
@@ -29,7 +29,7 @@ export class TabWorker {
       workers.value.find(({ id }) => id === this.id),
     );
   });
-  /** Of the workers that this tab has been, for what a report says of them. */
+  /** Ids of the workers that this tab has been, to find them in a report. */
   readonly ids = new Set<string>();
   readonly #store: RunStore;
   readonly #secrets: ReadonlySignal<Secrets>;
@@ -39,7 +39,7 @@ export class TabWorker {
   constructor(store: RunStore, secrets: ReadonlySignal<Secrets>) {
     this.#store = store;
     this.#secrets = secrets;
-    // Stored only while the page goes away, so that a duplicate of this tab does not take over its identity.
+    // Stored only when the page goes away, so that a duplicate of this tab does not take over its identity.
     addEventListener('pagehide', () => {
       const { value: state } = this.state;
       if (!('resumeKey' in state)) return;
@@ -59,7 +59,7 @@ export class TabWorker {
     this.#membership = membership;
     this.state.value = openingState(membership.resumeKey);
     const { token } = this.#secrets.value;
-    // A server that is started again finds the tabs that stayed for another run.
+    // A restarted server finds the tabs that stayed for another run.
     const request = { url: socketAddress('/'), token, workload: this.#workload(), outlivesServer: true, ...membership };
     this.#thread = new TabThread(request, (state) => {
       this.state.value = state;
@@ -70,7 +70,7 @@ export class TabWorker {
 
   leave(): void {
     this.#thread?.leave();
-    // With `#join` in its address, the page would join again after a reload.
+    // With `#join` in its address, the page would rejoin after a reload.
     if (location.hash === '#join') history.replaceState(null, '', `${location.pathname}${location.search}`);
   }
 

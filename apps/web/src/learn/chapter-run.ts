@@ -1,4 +1,4 @@
-/** The computation of the open chapter: what it shows, and whether it goes on. */
+/** The computation of the open chapter: its exhibits, and whether it is still running. */
 import type { Exhibit, Setting } from '@lockstep/lesson';
 import { signal } from '@preact/signals';
 import type { ChapterAnswer, ChapterRequest } from './messages.ts';
@@ -16,9 +16,9 @@ export class ChapterRun {
   #request = 0;
   #chapterId: string | undefined;
 
-  /** Computes a chapter with these settings; what was computed before ends. */
+  /** Computes a chapter with these settings, and cancels any earlier computation. */
   start(chapterId: string, settings: Readonly<Record<string, Setting>>): void {
-    // What another chapter has shown means nothing here; the last picture of the same one stays until the next.
+    // The exhibits of another chapter are cleared at once; those of the same chapter stay until new ones arrive.
     if (chapterId !== this.#chapterId) this.exhibits.value = [];
     this.#chapterId = chapterId;
     this.phase.value = { phase: 'computing' };
@@ -26,7 +26,7 @@ export class ChapterRun {
     this.#worker.postMessage({ request: ++this.#request, chapterId, settings } satisfies ChapterRequest);
   }
 
-  /** Ends the thread; `start` opens another. */
+  /** Ends the thread; `start` opens a new one. */
   stop(): void {
     this.#worker?.terminate();
     this.#worker = undefined;

@@ -10,12 +10,12 @@ import { ExhibitView } from './exhibits/exhibit.tsx';
 import { LiveCard, liveCardId } from './live-card.tsx';
 import { Paragraph, unbroken } from './paragraph.tsx';
 
-/** By the names of the chapter's controls. */
+/** Settings by the name of their control. */
 type Settings = Readonly<Record<string, Setting>>;
 
 interface ChapterViewProps {
   readonly chapter: Chapter;
-  /** What follows its exhibits. */
+  /** Content that follows the exhibits. */
   readonly children: ComponentChildren;
 }
 
@@ -64,7 +64,7 @@ export function ChapterView({ chapter, children }: ChapterViewProps) {
 interface ControlsProps {
   readonly chapter: Chapter;
   readonly settings: Settings;
-  /** Those that differ from what the chapter begins with. */
+  /** Settings that differ from the chapter's defaults. */
   readonly changed: Signal<Settings>;
   readonly phase: RunPhase;
   readonly onAgain: () => void;
@@ -108,7 +108,7 @@ function phaseText(phase: RunPhase): string {
   return phase.phase === 'computing' ? 'Computing …' : 'Computed.';
 }
 
-/** Links to the parts of the live network's view that show the chapter's subject. */
+/** Links to the parts of the live network's view that show the subject of the chapter. */
 function LiveParts({ chapterId }: { readonly chapterId: string }) {
   const parts = partsOfChapter(chapterId);
   if (parts.length === 0) return null;

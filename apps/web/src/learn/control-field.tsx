@@ -1,4 +1,4 @@
-/** A control of a chapter as a slider or a list of names. */
+/** A chapter's control as a slider or a list of names. */
 import type { Control, RangeControl, Setting } from '@lockstep/lesson';
 import { sliderPosition, sliderValue } from './slider.ts';
 

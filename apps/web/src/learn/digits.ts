@@ -1,4 +1,4 @@
-/** MNIST, which comes with the page in two files (`scripts/digits.ts`). */
+/** MNIST, which is part of the page as two files (`scripts/digits.ts`). */
 import { allDigits, type Digits, type DigitsUse, fewDigits, imageSize } from '@lockstep/lesson';
 
 type Counts = Readonly<Record<keyof Digits, number>>;
@@ -11,7 +11,10 @@ const moreDigits: Counts = {
 let few: Promise<Digits> | undefined;
 let all: Promise<Digits> | undefined;
 
-/** Loads each file once. @throws Error if a file is missing or incomplete */
+/**
+ * Loads the digits; each file is loaded only once.
+ * @throws Error if a file is missing or incomplete
+ */
 export function fetchDigits(use: DigitsUse): Promise<Digits> {
   few ??= fetchPacked('digits.packed', fewDigits);
   if (use === 'few') return few;
@@ -23,7 +26,7 @@ export function fetchDigits(use: DigitsUse): Promise<Digits> {
 }
 
 async function fetchPacked(file: string, counts: Counts): Promise<Digits> {
-  // Scripts lie in a folder beside it. Its name does not end in .gz, or the server would have the browser unpack it.
+  // Scripts are in a folder next to the file. With a name that ends in .gz, the browser would unpack the file itself.
   const response = await fetch(new URL(`../${file}`, location.href));
   if (!response.ok || !response.body) throw new Error(`${file}: expected the page's digits, got ${response.status}`);
   const unpacked = response.body.pipeThrough(new DecompressionStream('gzip'));

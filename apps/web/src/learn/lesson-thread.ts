@@ -1,4 +1,4 @@
-/** Computes chapters, and what is to be seen of a live network, beside the page, which stays responsive. */
+/** Computes chapters and inspects live networks in a thread, so that the page stays responsive. */
 import { chapters, type DigitsUse, type LessonContext } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
 import { inspect } from '../inside/inspect.ts';
@@ -7,7 +7,7 @@ import { fetchDigits } from './digits.ts';
 import { LiveLoop } from './live-loop.ts';
 import type { ChapterAnswer, ChapterRequest, LiveAnswer, LiveRequest } from './messages.ts';
 
-/** Between two pictures, so that an eye can follow, and the next request comes in. */
+/** Milliseconds between two pictures, so that the eye can follow and the next request can arrive. */
 const pictureEveryMs = 30;
 
 let newest = 0;

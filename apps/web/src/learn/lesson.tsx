@@ -1,4 +1,4 @@
-/** The lesson: its chapters at the side, the open one beside them. */
+/** The lesson: its list of chapters and, next to it, the open chapter. */
 import { type Chapter, chapters } from '@lockstep/lesson';
 import { useEffect, useRef } from 'preact/hooks';
 import { ViewHeader } from '../panels/view-header.tsx';
@@ -12,7 +12,7 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
   const isFirst = useRef(true);
   useEffect(() => {
     document.querySelector('.chapters [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
-    // What the keyboard had reached belongs to the chapter before.
+    // The element that had the keyboard focus belongs to the previous chapter.
     if (!isFirst.current) document.getElementById('main')?.focus({ preventScroll: true });
     isFirst.current = false;
     scrollTo(0, 0);

@@ -1,4 +1,4 @@
-/** The live run of a chapter: a network that trains in this tab, and the controls that change it meanwhile. */
+/** The live run of a chapter: a network that trains in this tab, and controls that change it during training. */
 import {
   beginsCurve,
   type Control,
@@ -147,7 +147,7 @@ function LivePlane({ plane }: { readonly plane: Kind<'plane'> | undefined }) {
   );
 }
 
-/** Keeps its height as well. */
+/** Keeps its height while the thread opens. */
 function LiveNeurons({ neurons }: { readonly neurons: Kind<'neurons'> | undefined }) {
   return (
     <figure class="live-neurons">
@@ -200,7 +200,7 @@ function LiveButtons({ training, settings }: LiveButtonsProps) {
   );
 }
 
-/** Whether nothing was trained yet. */
+/** Whether no training step was taken yet. */
 function hasNoStep(exhibits: readonly Exhibit[]): boolean {
   return exhibits.every((each) => each.kind !== 'live-curves' || each.curves.every(({ steps }) => steps.length === 0));
 }

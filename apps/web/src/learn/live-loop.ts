@@ -1,4 +1,4 @@
-/** The live run in the lesson's thread: trains between requests, and sends a picture again and again. */
+/** The live run in the lesson's thread: trains between requests, and sends a picture at regular intervals. */
 import { chapters, createLiveRun, type DigitsUse, type LessonContext, type LiveRun } from '@lockstep/lesson';
 import type { LiveAnswer, LivePhase, LiveRequest } from './messages.ts';
 
@@ -9,7 +9,7 @@ export class LiveLoop {
   #phase: LivePhase = 'paused';
   #pace = { places: 1, pictureEveryMs: 30 };
   #isLooping = false;
-  /** Requests are taken one after another: the first waits for the backend and the digits. */
+  /** Requests are handled one after another: the first waits for the backend and the digits. */
   #last: Promise<void> = Promise.resolve();
 
   constructor(contextFor: (use: DigitsUse | undefined) => Promise<LessonContext>, post: (answer: LiveAnswer) => void) {
@@ -58,14 +58,14 @@ export class LiveLoop {
   async #open({ chapterId, settings }: Extract<LiveRequest, { live: 'open' }>): Promise<void> {
     const { live, digits } = chapters.find(({ id }) => id === chapterId) ?? {};
     if (!live) throw new Error(`expected a chapter with a live run, got ${chapterId}`);
-    // Live runs use few digits, also in chapters that use all of them.
+    // Live runs use few digits, even in chapters that use all of them.
     const context = await this.#contextFor(digits && 'few');
     this.#run?.dispose();
     this.#run = createLiveRun(context, live, settings);
     this.#phase = 'paused';
   }
 
-  /** A curve that was at its end has another one beside it. */
+  /** Resumes training that had ended: the request may have begun a new curve. */
   #goOn(): void {
     if (this.#phase === 'ended') this.#phase = 'training';
   }

@@ -1,4 +1,4 @@
-/** The live run of the open chapter, as the page sees it: its pictures, its phase and its buttons. */
+/** The live run of the open chapter, as the page sees it: its exhibits, its phase and its buttons. */
 import type { Exhibit, Setting } from '@lockstep/lesson';
 import { signal } from '@preact/signals';
 import type { LiveAnswer, LivePhase, LiveRequest } from './messages.ts';
@@ -6,7 +6,7 @@ import { openThread } from './open-thread.ts';
 
 type Settings = Readonly<Record<string, Setting>>;
 
-/** With reduced motion a picture stays for a second. */
+/** With reduced motion, each picture stays for one second. */
 const paces = {
   usual: { places: 1, pictureEveryMs: 30 },
   reduced: { places: 30, pictureEveryMs: 1000 },
@@ -55,13 +55,13 @@ export class LiveTraining {
     this.#send({ live: 'restart' });
   }
 
-  /** Forgets the curves, and shows the untrained network again. */
+  /** Clears the curves and shows the untrained network again. */
   clear(settings: Settings): void {
     this.phase.value = 'opening';
     this.#send({ live: 'open', chapterId: this.#chapterId, settings });
   }
 
-  /** Ends the thread; `open` starts another one. */
+  /** Ends the thread; `open` starts a new one. */
   stop(): void {
     this.#worker?.terminate();
     this.#worker = undefined;

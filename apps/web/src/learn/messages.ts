@@ -1,9 +1,9 @@
-/** What the page and the lesson's thread say to each other. */
+/** Messages between the page and the lesson's thread. */
 import type { Exhibit, Setting } from '@lockstep/lesson';
 
 type Settings = Readonly<Record<string, Setting>>;
 
-/** Computes a chapter; a newer request ends an older one. */
+/** Computes a chapter; a newer request cancels an older one. */
 export interface ChapterRequest {
   readonly request: number;
   readonly chapterId: string;
@@ -16,13 +16,13 @@ export type ChapterAnswer = { readonly request: number } & (
   | { readonly type: 'failed'; readonly message: string }
 );
 
-/** What is done with the live run of a chapter, of which there is one at a time. */
+/** Controls the live run of a chapter. There is one live run at a time. */
 export type LiveRequest =
   | { readonly live: 'open'; readonly chapterId: string; readonly settings: Settings }
-  /** So many places of the curve in each picture. */
+  /** `places` is the number of points of the curve between two pictures. */
   | { readonly live: 'train'; readonly places: number; readonly pictureEveryMs: number }
   | { readonly live: 'change'; readonly settings: Settings }
-  /** `step` trains one place of the curve, and pauses. */
+  /** `step` trains one point of the curve and pauses. */
   | { readonly live: 'pause' | 'restart' | 'step' };
 
 export type LivePhase = 'paused' | 'training' | 'ended';

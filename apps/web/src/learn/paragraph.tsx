@@ -1,8 +1,8 @@
-/** A paragraph whose terms explain themselves when they are pressed. */
+/** A paragraph with terms that show their explanation when pressed. */
 import { glossary, partsOf } from '@lockstep/lesson';
 import { Term } from '../look/term.tsx';
 
-/** What follows a term on the same line. */
+/** Punctuation that must stay on the line of its term. */
 const punctuation = /^[.,;:)]+/;
 
 /** Keeps a number and its percent sign on one line. */
@@ -12,7 +12,7 @@ export function unbroken(text: string): string {
 
 interface ParagraphProps {
   readonly text: string;
-  /** Tells the paragraphs of a page apart. */
+  /** Distinguishes the paragraphs of a page. */
   readonly name: string;
 }
 

@@ -1,11 +1,11 @@
-/** Where a range control's values stand on a slider, which may be logarithmic. */
+/** Converts between a range control's values and slider positions, on a linear or logarithmic scale. */
 import type { RangeControl } from '@lockstep/lesson';
 
 export function sliderPosition({ scale }: RangeControl, value: number): number {
   return scale === 'log' ? Math.log10(value) : value;
 }
 
-/** The value at a position: whole where the control's are, else with no more digits than a person sees. */
+/** Returns the value at a position: an integer if the control requires it, otherwise rounded for display. */
 export function sliderValue({ scale, from, to, isWhole = false }: RangeControl, position: number): number {
   const value = scale === 'log' ? 10 ** position : position;
   const rounded = isWhole ? Math.round(value) : Number(value.toPrecision(scale === 'log' ? 3 : 10));

@@ -1,6 +1,6 @@
-/** Copies text, also where a page outside of a secure context has no clipboard. */
+/** Copies text, even without the clipboard API, which needs a secure context. */
 
-/** @returns whether it was copied */
+/** @returns whether the text was copied */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -10,13 +10,13 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-/** Selects the text in a field that is there for a moment; the old way, which every context has. */
+/** Copies the selection of a temporary text field: the old way, which works in every context. */
 function copySelected(text: string): boolean {
   const focused = document.activeElement;
   const field = document.createElement('textarea');
   field.value = text;
   field.className = 'sr-only';
-  // A popover that is open would take a field outside of it for a reason to close.
+  // A field outside of an open popover would close it.
   (focused?.parentElement ?? document.body).append(field);
   field.select();
   const isCopied = document.execCommand('copy');

@@ -1,6 +1,6 @@
-/** Gives a file that was made in this page to the person. */
+/** Offers a file that was made in this page as a download. */
 
-/** Of the last file: a browser may still be reading it when the click is over. */
+/** Object URL of the last file, kept because a browser may still be reading it after the click. */
 let lastAddress: string | undefined;
 
 export function download(name: string, content: Blob): void {

@@ -1,16 +1,16 @@
 /** Formats numbers and times for people. */
 
-/** 12345.6 -> "12,346": the page is in English, whatever the browser's language. */
+/** 12345.6 -> "12,346". Always in English, like the page. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en');
 }
 
-/** A fraction as percent: 0.9876 -> "98.76 %". */
+/** Formats a fraction as percent: 0.9876 -> "98.76 %". */
 export function percent(fraction: number, digits = 2): string {
   return `${(fraction * 100).toFixed(digits)} %`;
 }
 
-/** Four significant digits by default: 0.123456 -> "0.1235", with an exponent if the number is huge or tiny. */
+/** Formats to four significant digits by default: 0.123456 -> "0.1235". Huge and tiny numbers get an exponent. */
 export function significant(value: number, digits = 4): string {
   const size = Math.abs(value);
   if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(digits - 1);
@@ -22,12 +22,12 @@ export function lossText(loss: number): string {
   return Math.abs(loss) < 1e6 ? loss.toFixed(loss < 10 ? 4 : 2) : significant(loss);
 }
 
-/** Messages have the largest number in place of one that is not finite. */
+/** Whether the loss is finite: messages carry the largest number in place of infinity and NaN. */
 export function isLossFinite(loss: number): boolean {
   return Math.abs(loss) < Number.MAX_VALUE;
 }
 
-/** Three digits: 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250". */
+/** Formats to three digits: 0.42 -> "0.42", 12.3 -> "12.3", 250 -> "250". */
 export function millisecondsText(ms: number): string {
   if (ms < 10) return ms.toFixed(2);
   return ms < 100 ? ms.toFixed(1) : whole(ms);

@@ -1,14 +1,14 @@
-/** Keeps the keyboard where a person works when what they have pressed gives way to something else. */
+/** Keeps the keyboard focus in place when the control that was pressed is replaced. */
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 
 /**
- * Where the focus was in the element and is lost with another `version`, because what had it is gone or disabled, it goes
- * to the first control in the element.
+ * If the focus was in the element and a new `version` removes or disables the focused control, moves the focus to the
+ * first control in the element.
  */
 export function useKeptFocus<Kind extends HTMLElement>(version: unknown): RefObject<Kind | null> {
   const element = useRef<Kind>(null);
-  // What is removed with the focus tells nothing of it: the last place counts, until a pointer is used elsewhere.
+  // Removing a focused control fires no focusin event: the last place counts, until a pointer is used outside.
   const isHere = useRef(false);
   useEffect(() => {
     const follow = ({ target }: Event): void => {

@@ -1,7 +1,7 @@
-/** What a class or a value is called. */
+/** The name of a class or of a target value. */
 import type { Run } from '../watch/run-store.ts';
 
-/** Its number where there are too many names to send. */
+/** Falls back to the number if there were too many names to send. */
 export function outputName(run: Pick<Run, 'names'> | undefined, index: number): string {
   return run?.names?.[index] ?? `${index}`;
 }

@@ -1,9 +1,9 @@
-/** Settings of a person that this browser remembers. */
+/** A person's settings, remembered by this browser. */
 import { effect, type Signal, signal } from '@preact/signals';
 
 /**
- * A signal whose value is stored under `key`.
- * @param read the stored value where it is one, undefined where it is not
+ * Returns a signal whose value is stored under `key`.
+ * @param read validates the stored value; returns undefined if it is invalid
  */
 export function remembered<Value>(
   key: string,

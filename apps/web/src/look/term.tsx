@@ -1,12 +1,12 @@
-/** A term that explains itself when it is pressed. */
+/** A term that shows its explanation when pressed. */
 import type { ComponentChildren } from 'preact';
 
 interface TermProps {
-  /** Of its explanation, on this page. */
+  /** Id of the explanation, unique on this page. */
   readonly id: string;
   readonly term: string;
   readonly explanation: string;
-  /** The form that the text uses. */
+  /** The term as inflected in the text. */
   readonly children: ComponentChildren;
 }
 

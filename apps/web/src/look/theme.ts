@@ -29,11 +29,11 @@ export function nextTheme(): void {
 
 const swatch = document.createElement('span');
 swatch.hidden = true;
-// Curves that a person cannot tell apart say nothing, whatever colors the system forces.
+// Forced system colors would make the curves indistinguishable.
 swatch.style.forcedColorAdjust = 'none';
 document.body.append(swatch);
 
-/** The value of a color token such as `--text`, for canvases; effects that call it run again when the scheme changes. */
+/** Resolves a color token such as `--text`, for canvases. Effects that call it run again when the scheme changes. */
 export function cssColor(token: string): string {
   swatch.style.colorScheme = colorScheme.value;
   swatch.style.color = `var(${token})`;

@@ -1,4 +1,4 @@
-/** What this tab's worker computes on and why, and what it has computed. */
+/** The backend of this tab's worker, the reason for it, and the work done so far. */
 
 import type { ActiveState } from '@lockstep/worker/browser';
 import { oneThreadReason } from '@lockstep/worker/browser';

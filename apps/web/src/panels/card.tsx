@@ -1,11 +1,11 @@
-/** The frame of a panel: its title, a note beside it, its content. */
+/** The frame of a panel: its title, a note next to it, and its content. */
 import type { ComponentChildren } from 'preact';
 
 interface CardProps {
-  /** Names its grid area, its class and the id of its title. */
+  /** Determines the card's grid area, its class and the id of its title. */
   readonly name: string;
   readonly title: ComponentChildren;
-  /** Text is shown as a note; elements as they are. */
+  /** Text is shown as a note, elements as they are. */
   readonly aside?: ComponentChildren;
   readonly children: ComponentChildren;
 }

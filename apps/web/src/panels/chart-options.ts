@@ -35,15 +35,15 @@ export const chartKinds: Readonly<Record<ChartName, ChartKind>> = {
 };
 
 export interface ChartExtent {
-  /** Of the whole run on its axis; infinite where that is not known. */
+  /** Length of the whole run on its axis; infinite if unknown. */
   readonly length: number;
-  /** How many runs are drawn behind the current one. */
+  /** Number of earlier runs drawn behind the current one. */
   readonly earlierRuns: number;
 }
 
 const earlierColors = ['--run-1', '--run-2', '--run-3', '--run-4', '--run-5', '--run-6'] as const;
 
-/** The token of the color of an earlier run, the oldest being 0. */
+/** Returns the color token of an earlier run; index 0 is the oldest. */
 export function earlierColor(index: number): string {
   return earlierColors[index % earlierColors.length]!;
 }
@@ -93,15 +93,15 @@ export function chartOptions(
   };
 }
 
-/** In pixels. */
+/** Diameter of a dot in pixels. */
 const dotSize = 7;
 
-/** Whether the points of a series stand side by side; more of them are a line. */
+/** Whether the points of a series fit side by side as dots; more points are drawn as a line. */
 function fitDots(plot: uPlot, series: number): boolean {
   return pointCount(plot, series) * dotSize <= plot.over.clientWidth;
 }
 
-/** Whether a series has one point, which no line shows. */
+/** Whether a series has a single point, which a line would not show. */
 function isAlone(plot: uPlot, series: number): boolean {
   return pointCount(plot, series) === 1;
 }
@@ -110,9 +110,9 @@ function pointCount(plot: uPlot, series: number): number {
   return (plot.data[series] ?? []).filter((value) => typeof value === 'number').length;
 }
 
-/** Width of the axis: short at first, such as five epochs, then doubled whenever the curve reaches its end. */
+/** Returns the visible length of the axis: short at first, then doubled whenever the curve reaches the end. */
 function shownLength(newest: number, length: number, first: number): number {
-  // Seconds have no end that is known: the curve fills the width.
+  // Time has no known end: the curve fills the width.
   if (length === Number.POSITIVE_INFINITY) return Math.max(1, newest);
   let shown = Math.min(length, first);
   while (shown < length && shown < newest) shown = Math.min(length, shown * 2);
@@ -124,7 +124,7 @@ const linearLoss: Pick<ChartKind, 'scale' | 'axis'> = {
   axis: {},
 };
 
-/** 1, 2 and 5 times powers of ten: bounds of the axis, so that it moves seldom, and its labels. */
+/** 1, 2 and 5 times powers of ten: labels of the axis and its possible ends, so that its range rarely changes. */
 const lossBounds = [-4, -3, -2, -1, 0, 1, 2, 3].flatMap((power) =>
   [1, 2, 5].map((digit) => Number((digit * 10 ** power).toPrecision(6))),
 );
@@ -136,13 +136,13 @@ function lossRange(_plot: uPlot, low: number | null, high: number | null): [numb
   return [below, above > below ? above : below * 10];
 }
 
-/** All bounds in the range or, of more than eight, the powers of ten. */
+/** Returns all bounds in the range, or only powers of ten if there are more than eight. */
 function lossSplits(_plot: uPlot, _axis: number, low: number, high: number): number[] {
   const bounds = lossBounds.filter((bound) => bound >= low && bound <= high);
   return bounds.length <= 8 ? bounds : bounds.filter((bound) => /^[^1-9]*1/.test(String(bound)));
 }
 
-/** Up to 100 %, from the ten below the 3rd percentile: the very first steps may lie outside. */
+/** Ends at 100 %, and starts at the multiple of 10 below the 3rd percentile: the very first steps may be cut off. */
 function accuracyRange(plot: uPlot, low: number | null): [number, number] {
   const values = (plot.data[1] ?? []).filter((value) => typeof value === 'number').sort((a, b) => a - b);
   const typical = values[Math.floor(values.length * 0.03)] ?? low ?? 0;

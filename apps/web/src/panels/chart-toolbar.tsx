@@ -1,4 +1,4 @@
-/** What a person can change about the curves, and how they are taken along. */
+/** Settings of the curves, and buttons that save them. */
 import { axisTitles, type ChartSettings, chartSettings, memories } from '../watch/chart-settings.ts';
 import type { CurveAxis } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';

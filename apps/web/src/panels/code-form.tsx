@@ -1,4 +1,4 @@
-/** Asks a guest without the token for the short code that the projector or the owner's page shows. */
+/** Asks a guest without the token for the short code that the room's view and the owner's page show. */
 import { useSignal } from '@preact/signals';
 import { bindInput } from './bind-input.ts';
 
@@ -9,7 +9,7 @@ interface CodeFormProps {
 }
 
 const codeLength = 6;
-/** A whole token may be pasted as well. */
+/** Long enough to paste a whole token instead. */
 const mostLetters = 256;
 
 export function CodeForm({ fault, onCode }: CodeFormProps) {

@@ -1,4 +1,4 @@
-/** A picture in color. */
+/** A color image. */
 import { useEffect, useRef } from 'preact/hooks';
 
 interface ColorImageProps {

@@ -1,4 +1,4 @@
-/** The titles of a table's columns, which order its rows when they are pressed. */
+/** The column headings of a table, which sort its rows when pressed. */
 import type { Signal } from '@preact/signals';
 import { type Columns, isAscending, nextOrder, type Order } from './table-order.ts';
 

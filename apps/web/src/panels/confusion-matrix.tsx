@@ -34,10 +34,10 @@ export function ConfusionMatrix({ evaluation, store }: ConfusionMatrixProps) {
   );
 }
 
-/** Characters of a whole row of headings: longer ones are turned. */
+/** Maximum total length of horizontal headings, in characters. Longer headings are turned. */
 const mostCharactersOfHeadings = 60;
 
-/** A cell, by the positions of its classes. */
+/** A cell, by the indices of its classes. */
 interface Place {
   readonly label: number;
   readonly predicted: number;
@@ -103,7 +103,7 @@ function Matrix({ confusion, names, samples }: MatrixProps) {
 interface RowProps {
   readonly name: string;
   readonly label: number;
-  /** How often each class was predicted. */
+  /** How often each class was predicted for this label. */
   readonly counts: Float32Array;
   /** The highest count of a wrong prediction in the matrix. */
   readonly mostErrors: number;
@@ -124,7 +124,7 @@ function Row({ name, label, counts, mostErrors }: RowProps) {
             key={predicted}
             class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
             style={isRight || count > 0 ? { '--heat': heat.toFixed(3) } : undefined}
-            // The keyboard enters at the first cell, and leaves from where it has gone.
+            // The keyboard enters at the first cell and later returns to the cell that it left.
             {...(label === 0 && predicted === 0 && { tabIndex: 0 })}
           >
             {count || ''}
@@ -140,7 +140,7 @@ interface ReadoutProps extends Pick<MatrixProps, 'names' | 'samples'> {
   readonly counts: Float32Array;
 }
 
-/** The chosen cell in words. Its place is kept, to avoid layout shift. */
+/** The selected cell in words. Its place is reserved, to avoid layout shift. */
 function Readout({ place, counts, names, samples }: ReadoutProps) {
   const { label = 0, predicted = 0 } = place ?? {};
   return (
@@ -164,7 +164,7 @@ const moves: Readonly<Record<string, readonly [rows: number, columns: number]>> 
   ArrowRight: [0, 1],
 };
 
-/** Follows pointer and keyboard over the cells of a table, of which one at a time is in the tab order. */
+/** Tracks pointer and keyboard over the cells of a table. One cell at a time is in the tab order. */
 function useCells(onChoose: (place: Place) => void) {
   const table = useRef<HTMLTableElement>(null);
   const choose = (cell: HTMLTableCellElement): void =>

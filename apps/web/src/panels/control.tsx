@@ -12,7 +12,7 @@ interface ControlProps {
 }
 
 interface ControlPanelProps extends ControlProps {
-  /** Whether the coordinator has accepted the admin token; the place is kept until it has answered. */
+  /** Whether the coordinator has accepted the admin token. The panel keeps its place until the coordinator answers. */
   readonly isOwner: boolean;
   readonly onRunAgain: (changes: RunChanges) => void;
 }
@@ -63,7 +63,7 @@ function Buttons({ store, onAction }: ControlProps) {
   const isAnswering = store.connection.value.phase === 'live' && store.status.value.isCurrent;
   const cannotRun = !progress || store.isOver.value || !isAnswering;
   const next = nextAction(progress);
-  // It was pressed, or needs not be: what is missing is a worker.
+  // Start was pressed or is not needed; only a worker is missing.
   const isStarting = next === 'start' && progress?.pauseRequested === false && waitsForWorkers(store);
   const hasNoBatch =
     next === 'start' && batchAtStart(store)?.batch === undefined && store.run.value?.planAtStart !== undefined;
@@ -124,7 +124,7 @@ function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
   );
 }
 
-/** In the place of the button that begins and pauses a run. */
+/** Takes the place of the button that starts and pauses a run. */
 function RunAgainButton({ isPossible }: { readonly isPossible: boolean }) {
   return (
     <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isPossible}>

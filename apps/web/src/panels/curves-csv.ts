@@ -1,7 +1,7 @@
-/** The curves of a run as a table of text. */
+/** Formats the curves of a run as CSV. */
 import type { Column, CurveTable } from '../watch/curves.ts';
 
-/** @param accuracy absent where targets are values */
+/** @param accuracy absent if targets are values */
 export function curvesCsv(axis: string, loss: CurveTable, accuracy: CurveTable | undefined): string {
   const columns: readonly (readonly [string, Column])[] = [
     [axis, loss.at],

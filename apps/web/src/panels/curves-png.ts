@@ -1,9 +1,9 @@
-/** The charts of the page as one picture. */
+/** Combines the charts of the page into one picture. */
 import { cssColor } from '../look/theme.ts';
 
 const titlePixels = 40;
 
-/** @param charts figures with a heading and a canvas, which come to stand one below the other */
+/** @param charts figures with a heading and a canvas, stacked in the picture */
 export function curvesPng(charts: readonly HTMLElement[]): Promise<Blob | null> {
   const parts = charts.flatMap((chart) => {
     const canvas = chart.querySelector('canvas');

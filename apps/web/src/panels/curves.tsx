@@ -1,4 +1,4 @@
-/** The training curves: every step faint, their moving mean, and the test set at each epoch's end. */
+/** The training curves: each step in a faint color, their moving mean, and the test result after each epoch. */
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
@@ -27,7 +27,7 @@ export function Curves({ store }: { readonly store: RunStore }) {
   );
 }
 
-/** The learning rate of each step so far, in a run with a schedule. */
+/** The learning rate of each step so far. Needs a run with a schedule. */
 export function LearningRate({ store }: { readonly store: RunStore }) {
   return (
     <section class="card rate-card" aria-label="The schedule">
@@ -44,7 +44,7 @@ interface ChartProps {
 interface Reading {
   readonly train?: number | undefined;
   readonly test?: number | undefined;
-  /** The place under the pointer; absent where these are the newest values. */
+  /** The position under the pointer; absent if the values are the newest. */
   readonly at?: number | undefined;
 }
 
@@ -88,7 +88,7 @@ function Chart({ store, kind }: ChartProps) {
   );
 }
 
-/** Names the runs by what each has otherwise. */
+/** Names each run by the settings in which it differs. */
 function RunLegend({ store }: { readonly store: RunStore }) {
   return (
     <ul class="legend runs" aria-label="Runs">
@@ -102,7 +102,7 @@ function RunLegend({ store }: { readonly store: RunStore }) {
   );
 }
 
-/** Says when the newest values of a curve are from, in words of about equal width, so that nothing moves. */
+/** Says when the newest values were received, in words of similar width, to avoid layout shift. */
 function newestText({ isOver, status }: RunStore): string {
   if (isOver.value) return 'end';
   return status.value.isCurrent ? 'now' : 'last';
@@ -115,12 +115,12 @@ function placeText(axis: CurveAxis, at: number): string {
 
 interface PlotSetup extends ChartProps {
   readonly settings: ChartSettings;
-  /** Of the whole run on its axis; infinite where that is not known. */
+  /** Length of the whole run on its axis; infinite if unknown. */
   readonly length: number;
   readonly earlierRuns: number;
 }
 
-/** Plots the curve in `element` and follows the store, the theme and the element's size; returns what ends it. */
+/** Plots the curve in `element`, following the store, the theme and the element's size; returns a function to stop. */
 function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Reading>) {
   const { store, kind, settings, length, earlierRuns } = setup;
   const none = Array.from({ length: 4 + earlierRuns }, () => []);
@@ -136,7 +136,7 @@ function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Readi
     const [current, ...earlier] = kind === 'rate' ? store.rateCurves(settings) : store.curves(kind, settings);
     if (!current) return;
     table = current.table;
-    // The plot is made anew for another number of runs.
+    // Another number of runs needs a new plot, which the component creates.
     if (earlier.length === earlierRuns) plot.setData(joinedTable(table, earlier));
     read();
   };
@@ -159,14 +159,14 @@ function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Readi
   };
 }
 
-/** The columns of all runs over the places of all. */
+/** Joins the columns of all runs on the union of their positions. */
 function joinedTable({ at, train, smoothTrain, test }: CurveTable, earlier: readonly RunCurve[]): uPlot.AlignedData {
   const own: uPlot.AlignedData = [at, train, smoothTrain, test];
   if (earlier.length === 0) return own;
   return uPlot.join([own, ...earlier.map(({ table }): uPlot.AlignedData => [table.at, table.smoothTrain])]);
 }
 
-/** @param at a place on the axis; the end where it is left out */
+/** @param at a position on the axis; by default the end */
 function readTable({ at: places, smoothTrain, test }: CurveTable, at?: number): Reading {
   const last = (column: Column): number | undefined =>
     column.findLast((value, index) => value !== null && places[index]! <= (at ?? places[index]!)) ?? undefined;

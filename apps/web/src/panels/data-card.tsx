@@ -1,4 +1,4 @@
-/** The data of a run that does not exist yet: its owner brings them, sees what was found, and starts the run. */
+/** The data of a run that does not exist yet. The owner uploads files, checks the result, and starts the run. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { filesOfDrop, filesOfInput, type NamedFile } from '../data/named-files.ts';
@@ -8,10 +8,10 @@ import type { DataSetup } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 import { DataPreview } from './data-preview.tsx';
 
-/** How a table is to be read. */
+/** How to read a table: its label column and its task. */
 export type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task'>;
 
-/** What an owner may do. */
+/** Actions of the owner. */
 export interface DataActions {
   readonly uploader: Uploader;
   readonly send: (files: readonly NamedFile[] | Promise<readonly NamedFile[]>) => void;
@@ -21,9 +21,9 @@ export interface DataActions {
 
 interface DataCardProps {
   readonly setup: DataSetup;
-  /** Absent where the admin token is not known. */
+  /** Absent unless the admin token is known. */
   readonly actions: DataActions | undefined;
-  /** Why the last request was not met. */
+  /** Why the last request was rejected. */
   readonly rejection: string | undefined;
 }
 
@@ -79,11 +79,11 @@ function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: bo
   };
   const choose = ({ currentTarget }: { readonly currentTarget: HTMLInputElement }): void => {
     if (currentTarget.files && currentTarget.files.length > 0) send(filesOfInput(currentTarget.files));
-    // The same files may be chosen again, when they have changed.
+    // Lets a person choose the same files again after they have changed.
     currentTarget.value = '';
   };
   return (
-    // Each way of dropping has a button beside it.
+    // Each drop target has an equivalent button.
     <section
       aria-label="Choose the data"
       class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}

@@ -1,4 +1,4 @@
-/** What was uploaded, to look at: the first rows of a table, or samples with the names of their classes. */
+/** A preview of the uploaded data: the first rows of a table, or samples with the names of their classes. */
 import type { DataSetup } from '../watch/run-store.ts';
 import type { ReadingRequest } from './data-card.tsx';
 import { SampleView } from './sample-view.tsx';
@@ -8,7 +8,7 @@ type Data = NonNullable<DataSetup['data']>;
 
 interface DataPreviewProps {
   readonly setup: DataSetup;
-  /** Absent for those who may only watch. */
+  /** Absent for guests, who may only watch. */
   readonly onRead: ((request: ReadingRequest) => void) | undefined;
 }
 
@@ -61,7 +61,7 @@ function ReadingForm({ table: { columns, label, task }, isFixed, onRead }: Readi
   );
 }
 
-/** Wider tables show their first columns, and the label. */
+/** Maximum number of columns shown, besides the label. */
 const mostColumns = 8;
 
 function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {

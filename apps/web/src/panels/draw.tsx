@@ -1,4 +1,4 @@
-/** A sample of one's own for the current model: a digit to draw, or the row of a table to type. */
+/** Predicts a person's own sample with the current model: a digit to draw, or a table row to type. */
 import { type Signal, untracked, useSignal, useSignalEffect } from '@preact/signals';
 import { digitImage, digitSize } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
@@ -19,7 +19,7 @@ interface DrawProps {
   readonly run: Run | undefined;
 }
 
-/** Nothing if samples are neither drawings nor rows whose columns are known. */
+/** Renders nothing unless samples are drawings, or rows whose columns are known. */
 export function Draw({ predictor, run }: DrawProps) {
   if (takesDrawings(run)) return <DrawCard predictor={predictor} run={run} />;
   const columns = allColumns(run);
@@ -27,7 +27,7 @@ export function Draw({ predictor, run }: DrawProps) {
   return <RowForm key={JSON.stringify(columns)} predictor={predictor} run={run} columns={columns} />;
 }
 
-/** Until the run is known it is taken for one on MNIST. */
+/** Whether samples are drawings. An unknown run is assumed to use MNIST. */
 export function takesDrawings(run: Run | undefined): boolean {
   if (!run) return true;
   const { sampleType, sampleShape, targetType, outputs } = run;
@@ -73,7 +73,7 @@ function DrawCard({ predictor, run }: DrawProps) {
   );
 }
 
-/** @param logarithm of the temperature, to base 2 */
+/** @param logarithm base-2 logarithm of the temperature */
 function Temperature({ logarithm }: { readonly logarithm: Signal<string> }) {
   const text = (2 ** Number(logarithm.value)).toFixed(2);
   return (

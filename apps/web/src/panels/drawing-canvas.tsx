@@ -1,4 +1,4 @@
-/** A canvas to draw on with a mouse, a finger, a pen, or the keyboard, and the buttons that take strokes back. */
+/** A canvas to draw on with a mouse, a finger, a pen or the keyboard, and the buttons that undo and redo strokes. */
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
@@ -10,10 +10,10 @@ import { useKeptFocus } from '../look/keep-focus.ts';
 
 interface DrawingPadProps {
   readonly sketch: Sketch;
-  /** Whether something else than the drawing is looked at. */
+  /** Whether another sample than the drawing is shown. */
   readonly isUnused?: boolean;
   readonly onActivate?: () => void;
-  /** Next to the canvas: Ctrl+Z takes strokes back from there, too. */
+  /** Content next to the canvas, in which Ctrl+Z undoes strokes as well. */
   readonly children: ComponentChildren;
 }
 
@@ -45,7 +45,7 @@ function DrawingCanvas({ sketch, onActivate }: Required<Pick<DrawingPadProps, 's
   const canvas = useRef<HTMLCanvasElement>(null);
   const pen = useRef<KeyboardPen>({ at: { x: canvasSide / 2, y: canvasSide / 2 }, isShown: false });
   const paint = (): void => {
-    // A canvas that is removed loses the focus afterwards.
+    // A canvas that is removed loses the focus afterwards, which calls this function.
     if (canvas.current) paintStrokes(canvas.current, sketch.strokes.value, pen.current);
   };
   useSignalEffect(paint);

@@ -1,4 +1,4 @@
-/** What a run that is over has come to: how well its model reads, who computed it, and files to take along. */
+/** The outcome of a finished run: the quality of its model, who computed it, and files to save. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
@@ -13,7 +13,7 @@ import { saveCurvesCsv, saveCurvesPng } from './save-curves.ts';
 interface EndingProps {
   readonly store: RunStore;
   readonly result: WatchMessageOf<'result'>;
-  /** Of the workers that this tab has been. */
+  /** Ids of the workers that this tab has been. */
   readonly ownIds: ReadonlySet<string>;
   readonly requestWeights: () => void;
 }
@@ -77,7 +77,7 @@ function Files({ store, result, requestWeights }: EndingProps) {
     if (!isFinal) requestWeights();
   };
   const saveReport = (): void => {
-    // The bytes of a message are never shared memory.
+    // The bytes of a message are never in shared memory.
     const json = result.report as Uint8Array<ArrayBuffer>;
     download('lockstep-report.json', new Blob([json], { type: 'application/json' }));
   };

@@ -1,11 +1,11 @@
-/** A badge with the exactness of the run and the hash of its weights, and what they mean. */
+/** A badge with the run's exactness and the hash of its weights, and an explanation of both. */
 import { claimText } from '@lockstep/training';
 import { whole } from '../look/format.ts';
 import type { Progress } from '../watch/run-store.ts';
 
 interface ExactnessProps {
   readonly progress: Progress | undefined;
-  /** Whether the badge is visible; its place is kept. */
+  /** Whether the badge is visible. Its place is reserved either way. */
   readonly isShown: boolean;
 }
 
@@ -31,7 +31,7 @@ export function Exactness({ progress, isShown }: ExactnessProps) {
   );
 }
 
-/** Only bits that every worker in the coordinator's own numeric mode gives are shown as good. */
+/** Only a run whose bits any worker in the coordinator's own numeric mode reproduces is styled as good. */
 function styleOf(progress: Progress | undefined): string {
   const { exactness = 'none', bitExactAmong } = progress ?? {};
   return bitExactAmong === undefined ? exactness : 'bit-exact-among';

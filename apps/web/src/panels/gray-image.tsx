@@ -21,7 +21,7 @@ export function GrayImage({ pixels, rows, columns, label }: GrayImageProps) {
       image.data[4 * index + 3] = ink;
     });
     return effect(() => {
-      // Pixels give the opacity, the theme gives the color; the stylesheet paints the background.
+      // Pixels give the opacity, and the theme gives the color. The stylesheet paints the background.
       context.putImageData(image, 0, 0);
       context.globalCompositeOperation = 'source-in';
       context.fillStyle = cssColor('--text');

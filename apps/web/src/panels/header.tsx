@@ -1,4 +1,4 @@
-/** The top of the page: what is trained, and buttons for joining, control and the theme. */
+/** The top of the page: what is being trained, and buttons for joining, control and the theme. */
 import { whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
 import type { DataSetup, Run } from '../watch/run-store.ts';
@@ -7,15 +7,15 @@ import { Unlock } from './unlock.tsx';
 
 interface HeaderProps {
   readonly run: Run | undefined;
-  /** What there is in place of a run. */
+  /** The data that the server waits for; set only while there is no run. */
   readonly dataSetup: DataSetup | undefined;
   readonly token: string | undefined;
   readonly code: string | undefined;
-  /** Whether this page knows how others join, or is about to. */
+  /** Whether this page knows how others can join, or will know soon. */
   readonly canInvite: boolean;
-  /** What was wrong with the admin token that was shown last. */
+  /** Why the last admin token was refused. */
   readonly unlockFault: string | undefined;
-  /** Absent where the admin token is known. */
+  /** Absent if the admin token is known. */
   readonly onUnlock: ((adminToken: string) => void) | undefined;
 }
 
@@ -37,7 +37,7 @@ export function Header({ run, dataSetup, token, code, canInvite, unlockFault, on
         {canInvite ? (
           <JoinAddress run={run ?? dataSetup} token={token} code={code} />
         ) : (
-          // Its place is kept, so that nothing moves.
+          // Reserves the button's place, to avoid layout shift.
           <button type="button" disabled>
             Invite
           </button>
@@ -71,7 +71,7 @@ export function Mark() {
   );
 }
 
-/** Title and icon: half of the disk is filled, none, or all of it. */
+/** Title and icon of each theme: the disk is half filled, empty or full. */
 const themes: Readonly<Record<Theme, { readonly title: string; readonly fill: string }>> = {
   system: { title: 'Auto', fill: 'M8 1.75a6.25 6.25 0 0 1 0 12.5z' },
   light: { title: 'Light', fill: '' },

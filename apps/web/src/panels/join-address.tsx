@@ -1,4 +1,4 @@
-/** Shows others how to join: the join address as a QR code and as text, and the command for a terminal. */
+/** Shows others how to join: the address as a QR code and as text, and the command for a terminal. */
 import { invitationOf, joinCommand, uninvitedTexts } from '../join/join-addresses.ts';
 import type { Run } from '../watch/run-store.ts';
 import { CopyButton } from './copy-button.tsx';
@@ -7,7 +7,7 @@ import { QrCode } from './qr-code.tsx';
 interface JoinAddressProps {
   readonly run: Pick<Run, 'joinAddresses' | 'workerCommand' | 'tokenNeeded'> | undefined;
   readonly token: string | undefined;
-  /** What people may type in place of the token. */
+  /** A short code that people may type instead of the token. */
   readonly code: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** The panel of this tab as a worker: a form to join, or what the worker does. */
+/** The panel of this tab as a worker: a form to join, or the worker's state. */
 
 import {
   type EndedState,
@@ -29,9 +29,9 @@ interface JoinProps {
 interface JoinCardProps {
   readonly tab: TabWorker;
   readonly store: RunStore;
-  /** Takes the code of the run; undefined if none is needed. */
+  /** Submits the code of the run; undefined if no code is needed. */
   readonly onCode: ((code: string) => void) | undefined;
-  /** Of a run that is over, in place of the form. */
+  /** The ending of a finished run, shown instead of the form. */
   readonly children?: ComponentChildren;
 }
 
@@ -52,7 +52,7 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
       <div ref={kept} class="join-body">
         {children && <p>{overText(state, store)}</p>}
         {children}
-        {/* A coordinator that has ended begins no other run; a tab that stays looks for the next coordinator. */}
+        {/* A coordinator that has exited begins no other run, but a tab that stays looks for the next coordinator. */}
         {children && run?.canRunAgain && (isActive || store.connection.value.phase !== 'lost') && (
           <NextRun tab={tab} isActive={isActive} />
         )}
@@ -65,7 +65,7 @@ export function Join({ tab, store, onCode, children }: JoinCardProps) {
   );
 }
 
-/** Why the coordinator refused the code, in a run that anybody may watch. */
+/** Explains why the coordinator refused the code, in a run that anybody may watch. */
 function codeFault(state: TabState): { readonly fault: string | undefined } {
   return { fault: state.phase === 'ended' && state.end === 'refused' ? endTexts.refused(state.message) : undefined };
 }
@@ -76,7 +76,7 @@ function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
   return isCurrent ? undefined : 'Joining is possible when the coordinator answers again.';
 }
 
-/** Beside the ending of a run that another may follow: no higher than the form, so that nothing moves when a run ends. */
+/** Lets the tab stay for the next run. No higher than the form, to avoid layout shift when a run ends. */
 function NextRun({ tab, isActive }: { readonly tab: TabWorker; readonly isActive: boolean }) {
   const join = (): void => tab.join({ name: deviceName(), backend: 'auto', threads: usualThreads() });
   return (
@@ -97,7 +97,7 @@ const endTexts = {
   unreachable: (message) => `This tab could not join: ${message}.`,
 } as const satisfies Record<EndedState['end'], (message: string) => string>;
 
-/** Beside what the run has come to. */
+/** Returns the text above the ending of a run. */
 function overText(state: TabState, { connection }: RunStore): string {
   const hasEnded = state.phase === 'ended' && state.end !== 'finished';
   const text = hasEnded ? endTexts[state.end](state.message) : 'The run is over.';

@@ -1,9 +1,9 @@
-/** The run's events, as they happen. */
+/** The run's events as they happen. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { LogLine } from '../watch/run-store.ts';
 import { Card } from './card.tsx';
 
-/** A person who has scrolled up by more than this is reading: the log stays where it is. */
+/** The log follows new lines unless the person has scrolled up by more than this. */
 const slackPixels = 24;
 
 export function Log({ lines }: { readonly lines: readonly LogLine[] }) {

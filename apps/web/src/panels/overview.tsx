@@ -1,4 +1,4 @@
-/** The run at a glance: phase, progress, headline numbers, exactness. */
+/** The run at a glance: phase, progress, key figures, exactness. */
 import type { ComponentChildren } from 'preact';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { chartSettings } from '../watch/chart-settings.ts';
@@ -13,7 +13,7 @@ import { RunTerm } from './run-term.tsx';
 
 interface OverviewProps {
   readonly store: RunStore;
-  /** The form for the code, for a page that is not let in. */
+  /** The form for the code, if the page is not let in. */
   readonly children?: ComponentChildren;
 }
 
@@ -23,7 +23,7 @@ export function Overview({ store, children }: OverviewProps) {
   const { reason, note } = remarksOf(store);
   const isFailed = name === 'failed';
   const isShutOut = name === 'locked' || name === 'wrong-code' || name === 'refused';
-  // Without data, nothing is known of a run but its status: not even whether it has an accuracy.
+  // Until there is data, only the status of the run is known; not even whether it will have an accuracy.
   const isTitleAlone = isShutOut || store.dataSetup.value !== undefined;
   return (
     <section class={`overview ${isCurrent ? '' : 'stale'}`} aria-labelledby="overview-title">
@@ -58,7 +58,7 @@ export function Overview({ store, children }: OverviewProps) {
   );
 }
 
-/** The reason for a status; screen readers do not read out seconds that are counted. */
+/** The reason for a status. Screen readers do not announce it while it counts seconds. */
 function Reason({ name, text }: { readonly name: StatusName; readonly text: string }) {
   if (text === '') return null;
   return (
@@ -68,7 +68,7 @@ function Reason({ name, text }: { readonly name: StatusName; readonly text: stri
   );
 }
 
-/** The reason for the status: in the place of the figures that it makes unknown, or as a note next to the position. */
+/** Returns the reason for the status, as a replacement for unknown figures or as a note next to the position. */
 function remarksOf(store: RunStore): { readonly reason: string; readonly note: string } {
   const { name, reason = '', isCurrent } = store.status.value;
   const goesOn = goesOnText(store);
@@ -103,7 +103,7 @@ function ProgressBar({ run, steps }: { readonly run: Run | undefined; readonly s
   );
 }
 
-/** Ends of epochs as fractions of the run; none where there are too many to be told apart. */
+/** Returns the ends of epochs as fractions of the run; empty if they would be too close to tell apart. */
 function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
   const count = Math.ceil(steps / stepsPerEpoch) - 1;
   return count > 40 ? [] : Array.from({ length: count }, (_, index) => ((index + 1) * stepsPerEpoch) / steps);
@@ -111,7 +111,7 @@ function epochMarks({ steps, stepsPerEpoch }: Run): number[] {
 
 interface FiguresProps {
   readonly store: RunStore;
-  /** Whether the figures are empty and only keep their place. */
+  /** Whether the figures are empty and only reserve their place. */
   readonly isUnknown: boolean;
   /** Whether speed and time are omitted. */
   readonly isCutShort: boolean;
@@ -191,11 +191,11 @@ function ClassFigures({ accuracy, lastEpoch, evaluated }: QualityProps & { reado
 
 interface ValueQualityProps extends QualityProps {
   readonly loss: number | undefined;
-  /** Of the values, where the loss is that of standardized ones. */
+  /** Standard deviation of the target values; present if the loss is that of standardized values. */
   readonly deviation: number | undefined;
 }
 
-/** The root of the mean squared error has the unit of the values. */
+/** The root mean squared error has the unit of the values. */
 function ValueFigures({ loss, lastEpoch, evaluated, deviation = 1 }: ValueQualityProps) {
   const r2 = lastEpoch?.testR2 ?? undefined;
   const rmse = lastEpoch?.testRmse ?? undefined;

@@ -1,11 +1,11 @@
-/** The probability of each class as a bar from 0 to 100 %; of many classes the most likely ones. */
+/** The probability of each class as a bar from 0 to 100 %. Of many classes, only the most likely ones are shown. */
 import { percent, whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
 import type { Run } from '../watch/run-store.ts';
 
 interface ProbabilitiesProps {
   readonly run: Run | undefined;
-  /** One for each class; undefined until the model has seen a sample. */
+  /** One probability per class; undefined until the model has predicted a sample. */
   readonly probabilities: readonly number[] | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** An address as a QR code, dark on light in both themes, since scanners need that. */
+/** An address as a QR code, dark on light in both themes because scanners need that. */
 import { encode } from 'uqr';
 
 export function QrCode({ text }: { readonly text: string }) {

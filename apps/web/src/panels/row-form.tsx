@@ -1,4 +1,4 @@
-/** A row of the run's table to type, and what the current model makes of it. */
+/** A form for a row of the run's table, with the current model's prediction. */
 import { restoreValues } from '@lockstep/nn';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
@@ -58,7 +58,7 @@ export function RowForm({ predictor, run, columns }: RowFormProps) {
   );
 }
 
-/** A row to begin with: the mean of numbers, to three digits, and the first category. */
+/** Returns the initial text of a field: the mean of a number column to three digits, or the first category. */
 function firstText(column: TableColumn): string {
   return column.type === 'number' ? `${Number(column.mean.toPrecision(3))}` : '0';
 }
@@ -100,7 +100,7 @@ function Field({ column, text, isWrong, onChange }: FieldProps) {
   );
 }
 
-/** Outputs that are shown; the first of many. */
+/** Maximum number of outputs shown. */
 const mostValues = 10;
 const valueDigits = 6;
 

@@ -1,4 +1,4 @@
-/** A form with the values of a run that is over, from which another one begins on the same server. */
+/** A form with the settings of a finished run, which starts another run on the same server. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
@@ -6,17 +6,17 @@ import type { Run } from '../watch/run-store.ts';
 import { optimizerOf } from '../watch/run-summary.ts';
 import { bindInput } from './bind-input.ts';
 
-/** What the next run has otherwise. */
+/** Settings that differ from those of the finished run. */
 export type RunChanges = Omit<WatchMessageOf<'runAgain'>, 'type' | 'token'>;
 
-/** Of what a button opens. */
+/** Id of the dialog, for the button that opens it. */
 export const runAgainId = 'run-again';
 
 interface RunAgainProps {
   readonly run: Run;
-  /** Whether the run is over, and its server is there. */
+  /** Whether the run is over and its server still answers. */
   readonly isPossible: boolean;
-  /** Why the last request was not met. */
+  /** Why the last request was rejected. */
   readonly rejection: string | undefined;
   readonly onRunAgain: (changes: RunChanges) => void;
 }
@@ -25,7 +25,7 @@ const optimizers = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'];
 const models = ['mlp', 'cnn'];
 const schedules = ['constant', 'step', 'cosine'];
 
-/** Over the page, so that nothing moves when a run ends. */
+/** A popover over the page, to avoid layout shift when a run ends. */
 export function RunAgain({ isPossible, ...form }: RunAgainProps) {
   const bubble = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -114,7 +114,7 @@ interface ChoiceProps {
   readonly bound: Signal<string>;
 }
 
-/** The run's own value is there as well, such as the name of a model of its owner. */
+/** Also offers the run's own value, such as the name of a custom model. */
 function Choice({ label, names, bound }: ChoiceProps) {
   const shown = names.includes(bound.value) ? names : [bound.value, ...names];
   return (

@@ -1,4 +1,4 @@
-/** The columns of the table of runs: what each was given, and what it came to. */
+/** The columns of the table of runs: settings and results. */
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import type { RunSummary } from '../watch/run-summary.ts';
 import type { Column, Columns } from './table-order.ts';
@@ -51,7 +51,7 @@ const results = {
   time: number('Time', (run) => run.seconds, durationText),
 };
 
-/** What tells runs apart on a narrow screen comes first. */
+/** Columns that distinguish runs on a narrow screen come first. */
 export function runColumns(targetType: 'classes' | 'values'): Columns<string, RunSummary> {
   const quality: Columns<string, RunSummary> = targetType === 'values' ? ofValues : ofClasses;
   return { ...given, ...quality, ...results, ...settings };

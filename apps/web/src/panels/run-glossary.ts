@@ -1,4 +1,4 @@
-/** The terms of a run's panels, each explained in a sentence or two. */
+/** The terms in a run's panels, each explained in a sentence or two. */
 
 export const runGlossary = {
   'training loss':

@@ -1,11 +1,11 @@
-/** A term of a run's panels, which explains itself when it is pressed. */
+/** A term in a run's panels, which shows its explanation when pressed. */
 
 import type { ComponentChildren } from 'preact';
 import { Term } from '../look/term.tsx';
 import { type RunTerm as RunTermName, runGlossary } from './run-glossary.ts';
 
 interface RunTermProps {
-  /** Used once on the page. */
+  /** Each term is used once per page. */
   readonly term: RunTermName;
   readonly children: ComponentChildren;
 }

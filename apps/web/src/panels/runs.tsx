@@ -1,4 +1,4 @@
-/** The runs that a server has had as a table: what each was given, and what it came to. */
+/** The table of a server's runs, with their settings and results. */
 import { useSignal } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
 import type { RunSummary } from '../watch/run-summary.ts';

@@ -1,4 +1,4 @@
-/** A sample as people see it: a picture in gray or in color, or the values of a table row. */
+/** A sample as people see it: a grayscale or color picture, or the values of a table row. */
 import { floatsFrom } from '@lockstep/protocol';
 import { significant } from '../look/format.ts';
 import { isPicture, type Run } from '../watch/run-store.ts';
@@ -8,12 +8,12 @@ import { GrayImage } from './gray-image.tsx';
 
 interface SampleViewProps {
   readonly run: Pick<Run, 'sampleType' | 'sampleShape' | 'columns'>;
-  /** As in a task. */
+  /** Bytes as in a task. */
   readonly sample: Uint8Array;
   readonly label: string;
 }
 
-/** Cells or values that are shown; the first of many. */
+/** Maximum number of cells or values shown. */
 const mostValues = 12;
 
 export function SampleView({ run, sample, label }: SampleViewProps) {
@@ -41,7 +41,7 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
   return <Image pixels={bytesOfPicture(values)} rows={rows} columns={columns} label={label} />;
 }
 
-/** Floats have any range: their least value becomes 0, their largest 255. */
+/** Scales floats, which have any range: the minimum becomes 0, the maximum 255. */
 function bytesOfPicture(values: Uint8Array | Float32Array): Uint8Array {
   if (values instanceof Uint8Array) return values;
   let [least, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];

@@ -1,4 +1,4 @@
-/** Gives the curves to the person, as a table or as a picture. */
+/** Saves the curves as a table or as a picture. */
 import { download } from '../look/download.ts';
 import { axisTitles, chartSettings } from '../watch/chart-settings.ts';
 import type { RunStore } from '../watch/run-store.ts';

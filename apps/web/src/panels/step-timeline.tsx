@@ -1,4 +1,4 @@
-/** The timeline of one step: a row for each worker, time from left to right. */
+/** The timeline of one step: one row per worker, time from left to right. */
 import type { SpanKind } from '@lockstep/protocol';
 import { millisecondsText, whole } from '../look/format.ts';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
@@ -49,12 +49,12 @@ function Legend() {
 
 type TimelineRow = Timeline['rows'][number];
 
-/** As many as a message has at most. */
+/** Maximum number of rows in a message. */
 const mostRows = 64;
 
 /**
- * A row for each worker that is there, in the order of the table: none moves if another has no part in a step. In a run of
- * more workers, the rows of the message.
+ * Returns a row for each connected worker in the order of the table, so that no row moves if a worker has no share in a
+ * step. With too many workers, returns the rows of the message.
  */
 function rowsOf({ rows }: Timeline, workers: readonly ShownWorker[]): readonly TimelineRow[] {
   const present = workers.filter(({ health }) => health !== 'gone').map(({ id }) => id);
@@ -90,7 +90,7 @@ function StepRow({ row, name, durationMs }: { row: TimelineRow; name: string; du
   );
 }
 
-/** "receive 0.42 ms, compute 12.3 ms": the sum of each kind. */
+/** Returns the total of each kind, such as "receive 0.42 ms, compute 12.3 ms". */
 function spansText(spans: TimelineRow['spans']): string {
   const texts = spanKinds.flatMap((kind) => {
     const ms = spans.reduce((sum, span) => (span.kind === kind ? sum + (span.toMs - span.fromMs) : sum), 0);

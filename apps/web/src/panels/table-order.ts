@@ -1,10 +1,10 @@
-/** Orders the rows of a table by one of its columns. */
+/** Sorts the rows of a table by one of its columns. */
 
 export interface Column<Row> {
   readonly title: string;
   readonly unit?: string;
   readonly isNumber?: boolean;
-  /** What the rows are ordered by; numbers begin with the largest. */
+  /** The sort key. Numbers sort from the largest by default. */
   readonly value: (row: Row) => number | string;
   readonly text: (row: Row) => string;
 }
@@ -16,13 +16,13 @@ export interface Order<Name extends string> {
   readonly isReversed: boolean;
 }
 
-/** The order after a press on a column's title: by it, then the other way round, then that of the rows again. */
+/** Returns the order after a press on a column heading: by that column, then reversed, then unsorted again. */
 export function nextOrder<Name extends string>(order: Order<Name> | undefined, by: Name): Order<Name> | undefined {
   if (order?.by !== by) return { by, isReversed: false };
   return order.isReversed ? undefined : { by, isReversed: true };
 }
 
-/** Whether the smallest value or the first text comes first. */
+/** Whether the smallest number or the first text comes first. */
 export function isAscending<Name extends string, Row>(
   columns: Columns<Name, Row>,
   { by, isReversed }: Order<Name>,
@@ -30,7 +30,7 @@ export function isAscending<Name extends string, Row>(
   return (columns[by].isNumber ?? false) === isReversed;
 }
 
-/** Equal rows stay in their order. */
+/** Sorts the rows; the sort is stable. */
 export function inOrder<Name extends string, Row>(
   columns: Columns<Name, Row>,
   rows: readonly Row[],

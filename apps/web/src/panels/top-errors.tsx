@@ -1,4 +1,4 @@
-/** The top errors of the last evaluation: of classes those that the model was most sure of, of values the largest. */
+/** The top errors of the last evaluation: the most confident wrong classes, or the largest errors of values. */
 import { floatsFrom } from '@lockstep/protocol';
 import { percent, significant, whole } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
@@ -25,19 +25,19 @@ export function TopErrors({ evaluation, run }: TopErrorsProps) {
   );
 }
 
-/** One prediction that is wrong. */
+/** One wrong prediction. */
 interface TopError {
-  /** As in a task. */
+  /** Bytes as in a task. */
   readonly sample: Uint8Array;
   /** The sample in words, for screen readers. */
   readonly description: string;
-  /** A class, or the value of each output. */
+  /** Label and prediction: one pair for a class, or one for each output value. */
   readonly pairs: readonly { readonly name?: string; readonly given: string; readonly predicted: string }[];
   /** Probability of the predicted class. */
   readonly probability?: number;
 }
 
-/** Values of a sample that are shown; the first of many. */
+/** Maximum number of values of a sample shown. */
 const mostValues = 4;
 const predictionDigits = 6;
 
@@ -65,7 +65,7 @@ interface ErrorsProps {
   readonly given: string;
 }
 
-/** Names up to this length fit four samples in a row. */
+/** With names up to this length, four samples fit in a row. */
 const shortName = 12;
 
 function Errors({ errors, run, given }: ErrorsProps) {
@@ -84,14 +84,14 @@ function Errors({ errors, run, given }: ErrorsProps) {
   );
 }
 
-/** Columns of a wider table that are shown. */
+/** Maximum number of table columns shown. */
 const mostColumns = 24;
 
 interface ErrorTableProps extends Pick<ErrorsProps, 'errors' | 'given'> {
   readonly columns: readonly TableColumn[];
 }
 
-/** Rows of a table, as they stand in the file. */
+/** Shows table rows as they stand in the file. */
 function ErrorTable({ errors, columns, given }: ErrorTableProps) {
   const shown = columns.slice(0, mostColumns);
   return (
@@ -136,7 +136,7 @@ function ErrorText({ error: { pairs, probability } }: { readonly error: TopError
   return (
     <>
       {pairs.map(({ name, given, predicted }, index) => (
-        // A name in Arabic or Hebrew is isolated, and leaves the arrow next to it as it is.
+        // Isolates a name in Arabic or Hebrew, so that it does not reorder the arrow next to it.
         <span key={index} class="top-error-text">
           {name !== undefined && <bdi>{name}</bdi>} <bdi>{given}</bdi> <span aria-hidden="true">→</span>
           <span class="sr-only">predicted as</span>{' '}

@@ -1,10 +1,10 @@
-/** Asks for the admin token, which the owner's address carries and a guest can enter. */
+/** Asks for the admin token. The owner's address contains it; a guest can enter it. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from './bind-input.ts';
 
 interface UnlockProps {
-  /** What was wrong with the token that was entered before. */
+  /** Why the last token was refused. */
   readonly fault: string | undefined;
   readonly onToken: (token: string) => void;
 }

@@ -1,10 +1,10 @@
-/** The top of a view beside the run: a way past it for the keyboard, its title, and links to the other views. */
+/** The top of a view other than the run's: a skip link for the keyboard, the title, and links to the other views. */
 import { Mark, ThemeButton } from './header.tsx';
 
 interface ViewHeaderProps {
   readonly title: string;
   readonly subtitle: string;
-  /** This view's own address, and what a person skips to. */
+  /** The view's own address, for the skip link. `content` names the link's target. */
   readonly here: string;
   readonly content: string;
   readonly other: { readonly href: string; readonly title: string };
@@ -36,7 +36,7 @@ export function ViewHeader({ title, subtitle, here, content, other }: ViewHeader
   );
 }
 
-/** A link would change the view's address. */
+/** Following the link would change the view's address. */
 function focusMain(event: Event): void {
   event.preventDefault();
   document.getElementById('main')?.focus();

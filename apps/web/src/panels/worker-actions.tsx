@@ -1,4 +1,4 @@
-/** What the run's owner does with a worker: rename it, remove it and, with fault injection, make it fail. */
+/** Actions of the owner on a worker: rename it, remove it and, with fault injection, make it fail. */
 import type { FaultAction } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useKeptFocus } from '../look/keep-focus.ts';
@@ -7,7 +7,7 @@ import { bindInput } from './bind-input.ts';
 export interface WorkerOwner {
   readonly rename: (workerId: string, name: string) => void;
   readonly remove: (workerId: string) => void;
-  /** Absent without fault injection. */
+  /** Absent unless the run allows fault injection. */
   readonly injectFault: ((action: FaultAction, workerId: string) => void) | undefined;
 }
 

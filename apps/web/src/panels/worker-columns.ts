@@ -11,7 +11,7 @@ const kindTitles: Readonly<Record<ShownWorker['kind'], string>> = {
   relay: 'Relay',
 };
 
-/** Those that need a look first. */
+/** Workers that need attention come first. */
 const healthOrder: readonly ShownWorker['health'][] = ['unknown', 'late', 'idle', 'good', 'finished', 'gone'];
 
 function healthText({ health, idle, hidden }: ShownWorker): string {
@@ -28,12 +28,12 @@ function milliseconds(title: string, value: (worker: ShownWorker) => number): Co
   return { title, unit: 'ms', isNumber: true, value, text: (worker) => millisecondsText(value(worker)) };
 }
 
-/** Whether the worker is known to have a connection. */
+/** Whether the worker is known to be connected. */
 export function isConnected({ health }: ShownWorker): boolean {
   return health !== 'gone' && health !== 'finished' && health !== 'unknown';
 }
 
-/** In the order in which a narrow screen needs them. */
+/** Ordered by importance, for narrow screens. */
 export const columns = {
   name: { title: 'Worker', value: ({ name }) => name.toLowerCase(), text: ({ name }) => name },
   health: { title: 'Health', value: ({ health }) => healthOrder.indexOf(health), text: healthText },

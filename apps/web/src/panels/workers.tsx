@@ -1,4 +1,4 @@
-/** The workers: what each computes on, its share of the work, why it has none, and where its time goes. */
+/** The workers: what each computes on, its share of the work or why it has none, and where its time goes. */
 import { useSignal } from '@preact/signals';
 import { counted } from '../look/format.ts';
 import { useKeptFocus } from '../look/keep-focus.ts';
@@ -13,21 +13,21 @@ import { type ColumnName, columns, isConnected } from './worker-columns.ts';
 interface WorkersProps {
   readonly store: RunStore;
   readonly ownId: string | undefined;
-  /** What the run's owner does with a worker; absent for guests. */
+  /** Actions of the run's owner on a worker; absent for guests. */
   readonly owner: WorkerOwner | undefined;
-  /** Whether the coordinator has accepted the admin token; the owner's buttons keep their place until then. */
+  /** Whether the coordinator has accepted the admin token. The owner's buttons keep their place until it answers. */
   readonly isOwner: boolean;
 }
 
 const allColumns: Columns<ColumnName, ShownWorker> = columns;
 const names = Object.keys(columns) as ColumnName[];
-/** More than the panel shows without scrolling. */
+/** With more workers than this, the panel scrolls. */
 const manyWorkers = 5;
 
 export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
   const order = useSignal<Order<ColumnName> | undefined>(undefined);
   const workers = store.workers.value;
-  // A worker that is removed takes its buttons along.
+  // The buttons of a removed worker disappear with it.
   const kept = useKeptFocus<HTMLElement>(workers.filter(isConnected).length);
   return (
     <Card name="workers" title="Workers" aside={countText(workers)}>
@@ -61,7 +61,7 @@ export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
   );
 }
 
-/** The coordinator itself would fail for all. */
+/** A fault in the coordinator's own worker would stop the whole run. */
 function withoutFaults(owner: WorkerOwner): WorkerOwner {
   return { ...owner, injectFault: undefined };
 }

@@ -1,12 +1,12 @@
-/** The curve behind the figure: accuracy of training from 0 to 100 %, or the loss where targets are values. */
+/** The curve behind the figure: training accuracy from 0 to 100 %, or training loss if targets are values. */
 import { chartSettings } from '../watch/chart-settings.ts';
 import type { RunStore } from '../watch/run-store.ts';
 
 const [width, height] = [100, 100];
-/** More points than a projector has columns to spare. */
+/** Maximum number of points drawn; a projector cannot resolve more. */
 const mostPoints = 200;
 
-/** Names of the curves, since the large figure may be another quantity. */
+/** Names of the curves, since the large figure may show another quantity. */
 const curveNames = { accuracy: 'Curve: training accuracy, from 0 to 100 %', loss: 'Curve: training loss' } as const;
 
 export function RoomCurve({ store }: { readonly store: RunStore }) {
@@ -19,7 +19,7 @@ export function RoomCurve({ store }: { readonly store: RunStore }) {
     const value = smoothTrain[index];
     return typeof value === 'number' && Number.isFinite(value) ? [{ step, value }] : [];
   });
-  // A model that has diverged has no accuracy.
+  // A model that has diverged has no meaningful accuracy.
   if (points.length < 2 || store.status.value.name === 'failed') return null;
   const top = kind === 'accuracy' ? 100 : Math.max(...points.map(({ value }) => value));
   const last = points.at(-1)!.step;

@@ -1,4 +1,4 @@
-/** The view for a projector: how to join, who has joined, and how well the model does by now. */
+/** The view for a projector: how to join, who has joined, and how accurate the model is so far. */
 import type { Secrets } from '../address.ts';
 import { invitationOf, uninvitedTexts } from '../join/join-addresses.ts';
 import { counted, percent, significant, whole } from '../look/format.ts';
@@ -46,9 +46,9 @@ export function Room({ store, secrets, onStart }: RoomProps) {
           <ThemeButton />
         </div>
       </header>
-      {/* A view that knows nothing of a run shows nothing of it. */}
+      {/* Nothing is shown of an unknown run. */}
       {(store.run.value || store.dataSetup.value) && (
-        // Another key is another scene, of which nothing moves into this one.
+        // The key remounts the scene when training begins, so that no element moves from one scene to the other.
         <main
           key={isGathering(store) ? 'gathering' : 'run'}
           class={isGathering(store) ? 'room-main room-gathering' : 'room-main'}
@@ -62,12 +62,12 @@ export function Room({ store, secrets, onStart }: RoomProps) {
   );
 }
 
-/** Whether people still come in: no step has been taken. */
+/** Whether people are still joining: no step has been taken. */
 function isGathering({ progress, isOver }: RunStore): boolean {
   return (progress.value?.step ?? 0) === 0 && !isOver.value;
 }
 
-/** Whether the run waits for its owner, and has the workers that it needs to be planned. */
+/** Whether the run waits for its owner and has the workers needed to choose its batch. */
 function canStart(store: RunStore): boolean {
   const { value: progress } = store.progress;
   if (store.status.value.name !== 'waiting' || progress?.pauseRequested !== true) return false;
@@ -75,7 +75,7 @@ function canStart(store: RunStore): boolean {
   return atStart === undefined || atStart.batch !== undefined;
 }
 
-/** Absent where the browser shows no page alone, as on a phone. */
+/** Renders nothing if the browser has no full-screen mode, as on a phone. */
 function FullScreenButton() {
   if (!document.fullscreenEnabled) return null;
   const toggle = (): void =>
@@ -103,7 +103,7 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
           {isOpen ? 'or open' : 'On this computer, open'} <span class="room-address">{invitation.address}</span>
         </p>
       )}
-      {/* The code comes a moment after the page; its place is kept. */}
+      {/* The code arrives a moment after the page; its space is reserved. */}
       {token !== undefined && (
         <p class={code === undefined ? 'room-pending' : ''}>
           and type <strong class="room-code">{code ?? '\u00a0'}</strong>
@@ -113,7 +113,7 @@ function Invitation({ store, token }: { readonly store: RunStore; readonly token
   );
 }
 
-/** What is known best: how many are here, the figure of the steps so far, or the test set's of the last epoch. */
+/** The best figure known: number of devices, training accuracy or loss so far, or test result of the last epoch. */
 function Score({ store }: { readonly store: RunStore }) {
   store.curvesVersion.value;
   const { figure, label } = scoreOf(store);
@@ -154,7 +154,7 @@ function epochText(store: RunStore): string {
     : '\u00a0';
 }
 
-/** More than the screen has place for in large type. */
+/** With more names than this, the type becomes smaller. */
 const manyNames = 10;
 
 function Names({ store }: { readonly store: RunStore }) {
@@ -173,7 +173,7 @@ function Names({ store }: { readonly store: RunStore }) {
   );
 }
 
-/** Those that are connected or, of a run that is over, were to its end. */
+/** Workers that are connected or, if the run is over, were connected at its end. */
 function present({ workers }: RunStore): readonly ShownWorker[] {
   return workers.value.filter(({ health }) => health !== 'gone');
 }

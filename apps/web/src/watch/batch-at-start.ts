@@ -1,15 +1,15 @@
-/** The batch of a run that is chosen when the run is started, as it would be with the workers that are ready. */
+/** The batch that an automatic choice would give if the run started now, with the workers that are ready. */
 import { batchForWorkers } from '@lockstep/training';
 import { counted, whole } from '../look/format.ts';
 import type { RunStore } from './run-store.ts';
 
 export interface BatchAtStart {
-  /** Undefined where no worker is ready. */
+  /** Undefined while no worker is ready. */
   readonly batch: number | undefined;
   readonly text: string;
 }
 
-/** Undefined where the batch is fixed, or the run is over. */
+/** Returns undefined if the batch is fixed or the run is over. */
 export function batchAtStart({
   run,
   workers,

@@ -1,4 +1,4 @@
-/** How this person wants to see the curves, which the browser remembers. */
+/** How this person wants to see the curves; the browser remembers it. */
 import { remembered } from '../look/remembered.ts';
 import type { CurveAxis, CurveView } from './curves.ts';
 
@@ -7,10 +7,10 @@ export interface ChartSettings extends CurveView {
   readonly isLogarithmic: boolean;
 }
 
-/** Names of the axes, in a sentence: "over the epochs". */
+/** Names of the axes within a sentence: "over the epochs". */
 export const axisTitles: Readonly<Record<CurveAxis, string>> = { epoch: 'epochs', step: 'steps', time: 'seconds' };
 
-/** Points in the moving mean that can be chosen. */
+/** Choices for the number of points in the moving mean. */
 export const memories = [1, 5, 15, 40, 120, 400] as const;
 
 const fallback: ChartSettings = { axis: 'epoch', memory: 40, isLogarithmic: true };

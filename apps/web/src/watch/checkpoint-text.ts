@@ -1,14 +1,14 @@
-/** What a run's checkpoints mean to the person who watches it, in words. */
+/** Explains a run's checkpoints in words, for the person who watches it. */
 import { whole } from '../look/format.ts';
 import type { RunStore } from './run-store.ts';
 
-/** Says from which step a run was resumed; empty if it was not. */
+/** Says from which step a run was resumed; empty if it was not resumed. */
 export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): string {
   const { resumed } = checkpoint.value ?? {};
   return resumed ? `, resumed after step ${whole(resumed.step)}` : '';
 }
 
-/** How a run that was cut off can go on; empty unless it was and left a checkpoint. */
+/** Says how an interrupted run can be continued; empty unless the run was interrupted and left a checkpoint. */
 export function goesOnText({ checkpoint, status }: Pick<RunStore, 'checkpoint' | 'status'>): string {
   const { newest } = checkpoint.value ?? {};
   if (!newest || !cutOff.has(status.value.name)) return '';

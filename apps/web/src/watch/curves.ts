@@ -3,23 +3,23 @@ import { floatsFrom, type WatchMessageOf } from '@lockstep/protocol';
 import { isLossFinite } from '../look/format.ts';
 
 export type EpochReport = WatchMessageOf<'epoch'>['report'];
-/** Curves of training and test. */
+/** Quantities that have a training and a test curve. */
 export type CurveKind = 'loss' | 'accuracy';
-/** What the horizontal axis counts: steps, seconds of training, or epochs. */
+/** The unit of the horizontal axis: steps, seconds of training, or epochs. */
 export type CurveAxis = 'step' | 'time' | 'epoch';
 
 export type Column = (number | null)[];
 
-/** Columns of one length; `null` where a series has no point. Accuracies are in percent. */
+/** Columns of equal length; `null` if a series has no point there. Accuracies are in percent. */
 export interface CurveTable {
-  /** Places on the axis, in ascending order. */
+  /** Positions on the axis, in ascending order. */
   readonly at: number[];
   readonly train: Column;
   readonly smoothTrain: Column;
   readonly test: Column;
 }
 
-/** The curve of one run among those that are shown together. */
+/** The curve of one run, to show together with those of other runs. */
 export interface RunCurve {
   readonly label: string;
   readonly table: CurveTable;
@@ -28,19 +28,19 @@ export interface RunCurve {
 /** How a person wants to see curves. */
 export interface CurveView {
   readonly axis: CurveAxis;
-  /** Points in the moving mean; 1 for none. */
+  /** Number of points in the moving mean; 1 turns smoothing off. */
   readonly memory: number;
 }
 
 interface RunView extends CurveView {
   readonly stepsPerEpoch: number;
-  /** The last step that the run takes: where an epoch is cut short, it ends there. */
+  /** The run's last step. An epoch that is cut short ends at this step. */
   readonly lastStep: number;
 }
 
-/** About the width of a large screen in pixels; more points than this are merged in pairs. */
+/** About the width of a large screen in pixels. If there are more points, neighbors are merged in pairs. */
 const maxPoints = 3_000;
-/** The moving mean's memory grows from 1 at the start, so that the first fall keeps its shape. */
+/** Growth of the moving mean's memory per point. The memory starts at 1, so that the initial fall keeps its shape. */
 const memoryGrowth = 0.1;
 
 export class Curves {
@@ -52,7 +52,7 @@ export class Curves {
     return this.#steps.length;
   }
 
-  /** Since training began, at the newest point. */
+  /** Seconds from the start of training to the newest point. */
   get seconds(): number | undefined {
     return this.#seconds.at(-1);
   }
@@ -96,7 +96,7 @@ export class Curves {
     };
   }
 
-  /** A value of each step, counted from 0, where there are points. */
+  /** Returns a curve with one value for each point. `valueAt` takes a step, counted from 0. */
   ofSteps(valueAt: (step: number) => number, view: RunView): CurveTable {
     const none = this.#steps.map(() => null);
     return {
@@ -107,7 +107,7 @@ export class Curves {
     };
   }
 
-  /** The last value of the moving mean; undefined where there is no point. */
+  /** Returns the last value of the moving mean; undefined if there are no points. */
   newest(kind: CurveKind, memory: number): number | undefined {
     return movingMean(this.#values[kind], memory).at(-1);
   }
@@ -117,7 +117,7 @@ export class Curves {
     return axis === 'epoch' ? step / stepsPerEpoch : step;
   }
 
-  /** Between two points time is taken to pass evenly. */
+  /** Interpolates linearly between points. */
   #secondsAt(step: number): number {
     const after = firstAtLeast(this.#steps, step);
     if (after === this.#steps.length) return this.#seconds.at(-1) ?? 0;
@@ -129,20 +129,20 @@ export class Curves {
   #thin(): void {
     const mean = (first: number, second: number): number => (first + second) / 2;
     this.#values = { loss: mergePairs(this.#values.loss, mean), accuracy: mergePairs(this.#values.accuracy, mean) };
-    // A pair stands where its second point stood, so that the newest step stays the newest.
+    // A merged pair keeps the position of its second point, so that the newest step stays the newest.
     this.#steps = mergePairs(this.#steps, (_first, second) => second);
     this.#seconds = mergePairs(this.#seconds, (_first, second) => second);
   }
 }
 
-/** Of more epochs than points every second one, fourth one and so on, and the newest: those that stand stay where they are. */
+/** Keeps every 2nd, 4th, 8th … epoch and the newest if there are too many. The kept ones do not move as more arrive. */
 function thinned(reports: readonly EpochReport[]): readonly EpochReport[] {
   if (reports.length <= maxPoints) return reports;
   const stride = 2 ** Math.ceil(Math.log2(reports.length / maxPoints));
   return reports.filter((report, index) => report.epoch % stride === 0 || index === reports.length - 1);
 }
 
-/** Index of the first of ascending values that is at least `bound`; their number where none is. */
+/** Returns the index of the first of the ascending values that is at least `bound`, or their count if none is. */
 function firstAtLeast(values: readonly number[], bound: number): number {
   let [low, high] = [0, values.length];
   while (low < high) {
@@ -153,7 +153,7 @@ function firstAtLeast(values: readonly number[], bound: number): number {
   return low;
 }
 
-/** Half as many values: one for each pair, and the last as it is where the count is odd. */
+/** Merges neighbors in pairs. With an odd count, the last value is kept unchanged. */
 function mergePairs(values: readonly number[], merge: (first: number, second: number) => number): number[] {
   return Array.from({ length: Math.ceil(values.length / 2) }, (_, pair) => {
     const [first, second] = [values[2 * pair]!, values[2 * pair + 1]];
@@ -161,7 +161,7 @@ function mergePairs(values: readonly number[], merge: (first: number, second: nu
   });
 }
 
-/** Exponential moving mean with a growing memory, corrected for its start as Adam's moments are. */
+/** Exponential moving mean with a growing memory, bias-corrected like Adam's moments. */
 function movingMean(values: readonly number[], memory: number): number[] {
   let mean = 0;
   let weight = 0;

@@ -1,4 +1,4 @@
-/** The curves of a run that the server has had before the current one. */
+/** The curves of a run that ended on this server before the current one began. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { type CurveKind, Curves, type CurveView, type RunCurve } from './curves.ts';
 import { type RunSummary, summaryOf } from './run-summary.ts';
@@ -11,7 +11,7 @@ export class EarlierRun {
   readonly #record: Record;
   readonly #curves = new Curves();
 
-  /** @param place among the runs of the server, from 0 */
+  /** @param place index among the server's runs, from 0 */
   constructor(record: Record, place: number) {
     this.label = record.label;
     this.place = place;

@@ -1,4 +1,4 @@
-/** The state of the watched run as signals, fed with the messages of the dashboard socket. */
+/** The state of the watched run as signals, updated by the messages of the dashboard socket. */
 import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
 import { computed, signal } from '@preact/signals';
 import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve } from './curves.ts';
@@ -15,13 +15,13 @@ export type Evaluation = WatchMessageOf<'evaluation'>;
 export type Checkpoint = WatchMessageOf<'checkpoint'>;
 export type DataSetup = WatchMessageOf<'dataSetup'>;
 
-/** Of those messages the newest one says all. */
+/** Messages whose newest instance replaces all earlier ones. */
 type NewestMessage = Exclude<
   WatchMessageFrom<'coordinator'>,
   WatchMessageOf<'alive' | 'dataSetup' | 'run' | 'earlierRuns' | 'history' | 'progress' | 'epoch' | 'event'>
 >;
 
-/** Whether samples are [height, width, channels], gray or in color; MNIST before it is known. */
+/** Whether samples are [height, width, channels], gray or in color. An unknown run is assumed to be MNIST. */
 export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
   const [, , channels = 1] = run?.sampleShape ?? [];
   return run === undefined || (run.sampleShape.length === 3 && (channels === 1 || channels === 3));
@@ -29,16 +29,16 @@ export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
 
 export interface LogLine {
   readonly key: number;
-  /** When this page received it; absent for lines from before the page connected. */
+  /** When this page received the line; absent for lines from before the page connected. */
   readonly at: Date | undefined;
   readonly text: string;
 }
 
 export type Connection =
   | { readonly phase: 'connecting' | 'live' }
-  /** The page tries again by itself. */
+  /** The page reconnects by itself. */
   | { readonly phase: 'lost'; readonly reason: string }
-  /** The page does not try again: it was not let in with the token that it showed, or was shut out later. */
+  /** The page does not reconnect: its token was refused, or it was shut out later. */
   | { readonly phase: 'refused'; readonly reason: string; readonly given: 'nothing' | 'token' | 'admitted' };
 
 const maxLogLines = 200;
@@ -46,7 +46,7 @@ const maxLogLines = 200;
 export class RunStore {
   readonly connection = signal<Connection>({ phase: 'connecting' });
   readonly run = signal<Run>();
-  /** What there is in place of a run while the server waits for its data. */
+  /** The data that the server waits for; set only while there is no run. */
   readonly dataSetup = signal<DataSetup>();
   readonly progress = signal<Progress>();
   /** The rows of the last `workers` message. */
@@ -58,11 +58,11 @@ export class RunStore {
   /** Absent in a run that writes no checkpoints. */
   readonly checkpoint = signal<Checkpoint>();
   readonly log = signal<readonly LogLine[]>([]);
-  /** The learning rate of a step, counted from 0; undefined where the run has no schedule. */
+  /** The learning rate of a step, counted from 0; undefined unless the run has a schedule. */
   readonly rateAt = signal<(step: number) => number>();
-  /** Runs that the server has had before this one, the oldest first. */
+  /** Runs that ended on this server before this one, oldest first. */
   readonly earlierRuns = signal<readonly EarlierRun[]>([]);
-  /** What this run has otherwise than those. */
+  /** Name of this run: the settings in which it differs from the earlier runs. */
   readonly label = signal('this run');
   /** Why the coordinator rejected this page's last request. */
   readonly rejection = signal<string>();
@@ -70,14 +70,14 @@ export class RunStore {
   readonly answer = signal<string>();
   /** Changes whenever `curveTable` returns something new. */
   readonly curvesVersion = signal(0);
-  /** What is left of a run that is over. */
+  /** The final results of a run that is over. */
   readonly result = signal<WatchMessageOf<'result'>>();
-  /** Of a run that is over, by its report. */
+  /** Totals from the report of a run that is over. */
   readonly totals = computed(() => this.result.value && totalsOf(this.result.value.report));
-  /** Milliseconds since the last message; 0 unless the coordinator is taken for silent. */
+  /** Milliseconds since the last message; 0 unless the coordinator counts as silent. */
   readonly silentMs = signal(0);
   readonly isOnline = signal(true);
-  /** The status that header, cards, table of workers and room show. */
+  /** The status that the header, the cards, the table of workers and the room's view show. */
   readonly status = computed(() =>
     statusOf({
       connection: this.connection.value,
@@ -91,24 +91,24 @@ export class RunStore {
     this.#workerRows.value.map((row) => shownWorker(row, this.status.value)),
   );
   readonly isOver = computed(() => this.progress.value !== undefined && isOver(this.progress.value));
-  /** What people may type in place of the token; known to pages that know the token. */
+  /** A short code that people may type instead of the token; known only to pages that know the token. */
   readonly joinCode = signal<string>();
-  /** What the coordinator makes of the admin token that this page has shown; undefined where it has shown none. */
+  /** The coordinator's answer to the admin token of this page; undefined if the page has sent none. */
   readonly role = signal<WatchMessageOf<'role'>>();
   readonly #curves = new Curves();
   #logLineCount = 0;
 
-  /** The curves of this kind, one for each run that is shown, the current one first. */
+  /** Returns one curve for each run shown, the current run first. */
   curves(kind: CurveKind, view: CurveView): readonly RunCurve[] {
     const { stepsPerEpoch = 1, steps = Number.POSITIVE_INFINITY } = this.run.peek() ?? {};
-    // An epoch that the end of the run cuts short is evaluated where that is.
+    // If the run ends within an epoch, that epoch's evaluation belongs to the last step of the run.
     const lastStep = this.isOver.peek() ? this.progress.peek()!.step : steps;
     const table = this.#curves.table(kind, this.epochs.peek(), { ...view, stepsPerEpoch, lastStep });
     const earlier = this.earlierRuns.peek().map((run) => run.curve(kind, view));
     return [{ label: this.label.peek(), table }, ...earlier];
   }
 
-  /** The learning rate of each step; none where the run has no schedule. */
+  /** Returns the learning rate of each step; empty unless the run has a schedule. */
   rateCurves(view: CurveView): readonly RunCurve[] {
     const { stepsPerEpoch = 1, steps = Number.POSITIVE_INFINITY } = this.run.peek() ?? {};
     const rateAt = this.rateAt.peek();
@@ -117,7 +117,7 @@ export class RunStore {
     return [{ label: this.label.peek(), table }];
   }
 
-  /** This run, then those before it, the oldest first. */
+  /** Returns this run, then the earlier ones, oldest first. */
   summaries(): readonly RunSummary[] {
     this.curvesVersion.value;
     const run = this.run.value;
@@ -128,12 +128,12 @@ export class RunStore {
     return [summaryOf(about, this.epochs.value), ...earlier.map(({ summary }) => summary)];
   }
 
-  /** The newest smoothed values of the curves: what is said of training in figures is what the curves show. */
+  /** Newest smoothed values, so that training figures agree with the curves. */
   training(memory: number): Readonly<Record<CurveKind, number | undefined>> {
     return { loss: this.#curves.newest('loss', memory), accuracy: this.#curves.newest('accuracy', memory) };
   }
 
-  /** @param silentMs since the last message of the coordinator */
+  /** @param silentMs milliseconds since the coordinator's last message */
   noteSilence(silentMs: number): void {
     this.silentMs.value = silentMs < quietMs ? 0 : silentMs;
   }
@@ -212,7 +212,7 @@ export class RunStore {
 
   #beginRun(message: WatchMessageOf<'run'>): void {
     this.run.value = message;
-    // Sent after it where there is one: the coordinator may be another than before.
+    // If these still apply, the coordinator sends them again after `run`. It may be another coordinator than before.
     const { dataSetup, checkpoint, result, evaluation, timeline, rejection, answer } = this;
     for (const about of [dataSetup, checkpoint, result, evaluation, timeline, rejection, answer])
       about.value = undefined;
@@ -235,7 +235,7 @@ export class RunStore {
     this.curvesVersion.value++;
   }
 
-  /** The server that is watched has another life than before. */
+  /** Clears the run: the server has restarted and waits for data. */
   #forgetRun(): void {
     for (const about of [this.run, this.progress, this.timeline, this.evaluation, this.checkpoint, this.result]) {
       about.value = undefined;
@@ -246,7 +246,7 @@ export class RunStore {
     this.curvesVersion.value++;
   }
 
-  /** The formula of schedules comes only where a run has one. */
+  /** Loads the code of schedules only if the run has a schedule. */
   #followRate(run: Run): void {
     const { optimizer } = run.config;
     this.rateAt.value = undefined;
@@ -256,7 +256,7 @@ export class RunStore {
         if (this.run.value === run) this.rateAt.value = learningRateOf(optimizer);
       },
       () => {
-        // The server is gone, which the page's connection says.
+        // The server is gone. The connection's status already says so.
       },
     );
   }

@@ -1,4 +1,4 @@
-/** What a run was given and what it came to, for a table of runs. */
+/** The settings and results of a run, as a row for the table of runs. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { whole } from '../look/format.ts';
 import type { EpochReport } from './curves.ts';
@@ -8,15 +8,15 @@ import type { ShownWorker } from './status.ts';
 type Settings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
 
 export interface RunSummary {
-  /** Among the runs of the server, from 0. */
+  /** Index among the server's runs, from 0. */
   readonly place: number;
   readonly label: string;
   readonly settings: Settings;
-  /** Of the last epoch that was evaluated. */
+  /** Test results of the last epoch that was evaluated. */
   readonly testLoss: number | undefined;
   readonly testAccuracy: number | undefined;
   readonly testRmse: number | undefined;
-  /** Of training. */
+  /** Duration of the training. */
   readonly seconds: number | undefined;
 }
 
@@ -33,7 +33,7 @@ export function summaryOf(
   };
 }
 
-/** When a model was evaluated: after a whole epoch, or after the step within it at which the run ended. */
+/** Says when a model was evaluated: after a whole epoch, or after the step at which the run ended within an epoch. */
 export function evaluatedText(
   epoch: number,
   { run, progress, isOver }: Pick<RunStore, 'run' | 'progress' | 'isOver'>,
@@ -43,7 +43,7 @@ export function evaluatedText(
   return isOver.value && step < epoch * stepsPerEpoch ? `step ${whole(step)}` : `epoch ${whole(epoch)}`;
 }
 
-/** The optimizer of a run, which messages carry as plain data. */
+/** Reads the optimizer, which messages carry as plain data. */
 export function optimizerOf({
   optimizer,
 }: Run['config']): Pick<Settings, 'learningRate' | 'schedule'> & { type: string } {
@@ -59,7 +59,7 @@ export function optimizerOf({
   return { type, learningRate, schedule: schedule?.type ?? 'constant' };
 }
 
-/** Settings of the run that is watched. */
+/** Returns the settings of the watched run. */
 export function settingsOf({ model, config }: Run, workers: readonly ShownWorker[]): Settings {
   const { name = 'model' } = (model ?? {}) as { readonly name?: string };
   const { type, learningRate, schedule } = optimizerOf(config);

@@ -1,4 +1,4 @@
-/** What a run's report says of the whole run. */
+/** Totals of the whole run, from its report. */
 
 export interface RunTotals {
   readonly wallSeconds: number;

@@ -1,4 +1,4 @@
-/** The one status of run and tab, as far as this page knows: derived from the last message received and the time since. */
+/** The status of the run and of this tab, derived from the last message received and the time since. */
 import type { TabState } from '@lockstep/worker/browser';
 import type { Connection, Progress, WorkerRow } from './run-store.ts';
 
@@ -9,15 +9,15 @@ export type StatusName =
   | 'training'
   | 'paused'
   | 'finished'
-  /** As a person wished. */
+  /** Stopped by a person. */
   | 'stopped'
   | 'failed'
-  /** Connected, but nothing arrives: the coordinator is frozen, or the connection broke without notice. */
+  /** Connected, but no messages arrive: the coordinator is frozen, or the connection broke without notice. */
   | 'silent'
-  /** The connection broke, or was never made. */
+  /** The connection broke, or was never established. */
   | 'gone'
   | 'offline'
-  /** A code or token is needed, and this page was given none. */
+  /** A code or token is needed, and this page has none. */
   | 'locked'
   | 'wrong-code'
   /** The coordinator did not let this page in for another reason. */
@@ -26,25 +26,25 @@ export type StatusName =
 export interface Status {
   readonly name: StatusName;
   readonly title: string;
-  /** Why the run has this status and what to try, in sentences. */
+  /** Why the run has this status, and what to try, in full sentences. */
   readonly reason?: string;
-  /** Whether the run is now as the page shows it. */
+  /** Whether the page shows the run as it is now. */
   readonly isCurrent: boolean;
 }
 
-/** The messages that this page has received, and how long ago. */
+/** The state that this page has received, and how long ago. */
 export interface Received {
   readonly connection: Connection;
   readonly progress: Progress | undefined;
-  /** Whether there is a server without a run. */
+  /** Whether the server waits for data and has no run yet. */
   readonly waitsForData: boolean;
   /** Milliseconds since the last message, or since the page was opened. */
   readonly silentMs: number;
-  /** Whether the browser has a network. */
+  /** Whether the browser is online. */
   readonly isOnline: boolean;
 }
 
-/** The coordinator sends something at least every two seconds, so a longer silence is not chance. */
+/** The coordinator sends something at least every two seconds, so a longer silence is no coincidence. */
 export const quietMs = 5_000;
 
 export function statusOf(received: Received): Status {
@@ -54,12 +54,12 @@ export function statusOf(received: Received): Status {
   return interruption(received) ?? liveStatus(received);
 }
 
-/** Nothing can change in a run that is over, so its figures stay true without a connection. */
+/** A run that is over can no longer change, so its figures stay true without a connection. */
 export function isOver({ phase }: Pick<Progress, 'phase'>): boolean {
   return phase === 'finished' || phase === 'failed';
 }
 
-/** Whether the page has not been let in for want of the right code. */
+/** Whether the page was not let in because it lacks the right code. */
 export function needsCode({ name }: Status): boolean {
   return name === 'locked' || name === 'wrong-code';
 }
@@ -79,7 +79,7 @@ function endOf({ phase, ending }: Progress): Status {
   return { name: 'stopped', title: 'Stopped', ...about };
 }
 
-/** Why nothing is known of the run at the moment. */
+/** Explains why the run's current state is unknown; undefined if it is known. */
 function interruption({ connection, progress, silentMs, isOnline }: Received): Status | undefined {
   const isQuiet = silentMs >= quietMs;
   if (!isOnline && (isQuiet || connection.phase !== 'live')) {
@@ -113,12 +113,12 @@ function liveStatus({ progress, waitsForData }: Received): Status {
   return { name: 'training', title: 'Training', isCurrent: true };
 }
 
-/** Starts with a capital letter and ends with a full stop. */
+/** Capitalizes the text and ends it with a full stop. */
 function sentence(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
 
-/** A row of the table: while nothing is known of the run, all that is known of its workers is who has left. */
+/** A row of the table. While the run's state is unknown, so is the health of all workers but those that have left. */
 export interface ShownWorker extends Omit<WorkerRow, 'health'> {
   readonly health: WorkerRow['health'] | 'unknown';
 }
@@ -130,7 +130,7 @@ export function shownWorker(row: WorkerRow, { isCurrent }: Status): ShownWorker 
 }
 
 export interface TabStatus {
-  /** Decides the color. */
+  /** Determines the color. */
   readonly name: 'watching' | 'ended' | 'starting' | 'resting' | 'computing';
   readonly title: string;
 }

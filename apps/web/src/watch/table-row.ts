@@ -1,4 +1,4 @@
-/** The row of a table behind a sample: its cells as a person knows them, and the way back to what a model sees. */
+/** Converts between a row of a table, with the cells that a person knows, and the sample that a model sees. */
 import { type Standardization, sampleSize } from '@lockstep/data';
 import type { Run } from './run-store.ts';
 
@@ -13,13 +13,13 @@ interface TableRun extends Pick<Run, 'columns'> {
   readonly sampleShape: readonly number[];
 }
 
-/** The columns of a table's row, if the page knows every one of them. */
+/** The columns of a table's row, if the page knows all of them. */
 export function allColumns(run: TableRun | undefined): readonly TableColumn[] | undefined {
   const { columns } = run ?? {};
   return columns && run && widthOf(columns) === sampleSize(run) ? columns : undefined;
 }
 
-/** Values of a sample that columns stand for. */
+/** Number of values in a sample that the columns stand for. */
 function widthOf(columns: readonly TableColumn[]): number {
   return columns.reduce((sum, column) => sum + valuesOf(column), 0);
 }
@@ -28,7 +28,7 @@ function valuesOf(column: TableColumn): number {
   return column.type === 'number' ? 1 : column.categories.length;
 }
 
-/** @param sample as a model sees it: numbers standardized, categories as zeros and a one */
+/** @param sample as the model sees it: standardized numbers and one-hot categories */
 export function cellsOf(columns: readonly TableColumn[], sample: ArrayLike<number>): TableCell[] {
   let at = 0;
   return columns.map((column) => {
@@ -40,24 +40,24 @@ export function cellsOf(columns: readonly TableColumn[], sample: ArrayLike<numbe
   });
 }
 
-/** The number that becomes `value` when it is standardized: the one in the table, if that has few decimals. */
+/** Undoes standardization: returns the number of the table if it has few decimals. */
 function rawNumber(value: number, { mean, deviation }: Standardization): string {
   return shortest(value * deviation + mean, (raw) => Math.fround((raw - mean) / deviation) === value);
 }
 
-/** Part of a number that float32 may round off on the way to standardized values and back. */
+/** Relative error that rounding to float32 adds on the way to standardized values and back. */
 const roundedOff = 2 ** -23;
 
-/** A target in its unit, as the table has it, which was rounded to float32 as a standardized value. */
+/** Returns a target as it stands in the table, without the rounding error of its standardized float32 value. */
 export function rawTarget(value: number, { mean, deviation }: Standardization = { mean: 0, deviation: 0 }): string {
   const tolerance = roundedOff * (Math.abs(mean) + deviation + Math.abs(value));
   return shortest(value, (raw) => Math.abs(raw - value) <= tolerance);
 }
 
-/** Decimals that are tried: enough for columns whose numbers differ by 1e-20. */
+/** Maximum number of decimals tried: enough for columns whose numbers differ by 1e-20. */
 const mostDecimals = 30;
 
-/** The number with the fewest decimals that is as good as `exact`. */
+/** Returns the number with the fewest decimals that `isAsGood` accepts in place of `exact`. */
 function shortest(exact: number, isAsGood: (value: number) => boolean): string {
   for (let decimals = 0; decimals <= mostDecimals; decimals++) {
     const rounded = Number(exact.toFixed(decimals));
@@ -67,8 +67,8 @@ function shortest(exact: number, isAsGood: (value: number) => boolean): string {
 }
 
 /**
- * The sample of a row, or undefined if one of its numbers is none that a model can see.
- * @param row for each column the number, or the position of the category
+ * Returns the sample of a row, or undefined if one of its values is not finite.
+ * @param row for each column the number, or the index of the category
  */
 export function sampleOfRow(
   columns: readonly TableColumn[],

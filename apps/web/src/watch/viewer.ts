@@ -1,4 +1,4 @@
-/** The dashboard socket: feeds the run store, sends requests, and reconnects by itself. */
+/** The dashboard socket: updates the run store, sends requests, and reconnects by itself. */
 import {
   decodeWatch,
   encodeWatch,
@@ -11,18 +11,18 @@ import { reconnectDelayMs } from '@lockstep/training';
 import { batch } from '@preact/signals';
 import type { RunStore } from './run-store.ts';
 
-/** The coordinator closes a page with it that may not watch, or sends what it may not. */
+/** Close code for a page that may not watch, or that sent a message it may not send. */
 const refusedCode = 1008;
-/** Another run answers there from now on. */
+/** Close code when another run begins on the server. */
 const restartCode = 1012;
 const checkEveryMs = 1_000;
-/** A connection that is silent for this long is replaced: it may have broken without notice. Weights take a while on a slow link. */
+/** Silence after which a connection is replaced. Weights may take a while on a slow link. */
 const replaceAfterMs = 60_000;
 
 export interface ViewerOptions {
   readonly url: string;
   readonly store: RunStore;
-  /** Reads the tokens of this page anew for each connection. */
+  /** Reads the tokens of this page for each new connection. */
   readonly hello: () => WatchMessageOf<'hello'>;
 }
 
@@ -46,25 +46,25 @@ export class Viewer {
     noteNetwork();
     addEventListener('online', noteNetwork);
     addEventListener('offline', noteNetwork);
-    // A page that is shown again does not wait for the next attempt.
+    // A page that becomes visible again reconnects at once.
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.connectNow();
     });
     setInterval(() => this.#checkSilence(), checkEveryMs);
   }
 
-  /** Tries again at once if the connection is down. */
+  /** Reconnects at once if the connection is down. */
   connectNow(): void {
     const { phase } = this.#options.store.connection.value;
     if (phase === 'lost' || phase === 'refused') this.#connectAnew();
   }
 
-  /** Connects again even if the connection is up, with what `hello` says now. */
+  /** Reconnects even if the connection is up, with the current result of `hello`. */
   reconnect(): void {
     this.#connectAnew();
   }
 
-  /** Does nothing while the connection is down. */
+  /** Sends a message, unless the connection is down. */
   send(message: WatchMessageFrom<'viewer'>): void {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(encodeWatch(message));
   }
@@ -82,7 +82,7 @@ export class Viewer {
     const nowMs = performance.now();
     const wasAsleep = nowMs - this.#checkedAtMs > 2 * checkEveryMs;
     this.#checkedAtMs = nowMs;
-    // A page that was busy or frozen itself has yet to read what came meanwhile.
+    // A page that was busy or frozen itself may still have messages to read.
     if (wasAsleep) return;
     store.noteSilence(nowMs - this.#receivedAtMs);
     const { phase } = store.connection.value;
@@ -117,7 +117,7 @@ export class Viewer {
     });
     socket.addEventListener('close', ({ code, reason }) => {
       if (socket !== this.#socket) return;
-      // A reason of a closing is cut off where it is long.
+      // The reason of a close frame is short: prefer the full text of the refusal.
       const said = reason !== '' && refusal?.startsWith(reason) ? refusal : reason;
       const given = isAdmitted ? 'admitted' : shown.token === undefined ? 'nothing' : 'token';
       this.#closed(code, fault ?? (said || 'the coordinator does not answer'), given);
@@ -144,7 +144,7 @@ export class Viewer {
       this.#connectAnew();
       return;
     }
-    // What the page lacks it does not get by trying again.
+    // Retrying cannot help a page that was refused.
     if (code === refusedCode) {
       connection.value = { phase: 'refused', reason, given };
       return;

@@ -1,4 +1,4 @@
-/** Bars on one axis, which says what its ends are; negative ones go from 0 to the left, and have another color. */
+/** Bars on one axis with labeled ends. Negative bars go left from 0 and have another color. */
 import { type BarAxis, type Bars, barAxis, barOn } from '@lockstep/lesson';
 
 export function BarsView({ exhibit }: { readonly exhibit: Bars }) {
@@ -31,7 +31,7 @@ export function BarsView({ exhibit }: { readonly exhibit: Bars }) {
   );
 }
 
-/** A zero nearer to an end than this would be printed over its text. */
+/** Distance from an end, as a part of the axis, within which the label of zero would overlap the end's label. */
 const nearEnd = 0.2;
 
 function Ends({ axis, zero }: { readonly axis: BarAxis; readonly zero: string }) {

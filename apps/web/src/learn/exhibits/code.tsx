@@ -1,4 +1,4 @@
-/** Lines of source code with a note next to each. */
+/** Lines of source code, each with a note next to it. */
 import type { Code } from '@lockstep/lesson';
 
 export function CodeView({ exhibit: { lines, caption } }: { readonly exhibit: Code }) {

@@ -3,7 +3,7 @@ import type { Curves } from '@lockstep/lesson';
 import type uPlot from 'uplot';
 import { lineOptions, Plot, plotOptions } from './plot.tsx';
 
-/** Color tokens by the number of the curve. */
+/** Color tokens by the index of the curve. */
 const colors = ['--train', '--test', '--good', '--bad'];
 
 export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
@@ -32,7 +32,7 @@ export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
             ...series.map(({ label }, index) => ({
               label,
               ...lineOptions(colors[index] ?? '--text'),
-              // A few measured values are points that a line connects.
+              // A few measured values are drawn as points connected by a line.
               points: { show: x.length <= mostPoints, size: 5 },
             })),
           ],
@@ -42,10 +42,10 @@ export function CurvesView({ exhibit }: { readonly exhibit: Curves }) {
   );
 }
 
-/** Most values of a curve that shows them as points. */
+/** Maximum number of values for a curve to show its points. */
 const mostPoints = 25;
 
-/** uPlot rounds small values on an axis to 0, which no logarithmic axis has. */
+/** uPlot rounds small axis values to 0, which a logarithmic axis does not have. */
 function logarithmicAxes(element: HTMLElement): uPlot.Axis[] {
   const [x, y] = plotOptions(element).axes!;
   const text = (value: number | null): string | null => (value === null ? null : powerText(value));
@@ -58,7 +58,7 @@ function powerText(value: number): string | null {
   return value >= 1e-3 && value <= 1e4 ? `${Number(value.toPrecision(1))}` : value.toExponential(0);
 }
 
-/** uPlot leaves a gap for null; the largest of float32 would leave no room for the others. */
+/** uPlot leaves a gap for null. The largest float32 value would leave no room for the others. */
 function drawable(value: number): number | null {
   return Number.isFinite(value) && Math.abs(value) < 1e5 ? value : null;
 }

@@ -1,4 +1,4 @@
-/** Numbers with their names. */
+/** Named numbers. */
 import type { Figures } from '@lockstep/lesson';
 import { Figure } from '../../panels/figure.tsx';
 

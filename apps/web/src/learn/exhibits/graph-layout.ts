@@ -1,4 +1,4 @@
-/** Where the nodes of a computation stand: behind all that they read, inputs beside their first reader. */
+/** Lays out the nodes of a computation: each after its operands, inputs directly before their first reader. */
 import type { GraphNode } from '@lockstep/lesson';
 
 export interface PlacedNode extends GraphNode {

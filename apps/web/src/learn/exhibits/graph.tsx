@@ -1,4 +1,4 @@
-/** A computation as boxes and lines: each node's value, and the gradient by it. */
+/** A computation as boxes and lines, with each node's value and gradient. */
 import type { Graph } from '@lockstep/lesson';
 import { layOutGraph, type PlacedNode } from './graph-layout.ts';
 

@@ -1,4 +1,4 @@
-/** A matrix: its numbers where they are asked for, else shades. */
+/** A matrix, as numbers if the exhibit asks for them, otherwise as shades. */
 import type { Grid } from '@lockstep/lesson';
 import { useEffect, useRef } from 'preact/hooks';
 import { paintShades } from './shade.ts';

@@ -1,4 +1,4 @@
-/** Curves that grow while a person changes their settings: a chart of the loss or the accuracy, and the changes. */
+/** A chart of losses or accuracies that grows while a person changes settings, and a list of the changes. */
 import { curveText, type LiveCurve, type LiveCurves } from '@lockstep/lesson';
 import { useSignal } from '@preact/signals';
 import type uPlot from 'uplot';
@@ -8,7 +8,7 @@ import { lineOptions, Plot, plotOptions } from './plot.tsx';
 
 type Measure = 'loss' | 'accuracy';
 
-/** A color and a pattern of dashes for each curve, so that color alone tells none. */
+/** A color and a dash pattern for each curve, so that curves do not differ by color alone. */
 const styles: readonly { readonly color: string; readonly dash: number[] }[] = [
   { color: '--train', dash: [] },
   { color: '--test', dash: [8, 4] },
@@ -44,7 +44,7 @@ export function LiveCurvesView({ exhibit }: { readonly exhibit: LiveCurves }) {
   );
 }
 
-/** Of a fixed height, so that another curve moves nothing. */
+/** Has a fixed height, so that a new curve causes no layout shift. */
 function Notes({ curves }: Pick<LiveCurves, 'curves'>) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
@@ -69,7 +69,7 @@ function Notes({ curves }: Pick<LiveCurves, 'curves'>) {
   );
 }
 
-/** Begins with the untrained network. */
+/** Returns the values of a curve, beginning with the untrained network. */
 function placesOf({ untrained, losses, accuracies }: LiveCurve, measure: Measure, places: number): (number | null)[] {
   const values =
     measure === 'loss'
@@ -103,7 +103,7 @@ function optionsOf(
       ...styles.slice(0, curves.length).map(({ color, dash }, index) => ({
         ...lineOptions(color),
         dash,
-        // Before the first step a curve is a point.
+        // Before the first step, a curve is a single point.
         points: { show: curves[index]!.steps.length === 0, size: 8, fill: () => cssColor(color) },
       })),
     ],
@@ -111,13 +111,13 @@ function optionsOf(
   };
 }
 
-/** One that diverges does not flatten the others: the axis ends at three times the largest first loss. */
+/** Ends the axis at three times the largest first loss, so that a diverging curve does not flatten the others. */
 function topOf(plot: uPlot, high: number): number {
   const first = plot.data.slice(1).map((values) => Array.from(values).find((value) => typeof value === 'number') ?? 0);
   return Math.min(high, 3 * Math.max(0.1, ...first)) * 1.05;
 }
 
-/** A vertical line where a control was moved, in the color of the curve. */
+/** Draws a vertical line at each change of a control, in the color of the curve. */
 function drawChanges(plot: uPlot, curves: readonly LiveCurve[]): void {
   const { ctx, bbox } = plot;
   ctx.save();

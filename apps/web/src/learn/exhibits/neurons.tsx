@@ -1,4 +1,4 @@
-/** What each hidden neuron gives over the plane: a row of pictures for each layer. */
+/** The output of each hidden neuron over the plane, one row of pictures per layer. */
 import { type Neurons, silentNeurons } from '@lockstep/lesson';
 import { Tiles } from '../../inside/tiles.tsx';
 

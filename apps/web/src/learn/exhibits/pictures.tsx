@@ -1,4 +1,4 @@
-/** Small gray pictures side by side, each with its text. */
+/** Small grayscale pictures side by side, each with a caption. */
 import type { Pictures } from '@lockstep/lesson';
 import { useEffect, useRef } from 'preact/hooks';
 import { paintShades } from './shade.ts';
@@ -20,7 +20,7 @@ type PictureProps = Pick<Pictures, 'rows' | 'columns'> & Pictures['pictures'][nu
 
 function Picture({ rows, columns, values, text }: PictureProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  // The pictures stay the same while their texts change.
+  // The captions can change while the pictures stay the same.
   const content = values.join();
   useEffect(() => paintShades(canvas.current!, { rows, columns, values: [...values], low: 0, high: 1 }), [content]);
   return <canvas ref={canvas} class="shades" width={columns} height={rows} role="img" aria-label={text} />;

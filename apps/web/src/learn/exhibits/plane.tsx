@@ -1,9 +1,9 @@
-/** A part of the plane: a field of shades with points, arrows and a path over it. */
+/** A section of the plane: a field of shades with points, arrows and a path over it. */
 import type { Plane } from '@lockstep/lesson';
 import { useEffect, useRef } from 'preact/hooks';
 import { paintShades } from './shade.ts';
 
-/** Of the drawing, in its own units. */
+/** Side of the drawing, in its own units. */
 const side = 400;
 
 export function PlaneView({ exhibit }: { readonly exhibit: Plane }) {

@@ -1,13 +1,13 @@
-/** A chart of uPlot that follows the size of its frame and the color scheme. */
+/** A uPlot chart that follows the size of its frame and the color scheme. */
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { colorScheme, cssColor } from '../../look/theme.ts';
 
 interface PlotProps {
-  /** For people who do not see it. */
+  /** Accessible name of the chart. */
   readonly name: string;
   readonly data: uPlot.AlignedData;
-  /** Another one makes a chart with other options. */
+  /** A new version creates the chart again, with new options. */
   readonly version: string;
   readonly options: (element: HTMLElement) => uPlot.Options;
 }
@@ -34,12 +34,12 @@ export function Plot({ name, data, version, options }: PlotProps) {
   return <div ref={frame} class="lesson-plot" role="img" aria-label={name} />;
 }
 
-/** A line in a color of the theme. Its points are not rounded to whole pixels, which would make kinks. */
+/** Returns a line in a color of the theme. Its points are not rounded to whole pixels, which would cause kinks. */
 export function lineOptions(color: string): uPlot.Series {
   return { stroke: () => cssColor(color), width: 2, pxAlign: 0, points: { show: false } };
 }
 
-/** Axes in the page's colors, without legend and cursor. The caller adds series and scales. */
+/** Returns axes in the page's colors, without legend and cursor. The caller adds series and scales. */
 export function plotOptions(element: HTMLElement): uPlot.Options {
   const axis: uPlot.Axis = {
     stroke: () => cssColor('--text-muted'),

@@ -1,4 +1,4 @@
-/** Paints values as shades of the theme's accent. */
+/** Paints values as shades of the theme's accent color. */
 import { effect } from '@preact/signals';
 import { cssColor } from '../../look/theme.ts';
 
@@ -10,7 +10,7 @@ export interface Shaded {
   readonly high: number;
 }
 
-/** One pixel a value; again whenever the theme changes, until the returned function is called. */
+/** Paints one pixel per value, and repaints when the theme changes until the returned function is called. */
 export function paintShades(canvas: HTMLCanvasElement, { rows, columns, values, low, high }: Shaded): () => void {
   const context = canvas.getContext('2d');
   if (!context) return () => {};
@@ -20,7 +20,7 @@ export function paintShades(canvas: HTMLCanvasElement, { rows, columns, values, 
     image.data[4 * index + 3] = Number.isNaN(part) ? 0 : 255 * Math.max(0, Math.min(1, part));
   }
   return effect(() => {
-    // Pixels give the opacity, the theme gives the color; the stylesheet paints the background.
+    // Pixels give the opacity, and the theme gives the color. The stylesheet paints the background.
     context.globalCompositeOperation = 'source-over';
     context.putImageData(image, 0, 0);
     context.globalCompositeOperation = 'source-in';

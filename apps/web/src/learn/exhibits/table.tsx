@@ -1,7 +1,7 @@
-/** A table, whose text wraps, and which scrolls if it still is wider than its card. */
+/** A table with text that wraps. A table that is still wider than its card scrolls. */
 import { isNumericColumn, type Table } from '@lockstep/lesson';
 
-/** Characters of a cell that stays on one line. */
+/** Maximum length of a cell that stays on one line, in characters. */
 const mostUnbroken = 12;
 
 export function TableView({ exhibit }: { readonly exhibit: Table }) {
