@@ -8,7 +8,10 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** The mock fails when it is read: the test runner would wrap an error of the mock itself in its own message. */
+/**
+ * Mocks a package that fails when it is read. If the mock itself threw, the test runner would wrap the error in its own
+ * message.
+ */
 function failing(message: string, code?: string): void {
   vi.doMock(library, () => ({
     get default(): never {
