@@ -8,7 +8,7 @@ import { classesOf, fitTargets, labelColumn, type Task, targetsOf } from './labe
 import { foundLine, type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
 import { columnFinder, requireColumn, shownName, type Table } from './table.ts';
 
-/** Which columns are read, and how rows are split into training and test samples. */
+/** Columns to read, and the split of rows into training and test samples. */
 export interface TableOptions extends SplitOptions {
   /** Name of the label's column; default one called label, class, target, species or y, else the last. */
   readonly label?: string | undefined;
