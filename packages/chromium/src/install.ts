@@ -42,10 +42,7 @@ export const methods = {
   },
 };
 
-/**
- * Returns a browser of this machine, else Playwright's download, else Debian's package, else a sentence with what to
- * do.
- */
+/** Returns a browser of this machine, Playwright's download, Debian's package, or else a sentence with what to do. */
 export async function findOrInstall(options: InstallOptions): Promise<InstallResult> {
   const { machine, isRoot, log } = options;
   if (machine.environment['CHROME_PATH'] === noBrowserWanted) {

@@ -9,8 +9,7 @@ import { build, createServer as createDevelopmentServer } from 'vite';
 
 /**
  * Flags of Chromium in tests and measurements: no window, no background requests, and WebGL and WebGPU on SwiftShader,
- * which every machine has. Pages are painted without the GPU, because SwiftShader would spend more time on that than on
- * all else.
+ * which every machine has. Pages are painted without the GPU: in SwiftShader, painting would take longer than all else.
  */
 export const browserFlags: readonly string[] = [
   '--headless',
@@ -59,10 +58,7 @@ const isolation = {
   'cross-origin-embedder-policy': 'require-corp',
 } as const;
 
-/**
- * Bundles and minifies the page as for release. If the build or opening the page fails, throws and leaves nothing
- * behind.
- */
+/** Bundles and minifies the page as for release. If the build or opening the page fails, throws and cleans up. */
 export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
   const server = createHttpServer((request, response) => {

@@ -16,8 +16,7 @@ type Content = keyof typeof magics;
 const maxHeaderBytes = 4 + 4 * 4;
 
 /**
- * Reads a file of `[count, rows, columns]` gray or `[count, rows, columns, channels]` color pixels, u8. `pixels` is a
- * view of `file`.
+ * Reads u8 pixels, gray `[count, rows, columns]` or color `[count, rows, columns, channels]`; `pixels` is a view.
  * @throws DataError whose message begins with `name`
  */
 export function parseImages(file: Uint8Array, name: string) {
@@ -33,10 +32,7 @@ export function parseImages(file: Uint8Array, name: string) {
   return { name, count: count!, rows: rows!, columns: columns!, channels, pixels: elements };
 }
 
-/**
- * Reads a file of `[count]` u8 labels. `labels` is a view of `file`.
- * @throws DataError whose message begins with `name`
- */
+/** Reads u8 labels, `[count]`; `labels` is a view. @throws DataError whose message begins with `name` */
 export function parseLabels(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'labels');
   return { name, count: dimensions[0]!, labels: elements };

@@ -43,8 +43,7 @@ function constant(samples: SampleValues): ReadSamples {
 }
 
 /**
- * Transfers the buffer to a new owner: young garbage is collected soon, while old garbage might stay as long as the
- * run.
+ * Frees a buffer by transferring it: the new owner is young garbage, collected soon; old garbage might stay for long.
  */
 function release(buffer: ArrayBufferLike): void {
   if (buffer instanceof ArrayBuffer) structuredClone(buffer, { transfer: [buffer] });

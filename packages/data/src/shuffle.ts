@@ -1,10 +1,7 @@
 /** A random order that is the same on every engine. */
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 
-/**
- * Returns a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version), drawn from `generator`, which
- * advances.
- */
+/** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
 export function shuffledIndices(count: number, generator: RandomGenerator): Uint32Array<ArrayBuffer> {
   const order = new Uint32Array(count);
   for (let index = 0; index < count; index += 1) order[index] = index;

@@ -6,10 +6,7 @@ export const golden = (name: string): Uint8Array => readFileSync(new URL(`../gol
 export const table = 'a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n';
 export const objects = (...lines: readonly string[]): string => lines.join('\n');
 
-/**
- * The fault, the file's content, the error message after the file's name, and the options with which the file is
- * opened.
- */
+/** The fault, the file's content, the error message after the file's name, and the options to open the file with. */
 export type Case<Content = string | Uint8Array> = readonly [
   what: string,
   content: Content,

@@ -1,7 +1,4 @@
-/**
- * Files that would take far more memory than their size: the built package reads each in a process whose memory is
- * measured.
- */
+/** Files that would take far more memory than their size; the built package reads each in a measured process. */
 import { execFile } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';

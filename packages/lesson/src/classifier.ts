@@ -24,7 +24,7 @@ export interface Measured {
 }
 
 export interface Classifier {
-  /** The parameters, in memory of the backend. */
+  /** Parameters, in backend memory. */
   readonly parameters: Storage;
   /** Takes one optimizer step on the mean gradient of a batch. @returns the batch's mean loss before the step */
   step(batch: LabeledImages): number;

@@ -98,10 +98,7 @@ export interface Plane {
   readonly caption: string;
   readonly x: readonly [from: number, to: number];
   readonly y: readonly [from: number, to: number];
-  /**
-   * Values at the centers of equal cells, starting with the row of the largest y. `low` and `high` are the ends of the
-   * color scale.
-   */
+  /** Values at the centers of equal cells, from the row of the largest y on. `low` and `high` end the color scale. */
   readonly field?: {
     readonly rows: number;
     readonly columns: number;

@@ -54,10 +54,7 @@ export type RateVerdict = 'too large' | 'too small' | 'about right' | 'without e
 /** Fraction of the first slope at which a path counts as arrived. */
 const arrivedShare = 0.1;
 
-/**
- * Judges a learning rate by the path that it led to. `losses` and `gradients` have one entry for each place of the
- * path.
- */
+/** Judges a learning rate by its path. `losses` and `gradients` have one entry for each place of the path. */
 export function rateVerdictOf(losses: readonly number[], gradients: readonly (readonly number[])[]): RateVerdict {
   const [first, last] = [losses[0]!, losses.at(-1)!];
   const slopes = gradients.map((gradient) => Math.hypot(...gradient));

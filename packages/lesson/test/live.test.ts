@@ -1,7 +1,4 @@
-/**
- * Live runs: which controls apply from the next step on, which begin a new curve, and whether every chapter's run
- * works.
- */
+/** Live runs: which controls apply from the next step on, and which begin a new curve; and every chapter's run. */
 import { describe, expect, test } from 'vitest';
 import {
   beginsCurve,

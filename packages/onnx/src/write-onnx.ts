@@ -14,9 +14,9 @@ import { writeLayer } from './layers.ts';
 
 /**
  * Encodes a model as an ONNX file of opset 17.
- * The input is `images`, float32 [N, channels, height, width], if the model takes [height, width, channels] or bytes;
- * else it is `samples`, [N, ...input]. A model that was trained on bytes takes byte / 255. The output is `logits`, [N,
- * classes], before the softmax, or `values`, [N, values].
+ * The input is float32 [N, channels, height, width] if the model takes [height, width, channels], else [N, ...input].
+ * Its name is `images` for pictures and bytes, else `samples`. A model that was trained on bytes takes byte / 255. The
+ * output is `logits`, [N, classes], before the softmax, or `values`, [N, values].
  * @param parameters [parameterCount], in model order
  * @param metadata the model file's own metadata, which goes into the ONNX file's metadata
  */

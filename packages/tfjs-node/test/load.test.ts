@@ -8,10 +8,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/**
- * Mocks a package that fails when it is read. If the mock itself threw, the test runner would wrap the error in its own
- * message.
- */
+/** Mocks a package that fails when it is read: the test runner would wrap an error that the mock itself throws. */
 function failing(message: string, code?: string): void {
   vi.doMock(library, () => ({
     get default(): never {

@@ -8,8 +8,7 @@ import { maxFileBytes, unpackedLimit } from '../limits.ts';
 const gunzipChunkBytes = 2 ** 20;
 
 /**
- * Sees each chunk of a file as it is unpacked, before memory is allocated for more. An error that it throws ends the
- * reading.
+ * Sees each chunk of a file as it is unpacked, before memory is allocated for more; may throw to stop the reading.
  * @param totalBytes size of the unpacked file; 0 if unknown
  * @param fileBytes size of the file as stored, possibly packed
  */

@@ -87,7 +87,7 @@ async function describe(open: Open, bytes: Uint8Array): Promise<SharpPictureInfo
   return { ...autoOrient, hasAlpha, hasOneChannel, isGray };
 }
 
-/** Larger pictures are decoded one at a time: eight at a time would take gigabytes. */
+/** Larger pictures are checked for color one at a time: eight at a time would take gigabytes. */
 const largePixels = 2 ** 22;
 let lastLarge: Promise<unknown> = Promise.resolve();
 

@@ -3,7 +3,7 @@ import { requireValues } from '../limits.ts';
 
 /** Matches the same digits in one way only, so that the time grows linearly with the length of any text. */
 const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
-/** Maximum values in a block of rows, which has at least one row. */
+/** Maximum values in a block of rows, unless a single row has more. */
 const blockValues = 2 ** 16;
 
 interface Block {

@@ -8,11 +8,10 @@ type Numbers = Uint8Array | Uint16Array | Float32Array | readonly number[];
 
 export interface ArraySamples {
   /**
-   * One array [count, ...sampleShape], whose bytes a model sees as byte / 255; or a list of samples, nested like their
-   * shape.
+   * One array [count, ...sampleShape], whose bytes count as byte / 255; or a list of samples, nested like their shape.
    */
   readonly samples: SampleValues | readonly unknown[];
-  /** Default: what the nesting says, or for one array a list of numbers for each sample. */
+  /** Default: the nested shape; for one array, `[samples.length / count]`. */
   readonly sampleShape?: readonly number[];
 }
 

@@ -45,8 +45,7 @@ export function featureCount(features: readonly FeatureColumn[]): number {
 
 /**
  * Encodes rows as float32, [rows, featureCount]. Columns are found by name; other columns are ignored.
- * @throws DataError for a missing column, an unknown category, or a cell in a column of numbers that is not a finite
- * number
+ * @throws DataError for a missing column, an unknown category, or a cell that should be a finite number
  */
 export function encodeFeatures(
   table: Table,

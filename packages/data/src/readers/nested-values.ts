@@ -2,10 +2,7 @@
 import { shownLine } from '@lockstep/files/shown';
 import { maxNesting } from '../limits.ts';
 
-/**
- * Returns the lengths of the lists from the outside in, taken from the first list of each level, up to the maximum
- * nesting.
- */
+/** Returns the lengths of the lists from the outside in, by the first list of each level, up to `maxNesting` levels. */
 export function nestedShape(value: unknown): number[] {
   const shape: number[] = [];
   for (let inner = value; isList(inner) && shape.length < maxNesting; inner = inner[0]) shape.push(inner.length);

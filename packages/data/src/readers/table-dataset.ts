@@ -34,8 +34,7 @@ export interface TrainedTable {
 
 /**
  * Turns the rows of a table into samples and their labels.
- * Numbers, including a numeric label, are standardized by the training rows' mean and deviation; categories become
- * one-hot.
+ * Numbers, including the label's, are standardized by the training rows' mean and deviation; categories become one-hot.
  * @param testTable the test rows; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column
  */

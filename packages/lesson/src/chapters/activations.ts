@@ -86,8 +86,7 @@ export const activations = defineChapter({
 });
 
 /**
- * Returns the largest difference between three layers with an activation and one layer with the product of their
- * weights.
+ * Returns the largest difference between three layers and one with the product of their weights, each with activation.
  */
 function collapseOf(backend: HostBackend, name: ActivationName): number {
   const activation = activationFunctions[name];

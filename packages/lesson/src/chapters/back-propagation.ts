@@ -35,7 +35,7 @@ const nodes: readonly Node[] = [
   { id: 'e', formula: 'a - target', from: ['a', 'target'], compute: (a, target) => sub(a!, target!) },
   { id: 'loss', formula: 'e²', from: ['e'], compute: (error) => mul(error!, error!) },
 ];
-/** The uses of `z`: the name of each pairs `z` with the node that reads it. */
+/** Names of the uses of `z`, one for each node that reads it. */
 const usesOfZ = nodes.filter(({ from }) => from.includes('z')).map(({ id }) => useOf('z', id));
 
 export const backPropagation = defineChapter({

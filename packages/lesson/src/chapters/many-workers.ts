@@ -124,10 +124,7 @@ function shardCompute(backend: HostBackend, parameters: Storage, { n }: Shard) {
   };
 }
 
-/**
- * Counts the values of a gradient sum that change if its microbatches arrive in reverse: added on arrival, and in the
- * tree.
- */
+/** Counts the elements of a sum that change if gradients arrive in reverse: added on arrival, and in the tree. */
 function orderMatters(backend: HostBackend, images: LabeledImages, seed: number) {
   const weights = initialize(digitModel, seed);
   const parameters = backend.allocate(weights.length);

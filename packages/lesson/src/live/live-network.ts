@@ -109,8 +109,8 @@ export class LiveNetwork {
   }
 
   /**
-   * Computes a function of the parameters for samples [n * inputs]. The result is a view, valid until the next
-   * computation.
+   * Computes a function of the parameters for samples [n * inputs].
+   * @returns a view, valid until the next computation
    */
   #computed(name: string, samples: Float32Array, body: (parameters: Tensor[], x: Tensor) => Tensor | Tensor[]) {
     const shape = [samples.length / this.#data.inputs, this.#data.inputs];

@@ -45,8 +45,8 @@ export interface LiveSettings {
 }
 
 /**
- * Settings that determine the parameters or their first values: changing one begins a new curve. Others apply from the
- * next step on.
+ * Settings that fix the parameters' shapes or first values: changing one begins a new curve. Others apply from the next
+ * step on.
  */
 const decidesStart: ReadonlySet<LiveName> = new Set(['data', 'depth', 'width', 'start', 'seed']);
 
@@ -74,10 +74,7 @@ interface LiveOptions {
   readonly first?: Partial<LiveSettings>;
 }
 
-/**
- * Defines a live run. If `names` has `data`, the user can choose among two-dimensional data; only `first` can set
- * digits.
- */
+/** Defines a live run. If `names` has `data`, the user can choose two-dimensional data; only `first` can set digits. */
 export function defineLive({ caption, hint, names, first = {} }: LiveOptions): LiveDefinition {
   const settings = Object.entries(liveControls).map(([name, control]) => ({
     name: name as LiveName,
