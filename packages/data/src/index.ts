@@ -1,4 +1,7 @@
-/** Data sets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`). @module */
+/**
+ * Data sets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`).
+ * @module
+ */
 export { checkWhole } from './check-whole.ts';
 export { concatDatasets } from './concat.ts';
 export { DataError } from './data-error.ts';
