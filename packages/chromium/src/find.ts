@@ -1,15 +1,15 @@
-/** Where this machine has a Chromium. */
+/** Finds a Chromium on this machine. */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { posix, win32 } from 'node:path';
 import { chromium } from 'playwright-core';
 
-/** What the search reads of a machine; tests bring their own. */
+/** The part of a machine that the search reads; tests bring their own. */
 export interface Machine {
   readonly platform: NodeJS.Platform;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly home: string;
-  /** Where Playwright puts what it downloads. */
+  /** Path of the browser that Playwright downloads. */
   readonly downloaded: string;
   readonly exists: (path: string) => boolean;
 }
@@ -28,8 +28,8 @@ export function thisMachine(): Machine {
 export const noBrowserWanted = 'none';
 
 /**
- * The path of a Chromium: the one that CHROME_PATH names, one on the PATH, one where its installer puts it, or the one
- * that Playwright downloaded; undefined where there is none, or CHROME_PATH is `none`.
+ * Returns the path of a Chromium: from CHROME_PATH, the PATH, its usual installation folders, or Playwright's download.
+ * Returns undefined if there is none, or if CHROME_PATH is `none`.
  */
 export function findChromium(machine: Machine = thisMachine()): string | undefined {
   const { environment, downloaded, exists } = machine;
@@ -45,12 +45,12 @@ const commands = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrom
 function onPath({ platform, environment }: Machine): string[] {
   const { delimiter, join } = platform === 'win32' ? win32 : posix;
   const suffix = platform === 'win32' ? '.exe' : '';
-  // Windows spells the variable either way.
+  // Windows uses either spelling.
   const folders = (environment['PATH'] ?? environment['Path'] ?? '').split(delimiter).filter((folder) => folder !== '');
   return commands.flatMap((command) => folders.map((folder) => join(folder, command + suffix)));
 }
 
-/** Edge is a Chromium too, and every Windows has it. */
+/** Includes Edge, which is a Chromium too and comes with every Windows. */
 function usualPlaces({ platform, environment, home }: Machine): string[] {
   switch (platform) {
     case 'darwin': {

@@ -1,4 +1,4 @@
-/** Installs a browser for the tests where there is none, quietly and within time limits. */
+/** Installs a browser for the tests if there is none, quietly and within time limits. */
 import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
 import { findChromium, type Machine, noBrowserWanted } from './find.ts';
@@ -8,21 +8,21 @@ export interface InstallOptions {
   readonly machine: Machine;
   /** Whether this process may install packages. */
   readonly isRoot: boolean;
-  /** Runs a program and resolves with why it failed, in one line; undefined where it did not. */
+  /** Runs a program and resolves with the reason of its failure, in one line; undefined if it succeeded. */
   readonly run: (command: Command) => Promise<string | undefined>;
   readonly log: (message: string) => void;
 }
 
-/** The path of a browser that runs, or why there is none. */
+/** Path of a browser that runs, or the reason why there is none. */
 export type InstallResult = { readonly path: string } | { readonly reason: string };
 
 const installLimitMs = 10 * 60_000;
 const versionLimitMs = 60_000;
 
-/** To type in the project's folder. */
+/** Command for the user, to run in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
-/** How a browser is got: the commands run in order. */
+/** Ways to get a browser: commands that run in order. */
 export const methods = {
   download: {
     title: "Playwright's download",
@@ -42,7 +42,7 @@ export const methods = {
   },
 };
 
-/** A browser of this machine, else Playwright's download, else Debian's package, else a sentence with what to do. */
+/** Returns a browser of this machine, Playwright's download, Debian's package, or else a sentence with what to do. */
 export async function findOrInstall(options: InstallOptions): Promise<InstallResult> {
   const { machine, isRoot, log } = options;
   if (machine.environment['CHROME_PATH'] === noBrowserWanted) {
@@ -63,7 +63,7 @@ export async function findOrInstall(options: InstallOptions): Promise<InstallRes
   return { reason: `the browser tests are skipped: ${reasons}; run ${installCommand}, or set CHROME_PATH` };
 }
 
-/** The browser that a method brings, if it runs: a download may lack libraries of the system. */
+/** Returns the browser that a method installs, if it runs: a download may lack libraries of the system. */
 async function tryMethod(
   method: keyof typeof methods,
   isInstalled: boolean,

@@ -1,4 +1,6 @@
-/** Prints the path of a browser for the tests, installed where there is none; else the reason on standard error. */
+/**
+ * Prints the path of a browser for the tests, installing one if there is none; on failure, prints the reason on stderr.
+ */
 import { noBrowserWanted, thisMachine } from './find.ts';
 import { findOrInstall } from './install.ts';
 import { runQuietly } from './run-quietly.ts';

@@ -1,4 +1,4 @@
-/** Serves a page on localhost, built or from a development server, and opens it. */
+/** Serves a page on localhost, from a build or a development server, and opens it. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,8 +8,8 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import { build, createServer as createDevelopmentServer } from 'vite';
 
 /**
- * Chromium in tests and measurements: without a window or background requests; WebGL and WebGPU on SwiftShader, which every
- * machine has. Pages are painted without the GPU: SwiftShader would spend more on that than the page on all else.
+ * Flags of Chromium in tests and measurements: no window, no background requests, and WebGL and WebGPU on SwiftShader,
+ * which every machine has. Pages are painted without the GPU: in SwiftShader, painting would take longer than all else.
  */
 export const browserFlags: readonly string[] = [
   '--headless',
@@ -29,16 +29,16 @@ export const browserFlags: readonly string[] = [
 ];
 
 export interface PageOptions {
-  /** Folder of `index.html` and what it loads. */
+  /** Folder with `index.html` and the files that it loads. */
   readonly root: string;
   readonly executablePath: string;
 }
 
 export interface OpenPage {
   readonly page: Page;
-  /** Messages of the errors that the page has not caught, so far. */
+  /** Messages of the page's uncaught errors so far. */
   readonly errors: readonly string[];
-  /** Stops the browser and the server, and removes what was built. */
+  /** Stops the browser and the server, and removes the build. */
   close(): Promise<void>;
 }
 
@@ -58,7 +58,7 @@ const isolation = {
   'cross-origin-embedder-policy': 'require-corp',
 } as const;
 
-/** Bundles and minifies the page as for release. Where that or opening it fails, throws and leaves nothing behind. */
+/** Bundles and minifies the page as for release. If the build or opening the page fails, throws and cleans up. */
 export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
   const server = createHttpServer((request, response) => {
@@ -96,7 +96,7 @@ export async function openBuiltPage({ root, executablePath }: PageOptions): Prom
 
 /**
  * Opens the page from Vite's development server, which sends modules one by one.
- * @param exclude packages whose modules are sent as they are, and not bundled beforehand
+ * @param exclude packages whose modules are sent as they are, without bundling them beforehand
  */
 export async function openDevelopmentPage(
   { root, executablePath }: PageOptions,
@@ -121,7 +121,7 @@ export async function openDevelopmentPage(
   });
 }
 
-/** @param serve resolves with the port where the page is. @param stop ends what serves it, begun or not */
+/** @param serve resolves with the page's port @param stop stops the server, whether or not it has started */
 async function openServed(
   executablePath: string,
   stop: () => Promise<void>,

@@ -8,7 +8,7 @@ export interface Command {
   readonly limitMs: number;
 }
 
-/** Resolves with the line of standard error that says why the program failed; undefined where it did not. */
+/** Resolves with the line of standard error that says why the program failed; undefined if it succeeded. */
 export function runQuietly({ program, args, environment, limitMs }: Command): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
@@ -29,7 +29,7 @@ export function runQuietly({ program, args, environment, limitMs }: Command): Pr
   });
 }
 
-/** The first line that names an error, else the last one. */
+/** Returns the first line that names an error, else the last line. */
 function errorLine(text: string): string | undefined {
   const lines = text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
   const line = lines.find((each) => /^(E|Error|error): |error while loading/.test(each)) ?? lines.at(-1);

@@ -2,7 +2,7 @@
 import { findChromium, noBrowserWanted } from './find.ts';
 import { installCommand } from './install.ts';
 
-/** `name, in Chromium`, or the name with the reason why the suite is skipped. */
+/** Returns `name, in Chromium`, or the name with the reason why the suite is skipped. */
 export function inChromium(name: string, path: string | undefined = findChromium()): string {
   if (path !== undefined) return `${name}, in Chromium`;
   const reason =

@@ -1,4 +1,4 @@
-/** Which browser the tests run in, and how one is installed where there is none. */
+/** Finding the browser that the tests run in, and installing one if there is none. */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -75,8 +75,8 @@ describe('installing a browser', () => {
   const line = ({ program, args }: Command): string => [program, ...args].join(' ');
 
   /**
-   * A machine with `files`, where a command whose line ends with a key of `outcomes` leaves that file behind, or fails
-   * for that reason.
+   * Installs on a machine with `files`. A command whose line ends with a key of `outcomes` creates the file that it
+   * `brings`, or fails for the given reason.
    */
   async function install(
     files: string[],

@@ -1,4 +1,4 @@
-/** A page that is built, served, opened and taken away again. */
+/** Building, serving, opening and removing a page. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,9 +1,10 @@
-/** Puts the samples of two data sets of one form one after the other. */
+/** Concatenates two data sets of one form. */
 import type { Dataset, SampleValues, Targets } from './dataset.ts';
 
 /**
- * The samples of `first`, then those of `second`, in memory of their own.
- * Both have the same sample shape, types and names. @throws RangeError where their shapes or types differ
+ * Copies the samples of `first`, then the samples of `second`, into new memory.
+ * Both must have the same sample shape, types and names.
+ * @throws RangeError if their shapes or types differ
  */
 export function concatDatasets(first: Dataset, second: Dataset): Dataset {
   const [expected, got] = [first, second].map(({ sampleShape }) => sampleShape.join(' x '));

@@ -1,38 +1,38 @@
-/** Labeled samples in memory: what every reader gives, and every run trains on. */
+/** Labeled samples in memory, as every reader returns them and every run trains on them. */
 import { checkWhole } from './check-whole.ts';
 import { DataError } from './data-error.ts';
 
-/** Values of samples, one sample after another: bytes or floats. */
+/** Sample values, one sample after another: bytes or floats. */
 export type SampleValues = Uint8Array | Float32Array;
 
-/** A value is `(given - mean) / deviation` of the one that was given. */
+/** Mean and deviation of standardized values: `(given - mean) / deviation`. */
 export interface Standardization {
   readonly mean: number;
   readonly deviation: number;
 }
 
-/** What is to be learned for each sample: its class, or values. */
+/** Targets to learn: for each sample its class, or one or more values. */
 export type Targets =
   | {
       readonly type: 'classes';
-      /** [count], below `names.length`. */
+      /** Class of each sample, [count]; below `names.length`. */
       readonly labels: Uint16Array;
-      /** One for each class. */
+      /** Name of each class. */
       readonly names: readonly string[];
     }
   | {
       readonly type: 'values';
       /** [count, names.length]. */
       readonly values: Float32Array;
-      /** One for each value of a sample. */
+      /** Name of each value of a sample. */
       readonly names: readonly string[];
-      /** Of all values; left out where they are as they were given. */
+      /** Shared by all values; omitted if the values are as given. */
       readonly standardization?: Standardization | undefined;
     };
 
 /** Labeled samples of one shape. */
 export interface Dataset {
-  /** [count, ...sampleShape]; bytes are seen by a model as byte / 255, floats as they are. */
+  /** [count, ...sampleShape]; a model sees bytes as byte / 255, floats as they are. */
   readonly samples: SampleValues;
   /** [height, width, channels] of a picture, [features] of a table row. */
   readonly sampleShape: readonly number[];
@@ -40,26 +40,26 @@ export interface Dataset {
   readonly targets: Targets;
 }
 
-/** Most classes: labels are 16-bit numbers. */
+/** Maximum number of classes, whose labels are 16-bit numbers. */
 export const maxClasses = 65_535;
 const maxOutputs = 65_535;
 
-/** Values in one sample. */
+/** Returns the number of values in one sample. */
 export function sampleSize({ sampleShape }: Pick<Dataset, 'sampleShape'>): number {
   return sampleShape.reduce((size, length) => size * length, 1);
 }
 
-/** The numbers of the targets: labels [count], or values [count, names.length]. */
+/** Returns the numbers of the targets: labels [count], or values [count, names.length]. */
 export function targetValues(targets: Targets): Uint16Array | Float32Array {
   return targets.type === 'classes' ? targets.labels : targets.values;
 }
 
-/** Numbers that stand for one sample's target. */
+/** Returns how many numbers make up one sample's target. */
 export function targetSize(targets: Targets): number {
   return targets.type === 'classes' ? 1 : targets.names.length;
 }
 
-/** Bytes of a sample and its target, as they are in memory. */
+/** Returns the bytes that a sample and its target take in memory. */
 export function bytesPerSample(dataset: Dataset): number {
   const { samples, targets } = dataset;
   const targetBytes = targetValues(targets).BYTES_PER_ELEMENT * targetSize(targets);
@@ -67,8 +67,8 @@ export function bytesPerSample(dataset: Dataset): number {
 }
 
 /**
- * Refuses a data set whose parts do not fit one another, or that holds a number that is not finite.
- * @param name of the data, with which the sentence begins
+ * Refuses a data set whose parts do not fit together, or that contains a number that is not finite.
+ * @param name prefix of the error message
  * @throws DataError
  */
 export function checkDataset(dataset: Dataset, name: string): void {
@@ -114,10 +114,10 @@ function targetsFault({ count, targets }: Dataset): string | undefined {
   return `expected labels from 0 to ${names.length - 1}, got ${targets.labels[wrong]} at sample ${wrong}`;
 }
 
-/** @param size numbers of a sample */
+/** @param size values per sample */
 function finiteFault(values: Float32Array, size: number, what: (position: number) => string): string | undefined {
   let at = 0;
-  // A loop takes a tenth of the time of a callback for each value, and a server waits for it.
+  // A loop is much faster than a callback for each value, and a server waits for this check.
   while (at < values.length && Number.isFinite(values[at])) at += 1;
   if (at === values.length) return undefined;
   return `expected finite numbers, got ${values[at]} as ${what(at % size)} of sample ${Math.floor(at / size)}`;

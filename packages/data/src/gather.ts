@@ -1,11 +1,11 @@
-/** Copies samples out of a dataset. */
+/** Copies samples out of a data set. */
 import { checkWhole } from './check-whole.ts';
 import { type Dataset, type SampleValues, sampleSize, targetSize, targetValues } from './dataset.ts';
 
-/** Numbers of one type in memory of their own. */
+/** Arrays whose rows can be gathered. */
 type Numbers = Uint8Array | Uint16Array | Float32Array;
 
-/** Samples in memory of their own. */
+/** A copy of some samples. */
 export interface SampleBatch {
   /** [count, ...sampleShape]. */
   readonly samples: SampleValues;
@@ -14,10 +14,7 @@ export interface SampleBatch {
   readonly count: number;
 }
 
-/**
- * Copies the samples at positions `[from, to)` of a permutation.
- * Throws RangeError where there is no such sample.
- */
+/** Copies the samples at positions `[from, to)` of a permutation. @throws RangeError if there is no such sample */
 export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): SampleBatch {
   checkWhole('from', from, 0);
   checkWhole('to', to, from, permutation.length);
@@ -35,18 +32,12 @@ export function gather(dataset: Dataset, permutation: Uint32Array, from: number,
   };
 }
 
-/**
- * The targets of the samples with these indices.
- * Throws RangeError where a sample lies beyond the end.
- */
+/** Copies the targets of the samples with these indices. @throws RangeError if an index is out of range */
 export function gatherTargets({ targets }: Dataset, indices: Uint32Array): SampleBatch['targets'] {
   return gatherRows(targetValues(targets), targetSize(targets), indices);
 }
 
-/**
- * Copies the rows with these indices out of `values` [rows, size].
- * Throws RangeError where a row lies beyond the end.
- */
+/** Copies the rows with these indices out of `values` [rows, size]. @throws RangeError if an index is out of range */
 export function gatherRows<Values extends Numbers>(values: Values, size: number, indices: Uint32Array): Values {
   const picked = numbersLike(values, indices.length * size) as Values;
   const rows = values.length / size;

@@ -7,7 +7,7 @@
 import { DataError } from './data-error.ts';
 import { requireRows } from './limits.ts';
 
-/** The number of dimensions is the last byte. */
+/** Magic numbers; the last byte is the number of dimensions. */
 const magics = { images: [0x0000_0803, 0x0000_0804], labels: [0x0000_0801] } as const;
 
 type Content = keyof typeof magics;
@@ -16,14 +16,13 @@ type Content = keyof typeof magics;
 const maxHeaderBytes = 4 + 4 * 4;
 
 /**
- * Reads a file of `[count, rows, columns]` gray or `[count, rows, columns, channels]` color pixels, u8, of which `pixels`
- * is a view.
- * @throws DataError that begins with `name`
+ * Reads u8 pixels, gray `[count, rows, columns]` or color `[count, rows, columns, channels]`; `pixels` is a view.
+ * @throws DataError whose message begins with `name`
  */
 export function parseImages(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'images');
   const [count, rows, columns, channels = 1] = dimensions;
-  // PyTorch keeps the channels before the rows; read so, they would be rows of pixels.
+  // PyTorch puts channels before rows; such a file would be misread, with channels as rows.
   if ((rows === 1 || rows === 3) && channels > 4) {
     const got = dimensions.join(' x ');
     throw new DataError(
@@ -33,19 +32,19 @@ export function parseImages(file: Uint8Array, name: string) {
   return { name, count: count!, rows: rows!, columns: columns!, channels, pixels: elements };
 }
 
-/** Reads a file of `[count]` u8 labels, of which `labels` is a view. Throws DataError with its `name`. */
+/** Reads u8 labels, `[count]`; `labels` is a view. @throws DataError whose message begins with `name` */
 export function parseLabels(file: Uint8Array, name: string) {
   const { dimensions, elements } = parse(file, name, 'labels');
   return { name, count: dimensions[0]!, labels: elements };
 }
 
-/** Checks a file as it is read: one that is not as its header says, or says too much, is not read to its end. */
+/** Creates a check of a file while it is read, which stops early if the file contradicts its header or is too large. */
 export function idxGate(name: string, content: Content) {
   let header: ReturnType<typeof headerOf> | undefined;
   let seenBytes = 0;
   return (chunk: Uint8Array, totalBytes: number, fileBytes: number): void => {
     seenBytes += chunk.length;
-    // A first part that is shorter than a header may be followed by more; `parse` sees the whole.
+    // A first chunk that is shorter than a header is not checked: more may follow, and `parse` sees the whole file.
     if (seenBytes === chunk.length && chunk.length >= maxHeaderBytes) {
       header = headerOf(chunk, name, content);
     }
@@ -53,7 +52,7 @@ export function idxGate(name: string, content: Content) {
     const { dimensions, expectedBytes } = header;
     const bytes = Math.max(seenBytes, totalBytes);
     if (totalBytes > 0 || bytes > expectedBytes) requireBytes(name, expectedBytes, bytes);
-    // Labels may be packed well if they are sorted; there have to be as many as images.
+    // Sorted labels may compress well, so they have no such limit; their number has to match the images.
     if (content === 'images') requireRows(name, 'images', dimensions[0]!, fileBytes);
   };
 }
@@ -64,7 +63,7 @@ function parse(file: Uint8Array, name: string, content: Content) {
   return { dimensions, elements: file.subarray(headerBytes) };
 }
 
-/** @param file its first bytes at least */
+/** @param file at least its first bytes */
 function headerOf(file: Uint8Array, name: string, content: Content) {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const magic = file.byteLength >= 4 ? view.getUint32(0) : magics[content][0];

@@ -1,5 +1,5 @@
 /**
- * Datasets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`).
+ * Data sets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`).
  * @module
  */
 export { checkWhole } from './check-whole.ts';

@@ -4,7 +4,7 @@ import type { Dataset } from './dataset.ts';
 import type { parseImages, parseLabels } from './idx.ts';
 
 /**
- * Images and their labels as a data set of `classes`, which are named by their numbers.
+ * Joins images and their labels into a data set of `classes` classes, named by their numbers.
  * @throws DataError if the counts differ, or a label is not below `classes`
  */
 export function joinDataset(

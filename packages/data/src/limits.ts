@@ -1,44 +1,47 @@
-/** How much of a file is read: no more than a machine holds, and no more than a file of that size can honestly hold. */
+/** Limits on what is read of a file: what a machine can hold, and what a file of that size can honestly contain. */
 import { DataError } from './data-error.ts';
 
-/** Most bytes of a file, packed or not. */
+/** Maximum bytes of a file, packed or unpacked. */
 export const maxFileBytes = 2 ** 30;
-/** Most bytes of a text, which has to fit one string of the engine. */
+/** Maximum bytes of a text, which has to fit in one JavaScript string. */
 export const maxTextBytes = 2 ** 29 - 2 ** 16;
-/** Most bytes of one line: a color picture of 1,024 x 1,024 pixels in JSON has fewer. */
+/** Maximum bytes of a line: more than a color picture of 1,024 x 1,024 pixels takes in JSON. */
 export const maxLineBytes = 2 ** 24;
-/** A model takes at most 65,536 of them; others may be ignored. */
+/** Maximum number of columns: a model takes at most 65,536, and others may be ignored. */
 export const maxColumns = 100_000;
-/** Lists in lists. */
+/** Maximum nesting depth of lists. */
 export const maxNesting = 8;
-/** Most pixels of one picture: more than a camera of 60 megapixels takes. */
+/** Maximum pixels of one picture: more than a 60-megapixel camera takes. */
 export const maxPicturePixels = 2 ** 26;
 
 const mostValues = 2 ** 27;
-/** A small file may be packed well. */
+/** Allowed in a file of any size: a small file may compress well. */
 const freeValues = 2 ** 22;
 const valuesPerByte = 16;
 const freeRows = 2 ** 19;
-/** A row that says anything takes two bits, however well it is packed. */
+/** However well it is packed, a meaningful row takes two bits. */
 const rowsPerByte = 4;
 const freeUnpackedBytes = 2 ** 26;
 const unpackedPerByte = 64;
 
 const freePixels = 2 ** 27;
-/** A scanned page in black and white has nearly as many. */
+/** A scanned black-and-white page has nearly as many. */
 const pixelsPerByte = 256;
 
-/** Most values of a file that takes `fileBytes` where it lies. */
+/** Returns the maximum number of values for a file of `fileBytes`, as stored. */
 export function valueLimit(fileBytes: number): number {
   return Math.min(mostValues, Math.max(freeValues, valuesPerByte * fileBytes));
 }
 
-/** Most bytes that a packed file of `fileBytes` may unpack to. */
+/** Returns the maximum bytes that a packed file of `fileBytes` may unpack to. */
 export function unpackedLimit(fileBytes: number): number {
   return Math.min(maxFileBytes, Math.max(freeUnpackedBytes, unpackedPerByte * fileBytes));
 }
 
-/** Checks a number of values before memory is taken for them. @throws DataError that begins with the file's name */
+/**
+ * Checks the number of values before memory is allocated.
+ * @throws DataError whose message begins with the file's name
+ */
 export function requireValues(name: string, rows: number, columns: number, fileBytes: number): void {
   const most = valueLimit(fileBytes);
   if (rows * columns <= most) return;
@@ -47,7 +50,10 @@ export function requireValues(name: string, rows: number, columns: number, fileB
   throw new DataError(`${name}: expected ${expected}, got ${got}`);
 }
 
-/** Checks the rows of a file, or its lines, as they are counted. @throws DataError that begins with the file's name */
+/**
+ * Checks the number of rows or lines of a file while they are counted.
+ * @throws DataError whose message begins with the file's name
+ */
 export function requireRows(name: string, what: 'images' | 'lines' | 'rows', count: number, fileBytes: number): void {
   const most = Math.max(freeRows, rowsPerByte * fileBytes);
   if (count <= most) return;
@@ -56,7 +62,10 @@ export function requireRows(name: string, what: 'images' | 'lines' | 'rows', cou
   );
 }
 
-/** Checks the pixels of a folder of pictures before any is decoded. @throws DataError that begins with the folder's name */
+/**
+ * Checks the pixels of a folder of pictures before any is decoded.
+ * @throws DataError whose message begins with the folder's name
+ */
 export function requirePixels(name: string, pixels: number, fileBytes: number): void {
   const most = Math.max(freePixels, pixelsPerByte * fileBytes);
   if (pixels <= most) return;
@@ -66,7 +75,7 @@ export function requirePixels(name: string, pixels: number, fileBytes: number): 
   throw new DataError(`${name}: expected pictures of at most ${expected} in files of their size, got ${got}`);
 }
 
-/** @throws DataError that begins with the file's name, or its name and line */
+/** @throws DataError whose message begins with `place`: the file's name, or its name and line */
 export function requireColumns(place: string, count: number): void {
   if (count <= maxColumns) return;
   const got = count.toLocaleString('en-US');

@@ -1,14 +1,14 @@
-/** Lets the samples of a data set move to where they are computed with, so that they lie in memory once. */
+/** Lets the samples of a data set move to the memory where they are computed with, so that only one copy exists. */
 import type { Dataset, SampleValues } from './dataset.ts';
 
 type ReadSamples = () => SampleValues;
 
-/** Of each movable data set, what changes from where its samples are read. */
+/** For each movable data set: replaces the function that reads its samples. */
 const movers = new WeakMap<Dataset, (read: ReadSamples) => void>();
 
 /**
- * The same data set, whose samples `moveSamples` may move.
- * Nothing else may hold its samples, which lie in memory of their own: a move leaves arrays that were taken of them empty.
+ * Returns the same data set, with samples that `moveSamples` may move.
+ * Nothing else may hold the samples, and their buffer must contain nothing else: a move leaves all arrays on it empty.
  */
 export function movableSamples({ samples, sampleShape, count, targets }: Dataset): Dataset {
   let read = constant(samples);
@@ -29,9 +29,9 @@ export function movableSamples({ samples, sampleShape, count, targets }: Dataset
 }
 
 /**
- * Has a data set read its samples where a caller has copied them to.
- * The memory that they took before is given back. A data set that is not movable, or is no more, stays as it is: a move is for good.
- * @param read returns equal samples; called each time when they are asked for
+ * Makes a data set read its samples from where the caller has copied them, and frees their old memory.
+ * Does nothing if the data set is not movable or has been moved already: a move is final.
+ * @param read returns equal samples; called on each access to the samples
  */
 export function moveSamples(dataset: Dataset, read: ReadSamples): void {
   movers.get(dataset)?.(read);
@@ -42,7 +42,9 @@ function constant(samples: SampleValues): ReadSamples {
   return () => samples;
 }
 
-/** A buffer that is moved to a new owner is young, and collected soon; as old garbage it might stay as long as the run. */
+/**
+ * Frees a buffer by transferring it: the new owner is young garbage, collected soon; old garbage might stay for long.
+ */
 function release(buffer: ArrayBufferLike): void {
   if (buffer instanceof ArrayBuffer) structuredClone(buffer, { transfer: [buffer] });
 }

@@ -1,4 +1,4 @@
-/** The order in which an epoch visits the samples: a function of the seed and the epoch alone. */
+/** The order in which an epoch visits the samples, determined by the seed and the epoch alone. */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { checkWhole } from './check-whole.ts';
 import { shuffledIndices } from './shuffle.ts';
@@ -6,10 +6,10 @@ import { shuffledIndices } from './shuffle.ts';
 const u32Max = 2 ** 32 - 1;
 
 /**
- * A permutation of `0 … count - 1`.
- * Epoch e draws from the stream of the seed's xoroshiro128+ generator after e + 1 jumps of 2^64: no two epochs of a run share a number, and integer arithmetic gives every engine the same order.
- *
- * Throws RangeError unless `count` and `seed` fit u32 and `epoch` is a safe integer of at least 0.
+ * Returns a permutation of `0 … count - 1`.
+ * Epoch e draws from the seed's xoroshiro128+ stream after e + 1 jumps of 2^64, so no two epochs of a run share a
+ * number. Integer arithmetic gives every engine the same order.
+ * @throws RangeError unless `count` and `seed` fit u32 and `epoch` is a safe integer of at least 0
  */
 export function permutation(count: number, seed: number, epoch: number): Uint32Array<ArrayBuffer> {
   checkWhole('count', count, 0, u32Max);

@@ -1,5 +1,6 @@
 /**
- * Readers of a person's own data from bytes or arrays; runs anywhere (from a path: `openDataset` of `@lockstep/data/node`).
+ * Readers of the user's own data from bytes or arrays; runs anywhere (from a path: `openDataset` of
+ * `@lockstep/data/node`).
  * @module
  */
 export type { PictureOptions } from './pictures/choose-form.ts';

@@ -1,7 +1,7 @@
-/** A random order, the same on every engine. */
+/** A random order that is the same on every engine. */
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 
-/** A permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's form), drawn from `generator`, which moves on. */
+/** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
 export function shuffledIndices(count: number, generator: RandomGenerator): Uint32Array<ArrayBuffer> {
   const order = new Uint32Array(count);
   for (let index = 0; index < count; index += 1) order[index] = index;
@@ -15,14 +15,14 @@ export function shuffledIndices(count: number, generator: RandomGenerator): Uint
 }
 
 /**
- * Uniform in `0 … count - 1`, for 2 to 2^32: the numbers that pure-rand's `uniformInt` draws, in integers alone, since
- * its remainder of floats takes most of its time.
+ * Draws uniformly from `0 … count - 1`, for counts from 2 to 2^32. Gives the same numbers as pure-rand's `uniformInt`,
+ * but in integers alone: its floating-point remainder takes most of its time.
  */
 function drawBelow(count: number, generator: RandomGenerator): number {
   for (;;) {
     const drawn = (generator.next() ^ 0x80000000) >>> 0;
     const rest = drawn % count;
-    // Of the last block, which 2^32 cuts short, none is taken.
+    // Reject the last partial block, to avoid modulo bias.
     if (drawn - rest + count <= 2 ** 32) return rest;
   }
 }

@@ -1,4 +1,4 @@
-/** Cuts a data set that has no test samples of its own into samples to train with and samples to test with. */
+/** Splits a data set without test samples of its own into training and test samples. */
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { checkWhole } from './check-whole.ts';
 import { DataError } from './data-error.ts';
@@ -10,9 +10,9 @@ const u32Max = 2 ** 32 - 1;
 const defaultTestFraction = 0.2;
 export const defaultSplitSeed = 1;
 
-/** How many samples are kept to test with, and by which seed. */
+/** How many samples are held out for testing, and by which seed. */
 export interface SplitOptions {
-  /** Part of the samples to test with, above 0; 1 leaves none to train with. Default 0.2. */
+  /** Fraction of the samples held out for testing, above 0; 1 leaves none for training. Default 0.2. */
   readonly testFraction?: number | undefined;
   /** u32; default 1. */
   readonly seed?: number | undefined;
@@ -29,18 +29,17 @@ export interface SplitDataset {
 }
 
 /**
- * Cuts a data set into samples to train with and samples to test with.
- * Each class gives its part of the test samples, rounded, so that it has at least one on either side where it has two;
- * both sides are shuffled. The same data, fraction and seed give the same split on every engine.
- *
- * @throws RangeError for a fraction or seed out of range; DataError where there are too few samples
+ * Splits a data set into training and test samples.
+ * Each class contributes its fraction of the test samples, rounded; a class of two or more has at least one on either
+ * side. Both sides are shuffled. The same data, fraction and seed give the same split on every engine.
+ * @throws RangeError if the fraction or seed is out of range; DataError if there are too few samples
  */
 export function splitDataset(dataset: Dataset, options: SplitOptions = {}): SplitDataset {
   const { train, test } = splitIndices(dataset.targets, dataset.count, 'split', options);
   return { train: takeSamples(dataset, train), test: takeSamples(dataset, test) };
 }
 
-/** The samples of either side. @param name with which the sentence of a DataError begins */
+/** Returns the indices of the training and test samples. @param name prefix of a DataError's message */
 export function splitIndices(targets: Targets, count: number, name: string, options: SplitOptions): SplitIndices {
   const { testFraction = defaultTestFraction, seed = defaultSplitSeed } = options;
   if (!(testFraction > 0 && testFraction <= 1)) {
@@ -49,7 +48,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
   checkWhole('seed', seed, 0, u32Max);
   const groupOf = targets.type === 'classes' ? (sample: number) => targets.labels[sample]! : () => 0;
   const left = testCounts(count, groupOf, testFraction);
-  // The epochs of a run draw from this stream after jumps of 2^64, so no order repeats another.
+  // The epochs of a run draw from this stream after jumps of 2^64, so the split's order never repeats one of theirs.
   const order = shuffledIndices(count, xoroshiro128plus(seed));
   const test = order.filter((sample) => {
     const remaining = left.get(groupOf(sample))!;
@@ -65,7 +64,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
   return { train: order.filter((sample) => isTest[sample] === 0), test };
 }
 
-/** How many samples of each group are for testing. */
+/** Returns the number of test samples of each group. */
 function testCounts(count: number, groupOf: (sample: number) => number, fraction: number): Map<number, number> {
   const sizes = new Map<number, number>();
   for (let sample = 0; sample < count; sample += 1) {
@@ -75,7 +74,7 @@ function testCounts(count: number, groupOf: (sample: number) => number, fraction
   return new Map([...sizes].map(([group, size]) => [group, part(size)]));
 }
 
-/** A copy of the samples with these indices, in their order. @throws RangeError where there is no such sample */
+/** Copies the samples with these indices, in this order. @throws RangeError if an index is out of range */
 export function takeSamples(dataset: Dataset, indices: Uint32Array): Dataset {
   const { samples, sampleShape, targets } = dataset;
   return {

@@ -17,7 +17,7 @@ function rowsOf(table: Table): string[][] {
 const golden = JSON.parse(readFileSync(new URL('../goldens/iris.json', import.meta.url), 'utf8'));
 const iris = () => parseDelimited(readFileSync(new URL('../../../docs/iris.csv', import.meta.url)), 'iris.csv');
 
-/** As RFC 4180 has it. */
+/** Quotes a cell as in RFC 4180. */
 const quoted = (cell: string): string => `"${cell.replaceAll('"', '""')}"`;
 
 function columnsOf({ reading }: OpenedDataset): readonly FeatureColumn[] {

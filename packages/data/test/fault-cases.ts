@@ -1,4 +1,4 @@
-/** Tables of data that are wrong: what is wrong, the data, and the sentence that refuses them. */
+/** Tables of faulty data: the fault, the data, and the expected error message. */
 import { readFileSync } from 'node:fs';
 import type { OpenOptions } from '../src/node/open-dataset.ts';
 
@@ -6,7 +6,7 @@ export const golden = (name: string): Uint8Array => readFileSync(new URL(`../gol
 export const table = 'a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n';
 export const objects = (...lines: readonly string[]): string => lines.join('\n');
 
-/** A file, the options with which it is opened, and the sentence that refuses it, after the name of the file. */
+/** The fault, the file's content, the error message after the file's name, and the options to open the file with. */
 export type Case<Content = string | Uint8Array> = readonly [
   what: string,
   content: Content,

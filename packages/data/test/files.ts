@@ -1,6 +1,6 @@
 /** Builds small IDX files. */
 
-/** An IDX file of images; pixels count up from 0 unless given. */
+/** Builds an IDX file of images; by default, pixels count up from 0. */
 export function imagesFile(count: number, rows: number, columns: number, pixels?: Uint8Array): Uint8Array {
   const elements = pixels ?? Uint8Array.from({ length: count * rows * columns }, (_, index) => index % 256);
   return Uint8Array.of(
@@ -12,7 +12,7 @@ export function imagesFile(count: number, rows: number, columns: number, pixels?
   );
 }
 
-/** The same with four dimensions. */
+/** Builds an IDX file of color images, with four dimensions. */
 export function colorImagesFile(...dimensions: readonly [number, number, number, number]): Uint8Array {
   const count = dimensions.reduce((product, length) => product * length, 1);
   const elements = Uint8Array.from({ length: count }, (_, index) => index % 256);

@@ -9,7 +9,7 @@ import { type Files, folderOf } from './temporary-folder.ts';
 const picture = golden('color-6x4.png');
 const withCell = (cell: string): string => `a,b,label\n1,2,x\n3,${cell},y\n5,6,x\n7,8,y\n`;
 
-/** FOLDER stands for the folder's path, NAME for its name. */
+/** Folders that are refused. In messages, FOLDER stands for the folder's path, NAME for its name. */
 const folders: readonly Case<Files>[] = [
   [
     'nothing in it',

@@ -1,4 +1,4 @@
-/** Files that would take far more than they are: each is read by the built package, in a process whose memory is measured. */
+/** Files that would take far more memory than their size; the built package reads each in a measured process. */
 import { execFile } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { folderOf } from './temporary-folder.ts';
 
 const program = fileURLToPath(new URL('read-measured.mjs', import.meta.url));
 const mostMegabytes = 500;
-/** Ends a reader that would take minutes. */
+/** Stops a reader that would take minutes. */
 const givesUpAfterMs = 120_000;
 const mebibyte = 2 ** 20;
 
@@ -31,7 +31,7 @@ async function open(path: string, options: OpenOptions = {}): Promise<Measured> 
   return JSON.parse(stdout) as Measured;
 }
 
-/** A file with a start and a piece that comes again and again, which is never in memory as a whole. */
+/** Writes a file with a start and a piece that repeats, without holding all of it in memory. */
 function endless(start: string, piece: string, end = ''): (path: string) => void {
   return (path) => {
     const file = openSync(path, 'w');

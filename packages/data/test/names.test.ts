@@ -1,4 +1,6 @@
-/** Names that people, or attackers, give columns, classes and files: each format takes them as they are, and shows them safely. */
+/**
+ * Names of columns, classes and files from users or attackers: all formats take them as they are and show them safely.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +12,7 @@ import { folderOf } from './temporary-folder.ts';
 const picture = readFileSync(new URL('../goldens/color-6x4.png', import.meta.url));
 const cell = (text: string): string => `"${text}"`;
 
-/** Two columns, of which the first has this name, and four rows: 1, 2, 3 and 4, and as many labels. */
+/** Writers of tables with two columns: the first has this name and the values 1, 2, 3 and 4, the second the labels. */
 const tables: Readonly<Record<string, (name: string, label: string) => string | Uint8Array>> = {
   'x.csv': (name) => `${cell(name)},label\n1,x\n2,y\n3,x\n4,y\n`,
   'x.tsv': (name) => `${cell(name)}\tlabel\n1\tx\n2\ty\n3\tx\n4\ty\n`,

@@ -1,7 +1,7 @@
-/** Writes small Parquet files, also such as claim more than they hold. */
+/** Writes small Parquet files, including files that claim more than they contain. */
 import { gzipSync } from 'node:zlib';
 
-/** A field of a Thrift struct, as the compact protocol has it: its number and its value. */
+/** A field of a Thrift struct in the compact protocol: its number and its value. */
 type Field = readonly [id: number, value: Value];
 type Value =
   | { readonly i32: number }
@@ -56,20 +56,17 @@ const utf8 = 0;
 const uncompressed = 0;
 const gzip = 2;
 
-/** A column of doubles, or one number or text for all of its rows, which then takes a few bytes. */
+/** A column of doubles, or one number or text for all rows, which then takes a few bytes. */
 export interface WrittenColumn {
   readonly name: string;
   readonly values: readonly number[] | { readonly equal: number | string };
-  /** Values that its data page claims; by default as many as there are rows. */
+  /** Number of values that the data page claims; by default the number of rows. */
   readonly claimedValues?: number;
-  /** Bytes to which its data page claims to unpack; by default those that it has. */
+  /** Bytes that the data page claims to unpack to; by default its actual size. */
   readonly claimedBytes?: number;
 }
 
-/**
- * A file of one row group.
- * @param claimedRows that its metadata claim, by default `rows`
- */
+/** Writes a file of one row group. @param claimedRows number of rows that the metadata claims, by default `rows` */
 export function parquetFile(columns: readonly WrittenColumn[], rows: number, claimedRows = rows): Uint8Array {
   const file: number[] = [...Buffer.from('PAR1')];
   const chunks = columns.map((column) => {
@@ -146,14 +143,14 @@ function pagesOf(column: WrittenColumn, rows: number): Uint8Array[] {
     [1, i32(1)],
     [2, i32(plain)],
   ];
-  // No bits for the position of a value in a dictionary of one; a last byte is padding.
+  // The index into a dictionary of one takes no bits; the last byte is padding.
   return [
     page(dictionaryPage, [7, { struct: entries }], entryOf(values.equal)),
     dataOf(Uint8Array.of(0, 0), dictionary),
   ];
 }
 
-/** A value as the page of a dictionary has it. */
+/** Encodes a value as in a dictionary page. */
 function entryOf(value: number | string): Uint8Array {
   if (typeof value === 'number') return new Uint8Array(Float64Array.of(value).buffer);
   const text = Buffer.from(value);

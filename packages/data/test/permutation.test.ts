@@ -27,7 +27,7 @@ describe('permutation', () => {
     );
   });
 
-  // The values come from a separate implementation of xoroshiro128+ and of the shuffle in Python's integers.
+  // The values come from a separate implementation of xoroshiro128+ and the shuffle, in Python's integers.
   it('never changes', () => {
     expect([...permutation(10, 0, 0)]).toEqual([9, 4, 7, 5, 3, 6, 0, 1, 8, 2]);
     expect([...permutation(10, 0, 1)]).toEqual([2, 1, 4, 9, 3, 6, 0, 7, 5, 8]);

@@ -1,4 +1,4 @@
-/** Opens the data of a path in a process of its own, and says what came of it and what it took. */
+/** Opens the data at a path in a process of its own, and prints the outcome, the memory and the CPU time. */
 import { openDataset } from '@lockstep/data/node';
 
 const [path, options = '{}'] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** A page reads tables and pictures, and gets the samples of Node. */
+/** A page reads tables and pictures, and gets the same samples as Node. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';

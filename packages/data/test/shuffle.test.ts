@@ -5,7 +5,7 @@ import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import { describe, expect, it } from 'vitest';
 import { shuffledIndices } from '../src/shuffle.ts';
 
-/** The same order by pure-rand's own numbers. */
+/** Shuffles in the same way with pure-rand's `uniformInt`. */
 function shuffledByUniformInt(count: number, generator: RandomGenerator): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, index) => index);
   for (let last = count - 1; last > 0; last -= 1) {
@@ -15,7 +15,7 @@ function shuffledByUniformInt(count: number, generator: RandomGenerator): Uint32
   return order;
 }
 
-/** Gives those numbers first, and then the generator's. */
+/** Returns a generator that gives the numbers of `first` before its own. */
 function beginningWith(first: readonly number[], seed: number): RandomGenerator {
   const generator = xoroshiro128plus(seed);
   const numbers = first.values();
@@ -23,7 +23,7 @@ function beginningWith(first: readonly number[], seed: number): RandomGenerator 
 }
 
 describe('shuffled indices', () => {
-  // Nearly every count rejects the highest numbers, which a generator hardly ever gives.
+  // Nearly every count rejects the highest numbers, which a generator rarely gives.
   const highest = fc.integer({ min: 2 ** 31 - 100, max: 2 ** 31 - 1 });
   const drawn = fc.array(fc.oneof(highest, fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })), { maxLength: 400 });
 

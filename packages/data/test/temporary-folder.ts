@@ -1,4 +1,4 @@
-/** Files in a folder of their own, which is gone after the test. */
+/** Files in a temporary folder, which is removed after the test. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -6,7 +6,10 @@ import { onTestFinished } from 'vitest';
 
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 
-/** The folder's path. @param files by their paths below it, with slashes; what ends with one is an empty folder */
+/**
+ * Creates the files and returns the folder's path.
+ * @param files by relative path, with slashes; a path that ends with a slash is an empty folder
+ */
 export function folderOf(files: Files): string {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-data-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

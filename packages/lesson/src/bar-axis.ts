@@ -1,4 +1,4 @@
-/** The axis of bars, which is as long for all of them: a bar that fills it has a value that the axis names. */
+/** The axis that all bars of a chart share: a bar that fills it has the value at the axis's end. */
 import type { Bars } from './exhibit.ts';
 import { percent, significant } from './number-text.ts';
 
@@ -7,21 +7,21 @@ export interface BarAxis {
   readonly from: number;
   /** At least 0. */
   readonly to: number;
-  /** The ends in words. */
+  /** Labels of the ends. */
   readonly fromText: string;
   readonly toText: string;
 }
 
-/** Leading digits of an end. */
+/** Leading digits that an end may have. */
 const ends = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 
-/** From 0 to 100 % for probabilities, else from 0 to round numbers that no value is beyond. */
+/** Returns an axis from 0 to 100 % for probabilities, else one whose round ends enclose 0 and all values. */
 export function barAxis({ bars, areProbabilities = false }: Pick<Bars, 'bars' | 'areProbabilities'>): BarAxis {
   if (areProbabilities) return { from: 0, to: 1, fromText: percent(0, 0), toText: percent(1, 0) };
   const values = bars.map(({ value }) => value).filter(Number.isFinite);
   const from = -roundedUp(Math.max(0, ...values.map((value) => -value)));
   const to = roundedUp(Math.max(0, ...values));
-  // If all are 0, there is still an axis.
+  // If all values are 0, the axis still needs a length.
   const axis = from === 0 && to === 0 ? { from: 0, to: 1 } : { from: from + 0, to };
   return { ...axis, fromText: significant(axis.from), toText: significant(axis.to) };
 }
@@ -33,7 +33,7 @@ function roundedUp(size: number): number {
   return end === undefined ? size : Number((end * power).toPrecision(3));
 }
 
-/** Start of a bar, from the left end of the axis, and its length, both as fractions of the axis. */
+/** Returns the start of a bar, from the left end of the axis, and its length, both as fractions of the axis. */
 export function barOn({ from, to }: BarAxis, value: number): { readonly start: number; readonly length: number } {
   const zero = -from / (to - from);
   if (!Number.isFinite(value)) return { start: zero, length: 0 };

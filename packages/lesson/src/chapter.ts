@@ -1,11 +1,11 @@
-/** What a chapter is: a claim, text, controls, a computation, and what it shows of the result. */
+/** Defines a chapter: a claim, text, controls, a computation, and exhibits of its result. */
 import type { HostBackend } from '@lockstep/tensor';
 import { type Controls, type Setting, type SettingsOf, settingsOf } from './controls.ts';
 import type { Digits, DigitsUse } from './digits.ts';
 import type { Exhibit } from './exhibit.ts';
 import type { LiveDefinition } from './live/live-settings.ts';
 
-/** What a chapter computes with. */
+/** Resources that a chapter computes with. */
 export interface LessonContext {
   readonly backend: HostBackend;
   /** Required by chapters that use digits. */
@@ -15,7 +15,7 @@ export interface LessonContext {
 }
 
 interface ChapterText {
-  /** In addresses and on the command line. */
+  /** Name in addresses and on the command line. */
   readonly id: string;
   readonly title: string;
   /** One sentence that the chapter shows to be true. */
@@ -28,12 +28,12 @@ interface ChapterText {
   readonly live?: LiveDefinition;
 }
 
-/** A chapter as tables of chapters hold it. */
+/** A chapter in a table of chapters, without the types of its settings and result. */
 export interface Chapter extends ChapterText {
   readonly controls: Controls;
   /**
-   * What is to be seen, again and again while the chapter computes; the last is its result.
-   * @throws RangeError where a setting is none that the control accepts
+   * Yields exhibits repeatedly while the chapter computes; the last ones show its result.
+   * @throws RangeError if a control does not accept its setting
    */
   exhibits(
     context: LessonContext,
@@ -43,7 +43,7 @@ export interface Chapter extends ChapterText {
 
 interface ChapterDefinition<Table extends Controls, Result> extends ChapterText {
   readonly controls: Table;
-  /** Yields results while it computes, the last of them whole. */
+  /** Yields results while it computes; only the last one is complete. */
   run(context: LessonContext, settings: SettingsOf<Table>): Generator<Result, void>;
   show(result: Result): readonly Exhibit[];
 }
@@ -51,7 +51,7 @@ interface ChapterDefinition<Table extends Controls, Result> extends ChapterText 
 /** A chapter whose result and settings have types. */
 export interface TypedChapter<Table extends Controls, Result> extends Chapter {
   readonly controls: Table;
-  /** The last result. */
+  /** Returns the last result. */
   result(context: LessonContext, settings?: Partial<SettingsOf<Table>>): Result;
 }
 

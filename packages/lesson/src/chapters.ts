@@ -1,4 +1,4 @@
-/** The chapters in the order of the lesson: tests, examples and the page walk this table. */
+/** The chapters in the order of the lesson: tests, examples and the page iterate over this table. */
 import type { Chapter } from './chapter.ts';
 import { activations } from './chapters/activations.ts';
 import { attention } from './chapters/attention.ts';

@@ -1,4 +1,4 @@
-/** The network of 784-128-10 on digits: its weights, its mini-batch steps, its evaluation. */
+/** The 784-128-10 network on digits: its weights, its mini-batch steps, its evaluation. */
 import {
   createEvaluation,
   createMicrobatchGradient,
@@ -14,21 +14,21 @@ import { imageSize, type LabeledImages, sliceOf } from './digits.ts';
 
 export const digitModel: Model = resolveModel('mlp');
 
-/** Images evaluated at once. */
+/** Number of images evaluated at once. */
 const evaluationBatch = 500;
 
-/** Loss and accuracy, from 0 to 1, over images. */
+/** Mean loss and accuracy, from 0 to 1, over images. */
 export interface Measured {
   readonly loss: number;
   readonly accuracy: number;
 }
 
 export interface Classifier {
-  /** The parameters, in memory of the backend. */
+  /** Parameters, in backend memory. */
   readonly parameters: Storage;
-  /** One optimizer step on the mean gradient of a batch. @returns the batch's mean loss before it */
+  /** Takes one optimizer step on the mean gradient of a batch. @returns the batch's mean loss before the step */
   step(batch: LabeledImages): number;
-  /** The mean gradient over images, [parameters]. */
+  /** Returns the mean gradient over images, [parameters]. */
   gradient(images: LabeledImages): Float32Array;
   evaluate(images: LabeledImages): Measured;
   dispose(): void;
@@ -41,7 +41,7 @@ export function createClassifier(backend: HostBackend, config: OptimizerConfig, 
   const optimizer = createOptimizer(backend, config, parameters);
   const gradients = plansBySize((samples) => createMicrobatchGradient(backend, digitModel, samples, parameters));
   const evaluations = plansBySize((samples) => createEvaluation(backend, digitModel, samples, parameters));
-  /** Leaves sums over the batch in the plan's output. */
+  /** Computes sums over the batch in the plan's output. */
   const sums = ({ pixels, labels }: LabeledImages): Storage => {
     const plan = gradients.of(labels.length);
     plan.run(pixels, labels);
@@ -84,7 +84,7 @@ export function createClassifier(backend: HostBackend, config: OptimizerConfig, 
   };
 }
 
-/** One plan for each number of samples. */
+/** Keeps one plan for each number of samples. */
 function plansBySize(create: (samples: number) => LabeledPlan) {
   const plans = new Map<number, LabeledPlan>();
   return {
@@ -99,7 +99,7 @@ function plansBySize(create: (samples: number) => LabeledPlan) {
   };
 }
 
-/** The images of a data set's beginning, all where it has fewer. */
+/** Returns the first images, or all if there are fewer than `count`. */
 export function firstOf(images: LabeledImages, count: number): LabeledImages {
   return sliceOf(images, 0, Math.min(count, images.pixels.length / imageSize));
 }

@@ -1,4 +1,4 @@
-/** What a person may change in a chapter: numbers in a range, and choices among names. */
+/** Controls of a chapter: numbers in a range, and choices among names. */
 
 export interface RangeControl {
   readonly kind: 'range';
@@ -6,9 +6,9 @@ export interface RangeControl {
   readonly from: number;
   readonly to: number;
   readonly fallback: number;
-  /** Distance of neighboring values; of their logarithms to base 10 where the scale is `log`. */
+  /** Distance between neighboring values, or between their base-10 logarithms if the scale is `log`. */
   readonly step: number;
-  /** `linear` where left out. */
+  /** Default `linear`. */
   readonly scale?: 'linear' | 'log';
   readonly isWhole?: boolean;
 }
@@ -32,7 +32,7 @@ export function range(options: Omit<RangeControl, 'kind'>): RangeControl {
   return { kind: 'range', ...options };
 }
 
-/** A whole number. */
+/** Creates a control for a whole number. */
 export function count(options: Omit<RangeControl, 'kind' | 'step' | 'isWhole'> & { step?: number }): RangeControl {
   return { kind: 'range', step: options.scale === 'log' ? 0.01 : 1, ...options, isWhole: true };
 }
@@ -45,16 +45,16 @@ export function choice<const Name extends string>(
   return { kind: 'choice', label, names, fallback };
 }
 
-/** The number that every chapter with random numbers has, and what it begins with. */
+/** Seed of every chapter that uses random numbers. */
 export const seedControl = count({ label: 'Seed', from: 1, to: 100, fallback: 1 });
 
-/** What a control expects, such as "a number from 0 to 1". */
+/** Describes the values of a control, such as "a number from 0 to 1". */
 export function expectedOf(control: Control): string {
   if (control.kind === 'choice') return `one of ${control.names.join(', ')}`;
   return `a ${control.isWhole ? 'whole ' : ''}number from ${control.from} to ${control.to}`;
 }
 
-/** Whether the control takes this value. */
+/** Whether the control accepts this value. */
 export function accepts(control: Control, value: unknown): boolean {
   if (control.kind === 'choice') return control.names.includes(value as string);
   if (typeof value !== 'number' || !(value >= control.from && value <= control.to)) return false;
@@ -62,8 +62,8 @@ export function accepts(control: Control, value: unknown): boolean {
 }
 
 /**
- * The settings of a chapter, with the fallbacks of those that are not given.
- * @throws RangeError that names the setting, what was expected and what came
+ * Returns the settings of a chapter, with fallbacks for omitted settings.
+ * @throws RangeError that names the setting, the expected values and the given one
  */
 export function settingsOf<Table extends Controls>(
   controls: Table,

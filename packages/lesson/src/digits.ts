@@ -1,4 +1,4 @@
-/** The labeled images that chapters train on, wherever they come from. */
+/** The labeled images that chapters train on, from any source. */
 import { type Dataset, permutation } from '@lockstep/data';
 import type { LessonContext } from './chapter.ts';
 
@@ -13,18 +13,18 @@ export interface Digits {
   readonly test: LabeledImages;
 }
 
-/** Values of one image, 28 x 28. */
+/** Number of values of one image, 28 x 28. */
 export const imageSize = 784;
 
-/** Size of the part of MNIST that most chapters use: a page loads it quickly. */
+/** Sizes of the part of MNIST that most chapters use, which a page loads quickly. */
 export const fewDigits = { train: 6000, test: 1000 } as const;
-/** Size of MNIST. */
+/** Sizes of MNIST. */
 export const allDigits = { train: 60_000, test: 10_000 } as const;
 
 /** How many digits a chapter uses. It uses the same ones on a page and in a terminal, so both show the same figures. */
 export type DigitsUse = 'few' | 'all';
 
-/** @throws Error if the context has fewer than `fewDigits` */
+/** Returns the digits of a chapter. @throws Error if the context has fewer than `fewDigits` */
 export function digitsOf({ digits }: LessonContext, use: DigitsUse): Digits {
   const [train, test] = [digits?.train.labels.length ?? 0, digits?.test.labels.length ?? 0];
   if (!digits || train < fewDigits.train || test < fewDigits.test) {
@@ -35,7 +35,7 @@ export function digitsOf({ digits }: LessonContext, use: DigitsUse): Digits {
   return { train: sliceOf(digits.train, 0, fewDigits.train), test: sliceOf(digits.test, 0, fewDigits.test) };
 }
 
-/** The images of a data set, without copying. @throws Error where they are no bytes of 28 x 28 in ten classes */
+/** Returns the images of a data set without copying. @throws Error unless they are 28 x 28 bytes in ten classes */
 export function labeledImages({ samples, count, targets }: Dataset): LabeledImages {
   const isClassified = targets.type === 'classes' && targets.names.length === 10;
   if (!(samples instanceof Uint8Array) || samples.length !== count * imageSize || !isClassified) {
@@ -46,12 +46,12 @@ export function labeledImages({ samples, count, targets }: Dataset): LabeledImag
   return { pixels: samples, labels: targets.labels };
 }
 
-/** The images `from .. to - 1`, without copying. */
+/** Returns the images `from .. to - 1` without copying. */
 export function sliceOf({ pixels, labels }: LabeledImages, from: number, to: number): LabeledImages {
   return { pixels: pixels.subarray(from * imageSize, to * imageSize), labels: labels.subarray(from, to) };
 }
 
-/** Copies the images with these numbers. */
+/** Copies the images with these indices. */
 export function pick({ pixels, labels }: LabeledImages, numbers: Uint32Array): LabeledImages {
   const picked = { pixels: new Uint8Array(numbers.length * imageSize), labels: new Uint16Array(numbers.length) };
   for (const [row, number] of numbers.entries()) {
@@ -61,7 +61,7 @@ export function pick({ pixels, labels }: LabeledImages, numbers: Uint32Array): L
   return picked;
 }
 
-/** The mini-batches of an epoch, in the order that the seed fixes; the last, shorter one is kept. */
+/** Yields the mini-batches of an epoch in the order that the seed determines, including a shorter last one. */
 export function* batchesOf(
   images: LabeledImages,
   batch: number,

@@ -1,7 +1,7 @@
-/** What a chapter shows, as plain data: a terminal prints it, a page draws it, a worker can send it. */
+/** Exhibits of a chapter as plain data: a terminal prints them, a page draws them, a worker can send them. */
 import type { Verdict } from './verdict.ts';
 
-/** Numbers with their names. */
+/** Named numbers. */
 export interface Figures {
   readonly kind: 'figures';
   readonly figures: readonly { readonly label: string; readonly value: string }[];
@@ -11,7 +11,7 @@ export interface Table {
   readonly kind: 'table';
   readonly caption: string;
   readonly header: readonly string[];
-  /** Columns of numbers are aligned to the right. */
+  /** Numeric columns are aligned to the right. */
   readonly rows: readonly (readonly (string | number)[])[];
 }
 
@@ -23,9 +23,9 @@ export function isNumericColumn({ rows }: Table, column: number): boolean {
 export interface Bars {
   readonly kind: 'bars';
   readonly caption: string;
-  /** Whether the values are probabilities, whose bars end at 100 %. */
+  /** Whether the values are probabilities, whose axis ends at 100 %. */
   readonly areProbabilities?: boolean;
-  /** `value` may be negative, or not finite, which no bar shows; `text` is what stands beside it. */
+  /** `value` may be negative; if it is not finite, there is no bar. `text` is shown next to the bar. */
   readonly bars: readonly { readonly label: string; readonly value: number; readonly text: string }[];
 }
 
@@ -35,36 +35,36 @@ export interface Curves {
   readonly xLabel: string;
   readonly x: readonly number[];
   readonly series: readonly { readonly label: string; readonly values: readonly number[] }[];
-  /** A logarithmic axis for the values, where they span powers of ten. */
+  /** Whether the value axis is logarithmic, for values that span powers of ten. */
   readonly isLogarithmic?: boolean;
 }
 
-/** Curves of training that grow while a person changes its settings; the last one trains. */
+/** Training curves that grow while the user changes settings; the last one is still training. */
 export interface LiveCurves {
   readonly kind: 'live-curves';
   readonly caption: string;
-  /** Steps after which a curve ends. */
+  /** Number of steps after which a curve ends. */
   readonly length: number;
   readonly curves: readonly LiveCurve[];
 }
 
 export interface LiveCurve {
   readonly label: string;
-  /** Steps taken at each place of the curve. */
+  /** Number of steps taken at each point of the curve. */
   readonly steps: readonly number[];
-  /** Mean losses of the batches since the place before. */
+  /** Mean loss of the batches since the previous point. */
   readonly losses: readonly number[];
-  /** Of the test samples, 0 to 1. */
+  /** Accuracies on the test samples, 0 to 1. */
   readonly accuracies: readonly number[];
-  /** What was changed after so many steps. */
+  /** Changes of settings, with the number of steps taken before each. */
   readonly changes: readonly { readonly step: number; readonly text: string }[];
   /** Test loss and test accuracy before the first step. */
   readonly untrained: { readonly loss: number; readonly accuracy: number };
-  /** Once the curve has ended. */
+  /** Present once the curve has ended. */
   readonly verdict?: Verdict;
 }
 
-/** Lines of the chapter's own source code, and what each one does. */
+/** Lines of the chapter's own source code, with a note on each. */
 export interface Code {
   readonly kind: 'code';
   readonly caption: string;
@@ -81,7 +81,7 @@ export interface Pictures {
   readonly pictures: readonly { readonly values: Float32Array; readonly text: string }[];
 }
 
-/** A matrix as shades, with its numbers where it is small. */
+/** A matrix as shades, optionally with its numbers. */
 export interface Grid {
   readonly kind: 'grid';
   readonly caption: string;
@@ -92,13 +92,13 @@ export interface Grid {
   readonly showsNumbers?: boolean;
 }
 
-/** A part of the plane with a value at each place, and what lies in it. */
+/** A part of the plane with a value at each place, and the points, arrows and path in it. */
 export interface Plane {
   readonly kind: 'plane';
   readonly caption: string;
   readonly x: readonly [from: number, to: number];
   readonly y: readonly [from: number, to: number];
-  /** Values at the centers of equal cells, the row of the largest y first; `low` and `high` are the ends of the shades. */
+  /** Values at the centers of equal cells, from the row of the largest y on. `low` and `high` end the color scale. */
   readonly field?: {
     readonly rows: number;
     readonly columns: number;
@@ -106,24 +106,24 @@ export interface Plane {
     readonly low: number;
     readonly high: number;
   };
-  /** `isOn` tells two classes apart. */
+  /** `isOn` distinguishes two classes. */
   readonly points?: readonly {
     readonly x: number;
     readonly y: number;
     readonly label: string;
     readonly isOn: boolean;
   }[];
-  /** From the origin. */
+  /** Arrows from the origin. */
   readonly arrows?: readonly { readonly x: number; readonly y: number; readonly label: string }[];
-  /** Places one after another; those outside of the plane are where it leaves it. */
+  /** Successive places; the path leaves the plane at places outside it. */
   readonly path?: readonly (readonly [x: number, y: number])[];
 }
 
-/** What each neuron of the hidden layers gives over a part of the plane. */
+/** Output of each hidden neuron over a part of the plane. */
 export interface Neurons {
   readonly kind: 'neurons';
   readonly caption: string;
-  /** Of a neuron's picture: equal cells, the row of the largest y first. */
+  /** Equal cells of a neuron's picture, starting with the row of the largest y. */
   readonly rows: number;
   readonly columns: number;
   readonly layers: readonly NeuronLayer[];
@@ -131,11 +131,14 @@ export interface Neurons {
 
 export interface NeuronLayer {
   readonly neurons: number;
-  /** Of the first neurons, [shown, rows, columns]: each over its largest size, so from -1 to 1, or 0 everywhere. */
+  /**
+   * Outputs of the first neurons, [shown, rows, columns]. Each picture is divided by its largest absolute value, so it
+   * ranges from -1 to 1, or is 0 everywhere.
+   */
   readonly values: Float32Array;
 }
 
-/** A computation, from left to right: what each node computed, and the gradient of the last one by it. */
+/** A computation from left to right: the value of each node, and the gradient of the last node with respect to it. */
 export interface Graph {
   readonly kind: 'graph';
   readonly caption: string;
@@ -144,9 +147,9 @@ export interface Graph {
 
 export interface GraphNode {
   readonly id: string;
-  /** How it is computed, such as `w1 x1`. */
+  /** Formula of the node, such as `w1 x1`. */
   readonly formula: string;
-  /** Ids of the nodes that it reads; none for an input. */
+  /** Ids of the nodes that this node reads; none for an input. */
   readonly from: readonly string[];
   readonly value: number;
   readonly gradient: number;

@@ -1,4 +1,4 @@
-/** Trains a handful of tensors by a loss given as a function, for chapters about a few neurons. */
+/** Trains a handful of tensors with a loss function, for chapters about a few neurons. */
 import { createOptimizer, type OptimizerConfig } from '@lockstep/nn';
 import {
   compile,
@@ -15,23 +15,23 @@ export interface FitOptions {
   readonly backend: HostBackend;
   readonly config: OptimizerConfig;
   readonly shapes: readonly Shape[];
-  /** The first values of all parameters, one after another. */
+  /** Initial values of all parameters, one after another. */
   readonly start: Float32Array;
-  /** Inputs that stay as they are. */
+  /** Constant inputs of the loss. */
   readonly given: readonly { readonly values: readonly number[]; readonly shape: Shape }[];
   readonly loss: (parameters: readonly Tensor[], given: readonly Tensor[]) => Tensor;
   readonly steps: number;
-  /** A result is given after each so many steps; after the last alone where left out. */
+  /** Steps between results. By default there is one before training and one after. */
   readonly showEvery?: number;
 }
 
 export interface Fit {
-  /** The loss before each step so far, and now. */
+  /** Loss before each step so far, and the current loss. */
   readonly losses: readonly number[];
   readonly parameters: Float32Array;
 }
 
-/** Takes `steps` steps; what it allocates is freed when it ends, or is ended. */
+/** Takes `steps` steps. Frees what it allocated when it ends or is stopped. */
 export function* fit(options: FitOptions): Generator<Fit, void> {
   const { backend, config, shapes, start, given, loss, steps, showEvery = steps } = options;
   const parameters = backend.allocate(start.length);
@@ -73,7 +73,7 @@ export function* fit(options: FitOptions): Generator<Fit, void> {
   }
 }
 
-/** The parameters of a fit as tensors, for a computation inside `tidy`. */
+/** Returns the parameters of a fit as tensors, for a computation inside `tidy`. */
 export function tensorsOf(backend: HostBackend, parameters: Float32Array, shapes: readonly Shape[]): Tensor[] {
   let offset = 0;
   return shapes.map((shape) => {

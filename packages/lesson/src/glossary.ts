@@ -56,13 +56,13 @@ export const glossary: Readonly<Record<string, string>> = {
   weight: 'The number that an input of a neuron is multiplied by.',
 };
 
-/** A part of a paragraph: plain, or a term of the glossary in the form that the text uses. */
+/** A part of a paragraph: plain text, or a glossary term in the form that the paragraph uses. */
 export interface TextPart {
   readonly text: string;
   readonly term?: string;
 }
 
-/** Splits a paragraph at `[[term]]` and `[[term|other form]]`. @throws Error where the glossary has no such term */
+/** Splits a paragraph at `[[term]]` and `[[term|other form]]`. @throws Error if the glossary has no such term */
 export function partsOf(paragraph: string): TextPart[] {
   return paragraph.split(/(\[\[[^\]]+\]\])/).flatMap((part): TextPart[] => {
     const marked = /^\[\[([^|]+)\|?(.*)\]\]$/.exec(part);
@@ -72,7 +72,7 @@ export function partsOf(paragraph: string): TextPart[] {
   });
 }
 
-/** A term stands with a capital at the beginning of a sentence. */
+/** Finds a term, which may be capitalized at the beginning of a sentence. */
 function termNamed(name: string): string {
   const term = [name, name[0]!.toLowerCase() + name.slice(1)].find((each) => Object.hasOwn(glossary, each));
   if (term === undefined) throw new Error(`lesson: expected a term of the glossary, got ${name}`);

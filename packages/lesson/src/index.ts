@@ -1,4 +1,7 @@
-/** How a network learns, chapter by chapter: each computes what it says with our own packages, and shows it as plain data. */
+/**
+ * How a network learns, chapter by chapter. Each chapter computes its claims with Lockstep's own packages, and shows
+ * them as plain data.
+ */
 export { type BarAxis, barAxis, barOn } from './bar-axis.ts';
 export type { Chapter, LessonContext } from './chapter.ts';
 export { chapters } from './chapters.ts';

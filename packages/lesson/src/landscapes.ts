@@ -2,7 +2,7 @@
 import { add, fromArray, type HostBackend, mul, sub, sum, type Tensor } from '@lockstep/tensor';
 import { gradientsOf } from './values.ts';
 
-/** The loss at each place, elementwise. */
+/** Computes the loss at each place, elementwise. */
 export type Landscape = (x: Tensor, y: Tensor) => Tensor;
 
 export const landscapes = {
@@ -20,7 +20,7 @@ export interface Places {
   readonly y: Float32Array;
 }
 
-/** The sum of the losses at several places, and the gradient at each place. */
+/** Returns the sum of the losses at several places, and the gradient at each place. */
 export function slopesAt(backend: HostBackend, landscape: Landscape, { x, y }: Places) {
   const { value, gradients } = gradientsOf(
     backend,

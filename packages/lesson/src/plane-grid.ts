@@ -1,9 +1,9 @@
-/** A part of the plane cut into cells, to compute a function at each. */
+/** A part of the plane divided into cells, to compute a function at each. */
 
 export interface PlaneGrid {
   readonly rows: number;
   readonly columns: number;
-  /** The centers of the cells, row after row from the largest y: [rows * columns, 2]. */
+  /** Centers of the cells, row after row from the largest y: [rows * columns, 2]. */
   readonly centers: Float32Array;
 }
 

@@ -1,6 +1,7 @@
 /**
  * The same zigzag of 2^n straight pieces by a deep network and by a wide one (Telgarsky 2016, "Benefits of depth in
- * neural networks"): the tent map composed n times takes two neurons a layer, one hidden layer takes a neuron a piece.
+ * neural networks"). The tent map composed n times takes two neurons per layer; a single hidden layer takes one neuron
+ * per piece.
  */
 import { add, fromArray, type HostBackend, matmul, relu } from '@lockstep/tensor';
 import { valuesOf } from './values.ts';
@@ -11,14 +12,14 @@ interface Layer {
   readonly bias: readonly number[];
 }
 
-/** `folds` hidden layers of two neurons: `2 relu(x) - 4 relu(x - 1/2)`, again and again. */
+/** Builds `folds` hidden layers of two neurons, which apply `2 relu(x) - 4 relu(x - 1/2)` repeatedly. */
 export function deepNetwork(folds: number): Layer[] {
   const bias = [0, -0.5];
   const rest = Array.from({ length: folds - 1 }, () => ({ weight: [2, 2, -4, -4], bias }));
   return [{ weight: [1, 1], bias }, ...rest, { weight: [2, -4], bias: [0] }];
 }
 
-/** One hidden layer whose neuron k bends the line at `k / 2^folds`. */
+/** Builds a network of one hidden layer, whose neuron k bends the line at `k / 2^folds`. */
 export function wideNetwork(folds: number): Layer[] {
   const pieces = 2 ** folds;
   const bends = Array.from({ length: pieces }, (_, k) => (k === 0 ? pieces : k % 2 === 1 ? -2 * pieces : 2 * pieces));
@@ -28,12 +29,12 @@ export function wideNetwork(folds: number): Layer[] {
   ];
 }
 
-/** Weights and biases. */
+/** Counts weights and biases. */
 export function parametersOf(network: readonly Layer[]): number {
   return network.reduce((sum, { weight, bias }) => sum + weight.length + bias.length, 0);
 }
 
-/** The network's outputs at each of `xs`, with relu between the layers. */
+/** Computes the network's outputs at each of `xs`, with relu between the layers. */
 export function outputsOf(backend: HostBackend, network: readonly Layer[], xs: readonly number[]): Float32Array {
   return valuesOf(backend, () =>
     network.reduce(

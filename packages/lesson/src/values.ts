@@ -1,17 +1,20 @@
-/** Values out of tensors: what chapters compute with the engine, as numbers. */
+/** Reads values out of tensors: results of the engine as numbers. */
 import { type HostBackend, type Tensor, tidy, valueAndGrad } from '@lockstep/tensor';
 
-/** The values of the tensor that `body` computes; all that it made is freed. */
+/** Returns the values of the tensor that `body` computes, and frees everything that `body` allocated. */
 export function valuesOf(backend: HostBackend, body: () => Tensor): Float32Array {
   return tidy(() => backend.view(body().storage).slice());
 }
 
-/** As `valuesOf`, of a tensor with one value. */
+/** Like `valuesOf`, for a tensor with one value. */
 export function scalarOf(backend: HostBackend, body: () => Tensor): number {
   return valuesOf(backend, body)[0]!;
 }
 
-/** The value of `loss` at `parameters`, which are made in it, and its gradient by each. */
+/**
+ * Returns the value of `loss` at `parameters`, and its gradient with respect to each. `parameters` allocates the
+ * tensors, which are freed in the end.
+ */
 export function gradientsOf(
   backend: HostBackend,
   parameters: () => readonly Tensor[],
@@ -24,7 +27,7 @@ export function gradientsOf(
   });
 }
 
-/** `count` numbers from `from` to `to`, evenly spaced, both included. */
+/** Returns `count` evenly spaced numbers from `from` to `to`, inclusive. */
 export function spaced(from: number, to: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => from + ((to - from) * index) / (count - 1));
 }

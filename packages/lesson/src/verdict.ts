@@ -1,4 +1,4 @@
-/** Verdicts on training: every word that a chapter says about success or failure is decided here. */
+/** Verdicts on training: every word with which a chapter judges success or failure is decided here. */
 
 export type Verdict =
   | 'diverges'
@@ -12,17 +12,17 @@ export type Verdict =
 
 /** Losses and accuracies before and after training. */
 export interface Evidence {
-  /** From the loss before the first step to the loss after the last one. */
+  /** Losses from before the first step to after the last one. */
   readonly losses: readonly number[];
-  /** Accuracies after training and the accuracy of guessing, 0 to 1. A network that only has its loss has none. */
+  /** Accuracies after training and the accuracy of guessing, 0 to 1. Omitted by a network that has only a loss. */
   readonly accuracy?: { readonly chance: number; readonly train?: number; readonly test?: number };
 }
 
-/** A loss that ends this many times above its start has diverged; less is the noise of mini-batches. */
+/** A loss that ends above this multiple of its start has diverged; less is mini-batch noise. */
 const divergedFactor = 1.05;
-/** Share of the loss that must be gone before a network without accuracies counts as learning. */
+/** Fraction by which the loss must fall before a network without accuracies counts as learning. */
 const learnedShare = 0.5;
-/** Share of the way from guessing to perfect: below the first nothing was learned, below the second too little. */
+/** Fractions of the way from guessing to perfect: below the first nothing was learned, below the second too little. */
 const [guessing, fitting] = [0.1, 0.8];
 /** Largest difference between training and test accuracy of a network that generalizes. */
 const overfittingGap = 0.04;
@@ -44,17 +44,17 @@ function verdictOfClassifier({ chance, train, test }: NonNullable<Evidence['accu
   return (train ?? test) - test > overfittingGap ? 'overfits' : 'generalizes';
 }
 
-/** Whether a loss became infinite or NaN, or ends above its start. */
+/** Whether a loss became infinite or NaN, or ends clearly above its start. */
 export function hasDiverged(losses: readonly number[]): boolean {
   return !losses.every(Number.isFinite) || losses.at(-1)! > divergedFactor * losses[0]!;
 }
 
 export type RateVerdict = 'too large' | 'too small' | 'about right' | 'without effect, since the slope is 0';
 
-/** Share of the first slope at which a path counts as arrived. */
+/** Fraction of the first slope at which a path counts as arrived. */
 const arrivedShare = 0.1;
 
-/** Judges a learning rate by the path that it led to. Losses and gradients belong to the places of the path. */
+/** Judges a learning rate by its path. `losses` and `gradients` have one entry for each place of the path. */
 export function rateVerdictOf(losses: readonly number[], gradients: readonly (readonly number[])[]): RateVerdict {
   const [first, last] = [losses[0]!, losses.at(-1)!];
   const slopes = gradients.map((gradient) => Math.hypot(...gradient));

@@ -1,4 +1,4 @@
-/** XOR as data: four points, of which those with exactly one 1 are on. */
+/** XOR as data: four points, of which the two with exactly one 1 are on. */
 import type { Plane } from './exhibit.ts';
 import { planeGrid } from './plane-grid.ts';
 
@@ -10,7 +10,7 @@ export const xorTargets = [0, 1, 1, 0];
 const [from, to] = [-0.5, 1.5];
 export const xorGrid = planeGrid([from, to], [from, to], 41);
 
-/** The four points, over the values of a function at the centers of `xorGrid`. */
+/** Shows the four points over the values of a function at the centers of `xorGrid`. */
 export function xorPlane(caption: string, values: Float32Array, low: number, high: number): Plane {
   const { rows, columns } = xorGrid;
   return {

@@ -1,4 +1,4 @@
-/** Checks that bars say what their length means: their axis has round ends, and 0 on it. */
+/** Checks that the length of bars can be read: their axis has round ends, and contains 0. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { barAxis, barOn } from '../src/bar-axis.ts';

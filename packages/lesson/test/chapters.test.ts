@@ -1,4 +1,4 @@
-/** What holds for every chapter: its text, its terms, its controls. */
+/** Checks of every chapter: its text, its terms, its controls. */
 import { expect, test } from 'vitest';
 import { settingsOf } from '../src/controls.ts';
 import { chapters, type Exhibit, expectedOf, glossary, partsOf } from '../src/index.ts';
@@ -26,7 +26,7 @@ test('every term of the glossary is used', () => {
   expect(new Set(used)).toEqual(new Set(Object.keys(glossary)));
 });
 
-/** Every control of a chapter at either end, or by each of its names. */
+/** Every control of a chapter at either end, or with each of its names. */
 const extremes = chapters.flatMap(({ id, controls }) =>
   Object.entries(controls).flatMap(([name, control]) =>
     (control.kind === 'range' ? [control.from, control.to] : control.names)
@@ -36,7 +36,7 @@ const extremes = chapters.flatMap(({ id, controls }) =>
 );
 /** Keeps the training loop quick. */
 const quick = { samples: 300, epochs: 1 };
-/** The whole of MNIST, which `digits.test.ts` trains on. */
+/** Controls that train on all of MNIST, which `digits.test.ts` covers. */
 const isLong = (id: string, name: string): boolean =>
   id === 'optimizers' || (id === 'training-loop' && ['samples', 'epochs'].includes(name));
 

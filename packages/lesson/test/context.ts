@@ -1,4 +1,4 @@
-/** What the chapters of tests compute with: the engine that trains, MNIST, and a clock. */
+/** Context of the chapters in tests: the engine that trains, MNIST, and a clock. */
 import { loadMnist } from '@lockstep/data/node';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { LessonContext } from '../src/chapter.ts';
@@ -12,7 +12,7 @@ export async function openContext(): Promise<LessonContext> {
   return { backend: (await opened).backend, nowMs: () => performance.now() };
 }
 
-/** With all of MNIST. */
+/** Opens a context with all of MNIST. */
 export async function openDigits(): Promise<LessonContext> {
   loaded ??= loadMnist().then(({ train, test }) => ({
     train: labeledImages(train),

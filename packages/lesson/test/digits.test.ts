@@ -1,4 +1,4 @@
-/** What is trained on MNIST: forward pass, mini-batches, the loop, optimizers, workers. */
+/** Chapters that train on MNIST: forward pass, mini-batches, the loop, optimizers, workers. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { forwardPass } from '../src/chapters/forward-pass.ts';

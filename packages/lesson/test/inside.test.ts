@@ -1,4 +1,4 @@
-/** What the view of a live network computes: equal to the engine's own plans, and the links of its parts. */
+/** The view of a live network computes what the engine's own plans do, and its parts link to chapters. */
 import {
   createMicrobatchGradient,
   createOptimizer,
@@ -36,14 +36,14 @@ const cases: readonly { readonly name: string; readonly model: Model; readonly s
   },
 ];
 
-/** A storage with these values. */
+/** Returns a storage with these values. */
 function stored(backend: HostBackend, values: Float32Array) {
   const storage = backend.allocate(values.length);
   backend.upload(storage, values);
   return storage;
 }
 
-/** -0 becomes 0: adding what is 0 does so as well. */
+/** Turns -0 into 0, as adding zeros does. */
 function plain(values: Float32Array): number[] {
   return Array.from(values, (value) => value + 0);
 }
@@ -88,7 +88,7 @@ test.each(cases)('the last layer of $name has the gradient that its stage says',
   const { values, gradient } = layers.at(-1)!;
   const { target } = sample;
   if (typeof target !== 'number') {
-    // Of the mean of squares: twice the difference, over the number of outputs.
+    // Gradient of the mean of squares: twice the difference, over the number of outputs.
     expect(probabilities).toBeUndefined();
     for (const [at, value] of gradient.entries()) {
       expect(value).toBeCloseTo((2 * (values[at]! - target[at]!)) / target.length, 5);
@@ -96,7 +96,7 @@ test.each(cases)('the last layer of $name has the gradient that its stage says',
     return;
   }
   expect(probabilities!.reduce((total, value) => total + value, 0)).toBeCloseTo(1, 6);
-  // Of cross-entropy: the probability, less 1 for the label.
+  // Gradient of cross-entropy: the probability, less 1 for the label.
   for (const [label, value] of gradient.entries()) {
     expect(value).toBeCloseTo(probabilities![label]! - (label === target ? 1 : 0), 5);
   }

@@ -176,7 +176,7 @@ describe('back-propagation', () => {
     const { network } = backPropagation.result(await openDigits());
     expect(network.parameters).toBe(101_770);
     expect(network.forwardMultiplications).toBe(64 * (784 * 128 + 128 * 10));
-    // The multiplications of 101,770 forward passes are those of 50,000 steps.
+    // 101,770 forward passes take more multiplications than 50,000 steps.
     const factor = (network.parameters * network.forwardMultiplications) / network.stepMultiplications;
     expect(factor).toBeGreaterThan(50_000);
     expect(network.checks.map(({ shape }) => shape)).toEqual([[784, 128], [128], [128, 10], [10]]);

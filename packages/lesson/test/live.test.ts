@@ -1,4 +1,4 @@
-/** Live runs: what a control changes from the next step on, what begins another curve, and what every chapter's shows. */
+/** Live runs: which controls apply from the next step on, and which begin a new curve; and every chapter's run. */
 import { describe, expect, test } from 'vitest';
 import {
   beginsCurve,
@@ -30,7 +30,7 @@ function advance(run: LiveRun, steps: number): void {
   for (let taken = 0; taken < steps; taken += stepsPerPlace) run.advance();
 }
 
-/** The losses of a curve, and of another that was equal until its settings changed. */
+/** Returns the curves of two equal runs, one of which changes a setting after `step` steps. */
 async function changedAt(step: number, name: LiveName, value: number | string) {
   const context = await openContext();
   return [{}, { [name]: value }].map((change) => {
@@ -138,7 +138,7 @@ describe('a live run', () => {
     const before = neuronsOf();
     advance(run, 100);
     const { layers } = neuronsOf();
-    // The first 16 of the 20.
+    // The first 16 of the 20 neurons.
     expect(layers.map(({ neurons, values }) => [neurons, values.length / cells])).toEqual(
       [20, 20, 20].map((n) => [n, 16]),
     );
@@ -163,7 +163,7 @@ describe('a live run', () => {
     const neurons = run.exhibits().find((exhibit): exhibit is Neurons => exhibit.kind === 'neurons')!;
     const { columns, rows, layers } = neurons;
     const { values } = layers[0]!;
-    // Before tanh the value grows by the same amount with each column and with each row.
+    // Before tanh, the value grows by the same amount with each column, and with each row.
     const sums = values.map((value) => Math.atanh(Math.max(-0.999, Math.min(0.999, value))));
     const rising = (at: number, next: number): number => Math.sign(sums[next]! - sums[at]!);
     const [across, down] = [rising(0, 1), rising(0, columns)];
@@ -227,7 +227,7 @@ describe('a live run', () => {
   });
 });
 
-/** The last accuracy with these settings. */
+/** Returns the last accuracy with these settings. */
 async function accuracyWith(first: Partial<LiveSettings>, steps = liveSteps): Promise<number> {
   const run = createLiveRun(await openDigits(), defined([], first));
   advance(run, steps);
@@ -269,7 +269,7 @@ describe('what the hints say', () => {
   });
 });
 
-/** The curve with these settings after a number of steps. */
+/** Returns the curve with these settings after a number of steps. */
 async function curveWith(first: Partial<LiveSettings>, steps: number): Promise<LiveCurves['curves'][number]> {
   const run = createLiveRun(await openDigits(), defined([], first));
   advance(run, steps);

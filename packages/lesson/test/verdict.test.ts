@@ -1,4 +1,4 @@
-/** The words that chapters say about training, as a table of what was measured and what is true of it. */
+/** The words with which chapters judge training, as a table of evidence and verdicts. */
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -70,7 +70,7 @@ describe('a verdict on training', () => {
   });
 });
 
-/** Steps along one axis of a parabola: each multiplies the place by 1 - rate x curvature. */
+/** Walks down a parabola along each axis: a step multiplies the place by 1 - rate x curvature. */
 function walk(rate: number, steps: number, start = [3, 2], curvature = [1, 8]) {
   const places = Array.from({ length: steps + 1 }, (_, step) =>
     start.map((from, axis) => from * (1 - rate * curvature[axis]!) ** step),

@@ -1,4 +1,4 @@
-/** Weights as pictures where the first layer reads pixels, as histograms of every layer everywhere. */
+/** Weights appear as pictures if the first layer reads pixels, and always as histograms of every layer. */
 import { initialize, type Model, parseModel, resolveModel } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';

@@ -10,7 +10,7 @@ export interface OnnxModel {
   readonly graph: Graph;
   readonly input: Port;
   readonly output: Port;
-  /** Of the program that wrote it. */
+  /** Version of the program that wrote the file. */
   readonly version: string;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -79,7 +79,7 @@ function writeInitializer(initializer: Initializer, message: PbfWriter): void {
   if (!isFloat) for (const value of initializer.integers) message.writeVarintField(7, value);
   message.writeStringField(8, initializer.name);
   if (!isFloat) return;
-  // The format is little-endian, and so are the machines that Lockstep runs on.
+  // ONNX is little-endian, and so are the machines that Lockstep runs on.
   const { buffer, byteOffset, byteLength } = initializer.values;
   message.writeBytesField(9, new Uint8Array(buffer, byteOffset, byteLength));
 }
@@ -90,7 +90,7 @@ function writePort({ name, description, ...port }: Port, message: PbfWriter): vo
   message.writeStringField(3, description);
 }
 
-/** A TypeProto, whose tensor type has an element type and a shape. */
+/** Writes a TypeProto, whose tensor type has an element type and a shape. */
 function writeType({ shape }: Pick<Port, 'shape'>, message: PbfWriter): void {
   message.writeMessage(1, writeTensorType, shape);
 }

@@ -17,7 +17,7 @@ export type Initializer =
   | { readonly name: string; readonly shape: Shape; readonly values: Float32Array }
   | { readonly name: string; readonly integers: readonly number[] };
 
-/** A value that comes in or goes out: float32, any number of samples of this shape. */
+/** An input or output: float32, any number of samples of this shape. */
 export interface Port {
   readonly name: string;
   readonly shape: Shape;
@@ -27,29 +27,29 @@ export interface Port {
 export class Graph {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
-  /** Begins the names of values, so that they say which layer they come from. */
+  /** Prefix of value names, which tells the layer that they come from. */
   #scope = '';
 
-  /** Names what follows after a layer. */
+  /** Names the nodes that follow after a layer. */
   enter(scope: string): void {
     this.#scope = scope;
   }
 
-  /** @returns the name of the node's value */
+  /** Adds a node. @returns the name of its value */
   node(type: string, inputs: readonly string[], attributes: Node['attributes'] = {}, name?: string): string {
     const output = name ?? `${this.#scope}.${this.nodes.length}.${type}`;
     this.nodes.push({ type, inputs, output, attributes });
     return output;
   }
 
-  /** @returns the name of a constant without axes, which stands in the graph once */
+  /** Adds a scalar constant, unless the graph has it already. @returns its name */
   scalar(value: number): string {
     const name = `constant.${value}`;
     if (!this.#has(name)) this.initializers.push({ name, shape: [], values: Float32Array.of(value) });
     return name;
   }
 
-  /** @returns the name of a list of whole numbers, such as the shape of a reshape */
+  /** Adds a list of integers, such as the shape of a reshape, unless the graph has it already. @returns its name */
   integers(values: readonly number[]): string {
     const name = `constant.[${values}]`;
     if (!this.#has(name)) this.initializers.push({ name, integers: values });

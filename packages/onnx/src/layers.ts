@@ -1,10 +1,10 @@
-/** Each kind of layer as ONNX's operators. */
+/** Writes each kind of layer with ONNX operators. */
 import type { Layer } from '@lockstep/nn';
 import type { Graph, Node } from './graph.ts';
 
 type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
 
-/** Adds a layer's nodes to the graph. @returns the name of its value; of the value that came in where it does nothing */
+/** Adds a layer's nodes to the graph. @returns the name of the layer's value, or `input` if the layer does nothing */
 type WriteLayer<Type extends Layer['type']> = (
   graph: Graph,
   layer: LayerOf<Type>,
@@ -13,7 +13,8 @@ type WriteLayer<Type extends Layer['type']> = (
 ) => string;
 
 /**
- * Images are [n, channels, height, width], parameters in PyTorch's shapes. The type asks for every layer of `@lockstep/nn`.
+ * One writer for each layer of `@lockstep/nn`, which the type requires. Images are [n, channels, height, width],
+ * parameters in PyTorch's shapes.
  */
 const layers: { readonly [Type in Layer['type']]: WriteLayer<Type> } = {
   dense: (graph, _, input, parameters) => graph.node('Gemm', [input, ...parameters], { transB: { int: 1 } }),
@@ -24,11 +25,11 @@ const layers: { readonly [Type in Layer['type']]: WriteLayer<Type> } = {
   averagePool2d: (graph, { window, stride = window, padding = 0 }, input) =>
     graph.node('AveragePool', [input], { ...windowOf(window, stride, padding), count_include_pad: { int: 1 } }),
   flatten: (graph, _, input) => graph.node('Flatten', [input], { axis: { int: 1 } }),
-  // Outside of training it drops nothing.
+  // Dropout is active only in training.
   dropout: (_, __, input) => input,
   relu: (graph, _, input) => graph.node('Relu', [input]),
   leakyRelu: (graph, { slope = 0.01 }, input) => graph.node('LeakyRelu', [input], { alpha: { float: slope } }),
-  // x (1 + erf(x / sqrt(2))) / 2: ONNX has an operator of this name from opset 20 on only.
+  // x (1 + erf(x / sqrt(2))) / 2: ONNX has a Gelu operator only from opset 20 on.
   gelu(graph, _, input) {
     const error = graph.node('Erf', [graph.node('Mul', [input, graph.scalar(Math.fround(Math.SQRT1_2))])]);
     const twice = graph.node('Mul', [input, graph.node('Add', [error, graph.scalar(1)])]);

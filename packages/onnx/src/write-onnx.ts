@@ -13,12 +13,12 @@ import { Graph, type Port } from './graph.ts';
 import { writeLayer } from './layers.ts';
 
 /**
- * The bytes of a file of opset 17. Its input is `images` where the model takes [height, width, channels], as float32 [N,
- * channels, height, width], else `samples`, [N, ...input]; a model that was trained on bytes takes byte / 255. Its output is
- * `logits`, [N, classes], before the softmax, or `values`, [N, values].
- *
+ * Encodes a model as an ONNX file of opset 17.
+ * The input is float32 [N, channels, height, width] if the model takes [height, width, channels], else [N, ...input].
+ * Its name is `images` for pictures and bytes, else `samples`. A model that was trained on bytes takes byte / 255. The
+ * output is `logits`, [N, classes], before the softmax, or `values`, [N, values].
  * @param parameters [parameterCount], in model order
- * @param metadata what a model file says of itself, which goes into the file's metadata
+ * @param metadata the model file's own metadata, which goes into the ONNX file's metadata
  */
 export function writeOnnx(
   model: Model,
@@ -32,14 +32,14 @@ export function writeOnnx(
   const { scaling, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
   const inputName = model.input.length === 3 || scaling.type === 'byte' ? 'images' : 'samples';
   let value = inputName;
-  /** Shape of the image that a flattened sample was, as long as its values are in ONNX's order. */
+  /** Shape of the image that was flattened, as long as its values are in ONNX's order. */
   let image: Shape | undefined;
   for (const [index, layer] of model.layers.entries()) {
     graph.enter(`${index}.${layer.type}`);
     const own = tensors.map(({ name }) => name).filter((name) => name.startsWith(`${index}.`));
     value = writeLayer(graph, layer, value, own);
     if (layer.type === 'flatten' && shapes[index]!.length === 3) image = shapes[index];
-    // PyTorch's weights of a dense layer take a flattened image channel by channel, as ONNX has it.
+    // PyTorch's weights of a dense layer take a flattened image channel by channel, as in ONNX.
     if (layer.type === 'dense') image = undefined;
   }
   if (image) value = pixelByPixel(graph, value, image);
@@ -58,7 +58,7 @@ export function writeOnnx(
   return encodeModel({ name: model.name, graph, input, output, version: metadata['lockstep'] ?? '', metadata: about });
 }
 
-/** Scores that are a flattened image: from ONNX's order, channel by channel, into that of the model. */
+/** Reorders scores that are a flattened image from ONNX's channel-by-channel order to the model's order. */
 function pixelByPixel(graph: Graph, value: string, [height, width, channels]: Shape): string {
   graph.enter('classes');
   const image = graph.node('Reshape', [value, graph.integers([-1, channels!, height!, width!])]);
@@ -66,7 +66,7 @@ function pixelByPixel(graph: Graph, value: string, [height, width, channels]: Sh
   return graph.node('Flatten', [turned], { axis: { int: 1 } });
 }
 
-/** Standardized values, in the unit of those that were given. */
+/** Converts standardized values back to their original unit. */
 function restored(graph: Graph, value: string, { mean, deviation }: Standardization): string {
   graph.enter('standardization');
   return graph.node('Add', [graph.node('Mul', [value, graph.scalar(deviation)]), graph.scalar(mean)]);

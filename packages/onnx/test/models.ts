@@ -1,4 +1,4 @@
-/** Models that have, together, every kind of layer, each in every place that ONNX orders otherwise. */
+/** Models that together have every kind of layer, each in every place where ONNX's order differs. */
 import { parseModel, resolveModel } from '@lockstep/nn';
 
 export const models = [
@@ -26,7 +26,7 @@ export const models = [
       { type: 'relu' },
     ],
   }),
-  // Scores that are a flattened image themselves.
+  // The flattened image is itself the scores.
   parseModel({
     name: 'image',
     input: [4, 3, 2],

@@ -1,4 +1,4 @@
-/** An ONNX file has the structure of its format, and gives the scores of the model in another program. */
+/** An ONNX file has the structure of its format, and gives the model's scores in another program. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { writeOnnx } from '../src/index.ts';
 import { models } from './models.ts';
 
-/** Every field of a message by its number, undecoded: numbers, or bytes. */
+/** Reads every field of a message by its number, undecoded: numbers or bytes. */
 function fieldsOf(bytes: Uint8Array): Map<number, (number | Uint8Array)[]> {
   const reader = new PbfReader(bytes);
   const fields = new Map<number, (number | Uint8Array)[]>();
@@ -34,7 +34,7 @@ const text = (value: number | Uint8Array | undefined): string => new TextDecoder
 const messages = (fields: ReturnType<typeof fieldsOf>, tag: number) =>
   (fields.get(tag) ?? []).map((bytes) => fieldsOf(bytes as Uint8Array));
 
-/** Sizes of a ValueInfoProto, the number of samples by its name. */
+/** Reads the sizes of a ValueInfoProto, with the name in place of the number of samples. */
 function sizesOf(port: ReturnType<typeof fieldsOf>): (number | string)[] {
   const [type] = messages(port, 2);
   const [tensor] = messages(type!, 1);
@@ -137,7 +137,7 @@ const hasRuntime = python('-c', 'import onnxruntime, numpy').status === 0;
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-onnx-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Prints the logits of samples, float32 in a file, as JSON. */
+/** Prints as JSON the logits of the samples in a float32 file. */
 const script = `
 import json, sys
 import numpy, onnxruntime
@@ -148,7 +148,7 @@ samples = numpy.fromfile(sys.argv[2], dtype="<f4").reshape([-1] + port.shape[1:]
 print(json.dumps([float(value) for value in logits.ravel()]))
 `;
 
-/** Bytes in the model's order as what the file takes: from 0 to 1, images channel by channel. */
+/** Converts bytes in the model's order to the file's input: from 0 to 1, images channel by channel. */
 function asInput({ input }: Model, bytes: Uint8Array): Float32Array {
   const [height, width, channels] = input.length === 3 ? (input as [number, number, number]) : [sizeOf(input), 1, 1];
   const area = height * width;

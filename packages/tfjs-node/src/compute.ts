@@ -1,4 +1,4 @@
-/** Shards computed by TensorFlow, microbatch by microbatch, and added in the order of the fixed tree. */
+/** Computes shards with TensorFlow, microbatch by microbatch, and adds them in the order of the fixed tree. */
 import { defaultKey, inputSize, outputCount, parameterCount, parseModel, type TargetValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -17,10 +17,10 @@ import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.
 import type { TensorFlow } from './tensorflow.ts';
 
 /**
- * TensorFlow in the calling thread. Each microbatch is a computation of its own: a shard has the same bits however a
- * step was cut.
+ * Opens TensorFlow in the calling thread. Each microbatch is computed on its own, so a shard has the same bits however
+ * a step is divided.
  * @param clock measures how long a shard takes
- * @throws Error with one sentence where this machine lacks the library
+ * @throws Error with one sentence if this machine lacks the library
  */
 export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Promise<Compute> {
   const tensorFlow = await loadTensorFlow();
@@ -28,22 +28,22 @@ export async function createTensorFlowCompute(clock: Pick<Clock, 'nowMs'>): Prom
   return new TensorFlowCompute(tensorFlow, backend, clock);
 }
 
-/** What belongs to one open model. */
+/** State of one open model. */
 interface Opened {
   readonly microbatchSize: number;
   readonly inputSize: number;
-  /** Numbers that stand for one sample's target. */
+  /** How many numbers make up one sample's target. */
   readonly targetSize: number;
   readonly microbatch: MicrobatchGradient;
   readonly parameterCount: number;
-  /** Of vectors with the gradient of all parameters, then the sum of losses, then how many were correct. */
+  /** Adds vectors: the gradient of all parameters, the sum of losses, and the number classified correctly. */
   readonly sum: TreeSum;
 }
 
 class TensorFlowCompute implements Compute {
   readonly backend = 'tfjs-node';
   readonly threads = 1;
-  /** Another build of the library or another processor may round in another way; the numerics check shows that. */
+  /** Another build of the library or another processor may round differently; the numerics check detects that. */
   readonly numericMode: string;
   readonly #tf: TensorFlow;
   readonly #host: HostBackend;

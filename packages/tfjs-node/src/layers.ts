@@ -1,10 +1,12 @@
-/** Each kind of layer as TensorFlow's operations: the formulas of `@lockstep/nn`, rounded by another library. */
+/**
+ * Computes each kind of layer with TensorFlow operations: the formulas of `@lockstep/nn`, rounded by another library.
+ */
 import type { Layer } from '@lockstep/nn';
 import type { Tensor, TensorFlow } from './tensorflow.ts';
 
 type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
 
-/** Factors for the values of `input`: 0 where one is dropped, `1 / (1 - rate)` elsewhere. */
+/** Returns factors for the values of `input`: 0 for a dropped value, `1 / (1 - rate)` for the others. */
 export type DropoutScale = (input: Tensor, rate: number) => Tensor;
 
 type Forward<Type extends Layer['type']> = (
@@ -16,8 +18,8 @@ type Forward<Type extends Layer['type']> = (
 ) => Tensor;
 
 /**
- * `[n, ...input] -> [n, ...output]`, images as [n, height, width, channels]; parameters in the shapes of
- * `@lockstep/nn`. The type asks for every layer of that package.
+ * One function for each layer of `@lockstep/nn`, which the type requires: `[n, ...input] -> [n, ...output]`. Images are
+ * [n, height, width, channels], parameters in the shapes of that package.
  */
 const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
   dense: (tf, _, input, [weight, bias]) => tf.add(tf.matMul(input, weight!), bias!),
@@ -46,7 +48,7 @@ const layers: { readonly [Type in Layer['type']]: Forward<Type> } = {
 export const applyLayer: Forward<Layer['type']> = (tf, layer, ...rest) =>
   (layers[layer.type] as Forward<Layer['type']>)(tf, layer, ...rest);
 
-/** Pads by itself: the gradients of TensorFlow.js support no padding of a given size. */
+/** Pads images explicitly: the gradients of TensorFlow.js support no padding of a given size. */
 function padded(tf: TensorFlow, images: Tensor, padding: number, value: number): Tensor {
   if (padding === 0) return images;
   const around: [number, number] = [padding, padding];

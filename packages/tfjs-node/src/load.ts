@@ -4,14 +4,14 @@ import type { TensorFlow } from './tensorflow.ts';
 
 export interface LoadedTensorFlow {
   readonly tf: TensorFlow;
-  /** Of the C library. */
+  /** Version of the C library. */
   readonly version: string;
 }
 
 /**
- * Gives TensorFlow one thread and no log lines, unless the environment sets them: a worker of several threads opens
- * several computes. Call it in the main thread before any thread loads the library, which reads the environment of the
- * process once; other threads only have a copy of it.
+ * Limits TensorFlow to one thread and turns its log off, unless the environment says otherwise: a worker of several
+ * threads opens several computers. Call it in the main thread before any thread loads the library: the library reads
+ * the process environment once, and other threads only have a copy of it.
  */
 export function prepareProcess(): void {
   process.env['TF_NUM_INTRAOP_THREADS'] ??= '1';
@@ -20,8 +20,8 @@ export function prepareProcess(): void {
 }
 
 /**
- * The library, set as the backend of TensorFlow.js in this thread.
- * @throws Error with one sentence where the package or its native part is missing
+ * Loads the library and makes it the backend of TensorFlow.js in this thread.
+ * @throws Error with one sentence if the package or its native part is missing
  */
 export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
   // The package calls a function that Node 23 has removed.
@@ -29,7 +29,7 @@ export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
   let tf: TensorFlow;
   try {
-    // Not a literal, so that the compiler does not ask for a package that may not be installed.
+    // Not a literal, so that the compiler does not look for a package that may not be installed.
     const name = '@tensorflow/tfjs-node';
     const loaded = (await import(name as string)) as TensorFlow & { default?: TensorFlow };
     tf = loaded.default ?? loaded;
@@ -37,7 +37,7 @@ export async function loadTensorFlow(): Promise<LoadedTensorFlow> {
     throw new Error(absenceOf(error as Error & { code?: string }));
   }
   tf.enableProdMode();
-  // TensorFlow.js has one engine for the whole process, on which another library may have set another backend.
+  // TensorFlow.js has one engine per process, and another library may have set another backend on it.
   await tf.setBackend('tensorflow');
   const { binding } = tf.backend() as unknown as { binding: { TF_Version: string } };
   return { tf, version: binding.TF_Version };

@@ -1,14 +1,14 @@
-/** The losses of `@lockstep/nn` by TensorFlow's operations. */
+/** Computes the losses of `@lockstep/nn` with TensorFlow operations. */
 import type { TargetValues } from '@lockstep/nn';
 import type { Tensor, TensorFlow } from './tensorflow.ts';
 
-/** Of the samples of one microbatch. */
+/** Loss over the samples of one microbatch. */
 interface MicrobatchLoss {
-  /** False where a label is no class. */
+  /** False if a label is not a class. */
   readonly isValid: boolean;
-  /** Sum over the samples. @param outputs [samples, outputs] */
+  /** Returns the sum over the samples. @param outputs [samples, outputs] */
   sum(outputs: Tensor): Tensor;
-  /** Samples whose class is right; 0 where there are no classes. */
+  /** Returns the number of samples classified correctly; 0 if there are no classes. */
   correct(outputs: Tensor): number;
 }
 
@@ -35,7 +35,7 @@ export function meanSquaredError(tf: TensorFlow, targets: TargetValues, shape: S
   };
 }
 
-/** Rows whose largest score, the first of equals, is at their label. */
+/** Counts the rows whose largest score, or the first of equal ones, is at their label. */
 function countCorrect(scores: ArrayLike<number>, labels: TargetValues, classes: number): number {
   let correct = 0;
   for (let row = 0; row < labels.length; row++) {

@@ -1,4 +1,4 @@
-/** The gradient of one microbatch, by TensorFlow's operations, eagerly. */
+/** Computes the gradient of one microbatch with TensorFlow operations, eagerly. */
 import {
   type Model,
   outputCount,
@@ -17,9 +17,9 @@ export interface MicrobatchGradient {
   /** Copies all parameters, in model order. */
   setWeights(weights: Float32Array): void;
   /**
-   * Leaves in `output` [P + 2], a storage of the host, the SUM over the samples of the loss's gradient, then the sum of
-   * the losses, then how many were classified correctly. Samples [samples * inputSize] that are bytes are read as
-   * byte / 255. A label that is no class makes the loss NaN.
+   * Computes one microbatch. Writes to `output` [P + 2], a storage of the host, the SUM over the samples of the loss's
+   * gradient, the sum of the losses, and the number classified correctly. Samples are [samples * inputSize]; bytes are
+   * read as byte / 255. A label that is not a class makes the loss NaN.
    */
   run(samples: SampleValues, targets: TargetValues, key: RandomKey, output: Storage): void;
   /** Frees TensorFlow's memory. */
@@ -60,7 +60,7 @@ export function createMicrobatchGradient(
           correct = loss.correct(result);
           return loss.sum(result);
         })(weights);
-        // Only now: computing what dropout drops may have moved the host's memory.
+        // Taken only now: computing the dropout values may have moved the host's memory.
         const output = host.view(outputStorage);
         for (const [position, { offset }] of layout.entries()) output.set(grads[position]!.dataSync(), offset);
         output[output.length - 2] = loss.isValid ? value.dataSync()[0]! : Number.NaN;
@@ -74,7 +74,7 @@ export function createMicrobatchGradient(
   };
 }
 
-/** @returns what computes the outputs of a batch */
+/** @returns a function that computes the outputs of a batch */
 function createForward(tf: TensorFlow, host: HostBackend, model: Model) {
   const layout = parameterLayout(model);
   return (input: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor =>
@@ -86,7 +86,7 @@ function createForward(tf: TensorFlow, host: HostBackend, model: Model) {
     }, input);
 }
 
-/** A copy: TensorFlow may read an array in place. */
+/** Copies the values, since TensorFlow may read an array in place. */
 function floatsOf(values: SampleValues): Float32Array {
   if (!(values instanceof Uint8Array)) return values.slice();
   const scaled = new Float32Array(values.length);
@@ -94,7 +94,7 @@ function floatsOf(values: SampleValues): Float32Array {
   return scaled;
 }
 
-/** Factors that drop the same values as `@lockstep/tensor` does. */
+/** Returns factors that drop the same values as `@lockstep/tensor`. */
 function dropoutScale(host: HostBackend, key: RandomKey, stream: number, like: Tensor, rate: number): Float32Array {
   const samples = like.shape[0]!;
   return tidy(() => {

@@ -1,6 +1,6 @@
 /**
- * The part of TensorFlow.js's interface that this package uses, so that it builds where @tensorflow/tfjs-node, 260 MB
- * with what it brings, is not installed.
+ * The part of TensorFlow.js's interface that this package uses. With it the package builds even if
+ * @tensorflow/tfjs-node, 260 MB with its dependencies, is not installed.
  */
 
 export interface Tensor {

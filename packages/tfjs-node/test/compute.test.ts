@@ -19,7 +19,7 @@ async function opened(microbatchSize: number, model = small): Promise<Compute> {
 
 const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint8Array] => [pixels, labels];
 
-/** That two gradients of 21 samples are equal but for rounding. */
+/** Expects two gradients of 21 samples to be equal except for rounding. */
 function expectAlike(theirs: ShardGradient, ours: ShardGradient): void {
   const expected = floatsOf(ours.gradient);
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);

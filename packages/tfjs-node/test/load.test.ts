@@ -8,7 +8,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** The mock fails when it is read: the test runner would wrap an error of the mock itself in its own message. */
+/** Mocks a package that fails when it is read: the test runner would wrap an error that the mock itself throws. */
 function failing(message: string, code?: string): void {
   vi.doMock(library, () => ({
     get default(): never {

@@ -23,7 +23,7 @@ import { expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
 
-/** Deadlines act, so that an answer that TensorFlow never gives costs seconds and not the run. */
+/** A real clock: if TensorFlow never answers, a deadline ends the wait after seconds. */
 const clock: Clock = {
   nowMs: () => performance.now(),
   after(delayMs, callback) {

@@ -1,17 +1,17 @@
-/** Models that have every kind of layer, and samples that depend on a seed alone. */
+/** Models that together have every kind of layer, and samples that depend only on a seed. */
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { philox } from '@lockstep/tensor';
 import { loadTensorFlow, prepareProcess } from '../src/load.ts';
 
 prepareProcess();
 
-/** Why TensorFlow cannot be tested here; undefined where it can. */
+/** Why TensorFlow cannot be tested here; undefined if it can. */
 export const absence: string | undefined = await loadTensorFlow().then(
   () => undefined,
   (error: Error) => error.message,
 );
 
-/** The title of a test, with the reason where it is skipped. */
+/** Returns the title of a test, with the reason if it is skipped. */
 export const titled = (title: string): string => (absence === undefined ? title : `${title} (${absence})`);
 
 export const small = parseModel({

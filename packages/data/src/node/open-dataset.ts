@@ -1,4 +1,4 @@
-/** Opens a person's own data: recognizes what there is, and has it read; needs Node. */
+/** Opens the user's own data: recognizes its format and reads it; needs Node. */
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
@@ -15,22 +15,21 @@ import { openTable, readRows } from './open-table.ts';
 import { readFile } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
-/** How a file or folder is read: options of tables, and those of pictures. */
+/** How a file or folder is read: options for tables and for pictures. */
 export type OpenOptions = TableOptions & PictureOptions;
 
 const maxPictureBytes = 2 ** 28;
 const idxName = /^(?:train|t10k)-(?:images|labels)[-.]idx[134]-ubyte(?:\.gz)?$/;
 const tableName = /\.(?:csv|tsv|jsonl|ndjson|parquet)(?:\.gz)?$/i;
-/** What only the one or the other kind of data has. */
+/** Options that only one kind of data has. */
 const tableOptions = ['label', 'ignore', 'task'] as const;
 const pictureOptions = ['size', 'gray', 'fit'] as const;
 
 /**
- * Reads a person's own data from a file or folder, recognized by its bytes.
- * A file of CSV, TSV, JSON Lines or Parquet; or a folder with four IDX files, with `train` and `test` of such a file,
- * or with a folder of pictures for each class. Without samples to test with, a seeded part is kept for that.
- *
- * @throws DataError with one sentence that names the file and, where there is one, line and column
+ * Reads the user's own data from a file or folder.
+ * A file is CSV, TSV, JSON Lines or Parquet, recognized by its bytes. A folder contains four IDX files, `train` and
+ * `test` of such a file, or a folder of pictures for each class. Without test samples, a seeded part is held out.
+ * @throws DataError with one sentence that names the file and, if known, line and column
  */
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   if (!isDirectory(path)) {
@@ -55,8 +54,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
 }
 
 /**
- * The rows that `openDataset` trains with, before they become samples.
- * Undefined where the path leads to no rows.
+ * Returns the rows that `openDataset` trains on, before they become samples; undefined if the path has no rows.
  * @throws DataError
  */
 export async function openRows(path: string): Promise<Table | undefined> {
@@ -73,7 +71,7 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** Without hidden files and folders. */
+/** Lists a folder without hidden files and folders. */
 async function list(path: string): Promise<Dirent[]> {
   try {
     const entries = await readdir(path, { withFileTypes: true });
@@ -118,7 +116,7 @@ async function openPictures(path: string, options: OpenOptions): Promise<OpenedD
   return readPictures(await filesBelow(path, ''), nameOf(path), decoder, options);
 }
 
-/** Links to files are followed, links to folders are not: they may lead in a circle. */
+/** Follows links to files but not to folders, which may form a cycle. */
 async function filesBelow(root: string, folder: string): Promise<PictureFile[]> {
   const files: PictureFile[] = [];
   for (const entry of await list(join(root, folder))) {

@@ -1,4 +1,4 @@
-/** Reads a file of rows, in the format that its bytes show; needs Node. */
+/** Reads a file of rows in the format that its bytes indicate; needs Node. */
 import { basename } from 'node:path';
 import { fileKind } from '@lockstep/files/shown';
 import { DataError } from '../data-error.ts';
@@ -11,7 +11,7 @@ import type { TableOptions } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
 import { type Gate, readUnpacked } from './read-unpacked.ts';
 
-/** Advice for files that are no tables, by how they begin. */
+/** Advice for files that are not tables, by their first bytes. */
 const otherFiles: readonly (readonly [magic: readonly number[], advice: string])[] = [
   [[0x50, 0x4b, 0x03, 0x04], 'unpack it, or save it as CSV'],
   [[0x89, 0x50, 0x4e, 0x47], 'give the folder with a folder of pictures for each class'],
@@ -21,16 +21,13 @@ const otherFiles: readonly (readonly [magic: readonly number[], advice: string])
 ];
 const parquetMagic = [0x50, 0x41, 0x52, 0x31];
 
-/** @param testPath a file with the rows to test with. @throws DataError */
+/** Opens a file of rows as a data set. @param testPath file with the test rows @throws DataError */
 export async function openTable(path: string, options: TableOptions, testPath?: string): Promise<OpenedDataset> {
   const rows = await readRows(path);
   return datasetFromJsonLines(rows, options, testPath === undefined ? undefined : await readRows(testPath));
 }
 
-/**
- * The rows of one file of CSV, TSV, JSON Lines or Parquet, plain or gzip.
- * @throws DataError
- */
+/** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */
 export async function readRows(path: string): Promise<JsonLines> {
   const name = basename(path);
   const { bytes, fileBytes } = await readUnpacked(path, rowsGate(name));
@@ -41,7 +38,7 @@ export async function readRows(path: string): Promise<JsonLines> {
   return first === '{' ? parseJsonLines(bytes, name, fileBytes) : { table: parseDelimited(bytes, name, fileBytes) };
 }
 
-/** Refuses what is no table by its first bytes, and a text that is too long as it comes. */
+/** Refuses a file that is not a table by its first bytes, and a text that is too long while it is read. */
 function rowsGate(name: string): Gate {
   let isFirst = true;
   let text: TextGate | undefined;

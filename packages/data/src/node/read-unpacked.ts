@@ -1,4 +1,4 @@
-/** Reads files as they are or gzip-packed, no further than a reader goes along; needs Node. */
+/** Reads files, plain or gzip, only as far as a reader accepts them; needs Node. */
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { FileError, inMiB, readRegularFile, reasonOf } from '@lockstep/files';
@@ -8,21 +8,21 @@ import { maxFileBytes, unpackedLimit } from '../limits.ts';
 const gunzipChunkBytes = 2 ** 20;
 
 /**
- * Sees the next bytes of a file as they are unpacked, before memory is taken for more; what it throws ends the reading.
- * @param totalBytes in all; 0 if they are not known
- * @param fileBytes that the file takes where it lies
+ * Sees each chunk of a file as it is unpacked, before memory is allocated for more; may throw to stop the reading.
+ * @param totalBytes size of the unpacked file; 0 if unknown
+ * @param fileBytes size of the file as stored, possibly packed
  */
 export type Gate = (chunk: Uint8Array, totalBytes: number, fileBytes: number) => void;
 
 export interface UnpackedFile {
   readonly bytes: Uint8Array;
-  /** That the file takes where it lies. */
+  /** Size of the file as stored, possibly packed. */
   readonly fileBytes: number;
 }
 
 /**
- * The file's bytes, unpacked when they begin with gzip's magic number, whatever its name.
- * A packed file is unpacked twice: to look at it, and into memory of the size that it turned out to have.
+ * Reads a file and unpacks it if it begins with gzip's magic number, whatever its name.
+ * A packed file is unpacked twice: first to check it, then into memory of exactly its size.
  * @throws DataError
  */
 export async function readUnpacked(path: string, gate: Gate): Promise<UnpackedFile> {
@@ -49,7 +49,7 @@ export async function readUnpacked(path: string, gate: Gate): Promise<UnpackedFi
   return { bytes, fileBytes };
 }
 
-/** Errors of the file as those of data. @throws DataError */
+/** Reads a file, with its errors as DataError. @throws DataError */
 export function readFile(path: string, maxBytes: number, gate: Gate): Uint8Array {
   let isPacked: boolean | undefined;
   try {
@@ -67,7 +67,7 @@ function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** @throws DataError if the file is damaged, and what `take` throws */
+/** @throws DataError if the file is damaged, or if `take` throws one */
 async function unpack(file: Uint8Array, name: string, take: (chunk: Uint8Array) => void): Promise<void> {
   const stream = createGunzip({ chunkSize: gunzipChunkBytes });
   stream.end(file);

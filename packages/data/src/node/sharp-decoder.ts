@@ -2,7 +2,7 @@
 import { maxPicturePixels } from '../limits.ts';
 import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/decoder.ts';
 
-/** What is used of sharp, whose types are not there where the package is not. */
+/** The part of sharp's interface that is used here: the package and its types may not be installed. */
 interface SharpImage {
   metadata(): Promise<{
     readonly channels: number;
@@ -24,7 +24,7 @@ type Sharp = (bytes: Uint8Array, options: { limitInputPixels: number }) => Sharp
 
 export interface SharpPictureInfo extends PictureInfo {
   readonly hasAlpha: boolean;
-  /** Whether the file has one channel beside its transparency. */
+  /** Whether the file has one channel besides transparency. */
   readonly hasOneChannel: boolean;
 }
 
@@ -35,8 +35,8 @@ export interface SharpDecoder extends PictureDecoder {
 const fits = { cover: 'cover', contain: 'contain', stretch: 'fill' } as const;
 
 /**
- * A decoder of pictures in Node, by the package sharp.
- * @throws Error with one sentence where the package, or its native part, is missing
+ * Opens a decoder of pictures in Node, by the package sharp.
+ * @throws Error with one sentence if the package or its native part is missing
  */
 export async function openSharpDecoder(): Promise<SharpDecoder> {
   const sharp = await loadSharp();
@@ -49,7 +49,7 @@ export async function openSharpDecoder(): Promise<SharpDecoder> {
 
 async function loadSharp(): Promise<Sharp> {
   try {
-    // Not a literal, so that the compiler does not ask for a package that may not be installed.
+    // Not a literal, so that the compiler does not look for a package that may not be installed.
     const name = 'sharp';
     return ((await import(name as string)) as { default: Sharp }).default;
   } catch (error) {
@@ -58,7 +58,7 @@ async function loadSharp(): Promise<Sharp> {
   }
 }
 
-/** sharp knows more formats, some of which name other files. */
+/** sharp supports more formats, some of which refer to other files. */
 function requirePicture(bytes: Uint8Array): void {
   const head = String.fromCharCode(...bytes.subarray(0, 12));
   if (/^(?:\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP)/s.test(head)) return;
@@ -87,7 +87,7 @@ async function describe(open: Open, bytes: Uint8Array): Promise<SharpPictureInfo
   return { ...autoOrient, hasAlpha, hasOneChannel, isGray };
 }
 
-/** Eight large pictures at a time would take gigabytes. */
+/** Larger pictures are checked for color one at a time: eight at a time would take gigabytes. */
 const largePixels = 2 ** 22;
 let lastLarge: Promise<unknown> = Promise.resolve();
 

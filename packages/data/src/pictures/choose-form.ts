@@ -1,30 +1,30 @@
-/** Chooses the size and the channels that all pictures of a data set get. */
+/** Chooses one size and number of channels for all pictures of a data set. */
 import type { PictureDecoder, PictureFit, PictureSize } from './decoder.ts';
 import { forEachBounded } from './for-each-bounded.ts';
 import type { LabeledPicture } from './tree.ts';
 
-/** The form that all pictures get. */
+/** Form and classes of the pictures. */
 export interface PictureOptions {
-  /** Default: the size of most pictures; 32 x 32 where no size is that of most. */
+  /** Default: the size of more than half of the pictures, or 32 x 32 if there is none. */
   readonly size?: PictureSize | undefined;
   /** Default: whether no picture has colors. */
   readonly gray?: boolean | undefined;
   /** Default `cover`. */
   readonly fit?: PictureFit | undefined;
-  /** Of a model that is trained already, in their order; default the names of the folders, sorted. */
+  /** Classes of an already trained model, in its order; default the names of the folders, sorted. */
   readonly classes?: readonly string[] | undefined;
 }
 
 const fallbackSize = { width: 32, height: 32 };
-/** Pictures that are read and decoded at a time. */
+/** Number of pictures that are read and decoded at a time. */
 export const pictureLanes = 8;
 
-/** Reads a picture and names it in errors. */
+/** Reads a picture for `use`; errors name the picture. */
 export type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;
 
 /** Sums over the pictures of a data set, taken from their headers. */
 export interface Totals {
-  /** Number of pictures of each size, by its width and height. */
+  /** Number of pictures of each size, keyed by width and height. */
   readonly sizes: ReadonlyMap<string, number>;
   readonly pixels: number;
   readonly fileBytes: number;
@@ -48,7 +48,7 @@ export async function totalsOf(
   return { sizes, pixels, fileBytes };
 }
 
-/** The size of most pictures, if there is one. */
+/** Returns the size of more than half of the pictures, or the fallback if there is none. */
 export function usualSize({ sizes }: Totals, total: number): PictureSize {
   const [most] = [...sizes].sort(([, a], [, b]) => b - a);
   if (most === undefined || 2 * most[1] <= total) return fallbackSize;
@@ -56,7 +56,7 @@ export function usualSize({ sizes }: Totals, total: number): PictureSize {
   return { width: width!, height: height! };
 }
 
-/** Whether all pictures have this size already. */
+/** Whether all pictures already have this size. */
 export function areAllOf(size: PictureSize, { sizes }: Totals, total: number): boolean {
   return sizes.get(keyOf(size)) === total;
 }
@@ -65,7 +65,7 @@ function keyOf({ width, height }: PictureSize): string {
   return `${width} ${height}`;
 }
 
-/** Whether no picture has colors. After one that has some, no other is decoded. */
+/** Whether no picture has colors. Stops decoding at the first picture that has some. */
 export async function areGray(
   pictures: readonly LabeledPicture[],
   decoder: PictureDecoder,

@@ -1,7 +1,7 @@
-/** Between the pictures of a data set and what decodes them: sharp in Node, the browser in a page. */
+/** Interface between the pictures of a data set and their decoder: sharp in Node, the browser in a page. */
 
 export interface PictureSize {
-  /** Upright, as its orientation tag asks for. */
+  /** Size after the orientation tag is applied. */
   readonly width: number;
   readonly height: number;
 }
@@ -11,7 +11,7 @@ export interface PictureInfo extends PictureSize {
   readonly isGray: () => Promise<boolean>;
 }
 
-/** Where the shape differs: cover cuts edges off, contain adds black ones, stretch distorts. */
+/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
 export type PictureFit = 'cover' | 'contain' | 'stretch';
 
 export interface PictureForm extends PictureSize {
@@ -21,11 +21,11 @@ export interface PictureForm extends PictureSize {
 }
 
 /**
- * Takes the bytes of a PNG, JPEG or WebP file.
- * Each method throws an Error with a sentence where they are none, or damaged.
+ * Decodes PNG, JPEG and WebP files.
+ * Each method throws an Error with a sentence if the bytes are in another format or damaged.
  */
 export interface PictureDecoder {
   readonly describe: (bytes: Uint8Array) => Promise<PictureInfo>;
-  /** u8, [height, width, channels], in memory of its own; transparent parts are white. */
+  /** Returns u8 [height, width, channels] in new memory; transparent parts become white. */
   readonly decode: (bytes: Uint8Array, form: PictureForm) => Promise<Uint8Array>;
 }

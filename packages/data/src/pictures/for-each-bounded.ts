@@ -1,6 +1,8 @@
 /** Asynchronous work on many items, a few at a time. */
 
-/** Rejects with the first error, after which no more work begins. */
+/**
+ * Runs `work` on each item, at most `limit` at a time. Rejects with the first error, after which no more work begins.
+ */
 export async function forEachBounded<Item>(
   items: readonly Item[],
   limit: number,

@@ -1,8 +1,7 @@
 /**
- * Decodes pictures with what a page or a worker of it has: createImageBitmap and an OffscreenCanvas.
- *
- * Pixels of pictures in their own size are those of `sharp-decoder.ts` where the format keeps them; a browser scales,
- * and turns colors to gray, in its own way.
+ * Decodes pictures in a page or its worker, with createImageBitmap and an OffscreenCanvas.
+ * Unscaled pixels equal those of `sharp-decoder.ts` if the format is lossless. A browser scales, and converts colors to
+ * gray, in its own way.
  */
 import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './decoder.ts';
 
@@ -18,7 +17,7 @@ interface Canvas2d {
   getImageData(x: number, y: number, width: number, height: number): { readonly data: Uint8ClampedArray };
 }
 
-/** What is used of the DOM, whose types are not there in Node. */
+/** The part of the DOM that is used here: Node's types lack it. */
 interface Page {
   createImageBitmap(blob: Blob): Promise<Bitmap>;
   OffscreenCanvas: new (
@@ -27,14 +26,11 @@ interface Page {
   ) => { getContext(type: '2d', options: { willReadFrequently: boolean }): Canvas2d };
 }
 
-/** Luma of ITU-R BT.709. */
+/** Luma weights of ITU-R BT.709. */
 const grayWeights = [0.2126, 0.7152, 0.0722] as const;
 const bytesPerPixel = 4;
 
-/**
- * A decoder of pictures in a page, by the browser.
- * @throws Error with one sentence where there is no page around
- */
+/** Opens a decoder that uses the browser. @throws Error with one sentence outside of a page */
 export function openPageDecoder(): PictureDecoder {
   const page = globalThis as unknown as Partial<Page>;
   if (!page.createImageBitmap || !page.OffscreenCanvas) {
@@ -56,7 +52,7 @@ export function openPageDecoder(): PictureDecoder {
   };
 }
 
-/** RGBA. */
+/** Returns RGBA pixels. */
 function draw({ OffscreenCanvas }: Page, bitmap: Bitmap, { width, height, fit }: PictureForm): Uint8ClampedArray {
   const canvas = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   const size = drawnSize(bitmap, { width, height }, fit);

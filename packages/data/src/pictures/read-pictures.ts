@@ -1,4 +1,4 @@
-/** Reads a folder of pictures, one folder for each class, as a data set. */
+/** Reads a folder of pictures, with one folder for each class, as a data set. */
 import { DataError } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
 import { requirePixels } from '../limits.ts';
@@ -17,10 +17,10 @@ const bytesPerFileByte = 64;
 const bytesPerGiB = 2 ** 30;
 
 /**
- * Pictures as samples, each of the class that its first folder names.
- * Eight files are open and decoded at a time; beside them only the pixels that the model sees are kept.
- * @param files of the folder, in any order
- * @param name of the folder, with which messages begin
+ * Reads pictures as samples, each of the class that its first folder names.
+ * At most eight files are open and decoded at a time; apart from them, only the pixels that the model sees are kept.
+ * @param files files of the folder, in any order
+ * @param name name of the folder, which begins messages
  * @throws DataError with one sentence that names the picture
  */
 export async function readPictures(
@@ -39,7 +39,7 @@ export async function readPictures(
   const read: Read = (picture, use) => readPicture(picture, name, use);
   const totals = await totalsOf(all, decoder, read);
   const size = options.size ?? usualSize(totals, all.length);
-  // A size that was asked for is taken at its word.
+  // Only the overall limit applies to a size that the user chose.
   const most = options.size ? maxBytes : packedLimit(totals.fileBytes);
   const { fit = 'cover' } = options;
   requireMemory(name, all.length, { ...size, channels: options.gray === false ? 3 : 1, fit }, most);
@@ -116,7 +116,7 @@ async function decodeAll(
   return { samples, sampleShape, count: pictures.length, targets: targetsOf(pictures, names) };
 }
 
-/** Most bytes of pixels that come out of small files. */
+/** Returns the maximum bytes of pixels for files of this size. */
 function packedLimit(fileBytes: number): number {
   return Math.min(maxBytes, Math.max(freeBytes, bytesPerFileByte * fileBytes));
 }

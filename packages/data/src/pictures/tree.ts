@@ -1,11 +1,11 @@
-/** Which files of a folder are pictures, of which class, and whether to train or to test with. */
+/** Finds the pictures of a folder, their classes, and whether they are for training or testing. */
 import { DataError } from '../data-error.ts';
 import { plural } from '../readers/opened-dataset.ts';
 import { listed } from '../readers/table.ts';
 
-/** A file that may be a picture, read when it is needed. */
+/** A file that may be a picture, read on demand. */
 export interface PictureFile {
-  /** Below the folder that was named, with slashes. */
+  /** Path relative to the opened folder, with slashes. */
   readonly path: string;
   readonly read: () => Promise<Uint8Array>;
 }
@@ -16,25 +16,26 @@ export interface LabeledPicture extends PictureFile {
 
 export interface PictureTree {
   readonly train: readonly LabeledPicture[];
-  /** Where the folder has one for training and one for testing. */
+  /** Undefined unless the folder has one for training and one for testing. */
   readonly test: readonly LabeledPicture[] | undefined;
-  /** Paths of files that are no pictures, or in no class. */
+  /** Paths of files that are not pictures, or not in a class. */
   readonly leftOut: readonly string[];
 }
 
 const pictureName = /\.(?:png|jpe?g|webp)$/i;
-/** Hidden files, and what operating systems write into folders. */
+/** Hidden files, and files that operating systems write into folders. */
 const systemName = /^(?:\..*|__MACOSX|Thumbs\.db|desktop\.ini)$/i;
 const trainName = /^train(?:ing)?$/i;
 const testNames = [/^test(?:ing)?$/i, /^val(?:id|idation)?$/i];
 
 /**
- * A picture's class is its first folder, however deep it lies in it; below `train` and `test` it is the next one.
- * Hidden files and those of operating systems are passed over.
+ * Sorts pictures into classes. A picture's class is its first folder, at any depth; below `train` and `test` it is the
+ * second.
+ * Hidden files and files of operating systems are skipped.
  * @param files in any order: the result is sorted by path
- * @param name of the folder, for messages
- * @param leastClasses with pictures to train with
- * @throws DataError where there are fewer classes
+ * @param name name of the folder, for messages
+ * @param leastClasses minimum number of classes with training pictures
+ * @throws DataError if there are fewer classes
  */
 export function pictureTree(files: readonly PictureFile[], name: string, leastClasses = 2): PictureTree {
   const seen = files
@@ -50,7 +51,7 @@ export function pictureTree(files: readonly PictureFile[], name: string, leastCl
   return { train, test, leftOut };
 }
 
-/** The first folders of pictures that are for training and for testing, where there are both. */
+/** Returns the first folders of the paths that are for training and for testing, if both exist. */
 function partFolders(pictures: readonly PictureFile[]): { train: string; test: string } | undefined {
   const paths = pictures.map(({ path }) => path.split('/'));
   const folders = [...new Set(paths.filter(({ length }) => length > 2).map(([first]) => first!))];

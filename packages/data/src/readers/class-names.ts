@@ -1,6 +1,6 @@
-/** The order of classes and categories, in which they are numbered. */
+/** The order in which classes and categories are numbered. */
 
-/** Different names in numeric order where all are numbers, else by their UTF-16 code units, as `sort` does. */
+/** Returns the distinct names, in numeric order if all are numbers, else by their UTF-16 code units, as `sort` does. */
 export function sortedNames(names: Iterable<string>): string[] {
   const different = [...new Set(names)].sort();
   const areNumbers = different.every((name) => name !== '' && Number.isFinite(Number(name)));

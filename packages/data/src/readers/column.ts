@@ -1,15 +1,15 @@
-/** The cells of a table, as numbers where they are numbers, in memory that grows with the rows. */
+/** The cells of a table, stored as numbers if possible, in memory that grows with the rows. */
 import { requireValues } from '../limits.ts';
 
-/** No two ways to match the same digits: time grows with the length of the text, whatever it is. */
+/** Matches the same digits in one way only, so that the time grows linearly with the length of any text. */
 const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
-/** Values in a block of rows, which holds at least one row. */
+/** Maximum values in a block of rows, unless a single row has more. */
 const blockValues = 2 ** 16;
 
 interface Block {
-  /** Column by column, [columns, rows of a block]; NaN where the cell is a text. */
+  /** [columns, rows of a block], column by column; NaN if the cell is a text. */
   readonly numbers: Float64Array;
-  /** One more than the position of the cell's text among the texts; there only if a cell of the block is a text. */
+  /** For each cell, 1 plus the index of its text; undefined if no cell of the block is a text. */
   codes: Uint32Array | undefined;
 }
 
@@ -17,15 +17,15 @@ export class Cells {
   readonly #name: string;
   readonly #columns: number;
   readonly #fileBytes: number;
-  /** The rows of a block are a power of two. */
+  /** Log2 of the rows in a block. */
   readonly #shift: number;
   readonly #blocks: Block[] = [];
   readonly #texts: string[] = [];
   readonly #codeOf = new Map<string, number>();
 
   /**
-   * @param name of the file, for messages
-   * @param fileBytes that the file takes, which bound the number of values
+   * @param name name of the file, for messages
+   * @param fileBytes size of the file as stored, which limits the number of values
    */
   constructor(name: string, columns: number, fileBytes: number) {
     this.#name = name;
@@ -35,8 +35,9 @@ export class Cells {
   }
 
   /**
-   * A text that has the form of a finite number becomes one; other numbers become texts. `''` stands for a missing value.
-   * @throws DataError if the file has more values than one of its size may have
+   * Stores a cell. A text in the form of a finite number becomes one; a number that is not finite becomes a text. `''`
+   * stands for a missing value.
+   * @throws DataError if the file has more values than its size allows
    */
   set(row: number, column: number, cell: string | number): void {
     const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
@@ -47,13 +48,13 @@ export class Cells {
     else this.#setText(block, at, `${text}`);
   }
 
-  /** undefined if the cell is a text. */
+  /** Returns undefined if the cell is a text. */
   numberAt(row: number, column: number): number | undefined {
     const value = this.#blocks[row >> this.#shift]!.numbers[this.#position(row, column)]!;
     return Number.isNaN(value) ? undefined : value;
   }
 
-  /** Numbers in their shortest form. */
+  /** Returns a text, or a number in its shortest form. */
   textAt(row: number, column: number): string {
     const { codes, numbers } = this.#blocks[row >> this.#shift]!;
     const at = this.#position(row, column);
@@ -89,7 +90,7 @@ export class Cells {
 /** One column of a table. */
 export class Column {
   readonly name: string;
-  /** Cells of the column. */
+  /** Number of cells. */
   readonly count: number;
   readonly #cells: Cells;
   readonly #index: number;
@@ -101,18 +102,18 @@ export class Column {
     this.#index = index;
   }
 
-  /** undefined if the cell is a text. */
+  /** Returns undefined if the cell is a text. */
   numberAt(row: number): number | undefined {
     return this.#cells.numberAt(row, this.#index);
   }
 
-  /** Numbers in their shortest form. */
+  /** Returns a text, or a number in its shortest form. */
   textAt(row: number): string {
     return this.#cells.textAt(row, this.#index);
   }
 }
 
-/** The columns of these names, in the order of their cells. */
+/** Creates the columns with these names, in the order of their cells. */
 export function columnsOf(names: readonly string[], cells: Cells, count: number): Column[] {
   return names.map((name, index) => new Column(name, cells, index, count));
 }

@@ -1,4 +1,4 @@
-/** Arrays in memory as a data set. */
+/** Builds a data set from arrays in memory. */
 import { DataError } from '../data-error.ts';
 import { checkDataset, type Dataset, maxClasses, type SampleValues, type Targets } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
@@ -7,31 +7,33 @@ import { flatten, nestedShape } from './nested-values.ts';
 type Numbers = Uint8Array | Uint16Array | Float32Array | readonly number[];
 
 export interface ArraySamples {
-  /** [count, ...sampleShape] in one array, where bytes are seen as byte / 255; or a list with a sample each, nested as its shape. */
+  /**
+   * One array [count, ...sampleShape], whose bytes count as byte / 255; or a list of samples, nested like their shape.
+   */
   readonly samples: SampleValues | readonly unknown[];
-  /** Default: what the nesting says, or for one array a list of numbers for each sample. */
+  /** Default: the nested shape; for one array, `[samples.length / count]`. */
   readonly sampleShape?: readonly number[];
 }
 
-/** Samples in arrays, and a class for each. */
+/** Samples in arrays, with a class for each. */
 export interface LabeledArrays extends ArraySamples {
-  /** [count] positions in `classes`, or names of classes. */
+  /** [count] indices into `classes`, or names of classes. */
   readonly labels: Numbers | readonly string[];
-  /** Default: the labels themselves, sorted; for numbers, from 0 to the largest. */
+  /** Default: the distinct labels, sorted; for numbers, from 0 to the largest. */
   readonly classes?: readonly string[];
 }
 
-/** Samples in arrays, and one value or several for each. */
+/** Samples in arrays, with one or more values for each. */
 export interface ValuedArrays extends ArraySamples {
-  /** [count, names.length]; nested where there are several for each sample. */
+  /** [count, names.length]; nested if there are several for each sample. */
   readonly values: Float32Array | readonly number[] | readonly (readonly number[])[];
   /** Default `value`, or `value 0`, `value 1`, …. */
   readonly names?: readonly string[];
 }
 
 /**
- * Arrays in memory as a data set.
- * @throws DataError with one sentence where the parts do not fit, or a number is not finite
+ * Builds a data set from arrays in memory.
+ * @throws DataError with one sentence if the parts do not fit together, or a number is not finite
  */
 export function datasetFrom(arrays: LabeledArrays | ValuedArrays): Dataset {
   const count = 'labels' in arrays ? arrays.labels.length : valueCount(arrays);

@@ -1,4 +1,6 @@
-/** Reads CSV and TSV as RFC 4180 has them: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks. */
+/**
+ * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
+ */
 import { DataError } from '../data-error.ts';
 import { maxColumns } from '../limits.ts';
 import { Cells, columnsOf } from './column.ts';
@@ -8,14 +10,14 @@ import { type Delimiter, decodeText, TextGate } from './text.ts';
 const lineFeed = 0x0a;
 const space = 0x20;
 const quote = 0x22;
-/** Beside semicolons, a number may have a decimal comma. */
+/** If semicolons separate the cells, a number may have a decimal comma. */
 const decimalComma = /^\s*([+-]?\d*),(\d+(?:e[+-]?\d+)?)\s*$/i;
 const numeric = /^[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?$/i;
 
 /**
- * A CSV or TSV file as a table.
- * @param name of the file, for messages
- * @param fileBytes that the file takes where it lies, which may be packed
+ * Parses a CSV or TSV file as a table.
+ * @param name name of the file, for messages
+ * @param fileBytes size of the file as stored, possibly packed
  * @throws DataError
  */
 export function parseDelimited(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): Table {
@@ -54,8 +56,8 @@ export function parseDelimited(bytes: Uint8Array, name: string, fileBytes: numbe
 }
 
 /**
- * Calls `take` with the cells of each row, their number, and the line in which the row begins.
- * @throws DataError for a quote that is not closed, or a cell that goes on after one
+ * Calls `take` with the cells of each row, their number, and the line on which the row begins.
+ * @throws DataError for a quote that is not closed, or a cell that continues after its closing quote
  */
 function eachRow(
   text: string,
@@ -82,16 +84,16 @@ function eachRow(
 }
 
 interface QuotedRow {
-  /** Cells beyond the most that a table may have are only counted. */
+  /** Cells beyond the maximum number of columns are counted, but not kept. */
   readonly cells: readonly string[];
   readonly count: number;
-  /** Lines that the row takes. */
+  /** Number of lines that the row spans. */
   readonly lines: number;
   /** Position of the line feed after the row, or of the end of the text. */
   readonly end: number;
 }
 
-/** A row with cells in quotes, which may have line breaks. Each character is looked at once. */
+/** Reads a row with quoted cells, which may contain line breaks. Looks at each character once. */
 function quotedRow(text: string, from: number, delimiter: Delimiter, place: string): QuotedRow {
   const code = delimiter.charCodeAt(0);
   const isEnd = (at: number): boolean =>
@@ -106,7 +108,7 @@ function quotedRow(text: string, from: number, delimiter: Delimiter, place: stri
       if (close < 0) {
         throw new DataError(`${place}: expected a quote at the end of a cell that begins with one, got none`);
       }
-      // Of a cell of quotes alone, replaceAll takes twenty times the memory.
+      // For a cell of quotes alone, replaceAll takes far more memory.
       cell = text
         .slice(at + 1, close)
         .split('""')
@@ -127,7 +129,7 @@ function quotedRow(text: string, from: number, delimiter: Delimiter, place: stri
   }
 }
 
-/** Position of the quote that closes the cell that begins at `from`, -1 if there is none; two quotes stand for one. */
+/** Returns the position of the quote that closes the cell at `from`, -1 if there is none; two quotes stand for one. */
 function closingQuote(text: string, from: number): number {
   for (let at = text.indexOf('"', from + 1); at >= 0; at = text.indexOf('"', at + 2)) {
     if (text.charCodeAt(at + 1) !== quote) return at;
@@ -151,7 +153,7 @@ function namesOf(cells: readonly string[], fileName: string): string[] {
   return names;
 }
 
-/** pandas and R write the numbers of the rows as a first column without a name. */
+/** Removes the first column if it is unnamed and counts the rows, as pandas and R write it. */
 function withoutIndex({ name, columns }: Table): Table['columns'] {
   const first = columns[0]!;
   if (first.name !== '') return columns;

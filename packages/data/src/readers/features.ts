@@ -1,4 +1,4 @@
-/** What a model sees of a table's row: numbers standardized, categories as zeros and a one. */
+/** Encodes a table row for a model: numbers standardized, categories one-hot. */
 import { DataError } from '../data-error.ts';
 import type { Standardization } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
@@ -10,9 +10,9 @@ export type FeatureColumn =
   | {
       readonly type: 'number';
       readonly name: string;
-      /** Of the training rows. */
+      /** Mean over the training rows. */
       readonly mean: number;
-      /** Of the training rows, over their count; 1 where all are equal. */
+      /** Population standard deviation of the training rows; 1 if all are equal. */
       readonly deviation: number;
     }
   | { readonly type: 'category'; readonly name: string; readonly categories: readonly string[] };
@@ -24,11 +24,12 @@ const thousands = (count: number): string => count.toLocaleString('en-US');
 const notNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', 'nan', 'null', 'none', '?', '-', 'inf', 'infinity']);
 
 /**
- * @param rows to train with: means and deviations are theirs, while categories are those of all rows
+ * Fits the encoding of each column.
+ * @param rows training rows: means and deviations are theirs, while categories are those of all rows
  * @throws DataError for a missing value, a number that is not finite, a text among numbers, or too many categories
  */
 export function fitFeatures(table: Table, columns: readonly Column[], rows: Uint32Array): FeatureColumn[] {
-  // In the order of the file, neighbors in memory are added one after another.
+  // In file order, neighbors in memory are added one after another.
   const ordered = rows.toSorted();
   return columns.map((column) => {
     if (isCategory(column)) return { type: 'category', name: column.name, categories: categoriesOf(table, column) };
@@ -37,14 +38,14 @@ export function fitFeatures(table: Table, columns: readonly Column[], rows: Uint
   });
 }
 
-/** Values that a model sees of a row. */
+/** Returns the number of values that a model sees of a row. */
 export function featureCount(features: readonly FeatureColumn[]): number {
   return features.reduce((sum, feature) => sum + (feature.type === 'number' ? 1 : feature.categories.length), 0);
 }
 
 /**
- * float32, [rows, featureCount]. Columns are found by their names; others may be there as well.
- * @throws DataError for a missing column, a cell that is no finite number where one was, or an unknown category
+ * Encodes rows as float32, [rows, featureCount]. Columns are found by name; other columns are ignored.
+ * @throws DataError for a missing column, an unknown category, or a cell that should be a finite number
  */
 export function encodeFeatures(
   table: Table,
@@ -55,7 +56,7 @@ export function encodeFeatures(
   requireFeatures(table, rows.length, size);
   const values = new Float32Array(rows.length * size);
   const writers = writersOf(table, features, values);
-  // A few rows at a time stay in the processor's cache while column after column is written.
+  // A few rows at a time, so that they stay in the processor's cache while column after column is written.
   for (let from = 0; from < rows.length; from += rowsAtATime) {
     const to = Math.min(from + rowsAtATime, rows.length);
     for (const { offset, write } of writers) {
@@ -65,7 +66,7 @@ export function encodeFeatures(
   return values;
 }
 
-/** Before memory is taken: a column of categories takes a value for each of them. */
+/** Checks the size before memory is allocated: a column of categories takes a value for each of them. */
 function requireFeatures({ name }: Table, rows: number, size: number): void {
   if (rows * size <= maxFeatureValues) return;
   const expected = `at most ${thousands(maxFeatureValues)} values once each category has one`;
@@ -74,9 +75,9 @@ function requireFeatures({ name }: Table, rows: number, size: number): void {
 }
 
 interface ColumnWriter {
-  /** Of its first value in a sample. */
+  /** Position of the column's first value in a sample. */
   readonly offset: number;
-  /** @param at position of that value */
+  /** @param at position of the column's first value */
   readonly write: (row: number, at: number) => void;
 }
 
@@ -101,7 +102,7 @@ function writersOf(table: Table, features: readonly FeatureColumn[], values: Flo
   });
 }
 
-/** Numbers with a text among them are numbers with a mistake. */
+/** A few texts among numbers are mistakes, not categories. */
 function isCategory(column: Column): boolean {
   let numbers = 0;
   let texts = 0;
@@ -112,7 +113,7 @@ function isCategory(column: Column): boolean {
   return texts > numbers;
 }
 
-/** @throws DataError that names the cell */
+/** Returns the number in a cell. @throws DataError that names the cell */
 export function requireNumber(table: Table, column: Column, row: number): number {
   const value = column.numberAt(row);
   if (value === undefined) throw cellError(table, row, column, 'a finite number');
@@ -149,8 +150,9 @@ function categoriesOf(table: Table, column: Column): string[] {
 }
 
 /**
- * In two passes. @param rows in the order of the file
- * @throws DataError that names the cell where a square is not finite
+ * Returns the mean and deviation of a column, in two passes.
+ * @param rows in file order
+ * @throws DataError that names the cell if a square is not finite
  */
 export function momentsOf(table: Table, column: Column, rows: Uint32Array): Standardization {
   const first = column.numberAt(rows[0]!)!;
@@ -160,7 +162,7 @@ export function momentsOf(table: Table, column: Column, rows: Uint32Array): Stan
     areEqual &&= column.numberAt(row) === first;
     sum += column.numberAt(row)!;
   }
-  // Rounding would leave equal numbers a small deviation.
+  // Rounding would give equal numbers a small deviation.
   if (areEqual) return { mean: first, deviation: 1 };
   const mean = sum / rows.length;
   let squares = 0;

@@ -1,4 +1,4 @@
-/** JSON Lines as a data set. */
+/** Turns JSON Lines into a data set. */
 import { DataError } from '../data-error.ts';
 import { type Dataset, type SampleValues, sampleSize } from '../dataset.ts';
 import { splitIndices, takeSamples } from '../split.ts';
@@ -10,12 +10,11 @@ import { requireColumn, shownName } from './table.ts';
 import { allRows, classNames, datasetFromTable, type TableOptions } from './table-dataset.ts';
 
 /**
- * Objects of a JSON Lines file as samples and their labels.
- *
- * Arrays whose numbers are all whole from 0 to 255, as those of pictures, become bytes; others stay as they are. Those for
- * a model that is trained already become what it takes. Values to learn are standardized by the mean and deviation of the
- * lines to train with.
- * @param test the samples to test with; without it, a seeded part of `lines`
+ * Turns the objects of a JSON Lines file into samples and their labels.
+ * Arrays whose numbers are all whole from 0 to 255, like pixels, become bytes; others stay as they are. For an already
+ * trained model, arrays become what the model takes. Values to learn are standardized by the mean and deviation of the
+ * training lines.
+ * @param test the test samples; without it, a seeded part of `lines`
  * @throws DataError
  */
 export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {}, test?: JsonLines): OpenedDataset {
@@ -56,13 +55,13 @@ function requireShape({ table, samples }: JsonLines, shape: readonly number[], l
   throw new DataError(`${table.name}: expected arrays of ${shape.join(' x ')}, as in ${like}, got ${got}`);
 }
 
-/** Zeros and ones alone are flags rather than pixels. */
+/** Whether all values are bytes. Zeros and ones alone are flags rather than pixels. */
 function holdBytes(parts: readonly JsonLines[]): boolean {
   const values = parts.map(({ samples }) => samples!.values);
   return values.every((one) => firstBeyondBytes(one) < 0) && values.some((one) => one.some((value) => value > 1));
 }
 
-/** @throws DataError that names the line of a number that is none */
+/** @throws DataError that names the line of a number that is not a byte */
 function bytesOf({ table, samples }: JsonLines): SampleValues {
   const { values, shape } = samples!;
   const at = firstBeyondBytes(values);

@@ -1,4 +1,6 @@
-/** Reads JSON Lines: an object a line, either flat like a row of a table, or with an array of numbers beside the label. */
+/**
+ * Reads JSON Lines: one object per line, either flat like a table row, or with an array of numbers next to the label.
+ */
 import { DataError } from '../data-error.ts';
 import { requireColumns, requireValues } from '../limits.ts';
 import { Cells, columnsOf } from './column.ts';
@@ -8,9 +10,9 @@ import { decodeText, TextGate } from './text.ts';
 
 /** The objects of a file as a table, and their arrays as samples. */
 export interface JsonLines {
-  /** Of all keys but the one with the arrays. */
+  /** Table of all keys except the key of the arrays. */
   readonly table: Table;
-  /** Of objects with arrays: float32, [count, ...shape]. */
+  /** Arrays of the objects, if they have any: float32, [count, ...shape]. */
   readonly samples?: { readonly values: Float32Array; readonly shape: readonly number[] };
 }
 
@@ -18,25 +20,25 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Layout of all lines, taken from the first. */
 interface Form {
-  /** In the order of their columns. */
+  /** Keys in the order of their columns. */
   readonly keys: readonly string[];
   readonly indexOf: ReadonlyMap<string, number>;
-  /** The key of the arrays. */
+  /** Key of the arrays. */
   readonly sampleKey: string | undefined;
   readonly shape: readonly number[];
 }
 
-/** A picture of 1,024 x 1,024 pixels has one for each of them. */
+/** Maximum lists and objects in a line: a picture of 1,024 x 1,024 pixels has a list for each pixel. */
 const maxParts = 2 ** 21;
 const openingBracket = 0x5b;
 const openingBrace = 0x7b;
 const sampleKeys = ['features', 'sample'];
 
 /**
- * A JSON Lines file as a table, or as samples with their labels.
- * @param name of the file, for messages
- * @param fileBytes that the file takes where it lies, which may be packed
- * @throws DataError with the line
+ * Parses a JSON Lines file as a table, or as samples with their labels.
+ * @param name name of the file, for messages
+ * @param fileBytes size of the file as stored, possibly packed
+ * @throws DataError that names the line
  */
 export function parseJsonLines(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): JsonLines {
   const text = decodeText(bytes, name, new TextGate(name, false), fileBytes);
@@ -101,7 +103,7 @@ function parseObject(line: string, place: string): JsonObject {
   throw new DataError(`${place}: expected a JSON object, got ${shownText(line.trim())}`);
 }
 
-/** Each list or object of a line takes far more memory than its two brackets. @throws DataError */
+/** Limits the lists and objects of a line, which take far more memory than their two brackets. @throws DataError */
 function requireParts(line: string, place: string): void {
   if (line.length <= maxParts) return;
   let count = 0;
@@ -128,7 +130,7 @@ function formOf(first: JsonObject, name: string): Form {
   return { keys, indexOf: new Map(keys.map((key, index) => [key, index])), sampleKey, shape };
 }
 
-/** A list takes more memory than a number. */
+/** Counts the lists in an array of this shape: a list takes more memory than a number. */
 function listsOf(shape: readonly number[]): number {
   let inLevel = 1;
   let count = 0;

@@ -1,4 +1,4 @@
-/** The column of a table that a model learns: classes, or values. */
+/** The column of a table that a model learns, as classes or as values. */
 import { DataError } from '../data-error.ts';
 import { maxClasses, type Standardization, type Targets } from '../dataset.ts';
 import { sortedNames } from './class-names.ts';
@@ -9,13 +9,16 @@ import { cellError, listed, requireColumn, shownName, shownText, type Table } fr
 /** Whether the label is a class or a number. */
 export type Task = 'classification' | 'regression';
 
-/** Names that stand for the label, whatever their case; the first that a table has counts. */
+/** Usual names of the label, in any case; the first one that the table has is used. */
 const usualNames = ['label', 'class', 'target', 'species', 'y'];
-/** Numbers that are not whole, or many and mostly different, are measurements. */
+/** More numbers than this that are not whole, or that mostly differ, are measurements rather than classes. */
 const maxNumericClasses = 10;
 const exactClass = 'a class: a text, or a number up to 2^53 - 1';
 
-/** The column of this name, else one with a usual name, else the last. @throws DataError where there is no such column */
+/**
+ * Returns the column with this name, else one with a usual name, else the last.
+ * @throws DataError if there is no such column
+ */
 export function labelColumn(table: Table, label: string | undefined): Column {
   if (label !== undefined) return requireColumn(table, label, 'the label');
   const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
@@ -24,7 +27,7 @@ export function labelColumn(table: Table, label: string | undefined): Column {
   return found;
 }
 
-/** The classes of all rows, in the order in which they are numbered. @throws DataError where they are no classes */
+/** Returns the classes of all rows, in the order of their numbers. @throws DataError if the cells are not classes */
 export function classesOf(table: Table, column: Column): string[] {
   const different = new Set<string>();
   let areNumbers = true;
@@ -33,7 +36,7 @@ export function classesOf(table: Table, column: Column): string[] {
     const text = column.textAt(row);
     if (text === '') throw cellError(table, row, column, 'a label');
     const value = column.numberAt(row);
-    // Beyond it, different whole numbers of the file are one float64.
+    // Beyond this, different whole numbers of the file become the same float64.
     if (Math.abs(value ?? 0) > Number.MAX_SAFE_INTEGER) throw cellError(table, row, column, exactClass);
     areNumbers &&= value !== undefined;
     areWhole &&= Number.isInteger(value);
@@ -57,9 +60,9 @@ export function classesOf(table: Table, column: Column): string[] {
 }
 
 /**
- * How the values of a column are standardized; undefined where it has classes.
- * @param rows to train with
- * @throws DataError where a cell of theirs is no finite number, or its square is not finite
+ * Returns the standardization of a column's values; undefined if it has classes.
+ * @param rows training rows
+ * @throws DataError if a cell of the training rows is not a finite number, or its square is not finite
  */
 export function fitTargets(
   table: Table,
@@ -73,8 +76,8 @@ export function fitTargets(
 }
 
 /**
- * Of all rows: classes where there are `names`, else values.
- * @throws DataError where a label is not among the classes, or a cell is no number that float32 can hold
+ * Returns the targets of all rows: classes if there are `names`, else values.
+ * @throws DataError if a label is not among the classes, or a cell is not a number that float32 can hold
  */
 export function targetsOf(
   table: Table,

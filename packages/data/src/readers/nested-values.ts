@@ -1,8 +1,8 @@
-/** Lists in lists as one flat list of numbers with a shape. */
+/** Flattens nested lists into numbers with a shape. */
 import { shownLine } from '@lockstep/files/shown';
 import { maxNesting } from '../limits.ts';
 
-/** Lengths of the lists, from the outside in, by the first of each; lists that are deeper are not looked into. */
+/** Returns the lengths of the lists from the outside in, by the first list of each level, up to `maxNesting` levels. */
 export function nestedShape(value: unknown): number[] {
   const shape: number[] = [];
   for (let inner = value; isList(inner) && shape.length < maxNesting; inner = inner[0]) shape.push(inner.length);
@@ -10,8 +10,8 @@ export function nestedShape(value: unknown): number[] {
 }
 
 /**
- * Writes the numbers into `into` from `offset` on.
- * @returns what is the matter, as `expected …, got …`; undefined where the lists have this shape and finite float32 numbers
+ * Writes the numbers into `into`, starting at `offset`.
+ * @returns the fault as `expected …, got …`; undefined if the lists have this shape and finite float32 numbers
  */
 export function flatten(
   value: unknown,
@@ -36,7 +36,7 @@ export function flatten(
   return undefined;
 }
 
-/** Position of the first number that is not whole from 0 to 255; -1 where all are bytes. */
+/** Returns the position of the first number that is not a whole number from 0 to 255; -1 if all are bytes. */
 export function firstBeyondBytes(values: Float32Array): number {
   return values.findIndex((value) => !Number.isInteger(value) || value < 0 || value > 255);
 }

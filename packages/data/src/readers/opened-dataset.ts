@@ -1,4 +1,4 @@
-/** What a reader gives: samples to train and to test with, and what it found. */
+/** The result of a reader: training and test samples, and what it found. */
 import { shownLine } from '@lockstep/files/shown';
 import type { Dataset, Targets } from '../dataset.ts';
 import type { PictureFit } from '../pictures/decoder.ts';
@@ -6,38 +6,35 @@ import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { FeatureColumn } from './features.ts';
 import { listed, type Table } from './table.ts';
 
-/**
- * How a file becomes a sample, where that takes more than its values.
- * A saved model has to know it as well.
- */
+/** How a file becomes a sample, if that takes more than its values. A saved model has to know it as well. */
 export type Reading =
-  /** A row of a table, by `encodeFeatures`. */
+  /** A row of a table, encoded by `encodeFeatures`. */
   | { readonly type: 'rows'; readonly columns: readonly FeatureColumn[] }
   /** A picture, scaled to the sample's height and width. */
   | { readonly type: 'pictures'; readonly fit: PictureFit };
 
-/** What a reader gives: samples to train and to test with, and what it found. */
+/** Result of a reader: training and test samples, and what it found. */
 export interface OpenedDataset {
   readonly train: Dataset;
   readonly test: Dataset;
-  /** What was read and how, in one line for people. */
+  /** One line for people that says what was read and how. */
   readonly found: string;
   readonly reading?: Reading;
 }
 
-/** The line that says what was read, and from which files. */
+/** Returns the line that says what was read, and from which files. */
 export function foundLine(files: readonly (Pick<Table, 'name'> | undefined)[], what: string): string {
   const names = files.flatMap((file) => (file ? [file.name] : []));
   return shownLine(`${names.join(' and ')}: ${what}`);
 }
 
-/** The two counts; of one that was split, the seed by which it was. */
+/** Formats the two counts, and the seed of the split if there was one. */
 export function partsText({ train, test }: Pick<OpenedDataset, 'train' | 'test'>, split?: SplitOptions): string {
   const counts = `${thousands(train.count)} to train, ${thousands(test.count)} to test`;
   return split ? `${counts} (split by seed ${split.seed ?? defaultSplitSeed})` : counts;
 }
 
-/** The names of the classes, or the range of the values. */
+/** Formats the names of the classes, or the range of the values. */
 export function targetsText(targets: Targets): string {
   if (targets.type === 'classes') return `${targets.names.length} classes (${listed(targets.names)})`;
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];

@@ -6,14 +6,14 @@ import { requireColumns, requireRows, requireValues, unpackedLimit } from '../li
 import { Cells, columnsOf } from './column.ts';
 import { checkColumnNames, shownName, shownText, type Table } from './table.ts';
 
-/** What pandas calls an index without a name, such as that of shuffled rows. */
+/** Name that pandas gives to an unnamed index, such as the index of shuffled rows. */
 const unnamedIndex = /^__index_level_\d+__$/;
 const msPerDay = 86_400_000;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
-/** hyparquet would give a day a time, and replace what is not UTF-8. */
+/** hyparquet would give a day a time, and replace bytes that are not UTF-8. */
 const parsers = { dateFromDays: dayText, stringFromBytes: textOrBytes };
 
-/** A text of more characters counts as unpacked in each row that has it, as a dictionary holds it once for all rows. */
+/** Longer texts count as unpacked in each row that has them, because a dictionary stores them once for all rows. */
 const longText = 256;
 
 /** Contents of a column chunk, checked against the file's own metadata. */
@@ -23,10 +23,10 @@ interface Chunk {
 }
 
 /**
- * A Parquet file with flat columns as a table.
- * One column of one row group is decoded at a time, after the sizes that its pages claim were checked.
- * @param name of the file, for messages
- * @param fileBytes that the file takes where it lies, which may be packed
+ * Parses a Parquet file with flat columns as a table.
+ * Decodes one column of one row group at a time, after checking the sizes that its pages claim.
+ * @param name name of the file, for messages
+ * @param fileBytes size of the file as stored, possibly packed
  * @throws DataError
  */
 export async function parseParquet(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): Promise<Table> {
@@ -89,7 +89,7 @@ async function loadParser() {
   return { parquetMetadata, parquetSchema, parquetHeader, readColumn, parsers: allParsers, compressors };
 }
 
-/** Errors of the parser as a sentence. */
+/** Turns the parser's errors into a sentence. */
 function parsed<Value>(name: string, use: () => Value): Value {
   try {
     return use();
@@ -105,7 +105,7 @@ function metadataOf(bytes: Uint8Array, { parquetMetadata, parquetSchema }: Parse
   return { metadata, fields: parquetSchema(metadata).children };
 }
 
-/** @throws Error if the file and its row groups have different ones */
+/** Returns the number of rows. @throws Error if the file and its row groups disagree */
 function rowCount({ num_rows, row_groups }: FileMetaData): number {
   const counts = row_groups.map((group) => Number(group.num_rows));
   const sum = counts.reduce((total, count) => total + count, 0);
@@ -123,7 +123,7 @@ function chunkOf(
   const about = column?.meta_data;
   if (!about || column.file_path !== undefined) throw new Error('a column has no data in the file');
   const { dictionary_page_offset, data_page_offset, total_compressed_size } = about;
-  // Some writers say 0 if there is no dictionary.
+  // Some writers put 0 if there is no dictionary.
   const start = Number(dictionary_page_offset || data_page_offset);
   const length = Number(total_compressed_size);
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, length);
@@ -134,12 +134,12 @@ function chunkOf(
   return { reader: { view, offset: 0 }, decoder };
 }
 
-/** Walks over the pages' headers, which are all that is read. @returns the bytes that the pages unpack to */
+/** Reads the headers of the pages alone. @returns the bytes that the pages unpack to */
 function requirePages({ reader: { view } }: Chunk, rows: number, { parquetHeader }: Parser): number {
   const reader = { view, offset: 0 };
   let values = 0;
   let unpackedBytes = 0;
-  // As hyparquet, which takes a last byte for padding.
+  // Like hyparquet, which takes a last byte for padding.
   while (values < rows && reader.offset < view.byteLength - 1) {
     const header = parquetHeader(reader);
     const { dictionary_page_header, data_page_header, data_page_header_v2 } = header;
@@ -165,7 +165,7 @@ function requireUnpacked(name: string, unpackedBytes: number, fileBytes: number)
   throw new DataError(`${name}: expected pages that unpack to at most ${expected} bytes in all, got ${got}`);
 }
 
-/** The values, page by page. */
+/** Returns the values, page by page. */
 function decode({ reader, decoder }: Chunk, rows: number, { readColumn }: Parser): readonly ArrayLike<unknown>[] {
   const { data } = readColumn(reader, { groupStart: 0, groupRows: rows, selectStart: 0, selectEnd: rows }, decoder);
   const count = data.reduce((sum, { length }) => sum + length, 0);
@@ -187,7 +187,7 @@ function shownValue(value: unknown): string {
   return value instanceof Uint8Array ? `${value.length} bytes` : shownText(JSON.stringify(value));
 }
 
-/** Such as `2024-01-31`. */
+/** Formats a day, such as `2024-01-31`. Returns an invalid Date if the day is out of range. */
 function dayText(days: number): string | Date {
   const day = new Date(days * msPerDay);
   return Number.isNaN(day.getTime()) ? day : day.toISOString().slice(0, -'T00:00:00.000Z'.length);

@@ -1,4 +1,4 @@
-/** A table as a data set: one column is what a model learns, the others are what it sees. */
+/** Turns a table into a data set: a model learns one column and sees the others. */
 import { DataError } from '../data-error.ts';
 import type { Dataset, Standardization, Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices, takeTargets } from '../split.ts';
@@ -8,35 +8,34 @@ import { classesOf, fitTargets, labelColumn, type Task, targetsOf } from './labe
 import { foundLine, type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
 import { columnFinder, requireColumn, shownName, type Table } from './table.ts';
 
-/** Which columns are read, and how rows are split into samples to train and to test with. */
+/** Columns to read, and the split of rows into training and test samples. */
 export interface TableOptions extends SplitOptions {
-  /** Name of the column with the label; default one called label, class, target, species or y, else the last. */
+  /** Name of the label's column; default one called label, class, target, species or y, else the last. */
   readonly label?: string | undefined;
-  /** Names of columns to leave out. */
+  /** Names of columns to ignore. */
   readonly ignore?: readonly string[] | undefined;
   /** Default `classification`. */
   readonly task?: Task | undefined;
-  /** Of a model that is trained already: rows become what it saw, and have its classes. */
+  /** An already trained model: rows are encoded as in its training, and have its classes. */
   readonly like?: TrainedTable | undefined;
 }
 
-/** How a trained model read its table, for rows to be read the same way. */
+/** How a trained model read its table, so that other rows are read the same way. */
 export interface TrainedTable {
-  /** Undefined for samples that are arrays. */
+  /** Undefined if samples are arrays. */
   readonly columns?: readonly FeatureColumn[] | undefined;
-  /** Whether samples that are arrays were bytes; undefined leaves that to their numbers. */
+  /** Whether samples that are arrays were bytes; if undefined, their numbers decide. */
   readonly bytes?: boolean | undefined;
-  /** Of its classes, in their order; undefined for values. */
+  /** Names of the model's classes, in its order; undefined if it learned values. */
   readonly classes: readonly string[] | undefined;
-  /** Of its values; undefined where they are as they were given. */
+  /** Standardization of the learned values; undefined if they are as given. */
   readonly standardization?: Standardization | undefined;
 }
 
 /**
- * Rows of a table as samples and their labels.
- *
- * Numbers, of the label too, are standardized by the training rows' mean and deviation; categories become zeros and a one.
- * @param testTable the rows to test with; without it, a seeded part of `table`
+ * Turns the rows of a table into samples and their labels.
+ * Numbers, including the label's, are standardized by the training rows' mean and deviation; categories become one-hot.
+ * @param testTable the test rows; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column
  */
 export function datasetFromTable(table: Table, options: TableOptions = {}, testTable?: Table): OpenedDataset {
@@ -73,7 +72,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   return { train, test, found, reading: { type: 'rows', columns: features } };
 }
 
-/** undefined where values are learned. @throws DataError where the label's column has no classes */
+/** Returns undefined if values are learned. @throws DataError if the label's column has no classes */
 export function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
   if (like) return like.classes;
   return task === 'regression' ? undefined : classesOf(table, label);

@@ -1,15 +1,15 @@
-/** Rows and named columns, whatever file they come from. */
+/** Rows and named columns, from any file format. */
 import { shownLine } from '@lockstep/files/shown';
 import { DataError } from '../data-error.ts';
 import type { Column } from './column.ts';
 
-/** Rows of a file by columns, whose cells are texts or numbers. */
+/** Rows of a file, stored by columns, whose cells are texts or numbers. */
 export interface Table {
-  /** Of the file; messages begin with it. */
+  /** Name of the file, which begins messages. */
   readonly name: string;
   readonly columns: readonly Column[];
   readonly count: number;
-  /** Where a row stands in the file, such as `line 12`. */
+  /** Returns the place of a row in the file, such as `line 12`. */
   readonly placeOf: (row: number) => string;
 }
 
@@ -17,24 +17,24 @@ const maxShownLength = 40;
 const maxNameLength = 80;
 const maxListed = 10;
 
-/** A text in quotes, shortened. */
+/** Quotes and shortens a text. */
 export function shownText(text: string): string {
   return JSON.stringify(text.length <= maxShownLength ? text : `${text.slice(0, maxShownLength)}…`);
 }
 
-/** A name without quotes, shortened. */
+/** Shortens a name without quoting it. */
 export function shownName(name: string): string {
   return shownLine(name, maxNameLength);
 }
 
-/** Names with commas between them; of many, the first ones and how many more. */
+/** Joins names with commas; of many, shows the first ones and the number of others. */
 export function listed(names: readonly string[]): string {
   const shown = names.slice(0, maxListed + 1).map(shownName);
   if (names.length <= maxListed + 1) return shown.join(', ');
   return `${shown.slice(0, maxListed).join(', ')}, and ${names.length - maxListed} more`;
 }
 
-/** The error for one cell. */
+/** Creates the error for one cell. */
 export function cellError(table: Table, row: number, column: Column, expected: string): DataError {
   const text = column.textAt(row);
   const got = text === '' ? 'none' : column.numberAt(row) === undefined ? shownText(text) : text;
@@ -42,12 +42,12 @@ export function cellError(table: Table, row: number, column: Column, expected: s
   return new DataError(`${table.name}: ${place}: expected ${expected}, got ${got}`);
 }
 
-/** @throws DataError where there is no column of this name; `use` says what asks for it */
+/** Returns a column. @throws DataError if there is no column with this name; `use` says what needs it */
 export function requireColumn(table: Table, name: string, use: string): Column {
   return columnFinder(table)(name, use);
 }
 
-/** As `requireColumn`, for many names of one table. */
+/** Like `requireColumn`, for many names of one table. */
 export function columnFinder(table: Table): (name: string, use: string) => Column {
   const columns = new Map(table.columns.map((column) => [column.name, column]));
   return (name, use) => {
@@ -58,7 +58,7 @@ export function columnFinder(table: Table): (name: string, use: string) => Colum
   };
 }
 
-/** @throws DataError where two columns have one name, or one from `first` on has none */
+/** Checks the names from index `first` on. @throws DataError if two are equal or one is empty */
 export function checkColumnNames(fileName: string, names: readonly string[], first: number): void {
   const seen = new Map<string, number>();
   names.forEach((name, index) => {

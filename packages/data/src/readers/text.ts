@@ -15,8 +15,8 @@ export type Delimiter = (typeof delimiters)[number];
 const delimiterCodes = delimiters.map((delimiter) => delimiter.charCodeAt(0));
 
 /**
- * Checks a text as it is read, part after part: a file that is no text, or has a line or row that is too long, is refused
- * before memory is taken for all of it.
+ * Checks a text part by part while it is read. Refuses a file that is not text, or has a line or row that is too long,
+ * before memory is allocated for all of it.
  */
 export class TextGate {
   readonly #name: string;
@@ -24,30 +24,30 @@ export class TextGate {
   #bytes = 0;
   #lineFeeds = 0;
   #carriageReturns = 0;
-  /** Position of the first byte of the row that is being read. */
+  /** Position of the first byte of the current row. */
   #rowStart = 0;
   #rowLine = 1;
   #isQuoted = false;
-  /** Of the part before. */
+  /** Last byte of the previous part. */
   #lastByte = lineFeed;
-  /** Position of the last quote that closed a cell; another quote right after it goes on with that cell. */
+  /** Position of the last quote that closed a cell; another quote right after it continues that cell. */
   #closedAt = -2;
-  /** After these bytes, a quote opens a cell. */
+  /** Bytes after which a quote opens a cell. */
   #openers: readonly number[] = delimiterCodes;
   #headerRow: 'to come' | 'begun' | 'read' = 'to come';
   /** Number of each delimiter in the header row, outside of quotes. */
   readonly #delimiterCounts = delimiters.map(() => 0);
 
   /**
-   * @param name of the file, for messages
-   * @param hasQuotedCells whether cells in quotes may have line breaks, as in CSV; otherwise each line is a row
+   * @param name name of the file, for messages
+   * @param hasQuotedCells whether quoted cells may contain line breaks, as in CSV; otherwise each line is a row
    */
   constructor(name: string, hasQuotedCells: boolean) {
     this.#name = name;
     this.#hasQuotedCells = hasQuotedCells;
   }
 
-  /** The delimiter that the header row has most often outside of quotes. @throws DataError if it makes too many columns */
+  /** Most frequent delimiter of the header row, outside of quotes. @throws DataError if it makes too many columns */
   get delimiter(): Delimiter {
     const most = Math.max(...this.#delimiterCounts);
     requireColumns(`${this.#name}: line 1`, most + 1);
@@ -55,8 +55,8 @@ export class TextGate {
   }
 
   /**
-   * @param totalBytes of the whole text; 0 if they are not known
-   * @param fileBytes that the file takes where it lies, which may be packed
+   * @param totalBytes size of the whole text; 0 if unknown
+   * @param fileBytes size of the file as stored, possibly packed
    * @throws DataError
    */
   take(part: Uint8Array, totalBytes: number, fileBytes: number): void {
@@ -72,7 +72,7 @@ export class TextGate {
     }
     this.#scan(part, from);
     this.#requireRow(this.#bytes);
-    // Lines end with either of them, or with both.
+    // Lines end with a line feed, a carriage return, or both.
     requireRows(this.#name, 'lines', Math.max(this.#lineFeeds, this.#carriageReturns), fileBytes);
   }
 
@@ -102,7 +102,7 @@ export class TextGate {
     this.#openers = [this.delimiter.charCodeAt(0)];
   }
 
-  /** A quote inside of a cell that does not begin with one is a character like others. */
+  /** A quote inside a cell that does not begin with one is an ordinary character. */
   #takeQuote(at: number, previous: number): void {
     if (this.#headerRow === 'to come') this.#headerRow = 'begun';
     if (this.#isQuoted) {
@@ -132,7 +132,7 @@ export function startsWith(bytes: Uint8Array, magic: readonly number[]): boolean
   return magic.every((byte, index) => bytes[index] === byte);
 }
 
-/** The first character that is not white space, within reach; empty if there is none. */
+/** Returns the first character that is not white space, among the first 1,024 bytes; empty if there is none. */
 export function firstCharacter(bytes: Uint8Array): string {
   const start = startsWith(bytes, byteOrderMark) ? byteOrderMark.length : 0;
   const at = bytes.subarray(start, start + 1024).findIndex((byte) => !/\s/.test(String.fromCharCode(byte)));
@@ -145,9 +145,9 @@ function utf16Mark([first, second]: Uint8Array): string | undefined {
 }
 
 /**
- * UTF-8, with or without a byte order mark; every line ends with a line feed alone.
- * @param gate sees the bytes first
- * @param fileBytes that the file takes where it lies, which may be packed
+ * Decodes UTF-8, with or without a byte order mark, and makes every line end with a line feed alone.
+ * @param gate checks the bytes first
+ * @param fileBytes size of the file as stored, possibly packed
  * @throws DataError that names the first line with other bytes, or with too many
  */
 export function decodeText(bytes: Uint8Array, name: string, gate: TextGate, fileBytes: number): string {
@@ -157,7 +157,7 @@ export function decodeText(bytes: Uint8Array, name: string, gate: TextGate, file
   throw new DataError(`${name}: expected UTF-8 text, got other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
 }
 
-/** A text of carriage returns alone would take a string method minutes. */
+/** Converts line ends byte by byte: a string method would take minutes on a text of carriage returns alone. */
 function withLineFeeds(bytes: Uint8Array): Uint8Array {
   const result = new Uint8Array(bytes.length);
   let length = 0;
@@ -178,7 +178,7 @@ function decode(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** A byte of a longer character is never a line feed, so each line can be decoded alone. */
+/** Decodes each line alone: no byte of a longer character is a line feed. */
 function faultyLine(bytes: Uint8Array): number {
   let line = 1;
   let from = 0;

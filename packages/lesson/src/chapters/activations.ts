@@ -85,7 +85,9 @@ export const activations = defineChapter({
   ],
 });
 
-/** Largest difference between three layers with an activation and one layer with the product of their weights. */
+/**
+ * Returns the largest difference between three layers and one with the product of their weights, each with activation.
+ */
 function collapseOf(backend: HostBackend, name: ActivationName): number {
   const activation = activationFunctions[name];
   const [samples, size] = [16, 8];
@@ -99,7 +101,7 @@ function collapseOf(backend: HostBackend, name: ActivationName): number {
   return differences.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 }
 
-/** The derivative of a function at each place. */
+/** Returns the derivative of a function at each place. */
 function slopesOf(backend: HostBackend, fn: (x: Tensor) => Tensor, at: readonly number[]): Float32Array {
   return gradientsOf(
     backend,

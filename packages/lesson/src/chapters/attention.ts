@@ -5,10 +5,10 @@ import { choice, count, seedControl } from '../controls.ts';
 import { decimal, percent } from '../number-text.ts';
 import { gradientsOf, meanOf, valuesOf } from '../values.ts';
 
-/** Tokens of the random example. */
+/** Number of tokens in the random example. */
 const tokens = 24;
 
-/** A token's query, key and value, chosen by hand; a Transformer computes them by three weight matrices. */
+/** A token's query, key and value, chosen by hand; a Transformer computes them with three weight matrices. */
 interface Word {
   readonly word: string;
   readonly query: readonly [number, number];
@@ -96,7 +96,7 @@ function vectorText(vector: readonly (number | string)[]): string {
   return `(${vector.join(', ')})`;
 }
 
-/** Attention of one token of the sentence: its scores, its weights, and the mean of the values. */
+/** Computes the attention of one token of the sentence: its scores, its weights, and the mean of the values. */
 function ask(backend: HostBackend, token: string) {
   const { query } = sentence.find(({ word }) => word === token)!;
   const rows = (part: 'key' | 'value') =>

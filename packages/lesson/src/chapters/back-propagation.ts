@@ -9,9 +9,9 @@ import { decimal, inWords, shapeText, thousands } from '../number-text.ts';
 import { gradientsOf, valuesOf } from '../values.ts';
 
 const knob = { from: -3, to: 3, step: 0.1 };
-/** Size of the change that a difference quotient makes. */
+/** Step size of a difference quotient. */
 const nudge = 1 / 256;
-/** Images in a batch, and passes whose time is measured. */
+/** Number of images in a batch, and of passes whose time is measured. */
 const [batch, measuredPasses] = [64, 20];
 
 interface Node {
@@ -24,7 +24,7 @@ interface Node {
 const inputIds = ['x1', 'w1', 'x2', 'w2', 'b', 'target'] as const;
 type Inputs = Readonly<Record<(typeof inputIds)[number], number>>;
 
-/** In an order in which each node stands behind the nodes that it reads. `z` is read twice. */
+/** Nodes in topological order: each comes after the nodes that it reads. `z` is read twice. */
 const nodes: readonly Node[] = [
   { id: 'p1', formula: 'w1 x1', from: ['w1', 'x1'], compute: (w, x) => mul(w!, x!) },
   { id: 'p2', formula: 'w2 x2', from: ['w2', 'x2'], compute: (w, x) => mul(w!, x!) },
@@ -35,7 +35,7 @@ const nodes: readonly Node[] = [
   { id: 'e', formula: 'a - target', from: ['a', 'target'], compute: (a, target) => sub(a!, target!) },
   { id: 'loss', formula: 'e²', from: ['e'], compute: (error) => mul(error!, error!) },
 ];
-/** The uses of `z`, as pairs of what is read and who reads it. */
+/** Names of the uses of `z`, one for each node that reads it. */
 const usesOfZ = nodes.filter(({ from }) => from.includes('z')).map(({ id }) => useOf('z', id));
 
 export const backPropagation = defineChapter({
@@ -117,7 +117,7 @@ function useOf(operand: string, reader: string): string {
   return `${operand} → ${reader}`;
 }
 
-/** The tensor of every node, by id. `pass` sees each tensor as it is computed, and each use of `z`. */
+/** Returns the tensor of every node, by id. `pass` may replace each tensor as it is computed, and each use of `z`. */
 function compute(
   backend: HostBackend,
   inputs: Inputs,
@@ -145,7 +145,7 @@ function valuesAt(backend: HostBackend, inputs: Inputs): Readonly<Record<string,
   return values;
 }
 
-/** Adds 0 to every node and to every use of `z`, so that one pass back gives the gradient for each of them. */
+/** Adds 0 to every node and to every use of `z`, so that one backward pass gives the gradient with respect to each. */
 function gradientsAt(backend: HostBackend, inputs: Inputs): Readonly<Record<string, number>> {
   const places = [...ids, ...usesOfZ];
   const { gradients } = gradientsOf(
@@ -161,7 +161,9 @@ function quotientAt(backend: HostBackend, inputs: Inputs, id: keyof Inputs): num
   return (lossAt(inputs[id] + nudge) - lossAt(inputs[id] - nudge)) / (2 * nudge);
 }
 
-/** The cost of forward passes and of a forward and backward pass of 784-128-10, and difference quotients as a check. */
+/**
+ * Measures forward passes, and forward and backward passes, of 784-128-10. Checks gradients by difference quotients.
+ */
 function wholeNetwork(context: LessonContext) {
   const { backend, nowMs } = context;
   const images = firstOf(digitsOf(context, 'few').train, batch);
@@ -187,8 +189,8 @@ function wholeNetwork(context: LessonContext) {
       for (let taken = 0; taken < measuredPasses; taken++) pass();
       return (nowMs() - startedAtMs) / measuredPasses;
     };
-    // One multiplication for each weight and image. Going back, each product needs two more, one for its weights and
-    // one for its input. The first layer needs no gradient of its input, the image.
+    // One multiplication for each weight and image. In the backward pass, each product needs two more, one for its
+    // weights and one for its input. The first layer needs no gradient of its input, the image.
     const weights = layout.filter(({ shape }) => shape.length === 2).map(({ size }) => size);
     const forwardMultiplications = batch * weights.reduce((sum, size) => sum + size, 0);
     return {
@@ -204,7 +206,7 @@ function wholeNetwork(context: LessonContext) {
   }
 }
 
-/** Index of the parameter with the largest gradient in `size` parameters from `offset`. */
+/** Returns the index of the parameter with the largest gradient among `size` parameters from `offset` on. */
 function steepestOf(gradient: Float32Array, offset: number, size: number): number {
   let steepest = offset;
   for (let index = offset; index < offset + size; index++) {

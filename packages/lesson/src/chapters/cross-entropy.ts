@@ -1,4 +1,4 @@
-/** Cross-entropy: the cost of a probability, and the first loss of an untrained network, ln 10. */
+/** Cross-entropy: the cost of a probability, and the initial loss of an untrained network, ln 10. */
 import { parseOptimizer } from '@lockstep/nn';
 import { fromArray, log, neg, softmaxCrossEntropy, sum } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';

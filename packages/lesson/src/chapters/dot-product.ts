@@ -1,4 +1,4 @@
-/** The dot product: one number that says by its sign how two vectors point. */
+/** The dot product: one number whose sign tells how two vectors point. */
 import { cosineSimilarity, dot, fromArray, type HostBackend, mul, norm } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { range } from '../controls.ts';
@@ -73,7 +73,7 @@ export const dotProduct = defineChapter({
   ],
 });
 
-/** `fixed`, turned counterclockwise, with another length. */
+/** Returns `fixed`, rotated counterclockwise, with another length. */
 function turnedBy(degrees: number, length: number): number[] {
   const direction = Math.atan2(fixed[1]!, fixed[0]!) + (degrees * Math.PI) / 180;
   return [length * Math.cos(direction), length * Math.sin(direction)];

@@ -94,7 +94,7 @@ export const forwardPass = defineChapter({
   ],
 });
 
-/** Each layer by hand. */
+/** Computes each layer step by step. */
 function layerByLayer(backend: HostBackend, parameters: Storage, pixels: Uint8Array) {
   const tensors = (): Tensor[] =>
     parameterLayout(digitModel).map(({ offset, size, shape }) =>
@@ -113,7 +113,7 @@ function layerByLayer(backend: HostBackend, parameters: Storage, pixels: Uint8Ar
   return { hidden, logits, probabilities };
 }
 
-/** What the network's own plan computes. */
+/** Returns the logits that the network's own plan computes. */
 function plannedLogits(backend: HostBackend, parameters: Storage, pixels: Uint8Array): Float32Array {
   const plan = createPrediction(backend, digitModel, 1, parameters);
   plan.run(pixels);

@@ -11,7 +11,7 @@ import { rateVerdictOf } from '../verdict.ts';
 
 const [from, to] = [-4, 4];
 const grid = planeGrid([from, to], [from, to], 48);
-/** A path ends at a loss above this one. */
+/** A path ends at a loss above this. */
 const tooHigh = 1e6;
 const comparedRates = [0.001, 0.1, 0.3];
 
@@ -51,7 +51,7 @@ export const gradientDescent = defineChapter({
       caption: 'The landscape, shaded where it is high, and the path',
       x: [from, to],
       y: [from, to],
-      // The root spreads the shades over the valley.
+      // The square root spreads the shades over the valley.
       field: { rows: grid.rows, columns: grid.columns, values: Array.from(field, rootAbove(field)), low: 0, high: 6 },
       path,
     },
@@ -94,7 +94,7 @@ interface DescentOptions {
 
 interface Descent {
   readonly path: readonly (readonly [x: number, y: number])[];
-  /** The loss at each place of the path. */
+  /** Loss at each place of the path. */
   readonly losses: readonly number[];
   readonly verdict: ReturnType<typeof rateVerdictOf>;
 }

@@ -6,7 +6,7 @@ import { defineLive } from '../live/live-settings.ts';
 import { decimal } from '../number-text.ts';
 import { gradientsOf, valuesOf } from '../values.ts';
 
-/** Samples in the signal. */
+/** Number of samples in the signal. */
 const samples = 64;
 /** Standard deviations times √inputs: of the usual range ±1/√inputs, of He's weights, and of weights twice as large. */
 const gains = [
@@ -76,7 +76,7 @@ interface SignalOptions {
   readonly seed: number;
 }
 
-/** The root of the mean square of the values before the first layer and after each. */
+/** Returns the root mean square of the values before the first layer and after each layer. */
 function signalSizes(backend: HostBackend, { depth, width, gain, seed }: SignalOptions): number[] {
   let values = valuesOf(backend, () => normal(backend, [samples, width], seed * 100));
   const sizes = [rootMeanSquare(values)];
@@ -95,7 +95,7 @@ function layerOf(backend: HostBackend, x: Tensor, { width, gain, seed }: LayerOp
   return relu(matmul(x, mul(normal(backend, [width, width], seed * 100 + layer), gain / Math.sqrt(width))));
 }
 
-/** Size of a random gradient at the first layer, relative to its size at the last one. */
+/** Returns the size of a random gradient at the first layer, relative to its size at the last one. */
 function gradientLeft(backend: HostBackend, { depth, ...options }: SignalOptions): number {
   const { width, seed } = options;
   const outer = (): Tensor => normal(backend, [samples, width], seed * 100 + 99);

@@ -8,7 +8,7 @@ import { percent, shapeText, thousands } from '../number-text.ts';
 import { deepNetwork, outputsOf, parametersOf, wideNetwork } from '../tent-networks.ts';
 import { spaced } from '../values.ts';
 
-/** Sizes of GPT-3 (Brown and others 2020): 96 blocks of six dense layers each, and two tables of embeddings. */
+/** Sizes of GPT-3 (Brown et al. 2020): 96 blocks of six dense layers each, and two embedding tables. */
 const gpt3 = { blocks: 96, embedding: 12_288, hidden: 4 * 12_288, vocabulary: 50_257, positions: 2048 };
 
 export const layers = defineChapter({
@@ -96,7 +96,7 @@ export const layers = defineChapter({
   ],
 });
 
-/** Parameters of dense layers in a row: for each layer `(inputs + 1) x outputs`. */
+/** Counts the parameters of consecutive dense layers: `(inputs + 1) x outputs` each. */
 function denseParameters(...sizes: readonly number[]): number {
   return sizes.slice(1).reduce((sum, outputs, layer) => sum + (sizes[layer]! + 1) * outputs, 0);
 }
@@ -105,7 +105,7 @@ function knownNetworks() {
   const { blocks, embedding, hidden, vocabulary, positions } = gpt3;
   const attention = 4 * denseParameters(embedding, embedding);
   const dense = blocks * (attention + denseParameters(embedding, hidden, embedding));
-  // A layer norm has a scale and a shift for each number: two layer norms a block, and one behind the last block.
+  // A layer norm has a scale and a shift for each number: two layer norms per block, and one after the last block.
   const norms = (2 * blocks + 1) * 2 * embedding;
   const rest = (vocabulary + positions) * embedding + norms;
   return {

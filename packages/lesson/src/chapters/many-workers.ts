@@ -43,7 +43,7 @@ export const manyWorkers = defineChapter({
       parameters,
       runs,
       sums: orderMatters(backend, images, seed),
-      // Not the first training of all, in which the engine still compiles.
+      // Excludes the first training, during which the engine still compiles.
       stepMs: runs[0]!.stepMs,
       bytes: 2 * 4 * parameters,
       linkMs: (2 * 4 * parameters * 8 * 1000) / linkBitsPerSecond,
@@ -81,7 +81,7 @@ interface TrainOptions {
   readonly seed: number;
 }
 
-/** Trains with shards of each worker's share, which arrive in a random order. */
+/** Trains with the shards of each worker's share, which arrive in random order. */
 function train({ backend, nowMs }: LessonContext, images: LabeledImages, { workers, steps, seed }: TrainOptions) {
   const plan = planRun({ samples: images.labels.length, batch, epochs: 1, steps, microbatchSize });
   const server = new ParameterServer({
@@ -109,7 +109,7 @@ function train({ backend, nowMs }: LessonContext, images: LabeledImages, { worke
   return { weights, stepMs };
 }
 
-/** The microbatches of a step, dealt out evenly, as nodes of the tree. */
+/** Divides the microbatches of a step evenly among the workers, as nodes of the tree. */
 function sharesOf(workers: number): Shard[] {
   const cut = (worker: number): number => Math.round((worker * microbatches) / workers);
   return Array.from({ length: workers }, (_, worker) => shardsOfRange(cut(worker), cut(worker + 1))).flat();
@@ -124,7 +124,7 @@ function shardCompute(backend: HostBackend, parameters: Storage, { n }: Shard) {
   };
 }
 
-/** How many sums of the same microbatches have other bits when they arrive in reverse: added as they come, and in the tree. */
+/** Counts the elements of a sum that change if gradients arrive in reverse: added on arrival, and in the tree. */
 function orderMatters(backend: HostBackend, images: LabeledImages, seed: number) {
   const weights = initialize(digitModel, seed);
   const parameters = backend.allocate(weights.length);
@@ -146,7 +146,7 @@ function orderMatters(backend: HostBackend, images: LabeledImages, seed: number)
   };
 }
 
-/** One after another, as they arrive. */
+/** Adds gradients one after another, as they arrive. */
 function plainSum(backend: HostBackend, gradients: readonly Float32Array[], arrivals: readonly number[]): Float32Array {
   return valuesOf(backend, () =>
     arrivals.map((index) => fromArray(backend, gradients[index]!)).reduce((sum, next) => add(sum, next)),

@@ -50,7 +50,7 @@ function matrix(backend: HostBackend, { rows, columns, values }: typeof left) {
   return fromArray(backend, values, [rows, columns]);
 }
 
-/** A batch through a layer, at once and one image at a time; or why the sizes do not fit. */
+/** Computes a layer for a batch, at once and one image at a time; or returns why the sizes do not fit. */
 function layerProduct(backend: HostBackend, batch: number, inner: number) {
   const images = valuesOf(backend, () => normal(backend, [batch, inner], 1));
   const layer = valuesOf(backend, () => normal(backend, [inputs, outputs], 2));

@@ -13,9 +13,9 @@ import { meanOf, scalarOf, valuesOf } from '../values.ts';
 
 const mnistSamples = 60_000;
 const comparedBatches = [1, 4, 16, 64, 256];
-/** Number of images that count as all images, and number of batches of each size that are compared with them. */
+/** Number of images that stand for all images, and number of batches of each size that are compared with them. */
 const [wholeSamples, tries] = [2000, 4];
-/** Batches with which paths try to leave a valley, and the size of the slope that one sample adds. */
+/** Batch sizes with which paths try to leave a valley, and the size of the slope that one sample adds. */
 const [escapeBatches, sampleTilt] = [[1, 4, 16, 64, Number.POSITIVE_INFINITY], 5];
 const [escapePaths, escapeSteps, escapeRate] = [100, 300, 0.05];
 
@@ -95,8 +95,8 @@ export const miniBatches = defineChapter({
 });
 
 /**
- * For each size of batch, the paths of descent that start at the bottom of the shallower valley and end in the deeper
- * one. A sample adds a random slope of mean 0 to the landscape, so a batch adds the mean of its samples' slopes.
+ * For each batch size, counts the paths of descent that start at the bottom of the shallower valley and end in the
+ * deeper one. A sample adds a random slope of mean 0 to the landscape, so a batch adds the mean of its samples' slopes.
  */
 function escapesOf(backend: HostBackend, sizes: readonly number[], seed: number): number[] {
   const paths = sizes.length * escapePaths;

@@ -61,7 +61,7 @@ export const neuron = defineChapter({
   ],
 });
 
-/** `w1 x1 + w2 x2 + b` of each input [n, 2], for each column of [3, neurons]: [n, neurons]. */
+/** Returns `w1 x1 + w2 x2 + b` of each input [n, 2], for each column of [3, neurons]: [n, neurons]. */
 function weightedSums(backend: HostBackend, inputs: ArrayLike<number>, neurons: readonly number[]): Float32Array {
   const columns = neurons.length / 3;
   return valuesOf(backend, () => {
@@ -71,12 +71,12 @@ function weightedSums(backend: HostBackend, inputs: ArrayLike<number>, neurons: 
   });
 }
 
-/** Cases of XOR in which the sum is above 0 where the target is 1, and nowhere else. */
+/** Counts the cases of XOR that a neuron classifies correctly: its sum is above 0 exactly if the target is 1. */
 function rightOf(sums: ArrayLike<number>): number {
   return xorTargets.filter((target, row) => sums[row]! > 0 === (target === 1)).length;
 }
 
-/** Every combination of the tried values as the two weights and the bias of a neuron. */
+/** Tries every combination of the tried values as the two weights and the bias of a neuron. */
 function bestOfAll(backend: HostBackend) {
   const combinations = triedValues.flatMap((first) =>
     triedValues.flatMap((second) => triedValues.map((third) => [first, second, third] as const)),

@@ -1,4 +1,4 @@
-/** From SGD to momentum and Adam: the same loop with another line of configuration. */
+/** From SGD to momentum and Adam: the same loop with one line of configuration changed. */
 import { type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
 import { defineChapter } from '../chapter.ts';
 import { createClassifier, type Measured } from '../classifier.ts';
@@ -9,7 +9,7 @@ import { decimal, percent } from '../number-text.ts';
 import { meanOf } from '../values.ts';
 
 const batch = 64;
-/** Steps whose mean loss is one point of the curve. */
+/** Number of steps whose mean loss is one point of the curve. */
 const curveSteps = 20;
 const lines = [
   { type: 'sgd', learningRate: 0.01 },

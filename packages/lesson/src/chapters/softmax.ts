@@ -115,7 +115,7 @@ function probabilitiesOf(backend: HostBackend, logits: readonly number[], temper
   return valuesOf(backend, () => softmaxOf(fromArray(backend, logits, [1, logits.length]), { temperature }));
 }
 
-/** Powers of e over their sum, which overflow. */
+/** Divides the powers of e by their sum, both of which may overflow. */
 function plainFormula(backend: HostBackend, logits: readonly number[], temperature: number): Float32Array {
   return valuesOf(backend, () => {
     const powers = exp(div(fromArray(backend, logits), temperature));

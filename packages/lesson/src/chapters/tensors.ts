@@ -1,4 +1,4 @@
-/** Tensors: any number of axes, and the rule by which shapes that differ are combined. */
+/** Tensors: any number of axes, and the rule by which different shapes are combined (broadcasting). */
 import { add, arange, type HostBackend, mul, reshape, type Shape, ShapeError, sizeOf, tidy } from '@lockstep/tensor';
 import { defineChapter } from '../chapter.ts';
 import { choice } from '../controls.ts';
@@ -59,7 +59,7 @@ export const tensors = defineChapter({
   ],
 });
 
-/** 0, 1, 2, … times `factor`. */
+/** Returns 0, 1, 2, … times `factor`. */
 function countingTensor(backend: HostBackend, shape: Shape, factor: number) {
   return reshape(mul(arange(backend, sizeOf(shape)), factor), shape);
 }

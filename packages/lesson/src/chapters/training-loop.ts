@@ -1,4 +1,4 @@
-/** The complete training loop: forward, loss, backward, step, again and again. */
+/** The complete training loop: forward, loss, backward, step, repeatedly. */
 import { initialize, parameterLayout, parseOptimizer } from '@lockstep/nn';
 import {
   add,
@@ -21,7 +21,7 @@ import { decimal, percent, thousands } from '../number-text.ts';
 import { verdictOf } from '../verdict.ts';
 
 const batch = 64;
-/** Training images that are evaluated: as many as MNIST has test images. */
+/** Number of training images that are evaluated: as many as MNIST has test images. */
 const evaluated = 10_000;
 /** Accuracy of guessing. */
 const chance = 0.1;
@@ -136,7 +136,7 @@ export const trainingLoop = defineChapter({
   },
 });
 
-/** Weights after a step on a batch of images [batch, 784] with labels [batch]. */
+/** Returns the weights after a step on a batch of images [batch, 784] with labels [batch]. */
 function step(weights: readonly Tensor[], images: Tensor, labels: Tensor, lr: number): Tensor[] {
   const forward = (...own: Tensor[]): Tensor => logitsOf(images, own);
   const loss = (...own: Tensor[]): Tensor => crossEntropy(forward(...own), labels);
@@ -144,12 +144,14 @@ function step(weights: readonly Tensor[], images: Tensor, labels: Tensor, lr: nu
   return weights.map((weight, index) => sub(weight, mul(gradients[index]!, lr)));
 }
 
-/** 784-128-10: two matrix products with a relu between them. */
+/** Computes 784-128-10: two matrix products with a relu between them. */
 function logitsOf(images: Tensor, [weight1, bias1, weight2, bias2]: readonly Tensor[]): Tensor {
   return add(matmul(relu(add(matmul(images, weight1!), bias1!)), weight2!), bias2!);
 }
 
-/** Largest difference between weights after one step of the compiled training and after one step of the four lines. */
+/**
+ * Returns the largest difference between the weights after one step of the compiled training and after the four lines.
+ */
 function differenceToFourLines(
   { backend }: LessonContext,
   { pixels, labels }: LabeledImages,

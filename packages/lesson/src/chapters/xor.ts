@@ -23,7 +23,7 @@ import { valuesOf } from '../values.ts';
 import { type Verdict, verdictOf } from '../verdict.ts';
 import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
 
-/** Other first weights that are tried, by their seeds. */
+/** Seeds of other first weights to try. */
 const triedSeeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 /** Parameters of one neuron, and of two neurons that feed a third. */
 const shapesOf: Readonly<Record<'1' | '3', readonly Shape[]>> = {
@@ -133,20 +133,20 @@ function* train(options: TrainOptions): Generator<XorResult, void> {
       answers(backend, () => tensorsOf(backend, parameters, shapes), inputs, activation);
     const outputs = answersAt(xorInputs);
     const right = xorTargets.filter((target, row) => outputs[row]! > 0.5 === (target === 1)).length;
-    // Two of the four answers are right by always giving the same one.
+    // Always giving the same answer gets two of the four right.
     const verdict = verdictOf({ losses, accuracy: { chance: 0.5, train: right / 4 } });
     yield { losses, outputs, right, verdict, field: answersAt(xorGrid.centers) };
   }
 }
 
-/** Scores [n, 1] of inputs [n, 2]; above 0 stands for on. */
+/** Returns scores [n, 1] of inputs [n, 2]; above 0 stands for on. */
 function scoresOf(parameters: readonly Tensor[], x: Tensor, activation: ActivationName): Tensor {
   const [weight, bias, ...rest] = parameters;
   const first = add(matmul(x, weight!), bias!);
   return rest.length === 0 ? first : scoresOf(rest, activationFunctions[activation](first), activation);
 }
 
-/** Mean cross-entropy of `sigmoid(score)` with targets of 0 and 1: `log(1 + e^score) - target score`. */
+/** Returns the mean cross-entropy of `sigmoid(score)` with targets of 0 and 1: `log(1 + e^score) - target score`. */
 function crossEntropy(scores: Tensor, targets: Tensor): Tensor {
   return mean(sub(softplus(scores), mul(targets, scores)));
 }

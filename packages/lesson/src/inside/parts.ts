@@ -1,12 +1,12 @@
-/** The parts of the view of a live network: what they say, and the chapters that explain them. */
+/** The parts of the view of a live network: their texts, and the chapters that explain them. */
 
 export interface InsidePart {
-  /** In addresses. */
+  /** Name in addresses. */
   readonly id: 'weights' | 'sample' | 'activations' | 'gradient' | 'step';
   readonly title: string;
-  /** Terms as in chapters. */
+  /** Marks terms as chapters do. */
   readonly text: string;
-  /** Ids of chapters. */
+  /** Ids of the chapters that explain the part. */
   readonly chapters: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export const insideParts: readonly InsidePart[] = [
   },
 ];
 
-/** The parts that show a chapter's subject in a live network. */
+/** Returns the parts that show a chapter's subject in a live network. */
 export function partsOfChapter(chapterId: string): readonly InsidePart[] {
   return insideParts.filter(({ chapters }) => chapters.includes(chapterId));
 }

@@ -1,4 +1,4 @@
-/** One sample on its way through a model and back: what each layer computed, and the gradient by it. */
+/** Traces one sample through a model and back: the output of each layer, and the gradient with respect to it. */
 import {
   byteDivisor,
   layerOutputs,
@@ -20,54 +20,54 @@ import {
   zeros,
 } from '@lockstep/tensor';
 
-/** A sample as a task has it, with the number of its class, or the values that outputs are to come close to. */
+/** A sample of a task, with the index of its class or with its target values. */
 export interface LabeledSample {
   readonly values: SampleValues;
-  /** Values are standardized where those of the run are. */
+  /** Class index, or target values, which are standardized if the run's are. */
   readonly target: number | Float32Array;
 }
 
-/** The weights or biases of a layer, and the size of the gradient by them. */
+/** The weights or biases of a layer, and the size of the gradient with respect to them. */
 export interface ParameterTrace {
-  /** As in a model file, such as `0.weight`. */
+  /** Name as in a model file, such as `0.weight`. */
   readonly name: string;
   readonly shape: Shape;
-  /** First element in the flat parameters, and how many elements. */
+  /** Index of the first element in the flat parameters, and number of elements. */
   readonly offset: number;
   readonly size: number;
-  /** Root of the sum of the squares of the gradient. */
+  /** Euclidean norm of the gradient. */
   readonly norm: number;
-  /** How many elements of the gradient are 0. */
+  /** Number of gradient elements that are 0. */
   readonly zeros: number;
 }
 
 export interface LayerTrace {
   readonly type: string;
-  /** Of one sample, behind the layer. */
+  /** Shape of the layer's output for one sample. */
   readonly shape: Shape;
   readonly values: Float32Array;
-  /** Of the loss, by `values`. */
+  /** Gradient of the loss with respect to `values`. */
   readonly gradient: Float32Array;
   readonly parameters: readonly ParameterTrace[];
 }
 
 export interface SampleTrace {
-  /** As the first layer reads it. */
+  /** Values as the first layer reads them. */
   readonly input: Float32Array;
   readonly layers: readonly LayerTrace[];
-  /** What the sample is labeled with. */
+  /** Label or target values of the sample. */
   readonly target: LabeledSample['target'];
-  /** The softmax of the last layer's values; undefined where the target is values. */
+  /** Softmax of the last layer's values; undefined if the target is values. */
   readonly probabilities: readonly number[] | undefined;
   readonly loss: number;
-  /** Of the loss, by all parameters, in model order. */
+  /** Gradient of the loss with respect to all parameters, in model order. */
   readonly gradient: Float32Array;
 }
 
 /**
  * Runs one sample forward and back, without dropout.
  * @param weights all parameters in model order
- * @throws Error where the sizes are not those of the model
+ * @throws Error if the sizes do not match the model
  */
 export function traceSample(
   backend: HostBackend,
@@ -79,7 +79,7 @@ export function traceSample(
     const x = inputTensor(backend, model, values);
     const parameters = parameterTensors(backend, model, weights);
     const outputs = layerOutputs(model, x, parameters);
-    // Something that is 0 is added to every output, so that one pass back gives the gradient by each of them.
+    // Zeros are added to every output, so that one backward pass also gives the gradient with respect to each output.
     const added = outputs.map(({ shape }) => zeros(backend, shape));
     const { value, gradients } = valueAndGrad(
       (...all) => {
@@ -107,7 +107,7 @@ export function traceSample(
   });
 }
 
-/** The loss of one sample, without dropout. Arguments as of `traceSample`. */
+/** Returns the loss of one sample, without dropout. The arguments are those of `traceSample`. */
 export function lossOf(backend: HostBackend, model: Model, weights: Float32Array, sample: LabeledSample): number {
   return tidy(() => {
     const x = inputTensor(backend, model, sample.values);
@@ -116,7 +116,7 @@ export function lossOf(backend: HostBackend, model: Model, weights: Float32Array
   });
 }
 
-/** [1, ...input], as the samples of training are read. */
+/** Returns [1, ...input], with bytes scaled as in training. */
 function inputTensor(backend: HostBackend, { input }: Model, values: SampleValues): Tensor {
   const shape = [1, ...input];
   if (values instanceof Float32Array) return fromArray(backend, values, shape);
@@ -133,7 +133,7 @@ function parameterTensors(backend: HostBackend, model: Model, weights: Float32Ar
   return layout.map(({ offset, size, shape }) => fromArray(backend, weights.subarray(offset, offset + size), shape));
 }
 
-/** Of outputs [1, outputs]: the loss that training lessens. */
+/** Returns the loss that training minimizes, for outputs [1, outputs]. */
 function sampleLoss(outputs: Tensor, target: LabeledSample['target']): Tensor {
   const { backend, shape } = outputs;
   if (typeof target === 'number') return sum(losses.classes.each(outputs, fromArray(backend, [target])));
@@ -151,7 +151,7 @@ function parameterTraces(model: Model, layer: number, gradient: Float32Array): P
     });
 }
 
-/** Root of the sum of the squares, in float64. */
+/** Returns the Euclidean norm, computed in float64. */
 export function normOf(values: Float32Array): number {
   return Math.sqrt(values.reduce((total, value) => total + value * value, 0));
 }

@@ -1,4 +1,4 @@
-/** One optimizer step on the gradient of one sample: what it does to the weights and to the sample's loss. */
+/** One optimizer step on the gradient of one sample, and its effect on the weights and the sample's loss. */
 import {
   createOptimizer,
   learningRateAt,
@@ -11,11 +11,11 @@ import {
 import type { HostBackend } from '@lockstep/tensor';
 import { type LabeledSample, lossOf, normOf, type SampleTrace } from './sample-trace.ts';
 
-/** The parameter whose gradient is the largest, before and after the step. */
+/** The parameter with the largest gradient, before and after the step. */
 export interface SteppedParameter {
-  /** Its tensor's name, such as `0.weight`. */
+  /** Name of its tensor, such as `0.weight`. */
   readonly name: string;
-  /** Its place in that tensor, an index for each axis. */
+  /** Position in its tensor, one index per axis. */
   readonly at: readonly number[];
   readonly gradient: number;
   readonly before: number;
@@ -23,14 +23,16 @@ export interface SteppedParameter {
 }
 
 export interface SingleStep {
-  /** The rule that was applied. */
+  /** Optimizer that was applied. */
   readonly rule: OptimizerConfig;
-  /** Whether that is the run's rule; one with a state of its own, which only the coordinator has, gives way to plain SGD. */
+  /**
+   * Whether `rule` is the run's optimizer. Plain SGD replaces an optimizer with state, which only the coordinator has.
+   */
   readonly isOfRun: boolean;
-  /** What the run's schedule makes of its learning rate at this step. */
+  /** Learning rate at this step, by the run's schedule. */
   readonly learningRate: number;
   readonly parameter: SteppedParameter;
-  /** Root of the sum of the squares of what the step changed. */
+  /** Euclidean norm of the change of the weights. */
   readonly length: number;
   readonly lossBefore: number;
   readonly lossAfter: number;
@@ -40,13 +42,13 @@ export interface StepContext {
   readonly weights: Float32Array;
   readonly sample: LabeledSample;
   readonly trace: SampleTrace;
-  /** Plain data of the run's optimizer. */
+  /** The run's optimizer as plain data. */
   readonly optimizer: unknown;
-  /** Steps that the weights had taken. */
+  /** Number of steps taken before this one. */
   readonly step: number;
 }
 
-/** @throws Error where the run's optimizer is none that this release knows */
+/** Takes one step. @throws Error if this release does not know the run's optimizer */
 export function singleStep(backend: HostBackend, model: Model, context: StepContext): SingleStep {
   const { weights, sample, trace, step } = context;
   const config = parseOptimizer(context.optimizer);
@@ -65,7 +67,7 @@ export function singleStep(backend: HostBackend, model: Model, context: StepCont
   };
 }
 
-/** The weights after the step. */
+/** Returns the weights after the step. */
 function stepped(backend: HostBackend, rule: OptimizerConfig, { weights, trace, step }: StepContext): Float32Array {
   const [parameters, gradient] = [weights, trace.gradient].map((values) => {
     const storage = backend.allocate(values.length);

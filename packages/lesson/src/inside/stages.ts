@@ -1,28 +1,28 @@
-/** The stages of one step, from the sample to the new weights: each with the numbers of one sample. */
+/** The stages of one step, from the sample to the new weights, each with the numbers of one sample. */
 import { restoreValues, type Standardization } from '@lockstep/nn';
 import type { Exhibit } from '../exhibit.ts';
 import { decimal, percent, shapeText, significant, thousands } from '../number-text.ts';
 import { normOf, type SampleTrace } from './sample-trace.ts';
 import type { SingleStep } from './single-step.ts';
 
-/** What the stages say of the run. */
+/** Facts about the run that the stages mention. */
 export interface RunFacts {
-  /** Samples of a step. */
+  /** Samples per step. */
   readonly batch: number;
   readonly microbatches: number;
-  /** Of a run in rounds of replicas: how many. */
+  /** Number of replicas, if the run trains in rounds. */
   readonly replicas?: number | undefined;
-  /** What the sample is labeled with, and the names of all classes or values. */
+  /** Label of the sample; `names` are the names of all classes or values. */
   readonly label: string;
   readonly names: readonly string[];
-  /** Of targets that are values, where the model learns them standardized. */
+  /** Present if targets are values that the model learns standardized. */
   readonly standardization?: Standardization | undefined;
 }
 
 export interface Stage {
   readonly id: 'forward' | 'loss' | 'backward' | 'send' | 'add' | 'step';
   readonly title: string;
-  /** Terms as in chapters. */
+  /** Marks terms as chapters do. */
   readonly text: string;
   readonly exhibits: readonly Exhibit[];
 }
@@ -38,7 +38,7 @@ export function stagesOf(trace: SampleTrace, single: SingleStep, run: RunFacts):
   ];
 }
 
-/** The norm of the gradient by each tensor of parameters, and how many of its elements are 0. */
+/** Shows the norm of the gradient for each parameter tensor, and how many of its elements are 0. */
 export function gradientTable({ layers }: SampleTrace): Exhibit {
   const rows = layers.flatMap(({ type, parameters }) =>
     parameters.map(({ name, shape, size, norm, zeros }) => [
@@ -103,7 +103,7 @@ function valueLossStage(trace: SampleTrace, { names, standardization }: RunFacts
   };
 }
 
-/** Outputs beside their targets, as the model has them. */
+/** Shows outputs next to their targets, both as the model has them. */
 function squaresTable({ layers, target }: SampleTrace, names: readonly string[]): Exhibit {
   const outputs = layers.at(-1)!.values;
   const rows = Array.from(target as Float32Array, (value, index) => {
@@ -118,7 +118,7 @@ function squaresTable({ layers, target }: SampleTrace, names: readonly string[])
   };
 }
 
-/** Of a sample whose target is values: what the network predicts beside what is right, in the unit of the values. */
+/** Shows the prediction next to the target, in the unit of the values, for a sample whose target is values. */
 export function predictionTable(
   { layers, target }: SampleTrace,
   names: readonly string[],
@@ -139,7 +139,7 @@ export function predictionTable(
   };
 }
 
-/** Of a table over outputs, of which there may be thousands. */
+/** Maximum rows of a table over outputs, of which there may be thousands. */
 const mostRows = 20;
 
 function fourDigits(value: number): string {
@@ -252,7 +252,7 @@ function captionOf({ name, at }: SingleStep['parameter']): string {
   return `The parameter with the largest gradient, ${name}${shapeText(at)}`;
 }
 
-/** Outputs as bars, such as logits. */
+/** Shows outputs, such as logits, as bars. */
 export function outputBars(caption: string, values: ArrayLike<number>, names: readonly string[]): Exhibit {
   const bars = Array.from(values, (value, index) => ({
     label: names[index] ?? `${index}`,
@@ -262,10 +262,10 @@ export function outputBars(caption: string, values: ArrayLike<number>, names: re
   return { kind: 'bars', caption, bars };
 }
 
-/** Classes that are shown one by one if there are more than fit a table. */
+/** Number of classes shown one by one if not all fit in a table. */
 const mostProbabilities = 10;
 
-/** The probability of each class; of many classes the most likely ones, and the sum of the others. */
+/** Shows the probability of each class; if there are many, only of the most likely ones, and the sum of the others. */
 export function probabilityBars(values: readonly number[], names: readonly string[]): Exhibit {
   const all = values.map((value, index) => ({ label: names[index] ?? `${index}`, value, text: percent(value) }));
   const caption = 'The softmax, whose sum is 1';

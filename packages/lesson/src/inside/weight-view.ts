@@ -1,31 +1,31 @@
-/** The weights of a model to look at: histograms of all layers, and pictures where the first layer reads pixels. */
+/** Views of a model's weights: histograms of all layers, and pictures if the first layer reads pixels. */
 import { layerShapes, type Model, parameterLayout } from '@lockstep/nn';
 import { type Shape, sizeOf } from '@lockstep/tensor';
 
-/** What each neuron or filter of the first layer multiplies pixels by. */
+/** Weights by which each neuron or filter of the first layer multiplies pixels. */
 export interface WeightPictures {
   readonly kind: 'pictures';
   readonly of: 'neurons' | 'filters';
-  /** Of the pictures here, and of all. */
+  /** Number of pictures here, and number of all neurons or filters. */
   readonly count: number;
   readonly total: number;
   readonly rows: number;
   readonly columns: number;
-  /** Of a pixel; the pictures show the mean over them. */
+  /** Channels of a pixel; the pictures show the mean over them. */
   readonly channels: number;
   /** [count, rows, columns] */
   readonly values: Float32Array;
-  /** A weight of this size has the full color: 99 % of them are smaller. */
+  /** Absolute value that gets the full color: 99 % of the values are smaller. */
   readonly scale: number;
-  /** Of all layers. */
+  /** Histograms of all layers. */
   readonly histograms: readonly Histogram[];
 }
 
 export interface Histogram {
-  /** Of the tensor, such as `0.weight`. */
+  /** Name of the tensor, such as `0.weight`. */
   readonly name: string;
   readonly shape: Shape;
-  /** Counts of equal bins from -`limit` to `limit`, the largest size of a value. */
+  /** Counts of equal bins from -`limit` to `limit`, the largest absolute value. */
   readonly counts: readonly number[];
   readonly limit: number;
 }
@@ -55,7 +55,7 @@ export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Ar
 
 type Geometry = Pick<WeightPictures, 'of' | 'count' | 'total' | 'rows' | 'columns' | 'channels'>;
 
-/** Of the first layer with weights, or why they are no pictures. */
+/** Returns the geometry of the first layer with weights, or why its weights are not pictures. */
 function pictureGeometry(model: Model, sampleShape: Shape): Geometry | string {
   const [height, width, depth] = sampleShape;
   if (height === undefined || width === undefined || depth === undefined) {
@@ -69,14 +69,14 @@ function pictureGeometry(model: Model, sampleShape: Shape): Geometry | string {
     return { of: 'filters', count, total, rows, columns, channels };
   }
   const reads = layerShapes(model)[layer]!;
-  // Only what is flattened, or passes value by value, keeps its place.
+  // Values keep their places only if the layers before flatten them or pass them one by one.
   if (sizeOf(reads) !== sizeOf(sampleShape)) {
     return `The first dense layer reads ${sizeOf(reads)} values that are no pixels, so its weights make no picture.`;
   }
   return { of: 'neurons', count, total, rows: height, columns: width, channels: depth };
 }
 
-/** From [rows, columns, channels, total] to [count, rows, columns], the mean over channels. */
+/** Converts [rows, columns, channels, total] to [count, rows, columns], the mean over channels. */
 function picturesOf(values: Float32Array, { count, total, rows, columns, channels }: Geometry): Float32Array {
   const pixels = rows * columns;
   const pictures = new Float32Array(count * pixels);

@@ -7,28 +7,28 @@ import type { LiveSettings } from './live-settings.ts';
 
 export interface LabeledValues {
   readonly labels: ArrayLike<number>;
-  /** Writes the values of a sample at a place of `into`. */
+  /** Writes the values of a sample into `into`, starting at `at`. */
   write(sample: number, into: Float32Array, at: number): void;
 }
 
 export interface LiveData {
-  /** Values of a sample. */
+  /** Number of values in a sample. */
   readonly inputs: number;
   readonly classes: number;
   readonly train: LabeledValues;
   readonly test: LabeledValues;
 }
 
-/** Samples of each half of two-dimensional data. */
+/** Number of training samples, and of test samples, in two-dimensional data. */
 const planeSamples = 300;
 const testDigits = 500;
 /** Pixels along a side of a digit. */
 export const pictureSide = 28;
-/** The part of the plane in which samples lie. */
+/** Range of both coordinates of the samples. */
 export const planeExtent = [-3.2, 3.2] as const;
 export const liveGrid = planeGrid(planeExtent, planeExtent, 32);
 
-/** The place of a sample of class 0 or 1, made of two random numbers from 0 to 1. */
+/** Maps a class, 0 or 1, and two random numbers from 0 to 1 to a place in the plane. */
 type Sampler = (label: number, along: number, across: number) => readonly [x: number, y: number];
 
 const samplers: Readonly<Record<Exclude<LiveSettings['data'], 'digits'>, Sampler>> = {
@@ -48,7 +48,7 @@ const samplers: Readonly<Record<Exclude<LiveSettings['data'], 'digits'>, Sampler
   },
 };
 
-/** @throws Error where digits are asked for, and the context has none */
+/** Creates the data of a live run. @throws Error if it is digits, and the context has none */
 export function liveData(context: LessonContext, name: LiveSettings['data']): LiveData {
   if (name === 'digits') {
     const { train, test } = digitsOf(context, 'few');
@@ -79,7 +79,7 @@ function images({ pixels, labels }: LabeledImages, count: number): LabeledValues
   };
 }
 
-/** All samples, one after another: [samples * inputs]. */
+/** Returns all samples, one after another: [samples * inputs]. */
 export function valuesOfAll({ labels, write }: LabeledValues, inputs: number): Float32Array {
   const values = new Float32Array(labels.length * inputs);
   for (let sample = 0; sample < labels.length; sample++) write(sample, values, sample * inputs);

@@ -1,4 +1,4 @@
-/** The network of a live run: its first weights, steps by settings that may change between them, and what it says. */
+/** The network of a live run: its first weights, its outputs, and steps whose settings may change in between. */
 import { permutation } from '@lockstep/data';
 import { createOptimizer, type Optimizer, type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
 import {
@@ -34,7 +34,7 @@ export class LiveNetwork {
   readonly #shapes: readonly Shape[];
   readonly #parameters: Plan['output'];
   readonly #nextSamples: (count: number) => number[];
-  /** By what they compute; of the settings. */
+  /** Plans for the current settings, by what they compute. */
   readonly #plans = new Map<string, Plan>();
   #settings: LiveSettings;
   #optimizer: Optimizer;
@@ -54,7 +54,7 @@ export class LiveNetwork {
     return this.#settings;
   }
 
-  /** One optimizer step on the next batch. @returns its mean cross-entropy before the step */
+  /** Takes one optimizer step on the next batch. @returns the batch's mean cross-entropy before the step */
   step(): number {
     const [backend, data] = [this.#backend, this.#data];
     const plan = this.#planOf('step', () => gradientPlan(backend, this.#views(), data, this.#settings));
@@ -73,7 +73,7 @@ export class LiveNetwork {
     return loss;
   }
 
-  /** Probabilities of the classes for samples [n * inputs]: [n * classes]. */
+  /** Returns class probabilities [n * classes] for samples [n * inputs]. */
   probabilities(samples: Float32Array): Float32Array {
     const output = this.#computed('probabilities', samples, (parameters, x) =>
       softmax(logitsOf(parameters, x, this.#settings)),
@@ -81,7 +81,7 @@ export class LiveNetwork {
     return output.slice(0, (samples.length / this.#data.inputs) * this.#data.classes);
   }
 
-  /** What the hidden layers give for samples [n * inputs], layer after layer: each [n * width]. */
+  /** Returns the outputs of the hidden layers for samples [n * inputs], layer after layer: each [n * width]. */
   hidden(samples: Float32Array): readonly Float32Array[] {
     const { width, depth } = this.#settings;
     const output = this.#computed('hidden', samples, (parameters, x) =>
@@ -91,7 +91,7 @@ export class LiveNetwork {
     return Array.from({ length: depth }, (_, layer) => output.slice(layer * size, (layer + 1) * size));
   }
 
-  /** Takes settings that leave the parameters as they are; the optimizer keeps its state where it stays the same. */
+  /** Applies settings that do not affect the parameters. The optimizer keeps its state if its type stays the same. */
   change(settings: LiveSettings): void {
     this.#forgetPlans();
     const before = this.#optimizer;
@@ -108,7 +108,10 @@ export class LiveNetwork {
     this.#backend.free(this.#parameters);
   }
 
-  /** What a function of the parameters gives for samples [n * inputs]; a view until the next computation. */
+  /**
+   * Computes a function of the parameters for samples [n * inputs].
+   * @returns a view, valid until the next computation
+   */
   #computed(name: string, samples: Float32Array, body: (parameters: Tensor[], x: Tensor) => Tensor | Tensor[]) {
     const shape = [samples.length / this.#data.inputs, this.#data.inputs];
     const plan = this.#planOf(`${name} of ${shape}`, () => {
@@ -136,7 +139,7 @@ export class LiveNetwork {
   }
 }
 
-/** Weights [inputs, outputs] and biases [outputs], layer after layer. */
+/** Returns the shapes of weights [inputs, outputs] and biases [outputs], layer after layer. */
 function shapesOf({ inputs, classes }: LiveData, { depth, width }: LiveSettings): Shape[] {
   const sizes = [inputs, ...new Array<number>(depth).fill(width), classes];
   return sizes.slice(1).flatMap((outputs, layer) => [[sizes[layer]!, outputs], [outputs]]);
@@ -158,8 +161,8 @@ function viewsOf(backend: HostBackend, parameters: Plan['output'], shapes: reado
 const factors = { usual: 1, 'a hundredth': 0.01, 'ten times': 10 } as const;
 
 /**
- * Usual weights are uniform in ±1/sqrt(inputs), as PyTorch's `nn.Linear` begins; He's are normal with a deviation of
- * sqrt(2/inputs), and biases of 0 (He et al. 2015, "Delving deep into rectifiers").
+ * Draws the first weights. Usual weights are uniform in ±1/sqrt(inputs), as in PyTorch's `nn.Linear`. He's weights are
+ * normal with a deviation of sqrt(2/inputs), with biases of 0 (He et al. 2015, "Delving deep into rectifiers").
  */
 function firstWeights(backend: HostBackend, shapes: readonly Shape[], { start, seed }: LiveSettings): Float32Array {
   const parts = shapes.map((shape, index) => {
@@ -176,12 +179,12 @@ function firstWeights(backend: HostBackend, shapes: readonly Shape[], { start, s
   return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** Scores [rows, classes] over the temperature. */
+/** Returns logits [rows, classes], divided by the temperature. */
 function logitsOf(parameters: readonly Tensor[], x: Tensor, settings: LiveSettings): Tensor {
   return div(layersOf(parameters, x, settings).at(-1)!, settings.temperature);
 }
 
-/** What each layer gives: hidden ones [rows, width], then the scores [rows, classes]. */
+/** Returns the output of each layer: hidden ones [rows, width], then the logits [rows, classes]. */
 function layersOf(parameters: readonly Tensor[], x: Tensor, { activation }: LiveSettings): readonly Tensor[] {
   const layers: Tensor[] = [];
   for (let index = 0; index < parameters.length; index += 2) {
@@ -191,7 +194,7 @@ function layersOf(parameters: readonly Tensor[], x: Tensor, { activation }: Live
   return layers;
 }
 
-/** The gradients of a batch's mean loss, parameter by parameter, and its mean cross-entropy. */
+/** Compiles the gradients of a batch's mean loss, parameter by parameter, and its mean cross-entropy. */
 function gradientPlan(backend: HostBackend, own: readonly Tensor[], data: LiveData, settings: LiveSettings): Plan {
   const body = (...inputs: Tensor[]): Tensor[] => {
     const [x, labels] = inputs.slice(own.length) as [Tensor, Tensor];
@@ -209,7 +212,9 @@ function gradientPlan(backend: HostBackend, own: readonly Tensor[], data: LiveDa
   return compile(backend, body, [...own, [settings.batch, data.inputs], [settings.batch]]);
 }
 
-/** Numbers of samples in the order that the seed fixes, epoch after epoch, as many as are asked for. */
+/**
+ * Returns a function that gives the next indices of samples, in the order that the seed determines, epoch after epoch.
+ */
 function sampleStream(samples: number, seed: number): (count: number) => number[] {
   let epoch = 0;
   let rest: number[] = [];

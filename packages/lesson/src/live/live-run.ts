@@ -1,4 +1,4 @@
-/** A live run: a small network that trains while its settings change, each curve kept beside the next. */
+/** A live run: a small network that trains while its settings change, with each curve kept next to the others. */
 import type { LessonContext } from '../chapter.ts';
 import { type Setting, settingsOf } from '../controls.ts';
 import type { Exhibit, LiveCurve, Pictures } from '../exhibit.ts';
@@ -13,31 +13,31 @@ import { neuronPictures } from './neuron-pictures.ts';
 type Given = Readonly<Record<string, Setting | undefined>>;
 
 export interface LiveRun {
-  /** Whether the newest curve is neither at its end, nor has diverged. */
+  /** Whether the newest curve has neither ended nor diverged. */
   readonly canAdvance: boolean;
-  /** Trains the newest curve's next place, if it can advance. @returns whether it can again */
+  /** Trains the newest curve up to its next point, if it can advance. @returns whether it can advance further */
   advance(): boolean;
   /**
-   * Takes other settings: from the next step on where they leave the parameters as they are and the curve can advance,
-   * else with another curve.
-   * @throws RangeError where a setting is none that the control accepts
+   * Applies other settings. If they do not affect the parameters and the curve can advance, they apply from the next
+   * step on; otherwise a new curve begins.
+   * @throws RangeError if a control does not accept its setting
    */
   change(given: Given): void;
-  /** Begins another curve with the settings of the newest. */
+  /** Begins a new curve with the current settings. */
   restart(): void;
   exhibits(): readonly Exhibit[];
   dispose(): void;
 }
 
-/** Steps whose mean loss is one point of a curve. */
+/** Number of steps whose mean loss is one point of a curve. */
 export const stepsPerPlace = 5;
-/** Steps after which a curve ends. */
+/** Number of steps after which a curve ends. */
 export const liveSteps = 2000;
 const mostCurves = 4;
-/** A curve that has taken fewer steps gives its place to the next one. */
+/** The next curve replaces one with fewer steps than this. */
 const leastSteps = 50;
 
-/** A curve as it grows, and the settings that it began with. */
+/** A growing curve, and the settings that it began with. */
 interface Growing {
   readonly first: LiveSettings;
   readonly steps: number[];
@@ -54,7 +54,7 @@ interface Tested {
   readonly accuracy: number;
 }
 
-/** @throws Error where it takes digits, and the context has too few */
+/** @throws Error if the run uses digits, and the context has too few */
 export function createLiveRun(context: LessonContext, definition: LiveDefinition, given: Given = {}): LiveRun {
   return new CurvesOfRun(context, definition, given);
 }
@@ -119,7 +119,7 @@ class CurvesOfRun implements LiveRun {
       this.#curves[this.#curves.length - 1] = this.#newCurve(next);
       return;
     }
-    // A slider on its way is one change.
+    // Moves of a slider between two steps count as one change.
     for (const name of changed) {
       const label = this.#definition.controls[name]!.label;
       const earlier = curve.changes.findIndex((each) => each.step === step && each.text.startsWith(`${label} `));
@@ -175,13 +175,13 @@ class CurvesOfRun implements LiveRun {
     for (let sample = 0; sample < test.labels.length; sample++) {
       const own = outputs.subarray(sample * classes, (sample + 1) * classes);
       if (own.indexOf(Math.max(...own)) === test.labels[sample]) correct++;
-      // A probability that float32 rounds to 0 does not make the loss infinite.
+      // A probability that float32 rounds to 0 must not make the loss infinite.
       lossSum -= Math.log(Math.max(own[test.labels[sample]!]!, smallestProbability));
     }
     return { loss: lossSum / test.labels.length, accuracy: correct / test.labels.length };
   }
 
-  /** What tells this curve from the others, or its number where all began alike. */
+  /** Returns the curve's number, with the settings that differ if not all curves began alike. */
   #label(first: LiveSettings, index: number): string {
     const differing = Object.entries(this.#definition.controls).filter(
       ([name]) => new Set(this.#curves.map((curve) => settingOf(curve.first, name))).size > 1,
@@ -190,7 +190,7 @@ class CurvesOfRun implements LiveRun {
     return `${index + 1}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`;
   }
 
-  /** The first test digits and the network's answers. */
+  /** Shows the first test digits and the network's answers. */
   #answers(): Pictures {
     const { test, classes, inputs } = this.#data;
     const outputs = this.#network.probabilities(this.#testValues);
@@ -229,11 +229,11 @@ class CurvesOfRun implements LiveRun {
   }
 }
 
-/** Training samples in the plane, and test digits next to a curve. */
+/** Number of training samples shown in the plane, and of test digits shown next to a curve. */
 const [shownPoints, shownDigits] = [120, 10];
 const smallestProbability = 1e-38;
 
-/** The state of a curve in words, such as "step 2,000, loss 0.0123, accuracy 99.33 %: generalizes". */
+/** Describes the state of a curve, such as "step 2,000, loss 0.0123, accuracy 99.33 %: generalizes". */
 export function curveText({ steps, losses, accuracies, untrained, verdict }: LiveCurve): string {
   const step = steps.at(-1);
   const [loss, accuracy] =

@@ -1,4 +1,4 @@
-/** What a person may change in a live run, and what a chapter leaves as it is. */
+/** Settings of a live run, each of which a chapter either offers as a control or fixes. */
 import type { ActivationName } from '../activation.ts';
 import { type Controls, choice, count, range, type Setting } from '../controls.ts';
 
@@ -11,7 +11,7 @@ const activations = [
   'tanh',
 ] as const satisfies readonly ActivationName[];
 
-/** The controls of live runs; each chapter has some of them. */
+/** The controls of live runs; each chapter offers some of them. */
 export const liveControls = {
   data: choice('Data', ['spirals', 'rings', 'quadrants', 'digits'], 'spirals'),
   activation: choice('Activation', activations, 'relu'),
@@ -33,21 +33,24 @@ export interface LiveSettings {
   readonly activation: ActivationName;
   readonly depth: number;
   readonly width: number;
-  /** What the first weights are drawn from, beside PyTorch's usual range. */
+  /** Distribution of the first weights; `usual` is PyTorch's range. */
   readonly start: (typeof liveControls.start.names)[number];
   readonly seed: number;
   readonly optimizer: (typeof liveControls.optimizer.names)[number];
   readonly lr: number;
   readonly batch: number;
-  /** Divides the logits in the loss. */
+  /** Divides the logits. */
   readonly temperature: number;
   readonly loss: (typeof liveControls.loss.names)[number];
 }
 
-/** What decides the parameters or their first values: changing it begins another curve. The rest acts from the next step on. */
+/**
+ * Settings that fix the parameters' shapes or first values: changing one begins a new curve. Others apply from the next
+ * step on.
+ */
 const decidesStart: ReadonlySet<LiveName> = new Set(['data', 'depth', 'width', 'start', 'seed']);
 
-/** Whether a change of this setting begins another curve. */
+/** Whether a change of this setting begins a new curve. */
 export function beginsCurve(name: string): boolean {
   return decidesStart.has(name as LiveName);
 }
@@ -55,11 +58,11 @@ export function beginsCurve(name: string): boolean {
 /** The live run of a chapter. */
 export interface LiveDefinition {
   readonly caption: string;
-  /** What to try, and what is seen then. */
+  /** Suggests what to try, and says what can be seen. */
   readonly hint: string;
-  /** By names of `LiveSettings`. */
+  /** Keyed by names of `LiveSettings`. */
   readonly controls: Controls;
-  /** What no control of the chapter changes. */
+  /** Values of the settings that no control of the chapter changes. */
   readonly fixed: Readonly<Record<string, Setting>>;
 }
 
@@ -67,11 +70,11 @@ interface LiveOptions {
   readonly caption: string;
   readonly hint: string;
   readonly names: readonly LiveName[];
-  /** Other values to begin with than those of `liveControls`. */
+  /** Initial values that differ from the fallbacks of `liveControls`. */
   readonly first?: Partial<LiveSettings>;
 }
 
-/** Two-dimensional data can be chosen where `names` has `data`; digits are given by `first` alone. */
+/** Defines a live run. If `names` has `data`, the user can choose two-dimensional data; only `first` can set digits. */
 export function defineLive({ caption, hint, names, first = {} }: LiveOptions): LiveDefinition {
   const settings = Object.entries(liveControls).map(([name, control]) => ({
     name: name as LiveName,

@@ -1,11 +1,11 @@
-/** Pictures of what hidden neurons give over the plane. */
+/** Pictures of the outputs of hidden neurons over the plane. */
 import type { NeuronLayer, Neurons } from '../exhibit.ts';
 import { planeGrid } from '../plane-grid.ts';
 import { planeExtent } from './live-data.ts';
 import type { LiveNetwork } from './live-network.ts';
 
 const { rows, columns, centers } = planeGrid(planeExtent, planeExtent, 16);
-/** Of a layer, in pictures. */
+/** Maximum number of neurons shown per layer. */
 const mostShown = 16;
 
 export function neuronPictures(network: LiveNetwork): Neurons {
@@ -34,7 +34,7 @@ function layerOf(values: Float32Array, neurons: number): NeuronLayer {
   return { neurons, values: pictures };
 }
 
-/** Of pictures [shown, cells]: how many neurons give 0 everywhere. */
+/** Counts the neurons that give 0 everywhere, in pictures [shown, cells]. */
 export function silentNeurons(values: Float32Array, cells: number): number {
   let silent = 0;
   for (let at = 0; at < values.length; at += cells) {
