@@ -1,10 +1,10 @@
-/** Writes each file of the page that gets smaller a second and a third time: compressed with brotli, and with gzip. */
+/** Writes compressed copies of each compressible file of the page, with brotli and with gzip. */
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import type { Plugin } from 'vite';
 
-/** What becomes smaller; packed data do not. */
+/** Files that compression makes smaller, unlike packed data. */
 const compressible = /\.(?:css|html|js|svg|wasm)$/;
-/** A smaller one costs as much to ask for as it saves. */
+/** For a smaller file, the request costs as much as compression saves. */
 const leastBytes = 512;
 
 export function compressedFiles(): Plugin {

@@ -1,4 +1,4 @@
-/** Puts a run on an HTTP server that has pages of its own. */
+/** Adds a run to an HTTP server that has its own pages. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +10,7 @@ server.listen(0, '127.0.0.1'); // port 0: any that is free
 await once(server, 'listening');
 const here = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-// Page, sockets, /healthz and /metrics of the run stand below its path; all else is the server's, as before.
+// The run's page, sockets, /healthz and /metrics are below its path; the server handles everything else as before.
 const run = serve(server, { data: 'docs/iris.csv', epochs: 20, listen: { path: '/lockstep', stay: true } });
 const { worker: url } = await run.addresses;
 const worker = join(url, { name: 'guest' }); // here, or on any other machine
