@@ -137,7 +137,11 @@ const axisTo = (most, unit) => ({
 });
 
 /**
- * A label to the right of a bar. @param {Plot} plot @param {number} value @param {number} row @param {string} text
+ * A label to the right of a bar.
+ * @param {Plot} plot
+ * @param {number} value
+ * @param {number} row
+ * @param {string} text
  * @returns {Label}
  */
 const labelBeside = (plot, value, row, text) => {
@@ -146,8 +150,8 @@ const labelBeside = (plot, value, row, text) => {
 };
 
 /**
- * Bars of images per second, each with a line that spans the rounds and the ratio to one thread on the right. @type
- * {Chart}
+ * Bars of images per second, each with a line that spans the rounds and the ratio to one thread on the right.
+ * @type {Chart}
  */
 const showThroughput = (element, { rows }) => {
   const timed = rows.filter((row) => row.kind !== 'missing');
@@ -174,12 +178,13 @@ const showThroughput = (element, { rows }) => {
 
 /**
  * Speed-ups over one thread on a logarithmic scale: a dot with the number of threads, processes, workers or tabs, a
- * ring for PyTorch. @type {Chart}
+ * ring for PyTorch.
+ * @type {Chart}
  */
 const showSpeedUps = (element) => {
   /**
-   * One column for each kind of dot, one cell for each training. @type {Map<string, { dot: string, text: string,
-   * column: (number | null)[] }>}
+   * One column for each kind of dot, one cell for each training.
+   * @type {Map<string, { dot: string, text: string, column: (number | null)[] }>}
    */
   const dots = new Map();
   for (const [lane, { rows }] of results.entries()) {
@@ -241,7 +246,8 @@ const dashes = [
 ];
 
 /**
- * Loss over seconds: one line with a dot at its end for each row of Lockstep. Losses are running means. @type {Chart}
+ * Loss over seconds: one line with a dot at its end for each row of Lockstep. Losses are running means.
+ * @type {Chart}
  */
 const showCurves = (element, result) => {
   const rows = lockstepRows(result);
@@ -275,8 +281,11 @@ const showCurves = (element, result) => {
 const inSeconds = (_, splits) => splits.map((split) => `${split} s`);
 
 /**
- * Leaves a little space above the data. @param {Plot} _ @param {number} _low @param {number} high @returns {[number,
- * number]}
+ * Leaves a little space above the data.
+ * @param {Plot} _
+ * @param {number} _low
+ * @param {number} high
+ * @returns {[number, number]}
  */
 const fromZero = (_, _low, high) => [0, high * 1.05];
 

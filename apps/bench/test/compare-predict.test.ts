@@ -180,7 +180,7 @@ describe('a fit', () => {
       2,
     );
     expect(fitted).toMatchObject({ batch: 512, microbatchSize: 64, cores: 2 });
-    // Of the megabyte sent per step, 512 images with labels and numbers do not count as weights.
+    // The 512 images with labels and numbers in the megabyte sent per step do not count as weights.
     expect(fitted).toMatchObject({ weightBytes: 1e6 - 512 * 790, gradientBytes: 5e5 });
     for (const name of [
       'singleStepMs',

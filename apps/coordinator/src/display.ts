@@ -1,4 +1,4 @@
-/** The progress of a run: one live line in a terminal, plain lines elsewhere. */
+/** The progress of a run: one live line in a terminal, plain lines otherwise. */
 import { stripVTControlCharacters } from 'node:util';
 import { decimals, percent, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
@@ -102,9 +102,7 @@ export class Display {
     this.#live = text;
   }
 
-  /**
-   * Of many short epochs, shows the first, the last and about every twentieth in between, to keep the output readable.
-   */
+  /** Whether to show an epoch: among many short ones only the first, the last and about every twentieth in between. */
   #isShown(epoch: number): boolean {
     const { epochs, nowMs } = this.#options;
     const isPart = epoch === 1 || epoch === epochs || epoch % Math.ceil(epochs / mostEpochLines) === 0;

@@ -28,8 +28,8 @@ export interface Joining {
 }
 
 /**
- * Joins the fleet; returns undefined without `--fleet`. @throws CommandFailure with exit code 2, or 1 if NATS does not
- * answer
+ * Joins the fleet; returns undefined without `--fleet`.
+ * @throws CommandFailure with exit code 2, or 1 if NATS does not answer
  */
 export async function joinFleet(options: RunValues, joining: Joining): Promise<FleetMember | undefined> {
   const where = fleetOf(options);

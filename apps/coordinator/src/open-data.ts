@@ -11,8 +11,8 @@ import { type RunValues, uploadedData } from '@lockstep/train/command-line';
 type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
 
 /**
- * Opens the named data; returns undefined if none are named. @throws CommandFailure with exit code 2 if the data cannot
- * be used
+ * Opens the named data; returns undefined if none are named.
+ * @throws CommandFailure with exit code 2 if the data cannot be used
  */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
   const { data, seed, label, ignore, task, size, gray, fit } = options;

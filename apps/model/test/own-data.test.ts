@@ -100,7 +100,7 @@ describe('a model of tables', () => {
     const { stdout } = await printed(() =>
       evaluate(['--load', place('classes'), '--data', place('labeled.csv'), '--label', 'kind']),
     );
-    // Of 4 large and 8 small rows, 1 and 2 are for testing, and all small ones are misclassified.
+    // 1 of 4 large and 2 of 8 small rows are for testing, and all small ones are misclassified.
     expect(stdout).toContain('3 test samples of 3');
     expect(stdout).toContain('accuracy 33.33 %: 2 of 3 wrong');
   });

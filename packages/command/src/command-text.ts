@@ -1,4 +1,4 @@
-/** Our commands as a user types them in a shell: with npm in a clone of the repository, with npx elsewhere. */
+/** Our commands as a user types them in a shell: with npm in a clone of the repository, otherwise with npx. */
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

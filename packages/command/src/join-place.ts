@@ -1,4 +1,4 @@
-/** Where to find the run to join, and the errors of a process that could not take part. */
+/** The place of the run to join, and the errors of a process that could not take part. */
 import { commandText } from './command-text.ts';
 import type { fleetOptions } from './common-options.ts';
 import { CommandFailure, usageFailure } from './failure.ts';

@@ -44,9 +44,10 @@ export type { TrainingRun } from './training-run.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 
 /**
- * Starts to train. Errors are thrown by the run's result, and by a loop over the run. Start a program whose run has
- * workers with `node --no-incremental-marking program.mjs`: V8 then marks its heap less often, as it does in local
- * workers anyway, which can halve the time of a step.
+ * Starts to train.
+ * Errors are thrown by the run's result, and by a loop over the run.
+ * If the run has workers, start the program with `node --no-incremental-marking program.mjs`: V8 then marks its heap
+ * less often, as it does in local workers anyway, which can halve the time of a step.
  */
 export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
@@ -58,8 +59,8 @@ export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
 }
 
 /**
- * Starts to train on an HTTP server that is already listening. Page, sockets, `/healthz` and `/metrics` are below
- * `listen.path`. All other requests go to the server's own handlers.
+ * Starts to train on an HTTP server that is already listening.
+ * Page, sockets, `/healthz` and `/metrics` are below `listen.path`. All other requests go to the server's own handlers.
  */
 export function serve(server: Server, { listen, ...options }: ServeOptions = {}): TrainingRun {
   return train({ ...options, listen: { ...listen, server } });

@@ -18,9 +18,10 @@ import type { Site } from './site/site.ts';
 import { errorMessage } from './words.ts';
 
 /**
- * A training run in progress: an async iterable of its events. A loop over the run may be slow or end early: the run
- * never waits for it. If a loop falls behind, it gets only the newest of the unread steps, and the last 1,024 of other
- * events. The first loop begins with the first event; if the run fails, loops throw its error at their end.
+ * A training run in progress: an async iterable of its events.
+ * A loop over the run may be slow or end early: the run never waits for it. If a loop falls behind, it gets only the
+ * newest of the unread steps, and the last 1,024 of other events. The first loop begins with the first event; if the
+ * run fails, loops throw its error at their end.
  */
 export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposable {
   /**

@@ -9,8 +9,8 @@ import type { Training } from './grid.ts';
 import type { CompareOptions } from './options.ts';
 
 /**
- * What computes: threads of one process without sockets; processes, including the coordinator's; worker processes next
- * to the coordinator; or browser tabs.
+ * The workers of a training: threads of one process without sockets; processes, including the coordinator's; worker
+ * processes next to the coordinator; or browser tabs.
  */
 export interface Workers {
   readonly kind: 'threads' | 'processes' | 'workers' | 'tabs';
@@ -36,7 +36,7 @@ function trainingArguments(training: Training, workers: Workers, settings: Omit<
   return [
     ...computing(workers, threads),
     ...['--model', modelOption, '--batch', `${batch}`, '--steps', `${steps}`],
-    // An epoch has at least one step, so the default number of epochs is enough for most runs.
+    // Always enough epochs, since each has at least one step; for most runs, the default number is enough.
     ...(data === undefined && steps * batch <= imagesInDefaultRun ? [] : ['--epochs', `${steps}`]),
     ...['--optimizer', 'sgd', '--lr', `${learningRate}`, '--seed', `${seed}`],
     ...(backend === 'auto' ? [] : ['--backend', backend]),

@@ -100,8 +100,8 @@ export interface SharedCheckpoints extends Pick<CheckpointStore, 'list' | 'write
   /** Description for people. */
   readonly place: string;
   /**
-   * Called before anything is read; resolves when it is this process's turn to train. @throws Error if it must not
-   * train
+   * Called before anything is read; resolves when it is this process's turn to train.
+   * @throws Error if it must not train
    */
   open(claim: RunClaim): Promise<void>;
 }

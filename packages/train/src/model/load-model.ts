@@ -180,8 +180,8 @@ export class LoadedModel {
 }
 
 /**
- * Loads a model for `predict` and `evaluate`, on the CPU. It computes in WebAssembly if that has SIMD, otherwise in
- * plain JavaScript.
+ * Loads a model for `predict` and `evaluate`, on the CPU.
+ * It computes in WebAssembly if that has SIMD, otherwise in plain JavaScript.
  *
  * @param source a file name, in Node, or a file's bytes, anywhere: safetensors as written by `--save` or by PyTorch
  * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it contains

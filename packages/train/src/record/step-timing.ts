@@ -4,9 +4,10 @@ import type { Trace } from '@lockstep/training';
 import { movingAverage } from './curve.ts';
 
 /**
- * Parts of a step's time: medians over a run's last steps, in milliseconds. The parts follow one another: weights are
- * framed and handed over, sent, and answered by a gradient; the last answer is awaited, the sum is completed, and the
- * optimizer takes its step. With several workers, the first three are means over them.
+ * Parts of a step's time: medians over a run's last steps, in milliseconds.
+ * The parts follow one another: weights are framed and handed over, sent, and answered by a gradient; the last answer
+ * is awaited, the sum is completed, and the optimizer takes its step. With several workers, the first three are means
+ * over them.
  */
 export interface StepTimes {
   /** Steps that were measured. */

@@ -170,8 +170,8 @@ export function clientOf({ headers, socket }: ClientRequest, token: string | und
 }
 
 /**
- * Headers with which a relay proxies a request. @param token accepted by the coordinator; without one there are no
- * headers
+ * Headers with which a relay proxies a request.
+ * @param token accepted by the coordinator; without one there are no headers
  */
 export function relayHeaders(client: string, token: string | undefined): Readonly<Record<string, string>> {
   return token === undefined ? {} : { [clientHeader]: client, [relayTokenHeader]: token };

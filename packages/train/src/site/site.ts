@@ -88,7 +88,8 @@ export class Site {
   }
 
   /**
-   * Serves a run from now on, replacing the previous handlers. @throws ConfigurationError if the server cannot listen
+   * Serves a run from now on, replacing the previous handlers.
+   * @throws ConfigurationError if the server cannot listen
    */
   async attach(serving: Serving): Promise<AttachedRun> {
     const { run, prepared, emit } = serving;

@@ -232,7 +232,7 @@ function numbering(): string {
   try {
     namespace = readlinkSync('/proc/self/ns/pid');
   } catch {
-    // Only Linux has process namespaces.
+    // Only Linux has namespaces of process ids.
   }
   return createHash('sha256').update(`${hostname()} ${namespace}`).digest('hex').slice(0, 12);
 }
