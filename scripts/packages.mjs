@@ -26,9 +26,7 @@ const pnpm = join(toolFolder, 'node_modules', '.bin', 'pnpm');
 
 const programs = ['coordinator-command', 'worker-command', 'relay-command', 'simulate', 'examples'];
 
-/**
- * Each set contains the previous ones. Megabytes are the additional download with an empty store, on Linux with x64.
- */
+/** Each set contains the previous ones. Megabytes are its additional download to an empty store, on Linux with x64. */
 const sets = {
   run: { megabytes: 130, purpose: 'what it takes to build and run', args: productionOf(programs) },
   model: {
@@ -93,8 +91,7 @@ async function install(wanted) {
   const settings = [
     '--frozen-lockfile',
     '--config.confirmModulesPurge=false',
-    // Otherwise pnpm asks the registry for each package's age: 85 MB of answers about versions that the lock file
-    // fixes.
+    // Otherwise pnpm asks the registry for each package's age: 85 MB of answers about versions that are locked.
     '--config.minimumReleaseAge=0',
     // The same retries as for npm below.
     '--config.fetchRetryMintimeout=2000',

@@ -1,6 +1,4 @@
-/**
- * After an installation by a package manager other than pnpm: replaces its packages by those that the commands need.
- */
+/** After an installation by a package manager other than pnpm: replaces its packages by those that commands need. */
 import { setUp } from './set-up.mjs';
 
 const agent = process.env['npm_config_user_agent'] ?? '';

@@ -1,6 +1,4 @@
-/**
- * Lets only one process at a time install and build in this clone. It uses no package, since none may be installed yet.
- */
+/** Lets one process at a time install and build in this clone, without any package: none may be installed yet. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * Runs the inherently long tests: floods, a thousand workers, repeated kills, random seeds. Their time is bounded, so
- * that there is time for a part of them if not for all.
+ * that a part of them can run if the whole would take too long.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

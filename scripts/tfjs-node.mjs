@@ -126,10 +126,7 @@ function fetchLibrary(python, work) {
   fs.renameSync(join(work, 'tensorflow', 'include'), join(work, 'deps', 'include'));
 }
 
-/**
- * Compiles two files against two libraries, as binding.gyp does, but without node-gyp, which would download Node's
- * headers.
- */
+/** Compiles two files against two libraries, as binding.gyp does, without node-gyp and its download of headers. */
 function compileAddon(compiler, folder, work) {
   const output = join(work, 'lib', `napi-v${nodeInterface}`);
   fs.mkdirSync(output, { recursive: true });

@@ -1,7 +1,4 @@
-/**
- * The coordinator's benchmarks: their check, and both coordinators as built programs, which must compute what they
- * claim.
- */
+/** The coordinator's benchmarks: their check, and both coordinators as built programs, which must compute correctly. */
 import { describe, expect, test } from 'vitest';
 import { bytesFact } from '../src/benchmarks/many-workers.ts';
 import type { openCoordinator } from '../src/peers/coordinator/open.ts';

@@ -10,10 +10,7 @@ export const [sampleTraining] = gridOf({ model: ['mlp'], batch: [512], steps: 20
 
 const cores = availableParallelism();
 
-/**
- * A row of Lockstep with these milliseconds per step, round by round; `threads` is one per core of this machine,
- * `processes` two.
- */
+/** A row of Lockstep with these milliseconds per step in its rounds; `threads` means all cores, `processes` two. */
 export function own(
   workers: number | 'single' | 'threads' | 'processes',
   stepMs: readonly number[],

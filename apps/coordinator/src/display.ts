@@ -31,7 +31,7 @@ const mostEpochLines = 20;
 /** An epoch that ends at least this long after the last epoch's line gets a line of its own. */
 const epochLineEveryMs = 2_000;
 const barWidth = 12;
-/** In narrower terminals, pieces precede the bar. */
+/** In narrower terminals, pieces take priority over the bar. */
 const narrowWidth = 36;
 
 export class Display {
@@ -151,9 +151,7 @@ export class Display {
   }
 }
 
-/**
- * The loss with the accuracy, or with the root mean squared error for regression; neither if the model has diverged.
- */
+/** The loss with the accuracy, or with the root mean squared error for values; neither if the model has diverged. */
 function qualityText(loss: number, accuracy: number | null, rmse: number | null, { bold } = plain): string {
   if (!Number.isFinite(loss)) return bold('loss no longer finite');
   const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);

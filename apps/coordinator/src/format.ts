@@ -5,8 +5,8 @@ import pc from 'picocolors';
 export type Colors = Pick<typeof pc, 'bold' | 'cyan'>;
 
 /**
- * Colors for a stream. Only terminals get them, unless NO_COLOR or FORCE_COLOR is set: by itself, picocolors would also
- * color pipes if CI is set.
+ * Colors for a stream: only for terminals, unless NO_COLOR or FORCE_COLOR is set; picocolors also colors pipes under
+ * CI.
  */
 export function colorsFor(stream: { readonly isTTY?: boolean }, environment: NodeJS.ProcessEnv = process.env): Colors {
   const { NO_COLOR: noColor, FORCE_COLOR: forceColor, TERM: terminal } = environment;

@@ -1,6 +1,4 @@
-/**
- * The commands of `deploy/compose.yaml` as processes over a NATS server: the order in which they start changes no bit.
- */
+/** The commands of `deploy/compose.yaml` as processes over a NATS server: their starting order changes no bit. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

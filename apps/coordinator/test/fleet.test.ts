@@ -1,6 +1,5 @@
 /**
- * A run in a fleet survives the loss of its coordinator and attacks with lesser credentials: real processes, real NATS
- * servers.
+ * A run in a fleet survives its coordinator, and attacks with lesser credentials: real processes, real NATS servers.
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,6 +1,5 @@
 /**
- * A run of a few steps that an honest worker ends with the weights of one process, whatever else arrives over its
- * sockets.
+ * A run of a few steps that an honest worker ends with the weights of one process, whatever else its sockets receive.
  */
 import type { Socket } from 'node:net';
 import type { Report } from '@lockstep/train';

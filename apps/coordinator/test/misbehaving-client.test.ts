@@ -88,9 +88,7 @@ async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
   };
 }
 
-/**
- * Lets a client misbehave, and checks that the run's counts of `rejected` and `disconnects` grow only by this client's.
- */
+/** Lets a client misbehave; the run's counts of `rejected` and `disconnects` must grow only by this client's. */
 async function during(
   { server }: StoppedRun,
   misbehave: (url: string) => Promise<Closed>,

@@ -10,10 +10,7 @@ const folder = temporaryFolder();
 const [major] = process.versions.node.split('.');
 const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
 
-/**
- * Options that shorten a command, keyed by the command with its first arguments; they replace the same options in
- * README.md.
- */
+/** Options that shorten a command, keyed by the command's first words; they replace the same options in README.md. */
 const less: Readonly<Record<string, readonly string[]>> = {
   start: ['--steps', '5', '--port', '0'],
   evaluate: [],

@@ -1,7 +1,4 @@
-/**
- * Every packed package is complete: it contains what it exports, imports and promises, and nothing that only this
- * repository needs.
- */
+/** Every packed package contains what it exports, imports and promises, and nothing that only this repository needs. */
 import { builtinModules } from 'node:module';
 import { posix } from 'node:path';
 import { checkPackage, type ProblemKind } from '@arethetypeswrong/core';

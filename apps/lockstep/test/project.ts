@@ -44,10 +44,7 @@ export class Project {
     return endOf(this.start(program, args, folder));
   }
 
-  /**
-   * Starts a program as a user does: without the variables that vitest and npm have added to this process's
-   * environment.
-   */
+  /** Starts a program as a user does: without the environment variables that vitest and npm have added. */
   start(program: string, args: readonly string[], folder = '.') {
     const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|NODE_|LOCKSTEP_)/i.test(name));
     const options: SpawnOptionsWithoutStdio = {

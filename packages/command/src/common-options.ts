@@ -1,7 +1,4 @@
-/**
- * Options that several commands have: a user's own data, how to listen, and how coordinators and workers find each
- * other.
- */
+/** Options of several commands: a user's own data, how to listen, how coordinators and workers find each other. */
 import * as v from 'valibot';
 import {
   flag,

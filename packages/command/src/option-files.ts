@@ -1,6 +1,5 @@
 /**
- * Files that options name: read and written, or refused in one sentence; secrets in files that only their owner can
- * read.
+ * Files that options name: read and written, or refused in one sentence; files of secrets are private to their owner.
  */
 import { closeSync, fchmodSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import {

@@ -47,8 +47,7 @@ export interface Option<Value = unknown> {
   /** Whether messages that name the option show its value too: the file from which a content was read. */
   readonly isNamedWithValue?: boolean;
   /**
-   * Options, or values such as `data upload`, that make this one meaningless, each with the reason, which follows it in
-   * a message.
+   * Options, or values such as `data upload`, that make this one meaningless, each with the reason to print after it.
    */
   readonly without?: Readonly<Record<string, string>>;
   /** Options of which at least one must be given as well. */

@@ -32,10 +32,7 @@ export type RecordedEvent =
   /** The final report and weights; `weights` is a copy. */
   | { readonly type: 'report'; readonly report: Report; readonly weights: Float32Array };
 
-/**
- * Who ended a run on purpose: its owner, its program, or the start of the next run after one that only gathered
- * workers.
- */
+/** Who ended a run on purpose: its owner, its program, or the start of a run for which it had gathered workers. */
 export type StopCode = 'owner' | 'program' | 'planned';
 
 /** Why a run ended before its last step: on purpose, which is no failure, or because it could not go on. */

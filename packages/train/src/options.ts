@@ -23,8 +23,7 @@ export interface TrainOptions {
   /** The bytes of a model file with the initial weights; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
   /**
-   * An optimizer by its name or with its settings; by default `momentum`. With `diloco`, the optimizer of the outer
-   * step.
+   * An optimizer by name or with its settings; by default `momentum`. With `diloco`, the optimizer of the outer step.
    */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
@@ -64,13 +63,12 @@ export interface TrainOptions {
   /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
   /**
-   * Whether this process computes a share as well, in slices between its other events; that share needs no transfer. By
-   * default false.
+   * Whether this process computes a share as well, between its other events; that share needs no transfer. By default
+   * false.
    */
   readonly colocate?: boolean | undefined;
   /**
-   * Network settings for workers and viewers. By default only local workers join; without any, this process computes
-   * alone.
+   * Network settings for workers and viewers. By default only local workers join; without any, this process computes.
    */
   readonly listen?: boolean | ListenOptions | undefined;
   /** Checkpoint settings, or just the folder; by default none are written. */
@@ -89,9 +87,7 @@ export interface TrainingData {
   readonly test: Dataset;
   /** How a file becomes a sample; saved with the model. */
   readonly reading?: Reading | undefined;
-  /**
-   * Splits the same data by another seed, for another run from the page; omitted if the data are not split by a seed.
-   */
+  /** Splits the same data by another seed, for another run from the page; omitted if no seed splits the data. */
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
@@ -107,7 +103,7 @@ export interface OptimizerOptions {
   /** An L2 penalty of at least 0, decoupled in adamw. */
   readonly weightDecay?: number | undefined;
   /**
-   * A schedule by name is spread over the run's steps: `step` divides the rate by 10 after each third, `cosine` ends at
+   * A named schedule is spread over the run's steps: `step` divides the rate by 10 after each third, `cosine` ends at
    * 0.
    */
   readonly schedule?: ScheduleType | Schedule | undefined;
@@ -126,14 +122,10 @@ export interface OptimizerOptions {
 }
 
 /**
- * A round of DiLoCo is a step of the run: `replicas` x `innerSteps` x `batch` samples, with one vector each way per
- * worker.
+ * A round of DiLoCo is a step of the run: `replicas` x `innerSteps` x `batch` samples, one vector each way per worker.
  */
 export interface DiLoCoOptions {
-  /**
-   * Replicas, from 1 to 1024, by default 8. Each begins a round with the same weights; any worker can compute any of
-   * them.
-   */
+  /** Replicas, from 1 to 1024, by default 8. Each begins a round with the same weights; any worker can compute any. */
   readonly replicas?: number | undefined;
   /** Steps of a replica in a round, from 1 to 100000; by default 50. */
   readonly innerSteps?: number | undefined;
@@ -156,10 +148,7 @@ export interface ListenOptions {
   readonly host?: string | undefined;
   /** Port to listen on, from 0 to 65535; by default 7070, or the next free one. */
   readonly port?: number | undefined;
-  /**
-   * Secret that workers need to join, and viewers to watch; by default none on loopback, otherwise one made for the
-   * run.
-   */
+  /** Secret for workers to join, and viewers to watch; by default none on loopback, otherwise one made for the run. */
   readonly token?: string | undefined;
   /** True for a certificate made for the run, or PEM texts. */
   readonly tls?: boolean | TlsOptions | undefined;
@@ -176,10 +165,7 @@ export interface ListenOptions {
    * which `nextRun` resolves.
    */
   readonly stay?: boolean | undefined;
-  /**
-   * Command that starts a worker when followed by the run's address, for the page; by default `npx lockstep worker
-   * --url`.
-   */
+  /** Command that starts a worker when followed by the run's address; by default `npx lockstep worker --url`. */
   readonly workerCommand?: string | undefined;
   /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
   readonly saveTo?: string | undefined;
@@ -197,8 +183,7 @@ export interface CheckpointOptions {
   /** Folder of the checkpoints; omitted if there is a store. */
   readonly folder?: string | undefined;
   /**
-   * Store that several coordinators of one run share instead of a folder; the run then resumes from its newest
-   * checkpoint.
+   * Store shared by several coordinators of one run, instead of a folder; the run resumes from its newest checkpoint.
    */
   readonly store?: SharedCheckpoints | undefined;
   /** Steps or minutes between two checkpoints, above 0; by default one minute. */

@@ -34,9 +34,7 @@ export function planAtStartOf(options: TrainOptions, samples: number, recipeBatc
   };
 }
 
-/**
- * Number of workers that the batch is chosen for, each of which takes part; undefined if it does not depend on them.
- */
+/** Number of workers that the batch is chosen for, each of which takes part; undefined if it depends on none. */
 export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
   if (workers === 0) {

@@ -105,9 +105,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return newest === this ? new Promise((resolve) => void this.#onNext.add(resolve)) : Promise.resolve(newest);
   }
 
-  /**
-   * Ends the run after the current step, with a last checkpoint if it writes checkpoints; resolves when it has ended.
-   */
+  /** Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     // A run that has no data yet leaves no result, as requested.
@@ -232,9 +230,7 @@ export interface VerifyRequest {
 /** The result of a run: weights, report, and the model with them. */
 export class TrainingResult {
   readonly outcome: TrainingOutcome;
-  /**
-   * Who stopped the run: the program that started it, or its owner from the dashboard; undefined if it was not stopped.
-   */
+  /** Who stopped the run: the program that started it, or its owner from the dashboard; undefined if nobody did. */
   readonly stoppedBy: 'program' | 'owner' | undefined;
   readonly report: Report;
   /** [parameters], in model order. */
@@ -275,9 +271,7 @@ export class TrainingResult {
     return modelFileOf({ prepared: this.#prepared, weights, weightsSha256, steps }, format);
   }
 
-  /**
-   * Repeats the steps in this process alone, and compares the weights; `verified` is null if they cannot be compared.
-   */
+  /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
   verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
     const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
     return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });

@@ -31,10 +31,7 @@ describe('a socket that closes', () => {
   });
 });
 
-/**
- * The time at which a socket with those unread bytes is cut, if bytes arrive from it at these moments; undefined if it
- * closes first.
- */
+/** When a socket with those unread bytes is cut, if bytes arrive at these moments; undefined if it closes first. */
 function cutOf(arrivals: readonly number[], closesAtMs = Number.POSITIVE_INFINITY): number | undefined {
   const clock = new VirtualClock();
   let arrivedAtMs = 0;

@@ -38,7 +38,7 @@ function table(count: number, random: () => number): Dataset {
   return { samples, sampleShape: [4], count, targets: { type: 'classes', labels, names: iris } };
 }
 
-/** Rows of three numbers, with targets that are sums of them, in the hundreds of thousands. */
+/** Rows of three numbers, with two targets that are sums of them, in the hundreds of thousands. */
 function values(count: number, random: () => number): Dataset {
   const samples = Float32Array.from({ length: count * 3 }, () => 2 * random() - 1);
   const targets: Targets = {

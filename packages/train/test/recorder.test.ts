@@ -230,7 +230,7 @@ describe('epochs', () => {
     it.each([true, false])(
       'are those of one that was not cut off, evaluated before it was: %s',
       async (hasEvaluated) => {
-        // A run that ends within an epoch does not end that epoch if a later run goes on, and does if none does.
+        // A run that stops within an epoch ends that epoch only if no later run continues it.
         for (const [cut, steps] of [
           [1, 6],
           [2, 4],

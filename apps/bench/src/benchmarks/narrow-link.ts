@@ -14,8 +14,7 @@ const stepImages = 5 * batch;
 /** Training images of runs with replicas: one round. */
 const roundImages = replicas * innerSteps * innerBatch;
 /**
- * Epochs on an unlimited link, after which a worker has nearly all samples: sending them would hide the cost of the
- * vectors.
+ * Epochs on an unlimited link, until workers have nearly all samples: sending them would hide the cost of the vectors.
  */
 const warmUpEpochs = 15;
 

@@ -5,7 +5,7 @@ import { median, pairedRatios, type Spread, spread } from '../statistics.ts';
 /** Fraction of a run's steps that counts as warm-up: engines keep compiling hot code for a long time. */
 export const startUpPart = 2 / 3;
 /**
- * Intervals that the rest is cut into: an evaluation at an epoch's end spoils one or two of them, but not their median.
+ * Intervals of the remaining steps: an evaluation at an epoch's end spoils one or two of them, but not their median.
  */
 const intervals = 8;
 

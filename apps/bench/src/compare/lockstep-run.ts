@@ -148,9 +148,7 @@ export class TrainingRun {
   }
 }
 
-/**
- * The sentence that says why a program failed. A crash ends with the engine's version, so the error stands above it.
- */
+/** The sentence that says why a program failed. A crash ends with the engine's version, below its error. */
 function reasonIn(stderr: string): string {
   const lines = stderr.trim().split('\n');
   const last = lines.findLast((line) => /^lockstep: |Error\b.*: /.test(line)) ?? lines.at(-1);

@@ -102,9 +102,7 @@ function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
     distance,
     /** PyTorch with all threads or with DDP over its single thread; null for other peers. */
     speedUp: equal && oneThread && row !== oneThread ? ratios(oneThread.msPerStep, msPerStep) : null,
-    /**
-     * Throughput of Lockstep with the same number of threads or processes over that of PyTorch; null for other peers.
-     */
+    /** Throughput of Lockstep with as many threads or processes over that of PyTorch; null for other peers. */
     lockstepAgainstIt: ours ? ratios(msPerStep, ours.msPerStep) : null,
   };
 }

@@ -1,6 +1,5 @@
 /**
- * The data of a comparison's runs: as much of the training set as they need, and a small test set, since no figure
- * depends on it.
+ * The data of a comparison's runs: the training samples they need, and a small test set, which no figure depends on.
  */
 import { type Dataset, sampleSize } from '@lockstep/data';
 import { writeMnistFiles } from '../workloads/mnist-files.ts';

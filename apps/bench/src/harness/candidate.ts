@@ -5,9 +5,7 @@ export interface Implementation {
   readonly version: string;
   /** Notes that explain the figure: engine, threads, form of the program. */
   readonly notes: readonly string[];
-  /**
-   * Restores the initial state, so that every burst does the same work. Not timed; absent if a step changes nothing.
-   */
+  /** Restores the initial state, so that all bursts do the same work. Not timed; absent if a step changes nothing. */
   reset?(): Promise<void>;
   /** Runs `steps` steps and waits for the last. Returns the elapsed milliseconds without its own overhead. */
   run(steps: number): Promise<number>;
@@ -28,10 +26,7 @@ export interface Candidate {
   open(): Promise<Implementation | Absent>;
 }
 
-/**
- * Milliseconds of `steps` calls of `step` in this process, until `settle` resolves: a library may compute
- * asynchronously.
- */
+/** Milliseconds of `steps` calls of `step` in this process, until `settle` resolves: a library may be asynchronous. */
 export async function timeSteps(steps: number, step: () => void, settle?: () => Promise<unknown>): Promise<number> {
   const startedMs = performance.now();
   for (let index = 0; index < steps; index++) step();

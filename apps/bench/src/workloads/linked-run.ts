@@ -10,14 +10,11 @@ import { ThrottledLink } from './throttled-link.ts';
 export interface LinkedRunOptions {
   readonly options: TrainOptions;
   readonly workers: number;
-  /**
-   * Number of relays among which the workers are divided. By default there are none, and the workers are behind the
-   * link.
-   */
+  /** Number of relays among which the workers are divided. By default none: the workers are behind the link. */
   readonly relays?: number | undefined;
   /**
-   * Steps before the timed ones. The step after the last of them is not timed either: it may have begun before the link
-   * was narrowed.
+   * Steps before the timed ones. The step after them is not timed either: it may have begun before the link was
+   * narrowed.
    */
   readonly warmUpSteps: number;
   /** Link speed during the timed steps; unlimited by default. */

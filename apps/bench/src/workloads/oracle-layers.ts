@@ -102,10 +102,7 @@ export function convolution({ size, channels }: Image, outputs: number, kernel: 
   };
 }
 
-/**
- * Each pair of a pixel and a kernel position that covers it: the indices of input pixel, kernel position and output
- * pixel.
- */
+/** Each pair of a pixel and a kernel position that covers it: indices of input pixel, kernel position, output pixel. */
 function* tapsOf(size: number, kernel: number) {
   const padding = (kernel - 1) / 2;
   for (let to = 0; to < size * size; to++) {
@@ -117,9 +114,7 @@ function* tapsOf(size: number, kernel: number) {
   }
 }
 
-/**
- * The maximum of each 2 x 2 window: an image [size / 2, size / 2, channels]. On a tie, the first one gets the gradient.
- */
+/** The maximum of each 2 x 2 window: an image [size / 2, size / 2, channels]. The first of equals gets the gradient. */
 export function maxPool({ size, channels }: Image): OracleLayer {
   const half = size / 2;
   /** Index of the maximum in the window of output `index`. */

@@ -1,6 +1,4 @@
-/**
- * Loaded into a program with --import: on exit, writes the process's memory to its fourth stream, as a line of JSON.
- */
+/** Loaded into a program with --import: on exit, writes the memory used to its fourth stream, as a line of JSON. */
 import { writeSync } from 'node:fs';
 
 /** Bytes of a process. */

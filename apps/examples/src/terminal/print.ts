@@ -47,10 +47,7 @@ export function printExhibit(exhibit: Exhibit): string {
   return print(exhibit);
 }
 
-/**
- * A terminal has no room for pictures of many neurons, so this prints how many there are, and how many give 0
- * everywhere.
- */
+/** A terminal has no room for pictures of many neurons: prints how many there are, and how many give 0 everywhere. */
 function printNeurons({ caption, layers, rows, columns }: Neurons): string {
   const lines = layers.map(({ neurons, values }, layer) => {
     const shown = values.length / (rows * columns);

@@ -28,17 +28,11 @@ export function intervalText(interval: CheckpointInterval): string {
   return count === 1 ? `every ${unit}` : `every ${count} ${unit}s`;
 }
 
-/**
- * Assumed duration of a write, in steps as a fraction of the interval, before any was measured: the first one includes
- * compilation.
- */
+/** Assumed duration of the first write, as a fraction of the interval's steps: it includes compilation. */
 const assumedPart = 0.5;
 /** Factor by which the next write may take longer than the last one. */
 const reserve = 2;
-/**
- * Fraction of the interval reserved for the next write, however short the last one was: a write within one step says
- * little about it.
- */
+/** Least fraction of the interval to reserve for the next write: a write within one step says little about it. */
 const leastPart = 0.1;
 /** Fraction of a slow write's duration remembered after each shorter one: the cause may return. */
 const memory = 0.5;

@@ -1,7 +1,4 @@
-/**
- * Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and copies of the
- * weights.
- */
+/** Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and weights. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
@@ -30,7 +27,7 @@ type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'fa
 interface Evaluated {
   readonly epoch: number;
   readonly weights: Float32Array;
-  /** Whether this is the last evaluation, in which case the end of the run keeps the same weights. */
+  /** Whether no other evaluation follows; the end of the run holds the same weights anyway. */
   readonly isLast: boolean;
 }
 

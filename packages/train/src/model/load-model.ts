@@ -29,10 +29,7 @@ export interface LoadModelOptions {
 export interface ModelEvaluation {
   /** Mean over the samples of the cross-entropy, in nats, or of the squared error of standardized values. */
   readonly loss: number;
-  /**
-   * Fraction of the samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not
-   * finite.
-   */
+  /** Fraction of the samples classified correctly, 0 to 1; null if targets are values, or the loss is not finite. */
   readonly accuracy: number | null;
   /** Fraction of the targets' variance that the model explains; null if targets are classes, or constant. */
   readonly r2: number | null;

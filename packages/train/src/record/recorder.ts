@@ -46,8 +46,7 @@ export interface RunRecord {
   /** Mean loss of the first batch with the initial weights; undefined before the first step. */
   readonly initialLoss: number | undefined;
   /**
-   * Moving averages over the steps of this process; undefined before the first step, accuracy also if targets are
-   * values.
+   * Moving averages over this process's steps; undefined before the first step, accuracy also if targets are values.
    */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;

@@ -17,8 +17,7 @@ export interface StepTimes {
   /** Framing and writing the weights here, and handing over and checksums at the worker. */
   readonly packMs: number;
   /**
-   * Transfer in both directions, including unpacking the frame; also gathering the next batch if no worker computes
-   * meanwhile.
+   * Transfer in both directions, including unpacking; also gathering the next batch if no worker computes meanwhile.
    */
   readonly sendMs: number;
   readonly computeMs: number;

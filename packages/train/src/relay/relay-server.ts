@@ -1,7 +1,4 @@
-/**
- * The server of a relay: the page, its workers' sockets, and a proxy to the coordinator above for everything about the
- * run.
- */
+/** The server of a relay: the page, its workers' sockets, and a proxy to the coordinator above for everything else. */
 import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';

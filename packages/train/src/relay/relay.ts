@@ -1,6 +1,5 @@
 /**
- * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between
- * them.
+ * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and rules in between.
  */
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';

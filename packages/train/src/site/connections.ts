@@ -113,9 +113,7 @@ export class Connections {
     );
   }
 
-  /**
-   * Resolves as `closed` does; cuts connections that are still open after `timeoutMs`, unless they end by themselves.
-   */
+  /** Resolves as `closed` does; after `timeoutMs`, cuts open connections that do not end by themselves. */
   async cutUnless(closed: Promise<void>, timeoutMs: number): Promise<void> {
     const cut = setTimeout(() => this.#cutAll(), timeoutMs);
     await closed;
@@ -135,7 +133,7 @@ const mappedPrefix = '::ffff:';
 /** Headers with which a relay names the client of a proxied request, and proves that it may do so. */
 const clientHeader = 'x-lockstep-client';
 const relayTokenHeader = 'x-lockstep-relay-token';
-/** Maximum length of the addresses of a client and of the chain of relays behind which it is. */
+/** Maximum length of a client's address together with those of the relays in front of it. */
 const maxClientLength = 256;
 
 /** An IPv4 address, or the first 64 bits of an IPv6 address, which belong to one subscriber. */

@@ -141,10 +141,7 @@ export class GuardedTransport implements CoordinatorTransport {
     this.#inner.close(code, reason);
   }
 
-  /**
-   * On a narrow link, a worker learns of the end only after it has read everything sent before, so it gets time for
-   * that.
-   */
+  /** A worker on a narrow link must read everything sent before the end first, so it gets time for that. */
   #closed({ code, by }: Closing): void {
     const { webSocket, onEnding } = this.#guarded;
     if (webSocket.readyState === webSocket.CLOSED) return;
@@ -301,9 +298,7 @@ export class ConnectionBudget {
     return true;
   }
 
-  /**
-   * Like `answer`, for the first message of a vector, whose chunks follow, possibly interleaved with other messages.
-   */
+  /** Like `answer`, for the first message of a vector, whose chunks follow, perhaps between other messages. */
   beginAnswer(request: string, bytes: number): void {
     this.#chunksDue = this.answer(request, bytes) ? this.#answer.messages - 1 : 0;
   }

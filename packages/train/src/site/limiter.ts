@@ -100,7 +100,7 @@ export class Limiter {
 /** Length from which a secret counts as long: a token made by Lockstep has 22 characters. */
 const longSecret = 16;
 const guessesOfClient: Rate = { capacity: 131_072, perSecond: 4 };
-/** Clients without a wrong guess share a separate bucket, so that clients with many wrong guesses do not delay them. */
+/** Clients without a recent wrong guess share a separate bucket, so that guessing clients do not delay them. */
 const guessesOfAll: Rate = { capacity: 262_144, perSecond: 8 };
 /** Workers and viewers have five seconds to say who they are. */
 const longestWaitMs = 2_000;

@@ -1,7 +1,4 @@
-/**
- * The server's handlers until an owner starts a run on uploaded data: the page, its viewers, and workers that come
- * early.
- */
+/** The server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';

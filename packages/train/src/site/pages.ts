@@ -174,10 +174,7 @@ interface PageFile {
   readonly cacheControl: string;
   readonly br: Encoded | undefined;
   readonly gzip: Encoded | undefined;
-  /**
-   * A compressed file is decompressed when a client first asks for it plain, and kept: all pending answers share its
-   * bytes.
-   */
+  /** A compressed file is decompressed when a client first asks for it plain, and kept: all answers share its bytes. */
   plain: Encoded | undefined;
 }
 

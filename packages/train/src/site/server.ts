@@ -1,5 +1,5 @@
 /**
- * Servers whose handlers change while their port stays: our own, or the caller's; and a site's server with its tokens.
+ * Servers whose handlers change while their port stays: our own or the caller's; and a site's server with its tokens.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -38,8 +38,7 @@ export function portOf(server: Server): { readonly address: string; readonly por
 }
 
 /**
- * Attaches to a server that already has its handlers. The server still belongs to the caller, and is restored when the
- * run has closed.
+ * Attaches to a server that already has its handlers. It stays the caller's, and is restored when the run has closed.
  */
 export function attachServer({ server, path, turnedAway }: AttachOptions): SharedServer {
   const { port } = portOf(server);
@@ -81,9 +80,7 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
   };
 }
 
-/**
- * The rest of a URL below a path, from its slash on: empty for the path itself, undefined if the URL is not below it.
- */
+/** The rest of a URL below a path, from its slash on: empty for the path itself, undefined if the URL is elsewhere. */
 function within(path: string, url = '/'): string | undefined {
   if (!url.startsWith(path)) return undefined;
   const rest = url.slice(path.length);

@@ -49,10 +49,7 @@ export class Site {
     this.#emit = emit;
   }
 
-  /**
-   * Settings of the next run on an open server, which the page's button starts at once; undefined before the server is
-   * open.
-   */
+  /** Settings of the next run on an open server, which the page starts at once; undefined before the server is open. */
   get settings(): NetworkSettings | undefined {
     const settings = this.#standing?.settings;
     return settings && { ...settings, listen: { ...settings.listen, waitForStart: false } };

@@ -51,9 +51,7 @@ export interface SocketOptions extends Door {
 /** A viewer's connection. */
 export interface Visit {
   readonly address: string;
-  /**
-   * Called when the viewer has shown that it may watch; until then, its socket may be cut to make room for another one.
-   */
+  /** Called when the viewer has shown that it may watch; until then, its socket may be cut to make room. */
   readonly settle: () => void;
 }
 
@@ -115,9 +113,7 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
   };
   return {
-    /**
-     * A client that opens too many sockets is delayed, and rejected only if too many of its own are already waiting.
-     */
+    /** A client that opens too many sockets is delayed, and rejected only if too many of its own already wait. */
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       socket.on('error', () => socket.destroy());
       const waitMs = rates.reserve(clientOf(request, token));

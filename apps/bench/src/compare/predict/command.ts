@@ -1,7 +1,4 @@
-/**
- * `--predict`: estimates the throughput of N workers from a few steps, and checks such estimates for 1, 2 and 4
- * workers.
- */
+/** `--predict`: estimates the throughput of N workers from a few steps, and checks estimates for 1, 2 and 4 workers. */
 import { CommandFailure, usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import { createRunner, type Runner, runRounds } from '../../harness/rounds.ts';

@@ -3,9 +3,7 @@ import type { Report, StepTimes } from '@lockstep/train';
 import { median } from '../../statistics.ts';
 import type { Costs } from './model.ts';
 
-/**
- * Runs that the costs are fitted to; the small batch of `oneSmall` separates the cost of a step from that of a sample.
- */
+/** Runs that the costs are fitted to; the small batch of `oneSmall` separates the costs of a step and of a sample. */
 export type FitRuns = Readonly<Record<'single' | 'one' | 'oneSmall' | 'two', readonly Report[]>>;
 
 /** Median milliseconds of a step of these runs, which a pause of the machine does not affect. */

@@ -13,24 +13,20 @@ export interface Costs {
   readonly computeFixedMs: number;
   readonly computeMsPerSample: number;
   /**
-   * Factor on the arithmetic, including the wait for the last worker, when several compute at once on this machine; at
-   * least 1.
+   * Factor on the arithmetic, including the wait for the last worker, if several compute on this machine; at least 1.
    */
   readonly contention: number;
   /** Everything but arithmetic with one worker: framing, transfer, addition, the optimizer. */
   readonly firstWorkerMs: number;
   /** Milliseconds that each further worker adds to `firstWorkerMs`, while every worker has a core. */
   readonly nextWorkerMs: number;
-  /**
-   * The worker's own part of `firstWorkerMs` without arithmetic. Workers take turns for it if there are too few cores.
-   */
+  /** The worker's own part of `firstWorkerMs` without arithmetic. Workers take turns for it if cores are few. */
   readonly handlingMs: number;
   /** Bytes on the wire to a worker, without its pixels, and back. */
   readonly weightBytes: number;
   readonly gradientBytes: number;
   /**
-   * Bytes of a sample sent to a worker for the first time. Counted in every step, so that predictions err on the slow
-   * side.
+   * Bytes of a sample's first transfer to a worker. Counted in every step, so that predictions err on the slow side.
    */
   readonly sampleBytes: number;
 }
@@ -60,8 +56,7 @@ export interface Prediction {
 }
 
 /**
- * The shards of each worker, as the coordinator cuts them: whole microbatches, roughly proportional to speeds, in
- * order.
+ * The shards of each worker, cut as by the coordinator: whole microbatches, roughly proportional to speeds, in order.
  */
 export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly number[]): Shard[][] {
   const microbatches = Math.ceil(batch / microbatchSize);
@@ -157,10 +152,7 @@ export function scalingEstimate(costs: Costs, link: Link | undefined) {
   return { predictions, best, pays: best.speedUp > 1 };
 }
 
-/**
- * The least bandwidth, in bytes per second, at which these workers are as fast as one process; undefined if none
- * suffices.
- */
+/** The least bandwidth, in bytes per second, with which workers match one process; undefined if none suffices. */
 export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], latencyMs: number): number | undefined {
   const link = { bytesPerSecond: Number.POSITIVE_INFINITY, latencyMs };
   const { stepMs, computeMs } = predict(costs, { speeds, link });

@@ -1,6 +1,4 @@
-/**
- * The coordinator of a run, as a program: its rules, sums and optimizer behind WebSockets, without files or dashboard.
- */
+/** The coordinator of a run, as a program: rules, sums and optimizer behind WebSockets, without files or dashboard. */
 import { createHash, randomBytes } from 'node:crypto';
 import { subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';

@@ -31,10 +31,7 @@ export interface WorkersRequest {
   readonly workers: number;
 }
 
-/**
- * Answers requests from stdin until it is closed. A failure ends the program with its message as the last line of
- * stderr.
- */
+/** Answers requests from stdin until it is closed. A failure ends the program, with its message last on stderr. */
 export async function answerRequests<Request>(answer: (request: Request) => Promise<object>): Promise<void> {
   process.on('uncaughtException', (error) => {
     process.stderr.write(`${error.message}\n`);

@@ -6,9 +6,7 @@ import { type Absent, type Implementation, timeSteps } from '../../harness/candi
 import type { MnistStep } from '../../workloads/mnist-step.ts';
 import { openHost } from './open.ts';
 
-/**
- * The compiled gradient of a batch as one microbatch, and the optimizer of a run. A step starts from pixels as bytes.
- */
+/** The compiled gradient of a batch as one microbatch, and a run's optimizer. A step starts from pixels as bytes. */
 export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: MnistStep) {
   const parameters = backend.allocate(initial.length);
   const gradient = createMicrobatchGradient(backend, resolveModel(net.name), batchSize, parameters);
