@@ -1,4 +1,4 @@
-/** Plain npm installs the packages into an empty project, where they work in Node, in TypeScript, and in a page. */
+/** Plain npm installs the packages into an empty project, and they work there: in Node, TypeScript, and a page. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';

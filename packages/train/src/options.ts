@@ -28,9 +28,9 @@ export interface TrainOptions {
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
    * Samples in a step, over all workers, from 1 to 1000000; by default as in the model's recipe, 128 for most, or less
-   * on small data. With `diloco`, samples in an inner step of one replica, by default 16. `auto` takes as many as
-   * `expect` requires; with `listen.waitForStart` and no `expect`, as many as the workers require that are connected
-   * when the run is started.
+   * on small data. With `diloco`, samples in an inner step of one replica, by default 16. `auto` chooses a batch for
+   * the `expect` workers; with `listen.waitForStart` and no `expect`, for the workers connected when the run is
+   * started.
    */
   readonly batch?: number | 'auto' | undefined;
   /**

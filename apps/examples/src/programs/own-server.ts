@@ -6,7 +6,7 @@ import { serve } from '@lockstep/train';
 import { join } from '@lockstep/worker';
 
 const server = createServer((request, response) => response.end(`my own page at ${request.url}`));
-server.listen(0, '127.0.0.1'); // port 0: any that is free
+server.listen(0, '127.0.0.1'); // port 0: any free port
 await once(server, 'listening');
 const here = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
@@ -20,6 +20,6 @@ console.log(`${report.steps} steps by ${report.workers.map(({ name }) => name).j
 console.log(await (await fetch(`${here}/about`)).text());
 console.log(await (await fetch(`${here}/lockstep/healthz`)).text());
 await run[Symbol.asyncDispose]();
-await worker.done; // a server that stays may have another run, for which it would wait
+await worker.done; // only now: a server that stays may start another run, for which it would wait
 server.close();
 server.closeAllConnections();

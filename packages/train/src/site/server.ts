@@ -80,7 +80,9 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
   };
 }
 
-/** The rest of a URL below a path, from its slash on: empty for the path itself, undefined if the URL is elsewhere. */
+/**
+ * The rest of a URL below a path, from its slash on: empty for the path itself, undefined if the URL is not below it.
+ */
 function within(path: string, url = '/'): string | undefined {
   if (!url.startsWith(path)) return undefined;
   const rest = url.slice(path.length);
