@@ -44,7 +44,7 @@ export function fleetFailure({ option, message, mayPass }: FleetFault): CommandF
 }
 
 interface JoinFailure {
-  /** No coordinator was reached; the worker was rejected for good; its computer failed. */
+  /** `unreachable`: no coordinator was reached; `refused`: turned away for good; `failed`: its computer failed. */
   readonly reason: 'unreachable' | 'refused' | 'failed';
   readonly message: string;
 }

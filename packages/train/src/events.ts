@@ -141,14 +141,17 @@ export interface CheckpointEvent {
 }
 
 export type PauseEvent = {
-  /** No worker is left; the run goes on; the owner requested a pause at the end of this step. */
+  /**
+   * `paused`: no worker is left; `resumed`: the run goes on; `pauseRequested`: the owner requested a pause after this
+   * step.
+   */
   readonly type: 'paused' | 'resumed' | 'pauseRequested';
   readonly message: string;
 };
 
 /** The last event of a run that did not fail. */
 export interface EndEvent {
-  /** Every step was taken; or the run was stopped earlier. */
+  /** `finished` if every step was taken; `stopped` if the run ended earlier. */
   readonly type: 'finished' | 'stopped';
   readonly report: Report;
 }

@@ -108,7 +108,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   /** Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    // A run that has no data yet leaves no result, as requested.
+    // A run stopped before it has data has no result, which is no failure.
     this.result.catch(() => {});
     await this.#ended.catch(() => {});
   }
@@ -217,7 +217,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 }
 
-/** Every step was taken; the run was stopped earlier; it could not go on. */
+/** How a run ended: every step taken, stopped earlier, or unable to go on. */
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
 
 export interface VerifyRequest {

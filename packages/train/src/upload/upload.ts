@@ -122,7 +122,7 @@ const maxPathLength = 1_000;
 const maxNameBytes = 255;
 const maxDepth = 16;
 
-/** An error that an upload cannot recover from, as one sentence for its sender. */
+/** A request that an upload refuses, as one sentence for its sender. */
 export class UploadError extends Error {
   override readonly name = 'UploadError';
   /** The HTTP status. */
@@ -200,7 +200,7 @@ function requireDistinct(files: readonly PlannedFile[]): void {
 
 const kind = 'lockstep-upload';
 
-/** Prefix of this process's folder names: the numbering of its process id, and the process id. */
+/** Prefix of this process's folder names: the system of process ids that its id belongs to, and the id. */
 export function uploadPrefix(): string {
   return `${kind}-${numbering()}-${process.pid}-`;
 }
