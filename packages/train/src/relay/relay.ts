@@ -28,8 +28,8 @@ const maxNameLength = 80;
 const defaults = relayCommand.options;
 
 /**
- * Relays for a run until it is over: workers join the relay, and one gradient goes up for all of them.
- * They join as they would join the coordinator, in Node and in pages; other relays can join as well.
+ * Relays for a run until it is over: workers join it, and one gradient goes up for all of them.
+ * Workers join as they would join the coordinator, in Node and in pages; other relays can join as well.
  * @param url the join address of the coordinator or of another relay, or a source that finds the address each time
  */
 export function relay(url: string | AddressSource, options: RelayOptions = {}): JoinedWorker<RelayEvent> {
