@@ -1,4 +1,4 @@
-/** Trains the same short run on several JavaScript engines, and fails where the weights are not the same to the bit. */
+/** Trains the same short run on several JavaScript engines, and fails unless the weights are bit-identical. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ const program = join(root, 'apps', 'coordinator', 'dist', 'main.js');
 const training = [program, 'start', '--steps', '200', '--port', '0'];
 const ways = { single: ['--single'], '2 workers': ['--workers', '2'] };
 
-/** Engines that npm packages bring; those that are not required may be missing on this machine. */
+/** Engines from npm packages; those not required may be missing on this machine. */
 const engines = {
   'node 20': { npmPackage: 'node@20', args: ['node'], required: true },
   'node 22': { npmPackage: 'node@22', args: ['node'], required: true },
@@ -38,7 +38,7 @@ async function execute(program, args) {
   return { code, text: error?.message ?? text.trim() };
 }
 
-/** The command of an engine; this process's own where it is that one. */
+/** The command that starts an engine: this process's own, if it is the same engine. */
 function commandOf({ npmPackage, args }) {
   const [major] = process.versions.node.split('.');
   if (npmPackage === `node@${major}`) return [process.execPath, []];

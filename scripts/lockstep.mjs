@@ -1,6 +1,6 @@
 /**
  * Runs one of the product's commands on a machine that has only Node and git: installs and builds what has changed,
- * then starts the program, hands it the terminal and the signals, and ends as it ends.
+ * then starts the program, hands it the terminal and the signals, and exits as it does.
  */
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -12,7 +12,7 @@ import { setUp } from './set-up.mjs';
 
 const training = ['coordinator-command'];
 
-/** Of each command: the set of packages that it needs, what turborepo builds for it, and what runs then. */
+/** For each command: the set of packages it needs, what turborepo builds for it, and what it runs. */
 const commands = {
   ...Object.fromEntries(Object.entries(productCommands).map(([name, command]) => [name, ofProduct(command)])),
   example: {
@@ -88,21 +88,21 @@ function app(program) {
   return [join(root, 'apps', program)];
 }
 
-/** Pictures take a package more to be read: those of an example, and folders in the folder of `--data`. */
+/** Reading pictures takes another package: for an example with pictures, and for `--data` with subfolders. */
 function packagesFor({ packages, pictures }, args) {
   if (packages !== 'run') return packages;
   if (pictures !== undefined && args[0] === pictures) return 'model';
   const at = args.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
   const data = args[at]?.startsWith('--data=') ? args[at].slice('--data='.length) : args[at + 1];
   if (at < 0 || data === undefined) return packages;
-  // What will be uploaded is not known.
+  // An upload may turn out to be pictures.
   if (data === 'upload') return 'model';
   try {
     return readdirSync(resolve(root, data), { withFileTypes: true }).some((entry) => entry.isDirectory())
       ? 'model'
       : packages;
   } catch {
-    // A file, or nothing: the program says what it is.
+    // A file, or missing: the program reports it.
     return packages;
   }
 }
@@ -111,7 +111,7 @@ function script(name) {
   return [join(root, 'scripts', `${name}.mjs`)];
 }
 
-/** Of the scripts, which know no options of this kind; the programs answer for themselves. */
+/** Prints a script's help or version, and returns whether it did; programs print their own. */
 function printed(name, args) {
   const asked = name?.startsWith('-') ? name : args[0];
   if (name !== undefined && commands[name]?.build && !['engines', 'docs'].includes(name)) return false;
@@ -140,7 +140,7 @@ async function main([name, ...args]) {
   }
   const { code, error } = await runChild(process.execPath, [...engineArguments(), ...command.run, ...args], {
     cwd: root,
-    // A script hands its children over to this process; a program ends its own.
+    // A script leaves its children to this process; a program ends its own.
     group: !command.build,
     env: { ...allocatorSettings, ...(command.build ? process.env : environment) },
   });

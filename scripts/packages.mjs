@@ -1,4 +1,4 @@
-/** Installs the packages that a command needs with pnpm, where they are not there yet. */
+/** Installs the packages that a command needs with pnpm, unless they are installed. */
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -17,19 +17,16 @@ import { fail, log, manifest, quietly, root } from './project.mjs';
 
 const pnpmVersion = manifest.devEngines.packageManager.version;
 const modules = join(root, 'node_modules');
-/** File in which pnpm notes what it has installed. */
+/** File in which pnpm records what it has installed. */
 const pnpmList = join(modules, '.modules.yaml');
 const stampFile = join(modules, '.lockstep-installed');
-/** Holds pnpm alone, so that it is there before any package is. */
+/** Contains only pnpm, which must be available before any package is installed. */
 const toolFolder = join(root, '.tools');
 const pnpm = join(toolFolder, 'node_modules', '.bin', 'pnpm');
 
 const programs = ['coordinator-command', 'worker-command', 'relay-command', 'simulate', 'examples'];
 
-/**
- * Each holds the ones before it. Megabytes are what comes over the network for what it has beyond them, from a cold
- * store, on Linux with x64.
- */
+/** Each set contains the previous ones. Megabytes are its additional download to an empty store, on Linux with x64. */
 const sets = {
   run: { megabytes: 130, purpose: 'what it takes to build and run', args: productionOf(programs) },
   model: {
@@ -41,7 +38,7 @@ const sets = {
 };
 const setNames = Object.keys(sets);
 
-/** `dependencies` are what it takes to build and run, `devDependencies` what only tests and measurements need. */
+/** `dependencies` are needed to build and run, `devDependencies` only for tests and measurements. */
 function productionOf(apps) {
   return [
     '--prod',
@@ -51,13 +48,13 @@ function productionOf(apps) {
   ];
 }
 
-/** Files of other package managers, which never say what is installed here. */
+/** Files of other package managers, whose content never describes this installation. */
 const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
 const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
 
-/** Errors of an entry that another package manager makes or removes while it is looked at or removed here. */
+/** Errors when another package manager creates or removes an entry while it is read or removed here. */
 const cameOrWent = ['ENOENT', 'ENOTEMPTY', 'ENOTDIR', 'EEXIST'];
-/** Such an entry is removed again, after pauses that grow to a second. */
+/** Retries the removal of such an entry, after pauses that grow to a second. */
 const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 };
 
 /** Whether the packages of the lock file are installed. @param wanted a name of `sets` */
@@ -67,7 +64,7 @@ export function hasPackages(wanted) {
 }
 
 /**
- * Returns whether it is done: not if another package manager, which knows no lock of ours, came between.
+ * Returns false if another package manager, which does not know our lock, interfered.
  * @param wanted a name of `sets`
  */
 export async function installPackages(wanted) {
@@ -94,9 +91,9 @@ async function install(wanted) {
   const settings = [
     '--frozen-lockfile',
     '--config.confirmModulesPurge=false',
-    // Asks the registry about each package's age: 85 MB of answers about versions and hashes that the lock file has fixed.
+    // Otherwise pnpm asks the registry for each package's age: 85 MB of answers about versions that are locked.
     '--config.minimumReleaseAge=0',
-    // As for npm below.
+    // The same retries as for npm below.
     '--config.fetchRetryMintimeout=2000',
     '--config.fetchRetryFactor=3',
   ];
@@ -120,7 +117,7 @@ function installed() {
   return { set: hasAll ? 'all' : undefined, isCurrent: false };
 }
 
-/** Entries of node_modules that another package manager made: its marks, and folders in place of links of pnpm. */
+/** Entries of node_modules from another package manager: its marker files, and folders that replace pnpm's links. */
 function foreignEntries() {
   if (!existsSync(modules)) return [];
   const names = readdirSync(modules).flatMap((name) =>
@@ -131,17 +128,17 @@ function foreignEntries() {
   );
 }
 
-/** Whether another package manager has been at work since the packages were installed. */
+/** Whether another package manager has changed the packages since they were installed. */
 export function isMeddledWith() {
   return foreignEntries().length > 0;
 }
 
-/** Leaves what pnpm has installed in place, where programs may run. */
+/** Removes foreign entries but keeps what pnpm has installed, since programs may be running from it. */
 function removeForeign() {
   const found = foreignEntries();
   if (found.length > 0) log('What another package manager installed here is replaced: the lock file is that of pnpm.');
   if (existsSync(pnpmList)) {
-    // pnpm looks at what is there only if it does not know its own state.
+    // pnpm inspects existing files only if its own state is unknown.
     if (found.length > 0) found.push('.bin', '.pnpm-workspace-state-v1.json');
     for (const name of found) rmSync(join(modules, name), removal);
   } else if (existsSync(modules)) {
@@ -169,13 +166,13 @@ function lockHash() {
 async function providePnpm() {
   const list = join(toolFolder, 'node_modules', 'pnpm', 'package.json');
   if (existsSync(list) && JSON.parse(readFileSync(list, 'utf8')).version === pnpmVersion) return;
-  // In a cache of its own, the archive does not stay behind as a second copy.
+  // With a temporary cache, no second copy of the archive remains.
   const cache = mkdtempSync(join(tmpdir(), 'lockstep-npm-'));
   const settings = ['--no-save', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts=false'];
   try {
     mkdirSync(toolFolder, { recursive: true });
     writeFileSync(join(toolFolder, 'package.json'), '{ "private": true }\n');
-    // npm would take more than a minute to find out that there is no network.
+    // By default, npm takes more than a minute to find out that there is no network.
     const patience = ['--fetch-retry-mintimeout=2000', '--fetch-retry-factor=3'];
     const own = ['--loglevel=error', '--prefix', toolFolder, '--cache', cache];
     const args = ['install', `pnpm@${pnpmVersion}`, ...settings, ...patience, ...own];

@@ -1,4 +1,4 @@
-/** What the scripts share: where the project is, how they speak, and set-up steps that are silent unless they fail. */
+/** Helpers of the scripts: the project's root, messages, and set-up steps that are silent unless they fail. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -30,7 +30,7 @@ export function fail(message, code = 1) {
 /** Reporters of every test run. */
 export const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'skipped-reporter.mjs')}`];
 
-/** The browser that the tests drive, which may have to be fetched first; `none` if there is none to be had. */
+/** The browser for the tests, downloaded first if necessary; `none` if none is available. */
 export function chromiumPath() {
   const program = join(root, 'packages', 'chromium', 'dist', 'main.js');
   const { status, stdout } = spawnSync(process.execPath, [program], {
@@ -41,10 +41,10 @@ export function chromiumPath() {
   return stdout;
 }
 
-/** Frequent causes of a failed step, by what package managers print, each with what to do. */
+/** Frequent causes of a failed step, recognized in the output of package managers, each with advice. */
 const causes = [
   {
-    // By the codes of npm, and as pnpm says it.
+    // Error codes of npm, and the wording of pnpm.
     printed:
       /error sending request|\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/,
     sentence: (registry) =>
@@ -54,8 +54,8 @@ const causes = [
 ];
 
 /**
- * Runs a step of the set-up; what it printed is shown only if it fails for a cause that is not known.
- * @param mayFail whether a failure is no reason to end, asked once it has failed
+ * Runs a step of the set-up; shows its output only if it fails for an unknown cause.
+ * @param mayFail whether the failure is acceptable, asked after it
  * @returns whether it succeeded
  */
 export async function quietly(what, program, args, mayFail = () => false) {

@@ -1,13 +1,13 @@
 /**
- * Makes a release: `version` takes the changesets into versions and changelogs, `publish` builds the packages, checks them
- * packed, and publishes those that the registry lacks.
+ * Makes a release: `version` turns the changesets into versions and changelogs; `publish` builds the packages, checks
+ * them packed, and publishes those that the registry lacks.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, fail, manifest, root } from './project.mjs';
 
-/** As @changesets/cli asks for. */
+/** Required by @changesets/cli. */
 const oldestNode = 22;
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
@@ -17,7 +17,7 @@ function run(what, program, args) {
   if (status !== 0) fail(`${what} failed`, status ?? 1);
 }
 
-/** Packages have one version; two places beside their manifests say it. */
+/** All packages have one version, repeated in two places besides their manifests. */
 function writeVersion() {
   const { version } = JSON.parse(readFileSync(join(root, 'packages', 'train', 'package.json'), 'utf8'));
   writeFileSync(join(root, 'package.json'), `${JSON.stringify({ ...manifest, version }, null, 2)}\n`);

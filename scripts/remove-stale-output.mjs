@@ -1,10 +1,10 @@
-/** Removes what the compiler once wrote into the working directory's `dist` for sources that are gone: it must not be packed. */
+/** Removes compiler output whose source is gone from the working directory's `dist`: it must not be packed. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const compiled = /(\.d\.ts|\.js)(\.map)?$/;
 
-/** Written anew by each build. */
+/** Rewritten by each build. */
 const bundle = /^bundle[\\/]/;
 
 for (const file of readdirSync('dist', { recursive: true })) {

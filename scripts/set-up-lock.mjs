@@ -1,4 +1,4 @@
-/** Lets one process at a time install and build in this clone: no package that could do that is installed yet. */
+/** Lets one process at a time install and build in this clone, without any package: none may be installed yet. */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -6,28 +6,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const pollMs = 200;
 const heartbeatMs = 1_000;
-/** A command that waits for less says nothing. */
+/** Shorter waits are silent. */
 const quietPolls = 5;
-/** Polls without a heartbeat after which a claim counts for nothing, such as one of another machine. */
+/** Polls without a heartbeat after which a claim expires, such as one from another machine. */
 const silentPolls = 150;
-/** Polls that the installer of a killed command gets to end by itself. */
+/** Polls during which the installer of a killed command may end by itself. */
 const orphanPolls = 1_500;
 
-/** Differs after each start of the machine: a process id of before says nothing. */
+/** Differs after each boot of the machine, since process ids from before a boot mean nothing. */
 const boot = readOptional('/proc/sys/kernel/random/boot_id').trim();
 
-/** The claim that this process holds, and the process group of the set-up step that runs now. */
+/** This process's claim, and the process group of the current set-up step. */
 let held;
 
 /**
- * Runs a task while no other process runs one under the same lock. The lock of a process that was killed is free once the
+ * Runs a task while no other process runs one under the same lock. The lock of a killed process is free once the
  * programs that it had started have ended.
  *
- * A process claims the lock by a file of its own in the folder, and holds the lock if it then finds no other claim there:
+ * A process claims the lock with its own file in the folder, and holds the lock if it then finds no other claim there:
  * of two that claim at once, at least one sees the other and withdraws.
- * @param folder the lock; made if it is missing
+ * @param folder the lock; created if missing
  * @param onWait called once if other processes hold the lock for longer than a moment
- * @throws the error of the file system if the folder cannot be written
+ * @throws the file system's error if the folder cannot be written
  */
 export async function withLock(folder, task, onWait) {
   mkdirSync(folder, { recursive: true });
@@ -47,7 +47,7 @@ export async function withLock(folder, task, onWait) {
       release();
     }
     if (polls === quietPolls) onWait();
-    // Two that withdrew at once do not meet again.
+    // A random pause, so that two that withdrew at once do not collide again.
     await sleep(pollMs * (0.5 + Math.random()));
   }
   const heartbeat = setInterval(() => touch(file), heartbeatMs);
@@ -60,7 +60,7 @@ export async function withLock(folder, task, onWait) {
   }
 }
 
-/** Notes the process group of a set-up step, which outlives this process if that is killed. */
+/** Records the process group of a set-up step, which outlives this process if that is killed. */
 export function noteStep(group) {
   if (held === undefined) return;
   held.group = group;
@@ -72,9 +72,9 @@ function write() {
   writeFileSync(file, JSON.stringify(claim));
 }
 
-/** Returns what looks for other claims and removes those of processes that are gone. */
+/** Returns a function that looks for other claims and removes those of dead processes. */
 function observe(folder, own) {
-  /** Per claim: its last heartbeat, and the polls since. */
+  /** Per claim: its last heartbeat, and the number of polls since. */
   const seen = new Map();
   return () => {
     let isHeld = false;
@@ -93,7 +93,7 @@ function observe(folder, own) {
   };
 }
 
-/** Whether a claim counts for nothing: its process has ended, and the step that the process had started. */
+/** Whether a claim is void: its process has ended, and so has the step that the process had started. */
 function isGone(name, file, polls) {
   const [pid, , ...host] = name.split('.');
   const { boot: claimBoot = boot, group } = parseOptional(readOptional(file));
@@ -117,11 +117,11 @@ function touch(file) {
   try {
     utimesSync(file, now, now);
   } catch {
-    // The next one may be possible; without any, other processes go on.
+    // The next heartbeat may succeed; without any, the claim expires and other processes proceed.
   }
 }
 
-/** Empty if there is no such file: a claim may have been withdrawn. */
+/** Returns an empty text if the file does not exist: a claim may have been withdrawn. */
 function readOptional(file) {
   try {
     return readFileSync(file, 'utf8');
@@ -130,7 +130,7 @@ function readOptional(file) {
   }
 }
 
-/** Empty for a claim that is being written. */
+/** Returns an empty object for a claim that is still being written. */
 function parseOptional(json) {
   try {
     return JSON.parse(json);

@@ -1,4 +1,4 @@
-/** Makes this clone ready for a command: its packages and its build. */
+/** Prepares this clone for a command: its packages and its build. */
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,11 +7,11 @@ import { fail, log, quietly, root } from './project.mjs';
 import { withLock } from './set-up-lock.mjs';
 
 const lock = join(root, '.tools', 'set-up');
-/** Says which builds have succeeded. */
+/** Records which builds have succeeded. */
 const buildStamp = join(root, 'node_modules', '.lockstep-built');
-/** A build that takes less says nothing. */
+/** Shorter builds are silent. */
 const quietMs = 1_500;
-/** Between attempts, each of which removes what another package manager has put here. */
+/** Pause between attempts, each of which removes what another package manager has added. */
 const retryMs = 1_000;
 const mostAttempts = 5;
 
@@ -24,7 +24,7 @@ const mostAttempts = 5;
 export async function setUp({ packages, build, isForeign = false }) {
   const makeReady = async () => {
     if (isForeign) forgetInstallation();
-    // An `npm install` in another terminal is at work for a moment, and ends with a set-up of its own.
+    // An `npm install` in another terminal takes only a moment, and ends with its own set-up.
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       if ((await installPackages(packages)) && (!build || (await runBuild(build)))) return;
       await sleep(retryMs);
@@ -52,12 +52,12 @@ async function runBuild(build) {
   return true;
 }
 
-/** When each build began that has succeeded. */
+/** Start time of each build that succeeded. */
 function builds() {
   return existsSync(buildStamp) ? JSON.parse(readFileSync(buildStamp, 'utf8')) : {};
 }
 
-/** Names what a command lacks in a clone that cannot be changed; undefined if it can run. */
+/** The reason why a command cannot run in a read-only clone; undefined if it can run. */
 function missingFor(packages, build) {
   if (!hasPackages(packages)) return 'the packages that this command needs are not installed';
   if (!build) return undefined;
@@ -73,7 +73,7 @@ function changedSince(builtAtMs) {
       const sources = join(folder, name, 'src');
       if (!existsSync(join(root, sources))) continue;
       for (const file of readdirSync(join(root, sources), { recursive: true })) {
-        // The build itself writes there.
+        // Written by the build itself.
         if (/(^|[\\/])generated([\\/]|$)/.test(file)) continue;
         const path = join(sources, file);
         const stats = statSync(join(root, path));

@@ -1,6 +1,6 @@
-/** Ends a test run with the suites and tests that were skipped, each with its reason where its title says one. */
+/** Ends a test run with the skipped suites and tests, each with the reason if its title states one. */
 
-/** A title such as `a page (skipped: no browser found)`, or with the reason of the suite around it. */
+/** A title such as `a page (skipped: no browser found)`, including the title of the enclosing suite. */
 function titleOf(task) {
   return [task.parent && task.parent.type === 'suite' ? titleOf(task.parent) : '', task.name]
     .filter(Boolean)

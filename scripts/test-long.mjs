@@ -1,6 +1,6 @@
 /**
- * Runs the tests that are long by nature: floods, a thousand workers, kill after kill, random seeds. Their time is
- * bounded, so that a part of them can be run where the whole would take too long.
+ * Runs the inherently long tests: floods, a thousand workers, repeated kills, random seeds. Their time is bounded, so
+ * that a part of them can run if the whole would take too long.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { chromiumPath, environment, fail, reporters, root } from './project.mjs';
 import { setUp } from './set-up.mjs';
 
-/** Series of rounds that go on until their time is over; two of them run at once on most machines. */
+/** Series of rounds that run until their time is over; most machines run two of them at once. */
 const seriesAtOnce = 4;
 
 function wholeNumber(name, text, most) {

@@ -1,4 +1,4 @@
-/** Runs every check of the project in turn, the cheapest first, and stops at the first that fails. */
+/** Runs every check of the project in turn, cheapest first, and stops at the first failure. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { chromiumPath, environment, fail, reporters, root } from './project.mjs';
@@ -13,7 +13,7 @@ const checks = [
 ];
 
 for (const [what, program, args] of checks) {
-  // Types and tests need the build, which other commands may be making as well.
+  // Types and tests need the build, which another command may be running as well.
   if (what === 'types') await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
   const env = what === 'tests' ? { ...environment, CHROME_PATH: chromiumPath() } : environment;
   const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit', env });

@@ -1,6 +1,6 @@
 /**
- * Gives @tensorflow/tfjs-node its native part: by the package's own installation, which downloads both halves from
- * Google, or else, on Linux with x64, from the C library inside PyPI's wheel of TensorFlow and the addon's source.
+ * Installs the native part of @tensorflow/tfjs-node: by the package's own installation, which downloads both halves
+ * from Google, or else, on Linux with x64, from the C library in PyPI's wheel of TensorFlow and the addon's source.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -11,23 +11,23 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(join(root, 'packages', 'tfjs-node', 'package.json'));
 
-/** The wheel nearest to the C library that the addon was written for. The hash makes pip refuse any other file. */
+/** The wheel closest to the C library that the addon was written for. The hash makes pip refuse any other file. */
 const wheel = {
   version: '2.15.1',
   requirement:
     'tensorflow-cpu==2.15.1 --hash=sha256:54660c074d7241a503e81edfd9f5ef5af88f64051b72e2945f26318c790f2d26\n',
   platform: 'manylinux_2_17_x86_64',
-  /** Says which of the release's wheels is meant; the Python that runs here may be another. */
+  /** Selects one of the release's wheels, independent of the installed Python. */
   python: '3.11',
 };
 const libraries = { tensorflow: 'libtensorflow_cc.so.2', tensorflow_framework: 'libtensorflow_framework.so.2' };
 const workPrefix = '.building-';
-/** The addon's interface with Node, as its package.json and its loader name it. */
+/** Node-API version, as named by the addon's package.json and its loader. */
 const nodeInterface = 8;
 
 class Failure extends Error {}
 
-/** When to give up; never where left out. */
+/** Deadline; infinite by default. */
 const giveUpAtMs = performance.now() + secondsAsked(process.argv.slice(2)) * 1000;
 
 function secondsAsked(args) {
@@ -50,12 +50,12 @@ function run(what, program, args, options = {}) {
   if (status === 0) return stdout;
   if (error?.code === 'ETIMEDOUT') throw new Failure(`${what} took too long`);
   const lines = `${stdout ?? ''}\n${stderr ?? ''}`.trim().split('\n');
-  // Of a program that ends with a stack or a farewell, the line that names the error says most.
+  // If the program ends with a stack trace or a closing remark, the line that names the error is the most useful.
   const said = lines.findLast((line) => /^\w*error\b/i.test(line)) ?? lines.at(-1);
   throw new Failure(`${what} failed: ${error?.message ?? (said || `it ended with ${signal ?? `code ${status}`}`)}`);
 }
 
-/** TensorFlow's version, when a product of matrices comes out right in a process of its own. */
+/** TensorFlow's version, if a matrix product computed in a separate process is correct. */
 function works() {
   const program = `
     const tf = require(process.argv[1]);
@@ -80,7 +80,7 @@ function buildFromWheel(folder) {
   const compiler = ['g++', 'clang++', 'c++'].find((name) => spawnSync(name, ['--version']).status === 0);
   if (compiler === undefined) throw new Failure('building it here needs a C++ compiler such as g++');
 
-  // An attempt that was killed leaves its folder.
+  // A killed attempt leaves its folder behind.
   for (const name of fs.readdirSync(folder).filter((name) => name.startsWith(workPrefix))) {
     fs.rmSync(join(folder, name), { recursive: true, force: true });
   }
@@ -99,7 +99,7 @@ function buildFromWheel(folder) {
   }
 }
 
-/** Leaves `deps/lib` and `deps/include` in `work`, as the addon's own build lays them out. */
+/** Creates `deps/lib` and `deps/include` in `work`, in the layout of the addon's own build. */
 function fetchLibrary(python, work) {
   const requirements = join(work, 'requirements.txt');
   fs.writeFileSync(requirements, wheel.requirement);
@@ -107,7 +107,7 @@ function fetchLibrary(python, work) {
   const quiet = ['--disable-pip-version-check', '--quiet', '--no-cache-dir', '--retries', '2'];
   const args = ['-m', 'pip', 'download', ...quiet, '--no-deps', '--require-hashes', ...target, '--dest', work];
   run('fetching the wheel with pip', python, [...args, '--requirement', requirements]);
-  // Only what the addon needs: the whole wheel holds twice as much.
+  // Extracts only what the addon needs: the whole wheel is twice as large.
   const extract = [
     'import glob, sys, zipfile',
     'wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/*.whl")[0])',
@@ -126,7 +126,7 @@ function fetchLibrary(python, work) {
   fs.renameSync(join(work, 'tensorflow', 'include'), join(work, 'deps', 'include'));
 }
 
-/** Two files and two libraries: what binding.gyp says, without node-gyp, which would download Node's headers. */
+/** Compiles two files against two libraries, as binding.gyp does, without node-gyp and its download of headers. */
 function compileAddon(compiler, folder, work) {
   const output = join(work, 'lib', `napi-v${nodeInterface}`);
   fs.mkdirSync(output, { recursive: true });
@@ -161,7 +161,7 @@ function provide() {
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       reasons.push(error.message);
-      // Half of it would be worse than none.
+      // A partial installation would be worse than none.
       for (const part of ['deps', 'lib']) fs.rmSync(join(folder, part), { recursive: true, force: true });
     }
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npm create lockstep FOLDER`: makes a project that trains a network. */
+/** `npm create lockstep FOLDER`: creates a project that trains a network. */
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ function readManifest(file) {
   return JSON.parse(readFileSync(file, 'utf8'));
 }
 
-/** The folder of the new project, which nothing else is in. */
+/** The folder of the new project, which must be new or empty. */
 function targetOf(args) {
   const [folder, ...others] = args;
   if (folder === undefined || others.length > 0 || folder.startsWith('-')) {

@@ -1,13 +1,13 @@
-/** Runs a program so that no signal, and no death of the process that started this one, leaves it behind. */
+/** Runs a program so that no signal, and no death of this process's parent, leaves it running. */
 import { spawn } from 'node:child_process';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 const numbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
 const parentCheckMs = 250;
 
-/** Ends the program that runs now; undefined while there is none. */
+/** Ends the running program; undefined while there is none. */
 let end;
-/** The signal that this process got; SIGTERM where its parent has ended. */
+/** The signal that this process received; SIGTERM if its parent has ended. */
 let received;
 
 function onSignal(signal) {
@@ -18,7 +18,7 @@ function onSignal(signal) {
 
 for (const signal of signals) process.on(signal, () => onSignal(signal));
 
-// npm may be killed, or a shell between it and this process may end without passing a signal on.
+// npm may be killed, or a shell between npm and this process may end without forwarding a signal.
 if (process.env['npm_lifecycle_event'] !== undefined) {
   const parent = process.ppid;
   const check = setInterval(() => {
@@ -30,9 +30,9 @@ if (process.env['npm_lifecycle_event'] !== undefined) {
 }
 
 /**
- * Resolves with how the program ended, and ends this process where a signal ended it.
- * @param options as of `spawn`; `group` makes it a process group, whose members all get the signals; `output` is called
- * with what it prints, where that does not go to the terminal; `onStart` with its process id
+ * Resolves with how the program ended; if a signal ended it, ends this process too.
+ * @param options those of `spawn`; `group` makes the program a process group, whose members all get the signals;
+ * `output` is called with its output, if that does not go to the terminal; `onStart` with its process id
  */
 export function runChild(program, args, { group = false, output, onStart, ...options } = {}) {
   const isGroup = group && process.platform !== 'win32';
@@ -48,7 +48,7 @@ export function runChild(program, args, { group = false, output, onStart, ...opt
         if (isGroup) process.kill(-child.pid, signal);
         else child.kill(signal);
       } catch (error) {
-        // It has just ended.
+        // The program has just ended.
         if (error.code !== 'ESRCH') throw error;
       }
     };

@@ -1,6 +1,5 @@
 /**
- * The commands of the product. The program of each is that of the package `@lockstep/APP-command`, in the folder
- * `apps/APP`.
+ * The commands of the product. Each runs the program of the package `@lockstep/APP-command`, in the folder `apps/APP`.
  */
 export const commands = {
   start: {
@@ -24,7 +23,7 @@ export const commands = {
   export: { does: 'writes a saved model as ONNX', app: 'model', args: ['export'] },
 };
 
-/** A line for each command, in columns. */
+/** One line for each command, in columns. */
 export function commandLines(table) {
   const width = Math.max(...Object.keys(table).map(({ length }) => length)) + 2;
   return Object.entries(table)

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx lockstep COMMAND`: runs the program of a command, hands it the terminal and the signals, and ends as it ends. */
+/** `npx lockstep COMMAND`: runs a command's program, hands it the terminal and the signals, and exits as it does. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { runChild } from './child.mjs';
 import { commandLines, commands } from './commands.mjs';
 import { allocatorSettings, engineArguments } from './node-settings.mjs';
 
-/** How a person types a command; the programs use it in what they print. */
+/** How a user types a command; the programs print it in their output. */
 const typed = 'npx lockstep';
 const oldestNode = 20;
 

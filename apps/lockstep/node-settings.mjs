@@ -1,10 +1,11 @@
-/** What Node is started with for a program that trains. */
+/** Settings of Node for a program that trains. */
 import { availableParallelism } from 'node:os';
 
 /**
- * Every step passes megabytes of messages through memory that glibc must not give back to the kernel, which would fault it
- * in again page by page at the next step. The first alone would keep it from learning how large the program's blocks are.
- * Longer blocks go back at once: the files of a data set are read once. Other C libraries do not look.
+ * Every step passes megabytes of messages through memory. If glibc returned it to the kernel, the next step would fault
+ * it in again, page by page. Setting only the first one would keep glibc from learning how large the program's blocks
+ * are. Larger blocks are returned at once: the files of a data set are read only once. Other C libraries ignore these
+ * settings.
  */
 export const allocatorSettings = {
   MALLOC_TRIM_THRESHOLD_: `${256 * 2 ** 20}`,
@@ -15,9 +16,9 @@ export const allocatorSettings = {
 const defaultPoolSize = 4;
 
 /**
- * Arguments of Node. V8 compiles and collects garbage on four threads, however few cores there are: on two of them those that
- * compile hot code took half of a training thread's time, for a tenth of a second at once. Other engines have no such option,
- * and a person's own holds.
+ * Arguments of Node. V8 compiles and collects garbage on four threads, however few cores the machine has: on two cores,
+ * the compiling threads slow training down. Other engines have no such option, and a user's own setting takes
+ * precedence.
  */
 export function engineArguments({
   cores = availableParallelism(),

@@ -63,7 +63,7 @@ const padding = /** @type {[number, number, number, number]} */ ([6, 18, 0, 0]);
 const base = { legend: { show: false }, cursor: { show: false }, padding };
 
 /**
- * Draws a chart, and draws it again where its width or the color scheme changes.
+ * Draws a chart, and draws it again when its width or the color scheme changes.
  * @param {HTMLElement} element
  * @param {(width: number) => number} heightAt
  * @param {Omit<import('uplot').Options, 'width' | 'height' | 'hooks'>} options
@@ -98,7 +98,7 @@ function showRows(element, names, { scale, axis, series, labels }) {
     splits: () => indices,
     values: () => (isNarrow() ? [] : [...names]),
   };
-  /** Where the names have no room beside the rows, they stand above them. @param {Plot} plot @returns {Label[]} */
+  /** Row names, placed above the rows if there is no room next to them. @param {Plot} plot @returns {Label[]} */
   const nameLabels = (plot) =>
     names.map((text, index) => {
       const y = plot.valToPos(index, 'x', true) - 18 * devicePixelRatio;
@@ -118,7 +118,7 @@ function showRows(element, names, { scale, axis, series, labels }) {
   show(element, heightAt, options, data, (plot) => [...(isNarrow() ? nameLabels(plot) : []), ...labels(plot)]);
 }
 
-/** Half a row more on both sides. @param {Plot} plot @returns {[number, number]} */
+/** Leaves half a row of margin at both ends. @param {Plot} plot @returns {[number, number]} */
 const rowRange = (plot) => [-0.6, (plot.data[0]?.length ?? 0) - 0.4];
 
 /** @param {string} kind a color @param {number} width of the line between bars */
@@ -130,19 +130,29 @@ const barStyle = (kind, width) => ({
   paths: uPlot.paths.bars?.({ size: [0.75, 18] }) ?? (() => null),
 });
 
-/** @param {number} most the greatest value with a label @param {string} unit @returns {import('uplot').Axis} */
+/** @param {number} most the greatest labeled value @param {string} unit @returns {import('uplot').Axis} */
 const axisTo = (most, unit) => ({
   space: 60,
   values: (_, splits) => splits.map((split) => (split > most ? '' : `${split.toLocaleString('en-US')}${unit}`)),
 });
 
-/** To the right of a bar. @param {Plot} plot @param {number} value @param {number} row @param {string} text @returns {Label} */
+/**
+ * A label to the right of a bar.
+ * @param {Plot} plot
+ * @param {number} value
+ * @param {number} row
+ * @param {string} text
+ * @returns {Label}
+ */
 const labelBeside = (plot, value, row, text) => {
   const x = plot.valToPos(value, 'y', true) + 6 * devicePixelRatio;
   return { x, y: plot.valToPos(row, 'x', true), text, align: 'left' };
 };
 
-/** Bars of images a second; a line spans the rounds, and to its right stands the ratio to one thread. @type {Chart} */
+/**
+ * Bars of images per second, each with a line that spans the rounds and the ratio to one thread on the right.
+ * @type {Chart}
+ */
 const showThroughput = (element, { rows }) => {
   const timed = rows.filter((row) => row.kind !== 'missing');
   const most = Math.max(...timed.map(({ imagesPerSecond }) => imagesPerSecond.max));
@@ -166,9 +176,16 @@ const showThroughput = (element, { rows }) => {
   });
 };
 
-/** Speed-ups against one thread on a logarithmic scale: a dot with the number of threads, processes, workers or tabs, a ring for PyTorch. @type {Chart} */
+/**
+ * Speed-ups over one thread on a logarithmic scale: a dot with the number of threads, processes, workers or tabs, a
+ * ring for PyTorch.
+ * @type {Chart}
+ */
 const showSpeedUps = (element) => {
-  /** A column for each kind of dot, a cell for each training. @type {Map<string, { dot: string, text: string, column: (number | null)[] }>} */
+  /**
+   * One column for each kind of dot, one cell for each training.
+   * @type {Map<string, { dot: string, text: string, column: (number | null)[] }>}
+   */
   const dots = new Map();
   for (const [lane, { rows }] of results.entries()) {
     for (const row of rows) {
@@ -201,10 +218,10 @@ const showSpeedUps = (element) => {
   });
 };
 
-/** Each row's median step, cut into its parts from left to right. @type {Chart} */
+/** Each row's median step, split into its parts from left to right. @type {Chart} */
 const showStep = (element, result) => {
   const rows = lockstepRows(result).flatMap(({ name, parts: ms }) => (ms ? [{ name, ms }] : []));
-  // Bars of running sums, the longest first: each next one covers its beginning.
+  // Bars of running sums, drawn longest first: each one covers the beginning of the previous one.
   const sums = parts.map((_, last) =>
     rows.map(({ ms }) => parts.slice(0, last + 1).reduce((sum, part) => sum + ms[part], 0)),
   );
@@ -220,7 +237,7 @@ const showStep = (element, result) => {
 };
 
 const lineStyle = { width: 2, spanGaps: true, points: { show: false } };
-/** By the number of threads, processes, workers or tabs. */
+/** Indexed by the number of threads, processes, workers or tabs. */
 const dashes = [
   [6, 3],
   [12, 4],
@@ -228,7 +245,10 @@ const dashes = [
   [10, 3, 2, 3],
 ];
 
-/** Loss against seconds, a line for each row of Lockstep with a dot at its end; losses are running means. @type {Chart} */
+/**
+ * Loss over seconds: one line with a dot at its end for each row of Lockstep. Losses are running means.
+ * @type {Chart}
+ */
 const showCurves = (element, result) => {
   const rows = lockstepRows(result);
   const curves = rows.map(({ curve }) => smoothed(curve));
@@ -260,11 +280,17 @@ const showCurves = (element, result) => {
 /** @param {Plot} _ @param {number[]} splits */
 const inSeconds = (_, splits) => splits.map((split) => `${split} s`);
 
-/** A little more than the data. @param {Plot} _ @param {number} _low @param {number} high @returns {[number, number]} */
+/**
+ * Leaves a little space above the data.
+ * @param {Plot} _
+ * @param {number} _low
+ * @param {number} high
+ * @returns {[number, number]}
+ */
 const fromZero = (_, _low, high) => [0, high * 1.05];
 
 /**
- * Seconds, and running means of the loss over a thirtieth of the run, so that lines can be told apart.
+ * Seconds, and running means of the loss over a thirtieth of the run, to keep the lines distinguishable.
  * @param {LockstepRow['curve']} curve
  * @returns {[number[], number[]]}
  */

@@ -15,7 +15,7 @@ export async function openLockstep(work: PageWork, name: GpuBackendName): Promis
       const { pixels, labels } = work.batches[index]!;
       gradient.run(pixels, labels);
       const sums = await backend.download(gradient.output);
-      // Behind the gradient lie the sum of the losses and the count of correct answers.
+      // The gradient is followed by the sum of the losses and the number of correct answers.
       return [sums.subarray(0, work.initial.length).map((sum) => sum / labels.length)];
     },
     close() {

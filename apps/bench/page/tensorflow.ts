@@ -1,4 +1,4 @@
-/** TensorFlow.js in the page: the gradient by autograd, eagerly, as it is used. */
+/** TensorFlow.js in the page: the gradient by autograd in eager mode, as it is commonly used. */
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-webgl';
 import '@tensorflow/tfjs-backend-webgpu';
@@ -7,7 +7,7 @@ import type { PageGradient, PageWork } from '../src/peers/page-contract.ts';
 import { meanLossOf, parameterTensors, tensorBatch } from '../src/peers/tensorflow/nets.ts';
 import { mlpNet } from '../src/workloads/net.ts';
 
-// Without its checks, as in Node.
+// Turns off debug checks, as in Node.
 tf.enableProdMode();
 
 export async function openTensorflow(work: PageWork, name: 'webgl' | 'webgpu'): Promise<PageGradient> {

@@ -1,22 +1,22 @@
 /** The shape of a benchmark: a comparison of candidates on cases, or an inspection that states facts. */
 import type { Candidate } from './harness/candidate.ts';
 
-/** A result beside the reference. */
+/** A result compared with the reference. */
 export interface Check {
-  /** Relative distance from the reference, which is computed in double precision. */
+  /** Relative distance from the double-precision reference. */
   readonly distance: number;
-  /** The figure that a reader knows the result by, such as a loss. It may be computed where it is read. */
+  /** The familiar figure for the result, such as a loss. A getter may compute it. */
   readonly figure: number;
 }
 
-/** One size of a comparison's work. The first candidate is the baseline of every ratio. */
+/** One problem size of a comparison. The first candidate is the baseline of every ratio. */
 export interface Case {
   readonly name: string;
-  /** Work in one step, for the throughput column: 64 of `images`. */
+  /** Work in one step, for the throughput column, such as 64 `images`. */
   readonly workPerStep: { readonly amount: number; readonly unit: string };
   /** Steps from the initial state after which the result is checked. */
   readonly checkedSteps: number;
-  /** Greatest distance from the reference that still counts as the same computation. */
+  /** Greatest distance from the reference that still counts as correct. */
   readonly tolerance: number;
   readonly figureName: string;
   check(result: Float32Array): Check;
@@ -27,26 +27,26 @@ export interface Fact {
   readonly name: string;
   readonly holds: boolean;
   readonly message: string;
-  /** By name, with the unit in the name. */
+  /** Figures by name, with the unit in the name. */
   readonly figures: Readonly<Record<string, number>>;
 }
 
 interface Described {
   readonly name: string;
   readonly title: string;
-  /** Lines of text that say what is measured and what is not. */
+  /** Lines of text that say what is and is not measured. */
   readonly method: readonly string[];
 }
 
-/** Which candidate is faster: "how long is a gradient step?". */
+/** A benchmark that asks which candidate is faster: "how long is a gradient step?". */
 export interface Comparison extends Described {
   readonly kind: 'comparison';
   cases(): Promise<readonly Case[]>;
-  /** Frees what the cases share, after the last one or a failure. */
+  /** Frees what the cases share, after the last case or a failure. */
   close?(): Promise<void>;
 }
 
-/** Whether something holds: "does a step leave memory behind?". */
+/** A benchmark that asks whether something holds: "does a step leak memory?". */
 export interface Inspection extends Described {
   readonly kind: 'inspection';
   facts(progress: (message: string) => void): Promise<readonly Fact[]>;

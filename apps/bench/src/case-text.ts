@@ -1,9 +1,9 @@
-/** The results of a benchmark as plain text: one table a case, every figure with its spread. */
+/** The results of a benchmark as plain text: one table per case, every figure with its spread. */
 import type { Fact } from './benchmark.ts';
 import { digits, ends, figuresTable, thousands } from './figure-text.ts';
 import type { CaseResult, MeasuredRow, Row } from './harness/measure-case.ts';
 
-/** Lines of one case: a heading, a table of what was measured, and a sentence for every row without a figure. */
+/** Lines of one case: a heading, a table of the measurements, and a sentence for every row without a figure. */
 export function caseLines(result: CaseResult): string[] {
   const { name, rounds, rows, baseline, figureName, workPerStep } = result;
   const measured = rows.filter((row): row is MeasuredRow => row.status === 'measured');
@@ -17,7 +17,7 @@ export function caseLines(result: CaseResult): string[] {
   return [`${name}, ${rounds} rounds`, table, ...remarks];
 }
 
-/** The notes of each candidate, once for all cases it was measured in. */
+/** The notes of each candidate, once for all its cases. */
 export function noteLines(results: readonly CaseResult[]): string[] {
   const rows = results.flatMap((result) => result.rows).filter((row) => row.status === 'measured');
   return [...new Set(rows.map(({ name, notes }) => `  ${name}: ${notes.join('; ')}`))];

@@ -1,4 +1,4 @@
-/** The machine that a figure is measured on, in what matters for comparing it with another machine's. */
+/** The machine of a measurement, described by what matters for comparing it with another machine. */
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
 
 export type Machine = ReturnType<typeof describeMachine>;
@@ -11,7 +11,7 @@ const relaxedMaddModule = Uint8Array.of(
   ...[0x0a, 0x0d, 0x01, 0x0b, 0x00, 0x20, 0x00, 0x20, 0x01, 0x20, 0x02, 0xfd, 0x85, 0x02, 0x0b],
 );
 
-/** The one function of WebAssembly that is used here; its types come only with the DOM's. */
+/** The only function of WebAssembly used here; its types come only with the DOM library. */
 const { WebAssembly } = globalThis as unknown as { WebAssembly: { validate(module: Uint8Array): boolean } };
 
 export function describeMachine() {
@@ -28,7 +28,7 @@ export function describeMachine() {
   };
 }
 
-/** Two lines that stand above all figures. */
+/** Two lines printed above all figures. */
 export function machineLines({ cpu, cores, memoryGiB, platform, node, v8, relaxedSimd }: Machine): string[] {
   return [
     `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${platform}`,

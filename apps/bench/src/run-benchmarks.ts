@@ -1,4 +1,4 @@
-/** Runs the chosen benchmarks, prints their results as they come, and gathers the report. */
+/** Runs the chosen benchmarks, prints their results as they arrive, and gathers the report. */
 import type { Benchmark, Comparison, Inspection } from './benchmark.ts';
 import { caseLines, factLine, noteLines } from './case-text.ts';
 import { type CaseResult, measureCase } from './harness/measure-case.ts';
@@ -6,7 +6,7 @@ import type { Effort } from './harness/open-candidates.ts';
 import { describeMachine, machineLines } from './machine.ts';
 import type { Output } from './terminal.ts';
 
-/** What `--report` writes; times in milliseconds. A benchmark has cases or facts. */
+/** The content of `--report`; times in milliseconds. A benchmark has cases or facts. */
 export type Report = Awaited<ReturnType<typeof runBenchmarks>>;
 
 export async function runBenchmarks(benchmarks: readonly Benchmark[], effort: Effort, output: Output) {

@@ -1,13 +1,13 @@
 /** Medians and spreads of repeated measurements, ratios of measurements in pairs, and distances of vectors. */
 
-/** The middle of a set of measurements and its ends, in the unit of the measurements. */
+/** The median and the extremes of a set of measurements, in their unit. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** The middle value, or the mean of the two middle values. @throws RangeError where there is none */
+/** The middle value, or the mean of the two middle values. @throws RangeError if there are no values */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new RangeError('median: at least one value expected, got none');
   const sorted = [...values].sort((left, right) => left - right);
@@ -15,14 +15,14 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : sorted[middle - 1]! / 2 + sorted[middle]! / 2;
 }
 
-/** @throws RangeError where there is none */
+/** @throws RangeError if there are no values */
 export function spread(values: readonly number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) };
 }
 
 /**
- * `values[i] / baseline[i]` for every round i. What slows a whole round (another process, a warmer chip) slows both halves
- * of its pair and drops out of the ratio; it does not drop out of a ratio of two medians.
+ * `values[i] / baseline[i]` for every round i. A slowdown of a whole round (another process, a warmer chip) affects
+ * both halves of its pair and cancels out in the ratio; it does not cancel out in a ratio of two medians.
  */
 export function pairedRatios(values: readonly number[], baseline: readonly number[]): number[] {
   if (values.length !== baseline.length) {

@@ -1,8 +1,8 @@
-/** Results on stdout, and one line of progress on a terminal. */
+/** Prints results on stdout, and one progress line on a terminal. */
 
 export type Output = ReturnType<typeof terminalOutput>;
 
-/** Where stderr is no terminal, progress is left out. */
+/** Progress is omitted unless stderr is a terminal. */
 export function terminalOutput() {
   const isLive = process.stderr.isTTY === true;
   const clear = isLive ? '\r\u001b[K' : '';

@@ -1,4 +1,4 @@
-/** Peers as child processes: answers in order, and a sentence instead of a hang when one is missing or ends. */
+/** Peers as child processes: answers in order, and an error instead of a hang if one is missing or ends. */
 import { describe, expect, test } from 'vitest';
 import { startChild } from '../src/peers/child.ts';
 

@@ -1,4 +1,4 @@
-/** What follows from reports: rates, time to an accuracy, distances of curves, speed-ups. */
+/** Figures derived from reports: rates, time to an accuracy, distances of curves, speed-ups. */
 import type { CurvePoint } from '@lockstep/train';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ describe('milliseconds a step', () => {
 
 describe('time to an accuracy', () => {
   test('is that of the first step whose last thousand samples are right so often', () => {
-    // Batches of 500: a lucky one alone does not count.
+    // Batches of 500: a single lucky batch does not count.
     const curve = [point(1, 0.1, 0.1), point(2, 0.2, 0.9), point(3, 0.3, 0.6), point(4, 0.4, 0.8), point(5, 0.5, 0.9)];
     expect(timeTo(0.8, curve, 500)).toEqual({ steps: 5, seconds: 0.5 });
     expect(timeTo(0.7, curve, 500)).toEqual({ steps: 3, seconds: 0.3 });

@@ -1,4 +1,4 @@
-/** What is compared: the default grid, and what a person asks for instead. */
+/** The grid of a comparison: by default, and with options. */
 import { describe, expect, test } from 'vitest';
 import { startUpPart } from '../src/compare/figures.ts';
 import { defaultPoints, gridOf, workerCounts } from '../src/compare/grid.ts';
@@ -7,7 +7,7 @@ import { peerNet } from '../src/compare/peers.ts';
 import { trainedImages } from '../src/compare/run-data.ts';
 
 const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
-/** Images in one epoch, and in the default number of them. */
+/** Images in one epoch, and in the default number of epochs. */
 const oneEpoch = 60_000;
 const fiveEpochs = 5 * oneEpoch;
 

@@ -1,4 +1,4 @@
-/** The command line of compare: units, lists, and one sentence for each way to get them wrong. */
+/** The command line of compare: units, lists, and one sentence for each mistake. */
 import { parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
 import { compareCommand } from '../src/compare/options.ts';

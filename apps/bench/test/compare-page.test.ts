@@ -1,4 +1,4 @@
-/** The page of a comparison: one file that shows what was measured, loads nothing, and draws in a real browser. */
+/** The page of a comparison: one file that shows the measurements, loads nothing, and draws in a real browser. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { pageOf } from '../src/compare/page.ts';
 import { resultOf } from '../src/compare/results.ts';
 import { measured, own, sampleTraining } from './sample-results.ts';
 
-/** Checks that each tag is closed by its own. Returns how often each was opened. */
+/** Checks that each tag is closed by its own closing tag. Returns how often each was opened. */
 function tagsOf(page: string): Map<string, number> {
   const empty = new Set(['meta', 'br']);
   const open: string[] = [];
@@ -26,12 +26,12 @@ function tagsOf(page: string): Map<string, number> {
     }
   }
   expect(open).toEqual([]);
-  // A bracket that is left over would be text that was not escaped.
+  // A remaining bracket would be text that was not escaped.
   expect(body.replace(/<\/?[a-z][^<>]*>/g, '')).not.toMatch(/[<>]/);
   return counts;
 }
 
-/** Runs in the page: kinds of rows whose color is nowhere in the first chart of images a second. */
+/** Runs in the page: returns the kinds of rows whose color is missing from the first chart of images per second. */
 const kindsWithoutBar = `() => {
   const canvas = document.querySelector('[data-chart=throughput] canvas');
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -66,14 +66,14 @@ const report: CompareReport = {
   conclusion: conclusionOf(results),
 };
 const page = pageOf(report);
-/** One training by one process alone. */
+/** One training by a single process. */
 const smallest = pageOf({
   ...report,
   results: [resultOf(sampleTraining!, [own('single', [4])], 0.99)],
   conclusion: [],
 });
 
-/** What a person can read, scripts and styles left out. */
+/** The visible text, without scripts and styles. */
 const textOf = (html: string): string => html.replace(/<(style|script)[^>]*>[\s\S]*?<\/\1>/g, '');
 
 describe('the page', () => {
@@ -84,7 +84,7 @@ describe('the page', () => {
     }
     expect(page.match(/data-chart="speedUps"/g)).toHaveLength(1);
     expect(tags.get('table')).toBe(1);
-    // A head, a line for each training, and six timed rows of each.
+    // A header row, a row for each training, and six timed rows for each.
     expect(tags.get('tr')).toBe(1 + 2 * (1 + 6));
     expect(textOf(page)).not.toMatch(/NaN|Infinity|undefined/);
     for (const message of report.conclusion) expect(page).toContain(message);

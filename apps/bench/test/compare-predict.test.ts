@@ -1,4 +1,4 @@
-/** The cost model: exact where it was measured, and never better for a worse link, a slower worker or more latency. */
+/** The cost model: exact at measured points, and never better for a worse link, a slower worker or more latency. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fitCosts } from '../src/compare/predict/fit.ts';
@@ -54,10 +54,10 @@ describe('a prediction', () => {
     const at = (count: number) => predict(costs, { speeds: new Array(count).fill(1), link: undefined }).computeMs;
     expect(at(2)).toBeCloseTo((0.2 + 256 * 0.005) * 1.1, 9);
     expect(at(4)).toBeCloseTo(((4 * (0.2 + 128 * 0.005)) / 2) * 1.1, 9);
-    // With what else they do, too.
+    // The rest of their work takes turns, too.
     const { otherMs } = predict(costs, { speeds: [1, 1, 1, 1], link: undefined });
     expect(otherMs).toBeCloseTo(1.5 + 0.75 + 3 * 0.5, 9);
-    // Behind a link each has a machine of its own.
+    // Behind a link, each worker has its own machine.
     const link = { bytesPerSecond: 1e9, latencyMs: 0 };
     expect(predict(costs, { speeds: [1, 1, 1, 1], link }).computeMs).toBeCloseTo(0.2 + 128 * 0.005, 9);
   });
@@ -73,7 +73,7 @@ describe('a prediction', () => {
     const heavy = { ...costs, sampleBytes: 78_600 };
     const { linkMs, computeMs } = predict(heavy, { speeds: [1, 1], link });
     const ms = (bytes: number): number => (bytes * 1000) / 12.5e6;
-    // 512 large samples after two sets of weights; gradients go the other way meanwhile.
+    // 512 large samples after two sets of weights; gradients travel the other way meanwhile.
     expect(linkMs).toBeCloseTo(ms(2 * 407_080) + ms(512 * 78_600) - computeMs, 6);
   });
 
@@ -180,7 +180,7 @@ describe('a fit', () => {
       2,
     );
     expect(fitted).toMatchObject({ batch: 512, microbatchSize: 64, cores: 2 });
-    // Of a megabyte sent a step, 512 images with labels and numbers are no weights.
+    // The 512 images with labels and numbers in the megabyte sent per step do not count as weights.
     expect(fitted).toMatchObject({ weightBytes: 1e6 - 512 * 790, gradientBytes: 5e5 });
     for (const name of [
       'singleStepMs',

@@ -1,4 +1,4 @@
-/** The built command: mistakes that end at once, and one small comparison from end to end. */
+/** The built command: mistakes that end it at once, and one small comparison from end to end. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import type { LockstepRow } from '../src/compare/results.ts';
 const compareProgram = fileURLToPath(new URL('../dist/compare/main.js', import.meta.url));
 const coordinatorProgram = fileURLToPath(new URL('../../coordinator/dist/main.js', import.meta.url));
 
-/** Many processes start one after another, on a machine that may be busy. */
+/** Many processes start one after another, possibly on a busy machine. */
 const timeoutMs = 240_000;
 
 let folder = '';
@@ -30,7 +30,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function run(program: string, args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
-    // Ends before the test times out, so that no process is left behind.
+    // Ends before the test times out, so that no process is left running.
     execFile(
       process.execPath,
       [program, ...args],
@@ -94,7 +94,7 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
       expect(parts).not.toBeNull();
       expect(curve.at(-1)?.steps).toBe(12);
       if (workers.kind === 'threads') expect(bytesPerStep).toBe(0);
-      // Images, weights and gradients all travel.
+      // Images, weights and gradients are all sent.
       else expect(bytesPerStep).toBeGreaterThan(32 * 784 * 2);
     }
     for (const line of report.conclusion) expect(stdout).toContain(line);
@@ -118,7 +118,7 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
     const [training] = report.trainings;
     expect(training!.checks.map(({ workers }) => workers)).toEqual([1, 2, 4]);
     expect(training!.asked.workers).toBe(3);
-    // Two microbatches, so two of the three have work: their bytes over 12.5 MB/s, and twice 2 ms.
+    // With two microbatches, two of the three workers have work: their bytes over 12.5 MB/s, plus 2 ms twice.
     const { weightBytes, gradientBytes } = training!.costs;
     expect(training!.asked.linkMs).toBeCloseTo((2 * (weightBytes + gradientBytes) * 1000) / 12.5e6 + 4, 6);
     expect(stdout).toContain(training!.message);

@@ -1,4 +1,4 @@
-/** From measurements to figures, text and a conclusion: each must follow from what was measured. */
+/** From measurements to figures, text and a conclusion, each of which must follow from the measurements. */
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { conclusionOf } from '../src/compare/conclusion.ts';
@@ -25,7 +25,7 @@ describe('a result', () => {
     expect(rows[2]).toMatchObject({ imagesPerSecond: { max: 256_000, min: 128_000 }, stepsToAccuracy: 12 });
     expect(rows[3]).toMatchObject({ timesOneThread: { median: 2 }, efficiency: 1, bytesPerStep: 1.5e6 });
     expect(rows[5]).toMatchObject({ timesOneThread: { median: 0.5 }, speedUp: { median: 0.5 } });
-    // 8 ms in its one round, where two processes of ours needed 2 ms.
+    // 8 ms in its one round; two of our processes needed 2 ms.
     expect(rows[5]).toMatchObject({ lockstepAgainstIt: { median: 4 } });
     // One thread of PyTorch took as long as one of ours in the first round, and half as long in the second.
     expect(rows[4]).toMatchObject({ speedUp: null, lockstepAgainstIt: { min: 0.5, max: 1 } });

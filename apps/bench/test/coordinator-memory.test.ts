@@ -1,11 +1,11 @@
-/** What counts as little memory of a coordinator, and as a run without a late worker. */
+/** The limits of the coordinator's memory, and of a run without a late worker. */
 import { expect, test } from 'vitest';
 import { type MeasuredRun, memoryFacts } from '../src/benchmarks/coordinator-memory.ts';
 
 const vectorBytes = 100e6;
 const faults = { disconnects: 0, reassigned: 0, duplicated: 0, rejected: 0, quarantined: 0 };
 
-/** A run of which these vectors are resident, a sample every second. */
+/** A run with these numbers of resident vectors, one sample per second. */
 function runOf(vectors: readonly number[], changes: Partial<typeof faults> = {}): MeasuredRun {
   const samples = vectors.map((count, index) => ({ atMs: 1_000 * index, bytes: count * vectorBytes }));
   return {

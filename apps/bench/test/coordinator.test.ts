@@ -1,4 +1,4 @@
-/** The coordinator's benchmarks: their check, and both coordinators as built programs, which must compute what they claim. */
+/** The coordinator's benchmarks: their check, and both coordinators as built programs, which must compute correctly. */
 import { describe, expect, test } from 'vitest';
 import { bytesFact } from '../src/benchmarks/many-workers.ts';
 import type { openCoordinator } from '../src/peers/coordinator/open.ts';
@@ -12,7 +12,7 @@ import {
   warmUpSteps,
 } from '../src/workloads/coordinator-load.ts';
 
-/** The built one, which starts built programs. */
+/** Calls the built function, which starts built programs. */
 async function openBuilt(...options: Parameters<typeof openCoordinator>): ReturnType<typeof openCoordinator> {
   const program = new URL('../dist/peers/coordinator/open.js', import.meta.url).href;
   return (await import(/* @vite-ignore */ program)).openCoordinator(...options);

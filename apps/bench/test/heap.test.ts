@@ -1,4 +1,4 @@
-/** What counts as flat memory. */
+/** The definition of flat memory. */
 import { expect, test } from 'vitest';
 import { growthFact } from '../src/benchmarks/heap.ts';
 

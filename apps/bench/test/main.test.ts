@@ -1,4 +1,4 @@
-/** The built command: the help, and mistakes that end at once with exit code 2. */
+/** The built command: the help, and mistakes that end it at once with exit code 2. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';

@@ -65,7 +65,7 @@ test('the convolutional net steps down the gradient of the mean loss, by central
   for (const { length } of splitParameters(cnnNet, cnnInitial)) {
     for (const place of [0, Math.floor(length * 0.4), length - 1]) {
       const index = start + place;
-      // So small that no maximum of a window moves to another pixel on the way.
+      // So small that no window's maximum moves to another pixel within the interval.
       const slope = slopeOf(cnnNet, cnnInitial, batch, index, 1e-6);
       expect(slope).not.toBe(0);
       expect(cnnInitial[index]! - stepped[index]!).toBeCloseTo(slope, 6);

@@ -1,4 +1,4 @@
-/** PyTorch alone and under DistributedDataParallel: where it is installed, it computes the same step as all candidates. */
+/** PyTorch alone and under DistributedDataParallel: if installed, it computes the same step as all candidates. */
 import { randomStream } from '@lockstep/tensor';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Implementation } from '../src/harness/candidate.ts';
@@ -18,7 +18,7 @@ function workOf(batchSize: number, seed: number): MnistStep {
 
 async function expectReference(work: MnistStep, opened: Implementation | { readonly absent: string }) {
   if ('absent' in opened) throw new Error(opened.absent);
-  // A reset forgets the steps before it.
+  // A reset discards the steps before it.
   await opened.reset?.();
   expect(await opened.run(1)).toBeGreaterThan(0);
   await opened.reset?.();

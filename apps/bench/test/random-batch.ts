@@ -1,4 +1,4 @@
-/** Batches like those of MNIST, from a stream of random numbers. */
+/** Random batches similar to MNIST's. */
 import type { Batch } from '../src/workloads/oracle.ts';
 
 /** Most pixels are 0, for which the reference and the kernels take a shortcut. */

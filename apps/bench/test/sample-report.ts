@@ -1,4 +1,4 @@
-/** Reports of runs that were never made, with chosen times, for tests of what is derived from them. */
+/** Made-up reports with chosen times, for tests of the figures derived from them. */
 import type { Report } from '@lockstep/train';
 
 export interface SampleOptions {

@@ -1,4 +1,4 @@
-/** Results of comparisons that were never run, for tests of what is shown of them. */
+/** Made-up results of comparisons, for tests of how they are shown. */
 import { availableParallelism } from 'node:os';
 import { gridOf } from '../src/compare/grid.ts';
 import { type Workers, workersName } from '../src/compare/lockstep-run.ts';
@@ -10,7 +10,7 @@ export const [sampleTraining] = gridOf({ model: ['mlp'], batch: [512], steps: 20
 
 const cores = availableParallelism();
 
-/** A row of Lockstep whose rounds took so many milliseconds a step; `threads` are as many as this machine has cores, processes two. */
+/** A row of Lockstep with these milliseconds per step in its rounds; `threads` means all cores, `processes` two. */
 export function own(
   workers: number | 'single' | 'threads' | 'processes',
   stepMs: readonly number[],
@@ -49,7 +49,9 @@ export const absent: Measured = {
   reason: 'no <WebAssembly> here',
 };
 
-/** The result of two rounds, the second at half the speed, with PyTorch and DDP beside it; two processes are as fast as two workers. */
+/**
+ * A result of two rounds, the second at half the speed, with PyTorch and DDP; two processes are as fast as two workers.
+ */
 export function measured(singleMs: number, oneMs: number, twoMs: number): TrainingResult {
   return resultOf(
     sampleTraining!,

@@ -1,4 +1,4 @@
-/** The statistics that every figure of the bench goes through. */
+/** The statistics behind every figure of the bench. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { median, pairedRatios, relativeDistance, spread } from '../src/statistics.ts';
@@ -67,7 +67,7 @@ describe('paired ratios', () => {
   });
 
   test('do not see what slows a whole round', () => {
-    // Powers of two keep the products exact, so that equality is the claim and not closeness.
+    // Powers of two keep the products exact, so that the test can require equality instead of closeness.
     const slowdown = fc.integer({ min: 0, max: 6 }).map((exponent) => 2 ** exponent);
     fc.assert(
       fc.property(fc.array(fc.tuple(milliseconds, milliseconds, slowdown), { minLength: 1 }), (rounds) => {

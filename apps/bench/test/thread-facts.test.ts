@@ -1,4 +1,4 @@
-/** What counts as a second thread that pays, and as memory that threads share. */
+/** The limits for a second thread that pays off, and for memory that threads share. */
 import { expect, test } from 'vitest';
 import { speedFact } from '../src/benchmarks/tab-threads.ts';
 import { memoryFacts } from '../src/benchmarks/thread-memory.ts';

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { type LaneEnd, LinkLane } from '../src/workloads/link-lane.ts';
 import { ThrottledLink } from '../src/workloads/throttled-link.ts';
 
-/** A lane of 100 bytes a millisecond and 20 ms, and what arrives over it, when and for which end. */
+/** A lane with 100 bytes per millisecond and 20 ms of latency, and what arrives over it, when and at which end. */
 function openLane() {
   const clock = new VirtualClock();
   const lane = new LinkLane(clock);

@@ -1,4 +1,4 @@
-/** Where a run can be joined, watched and controlled, as lines for the person at this terminal. */
+/** Addresses to join, watch and control a run, as lines for the person at this terminal. */
 import { commandText, shellWord, tokenBefore } from '@lockstep/command';
 import type { ListeningEvent } from '@lockstep/train';
 import { isLoopback } from '@lockstep/train/command-line';

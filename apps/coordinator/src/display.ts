@@ -1,4 +1,4 @@
-/** The progress of a run in the terminal: one live line where there is a terminal, plain lines where there is none. */
+/** The progress of a run: one live line in a terminal, plain lines otherwise. */
 import { stripVTControlCharacters } from 'node:util';
 import { decimals, percent, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
@@ -21,17 +21,17 @@ interface Piece {
   readonly priority: number;
 }
 
-/** Between the pieces of the live line, and between those of an epoch's line. */
+/** Separators between the pieces of the live line, and between those of an epoch's line. */
 const dot = ' · ';
 const gap = '   ';
 
 const liveEveryMs = 100;
 const plainEveryMs = 10_000;
 const mostEpochLines = 20;
-/** An epoch that comes later than this after a line has one as well. */
+/** An epoch that ends at least this long after the last epoch's line gets a line of its own. */
 const epochLineEveryMs = 2_000;
 const barWidth = 12;
-/** Below it, pieces come before the bar. */
+/** In narrower terminals, pieces take priority over the bar. */
 const narrowWidth = 36;
 
 export class Display {
@@ -49,7 +49,7 @@ export class Display {
     this.#startedAtMs = options.nowMs();
   }
 
-  /** A line that stays. */
+  /** Prints a permanent line. */
   line(text: string): void {
     const live = this.#live;
     this.end();
@@ -64,7 +64,7 @@ export class Display {
 
   step(event: StepEvent): void {
     const nowMs = this.#options.nowMs();
-    // Steps may have come before the first that is shown.
+    // Earlier steps may not have been shown.
     this.#firstStep ??= event.step - Math.round(event.samplesSoFar / event.samples);
     if (nowMs - this.#drawnAtMs < (this.#isLive ? liveEveryMs : plainEveryMs)) return;
     this.#drawnAtMs = nowMs;
@@ -102,7 +102,7 @@ export class Display {
     this.#live = text;
   }
 
-  /** Of many short epochs the first, the last and about every twentieth part between: as many lines as can be read. */
+  /** Whether to show an epoch: among many short ones only the first, the last and about every twentieth in between. */
   #isShown(epoch: number): boolean {
     const { epochs, nowMs } = this.#options;
     const isPart = epoch === 1 || epoch === epochs || epoch % Math.ceil(epochs / mostEpochLines) === 0;
@@ -134,12 +134,12 @@ export class Display {
     ];
   }
 
-  /** Columns of the terminal, without the indent and the last column, in which some terminals wrap. */
+  /** Usable columns, without the indent and the last column, at which some terminals wrap. */
   get #width(): number {
     return Math.max(0, (this.#options.stream.columns || 80) - 3);
   }
 
-  /** A bar of the epoch's steps and as many pieces as fit: a line that wraps could not be erased. */
+  /** A bar of the epoch's steps and the pieces that fit: a wrapped line could not be erased. */
   #liveLine(pieces: readonly Piece[], step: number): string {
     const { stepsPerEpoch, colors } = this.#options;
     const width = this.#width;
@@ -151,7 +151,7 @@ export class Display {
   }
 }
 
-/** Loss with accuracy, or with the root mean squared error if targets are values; neither of a model that has diverged. */
+/** The loss with the accuracy, or with the root mean squared error for values; neither if the model has diverged. */
 function qualityText(loss: number, accuracy: number | null, rmse: number | null, { bold } = plain): string {
   if (!Number.isFinite(loss)) return bold('loss no longer finite');
   const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);
@@ -164,7 +164,7 @@ function joined(pieces: readonly Piece[], separator: string): string {
   return pieces.map(({ text }) => text).join(separator);
 }
 
-/** The most important pieces that fit in `columns`, at least one. */
+/** The highest-priority pieces that fit in `columns`, at least one. */
 function fitting(pieces: readonly Piece[], columns: number, separator: string): readonly Piece[] {
   let shown = pieces;
   while (shown.length > 1 && stripVTControlCharacters(joined(shown, separator)).length > columns) {

@@ -1,10 +1,10 @@
-/** The threads in which the engine compiles and collects, beside those that compute. */
+/** The engine's threads for compilation and garbage collection. */
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 
 /**
- * Lets threads that are started from now on go before the engine's own, on Linux. Where all cores compute, a thread that
- * waits for its core holds up a whole step, and a function that is compiled later holds up none.
+ * On Linux, gives threads started from now on a higher priority than the engine's own. When all cores compute, a
+ * compute thread that waits for a core delays a whole step, but a late compilation delays none.
  */
 export function lowerEngineThreads(): void {
   if (process.platform !== 'linux') return;
@@ -12,12 +12,12 @@ export function lowerEngineThreads(): void {
     try {
       setPriority(thread, constants.priority.PRIORITY_LOW);
     } catch {
-      // It has ended meanwhile.
+      // The thread has ended meanwhile.
     }
   }
 }
 
-/** All but the main thread: beside the engine's there are at most some that read files. */
+/** All threads but the main one: the engine's, and at most a few that read files. */
 function engineThreads(): number[] {
   try {
     return readdirSync('/proc/self/task')

@@ -1,4 +1,4 @@
-/** Makes this coordinator one of a fleet, where the command line asks for that. */
+/** Makes this coordinator a member of a fleet, if the command line asks for it. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { commandText, fleetFailure, fleetOf } from '@lockstep/command';
@@ -10,14 +10,14 @@ import { joinAddress } from '@lockstep/worker';
 const tokenBytes = 16;
 
 export interface FleetMember {
-  /** As they were asked for, with what the fleet adds. */
+  /** The requested options, plus those that the fleet adds. */
   readonly options: TrainOptions;
-  /** Aborted with a FleetError when another coordinator leads the run. */
+  /** Aborted with a FleetError when another coordinator becomes the leader of the run. */
   readonly deposed: AbortSignal;
   announce(listening: ListeningEvent): void;
-  /** Says which relays its workers may join. */
+  /** Announces the relays that the fleet's workers may join. */
   announceRelays({ relays }: RelaysEvent): void;
-  /** Leaves the run to another coordinator. */
+  /** Hands the run over to another coordinator. */
   end(outcome: TrainingResult['outcome'] | undefined): Promise<void>;
 }
 
@@ -27,7 +27,10 @@ export interface Joining {
   readonly log: (line: string) => void;
 }
 
-/** Undefined without `--fleet`. @throws CommandFailure with exit code 2, or 1 if NATS does not answer */
+/**
+ * Joins the fleet; returns undefined without `--fleet`.
+ * @throws CommandFailure with exit code 2, or 1 if NATS does not answer
+ */
 export async function joinFleet(options: RunValues, joining: Joining): Promise<FleetMember | undefined> {
   const where = fleetOf(options);
   if (!where) return undefined;
@@ -38,7 +41,7 @@ export async function joinFleet(options: RunValues, joining: Joining): Promise<F
   }
 }
 
-/** A sentence for the person, if the error is one of a fleet. */
+/** Turns a fleet's error into a sentence for the user; returns other errors unchanged. */
 export function asFleetFailure(error: unknown): unknown {
   return error instanceof FleetError ? fleetFailure(error) : error;
 }
@@ -69,7 +72,7 @@ async function join(where: FleetOptions, options: RunValues, { asked, signal, lo
   };
 }
 
-/** Where others than this machine may come, the run has a token, the same with each coordinator. */
+/** If other machines can connect, the run has a token, the same on each coordinator. */
 async function listenOf(
   { listen }: TrainOptions,
   { announce }: RunValues,
@@ -81,7 +84,7 @@ async function listenOf(
   return { ...listen, token: await coordinator.token(() => randomBytes(tokenBytes).toString('base64url')) };
 }
 
-/** How workers join, and what is in their way. */
+/** How workers join, and what may prevent it. */
 export function joinLines(
   place: string,
   { run, announce }: Pick<RunValues, 'run' | 'announce'>,

@@ -1,10 +1,13 @@
-/** Times and colors as they are printed in the terminal. */
+/** Formats times and colors for the terminal. */
 import pc from 'picocolors';
 
-/** A value, so that tests can go without. */
+/** Passed as a value, so that tests can print without colors. */
 export type Colors = Pick<typeof pc, 'bold' | 'cyan'>;
 
-/** Colors for a stream. Only a terminal gets them, unless NO_COLOR or FORCE_COLOR says otherwise; picocolors colors pipes too if CI is set. */
+/**
+ * Colors for a stream: only for terminals, unless NO_COLOR or FORCE_COLOR is set; picocolors also colors pipes under
+ * CI.
+ */
 export function colorsFor(stream: { readonly isTTY?: boolean }, environment: NodeJS.ProcessEnv = process.env): Colors {
   const { NO_COLOR: noColor, FORCE_COLOR: forceColor, TERM: terminal } = environment;
   if (noColor) return pc.createColors(false);

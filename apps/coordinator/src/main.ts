@@ -1,4 +1,4 @@
-/** The coordinator's command line: trains a model by its options. */
+/** The coordinator's command line: trains a model with its options. */
 import { once } from 'node:events';
 import { commandLineNames, errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
 import { resolveModel, summary } from '@lockstep/nn';
@@ -38,7 +38,7 @@ async function main(): Promise<number> {
   if (options.single && options.threads === 1) compileSooner();
   else if (options.single) lowerEngineThreads();
   const opened = await openData(options);
-  // Until here a signal ends the process by itself.
+  // Before this line, a signal ends the process by default.
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
   const { signal } = interruption;
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
   try {
     return await follow(run, { name: name as CommandName, args, options, display, fleet, signal });
   } catch (error) {
-    // A standby that waits, or a run that has no data yet, is ended by the signal and leaves nothing behind.
+    // The signal ends a waiting standby, or a run without data, which leaves nothing behind.
     if (isAbort(error) || (signal.aborted && error === signal.reason)) return interruptedCode;
     if (error instanceof DataError) throw usageFailure(error.message);
     if (error instanceof ConfigurationError)
@@ -65,7 +65,7 @@ function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';
 }
 
-/** Of the model as it is for the data. */
+/** Summary of the model as resolved for the data. */
 async function summaryOf(options: RunValues): Promise<string> {
   const { model: nameOrFile } = options;
   const text = modelText(nameOrFile);
@@ -87,7 +87,7 @@ interface Command {
   readonly signal: AbortSignal;
 }
 
-/** Shows the run, and what comes after it. @returns the exit code */
+/** Shows the run and the runs after it. @returns the exit code */
 async function follow(run: TrainingRun, { name, args, options, display, fleet, signal }: Command): Promise<number> {
   const { result, failure } = await endOf(run, display, fleet);
   const { outcome, stoppedBy, report, checkpoint } = result;
@@ -103,7 +103,7 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   }
   if (failure !== undefined) failures.push(failure);
   if (stoppedBy === 'program') failures.push(deposed ?? 'the coordinator was interrupted');
-  // Before the wait: the terminal says why the run ended as soon as the page does.
+  // Printed before the wait: the terminal says why the run ended as soon as the page does.
   for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (options.stay && !wasInterrupted) {
     display.line('The dashboard stays; Ctrl-C ends it.');
@@ -114,8 +114,8 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
 }
 
 /**
- * Shows the runs that their owner begins from the page, until a signal comes; files are of the first run alone.
- * @returns whether the signal has interrupted one
+ * Shows the runs that their owner starts from the page, until a signal arrives; only the first run writes files.
+ * @returns whether the signal interrupted a run
  */
 async function followNext(run: TrainingRun, addressFile: string | undefined, signal: AbortSignal): Promise<boolean> {
   const interrupted = once(signal, 'abort').then(() => undefined);
@@ -131,7 +131,7 @@ async function followNext(run: TrainingRun, addressFile: string | undefined, sig
   return false;
 }
 
-/** Shows what happens until the run has ended; one that could not go on has a failure, and a result up to then. */
+/** Shows events until the run ends; a run that could not go on has a failure, and a result up to that point. */
 async function endOf(
   run: TrainingRun,
   display: RunDisplay,
@@ -154,7 +154,7 @@ async function endOf(
   }
 }
 
-/** Verifies the run and writes its files, as asked for. @returns a sentence for each that failed */
+/** Verifies the run and writes its files, as requested. @returns a sentence for each failure */
 async function finish(
   result: TrainingResult,
   { save, report: reportFile, verify }: RunValues,

@@ -7,20 +7,23 @@ import type { OpenedDataset } from '@lockstep/data/readers';
 import type { TrainingData } from '@lockstep/train';
 import { type RunValues, uploadedData } from '@lockstep/train/command-line';
 
-/** The data, and how they are when another seed splits them. */
+/** The data, and a function that splits them by another seed. */
 type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
 
-/** undefined if none is named. @throws CommandFailure with exit code 2 if the data cannot be used */
+/**
+ * Opens the named data; returns undefined if none are named.
+ * @throws CommandFailure with exit code 2 if the data cannot be used
+ */
 export async function openData(options: RunValues): Promise<OpenedData | undefined> {
   const { data, seed, label, ignore, task, size, gray, fit } = options;
   if (data === undefined || data === uploadedData) return undefined;
-  // The reader has defaults for what is undefined.
+  // The reader replaces undefined options by its defaults.
   const readerOptions = { label, ignore, task, size, gray: gray || undefined, fit };
   try {
     const name = basename(resolve(data));
     const splitBy = async (seed: number) => ({ ...(await openDataset(data, { ...readerOptions, seed })), name });
     const opened = await splitBy(seed);
-    // Nothing but the run uses them.
+    // Movable, because only the run uses the samples.
     return { ...opened, train: movableSamples(opened.train), splitBy };
   } catch (error) {
     if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);

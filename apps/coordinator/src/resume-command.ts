@@ -1,23 +1,23 @@
-/** The command that goes on with a run that was cut off. */
+/** The command that resumes an interrupted run. */
 import { commandText } from '@lockstep/command';
 import type { runCommands } from '@lockstep/train/command-line';
 
 export type CommandName = keyof typeof runCommands;
 
-/** @param args as the run was started with, `--checkpoint` among them */
+/** @param args the arguments that started the run, including `--checkpoint` */
 export function resumeCommand(name: CommandName, args: readonly string[]): string {
-  // A fleet goes on from its newest checkpoint by itself.
+  // A fleet resumes from its newest checkpoint by itself.
   const isFleet = args.some((arg) => arg === '--fleet' || arg.startsWith('--fleet='));
   const all = isFleet || args.includes('--resume') ? args : [...args, '--resume'];
   return commandText(name, all.map((arg) => quoted(withoutLogin(arg))).join(' '));
 }
 
-/** A fleet's address may have a user and a password, which are not printed. */
+/** Removes user and password from a fleet's address, since they must not be printed. */
 function withoutLogin(text: string): string {
   return text.replaceAll(/\b(nats|tls):\/\/[^/,@]*@/g, '$1://');
 }
 
-/** For a POSIX shell, as it is where that changes nothing. */
+/** Quotes a word for a POSIX shell, if it needs quotes. */
 function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -11,13 +11,16 @@ export class RunDisplay {
   readonly #found: string | undefined;
   readonly #addressFile: string | undefined;
 
-  /** @param found what the data are; shown first. @param addressFile takes the addresses, in place of the terminal */
+  /**
+   * @param found description of the data, shown first. @param addressFile receives the addresses, instead of the
+   * terminal
+   */
   constructor(found: string | undefined, addressFile: string | undefined) {
     this.#found = found;
     this.#addressFile = addressFile;
   }
 
-  /** A line that stays. */
+  /** Prints a permanent line. */
   line(text: string): void {
     if (this.#display) this.#display.line(text);
     else process.stdout.write(`${text}\n`);
@@ -59,7 +62,7 @@ export class RunDisplay {
         return;
       case 'joined':
       case 'left':
-        // In a run of one process the only worker is the process itself.
+        // In a run of one process, the only worker is the process itself.
         if (!this.#isAlone) this.line(`  ${event.message}`);
         return;
       default:

@@ -1,4 +1,4 @@
-/** Writes what a run leaves behind: its model and its report, each also where the other cannot be written. */
+/** Writes a run's model and report; if one cannot be written, the other still is. */
 import { CommandFailure, saveFile, saveJson } from '@lockstep/command';
 import type { TrainingResult, Verification } from '@lockstep/train';
 import { modelFormatOf } from '@lockstep/train/command-line';
@@ -7,7 +7,7 @@ export interface Results {
   readonly result: TrainingResult;
   readonly save: string | undefined;
   readonly reportFile: string | undefined;
-  /** Takes as long as the run, and so comes when the model is safe; the report has what it finds. */
+  /** Takes as long as the run, so it starts once the model is saved; the report includes its outcome. */
   readonly verification: (() => Promise<Verification>) | undefined;
   readonly log: (line: string) => void;
 }
@@ -24,7 +24,7 @@ export async function saveResults({ result, save, reportFile, verification, log 
       failures.push(error.message);
     }
   };
-  // A model of an earlier run is worth more than weights that have learned nothing.
+  // The model of an earlier run is worth more than untrained weights.
   if (save !== undefined && report.steps === 0) log(`no step was taken: nothing is saved to ${save}`);
   else if (save !== undefined) {
     await attempt(async () => {

@@ -1,4 +1,4 @@
-/** The last lines of a run: how good the model is, which workers computed it, and what went wrong on the way. */
+/** The last lines of a run: how good the model is, which workers computed it, and what went wrong. */
 
 import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
 import type { EpochReport, Report } from '@lockstep/train';
@@ -18,7 +18,7 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   const { disconnects, reassigned, duplicated, rejected } = report.faults;
   if (disconnects + reassigned + duplicated + rejected > 0) {
     const counts = `${disconnects} disconnects, ${reassigned} shards reassigned, ${duplicated} duplicated, ${rejected} results rejected`;
-    // Elsewhere the bits depend on which worker computed what.
+    // In the other modes, the bits depend on which worker computed what.
     lines.push(report.exactness === 'bit-exact' ? `${counts}: none changed the weights` : counts);
   }
   return lines;
@@ -34,13 +34,13 @@ function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, 
   return `root mean squared error ${significant(testRmse!)} on the test ${samples}${explained}`;
 }
 
-/** Below -1 the model is of no use, and how far below says nothing more. */
+/** Below -1 the model is useless, and the exact value says nothing more. */
 function explainedText(r2: number): string {
   if (r2 < -1) return 'far worse than always answering with the mean: try a smaller learning rate';
   return `R² ${decimals(r2)}`;
 }
 
-/** What the run claims of its weights, and what that means. */
+/** The run's claim about its weights, and its meaning. */
 function claimLine(report: Report): string {
   const { exactness, bitExactAmong } = report;
   const text = claimText(report);

@@ -1,4 +1,4 @@
-/** Turns a command line into the library's options, and reads the files that options name. */
+/** Converts a command line to the library's options, and reads the files that options name. */
 import {
   commandText,
   libraryOptions,
@@ -20,7 +20,7 @@ export function trainOptionsOf(options: RunValues): TrainOptions {
   const { init, model, single } = options;
   const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
   requireOutputs({ save: options.save, report: options.report, addresses: options.addresses }, inputsOf(options));
-  // A run may go on in the file that it began with.
+  // `--save` may overwrite the initial weights; the report may not.
   requireOutputs({ report: options.report }, { init });
   const { listen, ...asked }: Asked = libraryOptions(runOptions, options);
   const workerCommand = commandText('worker', '--url');
@@ -42,7 +42,7 @@ function isModelFile(nameOrFile: string): boolean {
   return nameOrFile.endsWith('.json');
 }
 
-/** Files that are read, and would be lost if a run wrote over them. */
+/** Input files, which would be lost if a run overwrote them. */
 function inputsOf(options: RunValues): Readonly<Record<string, string | undefined>> {
   const { data, model } = options;
   const others = ['token-file', 'tls-cert', 'tls-key', 'fleet-credentials', 'fleet-ca'] as const;

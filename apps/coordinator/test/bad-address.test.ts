@@ -169,7 +169,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     await expectFailure(['--url', `${url.replace('ws', 'http')}/#join&token=abd`], message);
     await expectFailure(['--url', `${url}/?token=abcabc`], message);
     await expectFailure(['--url', url], message, { LOCKSTEP_TOKEN: 'ab' });
-    // The address for browsers, as a person may copy it.
+    // The address for browsers, which a person may copy by mistake.
     const joined = startWorker(['--url', `${url.replace('ws', 'http')}/#join&token=abc`, '--name', 'guest']);
     const { code, stderr } = await joined.ended;
     expect(code).toBe(0);

@@ -39,7 +39,7 @@ beforeAll(async () => {
   await writeFolder(folder, 'incomplete', files);
 });
 
-/** One line on standard error, no stack trace, and no process left behind. */
+/** Expects one line on standard error, no stack trace, and no process left behind. */
 async function expectFailure(program: Program, code: number, message: RegExp): Promise<string> {
   const ended = await program.ended;
   expect(ended.stderr).toMatch(/^lockstep: [^\n]+\n$/);

@@ -1,11 +1,11 @@
-/** Loaded with a program: prints, when that ends, how often the engine runs a function before it wants it compiled. */
+/** Loaded with a program: on exit, prints how often the engine runs a function before it requests its compilation. */
 import { writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { isMainThread } from 'node:worker_threads';
 
 setFlagsFromString('--allow-natives-syntax');
 const statusOf = new Function('work', 'return %GetOptimizationStatus(work)');
-/** In V8's words: optimized, marked for optimization, marked for concurrent optimization. */
+/** V8's status bits: optimized, marked for optimization, marked for concurrent optimization. */
 const isWanted = (1 << 4) | (1 << 8) | (1 << 9);
 const mostCalls = 100_000;
 

@@ -1,4 +1,4 @@
-/** A coordinator that is killed goes on from its checkpoints, and the model is the one of a run that nothing disturbed. */
+/** A killed coordinator resumes from its checkpoints, and produces the same model as an undisturbed run. */
 import { it } from 'vitest';
 import { killCoordinator } from './crash.ts';
 

@@ -1,4 +1,4 @@
-/** A run whose coordinator is killed and goes on from its checkpoints. */
+/** A run whose coordinator is killed and resumes from its checkpoints. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,11 +10,11 @@ import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
 import { openViewer } from '../../../packages/train/test/test-viewer.ts';
 import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
-/** Into the second epoch, so that the first one's evaluation is before or after a kill. */
+/** Ends in the second epoch, so that a kill may come before or after the first epoch's evaluation. */
 const steps = 600;
 const every = 50;
 
-/** Begins the run when both workers are there. */
+/** Begins the run once both workers have joined. */
 async function begin(program: Program, port: number): Promise<void> {
   const [, token = ''] = await program.printed(/#admin=([\w-]+)/);
   const viewer = await openViewer(`ws://127.0.0.1:${port}`);
@@ -22,7 +22,7 @@ async function begin(program: Program, port: number): Promise<void> {
   viewer.send({ type: 'admin', action: 'start', token });
 }
 
-/** What does not depend on time. */
+/** The figures of a report that do not depend on time. */
 function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, exactness }: Report) {
   return {
     weightsSha256,
@@ -35,8 +35,8 @@ function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, ex
 }
 
 /**
- * `kill -9` of the coordinator at random moments: the same model as of a run that nothing disturbed, few steps again, and
- * workers come back.
+ * Kills the coordinator with `kill -9` at random moments, and checks that the model equals that of an undisturbed run,
+ * that few steps are repeated, and that workers come back.
  */
 export async function killCoordinator({
   seed,
@@ -45,7 +45,7 @@ export async function killCoordinator({
   readonly seed: number;
   readonly kills: number;
 }): Promise<void> {
-  // In memory if there is such a folder: how many steps a busy disk costs is not the question here.
+  // In memory if possible: the cost of a busy disk is not under test here.
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lockstep-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const { report: expected } = await runToReport(folder, ['--single', '--steps', `${steps}`]);

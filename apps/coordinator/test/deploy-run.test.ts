@@ -1,4 +1,4 @@
-/** The commands of `deploy/compose.yaml` as processes over a NATS server: in what order they start changes no bit. */
+/** The commands of `deploy/compose.yaml` as processes over a NATS server: their starting order changes no bit. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,7 @@ describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
   let server: NatsServer;
   const nats = join(folder, 'nats');
 
-  /** The arguments of a service on this machine alone; each has a file for its addresses. */
+  /** The arguments of a service, limited to this machine; each service writes its addresses to its own file. */
   let started = 0;
   const argumentsOf = (service: string): string[] => {
     const [, role] = /--fleet-credentials=\S+\/(\w+)-login/.exec(services[service].command.join(' '))!;

@@ -1,4 +1,4 @@
-/** The files of `deploy/` are well formed, and name commands and options that there are. None of them is run here. */
+/** The files of `deploy/` are well formed, and use existing commands and options. None of them is run here. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const tables = new Map<string | undefined, Options>([
   ['worker', workerCommand.options],
 ]);
 
-/** @throws CommandFailure if an option is unknown, or has no such value */
+/** @throws CommandFailure if an option is unknown or its value invalid */
 function checkCommand([name, ...args]: readonly string[]): void {
   const table = tables.get(name);
   if (!table) throw new Error(`expected one of ${[...tables.keys()].join(', ')}, got ${name}`);
@@ -84,7 +84,7 @@ describe('deploy/compose.yaml', () => {
     expect(mounted).toEqual([`${role}-login`]);
     expect(command).toContain(`--fleet-credentials=/run/secrets/${role}-login`);
     if (name !== 'worker') expect(command).toContain('--addresses=/tmp/addresses');
-    // Neither for ever, nor with all memory.
+    // Restarts and memory are limited.
     expect(restart).toMatch(/^on-failure:\d+$/);
     expect(memory).toBeTruthy();
     expect(existsSync(join(root, build.dockerfile))).toBe(true);
@@ -147,7 +147,7 @@ describe('deploy/kubernetes', () => {
   });
 });
 
-/** What listens is told of by the pod's address, and probed at the port that it listens on. */
+/** A listening container is announced by the pod's address, and probed at its listening port. */
 function checkPorts({ args, env = [], ports = [], ...container }: Container): void {
   const listens = args!.filter((arg) => /^--(?:host|port|announce)=/.test(arg));
   const expected = ports.flatMap(({ containerPort }) => [
@@ -176,10 +176,10 @@ describe('deploy/systemd', () => {
     const [name, ...args] = command.split(' ');
     checkCommand([name!, ...args]);
     expect(file).toBe(`lockstep-${name}.service`);
-    // NATS, or the coordinator, may start later than the unit; what cannot be done is not tried again.
+    // NATS or the coordinator may start later than the unit; a usage error is not retried.
     expect(args).toContain(name === 'coordinator' ? '--standby' : '--wait');
     expect(read(`deploy/systemd/${file}`)).toMatch(/^RestartPreventExitStatus=2$/m);
-    // The threshold below would let root pass.
+    // The threshold below would accept root.
     expect(read(`deploy/systemd/${file}`)).toMatch(/^DynamicUser=yes$/m);
     expect(read(`deploy/systemd/${file}`)).not.toMatch(/^User=/m);
   });
@@ -193,7 +193,7 @@ describe('deploy/systemd', () => {
     },
   );
 
-  // The program is installed in another place here; its folder must exist.
+  // The program is installed in another place here, so its folder must be replaced by an existing one.
   const folder = temporaryFolder();
   it.runIf(hasSystemd).each(units)(
     '%s: systemd takes it, and finds little that it could do besides its work',
@@ -202,7 +202,7 @@ describe('deploy/systemd', () => {
       writeFileSync(copy, read(`deploy/systemd/${file}`).replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
       const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' });
       expect(analyze('verify', '--man=no', copy)).toMatchObject({ status: 0, stderr: '' });
-      // Tenths of the scale from 0 to 10.
+      // In tenths of the scale from 0 to 10.
       const security = analyze('security', '--offline=true', '--no-pager', '--threshold=20', copy);
       expect(security, security.stdout).toMatchObject({ status: 0 });
     },

@@ -52,7 +52,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
         workers,
       });
     },
-    /** What was written since the last call. */
+    /** Returns the text written since the last call. */
     taken(): string {
       const text = written;
       written = '';
@@ -62,7 +62,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
 }
 
 const erase = '\r\x1b[2K';
-/** Without escape sequences, which take no width. */
+/** Removes escape sequences, which have no width. */
 const visible = (text: string): string => stripVTControlCharacters(text.replaceAll(erase, ''));
 
 const epochReport = {

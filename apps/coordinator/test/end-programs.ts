@@ -1,4 +1,4 @@
-/** Ends what tests have started, also where files share a process: vitest loads this for each file. */
+/** Ends the programs that tests start. vitest loads this for each file, even if files share a process. */
 import { afterAll, afterEach } from 'vitest';
 import { endPrograms } from './processes.ts';
 

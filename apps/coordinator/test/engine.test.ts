@@ -1,4 +1,4 @@
-/** What a run in one process asks of its engine: when it compiles, and the priorities of its threads. */
+/** How a run in one process configures its engine: when functions are compiled, and the priorities of threads. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { expect, it } from 'vitest';
@@ -7,14 +7,14 @@ import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
-/** Tests may run at a lower priority. */
+/** Tests may themselves run at a lower priority. */
 const own = getPriority();
 
-/** Nice values of all threads; the first is that of the main one. */
+/** Nice values of all threads, the main thread first. */
 function niceValues(pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).map((thread) => {
     const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
-    // The name stands in brackets and may have spaces; nice is the 17th field behind it (proc(5)).
+    // The name is in parentheses and may contain spaces; nice is the 17th field after it (proc(5)).
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
   });
 }
@@ -35,7 +35,7 @@ it.runIf(process.platform === 'linux').each([
 
 const witness = new URL('compilation-witness.mjs', import.meta.url).href;
 
-/** Calls of a function until the engine wants it compiled, in a run on so many threads. */
+/** Calls of a function until the engine requests its compilation, in a run on this number of threads. */
 async function callsUntilCompiled(threads: number): Promise<number> {
   const args = ['--single', '--threads', `${threads}`, '--steps', '1', ...(await tinyArgs(folder))];
   const { ended } = startCoordinator('start', args, { NODE_OPTIONS: `--import=${witness}` });
@@ -44,7 +44,7 @@ async function callsUntilCompiled(threads: number): Promise<number> {
   return Number(/^compiled after (\d+) calls$/m.exec(stdout)?.[1]);
 }
 
-// Later versions count calls, and have no such budget.
+// Later versions count calls, without such a budget.
 it.runIf(process.version.startsWith('v20.'))('Node 20 compiles sooner where one thread computes', async () => {
   const [one, two] = await Promise.all([callsUntilCompiled(1), callsUntilCompiled(2)]);
   expect(one).toBeGreaterThan(1);

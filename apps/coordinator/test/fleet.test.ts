@@ -1,4 +1,6 @@
-/** A run in a fleet outlives its coordinator, and attacks with lesser credentials: real processes, and real NATS servers. */
+/**
+ * A run in a fleet survives its coordinator, and attacks with lesser credentials: real processes, real NATS servers.
+ */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { attackRun } from '../../../packages/fleet/test/attacks.ts';

@@ -1,4 +1,4 @@
-/** Thousands of connections that say nothing: the run ends with the weights of a single process. */
+/** Thousands of silent connections: the run ends with the weights of a single process. */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -13,7 +13,7 @@ const { args, sockets, finishHonestly } = await prepareFloods();
 const hasLoopbackNetwork = process.platform === 'linux';
 
 describe.runIf(hasLoopbackNetwork)('silent connections from one address', () => {
-  /** Status of `/healthz`, asked from this address. */
+  /** Status of `/healthz`, requested from this address. */
   async function healthFrom(url: string, localAddress: string): Promise<number | undefined> {
     const { port } = new URL(url);
     const asked = request({ host: '127.0.0.1', port, localAddress, path: '/healthz', agent: false }).end();

@@ -1,4 +1,4 @@
-/** Floods over real sockets: each ends where it came from, and the run ends with the weights of a single process. */
+/** Floods over real sockets: each stops at its sender, and the run ends with the weights of a single process. */
 import { gradientMessages, subprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -8,7 +8,7 @@ import { prepareFloods } from './flood.ts';
 
 const { args, sockets, finishHonestly } = await prepareFloods();
 
-/** A socket that sends pings without ever greeting; resolves when it is closed. */
+/** Opens a socket that sends pings without ever greeting; resolves when it is closed. */
 function floodWithPings(url: string): Promise<[code: number, reason: string]> {
   return new Promise((resolve) => {
     const socket = new WebSocket(url, subprotocol);

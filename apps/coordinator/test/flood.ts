@@ -1,4 +1,6 @@
-/** A run of few steps that an honest worker ends with the weights of one process, whatever else comes over its sockets. */
+/**
+ * A run of a few steps that an honest worker ends with the weights of one process, whatever else its sockets receive.
+ */
 import type { Socket } from 'node:net';
 import type { Report } from '@lockstep/train';
 import { afterEach, expect } from 'vitest';
@@ -10,13 +12,13 @@ import { runToReport, startWorker } from './processes.ts';
 
 interface FloodedRun {
   readonly args: readonly string[];
-  /** Sockets that are closed after each test. */
+  /** Sockets to close after each test. */
   readonly sockets: (Socket | WebSocket)[];
-  /** Lets an honest worker take the run to its end, and checks that it came out right. */
+  /** Lets an honest worker finish the run, and checks the result. */
   finishHonestly(server: TestServer): Promise<Report>;
 }
 
-/** Called where a file of tests begins. */
+/** Called at the top of a test file. */
 export async function prepareFloods(): Promise<FloodedRun> {
   const folder = temporaryFolder();
   const sockets: (Socket | WebSocket)[] = [];

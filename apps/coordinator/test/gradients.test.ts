@@ -1,4 +1,4 @@
-/** What `--gradients` does to the bytes of a run, and that its report says so. */
+/** `--gradients` reduces the bytes of a run, and the report says so. */
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { expectRefused, runToReport } from './processes.ts';
@@ -16,7 +16,7 @@ it.each([
   const { report } = await runToReport(folder, args);
   expect(report.exactness).toBe('bit-exact');
   expect(report.config.gradients).toBe(reported);
-  // Each worker's answer to the numerics check travels whole; the rest are the gradients of two workers.
+  // Each worker's answer to the numerics check is sent in full; the remaining bytes are the gradients of two workers.
   const vectors = (report.wire.bytesReceived - 2 * vectorBytes) / (2 * steps * vectorBytes);
   expect(vectors).toBeLessThan(mostVectors);
 });

@@ -1,4 +1,4 @@
-/** `--init`: a run goes on from the weights of a file, the same to the bit for any workers. */
+/** `--init`: a run starts from the weights of a file, bit-identical for any number of workers. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { initialize, parseModel, resolveModel, writeModelFile, writeSafetensors } from '@lockstep/nn';

@@ -1,4 +1,4 @@
-/** `kill -9` at steps that a fresh seed draws, round after round. */
+/** `kill -9` at random steps from a fresh seed, round after round. */
 import { randomStream } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';

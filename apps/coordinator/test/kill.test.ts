@@ -1,4 +1,4 @@
-/** `kill -9` of worker processes changes no bit; that of coordinators is in `crash.test.ts` and `fleet.test.ts`. */
+/** `kill -9` of worker processes changes no bit. Kills of coordinators are in `crash.test.ts` and `fleet.test.ts`. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -26,7 +26,7 @@ describe('kill -9', () => {
       const file = join(folder, 'colocated.json');
       const all = ['--port', '0', '--report', file, '--colocate', '--workers', '2', ...options];
       const run = startCoordinator('start', all);
-      // It begins with all three.
+      // The run begins with all three workers.
       for (const id of ['w1', 'w2', 'w3']) await run.printed(new RegExp(`${id} \\S+ joined`));
       for (const pid of run.offspring()) process.kill(pid, 'SIGKILL');
       const { code, stdout, stderr } = await run.ended;

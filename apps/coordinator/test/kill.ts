@@ -1,11 +1,11 @@
-/** Runs whose workers are killed, of the options on which the weights depend. */
+/** Runs whose workers are killed, for any options that the weights depend on. */
 import { expect } from 'vitest';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
 import { type Program, startWorker } from './processes.ts';
 
 /**
- * A run of three workers, one of which gets `kill -9` at each of these steps; with `replaced`, another comes for it. The
- * moment within the step is left to chance.
+ * Runs three workers and kills one with `kill -9` at each of these steps; with `replaced`, another takes its place. The
+ * moment within the step is random.
  * @returns the SHA-256 of the weights
  */
 export async function killWorkers(

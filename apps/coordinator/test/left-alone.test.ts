@@ -1,4 +1,4 @@
-/** Workers and coordinators that go before the run has begun, or while they are not looked at. */
+/** Workers and coordinators that leave before the run has begun, or while nobody watches them. */
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';

@@ -16,7 +16,7 @@ import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, share, startWorker } from './processes.ts';
 
 const parameters = 101_770;
-/** A vector has two chunks, the first of so many values. */
+/** A vector has two chunks, the first with this number of values. */
 const firstChunk = 65_536;
 const chunkBytes = 4 * firstChunk;
 const steps = 40;
@@ -25,7 +25,7 @@ const folder = temporaryFolder();
 const args = [...(await tinyArgs(folder)), '--epochs', '100', '--steps', `${steps}`];
 const { report: expected } = await runToReport(folder, [...args, '--single']);
 
-/** A gradient of one microbatch of step 0, in two messages, valid but for the changes of the first. */
+/** A gradient of one microbatch of step 0, in two messages, valid except for the changes to the first. */
 function gradient(changes: Partial<MessageOf<'gradient'>> = {}): [MessageOf<'gradient'>, MessageOf<'chunk'>] {
   const bytes = changes.bytes ?? new Uint8Array(4 * firstChunk);
   const sum = { step: 0, lo: 0, n: 1, lossSum: 1, correct: 0, count: 16, ...changes, bytes };
@@ -37,16 +37,16 @@ function gradient(changes: Partial<MessageOf<'gradient'>> = {}): [MessageOf<'gra
 }
 
 const patience = 600_000;
-/** A stopped worker is neither late nor dead. */
+/** Long deadlines, so that a stopped worker counts as neither late nor dead. */
 const limits = { chunkBytes, softDeadlineMs: patience, hardDeadlineMs: patience, deadMs: patience };
 
 interface StoppedRun {
   readonly server: TestServer;
-  /** Lets the worker go on: the run must end with the weights of a single process. */
+  /** Resumes the worker: the run must end with the weights of a single process. */
   end(): Promise<Report>;
 }
 
-/** A run whose only worker has stopped in the middle of a step. */
+/** A run whose only worker is stopped in the middle of a step. */
 async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
   let reached: () => void;
   const middle = new Promise<void>((resolve) => {
@@ -88,7 +88,7 @@ async function stopInTheMiddle(handshakeMs?: number): Promise<StoppedRun> {
   };
 }
 
-/** Lets a client misbehave; the run's counts of `rejected` and `disconnects` grow by its own alone. */
+/** Lets a client misbehave; the run's counts of `rejected` and `disconnects` must grow only by this client's. */
 async function during(
   { server }: StoppedRun,
   misbehave: (url: string) => Promise<Closed>,
@@ -109,7 +109,7 @@ const random = (count: number): Uint8Array => {
   });
 };
 
-/** A msgpack map of two entries, whose second value claims to be a GiB of bytes and has none. */
+/** A msgpack map of two entries, whose second value claims to be 1 GiB of bytes but is empty. */
 const hugeClaim = (): Uint8Array => {
   const key = (text: string) => [0xa0 + text.length, ...Buffer.from(text)];
   return Uint8Array.from([0x82, ...key('type'), ...key('gradient'), ...key('bytes'), 0xc6, 0x40, 0, 0, 0]);
@@ -212,7 +212,7 @@ describe('a client', () => {
       () => gradient({ bytes: new Uint8Array(4 * (firstChunk - 1)) }),
       /^gradient: expected 262144 bytes, got 262140$/,
     ],
-    // The socket refuses it by its header, without a reason.
+    // The WebSocket layer refuses it by its header, without a reason.
     ['a frame that is longer than a chunk', () => [gradient({ bytes: new Uint8Array(4 * parameters) })[0]], /^$/],
     ['a chunk of nothing', () => [gradient()[1]], /^chunk: expected a vector that it is part of, got none$/],
     ['a wrong checksum', () => gradient({ checksum: 1 }), /^gradient: expected checksum \d+, got 1$/],

@@ -1,4 +1,7 @@
-/** Workers behind links on which the weights of a step take seconds: the run advances, with the bits of one process, and ends for them. */
+/**
+ * Workers behind links that need seconds for the weights of a step: the run advances with the bits of one process, and
+ * its end reaches them.
+ */
 import { afterEach, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
@@ -9,7 +12,7 @@ import { runToReport, startCoordinator, startWorker } from './processes.ts';
 const folder = temporaryFolder();
 const args = [...(await tinyArgs(folder)), '--steps', '3', '--epochs', '50'];
 const megabit = 125_000;
-/** Of the model's parameters, in bytes. */
+/** Size of the model's parameters in bytes. */
 const vectorBytes = 407_080;
 
 const links: ThrottledLink[] = [];
@@ -36,7 +39,7 @@ it('a worker hears of the end behind weights that take eight seconds', async () 
   const link = await openThrottledLink(url, vectorBytes / 8);
   links.push(link);
   const worker = startWorker(['--url', link.url, '--name', 'far']);
-  // The weights of the numerics check are on their way.
+  // The weights of the numerics check are being sent.
   await worker.printed(/joined as w1/);
   coordinator.kill('SIGTERM');
   const { code, stderr } = await worker.ended;

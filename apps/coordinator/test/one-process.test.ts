@@ -1,6 +1,7 @@
 /**
- * The weights of real processes are those of one process: a table of starts in which each pair of features that could
- * meet does. What a row does not name is left to its default. Rules are asked in the simulator, the library in its tests.
+ * Several processes end with the weights of one process: a table of runs that covers each pair of features that may
+ * interact. Options that a row does not name have their defaults. The rules are tested in the simulator, the library in
+ * its own tests.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ const file = (name: string, content: string | Uint8Array): string => {
   return join(folder, name);
 };
 
-/** What it drops at random depends on the seed, the step and the sample, not on the worker. */
+/** The dropout mask depends on the seed, the step and the sample, not on the worker. */
 const dropping = {
   name: 'dropping',
   input: [784],
@@ -30,11 +31,11 @@ const dropping = {
 };
 
 const mlp = resolveModel('mlp');
-/** Less than MNIST, so that the table is quick. */
+/** Smaller than MNIST, to keep the table fast. */
 const small = ['--data', await writeFolder(folder, 'small', tinyFiles({ train: 5_600, test: 50 })), '--epochs', '9'];
 const adamw = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1'];
 
-/** Options on which the weights depend. */
+/** Options that the weights depend on. */
 const recipes = {
   'mlp on MNIST': ['--steps', '60'],
   mlp: [...small, '--steps', '40'],
@@ -109,7 +110,7 @@ describe('weights do not depend on who computes', () => {
     expect(samples).toBe(expected.workers.reduce((sum, worker) => sum + worker.samples, 0));
     const own = report.workers.find(({ name }) => name === 'coordinator');
     expect([own?.kind, (own?.shards ?? 0) > 0]).toEqual(isColocated ? ['local', true] : [undefined, false]);
-    // With more workers than half of the microbatches, the slowest may compute none.
+    // If there are more workers than half the number of microbatches, the slowest may compute none.
     if (!isColocated && started <= 2) for (const { shards } of report.workers) expect(shards).toBeGreaterThan(0);
   });
 

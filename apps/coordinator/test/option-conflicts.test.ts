@@ -12,7 +12,7 @@ const faultOf = (args: readonly string[], command: keyof typeof runCommands = 's
   }
 };
 
-/** Words that give each option a value other than its default. */
+/** Arguments that give each option a value other than its default. */
 const given: Readonly<Record<string, readonly string[]>> = {
   workers: ['2'],
   'verify-rate': ['0.5'],

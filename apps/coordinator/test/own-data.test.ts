@@ -1,4 +1,4 @@
-/** Runs on a person's own data: a table, and a folder of pictures. */
+/** Runs on a user's own data: a table, and a folder of pictures. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

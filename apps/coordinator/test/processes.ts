@@ -1,4 +1,4 @@
-/** Starts the built programs as a person would, and never leaves one behind; or runs them from their sources in the test. */
+/** Starts the built programs as a user would and always ends them, or runs them from source within the test process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -16,14 +16,14 @@ export interface Ended {
 export interface Program {
   readonly pid: number;
   readonly ended: Promise<Ended>;
-  /** Reads no more of what it prints, as `head` does. */
+  /** Stops reading the program's output, as `head` does. */
   stopReading(): void;
-  /** Resolves with the match when what it has printed so far, or prints later, matches. */
+  /** Resolves with the match once the program's output, past or future, matches. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>;
   kill(signal: NodeJS.Signals): void;
-  /** Signals it and everything it has started at one moment, as Ctrl-C in a terminal does. */
+  /** Sends a signal to the program and all its descendants at once, as Ctrl-C in a terminal does. */
   killGroup(signal: NodeJS.Signals): void;
-  /** The processes that it has started, or they, and that are alive, whether it is alive itself or not. */
+  /** The program's living descendants, even if the program itself has ended. */
   offspring(): number[];
 }
 
@@ -31,10 +31,10 @@ export interface Program {
 export const canListProcesses = process.platform === 'linux';
 
 const running = new Set<ChildProcess>();
-/** Those among them that all tests of a file share. */
+/** Running programs that all tests of a file share. */
 const shared = new Set<ChildProcess>();
 
-/** Called after each test, and after all tests of a file, by `end-programs.ts`. */
+/** Called by `end-programs.ts` after each test, and after all tests of a file. */
 export function endPrograms({ alsoShared }: { readonly alsoShared: boolean }): Promise<void> {
   return endAll([...running].filter((child) => alsoShared || !shared.has(child)));
 }
@@ -45,18 +45,18 @@ async function endAll(children: readonly ChildProcess[]): Promise<void> {
     try {
       process.kill(-child.pid!, 'SIGKILL');
     } catch {
-      // It has just ended.
+      // The process has just ended.
     }
   }
   await Promise.all(ended);
 }
 
-/** Lets a program run until the last test of the file has ended. */
+/** Keeps a program running until the last test of the file has ended. */
 export function share({ pid }: Program): void {
   for (const child of running) if (child.pid === pid) shared.add(child);
 }
 
-/** A test process that is told to end runs no hooks, and would leave its programs behind. */
+/** A terminated test process runs no hooks, and would leave its programs behind. */
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     for (const child of running) child.kill('SIGKILL');
@@ -74,7 +74,7 @@ function start(
   env: NodeJS.ProcessEnv = {},
   channel: Channel = 'no channel',
 ): Program {
-  // All that it starts inherits the mark, and is found by it even after the program has ended.
+  // All descendants inherit the mark, which finds them even after the program has ended.
   const mark = `LOCKSTEP_TEST_PROGRAM=${randomUUID()}`;
   const [markName, markValue] = mark.split('=') as [string, string];
   const child = spawn(command, args, {
@@ -130,8 +130,8 @@ function start(
 }
 
 /**
- * Runs `npm start` with these options to its end and returns the report that it writes into `folder`. A run that one
- * process computes is run in this one: what it gives is compared with runs of several processes.
+ * Runs `npm start` with these options to its end, and returns the report that it writes into `folder`. A run of a
+ * single process is run inside the test process: it is the reference for runs of several processes.
  */
 export async function runToReport(folder: string, args: readonly string[]): Promise<Ended & { report: Report }> {
   const file = join(folder, `${randomUUID()}.json`);
@@ -142,7 +142,7 @@ export async function runToReport(folder: string, args: readonly string[]): Prom
   return { ...ended, report: readReport(file) };
 }
 
-/** Several threads would have the engine's threads of this process give way to them. */
+/** With several threads, the run would lower the priority of this process's engine threads. */
 const oneThread = (args: readonly string[]): string[] => (args.includes('--threads') ? [] : ['--threads', '1']);
 
 export function readReport(file: string): Report {
@@ -160,11 +160,11 @@ export function startCoordinator(
 /** A coordinator in a terminal, which `kill` closes. */
 export function startInTerminal(args: readonly string[]): Program {
   const words = [process.execPath, appFile('coordinator'), 'start', ...args];
-  // A session of its own, whose leader is the coordinator.
+  // A separate session, led by the coordinator.
   return start('script', ['-qec', `exec ${words.map((word) => `'${word}'`).join(' ')}`, '/dev/null']);
 }
 
-/** @param channel whether it is joined to the test as to a coordinator that started it */
+/** @param channel whether the worker has a channel to the test, as to a coordinator that started it */
 export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, channel?: Channel): Program {
   return start(process.execPath, [appFile('worker'), ...args], env, channel);
 }
@@ -173,12 +173,12 @@ export function startRelay(args: readonly string[], env?: NodeJS.ProcessEnv): Pr
   return start(process.execPath, [appFile('relay'), ...args], env);
 }
 
-/** Such as `evaluate`, with its options. */
+/** Starts a model command, such as `evaluate`, with its options. */
 export function startModelCommand(args: readonly string[]): Program {
   return start(process.execPath, [appFile('model'), ...args]);
 }
 
-/** Runs npm in the project's folder, as a person does. */
+/** Runs npm in the project's folder, as a user does. */
 export function startNpm(args: readonly string[]): Program {
   return start('npm', args);
 }
@@ -187,7 +187,7 @@ function appFile(app: string): string {
   return join(root, 'apps', app, 'dist', 'main.js');
 }
 
-/** A process that has ended but not been waited for has an empty environment, and does not count. */
+/** Ignores zombie processes, whose environment is empty. */
 function processesWith(environmentEntry: string): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((pid) => {
@@ -219,7 +219,7 @@ type ProgramName = keyof typeof programs;
 const emitters = [process, process.stdout, process.stderr];
 let runs = 0;
 
-/** Runs a program to its end, as if these were its command line and environment. */
+/** Runs a program to its end inside this process, with this command line and environment. */
 export async function runInside(
   program: ProgramName,
   args: readonly string[],
@@ -237,7 +237,7 @@ export async function runInside(
   for (const [name, value] of Object.entries({ NO_COLOR: '1', ...env })) vi.stubEnv(name, value);
   process.argv = [process.execPath, programs[program].file, ...args];
   try {
-    // A program acts when it is loaded, and is loaded anew under another name.
+    // A program runs when it is imported, so each run imports it under a new URL.
     await import(`${programs[program].file}?run=${++runs}`);
     return { code: Number(process.exitCode), ...written };
   } finally {
@@ -263,14 +263,14 @@ function removeListenersBut(kept: ReadonlySet<Listener>, emitter: NodeJS.EventEm
   }
 }
 
-/** Processes that this one has started and that are still there. */
+/** Child processes of this process that still exist. */
 function children(): string {
   return canListProcesses ? readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8') : '';
 }
 
 /**
- * Expects a program to end with one line on standard error, exit code 2 or the given one, no stack trace, nothing on
- * standard output, and no process left behind.
+ * Expects a program to end with one line on standard error and the given exit code, 2 by default, without a stack
+ * trace, output or processes left behind.
  */
 export async function expectRefused(
   program: ProgramName,

@@ -1,4 +1,4 @@
-/** Every command that README.md names is run, with less to do. */
+/** Runs every command in README.md, with less work. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -10,36 +10,36 @@ const folder = temporaryFolder();
 const [major] = process.versions.node.split('.');
 const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
 
-/** Options that make a command short, of one with its arguments first; the same option in README.md gives way. */
+/** Options that shorten a command, keyed by the command's first words; they replace the same options in README.md. */
 const less: Readonly<Record<string, readonly string[]>> = {
   start: ['--steps', '5', '--port', '0'],
   evaluate: [],
   predict: [],
   export: [],
   compare: [...short, '--batch', '128', '--html', join(folder, 'compare.html')],
-  // Seven runs, each of which would read all of MNIST.
+  // Seven runs, each of which would otherwise read all of MNIST.
   'compare --predict --workers 8 --link 100Mbit/s --latency 5ms': [...short, ...(await tinyArgs(folder))],
   bench: ['--rounds', '1', '--benchmark', 'matmul'],
   simulate: ['--runs', '3'],
   example: [],
-  // The lesson's tests train in full, and ask for its claim.
+  // The lesson's own tests train in full and check its claim.
   'example training-loop': ['--samples', '1000', '--epochs', '1'],
   docs: [],
   engines: [`node ${major}`],
   setup: [],
   test: ['packages/command/test/table.test.ts'],
-  // Fetching TensorFlow takes minutes: where it is not there yet, it is not waited for.
+  // Fetching TensorFlow takes minutes: if it is not installed yet, the command does not wait for it.
   'tfjs-node': ['--within', '1'],
 };
 
-/** What is run instead, in words: several commands may be one with less to do. */
+/** The words of the shortened command; several commands may shorten to the same one. */
 function shortened(command: string): readonly string[] {
   const { name, args } = wordsOf(command);
   const extra = less[[name, ...args].join(' ')] ?? less[name];
   if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
   const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
-  // One command writes the model, the ones after it read it.
+  // One command writes the model; later commands read it.
   const placed = kept.map((word) => (/^(?:model|iris)\.\w+$/.test(word) ? join(folder, word) : word));
   return ['run', name, '--', ...placed, ...extra];
 }

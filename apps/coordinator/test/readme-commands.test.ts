@@ -1,4 +1,4 @@
-/** The commands that README.md names exist, and so do their options; some are run as they stand, with less to do. */
+/** The commands in README.md exist, with their options; some are run as written, with less work. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts as Record<string, string>;
 const folder = temporaryFolder();
 
-/** Programs that are no coordinator, worker or relay, with their first arguments. */
+/** Programs other than coordinator, worker and relay, with their first arguments. */
 const programs: Readonly<Record<string, readonly string[]>> = {
   evaluate: ['model/dist/main.js', 'evaluate'],
   predict: ['model/dist/main.js', 'predict'],
@@ -24,13 +24,13 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   bench: ['bench/dist/main.js'],
   simulate: ['simulate/dist/main.js'],
 };
-/** Scripts, which have no options of their own in README.md. */
+/** Scripts that README.md calls without options. */
 const plain = ['test', 'setup', 'docs', 'engines', 'tfjs-node'];
 
 const helps = new Map<string, string>();
 
 async function helpOf(name: string, args: readonly string[]): Promise<string> {
-  // Each chapter of the lesson has options of its own.
+  // Each chapter of the lesson has its own options.
   const chapter = name === 'example' && /^[a-z]/.test(args[0] ?? '') ? [args[0]!] : [];
   const key = [name, ...chapter].join(' ');
   const help = helps.get(key) ?? (await printedHelp(name, chapter));
@@ -86,7 +86,7 @@ describe('README.md', () => {
     const coordinator = startNpm(['run', 'coordinator', '--', '--steps', '5', '--port', '0']);
     const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
     const relay = startNpm(['run', 'relay', '--', '--url', url, '--port', '0']);
-    // npm prints the command itself as well, with the coordinator's address.
+    // npm also prints the command itself, which includes the coordinator's address.
     const [, below = ''] = await relay.printed(/Join with: .*--url (ws:\S+)/);
     const worker = startNpm(['run', 'worker', '--', '--url', below]);
     for (const program of [worker, relay]) expect(await program.ended).toMatchObject({ code: 0 });

@@ -1,4 +1,4 @@
-/** Every program that README.md shows is run, as it stands there. */
+/** Runs every program in README.md as written. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
 const programs = [...readme.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, program]) => program!);
-/** Where its imports are looked for. */
+/** Folder from which the program's imports are resolved. */
 const cwd = fileURLToPath(new URL('..', import.meta.url));
 
 let stopping = new AbortController();
@@ -18,7 +18,7 @@ afterEach(() => {
 });
 
 async function run(program: string) {
-  // Any free port does where the program names one.
+  // Any free port will do instead of the program's.
   const source = program.replace('listen(8080,', 'listen(0,');
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], { cwd, signal: stopping.signal });
   child.on('error', () => {});

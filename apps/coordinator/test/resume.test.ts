@@ -1,4 +1,4 @@
-/** `--checkpoint` and `--resume` as a person uses them. */
+/** `--checkpoint` and `--resume` as a user runs them. */
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -8,14 +8,14 @@ import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { type Program, readReport, runToReport, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
-/** `--data` and a batch of half of it. */
+/** `--data`, and a batch of half the data set. */
 const tiny = await tinyArgs(folder);
 const data = tiny.slice(0, 2);
-/** Two steps an epoch. */
+/** Two steps per epoch. */
 const endless = [...tiny, '--epochs', '1000000'];
 const path = (name: string): string => join(folder, name);
 
-/** The folder of checkpoints of a run of so many steps. */
+/** Runs this number of steps, and returns the run's folder of checkpoints. */
 async function runOf(name: string, steps: number, args: readonly string[] = []): Promise<string> {
   const checkpoints = path(name);
   const common = args.includes('--batch') ? data : tiny;
@@ -61,7 +61,7 @@ describe('a run that is stopped', () => {
 
     const { report, stdout: resumed } = await runToReport(folder, [
       ...common,
-      // Whoever computes goes on.
+      // Any number of workers may resume the run.
       ...(how === 'Ctrl-C' ? args : ['--single']),
       ...['--steps', `${steps + 7}`, '--resume'],
     ]);
@@ -69,7 +69,7 @@ describe('a run that is stopped', () => {
     expect(inWords?.replaceAll(',', '')).toBe(`${steps}`);
     expect(report.weightsSha256).toBe(await singleHash(steps + 7));
     expect(report).toMatchObject({ steps: steps + 7, resumedAtSteps: [steps], exactness: 'bit-exact' });
-    // Epochs whose evaluation the stop gave up are evaluated now.
+    // Epochs whose evaluation was canceled by the stop are evaluated now.
     expect(report.epochs.map(({ epoch }) => epoch)).toEqual(
       Array.from({ length: Math.ceil((steps + 7) / 2) }, (_, index) => index + 1),
     );
@@ -84,7 +84,7 @@ describe('--resume', () => {
     const again = await runToReport(folder, [...args, '--resume']);
     expect(again.stdout).toMatch(/finished\/checkpoint-.* is of the end of this run: every step had been taken\.$/m);
     expect(again.stdout).not.toContain('Join with');
-    // These two are of one process.
+    // Both runs use a single process.
     const { startedAt } = again.report;
     expect(again.report).toEqual({ ...first.report, stepTimes: null, startedAt });
     expect(startedAt > first.report.startedAt).toBe(true);
@@ -113,7 +113,7 @@ describe('--resume', () => {
     expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts anew.\n`);
     expect(report.resumedAtSteps).toEqual([]);
     expect(report.weightsSha256).toBe(await singleHash(6));
-    // All of them, and one of the new run.
+    // All old checkpoints, and one of the new run.
     expect(readdirSync(checkpoints)).toHaveLength(5);
   });
 
@@ -153,7 +153,7 @@ describe('--resume', () => {
     await runToReport(folder, [...args, '--steps', '4', '--checkpoint-every', '1']);
     const names = readdirSync(checkpoints);
     const files = names.filter((name) => name.endsWith('.safetensors'));
-    // The code that people type is kept, for its owner alone.
+    // The join code is kept, readable only by its owner.
     expect(names.filter((name) => !files.includes(name))).toEqual(['join-code']);
     expect(statSync(join(checkpoints, 'join-code')).mode & 0o777).toBe(0o600);
     for (const name of files) {
@@ -200,7 +200,7 @@ it('a folder that is gone is named once, in the terminal and on the page, and tr
   const program = startCoordinator('start', [...args, '--checkpoint', checkpoints, '--checkpoint-every', '2']);
   const { viewer, token } = await watch(program);
   rmSync(checkpoints, { recursive: true });
-  // As root may write into every folder, a file stands in its place.
+  // Since root may write into every folder, a file takes the folder's place.
   writeFileSync(checkpoints, '');
   viewer.send({ type: 'admin', action: 'start', token });
   const { message } = await viewer.next('event', ({ message: text }) => text.includes('was not written'));

@@ -26,7 +26,7 @@ const tiny = [...(await tinyArgs(folder)), '--epochs', '1000000'];
 /** A run that never ends by itself. */
 const endless = [...tiny, '--port', '0'];
 
-/** Resolves when all local workers take part; training has begun then. */
+/** Resolves when all local workers take part; by then training has begun. */
 async function training(program: Program, workers: number): Promise<void> {
   for (let index = 1; index <= workers; index++) await program.printed(new RegExp(`w${index} local-\\d+ joined`));
   await program.printed(/^ {2}epoch 1\/1000000 /m);
@@ -114,14 +114,14 @@ describe('kill -9 of the coordinator', () => {
     const { code, stderr } = await worker.ended;
     expect(code).toBe(0);
     const lines = stderr.trim().split('\n');
-    // It may come back before, or after, an attempt that finds no coordinator.
+    // The coordinator may come back before or after an attempt that finds none.
     expect(lines.filter((line) => !line.includes('Ctrl-C ends this'))).toEqual([
       expect.stringMatching(/^worker faithful: joined as w1, computing on /),
       'worker faithful: the connection to the coordinator broke; trying again',
       'worker faithful: back as w1',
       'worker faithful: the run is finished',
     ]);
-    // A worker that is new to a run computes single microbatches at first.
+    // At first, a new worker of a run computes single microbatches.
     const { workers, steps } = readReport(file);
     expect({ steps, names: workers.map(({ name }) => name) }).toEqual({ steps: 50, names: ['faithful'] });
     expect(workers[0]!.shards).toBeGreaterThanOrEqual(50);
@@ -140,7 +140,7 @@ describe('an interrupted worker', () => {
       onStep: ({ step }) => {
         if (step !== 20) return;
         workers[0]!.kill('SIGINT');
-        // The run does not end before the signal has arrived.
+        // Keeps the run from ending before the signal arrives.
         server.control('pause');
       },
     });
@@ -161,7 +161,7 @@ describe('an interrupted worker', () => {
   it('ends at once while it waits to reconnect', async () => {
     const server = await openTestServer({ args: tiny, startWorkers: 2 });
     const worker = startWorker(['--url', server.url, '--name', 'waiting']);
-    // Fails, with what the worker printed, where it ends before.
+    // Fails with the worker's output if the worker ends first.
     await worker.printed(/joined as w1/);
     await server.ready(1);
     await server.drop();
@@ -191,7 +191,7 @@ it('a run whose output is no longer read goes on to its end', async () => {
   expect(readReport(file).epochs).toHaveLength(1);
 });
 
-// The shell that npm starts would not pass a signal on: package.json replaces it by the program.
+// The shell that npm starts would not forward a signal, so package.json replaces it by the program with `exec`.
 describe.runIf(canListProcesses)('a signal to npm alone ends all that it has started', () => {
   it.each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)('%s', async (signal) => {
     const program = startNpm(['start', '--', ...endless]);

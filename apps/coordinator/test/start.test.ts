@@ -33,8 +33,9 @@ it('start without options trains MNIST to 97 % or better with two worker process
   expect(samples).toBe(report.config.epochs * 60_000);
   expect(report).toMatchObject({ exactness: 'bit-exact', numericMode: 'f32-mul-add.v1', bitExactAmong: null });
   expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, reassigned: 0 });
-  // At least the weights of each step one way, and the gradient of each shard the other: most of it, since blocks of zeros stay,
-  // those of pixels that are black in all its samples. A worker that is slow for a while gets no shard of some steps.
+  // At least the weights of each step one way, and most of the gradient of each shard the other way: blocks of zeros,
+  // from pixels that are black in all samples, are not sent. A worker that is slow for a while gets no shard in some
+  // steps.
   expect(report.wire.bytesSent).toBeGreaterThan(report.steps * 4 * 101_770);
   const shards = report.workers.reduce((sum, worker) => sum + worker.shards, 0);
   expect(shards).toBeGreaterThanOrEqual(report.steps);

@@ -19,7 +19,7 @@ async function train(args: readonly string[]): Promise<Report> {
 }
 
 const title = `--backend tfjs-node${absence === undefined ? '' : ` (${absence})`}`;
-/** Several programs, each of which loads a large library. */
+/** Several programs start, each of which loads a large library. */
 const timeout = 180_000;
 
 describe.skipIf(absence !== undefined)(title, { timeout }, () => {
@@ -38,7 +38,7 @@ describe.runIf(absence !== undefined)('--backend tfjs-node where the library is 
   it('ends with one line, for a worker and in one process', async () => {
     const worker = startWorker(['--url', 'ws://127.0.0.1:9', '--backend', 'tfjs-node']);
     const { code, stderr } = await worker.ended;
-    // A busy machine takes longer than a second to find out, and says so.
+    // A busy machine takes longer than a second to open the backend, and says so.
     const sentence = stderr.replace(/^worker \S+: opening tfjs-node, .*\n/, '');
     expect({ code, sentence }).toEqual({ code: 2, sentence: `worker: --backend tfjs-node: ${absence}\n` });
     const single = startCoordinator('start', ['--single', '--steps', '1', '--backend', 'tfjs-node']);

@@ -12,7 +12,7 @@ const asked: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, steps
 it('a leader that lost its lease and does not know finishes with the weights of the one that took over', async () => {
   const { report: expected } = await train(asked).result;
   const [store, time] = [new MemoryStore(), new VirtualTime()];
-  /** @param pauseAfter steps; told at each step, so that the run cannot be over before */
+  /** @param pauseAfter step after which to pause; checked at each step, so that the run cannot end first */
   const begin = (pauseAfter?: number) => {
     const link = store.link();
     const { signal } = new AbortController();
@@ -29,7 +29,7 @@ it('a leader that lost its lease and does not know finishes with the weights of 
     return { link, coordinator, run, lines, followed };
   };
 
-  /** Lets virtual time go on until a line of the run matches. */
+  /** Advances virtual time until a line of the run matches. */
   const noted = async ({ lines }: ReturnType<typeof begin>, pattern: RegExp): Promise<void> => {
     while (!lines.some((line) => pattern.test(line))) {
       await time.advance(leaseMs.renewEvery);

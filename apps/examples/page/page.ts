@@ -1,4 +1,4 @@
-/** Computes for the run whose address stands behind the `#` of the page's own. */
+/** Computes for the run whose address follows the `#` of the page's own address. */
 import { join } from '@lockstep/worker/browser';
 
 const status = document.querySelector('#status')!;

@@ -1,10 +1,10 @@
-/** The controls of a chapter as options of its command line. */
+/** The controls of a chapter as command-line options. */
 import { kindOf, type Option } from '@lockstep/command';
 import { accepts, type Chapter, type Control, expectedOf, type LiveDefinition, type Setting } from '@lockstep/lesson';
 
 type ControlOptions = Readonly<Record<string, Option<Setting>>>;
 
-/** By the names of options: `--start-x` for the control `startX`, `--live-lr` for `lr` of the live run. */
+/** Options by name: `--start-x` for the control `startX`, `--live-lr` for `lr` of the live run. */
 export function controlOptions({ controls, live }: Chapter): ControlOptions {
   const own = Object.entries(controls).map(([name, control]) => [optionName(name), optionOf(control)]);
   const lives = Object.entries(live?.controls ?? {}).map(([name, control]) => [
@@ -14,14 +14,14 @@ export function controlOptions({ controls, live }: Chapter): ControlOptions {
   return Object.fromEntries([...own, ...lives]);
 }
 
-/** The settings that were given, by the names of controls. */
+/** The given settings, by the names of controls. */
 export function givenSettings({ controls }: Chapter, values: Readonly<Record<string, unknown>>) {
   return Object.fromEntries(
     Object.keys(controls).map((name) => [name, values[optionName(name)] as Setting | undefined]),
   );
 }
 
-/** As `givenSettings`, of the chapter's live run. */
+/** Like `givenSettings`, for the chapter's live run. */
 export function givenLiveSettings({ controls }: LiveDefinition, values: Readonly<Record<string, unknown>>) {
   return Object.fromEntries(
     Object.keys(controls).map((name) => [name, values[liveOptionName(name)] as Setting | undefined]),

@@ -3,7 +3,7 @@ import { errorMessage, usageFailure } from '@lockstep/command';
 import { loadMnist } from '@lockstep/data/node';
 import { type Digits, fewDigits, labeledImages } from '@lockstep/lesson';
 
-/** @throws CommandFailure with exit code 2 where the files cannot be used */
+/** @throws CommandFailure with exit code 2 if the files cannot be used */
 export async function loadDigits(directory: string | undefined): Promise<Digits> {
   const { train, test } = await loadImages(directory).catch((error: unknown) => {
     throw usageFailure(`${directory === undefined ? '' : '--data: '}${errorMessage(error)}`);

@@ -1,4 +1,4 @@
-/** The examples' command line: the list of chapters and programs, or one of them, run. */
+/** The examples' command line: lists the chapters and programs, or runs one of them. */
 import {
   commandText,
   dataOptions,
@@ -88,7 +88,7 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
   return 0;
 }
 
-/** Trains to the curve's end. */
+/** Trains to the end of the curve. */
 function runLive(context: LessonContext, live: LiveDefinition, settings: ReturnType<typeof givenLiveSettings>): void {
   const run = createLiveRun(context, live, settings);
   try {

@@ -1,10 +1,10 @@
-/** Programs to copy, each a file that uses the library's public entries alone. */
+/** Programs to copy, each a file that uses only the library's public entries. */
 
 export interface Program {
-  /** What to type, and the name of its file. */
+  /** The name to type, which is also the file's name. */
   readonly name: string;
   readonly title: string;
-  /** Resolves when it has ended: a program is a module that runs when it is imported. */
+  /** Runs the program and resolves when it has ended: a program is a module that runs when it is imported. */
   readonly run: () => Promise<unknown>;
 }
 

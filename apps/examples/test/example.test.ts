@@ -1,4 +1,4 @@
-/** `npm run example`: every chapter runs and prints what it claims; bad input is one sentence. */
+/** `npm run example`: every chapter runs and prints what it claims; bad input gives one sentence. */
 import { join } from 'node:path';
 import { chapters } from '@lockstep/lesson';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -19,7 +19,7 @@ async function printed(...args: string[]): Promise<string> {
 
 afterEach(() => vi.restoreAllMocks());
 
-/** What the output of each chapter must say, from its own computation. */
+/** Patterns in each chapter's output, which must come from its own computation. */
 const expected: Readonly<Record<string, RegExp>> = {
   vectors: /\n +768 +0\.02\d +1\.\d°/,
   'dot-product': /sum +12\n[\s\S]*agree[\s\S]*are perpendicular[\s\S]*oppose/,
@@ -43,7 +43,7 @@ const expected: Readonly<Record<string, RegExp>> = {
   'many-workers': /\n +8 +0 of 101,770/,
 };
 
-/** Settings with which a chapter that trains is quick. */
+/** Settings that make a chapter train fast. */
 const quick: Readonly<Record<string, readonly string[]>> = {
   'training-loop': ['--samples', '6000', '--epochs', '4'],
   optimizers: ['--epochs', '1'],

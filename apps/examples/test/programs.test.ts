@@ -1,4 +1,4 @@
-/** Every program that people copy runs to its end, and prints what it claims. */
+/** Every program to copy runs to its end, and prints what it claims. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { browserFlags, findChromium } from '@lockstep/chromium';
 import { chapters } from '@lockstep/lesson';
@@ -9,7 +9,7 @@ import { programs } from '../src/programs.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
-/** Runs one by its name. @param onLine gets each line that it prints, at once */
+/** Runs a program by name. @param onLine receives each line as it is printed */
 async function linesOf(name: string, onLine: (line: string) => void = () => {}): Promise<string> {
   const lines: string[] = [];
   vi.spyOn(console, 'log').mockImplementation((line: string) => {
@@ -20,7 +20,7 @@ async function linesOf(name: string, onLine: (line: string) => void = () => {}):
   return lines.join('\n');
 }
 
-/** The number that a pattern finds. */
+/** The number that a pattern captures. */
 function numberIn(text: string, pattern: RegExp): number {
   const found = pattern.exec(text)?.[1];
   expect(found, `${pattern} in ${text}`).toBeDefined();

@@ -1,13 +1,13 @@
-/** What a page has to load of a module, as Vite bundles and minifies it. */
+/** The chunks that a page loads for a module, as Vite bundles and minifies it. */
 import { build } from 'vite';
 
 export interface Chunk {
   readonly code: string;
-  /** Not only when something that it imports on demand is used. */
+  /** Whether it loads with the page, not only on demand. */
   readonly isLoadedAtStart: boolean;
 }
 
-/** @param entry a module in `root` */
+/** @param entry module in `root` */
 export async function bundle(root: string, entry: string): Promise<Chunk[]> {
   const built = await build({
     root,

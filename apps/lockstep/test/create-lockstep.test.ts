@@ -1,4 +1,4 @@
-/** `npm create lockstep` refuses what it cannot make in one sentence, and leaves what is there alone. */
+/** `npm create lockstep` refuses impossible requests in one sentence, and leaves existing files alone. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

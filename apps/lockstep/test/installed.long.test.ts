@@ -1,4 +1,4 @@
-/** What an installed project does that takes minutes: pages that Vite develops, and a project that `npm create` makes. */
+/** Slow tests of an installed project: pages under Vite's development server, and a project made by `npm create`. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findChromium, inChromium, type OpenPage, openDevelopmentPage, type PageOptions } from '@lockstep/chromium';

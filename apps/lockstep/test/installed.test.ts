@@ -1,4 +1,4 @@
-/** Plain npm installs the packages into an empty project, and they work there: in Node, for TypeScript, and in a page. */
+/** Plain npm installs the packages into an empty project, and they work there: in Node, TypeScript, and a page. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -15,7 +15,7 @@ import { consumers } from './typescript-consumers.ts';
 const fault = await registryFault();
 const executablePath = findChromium();
 const clone = join(root, 'apps', 'coordinator', 'dist', 'main.js');
-/** Options of a run that is to end soon. */
+/** Options of a short run. */
 const short = ['--steps', '20', '--port', '0'];
 const mostBytesOfTensor = 60_000;
 

@@ -23,7 +23,7 @@ export function expectSuccess(ended: Ended): void {
   });
 }
 
-/** To be closed by the caller. */
+/** The caller must close the project. */
 export async function openInstalled(): Promise<Project> {
   const project = await Project.open();
   project.write('package.json', '{ "name": "empty", "private": true, "type": "module" }\n');
@@ -31,7 +31,7 @@ export async function openInstalled(): Promise<Project> {
   return project;
 }
 
-/** Expects a page of the project to compute, to train to the weights of Node, and to join a run. */
+/** Expects a page of the project to compute, to train to the same weights as Node, and to join a run. */
 export async function testInstalledPage(
   { folder }: Project,
   open: (page: PageOptions) => Promise<OpenPage>,
@@ -40,7 +40,7 @@ export async function testInstalledPage(
   cpSync(fileURLToPath(new URL('page', import.meta.url)), root, { recursive: true });
   const { page, errors, close } = await open({ root, executablePath: findChromium()! });
   try {
-    // A module that does not load is an error of the page before it is a function that is not there.
+    // If a module does not load, report the page's error rather than the missing function.
     await page.waitForFunction(() => 'joinRun' in window, undefined, { timeout: 30_000 }).catch(() => {});
     expect(errors).toEqual([]);
     const { weightsSha256 } = (await train(tiny).result).report;

@@ -1,4 +1,4 @@
-/** What Node is started with. */
+/** The settings with which Node is started. */
 import { spawnSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { engineArguments } from '../node-settings.mjs';

@@ -1,4 +1,4 @@
-/** Every packed package is whole: what it exports, imports and promises is in it, and what only this repository needs is not. */
+/** Every packed package contains what it exports, imports and promises, and nothing that only this repository needs. */
 import { builtinModules } from 'node:module';
 import { posix } from 'node:path';
 import { checkPackage, type ProblemKind } from '@arethetypeswrong/core';
@@ -20,7 +20,7 @@ const privateNames = [
   '@lockstep/simulate',
 ];
 
-/** Packages are ES modules alone, and resolved by `exports` alone. */
+/** Packages are ES modules only, resolved only by `exports`. */
 const ofCommonJs: readonly ProblemKind[] = ['CJSResolvesToESM'];
 const beforeExports = 'node10';
 
@@ -109,7 +109,7 @@ describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
       ...Object.keys(manifest.peerDependencies ?? {}),
       ...builtinModules.map((builtin) => `node:${builtin}`),
     ]);
-    // A page is bundled: its imports are files. A template's are those of another package.
+    // A page is bundled, so its imports are files. A template imports other packages.
     const own = files.filter((file) => /\.m?js$/.test(file) && !file.startsWith('template/'));
     const modules = name === '@lockstep/web' ? [] : own;
     const undeclared = modules.flatMap((file) =>
@@ -131,12 +131,12 @@ describe.each(published.map(({ manifest }) => manifest.name))('%s', (name) => {
   });
 });
 
-/** Whether a bundled module is made of imports and exports alone, of which no line has a source. */
+/** Whether a bundled module consists only of imports and exports, so that none of its lines has a source. */
 function onlyPassesOn(code: string): boolean {
   return code.split('\n').every((line) => /^(import .*|export \{.*\}( from ".*")?;|)$/.test(line));
 }
 
-/** Names of the packages that a module imports, without those of its own files. */
+/** Names of the packages that a module imports, without imports of its own files. */
 function importsOf(code: string): string[] {
   const specifiers = parse(code)[0].flatMap(({ specifier }) => specifier ?? []);
   return specifiers.filter((specifier) => !specifier.startsWith('.')).map(packageOf);

@@ -1,4 +1,4 @@
-/** The packages that people install, packed as a release packs them. */
+/** The published packages, packed as for a release. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,17 +20,17 @@ export interface Manifest {
 
 export interface PackedPackage {
   readonly name: string;
-  /** As it is in the tarball. */
+  /** The manifest in the tarball. */
   readonly manifest: Manifest;
   readonly tarball: Uint8Array<ArrayBuffer>;
   readonly contents: Package;
   /** Paths in the package, such as `dist/index.js`. */
   readonly files: readonly string[];
-  /** The text of such a file. */
+  /** Returns the text of one of `files`. */
   read(file: string): string;
 }
 
-/** The manifests of the workspace, each with its folder. */
+/** The workspace's manifests, each with its folder. */
 export function workspacePackages(): { readonly folder: string; readonly manifest: Manifest }[] {
   const folders = ['packages', 'apps'].flatMap((group) =>
     readdirSync(join(root, group)).map((name) => join(root, group, name)),
@@ -41,7 +41,7 @@ export function workspacePackages(): { readonly folder: string; readonly manifes
   }));
 }
 
-/** Packs every package that is not private into `folder`, as pnpm publishes it. */
+/** Packs every package that is not private into `folder`, as pnpm would publish it. */
 export function packAll(folder: string): PackedPackage[] {
   const names = workspacePackages().flatMap(({ manifest }) => (manifest.private ? [] : [manifest.name]));
   const pnpm = join(root, '.tools', 'node_modules', '.bin', 'pnpm');

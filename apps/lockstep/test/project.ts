@@ -1,4 +1,4 @@
-/** A project of a person who installs packages of ours with plain npm. */
+/** A user's project that installs our packages with plain npm. */
 import { type SpawnOptionsWithoutStdio, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** A folder of its own, and a registry that has the packed packages. */
+/** A separate folder, and a registry with the packed packages. */
 export class Project {
   readonly folder = mkdtempSync(join(tmpdir(), 'lockstep-project-'));
   readonly packed: readonly PackedPackage[];
@@ -44,7 +44,7 @@ export class Project {
     return endOf(this.start(program, args, folder));
   }
 
-  /** As a person starts it: without what vitest and npm have put into the environment of this process. */
+  /** Starts a program as a user does: without the environment variables that vitest and npm have added. */
   start(program: string, args: readonly string[], folder = '.') {
     const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|NODE_|LOCKSTEP_)/i.test(name));
     const options: SpawnOptionsWithoutStdio = {

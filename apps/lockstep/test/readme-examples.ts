@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { workspacePackages } from './packed.ts';
 
 export interface Example {
-  /** The packages whose READMEs have it. */
+  /** The packages whose READMEs contain the example. */
   readonly title: string;
-  /** `js`: a module for Node. `sh`: commands, one a line. */
+  /** `js`: a module for Node. `sh`: commands, one per line. */
   readonly language: 'js' | 'sh';
   readonly code: string;
 }
 
-/** Each once. @throws Error where a package has none */
+/** Distinct examples. @throws Error if a package has none */
 export function readmeExamples(): Example[] {
   const owners = new Map<string, { language: Example['language']; names: string[] }>();
   for (const { folder, manifest } of workspacePackages()) {

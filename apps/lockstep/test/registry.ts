@@ -1,4 +1,4 @@
-/** A registry on this machine that has our packed packages, and sends npm on to the public one for all others. */
+/** A local registry that serves our packed packages, and redirects npm to the public one for all others. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
@@ -34,7 +34,7 @@ export async function startRegistry(packages: readonly PackedPackage[]): Promise
   };
 }
 
-/** What a registry says about a package: https://github.com/npm/registry/blob/main/docs/responses/package-metadata.md */
+/** A registry's answer about a package: https://github.com/npm/registry/blob/main/docs/responses/package-metadata.md */
 function packument({ name, manifest, tarball }: PackedPackage, url: string): object {
   const { version } = manifest;
   const integrity = `sha512-${createHash('sha512').update(tarball).digest('base64')}`;
@@ -46,7 +46,7 @@ function sendJson(response: ServerResponse, value: object): void {
   response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
 }
 
-/** Why packages cannot be installed on this machine; undefined where they can. */
+/** Why packages cannot be installed on this machine; undefined if they can. */
 export async function registryFault(): Promise<string | undefined> {
   try {
     const { ok, status } = await fetch(`${publicRegistry}-/ping`, { signal: AbortSignal.timeout(10_000) });

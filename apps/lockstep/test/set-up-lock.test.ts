@@ -1,4 +1,4 @@
-/** One process at a time sets a clone up, whatever becomes of the others. */
+/** Only one process at a time sets up a clone, whatever happens to the others. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
@@ -12,8 +12,8 @@ let locks = 0;
 const newLock = (): string => join(folder, `${locks++}`, 'lock');
 
 /**
- * Takes the lock, says so, and holds it until a line arrives; with `step`, it starts a long program as a step of the set-up.
- * `overlap` is printed where another process is inside at the same time.
+ * Takes the lock, says so, and holds it until a line arrives; with `step`, starts a long program as a step of the
+ * set-up. Prints `overlap` if another process holds the lock at the same time.
  */
 const program = `
 import { spawn } from 'node:child_process';
@@ -51,7 +51,7 @@ class Holder {
     onTestFinished(() => void this.process.kill('SIGKILL'));
   }
 
-  /** Resolves when a line like this has been printed. */
+  /** Resolves when a line that matches has been printed. */
   async prints(line: RegExp): Promise<RegExpMatchArray> {
     for (;;) {
       const match = this.printed.match(line);

@@ -1,4 +1,4 @@
-/** A clone's commands with package managers that only note what they do: what they install, build and print. */
+/** A clone's commands with fake package managers: what they install, build and print. */
 import { spawn } from 'node:child_process';
 import {
   chmodSync,
@@ -19,7 +19,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 const root = join(import.meta.dirname, '../../..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).devEngines.packageManager;
 
-/** Notes that it begins and ends, and does what it is for in between; with HOLD, once there is a file `.tools/go`. */
+/** Logs its start and end, and does `work` in between; with HOLD, once the file `.tools/go` exists. */
 const fake = (name: string, work: string): string => `#!/usr/bin/env node
 const fs = require('node:fs');
 const { join } = require('node:path');
@@ -94,7 +94,7 @@ class Clone {
     writeFileSync(join(this.folder, file), text, { mode });
   }
 
-  /** Begins `npm run worker`. */
+  /** Starts `npm run worker`. */
   start(env: Record<string, string> = {}, as?: number) {
     const child = spawn(process.execPath, ['scripts/lockstep.mjs', 'worker'], {
       cwd: this.folder,
@@ -103,7 +103,7 @@ class Clone {
     });
     onTestFinished(() => void child.kill('SIGKILL'));
     let printed = '';
-    /** Resolves when the command has printed a line; fails if it ends without. */
+    /** Resolves when the command has printed a line; fails if it ends without it. */
     const prints = async (line: string): Promise<void> => {
       while (!printed.includes(line)) {
         if (child.exitCode !== null) throw new Error(`expected ${line}, got ${printed}`);
@@ -130,7 +130,7 @@ class Clone {
     return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
   }
 
-  /** Resolves when a step of a command has begun. @param before steps that are noted already */
+  /** Resolves when a step of a command has begun. @param before number of steps logged earlier */
   async begun(step: string, { child }: ReturnType<Clone['start']>, before: number): Promise<void> {
     while (!this.steps().slice(before).includes(`${step} begins`)) {
       if (child.exitCode !== null) throw new Error(`expected ${step} to begin, the command has ended`);
@@ -229,7 +229,7 @@ it('replaces what another package manager has put between the packages, and leav
 });
 
 describe.runIf(process.platform !== 'win32')('a clone that cannot be written', () => {
-  /** Root may write anywhere. */
+  /** Root may write anywhere, so the command runs as nobody. */
   const nobody = process.getuid?.() === 0 ? 65_534 : undefined;
 
   function protect(folder: string): void {

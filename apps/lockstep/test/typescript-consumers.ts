@@ -1,4 +1,4 @@
-/** Projects in TypeScript that use the packages, each with other settings. */
+/** TypeScript projects that use the packages, each with different settings. */
 
 export interface Consumer {
   readonly title: string;
@@ -40,10 +40,10 @@ const inNode = [
 ];
 const inPage = [...anywhere, 'worker/browser'];
 
-/** Every module that is checked, as it is imported. */
+/** Every checked module, by its import name. */
 export const checkedModules = [...new Set([...inNode, ...inPage])].map((name) => `@lockstep/${name}`);
 
-/** A module that has every export of these packages in its types. */
+/** A module whose types contain every export of these packages. */
 function useOf(names: readonly string[]): string {
   const imports = names.map((name, index) => `import * as module${index} from '@lockstep/${name}';\n`);
   return `${imports.join('')}export const modules = { ${names.map((_, index) => `module${index}`).join(', ')} };\n`;

@@ -1,4 +1,4 @@
-/** The options that name a model, and the model that they come to. */
+/** The options that name a model, and the model that they name. */
 import { errorMessage, type Options, readOptionBytes, readOptionFile, text, usageFailure } from '@lockstep/command';
 import { type Model, resolveModel } from '@lockstep/nn';
 import { type LoadedModel, loadModel } from '@lockstep/train';
@@ -18,12 +18,12 @@ export interface LoadValues {
   readonly model: string | undefined;
 }
 
-/** The model on the tensor engine. @throws CommandFailure with exit code 2 */
+/** Loads the model on the tensor engine. @throws CommandFailure with exit code 2 */
 export function openModel(values: LoadValues): Promise<LoadedModel> {
   return load(values, (bytes, model) => loadModel(bytes, { model }));
 }
 
-/** The file alone. @throws CommandFailure with exit code 2 */
+/** Reads only the file. @throws CommandFailure with exit code 2 */
 export function readModel(values: LoadValues): Promise<StoredModel> {
   return load(values, async (bytes, model) => readStoredModel(bytes, model));
 }
@@ -42,7 +42,7 @@ async function load<Value>(
   }
 }
 
-/** Files that are read, and would be lost if a command wrote over them. */
+/** Input files, which would be lost if a command overwrote them. */
 export function inputsOf({ load: file, model }: LoadValues): Readonly<Record<string, string | undefined>> {
   return { load: file, model: model !== undefined && isFile(model) ? model : undefined };
 }

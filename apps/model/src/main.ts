@@ -1,4 +1,4 @@
-/** The command lines that use a model: each of them by its name. */
+/** The commands that use a model, by name. */
 import { runMain } from '@lockstep/command';
 import { evaluate } from './evaluate/command.ts';
 import { exportModel } from './export/command.ts';

@@ -1,4 +1,4 @@
-/** `npm run evaluate`: its figures are those of the run, and what it cannot use is one sentence. */
+/** `npm run evaluate`: its figures equal the run's, and it refuses bad input in one sentence. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** A model that reads bars, and what the tests of the commands share. */
+/** A model that recognizes bars, and helpers that the tests of the commands share. */
 
 import { CommandFailure } from '@lockstep/command';
 import {
@@ -14,7 +14,7 @@ import { expect, vi } from 'vitest';
 
 const side = 28;
 
-/** One dense layer over images of 28 x 28, for which class c is a bright column 2c, as in the tiny data set. */
+/** One dense layer over images of 28 x 28, in which class c is a bright column 2c, as in the tiny data set. */
 export const bars: Model = parseModel({ name: 'bars', input: [side * side], layers: [{ type: 'dense', units: 10 }] });
 
 const weights = new Float32Array(parameterCount(bars));
@@ -22,7 +22,7 @@ for (let row = 0; row < side; row++) {
   for (let label = 0; label < 10; label++) weights[(row * side + 2 * label) * 10 + label] = 1;
 }
 
-/** @param changed what is said otherwise than in a file of `--save`; undefined is left out */
+/** @param changed metadata that differs from a file of `--save`; undefined omits a key */
 export function barsFile(changed: Readonly<Record<string, string | undefined>> = {}): Uint8Array {
   const names = numberedClasses(10).map((digit) => `bar ${digit}`);
   const said = describeModel(
@@ -34,12 +34,12 @@ export function barsFile(changed: Readonly<Record<string, string | undefined>> =
   return writeModelFile(bars, weights, Object.fromEntries(entries) as Record<string, string>);
 }
 
-/** u8, [28, 28]: the picture of a class. */
+/** The picture of a class: u8, [28, 28]. */
 export function barPixels(label: number): Uint8Array {
   return Uint8Array.from({ length: side * side }, (_, index) => (index % side === 2 * label ? 200 : 0));
 }
 
-/** The exit code of a command, and what it prints. */
+/** The exit code and the output of a command. */
 export async function printed(
   command: () => Promise<number>,
 ): Promise<{ readonly code: number; readonly stdout: string }> {
@@ -55,7 +55,7 @@ export async function printed(
   }
 }
 
-/** That the command ends with one sentence and exit code 2, and has printed nothing. */
+/** Expects the command to end with one sentence and exit code 2, without output. */
 export async function expectRefusal(command: () => Promise<number>, message: RegExp): Promise<void> {
   let failure: unknown;
   const { stdout } = await printed(async () => {

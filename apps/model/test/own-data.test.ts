@@ -1,4 +1,4 @@
-/** A model of tables and one of pictures, used on files like those that they learned from. */
+/** Models of tables and of pictures, used on files like those that they were trained on. */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -37,7 +37,7 @@ const columns = [
 
 beforeAll(() => {
   const rows = { sampleShape: [3], scaling: { type: 'none' }, reading: { type: 'rows', columns } } as const;
-  // The class is large where (size - 10) / 2, less 1 for blue and more 1 for red, is above 0.
+  // The class is large if (size - 10) / 2, minus 1 for blue and plus 1 for red, is above 0.
   const scores = [0, 1, 0, -1, 0, 1];
   save('classes', scores, { ...rows, targets: { type: 'classes', names: ['small', 'large'] } });
   save('values', [2, 30, 40], { ...rows, targets: { type: 'values', names: ['price'] } });
@@ -87,7 +87,7 @@ describe('a model of tables', () => {
     const report = place('report.json');
     const args = ['--load', place('prices'), '--data', place('prices.csv'), '--report', report];
     const measured = await printed(() => evaluate(args));
-    // Blue rows are missed by half a deviation, red ones by nothing.
+    // Blue rows are off by half a standard deviation, red ones by nothing.
     const { loss, rmse, samples } = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
     const blue = Math.round((loss! * samples!) / 0.25);
     expect(blue).toBeGreaterThan(0);
@@ -100,7 +100,7 @@ describe('a model of tables', () => {
     const { stdout } = await printed(() =>
       evaluate(['--load', place('classes'), '--data', place('labeled.csv'), '--label', 'kind']),
     );
-    // Of 4 large and 8 small rows 1 and 2 are for testing, and all small ones are read wrong.
+    // 1 of 4 large and 2 of 8 small rows are for testing, and all small ones are misclassified.
     expect(stdout).toContain('3 test samples of 3');
     expect(stdout).toContain('accuracy 33.33 %: 2 of 3 wrong');
   });
@@ -175,7 +175,7 @@ describe('a model of pictures', () => {
     mkdirSync(place('new/dog'), { recursive: true });
     copyFileSync(place('wide.png'), place('new/dog/1.png'));
     const args = ['--load', place('pictures'), '--all', '--data', place('new')];
-    // All scores are equal, and the first class is taken.
+    // All scores are equal, so the first class wins.
     expect((await printed(() => evaluate(args))).stdout).toMatch(
       /1 samples? of 4 x 4 x 3\n.*accuracy 0\.00 %: 1 of 1 wrong/,
     );

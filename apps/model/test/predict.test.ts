@@ -1,4 +1,4 @@
-/** `npm run predict`: pictures become what the model takes, it is said how, and what cannot be read is one sentence. */
+/** `npm run predict`: converts pictures to the model's input, says how, and refuses bad input in one sentence. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
@@ -129,7 +129,7 @@ describe('readPicture', () => {
   it('turns a photo the way its camera was held', async () => {
     const column = await picture(barPixels(0)).withMetadata({ orientation: 6 }).jpeg({ quality: 100 }).toBuffer();
     const { values } = await readPicture(column, gray, false);
-    // Turned by 90 degrees, the left column is the top row.
+    // Rotated by 90 degrees, the left column becomes the top row.
     expect(Math.min(...values.subarray(0, 28))).toBeGreaterThan(100);
     expect(values[28 * 27]).toBeLessThan(30);
   });

@@ -4,7 +4,7 @@ import { Application, Logger, LogLevel, type ProjectReflection, TSConfigReader }
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** The files of the entries that programs import; one module of the reference each. */
+/** Entry files that programs import; each becomes one module of the reference. */
 export const entries: Readonly<Record<string, string>> = {
   '@lockstep/train': 'packages/train/src/index.ts',
   '@lockstep/worker': 'packages/worker/src/index.ts',
@@ -20,13 +20,13 @@ export const entries: Readonly<Record<string, string>> = {
 
 export interface Reference {
   readonly project: ProjectReflection;
-  /** One for each thing that TypeDoc could not make sense of, such as a link to what is not there. */
+  /** TypeDoc's warnings, for example about broken links. */
   readonly warnings: readonly string[];
-  /** Writes the pages as Markdown; what the folder held before is gone. */
+  /** Writes the pages as Markdown, replacing the folder's content. */
   write(folder: string): Promise<void>;
 }
 
-/** @throws Error where the sources cannot be read */
+/** @throws Error if the sources cannot be read */
 export async function readReference(): Promise<Reference> {
   const logger = new CollectingLogger();
   const settings = {
@@ -39,7 +39,7 @@ export async function readReference(): Promise<Reference> {
     readme: 'none',
     logLevel: LogLevel.Warn,
     disableSources: true,
-    // Types are checked by each package's own settings.
+    // Each package checks types with its own settings.
     skipErrorChecking: true,
     validation: { notExported: false, notDocumented: false, invalidLink: true },
   };
@@ -60,12 +60,12 @@ export async function readReference(): Promise<Reference> {
   };
 }
 
-/** What TypeDoc calls the module of a file. */
+/** TypeDoc's name for the module of a file. */
 function moduleName(file: string): string {
   return file.replace(/(?:\/index)?\.ts$/, '');
 }
 
-/** A type that is inferred from a schema has one comment, which TypeDoc finds twice in the same place. */
+/** TypeDoc finds the single comment of a type inferred from a schema twice. */
 const foundTwice = /multiple declarations with a comment/;
 
 class CollectingLogger extends Logger {

@@ -1,4 +1,4 @@
-/** Whatever programs can import has a docstring, and the reference is made of all of it without a warning. */
+/** Every public export has a docstring, and the reference covers all of them without a warning. */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,12 +18,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The comments of an export: of a function, those of its signatures. */
+/** The comments of an export; for a function, those of its signatures. */
 function commentsOf({ comment, signatures }: DeclarationReflection): (Comment | undefined)[] {
   return signatures ? signatures.map((signature) => signature.comment) : [comment];
 }
 
-/** What is wrong with the docstring of an export, if anything. */
+/** The faults of an export's docstring. */
 function faultOf(reflection: DeclarationReflection): string[] {
   return commentsOf(reflection).flatMap((comment) => {
     const [first = ''] = (comment?.summary ?? [])

@@ -1,4 +1,4 @@
-/** The command line of a relay: relays for a run by its options, and says what happens. */
+/** The command line of a relay: relays for a run with its options, and prints what happens. */
 import { hostname } from 'node:os';
 import {
   commandLineNames,
@@ -19,7 +19,7 @@ import { setEngineFlags } from '@lockstep/worker/own-process';
 import { findCoordinator, type RelayValues } from './coordinator.ts';
 import { RelayLines } from './relay-lines.ts';
 
-/** How a program ends after SIGINT or SIGTERM. */
+/** Exit code after SIGINT or SIGTERM. */
 const interruptedCode = 130;
 
 async function main(): Promise<number> {

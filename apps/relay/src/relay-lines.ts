@@ -1,4 +1,4 @@
-/** What happens to a relay, as lines for the person who started it. */
+/** The events of a relay, as lines for the person who started it. */
 import { addressesToPrint, commandText, shellWord, tokenBefore } from '@lockstep/command';
 import type { RelayEvent } from '@lockstep/train';
 
@@ -8,11 +8,11 @@ export class RelayLines {
   readonly #addressFile: string | undefined;
   #listening: Listening | undefined;
   #isOpen = false;
-  /** Whether no worker has been ready since the last line about that. */
+  /** Whether no worker has been ready since the last line about it. */
   #isIdle = false;
   #lostMessage: string | undefined;
 
-  /** @param addressFile takes the addresses to join by, in place of the terminal */
+  /** @param addressFile receives the addresses to join by, instead of the terminal */
   constructor(addressFile?: string) {
     this.#addressFile = addressFile;
   }
@@ -38,7 +38,7 @@ export class RelayLines {
       }
       case 'lost':
       case 'unreached': {
-        // Once: the attempts that follow may fail alike.
+        // Printed once: later attempts may fail in the same way.
         const isKnown = this.#lostMessage === event.message;
         this.#lostMessage = event.message;
         return isKnown ? [] : [`${event.message}; trying again; Ctrl-C ends this`];

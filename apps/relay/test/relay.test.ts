@@ -1,4 +1,4 @@
-/** Relays and workers as processes, as a person starts them. */
+/** Relays and workers as processes, as a user starts them. */
 import type { Report } from '@lockstep/train';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -41,7 +41,7 @@ describe('kill -9', () => {
     });
     for (const name of ['left', 'right']) relayed.push(await relayWithWorkers(server, name));
     await relayed[0]!.relay.ended;
-    // The other relay, and both workers of the one that was killed.
+    // The other relay, and both workers of the killed one.
     await server.ready(3);
     server.control('resume');
     expect(await server.outcome).toEqual({ type: 'finished' });
@@ -124,7 +124,7 @@ describe('npm run relay', () => {
   it('ends with 130 where it is interrupted, and its worker goes on at the coordinator', async () => {
     const server = await openTestServer({ args: ['--steps', `${steps}`], startWorkers: 1 });
     const { relay, workers } = await relayWithWorkers(server, 'relay');
-    // Of the coordinator's address a worker is told when it joins.
+    // A worker learns the coordinator's address when it joins.
     for (const worker of workers) await worker.printed(/joined as/);
     await server.ready(1);
     server.control('pause');

@@ -1,4 +1,4 @@
-/** Where the worker finds its coordinator: at an address, or through a fleet. */
+/** Finds the worker's coordinator: at an address, or through a fleet. */
 import { joinPlaceOf, type ValuesOf } from '@lockstep/command';
 import { openFleet } from '@lockstep/fleet';
 import { type AddressSource, joinAddress } from '@lockstep/worker';
@@ -8,12 +8,12 @@ type WorkerValues = ValuesOf<typeof workerCommand.options>;
 
 interface FoundCoordinator {
   readonly url: string | AddressSource;
-  /** For people, without secrets. */
+  /** Description for people, without secrets. */
   readonly place: string;
   close(): Promise<void>;
 }
 
-/** @throws CommandFailure with exit code 2, or FleetError where the fleet cannot be reached */
+/** @throws CommandFailure with exit code 2, or FleetError if the fleet cannot be reached */
 export async function findCoordinator(options: WorkerValues, token: string | undefined): Promise<FoundCoordinator> {
   const { url, fleet: where } = joinPlaceOf(options);
   if (!where) return { url, place: joinAddress(url, {}).url, close: async () => {} };

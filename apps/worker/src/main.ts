@@ -1,4 +1,4 @@
-/** The Node worker's command line: joins a run by its options, and says what happens. */
+/** The Node worker's command line: joins a run with its options, and prints what happens. */
 import { hostname } from 'node:os';
 import { fleetFailure, joinFailure, libraryOptions, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
 import { FleetError } from '@lockstep/fleet';

@@ -1,8 +1,8 @@
-/** What a worker has computed, as a line now and then. */
+/** A worker's progress, as an occasional line. */
 
-/** Totals since it joined. */
+/** Totals since the worker joined. */
 export interface Computed {
-  /** The last one, from 1. */
+  /** The last step computed, counted from 1. */
   readonly step: number;
   readonly shards: number;
   readonly samples: number;
@@ -19,7 +19,7 @@ export class Progress {
     this.#everyMs = everyMs;
   }
 
-  /** The line about everything since the last one, where that is long enough ago. */
+  /** The line about the work since the last line, or undefined if that was too recent. */
   line({ step, shards, samples, computeMs }: Computed, nowMs: number): string | undefined {
     const elapsedMs = nowMs - this.#sinceMs;
     if (elapsedMs < this.#everyMs) return undefined;

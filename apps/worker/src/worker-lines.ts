@@ -1,4 +1,4 @@
-/** What happens to a worker, as lines for the person who started it. */
+/** The events of a worker, as lines for the person who started it. */
 import type { WorkerEvent } from '@lockstep/worker';
 import { Progress } from './progress.ts';
 
@@ -6,13 +6,13 @@ const goneCoordinator = 'the run is over or its coordinator is down; waiting for
 
 export class WorkerLines {
   readonly #progress: Progress;
-  /** What computes, such as `computing on cpu`. */
+  /** The backend in use, such as `computing on cpu`. */
   #choice: string;
   #hasJoined = false;
   #isUnreached = false;
   #lostMessage: string | undefined;
 
-  /** @param progressEveryMs how often a line says what was computed since the last */
+  /** @param progressEveryMs interval between lines about the work done */
   constructor(choice: string, nowMs: number, progressEveryMs: number) {
     this.#choice = choice;
     this.#progress = new Progress(nowMs, progressEveryMs);
@@ -33,13 +33,13 @@ export class WorkerLines {
       case 'ready':
         return [];
       case 'lost': {
-        // Once: a run that does not exist yet is asked for every few seconds.
+        // Printed once: the worker asks every few seconds for a run that does not exist yet.
         const isKnown = this.#lostMessage === event.message;
         this.#lostMessage = event.message;
         return isKnown ? [] : [`${event.message}; trying again`];
       }
       case 'unreached': {
-        // Once: the attempts that follow fail alike.
+        // Printed once: later attempts fail in the same way.
         const isKnown = this.#isUnreached;
         this.#isUnreached = true;
         const what = this.#hasJoined ? goneCoordinator : 'waiting for it';

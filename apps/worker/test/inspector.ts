@@ -1,9 +1,9 @@
-/** Reaches into a program from outside, through the inspector of its engine; the program needs nothing for it. */
+/** Manipulates a program from outside through its engine's inspector; the program needs no support for it. */
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
 import WebSocket from 'ws';
 
-/** Environment of a program that can be inspected; it prints the address. */
+/** Environment that makes a program inspectable; the program prints the address. */
 export const inspectable = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
 export const inspectorAddress = /Debugger listening on (ws:\S+)/;
 
@@ -17,7 +17,7 @@ interface Answer {
   };
 }
 
-/** Ends every thread that the program at this address has started. @returns how many those were */
+/** Ends every thread that the program at this address has started. @returns how many threads it ended */
 export async function endThreads(address: string): Promise<number> {
   const socket = new WebSocket(address);
   await once(socket, 'open');
@@ -39,7 +39,7 @@ export async function endThreads(address: string): Promise<number> {
   }
 }
 
-/** Runs in the program; the objects of that prototype include those of classes that extend it. */
+/** Runs in the program. The objects found by prototype include the prototypes of subclasses. */
 async function terminateAll(this: readonly Worker[]): Promise<number> {
   const threads = this.filter((each) => !Object.hasOwn(each, 'constructor'));
   await Promise.all(threads.map((thread) => thread.terminate()));

@@ -1,4 +1,4 @@
-/** A real worker process with one thread answers, and obeys, while it computes a long shard. */
+/** A real worker process with one thread answers and obeys messages while it computes a long shard. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -31,7 +31,7 @@ afterEach(async () => {
   server?.close();
 });
 
-/** Starts a worker on the slowest backend; `onMessage` gets its messages. */
+/** Starts a worker on the slowest backend; `onMessage` receives its messages. */
 async function startWorker(onMessage: (message: WorkerMessage) => void): Promise<CoordinatorTransport> {
   server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   await once(server, 'listening');
@@ -60,7 +60,7 @@ it('answers pings between the slices of a shard, and leaves a shard that is canc
   coordinator = await startWorker((message) => {
     received.push(message.type);
     next.get(message.type)?.(message);
-    // Each pong is answered by another ping, which arrives while the worker computes.
+    // Answers each pong with another ping, which arrives while the worker computes.
     if (message.type === 'pong') coordinator?.send({ type: 'ping', sentAtMs: 0 });
   });
   await greeted;

@@ -1,4 +1,4 @@
-/** A worker process whose compute thread dies: it ends with one sentence, and the run's weights are what they would have been. */
+/** A worker process whose compute thread dies ends with one sentence, and the run's weights are unaffected. */
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { readReport, runToReport, startCoordinator, startWorker } from '../../coordinator/test/processes.ts';
@@ -19,7 +19,7 @@ it('ends its worker with one sentence, and the run goes on without it to the sam
   const { code, stderr } = await worker.ended;
   const own = stderr.split('\n').filter((line) => line.startsWith('worker'));
   expect(code).toBe(1);
-  // Between two programs its end is heard of; within one, it gives no result.
+  // Between two programs the thread's exit is noticed; during one, the thread gives no result.
   const death = /a compute thread has died: it (ended with exit code 1|gave no result for \d+ s)$/;
   expect(own.filter((line) => death.test(line))).toHaveLength(1);
   expect(own.at(-1)).toMatch(death);

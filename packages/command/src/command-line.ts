@@ -1,4 +1,4 @@
-/** Reads a program's command line by its table of options; anything that does not fit is one sentence. */
+/** Reads a program's command line by its table of options; any mistake gives one sentence. */
 import { createRequire } from 'node:module';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import leven from 'leven';
@@ -15,8 +15,8 @@ const manifest = createRequire(import.meta.url)('@lockstep/command/package.json'
 export const { version } = manifest;
 
 /**
- * The values of the options; undefined if help or the version was asked for and printed.
- * @throws CommandFailure with exit code 2, naming the option, what was expected and what came
+ * The values of the options; undefined if help or the version was requested and printed.
+ * @throws CommandFailure with exit code 2, naming the option, the expected value and the actual one
  */
 export function readCommandLine<Table extends Options & typeof generalOptions>(
   { name, args: shownArgs, summary, options }: Command<Table>,
@@ -31,10 +31,10 @@ export function readCommandLine<Table extends Options & typeof generalOptions>(
   return general.help || general.version ? undefined : values;
 }
 
-/** Settings of npm's own, which a person may have made for other reasons. */
+/** npm's own settings of the same names, which a user may have set for other reasons. */
 const settingsOfNpm: ReadonlySet<string> = new Set(['browser', 'help', 'json', 'link', 'save', 'version']);
 
-/** npm keeps options for itself, in its environment, unless `--` stands before them. @throws CommandFailure that names them */
+/** npm consumes options, into its environment, unless `--` precedes them. @throws CommandFailure that names them */
 function requireDashes(usage: string, names: readonly string[], environment: NodeJS.ProcessEnv): void {
   const kept = names.filter(
     (name) => !settingsOfNpm.has(name) && environment[`npm_config_${name.replaceAll('-', '_')}`] !== undefined,
@@ -44,7 +44,7 @@ function requireDashes(usage: string, names: readonly string[], environment: Nod
   throw usageFailure(`${options}: npm keeps options for itself unless -- stands before them: ${usage}`);
 }
 
-/** @throws CommandFailure with exit code 2, naming the option, what was expected and what came */
+/** @throws CommandFailure with exit code 2, naming the option, the expected value and the actual one */
 export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
   const given = givenValues(table, args);
   if (!given['help'] && !given['version']) requireCompatible(table, given);
@@ -78,7 +78,7 @@ function givenValues(table: Options, args: readonly string[]): Given {
     if (token.kind !== 'option') continue;
     const { rawName } = token;
     const name = rawName === '-h' ? 'help' : token.name;
-    // parseArgs would take the next option for the missing value of this one.
+    // parseArgs would take the next option for the missing value.
     const value = token.inlineValue || !token.value?.startsWith('--') ? token.value : undefined;
     const option = Object.hasOwn(named, name) ? named[name] : undefined;
     if (!option || !(rawName === '-h' || rawName.startsWith('--')))
@@ -109,9 +109,9 @@ function unknownOption(rawName: string, names: readonly string[]): string {
   return `${rawName}: unknown option; ${isTypo ? `did you mean --${nearest}? ` : ''}--help lists them all`;
 }
 
-/** @throws CommandFailure if an option would be ignored next to another one, or without it */
+/** @throws CommandFailure if an option would be ignored because of another one, or without it */
 function requireCompatible(table: Options, given: Given): void {
-  // None of something, as with --workers 0, asks for nothing.
+  // A value of 0, as in --workers 0, requests nothing.
   const isAsked = (words: string): boolean => {
     const [name = '', value] = words.split(' ');
     return given[name] !== undefined && given[name] !== 0 && (value === undefined || given[name] === value);
@@ -129,7 +129,7 @@ function requireCompatible(table: Options, given: Given): void {
 }
 
 /**
- * The values by the library's paths as nested objects; without options that are omitted and switches that are off.
+ * The values as nested objects by the library's paths, without omitted options and switches that are off.
  * @returns such as `{ seed: 1, optimizer: { clipNorm: 2 } }`
  */
 export function libraryOptions(table: Options, values: Given): Record<string, unknown> {
@@ -148,7 +148,7 @@ export function libraryOptions(table: Options, values: Given): Record<string, un
   return options;
 }
 
-/** Names the library's options as this command line does, for `messageWith` of a ConfigurationError. */
+/** Maps the library's option names to those of this command line, for `messageWith` of a ConfigurationError. */
 export function commandLineNames(table: Options, values: Given): (path: string) => string {
   const byPath = new Map(Object.entries(table).map(([name, option]) => [option.library, { name, option }]));
   return (path) => {

@@ -1,4 +1,4 @@
-/** Options that several commands have: their own data, how they listen, and how coordinators and workers find each other. */
+/** Options of several commands: a user's own data, how to listen, how coordinators and workers find each other. */
 import * as v from 'valibot';
 import {
   flag,
@@ -16,7 +16,7 @@ import {
   whole,
 } from './option.ts';
 
-/** Every command has these; `-h` is short for `--help`. */
+/** Options of every command; `-h` is short for `--help`. */
 export const generalOptions = inGroup('general', {
   help: option(flag, 'print these options'),
   version: option(flag, 'print the version'),
@@ -40,7 +40,7 @@ function sideLength() {
 
 const data = { oneOf: ['data'], expected: '--data PATH, the data that are to be read so' } as const;
 
-/** How a person's own data are read; a reader has defaults for what is omitted. */
+/** How to read a user's own data; a reader has defaults for omitted options. */
 export const dataOptions = inGroup('data', {
   data: option(
     text,
@@ -88,7 +88,7 @@ export const joinOptions = inGroup('network', {
   wait: option(flag, 'wait for the coordinator if it does not answer yet', { library: 'wait' }),
 });
 
-/** Options of what joins a run that a command line cannot give. */
+/** Options for joining a run that a command line cannot give. */
 export const joinKinds = {
   fingerprint: textLike('a SHA-256 in hex', /^[0-9a-f:]{64,95}$/i, 'SHA256'),
   signal: object<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal),
@@ -110,14 +110,14 @@ export const fleetOptions = inGroup('network', {
   }),
 });
 
-/** A server that a fleet tells workers of. */
+/** The address of a server that a fleet gives to workers. */
 export const announceOptions = inGroup('network', {
   announce: option(socketUrl, 'with --fleet: the address to join by, if it is not the one listened on', {
     with: fleet,
   }),
 });
 
-/** The certificate of a server. */
+/** Options for a server's certificate. */
 export const tlsOptions = inGroup('network', {
   tls: option(flag, 'listen with TLS, under a certificate made for this run; the join address has its fingerprint', {
     without: { 'tls-cert': 'which brings a certificate', 'tls-key': 'which brings a certificate' },
@@ -139,7 +139,7 @@ export const tlsOptions = inGroup('network', {
 /** A secret of a run. */
 export const token = { ...line(256), placeholder: 'TOKEN' };
 
-/** The options that give a token. @param defaultText says where the token comes from without them */
+/** The options that give a token. @param defaultText the source of the token by default */
 export function tokenOptions<const Library extends string>(help: string, defaultText: string, library: Library) {
   return inGroup('network', {
     token: option(token, help, { defaultText, library }),
@@ -150,7 +150,7 @@ export function tokenOptions<const Library extends string>(help: string, default
   });
 }
 
-/** A file for addresses, so that their secrets stay out of logs. */
+/** A file for addresses, to keep their secrets out of logs. */
 export const addressFileOptions = inGroup('network', {
   addresses: option(text, 'where to write the addresses and their secrets, which are then not printed', {
     placeholder: 'FILE',

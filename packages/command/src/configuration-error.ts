@@ -1,14 +1,14 @@
-/** The error of a request that cannot be met. */
+/** The error of an impossible request. */
 
 import { shownLine } from '@lockstep/files/shown';
 
-/** An option that a sentence names, with its value if the sentence needs it, such as `backend cpu`. */
+/** An option in a sentence, with its value if the sentence needs it, such as `backend cpu`. */
 export interface NamedOption {
   readonly option: string;
   readonly value?: string;
 }
 
-/** An option for a sentence of `configurationError`, which is then named as its reader knows it. */
+/** Names an option in a sentence of `configurationError`, so that each reader sees their own name for it. */
 export function named(option: string, value?: string): NamedOption {
   return value === undefined ? { option } : { option, value };
 }
@@ -18,10 +18,10 @@ const maxMessageLength = 4_000;
 
 type Part = string | number | NamedOption;
 
-/** The request cannot be met: one sentence with what was expected and what came. */
+/** An impossible request: one sentence with the expected value and the actual one. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
-  /** The first option that the sentence names. */
+  /** The first option in the sentence. */
   readonly option: string | undefined;
   readonly #parts: readonly Part[];
 
@@ -31,13 +31,13 @@ export class ConfigurationError extends Error {
     this.option = parts.find((part) => typeof part === 'object')?.option;
   }
 
-  /** The same sentence for those who know the options by other names, as a command line does. */
+  /** The same sentence with other option names, such as those of a command line. */
   messageWith(nameOf: (option: string) => string): string {
     return textOf(this.#parts, nameOf);
   }
 }
 
-/** A tag for templates: `${named('batch')}: expected at most 10, got ${batch}`. */
+/** A template tag: `${named('batch')}: expected at most 10, got ${batch}`. */
 export function configurationError(texts: TemplateStringsArray, ...values: Part[]): ConfigurationError {
   return new ConfigurationError(texts.flatMap((text, index) => [text, values[index] ?? '']));
 }

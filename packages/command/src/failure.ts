@@ -1,4 +1,4 @@
-/** Failures that a person caused or can fix: one sentence and an exit code, never a stack trace. */
+/** Failures that a user caused or can fix: one sentence and an exit code, never a stack trace. */
 import { reasonOf } from '@lockstep/files';
 import { shownLine } from '@lockstep/files/shown';
 
@@ -6,7 +6,7 @@ import { shownLine } from '@lockstep/files/shown';
 const maxMessageLength = 4_000;
 
 export class CommandFailure extends Error {
-  /** 1: a run that had begun failed. 2: what was asked for cannot be done. */
+  /** 1: a run failed after it had begun. 2: the request is impossible. */
   readonly exitCode: 1 | 2;
 
   constructor(message: string, exitCode: 1 | 2) {
@@ -21,15 +21,16 @@ export function usageFailure(message: string): CommandFailure {
   return new CommandFailure(message, 2);
 }
 
-/** The message of whatever was thrown: `catch` does not promise an Error. */
+/** The message of anything thrown: `catch` does not promise an Error. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /**
- * Runs a program's main function and sets the exit code that it ends with. A failure is one sentence on standard error;
- * so is memory that the engine refuses. Anything else that is thrown is a defect of Lockstep, and keeps its stack.
- * @param usageFault what a library's error says of the command line: one sentence, with exit code 2 unless it is a failure of its own
+ * Runs a program's main function and sets its exit code. A failure is one sentence on standard error, as is running out
+ * of memory. Anything else that is thrown is a defect of Lockstep, and keeps its stack trace.
+ * @param usageFault what a library's error says about the command line: one sentence, with exit code 2 unless it is a
+ * failure itself
  */
 export async function runMain(
   program: string,
@@ -57,14 +58,14 @@ export async function runMain(
   }
 }
 
-/** An engine refuses typed arrays and WebAssembly memory with a RangeError that has no code. */
+/** Engines throw a RangeError without a code if they cannot allocate typed arrays or WebAssembly memory. */
 function isOutOfMemory(error: unknown): boolean {
   return error instanceof RangeError && /memory|allocation failed/i.test(error.message);
 }
 
 /**
- * A full disk under what is printed ends no work: it is one sentence, and exit code 1 in the end.
- * What reads the output may end first, as `head` does, or a terminal that is closed; that is no failure.
+ * A full disk under the output does not stop the work: it gives one sentence, and exit code 1 at the end. It is no
+ * failure if the reader of the output ends first, as `head` or a closed terminal does.
  */
 function watchOutput(program: string): { readonly isLost: () => boolean } {
   let isLost = false;

@@ -1,4 +1,4 @@
-/** Tables of options as text: `--help`, and their page of the documentation. */
+/** Tables of options as text: `--help`, and the page of all options in the documentation. */
 import { groups, type Option, type Options, text } from './option.ts';
 
 export function helpText(usage: string, summary: string, table: Options): string {
@@ -15,7 +15,7 @@ export function helpText(usage: string, summary: string, table: Options): string
   return `${usage}\n\n${summary}\n\n${sections.join('\n')}`;
 }
 
-/** A table in Markdown for each group: names, meanings, what is expected, and defaults. */
+/** A Markdown table for each group: names, meanings, expected values, and defaults. */
 export function optionTables(table: Options): string {
   const sections = grouped(table).map(([title, options]) => {
     const rows = options.map(([name, option]) => {
@@ -35,7 +35,7 @@ export function optionTables(table: Options): string {
   return `${sections.join('\n\n')}\n`;
 }
 
-/** The options by the titles of their groups, in the order of the groups; undefined for options without a group. */
+/** The options by group title, in the order of the groups; undefined for options without a group. */
 function grouped(table: Options): [title: string | undefined, options: [string, Option][]][] {
   const titles = [undefined, ...Object.values(groups)];
   const titleOf = ({ group }: Option): string | undefined => group && groups[group];
@@ -56,7 +56,7 @@ function meaningOf({ help, kind }: Option): string {
   return kind.names ? `${help}: ${kind.names.join(', ')}` : help;
 }
 
-/** The default as people read it; empty if there is none. */
+/** The default as shown to users; empty if there is none. */
 export function defaultOf({ default: value, defaultText, isOperand = false }: Option): string {
   return isOperand ? '' : (defaultText ?? String(value ?? ''));
 }

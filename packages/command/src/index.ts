@@ -1,4 +1,4 @@
-/** The command line, the same for every app: options as a table, their files, bad input as one sentence, results as columns. */
+/** The command line of every app: options as a table, files, one sentence for bad input, results in columns. */
 export { shownLine } from '@lockstep/files/shown';
 export { commandLineNames, libraryOptions, parseOptions, readCommandLine, version } from './command-line.ts';
 export { commandText, shellWord, tokenBefore } from './command-text.ts';

@@ -1,4 +1,4 @@
-/** The place of the run to join, and the sentences of a process that could not take part. */
+/** The place of the run to join, and the errors of a process that could not take part. */
 import { commandText } from './command-text.ts';
 import type { fleetOptions } from './common-options.ts';
 import { CommandFailure, usageFailure } from './failure.ts';
@@ -8,7 +8,7 @@ import { readOptionFile } from './option-files.ts';
 type FleetValues = ValuesOf<typeof fleetOptions>;
 
 /**
- * How to open the fleet; undefined if none is asked for.
+ * How to open the fleet; undefined if none is requested.
  * @throws CommandFailure with exit code 2 if a file cannot be read
  */
 export function fleetOf(options: FleetValues) {
@@ -34,17 +34,17 @@ export function joinPlaceOf(options: FleetValues & { readonly url: string | unde
 interface FleetFault {
   readonly option: string;
   readonly message: string;
-  /** Whether the same options may work later. */
+  /** Whether the same options may succeed later. */
   readonly mayPass: boolean;
 }
 
-/** Why a fleet did not take this process in; a supervisor may start the program again if the exit code is 1. */
+/** Why a fleet rejected this process; a supervisor may restart the program if the exit code is 1. */
 export function fleetFailure({ option, message, mayPass }: FleetFault): CommandFailure {
   return new CommandFailure(`--${option}: ${message}`, mayPass ? 1 : 2);
 }
 
 interface JoinFailure {
-  /** No coordinator was reached; turned away for good; its compute failed. */
+  /** `unreachable`: no coordinator was reached; `refused`: turned away for good; `failed`: its computer failed. */
   readonly reason: 'unreachable' | 'refused' | 'failed';
   readonly message: string;
 }

@@ -11,7 +11,7 @@ export function significant(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
-/** Four decimals; four significant digits of what is too large, or too small, for them. */
+/** Four decimals, or four significant digits if the number is too large or too small for them. */
 export function decimals(value: number): string {
   const size = Math.abs(value);
   return size !== 0 && (size >= 1e4 || size < 1e-3) ? significant(value) : value.toFixed(4);

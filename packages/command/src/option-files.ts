@@ -1,4 +1,6 @@
-/** Files that options name: read and written, or refused in one sentence; secrets in files that only their owner reads. */
+/**
+ * Files that options name: read and written, or refused in one sentence; files of secrets are private to their owner.
+ */
 import { closeSync, fchmodSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import {
   checkOutput,
@@ -14,7 +16,7 @@ import { type tlsOptions, token as tokenKind, type tokenOptions } from './common
 import { CommandFailure, usageFailure } from './failure.ts';
 import type { ValuesOf } from './option.ts';
 
-/** Descriptions of models and certificates are far smaller. */
+/** Model descriptions and certificates are far smaller. */
 const maxOptionFileBytes = 2 ** 20;
 
 /** The text of a regular file. @throws CommandFailure with exit code 2 if it cannot be read */
@@ -22,12 +24,12 @@ export function readOptionFile(option: string, file: string): string {
   return new TextDecoder().decode(readOptionBytes(option, file, maxOptionFileBytes));
 }
 
-/** The bytes of a regular file. @throws CommandFailure with exit code 2 if it cannot be read, or has more */
+/** The bytes of a regular file. @throws CommandFailure with exit code 2 if it cannot be read or is larger */
 export function readOptionBytes(option: string, file: string, maxBytes: number): Uint8Array {
   return orUsageFailure(option, () => readRegularFile(file, maxBytes));
 }
 
-/** As `readOptionBytes`, of a file that stands on the command line without an option. */
+/** Like `readOptionBytes`, for a file given without an option. */
 export function readInputFile(file: string, maxBytes: number): Uint8Array {
   return orUsageFailure(undefined, () => readRegularFile(file, maxBytes));
 }
@@ -35,9 +37,9 @@ export function readInputFile(file: string, maxBytes: number): Uint8Array {
 type NamedFiles = Readonly<Record<string, string | undefined>>;
 
 /**
- * Checked before the work that the files are to hold; an option that is not given has no file.
- * @param inputs files that the command reads, and that it must not write over
- * @throws CommandFailure with exit code 2 if one could not be written, is an input, or two are the same
+ * Checks output files before the work whose results they store; an omitted option has no file.
+ * @param inputs files that the command reads, and must not overwrite
+ * @throws CommandFailure with exit code 2 if an output cannot be written, is an input, or two are the same
  */
 export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): void {
   const useOf = new Map<string, string>();
@@ -57,7 +59,7 @@ export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): vo
   }
 }
 
-/** @throws CommandFailure with exit code 1 if it cannot be written; an earlier file is then still whole */
+/** @throws CommandFailure with exit code 1 if the file cannot be written; an earlier file is then still intact */
 export async function saveFile(file: string, content: string | Uint8Array): Promise<void> {
   try {
     await writeOutput(file, content);
@@ -67,7 +69,7 @@ export async function saveFile(file: string, content: string | Uint8Array): Prom
   }
 }
 
-/** As `saveFile`, indented JSON. */
+/** Like `saveFile`, with indented JSON. */
 export async function saveJson(file: string, content: unknown): Promise<void> {
   await saveFile(file, `${JSON.stringify(content, undefined, 2)}\n`);
 }
@@ -81,7 +83,7 @@ function orUsageFailure<Value>(option: string | undefined, use: () => Value): Va
   }
 }
 
-/** How to listen with TLS, from the options of a certificate. @throws CommandFailure with exit code 2 */
+/** TLS settings from the certificate options. @throws CommandFailure with exit code 2 */
 export function tlsOf({ tls, 'tls-cert': cert, 'tls-key': key }: ValuesOf<typeof tlsOptions>) {
   if (cert === undefined || key === undefined) return tls;
   return { cert: readOptionFile('tls-cert', cert), key: readOptionFile('tls-key', key) };
@@ -89,7 +91,7 @@ export function tlsOf({ tls, 'tls-cert': cert, 'tls-key': key }: ValuesOf<typeof
 
 type TokenValues = ValuesOf<ReturnType<typeof tokenOptions<string>>>;
 
-/** The token of a run; the options come before `LOCKSTEP_TOKEN`. @throws CommandFailure with exit code 2 */
+/** The token of a run; the options take precedence over `LOCKSTEP_TOKEN`. @throws CommandFailure with exit code 2 */
 export function tokenFrom({ token, 'token-file': file }: TokenValues, environment: string | undefined) {
   if (file !== undefined) return checkedToken(`--token-file ${file}`, readToken(file));
   if (token !== undefined) return token;
@@ -104,7 +106,7 @@ function readToken(file: string): string {
   }
 }
 
-/** The sentence leaves the text out, which may be a secret. */
+/** The sentence omits the text, which may be a secret. */
 function checkedToken(source: string, text: string): string {
   if (v.is(tokenKind.schema, text)) return text;
   throw usageFailure(`${source}: expected ${tokenKind.expected}`);
@@ -113,7 +115,7 @@ function checkedToken(source: string, text: string): string {
 /**
  * Keeps the secrets in addresses out of logs.
  * @param lines the addresses, with secrets
- * @returns lines to print: the same ones, or the name of the file that has them
+ * @returns lines to print: the same lines, or the name of the file that contains them
  * @throws CommandFailure with exit code 1 if the file cannot be written
  */
 export function addressesToPrint(lines: readonly string[], file: string | undefined): readonly string[] {
@@ -129,7 +131,7 @@ export function addressesToPrint(lines: readonly string[], file: string | undefi
 function writeForOwner(file: string, text: string): void {
   const descriptor = openSync(file, 'w', 0o600);
   try {
-    // The file may exist already, readable by others.
+    // An existing file may be readable by others.
     if (fstatSync(descriptor).isFile()) fchmodSync(descriptor, 0o600);
     writeFileSync(descriptor, text);
   } finally {

@@ -8,15 +8,15 @@ export interface Kind<Value = unknown> {
   readonly schema: v.GenericSchema<unknown, Value>;
   /** Follows "expected" in a sentence, such as `a number above 0`. */
   readonly expected: string;
-  /** Replaces `expected` on the command line, if values are spelled in another way there. */
+  /** Replaces `expected` on the command line, if values are spelled differently there. */
   readonly spelling?: string;
-  /** How help shows a value, such as `N`; a switch has none. */
+  /** Placeholder of the value in help, such as `N`; a switch has none. */
   readonly placeholder?: string;
   /** All values by name, for help. */
   readonly names?: readonly string[];
-  /** Turns a text of the command line into a value for `schema` to check. */
+  /** Converts a command-line text to a value for `schema` to check. */
   readonly read: (text: string) => unknown;
-  /** Advice to print after a wrong value; may be empty. */
+  /** Advice to print after an invalid value; may be empty. */
   readonly advice?: (value: unknown) => string;
 }
 
@@ -31,24 +31,26 @@ export const groups = {
   general: 'Help',
 } as const;
 
-/** One option of a command line and, by `library`, of a function such as `train`. */
+/** One option of a command line and, through `library`, of a function such as `train`. */
 export interface Option<Value = unknown> {
   readonly kind: Kind<Value>;
   readonly help: string;
   readonly group?: keyof typeof groups;
-  /** Replaces the placeholder of the kind. */
+  /** Replaces the kind's placeholder. */
   readonly placeholder?: string;
   /** The value if the option is omitted. */
   readonly default?: unknown;
-  /** How help shows a default that depends on other options. */
+  /** Text for help of a default that depends on other options. */
   readonly defaultText?: string;
   /** Path of the same option in the library, such as `optimizer.clipNorm`. */
   readonly library?: string;
-  /** Whether a sentence that names the option shows its value too: the file that a content came from. */
+  /** Whether messages that name the option show its value too: the file from which a content was read. */
   readonly isNamedWithValue?: boolean;
-  /** Options, or values such as `data upload`, that make this one meaningless: each with the reason, which follows it. */
+  /**
+   * Options, or values such as `data upload`, that make this one meaningless, each with the reason to print after it.
+   */
   readonly without?: Readonly<Record<string, string>>;
-  /** Options of which at least one must be given too. */
+  /** Options of which at least one must be given as well. */
   readonly with?: Requirement;
   /** Whether the values are the words that belong to no option. */
   readonly isOperand?: boolean;
@@ -78,7 +80,7 @@ export function inGroup<const Table extends Options>(group: keyof typeof groups,
   return mapped(table, (one) => ({ ...one, group }));
 }
 
-/** The same options, refused next to others too. */
+/** The same options, which are also refused next to others. */
 export function refusedBeside<const Table extends Options>(reasons: Option['without'], table: Table): Table {
   return mapped(table, (one) => ({ ...one, without: { ...one.without, ...reasons } }));
 }
@@ -114,20 +116,20 @@ export function textLike(expected: string, pattern: RegExp, placeholder: string)
   return { schema: v.pipe(v.string(), v.regex(pattern)), expected, placeholder, read: (value) => value };
 }
 
-/** A text that travels in one field of a message. */
+/** A text sent in a single field of a message. */
 export function line(maxLength: number): Kind<string> {
   const schema = v.pipe(v.string(), v.maxLength(maxLength), v.regex(printable), v.regex(/\S/));
   const expected = `one line of 1 to ${maxLength} printable characters`;
   return { schema, expected, placeholder: 'NAME', read: (value) => value };
 }
 
-/** Ends of a range, both included. */
+/** Ends of a range, both inclusive. */
 export interface Bounds {
   readonly from?: number;
   readonly to?: number;
 }
 
-/** A whole number; any from 0 on by default. */
+/** A whole number; by default any from 0. */
 export function whole({ from = 0, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): Kind<number> {
   return {
     schema: v.pipe(v.number(), v.safeInteger(), v.minValue(from), v.maxValue(to)),
@@ -163,7 +165,7 @@ export function oneOf<const Name extends string>(names: readonly Name[]): Kind<N
   };
 }
 
-/** Several values with commas between them. @param expected describes the list; it says so if no value may repeat */
+/** A comma-separated list. @param expected describes the list; it says so if no value may repeat */
 export function list<Item>(
   item: Kind<Item>,
   expected: string,
@@ -179,7 +181,7 @@ export function list<Item>(
   };
 }
 
-/** A value of either kind; the command line tries the first one first. */
+/** A value of either kind; the command line tries the first kind first. */
 export function either<One, Other>(one: Kind<One>, other: Kind<Other>): Kind<One | Other> {
   return {
     schema: v.union([one.schema, other.schema]),
@@ -194,7 +196,7 @@ export function kindOf<Value>(expected: string, accepts: (value: unknown) => boo
   return { schema: v.custom<Value>(accepts), expected, read: (value) => value };
 }
 
-/** Objects, of which a command line can give none. */
+/** Objects, which a command line cannot give. */
 export function object<Value extends object>(
   expected: string,
   accepts: (value: object) => boolean = () => true,
@@ -202,9 +204,9 @@ export function object<Value extends object>(
   return kindOf(expected, (value) => typeof value === 'object' && value !== null && accepts(value));
 }
 
-/** The address of a coordinator as it prints the one of its socket. */
+/** A coordinator's socket address, as the coordinator prints it. */
 export const socketUrl = address(/^wss?:\/\/[^/]/);
-/** The address of a coordinator as it prints the one of its socket or page. */
+/** A coordinator's socket or page address, as the coordinator prints it. */
 export const joinUrl = address(/^(ws|http)s?:\/\/[^/]/);
 
 function address(pattern: RegExp): Kind<string> {
@@ -218,10 +220,10 @@ export function operands(placeholder: string, help: string) {
   return { kind, help, default: [], isOperand: true } as const;
 }
 
-/** Kinds of a library's options by their paths; a path with a dot lies in the object before it. */
+/** Kinds of a library's options by path; `a.b` is the option `b` in the object `a`. */
 export type Kinds = Readonly<Record<string, Kind>>;
 
-/** A kind for each option of a function, or for those of the object at a prefix, such as `listen.`. */
+/** A kind for each option of a function, or of the object at a prefix, such as `listen.`. */
 export type KindsOf<Library, Prefix extends string = ''> = {
   readonly [Key in keyof Library & string as `${Prefix}${Key}`]-?: Kind<Library[Key]>;
 };
@@ -232,15 +234,15 @@ type LibraryKinds<Table extends Options> = {
     : never]: Table[Name]['kind'];
 };
 
-/** Kinds of those options of a table that the library has as well. */
+/** Kinds of the options in a table that the library has as well. */
 export function libraryKinds<Table extends Options>(table: Table): LibraryKinds<Table> {
   const known = Object.values(table).flatMap(({ library, kind }) => (library === undefined ? [] : [[library, kind]]));
   return Object.fromEntries(known);
 }
 
 /**
- * Checks each option of a library's function by itself.
- * @throws ConfigurationError if an option is unknown, or has a value that is not of its kind
+ * Checks each option of a library's function on its own.
+ * @throws ConfigurationError if an option is unknown, or its value is not of its kind
  */
 export function checkOptions(options: object, kinds: Kinds, prefix = ''): void {
   for (const [key, value] of Object.entries(options)) {
@@ -269,7 +271,7 @@ function keysBelow(kinds: Kinds, prefix: string): readonly string[] {
 const maxShownLength = 80;
 const mostListed = 20;
 
-/** An object that contains objects is shown by its keys alone: it may hold a whole data set. */
+/** An object that contains objects is shown only by its keys: it may hold a whole data set. */
 function shown(value: unknown): string {
   if (typeof value !== 'object' || value === null) return shownLine(String(value), maxShownLength) || 'nothing';
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${value.byteLength} bytes`;

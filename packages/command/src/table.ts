@@ -2,16 +2,16 @@
 import { stripVTControlCharacters } from 'node:util';
 
 export interface Column {
-  /** Stands above the cells; a table in which no column has one begins with its first row. */
+  /** Column title; a table without any begins with its first row. */
   readonly header?: string;
-  /** `left`, for text, by default; `right` suits numbers. */
+  /** `left`, for text, by default; use `right` for numbers. */
   readonly align?: 'left' | 'right';
 }
 
 /**
- * Lines of cells, padded to the widest of their column and two spaces apart, without a line break at the end.
- * @param rows one cell for each column; a cell may hold ANSI colors, which take no width
- * @param indent goes before each line
+ * Lines of cells, padded to their column's width and two spaces apart, without a trailing line break.
+ * @param rows one cell for each column; a cell may contain ANSI colors, which have no width
+ * @param indent precedes each line
  */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ''): string {
   const hasHeader = columns.some(({ header }) => header !== undefined);
@@ -27,7 +27,7 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   return lines.map((cells) => `${indent}${cells.map(pad).join('  ')}`.trimEnd()).join('\n');
 }
 
-/** Characters that a terminal shows, without the codes of colors. */
+/** Number of characters that a terminal shows, without color codes. */
 function visibleWidth(text: string): number {
   return [...stripVTControlCharacters(text)].length;
 }

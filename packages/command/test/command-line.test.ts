@@ -14,7 +14,7 @@ const command = {
   },
 };
 
-/** What is written to stdout from here on. */
+/** Captures stdout from now on; returns a function that returns the text so far. */
 function captured(): () => string {
   let text = '';
   vi.spyOn(process.stdout, 'write').mockImplementation((part) => {

@@ -1,4 +1,4 @@
-/** Commands are printed as a person types them where the program was started. */
+/** Commands are printed as a user would type them in the folder in which the program was started. */
 import { expect, it } from 'vitest';
 import { commandText } from '../src/command-text.ts';
 

@@ -6,7 +6,7 @@ afterEach(() => {
   process.exitCode = undefined;
 });
 
-/** What a program whose main function throws this writes to standard error, and its exit code. */
+/** The standard error and the exit code of a program whose main function throws this. */
 async function failing(thrown: unknown): Promise<{ text: string; code: unknown }> {
   let text = '';
   vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {

@@ -1,10 +1,10 @@
-/** What the page of the tests gives. */
+/** The functions that the tests' page provides. */
 
 export interface TrainedInPage {
-  /** Kinds of events, in the order in which they first came. */
+  /** Kinds of events, in the order of their first occurrence. */
   readonly types: readonly string[];
   readonly weightsSha256: string;
   readonly worker: string;
-  /** Lines about what computes. */
+  /** Lines about the backend in use. */
   readonly notes?: readonly string[];
 }

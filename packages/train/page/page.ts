@@ -20,7 +20,7 @@ async function trainHere(options: TrainOptions): Promise<TrainedInPage> {
   return { types: [...types], weightsSha256: report.weightsSha256, worker: report.workers[0]?.name ?? '' };
 }
 
-/** Trains in a Web Worker of the page, which may have threads beside it. */
+/** Trains in a Web Worker of the page, which may start further threads. */
 function trainInWorker(options: TrainOptions): Promise<TrainedInPage> {
   const worker = new Worker(new URL('./train-worker.ts', import.meta.url), { type: 'module' });
   worker.postMessage(options);
@@ -37,7 +37,7 @@ async function refusalOf(options: TrainOptions): Promise<string> {
   );
 }
 
-/** Joins a run until it is over; the kinds of events in their order, and how it ended. */
+/** Takes part in a run until it is over; returns the kinds of events in order, and how the run ended. */
 async function joinRun(url: string): Promise<{ readonly types: string[]; readonly end: string }> {
   const worker = join(url, { name: 'page', threads: 1 });
   const types = new Set<string>();

@@ -1,4 +1,4 @@
-/** Trains once, with the options that come, and posts what came of it. */
+/** Trains once with the options it receives, and posts the result. */
 import { type TrainOptions, train } from '../src/browser.ts';
 import type { TrainedInPage } from './contract.ts';
 

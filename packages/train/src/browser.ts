@@ -1,4 +1,4 @@
-/** The library in a page: runs in this thread and in threads of its own, on data in memory; loaded models. */
+/** The library in a page: runs in this thread and in its own threads, on data in memory; loaded models. */
 import type { TrainOptions } from './options.ts';
 import { pagePlatform } from './page/page-platform.ts';
 import { TrainingRun } from './training-run.ts';
@@ -14,7 +14,7 @@ export type { Report } from './record/report.ts';
 export type { TrainingRun } from './training-run.ts';
 export { TrainingError, type TrainingResult } from './training-run.ts';
 
-/** Begins to train; what cannot be done is thrown by the run's result, and by a loop over it. */
+/** Starts to train. Errors are thrown by the run's result, and by a loop over the run. */
 export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, pagePlatform);
 }

@@ -1,4 +1,4 @@
-/** The tables of options and the writing of figures, which command lines share with the library. */
+/** The option tables and number formatting that command lines share with the library. */
 export { maxModelFileBytes, modelFormatOf, readStoredModel, type StoredModel } from './model/model-file.ts';
 export { type RunValues, runCommands, runOptions, uploadedData } from './option-table.ts';
 export { relayCommand } from './relay/options.ts';

@@ -8,12 +8,12 @@ export interface Recipe {
   readonly schedule: ScheduleType;
 }
 
-/** The recipe of a model that has none of its own. */
+/** The recipe of a model without its own. */
 const commonRecipe: Recipe = { batch: 128, schedule: 'constant' };
 
-/** Settings with which a built-in model trains well on MNIST. */
+/** Settings tuned for the built-in models on MNIST. */
 export const recipes: Readonly<Record<string, Recipe>> = {
-  // Reaches 98.5 % in three epochs from every seed tried; with a constant rate one seed in three falls short.
+  // Reaches 98.5 % in three epochs from every seed tried; with a constant rate, one seed in three falls short.
   cnn: { batch: 64, schedule: 'cosine' },
 };
 
@@ -46,11 +46,11 @@ export function defaultSetting(type: OptimizerType, setting: 'momentum' | 'weigh
   return config[setting] ?? 0;
 }
 
-/** Fewer steps in an epoch are too few to learn from; smaller batches cost more time than they give. */
+/** An epoch of fewer steps is too short to learn from; smaller batches cost more time than they save. */
 const [leastStepsPerEpoch, leastBatch] = [8, 16];
 const [leastEpochs, leastSteps] = [5, 500];
 
-/** The default epochs, for help. */
+/** The default number of epochs, for help. */
 export const defaultEpochsText = `${leastEpochs}, or as many as make ${leastSteps} steps`;
 
 /**
@@ -63,18 +63,18 @@ export function defaultBatch(samples: number, recipeBatch: number): number {
   return Math.min(batch, samples);
 }
 
-/** Measured with momentum on MNIST: eight times the rate at batch 1024 reaches 97.9 %, sixteen times at 2048 only 96.4 %. */
+/** With momentum on MNIST, larger factors lose accuracy. */
 const mostScale = 8;
 
 /**
- * Factor of SGD's default learning rate if the batch differs from the recipe's: the linear scaling rule of Goyal et al.,
- * https://arxiv.org/abs/1706.02677, up to 8.
+ * Factor of SGD's default learning rate if the batch differs from the recipe's: the linear scaling rule of Goyal et
+ * al., https://arxiv.org/abs/1706.02677, up to 8.
  */
 export function learningRateScale(batch: number, recipeBatch: number): number {
   return Math.min(mostScale, Math.max(batch, leastBatch) / recipeBatch);
 }
 
-/** 5, or as many as make 500 steps; if steps were asked for, as many as those take. */
+/** 5, or enough for 500 steps; if steps are requested, enough for those. */
 export function defaultEpochs(stepsPerEpoch: number, askedSteps?: number): number {
   if (askedSteps !== undefined) return Math.ceil(askedSteps / stepsPerEpoch);
   return Math.max(leastEpochs, Math.ceil(leastSteps / stepsPerEpoch));

@@ -1,9 +1,9 @@
-/** The geometry and the inner steps of a run of DiLoCo, with its defaults. */
+/** The geometry and the inner steps of a DiLoCo run, with defaults. */
 import { configurationError, named } from '@lockstep/worker';
 import type { TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
 
-/** Defaults, with which 784-128-10 reaches the accuracy of synchronous steps. */
+/** Defaults with which 784-128-10 reaches the accuracy of synchronous steps. */
 export const dilocoDefaults: DiLoCoConfig = {
   replicas: 8,
   innerSteps: 50,
@@ -12,10 +12,10 @@ export const dilocoDefaults: DiLoCoConfig = {
   momentum: 0.9,
 };
 
-/** The learning rate of the outer step, of sgd and momentum. */
+/** The learning rate of the outer step, for sgd and momentum. */
 export const outerLearningRate = 0.7;
 
-/** @returns undefined if every step is sent */
+/** @returns undefined unless DiLoCo is requested */
 export function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig | undefined {
   if (diloco === false) return undefined;
   const { replicas, innerSteps, learningRate, momentum } = diloco === true ? {} : diloco;
@@ -29,7 +29,7 @@ export function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig 
 }
 
 /**
- * The step of the plan that is a round: each replica is a microbatch.
+ * A round as a step of the plan, in which each replica is a microbatch.
  * @throws ConfigurationError if the training set is smaller than a round
  */
 export function roundOf({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig, samples: number) {
@@ -42,7 +42,7 @@ export function roundOf({ replicas, innerSteps, batch, learningRate, momentum }:
   return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum } };
 }
 
-/** A round in words, which those of the outer optimizer follow. */
+/** A description of a round, to be followed by one of the outer optimizer. */
 export function describeRound({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig): string {
   const round = `rounds of ${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
   return `${round} (learning rate ${learningRate}, momentum ${momentum}), then`;

@@ -1,4 +1,4 @@
-/** Events of a run: for the program that started it, and for those who watch. */
+/** Events of a run, for the program that started it and for viewers. */
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
 import type { EpochReport, Report, RunConfig } from './record/report.ts';
@@ -8,7 +8,7 @@ import type { Addresses } from './site/addresses.ts';
 export type TrainingEvent =
   | PreparedEvent
   | ListeningEvent
-  /** The first step can be computed from now on. */
+  /** From now on, the first step can be computed. */
   | { readonly type: 'started' }
   | StepEvent
   | EpochEvent
@@ -16,23 +16,23 @@ export type TrainingEvent =
   | RelaysEvent
   | CheckpointEvent
   | PauseEvent
-  /** Something that people want to know, such as what computes. */
+  /** A message that people want to see, such as the backend in use. */
   | { readonly type: 'note'; readonly message: string }
-  /** Something that the run goes on without, such as a checkpoint that could not be written. */
+  /** A failure that the run survives, such as a checkpoint that could not be written. */
   | { readonly type: 'warning'; readonly message: string }
   | EndEvent;
 
-/** Everything that is recorded of a run: events of the program, and those that only its viewers see. */
+/** Everything that is recorded of a run: events for the program, and those that only viewers see. */
 export type RecordedEvent =
   | TrainingEvent
-  /** A line for people who watch; `ownerLine` may name what is on this machine. */
+  /** A line for viewers; `ownerLine` may name things on this machine. */
   | { readonly type: 'line'; readonly line: string; readonly ownerLine: string }
-  /** Follows an epoch's event, with the weights that were evaluated. */
+  /** Follows an epoch's event, with the evaluated weights. */
   | { readonly type: 'evaluated'; readonly report: EpochReport; readonly weights: Float32Array }
-  /** The run leaves this behind; `weights` is a copy. */
+  /** The final report and weights; `weights` is a copy. */
   | { readonly type: 'report'; readonly report: Report; readonly weights: Float32Array };
 
-/** Who ends a run on purpose: its owner, its program, or its start in a run that only gathered workers. */
+/** Who ended a run on purpose: its owner, its program, or the start of a run for which it had gathered workers. */
 export type StopCode = 'owner' | 'program' | 'planned';
 
 /** Why a run ended before its last step: on purpose, which is no failure, or because it could not go on. */
@@ -41,7 +41,7 @@ export type Ending = { readonly message: string } & (
   | { readonly type: 'failed' }
 );
 
-/** Options are checked and data loaded. */
+/** The options have been checked and the data loaded. */
 export interface PreparedEvent {
   readonly type: 'prepared';
   readonly model: Model;
@@ -51,21 +51,21 @@ export interface PreparedEvent {
   readonly message: string;
 }
 
-/** Workers can join and viewers watch. */
+/** From now on, workers can join and viewers watch. */
 export interface ListeningEvent {
   readonly type: 'listening';
   readonly addresses: Addresses;
   readonly host: string;
   readonly port: number;
-  /** The port that was asked for, which may have been taken; 0 for any. */
+  /** The requested port, which may have been in use; 0 for any. */
   readonly wantedPort: number;
   /** Token for joining, and for watching unless everybody may watch. */
   readonly token: string | undefined;
-  /** SHA-256 of a certificate that was made for this run, hex without colons. */
+  /** SHA-256 of a certificate made for this run, in hex without colons. */
   readonly fingerprint: string | undefined;
 }
 
-/** The relays that workers can join have changed, or their numbers of workers. */
+/** The relays that workers can join, or their numbers of workers, have changed. */
 export interface RelaysEvent {
   readonly type: 'relays';
   readonly relays: readonly RelayPlace[];
@@ -73,34 +73,34 @@ export interface RelaysEvent {
 
 /** A relay of the run, which workers that know the run's token can join. */
 export interface RelayPlace {
-  /** Without secrets. */
+  /** Address without secrets. */
   readonly address: string;
-  /** That compute for it. */
+  /** Number of workers that compute for the relay. */
   readonly workers: number;
 }
 
-/** A step was taken. Of steps that a reader did not get to, the newest stands for all. */
+/** A step was taken. If a reader falls behind, only the newest of the unread steps is delivered. */
 export interface StepEvent {
   readonly type: 'step';
   /** Steps taken so far. */
   readonly step: number;
-  /** From 1. */
+  /** Counted from 1. */
   readonly epoch: number;
-  /** Mean over the step's samples, with the weights before it. */
+  /** Mean over the step's samples, with the weights before the step. */
   readonly loss: number;
   /** Fraction of the step's samples that were classified correctly, 0 to 1; null if targets are values. */
   readonly accuracy: number | null;
-  /** Moving averages over the last steps, a twentieth of each new one; of those of this process. */
+  /** Exponential moving averages over this process's steps, in which each new step has a weight of a twentieth. */
   readonly smoothedLoss: number;
   readonly smoothedAccuracy: number | null;
-  /** Samples of this step, and of all steps since this process took the run over. */
+  /** Samples of this step, and of all steps since this process took over the run. */
   readonly samples: number;
   readonly samplesSoFar: number;
-  /** Workers that are ready. */
+  /** Number of ready workers. */
   readonly workers: number;
 }
 
-/** An epoch was evaluated, which may be some steps after its last one. */
+/** An epoch was evaluated, possibly some steps after its last one. */
 export interface EpochEvent extends EpochReport {
   readonly type: 'epoch';
 }
@@ -114,41 +114,44 @@ export type WorkerEvent = { readonly message: string } & (
   | {
       readonly type: 'joined';
       readonly worker: Worker & { readonly kind: string; readonly backend: string; readonly threads: number };
-      /** Whether it had been in the run before. */
+      /** Whether the worker had been in the run before. */
       readonly returned: boolean;
     }
   | { readonly type: 'left'; readonly worker: Worker }
-  /** The owner gave it another name. */
+  /** The owner renamed the worker. */
   | { readonly type: 'renamed'; readonly worker: Worker; readonly before: string }
-  /** A result failed a check; it is computed again. */
+  /** A result failed a check, so its shard is computed again. */
   | { readonly type: 'rejected'; readonly worker: Worker | undefined }
-  /** At most once in 30 seconds for each worker. */
+  /** Sent at most once in 30 seconds for each worker. */
   | { readonly type: 'late'; readonly worker: Worker; readonly step: number }
-  /** Most of its time goes to its link. */
+  /** The worker spends most of its time on its link. */
   | { readonly type: 'slowLink'; readonly worker: Worker }
-  /** Its result was wrong. `shards` of its results had been added before. */
+  /** The worker's result was wrong. `shards` of its results had been added before. */
   | { readonly type: 'quarantined'; readonly worker: Worker; readonly shards: number }
   | { readonly type: 'injectFault'; readonly worker: Worker; readonly action: FaultAction }
 );
 
-/** A checkpoint is on the disk. */
+/** A checkpoint has been written to disk. */
 export interface CheckpointEvent {
   readonly type: 'checkpoint';
-  /** In the folder of the run's checkpoints. */
+  /** File name in the run's folder of checkpoints. */
   readonly file: string;
-  /** Steps that it holds. */
+  /** Number of steps taken by the checkpoint. */
   readonly step: number;
 }
 
 export type PauseEvent = {
-  /** No worker is left; the run goes on; its owner asked for a pause at the end of this step. */
+  /**
+   * `paused`: no worker is left; `resumed`: the run goes on; `pauseRequested`: the owner requested a pause after this
+   * step.
+   */
   readonly type: 'paused' | 'resumed' | 'pauseRequested';
   readonly message: string;
 };
 
 /** The last event of a run that did not fail. */
 export interface EndEvent {
-  /** Every step was taken; or the run was stopped before that. */
+  /** `finished` if every step was taken; `stopped` if the run ended earlier. */
   readonly type: 'finished' | 'stopped';
   readonly report: Report;
 }

@@ -1,5 +1,5 @@
 /**
- * The library in Node: runs that are trained here or by workers that join, and models that are loaded.
+ * The library in Node: runs trained by this process or by workers that join, and loaded models.
  * @module
  */
 import type { Server } from 'node:http';
@@ -44,23 +44,23 @@ export type { TrainingRun } from './training-run.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 
 /**
- * Begins to train; what cannot be done is thrown by the run's result, and by a loop over it.
- * Start a program whose run has workers with `node --no-incremental-marking program.mjs`: V8 then marks its heap less
- * often, as in local workers anyway; with 784-1024-10 at batch 512 a step of two workers took half the time.
+ * Starts to train.
+ * Errors are thrown by the run's result, and by a loop over the run.
+ * If the run has workers, start the program with `node --no-incremental-marking program.mjs`: V8 then marks its heap
+ * less often, as it does in local workers anyway, which can halve the time of a step.
  */
 export function train(options: TrainOptions = {}): TrainingRun {
   return new TrainingRun(options, nodePlatform);
 }
 
-/** Options of a run on a server of its caller. */
+/** Options of a run on the caller's server. */
 export interface ServeOptions extends Omit<TrainOptions, 'listen'> {
   readonly listen?: Omit<ListenOptions, 'server' | 'port' | 'tls'> | undefined;
 }
 
 /**
- * Begins to train on an HTTP server that listens already.
- * Page, sockets, `/healthz` and `/metrics` stand below `listen.path`. What is not theirs goes on to the handlers that
- * the server has.
+ * Starts to train on an HTTP server that is already listening.
+ * Page, sockets, `/healthz` and `/metrics` are below `listen.path`. All other requests go to the server's own handlers.
  */
 export function serve(server: Server, { listen, ...options }: ServeOptions = {}): TrainingRun {
   return train({ ...options, listen: { ...listen, server } });

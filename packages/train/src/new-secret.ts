@@ -1,4 +1,4 @@
-/** A secret of 128 bits that cannot be guessed, as 22 letters, digits, dashes and underscores. */
+/** A random 128-bit secret, as 22 letters, digits, dashes and underscores. */
 export function newSecret(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes))

@@ -1,4 +1,4 @@
-/** Options and their defaults as the optimizer's settings, and the settings as a line for people. */
+/** Resolves options and defaults to the optimizer's settings, and describes the settings in one line. */
 import {
   hasSetting,
   type OptimizerConfig,
@@ -15,7 +15,7 @@ import { runOptions } from './option-table.ts';
 import type { OptimizerOptions, TrainOptions } from './options.ts';
 import { errorMessage } from './words.ts';
 
-/** How sgd and momentum come to a learning rate that is not given: as outer steps of DiLoCo, or theirs times a factor. */
+/** Default learning rate of sgd and momentum: that of DiLoCo's outer step, or their own times a factor. */
 type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
 
 /**
@@ -61,7 +61,7 @@ export function optimizerOf(
   });
 }
 
-/** Steps of adaptive rules have the length of the rate, whatever the batch. */
+/** The learning rate sets the step length of adaptive rules, whatever the batch. */
 function defaultLearningRate(type: OptimizerType, rates: DefaultRates): number {
   const rate = optimizers[type].defaultLearningRate;
   if (type !== 'sgd' && type !== 'momentum') return rate;
@@ -105,7 +105,7 @@ function scheduleOf(type: ScheduleType | Schedule, warmup: number, steps: number
   }
 }
 
-/** Such as `adam, learning rate 0.001, cosine schedule, 100 steps of warm-up`. */
+/** A description such as `adam, learning rate 0.001, cosine schedule, 100 steps of warm-up`. */
 export function describeOptimizer(optimizer: OptimizerConfig): string {
   const { type, learningRate, schedule, clipNorm } = optimizer;
   const parts = [

@@ -1,4 +1,4 @@
-/** Every option of a run: its names, meaning, values and default, and the options that it does not go with. */
+/** Every option of a run: its names, meaning, values and default, and the options that exclude it. */
 import type { Server } from 'node:http';
 import {
   addressFileOptions,
@@ -52,7 +52,7 @@ import {
   type TrainOptions,
 } from './options.ts';
 
-/** Stands for data that an owner uploads to the page. */
+/** Value of `data` for data that an owner uploads to the page. */
 export const uploadedData = 'upload';
 
 const training: Options[string]['without'] = { summary: 'which trains nothing' };
@@ -64,7 +64,7 @@ const inner = {
   expected: '--replicas M or --inner-steps H, whose inner steps it is of',
 } as const;
 
-/** How a server listens. @param who needs a token unless the server is reached by this machine alone */
+/** How a server listens. @param who needs a token unless the server is reachable only from this machine */
 export function listenOptions(who: string) {
   return inGroup('network', {
     host: option(text, `address to listen on; any but loopback asks ${who} for a token`, {
@@ -281,7 +281,7 @@ export const runOptions = {
 /** The values of a run's command line. */
 export type RunValues = ValuesOf<typeof runOptions>;
 
-/** The command lines that train; they differ in how many workers they start by default. */
+/** The commands that train; they differ in their default number of workers. */
 export const runCommands = {
   start: {
     name: 'start',
@@ -316,12 +316,12 @@ const certificate = object<{ readonly cert: string; readonly key: string }>('{ c
 /** Whether to listen with TLS, and under which certificate. */
 export const tlsKind = either(flag, certificate);
 
-/** Kept by the schema of the optimizer that has such a setting. */
+/** Checked by the schema of the optimizer that has the setting. */
 const setting = kindOf<number>('a number', () => true);
 
 const { 'listen.tls.cert': _cert, 'listen.tls.key': _key, ...asTyped } = libraryKinds(runOptions);
 
-/** The kinds of the options of `train`: as a command line types them, or as only a program can give them. */
+/** The kinds of the options of `train`: those that a command line can give, and those only for programs. */
 const kinds = {
   ...asTyped,
   data: {
@@ -360,7 +360,7 @@ const kinds = {
   KindsOf<ListenOptions, 'listen.'> &
   KindsOf<CheckpointOptions, 'checkpoint.'>;
 
-/** @throws ConfigurationError if an option of `train` is unknown, or not of its kind */
+/** @throws ConfigurationError if an option of `train` is unknown, or its value not of its kind */
 export function checkTrainOptions(options: object): void {
   checkOptions(options, kinds);
 }

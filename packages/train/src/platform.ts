@@ -1,4 +1,4 @@
-/** The machine of a run: a Node process, or a page. */
+/** The platform of a run: a Node process, or a page. */
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { ThreadOptions } from '@lockstep/tensor';
 import type { Compute, NewHash } from '@lockstep/training';
@@ -15,32 +15,32 @@ import type { Site } from './site/site.ts';
 export interface LocalWorkersSetup {
   readonly count: number;
   readonly backend: ComputeChoice;
-  /** Compute threads of each. */
+  /** Compute threads per worker. */
   readonly threads: number;
 }
 
 export interface Platform {
   /** Runtime, system and processor, for the report. */
   readonly machine: MachineReport;
-  /** Threads that it can run at one time. */
+  /** Threads that can run at the same time. */
   readonly cores: number;
   /** Memory that this process may use. */
   readonly memoryBytes: number;
-  /** How compute threads are started; `count` of them, the calling one among them. */
+  /** Options to start `count` compute threads, including the calling one. */
   threads(count: number): ThreadOptions;
   /**
-   * Opens what computes besides the run's own backend, with a line that says why nothing else does.
+   * Opens a computer besides the run's own backend, with a line that explains the choice.
    * @throws ConfigurationError
    */
   openCompute(choice: ComputeChoice, threads: number): Promise<{ readonly compute: Compute; readonly choice: string }>;
-  /** In hex. */
+  /** Returns the hash in hex. */
   sha256(bytes: Uint8Array): string;
-  /** Begins one of bytes that come part by part. */
+  /** Starts a hash of bytes that arrive in parts. */
   newSha256: NewHash;
   /**
-   * @param data the path of a file or folder
-   * @param seed splits what has no samples to test with
-   * @throws DataError if they cannot be read, ConfigurationError if there is nothing to read from
+   * @param data path of a file or folder
+   * @param seed splits data without test samples
+   * @throws DataError if the data cannot be read, ConfigurationError if there is nothing to read from
    */
   loadData(data: string | undefined, seed: number): Promise<TrainingData>;
   /** Files, sockets and processes; undefined in a page. */
@@ -50,18 +50,18 @@ export interface Platform {
 export interface Host {
   /** @throws ConfigurationError if the folder cannot be used */
   requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void;
-  /** Tokens and certificate. @throws ConfigurationError */
+  /** Creates tokens and certificate. @throws ConfigurationError */
   prepareNetwork(listen: ListenOptions, checkpoint: CheckpointOptions | undefined): Promise<NetworkSettings>;
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
   createCheckpointer(options: CheckpointerOptions): Checkpointer;
-  /** @param createInline creates what evaluates in this thread if no other one can */
+  /** @param createInline creates an evaluator in this thread if no other thread can evaluate */
   createEvaluator(setup: EvaluationSetup, createInline: (reason: string) => Evaluator): Evaluator;
-  /** A place for a server and its local workers; nothing is open yet. */
+  /** Creates a place for a server and its local workers; nothing is open yet. */
   createSite(emit: (event: ListeningEvent) => void): Site;
 }
 
-/** Setup of a thread that evaluates. */
+/** Setup of an evaluation thread. */
 export interface EvaluationSetup {
   /** The name of a host backend. */
   readonly backend: string;

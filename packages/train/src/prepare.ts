@@ -21,7 +21,7 @@ export const defaultSeed = runOptions.seed.default;
 const defaultModel = runOptions.model.default;
 
 /**
- * @param settings of the server that stands already, if there is one
+ * @param settings of the server, if it is already open
  * @throws ConfigurationError with one sentence if there can be no such run, DataError if its data cannot be read
  */
 export async function prepare(
@@ -67,22 +67,22 @@ export async function prepare(
   const verifyRate = isAlone ? 0 : (options.verifyRate ?? runOptions['verify-rate'].default);
   const work = { model, optimizer, initialWeights: initial?.weights, dataName, train, test, reading, plan, config };
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
-  // Local workers end with this process: no secret is kept for them.
+  // Local workers end with this process, so no secret is kept for them.
   const kept = options.listen ? checkpoint : undefined;
   const network = (listen && (settings ?? (await platform.host?.prepareNetwork(listen, kept)))) ?? noNetwork;
   const allTakePart = expectedWorkers(asked) !== undefined;
   return { ...work, backend, threads, workers, colocate, verifyRate, allTakePart, planAtStart, checkpoint, ...network };
 }
 
-/** Data that nothing but the run holds, so that it may move the samples. */
+/** Data used only by the run, which may therefore move the samples. */
 async function loadOwn(platform: Platform, data: string | undefined, seed: number): Promise<TrainingData> {
   const loaded = await platform.loadData(data, seed);
   return { ...loaded, train: movableSamples(loaded.train) };
 }
 
 /**
- * How the server is reached that stands before its run, whose data are uploaded.
- * @throws ConfigurationError if there can be no such run, whatever the data are
+ * Network settings of a server that opens before its run, whose data are uploaded.
+ * @throws ConfigurationError if there can be no such run, whatever the data
  */
 export async function prepareServer(options: TrainOptions, platform: Platform): Promise<NetworkSettings> {
   const { listen, checkpoint } = checkedBefore(options, platform);
@@ -93,7 +93,7 @@ export async function prepareServer(options: TrainOptions, platform: Platform): 
   return platform.host.prepareNetwork(listen, checkpoint);
 }
 
-/** The local workers of the run. @throws ConfigurationError if there can be no such run, whatever the data are */
+/** The local workers of the run. @throws ConfigurationError if there can be no such run, whatever the data */
 export function localWorkersOf(options: TrainOptions, platform: Platform): LocalWorkersSetup {
   const { workers, backend, threads } = checkedBefore(options, platform);
   return { count: workers, backend, threads };
@@ -115,7 +115,7 @@ function checkedBefore(options: TrainOptions, platform: Platform) {
   return { backend, workers, threads, colocate, checkpoint, listen };
 }
 
-/** @throws ConfigurationError if this process cannot compute besides others */
+/** @throws ConfigurationError if this process cannot compute besides its workers */
 function requireColocation(backend: ComputeChoice, listen: ListenOptions | undefined): void {
   if (!listen) {
     throw configurationError`${named('colocate')}: expected with workers or ${named('listen')}, since a process alone computes anyway`;
@@ -124,7 +124,7 @@ function requireColocation(backend: ComputeChoice, listen: ListenOptions | undef
   throw configurationError`${named('backend')}: expected auto or cpu with ${named('colocate')}, which computes with the coordinator's own weights, got ${backend}`;
 }
 
-/** Workers of this machine alone are let in by a token that only they get. */
+/** A run with only local workers gives them a token that nobody else has. */
 function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions | undefined {
   if (listen === false) return workers === 0 ? undefined : { port: 0, token: newSecret() };
   if (listen === true) return {};
@@ -138,7 +138,7 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
   return listen;
 }
 
-/** @throws ConfigurationError if the options ask for what a page does not have */
+/** @throws ConfigurationError if the options require something that a page lacks */
 function requireHost(options: TrainOptions, { host }: Platform): void {
   if (host) return;
   for (const name of ['listen', 'workers', 'colocate', 'checkpoint'] as const) {
@@ -147,7 +147,7 @@ function requireHost(options: TrainOptions, { host }: Platform): void {
   }
 }
 
-/** @throws ConfigurationError if nodes of the tree are rounded by a backend that rounds in its own way */
+/** @throws ConfigurationError if nodes of the tree would be rounded by a backend with different rounding */
 function requireEqualRounding({ backend = 'auto', gradients }: TrainOptions): void {
   if (gradients !== 'fp16-exact') return;
   const equal: readonly ComputeChoice[] = ['auto', 'cpu', 'reference'];
@@ -165,7 +165,7 @@ function dataSummary(train: Dataset): DataSummary {
   return { ...formatOf(train), outputs: targets.names.length, ...(standardization && { standardization }) };
 }
 
-/** A built-in model is fitted to the data. @throws ConfigurationError */
+/** Resolves the model, fitting a built-in one to the data. @throws ConfigurationError */
 function modelOf(model: NonNullable<TrainOptions['model']>, { sampleShape, targets }: Dataset): Model {
   return resolvedModel(model, { sampleShape, outputs: targets.names.length });
 }
@@ -179,7 +179,7 @@ function resolvedModel(model: NonNullable<TrainOptions['model']>, fit?: Paramete
   }
 }
 
-/** @throws ConfigurationError if the data cannot be trained on */
+/** @throws ConfigurationError if the data cannot be used for training */
 function checked({ name, train, test, reading }: TrainingData): TrainingData {
   try {
     checkDataset(train, 'the training set');
@@ -192,7 +192,7 @@ function checked({ name, train, test, reading }: TrainingData): TrainingData {
   }
 }
 
-/** @throws DataError if a model of the training set could not be tested with the test set */
+/** @throws DataError if a model of the training set cannot be tested on the test set */
 function requireAlike(train: Dataset, test: Dataset): void {
   const [expected, got] = [train, test].map(describe);
   if (got !== expected) throw new DataError(`the test set: expected ${expected}, as the training set, got ${got}`);
@@ -205,7 +205,7 @@ function requireAlike(train: Dataset, test: Dataset): void {
   );
 }
 
-/** Such as `u8 samples of 28 x 28 x 1 and 10 classes`. */
+/** A description such as `u8 samples of 28 x 28 x 1 and 10 classes`. */
 function describe(data: Dataset): string {
   const { sampleType, sampleShape, targetType } = formatOf(data);
   return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;

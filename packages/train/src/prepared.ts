@@ -17,22 +17,22 @@ import { samplesWord, thousands } from './words.ts';
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };
   readonly token: string | undefined;
-  /** Code that people may type in place of the token; undefined if none is needed. */
+  /** Code that people may type instead of the token; undefined if none is needed. */
   readonly code: string | undefined;
   readonly adminToken: string;
   readonly tls: Tls | undefined;
 }
 
-/** Plain data, but for the samples. */
+/** Plain data, except for the samples. */
 export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
-  /** Weights that the run begins with; undefined if the seed draws them. */
+  /** Initial weights; undefined if the seed draws them. */
   readonly initialWeights: Float32Array | undefined;
   readonly dataName: string | undefined;
   readonly train: Dataset;
   readonly test: Dataset;
-  /** How a file becomes a sample; undefined if the data do not say it. */
+  /** How a file becomes a sample; undefined if the data do not say so. */
   readonly reading: Reading | undefined;
   readonly plan: RunPlan;
   readonly config: RunConfig;
@@ -41,9 +41,9 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly threads: number;
   /** Processes to start on this machine. */
   readonly workers: number;
-  /** Whether this process takes part as a worker besides others. */
+  /** Whether this process takes part as a worker, besides others. */
   readonly colocate: boolean;
-  /** Part of the shards that the coordinator computes as well; 0 in a run of this process alone. */
+  /** Share of the shards that the coordinator computes as well; 0 in a run of this process alone. */
   readonly verifyRate: number;
   /** Whether workers that are too slow for a share take turns. */
   readonly allTakePart: boolean;
@@ -67,7 +67,7 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   return `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
 }
 
-/** Returns all that fixes the bits of a run, as its checkpoints have it. */
+/** Everything that determines the bits of a run, as stored in its checkpoints. */
 export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
   const data = dataHash(train, newHash);
   const { batch, microbatchSize, innerSteps } = plan;

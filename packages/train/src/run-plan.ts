@@ -1,4 +1,4 @@
-/** The steps of a run, its batch and its microbatches: from what was asked for, else from the data and the workers. */
+/** The steps of a run, its batch and its microbatches: from the options, or else from the data and the workers. */
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
 import { configurationError, named } from '@lockstep/worker';
 import { defaultBatch, defaultEpochs } from './defaults.ts';
@@ -8,20 +8,20 @@ import type { DiLoCoConfig } from './record/report.ts';
 
 type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers' | 'gradients'>;
 
-/** Parts of a batch that is chosen at the start of the run, for the workers that have joined by then. */
+/** Settings of a batch that is chosen at the start of the run, for the workers that have joined by then. */
 export interface PlanAtStart {
   /** Samples of a step with few workers. */
   readonly usualBatch: number;
-  /** Set if it is not to be chosen. */
+  /** Set if the size is not to be chosen. */
   readonly microbatchSize?: number;
 }
 
-/** Whether the batch is for the workers that have joined when the run is started. */
+/** Whether the batch is chosen for the workers that have joined when the run is started. */
 function isPlannedAtStart({ batch, expect, listen }: Pick<TrainOptions, 'batch' | 'expect' | 'listen'>): boolean {
   return batch === 'auto' && expect === undefined && typeof listen === 'object' && listen.waitForStart === true;
 }
 
-/** @throws ConfigurationError if the run cannot wait for its batch */
+/** @throws ConfigurationError if the batch cannot be chosen that late */
 export function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: number): PlanAtStart | undefined {
   if (!isPlannedAtStart(options)) return undefined;
   const { checkpoint, microbatch } = options;
@@ -34,7 +34,7 @@ export function planAtStartOf(options: TrainOptions, samples: number, recipeBatc
   };
 }
 
-/** Workers that the batch is made for, each of which takes part; undefined if it is not made for any. */
+/** Number of workers that the batch is chosen for, each of which takes part; undefined if it depends on none. */
 export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
   if (workers === 0) {
@@ -43,7 +43,7 @@ export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number |
   return workers;
 }
 
-/** @throws ConfigurationError if batch, microbatch, workers and data do not go together */
+/** @throws ConfigurationError if batch, microbatch, workers and data do not fit together */
 export function planOf(asked: Asked, samples: number, recipeBatch: number, diloco: DiLoCoConfig | undefined): RunPlan {
   const { epochs: askedEpochs, steps, gradients } = asked;
   const roundsToHalves = gradients === 'fp16-exact';
@@ -51,7 +51,7 @@ export function planOf(asked: Asked, samples: number, recipeBatch: number, diloc
     requireSynchronous(asked);
     const round = roundOf(diloco, samples);
     const rounds = Math.ceil(samples / round.batch);
-    // As many as it would be if each inner step were a step.
+    // As many epochs as if each inner step were a step.
     const epochs =
       askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
     return planRun({ samples, ...round, epochs, steps, roundsToHalves });
@@ -61,7 +61,7 @@ export function planOf(asked: Asked, samples: number, recipeBatch: number, diloc
   return planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves });
 }
 
-/** With replicas, those are what workers share. */
+/** With replicas, workers share the replicas instead. */
 function requireSynchronous(asked: Asked): void {
   for (const name of ['expect', 'microbatch'] as const) {
     if (asked[name] === undefined) continue;
@@ -97,7 +97,7 @@ function requireWithin(name: 'batch' | 'microbatch', value: number | undefined, 
   throw configurationError`${named(name)}: expected at most the ${most} samples ${of}, got ${value}`;
 }
 
-/** Each worker is to get a microbatch. */
+/** Requires a microbatch for each worker. */
 function requireWork(workers: number | undefined, microbatch: number | undefined, samples: number): void {
   if (workers === undefined || workers * (microbatch ?? 1) <= samples) return;
   const [most, each] =

@@ -1,4 +1,4 @@
-/** A run at work, for the program that started it. */
+/** A training run in progress, for the program that started it. */
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';
@@ -18,15 +18,16 @@ import type { Site } from './site/site.ts';
 import { errorMessage } from './words.ts';
 
 /**
- * A run at work: an async iterable of what happens.
- * A loop over it need not keep up, and may be left: the run never waits for it, and goes on. Of steps that a loop did
- * not get to, the newest stands for all; of other events the last 1,024 wait. The first loop begins with the first
- * event, and if the run fails, loops end by throwing its error.
+ * A training run in progress: an async iterable of its events.
+ * A loop over the run may be slow or end early: the run never waits for it. If a loop falls behind, it gets only the
+ * newest of the unread steps, and the last 1,024 of other events. The first loop begins with the first event; if the
+ * run fails, loops throw its error at their end.
  */
 export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposable {
   /**
-   * Resolves when the run has ended: with its last step, or before that if it was stopped.
-   * @throws ConfigurationError if there can be no such run, and nothing was started; TrainingError if it could not go on
+   * Resolves when the run has ended: with its last step, or earlier if it was stopped.
+   * @throws ConfigurationError if there can be no such run, and nothing was started; TrainingError if it could not go
+   * on
    */
   readonly result: Promise<TrainingResult>;
   readonly #ended: Promise<TrainingResult>;
@@ -39,21 +40,21 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   readonly #onListening = new Set<(listening: ListeningEvent) => void>();
   /** The server, across runs; undefined in a page. */
   readonly #site: Site | undefined;
-  /** Whether the site ends with this run, which was the first there. */
+  /** Whether the site ends with this run, because it was the first run there. */
   readonly #ownsSite: boolean;
   #close = async (): Promise<void> => {};
-  /** Actions asked for before the run could be controlled. */
+  /** Actions requested before the run could be controlled. */
   readonly #asked: ControlAction[] = [];
-  /** The newest of all runs on one server, so that nothing holds those between it and the first. */
+  /** The newest run on the server, shared by all its runs so that none between it and the first is kept in memory. */
   #server: { newest: TrainingRun } = { newest: this };
-  /** Whether there is a next one, or one that begins. */
+  /** Whether there is a next run, or one is starting. */
   #hasNext = false;
   readonly #onNext = new Set<(next: TrainingRun) => void>();
   /** Called when the run can be controlled. */
   #onBegun = (): void => {};
   #control = (action: ControlAction): void => void this.#asked.push(action);
 
-  /** @param site of the run before, in whose place this one begins */
+  /** @param site of the previous run, which this one replaces */
   constructor(options: TrainOptions, platform: Platform, site?: Site) {
     this.#platform = platform;
     this.#ownsSite = site === undefined;
@@ -65,7 +66,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     signal?.addEventListener('abort', stop);
     this.#ended = this.#train(options).finally(() => signal?.removeEventListener('abort', stop));
     this.#ended.catch((error: unknown) => this.#events.end({ error }));
-    // An unhandled rejection shows if there is neither a loop nor a wait for the result.
+    // If there is neither a loop nor a wait for the result, a failure shows as an unhandled rejection.
     this.result = this.#ended.then((result) => result);
   }
 
@@ -75,39 +76,39 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<TrainingEvent> {
-    // The loop throws what the result would.
+    // The loop throws the same error as the result.
     this.result.catch(() => {});
     return this.#events[Symbol.asyncIterator]();
   }
 
-  /** Begins a run with `listen.waitForStart`, with the workers that have joined. */
+  /** Starts a run with `listen.waitForStart`, with the workers that have joined. */
   start(): void {
     this.#control('start');
   }
 
-  /** Takes no step after the one under way, until `resume`. */
+  /** Pauses the run after the current step, until `resume`. */
   pause(): void {
     this.#control('pause');
   }
 
-  /** Goes on after `pause`. */
+  /** Resumes the run after `pause`. */
   resume(): void {
     this.#control('resume');
   }
 
   /**
-   * Resolves with the run that its owner begins from the page after this one, or with the newest one if it has begun already;
-   * never if the server does not stay.
+   * Resolves with the run that its owner starts from the page after this one, or with the newest one if it has already
+   * begun; never if the server does not stay.
    */
   nextRun(): Promise<TrainingRun> {
     const { newest } = this.#server;
     return newest === this ? new Promise((resolve) => void this.#onNext.add(resolve)) : Promise.resolve(newest);
   }
 
-  /** Ends the run after the step under way, with a last checkpoint if it writes some; resolves when it has ended. */
+  /** Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    // A run that has no data yet leaves no result, as was asked for.
+    // A run stopped before it has data has no result, which is no failure.
     this.result.catch(() => {});
     await this.#ended.catch(() => {});
   }
@@ -126,7 +127,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 
   async #train(asked: TrainOptions): Promise<TrainingResult> {
-    // The caller has its first loop before anything happens.
+    // Lets the caller start its first loop before anything happens.
     await Promise.resolve();
     try {
       const trained = await this.#trainOnSite(asked);
@@ -137,7 +138,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       this.#events.end();
       return result;
     } catch (error) {
-      // A run that could not go on is its caller's to dispose of.
+      // The caller must dispose of a run that could not go on.
       if (!(error instanceof TrainingError)) await this.#closeSite();
       throw error;
     }
@@ -170,7 +171,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     return { ...done.trained, prepared: done.prepared };
   }
 
-  /** @returns why there can be no such run, and then there may be another */
+  /** @returns why there can be no such run, in which case another may follow */
   async #beginNext(changes: RunChanges, options: TrainOptions): Promise<string | undefined> {
     if (this.#hasNext) return 'another run begins already';
     this.#hasNext = true;
@@ -180,13 +181,13 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       const begun = new Promise<void>((resolve) => {
         next.#onBegun = resolve;
       });
-      // A failure before its start is said on the page, a later one to those who follow it.
+      // A failure before the start is shown on the page, a later one to those who follow the run.
       next.result.catch(() => {});
       await Promise.race([begun, next.#ended]);
       this.#server.newest = next;
       for (const resolve of this.#onNext) resolve(next);
       await this.#close();
-      // Only those who have asked for its result hold the rest of this run.
+      // Frees the rest of this run, unless someone has asked for its result.
       this.#close = async () => {};
       this.#control = () => {};
       return undefined;
@@ -216,32 +217,32 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   }
 }
 
-/** Every step was taken; the run was stopped before that; it could not go on. */
+/** How a run ended: every step taken, stopped earlier, or unable to go on. */
 export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
 
 export interface VerifyRequest {
   /** Aborted to end the second run early. */
   readonly signal?: AbortSignal | undefined;
-  /** Gets one line for people at the beginning, and one at the end. */
+  /** Receives one line for people at the beginning, and one at the end. */
   readonly log?: ((line: string) => void) | undefined;
 }
 
 /** The result of a run: weights, report, and the model with them. */
 export class TrainingResult {
   readonly outcome: TrainingOutcome;
-  /** Who stopped it: the program that started it, or its owner from the dashboard; undefined if it was not stopped. */
+  /** Who stopped the run: the program that started it, or its owner from the dashboard; undefined if nobody did. */
   readonly stoppedBy: 'program' | 'owner' | undefined;
   readonly report: Report;
   /** [parameters], in model order. */
   readonly weights: Float32Array<ArrayBuffer>;
-  /** The newest one on the disk, if the run wrote some. */
+  /** The newest checkpoint on disk, if the run wrote any. */
   readonly checkpoint: WrittenCheckpoint | undefined;
   readonly #prepared: Prepared;
   readonly #platform: Platform;
   readonly #backend: HostBackend;
   #model: LoadedModel | undefined;
 
-  /** @param backend with which no other thread computes */
+  /** @param backend not in use by any other thread */
   constructor(trained: TrainedRun, platform: Platform, backend: HostBackend) {
     const { ending, prepared } = trained;
     this.outcome = ending?.type ?? 'finished';
@@ -254,7 +255,7 @@ export class TrainingResult {
     this.#backend = backend;
   }
 
-  /** Takes memory for the weights when it is first asked for, which is the caller's to give back, with `dispose`. */
+  /** Allocates memory for the weights on first use, which the caller must free with `dispose`. */
   get model(): LoadedModel {
     const { model, train, reading } = this.#prepared;
     const { weightsSha256 } = this.report;
@@ -263,24 +264,21 @@ export class TrainingResult {
     return this.#model;
   }
 
-  /** The bytes of a model file, which `loadModel` opens and other programs read; by default safetensors. */
+  /** The bytes of a model file, for `loadModel` and other programs; by default safetensors. */
   modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
     const { report, weights } = this;
     const { weightsSha256, steps } = report;
     return modelFileOf({ prepared: this.#prepared, weights, weightsSha256, steps }, format);
   }
 
-  /**
-   * Takes the steps once more in this process alone, and compares the weights; `verified` is null if they cannot be
-   * compared.
-   */
+  /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
   verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
     const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
     return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
   }
 }
 
-/** A run that has ended, with the data and the settings that it had. */
+/** A run that has ended, with its data and settings. */
 export type TrainedRun = Trained & { readonly prepared: Prepared };
 
 export async function resultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
@@ -288,10 +286,10 @@ export async function resultOf(trained: TrainedRun, platform: Platform): Promise
   return new TrainingResult(trained, platform, backend);
 }
 
-/** A run that could not go on. */
+/** The error of a run that could not go on. */
 export class TrainingError extends Error {
   override readonly name = 'TrainingError';
-  /** With the weights and the report up to then. */
+  /** The weights and the report up to the failure. */
   readonly result: TrainingResult;
 
   constructor(message: string, result: TrainingResult) {

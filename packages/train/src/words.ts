@@ -4,7 +4,7 @@ export function thousands(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
-/** [height, width, channels] is an image. */
+/** A shape [height, width, channels] is an image. */
 export function samplesWord({ sampleShape }: { readonly sampleShape: readonly number[] }): string {
   return sampleShape.length === 3 ? 'images' : 'samples';
 }

@@ -1,4 +1,4 @@
-/** The addresses of a server, by the host that it listens on. */
+/** The addresses of a server, depending on the host that it listens on. */
 import { expect, it } from 'vitest';
 import { addressesOf, bareHost, isLoopback } from '../src/site/addresses.ts';
 

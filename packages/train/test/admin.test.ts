@@ -72,7 +72,7 @@ describe('controlling a run', () => {
     const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
     expect(message).toBe(`model after step ${steps} saved to ${file}`);
     expect((await viewer.next('done')).message).toBe(message);
-    // Others learn that it was saved, and nothing of the coordinator's folders.
+    // Guests learn that the model was saved, but nothing about the coordinator's folders.
     expect((await guest.next('event', (event) => event.message.includes('saved'))).message).toBe(
       `model after step ${steps} saved`,
     );
@@ -122,7 +122,7 @@ describe('controlling a run', () => {
     expect(server.run.state).toMatchObject({ phase: 'waiting', pauseRequested: false, startRequested: false });
     viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', ...secret });
     expect((await viewer.next('refused')).message).toMatch(message);
-    // The fifth is the last.
+    // The fifth attempt is the last.
     expect(await viewer.closed).toEqual({ code: 1008, reason: 'the admin token was wrong too often' });
   });
 });

@@ -78,7 +78,7 @@ describe('the next copy', () => {
         safe = next(safe);
         clock.written(safe);
       }
-      // Before it is on the disk the run is as it was at the copy before.
+      // Until the copy is on disk, a crash returns the run to the previous copy.
       expect(next(safe) + Math.floor(steps / 10) - safe).toBeLessThanOrEqual(steps);
     },
   );

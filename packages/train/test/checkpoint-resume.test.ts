@@ -1,4 +1,4 @@
-/** Which checkpoint a run goes on from, and what is said of the others. */
+/** The choice of the checkpoint to resume from, and the messages about the others. */
 
 import { describe, expect, it } from 'vitest';
 import { resumeCommand } from '../../../apps/coordinator/src/resume-command.ts';

@@ -68,7 +68,7 @@ describe('a checkpoint store', () => {
   it('throws where it cannot write, and keeps what was there', async () => {
     const { folder, store } = await open('gone');
     await store.write(later, 1, bytes(1));
-    // Stands where the part of the next one would be written.
+    // Blocks the path of the next partial file.
     await mkdir(join(folder, `checkpoint-${later}-000000002.safetensors.part`));
     await expect(store.write(later, 2, bytes(1))).rejects.toThrow('EISDIR');
     expect((await store.list()).map(({ step }) => step)).toEqual([1]);

@@ -1,4 +1,4 @@
-/** A checkpoint comes back bit for bit, and never where a byte of it is missing or changed. */
+/** A checkpoint round-trips bit for bit, and is refused if any byte of it is missing or changed. */
 
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
@@ -8,7 +8,7 @@ import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** With numbers that JSON has no words for, and an epoch that is not evaluated yet. */
+/** A checkpoint with numbers that JSON cannot express, and an unevaluated epoch. */
 const checkpoint: Checkpoint = {
   ...sampleCheckpoint,
   progress: {

@@ -10,7 +10,7 @@ interface Write {
   readonly end: (error?: Error) => void;
 }
 
-/** A run whose weights are all the number of its step, and a disk whose writes end when the test says so. */
+/** A run whose weights all equal its step number, and a disk whose writes complete when the test says so. */
 function setUp(options: Partial<CheckpointerOptions> = {}) {
   const lines: string[] = [];
   const writes: Write[] = [];
@@ -62,7 +62,7 @@ function setUp(options: Partial<CheckpointerOptions> = {}) {
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-/** Lets what follows a write have its turn. */
+/** Lets the continuation of a write run. */
 const settled = async (): Promise<void> => {
   for (let count = 0; count < 3; count++) await turn();
 };

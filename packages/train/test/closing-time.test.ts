@@ -1,10 +1,10 @@
-/** When a socket that was asked to close is cut. */
+/** The time at which a closing socket is cut. */
 import { VirtualClock } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { cutAtMs, cutInTime } from '../src/site/guarded-transport.ts';
 
 const [closedAtMs, heartbeatMs] = [100_000, 2_000];
-/** On the slowest link: 10 s. */
+/** 10 s on the slowest link. */
 const unreadBytes = 320_000;
 
 describe('a socket that closes', () => {
@@ -31,7 +31,7 @@ describe('a socket that closes', () => {
   });
 });
 
-/** When a socket of those unread bytes is cut, from which bytes arrive at these moments; undefined where it has closed before. */
+/** When a socket with those unread bytes is cut, if bytes arrive at these moments; undefined if it closes first. */
 function cutOf(arrivals: readonly number[], closesAtMs = Number.POSITIVE_INFINITY): number | undefined {
   const clock = new VirtualClock();
   let arrivedAtMs = 0;

@@ -66,7 +66,7 @@ it('gives the points after a step, a bounded number of them however early that w
   for (let step = 4; step < 50_000; step++) curve.add(stepOf(step), step);
   const late = stepsOf(curve.pointsAfter(4));
   expect(late.length).toBeLessThanOrEqual(2_000);
-  // Every complete point of 32 steps, from the first that has a new step.
+  // Every complete point of 32 steps, from the first that includes a new step.
   expect(late).toEqual(stepsOf(curve.points()).filter((steps) => steps % 32 === 0));
   expect(late.slice(0, 2)).toEqual([32, 64]);
   for (let step = 50_000; step < 50_100; step++) curve.add(stepOf(step), step);
@@ -83,7 +83,7 @@ it('goes on from its state as if it had not been interrupted, at any step', () =
       addTo(whole, 0, steps);
       addTo(first, 0, Math.min(cut, steps));
       const state = first.state();
-      // A state is a copy.
+      // Later steps must not change the state, which is a copy.
       addTo(first, Math.min(cut, steps), steps);
       const second = new TrainingCurve('classes', state, 64);
       addTo(second, Math.min(cut, steps), steps);

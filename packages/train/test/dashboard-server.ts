@@ -34,17 +34,17 @@ export interface DashboardServer {
   readonly dashboard: Dashboard;
   readonly prepared: Prepared;
   readonly addresses: Addresses;
-  /** `http://HOST:PORT` and `ws://HOST:PORT`, no path. */
+  /** `http://HOST:PORT` and `ws://HOST:PORT`, without a path. */
   readonly http: string;
   readonly ws: string;
-  /** SHA-256 of the weights as they are now. */
+  /** SHA-256 of the current weights. */
   weightsSha256(): string;
-  /** SHA-256 of the weights at the end of the run, as the oracle computes them. */
+  /** SHA-256 of the weights at the end of the run, computed by the oracle. */
   expectedSha256(): Promise<string>;
-  /** Lets a worker in this process join. */
+  /** Starts a worker in this process, which joins. */
   startWorker(): Promise<WorkerPool>;
   epoch(report: EpochReport): void;
-  /** Called after each test, too. */
+  /** Also called after each test. */
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Every kind of data gives one model, whoever computes it: a process alone, or one or three workers over sockets. */
+/** Every kind of data gives one model, whoever computes: a process alone, or one or three workers over sockets. */
 import type { Dataset } from '@lockstep/data';
 import { join } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** The defaults of a run's length: those of MNIST on much data, more and smaller steps on little. */
+/** The default length of a run: MNIST's for large data, more and smaller steps for small data. */
 import { describe, expect, it } from 'vitest';
 import { defaultBatch, defaultEpochs, learningRateScale } from '../src/defaults.ts';
 

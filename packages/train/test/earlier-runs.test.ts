@@ -1,4 +1,4 @@
-/** What the runs of one server are called on the chart, and what is kept of them. */
+/** The names of a server's runs in the chart, and what is kept of them. */
 import { floatsFrom } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
 import { type EarlierRun, EarlierRuns, labelsOf } from '../src/dashboard/messages.ts';

@@ -6,7 +6,7 @@ import { EvaluationFeed } from '../src/dashboard/feeds.ts';
 const { backend } = await openBackend('cpu');
 const inputs = 4_096;
 
-/** A feed of a model with so many neurons between its inputs and two classes, and who watches. */
+/** A feed for a model with this many hidden neurons and two classes, and its viewers. */
 function setUp(hidden: number) {
   const layers = [hidden, 2].map((units) => ({ type: 'dense', units }));
   const model = parseModel({ name: 'wide', input: [inputs], layers });

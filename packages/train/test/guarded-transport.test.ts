@@ -46,7 +46,7 @@ it('cuts a worker that reads nothing while weights wait for it', async () => {
     closed = how;
   });
   let mostQueuedBytes = 0;
-  // Each turn of the loop lets the kernel take what fits into its own buffers.
+  // Each turn of the event loop lets the kernel fill its own buffers.
   for (let step = 0; !closed; step++) {
     transport.send({ type: 'weights', step, bytes });
     mostQueuedBytes = Math.max(mostQueuedBytes, transport.bufferedBytes);

@@ -4,7 +4,7 @@ import { Guesses, type GuessResult, Limiter } from '../src/site/limiter.ts';
 
 const token = 'a-token-of-22-letters_';
 const code = 'ABC234';
-/** Guesses that one client may make at once, and all clients of a crowd. */
+/** Guesses that one client may make at once, and all clients together. */
 const [ofClient, ofCrowd] = [131_072, 262_144];
 const longestWaitMs = 2_000;
 
@@ -20,7 +20,7 @@ function setUp() {
     },
   });
   return {
-    /** The results so far: none while the secret waits. */
+    /** The results so far: empty while the secret waits. */
     show(secret: string, client = 'a'): { readonly results: GuessResult[]; readonly cancel: () => void } {
       const results: GuessResult[] = [];
       return { results, cancel: guesses.check(client, [token, code], secret, (result) => results.push(result)) };
@@ -104,7 +104,7 @@ describe('guesses at the code', () => {
     ['guessers of before', 8, (index: number) => guessers[index % 3]!],
   ] as const)('of %s are compared so seldom that finding it takes most of a year', (_name, perSecond, clientOf) => {
     const { guess, show, wait } = setUp();
-    // Clients that are new first: each makes one that guessed long before be forgotten.
+    // New clients come first: each makes the limiter forget a client that guessed long before.
     if (clientOf(1) === 'new 1') for (let client = 0; client < ofCrowd; client++) guess(1, `new ${-client}`);
     for (const client of guessers) guess(ofClient, client);
     const [seconds, results]: [number, GuessResult[][]] = [20, []];

@@ -27,7 +27,7 @@ interface Answered {
   readonly bytes: Buffer;
 }
 
-/** Requests exactly this path, where `fetch` would normalize it. */
+/** Requests exactly this path, which `fetch` would normalize. */
 function ask(port: number, path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ host: '127.0.0.1', port, path, method, headers }, (response) => {
@@ -264,7 +264,7 @@ describe('/metrics', () => {
     expect(after.get('lockstep_run_phase{phase="waiting"}')).toBe(0);
     expect(after.get('lockstep_faults_total{kind="rejected"}')).toBe(0);
     expect(after.get('lockstep_train_loss')).toBeGreaterThan(0);
-    // Counters are set, not added up, at each reading.
+    // Counters are set at each reading, not incremented.
     expect((await figures(server.http)).get('lockstep_images_total')).toBe(12 * 32);
   });
 });

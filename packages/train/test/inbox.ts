@@ -1,4 +1,4 @@
-/** The messages that a socket of the test has received, to be taken by their type. */
+/** The messages that a test's socket has received, to be taken by type. */
 import type { WebSocket } from 'ws';
 
 export interface Closed {
@@ -7,7 +7,7 @@ export interface Closed {
 }
 
 export class Inbox<Message extends { readonly type: string }> {
-  /** Every message so far. */
+  /** All messages so far. */
   readonly received: Message[] = [];
   readonly closed: Promise<Closed>;
   readonly #untaken: Message[] = [];
@@ -26,8 +26,8 @@ export class Inbox<Message extends { readonly type: string }> {
   }
 
   /**
-   * The next message of a type for which `test` holds, from now on or received and not yet taken. Fails where the socket
-   * closes, and where `isOver` says that no such message can come any more.
+   * The next message of a type that passes `test`, from now on or received and not yet taken. Fails if the socket
+   * closes, or if `isOver` says that no such message can arrive any more.
    */
   next<T extends Message['type']>(
     type: T,

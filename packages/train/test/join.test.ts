@@ -1,4 +1,4 @@
-/** `join` as a person uses it, in the process of the run. */
+/** `join` as a program uses it, in the process of the run. */
 import { type JoinOptions, join, type WorkerEvent } from '@lockstep/worker';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';

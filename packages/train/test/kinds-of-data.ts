@@ -1,10 +1,10 @@
-/** Small data sets of every kind, in which there is something to learn. */
+/** Small learnable data sets of every kind. */
 import type { Dataset, Targets } from '@lockstep/data';
 import { randomStream } from '@lockstep/tensor';
 import type { TrainingData } from '../src/options.ts';
 
 interface Kind extends TrainingData {
-  /** A built-in model. */
+  /** Name of a built-in model. */
   readonly model: string;
 }
 
@@ -17,7 +17,7 @@ function parts(make: (count: number, random: () => number) => Dataset): Training
   return { train: make(300, random), test: make(60, random) };
 }
 
-/** Pictures of 32 x 32, of which the class is the channel that is brighter, but for every twentieth, which no model gets right. */
+/** Pictures of 32 x 32 whose class is their brightest channel, except every twentieth, which no model gets right. */
 function colorPictures(count: number, random: () => number): Dataset {
   const labels = Uint16Array.from({ length: count }, () => Math.floor(3 * random()));
   const samples = Uint8Array.from({ length: count * 3072 }, (_, at) => {
@@ -28,7 +28,7 @@ function colorPictures(count: number, random: () => number): Dataset {
   return { samples, sampleShape: [32, 32, 3], count, targets: { type: 'classes', labels, names: colors } };
 }
 
-/** Rows of four measures around those of their class. */
+/** Rows of four measurements scattered around those of their class. */
 function table(count: number, random: () => number): Dataset {
   const labels = Uint16Array.from({ length: count }, () => Math.floor(3 * random()));
   const samples = Float32Array.from(
@@ -38,7 +38,7 @@ function table(count: number, random: () => number): Dataset {
   return { samples, sampleShape: [4], count, targets: { type: 'classes', labels, names: iris } };
 }
 
-/** Rows of three numbers, of which two others are sums, in hundreds of thousands of their unit. */
+/** Rows of three numbers, with two targets that are sums of them, in the hundreds of thousands. */
 function values(count: number, random: () => number): Dataset {
   const samples = Float32Array.from({ length: count * 3 }, () => 2 * random() - 1);
   const targets: Targets = {

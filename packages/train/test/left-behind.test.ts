@@ -1,4 +1,4 @@
-/** Folders of uploads that a killed process has left behind, and those that must stay. */
+/** Removal of upload folders that killed processes left behind, and of no others. */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,12 +9,12 @@ import { temporaryFolder } from './folder.ts';
 
 const folder = temporaryFolder();
 
-/** A name as another process of this machine gives it. */
+/** A folder name as another process of this machine would choose it. */
 function nameOf(pid: number, end: string): string {
   return `${uploadPrefix().replace(/-\d+-$/, `-${pid}-`)}${end}`;
 }
 
-/** The number of a process that has ended. */
+/** The id of a process that has ended. */
 function deadPid(): number {
   return spawnSync(process.execPath, ['-e', '']).pid;
 }
@@ -27,7 +27,7 @@ it('only folders of processes that are gone are removed', async () => {
   const stay = [
     nameOf(process.pid, 'own'),
     nameOf(living.pid!, 'living'),
-    // Of a container that shares the folder, whose process numbers are others.
+    // The folder of a container that shares the temporary folder but numbers its processes separately.
     `lockstep-upload-000000000000-${dead}-other`,
     `lockstep-upload-${dead}-old`,
     'something-else',

@@ -1,4 +1,4 @@
-/** Liars over real sockets: sessions in this process whose compute is wrong on purpose, beside honest ones. */
+/** Liars over real sockets: sessions in this process whose results are wrong on purpose, next to honest ones. */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
@@ -24,10 +24,10 @@ import { openTestServer } from './test-server.ts';
 import { tinyFiles, writeFolder } from './tiny-data.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
-/** Four microbatches a step, so that each of three workers has a share. */
+/** Four microbatches per step, so that each of three workers has a share. */
 const steps: TrainOptions = { batch: 64, microbatch: 16, epochs: 500, steps: 100, listen: {} };
 const small: TrainOptions = { ...steps, data: tinyData, model: tinyModel };
-/** Steps that take long enough for a worker that joins, or answers, late. */
+/** Steps long enough for a worker to join or answer late. */
 const large: TrainOptions = { ...steps, data: await writeFolder(temporaryFolder(), 'tiny', tinyFiles()) };
 const weightsOf = async ({ listen: _, ...alone }: TrainOptions): Promise<string> =>
   (await train({ ...alone, threads: 1 }).result).report.weightsSha256;
@@ -40,11 +40,11 @@ type Change = (truth: ShardGradient, context: LieContext) => ShardGradient | Pro
 interface Habit {
   /** Milliseconds by which its first results are late. */
   readonly lateMs?: () => number;
-  /** Whether it says that it takes no time, in the numerics check and after it. */
+  /** Whether it claims to take no time, in the numerics check and after it. */
   readonly boasts?: boolean;
 }
 
-/** How many results are late: a worker that is late for ever gets no further task. */
+/** Number of late results: a worker that is always late gets no further task. */
 const lateResults = 4;
 
 /** A worker in this process that answers the numerics check correctly, and every task with a changed result. */
@@ -131,7 +131,7 @@ interface Ended {
 
 const joinHonest = (url: string): Promise<MembershipEnd>[] => [1, 2].map((index) => joinWorker(url, `honest-${index}`));
 
-/** Runs two honest workers beside liars. */
+/** Runs two honest workers next to liars. */
 async function runWithLiars(verifyRate: number, changes: readonly Change[]): Promise<Ended> {
   const server = await openTestServer({ args: { ...small, verifyRate }, startWorkers: 2 + changes.length });
   const honest = joinHonest(server.url);
@@ -148,7 +148,7 @@ async function runWithLiars(verifyRate: number, changes: readonly Change[]): Pro
 
 const named = ({ workers }: Report, prefix: string) => workers.filter(({ name }) => name.startsWith(prefix));
 
-/** The weights are those of a run without liars; the run claims so where no liar's result was added. */
+/** Expects the weights of a run without liars; the run claims so if no liar's result was added. */
 function expectHonestRun({ outcome, report }: Ended): void {
   expect(outcome).toEqual({ type: 'finished' });
   const hadLiar = named(report, 'liar').some(({ shards, quarantined }) => shards > 0 && quarantined !== undefined);
@@ -166,7 +166,7 @@ describe('one liar among three workers', () => {
     expect(ended.ends).toMatchObject([{ type: 'refused', message: expect.stringContaining('was wrong') }]);
     const [liar] = named(ended.report, 'liar');
     expect(liar?.quarantined).toMatch(/^its result of step \d+, microbatches \d+ to \d+, was wrong$/);
-    // Before it has computed a shard it has no other shard's result to send.
+    // Before it has computed a shard, it has no other shard's result to send.
     expect(liar?.shards).toBeLessThanOrEqual(lie === 'other-shard' ? 1 : 0);
     expect(ended.report.faults.quarantined).toBe(1);
   });
@@ -182,11 +182,11 @@ describe('one liar among three workers', () => {
   });
 });
 
-/** Rounds of each race; many show more than one. */
+/** Rounds of each race; more rounds reveal more. */
 const rounds = Number(process.env['LOCKSTEP_LIAR_ROUNDS'] ?? 1);
 const flip: Change = (truth) => lies.sign(truth);
 const between = (least: number, most: number) => (): number => least + (most - least) * Math.random();
-/** Steps after which each joins. */
+/** Name, step at which it joins, and the liar. */
 const alwaysLying: [string, number, (url: string) => Promise<MembershipEnd>][] = [
   ['that joins at step 60 and is late', 60, (url) => joinWorker(url, 'liar', flip, { lateMs: between(40, 200) })],
   ['that joins at step 60 and boasts', 60, (url) => joinWorker(url, 'liar', flip, { boasts: true })],

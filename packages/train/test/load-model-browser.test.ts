@@ -1,4 +1,4 @@
-/** A page loads a model from its bytes, and gets the scores of Node to the bit. */
+/** A page loads a model from its bytes, and gets bit-identical scores to Node. */
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';

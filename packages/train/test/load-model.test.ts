@@ -1,4 +1,4 @@
-/** A loaded model predicts what its weights say, and what is no model file is refused in one sentence. */
+/** A loaded model predicts according to its weights, and other files are refused in one sentence. */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -175,7 +175,7 @@ describe('a loaded model of values', () => {
   it('is measured by its squared errors', async () => {
     const model2 = await loadModel(bytes);
     const targets = { type: 'values', values: Float32Array.of(8, 3, 0.5, 1) } as const;
-    // Errors -1, 0, 0, -2; the targets lie 3.75, 1, 3.75 and 1 from their means.
+    // Errors -1, 0, 0, -2; the targets are 3.75, 1, 3.75 and 1 from their means.
     const { loss, accuracy, r2, confusion } = await model2.evaluate({ samples, count: 2, targets });
     expect({ loss, accuracy, confusion }).toEqual({ loss: 1.25, accuracy: null, confusion: null });
     expect(r2).toBeCloseTo(1 - 1.25 / ((3.75 ** 2 + 1) / 2), 12);

@@ -1,4 +1,4 @@
-/** Local workers before their run: they load while it is prepared, and leave nothing behind where it cannot be. */
+/** Local workers before their run: they load while it is prepared, and leave nothing behind if that fails. */
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -31,7 +31,7 @@ function running(): number {
   return started.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null).length;
 }
 
-/** A run of two workers, and how many processes there were when its data were asked for. */
+/** A run of two workers, and the number of processes when its data were loaded. */
 function runOf(options: TrainOptions, whileLoading: () => void | Promise<void> = () => {}) {
   const seen = { processes: 0 };
   const run = new TrainingRun(
@@ -41,7 +41,7 @@ function runOf(options: TrainOptions, whileLoading: () => void | Promise<void> =
       async loadData() {
         seen.processes = running();
         await whileLoading();
-        // The run moves the samples of data that it has loaded.
+        // A copy, because the run moves the samples of loaded data.
         return structuredClone(tinyData);
       },
     },
@@ -91,7 +91,7 @@ it('there are none in one process', async () => {
   expect(seen.processes).toBe(0);
 });
 
-/** A port of 127.0.0.1 that another server has. */
+/** A port of 127.0.0.1 that is in use. */
 async function takenPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));

@@ -22,7 +22,7 @@ const folder = temporaryFolder();
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-/** Twice: another thread frees the buffers outside the heap, and the next collection waits for it. */
+/** Collects twice: another thread frees the buffers outside the heap, and the next collection waits for it. */
 function collectGarbage(): void {
   gc();
   gc();
@@ -37,7 +37,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   const server = await openTestServer({
     args,
     startWorkers: workers,
-    // On a busy machine a step of 64 workers in one thread may take long; no worker is late here.
+    // On a busy machine, a step of 64 workers in one thread may take long, but no worker counts as late here.
     limits: {
       softDeadlineMs: 600_000,
       hardDeadlineMs: 600_000,
@@ -49,7 +49,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
       taken.push(step);
       if (step !== 3 && step !== steps - 1) return;
       collectGarbage();
-      // Without the workers' own plans: each makes one for every size of shard that it meets.
+      // Excludes the workers' own plans, since each makes one for every size of shard that it meets.
       const plansBytes = backend.view(mark).buffer.byteLength;
       liveBytes.set(step, process.memoryUsage().arrayBuffers - plansBytes);
     },
@@ -74,7 +74,7 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
   expect(report.faults).toEqual({ reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 });
   expect(report.workers).toHaveLength(workers);
   expect(report.workers.reduce((sum, { samples }) => sum + samples, 0)).toBe(64 * workers * steps);
-  // One message on the way to each worker may differ; if no message were freed, it would be eight each way.
+  // One message in flight to each worker may differ; if no message were freed, it would be eight each way.
   expect(liveBytes.get(steps - 1)! - liveBytes.get(3)!).toBeLessThan(workers * vectorBytes);
   await server.close();
 }, 120_000);

@@ -13,7 +13,7 @@ import { tinyArgs } from './tiny-data.ts';
 
 const folder = temporaryFolder();
 let tiny: string[] = [];
-/** 784 x units + units x units x 1 and so on: about so many parameters. */
+/** About 784 x units + units x units x 1 and so on parameters. */
 const wide = (name: string, first: number, second: number) => ({
   name,
   input: [784],
@@ -79,7 +79,7 @@ describe('the memory that a run needs', () => {
     const { model, optimizer, plan } = prepared;
     const taken = backend.view(backend.allocate(1)).buffer.byteLength;
     const need = { ...sizes, workers: 'single', model, optimizer, microbatches: plan.microbatches } as const;
-    // One vector of that is for evaluations, of which there are none here.
+    // One of those vectors is for evaluations, which do not happen here.
     const evaluated = 4 * parameterCount(model);
     const { coordinatorBytes } = memoryNeed({ ...need, microbatchSize: plan.microbatchSize });
     expect(coordinatorBytes - evaluated).toBeLessThanOrEqual(taken);
@@ -93,7 +93,7 @@ describe('the memory that a run needs', () => {
     const { backend } = await openBackend('cpu');
     const { run, parameterServer } = await createRun({ prepared, platform: nodePlatform, backend, startWorkers: 1 });
     run.stop('the test is over');
-    // Where the first gradient would be.
+    // The address that the first gradient would get.
     parameterServer.aggregator.reserve();
     const taken = backend.view(backend.allocate(1)).buffer.byteLength;
     const { coordinatorBytes } = memoryNeed({ ...sizes, model, optimizer, microbatchSize: plan.microbatchSize });

@@ -1,4 +1,4 @@
-/** The table of options agrees with itself, and the docstrings of the library's options with the table. */
+/** The option table is consistent, and the docstrings of the library's options agree with it. */
 import { readFileSync } from 'node:fs';
 import type { Option, Options } from '@lockstep/command';
 import { workerCommand } from '@lockstep/worker/options';
@@ -32,7 +32,7 @@ function docstringsOf(file: string, name: string): ReadonlyMap<string, string> {
   return new Map([...properties].map(([, text = '', property = '']) => [property, text.replace(/\s+\*?\s*/g, ' ')]));
 }
 
-/** The range and the default of an option, as its docstring is to say them. */
+/** The range and the default that an option's docstring must state. */
 function factsOf({ kind, default: value }: Option): string[] {
   const [, range] = /number ((?:from|of|above)[^,]*)/.exec(kind.expected) ?? [];
   return [...(range === undefined ? [] : [range]), ...(value === undefined ? [] : [`by default ${value}`])];

@@ -2,7 +2,7 @@ import { VirtualClock } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
 import { pacedReading } from '../src/site/pages.ts';
 
-/** Lets what is due at this moment, and what follows from it, happen. */
+/** Runs everything that is due now, and its continuations. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function run(clock: VirtualClock): Promise<void> {

@@ -1,4 +1,4 @@
-/** A batch that is made for the workers that are there when the run is started. */
+/** A batch chosen for the workers that are connected when the run is started. */
 import { batchForWorkers } from '@lockstep/training';
 import { type JoinedWorker, join } from '@lockstep/worker';
 import { afterEach, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** Runs that could start, from the arguments of a command line. */
+/** Prepared runs from command-line arguments. */
 import { parseOptions } from '@lockstep/command';
 import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
@@ -7,7 +7,7 @@ import type { TrainOptions } from '../src/options.ts';
 import { prepare } from '../src/prepare.ts';
 import type { Prepared } from '../src/prepared.ts';
 
-/** A run that is asked for by a command line, or in the library's words. */
+/** A run requested by a command line, or by the library's options. */
 export type Asked = readonly string[] | TrainOptions;
 
 export function prepareAsked(asked: Asked): Promise<Prepared> {

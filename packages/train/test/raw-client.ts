@@ -1,4 +1,4 @@
-/** Clients that may send a coordinator anything: messages, frames, or bytes below WebSocket. */
+/** Clients that can send a coordinator anything: messages, frames, or bytes below WebSocket. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import {
@@ -23,7 +23,7 @@ import { type Closed, Inbox } from './inbox.ts';
 export interface RawClient {
   readonly closed: Promise<Closed>;
   send(message: WorkerMessage): void;
-  /** Sends a frame of these bytes, or of this text. */
+  /** Sends a frame with these bytes or this text. */
   sendFrame(data: Uint8Array | string): void;
   /** The next message of a type. */
   next<T extends CoordinatorMessage['type']>(type: T): Promise<Extract<CoordinatorMessage, { type: T }>>;
@@ -57,7 +57,7 @@ export async function handshake(client: RawClient): Promise<void> {
   await client.next('numericsCheck');
 }
 
-/** Sends `hello` and answers the numerics check rightly, as a worker does. */
+/** Sends `hello` and answers the numerics check correctly, as a worker does. */
 export async function joinAsWorker(client: RawClient): Promise<void> {
   client.send(hello);
   const { model, microbatchSize, chunkBytes } = await client.next('welcome');
@@ -85,7 +85,7 @@ export async function joinAsWorker(client: RawClient): Promise<void> {
 }
 
 export interface TcpClient {
-  /** Resolves with what the coordinator's close frame says. */
+  /** Resolves with the content of the coordinator's close frame. */
   readonly closed: Promise<Closed>;
   write(bytes: Uint8Array): void;
 }
@@ -119,7 +119,7 @@ export async function openTcpClient(url: string): Promise<TcpClient> {
   return { closed, write: (bytes) => void socket.write(bytes) };
 }
 
-/** The close frame is the last one, and short; those before it are skipped. */
+/** The close frame is the last one, and short; earlier frames are skipped. */
 function closeFrameOf(bytes: Buffer): Closed {
   for (let at = 0; at + 2 <= bytes.length; ) {
     const opcode = bytes[at]! & 0x0f;

@@ -1,10 +1,10 @@
-/** Records a run of a test, without evaluations. */
+/** Records a test's run, without evaluations. */
 import type { Run } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import type { Prepared } from '../src/prepared.ts';
 import { Recorder } from '../src/record/recorder.ts';
 
-/** @param run the run, which may be created later */
+/** @param run returns the run, which may be created later */
 export function recorderFor({ plan, test }: Pick<Prepared, 'plan' | 'test'>, run: () => Run): Recorder {
   return new Recorder({
     plan,

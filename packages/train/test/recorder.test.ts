@@ -49,7 +49,7 @@ function setUp(options: Partial<RecorderOptions> = {}) {
   };
 }
 
-/** The record at the end, as far as it does not grow with the steps. */
+/** The final record, without the parts that grow with the steps. */
 async function recordOf(recorder: Recorder) {
   const weights = await recorder.finish();
   const { epochs, initialLoss, samples, steps, seconds } = recorder.data;
@@ -150,7 +150,7 @@ describe('epochs', () => {
     await Promise.resolve();
     interruption.abort();
     resume();
-    // `finish` is called later, when the workers have ended: until then no rejection may be unhandled.
+    // `finish` is called later, when the workers have ended: until then, no rejection may be unhandled.
     const unhandled: unknown[] = [];
     const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
     process.on('unhandledRejection', onUnhandled);
@@ -186,13 +186,13 @@ describe('epochs', () => {
   });
 
   describe('of a run that goes on', () => {
-    /** Without weights, of which a process has those that it has trained. */
+    /** Without weights, since a process has only those that it has trained. */
     const recordsOf = async (recorder: Recorder) => {
       const { weights: _, ...records } = await recordOf(recorder);
       return records;
     };
 
-    /** Two runs of so many steps, the second from the state of the first; a step takes a second. */
+    /** Two runs with this number of steps in total, the second from the state of the first; a step takes a second. */
     async function inTwoRuns(cut: number, steps: number, hasEvaluated: boolean) {
       const first = setUp({
         plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: cut }),
@@ -230,7 +230,7 @@ describe('epochs', () => {
     it.each([true, false])(
       'are those of one that was not cut off, evaluated before it was: %s',
       async (hasEvaluated) => {
-        // An end in the middle of an epoch is no end of it where the run goes on for longer, and is one where it does not.
+        // A run that stops within an epoch ends that epoch only if no later run continues it.
         for (const [cut, steps] of [
           [1, 6],
           [2, 4],

@@ -1,4 +1,4 @@
-/** Values of any size are learned without an option, and given back in their own unit. */
+/** Values of any size are learned without an option, and predicted in their own unit. */
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
@@ -31,7 +31,7 @@ describe('a table whose values are hundreds of thousands', () => {
     const predicted = await model.predictValues(samples);
     const squares = predicted.reduce((sum, [value], index) => sum + (value! - given[index]!) ** 2, 0);
     expect(Math.sqrt(squares / count) / testRmse!).toBeCloseTo(1, 3);
-    // Values as a person has them are measured like those that the reader standardized.
+    // Values in the user's unit are evaluated like those that the reader standardized.
     const inUnits = await model.evaluate({ samples, count, targets: { type: 'values', values: given } });
     const standardized = await model.evaluate(data.test);
     expect(standardized.rmse).toBe(testRmse);

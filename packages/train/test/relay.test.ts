@@ -36,7 +36,7 @@ async function open(options: TrainOptions = {}) {
   return { run, url: (await run.addresses).worker };
 }
 
-/** A relay that its workers may join. */
+/** A relay that is open to its workers. */
 async function openRelay(url: string, { listen, ...options }: RelayOptions = {}) {
   const one = relay(url, { name: 'relay', ...options, listen: { port: 0, ...listen } });
   relays.add(one);
@@ -200,7 +200,7 @@ describe('a relay', () => {
   });
 });
 
-/** Passes on to a server that notes what comes, which answers nothing else. */
+/** Proxies to a server that records the request headers and answers nothing else. */
 async function headersBehind(token: string | undefined, headers: Record<string, string>) {
   const seen: IncomingHttpHeaders[] = [];
   const coordinator = createServer((request, response) => {
@@ -253,7 +253,7 @@ describe('the clients of a relay', () => {
   });
 });
 
-/** The tables of workers that a viewer of a run is shown, one after another. */
+/** The successive worker tables that a viewer of a run sees. */
 async function* workersOf(url: string) {
   const viewer = await openViewer(url.replace(/\/$/, ''));
   let shown = 0;

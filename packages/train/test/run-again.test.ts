@@ -1,4 +1,4 @@
-/** Runs that an owner begins from the page, on the server of one that has ended. */
+/** Runs that an owner starts from the page, on the server of a run that has ended. */
 
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';

@@ -1,4 +1,4 @@
-/** What viewers learn of a run's end: why it ended, and what it leaves behind. */
+/** The end of a run, as viewers see it: why it ended, and what it leaves behind. */
 import { parseModel, writeModelFile } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { afterEach, expect, it } from 'vitest';

@@ -76,7 +76,7 @@ describe('the origin of a page', () => {
     expect(check('127.0.0.1:7070', 'https://page.example', options)).toBeUndefined();
     expect(check('lab.example:7070', 'http://lab.example:7070', options)).toBeUndefined();
     expect(check('127.0.0.1:7070', 'https://page.example.evil', options)).toBe(403);
-    // A proxy may pass the page's own name on.
+    // A proxy may forward the page's own host name.
     expect(check('page.example:7070', 'https://page.example', options)).toBeUndefined();
     expect(check('page.example:7070', undefined, options)).toBeUndefined();
     expect(check('sub.page.example:7070', undefined, options)).toBe(421);

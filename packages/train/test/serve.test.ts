@@ -1,4 +1,4 @@
-/** A run on an HTTP server that its caller has, which goes on to answer what it did. */
+/** A run on the caller's HTTP server, which keeps answering its own requests. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

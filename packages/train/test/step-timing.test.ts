@@ -132,9 +132,9 @@ describe('step times', () => {
     expect(timing.times()).toEqual({
       steps: 1,
       stepMs: 37,
-      // Asked after 3 ms in the mean, and 3 ms that the mean worker held its shard without computing.
+      // The mean request comes after 3 ms, and the mean worker held its shard for 3 ms without computing.
       packMs: 6,
-      // 22 ms from asking to arrival in the mean, of which 18 were at the worker.
+      // 22 ms from request to arrival on average, of which 18 were at the worker.
       sendMs: 4,
       computeMs: 15,
       waitMs: 5,

@@ -1,4 +1,4 @@
-/** A worker inside the test, which knows the steps that it computes and comes back as every worker does. */
+/** A worker inside the test that records the steps it computes, and reconnects as every worker does. */
 import { once } from 'node:events';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -8,9 +8,9 @@ import { WebSocket } from 'ws';
 import { sha256 } from '../src/node/sha256.ts';
 
 export interface StepWitness {
-  /** The step of its last result. */
+  /** The step of the worker's last result. */
   readonly lastStep: () => number;
-  /** Resolves when it computes this step or a later one. */
+  /** Resolves when the worker computes this step or a later one. */
   readonly reached: (step: number) => Promise<void>;
   readonly ended: Membership['ended'];
 }
@@ -50,7 +50,7 @@ export async function openStepWitness(url: string): Promise<StepWitness> {
           waiting.delete(check);
           resolve();
         };
-        // Only what it computes from now on: before, it has been in an earlier process's run.
+        // Counts only steps from now on: earlier ones were in the run of an earlier process.
         waiting.add(check);
       }),
     ended: membership.ended,

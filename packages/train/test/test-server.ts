@@ -19,16 +19,16 @@ export interface TestServer {
   readonly outcome: Promise<RunOutcome>;
   readonly report: () => Report;
   readonly control: Run['control'];
-  /** Resolves when so many workers are ready. */
+  /** Resolves when this number of workers are ready. */
   readonly ready: (workers: number) => Promise<void>;
-  /** Cuts every socket and listens no more; the run sees only that its connections closed. */
+  /** Cuts every socket and stops listening; the run sees only that its connections closed. */
   readonly drop: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
 export interface TestServerOptions {
   readonly args: Asked;
-  /** The run begins when so many workers are ready. */
+  /** Number of ready workers at which the run begins. */
   readonly startWorkers: number;
   readonly onStep?: (result: StepResult) => void;
   readonly limits?: Partial<Limits>;

@@ -1,4 +1,4 @@
-/** A viewer of the dashboard, as a page is one. */
+/** A viewer of the dashboard that behaves like a page. */
 import { once } from 'node:events';
 import {
   decodeWatch,
@@ -19,14 +19,14 @@ export interface TestViewer {
   readonly received: readonly Shown[];
   readonly closed: Promise<Closed>;
   send(message: WatchMessageFrom<'viewer'>): void;
-  /** As `Inbox.next`; fails, too, where the run has ended and nothing like it has come with the news of it. */
+  /** Like `Inbox.next`; also fails if the run has ended and no such message arrives soon after. */
   next<T extends Shown['type']>(type: T, test?: (message: ShownOf<T>) => boolean): Promise<ShownOf<T>>;
 }
 
-/** Whatever else there is to show of a run that has ended comes before so many reports of its progress. */
+/** Everything else about a run that has ended is shown within this number of progress reports. */
 const reportsAfterEnd = 15;
 
-/** @param tokens what it shows in its `hello` */
+/** @param tokens sent in the viewer's `hello` */
 export async function openViewer(
   ws: string,
   options: ConstructorParameters<typeof WebSocket>[2] = {},
@@ -40,7 +40,7 @@ export async function openViewer(
     return message;
   });
   await once(socket, 'open');
-  // Its place is decided when it is answered.
+  // The viewer's place has been decided once it is answered.
   const answered = Promise.race([once(socket, 'message'), inbox.closed]);
   socket.send(encodeWatch({ type: 'hello', ...tokens }));
   await answered;

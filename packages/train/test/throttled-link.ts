@@ -1,15 +1,15 @@
-/** A narrow link: a TCP proxy that lets so many bytes a second through, each way. */
+/** A narrow link: a TCP proxy with a limited bandwidth in each direction. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as passes } from 'node:timers/promises';
 
 export interface ThrottledLink {
-  /** The address of the coordinator as it is on the far side of the link. */
+  /** The coordinator's address at the far side of the link. */
   readonly url: string;
   close(): void;
 }
 
-/** What passes at one moment. */
+/** Duration of one slice of bytes. */
 const sliceMs = 20;
 
 export async function openThrottledLink(url: string, bytesPerSecond: number): Promise<ThrottledLink> {
@@ -37,7 +37,7 @@ export async function openThrottledLink(url: string, bytesPerSecond: number): Pr
   };
 }
 
-/** Passes bytes on in slices, and reads no more while one is under way. */
+/** Forwards bytes in slices, and does not read while one is in transit. */
 async function pass(from: Socket, to: Socket, sliceBytes: number): Promise<void> {
   try {
     for await (const chunk of from as AsyncIterable<Buffer>) {

@@ -5,7 +5,9 @@ describe('a time budget', () => {
   const setUp = () => {
     let now = 0;
     const budget = new TimeBudget({ nowMs: () => now, part: 0.02, maxPauseMs: 2_000 });
-    /** Tries every 100 ms, as the dashboard does; returns how often it worked and what part of the time that took. */
+    /**
+     * Tries every 100 ms, as the dashboard does; returns how often it did the work, and the share of time that took.
+     */
     const during = (untilMs: number, costMs: number): [times: number, part: number] => {
       const startedAtMs = now;
       let [times, spentMs] = [0, 0];

@@ -11,7 +11,7 @@ function idx(magic: number, dimensions: readonly number[], elements: Uint8Array)
   return Buffer.concat([new Uint8Array(header.buffer), elements]);
 }
 
-/** Bars: image `i` has a column of its own for the class `i % 10`. */
+/** Bars: image `i` has a bright column that identifies its class `i % 10`. */
 function images(count: number): Uint8Array {
   const pixels = new Uint8Array(count * side * side);
   for (let image = 0; image < count; image++) {
@@ -38,7 +38,7 @@ export function tinyFiles({ train = 64, test = 16 } = {}): Map<string, Uint8Arra
   ]);
 }
 
-/** Writes the files into a folder of its own, which it returns. */
+/** Writes the files into a new folder, and returns the folder. */
 export async function writeFolder(
   parent: string,
   name: string,
@@ -50,7 +50,7 @@ export async function writeFolder(
   return folder;
 }
 
-/** Options of a run that trains on it, two steps an epoch. */
+/** Options of a run that trains on the data set, with two steps per epoch. */
 export async function tinyArgs(parent: string): Promise<string[]> {
   return ['--data', await writeFolder(parent, 'tiny', tinyFiles()), '--batch', '32'];
 }

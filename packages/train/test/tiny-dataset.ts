@@ -1,11 +1,11 @@
-/** A small data set in memory, of a pattern that a model can learn. */
+/** A small data set in memory with a learnable pattern. */
 import type { Dataset } from '@lockstep/data';
 import type { TrainingData } from '../src/options.ts';
 
 const [rows, columns, classes] = [4, 4, 3];
 const names = ['upper', 'middle', 'lower'];
 
-/** Each class has a row of its own that is bright. */
+/** Each class has its own bright row. */
 function patterns(count: number, seed: number): Dataset {
   const labels = Uint16Array.from({ length: count }, (_, index) => (index * 7 + seed) % classes);
   const samples = Uint8Array.from({ length: count * rows * columns }, (_, at) => {

@@ -97,7 +97,7 @@ describe('a run under TLS', () => {
     expect(await late.next('progress')).toMatchObject({ phase: 'finished', step: 8 });
     program.kill('SIGINT');
     expect((await program.ended).code).toBe(0);
-    // It has waited for another run until the server was gone.
+    // The worker waited for another run until the server was gone.
     expect((await guest.ended).code).toBe(0);
     const { workers, weightsSha256 } = readReport(report);
     expect(workers.map(({ name }) => name).sort()).toEqual(['guest', 'local-1']);

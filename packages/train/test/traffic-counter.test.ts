@@ -1,4 +1,4 @@
-/** Bytes over sockets, open and closed, by what an engine's sockets tell of them. */
+/** Bytes over sockets, open and closed, by what an engine's sockets report. */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** The library in a page: runs in its own thread, in a Web Worker of it, and workers that join from it. */
+/** The library in a page: runs in the page's main thread, in a Web Worker, and workers that join from the page. */
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** The library as a person uses it. */
+/** The library as a program uses it. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -22,7 +22,7 @@ import { tinyData, tinyModel } from './tiny-dataset.ts';
 const folder = temporaryFolder();
 const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
 
-/** The order in which events of different kinds first come. */
+/** Kinds of events in the order of their first occurrence. */
 const order = (events: readonly TrainingEvent[]): string[] => [...new Set(events.map(({ type }) => type))];
 
 describe('train', () => {
@@ -296,7 +296,7 @@ describe('an option that is wrong', () => {
     [{ optimizer: { type: 'adam', beta1: 2 } }, 'optimizer'],
     [{ listen: { token: '' } }, 'listen.token: expected one line of 1 to 256 printable characters, got nothing'],
     [{ listen: { tls: { cert: 'x', key: 'y' } } }, 'listen.tls.cert: expected a PEM certificate'],
-    // In any other spelling than that of browsers, an allowed page would be refused.
+    // An allowed page would be refused if its origin is not spelled as browsers spell it.
     ...[
       'page.example',
       'https://Page.example',

@@ -1,4 +1,4 @@
-/** What an upload is made of, and every way in which it can be wrong. */
+/** The content of an upload, and every way in which it can be invalid. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

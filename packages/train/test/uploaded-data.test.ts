@@ -1,4 +1,4 @@
-/** A run whose data are uploaded, over real sockets: what its server answers before it, and the weights at its end. */
+/** A run on uploaded data, over real sockets: the server's answers before it, and the weights at its end. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
@@ -68,7 +68,7 @@ describe('a server that waits for the data of its run', () => {
     expect((await viewer.next('refused')).message).toBe('the run has no data yet');
     await upload({ 'iris.csv': iris });
     const ready = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
-    // Without it, a page would take a server on which nothing happens for a frozen one.
+    // Without this message, a page would take an idle server for a frozen one.
     await viewer.next('alive');
     expect(ready).toMatchObject({
       table: { label: 4, task: 'classification' },
@@ -127,7 +127,7 @@ describe('a server that waits for the data of its run', () => {
     const options: TrainOptions = { batch: 'auto', listen: { port: 0, waitForStart: true } };
     const { run, worker, admin, watch, upload } = await open(options);
     const setup = await watch();
-    // They come while there is no data, and wait.
+    // They join while there is no data, and wait.
     const guests = Array.from({ length: count }, (_, at) => join(worker, { name: `guest ${at}`, backend: 'cpu' }));
     await upload({ 'iris.csv': iris });
     const { data } = await setup.next('dataSetup', ({ phase }) => phase === 'ready');

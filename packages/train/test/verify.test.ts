@@ -46,7 +46,7 @@ describe('--verify', () => {
 
 describe('a verification', () => {
   const verify = async (changes: Partial<Report>, isFinished: boolean) => {
-    // The second run computes each shard once, however many of the first were computed twice.
+    // The second run computes each shard once, however many of the first run's were computed twice.
     const prepared = await prepareArguments([...tiny, '--verify-rate', '1']);
     const lines: string[] = [];
     const { signal } = new AbortController();

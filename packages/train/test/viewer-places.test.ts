@@ -18,7 +18,7 @@ describe('a place to watch from', () => {
     const viewers = [viewer('b'), viewer('a', 'owner'), oldest, viewer('a')];
     expect(placeFor(viewers, 'owner', 'a', limits)).toEqual({ type: 'taken', from: oldest });
     expect(placeFor(viewers, 'guest', 'c', limits)).toEqual({ type: 'taken', from: oldest });
-    // It would only change whose address has most.
+    // Replacing a viewer would only change which address has most.
     expect(placeFor(viewers, 'guest', 'b', limits)).toMatchObject({ type: 'full' });
   });
 

@@ -81,7 +81,7 @@ describe('a viewer that does not keep up', () => {
     expect(viewers.anyKeepsUp).toBe(false);
     expect(encoded().size).toBe(sockets[0]!.frames.length - 1);
     expect(viewers.queuedBytes).toBeLessThan(200 * 400 * 1024);
-    // When all queues drain, all viewers get the same bytes.
+    // Once all queues have drained, all viewers get the same bytes.
     for (const socket of sockets) socket.bufferedAmount = 0;
     const before = encoded().size;
     viewers.refresh();

@@ -113,7 +113,7 @@ describe('watching', () => {
 describe('guesses of tokens', () => {
   const guesses = Array.from({ length: 12 }, (_, index) => `guess ${index}`);
 
-  /** As a worker, a viewer, who controls the run, and who reads its metrics. */
+  /** Guesses as a worker, as a viewer, as an owner, and as a reader of the metrics. */
   async function guessAsAll(server: Awaited<ReturnType<typeof open>>): Promise<unknown[]> {
     const answers: unknown[] = [];
     for (const guess of [...guesses, 'WRONG2', 'as long as a real token']) {

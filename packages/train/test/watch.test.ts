@@ -13,7 +13,7 @@ const data = [...(await tinyArgs(temporaryFolder())), '--steps', `${steps}`, '--
 
 const open = () => openDashboardServer({ args: data });
 
-/** Bytes that may wait for one viewer: the bound, and one message beyond it. */
+/** Bytes that may be queued for one viewer: the limit, and one message beyond it. */
 const mostQueuedBytes = 256 * 1024 + 420_000;
 
 const report = {
@@ -86,7 +86,7 @@ describe('a viewer', () => {
     const evaluation = await viewer.next('evaluation');
     const counts = floatsFrom(evaluation.confusion!);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(16);
-    // A row for each true class sums to the images of that class.
+    // The row of each true class sums to the number of images of that class.
     const labels = targetValues(server.prepared.test.targets);
     for (let label = 0; label < 10; label++) {
       const inRow = counts.subarray(label * 10, label * 10 + 10).reduce((sum, count) => sum + count, 0);
@@ -96,7 +96,7 @@ describe('a viewer', () => {
     expect(evaluation.topErrors).toHaveLength(Math.min(16, wrong));
     const sure = evaluation.topErrors.map(({ probability }) => probability);
     expect(sure).toEqual([...sure].sort((a, b) => b - a));
-    // A later viewer gets it, too.
+    // A viewer that joins later gets it, too.
     expect(await (await openViewer(server.ws)).next('evaluation')).toEqual(evaluation);
   });
 
@@ -164,7 +164,7 @@ describe('viewers that never read', () => {
     const viewers = await Promise.all(Array.from({ length: 4 }, () => openViewer(server.ws)));
     for (const viewer of viewers) viewer.socket.pause();
     let most = 0;
-    // 36 MB for each viewer, of which the kernel takes a few.
+    // 36 MB for each viewer, of which the kernel buffers a few.
     for (let index = 0; index < 40_000; index++) {
       server.recorder.note(`event ${index} ${'x'.repeat(900)}`);
       most = Math.max(most, server.dashboard.figures.queuedBytes);

@@ -92,7 +92,7 @@ describe('the table of workers', () => {
     expect(rows).toHaveLength(256 + 20);
     expect(rows[0]).toMatchObject({ id: 'w2', health: 'late', share: 10 / 4000, samplesPerSecond: 2000, sendMs: 2 });
     expect(rows[1]).toMatchObject({ id: 'w3', health: 'idle', idle: 'outnumbered', hidden: true });
-    // The last to leave is the first.
+    // The worker that left last comes first.
     expect(rows[256]).toMatchObject({ id: 'w391', health: 'gone', phase: 'gone', samplesPerSecond: 0 });
     expect(JSON.stringify(rows)).not.toContain('secret');
   });

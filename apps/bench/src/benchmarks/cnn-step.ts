@@ -1,4 +1,4 @@
-/** How long one step of the small convolutional net takes, beside the peers. */
+/** How long one step of the small convolutional net takes, compared with the peers. */
 import type { Benchmark } from '../benchmark.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import { openLockstepStep } from '../peers/lockstep/mnist-step.ts';

@@ -1,4 +1,4 @@
-/** How much memory a coordinator takes for a large model: how many vectors of its parameters are resident. */
+/** How much memory a coordinator needs for a large model, as a number of resident parameter vectors. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,10 +19,10 @@ const workers = 2;
 const steps = 12;
 const batch = 64;
 const largeUnits = 4_620;
-/** What such a coordinator takes is Node and the samples. */
+/** Hidden units of the baseline run, whose memory is only that of Node and the samples. */
 const smallUnits = 1;
 const testSamples = 500;
-/** Weights, momentum and the gradients of two workers are four. */
+/** Four vectors are expected: weights, momentum and the gradients of two workers. */
 const mostVectors = 6;
 
 export const coordinatorMemory: Benchmark = {
@@ -49,15 +49,15 @@ export const coordinatorMemory: Benchmark = {
   },
 };
 
-/** What a run of the program came to. */
+/** Measurements of one run of the program. */
 export interface MeasuredRun extends MemorySamples {
-  /** When the last worker had joined, and when the run had been evaluated: milliseconds since 1970. */
+  /** When the last worker joined, and when the run was evaluated: milliseconds since 1970. */
   readonly joinedAtMs: number;
   readonly evaluatedAtMs: number;
   readonly report: Pick<Report, 'model' | 'faults' | 'exactness'>;
 }
 
-/** @param baseBytes what is resident without the vectors of the parameters */
+/** @param baseBytes resident bytes without the parameter vectors */
 export function memoryFacts(run: MeasuredRun, baseBytes: number): Fact[] {
   const { peakBytes, samples, joinedAtMs, evaluatedAtMs, report } = run;
   const vectorBytes = 4 * report.model.parameters;
@@ -85,7 +85,7 @@ export function memoryFacts(run: MeasuredRun, baseBytes: number): Fact[] {
 const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
 const preload = new URL('../workloads/sample-memory.js', import.meta.url).href;
 
-/** @throws CommandFailure where the program fails */
+/** @throws CommandFailure if the program fails */
 async function runOnce(folder: string, units: number): Promise<MeasuredRun> {
   const [modelFile, reportFile] = ['model.json', 'report.json'].map((name) => join(folder, name)) as [string, string];
   await writeFile(modelFile, JSON.stringify(modelOf(units)));
@@ -118,7 +118,7 @@ function modelOf(units: number) {
   return { name: `mlp-${units}`, input: [784], layers: [...hidden, ...hidden, { type: 'dense', units: 10 }] };
 }
 
-/** When the program says that a worker has joined, the last time, and that an epoch has been evaluated. */
+/** When the program last says that a worker joined, and when it says that an epoch was evaluated. */
 async function timesOf(stdout: NodeJS.ReadableStream): Promise<Pick<MeasuredRun, 'joinedAtMs' | 'evaluatedAtMs'>> {
   let [joinedAtMs, evaluatedAtMs] = [0, 0];
   for await (const line of createInterface({ input: stdout })) {

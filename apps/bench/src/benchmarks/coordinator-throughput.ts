@@ -1,4 +1,4 @@
-/** What a coordinator costs beyond moving the bytes and adding them. */
+/** The cost of a coordinator beyond moving the bytes and adding them. */
 import type { Benchmark, Case } from '../benchmark.ts';
 import { openCoordinator } from '../peers/coordinator/open.ts';
 import { batchOf, coordinatorCheck, microbatchSize, vectorBytes, warmUpSteps } from '../workloads/coordinator-load.ts';

@@ -1,4 +1,4 @@
-/** What rounds of replicas save in bytes and in time against a step of the same samples that every worker sends. */
+/** The bytes and time that rounds of replicas save over synchronous steps on the same number of samples. */
 import { type Report, type TrainOptions, train } from '@lockstep/train';
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { digits, ends, times } from '../figure-text.ts';
@@ -9,13 +9,13 @@ const [replicas, innerSteps, innerBatch] = [8, 50, 16];
 const batch = replicas * innerBatch;
 const epochs = 5;
 const turns = 3;
-/** Of the images whose bytes are counted: few enough that each worker has soon been sent all. */
+/** Images of the runs whose bytes are counted: few enough that each worker soon has them all. */
 const countedSamples = 2 * batch * innerSteps;
-/** Within them all but one image in a thousand has travelled to each of two workers. */
+/** After the warm-up, all but one image in a thousand have been sent to both workers. */
 const [warmUpEpochs, countedEpochs] = [10, 8];
 const least = { bytes: 40, againstOneProcess: 1.3, againstOneWorker: 1.7 } as const;
 
-/** Of the mean of all turns, since synchronous runs of two seeds alone differ by as much. */
+/** Limit for the mean over all turns: synchronous runs that differ only in the seed differ by as much. */
 const mostAccuracyLost = 0.003;
 
 const modes = {
@@ -85,7 +85,7 @@ async function bytesFact(synchronous: Report, withReplicas: Report, progress: (t
   };
 }
 
-/** Of all that two workers send and are sent for a sample, once they have the images. */
+/** Bytes per sample that two workers send and receive in total, once they have the images. */
 async function bytesPerSample(name: 'two workers, synchronous' | 'two workers, replicas'): Promise<number> {
   const { workers, ...mode }: TrainOptions & { readonly workers: number } = modes[name];
   const data = await firstImages(countedSamples);
@@ -112,7 +112,7 @@ function accuracyFact(synchronous: readonly Report[], withReplicas: readonly Rep
   };
 }
 
-/** Whether two workers with replicas are so many times as fast as `others`, turn by turn. */
+/** Whether two workers with replicas are `leastTimes` times as fast as `others`, turn by turn. */
 function speedFact(name: Mode, others: readonly Report[], two: readonly Report[], leastTimes: number): Fact {
   const msPerSample = ({ epochs: all }: Report): number =>
     spread(all.slice(1).map(({ imagesPerSecond }) => 1000 / imagesPerSecond)).median;

@@ -1,4 +1,4 @@
-/** How long one gradient step of the MNIST net takes, beside the peers. */
+/** How long one gradient step of the MNIST net takes, compared with the peers. */
 import { initialize, resolveModel } from '@lockstep/nn';
 import type { Benchmark, Case } from '../benchmark.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';

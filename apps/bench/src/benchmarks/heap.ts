@@ -1,4 +1,4 @@
-/** Whether a compiled training step leaves memory behind, in V8's heap or in WebAssembly's memory. */
+/** Whether a compiled training step leaks memory, in V8's heap or in WebAssembly's memory. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -9,7 +9,7 @@ import { mlpNet } from '../workloads/net.ts';
 
 const steps = 10_000;
 const batchSize = 16;
-/** Smaller than the smallest object of V8, so that one object left behind at every step is seen. */
+/** Smaller than V8's smallest object, to detect a leak of one object per step. */
 const allowedBytesPerStep = 8;
 
 export const heap: Benchmark = {
@@ -42,7 +42,7 @@ async function inspectSteps(backend: HostBackend, progress: (message: string) =>
   };
   progress('heap: warming up');
   run(steps / 10);
-  // The first reading makes the objects that later readings reuse.
+  // The first reading allocates the objects that later readings reuse.
   read();
   const before = read();
   progress(`heap: ${steps} steps`);
@@ -55,12 +55,12 @@ async function inspectSteps(backend: HostBackend, progress: (message: string) =>
 /** Bytes in use. */
 interface Reading {
   readonly heap: number;
-  /** Outside V8's heap, owned by its objects: array buffers, WebAssembly's memory among them. */
+  /** Memory outside V8's heap that its objects own, such as array buffers and WebAssembly's memory. */
   readonly outside: number;
   readonly wasm: number;
 }
 
-/** Whether memory is flat from one reading to another, `stepCount` steps later. */
+/** Whether memory stays flat between two readings, `stepCount` steps apart. */
 export function growthFact(before: Reading, after: Reading, stepCount: number): Fact {
   const heapGrowthBytes = after.heap - before.heap;
   const outsideGrowthBytes = after.outside - before.outside;
@@ -88,7 +88,7 @@ function signed(bytes: number): string {
   return `${bytes < 0 ? '-' : '+'}${Math.abs(bytes).toLocaleString('en-US')}`;
 }
 
-/** A full collection; V8 exposes it only to contexts that are made after the flag. */
+/** Returns a function that runs a full collection. V8 exposes it only to contexts created after the flag is set. */
 function garbageCollector(): () => void {
   setFlagsFromString('--expose-gc');
   return runInNewContext('gc') as () => void;

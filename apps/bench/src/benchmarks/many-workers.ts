@@ -1,4 +1,4 @@
-/** What the coordinator takes of the machine, and whether it grows with anything but the bytes that it moves. */
+/** How much CPU and memory the coordinator uses, and whether they grow with anything but the bytes it moves. */
 import type { Benchmark, Fact } from '../benchmark.ts';
 import { openCoordinator } from '../peers/coordinator/open.ts';
 import type { Burst } from '../peers/coordinator/requests.ts';
@@ -7,7 +7,7 @@ import { batchOf, coordinatorCheck, pixelsPerSample, vectorBytes, warmUpSteps } 
 const workerCounts = [1, 2, 4, 8];
 const steps = 400;
 const most = { workers: 64, steps: 100 } as const;
-/** Of the vectors and pixels of a step: headers, small fields, and what joining takes. */
+/** Share of a step's vectors and pixels allowed for headers, small fields and joining. */
 const allowedOverhead = 0.02;
 const tolerance = 1e-4;
 
@@ -32,7 +32,7 @@ export const manyWorkers: Benchmark = {
   },
 };
 
-/** Runs bursts of so many steps. Returns the last one, the one before, and the weights after it. */
+/** Runs two bursts of these numbers of steps. Returns the last one, the one before, and the weights after the last. */
 async function lastOf(workers: number, bursts: readonly [number, number]) {
   const coordinator = await openCoordinator('lockstep', workers);
   try {
@@ -44,7 +44,7 @@ async function lastOf(workers: number, bursts: readonly [number, number]) {
   }
 }
 
-/** Whether a burst moved the bytes of its vectors and pixels, and what it took. */
+/** Whether a burst moved only the bytes of its vectors and pixels, and which resources it used. */
 export function bytesFact(workers: number, stepCount: number, burst: Burst): Fact {
   const vectors = workers * vectorBytes;
   const allSteps = warmUpSteps + stepCount;

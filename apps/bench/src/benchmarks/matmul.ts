@@ -1,4 +1,4 @@
-/** How fast one dense matrix product is, beside the peers. */
+/** How fast one dense matrix product is, compared with the peers. */
 import { type HostBackendName, hostBackendNames } from '@lockstep/tensor';
 import type { Benchmark, Case } from '../benchmark.ts';
 import { openGpuJsMatmul } from '../peers/gpujs.ts';
@@ -7,7 +7,7 @@ import { openLockstepMatmul } from '../peers/lockstep/matmul.ts';
 import { openTensorflowMatmul } from '../peers/tensorflow/matmul.ts';
 import { denseProduct, floatingPointOperations, productCheck } from '../workloads/product.ts';
 
-/** The fast ones; `cpu` first, as the baseline. */
+/** The fast backends, after the baseline `cpu`. */
 const cpuBackends: readonly HostBackendName[] = [
   'cpu',
   ...hostBackendNames.filter((name) => name !== 'cpu' && name !== 'reference'),

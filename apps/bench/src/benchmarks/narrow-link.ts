@@ -1,4 +1,4 @@
-/** How many images a second workers behind one narrow link train on, by what travels over it. */
+/** How many images per second workers behind one narrow link train on, for each way to use the link. */
 import type { Dataset } from '@lockstep/data';
 import { type Report, type TrainOptions, train } from '@lockstep/train';
 import type { Benchmark, Fact } from '../benchmark.ts';
@@ -9,31 +9,33 @@ import { firstImages, runLinked } from '../workloads/linked-run.ts';
 const workers = 4;
 const batch = 128;
 const [replicas, innerSteps, innerBatch] = [8, 50, 16];
-/** Those that synchronous steps train on: few, so that the epochs before the timed steps are short. */
+/** Training images of synchronous runs: few, to keep the epochs before the timed steps short. */
 const stepImages = 5 * batch;
-/** Those of a round of replicas. */
+/** Training images of runs with replicas: one round. */
 const roundImages = replicas * innerSteps * innerBatch;
-/** Epochs without a limit, after which a worker has nearly all samples: they would hide what vectors cost. */
+/**
+ * Epochs on an unlimited link, until workers have nearly all samples: sending them would hide the cost of the vectors.
+ */
 const warmUpEpochs = 15;
 
 interface Link {
   readonly name: string;
   readonly speed: LinkSpeed;
-  /** Steps, or rounds, that are timed. */
+  /** Number of timed steps or rounds. */
   readonly steps: number;
-  /** Of the images a second of synchronous steps, those of replicas. */
+  /** Least ratio of images per second with replicas to images per second with synchronous steps. */
   readonly leastTimes: number;
-  /** The first is synchronous, the last has replicas. */
+  /** The first mode is synchronous, the last one has replicas. */
   readonly modes: readonly Mode[];
 }
 
 interface Mode {
   readonly name: string;
   readonly options: TrainOptions;
-  /** Images that it trains on in an epoch, and in a step or round. */
+  /** Images trained on in an epoch, and in a step or round. */
   readonly images: number;
   readonly stepSamples: number;
-  /** Those are behind the link then, and the workers behind them. */
+  /** Number of relays behind the link, in front of the workers. */
   readonly relays?: number;
 }
 
@@ -54,7 +56,7 @@ const modes: readonly Mode[] = [
 
 const links: readonly Link[] = [
   { name: '20 Mbit/s, 40 ms', speed: { bytesPerMs: 2_500, latencyMs: 20 }, steps: 20, leastTimes: 10, modes },
-  // The others take minutes here.
+  // Only these modes: the others would take minutes on this link.
   {
     ...{ name: '1 Mbit/s, 40 ms', speed: { bytesPerMs: 125, latencyMs: 20 }, steps: 3, leastTimes: 30 },
     modes: [modes[0]!, modes.at(-1)!],
@@ -92,7 +94,7 @@ export const narrowLink: Benchmark = {
   },
 };
 
-/** Steps before the timed ones. */
+/** Number of untimed steps before the timed ones. */
 function warmUpSteps({ images, stepSamples }: Mode): number {
   return (warmUpEpochs * images) / stepSamples;
 }
@@ -130,7 +132,7 @@ async function modeFact(mode: Mode, link: Link, measurement: Measurement, data: 
   };
 }
 
-/** Replicas against synchronous float32. */
+/** Compares replicas with synchronous float32. */
 function timesFact({ name, leastTimes }: Link, rates: readonly number[]): Fact {
   const ratio = rates.at(-1)! / rates[0]!;
   return {

@@ -1,4 +1,4 @@
-/** How long a gradient takes on the GPU of a browser's page, beside TensorFlow.js there. */
+/** How long a gradient takes on the GPU of a browser's page, compared with TensorFlow.js there. */
 import type { Case, Comparison } from '../benchmark.ts';
 import { SharedPage } from '../peers/page.ts';
 import { mnistWork } from '../workloads/mnist-data.ts';

@@ -1,4 +1,4 @@
-/** What passes the coordinator, and how long a step takes, with many workers in a star and behind relays. */
+/** Bytes at the coordinator and time per step, with many workers in a star and behind relays. */
 import type { Dataset } from '@lockstep/data';
 import type { TrainOptions } from '@lockstep/train';
 import type { Benchmark, Fact } from '../benchmark.ts';
@@ -8,10 +8,10 @@ import { firstImages, type LinkedRun, runLinked } from '../workloads/linked-run.
 const workers = 64;
 const relays = 4;
 const [batch, microbatch] = [1_024, 16];
-/** A few steps in each epoch, so that all samples have soon travelled. */
+/** A few steps per epoch, so that all samples have soon been sent. */
 const samples = 4 * batch;
 const [warmUpSteps, steps] = [60, 40];
-/** Times the bytes of one worker. */
+/** Limit of the coordinator's bytes, as a multiple of one worker's bytes. */
 const mostTimes = 5;
 
 export const relayTree: Benchmark = {
@@ -38,7 +38,7 @@ export const relayTree: Benchmark = {
 function optionsOf(data: Dataset, expect: number): TrainOptions {
   const allSteps = warmUpSteps + 1 + steps;
   const run = { steps: allSteps, epochs: allSteps, threads: 1, verifyRate: 0 } as const;
-  // As many as there are take part in each step.
+  // Every worker takes part in each step.
   return { ...run, data: { train: data, test: data }, batch, microbatch, expect, optimizer: { type: 'sgd' } };
 }
 

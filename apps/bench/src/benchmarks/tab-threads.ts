@@ -1,4 +1,4 @@
-/** Whether a second thread in a browser's tab pays, and changes no bit. */
+/** Whether a second thread in a browser's tab pays off without changing a bit. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ export const tabThreads: Benchmark = {
 
 async function lackOf(cores: number): Promise<string | undefined> {
   if (cores < 2) return 'not measured: this machine has one core';
-  // Loaded on demand: it brings a browser's driver and a bundler.
+  // Loaded on demand, because it imports a browser driver and a bundler.
   const { findChromium } = await import('@lockstep/chromium');
   return findChromium() === undefined ? 'not measured: this machine has no Chromium' : undefined;
 }
@@ -62,7 +62,7 @@ async function measure(training: Training, progress: (message: string) => void):
   }
 }
 
-/** Whether two threads are as much faster as they should be, pair by pair. */
+/** Whether two threads give the required speed-up, pair by pair. */
 export function speedFact(oneMsPerStep: readonly number[], twoMsPerStep: readonly number[], batchSize: number): Fact {
   const speedUp = spread(pairedRatios(oneMsPerStep, twoMsPerStep));
   const [one, two] = [oneMsPerStep, twoMsPerStep].map((ms) => spread(ms.map((each) => (batchSize / each) * 1000)));

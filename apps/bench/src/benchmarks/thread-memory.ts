@@ -1,4 +1,4 @@
-/** What threads add to the memory of a process, and how often the samples lie in it. */
+/** How much memory each thread adds to a process, and how many copies of the samples the process holds. */
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,9 +16,9 @@ const threadCounts = [1, 2, 4] as const;
 const steps = 200;
 const runs = 3;
 const fewSamples = 1_000;
-/** An engine's own memory, stack and workspace of a thread, and its sums of gradients. A copy of the samples takes 47 MB. */
+/** Per thread: the engine's own memory, stack, workspace and gradient sums. A copy of the samples takes 47 MB. */
 const allowedBytesPerThread = 35e6;
-/** One, and what else a larger set of samples takes: their order, their labels. */
+/** One copy, plus what else grows with the training set: the samples' order and labels. */
 const mostCopies = 1.5;
 
 export const threadMemory: Benchmark = {
@@ -49,8 +49,8 @@ export const threadMemory: Benchmark = {
 };
 
 /**
- * Whether threads add no more than they need for themselves, and the samples are there once.
- * @param all resident bytes for each number of threads, and `few` those with fewer samples, by `sampleBytes`
+ * Whether threads add only the memory they need for themselves, and share one copy of the samples.
+ * @param all resident bytes for each number of threads, and `few` those with `sampleBytes` fewer bytes of samples
  */
 export function memoryFacts(
   threads: readonly number[],
@@ -79,14 +79,14 @@ function megabytes(bytes: number): string {
 const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', import.meta.url));
 const preload = new URL('../workloads/report-memory.js', import.meta.url).href;
 
-/** The median over some runs. */
+/** Median of several runs. */
 async function residentBytes(threads: number, dataArguments: readonly string[]): Promise<number> {
   const seen: number[] = [];
   for (let run = 0; run < runs; run++) seen.push((await runOnce(threads, dataArguments)).residentBytes);
   return seen.sort((a, b) => a - b)[runs >> 1]!;
 }
 
-/** @throws CommandFailure where the program fails */
+/** @throws CommandFailure if the program fails */
 async function runOnce(threads: number, dataArguments: readonly string[]): Promise<ProcessMemory> {
   const args = ['start', '--single', '--threads', `${threads}`, '--steps', `${steps}`, ...dataArguments];
   const child = spawn(process.execPath, [...process.execArgv, '--import', preload, program, ...args], {

@@ -1,4 +1,4 @@
-/** Measures the whole grid, prints each part as it is known, and gathers the report. */
+/** Measures the whole grid, prints each part as it completes, and gathers the report. */
 import { availableParallelism } from 'node:os';
 import type { Dataset } from '@lockstep/data';
 import { describeMachine, machineLines } from '../machine.ts';
@@ -25,7 +25,7 @@ export interface CompareContext {
   readonly signal: AbortSignal;
 }
 
-/** Everything that a comparison has measured; times in milliseconds where not said otherwise. */
+/** All measurements of a comparison; times in milliseconds unless stated otherwise. */
 export type CompareReport = Awaited<ReturnType<typeof compare>>;
 
 export async function compare(context: CompareContext) {
@@ -39,7 +39,7 @@ export async function compare(context: CompareContext) {
     `start-up and first two thirds; it trains on ${train.count.toLocaleString('en-US')} images and evaluates ${evaluatedImages.toLocaleString('en-US')}. Peers take the same batches from the same`,
     'weights, ready as float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
-  // Loaded on demand: it brings a browser's driver and a bundler.
+  // Loaded on demand, because it imports a browser driver and a bundler.
   const tabs = options.browser ? await (await import('./tabs.ts')).openTabs() : undefined;
   const group = new PytorchGroup(ddpRanks);
   const results: TrainingResult[] = [];
@@ -92,10 +92,10 @@ async function compareTraining(
   return result;
 }
 
-/** One thread of one process first, as the baseline, then all cores in one process, then what talks over sockets. */
+/** One thread of one process first, as the baseline, then all cores in one process, then workers that use sockets. */
 function workersOf({ workers, backend }: CompareOptions, hasTabs: boolean): Workers[] {
   const counts = workerCounts(workers);
-  // A coordinator computes on the CPU alone.
+  // A coordinator computes only on the CPU.
   const colocated = backend === 'auto' || backend === 'cpu' ? counts.filter((count) => count > 1) : [];
   const cores = availableParallelism();
   return [

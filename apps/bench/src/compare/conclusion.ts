@@ -1,4 +1,4 @@
-/** The closing sentences: which way to train is the cheapest of the fastest, from the figures alone. */
+/** The closing sentences: the cheapest of the fastest ways to train, from the figures alone. */
 import { milliseconds, times } from '../figure-text.ts';
 import { stepParts } from './figures.ts';
 import {
@@ -11,10 +11,10 @@ import {
   type TrainingResult,
 } from './results.ts';
 
-/** A gain smaller than this is not worth a dearer way. */
+/** A smaller gain does not justify a more expensive way to train. */
 const worthwhile = 1.05;
 
-/** A training with the cheapest of the rows that are as fast as any. */
+/** A training with the cheapest of its fastest rows. */
 interface Choice {
   readonly name: string;
   readonly row: LockstepRow;
@@ -22,7 +22,7 @@ interface Choice {
 
 export function conclusionOf(results: readonly TrainingResult[]): string[] {
   const choices = results.flatMap(({ training: { name }, rows }): Choice[] => {
-    // From cheap to dear: a thread, all threads, then processes and tabs with sockets between them.
+    // From cheap to expensive: a thread, all threads, then processes and tabs with sockets between them.
     const own = rows.filter(isLockstep);
     const fastest = Math.max(...own.map(({ timesOneThread }) => timesOneThread.median));
     const row = own.find(({ timesOneThread }) => timesOneThread.median * worthwhile >= fastest);
@@ -79,7 +79,7 @@ function peerComparisons(results: readonly TrainingResult[]): string[] {
   });
 }
 
-/** One thread, then threads, then processes, as the rows stand. */
+/** One thread, then threads, then processes, in the order of the rows. */
 function rankOf(name: string): number {
   return name === pytorchName ? 0 : name === ddpName ? 2 : 1;
 }

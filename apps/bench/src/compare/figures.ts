@@ -2,12 +2,14 @@
 import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
 import { median, pairedRatios, type Spread, spread } from '../statistics.ts';
 
-/** Part of a run's steps that count as start-up: engines go on to compile hot code for long. */
+/** Fraction of a run's steps that counts as warm-up: engines keep compiling hot code for a long time. */
 export const startUpPart = 2 / 3;
-/** The rest is cut into so many intervals: an evaluation at an epoch's end spoils one or two, and not their median. */
+/**
+ * Intervals of the remaining steps: an evaluation at an epoch's end spoils one or two of them, but not their median.
+ */
 const intervals = 8;
 
-/** Milliseconds a step once the run is warm: the median interval of its last third. */
+/** Milliseconds per step once the run is warm: the median interval of its last third. */
 export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   const last = curve.at(-1);
   if (last === undefined || curve.length < 2) {
@@ -25,10 +27,10 @@ export function steadyMsPerStep({ curve }: Pick<Report, 'curve'>): number {
   );
 }
 
-/** Samples over which accuracy is averaged: the noise of the mean is about 1 %. */
+/** Samples over which accuracy is averaged: the standard error of the mean is about 1 %. */
 const samplesAveraged = 1_000;
 
-/** Where the accuracy is first reached, in steps and in seconds of training; undefined where it is not. */
+/** Steps and seconds of training after which the accuracy is first reached, or undefined if it never is. */
 export function timeTo(accuracy: number, curve: readonly CurvePoint[], batch: number) {
   for (const [index, { steps, seconds }] of curve.entries()) {
     let samples = 0;
@@ -43,7 +45,7 @@ export function timeTo(accuracy: number, curve: readonly CurvePoint[], batch: nu
   return undefined;
 }
 
-/** Greatest difference between the losses of two runs at the same steps; infinite where they have different points. */
+/** Greatest difference between the losses of two runs at the same steps; infinite if they have different points. */
 export function curveDistance(first: readonly CurvePoint[], second: readonly CurvePoint[]): number {
   if (first.length !== second.length) return Number.POSITIVE_INFINITY;
   return first.reduce((most, { steps, loss }, index) => {
@@ -52,7 +54,7 @@ export function curveDistance(first: readonly CurvePoint[], second: readonly Cur
   }, 0);
 }
 
-/** How many times as fast as the baseline, round by round. */
+/** Speed-up over the baseline, round by round. */
 export function speedUps(msPerStep: readonly number[], baselineMsPerStep: readonly number[]): Spread {
   return spread(pairedRatios(baselineMsPerStep.slice(0, msPerStep.length), msPerStep));
 }
@@ -60,7 +62,7 @@ export function speedUps(msPerStep: readonly number[], baselineMsPerStep: readon
 export const stepParts = ['compute', 'pack', 'send', 'wait', 'reduce', 'optimizer'] as const;
 export type StepPart = (typeof stepParts)[number];
 
-/** Milliseconds of each part of a step: over rounds, the median of each run's median. */
+/** Milliseconds of each part of a step: the median over rounds of each run's median. */
 export function partsOf(times: readonly StepTimes[]): Readonly<Record<StepPart, number>> {
   const entries = stepParts.map((part) => [part, median(times.map((each) => each[`${part}Ms`]))]);
   return Object.fromEntries(entries) as Record<StepPart, number>;

@@ -6,11 +6,11 @@ import { usageFailure } from '@lockstep/command';
 import { type Model, parameterCount, resolveModel } from '@lockstep/nn';
 import type { CompareOptions } from './options.ts';
 
-/** One training, the same for one process, workers and peers. */
+/** One training, identical for one process, workers and peers. */
 export interface Training {
   /** `mlp, batch 512`. */
   readonly name: string;
-  /** What `--model` takes. */
+  /** The value of `--model`. */
   readonly modelOption: string;
   readonly model: Model;
   readonly parameters: number;
@@ -24,10 +24,10 @@ const wideModelFile = relative(process.cwd(), fileURLToPath(new URL('../../model
 type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly model: string };
 
 /**
- * From the size that must lose to one process to those that gain most. Each reaches 80 % within its steps, and is mostly
- * warm after two thirds of them: steps of small batches are short, and the engine compiles beside the first hundreds, on the
- * core that a second thread or worker would have. From 512 on a perceptron is measured after its first epoch: workers have
- * kept their samples then, as peers have theirs ready.
+ * From the batch size that must lose to one process to those that gain most. Each point reaches 80 % within its steps,
+ * and is mostly warm after two thirds of them: small batches have short steps, and during the first hundreds the engine
+ * compiles on the core that a second thread or worker would use. From batch 512 on, a perceptron is measured after its
+ * first epoch: by then workers hold their samples, as the peers do from the start.
  */
 export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 64, learningRate: 0.1, steps: 700 },
@@ -50,7 +50,7 @@ export function gridOf(options: Pick<CompareOptions, 'model' | 'batch' | 'steps'
   );
 }
 
-/** The default point of that model and batch, or steps over some 30,000 images. */
+/** The default point of this model and batch, or enough steps for about 30,000 images. */
 function pointFor(model: string, batch: number): Point {
   const known = defaultPoints.find((point) => point.model === model && point.batch === batch);
   if (known) return known;
@@ -74,10 +74,10 @@ function readModel(nameOrFile: string): Model {
   }
 }
 
-/** How many workers are measured where no number is asked for: as many as the processes of DDP. A run of one takes as long. */
+/** Worker counts measured by default: as many as the processes of DDP. A single worker takes as long as one process. */
 const defaultWorkers = [2] as const;
 
-/** How many workers are measured: each number to 4, then doubled, and the greatest; the default where none is asked for. */
+/** Worker counts to measure: each number to 4, then doubled, and the greatest; the default if none is requested. */
 export function workerCounts(most: number | undefined): readonly number[] {
   if (most === undefined) return defaultWorkers;
   const counts: number[] = [];

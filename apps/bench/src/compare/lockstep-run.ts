@@ -1,4 +1,4 @@
-/** One training by the built coordinator, as a person starts it: a process of its own that writes a report. */
+/** One training by the built coordinator, as a user starts it: a separate process that writes a report. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,8 +9,8 @@ import type { Training } from './grid.ts';
 import type { CompareOptions } from './options.ts';
 
 /**
- * What computes: threads of one process without sockets; processes, of which the coordinator is one; worker processes beside
- * the coordinator; or browser tabs.
+ * The workers of a training: threads of one process without sockets; processes, including the coordinator's; worker
+ * processes next to the coordinator; or browser tabs.
  */
 export interface Workers {
   readonly kind: 'threads' | 'processes' | 'workers' | 'tabs';
@@ -22,21 +22,21 @@ export function workersName({ kind, count }: Workers): string {
 }
 
 export type RunSettings = Pick<CompareOptions, 'seed' | 'backend' | 'threads' | 'data'> & {
-  /** For reports, and with the data of run-data.ts. */
+  /** Folder for reports, which also holds the data of run-data.ts. */
   readonly folder: string;
 };
 
 /** Five epochs of MNIST, the coordinator's default. */
 const imagesInDefaultRun = 300_000;
 
-/** The coordinator's options that train this. */
+/** The coordinator's options for this training. */
 function trainingArguments(training: Training, workers: Workers, settings: Omit<RunSettings, 'folder'>): string[] {
   const { modelOption, batch, learningRate, steps } = training;
   const { seed, backend, threads, data } = settings;
   return [
     ...computing(workers, threads),
     ...['--model', modelOption, '--batch', `${batch}`, '--steps', `${steps}`],
-    // An epoch has at least one step; the default number of epochs is enough for most runs.
+    // Always enough epochs, since each has at least one step; for most runs, the default number is enough.
     ...(data === undefined && steps * batch <= imagesInDefaultRun ? [] : ['--epochs', `${steps}`]),
     ...['--optimizer', 'sgd', '--lr', `${learningRate}`, '--seed', `${seed}`],
     ...(backend === 'auto' ? [] : ['--backend', backend]),
@@ -57,7 +57,7 @@ function computing({ kind, count }: Workers, threadsOfWorker: number): string[] 
   }
 }
 
-/** What a person types to train the same. */
+/** The command line that repeats this training. */
 export function commandOf(training: Training, workers: Workers, settings: Omit<RunSettings, 'folder'>): string {
   const npm = workers.kind === 'tabs' ? 'npm run coordinator --' : 'npm start --';
   return [npm, ...trainingArguments(training, workers, settings)].join(' ');
@@ -74,14 +74,14 @@ const program = fileURLToPath(new URL('../../../coordinator/dist/main.js', impor
 const running = new Set<ChildProcess>();
 let reports = 0;
 
-/** Ends every coordinator that is still at work; each takes its workers with it. */
+/** Ends every running coordinator; each takes its workers with it. */
 export function stopAll(): void {
   for (const child of running) child.kill('SIGTERM');
 }
 
-/** A training by a coordinator in a process of its own, which waits for a start where its workers are tabs. */
+/** A training by a coordinator in a separate process. With tabs as workers, it waits for a start. */
 export class TrainingRun {
-  /** Resolves when it ends well. @throws CommandFailure with its last sentence */
+  /** Resolves when the training ends successfully. @throws CommandFailure with the last sentence of its output */
   readonly ended: Promise<void>;
   readonly #file: string;
   readonly #child: ChildProcess;
@@ -121,11 +121,11 @@ export class TrainingRun {
         else fail(`the coordinator ended with ${signal ?? `exit code ${code}`}${reasonIn(stderr)}`);
       });
     });
-    // A caller that awaits only `printed` gets the failure there.
+    // A caller that awaits only `printed` gets the failure from there.
     this.ended.catch(() => undefined);
   }
 
-  /** The first group of the pattern, once the output matches it. @throws CommandFailure when the process ends before */
+  /** The first group of the pattern, once the output matches it. @throws CommandFailure if the process ends first */
   printed(pattern: RegExp): Promise<string> {
     return new Promise((resolve, reject) => {
       this.#onOutput = () => {
@@ -138,7 +138,7 @@ export class TrainingRun {
     });
   }
 
-  /** The results, once it has ended well. */
+  /** The results, after the training has ended successfully. */
   async report(): Promise<Report> {
     return JSON.parse(await readFile(this.#file, 'utf8'));
   }
@@ -148,7 +148,7 @@ export class TrainingRun {
   }
 }
 
-/** The sentence that says why a program failed. A crash ends with the engine's version; its error stands above. */
+/** The sentence that says why a program failed. A crash ends with the engine's version, below its error. */
 function reasonIn(stderr: string): string {
   const lines = stderr.trim().split('\n');
   const last = lines.findLast((line) => /^lockstep: |Error\b.*: /.test(line)) ?? lines.at(-1);

@@ -60,7 +60,7 @@ async function measure(context: CompareContext): Promise<number> {
   return isSound(report.results) ? 0 : 1;
 }
 
-/** Aborts, and ends the runs under way, when the process is told to end. */
+/** Aborts and ends the current runs when the process is asked to end. */
 function interruption(): AbortController {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -72,7 +72,7 @@ function interruption(): AbortController {
   return controller;
 }
 
-/** Finds now what would otherwise fail after minutes of measuring. */
+/** Fails now instead of after minutes of measuring. */
 function requireConsistent(options: CompareOptions): void {
   requireOutputs({ report: options.report, html: options.html });
   const { speeds, workers } = options;

@@ -6,7 +6,7 @@ export interface Markup {
 
 type Part = Markup | string | number | readonly Part[];
 
-/** `<p>${text}</p>`: strings and numbers are escaped, markup and lists of it are put in as they are. */
+/** `<p>${text}</p>`: escapes strings and numbers; inserts markup and lists of markup unchanged. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
   return { markup: strings.reduce((text, next, index) => text + textOf(parts[index - 1]!) + next) };
 }

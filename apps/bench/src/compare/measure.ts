@@ -25,7 +25,7 @@ export type Measured =
       readonly name: string;
       readonly version: string;
       readonly notes: readonly string[];
-      /** Relative distance of its change of the weights from the reference. */
+      /** Relative distance of the weights' change from the reference. */
       readonly distance: number;
       readonly msPerStep: readonly number[];
     }
@@ -33,9 +33,9 @@ export type Measured =
 
 export interface MeasureOptions {
   readonly training: Training;
-  /** The first is the baseline. */
+  /** The first one is the baseline. */
   readonly workers: readonly Workers[];
-  /** Undefined where peers are left out, or have no program for the model. */
+  /** Undefined if peers are skipped or have no program for the model. */
   readonly peers: Case | undefined;
   readonly tabs: Tabs | undefined;
   readonly rounds: number;
@@ -44,16 +44,16 @@ export interface MeasureOptions {
   readonly signal: AbortSignal;
 }
 
-/** A peer whose one step takes longer than `budgetMs` is warm after its check, and does one step a round. */
+/** A peer whose single step takes longer than `budgetMs` is warm after its check, and does one step per round. */
 const effort: Omit<Effort, 'rounds'> = { burstMs: 30, warmUpMs: 100, budgetMs: 500 };
-/** Bursts of a peer in a round, whose median counts: now and then the system holds one up for seconds. */
+/** Bursts of a peer per round. Their median counts, because the system sometimes stalls one for seconds. */
 const burstsPerRound = 5;
-/** The same where a burst is a single step, which is longer. */
+/** The same for bursts of a single step, which take longer. */
 const stepsPerRound = 3;
-/** A step of a peer that takes longer is measured once: the first one, which was checked. */
+/** A peer's step that takes longer is measured once: the checked first step. */
 const longestStepMs = 1_000;
 
-/** @throws CommandFailure where the baseline could not be run: nothing can be compared then */
+/** @throws CommandFailure if the baseline cannot run: nothing can be compared without it */
 export async function measureTraining(options: MeasureOptions): Promise<readonly Measured[]> {
   const { training, workers, peers, rounds, settings, progress, signal } = options;
   const own = workers.map((each) => lockstepRunner(each, options));
@@ -87,7 +87,7 @@ function peerRow(name: string, opened: OpenCandidates): Measured {
   return { kind: 'peer', name, version, notes, distance: check.distance, msPerStep };
 }
 
-/** Takes part in every round, or, where a step takes very long, in none. */
+/** Takes part in every round, or in none if a step takes very long. */
 function peerRunner(candidate: CandidateRunner): Runner {
   const { msPerStep, checkedMsPerStep } = candidate;
   if (checkedMsPerStep > longestStepMs) {

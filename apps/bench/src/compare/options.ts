@@ -99,7 +99,7 @@ export const compareCommand = {
 
 export type CompareOptions = ValuesOf<typeof compareCommand.options>;
 
-/** A number with a unit, in the table's base unit. */
+/** A number with a unit, converted to the table's base unit. */
 function quantity(
   placeholder: string,
   { units, example }: { readonly units: Readonly<Record<string, number>>; readonly example: string },

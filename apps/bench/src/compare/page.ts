@@ -1,4 +1,4 @@
-/** The page of a comparison: one file that opens without a network, with the report, uPlot and the charts inside. */
+/** The page of a comparison: one self-contained file with the report, uPlot and the charts. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -138,7 +138,7 @@ function figures(results: readonly TrainingResult[], accuracy: number): Markup {
   return html`<div class="table card"><table><thead><tr><th></th>${headers.map((header) => html`<th>${header}</th>`)}</tr></thead><tbody>${bodies}</tbody></table></div>`;
 }
 
-/** Each line once; nothing where there are none. */
+/** A list of the distinct lines; empty if there are none. */
 function listOf(lines: readonly string[]): Markup {
   const items = [...new Set(lines)].map((line) => html`<li>${line}</li>`);
   return items.length === 0 ? html`` : html`<ul class="quiet">${items}</ul>`;

@@ -1,4 +1,4 @@
-/** The field's tools at the same work: the same initial weights, batches and learning rate as Lockstep's runs. */
+/** Other frameworks at the same work: the same initial weights, batches and learning rate as Lockstep's runs. */
 import { availableParallelism } from 'node:os';
 import type { Dataset } from '@lockstep/data';
 import { initialize, resolveModel } from '@lockstep/nn';
@@ -12,12 +12,12 @@ import { cnnNet, type Net, perceptron } from '../workloads/net.ts';
 import type { Training } from './grid.ts';
 import { ddpName, pytorchName, pytorchThreadsName } from './results.ts';
 
-/** Images that a peer cycles through; they lie ready as float32, and more of them would fit its caches worse. */
+/** Images that a peer cycles through. They are held as float32, so more of them would fit its caches worse. */
 const images = 4_096;
 
 const cnnLayers = JSON.stringify(resolveModel('cnn').layers);
 
-/** The net that peers have a program for, or undefined where a model is of neither form. */
+/** The net that peers have a program for, or undefined if the model has neither form. */
 export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
   if (JSON.stringify(model.layers) === cnnLayers && model.input.join() === '28,28,1') return cnnNet;
   const [first, between, last, ...rest] = model.layers;
@@ -31,7 +31,7 @@ export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
   return isPerceptron ? perceptron(first.units) : undefined;
 }
 
-/** The first batches of the run that Lockstep's rows train. */
+/** The first batches of the run that Lockstep's rows train on. */
 export function peerWork(training: Training, net: Net, train: Dataset, seed: number): MnistStep {
   const { batch, model, learningRate } = training;
   const steps = Math.max(2, Math.ceil(images / batch));
@@ -44,7 +44,7 @@ export function peerWork(training: Training, net: Net, train: Dataset, seed: num
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 
-/** jax-js needs tens of milliseconds an image for convolutions: a step would take longer than all other measurements. */
+/** jax-js needs tens of milliseconds per image for convolutions: one step would outlast all other measurements. */
 const jaxElsewhere = {
   absent:
     'one step of this net at this batch takes it seconds; npm run bench -- --benchmark cnn-step measures it at 64',

@@ -3,7 +3,7 @@ import { ends, figuresTable, milliseconds, thousands, times } from '../figure-te
 import { stepParts } from './figures.ts';
 import { isLockstep, isTimed, type LockstepRow, type PeerRow, type TrainingResult } from './results.ts';
 
-/** Lines of one training: throughput of each row, where a step's time goes, and a sentence for everything else. */
+/** Lines of one training: throughput of each row, the parts of a step's time, and a sentence for everything else. */
 export function resultLines({ training, rows, sameWeights, curveDistance }: TrainingResult, accuracy: number) {
   const own = rows.filter(isLockstep);
   const { name, parameters, steps, learningRate } = training;
@@ -29,7 +29,7 @@ export function rowName(row: LockstepRow | PeerRow): string {
   return row.kind === 'peer' ? `${row.name} ${row.version}` : `lockstep, ${row.name}`;
 }
 
-/** Of the columns behind the throughput. */
+/** Headers of the columns after the throughput. */
 export function ratioHeaders(accuracy: number): string[] {
   return ['against 1 thread', 'efficiency', 'like for like', `s to ${Math.round(accuracy * 100)} %`, 'MB a step'];
 }

@@ -1,4 +1,4 @@
-/** From what was measured to what is shown: the report of a comparison. */
+/** Converts the measurements of a comparison to its report. */
 import { availableParallelism } from 'node:os';
 import type { Report } from '@lockstep/train';
 import { pairedRatios, type Spread, spread } from '../statistics.ts';
@@ -18,7 +18,7 @@ interface Timed {
   readonly name: string;
   readonly msPerStep: Spread;
   readonly imagesPerSecond: Spread;
-  /** Times as fast as one thread of Lockstep in one process, round by round. */
+  /** Speed-up over one thread of Lockstep in one process, round by round. */
   readonly timesOneThread: Spread;
 }
 
@@ -57,11 +57,11 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
   });
   return {
     training: shown,
-    /** Whether all runs of Lockstep ended with the same weights, to the bit. */
+    /** Whether all runs of Lockstep ended with bit-identical weights. */
     sameWeights: reports.every(({ weightsSha256 }) => weightsSha256 === first?.weightsSha256),
-    /** Whether all that claim the same numeric mode did. */
+    /** Whether all runs with the same numeric mode did. */
     modesAgree: modesAgree(reports),
-    /** Greatest difference of loss at the same step between any two runs of Lockstep. */
+    /** Greatest difference of the loss at the same step between any two runs of Lockstep. */
     curveDistance: Math.max(...reports.map(({ curve }) => curveDistance(curve, first?.curve ?? []))),
     rows: measured.map((row): ResultRow => {
       if (row.kind === 'missing') return row;
@@ -73,7 +73,7 @@ export function resultOf(training: Training, measured: readonly Measured[], accu
   };
 }
 
-/** Weights may be compared to the bit only where two runs claim one numeric mode. */
+/** Only runs of the same numeric mode must have bit-identical weights. */
 function modesAgree(reports: readonly Report[]): boolean {
   const weightsOf = new Map(reports.map(({ numericMode, weightsSha256 }) => [numericMode, weightsSha256]));
   return reports.every(
@@ -100,14 +100,14 @@ function peerFigures(row: MeasuredPeer, measured: readonly Measured[]) {
     version,
     notes,
     distance,
-    /** PyTorch with all threads, or with DDP, against its one thread; null for the others. */
+    /** PyTorch with all threads or with DDP over its single thread; null for other peers. */
     speedUp: equal && oneThread && row !== oneThread ? ratios(oneThread.msPerStep, msPerStep) : null,
-    /** Throughput of Lockstep with as many threads or processes over that of PyTorch; null for the others. */
+    /** Throughput of Lockstep with as many threads or processes over that of PyTorch; null for other peers. */
     lockstepAgainstIt: ours ? ratios(msPerStep, ours.msPerStep) : null,
   };
 }
 
-/** What of Lockstep has as many threads, or processes, as a row of PyTorch. */
+/** The workers of Lockstep with the same number of threads or processes as a row of PyTorch. */
 function counterpartOf(name: string): Workers | undefined {
   if (name === ddpName) return { kind: 'processes', count: ddpRanks };
   if (name === pytorchName) return { kind: 'threads', count: 1 };
@@ -125,23 +125,23 @@ function lockstepFigures(row: MeasuredLockstep, timesOneThread: number, batch: n
     kind,
     workers,
     command,
-    /** Speed-up for each thread, worker or tab: 1 is perfect. Null for the one thread. */
+    /** Speed-up per thread, worker or tab: 1 is perfect. Null for the single thread. */
     efficiency: isOneThread(workers) ? null : timesOneThread / workers.count,
-    /** Steps, and seconds of training, after which the accuracy asked for is reached; null where it is not. */
+    /** Steps and seconds of training after which the requested accuracy is reached; null if it is not. */
     stepsToAccuracy: reached[0]?.steps ?? null,
     secondsToAccuracy: reached.length < reports.length ? null : spread(reached.map(({ seconds }) => seconds)),
-    /** Over the sockets of all workers, both ways, joining included. */
+    /** Over the sockets of all workers, both ways, including joining. */
     bytesPerStep: spread(reports.map(({ wire, steps }) => (wire.bytesSent + wire.bytesReceived) / steps)).median,
     parts: times.length === 0 ? null : partsOf(times),
     weightsSha256,
     exactness,
     numericMode,
-    /** Of the round with the median rate. */
+    /** The curve of the round with the median rate. */
     curve: reports[byRate[byRate.length >> 1]!]!.curve,
   };
 }
 
-/** Whether nothing failed, all agree with the reference, and runs of equal numeric mode ended with equal weights. */
+/** Whether nothing failed, all agree with the reference, and runs of the same numeric mode ended with equal weights. */
 export function isSound(results: readonly TrainingResult[]): boolean {
   return results.every(
     ({ rows, modesAgree }) => modesAgree && rows.every((row) => row.kind !== 'missing' || row.status === 'absent'),

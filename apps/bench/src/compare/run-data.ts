@@ -1,14 +1,16 @@
-/** What the runs of a comparison read: as much of the training set as they need, and little to test with, since no figure is of that. */
+/**
+ * The data of a comparison's runs: the training samples they need, and a small test set, which no figure depends on.
+ */
 import { type Dataset, sampleSize } from '@lockstep/data';
 import { writeMnistFiles } from '../workloads/mnist-files.ts';
 import type { Training } from './grid.ts';
 
-/** An evaluation of all of MNIST's takes half a second in each run of the larger models. */
+/** Evaluating the whole MNIST test set takes half a second per run of the larger models. */
 export const evaluatedImages = 1_000;
 
 /**
- * Half of MNIST: workers have the samples after one epoch, as peers have theirs from the start, and what comes before is
- * time that no figure is of.
+ * Half of MNIST: workers hold the samples after one epoch, as peers do from the start, and no figure covers the time
+ * before.
  */
 export const trainedImages = 30_000;
 
@@ -21,7 +23,7 @@ export function runDataOf(train: Dataset, grid: readonly Pick<Training, 'batch'>
   return { ...train, count, samples, targets: { ...targets, labels: targets.labels.subarray(0, count) } };
 }
 
-/** Writes them into `folder`, which is then what a run takes as its `--data`. */
+/** Writes the samples into `folder`, for the option `--data` of a run. */
 export async function writeRunData(train: Dataset, folder: string): Promise<void> {
   const testCount = Math.min(evaluatedImages, train.count);
   await writeMnistFiles(train, { trainCount: train.count, testCount }, folder);

@@ -1,4 +1,4 @@
-/** Headless browser tabs as workers: each in a profile of its own, on the page that the coordinator serves. */
+/** Headless browser tabs as workers: each in its own profile, on the page that the coordinator serves. */
 import { browserFlags, findChromium } from '@lockstep/chromium';
 import { usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
@@ -6,14 +6,14 @@ import { type Browser, type BrowserContext, chromium } from 'playwright-core';
 import type { Training } from './grid.ts';
 import { type RunSettings, TrainingRun } from './lockstep-run.ts';
 
-/** For what a browser or a tab does by itself, on a busy machine. */
+/** Time limit for a browser or a tab on a busy machine. */
 const timeoutMs = 120_000;
-/** A tab that the coordinator disconnects reconnects for ever, so a run with tabs alone might never end. */
+/** A disconnected tab reconnects forever, so a run with only tabs might never end. */
 const longestRunMs = 600_000;
 
 export type Tabs = Awaited<ReturnType<typeof openTabs>>;
 
-/** A browser in which tabs work for one run after another. @throws CommandFailure where this machine has no Chromium */
+/** A browser whose tabs work for one run after another. @throws CommandFailure if this machine has no Chromium */
 export async function openTabs() {
   const executablePath = findChromium();
   if (executablePath === undefined) {
@@ -24,8 +24,8 @@ export async function openTabs() {
   const browser = await chromium.launch({ executablePath, args: [...browserFlags], timeout: timeoutMs });
   return {
     /**
-     * Trains once with so many tabs; the run starts when all have joined.
-     * @param threads of each tab, on the CPU; without it, a tab takes what it takes by itself
+     * Trains once with this number of tabs; the run starts when all have joined.
+     * @param threads of each tab, on the CPU; by default, each tab chooses
      * @throws Error with one sentence
      */
     run: (training: Training, count: number, settings: RunSettings, threads?: number) =>
@@ -60,7 +60,7 @@ async function train(
   }
 }
 
-/** The join address joins at once; a tab that a person sets up joins from the page itself. */
+/** The join address joins at once; a tab with settings joins from the page itself. */
 async function join(browser: Browser, address: string, threads: number | undefined): Promise<BrowserContext> {
   if (threads === undefined) return (await open(browser, address)).context;
   const { page, context } = await open(browser, address.replace(/#.*/, ''));

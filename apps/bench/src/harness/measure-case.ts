@@ -1,4 +1,4 @@
-/** Measures the candidates of a case against the first of them. */
+/** Measures the candidates of a case against the first one. */
 import { CommandFailure } from '@lockstep/command';
 import type { Case } from '../benchmark.ts';
 import { pairedRatios, spread } from '../statistics.ts';
@@ -14,9 +14,9 @@ export type CaseResult = Awaited<ReturnType<typeof measureCase>>;
 
 /**
  * Runs a case. A candidate that cannot open, fails or computes something else gets a row that says so. Nothing can be
- * compared without the baseline: where this machine lacks it, the whole case is absent.
+ * compared without the baseline: if this machine lacks it, the whole case is absent.
  *
- * @throws CommandFailure where the baseline fails or computes something else
+ * @throws CommandFailure if the baseline fails or computes something else
  */
 export async function measureCase(subject: Case, effort: Effort, progress: (message: string) => void) {
   const { name, candidates, workPerStep, figureName, tolerance } = subject;
@@ -31,7 +31,7 @@ export async function measureCase(subject: Case, effort: Effort, progress: (mess
     await opened.open(others, { progress });
     const { runners } = opened;
     const [baselineRunner] = runners;
-    // Every ratio needs the baseline's rounds, however slow it is.
+    // Every ratio needs the baseline's rounds, however slow they are.
     if (missing === undefined) baselineRunner!.budgetMs = Number.POSITIVE_INFINITY;
     await runRounds(runners, { name, rounds: effort.rounds, progress });
     const lost = opened.missing(baseline.name);
@@ -57,7 +57,7 @@ function measuredRow(runner: CandidateRunner, baseline: CandidateRunner) {
   const figures = { status: 'measured' as const, name, version, notes, check, stepsPerRound };
   return {
     ...figures,
-    /** Rounds it took part in, from the first on. */
+    /** Rounds in which the candidate took part, counted from the first. */
     rounds,
     msPerStep: spread(msPerStep),
     /** Its milliseconds over the baseline's, round by round: 2 means that the baseline is twice as fast. */

@@ -1,4 +1,4 @@
-/** Opens the candidates of a case: each is checked against the reference, then warmed up. */
+/** Opens the candidates of a case: checks each against the reference, then warms it up. */
 import { errorMessage } from '@lockstep/command';
 import type { Case, Check } from '../benchmark.ts';
 import type { Candidate, Implementation } from './candidate.ts';
@@ -7,17 +7,17 @@ import { createRunner, type RoundOptions, type Runner } from './rounds.ts';
 /** How long to measure. */
 export interface Effort {
   readonly rounds: number;
-  /** Aimed length of one burst, in milliseconds; a burst has at least one step. */
+  /** Target length of one burst, in milliseconds; a burst has at least one step. */
   readonly burstMs: number;
-  /** Least time that a candidate runs before it is timed, in milliseconds. */
+  /** Minimum warm-up of a candidate before it is timed, in milliseconds. */
   readonly warmUpMs: number;
-  /** A slow candidate is left out of the rounds after it has been timed this long, in milliseconds. */
+  /** Timed milliseconds after which a slow candidate skips the remaining rounds. */
   readonly budgetMs: number;
 }
 
 /** A candidate without a figure. */
 export interface MissingRow {
-  /** A refused one computed something else, so its time means nothing; `absent` is no fault of this code. */
+  /** A refused candidate computed something else, so its time means nothing; an absent one is no fault of this code. */
   readonly status: 'refused' | 'absent' | 'failed';
   readonly name: string;
   readonly reason: string;
@@ -25,16 +25,16 @@ export interface MissingRow {
   readonly check?: Check;
 }
 
-/** A candidate that computes what it should, warm and ready to be timed. */
+/** A candidate with a correct result, warmed up and ready to be timed. */
 export interface CandidateRunner extends Runner {
   readonly implementation: Implementation;
   readonly check: Check;
-  /** Of the checked steps, which were its first. */
+  /** Milliseconds per checked step. The checked steps were the candidate's first. */
   readonly checkedMsPerStep: number;
   readonly stepsPerRound: number;
 }
 
-/** The candidates of one case that are open, and why the others are not. */
+/** The open candidates of one case, and why the others are not open. */
 export class OpenCandidates {
   readonly runners: CandidateRunner[] = [];
   readonly #missing = new Map<string, MissingRow>();
@@ -60,7 +60,7 @@ export class OpenCandidates {
     return this.runners.find((runner) => runner.name === name);
   }
 
-  /** Why a candidate has no figure; undefined where it has one. */
+  /** The reason why a candidate has no figure, or undefined if it has one. */
   missing(name: string): MissingRow | undefined {
     const failure = this.runner(name)?.failure;
     return failure === undefined ? this.#missing.get(name) : { status: 'failed', name, reason: failure };
@@ -85,7 +85,7 @@ export class OpenCandidates {
         const reason = `computes something else: relative distance at most ${tolerance} expected after ${checkedSteps} steps, got ${check.distance}`;
         return { status: 'refused', name, version: opened.version, check, reason };
       }
-      // One step that takes more than the whole budget is warm enough.
+      // A single step that takes more than the whole budget is warm enough.
       const isSlow = checkedMsPerStep > this.#effort.budgetMs;
       const stepsPerRound = isSlow ? 1 : await warmUp(opened, checkedSteps, this.#effort);
       const burst = async () => {
@@ -103,7 +103,7 @@ export class OpenCandidates {
   }
 }
 
-/** Where bursts never agree on their length, the warm-up ends after so many times its least. */
+/** If bursts never agree on their length, the warm-up ends after this multiple of its minimum. */
 const longestWarmUp = 20;
 
 /** Milliseconds of `steps` steps from the initial state. */
@@ -113,8 +113,8 @@ async function runBurst(implementation: Implementation, steps: number): Promise<
 }
 
 /**
- * Runs longer and longer bursts until the warm-up is over and one has about the aimed length: what is compiled late makes
- * the first ones too slow to tell. Returns the steps of a burst.
+ * Runs longer and longer bursts until the warm-up is over and a burst has about the target length: the first bursts
+ * include compilation. Returns the steps of a burst.
  */
 async function warmUp(implementation: Implementation, firstSteps: number, effort: Effort): Promise<number> {
   let steps = firstSteps;

@@ -1,20 +1,20 @@
-/** Interleaved rounds: what slows the machine for a while slows every runner, and drops out of their ratios. */
+/** Interleaved rounds: a temporary slowdown of the machine affects every runner and cancels out in their ratios. */
 import { errorMessage } from '@lockstep/command';
 
-/** Something that is timed once in every round. */
+/** A runner, timed once in every round. */
 export interface Runner {
   readonly name: string;
-  /** A runner that has been timed this long, in milliseconds, is left out of later rounds. */
+  /** Timed milliseconds after which a runner skips later rounds. */
   budgetMs: number;
   spentMs: number;
-  /** One entry for each round that it took part in. */
+  /** One entry for each round in which it took part. */
   readonly msPerStep: number[];
   failure?: string;
-  /** Runs once. Returns the milliseconds of a step and of the whole burst. */
+  /** Runs once. Returns the milliseconds per step and of the whole burst. */
   burst(): Promise<{ readonly msPerStep: number; readonly ms: number }>;
 }
 
-/** A runner that has not run yet; without a budget it takes part in every round. */
+/** Creates a runner that has not run yet; without a budget it takes part in every round. */
 export function createRunner(name: string, burst: Runner['burst'], budgetMs = Number.POSITIVE_INFINITY): Runner {
   return { name, burst, budgetMs, spentMs: 0, msPerStep: [] };
 }
@@ -27,8 +27,9 @@ export interface RoundOptions {
 }
 
 /**
- * Times one burst of every runner in each round. Each round starts one runner further, so that none always follows the
- * same neighbor. A runner that throws keeps the reason as its failure, and the rounds go on; an abort ends them.
+ * Times one burst of every runner in each round. Each round starts one runner further on, so that no runner always
+ * follows the same neighbor. A runner that throws stores the reason as its failure, and the rounds go on; an abort ends
+ * them.
  */
 export async function runRounds(runners: readonly Runner[], options: RoundOptions): Promise<void> {
   const { name, rounds, progress, signal } = options;

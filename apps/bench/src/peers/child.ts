@@ -1,17 +1,17 @@
-/** A peer as a child process: requests go to its stdin and answers come from its stdout, a JSON line each. */
+/** A peer as a child process: requests to its stdin and answers from its stdout, each as one line of JSON. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 export type Child = ReturnType<typeof startChild>;
 
-/** Starts `command`; where there is none, the first `ask` throws. Requests are answered in order, one at a time. */
+/** Starts `command`; if it does not exist, the first `ask` throws. Requests are answered in order, one at a time. */
 export function startChild(command: string, args: readonly string[], environment: Record<string, string>) {
   const child = spawn(command, args, { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] });
   let errorText = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errorText = (errorText + text).slice(-2000);
   });
-  // The exit of the child is reported; its broken pipe would say less.
+  // The child's exit is reported instead; its broken pipe would say less.
   child.stdin.on('error', () => undefined);
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`${command} cannot be started: ${error.message}`));
@@ -22,7 +22,7 @@ export function startChild(command: string, args: readonly string[], environment
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
-    /** Writes to stdin and awaits one line of stdout. @throws Error with one sentence when the child ends instead */
+    /** Writes to stdin and awaits one line of stdout. @throws Error with one sentence if the child ends instead */
     async ask(...chunks: readonly (string | Uint8Array)[]): Promise<unknown> {
       for (const chunk of chunks) child.stdin.write(chunk);
       const { done, value } = await lines.next();

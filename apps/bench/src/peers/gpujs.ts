@@ -19,7 +19,7 @@ interface Kernel {
   readonly kernel: { readonly constructor: { readonly mode?: string } };
 }
 
-/** One thread per element of the output, as its README writes a product; a string, so that nothing can change it. */
+/** One thread per output element, as in gpu.js's README; a string, so that no build step changes it. */
 const source = `function product(left, right) {
   let sum = 0;
   for (let i = 0; i < this.constants.k; i++) sum += left[this.thread.y][i] * right[i][this.thread.x];

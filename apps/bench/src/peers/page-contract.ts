@@ -1,23 +1,23 @@
-/** What Node calls in the page of the benchmark `page`. */
+/** The functions that Node calls in the page of the benchmark `page`. */
 import type { Absent } from '../harness/candidate.ts';
 import type { MnistStep } from '../workloads/mnist-step.ts';
 
-/** The parts of the work that can cross into the page. */
+/** The parts of the work that can be sent to the page. */
 export type PageWork = Pick<MnistStep, 'batchSize' | 'batches' | 'initial'>;
 
 export type PageCandidate = `${'lockstep' | 'TensorFlow.js'} ${'webgl' | 'webgpu'}`;
 
 export interface Described {
-  /** Undefined for Lockstep, whose version Node knows. */
+  /** Undefined for Lockstep, whose version is known to Node. */
   readonly version: string | undefined;
   readonly notes: readonly string[];
 }
 
-/** One gradient after another, each read back, at the initial parameters of 784-128-10. */
+/** Computes one gradient after another, each read back, at the initial parameters of 784-128-10. */
 export interface PageGradient extends Described {
-  /** Makes this the library's active backend. */
+  /** Makes this backend the library's active one. */
   activate?(): Promise<void>;
-  /** The gradient of the mean loss of batch `index`, read back: its parameters in model order. */
+  /** The gradient of the mean loss of batch `index`, read back, one array per parameter in model order. */
   step(index: number): Promise<readonly Float32Array[]>;
   close(): void;
 }
@@ -26,7 +26,7 @@ export interface PageBench {
   open(name: PageCandidate, work: PageWork): Promise<Described | Absent>;
   reset(name: PageCandidate): Promise<void>;
   run(name: PageCandidate, steps: number): Promise<number>;
-  /** The last step's gradient in one vector. */
+  /** The gradient of the last step in one vector. */
   result(name: PageCandidate): Float32Array;
   close(name: PageCandidate): void;
 }

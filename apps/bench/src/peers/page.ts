@@ -1,4 +1,4 @@
-/** Candidates that compute in a page of a real browser: Node takes the rounds, the page takes the time. */
+/** Candidates that compute in a page of a real browser: Node runs the rounds, the page measures the time. */
 import { fileURLToPath } from 'node:url';
 import type { OpenPage } from '@lockstep/chromium';
 import { version } from '@lockstep/command';
@@ -10,13 +10,13 @@ declare const pageBench: PageBench;
 
 const root = fileURLToPath(new URL('../../page/', import.meta.url));
 
-/** One page for all candidates, built and opened with the first of them. */
+/** One page for all candidates, built and opened for the first one. */
 export class SharedPage {
   #opening: Promise<OpenPage> | undefined;
 
   /** The gradient of the mean loss at the initial parameters, read back at every step. */
   async openGradient(work: MnistStep, name: PageCandidate): Promise<Implementation | Absent> {
-    // Loaded on demand: it brings a bundler that no other benchmark needs.
+    // Loaded on demand, because it imports a bundler that no other benchmark needs.
     const { findChromium, openBuiltPage } = await import('@lockstep/chromium');
     const executablePath = findChromium();
     if (executablePath === undefined) return { absent: 'no Chromium was found; set CHROME_PATH to the path of one' };

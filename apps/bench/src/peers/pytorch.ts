@@ -1,4 +1,4 @@
-/** PyTorch on the CPU, alone or under DistributedDataParallel: Python processes that take their own time. */
+/** PyTorch on the CPU, alone or under DistributedDataParallel: Python processes that time themselves. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,21 +12,21 @@ const script = fileURLToPath(new URL('../../peers/pytorch_group.py', import.meta
 const installation =
   'PyTorch comes with: python3 -m pip install torch --index-url https://download.pytorch.org/whl/cpu';
 
-/** What the script may answer, as its docstring says; which of these depends on the request. */
+/** The fields of the script's answers, as its docstring says; which are present depends on the request. */
 type Answer = Readonly<Partial<{ absent: string; version: string; ms: number; base64: string }>>;
 
 interface Started {
   readonly ranks: readonly Child[];
   readonly version: string;
-  /** Over a file in it the ranks find each other. */
+  /** The ranks find each other through a file in this folder. */
   readonly folder: string;
 }
 
-/** Processes that stay for one work after another, since Python takes seconds to start. They start with the first. */
+/** Processes reused for all work, since Python takes seconds to start. They start on first use. */
 export class PytorchGroup {
   readonly #size: number;
   #starting: Promise<Started | Absent> | undefined;
-  /** What the processes have read. */
+  /** The work that the processes have loaded. */
   #loaded: MnistStep | undefined;
 
   constructor(size: number) {
@@ -34,8 +34,8 @@ export class PytorchGroup {
   }
 
   /**
-   * @param mode one process of the group computes, or all of them on their shares of each batch, with one thread each; or
-   * one process with so many threads within each operation
+   * @param mode one process of the group computes, or all of them on their shares of each batch, with one thread each;
+   * or one process with this number of threads within each operation
    */
   async open(work: MnistStep, mode: 'single' | 'ddp' | { readonly threads: number }): Promise<Implementation | Absent> {
     const size = mode === 'ddp' ? this.#size : 1;
@@ -88,9 +88,9 @@ async function start(size: number): Promise<Started | Absent> {
   const environment = {
     OMP_NUM_THREADS: '1',
     MKL_NUM_THREADS: '1',
-    // No compiled scripts beside their sources.
+    // Prevents compiled scripts next to their sources.
     PYTHONDONTWRITEBYTECODE: '1',
-    // Without it, gloo resolves the host name of this machine, which not every machine can.
+    // Otherwise gloo resolves the host name of this machine, which fails on some machines.
     GLOO_SOCKET_IFNAME: process.platform === 'darwin' ? 'lo0' : 'lo',
   };
   const ranks = Array.from({ length: size }, (_, rank) =>
@@ -108,13 +108,13 @@ async function end({ ranks, folder }: Pick<Started, 'ranks' | 'folder'>): Promis
   await rm(folder, { recursive: true, force: true });
 }
 
-/** Asks every rank at once. Returns the answer of the first. */
+/** Asks every rank at once. Returns the first rank's answer. */
 async function askAll(ranks: readonly Child[], ...chunks: readonly (string | Uint8Array)[]): Promise<Answer> {
   const answers = await Promise.all(ranks.map((rank) => rank.ask(...chunks)));
   return answers[0] as Answer;
 }
 
-/** The work as `pytorch_work.py` reads it: a header, then raw bytes. */
+/** The work in the format that `pytorch_work.py` reads: a header, then raw bytes. */
 function workChunks({ net, batchSize, batches, initial, learningRate }: MnistStep): (string | Uint8Array)[] {
   const header = { do: 'open', batch: batchSize, batches: batches.length, learningRate };
   return [

@@ -1,22 +1,22 @@
-/** One direction of a link that several connections share: their bytes take turns, leave at a rate, and arrive later. */
+/** One direction of a link shared by several connections: their bytes take turns, leave at a rate, and arrive later. */
 import type { Clock } from '@lockstep/training';
 
 export interface LinkSpeed {
   readonly bytesPerMs: number;
-  /** From one end to the other. */
+  /** One-way latency. */
   readonly latencyMs: number;
 }
 
-/** Before it is limited. */
+/** The speed of a link before `limit` is called. */
 const unlimited: LinkSpeed = { bytesPerMs: Number.POSITIVE_INFINITY, latencyMs: 0 };
 
-/** Bytes of a connection's turn. */
+/** Bytes per turn of a connection. */
 const turnBytes = 4 * 1024;
 
-/** Where the bytes of one connection arrive. */
+/** The receiving end of one connection. */
 export interface LaneEnd {
   deliver(bytes: Uint8Array): void;
-  /** Called when so many of its bytes have left. */
+  /** Called when this number of its bytes have left. */
   onLeft(byteLength: number): void;
 }
 
@@ -25,14 +25,14 @@ interface Turn {
   readonly bytes: Uint8Array;
 }
 
-/** A timer that comes so much too late takes nothing of the rate. */
+/** A timer that is late by up to this much does not lower the rate. */
 const lateMs = 50;
 
 export class LinkLane {
   readonly #clock: Clock;
-  /** In the order in which they leave. */
+  /** Turns in the order in which they leave. */
   readonly #turns: Turn[] = [];
-  /** Of each connection, what has left and not arrived: timers of different lengths may end in another order. */
+  /** Bytes in flight of each connection: timers of different lengths may end in another order. */
   readonly #underWay = new Map<LaneEnd, Uint8Array[]>();
   #speed: LinkSpeed = unlimited;
   #freeAtMs = 0;
@@ -42,7 +42,7 @@ export class LinkLane {
     this.#clock = clock;
   }
 
-  /** Holds for what leaves from then on. */
+  /** Applies to bytes that leave from now on. */
   limit(speed: LinkSpeed): void {
     this.#speed = speed;
   }
@@ -54,14 +54,14 @@ export class LinkLane {
     this.#serve();
   }
 
-  /** Drops what has not arrived. */
+  /** Drops the bytes that have not arrived. */
   forget(end: LaneEnd): void {
     const kept = this.#turns.filter((turn) => turn.end !== end);
     this.#turns.splice(0, this.#turns.length, ...kept);
     this.#underWay.delete(end);
   }
 
-  /** Behind all turns of its own connection, and behind as many of each other one. */
+  /** Inserts a turn after all turns of its own connection, and after as many of each other connection. */
   #enqueue(turn: Turn): void {
     const own = this.#turns.filter(({ end }) => end === turn.end).length;
     const counts = new Map<LaneEnd, number>();

@@ -1,4 +1,4 @@
-/** A run whose workers, or the relays before them, reach the coordinator over one link: times of steps, and bytes over it. */
+/** A run whose workers or relays reach the coordinator over one link: step times, and bytes over the link. */
 import { type Dataset, gather } from '@lockstep/data';
 import { type Report, relay, type TrainOptions, train } from '@lockstep/train';
 import { join, systemClock } from '@lockstep/worker';
@@ -10,23 +10,26 @@ import { ThrottledLink } from './throttled-link.ts';
 export interface LinkedRunOptions {
   readonly options: TrainOptions;
   readonly workers: number;
-  /** Among which the workers are divided; none where left out, and they are behind the link themselves. */
+  /** Number of relays among which the workers are divided. By default none: the workers are behind the link. */
   readonly relays?: number | undefined;
-  /** Steps before the timed ones. That after the last of them is not timed: it may have begun before the link was narrowed. */
+  /**
+   * Steps before the timed ones. The step after them is not timed either: it may have begun before the link was
+   * narrowed.
+   */
   readonly warmUpSteps: number;
-  /** Of the timed steps; without a limit where left out. */
+  /** Link speed during the timed steps; unlimited by default. */
   readonly speed?: LinkSpeed | undefined;
 }
 
 export interface LinkedRun {
   /** Median of the timed steps. */
   readonly msPerStep: number;
-  /** Over the link, in both directions. */
+  /** Bytes over the link in both directions. */
   readonly bytesPerStep: number;
   readonly report: Report;
 }
 
-/** The first images of MNIST's training set, to train on and to test with. */
+/** The first images of MNIST's training set, for both training and testing. */
 export async function firstImages(count: number): Promise<Dataset> {
   const all = await loadTrainingSet();
   if (all.targets.type !== 'classes') throw new Error('MNIST: expected classes');
@@ -70,8 +73,9 @@ export async function runLinked(linked: LinkedRunOptions): Promise<LinkedRun> {
 }
 
 /**
- * Resolves when all are ready.
- * @returns makes them leave: behind a narrow link the end of a run may not reach them before the server cuts their connections
+ * Resolves when all workers are ready.
+ * @returns a function that makes them leave: over a narrow link, the end of a run may not reach them before the server
+ * cuts their connections
  */
 async function startWorkers(url: string, { workers, relays = 0 }: LinkedRunOptions): Promise<() => Promise<void>> {
   const middle = Array.from({ length: relays }, (_, index) =>

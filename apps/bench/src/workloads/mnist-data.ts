@@ -1,4 +1,4 @@
-/** The training set of MNIST, and the work that its first images make. */
+/** The training set of MNIST, and work made of its first images. */
 import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
@@ -6,7 +6,7 @@ import { initialize, resolveModel } from '@lockstep/nn';
 import { cutBatches, type MnistStep } from './mnist-step.ts';
 import type { Net } from './net.ts';
 
-/** @throws CommandFailure where the files of `directory`, or those that are installed, cannot be read */
+/** @throws CommandFailure if the files of `directory`, or the installed ones, cannot be read */
 export async function loadTrainingSet(directory?: string): Promise<Dataset> {
   try {
     return (await loadMnist(directory)).train;
@@ -16,7 +16,7 @@ export async function loadTrainingSet(directory?: string): Promise<Dataset> {
   }
 }
 
-/** Training of the built-in model of that name on the first `batchSize * batchCount` images. */
+/** Training of the built-in model of this name on the first `batchSize * batchCount` images. */
 export async function mnistWork(net: Net, batchSize: number, batchCount: number): Promise<MnistStep> {
   const batches = cutBatches(await loadTrainingSet(), batchSize, batchCount);
   return { net, batchSize, learningRate: 0.1, batches, initial: initialize(resolveModel(net.name), 1) };

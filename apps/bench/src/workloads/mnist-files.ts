@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, targetValues } from '@lockstep/data';
 
-/** The first `trainCount` samples to train on, and the first `testCount` of the same to test with. */
+/** Writes the first `trainCount` samples for training, and the first `testCount` of the same samples for testing. */
 export async function writeMnistFiles(
   { samples, sampleShape, targets }: Dataset,
   { trainCount, testCount }: { readonly trainCount: number; readonly testCount: number },

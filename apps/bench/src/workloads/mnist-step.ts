@@ -5,13 +5,13 @@ import { norm, relativeDistance } from '../statistics.ts';
 import { mnist, type Net } from './net.ts';
 import { type Batch, meanGradient, meanLoss, trainOracle } from './oracle.ts';
 
-/** One size of the work; a candidate steps through `batches` in turn, the first again after the last. */
+/** One size of the work; a candidate steps through `batches` in turn and wraps around. */
 export interface MnistStep {
   readonly net: Net;
   readonly batchSize: number;
   readonly learningRate: number;
   readonly batches: readonly Batch[];
-  /** Initial parameters in one vector, laid out as the net says. */
+  /** Initial parameters in one vector, in the net's layout. */
   readonly initial: Float32Array;
 }
 
@@ -32,12 +32,12 @@ export function cutBatches(
   });
 }
 
-/** The same images without a zero: every black pixel becomes the darkest gray, 1 of 255. */
+/** The same images without zeros: every black pixel becomes the darkest gray, 1 of 255. */
 export function withoutZeros(batches: readonly Batch[]): readonly Batch[] {
   return batches.map(({ pixels, labels }) => ({ pixels: pixels.map((pixel) => Math.max(1, pixel)), labels }));
 }
 
-/** Pixels as float32 of 0..1, [samples, 784]. */
+/** Pixels as float32 in 0..1, [samples, 784]. */
 export function scaledPixels(batch: Batch): Float32Array<ArrayBuffer> {
   const scaled = new Float32Array(batch.pixels.length);
   // `Float32Array.from` with a function takes ten times as long.
@@ -45,7 +45,7 @@ export function scaledPixels(batch: Batch): Float32Array<ArrayBuffer> {
   return scaled;
 }
 
-/** Labels as rows of 0 and 1, [samples, 10]. */
+/** One-hot labels, [samples, 10]. */
 export function oneHotLabels(batch: Batch): Float32Array<ArrayBuffer> {
   const rows = new Float32Array(batch.labels.length * mnist.classes);
   for (const [sample, label] of batch.labels.entries()) rows[sample * mnist.classes + label] = 1;
@@ -53,8 +53,8 @@ export function oneHotLabels(batch: Batch): Float32Array<ArrayBuffer> {
 }
 
 /**
- * Checks weights after `steps` steps. The distance is that of the two *changes* of the weights: the weights themselves are
- * mostly what training leaves unchanged, and would hide a candidate that trains wrongly or not at all.
+ * Checks the weights after `steps` steps by the distance between the two *changes* of the weights: the weights
+ * themselves change little in training, and would hide a candidate that trains wrongly or not at all.
  */
 function weightsCheck(work: MnistStep, steps: number): (weights: Float32Array) => Check {
   const { net, initial, batches, learningRate } = work;
@@ -63,7 +63,7 @@ function weightsCheck(work: MnistStep, steps: number): (weights: Float32Array) =
   const expected = change(trainOracle(net, initial, batches, learningRate, steps));
   return (weights) => ({
     distance: relativeDistance(change(weights), expected),
-    // In double precision it takes as long as the oracle's step, and not every reader of the check asks for it.
+    // A getter, because the double-precision loss takes as long as the oracle's step and is not always needed.
     get figure() {
       return weights.length === initial.length ? meanLoss(net, weights, batches[0]!) : Number.NaN;
     },
@@ -76,7 +76,7 @@ export function gradientCheck({ net, initial, batches }: MnistStep, steps: numbe
   return (gradient) => ({ distance: relativeDistance(gradient, expected), figure: norm(gradient) });
 }
 
-/** The case in which candidates train on `work`, and are checked by their weights after `checkedSteps` steps. */
+/** The case in which candidates train on `work`, checked by their weights after `checkedSteps` steps. */
 export function trainingCase(
   name: string,
   work: MnistStep,

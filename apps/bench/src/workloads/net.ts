@@ -5,10 +5,13 @@ import { convolution, dense, maxPool, type OracleLayer, relu } from './oracle-la
 export const mnist = { pixels: 784, classes: 10 } as const;
 
 export interface Net {
-  /** `@lockstep/nn` has a built-in model of that name; a perceptron may differ from it in its hidden width. */
+  /** Name of the built-in model in `@lockstep/nn`; a perceptron's hidden width may differ from it. */
   readonly name: 'mlp' | 'cnn';
   readonly layers: readonly OracleLayer[];
-  /** Of the parameters, in order: weights [in, out], kernels [height, width, in, out], an image flattened as [height, width, channels]. */
+  /**
+   * Shapes of the parameters, in order: weights [in, out], kernels [height, width, in, out], an image flattened as
+   * [height, width, channels].
+   */
   readonly shapes: readonly (readonly number[])[];
 }
 
@@ -31,7 +34,7 @@ export const cnnNet = netOf(
   dense(7 * 7 * 16, mnist.classes),
 );
 
-/** Views of one vector, a part for each parameter. */
+/** Views of one vector, one for each parameter. */
 export function splitParameters<Vector extends Float32Array | Float64Array>(net: Net, vector: Vector): Vector[] {
   let offset = 0;
   return net.shapes.map((shape) => {

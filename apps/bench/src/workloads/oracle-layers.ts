@@ -5,17 +5,17 @@ export interface BackwardPass {
   /** Gradient of the loss at the output. */
   readonly upstream: Float64Array;
   readonly parameters: readonly Float64Array[];
-  /** The gradients of the parameters are added to these. */
+  /** Sums to which the parameter gradients are added. */
   readonly sums: readonly Float64Array[];
   /** False for the first layer, whose input is data. */
   readonly hasInputGradient: boolean;
 }
 
 export interface OracleLayer {
-  /** Of its parameters. */
+  /** Shapes of the layer's parameters. */
   readonly shapes: readonly (readonly number[])[];
   forward(input: Float64Array, parameters: readonly Float64Array[]): Float64Array;
-  /** The gradient at the input; zeros where there is none. */
+  /** Returns the gradient at the input, or zeros if there is none. */
   backward(pass: BackwardPass): Float64Array;
 }
 
@@ -55,7 +55,7 @@ export const relu: OracleLayer = {
   backward: ({ input, upstream }) => upstream.map((slope, index) => (input[index]! > 0 ? slope : 0)),
 };
 
-/** A square image of `channels`; rows, columns and channels follow one another in a vector [size, size, channels]. */
+/** A square image in a vector [size, size, channels]. */
 interface Image {
   readonly size: number;
   readonly channels: number;
@@ -102,7 +102,7 @@ export function convolution({ size, channels }: Image, outputs: number, kernel: 
   };
 }
 
-/** Each pair of a pixel and a place of the kernel that covers it: the numbers of input pixel, kernel place, output pixel. */
+/** Each pair of a pixel and a kernel position that covers it: indices of input pixel, kernel position, output pixel. */
 function* tapsOf(size: number, kernel: number) {
   const padding = (kernel - 1) / 2;
   for (let to = 0; to < size * size; to++) {
@@ -114,10 +114,10 @@ function* tapsOf(size: number, kernel: number) {
   }
 }
 
-/** The greatest value of each 2 x 2 window: an image [size / 2, size / 2, channels]. The first of equals gets the gradient. */
+/** The maximum of each 2 x 2 window: an image [size / 2, size / 2, channels]. The first of equals gets the gradient. */
 export function maxPool({ size, channels }: Image): OracleLayer {
   const half = size / 2;
-  /** Index of the greatest value in the window of output `index`. */
+  /** Index of the maximum in the window of output `index`. */
   const argmax = (input: Float64Array, index: number): number => {
     const channel = index % channels;
     const place = (index - channel) / channels;

@@ -1,7 +1,7 @@
 /** Training in double precision and plain loops: the reference that every candidate is compared with. */
 import { type Net, splitParameters } from './net.ts';
 
-/** A mini-batch as the IDX files have it: pixels [samples, 784] of 0..255, labels [samples] of 0..9. */
+/** A mini-batch in the format of the IDX files: pixels [samples, 784] of 0..255, labels [samples] of 0..9. */
 export interface Batch {
   readonly pixels: Uint8Array;
   readonly labels: Uint8Array;
@@ -12,14 +12,14 @@ export function meanLoss(net: Net, parameters: ArrayLike<number>, batch: Batch):
   return lossSum(net, Float64Array.from(parameters), batch, undefined) / batch.labels.length;
 }
 
-/** Gradient of the mean cross-entropy of `batch` at `parameters`, laid out like these. */
+/** Gradient of the mean cross-entropy of `batch` at `parameters`, in the same layout. */
 export function meanGradient(net: Net, parameters: ArrayLike<number>, batch: Batch): Float64Array {
   const sums = new Float64Array(parameters.length);
   lossSum(net, Float64Array.from(parameters), batch, sums);
   return sums.map((sum) => sum / batch.labels.length);
 }
 
-/** The parameters after `steps` steps of plain SGD from `initial`; `batches` are taken in turn, again and again. */
+/** The parameters after `steps` steps of plain SGD from `initial`, cycling through `batches`. */
 export function trainOracle(
   net: Net,
   initial: Float32Array,
@@ -35,7 +35,7 @@ export function trainOracle(
   return parameters;
 }
 
-/** The summed loss of `batch`. Adds the gradient of that sum to `gradientSums`, where given. */
+/** The summed loss of `batch`. Adds the gradient of that sum to `gradientSums`, if given. */
 function lossSum(net: Net, parameters: Float64Array, batch: Batch, gradientSums: Float64Array | undefined): number {
   const { layers } = net;
   const parts = perLayer(net, parameters);
@@ -44,7 +44,7 @@ function lossSum(net: Net, parameters: Float64Array, batch: Batch, gradientSums:
   let total = 0;
   for (const [sample, label] of batch.labels.entries()) {
     const pixels = batch.pixels.subarray(sample * size, (sample + 1) * size);
-    // Candidates train on float32 pixels, so the reference starts from these.
+    // Candidates train on float32 pixels, so the reference rounds to float32 too.
     const activations: Float64Array[] = [Float64Array.from(pixels, (pixel) => Math.fround(pixel / 255))];
     for (const [index, layer] of layers.entries()) activations.push(layer.forward(activations[index]!, parts[index]!));
     const { loss, gradient } = crossEntropy(activations.at(-1)!, label);

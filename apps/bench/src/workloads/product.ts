@@ -5,7 +5,7 @@ import { norm, relativeDistance } from '../statistics.ts';
 
 export type Product = ReturnType<typeof denseProduct>;
 
-/** `left` [m, k] x `right` [k, n], row-major: values in (-1, 1) without a zero, the same on every machine. */
+/** `left` [m, k] x `right` [k, n], row-major: nonzero values in (-1, 1), the same on every machine. */
 export function denseProduct(m: number, k: number, n: number) {
   const random = randomStream(1);
   // Odd multiples of 2^-23, which float32 holds exactly.
@@ -18,7 +18,7 @@ export function floatingPointOperations({ m, k, n }: Product): number {
   return 2 * m * k * n;
 }
 
-/** Checks an output [m, n] by its distance from the product in double precision; the figure is its Euclidean norm. */
+/** Checks an output [m, n] by its distance from the double-precision product; the figure is its Euclidean norm. */
 export function productCheck({ m, k, n, left, right }: Product): (output: Float32Array) => Check {
   const expected = new Float64Array(m * n);
   for (let row = 0; row < m; row++) {

@@ -1,10 +1,10 @@
-/** Loaded into a program with --import: as it ends, its memory goes to its fourth stream, as a line of JSON. */
+/** Loaded into a program with --import: on exit, writes the memory used to its fourth stream, as a line of JSON. */
 import { writeSync } from 'node:fs';
 
 /** Bytes of a process. */
 export interface ProcessMemory {
   readonly residentBytes: number;
-  /** The most that were resident at one time. */
+  /** Peak resident bytes. */
   readonly peakResidentBytes: number;
 }
 

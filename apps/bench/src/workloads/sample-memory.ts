@@ -1,15 +1,15 @@
-/** Loaded into a program with --import: its resident memory, at all times, goes to its fourth stream as a line of JSON. */
+/** Loaded into a program with --import: writes resident memory over time to its fourth stream, as a line of JSON. */
 import { writeSync } from 'node:fs';
 
 /** Resident memory of a process, in bytes. */
 export interface MemorySamples {
-  /** The most at one time. */
+  /** Peak resident bytes. */
   readonly peakBytes: number;
   /** Times in milliseconds since 1970. */
   readonly samples: readonly { readonly atMs: number; readonly bytes: number }[];
 }
 
-/** Of the process that is measured. Those that it starts load this as well, and do nothing. */
+/** Environment variable that marks the measured process. Its child processes load this file too, and do nothing. */
 export const measuredVariable = 'LOCKSTEP_MEASURED';
 
 const stream = 3;

@@ -1,19 +1,19 @@
-/** A TCP proxy that stands for a narrow link: all connections through it share its bandwidth, in each direction. */
+/** A TCP proxy that simulates a narrow link: all connections through it share its bandwidth, in each direction. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '@lockstep/training';
 import { type LaneEnd, LinkLane, type LinkSpeed } from './link-lane.ts';
 
-/** Bytes of one connection and direction that wait on the link before its sender is no longer read. */
+/** Queued bytes of one connection and direction above which its sender is no longer read. */
 const mostWaitingBytes = 64 * 1024;
 
 export class ThrottledLink {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  /** Bytes that have left over it, in both directions, since it was opened. */
+  /** Bytes that have left over the link, in both directions, since it was opened. */
   carriedBytes = 0;
   readonly #lanes: { readonly up: LinkLane; readonly down: LinkLane };
 
-  /** @param target port on 127.0.0.1 that connections are carried to */
+  /** @param target port on 127.0.0.1 to forward connections to */
   constructor(clock: Clock, target: number) {
     this.#lanes = { up: new LinkLane(clock), down: new LinkLane(clock) };
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
@@ -38,7 +38,7 @@ export class ThrottledLink {
     });
   }
 
-  /** Narrows it, in both directions; it has no limit before. */
+  /** Narrows the link in both directions; it is unlimited before. */
   limit(speed: LinkSpeed): void {
     this.#lanes.up.limit(speed);
     this.#lanes.down.limit(speed);
@@ -55,13 +55,13 @@ export class ThrottledLink {
     socket.on('error', () => other.destroy());
     socket.on('close', () => {
       this.#sockets.delete(socket);
-      // Both directions have ended, or the connection broke.
+      // Either both directions have ended, or the connection broke.
       if (socket.destroyed && !socket.readableEnded) other.destroy();
     });
   }
 }
 
-/** Carries what one socket sends to the other one, its end included. */
+/** Forwards what one socket sends to the other, including its end. */
 function carry(from: Socket, to: Socket, lane: LinkLane, onLeft: (byteLength: number) => void): void {
   let waitingBytes = 0;
   let carriedBytes = 0;

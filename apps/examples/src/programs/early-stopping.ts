@@ -10,7 +10,7 @@ for await (const event of run) {
   if (event.type !== 'epoch') continue;
   if (event.testLoss < best.loss) best = { loss: event.testLoss, epoch: event.epoch };
   if (event.epoch - best.epoch < patience) continue;
-  // The loop goes on to the last events of the run, and ends with them.
+  // The loop still receives the last events of the run, and ends with them.
   void run.stop();
 }
 const { outcome, report } = await run.result;

@@ -1,4 +1,4 @@
-/** Learns the species of an iris from a CSV file with a header row. */
+/** Learns to classify irises from a CSV file with a header row. */
 import { openDataset, train } from '@lockstep/train';
 
 const data = await openDataset('docs/iris.csv', { label: 'species' });

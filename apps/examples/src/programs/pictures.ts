@@ -1,7 +1,7 @@
-/** Learns from a folder with a folder of pictures for each class. */
+/** Learns from a folder that has one folder of pictures per class. */
 import { openDataset, train } from '@lockstep/train';
 
-// Pictures of any format and size: each becomes 16 x 16 pixels in gray.
+// Pictures of any format and size: each becomes 16 x 16 grayscale pixels.
 const data = await openDataset('docs/shapes', { size: { width: 16, height: 16 }, gray: true });
 console.log(data.found);
 

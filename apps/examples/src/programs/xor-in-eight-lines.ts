@@ -1,4 +1,4 @@
-/** The smallest run: four samples in memory, and a model as its layer list. */
+/** The smallest run: four samples in memory, and a model as a layer list. */
 import { datasetFrom, train } from '@lockstep/train';
 
 const samples = Float32Array.of(0, 0, 0, 1, 1, 0, 1, 1);

@@ -21,7 +21,7 @@ import {
 } from '@lockstep/lesson';
 import { barText, levelText, shadeOf } from './shades.ts';
 
-/** Widths of bars and curves, and of shaded planes, in characters. */
+/** Widths in characters of bars, of curves, and of shaded planes. */
 const [barWidth, curveWidth, planeWidth] = [40, 60, 48];
 /** A character is about twice as high as it is wide. */
 const aspect = 2;
@@ -47,7 +47,7 @@ export function printExhibit(exhibit: Exhibit): string {
   return print(exhibit);
 }
 
-/** A terminal has no room for pictures of many neurons; it says how many there are, and how many give 0 everywhere. */
+/** A terminal has no room for pictures of many neurons: prints how many there are, and how many give 0 everywhere. */
 function printNeurons({ caption, layers, rows, columns }: Neurons): string {
   const lines = layers.map(({ neurons, values }, layer) => {
     const shown = values.length / (rows * columns);
@@ -77,7 +77,7 @@ function printTable(table: Table): string {
   )}`;
 }
 
-/** On one axis, whose ends stand below it; negative bars end at 0. */
+/** Bars on one axis, with its ends labeled below; negative bars end at 0. */
 function printBars(exhibit: Bars): string {
   const axis = barAxis(exhibit);
   const rows = exhibit.bars.map(({ label, value, text }) => {
@@ -138,7 +138,7 @@ function printCode({ caption, lines }: Code): string {
   return `${caption}:\n${formatTable([{}, {}], rows, '  ')}`;
 }
 
-/** Texts only: a row of pictures is wider than a terminal. */
+/** Prints only the texts: a row of pictures is wider than a terminal. */
 function printPictures({ caption, pictures }: Pictures): string {
   return `${caption}:\n${pictures.map(({ text }) => `  ${text}`).join('\n')}`;
 }

@@ -1,4 +1,4 @@
-/** `npm run evaluate`: how well a model reads the test samples of a data set. */
+/** `npm run evaluate`: a model's accuracy or error on the test samples of a data set. */
 import {
   dataOptions,
   flag,

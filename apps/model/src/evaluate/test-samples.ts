@@ -1,4 +1,4 @@
-/** The samples that a model is measured on, read as those that it learned from. */
+/** The samples to evaluate a model on, read in the same way as its training samples. */
 import { usageFailure } from '@lockstep/command';
 import { concatDatasets, DataError, type Dataset } from '@lockstep/data';
 import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
@@ -7,13 +7,13 @@ import type { LoadedModel } from '@lockstep/train';
 interface Named {
   readonly data: string | undefined;
   readonly label: string | undefined;
-  /** Whether samples to train with count as well. */
+  /** Whether training samples count as well. */
   readonly all: boolean;
 }
 
 /**
- * Of data that are split by a seed the part that the training of the model, with its own seed, left to test with;
- * with `all` every sample.
+ * If the data are split by a seed, returns the test part of the model's own training, by its seed; with `all`, every
+ * sample.
  * @throws CommandFailure with exit code 2
  */
 export async function testSamples({ data, label, all }: Named, model: LoadedModel): Promise<Dataset> {

@@ -19,7 +19,7 @@ const columns: readonly Column[] = [
   { header: 'of its class', align: 'right' },
 ];
 
-/** Lines without a line break at the end. @param classes their names */
+/** Lines without a trailing line break. @param classes their names */
 export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
   const { loss, accuracy, r2, rmse, confusion } = evaluation;
   if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
@@ -45,7 +45,7 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
   return `${measured}\n\nmost frequent errors\n${formatTable(columns, rows, '  ')}`;
 }
 
-/** The most frequent first; of equals, in the order of the classes. */
+/** Most frequent first; ties in the order of the classes. */
 function errorsOf(confusion: NonNullable<ModelEvaluation['confusion']>): Confusion[] {
   return confusion
     .flatMap((row, label) => row.map((count, predicted) => ({ label, predicted, count })))

@@ -1,4 +1,4 @@
-/** `npm run export`: a saved model as a file for other programs. */
+/** `npm run export`: exports a saved model for other programs. */
 import {
   generalOptions,
   readCommandLine,
@@ -30,7 +30,7 @@ export async function exportModel(args: readonly string[]): Promise<number> {
   if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, where to write the model, got none');
   requireOutputs({ onnx }, inputsOf(options));
   const { model, weights, metadata } = await readModel(options);
-  // Says how PyTorch takes the safetensors file.
+  // It says how PyTorch loads the safetensors file.
   const { format: _, ...about } = metadata;
   await saveFile(onnx, writeOnnx(model, weights, about));
   process.stdout.write(`model ${shownLine(model.name)} written to ${onnx}\n`);

@@ -1,4 +1,4 @@
-/** `npm run predict`: the classes that a model gives to pictures and lists of values. */
+/** `npm run predict`: a model's predictions for pictures and lists of values. */
 import { flag, generalOptions, operands, readCommandLine, usageFailure, whole } from '@lockstep/command';
 import type { SampleValues } from '@lockstep/nn';
 import type { LoadedModel } from '@lockstep/train';
@@ -55,7 +55,7 @@ async function predictionsOf(
   return json ? predictionJson(results, model.classes, top) : predictionText(results, model.classes, top);
 }
 
-/** All of one type, as a model takes them. */
+/** Concatenates samples of one type, which the model takes. */
 function joined(parts: readonly SampleValues[]): SampleValues {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const all = parts[0] instanceof Float32Array ? new Float32Array(length) : new Uint8Array(length);

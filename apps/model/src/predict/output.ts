@@ -15,7 +15,7 @@ interface Ranked {
   readonly probability: number;
 }
 
-/** Of each file how it was read, then its class, then the next ones. */
+/** For each file: how it was read, its class, then the next most probable ones. */
 export function predictionText(results: readonly Result[], classes: readonly string[], top: number): string {
   const lines = results.flatMap(({ sample, prediction }) => {
     const [first, ...others] = ranked(prediction, classes, top).map(
@@ -27,7 +27,7 @@ export function predictionText(results: readonly Result[], classes: readonly str
   return `${lines.join('\n')}\n`;
 }
 
-/** A list with an object for each file; `scores` are those before the softmax, in the order of the classes. */
+/** A list with one object per file; `scores` are the logits, in the order of the classes. */
 export function predictionJson(results: readonly Result[], classes: readonly string[], top: number): string {
   const list = results.map(({ sample, prediction }) => ({
     file: sample.file,
@@ -41,7 +41,7 @@ export function predictionJson(results: readonly Result[], classes: readonly str
   return `${JSON.stringify(list, undefined, 2)}\n`;
 }
 
-/** The most probable first; the class of the largest score is the first of equals. */
+/** Most probable first; ties keep the order of the classes. */
 function ranked({ probabilities }: Prediction, classes: readonly string[], top: number): Ranked[] {
   return classes
     .map((name, index) => ({ class: name, probability: probabilities[index]! }))
@@ -51,11 +51,11 @@ function ranked({ probabilities }: Prediction, classes: readonly string[], top: 
 
 export interface ValueResult {
   readonly sample: Sample;
-  /** In the order of their names. */
+  /** The predicted values, in the order of their names. */
   readonly values: Float32Array;
 }
 
-/** Of each file how it was read, then the values that the model gives, by name. */
+/** For each file: how it was read, then the predicted values by name. */
 export function valuesText(results: readonly ValueResult[], names: readonly string[]): string {
   const lines = results.flatMap(({ sample, values }) => {
     const named = names.map((name, index) => `${shownLine(name, nameLength)} ${significant(values[index]!)}`);
@@ -64,7 +64,7 @@ export function valuesText(results: readonly ValueResult[], names: readonly stri
   return `${lines.join('\n')}\n`;
 }
 
-/** A list with an object for each file. */
+/** A list with one object per file. */
 export function valuesJson(results: readonly ValueResult[], names: readonly string[]): string {
   const list = results.map(({ sample, values }) => ({
     file: sample.file,

@@ -1,18 +1,18 @@
-/** Reads a picture as what a model takes. */
+/** Reads a picture as a sample of a model. */
 import { errorMessage } from '@lockstep/command';
 import { openSharpDecoder, type SharpPictureInfo } from '@lockstep/data/node';
 import type { PictureForm } from '@lockstep/data/readers';
 
 export interface Picture {
-  /** u8, [height, width, channels]. */
+  /** Pixels as u8, [height, width, channels]. */
   readonly values: Uint8Array;
-  /** What was done to the picture, for people. */
+  /** Description of the conversion, for people. */
   readonly reading: string;
 }
 
 const fitWords = { cover: 'scaled and cut', contain: 'scaled with black edges', stretch: 'stretched' } as const;
 
-/** @throws Error with one sentence where the bytes are no such picture, or a damaged one */
+/** @throws Error with one sentence if the bytes are not a supported picture, or a damaged one */
 export async function readPicture(bytes: Uint8Array, form: PictureForm, invert: boolean): Promise<Picture> {
   const decoder = await openDecoder();
   try {

@@ -8,11 +8,11 @@ import { readPicture } from './picture.ts';
 import { readTable } from './table.ts';
 
 export interface Sample {
-  /** Of a table with the line of the row. */
+  /** File name, with the line number for a row of a table. */
   readonly file: string;
-  /** As the model takes them. */
+  /** Values in the form that the model takes. */
   readonly values: SampleValues;
-  /** How the file became values, for people; undefined for a row of a table, of which there are many. */
+  /** How the file was converted, for people; undefined for rows of a table, since there may be many. */
   readonly reading: string | undefined;
 }
 
@@ -36,7 +36,7 @@ export async function readSamples(file: string, model: LoadedModel, invert: bool
   }
 }
 
-/** Bytes of a list with a value for each that the model takes, however many digits and blanks they have. */
+/** Byte limit of a list of the model's inputs, with room for any digits and blanks. */
 function maxJsonBytes(shape: SampleShape): number {
   return Math.min(maxFileBytes, 2 ** 20 + 64 * sizeOf(shape));
 }
@@ -49,7 +49,7 @@ function pictureSize(shape: SampleShape): Omit<PictureForm, 'fit'> {
   throw new Error(`expected a model of gray or color pictures, got one of ${got}: give it a .json file of values`);
 }
 
-/** The values of a model that was trained on floats, which no picture says. */
+/** Reads values for a model that was trained on floats, which pictures cannot provide. */
 function readFloats(file: string, bytes: Uint8Array, shape: SampleShape, invert: boolean): Values {
   if (!file.endsWith('.json'))
     throw new Error('expected a .json file of values, since the model was trained on floats');
@@ -60,7 +60,7 @@ function readFloats(file: string, bytes: Uint8Array, shape: SampleShape, invert:
   return { values: Float32Array.from(values as number[]), reading: `${values.length} values` };
 }
 
-/** As many values as the model takes. */
+/** A list with as many values as the model takes. */
 function listOf(bytes: Uint8Array, shape: SampleShape): unknown[] {
   const size = sizeOf(shape);
   const values = flat(parseJson(bytes));
@@ -90,7 +90,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** Rows and channels may be lists of their own. */
+/** Flattens a value in which rows and channels may be nested lists. */
 function flat(value: unknown): unknown[] {
   return Array.isArray(value) ? value.flat(3) : [value];
 }

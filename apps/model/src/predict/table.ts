@@ -1,17 +1,17 @@
-/** Reads the rows of a table as what a model takes, by the columns that it learned from. */
+/** Reads the rows of a table as samples of a model, by the names of its input columns. */
 import { usageFailure } from '@lockstep/command';
 import { DataError } from '@lockstep/data';
 import { readRows } from '@lockstep/data/node';
 import { encodeFeatures, type FeatureColumn } from '@lockstep/data/readers';
 
 export interface TableRow {
-  /** With the line. */
+  /** File name with the line number. */
   readonly file: string;
   readonly values: Float32Array;
   readonly reading: undefined;
 }
 
-/** A sample for each row; a column with the label need not be there. @throws CommandFailure with exit code 2 */
+/** Returns one sample per row; the label column may be missing. @throws CommandFailure with exit code 2 */
 export async function readTable(
   file: string,
   columns: readonly FeatureColumn[],

@@ -1,10 +1,10 @@
-/** A checkpoint as a value: all that the next step depends on, in one safetensors file that proves itself whole. */
+/** A checkpoint as a value: everything the next step depends on, in one safetensors file with its own checksum. */
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/training';
 import type { CurveState } from '../record/curve.ts';
 import type { EpochReport, Report, TrainedEpoch } from '../record/report.ts';
 
-/** All that fixes the bits of a run: two runs that agree in it take the same steps. */
+/** Everything that determines the bits of a run: two runs with the same identity take the same steps. */
 export interface RunIdentity {
   /** The layer list. */
   readonly model: unknown;
@@ -18,12 +18,12 @@ export interface RunIdentity {
   readonly innerSteps?: unknown;
   /** How workers round their gradients. */
   readonly gradients: string;
-  /** SHA-256 of the weights that the run began with; omitted if the seed drew them. */
+  /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
 }
 
 export interface Checkpoint {
-  /** Steps taken; the next one has this number. With seed and batch it is the position in the data. */
+  /** Steps taken, which is also the number of the next step. With seed and batch it gives the position in the data. */
   readonly step: number;
   readonly identity: RunIdentity;
   /** [parameters], in model order. */
@@ -34,25 +34,25 @@ export interface Checkpoint {
   readonly unevaluated: readonly UnevaluatedEpoch[];
 }
 
-/** An epoch whose evaluation was not done, with the weights at its end. */
+/** An epoch that has not been evaluated, with the weights at its end. */
 export interface UnevaluatedEpoch {
   readonly epoch: TrainedEpoch;
   readonly weights: Float32Array;
 }
 
-/** Figures of the steps before a checkpoint, for the report of a run that goes on from it. */
+/** Figures of the steps before a checkpoint, for the report of a run that resumes from it. */
 export interface Progress {
-  /** Whole epochs that have been evaluated. */
+  /** Complete epochs that have been evaluated. */
   readonly epochs: readonly EpochReport[];
   /** Sums over the current epoch's steps. */
   readonly lossSum: number;
   readonly correct: number;
   readonly count: number;
-  /** Mean loss of the first batch, with the initial weights. */
+  /** Mean loss of the first batch with the initial weights. */
   readonly initialLoss: number | null;
   /** Samples of all steps. */
   readonly images: number;
-  /** Seconds of training, and those of the current epoch. */
+  /** Seconds of training in total, and in the current epoch. */
   readonly seconds: number;
   readonly epochSeconds: number;
   readonly curve: CurveState;
@@ -65,7 +65,7 @@ type Hash = (bytes: Uint8Array) => string;
 type HashOrPromise = (bytes: Uint8Array) => string | Promise<string>;
 
 export const checkpointFormat = 'lockstep-checkpoint.v1';
-/** Stands for the hash while the hash is computed. */
+/** Placeholder for the hash while the hash is computed. */
 const blank = '0'.repeat(64);
 const slotPrefix = 'optimizer.';
 const epochPrefix = 'epoch.';
@@ -94,7 +94,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPro
   return bytes;
 }
 
-/** @throws Error with one message if the file is torn, was changed, or is something else */
+/** @throws Error with one message if the file is truncated, was changed, or is something else */
 export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
   verify(bytes, sha256);
   const { tensors, metadata } = readSafetensors(bytes);
@@ -127,7 +127,7 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
   };
 }
 
-/** Checks the hash of the whole file, taken with the hash's own place blank. */
+/** Checks the hash of the whole file, computed with the hash itself blanked. */
 function verify(bytes: Uint8Array, sha256: Hash): void {
   const place = placeOfHash(bytes);
   if (place === undefined)
@@ -141,7 +141,7 @@ function verify(bytes: Uint8Array, sha256: Hash): void {
   throw new Error(`checkpoint: expected SHA-256 ${expected}, got ${got}: the file is torn or was changed`);
 }
 
-/** Offset of the hash's digits. Metadata stand first in the header, so that the first match is the right one. */
+/** Offset of the hash's digits. Metadata come first in the header, so the first match is the right one. */
 function placeOfHash(bytes: Uint8Array): number | undefined {
   const mark = `{"__metadata__":{"format":"${checkpointFormat}","sha256":"`;
   const start = 8;
@@ -153,13 +153,13 @@ function tensorOf(name: string, values: Float32Array) {
   return { name, shape: [values.length], values };
 }
 
-/** Returns one phrase that names the first difference, such as `optimizer.learningRate`; undefined if there is none. */
+/** One phrase that names the first difference, such as `optimizer.learningRate`; undefined if there is none. */
 export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
   const difference = identityDifference(expected, got);
   return difference && `it belongs to another run: ${difference}`;
 }
 
-/** Such as `expected seed 1, got 2`. */
+/** The first difference, such as `expected seed 1, got 2`. */
 export function identityDifference(expected: object, got: object): string | undefined {
   return firstDifference('', expected, got);
 }

@@ -1,4 +1,4 @@
-/** Takes copies of a run between two steps, and writes them while it goes on. */
+/** Copies a run between two steps, and writes the copies while the run goes on. */
 import { webcrypto } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { WrittenCheckpoint } from '../record/recorder.ts';
@@ -9,22 +9,22 @@ import type { CheckpointStore } from './store.ts';
 
 export interface CheckpointerOptions {
   readonly store: Pick<CheckpointStore, 'write'>;
-  /** Begins the names of the files. */
+  /** Prefix of the file names. */
   readonly runName: string;
   readonly interval: CheckpointInterval;
   readonly nowMs: () => number;
   /** Steps taken so far. */
   readonly stepsTaken: () => number;
-  /** A copy of all that the next step depends on, which no later step changes. */
+  /** Copies everything the next step depends on; later steps do not change the copy. */
   readonly copy: () => Checkpoint;
-  /** The newest in the folder, if the run went on from it. */
+  /** The newest checkpoint in the folder, if the run resumed from it. */
   readonly newest: WrittenCheckpoint | undefined;
   readonly onWritten: (written: WrittenCheckpoint) => void;
   readonly log: (line: string, guestLine: string) => void;
 }
 
 export class Checkpointer {
-  /** The last one that is on the disk. */
+  /** The last checkpoint written to disk. */
   newest: WrittenCheckpoint | undefined;
   readonly #options: CheckpointerOptions;
   readonly #clock: CheckpointClock;
@@ -38,7 +38,7 @@ export class Checkpointer {
     this.#clock = new CheckpointClock(options.interval, options.stepsTaken(), options.nowMs());
   }
 
-  /** Called after each step, when it is whole: a copy of half a step would be of no run. */
+  /** Called after each complete step: a copy of half a step would belong to no run. */
   stepped(): void {
     const { stepsTaken, nowMs, copy } = this.#options;
     if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
@@ -49,12 +49,12 @@ export class Checkpointer {
     });
   }
 
-  /** Takes the next copy after the next step: what earlier checkpoints say of the run is no longer true. */
+  /** Takes the next copy after the next step, because earlier checkpoints now state something false about the run. */
   hurry(): void {
     this.#isUrgent = true;
   }
 
-  /** Writes the run as it is now, after its last step here; resolves when that is done or has failed. */
+  /** Writes the final state of the run; resolves when that is done or has failed. */
   async finish(): Promise<void> {
     const { stepsTaken, copy } = this.#options;
     const last = stepsTaken() === 0 ? undefined : copy();
@@ -62,12 +62,12 @@ export class Checkpointer {
     if (last && last.step !== this.newest?.step) await this.#save(last, '');
   }
 
-  /** @param consequence of a failure, for people */
+  /** @param consequence consequence of a failure, for people */
   async #save(checkpoint: Checkpoint, consequence: string): Promise<void> {
     const { store, runName, stepsTaken, onWritten, log } = this.#options;
     const { step } = checkpoint;
     try {
-      // The next step's weights are sent first.
+      // Lets the next step's weights be sent first.
       await nextTurn();
       const file = await store.write(runName, step, await encodeCheckpoint(checkpoint, sha256OffThread));
       this.newest = { file, step };
@@ -86,7 +86,7 @@ export class Checkpointer {
   }
 }
 
-/** Node computes it in a thread of its own. */
+/** Node computes the hash in a separate thread. */
 async function sha256OffThread(bytes: Uint8Array): Promise<string> {
   const hash = await webcrypto.subtle.digest('SHA-256', bytes);
   return Buffer.from(hash).toString('hex');

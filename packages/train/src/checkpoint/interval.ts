@@ -8,7 +8,7 @@ const largest = 2 ** 32;
 const steps = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(largest));
 const minutes = v.pipe(v.number(), v.gtValue(0), v.maxValue(largest));
 
-/** On the command line `50` for steps, `5m` or `0.5m` for minutes. */
+/** On the command line, `50` means steps, and `5m` or `0.5m` minutes. */
 export const intervalKind: Kind<CheckpointInterval> = {
   schema: v.union([v.strictObject({ steps }), v.strictObject({ minutes })]),
   expected: '{ steps } or { minutes }, a number above 0',
@@ -28,18 +28,18 @@ export function intervalText(interval: CheckpointInterval): string {
   return count === 1 ? `every ${unit}` : `every ${count} ${unit}s`;
 }
 
-/** Steps that a write may last before one was measured, as a part of the interval: the first of a process compiles its code. */
+/** Assumed duration of the first write, as a fraction of the interval's steps: it includes compilation. */
 const assumedPart = 0.5;
-/** The next write may take longer than the last one by this factor. */
+/** Factor by which the next write may take longer than the last one. */
 const reserve = 2;
-/** The part of the interval that the next write may last however short the last one was: a write of no step says little of it. */
+/** Least fraction of the interval to reserve for the next write: a write within one step says little about it. */
 const leastPart = 0.1;
-/** Share of a slow write's length that is kept after each shorter one: the cause may come back. */
+/** Fraction of a slow write's duration remembered after each shorter one: the cause may return. */
 const memory = 0.5;
 
 /**
- * Tells when the next copy is due. With an interval of N steps at most N are computed again: a copy is taken as many steps
- * before they are over as its way to the disk may last, but never more often than twice in N steps.
+ * Decides when the next copy is due. With an interval of N steps, a crash repeats at most N steps: a copy is taken
+ * early, by the steps that its write may last, but at most twice in N steps.
  */
 export class CheckpointClock {
   readonly #interval: CheckpointInterval;
@@ -54,7 +54,7 @@ export class CheckpointClock {
     this.#writeSteps = 'steps' in interval ? (assumedPart * interval.steps) / reserve : 0;
   }
 
-  /** @param step steps taken so far */
+  /** @param step number of steps taken so far */
   isDue(step: number, nowMs: number): boolean {
     if ('minutes' in this.#interval) return nowMs - this.#copiedAtMs >= this.#interval.minutes * 60_000;
     const { steps } = this.#interval;
@@ -68,7 +68,7 @@ export class CheckpointClock {
     this.#copiedAtMs = nowMs;
   }
 
-  /** @param step steps taken when the copy was on the disk */
+  /** @param step number of steps taken when the copy was on disk */
   written(step: number): void {
     this.#writeSteps = Math.max(step - this.#copiedStep, memory * this.#writeSteps);
   }

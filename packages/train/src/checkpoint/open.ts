@@ -1,4 +1,4 @@
-/** Opens a run's checkpoints, and chooses the one that the run goes on from. */
+/** Opens a run's checkpoints, and chooses the one to resume from. */
 import { join } from 'node:path';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import type { CheckpointOptions } from '../options.ts';
@@ -14,18 +14,18 @@ export interface OpenedCheckpoints {
   readonly runName: string;
   readonly interval: CheckpointInterval;
   readonly identity: RunIdentity;
-  /** The checkpoint that the run goes on from; undefined if it starts again. */
+  /** The checkpoint that the run resumes from; undefined if it starts from the beginning. */
   readonly resumeFrom: Checkpoint | undefined;
   readonly resumed: WrittenCheckpoint | undefined;
-  /** For the person who started it. */
+  /** Messages for the person who started the run. */
   readonly lines: readonly string[];
 }
 
 interface Store {
   readonly store: CheckpointStore | SharedCheckpoints;
-  /** For people. */
+  /** Description for people. */
   readonly place: string;
-  /** Names the place of a checkpoint, for people. */
+  /** Describes the place of a checkpoint, for people. */
   readonly at: (file: string) => string;
   readonly resume: boolean;
 }
@@ -43,7 +43,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const common = { store, interval, identity };
   const { chosen, passedOver } = choice;
   if (!resume || !chosen) {
-    // The first coordinator of a shared run finds none.
+    // The first coordinator of a shared run finds no checkpoints.
     const isNew = 'open' in store && stored.length === 0;
     const lines = resume && !isNew ? [...passedOverLines(choice), startsAnew(place)] : offer(at, choice, steps);
     const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
@@ -52,7 +52,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   }
   const { checkpoint: resumeFrom } = chosen;
   const file = chosen.stored.name;
-  // Newer files are not this run's to remove, and its own files must come after them.
+  // Newer files do not belong to this run and must not be removed; the run's own files must sort after them.
   const runName = passedOver.length === 0 ? chosen.stored.run : newRunName(stored, new Date());
   const lines = [...passedOverLines(choice), resumedLine(at(file), resumeFrom.step, prepared)];
   return { ...common, runName, resumeFrom, resumed: { file, step: resumeFrom.step }, lines };
@@ -76,7 +76,7 @@ function resumedLine(file: string, step: number, { plan }: Prepared): string {
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(plan.steps)}.`;
 }
 
-/** Offers the checkpoint of a run that was cut off. */
+/** Offers to resume an interrupted run from its checkpoint. */
 function offer(at: Store['at'], { chosen }: Choice, steps: number): string[] {
   if (!chosen || chosen.checkpoint.step === steps) return [];
   const { step } = chosen.checkpoint;
@@ -90,16 +90,16 @@ export interface Candidate {
 }
 
 export interface Choice {
-  /** The newest one that fits. */
+  /** The newest checkpoint that fits. */
   readonly chosen: Candidate | undefined;
-  /** Newer ones that do not. */
+  /** Newer checkpoints that do not fit. */
   readonly passedOver: readonly { readonly stored: StoredCheckpoint; readonly reason: string }[];
 }
 
 /**
- * @param stored the newest first
- * @param identity of the run that is to go on
- * @param steps of it in all
+ * @param stored newest first
+ * @param identity of the run to resume
+ * @param steps of that run in total
  */
 export async function chooseCheckpoint(
   stored: readonly StoredCheckpoint[],

@@ -1,7 +1,4 @@
-/**
- * Stores of a run's checkpoints: a folder, in which each is written whole or not at all, or one that several
- * coordinators share.
- */
+/** Stores of a run's checkpoints: a folder with atomic writes, or a store that several coordinators share. */
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +11,7 @@ const partEnding = '.part';
 
 export interface StoredCheckpoint {
   readonly name: string;
-  /** The name of the run that wrote it. */
+  /** The name of the run that wrote the checkpoint. */
   readonly run: string;
   readonly step: number;
   readonly read: () => Promise<Uint8Array>;
@@ -23,16 +20,16 @@ export interface StoredCheckpoint {
 export class CheckpointStore {
   readonly #folder: string;
 
-  /** @param folder that exists */
+  /** @param folder existing folder */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
   /**
-   * Writes a checkpoint next to the others, then renames it; file and folder are synced, so that it outlives a crash of
-   * the machine. Of the run's earlier ones two are kept; those of other runs are never removed.
+   * Writes a checkpoint next to the others, then renames it; file and folder are synced, so that the checkpoint
+   * survives a crash of the machine. Keeps two of the run's earlier checkpoints, and never removes those of other runs.
    * @returns the file's name
-   * @throws Error if the disk refuses; earlier checkpoints are kept then
+   * @throws Error if the disk fails; earlier checkpoints are then kept
    */
   async write(run: string, step: number, bytes: Uint8Array): Promise<string> {
     const name = `checkpoint-${run}-${`${step}`.padStart(9, '0')}.safetensors`;
@@ -55,13 +52,13 @@ export class CheckpointStore {
     return name;
   }
 
-  /** All checkpoints in the folder, the newest first. */
+  /** All checkpoints in the folder, newest first. */
   async list(): Promise<StoredCheckpoint[]> {
     const entries = await readdir(this.#folder, { withFileTypes: true });
     const found = entries.flatMap((entry) => {
       const { name } = entry;
       const [, run, step] = namePattern.exec(name) ?? [];
-      // Reading a pipe would wait for ever.
+      // Reading a pipe would wait forever.
       if (run === undefined || !(entry.isFile() || entry.isSymbolicLink())) return [];
       return [{ name, run, step: Number(step), read: () => readFile(join(this.#folder, name)) }];
     });
@@ -81,7 +78,7 @@ export class CheckpointStore {
 
   async #prune(run: string): Promise<void> {
     const own = (await this.list()).filter((checkpoint) => checkpoint.run === run);
-    // A process that was killed while it wrote has left its part.
+    // A process killed during a write has left a partial file.
     const parts = (await readdir(this.#folder)).filter(
       (name) => name.startsWith(`checkpoint-${run}-`) && name.endsWith(partEnding),
     );
@@ -91,30 +88,33 @@ export class CheckpointStore {
   }
 }
 
-/** Names a run after the time at which it began, or just after every run in the folder if the clock went back. */
+/** Names a run after its start time, or just after every run in the folder if the clock went back. */
 export function newRunName(stored: readonly StoredCheckpoint[], now: Date): string {
   const newest = stored[0]?.run ?? '';
   const name = now.toISOString().replaceAll(/\D/g, '');
   return name > newest ? name : `${BigInt(newest) + 1n}`;
 }
 
-/** A coordinator of a fleet is one. */
+/** A store shared by the coordinators of a run, such as a fleet's coordinator. */
 export interface SharedCheckpoints extends Pick<CheckpointStore, 'list' | 'write'> {
-  /** For people. */
+  /** Description for people. */
   readonly place: string;
-  /** Called before anything is read; resolves when this process is to train. @throws Error if it is not to */
+  /**
+   * Called before anything is read; resolves when it is this process's turn to train.
+   * @throws Error if it must not train
+   */
   open(claim: RunClaim): Promise<void>;
 }
 
 /** The run that a coordinator wants to train. */
 export interface RunClaim {
-  /** All that fixes the bits of the run, as JSON. */
+  /** Everything that determines the bits of the run, as JSON. */
   readonly config: string;
-  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration is of another run. */
+  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration belongs to another run. */
   readonly differenceFrom: (other: string) => string | undefined;
 }
 
-/** @param steps of the run in all */
+/** @param steps of the run in total */
 export function runClaimOf(identity: RunIdentity, steps: number): RunClaim {
   const config = JSON.stringify({ ...identity, steps });
   return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
@@ -122,12 +122,12 @@ export function runClaimOf(identity: RunIdentity, steps: number): RunClaim {
 
 interface CheckpointPlace {
   readonly folder?: string | undefined;
-  /** Shared with other coordinators, in place of the folder. */
+  /** Store shared with other coordinators, instead of the folder. */
   readonly store?: object | undefined;
 }
 
 /**
- * Makes the folder of a run's checkpoints, before anything is started.
+ * Creates the folder of a run's checkpoints, before anything is started.
  * @throws ConfigurationError if it cannot be used
  */
 export function requireCheckpointFolder(checkpoint: CheckpointPlace | undefined): void {

@@ -1,4 +1,4 @@
-/** Shows a run to its viewers, no more often than a person can see and at a small part of the process's time. */
+/** Shows a run to its viewers, as often as a person can perceive and within a small share of the process's time. */
 import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
@@ -36,14 +36,14 @@ export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOpt
 const tickMs = 100;
 const workersEveryMs = 250;
 const timelineEveryMs = 500;
-/** Progress is sent this often if nothing happens. */
+/** Interval of progress messages while nothing happens. */
 const idleEveryMs = 1_000;
-/** The part of this process's time that viewers may take; the same process adds gradients. */
+/** Share of this process's time for viewers; the same process adds gradients. */
 const viewersPart = 0.02;
-/** Viewers get an update at least this often, however many they are. */
+/** Longest time between two updates of a viewer, however many viewers there are. */
 const maxPauseMs = 2_000;
 const maxEpochs = 400;
-/** Weights up to this size are sent to all viewers at the end, whose server may be gone when they ask. */
+/** Weights up to this size are sent to all viewers at the end, because the server may be gone when they ask. */
 const maxFinalWeightsBytes = 4 * 2 ** 20;
 
 export class Dashboard {
@@ -56,7 +56,7 @@ export class Dashboard {
   readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
   readonly #timer: NodeJS.Timeout;
   #result: WatchMessageOf<'result'> | undefined;
-  /** Steps whose points viewers have. */
+  /** Number of steps whose points have been sent to viewers. */
   #shownSteps = 0;
   #shown = '';
   #shownTimelineStep = -1;
@@ -87,7 +87,7 @@ export class Dashboard {
     options.recorder.subscribe((event) => this.#show(event));
   }
 
-  /** For metrics. */
+  /** Figures for metrics. */
   get figures() {
     const { size, queuedBytes } = this.#viewers;
     return { viewers: size, queuedBytes };
@@ -115,14 +115,14 @@ export class Dashboard {
         this.#leave(event.report, event.weights);
         return;
       default:
-      // The page sees the rest at the next update, in the record.
+      // The record shows the page everything else at the next update.
     }
   }
 
-  /** @param weights kept if that costs little */
+  /** @param weights kept if that is cheap */
   #evaluated(report: EpochReport, weights: Float32Array): void {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
-    // A diverged model gives no answers, right or wrong.
+    // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
     const { phase } = this.#options.run.state;
     this.#evaluation.add({ epoch: report.epoch, weights, isLast: phase === 'finished' || phase === 'failed' });
@@ -147,7 +147,7 @@ export class Dashboard {
     this.#viewers.broadcast(this.#result);
   }
 
-  /** The part of this run that the next run's chart shows. */
+  /** The part of this run for the chart of the next run. */
   earlierRun(): EarlierRun {
     const { prepared, run, recorder } = this.#options;
     const { steps, curve, epochs } = recorder.data;
@@ -157,7 +157,7 @@ export class Dashboard {
     return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
   }
 
-  /** Sends the last state of the run, and nothing after it. */
+  /** Sends the final state of the run, and nothing after it. */
   close(): void {
     clearInterval(this.#timer);
     if (this.#viewers.size === 0) return;
@@ -166,7 +166,7 @@ export class Dashboard {
   }
 
   #welcome(sendSnapshot: () => void, viewer: Viewer): void {
-    // The snapshot has every point so far; a page ignores points that it knows already.
+    // The snapshot has every point so far; a page ignores points that it already has.
     if (this.#viewers.size === 1) this.#newPoints();
     this.#weights.refreshHash(this.#options.run.state.current.step);
     this.#budget.spend(sendSnapshot);
@@ -221,7 +221,7 @@ export class Dashboard {
 
   #update(): void {
     this.#viewers.refresh();
-    // A viewer that has fallen behind gets a snapshot later.
+    // Viewers that have fallen behind get a snapshot later.
     if (!this.#viewers.anyKeepsUp) return;
     const nowMs = systemClock.nowMs();
     this.#broadcastProgress();
@@ -264,7 +264,7 @@ export class Dashboard {
 
 export interface TimeBudgetOptions {
   readonly nowMs: () => number;
-  /** The part of the time that the work may take, 0 to 1. */
+  /** The share of the time that the work may take, 0 to 1. */
   readonly part: number;
   readonly maxPauseMs: number;
 }
@@ -277,7 +277,7 @@ export class TimeBudget {
     this.#options = options;
   }
 
-  /** Whether earlier work has been paid for by a pause. */
+  /** Whether the pause for earlier work is over. */
   get isDue(): boolean {
     return this.#options.nowMs() >= this.#dueAtMs;
   }

@@ -1,7 +1,4 @@
-/**
- * Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and copies of the
- * weights.
- */
+/** Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and weights. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
@@ -19,18 +16,18 @@ export interface EvaluationFeedOptions {
 }
 
 const mostErrors = 16;
-/** Most bytes of the samples of a message. */
+/** Maximum bytes of the samples in a message. */
 const mostSampleBytes = 2 ** 20;
-/** Most classes whose matrix a page shows. */
+/** Largest number of classes whose confusion matrix a page shows. */
 const maxShownClasses = 256;
-/** More are kept only while they are evaluated: viewers who come later see the next evaluation. */
+/** Larger weights are kept only during their evaluation: later viewers see the next evaluation. */
 const mostKeptParameters = 2 ** 22;
 
 type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
 interface Evaluated {
   readonly epoch: number;
   readonly weights: Float32Array;
-  /** Whether no other evaluation follows: the run's end has its weights as well. */
+  /** Whether no other evaluation follows; the end of the run holds the same weights anyway. */
   readonly isLast: boolean;
 }
 
@@ -41,7 +38,7 @@ export class EvaluationFeed {
   message: WatchMessageOf<'evaluation'> | undefined;
   readonly #options: EvaluationFeedOptions;
   readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
-  /** Created at the first evaluation, so that a run without viewers pays nothing. */
+  /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #findErrors: ErrorFinder | undefined;
   #newest: Evaluated | undefined;
   #isEvaluating = false;
@@ -51,14 +48,14 @@ export class EvaluationFeed {
     this.#viewers = viewers;
   }
 
-  /** Takes the weights at the end of an epoch, which it may keep. */
+  /** Receives the weights at the end of an epoch, and may keep them. */
   add(evaluated: Evaluated): void {
     this.#newest = evaluated;
     this.refresh();
     this.#forgetLarge();
   }
 
-  /** Evaluates the newest weights, if that has not been done and there are viewers; one evaluation at a time. */
+  /** Evaluates the newest weights if there are viewers, once per set of weights and one evaluation at a time. */
   refresh(): void {
     const newest = this.#newest;
     const isDone = !newest || this.message?.epoch === newest.epoch;
@@ -119,14 +116,14 @@ function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder 
 
 const hashDigits = 16;
 const hashEveryMs = 1_000;
-/** The part of the time that hashing a large model may take. */
+/** The share of the time that hashing a large model may take. */
 const hashPart = 0.01;
 const weightsEveryMs = 1_000;
 
 export class WeightsFeed {
   /** First digits of the last hash; undefined before the first. */
   hash: string | undefined;
-  /** Steps that the hashed weights had taken. */
+  /** Number of steps taken by the hashed weights. */
   hashStep = -1;
   readonly #parameterServer: ParameterServer;
   readonly #nowMs: () => number;
@@ -149,7 +146,7 @@ export class WeightsFeed {
     this.#hashDueAtMs = endedAtMs + Math.max(hashEveryMs, (endedAtMs - startedAtMs) / hashPart);
   }
 
-  /** Sends one copy of the weights to all viewers that have asked for it, at most once a second. */
+  /** Sends one copy of the weights to all viewers that requested it, at most once a second. */
   serve(viewers: Iterable<Viewer>, step: number): void {
     const nowMs = this.#nowMs();
     const waiting = [...viewers].filter(({ wantsWeights, keepsUp }) => wantsWeights && keepsUp);

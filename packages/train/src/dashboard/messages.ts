@@ -18,13 +18,13 @@ import type { MeanTimes } from '../record/step-timing.ts';
 import { version } from '../version.ts';
 import type { WeightsFeed } from './feeds.ts';
 
-/** For an installation, which has no scripts of a clone. */
+/** The command of an installation, which lacks a clone's scripts. */
 export const defaultWorkerCommand = 'npx lockstep worker --url';
 
 export type RunMessage = WatchMessageOf<'run'>;
 type ProgressMessage = WatchMessageOf<'progress'>;
 
-/** Describes what stays the same while the run lasts. */
+/** Describes what does not change during the run. */
 export function runMessage(prepared: Prepared, faultInjection: boolean): RunMessage {
   const { model, plan, planAtStart, config, train, test, reading, token, listen } = prepared;
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
@@ -54,18 +54,18 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
   };
 }
 
-/** More would make a matrix that no page can show. */
+/** More names would make a matrix that no page can show. */
 const maxNames = 256;
 const maxNameLength = 80;
 
-/** How many classes or values there are, and what they are called. */
+/** The number of classes or values, and their names. */
 export function outputsOf({ targets: { names } }: Dataset): Pick<RunMessage, 'outputs' | 'names'> {
   const outputs = names.length;
   if (outputs > maxNames) return { outputs };
   return { outputs, names: names.map((name, index) => toMessageText(name, maxNameLength) || `${index}`) };
 }
 
-/** As many of the first columns as a message takes. */
+/** The first columns, up to a message's limit. */
 export function columnsOf(reading: Reading | undefined): Pick<RunMessage, 'columns'> {
   if (reading?.type !== 'rows') return {};
   let categories = 0;
@@ -128,7 +128,7 @@ function claimFields(state: CoordinatorState): Pick<ProgressMessage, 'exactness'
   };
 }
 
-/** Points as they travel: float32 lists of equal length. */
+/** Points in the message format: float32 lists of equal length. */
 export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['points'] {
   const list = (value: (point: CurvePoint) => number): Uint8Array => bytesOf(Float32Array.from(points, value));
   return {
@@ -139,7 +139,7 @@ export function pointBytes(points: readonly CurvePoint[]): ProgressMessage['poin
   };
 }
 
-/** Replaces the losses of a model that has diverged, which no message carries. */
+/** Replaces the losses of a diverged model, since messages carry only finite numbers. */
 export function finiteReport(report: EpochReport): EpochReport {
   const finite = (loss: number): number => (Number.isFinite(loss) ? loss : Number.MAX_VALUE);
   const { trainLoss, testLoss, testR2, testRmse } = report;
@@ -154,14 +154,11 @@ export function finiteReport(report: EpochReport): EpochReport {
 
 type Row = WatchMessageOf<'workers'>['workers'][number];
 
-/** Bounds of the table, so that it fits into a message. */
+/** Limits of the table, so that it fits into a message. */
 const maxPresent = 256;
 const maxGone = 20;
 
-/**
- * Workers that are connected or stayed to the end, then those that computed something and left, the last to leave
- * first.
- */
+/** Workers that are connected or stayed to the end, then those that computed something and left, most recent first. */
 export function workerTable(state: CoordinatorState, averagesOf: (workerId: string) => MeanTimes): Row[] {
   const connections = new Map<string, Connection>();
   for (const connection of state.connections.values()) {
@@ -220,7 +217,7 @@ function stayed({ endedAtMs }: CoordinatorState, leftAtMs: number | undefined): 
 
 type RunSettings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
 
-/** A run in the chart of a later one. */
+/** An earlier run, shown in the chart of a later one. */
 export interface EarlierRun {
   /** Settings of the run, and the number of workers that computed it. */
   readonly settings: RunSettings;
@@ -238,7 +235,7 @@ export class EarlierRuns {
   readonly #runs: EarlierRun[] = [];
   #current: (() => EarlierRun) | undefined;
 
-  /** Another run begins. @param current returns what is known of it so far */
+  /** Starts another run. @param current returns what is known of that run so far */
   begin(current: () => EarlierRun): void {
     const last = this.#current?.();
     // A run that only gathered workers has taken no step.
@@ -258,7 +255,7 @@ export class EarlierRuns {
   }
 }
 
-/** @param workers that computed it */
+/** @param workers number of workers that computed the run */
 export function settingsOf({ model, config }: Prepared, workers: number): RunSettings {
   const { optimizer, seed, batch, epochs } = config;
   const { type, learningRate, schedule } = optimizer;
@@ -267,7 +264,7 @@ export function settingsOf({ model, config }: Prepared, workers: number): RunSet
   return { model: name, optimizer: type, learningRate, batch, epochs, schedule: course, seed, workers };
 }
 
-/** Settings that a person may change from run to run, as a label has them. */
+/** Settings that a person may change from run to run, as shown in a label. */
 const labelTexts = {
   model: ({ model }) => model,
   optimizer: ({ optimizer }) => optimizer,
@@ -278,7 +275,7 @@ const labelTexts = {
   seed: ({ seed }) => `seed ${seed}`,
 } as const satisfies Readonly<Record<string, (settings: RunSettings) => string>>;
 
-/** Labels each run by what sets it apart from the others; equal runs are numbered. */
+/** Labels each run by what distinguishes it from the others; equal runs are numbered. */
 export function labelsOf(runs: readonly RunSettings[]): string[] {
   const texts = Object.values(labelTexts).filter((textOf) => new Set(runs.map(textOf)).size > 1);
   const labels = runs.map((settings) => texts.map((textOf) => textOf(settings)).join(', '));
@@ -292,7 +289,7 @@ function thinned({ points, epochs, ...rest }: EarlierRun): EarlierRun {
   return { ...rest, points: evenly(points, mostPoints), epochs: evenly(epochs, mostEpochs) };
 }
 
-/** At most `most` items, evenly spread, the last one among them. */
+/** At most `most` items, evenly spaced, including the last one. */
 export function evenly<T>(list: readonly T[], most: number): readonly T[] {
   const every = Math.ceil(list.length / most);
   return list.filter((_, index) => (list.length - 1 - index) % every === 0);

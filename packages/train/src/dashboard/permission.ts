@@ -17,7 +17,7 @@ import { busyMessage, type Guesses } from '../site/limiter.ts';
 import { errorMessage } from '../words.ts';
 import type { Viewer, Welcome } from './viewers.ts';
 
-/** Options that the owner may change for the next run on a server; what is omitted stays as it was. */
+/** Options that the owner may change for the next run on a server; omitted options stay the same. */
 export interface RunChanges {
   readonly seed?: number;
   readonly learningRate?: number;
@@ -28,7 +28,7 @@ export interface RunChanges {
   readonly schedule?: string;
 }
 
-/** Begins another run; resolves with the reason if there can be none, and then nothing has changed. */
+/** Starts another run; resolves with the reason if there can be none, in which case nothing has changed. */
 export type OnRunAgain = (changes: RunChanges) => Promise<string | undefined>;
 
 export interface AdminActionsOptions {
@@ -38,12 +38,12 @@ export interface AdminActionsOptions {
   readonly prepared: Prepared;
   /** File that `save` writes; by default in the working directory, named after the model and the step. */
   readonly saveTo: string | undefined;
-  /** Begins another run in this one's place; resolves with the reason if it cannot. */
+  /** Starts another run in place of this one; resolves with the reason if that is impossible. */
   readonly onRunAgain: OnRunAgain | undefined;
 }
 
 export type ActionResult =
-  /** A line for all viewers, and one for owners, which names what is on this machine and answers the request. */
+  /** A line for all viewers, and one for owners, which may name things on this machine and answers the request. */
   | { readonly type: 'done'; readonly event?: Readonly<Record<'line' | 'ownerLine', string>> }
   | { readonly type: 'refused'; readonly message: string };
 
@@ -124,7 +124,7 @@ export class AdminActions {
     return done;
   }
 
-  /** Writes the model as it is now; the event names the file. */
+  /** Writes the current model; the event names the file. */
   async #save(): Promise<ActionResult> {
     if (this.#isSaving) return refused('the model is being saved already');
     this.#isSaving = true;
@@ -156,18 +156,18 @@ function hasEnded({ phase }: CoordinatorState): boolean {
 }
 
 export interface WatchPermissionOptions {
-  /** Token for joining, and for watching unless everybody may watch; the admin token opens both. */
+  /** Token for joining, and for watching unless everybody may watch; the admin token allows both. */
   readonly token: string | undefined;
-  /** Stands for the token. */
+  /** Accepted in place of the token. */
   readonly code: string | undefined;
   readonly publicView: boolean;
-  /** Made, never chosen: too long to be guessed. */
+  /** Generated, never chosen: too long to guess. */
   readonly adminToken: string;
   readonly guesses: Guesses;
   readonly onBadToken: () => void;
 }
 
-/** Undefined if the token is right, else a message that says what to do. */
+/** Undefined if the token is right, otherwise a message with advice. */
 type TokenFault = string | undefined;
 
 const wrongToken =
@@ -186,7 +186,7 @@ export class WatchPermission {
     this.#options = options;
   }
 
-  /** Answers a viewer's `hello`: before this returns, unless guesses of its client wait. */
+  /** Answers a viewer's `hello`: before this returns, unless guesses of its client are waiting. */
   welcome({ token, adminToken }: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void): void {
     const fault = adminToken === undefined ? undefined : this.adminFault(adminToken);
     if (adminToken !== undefined && fault === undefined) {
@@ -195,25 +195,25 @@ export class WatchPermission {
     }
     const { code } = this.#options;
     this.#check(token, code === undefined ? [] : [code], client, (refusal) => {
-      // Who shows that it knows how to join sees the code.
+      // A viewer that knows how to join may see the code.
       const mayInvite = token !== undefined && refusal === undefined;
       if (refusal !== undefined && !this.#isOpen) onWelcome({ refusal });
       else onWelcome({ role: 'guest', mayInvite, ...(fault !== undefined && { fault }) });
     });
   }
 
-  /** Code that invited people may type in place of the token. */
+  /** Code that guests may type instead of the token. */
   get code(): string | undefined {
     return this.#options.code;
   }
 
-  /** Whether a token allows to read the metrics; the code does not. */
+  /** Whether a token permits reading the metrics; the code does not. */
   metricsFault(token: string | undefined, client: string): Promise<TokenFault> {
     if (this.#isOpen) return Promise.resolve(undefined);
     return new Promise((resolve) => this.#check(token, [], client, resolve));
   }
 
-  /** Whether a token allows to control the run. */
+  /** Whether a token permits controlling the run. */
   adminFault(token: string | undefined): TokenFault {
     const { adminToken, onBadToken } = this.#options;
     if (token !== undefined && sameSecret(adminToken, token)) return undefined;
@@ -225,7 +225,7 @@ export class WatchPermission {
     return this.#options.token === undefined || this.#options.publicView;
   }
 
-  /** @param more secrets that are as good as the tokens */
+  /** @param more further secrets accepted in place of the tokens */
   #check(
     shown: string | undefined,
     more: readonly string[],
@@ -249,12 +249,12 @@ export class WatchPermission {
   }
 }
 
-/** A request of an owner. */
+/** A request from an owner. */
 export type OwnerMessage = Exclude<WatchMessageFrom<'viewer'>, { type: 'hello' | 'wantWeights' | 'unlock' }>;
 
 const maxBadTokens = 5;
 
-/** Returns the request if it may be met, undefined if there is none or it may not be met. */
+/** Returns the request if it is allowed; undefined if there is none or it is not. */
 export function ownerMessage(
   message: WatchMessageFrom<'viewer'>,
   viewer: Viewer,

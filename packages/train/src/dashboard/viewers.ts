@@ -1,6 +1,6 @@
 /**
- * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot: a
- * viewer that never reads costs a bounded amount of memory and no time.
+ * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot:
+ * a viewer that never reads costs a bounded amount of memory and no time.
  */
 import {
   decodeWatch,
@@ -16,34 +16,34 @@ import type { Visit } from '../site/sockets.ts';
 
 /** The answer to a `hello`. */
 export type Welcome =
-  /** @param fault what was wrong with the admin token that it has shown */
+  /** @param fault what was wrong with the admin token in the `hello` */
   | {
       readonly role: ViewerRole;
       readonly fault?: string;
-      /** Whether it sees the join code. */
+      /** Whether the viewer sees the join code. */
       readonly mayInvite: boolean;
     }
   | { readonly refusal: string };
 
 export interface ViewersOptions {
   readonly nowMs: () => number;
-  /** Messages with which a viewer can show everything as it is now. */
+  /** Messages from which a viewer can show the complete current state. */
   readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
   /** Calls `onWelcome` with the answer to a `hello`, later if the viewer must wait. */
   readonly welcome: (hello: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void) => void;
-  /** Called with what sends the snapshot, when a viewer has its place. */
+  /** Called when a viewer has its place, with a function that sends the snapshot. */
   readonly onWelcome: (sendSnapshot: () => void, viewer: Viewer) => void;
-  /** Called for a viewer that finds no place, or must give its own up. */
+  /** Called for a viewer that gets no place, or must give up its own. */
   readonly onFull: () => void;
   readonly limits?: Partial<ViewerLimits> | undefined;
-  /** Takes a message of a viewer that has been welcomed. */
+  /** Handles a message from a welcomed viewer. */
   readonly onMessage: (message: WatchMessageFrom<'viewer'>, viewer: Viewer) => void;
 }
 
 export class Viewers {
   readonly #options: ViewersOptions;
   readonly #limits: ViewerLimits;
-  /** In the order in which they were welcomed. */
+  /** In the order of their welcome. */
   readonly #viewers = new Set<Viewer>();
   /** Viewers that have not said `hello`. */
   readonly #newcomers = new Set<Viewer>();
@@ -57,7 +57,7 @@ export class Viewers {
     return this.#viewers.size;
   }
 
-  /** Counts viewers that have not said `hello`, too. */
+  /** Includes viewers that have not said `hello`. */
   get connections(): number {
     return this.#viewers.size + this.#newcomers.size;
   }
@@ -66,7 +66,7 @@ export class Viewers {
     return [...this.#viewers].some(({ keepsUp }) => keepsUp);
   }
 
-  /** Bytes that wait in this process for viewers to take them. */
+  /** Bytes queued in this process for all viewers. */
   get queuedBytes(): number {
     return [...this.#viewers].reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
   }
@@ -155,23 +155,23 @@ export class Viewers {
 }
 
 const maxQueuedBytes = 256 * 1024;
-/** A socket without a `hello` by then is closed. */
+/** A socket that has not said `hello` by then is closed. */
 const helloTimeoutMs = 5_000;
-/** A viewer that reads nothing for this long is closed; a page that is only slow connects again by itself. */
+/** A viewer that reads nothing for this long is closed; a page that is merely slow reconnects by itself. */
 const maxBehindMs = 30_000;
 const maxMessagesPerSecond = 50;
-/** A close frame holds 123 bytes of reason. */
+/** A close frame holds a reason of at most 123 bytes. */
 const maxReasonLength = 120;
 
-/** The coordinator's end of one viewer's socket, which takes messages only as fast as the viewer reads. */
+/** The coordinator's end of one viewer's socket, which accepts messages only as fast as the viewer reads. */
 export class Viewer {
   saidHello = false;
   /** Undefined until its `hello` is accepted. */
   role: ViewerRole | undefined;
-  /** Whether the viewer has asked for weights that it has not got. */
+  /** Whether the viewer has requested weights that have not been sent. */
   wantsWeights = false;
   badTokens = 0;
-  /** Whether it knows how to join. */
+  /** Whether the viewer knows how to join. */
   mayInvite = false;
   readonly address: string;
   readonly #socket: WebSocket;
@@ -198,7 +198,7 @@ export class Viewer {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
-  /** Whether it takes messages at the moment. */
+  /** Whether the viewer accepts messages at the moment. */
   get keepsUp(): boolean {
     return this.#behindSinceMs === undefined && this.isOpen;
   }
@@ -207,20 +207,20 @@ export class Viewer {
     if (this.keepsUp) this.sendFrame(encodeWatch(message));
   }
 
-  /** @param frame an encoded message, which other viewers may be sent as well */
+  /** @param frame an encoded message, which other viewers may receive as well */
   sendFrame(frame: Uint8Array): void {
     if (!this.keepsUp) return;
     if (this.#socket.bufferedAmount > maxQueuedBytes) this.#behindSinceMs = this.#nowMs();
     else this.#socket.send(frame);
   }
 
-  /** Lets it watch. */
+  /** Allows the viewer to watch. */
   admit(role: ViewerRole): void {
     this.role = role;
     this.#visit.settle();
   }
 
-  /** Tells the person why, and closes. */
+  /** Tells the person why, and closes the socket. */
   refuse(code: number, message: string): void {
     this.send({ type: 'refused', message });
     this.close(code, message);
@@ -236,7 +236,7 @@ export class Viewer {
       this.close(1008, `no hello within ${helloTimeoutMs / 1000} s`);
   }
 
-  /** Whether it has just caught up; closes one that has been behind for too long. */
+  /** Whether the viewer has just caught up; closes a viewer that has been behind for too long. */
   checkBehind(): boolean {
     if (this.#behindSinceMs === undefined) return false;
     if (this.#socket.bufferedAmount === 0) {
@@ -259,12 +259,12 @@ export class Viewer {
     }
   }
 
-  /** Counts a message or a ping of the socket; closes a viewer that sends too many, and says so. */
+  /** Counts a message or a ping of the socket; closes a viewer that sends too many, with the reason. */
   floods(): boolean {
     this.#messages.spend(1);
     if (this.#messages.level >= 0) return false;
     this.close(1008, `expected at most ${maxMessagesPerSecond} messages a second, got more`);
-    // To read what else comes before the socket ends would cost time.
+    // Reading what else arrives before the socket ends would cost time.
     this.#socket.pause();
     return true;
   }
@@ -272,7 +272,7 @@ export class Viewer {
 
 export interface ViewerLimits {
   readonly total: number;
-  /** Fewer than `total`, so that no address takes every place. */
+  /** Less than `total`, so that no address takes every place. */
   readonly perAddress: number;
 }
 
@@ -280,7 +280,7 @@ export const defaultViewerLimits: ViewerLimits = { total: 512, perAddress: 320 }
 
 type Placed = Pick<Viewer, 'role' | 'address'>;
 
-/** Room as it is, room once another viewer has given up its place, or none, with a message. */
+/** A free place, a place taken from another viewer, or none, with a message. */
 export type Place<V> = { readonly type: 'free' } | { readonly type: 'taken'; readonly from: V } | Full;
 export interface Full {
   readonly type: 'full';
@@ -288,8 +288,9 @@ export interface Full {
 }
 
 /**
- * Decides who may watch if there are more viewers than places: owners always, guests by how many their address has.
- * @param viewers all that have places, in the order in which they came
+ * Decides who may watch if there are more viewers than places: owners always, guests by the number of guests from their
+ * address.
+ * @param viewers all that have places, in the order of arrival
  */
 export function placeFor<V extends Placed>(
   viewers: readonly V[],
@@ -309,7 +310,7 @@ export function placeFor<V extends Placed>(
   return { type: 'full', message: `the coordinator is full: no more than ${total} viewers may be connected` };
 }
 
-/** The guests of the address that has most. */
+/** The guests of the address with the most guests. */
 function largestCrowd<V extends Placed>(guests: readonly V[]): readonly V[] {
   const crowds = new Map<string, V[]>();
   for (const guest of guests) crowds.set(guest.address, [...(crowds.get(guest.address) ?? []), guest]);

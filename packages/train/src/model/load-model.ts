@@ -1,4 +1,4 @@
-/** Opens a model file for use: predictions, and evaluations on labeled samples. */
+/** Loads a model file for predictions, and for evaluations on labeled samples. */
 import {
   argmax,
   createConfusionEvaluator,
@@ -21,29 +21,26 @@ import { maxModelFileBytes, readStoredModel, type StoredModel } from './model-fi
 
 /** Facts that a model file may lack. */
 export interface LoadModelOptions {
-  /** The model of a file that has no layer list, such as one of PyTorch; a file that has one must have this one. */
+  /** The model, for a file without a layer list, such as PyTorch's; a file with a layer list must match it. */
   readonly model?: Model | undefined;
 }
 
-/** How well a model does on labeled samples. */
+/** The quality of a model on labeled samples. */
 export interface ModelEvaluation {
-  /**
-   * Mean over the samples: of the cross-entropy, in nats, or of the squared error, of values as the run standardized
-   * them.
-   */
+  /** Mean over the samples of the cross-entropy, in nats, or of the squared error of standardized values. */
   readonly loss: number;
-  /** Fraction of the samples that were classified correctly, 0 to 1; null if targets are values, or if the loss is not finite. */
+  /** Fraction of the samples classified correctly, 0 to 1; null if targets are values, or the loss is not finite. */
   readonly accuracy: number | null;
-  /** Part of the targets' variance that is explained; null if targets are classes, or do not vary. */
+  /** Fraction of the targets' variance that the model explains; null if targets are classes, or constant. */
   readonly r2: number | null;
-  /** Root of the mean squared error, in the unit of the given values; null if targets are classes. */
+  /** Root mean squared error in the unit of the given values; null if targets are classes. */
   readonly rmse: number | null;
   /**
-   * Samples by class, [classes][classes]: one row for each true class, one column for each predicted one. Null if targets
-   * are values, or there are more than 1000 classes.
+   * Confusion matrix, [classes][classes]: one row for each true class, one column for each predicted one. Null if
+   * targets are values, or there are more than 1000 classes.
    */
   readonly confusion: readonly (readonly number[])[] | null;
-  /** The wrong predictions of the highest probability, in falling order; `index` says which sample. None of values. */
+  /** The most confident wrong predictions, most confident first; `index` identifies the sample. Empty for values. */
   readonly topErrors: readonly {
     readonly index: number;
     readonly label: number;
@@ -54,26 +51,23 @@ export interface ModelEvaluation {
 
 const topErrorCount = 10;
 
-/**
- * A model with its weights on the tensor engine.
- * Its memory is the caller's to give back, with `dispose`.
- */
+/** A model with its weights on the tensor engine. The caller must free its memory with `dispose`. */
 export class LoadedModel {
   /** Name, shape of the input, and layers. */
   readonly architecture: Model;
-  /** One name for each class, in the order of the scores; none if the model gives values. */
+  /** Class names, in the order of the scores; empty if the model predicts values. */
   readonly classes: readonly string[];
-  /** One name for each value that the model gives; none if it scores classes. */
+  /** Names of the predicted values; empty if the model scores classes. */
   readonly values: readonly string[];
-  /** How the values were standardized in training; undefined if they were learned as they are. */
+  /** How the values were standardized in training; undefined if they were not. */
   readonly standardization: Standardization | undefined;
-  /** [height, width, channels] of an image, or the shape of another sample. */
+  /** [height, width, channels] of an image, or another sample shape. */
   readonly sampleShape: StoredModel['sampleShape'];
-  /** How the values of a sample are read. */
+  /** How the values of a sample are scaled. */
   readonly scaling: StoredModel['scaling'];
-  /** How a file becomes a sample; undefined if the model learned from values. */
+  /** How a file becomes a sample; undefined if the model was trained on values in memory. */
   readonly reading: StoredModel['reading'];
-  /** Seed of the run that trained the model; undefined if the file lacks it. */
+  /** Seed of the training run; undefined if the file lacks it. */
   readonly seed: number | undefined;
   /** SHA-256 of the weights: float32, little-endian, in model order. */
   readonly weightsSha256: string;
@@ -81,7 +75,7 @@ export class LoadedModel {
   readonly #weights: Float32Array;
   readonly #predictor: Predictor;
 
-  /** @param backend with which no other thread computes */
+  /** @param backend not in use by any other thread */
   constructor(stored: StoredModel, backend: HostBackend) {
     this.architecture = stored.model;
     const { type, names } = stored.targets;
@@ -99,19 +93,19 @@ export class LoadedModel {
   }
 
   /**
-   * The class of each sample. A sample gets the same bits alone as among others.
-   * @param samples [count, ...sampleShape], one after another: images row by row, the channels of a pixel together; bytes
-   * if the model was trained on bytes, else floats, as they were then
+   * Predicts the class of each sample. A sample gets the same bits alone as among others.
+   * @param samples [count, ...sampleShape], one after another: images row by row, with the channels of a pixel
+   * together; bytes if the model was trained on bytes, otherwise floats, scaled as in training
    * @throws Error if samples are of another type, if their length is not a multiple of a sample's, if the model
-   * gives values, or after `dispose`
+   * predicts values, or after `dispose`
    */
   predict(samples: SampleValues): Promise<Prediction[]> {
     return this.#predictor.predict(samples);
   }
 
   /**
-   * Predicts the values of each sample, in the order of `values` and in the unit of those that the model learned.
-   * @param samples as those of `predict`
+   * Predicts the values of each sample, in the order of `values` and in the unit of the training targets.
+   * @param samples as for `predict`
    * @throws Error as `predict`, and if the model scores classes
    */
   predictValues(samples: SampleValues): Promise<Float32Array[]> {
@@ -119,8 +113,8 @@ export class LoadedModel {
   }
 
   /**
-   * Loss, accuracy and errors on labeled samples; loss and accuracy have the bits of a run's own evaluation. Values are as
-   * they were given, or standardized by what `targets` says.
+   * Loss, accuracy and errors on labeled samples; loss and accuracy are bit-identical to a run's own evaluation. Target
+   * values may be raw, or standardized as `targets` says.
    * @throws Error if samples and labels do not fit each other or the model, or after `dispose`
    */
   async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
@@ -136,7 +130,7 @@ export class LoadedModel {
     return { ...measured, confusion: counts && this.classes.map((_, label) => rowOf(label)), topErrors };
   }
 
-  /** Gives the engine's memory back; the model cannot be used after that. */
+  /** Frees the engine's memory; the model cannot be used afterwards. */
   dispose(): void {
     this.#predictor.dispose();
   }
@@ -170,7 +164,7 @@ export class LoadedModel {
     this.#requireNumbering(targets.names ?? []);
   }
 
-  /** Other names are welcome, such as numbers; a name that the model has as well stands for the same class. */
+  /** Other names, such as numbers, are allowed; a name that the model knows must denote the same class. */
   #requireNumbering(names: readonly string[]): void {
     const numbers = new Map(this.classes.map((name, index) => [name, index]));
     const at = names.findIndex((name, index) => (numbers.get(name) ?? index) !== index);
@@ -183,11 +177,11 @@ export class LoadedModel {
 }
 
 /**
- * Opens a model for `predict` and `evaluate`, on the CPU.
- * It computes in WebAssembly if that has SIMD, else in plain JavaScript.
+ * Loads a model for `predict` and `evaluate`, on the CPU.
+ * It computes in WebAssembly if that has SIMD, otherwise in plain JavaScript.
  *
- * @param source a file's name, in Node, or a file's bytes, anywhere: safetensors as `--save` writes, or as PyTorch
- * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it is of
+ * @param source a file name, in Node, or a file's bytes, anywhere: safetensors as written by `--save` or by PyTorch
+ * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it contains
  */
 export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const stored = await readSource(source, options.model);
@@ -207,7 +201,7 @@ async function readSource(source: string | Uint8Array, given: Model | undefined)
   }
 }
 
-/** The same samples, with values that are standardized as in training. */
+/** The same samples, with values standardized as in training. */
 function likeTraining(data: LabeledSamples, standardization: Standardization | undefined): LabeledSamples {
   const { targets } = data;
   if (targets.type === 'classes') return data;
@@ -218,20 +212,20 @@ function likeTraining(data: LabeledSamples, standardization: Standardization | u
   return { ...data, targets: { type: 'values', values, standardization } };
 }
 
-/** Lets events have their turn between two slices of an evaluation. */
+/** Yields to the event loop between two slices of an evaluation. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-/** Prediction of a model of classes for one sample. */
+/** A classification of one sample. */
 export interface Prediction {
-  /** The name of the class with the largest score, the first of equals. */
+  /** The name of the class with the largest score; the first one on a tie. */
   readonly class: string;
-  /** Its number, from 0. */
+  /** The index of the class, from 0. */
   readonly index: number;
-  /** Its probability by the softmax, 0 to 1. */
+  /** The softmax probability of the class, 0 to 1. */
   readonly probability: number;
-  /** [classes], before the softmax. */
+  /** The logits, [classes]. */
   readonly scores: Float32Array;
   /** The softmax of the scores, [classes]. */
   readonly probabilities: readonly number[];
@@ -250,11 +244,11 @@ export class Predictor {
   readonly #targets: ModelDescription['targets'];
   readonly #scaling: ModelDescription['scaling'];
   readonly #parameters: Storage;
-  /** By their number of samples, a power of two: nine plans serve every count. */
+  /** Plans by number of samples, a power of two: nine plans serve every count. */
   readonly #plans = new Map<number, Plan>();
   #isDisposed = false;
 
-  /** @param description of the model whose `weights` [parameters] these are */
+  /** @param description of the model with these `weights` [parameters] */
   constructor(
     backend: HostBackend,
     { model, targets, scaling, weights }: ModelDescription & { readonly weights: Float32Array },
@@ -308,7 +302,7 @@ export class Predictor {
     return plan;
   }
 
-  /** Outputs of the last layer for each sample, in memory of their own. */
+  /** Outputs of the last layer for each sample, as copies. */
   #outputs(samples: SampleValues): Float32Array[] {
     this.requireType('predict', samples);
     const count = samples.length / this.sampleSize;

@@ -1,4 +1,4 @@
-/** A trained model as a file's bytes, which say what the model is, and back. */
+/** Converts a trained model to a self-describing file, and back. */
 import type { Dataset } from '@lockstep/data';
 import {
   describeModel,
@@ -25,17 +25,17 @@ export interface StoredModel extends ModelDescription {
   readonly weights: Float32Array;
   /** SHA-256 of the weights, as in a report. */
   readonly weightsSha256: string;
-  /** All that the file says of itself. */
+  /** All metadata of the file. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Most bytes of a file: as many parameters as a model may have, and a long header. */
+/** Maximum size of a file: the largest number of parameters a model may have, and a long header. */
 export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
 
 /**
- * @param bytes of a safetensors file that a run saved, or PyTorch
+ * @param bytes of a safetensors file that a run or PyTorch saved
  * @param given the model, if the file may lack a layer list
- * @throws Error with one sentence if the file is no such file, or its weights are not those of its model or hash
+ * @throws Error with one sentence if the file is not a model file, or its weights do not match its model or hash
  */
 export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
   const { metadata } = readSafetensors(bytes);
@@ -59,7 +59,7 @@ export interface ModelSnapshot {
   readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;
   readonly weights: Float32Array<ArrayBuffer>;
   readonly weightsSha256: string;
-  /** Steps that the weights have taken. */
+  /** Number of steps taken by the weights. */
   readonly steps: number;
 }
 
@@ -67,7 +67,7 @@ export function modelFileOf({ weights, ...snapshot }: ModelSnapshot, format: Mod
   return (format === 'onnx' ? writeOnnx : writeModelFile)(snapshot.prepared.model, weights, metadataOf(snapshot));
 }
 
-/** Metadata of the file, next to model and weights. */
+/** Metadata of the file, besides model and weights. */
 export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapshot, 'weights'>): Record<string, string> {
   const { train, reading, config } = prepared;
   const { seed, initSha256 } = config;
@@ -75,12 +75,12 @@ export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapsho
   return describeModel({ ...samplesOf(train), reading }, origin);
 }
 
-/** Inputs and outputs of a model that was trained on these data. */
+/** Inputs and outputs of a model trained on these data. */
 export function samplesOf({ samples, sampleShape, targets }: Dataset) {
   return { targets, sampleShape, scaling: scalingOf(samples) };
 }
 
-/** ONNX if the file's name ends so, else safetensors. */
+/** ONNX if the file name ends in `.onnx`, otherwise safetensors. */
 export function modelFormatOf(file: string): ModelFormat {
   return file.toLowerCase().endsWith('.onnx') ? 'onnx' : 'safetensors';
 }
@@ -88,7 +88,7 @@ export function modelFormatOf(file: string): ModelFormat {
 type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
 
 /**
- * Reads the weights that a run begins with.
+ * Reads the initial weights of a run.
  * @throws ConfigurationError if the file has none, or those of another model
  */
 export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeights {

@@ -1,37 +1,37 @@
-/** Evaluates in a thread of its own, so that no step waits for an evaluation. */
+/** Evaluates in a separate thread, so that no step waits for an evaluation. */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import type { Evaluation, Evaluator } from '@lockstep/nn';
 import type { EvaluationSetup } from '../platform.ts';
 
 export type EvaluationAnswer =
-  /** Some of the samples are done. */
+  /** Some of the samples have been evaluated. */
   | { readonly type: 'slice' }
   | { readonly type: 'evaluated'; readonly evaluation: Evaluation }
   | { readonly type: 'failed'; readonly message: string };
 
 type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
 
-/** Even if this module is a source, the thread runs what the build made. */
+/** Even if this module runs from source, the thread runs the build. */
 const program = createRequire(import.meta.url).resolve('@lockstep/train/evaluation-thread');
 
-/** Begins its thread with the first evaluation; evaluations are asked for one after another. */
+/** Starts its thread for the first evaluation; evaluations are requested one after another. */
 export class BackgroundEvaluator implements Evaluator {
   readonly #setup: EvaluationSetup;
   readonly #createInline: (reason: string) => Evaluator;
   #thread: Worker | undefined;
-  /** Takes the answers to the evaluation under way. */
+  /** Handles the answers to the current evaluation. */
   #onAnswer: (answer: EvaluationAnswer) => void = () => {};
-  /** The evaluator in this thread, once the other one has failed. */
+  /** The evaluator in this thread, after the other thread has failed. */
   #inline: Evaluator | undefined;
 
-  /** @param createInline creates an evaluator in this thread, for when the other one cannot begin or dies */
+  /** @param createInline creates an evaluator in this thread, in case the other one cannot start or dies */
   constructor(setup: EvaluationSetup, createInline: (reason: string) => Evaluator) {
     this.#setup = setup;
     this.#createInline = createInline;
   }
 
-  /** Rejects as `pause` does, and ends the thread then. */
+  /** Rejects if `pause` does, and ends the thread in that case. */
   async evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluation> {
     if (!this.#inline) {
       const answer = await this.#ask(weights, pause);
@@ -65,13 +65,13 @@ export class BackgroundEvaluator implements Evaluator {
       throw error;
     } finally {
       this.#onAnswer = () => {};
-      // A process that has nothing else to do ends.
+      // Lets the process end if it has nothing else to do.
       thread.unref();
     }
   }
 
   #start(): Worker {
-    // Options for modules or debuggers are meant for this thread; V8's flags hold for the process anyway.
+    // Options for modules or debuggers are meant for this thread; V8's flags apply to the process anyway.
     const thread = new Worker(program, { workerData: this.#setup, execArgv: [] });
     const answered = (answer: EvaluationAnswer): void => {
       if (thread === this.#thread) this.#onAnswer(answer);
@@ -80,7 +80,7 @@ export class BackgroundEvaluator implements Evaluator {
     thread.on('error', ({ message }) => answered({ type: 'failed', message }));
     thread.on('exit', (code) => {
       answered({ type: 'failed', message: `its thread ended with exit code ${code}` });
-      // The next evaluation begins another one.
+      // The next evaluation starts a new thread.
       if (thread === this.#thread) this.#thread = undefined;
     });
     return thread;

@@ -1,4 +1,4 @@
-/** The thread of a background evaluator: it evaluates one set of weights after another. */
+/** The thread of a background evaluator, which evaluates one set of weights after another. */
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createEvaluator, type Evaluator } from '@lockstep/nn';
@@ -10,7 +10,7 @@ import type { EvaluationAnswer } from './background-evaluator.ts';
 const port = parentPort;
 if (!port) throw new Error('evaluation-thread: expected to be started as a worker thread');
 
-/** Steps have the cores first. Linux alone has priorities of threads, which those that this one starts inherit. */
+/** Steps have priority on the cores. Only Linux has thread priorities, which this thread's own threads inherit. */
 if (process.platform === 'linux') setPriority(10);
 
 const opening = open(workerData as EvaluationSetup);

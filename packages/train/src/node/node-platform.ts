@@ -1,4 +1,4 @@
-/** A Node process, as a run sees it. */
+/** The platform of a run in a Node process. */
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { loadMnist, openDataset } from '@lockstep/data/node';
@@ -39,13 +39,13 @@ const host: Host = {
   createSite: (emit) => new Site(emit),
 };
 
-/** A run that goes on has the token from before: its workers know no other. */
+/** A resumed run keeps its token, because its workers know no other. */
 function newToken(checkpoint: CheckpointOptions | undefined): Promise<string> {
   const isValid = (token: string): boolean => /^[\w-]{22}$/.test(token);
   return keptSecret({ checkpoint, fileName: 'join-token', isValid, create: newSecret });
 }
 
-/** Kept as the token is: a tab that was let in by the code knows nothing else. */
+/** Kept like the token: a tab admitted by the code knows nothing else. */
 function newCode(checkpoint: CheckpointOptions | undefined): Promise<string> {
   return keptSecret({ checkpoint, fileName: 'join-code', isValid: isJoinCode, create: newJoinCode });
 }
@@ -72,7 +72,7 @@ export const nodePlatform: Platform = {
 };
 
 /**
- * Opens what computes shards in this process besides the run's own backend, with a line that says why nothing else does.
+ * Opens a computer for shards in this process besides the run's own backend, with a line that explains the choice.
  * @throws ConfigurationError
  */
 export async function openCompute(name: ComputeChoice, threads: number): Promise<{ compute: Compute; choice: string }> {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { NewHash } from '@lockstep/training';
 
-/** Begins the hash of bytes that come part by part. */
+/** Starts a hash of bytes that arrive in parts. */
 export const newSha256: NewHash = () => createHash('sha256');
 
 export function sha256(bytes: Uint8Array): string {

@@ -1,4 +1,4 @@
-/** A page, or a Web Worker of one, as a run sees it. */
+/** The platform of a run in a page, or in a page's Web Worker. */
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { createLocalCompute } from '@lockstep/training';
 import { configurationError, named, systemClock } from '@lockstep/worker';
@@ -10,13 +10,13 @@ import { errorMessage } from '../words.ts';
 
 const { userAgent, hardwareConcurrency } = (globalThis as unknown as { navigator: Navigator }).navigator;
 
-/** The types of Node 20 have none. */
+/** Missing in the types of Node 20. */
 interface Navigator {
   readonly userAgent: string;
   readonly hardwareConcurrency: number;
 }
 
-/** A page's own thread must not wait for others; a Web Worker may. */
+/** A page's main thread must not wait for others; a Web Worker may. */
 const canWait = 'WorkerGlobalScope' in globalThis;
 
 export const pagePlatform: Platform = {
@@ -24,7 +24,7 @@ export const pagePlatform: Platform = {
   get cores() {
     return canWait ? mostThreads() : 1;
   },
-  // A page is not told; if there is too little, the engine refuses.
+  // A page cannot know; the engine refuses if there is too little.
   memoryBytes: Number.POSITIVE_INFINITY,
   threads(count) {
     if (count === 1 || canWait) return tabThreads(count);

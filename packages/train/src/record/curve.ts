@@ -1,12 +1,12 @@
-/** Figures over the steps of a run, in bounded memory however long it is: loss, accuracy and throughput. */
+/** Figures over the steps of a run, in bounded memory: loss, accuracy and throughput. */
 import type { TargetType } from '@lockstep/nn';
 import type { StepResult } from '@lockstep/training';
 
-/** Loss and accuracy at one point of a run: means over the samples since the point before. */
+/** Loss and accuracy at one point of a run: means over the samples since the previous point. */
 export interface CurvePoint {
   /** Steps taken so far. */
   readonly steps: number;
-  /** Since the run began to train. */
+  /** Seconds since training began. */
   readonly seconds: number;
   /** Mean over samples, each with the weights before its step. */
   readonly loss: number;
@@ -14,9 +14,9 @@ export interface CurvePoint {
   readonly accuracy: number | null;
 }
 
-/** Sums over one or more neighboring steps. */
+/** Sums over one or more consecutive steps. */
 export interface StepSums {
-  /** Steps from the beginning of the run to the last of these, and the seconds after which it ended. */
+  /** Steps and seconds from the beginning of the run to the end of the last of these steps. */
   readonly steps: number;
   readonly seconds: number;
   readonly lossSum: number;
@@ -24,19 +24,19 @@ export interface StepSums {
   readonly count: number;
 }
 
-/** A training curve that more steps can be added to. */
+/** A training curve that can be extended. */
 export interface CurveState {
   readonly points: readonly StepSums[];
-  /** Steps that one point stands for. */
+  /** Number of steps per point. */
   readonly stride: number;
-  /** The point that has some of its steps, and how many. */
+  /** The incomplete last point, and its number of steps. */
   readonly partial: StepSums | null;
   readonly partialSteps: number;
 }
 
 const defaultMaxPoints = 512;
 
-/** Thinned as it grows: terminal, page, report and checkpoint have the same points. */
+/** A curve that is thinned as it grows: terminal, page, report and checkpoint have the same points. */
 export class TrainingCurve {
   readonly #maxPoints: number;
   readonly #targetType: TargetType;
@@ -48,7 +48,7 @@ export class TrainingCurve {
   /**
    * @param targetType decides whether points have an accuracy
    * @param state of the steps before a checkpoint, with fewer than `maxPoints` points
-   * @param maxPoints even; as soon as there are this many points, each two neighbors become one
+   * @param maxPoints even; as soon as there are this many points, neighbors are merged in pairs
    */
   constructor(targetType: TargetType, state?: CurveState, maxPoints = defaultMaxPoints) {
     this.#targetType = targetType;
@@ -66,7 +66,7 @@ export class TrainingCurve {
     return { points: [...this.#points], stride, partial: this.#partial ?? null, partialSteps };
   }
 
-  /** @param seconds since the run began to train */
+  /** @param seconds since training began */
   add({ step, loss, correct, count }: StepResult, seconds: number): void {
     const sums: StepSums = { steps: step + 1, seconds, lossSum: loss * count, correct, count };
     this.#partial = this.#partial === undefined ? sums : merged(this.#partial, sums);
@@ -78,13 +78,13 @@ export class TrainingCurve {
     if (this.#points.length === this.#maxPoints) this.#halve();
   }
 
-  /** Every step so far; the last point may stand for fewer steps than the others. */
+  /** Points of every step so far; the last point may cover fewer steps than the others. */
   points(): CurvePoint[] {
     const points = this.#partial === undefined ? this.#points : [...this.#points, this.#partial];
     return points.map((sums) => this.#pointOf(sums));
   }
 
-  /** The complete points with a step after the first `steps`. */
+  /** The complete points that include a step after the first `steps`. */
   pointsAfter(steps: number): CurvePoint[] {
     const known = this.#points.findLastIndex((point) => point.steps <= steps) + 1;
     return this.#points.slice(known).map((sums) => this.#pointOf(sums));
@@ -111,12 +111,12 @@ function merged(first: StepSums, second: StepSums): StepSums {
   };
 }
 
-/** Window of the throughput. */
+/** Time window of the throughput. */
 const windowMs = 3_000;
 const markEveryMs = 200;
 const marksInWindow = 1 + windowMs / markEveryMs;
 
-/** Samples a second over the last few seconds. */
+/** Samples per second over the last few seconds. */
 export class Throughput {
   readonly #nowMs: () => number;
   #samples = 0;
@@ -134,7 +134,7 @@ export class Throughput {
     this.#samples += samples;
     this.#addedAtMs = atMs;
     if (atMs - this.#marks.at(-1)!.atMs >= markEveryMs) this.#marks.push({ atMs, samples: this.#samples });
-    // Bounded even if `perSecond` is never called.
+    // Keeps the list bounded even if `perSecond` is never called.
     if (this.#marks.length > 2 * marksInWindow) this.#marks = this.#marks.slice(-marksInWindow);
   }
 
@@ -149,7 +149,7 @@ export class Throughput {
   }
 }
 
-/** Advances an exponential moving average, which begins at its first value. @param rate weight of the newest value */
+/** Updates an exponential moving average, which starts at its first value. @param rate weight of the newest value */
 export function movingAverage(average: number | undefined, value: number, rate: number): number {
   return average === undefined ? value : average + rate * (value - average);
 }

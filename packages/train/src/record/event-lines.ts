@@ -1,12 +1,12 @@
-/** Events of the rules as events for people: each with one line that says what happened. */
+/** Turns events of the rules into events for people, each with one line. */
 import type { FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/training';
 import type { PauseEvent, WorkerEvent } from '../events.ts';
 
-/** A worker that stays late gets a line this often, which says how many times it was late. */
+/** Interval of lines about a worker that stays late, each of which says how many times it was late. */
 const lateEveryMs = 30_000;
 
-/** One event for each of the rules', except that a worker that stays late does not get one for each step. */
+/** Makes one event for each event of the rules, except that a worker that stays late does not get one for each step. */
 export class EventLines {
   readonly #nowMs: () => number;
   /** By worker: when its last line was written, and how many have been omitted since. */
@@ -16,7 +16,7 @@ export class EventLines {
     this.#nowMs = nowMs;
   }
 
-  /** Undefined for what has no line. */
+  /** Undefined for events without a line. */
   eventOf(event: RunEvent, { records }: CoordinatorState): WorkerEvent | PauseEvent | undefined {
     const told = toldEvent(event, records);
     if (event.type !== 'late' || told === undefined) return told;

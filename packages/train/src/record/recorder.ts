@@ -26,28 +26,27 @@ import {
 } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
-/** A checkpoint that is on the disk. */
+/** A checkpoint on disk. */
 export interface WrittenCheckpoint {
   readonly file: string;
   readonly step: number;
 }
 
-/** All that is known of a run besides the state of its rules, which knows workers and faults. */
+/** Everything known of a run besides the state of its rules, which covers workers and faults. */
 export interface RunRecord {
-  /** Steps taken, including those before this process took the run over. */
+  /** Steps taken, including those before this process took over the run. */
   readonly steps: number;
   /** Samples of those steps. */
   readonly samples: number;
-  /** Samples since this process took the run over. */
+  /** Samples since this process took over the run. */
   readonly samplesSoFar: number;
-  /** Seconds of training up to the last step; and the seconds of them in the current epoch. */
+  /** Seconds of training up to the last step, in total and in the current epoch. */
   readonly seconds: number;
   readonly epochSeconds: number;
   /** Mean loss of the first batch with the initial weights; undefined before the first step. */
   readonly initialLoss: number | undefined;
   /**
-   * Moving averages over the last steps of this process; undefined before the first, accuracy also if targets are
-   * values.
+   * Moving averages over this process's steps; undefined before the first step, accuracy also if targets are values.
    */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;
@@ -58,14 +57,14 @@ export interface RunRecord {
   readonly curve: TrainingCurve;
   readonly throughput: Throughput;
   readonly timing: StepTiming;
-  /** The last lines for people who may only watch. */
+  /** The last lines for viewers who are not owners. */
   readonly lines: readonly string[];
   readonly relays: readonly RelayPlace[];
-  /** The checkpoint that the run went on from, and the newest one; undefined before the first. */
+  /** The checkpoint that the run resumed from, and the newest one; undefined before the first. */
   readonly checkpoint: { readonly resumed?: WrittenCheckpoint; readonly newest: WrittenCheckpoint } | undefined;
-  /** Steps of the checkpoints from which the run went on after it had been cut off. */
+  /** Steps of the checkpoints from which the run resumed after interruptions. */
   readonly resumedAtSteps: readonly number[];
-  /** Undefined until the run has ended, and in a run that took every step. */
+  /** Undefined until the run has ended, and if it took every step. */
   readonly ending: Ending | undefined;
 }
 
@@ -73,31 +72,31 @@ export interface RecorderOptions {
   readonly plan: RunPlan;
   readonly targetType: TargetType;
   readonly evaluator: Evaluator;
-  /** A copy of the parameters as they are now. */
+  /** Copies the current parameters. */
   readonly weights: () => Float32Array<ArrayBuffer>;
   /** The run, which is created after its recorder. */
   readonly run: () => Pick<Run, 'state' | 'stop'>;
   readonly nowMs: () => number;
-  /** Lets sockets and timers have their turn. */
+  /** Yields to sockets and timers. */
   readonly pause: () => Promise<void>;
-  /** Aborted when unfinished evaluations are given up. */
+  /** Aborted to cancel unfinished evaluations. */
   readonly signal: AbortSignal;
-  /** The checkpoint that the run goes on from, and its file. */
+  /** The checkpoint that the run resumes from, and its file. */
   readonly resumeFrom?: Checkpoint | undefined;
   readonly resumed?: WrittenCheckpoint | undefined;
-  /** Takes the events for the program that started the run. */
+  /** Receives the events for the program that started the run. */
   readonly emit: (event: TrainingEvent) => void;
   /** Called after each step. */
   readonly onStep?: ((event: StepEvent) => void) | undefined;
 }
 
-/** A checkpoint keeps these newest epochs, about 20 MB; on small data an epoch can be a few steps. */
+/** Number of newest epochs that a checkpoint keeps, about 20 MB; on small data an epoch may be a few steps. */
 const maxKeptEpochs = 100_000;
 const maxLines = 30;
 const smoothing = 0.05;
 const noSums = { lossSum: 0, correct: 0, count: 0 };
 
-/** Messages of a run that ends on purpose, for its workers and viewers. */
+/** Messages for workers and viewers when a run is ended on purpose. */
 const stopMessages: Readonly<Record<StopCode, string>> = {
   owner: 'stopped from the dashboard',
   program: 'the coordinator was interrupted',
@@ -112,14 +111,14 @@ export class Recorder {
   readonly #eventLines: EventLines;
   readonly #listeners = new Set<(event: RecordedEvent) => void>();
   readonly #unevaluated = new Set<UnevaluatedEpoch>();
-  /** Seconds before this process took the run over. */
+  /** Seconds before this process took over the run. */
   readonly #secondsBefore: number;
   #epochSecondsBefore: number;
   #startedAtMs = 0;
   #epochStartedAtMs = 0;
   #lastStepAtMs = 0;
   #evaluations: Promise<void> = Promise.resolve();
-  /** Weights of the last evaluation that this process has asked for. */
+  /** Weights of the last evaluation that this process requested. */
   #newest: { readonly steps: number; readonly weights: Float32Array<ArrayBuffer> } | undefined;
   #stopCode: StopCode | undefined;
 
@@ -159,14 +158,12 @@ export class Recorder {
     return this.#data;
   }
 
-  /** Calls back after each event is in the record. */
+  /** Calls the listener for each event, once it is in the record. */
   subscribe(listener: (event: RecordedEvent) => void): void {
     this.#listeners.add(listener);
   }
 
-  /**
-   * Evaluates the epochs before this process that were not evaluated; called once the dashboard is there to show them.
-   */
+  /** Evaluates the epochs that an earlier process left unevaluated; called once the dashboard can show them. */
   evaluatePending(): void {
     const { plan, resumeFrom } = this.#options;
     if (!resumeFrom) return;
@@ -176,7 +173,7 @@ export class Recorder {
     }
   }
 
-  /** Ends the run after the step under way, on purpose; does nothing after its end. */
+  /** Ends the run on purpose after the current step; does nothing once the run has ended. */
   stop(code: StopCode): void {
     const run = this.#options.run();
     if (run.state.phase === 'finished' || run.state.phase === 'failed') return;
@@ -184,7 +181,7 @@ export class Recorder {
     run.stop(stopMessages[code]);
   }
 
-  /** The run has ended. */
+  /** Records the end of the run. */
   ended(outcome: RunOutcome): void {
     if (outcome.type === 'finished') return;
     const { message } = outcome;
@@ -194,7 +191,7 @@ export class Recorder {
     this.note(message);
   }
 
-  /** An event of the rules. */
+  /** Records an event of the rules. */
   event(event: RunEvent, state: CoordinatorState): void {
     if (event.type === 'relayStatus' || event.type === 'left') this.#lookAtRelays(state);
     if (event.type === 'started') {
@@ -209,15 +206,15 @@ export class Recorder {
   }
 
   /**
-   * Records a failure that the run goes on without.
-   * @param guestLine for those who may only watch: it names nothing of this machine
+   * Records a failure that the run survives.
+   * @param guestLine for viewers who are not owners: it names nothing on this machine
    */
   warn(message: string, guestLine: string): void {
     this.#record({ type: 'warning', message });
     this.note(guestLine, message);
   }
 
-  /** Shows a line to all who watch. @param ownerLine for owners in its place: it may name what is on this machine */
+  /** Shows a line to all viewers. @param ownerLine shown to owners instead: it may name things on this machine */
   note(line: string, ownerLine = line): void {
     const { lines } = this.#data;
     lines.push(line);
@@ -233,7 +230,7 @@ export class Recorder {
     const data = this.#data;
     const { plan, targetType, onStep, nowMs } = this.#options;
     const { step, epoch, loss, correct, count } = result;
-    // A relay that had no worker leaves without an event.
+    // A relay without workers leaves without an event.
     if (data.relays.length > 0) this.#lookAtRelays(state);
     const atMs = nowMs();
     this.#lastStepAtMs = atMs;
@@ -272,28 +269,25 @@ export class Recorder {
     this.#record(event);
   }
 
-  /** An epoch was evaluated. @param weights a copy of those that were evaluated */
+  /** Records the evaluation of an epoch. @param weights a copy of the evaluated weights */
   evaluated(report: EpochReport, weights: Float32Array): void {
     this.#data.epochs.push(report);
     this.#record({ type: 'epoch', ...report });
     this.#show({ type: 'evaluated', report, weights });
   }
 
-  /** A checkpoint is on the disk. */
+  /** Records a checkpoint on disk. */
   written(newest: WrittenCheckpoint): void {
     this.#data.checkpoint = { ...this.#data.checkpoint, newest };
     this.#record({ type: 'checkpoint', ...newest });
   }
 
-  /** The report is complete. @param weights a copy of those that it is of */
+  /** Shows the complete report. @param weights a copy of the final weights */
   reported(report: Report, weights: Float32Array): void {
     this.#show({ type: 'report', report, weights });
   }
 
-  /**
-   * Progress as a checkpoint after the last step keeps it. An epoch that the end of the run cuts short counts as
-   * unfinished.
-   */
+  /** Progress for a checkpoint after the last step. An epoch cut short by the end of the run counts as unfinished. */
   progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<Progress, 'wire'> } {
     const { epochs, epochSums, initialLoss, samples, seconds, epochSeconds, curve, resumedAtSteps } = this.#data;
     return {
@@ -312,13 +306,13 @@ export class Recorder {
   }
 
   /**
-   * Resolves once all evaluations are done or given up; there can be no others then.
-   * @returns the weights after the last step if they were evaluated: another copy of a large model would take as much again
+   * Resolves once all evaluations are done or canceled; no others can follow.
+   * @returns the weights after the last step if they were evaluated, to save another copy of a large model
    */
   async finish(): Promise<Float32Array<ArrayBuffer> | undefined> {
     const { plan, signal, evaluator } = this.#options;
     const { steps, epochSums } = this.#data;
-    // A run that ends within an epoch is evaluated there, unless it is to end at once.
+    // A run that ends within an epoch is evaluated at that point, unless it must end at once.
     const isWithinEpoch = epochSums.count > 0 && steps < plan.steps;
     if (isWithinEpoch && !signal.aborted) this.#endEpochHere(Math.floor(steps / plan.stepsPerEpoch));
     await this.#evaluations
@@ -329,7 +323,7 @@ export class Recorder {
     return this.#newest?.steps === steps ? this.#newest.weights : undefined;
   }
 
-  /** For the program, and for all that follow the record. */
+  /** Emits an event to the program and to all listeners. */
   #record(event: TrainingEvent): void {
     this.#options.emit(event);
     this.#show(event);
@@ -339,7 +333,7 @@ export class Recorder {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** Begins to count time: the first step can be computed from now on. */
+  /** Starts the clock: from now on, the first step can be computed. */
   #start(): void {
     this.#startedAtMs = this.#options.nowMs();
     this.#epochStartedAtMs = this.#startedAtMs;
@@ -353,7 +347,7 @@ export class Recorder {
     this.#record({ type: 'relays', relays });
   }
 
-  /** @param epoch from 1 */
+  /** @param epoch counted from 1 */
   #isWhole(epoch: number): boolean {
     return epoch * this.#options.plan.stepsPerEpoch <= this.#data.steps;
   }
@@ -392,7 +386,7 @@ export class Recorder {
       await this.#evaluate(epoch, weights);
       this.#unevaluated.delete(unevaluated);
     });
-    // `finish` throws a failure, which may be some turns of the event loop later.
+    // `finish` throws a failure, possibly some turns of the event loop later.
     this.#evaluations.catch(() => {});
   }
 
@@ -406,7 +400,7 @@ export class Recorder {
   }
 }
 
-/** Relays that are connected and that workers can join. */
+/** Connected relays that workers can join. */
 function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
   return [...connections.values()].flatMap(({ phase, workerId = '' }) => {
     const { address, workersBehind = 0 } = records.get(workerId) ?? {};

@@ -1,4 +1,4 @@
-/** The report of a run: what `--report` writes and the summary is printed from. */
+/** The report of a run, written by `--report` and used for the summary. */
 import type { OptimizerConfig, Standardization } from '@lockstep/nn';
 import type { CheckedShards, Claim, DataFormat, Faults, InnerSteps, WorkerRecord } from '@lockstep/training';
 import type { CurvePoint } from './curve.ts';
@@ -6,47 +6,45 @@ import type { StepTimes } from './step-timing.ts';
 
 /** Loss and accuracy of one epoch, on training and test samples. */
 export interface EpochReport {
-  /** From 1. */
+  /** Counted from 1. */
   readonly epoch: number;
   /** Means over the epoch's samples, each measured with the weights before its step. */
   readonly trainLoss: number;
-  /** Null, like `testAccuracy`, if targets are values, or if the loss is not finite: the model has diverged. */
+  /** Null, like `testAccuracy`, if targets are values, or if the loss is not finite because the model has diverged. */
   readonly trainAccuracy: number | null;
   readonly testLoss: number;
   readonly testAccuracy: number | null;
-  /** Part of the variance of the test targets that is explained; null if targets are classes, or do not vary. */
+  /** Fraction of the variance of the test targets that the model explains; null if targets are classes, or constant. */
   readonly testR2: number | null;
-  /** Root of the mean squared error on the test data, in the unit of the values; null if targets are classes. */
+  /** Root mean squared error on the test data, in the unit of the values; null if targets are classes. */
   readonly testRmse: number | null;
   readonly seconds: number;
   readonly imagesPerSecond: number;
 }
 
-/** An epoch that is over and has not been evaluated. */
+/** A complete epoch that has not been evaluated. */
 export type TrainedEpoch = Omit<EpochReport, 'testLoss' | 'testAccuracy' | 'testR2' | 'testRmse'>;
 
 /** The work of a worker, and how it spent its time. */
 export interface WorkerReport
   extends Pick<WorkerRecord, 'id' | 'name' | 'kind' | 'backend' | 'shards' | 'samples' | 'computeMs'> {
-  /** Time that it took part and did not compute: receiving, sending, and waiting for others. */
+  /** Milliseconds in the run without computing: receiving, sending, and waiting for others. */
   readonly waitMs: number;
-  /** Workers that compute for a relay, as it said last. */
+  /** Workers that compute for a relay, by its last report. */
   readonly workersBehind?: number;
-  /** Fault of its results; its `shards` had been added before. Omitted if there was none. */
+  /** Fault of the worker's results, `shards` of which had been added before. Omitted if there was none. */
   readonly quarantined?: string;
 }
 
-/** Data that were trained on. */
+/** Description of the training data. */
 export interface DataSummary extends DataFormat {
-  /** Classes, or values of a sample. */
+  /** Number of classes, or of values per sample. */
   readonly outputs: number;
-  /**
-   * Standardization of values, whose losses are those of the standardized ones; omitted if they are as they were given.
-   */
+  /** Standardization of the values, for which losses are given; omitted if the values were not standardized. */
   readonly standardization?: Standardization;
 }
 
-/** A round, as the report has it. */
+/** A round of DiLoCo in the report. */
 export interface DiLoCoConfig extends InnerSteps {
   readonly replicas: number;
   /** Steps of a replica in a round. */
@@ -56,43 +54,43 @@ export interface DiLoCoConfig extends InnerSteps {
 export interface RunConfig {
   readonly data: DataSummary;
   readonly seed: number;
-  /** In the training set. */
+  /** Samples in the training set. */
   readonly samples: number;
   readonly batch: number;
   readonly microbatchSize: number;
-  /** The round of a step, whose replicas are the microbatches; omitted if every step is sent. */
+  /** The DiLoCo round of a step, whose replicas are the microbatches; omitted if steps are synchronous. */
   readonly diloco?: DiLoCoConfig;
   readonly epochs: number;
   readonly steps: number;
   readonly optimizer: OptimizerConfig;
   readonly workers: number | 'single';
-  /** How the nodes of the tree rounded; omitted if nothing was rounded. */
+  /** How the nodes of the tree were rounded; omitted if nothing was rounded. */
   readonly gradients?: 'fp16-exact';
-  /** SHA-256 of the weights that the run began with; omitted if the seed drew them. */
+  /** SHA-256 of the initial weights; omitted if the seed drew them. */
   readonly initSha256?: string;
 }
 
 /** Machine that coordinated a run; null for what cannot be known, as in a page. */
 export interface MachineReport {
-  /** Such as `Node 24.1.0`; in a page, the browser's user agent. */
+  /** Runtime, such as `Node 24.1.0`; in a page, the browser's user agent. */
   readonly runtime: string;
-  /** Such as `Linux 6.12.1 x64`. */
+  /** Operating system, such as `Linux 6.12.1 x64`. */
   readonly system: string | null;
   readonly processor: string | null;
   readonly cores: number;
 }
 
-/** Training data of a run, so that another run can be compared with it. */
+/** Training data of a run, to compare it with another run. */
 export interface DataSource {
-  /** Name of the file or folder; null for data that a program made. */
+  /** Name of the file or folder; null for data from a program. */
   readonly name: string | null;
-  /** SHA-256 of the training samples as they were read: shape, kind of targets, samples, targets. */
+  /** SHA-256 of the training samples as read: shape, kind of targets, samples, targets. */
   readonly sha256: string;
 }
 
 /** The report of a run: its settings, results, workers and faults. */
 export interface Report extends Claim {
-  /** Version that wrote it. */
+  /** Version that wrote the report. */
   readonly lockstep: string;
   /** When this process began to train, in UTC, as ISO 8601. */
   readonly startedAt: string;
@@ -104,13 +102,13 @@ export interface Report extends Claim {
   readonly initialLoss: number | null;
   readonly epochs: readonly EpochReport[];
   readonly steps: number;
-  /** Steps of the checkpoints from which the run went on after it had been cut off; most runs have none. */
+  /** Steps of the checkpoints from which the run resumed after interruptions; usually empty. */
   readonly resumedAtSteps: readonly number[];
   readonly wallSeconds: number;
   readonly imagesPerSecond: number;
   /**
-   * SHA-256 of the final parameters, float32, little-endian, in model order. Two reports' may be compared only if both
-   * have the same `numericMode`, and it is not null.
+   * SHA-256 of the final parameters, float32, little-endian, in model order. The hashes of two reports may be compared
+   * only if both have the same `numericMode`, and it is not null.
    */
   readonly weightsSha256: string;
   /** Basis of `exactness`: how many of the added shards were compared, and how many were added. */
@@ -120,7 +118,7 @@ export interface Report extends Claim {
   readonly workers: readonly WorkerReport[];
   readonly wire: { readonly bytesSent: number; readonly bytesReceived: number };
   readonly faults: Faults;
-  /** Connections and tokens that were turned away, by reason. */
+  /** Connections and tokens that were rejected, by reason. */
   readonly turnedAway: TurnedAway;
   /** Null if fewer than two steps were taken. */
   readonly stepTimes: StepTimes | null;
@@ -129,9 +127,9 @@ export interface Report extends Claim {
 }
 
 export const turnedAwayReasons = [
-  /** Connections that were cut before they had shown what they were for: too many were open. */
+  /** Connections cut before they had shown their purpose, because too many were open. */
   'silent',
-  /** Connections of an address that opened too many in a short time. */
+  /** Connections from an address that opened too many in a short time. */
   'hasty',
   /** Workers and viewers for which there was no place. */
   'full',
@@ -139,11 +137,11 @@ export const turnedAwayReasons = [
   'token',
   /** Pages and host names that may not connect. */
   'origin',
-  /** Connections that sent more than they were asked for, or read too little. */
+  /** Connections that sent more than was requested, or read too little. */
   'flood',
 ] as const;
 
 export type TurnedAway = Readonly<Record<(typeof turnedAwayReasons)[number], number>>;
 
-/** For a run without sockets. */
+/** Counts of a run without sockets. */
 export const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;

@@ -4,27 +4,26 @@ import type { Trace } from '@lockstep/training';
 import { movingAverage } from './curve.ts';
 
 /**
- * Parts of a step's time.
- * Medians over a run's last steps, in milliseconds. The parts follow one another: weights are framed and handed over,
- * travel, and come back as a gradient; the last answer is awaited, the sum is completed, and the optimizer takes its
- * step. With several workers the first three are means over them.
+ * Parts of a step's time: medians over a run's last steps, in milliseconds.
+ * The parts follow one another: weights are framed and handed over, sent, and answered by a gradient; the last answer
+ * is awaited, the sum is completed, and the optimizer takes its step. With several workers, the first three are means
+ * over them.
  */
 export interface StepTimes {
   /** Steps that were measured. */
   readonly steps: number;
-  /** From the end of a step to the end of the next. */
+  /** From the end of one step to the end of the next. */
   readonly stepMs: number;
-  /** Framing and writing the weights here; handing over and checksums at the worker. */
+  /** Framing and writing the weights here, and handing over and checksums at the worker. */
   readonly packMs: number;
   /**
-   * On the way in both directions, including unpacking the frame; gathering the next batch if no worker computes
-   * meanwhile.
+   * Transfer in both directions, including unpacking; also gathering the next batch if no worker computes meanwhile.
    */
   readonly sendMs: number;
   readonly computeMs: number;
   /** From the mean worker's answer to the last one's. */
   readonly waitMs: number;
-  /** From the last answer to the complete sum: its checks and its addition. */
+  /** From the last answer to the complete sum: checking and adding the answer. */
   readonly reduceMs: number;
   readonly optimizerMs: number;
 }
@@ -34,7 +33,7 @@ type Timeline = WatchMessageOf<'timeline'>;
 type Span = Timeline['rows'][number]['spans'][number];
 type Sample = Omit<StepTimes, 'steps'>;
 
-/** Moving averages of a worker's times in a step. */
+/** Moving averages of a worker's times per step. */
 export type MeanTimes = Pick<WatchMessageOf<'workers'>['workers'][number], 'computeMs' | 'sendMs' | 'waitMs'>;
 
 /** Messages between the coordinator and one worker in a step. */
@@ -46,28 +45,28 @@ interface Exchange {
 /** A step whose gradient is complete. */
 interface SummedStep {
   readonly step: number;
-  /** By worker, in the order in which they were asked. */
+  /** By worker, in the order of the requests. */
   readonly exchanges: ReadonlyMap<string, Exchange>;
   readonly summedAtMs: number;
 }
 
-/** Bounds the memory of a worker that answers again and again. */
+/** Bounds the memory of a worker that answers repeatedly. */
 const maxEntries = 64;
-/** Older steps are overwritten, so that memory stays bounded in a long run. */
+/** Older steps are overwritten, to bound memory in a long run. */
 const maxSteps = 4_096;
-/** Bounds of the timeline's message: workers, and answers of each. */
+/** Limits of the timeline's message: workers, and answers per worker. */
 const maxWorkers = 64;
 const maxAnswers = 8;
 const smoothing = 0.1;
-/** The averages of a worker are dropped after it took part in none of this many steps. */
+/** A worker's averages are dropped after it took part in none of this many steps. */
 const dropAfterSteps = 10_000;
 
 export class StepTiming {
-  /** Whether anybody may look at the timeline; a run that nobody can watch saves its time. */
+  /** Whether anybody may look at the timeline; a run without viewers saves the time. */
   isWatched = false;
   /** The last step whose gradient is complete, while the run is watched; undefined before the first. */
   timeline: Timeline | undefined;
-  /** The step under way. */
+  /** The current step. */
   #step = -1;
   #exchanges = new Map<string, Exchange>();
   #summed: SummedStep | undefined;
@@ -88,7 +87,7 @@ export class StepTiming {
     }
   }
 
-  /** The optimizer has taken the step whose gradient was complete last. */
+  /** Records that the optimizer has taken the step whose gradient was completed last. */
   stepped(atMs: number): void {
     if (this.#beganAtMs !== undefined && this.#summed !== undefined) {
       const sample = sampleOf(this.#summed, this.#beganAtMs, atMs);
@@ -101,8 +100,9 @@ export class StepTiming {
   /**
    * Undefined before the second step.
    *
-   * A step runs from the end of the step before it to its own end. Its parts follow the mean worker, which is asked, holds
-   * the shard and answers; then the last answer, the sum and the optimizer. So the parts add up to the step.
+   * A step runs from the end of the previous step to its own end. Its parts follow the mean worker, which gets a
+   * request, holds the shard and answers; then come the last answer, the sum and the optimizer. So the parts add up to
+   * the step.
    */
   times(): StepTimes | undefined {
     if (this.#samples.length === 0) return undefined;
@@ -174,13 +174,13 @@ function sampleOf({ exchanges, summedAtMs }: SummedStep, beganAtMs: number, ende
   };
 }
 
-/** Times from the first ask to the last answer, which bound what the worker reports. */
+/** Times from the first request to the last answer, which bound the times that the worker reports. */
 function workerTimes({ askedAtMs: asked, answers }: Exchange) {
   const askedAtMs = asked[0]!;
   const { arrivedAtMs } = answers.at(-1)!;
   const roundTripMs = arrivedAtMs - askedAtMs;
   const computeMs = answers.reduce((sum, answer) => sum + answer.computeMs, 0);
-  // A worker with several shards has held the last one since it had all of them.
+  // A worker with several shards has held the last one since it received all of them.
   const turnaroundMs = Math.max(computeMs, ...answers.map((answer) => answer.turnaroundMs ?? 0));
   return {
     askedAtMs,
@@ -198,8 +198,8 @@ function median(values: readonly number[]): number {
 
 /**
  * Spans from the step's start, in order and without overlap. A worker reports how long it held a shard and how long it
- * computed. The rest of the time between request and answer is the network's, half for each direction, since weights and
- * gradient have the same size. What the coordinator saw bounds the times that a worker reports.
+ * computed. The rest of the time between request and answer is attributed to the network, half to each direction, since
+ * weights and gradient have the same size. The coordinator's own observations bound the times that a worker reports.
  */
 function spansOf({ askedAtMs, answers: all }: Exchange, startMs: number, endMs: number): Span[] {
   const answers = all.slice(0, maxAnswers);
@@ -221,7 +221,7 @@ function spansOf({ askedAtMs, answers: all }: Exchange, startMs: number, endMs: 
     }
     until(sentAtMs - Math.min(computeMs, heldMs), 'wait');
     until(sentAtMs, 'compute');
-    // The next shard may be computed while this one's gradient is under way.
+    // The next shard may be computed while this one's gradient is being sent.
     const next = answers[index + 1];
     until(next ? Math.min(atMs, next.atMs - next.computeMs) : atMs, 'send');
   }

@@ -25,7 +25,7 @@ import type { ListeningEvent } from '../events.ts';
 import { listenOptions, runOptions, tlsKind } from '../option-table.ts';
 import type { ListenOptions } from '../options.ts';
 
-/** How a process relays for a run, to whose coordinator it sends what its own workers compute. */
+/** How a process relays for a run: it sends its own workers' results to the run's coordinator. */
 export interface RelayOptions {
   /** Name in the run's tables; by default the machine's name. */
   readonly name?: string | undefined;
@@ -41,24 +41,26 @@ export interface RelayOptions {
   readonly backend?: ComputeChoice | undefined;
   /** Whether the relay waits for a coordinator that does not answer yet. */
   readonly wait?: boolean | undefined;
-  /** Where the relay's workers join; the token is by default the run's. */
+  /** Network settings for the relay's workers; the token is by default the run's. */
   readonly listen?: Pick<ListenOptions, 'host' | 'port' | 'token' | 'tls' | 'allowOrigins'> | undefined;
-  /** Address at which others reach the relay, such as a proxy's, for workers of a fleet; by default the one listened on. */
+  /**
+   * Address at which others reach the relay, such as a proxy's, for workers of a fleet; by default the one listened on.
+   */
   readonly announce?: string | undefined;
-  /** The relay leaves when it is aborted, as `leave` does. */
+  /** Makes the relay leave when aborted, as `leave` does. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** `message` is one line for people. */
 export type RelayEvent =
   | ListeningEvent
-  /** As a worker of the coordinator above: what it says it has computed, its own workers have. */
+  /** Events as a worker of the coordinator above: the work reported is that of the relay's own workers. */
   | Exclude<WorkerEvent, { type: 'opening' | 'opened' }>
-  /** No worker is ready behind it: it is no worker above until there is one. */
+  /** No worker is ready behind the relay, so it leaves the run above until there is one. */
   | { readonly type: 'idle' }
-  /** Its workers may join from now on. */
+  /** From now on, the relay's workers may join. */
   | { readonly type: 'open' }
-  /** Something about its workers. */
+  /** A message about the relay's workers. */
   | { readonly type: 'note'; readonly message: string };
 
 /** The command line of a relay. */
@@ -104,7 +106,7 @@ const kinds = {
   announce: textLike('the address of a WebSocket without secrets', /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/, 'URL'),
 } as const satisfies KindsOf<Omit<RelayOptions, 'listen'>> & KindsOf<NonNullable<RelayOptions['listen']>, 'listen.'>;
 
-/** @throws ConfigurationError if an option of `relay` is unknown, or not of its kind */
+/** @throws ConfigurationError if an option of `relay` is unknown, or its value not of its kind */
 export function checkRelayOptions(options: object): void {
   checkOptions(options, kinds);
 }

@@ -1,7 +1,4 @@
-/**
- * The server of a relay: the page, its workers' sockets, and the way to the coordinator above for what belongs to the
- * run.
- */
+/** The server of a relay: the page, its workers' sockets, and a proxy to the coordinator above for everything else. */
 import { request as httpRequest, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { Socket } from 'node:net';
@@ -23,7 +20,7 @@ import { createSockets, helloSizes, rejectUpgrade } from '../site/sockets.ts';
 
 export interface RelayServerOptions {
   readonly host: string;
-  /** Undefined: the first free one from the default port on. */
+  /** Undefined for the first free port from the default port on. */
   readonly port: number | undefined;
   readonly token: string | undefined;
   readonly tls: Tls | undefined;
@@ -45,7 +42,7 @@ export class RelayServer {
     this.#options = options;
     this.#server = server;
     this.#turnedAway = turnedAway;
-    // Nothing is controlled here: the address of an owner is that of the coordinator.
+    // Nothing is controlled at a relay: owners use the coordinator's address.
     const addresses = addressesOf({ token, adminToken: '', tls }, host, port);
     const wantedPort = wanted ?? defaultPort;
     this.listening = { type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint };
@@ -60,7 +57,7 @@ export class RelayServer {
     return new RelayServer(options, server, turnedAway);
   }
 
-  /** Takes workers for a run from now on, within its limits on frames; before there is one, they are told to wait. */
+  /** From now on, admits workers for a run, within its limits on frames; without a run, they are told to wait. */
   use(run: RelayRun | undefined): void {
     const { host, token, tls, allowOrigins: allowedOrigins, upstream, relay } = this.#options;
     const { connections } = this.#server;
@@ -70,7 +67,7 @@ export class RelayServer {
         secure: tls !== undefined,
         ...(run ? sizesOf(run) : helloSizes),
         onConnection: (transport, address) => relay()?.accept(transport, address),
-        // Passed on before it comes to that.
+        // Not reached: viewers are proxied before.
         onViewer: (socket) => socket.close(1011),
       },
       connections,
@@ -130,7 +127,7 @@ interface UpstreamAddress {
   readonly url: string;
   /** SHA-256 of the only certificate to trust. */
   readonly fingerprint?: string | undefined;
-  /** Token that joining needs there. */
+  /** Token for joining there. */
   readonly token?: string | undefined;
 }
 
@@ -151,7 +148,7 @@ export class Upstream {
     this.#addressOf = addressOf;
   }
 
-  /** Answers a request of a client, as of `clientOf`, with what the coordinator answers. */
+  /** Answers a client's request with the coordinator's answer; `client` is as in `clientOf`. */
   pass(incoming: IncomingMessage, client: string, response: ServerResponse): void {
     void this.#request(incoming, client).then(
       (outgoing) => {
@@ -166,7 +163,7 @@ export class Upstream {
     );
   }
 
-  /** Joins a viewer's socket with one of the coordinator's. @param onAccepted called if the coordinator takes it */
+  /** Connects a viewer's socket to one of the coordinator's. @param onAccepted called if the coordinator accepts it */
   passUpgrade(incoming: IncomingMessage, client: string, socket: Duplex, head: Buffer, onAccepted: () => void): void {
     socket.on('error', () => socket.destroy());
     void this.#request(incoming, client).then(
@@ -234,7 +231,7 @@ function failed(response: ServerResponse): void {
   else sendText(response, 502, unreached);
 }
 
-/** The lines with which an upgrade was accepted. */
+/** The header lines that accepted an upgrade. */
 function headOf({ statusCode, statusMessage, rawHeaders }: IncomingMessage): string {
   const lines = [`HTTP/1.1 ${statusCode} ${statusMessage}`];
   for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`);

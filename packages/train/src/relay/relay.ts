@@ -1,6 +1,5 @@
 /**
- * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and the rules between
- * them.
+ * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and rules in between.
  */
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -30,14 +29,14 @@ const defaults = relayCommand.options;
 
 /**
  * Relays for a run until it is over: workers join it, and one gradient goes up for all of them.
- * They join as they would join the coordinator, in Node and in pages; other relays can join as well.
- * @param url the join address of the coordinator, or of another relay, or what finds it again and again
+ * Workers join as they would join the coordinator, in Node and in pages; other relays can join as well.
+ * @param url the join address of the coordinator or of another relay, or a source that finds the address each time
  */
 export function relay(url: string | AddressSource, options: RelayOptions = {}): JoinedWorker<RelayEvent> {
   return new JoinedWorker<RelayEvent>((participation) => takePart(url, options, participation), options.signal);
 }
 
-/** Token that a relay says above, and token that its workers say; undefined for none. */
+/** Tokens that the relay sends above and expects from its workers; undefined for none. */
 interface Tokens {
   readonly above: string | undefined;
   readonly below: string | undefined;
@@ -75,7 +74,7 @@ async function takePart(
   }
 }
 
-/** The secret of the run is known only once its coordinator is, which a source may have to wait for. */
+/** The secret of the run is known only with its coordinator, which a source may have to wait for. */
 async function findAbove(
   url: string | AddressSource,
   { token }: RelayOptions,
@@ -130,7 +129,7 @@ function startLocal(
   local.use(
     { count: workers, backend, threads: 1 },
     { url: addresses.local, token, fingerprint },
-    // Others may join.
+    // The failure of local workers is no failure of the relay, since others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
   );
 }
@@ -153,7 +152,7 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
     verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
     token: connector.token ?? tokens.above,
     workerToken: tokens.below,
-    // No token is told: workers are sent to other addresses only if their token is the right one there.
+    // No token is sent: workers are redirected to other addresses only if their token is valid there.
     ...(tokens.below === tokens.above && {
       addresses: typeof url === 'string' ? [openAddress(url, options)] : [],
       address: options.announce ?? server.listening.addresses.worker,
@@ -169,7 +168,7 @@ async function openRelay({ url, options, tokens, connector, backend, server, par
   });
 }
 
-/** Without secrets. */
+/** The address without secrets. */
 function openAddress(address: string, options: RelayOptions): string {
   const { url, fingerprint } = joinAddress(address, options);
   if (fingerprint === undefined) return url;

@@ -1,4 +1,4 @@
-/** Creates a run from what the options of a command came to. */
+/** Creates a run from its resolved options. */
 import { bytesPerSample } from '@lockstep/data';
 import { initialize, type Model, parameterCount } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
@@ -42,7 +42,7 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   readonly waitForStart?: boolean;
   readonly faultInjection?: boolean;
   readonly anotherMayFollow?: boolean;
-  /** Checkpoint that the run goes on from. */
+  /** Checkpoint that the run resumes from. */
   readonly resumeFrom?: Checkpoint | undefined;
 }
 
@@ -52,13 +52,13 @@ export interface CreatedRun {
   readonly limits: Limits;
   readonly samples: ShardSource;
   readonly numericsCheck: NumericsCheck;
-  /** The check as this process computed it. */
+  /** This process's own result of the numerics check. */
   readonly reference: Awaited<ReturnType<typeof checkOwnNumerics>>;
 }
 
 /** Bytes of a message besides the numbers of a gradient. */
 const messageOverheadBytes = 64 * 1024;
-/** A run waits this long for all of its workers, then begins with those that have joined. */
+/** Milliseconds that a run waits for all of its workers before it starts with those that have joined. */
 const startWithinMs = 10_000;
 
 export async function createRun(options: CreateRunOptions): Promise<CreatedRun> {
@@ -71,7 +71,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   const { targetType } = formatOf(train);
   const checked = checkedSetup({ model, microbatchSize, targetType, innerSteps });
   const numericsCheck = createNumericsCheck(model, checked.microbatchSize, formatOf(train));
-  // First, since the vectors of the parameter server then take the memory that it leaves.
+  // Done first, so that the parameter server's vectors reuse the memory it frees.
   const reference = await checkOwnNumerics(backend, checked, numericsCheck, sha256);
   const parameterServer = new ParameterServer({ backend, plan, optimizer, ...beginning(prepared, resumeFrom) });
   const samples = createShardSource(train, plan, seed);
@@ -97,7 +97,7 @@ export async function createRun(options: CreateRunOptions): Promise<CreatedRun> 
   return { run, parameterServer, limits, samples, numericsCheck, reference };
 }
 
-/** The part of the setup that follows from the options alone. */
+/** The part of the setup that depends only on the options. */
 function setupOf({ model, plan, config, train, token, verifyRate, allTakePart }: Prepared) {
   return {
     ...{ plan, model, token, verifyRate },
@@ -109,7 +109,7 @@ function setupOf({ model, plan, config, train, token, verifyRate, allTakePart }:
   };
 }
 
-/** No message is longer than a chunk of the model's vectors needs. */
+/** Limits messages to the size that a chunk of the model's vectors needs. */
 function limitsOf(model: Model, bounds: Partial<Limits> | undefined): Limits {
   const { chunkBytes } = { ...defaultLimits, ...bounds };
   const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
@@ -123,7 +123,7 @@ function beginning({ model, config, initialWeights }: Prepared, resumeFrom: Chec
   return { weights, optimizerState, firstStep };
 }
 
-/** Computes the numerics check in this process: the reference for the workers' answers, and the speed. */
+/** Computes the numerics check in this process, as the reference for the workers' answers and for the speed. */
 async function checkOwnNumerics(
   backend: HostBackend,
   setup: ComputeSetup,
@@ -144,7 +144,7 @@ async function checkOwnNumerics(
   return checked;
 }
 
-/** Starts the only worker of its run. @param compute by default the parameter server's own backend */
+/** Starts the only worker of a run. @param compute by default the parameter server's own backend */
 export async function startInlineWorker(
   created: CreatedRun,
   prepared: Prepared,
@@ -156,14 +156,14 @@ export async function startInlineWorker(
     new InlineWorker({
       compute: compute ? await copying(created, prepared, platform, compute) : inPlace(created, prepared),
       name: 'this process',
-      // Signals and the terminal have their turn.
+      // Yields to signals and the terminal.
       clock: systemClock,
     }),
   );
   return { ...idlePool, stop: async () => compute?.close() };
 }
 
-/** Starts a worker that takes part besides those that join over the network. */
+/** Starts a worker in this process besides those that join over the network. */
 export function startColocatedWorker(created: CreatedRun, prepared: Prepared): void {
   const { run } = created;
   const yieldToOthers = createYield(() => run.unsent, systemClock);
@@ -201,7 +201,7 @@ async function copying(
   const { parameterServer, samples, numericsCheck, reference } = created;
   const { microbatchSize, innerSteps } = plan;
   const setup = { model, microbatchSize, targetType: train.targets.type, innerSteps };
-  // Whether it can compute at all shows here.
+  // Fails here if it cannot compute at all.
   await compute.open(setup);
   const common = { compute, setup, parameterServer, plan, samples, seed: config.seed };
   return new InlineCopy({ ...common, numericsCheck, referenceGradient: reference.gradient, hash: sha256 });

@@ -1,4 +1,4 @@
-/** Estimates the least memory of a run, so that a run that cannot fit is refused before it begins. */
+/** Estimates the minimum memory of a run, so that a run that cannot fit is refused before it begins. */
 import {
   layerParameters,
   layerShapes,
@@ -16,9 +16,9 @@ export interface MemoryNeedOptions {
   readonly microbatchSize: number;
   /** Set if microbatches are replicas. */
   readonly diloco?: { readonly batch: number } | undefined;
-  /** In a step. */
+  /** Microbatches in a step. */
   readonly microbatches: number;
-  /** Local workers. */
+  /** Number of local workers. */
   readonly workers: number | 'single';
   readonly threads: number;
   /** Whether the coordinator computes besides its workers. */
@@ -26,20 +26,20 @@ export interface MemoryNeedOptions {
 }
 
 export interface MemoryNeed {
-  /** In the coordinator's WebAssembly memory. */
+  /** Bytes in the coordinator's WebAssembly memory. */
   readonly coordinatorBytes: number;
-  /** In all processes that the coordinator is or starts. */
+  /** Bytes in the coordinator's process and all processes that it starts. */
   readonly machineBytes: number;
 }
 
 const floatBytes = 4;
 
 /**
- * Lower bounds, in vectors as long as the parameters. A compute: weights, and for each thread a sum and the activations of a
- * microbatch. The coordinator begins with a compute for the numerics check, whose memory is used again: for weights, the
- * optimizer's state, and a sum of those of workers, or sums of its own and a copy to evaluate. Outside that memory, the weights
- * to evaluate.
- * A worker process: its compute, the weights as they arrive and the gradient as it leaves.
+ * Lower bounds, in vectors as long as the parameters. A computer needs the weights, and for each thread a sum and the
+ * activations of a microbatch. The coordinator begins with a computer for the numerics check, and then reuses its
+ * memory: for weights, the optimizer's state, and either the sum of its workers' gradients, or its own sums and a copy
+ * to evaluate. Outside that memory are the weights to evaluate. A worker process needs its computer, the arriving
+ * weights and the outgoing gradient.
  */
 export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const { model, optimizer, microbatchSize, diloco, microbatches, workers, threads } = options;
@@ -47,12 +47,12 @@ export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
   const computes = isAlone || options.colocate === true;
   const vectorBytes = floatBytes * parameterCount(model);
   const slots = optimizerRule(optimizer).slots(optimizer).length;
-  // A replica has weights, a gradient and mostly a momentum of its own.
+  // A replica has its own weights, gradient and usually momentum.
   const [vectors, samples] = diloco ? [4, diloco.batch] : [1, microbatchSize];
   const threadBytes = vectors * vectorBytes + floatBytes * samples * keptActivations(model);
   const computingBytes = computes ? Math.min(threads, microbatches) * threadBytes : 0;
   const stepBytes = (2 + slots) * vectorBytes + computingBytes;
-  // That of a check is a single gradient, in one thread.
+  // The numerics check computes a single gradient, in one thread.
   const computeBytes = vectorBytes + threadBytes;
   const checkBytes = 2 * vectorBytes + threadBytes - vectors * vectorBytes;
   const coordinatorBytes = Math.max(checkBytes, stepBytes);
@@ -71,7 +71,7 @@ function keptActivations(model: Model): number {
   );
 }
 
-/** Why a run cannot fit in memory, to follow the model's name; undefined if it may fit. */
+/** Why a run cannot fit in memory, to follow the model's name in a message; undefined if it may fit. */
 export function memoryFault(options: MemoryNeedOptions, systemBytes: number): string | undefined {
   const { coordinatorBytes, machineBytes } = memoryNeed(options);
   const got = `got ${thousands(parameterCount(options.model))} parameters`;

@@ -1,4 +1,4 @@
-/** Phases of a run before its first step: uploaded data, local workers that load, and a batch planned at the start. */
+/** Phases of a run before its first step: data upload, loading of local workers, and a batch planned at the start. */
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { RunChanges } from '../dashboard/permission.ts';
 import type { TrainingEvent } from '../events.ts';
@@ -20,14 +20,14 @@ export interface Setting {
 }
 
 export interface PreparedRun {
-  /** As they were asked for, with the data that were uploaded. */
+  /** The requested options, with the uploaded data. */
   readonly options: TrainOptions;
   readonly prepared: Prepared;
 }
 
 /**
- * Prepares a run on its site: if data are to be uploaded, the server stands first; else local workers load while the data are
- * read, on a core that nothing needs yet.
+ * Prepares a run on its site: if data are to be uploaded, the server opens first; otherwise local workers load while
+ * the data are read, on an otherwise idle core.
  * @throws ConfigurationError if there can be no such run; AbortError if it is stopped before it has its data
  */
 export async function prepareOnSite(options: TrainOptions, setting: Setting): Promise<PreparedRun> {
@@ -54,14 +54,15 @@ async function receive(options: TrainOptions, site: Site, { platform, emit, sign
   });
   const data = uploaded.get(prepared)!;
   emit({ type: 'note', message: data.found });
-  // No other run asks for the files unless the server stays.
+  // No other run needs the files unless the server stays.
   if (!prepared.listen?.stay) site.forgetData();
   return { options: { ...options, data }, prepared };
 }
 
 /**
- * Gathers workers in a run that takes no step; when that is started, trains another one on its server, to which they come.
- * So nothing that depends on the batch changes within a run. A run that is stopped before its start is the run itself.
+ * Gathers workers in a run that takes no steps; when it is started, trains another run on its server, to which the
+ * workers move. So nothing that depends on the batch changes within a run. A run that is stopped before its start is
+ * returned itself.
  */
 export async function trainPlannedAtStart(
   job: TrainingJob,
@@ -95,7 +96,7 @@ export async function trainPlannedAtStart(
       startWorkers: counted.expect,
       onControl(control) {
         job.onControl(control);
-        // Its viewers and workers go to the run that has begun.
+        // The viewers and workers move to the new run.
         void gathered.close();
       },
     });
@@ -106,14 +107,14 @@ export async function trainPlannedAtStart(
   }
 }
 
-/** A run that stays for the one that follows, and writes nothing. */
+/** A run that keeps its server for the next run, and writes nothing. */
 function asGathering({ listen, ...prepared }: Prepared): Prepared {
   return { ...prepared, checkpoint: undefined, listen: listen && { ...listen, waitForStart: true, stay: true } };
 }
 
 /**
- * The options of the next run on a server.
- * Checkpoints and initial weights of another model belong to the first run alone; another optimizer has its own settings.
+ * The options of the next run on a server. Checkpoints and initial weights of another model belong to the first run
+ * only; another optimizer has its own settings.
  */
 export async function changedOptions(
   { checkpoint: _, ...options }: TrainOptions,
@@ -136,7 +137,7 @@ function changedOptimizer(
   { optimizer, learningRate, schedule }: RunChanges,
 ): TrainOptions['optimizer'] {
   const given = typeof before === 'string' ? { type: before } : before;
-  // Names of unknown optimizers and schedules are refused with the other options.
+  // Unknown names of optimizers and schedules are refused with the other options.
   const kept = optimizer === undefined ? given : { type: optimizer as OptimizerType };
   if (learningRate === undefined && schedule === undefined) return kept;
   return {

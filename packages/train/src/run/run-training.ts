@@ -19,18 +19,18 @@ import { type CreatedRun, createRun, startColocatedWorker, startInlineWorker } f
 export interface TrainingJob {
   readonly prepared: Prepared;
   readonly platform: Platform;
-  /** Its server; undefined in a page. */
+  /** The run's server; undefined in a page. */
   readonly site: Site | undefined;
   readonly emit: (event: TrainingEvent) => void;
   readonly onStep: ((event: StepEvent) => void) | undefined;
-  /** Called once, with what starts, pauses and resumes the run. */
+  /** Called once, with a function that starts, pauses and resumes the run. */
   readonly onControl: (control: Run['control']) => void;
   readonly onRunAgain: OnRunAgain | undefined;
-  /** Workers that the run waits for at first; by default its local ones. */
+  /** Number of workers that the run waits for at first; by default its local ones. */
   readonly startWorkers?: number | undefined;
-  /** Called in place of beginning, when the run is started. */
+  /** Called instead of beginning, when the run is started. */
   readonly onStart?: ((run: Run, recorder: Recorder) => void) | undefined;
-  /** Aborted to end the run after the step under way. */
+  /** Aborted to end the run after the current step. */
   readonly signal: AbortSignal;
 }
 
@@ -41,7 +41,7 @@ export interface Trained {
   readonly report: Report;
   /** The newest checkpoint of a run that wrote some and did not fail. */
   readonly checkpoint: WrittenCheckpoint | undefined;
-  /** Ends what `stay` keeps of the run; its site stays. */
+  /** Ends what `stay` keeps of the run, but not its site. */
   readonly close: () => Promise<void>;
 }
 
@@ -52,9 +52,9 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   const { run, parameterServer, recorder, checkpointer, pool, backend, wireSoFar } = await start(job);
   recorder.ended(await run.outcome);
   const { ending } = recorder.data;
-  // Counted before the goodbyes, which are no part of training.
+  // Counted before the goodbyes, which are not part of training.
   const wire = wireSoFar();
-  // A run that failed would fail again from its last step.
+  // A failed run would fail again from its last step.
   const isWorthKeeping = ending?.type !== 'failed';
   const written = isWorthKeeping ? checkpointer?.finish() : undefined;
   const turnedAway = pool.turnedAway?.();
@@ -81,7 +81,7 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
 }
 
 async function start(job: TrainingJob) {
-  // Opened before anything is started that a refusal would leave behind.
+  // Opened before anything starts that a failure would leave running.
   const opened = await openBackends(job.prepared, job.platform);
   try {
     return await begin(job, opened);
@@ -111,7 +111,7 @@ async function begin(job: TrainingJob, opened: Opened) {
   if (inline || !isOver || listen?.stay) {
     const { onRunAgain } = job;
     const serving = { run, limits, parameterServer, backend, recorder, emit, onRunAgain };
-    // Nothing is left for local workers if every step is taken.
+    // If every step has been taken, nothing is left for local workers.
     const attached = { ...prepared, workers: isOver ? 0 : prepared.workers };
     const starting =
       listen && site
@@ -172,12 +172,12 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
   return { created, recorder };
 }
 
-/** With more parameters, another engine and its copies of the weights cost more memory than taking turns costs time. */
+/** With more parameters, the memory of another engine with copies of the weights costs more than taking turns does. */
 const mostParametersBeside = 2 ** 22;
 
 /**
- * In one process, evaluations share its threads with the steps and take turns with them; so do those of large models.
- * @param vectors of the parameter server, which hold the weights of a large model as long as they are evaluated
+ * In a run of one process, evaluations share its threads and take turns with the steps, as do those of large models.
+ * @param vectors of the parameter server, which hold the weights of a large model while it is evaluated
  */
 function createRunEvaluator(
   { prepared, platform, emit }: TrainingJob,
@@ -199,8 +199,8 @@ function createRunEvaluator(
 }
 
 /**
- * The run's own backend, for sums and the optimizer's steps, whatever workers compute on. `inline` is what
- * computes shards in a run of one process: that backend if the choice allows it, else another one.
+ * The run's own backend computes sums and optimizer steps, whatever the workers use. `inline` computes shards in a run
+ * of one process: the same backend if the choice allows it, otherwise another one.
  */
 async function openBackends(prepared: Prepared, platform: Platform) {
   const { model, listen, backend: name, threads, workers, colocate } = prepared;
@@ -209,7 +209,7 @@ async function openBackends(prepared: Prepared, platform: Platform) {
   const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
   const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
   if (!isAlone) return { backend, choice, inline: undefined };
-  // If WebAssembly is refused, `auto` has opened another backend than `cpu`.
+  // If WebAssembly is unavailable, `auto` has opened another backend than `cpu`.
   const suits = isOwn && (name === 'auto' || backend.name === name);
   const inline = suits ? { choice } : await platform.openCompute(name, threads);
   return { backend, choice, inline: { compute: undefined, ...inline } };
@@ -259,7 +259,7 @@ function createCheckpointer(
   });
   recorder.subscribe((event) => {
     if (event.type === 'step') checkpointer?.stepped();
-    // Checkpoints that say that all workers agreed have results of one that lied.
+    // Existing checkpoints claim that all workers agreed, but contain results of one that lied.
     else if (event.type === 'quarantined' && event.shards > 0) checkpointer?.hurry();
   });
   return checkpointer;
@@ -287,15 +287,12 @@ function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
   return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
 }
 
-/**
- * Measured with sgd on two free cores, the tree's additions and the step with 2 and with 8 shards: two threads take 1.1 and 1.4
- * times as long as one with 100,000 parameters, and one with 814,090 takes 1.6 and 1.5 times as long as two.
- */
+/** For fewer parameters, a second thread makes the additions and the optimizer step slower. */
 const leastParameters = 500_000;
-/** Sums and steps are bound by memory, which few threads use up. */
+/** Sums and steps are memory-bound, and a few threads saturate the memory. */
 const mostThreads = 4;
 
-/** @param freeCores those that local workers do not compute on */
+/** @param freeCores cores not used by local workers */
 export function threadsBesideWorkers(parameters: number, freeCores: number): number {
   return parameters < leastParameters ? 1 : Math.max(1, Math.min(mostThreads, freeCores));
 }

@@ -1,4 +1,4 @@
-/** Takes the steps of a run once more in one process, and compares the weights. */
+/** Repeats the steps of a run in one process, and compares the weights. */
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import type { Platform } from '../platform.ts';
@@ -25,7 +25,7 @@ export interface VerifyOptions {
   readonly log: (line: string) => void;
 }
 
-/** If the weights cannot be compared, says why before it takes the time. */
+/** If the weights cannot be compared, says why before it spends the time. */
 export async function verifyRun(options: VerifyOptions): Promise<Verification> {
   const { prepared, platform, report, isFinished, signal, log } = options;
   const fault = verificationFault(report, isFinished);

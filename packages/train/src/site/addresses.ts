@@ -1,13 +1,13 @@
 /** The addresses of a coordinator, in forms that keep secrets off the wire. */
 import { hostname, networkInterfaces } from 'node:os';
 
-/** Addresses at which a run is joined, watched and controlled. */
+/** Addresses to join, watch and control a run. */
 export interface Addresses {
-  /** For terminals, without the token: a worker takes that from its environment. */
+  /** For terminals, without the token, which a worker reads from its environment. */
   readonly worker: string;
-  /** For tabs; secrets stand in the fragment, which browsers keep to themselves. */
+  /** For tabs; secrets are in the fragment, which browsers do not send. */
   readonly page: string;
-  /** As `page`, with the admin token: for the person who controls the run. */
+  /** Like `page`, with the admin token: for the person who controls the run. */
   readonly owner: string;
   /** For this machine's own workers; no secrets. */
   readonly local: string;
@@ -21,7 +21,7 @@ interface Secrets {
   readonly tls: { readonly fingerprint?: string | undefined } | undefined;
 }
 
-/** @param path what the addresses' own begins with, such as `/lockstep` */
+/** @param path prefix of the addresses' paths, such as `/lockstep` */
 export function addressesOf({ token, adminToken, tls }: Secrets, host: string, port: number, path = ''): Addresses {
   const s = tls === undefined ? '' : 's';
   const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
@@ -39,7 +39,7 @@ export function addressesOf({ token, adminToken, tls }: Secrets, host: string, p
   };
 }
 
-/** An IPv6 address may be given in brackets, as it stands in a URL. */
+/** Removes the brackets that an IPv6 address may have, as in a URL. */
 export function bareHost(host: string): string {
   return host.replace(/^\[(.*)\]$/, '$1');
 }

@@ -1,4 +1,4 @@
-/** Connections that are open: the client that each counts for, and how many may be open that have shown nothing yet. */
+/** Open connections: the client that each counts for, and how many may be open that have shown nothing yet. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6, type Socket } from 'node:net';
 import { sameSecret } from '@lockstep/protocol';
@@ -14,13 +14,13 @@ export const defaultPendingLimits: PendingLimits = { total: 1_024, perAddress: 5
 type Cut = () => void;
 
 /**
- * Connections that have not shown yet what they are for: no request, no `hello`. Their number is bounded, in all and for one
- * address; beyond it a new one takes the place of the oldest from the address that has most. So silent connections never keep
- * other addresses out, and their own only for moments.
+ * Connections that have not shown their purpose yet: no request, no `hello`. Their number is bounded, in total and per
+ * address; beyond it, a new one replaces the oldest one from the address that has most. So silent connections never
+ * keep other addresses out, and their own address only for moments.
  */
 export class PendingConnections {
   readonly #limits: PendingLimits;
-  /** By address: what cuts each connection, the oldest first. */
+  /** By address: functions that cut each connection, oldest first. */
   readonly #addresses = new Map<string, Map<string, Cut>>();
   #size = 0;
 
@@ -39,7 +39,7 @@ export class PendingConnections {
     else if (this.#size > this.#limits.total) this.#cutOldest(this.#fullestAddress());
   }
 
-  /** The connection has shown what it is for, or has ended. */
+  /** Called when the connection has shown its purpose, or has ended. */
   settle(connection: string, address: string): void {
     const ofAddress = this.#addresses.get(address);
     if (!ofAddress?.delete(connection)) return;
@@ -77,7 +77,7 @@ export class Connections {
   }
 
   add(socket: Socket): void {
-    // A client that has closed again has no address any more.
+    // A client that has already closed the connection has no address any more.
     if (socket.remoteAddress === undefined) {
       socket.destroy();
       return;
@@ -101,22 +101,19 @@ export class Connections {
     this.#pending.settle(connectionKey(socket), sourceOf(socket.remoteAddress));
   }
 
-  /** A connection that ends by itself is not cut with the others. @param socket as of `settle` */
+  /** Exempts a connection that ends by itself from being cut with the others. @param socket as for `settle` */
   letEnd(socket: Socket): void {
     this.#ending.add(connectionKey(socket));
   }
 
-  /** Resolves when none is open. */
+  /** Resolves when no connection is open. */
   async allClosed(): Promise<void> {
     await Promise.all(
       [...this.#open].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))),
     );
   }
 
-  /**
-   * Resolves as `closed` does; connections that are open `timeoutMs` from now on, and do not end by themselves, are
-   * cut.
-   */
+  /** Resolves as `closed` does; after `timeoutMs`, cuts open connections that do not end by themselves. */
   async cutUnless(closed: Promise<void>, timeoutMs: number): Promise<void> {
     const cut = setTimeout(() => this.#cutAll(), timeoutMs);
     await closed;
@@ -133,13 +130,13 @@ function connectionKey({ remoteAddress, remotePort }: Socket): string {
 }
 
 const mappedPrefix = '::ffff:';
-/** With these, a relay says for whom it passes a request on, and shows that it may say so. */
+/** Headers with which a relay names the client of a proxied request, and proves that it may do so. */
 const clientHeader = 'x-lockstep-client';
 const relayTokenHeader = 'x-lockstep-relay-token';
-/** Addresses of a client, and of relays that follow one another. */
+/** Maximum length of a client's address together with those of the relays in front of it. */
 const maxClientLength = 256;
 
-/** An IPv4 address, or the first 64 bits of an IPv6 address, which one subscriber has to itself. */
+/** An IPv4 address, or the first 64 bits of an IPv6 address, which belong to one subscriber. */
 export function sourceOf(remoteAddress: string | undefined): string {
   if (remoteAddress === undefined) return 'unknown';
   const address = remoteAddress.replace(/%.*$/, '').toLowerCase();
@@ -152,16 +149,16 @@ export function sourceOf(remoteAddress: string | undefined): string {
   return `${[...first, ...zeros, ...last].slice(0, 4).join(':')}::/64`;
 }
 
-/** A request, as of `IncomingMessage`. */
+/** The parts of an `IncomingMessage` that identify its client. */
 export interface ClientRequest {
   readonly headers: IncomingHttpHeaders;
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
 /**
- * The client that a request counts for: its address, and behind a relay that of the relay's client as well. So one client of
- * a relay uses up nothing of the relay's own, or of its other clients.
- * @param token what joining needs, which a relay knows; a short one proves nothing, since it can be guessed here
+ * The client that a request counts for: its address, and behind a relay also that of the relay's client. So one client
+ * of a relay uses up nothing of the relay's own, or of its other clients.
+ * @param token for joining, which a relay knows; a short one proves nothing, since it can be guessed here
  */
 export function clientOf({ headers, socket }: ClientRequest, token: string | undefined): string {
   const source = sourceOf(socket.remoteAddress);
@@ -170,7 +167,10 @@ export function clientOf({ headers, socket }: ClientRequest, token: string | und
   return sameSecret(token, shown) ? `${source} ${client}`.slice(0, maxClientLength) : source;
 }
 
-/** Headers with which a relay passes on a request. @param token what its coordinator takes; none without one */
+/**
+ * Headers with which a relay proxies a request.
+ * @param token accepted by the coordinator; without one there are no headers
+ */
 export function relayHeaders(client: string, token: string | undefined): Readonly<Record<string, string>> {
   return token === undefined ? {} : { [clientHeader]: client, [relayTokenHeader]: token };
 }

@@ -18,22 +18,22 @@ import { busyMessage, busyRetryMs, type Guesses, type Rate, TokenBucket, type Tu
 
 export interface GuardOptions {
   readonly maxFrameBytes: number;
-  /** The most that the answer to a task takes. */
+  /** The maximum size of the answer to a task. */
   readonly answer: AnswerSize;
-  /** Bytes that may wait for a worker that does not read. */
+  /** Maximum bytes queued for a worker that does not read. */
   readonly maxQueuedBytes: number;
-  /** How often a worker shows that it is there. */
+  /** Interval at which a worker shows that it is alive. */
   readonly heartbeatMs: number;
   readonly clock: Clock;
-  /** The token that joining needs. */
+  /** The token for joining. */
   readonly token: string | undefined;
-  /** Stands for the token; the run knows the token alone. */
+  /** Accepted in place of the token; the run knows only the token. */
   readonly code?: string | undefined;
   readonly guesses: Guesses;
   readonly onTurnedAway: (reason: TurnedAwayReason) => void;
 }
 
-/** A socket with its source, and callbacks for its worker's welcome and for the end. */
+/** A socket with its source, and callbacks for its worker's welcome and for its end. */
 export interface GuardedSocket {
   readonly webSocket: WebSocket;
   readonly socket: Socket;
@@ -42,7 +42,7 @@ export interface GuardedSocket {
   readonly onEnding: () => void;
 }
 
-/** RFC 6455: the longest header of a frame from a client. */
+/** RFC 6455: the longest header of a client's frame. */
 const frameHeaderBytes = 14;
 const numericsCheck = 'numerics check';
 const ping = 'ping';
@@ -55,11 +55,11 @@ export class GuardedTransport implements CoordinatorTransport {
   #isWelcome = false;
   #isCut = false;
   #arrivedAtMs: number;
-  /** That have arrived there, by its own account. */
+  /** Bytes that have arrived at the worker, by its own account. */
   #deliveredBytes = 0;
   /** Bytes of the message that is being delivered. */
   #frameBytes = 0;
-  /** Ends the wait of a `hello` whose code is not compared yet. */
+  /** Cancels the wait of a `hello` whose code has not been compared yet. */
   #cancelHello = (): void => {};
 
   constructor(guarded: GuardedSocket, options: GuardOptions) {
@@ -129,7 +129,7 @@ export class GuardedTransport implements CoordinatorTransport {
     if (this.#keepsReading()) this.#inner.sendVector({ next, ...(sent && { sent }) });
   }
 
-  /** Whether not too much waits for this worker; else its socket ends. */
+  /** Whether the queue for this worker is short enough; otherwise its socket is closed. */
   #keepsReading(): boolean {
     if (this.#inner.bufferedBytes <= this.#options.maxQueuedBytes) return true;
     this.#cut(`reads too little: ${this.#inner.bufferedBytes} bytes wait for it`);
@@ -141,7 +141,7 @@ export class GuardedTransport implements CoordinatorTransport {
     this.#inner.close(code, reason);
   }
 
-  /** On a narrow link a worker hears of the end when it has read what was sent before: it has its time for that. */
+  /** A worker on a narrow link must read everything sent before the end first, so it gets time for that. */
   #closed({ code, by }: Closing): void {
     const { webSocket, onEnding } = this.#guarded;
     if (webSocket.readyState === webSocket.CLOSED) return;
@@ -167,7 +167,7 @@ export class GuardedTransport implements CoordinatorTransport {
     this.#isCut = true;
     this.#options.onTurnedAway('flood');
     this.#inner.close(1008, reason);
-    // Nothing more is read; the socket ends when it has had its time to answer the close.
+    // Stops reading; the socket ends after it has had its time to answer the close.
     this.#guarded.webSocket.pause();
   }
 
@@ -212,8 +212,8 @@ export class GuardedTransport implements CoordinatorTransport {
   }
 
   /**
-   * Passes a `hello` on, with the token if it has the code: the run knows the token alone, and refuses a wrong one itself.
-   * A client that guesses codes is delayed.
+   * Passes a `hello` on, replacing a valid code by the token: the run knows only the token, and refuses a wrong one
+   * itself. A client that guesses codes is delayed.
    */
   #checkHello(hello: MessageOf<'hello'>, listener: TransportListener<WorkerMessage>): void {
     const { token, code, guesses } = this.#options;
@@ -239,7 +239,7 @@ function shardKey({ step, lo, n }: { readonly step: number; readonly lo: number;
   return `${step} ${lo} ${n}`;
 }
 
-/** The most that one answer takes. */
+/** The maximum size of one answer. */
 export interface AnswerSize {
   readonly messages: number;
   readonly bytes: number;
@@ -255,18 +255,18 @@ export interface BudgetLimits {
 const stepsKept = 64;
 
 /**
- * Limits what one connection may send: the answers to what it was asked for, and a little besides.
+ * Limits what one connection may send: the answers to its requests, and a little more.
  *
- * Everything is charged as it arrives, before anything is decoded; an answer that was asked for is refunded. Until then the
+ * Everything is charged as it arrives, before anything is decoded; a requested answer is refunded. Until then, the
  * account may be overdrawn by as many messages and bytes as all open requests explain.
  */
 export class ConnectionBudget {
   readonly #answer: AnswerSize;
   readonly #messages: TokenBucket;
   readonly #bytes: TokenBucket;
-  /** By what identifies the answer: the step that it is for. */
+  /** Requests by key; the value is the step that the answer is for. */
   readonly #open = new Map<string, number>();
-  /** Chunks due of the vector that was begun last, if it was asked for. */
+  /** Remaining chunks of the last vector that was begun, if it was requested. */
   #chunksDue = 0;
 
   constructor({ messages, bytes, answer }: BudgetLimits, nowMs: () => number) {
@@ -275,14 +275,14 @@ export class ConnectionBudget {
     this.#bytes = new TokenBucket(bytes, nowMs);
   }
 
-  /** The connection is asked for something. @param step of a task; requests of old steps are forgotten */
+  /** Records a request to the connection. @param step of a task; requests of old steps are forgotten */
   ask(request: string, step = Number.POSITIVE_INFINITY): void {
     this.#open.set(request, step);
     if (step === Number.POSITIVE_INFINITY) return;
     for (const [key, askedIn] of this.#open) if (askedIn < step - stepsKept) this.#open.delete(key);
   }
 
-  /** Charges bytes that have arrived, or a complete message; returns whether the connection stays within its budget. */
+  /** Charges arrived bytes or a complete message; returns whether the connection stays within its budget. */
   charge({ messages = 0, bytes = 0 }: { readonly messages?: number; readonly bytes?: number }): boolean {
     this.#messages.spend(messages);
     this.#bytes.spend(bytes);
@@ -291,19 +291,19 @@ export class ConnectionBudget {
     return this.#messages.level + size * answer.messages >= 0 && this.#bytes.level + size * answer.bytes >= 0;
   }
 
-  /** Refunds a message that was the answer to a request, if the request was open; returns whether it was. */
+  /** Refunds a message if it answers an open request; returns whether it does. */
   answer(request: string, bytes: number): boolean {
     if (!this.#open.delete(request)) return false;
     this.#refund(bytes);
     return true;
   }
 
-  /** As `answer` for the first message of a vector, whose chunks follow, with other messages between them. */
+  /** Like `answer`, for the first message of a vector, whose chunks follow, perhaps between other messages. */
   beginAnswer(request: string, bytes: number): void {
     this.#chunksDue = this.answer(request, bytes) ? this.#answer.messages - 1 : 0;
   }
 
-  /** Refunds a chunk if its vector was asked for and is not longer than it may be. */
+  /** Refunds a chunk if its vector was requested and is not longer than allowed. */
   continueAnswer(bytes: number): void {
     if (this.#chunksDue === 0) return;
     this.#chunksDue -= 1;
@@ -318,11 +318,11 @@ export class ConnectionBudget {
 
 export interface ClosingTimes {
   readonly closedAtMs: number;
-  /** Bytes that its worker had still to read then; 0 if it need not. */
+  /** Bytes that the worker still had to read at that time; 0 if it need not read them. */
   readonly unreadBytes: number;
-  /** When bytes last arrived from it. */
+  /** When bytes from the worker last arrived. */
   readonly arrivedAtMs: number;
-  /** How often a worker shows that it is there. */
+  /** Interval at which a worker shows that it is alive. */
   readonly heartbeatMs: number;
 }
 
@@ -330,10 +330,10 @@ export interface ClosingTimes {
 export const closeTimeoutMs = 1_000;
 /** Longest time for a worker that has much to read first. */
 export const mostClosingMs = 30_000;
-/** A busy machine misses a heartbeat. */
+/** A busy machine may miss a heartbeat. */
 const silentHeartbeats = 2;
 
-/** When a socket is cut that has not closed by then. */
+/** When to cut a socket that has not closed by then. */
 export function cutAtMs({ closedAtMs, unreadBytes, arrivedAtMs, heartbeatMs }: ClosingTimes): number {
   const answerAtMs = closedAtMs + closeTimeoutMs;
   const readAtMs = Math.min(answerAtMs + unreadBytes / leastBytesPerMs, closedAtMs + mostClosingMs);
@@ -341,7 +341,7 @@ export function cutAtMs({ closedAtMs, unreadBytes, arrivedAtMs, heartbeatMs }: C
   return Math.max(answerAtMs, Math.min(readAtMs, silentAtMs));
 }
 
-/** Cuts a socket that closes, when its time is over. @param times asked each time that this may be */
+/** Cuts a closing socket when its time is over. @param times read again each time that it may be over */
 export function cutInTime(
   webSocket: Pick<WebSocket, 'terminate' | 'once'>,
   clock: Clock,
@@ -357,7 +357,7 @@ export function cutInTime(
   webSocket.once('close', () => cancel());
 }
 
-/** Before its welcome a client sends `hello`, and its socket's own pings. */
+/** Before its welcome, a client sends `hello` and its socket's own pings. */
 export const newcomerLimits: BudgetLimits = {
   messages: { capacity: 8, perSecond: 1 },
   bytes: { capacity: 16 * 1024, perSecond: 1024 },
@@ -368,15 +368,15 @@ export const newcomerLimits: BudgetLimits = {
 const answerOverheadBytes = 64 * 1024;
 const chunkOverheadBytes = 1024;
 
-/** The most that one answer takes: a vector, in its chunks. */
+/** The maximum size of one answer: a vector, in its chunks. */
 export function answerSize(vectorBytes: number, chunkBytes: number): AnswerSize {
   const messages = Math.max(1, Math.ceil(vectorBytes / chunkBytes));
   return { messages, bytes: vectorBytes + messages * chunkOverheadBytes + answerOverheadBytes };
 }
 
 /**
- * After its welcome a worker sends, besides its answers, pings, messages about itself, and answers that are no longer
- * wanted.
+ * After its welcome, a worker sends not only its answers but also pings, messages about itself, and answers that are no
+ * longer wanted.
  */
 export function memberLimits(answer: AnswerSize): BudgetLimits {
   const { messages, bytes } = answer;
@@ -387,7 +387,7 @@ export function memberLimits(answer: AnswerSize): BudgetLimits {
   };
 }
 
-/** Weights and tasks of two steps may wait, and as much again while a worker comes back to reading. */
+/** Weights and tasks of two steps may be queued, and as much again until a worker resumes reading. */
 const maxQueuedSteps = 4;
 const extraQueueBytes = 1024 * 1024;
 
@@ -396,16 +396,16 @@ export function maxQueuedBytes(vectorBytes: number, batchBytes: number): number 
   return maxQueuedSteps * (vectorBytes + batchBytes) + extraQueueBytes;
 }
 
-/** Bun's sockets count nothing once they are WebSockets. */
+/** Bun's sockets count no bytes once they are WebSockets. */
 export const socketsCountBytes = process.versions['bun'] === undefined;
 
-/** Counts the bytes over sockets: WebSocket frames and HTTP headers included, if the engine's sockets count them. */
+/** Counts the bytes over sockets, including WebSocket frames and HTTP headers if the engine's sockets count them. */
 export class TrafficCounter {
   readonly #countsSockets: boolean;
   readonly #open = new Set<() => Traffic>();
   #closed: Traffic = { bytesSent: 0, bytesReceived: 0 };
 
-  /** @param countsSockets whether sockets count their bytes; else those of messages are counted */
+  /** @param countsSockets whether sockets count their bytes; otherwise those of messages are counted */
   constructor(countsSockets = socketsCountBytes) {
     this.#countsSockets = countsSockets;
   }

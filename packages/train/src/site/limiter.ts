@@ -1,4 +1,4 @@
-/** Limits what clients do too often, one bucket for each client; compares the secrets that they guess. */
+/** Limits the rate of each client's actions, with one bucket per client, and of guesses at secrets. */
 import { sameSecret } from '@lockstep/protocol';
 import type { Clock } from '@lockstep/training';
 import { type TurnedAway, turnedAwayReasons } from '../record/report.ts';
@@ -22,7 +22,7 @@ export class TokenBucket {
     this.#atMs = nowMs();
   }
 
-  /** Units left now; below 0 if more were spent than there were. */
+  /** Units left; below 0 if more were spent than were available. */
   get level(): number {
     const nowMs = this.#nowMs();
     const { capacity, perSecond } = this.#rate;
@@ -31,7 +31,7 @@ export class TokenBucket {
     return this.#level;
   }
 
-  /** Whether nothing that was spent is missing. */
+  /** Whether everything that was spent has been refilled. */
   get isFull(): boolean {
     return this.level >= this.#rate.capacity;
   }
@@ -48,9 +48,7 @@ export class TokenBucket {
 /** Clients in each of the two generations that a limiter remembers. */
 const maxClients = 4_096;
 
-/**
- * Delays what a client does too often, in the order in which it comes, and refuses only what would wait for too long.
- */
+/** Delays a client's too frequent actions, in order of arrival, and refuses only those that would wait too long. */
 export class Limiter {
   readonly #rate: Rate;
   readonly #nowMs: () => number;
@@ -64,7 +62,7 @@ export class Limiter {
     this.#nowMs = nowMs;
   }
 
-  /** Milliseconds that a client must wait now, 0 if it need not; undefined if that is longer than it may wait. */
+  /** Milliseconds that a client must wait now, 0 if it need not; undefined if that exceeds the longest wait. */
   reserve(client: string): number | undefined {
     const bucket = this.#bucketOf(client);
     const waitMs = Math.max(0, ((1 - bucket.level) / this.#rate.perSecond) * 1000);
@@ -73,12 +71,12 @@ export class Limiter {
     return waitMs;
   }
 
-  /** Takes a reservation back. */
+  /** Cancels a reservation. */
   refund(client: string): void {
     this.#bucketOf(client).refund(1);
   }
 
-  /** Whether a client has done nothing lately. */
+  /** Whether a client has not been active lately. */
   isRested(client: string): boolean {
     return this.#find(client)?.isFull ?? true;
   }
@@ -86,7 +84,7 @@ export class Limiter {
   #bucketOf(client: string): TokenBucket {
     const bucket = this.#find(client) ?? new TokenBucket(this.#rate, this.#nowMs);
     if (this.#recent.size === maxClients && !this.#recent.has(client)) {
-      // Deleting the first entry of a map again and again takes ever longer, so a whole generation is dropped at once.
+      // Repeatedly deleting the first entry of a map becomes ever slower, so a whole generation is dropped at once.
       this.#earlier = this.#recent;
       this.#recent = new Map();
     }
@@ -99,10 +97,10 @@ export class Limiter {
   }
 }
 
-/** Length from which a secret counts as long: a token that Lockstep makes has 22 characters. */
+/** Length from which a secret counts as long: a token made by Lockstep has 22 characters. */
 const longSecret = 16;
 const guessesOfClient: Rate = { capacity: 131_072, perSecond: 4 };
-/** Clients without a wrong guess share a bucket of their own, so that clients with many do not delay them. */
+/** Clients without a recent wrong guess share a separate bucket, so that guessing clients do not delay them. */
 const guessesOfAll: Rate = { capacity: 262_144, perSecond: 8 };
 /** Workers and viewers have five seconds to say who they are. */
 const longestWaitMs = 2_000;
@@ -111,21 +109,21 @@ export const busyMessage =
   'too many wrong codes were tried from this address: try again in a few seconds, or open the whole join address';
 export const busyRetryMs = longestWaitMs;
 
-/** `busy`: not compared, since guesses of this client wait already. */
+/** `busy`: not compared, since guesses of this client are already waiting. */
 export type GuessResult = 'right' | 'wrong' | 'busy';
 
 /**
- * Compares secrets with the expected ones, and limits guesses at short secrets: the room's code, and tokens that a person has
- * chosen.
+ * Compares secrets with the expected ones, and limits guesses at short secrets: the room's code, and tokens chosen by a
+ * person.
  *
- * A long secret is compared at once, however many wrong ones came before. Nobody guesses 128 bits, and many people may share
- * the address of somebody who tries.
+ * A long secret is compared at once, however many wrong ones came before. Nobody guesses 128 bits, and an attacker may
+ * share an address with many people.
  *
- * A code is one of 31^6 = 887,503,681. One client tries 131,072 of them at once, then 4 a second: it has found the code after
- * a day with a probability of 0.05 %, and needs 3.5 years on average. All clients together try 524,288 at once, then 16 a
- * second: 0.2 % after a day, 320 days on average, however many addresses they come from. Until then no right code waits.
- * After that, it waits for up to two seconds behind the guesses of its own address; if more of them wait already, the client
- * is told to come again.
+ * A code is one of 31^6 = 887,503,681. One client tries 131,072 of them at once, then 4 a second: it has found the code
+ * after a day with a probability of 0.05 %, and needs 3.5 years on average. All clients together try 524,288 at once,
+ * then 16 a second: 0.2 % after a day, 320 days on average, however many addresses they come from. Until these are used
+ * up, no right code waits. After that, a right code waits for up to two seconds behind the guesses of its own address;
+ * if more are waiting already, the client is told to try again.
  */
 export class Guesses {
   readonly #clock: Clock;
@@ -139,9 +137,9 @@ export class Guesses {
   }
 
   /**
-   * Says whether a secret is one of the expected ones: before this returns, unless its client must wait.
-   * @param client as `clientOf` names it
-   * @returns a function that cancels a comparison that waits
+   * Reports whether a secret is one of the expected ones: before this returns, unless its client must wait.
+   * @param client as named by `clientOf`
+   * @returns a function that cancels a waiting comparison
    */
   check(
     client: string,
@@ -149,7 +147,7 @@ export class Guesses {
     secret: string,
     onResult: (result: GuessResult) => void,
   ): () => void {
-    // Every candidate is compared, so that the time tells nothing.
+    // Compares every candidate, so that the time reveals nothing.
     const compare = (): boolean =>
       expected.reduce((isRight, candidate) => sameSecret(candidate, secret) || isRight, false);
     const cancel = (): void => {};
@@ -192,7 +190,7 @@ export function isLong(secret: string): boolean {
 
 export type TurnedAwayReason = keyof TurnedAway;
 
-/** Counts what was turned away, by reason. */
+/** Counts rejections, by reason. */
 export class TurnedAwayCounter {
   readonly #counts = new Map<TurnedAwayReason, number>();
 

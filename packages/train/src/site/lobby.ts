@@ -1,6 +1,4 @@
-/**
- * Stands on a server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early.
- */
+/** The server until an owner starts a run on uploaded data: the page, its viewers, and workers that come early. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
@@ -34,7 +32,7 @@ const refreshEveryMs = 1_000;
 export type UploadedData = OpenedDataset & Pick<TrainingData, 'splitBy'>;
 
 export interface DataRequest {
-  /** Splits data that have no samples to test with. */
+  /** Splits data without test samples. */
   readonly seed: number;
   /** @throws ConfigurationError if there can be no such run on the data */
   readonly prepare: (data: UploadedData) => Promise<Prepared>;
@@ -149,7 +147,7 @@ export interface DataSetupOptions extends Pick<DataRequest, 'seed' | 'prepare'> 
   readonly onStart: (prepared: Prepared) => void;
 }
 
-/** An upload that brings nothing for this long gives way to another one. */
+/** An upload without progress for this long gives way to another one. */
 const stalledAfterMs = 30_000;
 const nothing: SetupState = { phase: 'empty', receivedBytes: 0, totalBytes: 0 };
 const done: ActionResult = { type: 'done' };
@@ -160,7 +158,7 @@ export class DataSetup implements UploadTarget {
   #upload: Upload | undefined;
   #arrivedAtMs = 0;
   #prepared: Prepared | undefined;
-  /** Ends the reading under way. */
+  /** Aborts the current reading. */
   #reading: AbortController | undefined;
 
   constructor(options: DataSetupOptions) {
@@ -210,7 +208,7 @@ export class DataSetup implements UploadTarget {
     return done;
   }
 
-  /** Removes what was uploaded. */
+  /** Removes the uploaded files. */
   dispose(): void {
     this.#drop();
   }
@@ -301,13 +299,13 @@ function dataOf({ train, found, reading }: OpenedDataset, prepared: Prepared): N
     plan: toMessageText(runText(prepared)),
     ...formatOf(train),
     ...outputsOf(train),
-    // Rows are shown as they stand in the file.
+    // A table already shows its rows as they are in the file.
     examples: reading?.type === 'rows' ? [] : examplesOf(train),
   };
 }
 
 export interface UploadTarget {
-  /** Begins an upload of the files that a JSON list names. @throws UploadError */
+  /** Begins an upload of the files in a JSON list. @throws UploadError */
   begin(json: string): Upload;
   /** @throws UploadError */
   add(id: string, offset: number, bytes: Uint8Array): Promise<Upload>;
@@ -315,13 +313,13 @@ export interface UploadTarget {
 
 export interface UploadRequestOptions {
   readonly target: UploadTarget;
-  /** Why the bearer of a token may not upload; undefined if it may. */
+  /** Why the bearer of a token may not upload; undefined if they may. */
   readonly adminFault: (token: string | undefined) => string | undefined;
-  /** Called for a request that may go on: its connection shows what it is for. */
+  /** Called for an admitted request, whose connection has shown its purpose. */
   readonly onAdmitted: (request: IncomingMessage) => void;
 }
 
-/** Most bytes of one request. */
+/** Maximum bytes of one request. */
 const maxPieceBytes = 4 * 2 ** 20;
 
 export function createUploadAnswer({ target, adminFault, onAdmitted }: UploadRequestOptions): Answer {

@@ -1,4 +1,4 @@
-/** The worker processes that a coordinator starts for itself: kept from run to run, and ended with it. */
+/** The worker processes that a coordinator starts itself: kept from run to run, and ended with the coordinator. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ import type { LocalWorkersSetup } from '../platform.ts';
 export interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
   readonly log: (line: string) => void;
-  /** Called when the last of them has ended by itself, not by a signal. */
+  /** Called when the last worker has ended by itself, not by a signal. */
   readonly onAllFailed: () => void;
 }
 
@@ -17,36 +17,36 @@ const stopTimeoutMs = 2_000;
 const interruptedCode = 130;
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 
-/** A process that ended without being asked to. */
+/** A process that ended unexpectedly. */
 interface EarlyEnd {
   readonly name: string;
-  /** Null if a signal ended it, or it could not be started. */
+  /** Null if a signal ended the process, or it could not be started. */
   readonly code: number | null;
   readonly lastLine: string;
 }
 
-/** They load, and open what they compute on, before there is a run to join. */
+/** Local workers load and open their backend before there is a run to join. */
 export class LocalWorkers {
   readonly #running = new Set<ChildProcess>();
-  /** Loaded, but without an address. */
+  /** Workers that have loaded but have no address yet. */
   readonly #ready = new Set<ChildProcess>();
-  /** Before there was a run to tell. */
+  /** Workers that ended before there was a run to tell. */
   readonly #earlyEnds: EarlyEnd[] = [];
   #isStarted = false;
-  /** Address that they join at; undefined before the first run. */
+  /** Address to join; undefined before the first run. */
   #address: LocalWorkerAddress | undefined;
-  /** The run that hears of them. */
+  /** The run that is told about the workers. */
   #listener: LocalWorkersListener | undefined;
   #stopped = Promise.resolve();
 
-  /** Starts processes that load and wait for the first run, unless they are started. */
+  /** Starts processes that load and wait for the first run, unless they have been started. */
   start({ count, backend, threads }: LocalWorkersSetup): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
     for (let index = 1; index <= count; index++) this.#start({ name: `local-${index}`, backend, threads });
   }
 
-  /** Lets them join, if they have not yet; ends them if the run turns out not to need them. */
+  /** Lets the workers join, if they have not yet; ends them if the run turns out not to need them. */
   use(setup: LocalWorkersSetup, address: LocalWorkerAddress, listener: LocalWorkersListener): void {
     this.#listener = listener;
     if (setup.count === 0) {
@@ -60,7 +60,7 @@ export class LocalWorkers {
     for (const end of this.#earlyEnds.splice(0)) this.#report(end, listener);
   }
 
-  /** Asks all to end, and kills those that have not after two seconds; resolves when all have ended. */
+  /** Asks all workers to end, and kills those that have not after two seconds; resolves when all have ended. */
   stop(): Promise<void> {
     const running = [...this.#running];
     const ended = running.map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
@@ -78,8 +78,8 @@ export class LocalWorkers {
   }
 
   #start(work: LocalWork): void {
-    // A worker notices by its channel when this process is gone, however it went. Secrets go over the channel too, since no
-    // list of processes shows them there.
+    // Through its channel, a worker notices the end of this process, whatever the cause. Secrets use the channel too,
+    // which no process list shows.
     const child = fork(program, [JSON.stringify(work)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: heapLimits(process.execArgv),
@@ -114,12 +114,12 @@ export class LocalWorkers {
   }
 }
 
-/** The process may end before it gets the address; its end tells. */
+/** The process may end before it gets the address, which its exit event reports. */
 function send(child: ChildProcess, address: LocalWorkerAddress): void {
   child.send(address, () => {});
 }
 
-/** Limits of the heap hold for workers too; flags that load modules or debug are meant for this process alone. */
+/** Heap limits apply to workers too; flags that load modules or debug are meant only for this process. */
 function heapLimits(flags: readonly string[]): string[] {
   return flags.filter((flag) => /^--max-(?:old|semi)-space-size/.test(flag));
 }

@@ -1,4 +1,4 @@
-/** Answers plain HTTP, which only reads, except for uploads: the page, the health of the process, and its metrics. */
+/** Answers plain HTTP requests, read-only except for uploads: the page, the health of the process, and its metrics. */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -13,17 +13,17 @@ import type { RunRecord } from '../record/recorder.ts';
 import type { TurnedAway } from '../record/report.ts';
 import type { Traffic } from '../worker-pool.ts';
 
-/** @param next answers if there is nothing here; if omitted, the client is told so */
+/** @param next answers if there is nothing here; by default, the client gets an error */
 export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
 
 export interface PageOptions {
   readonly folder: string;
   readonly health: () => object;
-  /** Omitted if there are none. */
+  /** Omitted if there are no metrics. */
   readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
-  /** Why the bearer of a token may not read the metrics, undefined if it may. */
+  /** Why the bearer of a token may not read the metrics; undefined if they may. */
   readonly metricsFault?: (token: string | undefined, request: IncomingMessage) => Promise<string | undefined>;
-  /** Takes what is posted to `/upload`; omitted if nothing is to be uploaded. */
+  /** Handles posts to `/upload`; omitted if there are no uploads. */
   readonly upload?: Answer;
 }
 
@@ -31,8 +31,8 @@ export interface PageOptions {
 export const pageFolder = join(dirname(createRequire(import.meta.url).resolve('@lockstep/web/package.json')), 'dist');
 
 /**
- * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this one.
- * The same policy holds in its Web Workers: nothing that they run makes code out of text.
+ * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this
+ * one. The same policy applies to its Web Workers: nothing in them may turn text into code.
  */
 const contentSecurityPolicy = [
   "default-src 'self'",
@@ -54,21 +54,18 @@ const securityHeaders: Readonly<Record<string, string>> = {
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
 
-/** The page's threads share memory only if no other site shares the process. */
+/** The page's threads can share memory only if no other site shares the process. */
 const isolationHeaders: Readonly<Record<string, string>> = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
 };
 
-/** Without a secure context a browser ignores the isolation, and complains about it in its console. */
+/** Without a secure context, a browser ignores the isolation headers and logs a warning. */
 function headersFor(request: IncomingMessage): Readonly<Record<string, string>> {
   return isSecureContext(request) ? { ...securityHeaders, ...isolationHeaders } : securityHeaders;
 }
 
-/**
- * Whether a browser takes the page for one that no other machine can change: under TLS, here or before us, or on
- * loopback.
- */
+/** Whether a browser considers the page secure: under TLS, here or at a proxy, or on loopback. */
 function isSecureContext({ socket, headers }: IncomingMessage): boolean {
   if ('encrypted' in socket || headers['x-forwarded-proto'] === 'https') return true;
   return /^(?:localhost|[^:]+\.localhost|127\.[\d.]+|\[::1\])(?::\d+)?$/i.test(headers.host ?? '');
@@ -148,7 +145,7 @@ function pathOf(request: IncomingMessage): string | undefined {
   return (request.url ?? '/').split('?')[0];
 }
 
-/** Ends the connection with the answer if the request has a body: nothing wants the body, and it may have no end. */
+/** Ends the connection with the answer if the request has a body: the body is not needed, and may be endless. */
 export function leaveBody({ headers }: IncomingMessage, response: ServerResponse): void {
   const { 'transfer-encoding': coding, 'content-length': length = '0' } = headers;
   if (coding !== undefined || Number(length) > 0) response.setHeader('connection', 'close');
@@ -177,7 +174,7 @@ interface PageFile {
   readonly cacheControl: string;
   readonly br: Encoded | undefined;
   readonly gzip: Encoded | undefined;
-  /** A packed file is unpacked when a client first asks for it so, and kept: all waiting answers share its bytes. */
+  /** A compressed file is decompressed when a client first asks for it plain, and kept: all answers share its bytes. */
   plain: Encoded | undefined;
 }
 
@@ -193,7 +190,7 @@ const types: Readonly<Record<string, string>> = {
 const yearSeconds = 365 * 24 * 3600;
 
 /**
- * Serves the page's files as they are now: a build that replaces them breaks no page of this process.
+ * Serves a snapshot of the page's files: a build that replaces them breaks no page of this process.
  * @returns a function that says whether it answered a request; undefined if the folder has no page
  */
 export function openPageFiles(
@@ -208,7 +205,7 @@ export function openPageFiles(
   };
 }
 
-/** By their addresses. */
+/** The files by URL path. */
 function readPageFiles(folder: string): Map<string, PageFile> {
   const contents = new Map<string, Buffer>();
   for (const name of namesIn(folder)) {
@@ -229,7 +226,7 @@ function readPageFiles(folder: string): Map<string, PageFile> {
   return files;
 }
 
-/** File names relative to the folder, without hidden ones; none if there is no folder. */
+/** File names relative to the folder, without hidden ones; empty if the folder does not exist. */
 function namesIn(folder: string): string[] {
   try {
     const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
@@ -252,7 +249,7 @@ function encoded(bytes: Buffer | undefined): Encoded | undefined {
   return bytes && { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}"` };
 }
 
-/** The whole file, whatever range of it is asked for. Node omits the body if the request is a HEAD. */
+/** Sends the whole file, ignoring range requests. Node omits the body if the request is a HEAD. */
 function sendFile(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
   const accepted = String(headers['accept-encoding'] ?? '');
   const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
@@ -293,7 +290,7 @@ export interface MetricsSources {
   readonly turnedAway: () => TurnedAway;
 }
 
-/** Opens the registry at the first reading, so that a run that is not measured pays nothing. */
+/** Creates the registry at the first reading, so that a run without metrics pays nothing. */
 export function createMetrics(sources: MetricsSources): NonNullable<PageOptions['metrics']> {
   let opened: Promise<Registry> | undefined;
   return pacedReading(async () => {
@@ -349,12 +346,12 @@ async function openRegistry({ run, record, dashboard, traffic, turnedAway }: Met
   return registry;
 }
 
-/** The metrics take 5 ms of the thread that a run needs. */
+/** Minimum pause between two readings: one takes 5 ms of the thread that a run needs. */
 const apartMs = 100;
 
 /**
- * Returns a reading no older than the call. Calls that come before it begins share a reading; one begins this long after
- * the end of the last that a flood of calls takes a small part of the time.
+ * Returns a reading no older than the call. Calls before a reading begins share it; the pause between readings limits
+ * the share of time that a flood of calls takes.
  */
 export function pacedReading<Value>(read: () => Promise<Value>, clock: Clock): () => Promise<Value> {
   let last: Promise<unknown> = Promise.resolve();

@@ -12,11 +12,11 @@ import { networkAddresses } from './addresses.ts';
 export interface Tls {
   readonly key: string;
   readonly cert: string;
-  /** SHA-256 of a certificate that was made for this run, hex without colons; no authority has signed it. */
+  /** SHA-256 of a certificate made for this run, in hex without colons; the certificate is self-signed. */
   readonly fingerprint?: string;
 }
 
-/** @throws ConfigurationError if the texts are no certificate with its key */
+/** @throws ConfigurationError if the texts are not a certificate with its key */
 export async function openTls(
   tls: boolean | TlsOptions | undefined,
   host: string,
@@ -28,7 +28,7 @@ export async function openTls(
   try {
     createSecureContext({ cert, key });
   } catch {
-    // The library's own message may quote what it could not read.
+    // The TLS library's own message may quote the text that it could not read.
     const [certName, keyName] = [named('listen.tls.cert'), named('listen.tls.key')];
     throw configurationError`${certName}: expected a PEM certificate that ${keyName} belongs to`;
   }
@@ -38,7 +38,7 @@ export async function openTls(
 const dayMs = 24 * 3600 * 1000;
 const daysValid = 30;
 
-/** A run that goes on keeps its certificate: its workers trust no other. */
+/** A resumed run keeps its certificate, because its workers trust no other. */
 async function ownCertificate(host: string, checkpoint: CheckpointOptions | undefined): Promise<Tls> {
   const create = async (): Promise<string> => JSON.stringify(await makeCertificate(host));
   const text = await keptSecret({ checkpoint, fileName: 'certificate.json', isValid: isCertificate, create });
@@ -46,7 +46,7 @@ async function ownCertificate(host: string, checkpoint: CheckpointOptions | unde
   return { key, cert, fingerprint: new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase() };
 }
 
-/** Whether the text is a certificate with its key, valid for another day. */
+/** Whether the text is a certificate with its key, valid for at least another day. */
 function isCertificate(text: string): boolean {
   try {
     const { key, cert } = JSON.parse(text) as Tls;
@@ -58,7 +58,7 @@ function isCertificate(text: string): boolean {
 }
 
 async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>> {
-  // Loaded on demand: it would take a fifth of a coordinator's start.
+  // Loaded on demand: it would take a fifth of a coordinator's start-up.
   const { generate } = await import('selfsigned');
   const names = new Set(['localhost', '127.0.0.1', '::1', hostname(), `${hostname()}.local`, ...networkAddresses()]);
   if (host !== '0.0.0.0' && host !== '::') names.add(host);
@@ -66,7 +66,7 @@ async function makeCertificate(host: string): Promise<Pick<Tls, 'key' | 'cert'>>
     keyType: 'ec',
     curve: 'P-256',
     algorithm: 'sha256',
-    // A day back, for machines whose clocks differ.
+    // Valid from a day ago, for machines whose clocks differ.
     notBeforeDate: new Date(Date.now() - dayMs),
     notAfterDate: new Date(Date.now() + daysValid * dayMs),
     extensions: [
@@ -94,9 +94,9 @@ export interface SecretOptions {
 const ownerOnly = 0o600;
 
 /**
- * Returns a secret of the run, in a file of its own next to the checkpoints: the workers of a coordinator that was killed come
- * back only to one that has the same. The kept one is taken if the run goes on and only the owner can read the file; else a
- * new one is made and kept. No checkpoint holds secrets.
+ * Returns a secret of the run from its own file next to the checkpoints: the workers of a killed coordinator return
+ * only to one with the same secret. A resumed run takes the kept secret if only the owner can read the file; otherwise
+ * a new one is made and kept. No checkpoint contains secrets.
  */
 export async function keptSecret({ checkpoint, fileName, isValid, create }: SecretOptions): Promise<string> {
   const { folder, resume = false } = checkpoint ?? {};
@@ -105,7 +105,7 @@ export async function keptSecret({ checkpoint, fileName, isValid, create }: Secr
   const kept = resume ? readSecret(file) : undefined;
   if (kept !== undefined && isValid(kept)) return kept;
   const secret = await create();
-  // The mode is only given to a file that is new.
+  // The mode applies only to a new file.
   rmSync(file, { force: true });
   writeFileSync(file, `${secret}\n`, { mode: ownerOnly, flag: 'wx' });
   return secret;
@@ -121,16 +121,16 @@ function readSecret(file: string): string | undefined {
   }
 }
 
-/** No two of them look alike, and none depends on its case. */
+/** No two characters look alike, and none is case-sensitive. */
 const alphabet = 'ABCDEFGHJKMNPQRSTUVWXYZ23456789';
 const length = 6;
 
-/** Six of 31 letters and digits: 31^6 = 887,503,681 codes. `guard/guesses.ts` limits how many a client tries. */
+/** Six of 31 letters and digits: 31^6 = 887,503,681 codes. `Guesses` limits how many a client tries. */
 export function newJoinCode(): string {
   let code = '';
   while (code.length < length) {
     const [byte] = crypto.getRandomValues(new Uint8Array(1));
-    // The last, partial round of the alphabet would make some letters more likely.
+    // Reject the last partial block of byte values, to avoid modulo bias.
     if (byte! < 256 - (256 % alphabet.length)) code += alphabet[byte! % alphabet.length];
   }
   return code;

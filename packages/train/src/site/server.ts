@@ -1,4 +1,6 @@
-/** Servers whose handlers change, while their port stays: one of our own, or one that the caller has; and a site's, with its tokens. */
+/**
+ * Servers whose handlers change while their port stays: our own or the caller's; and a site's server with its tokens.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -25,7 +27,7 @@ export interface AttachOptions {
   readonly turnedAway: TurnedAwayCounter;
 }
 
-/** Address and port of a server. @throws ConfigurationError if it does not listen, or on no port */
+/** Address and port of a server. @throws ConfigurationError if it is not listening, or not on a port */
 export function portOf(server: Server): { readonly address: string; readonly port: number } {
   const place = server.address();
   if (place === null || typeof place === 'string') {
@@ -35,7 +37,9 @@ export function portOf(server: Server): { readonly address: string; readonly por
   return place;
 }
 
-/** Its handlers must be there before; the server stays the caller's, and is as it was when the run has closed. */
+/**
+ * Attaches to a server that already has its handlers. It stays the caller's, and is restored when the run has closed.
+ */
 export function attachServer({ server, path, turnedAway }: AttachOptions): SharedServer {
   const { port } = portOf(server);
   const connections = new Connections(turnedAway);
@@ -77,8 +81,7 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
 }
 
 /**
- * The rest of an address below a path, from its slash on: empty for the path itself, undefined if the address is not
- * below it.
+ * The rest of a URL below a path, from its slash on: empty for the path itself, undefined if the URL is not below it.
  */
 function within(path: string, url = '/'): string | undefined {
   if (!url.startsWith(path)) return undefined;
@@ -93,7 +96,7 @@ interface Intercepting {
 
 type Listener = (...args: unknown[]) => void;
 
-/** Puts handlers before those that a server has. */
+/** Inserts handlers before a server's own. */
 function intercept(server: Server, handlers: Intercepting): { restore(): void } {
   const before = { request: server.listeners('request'), upgrade: server.listeners('upgrade') };
   const pass = (event: keyof typeof before, args: unknown[]): void => {
@@ -127,7 +130,7 @@ function intercept(server: Server, handlers: Intercepting): { restore(): void } 
 /** Handlers of a server. */
 export interface Handlers {
   readonly answer: Answer;
-  /** Why a request may not go on; undefined if it may. */
+  /** Why a request is refused; undefined if it may go on. */
   checkOrigin(request: IncomingMessage): { readonly status: number; readonly message: string } | undefined;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -135,9 +138,9 @@ export interface Handlers {
 export interface SharedServer {
   readonly port: number;
   readonly connections: Connections;
-  /** Hands what comes from now on to these. */
+  /** Uses these handlers from now on. */
   use(handlers: Handlers): void;
-  /** Listens no more; connections that do not end by themselves are cut. */
+  /** Stops listening; cuts connections that do not end by themselves. */
   close(): Promise<void>;
 }
 
@@ -146,10 +149,10 @@ export interface SharedServerOptions extends PortOptions {
   readonly turnedAway: TurnedAwayCounter;
 }
 
-/** A connection that has not sent a whole request by then is cut. */
+/** A connection that has not sent a complete request by then is cut. */
 const requestTimeoutMs = 10_000;
 
-/** Handlers of a server that nothing answers on yet. */
+/** Handlers of a server before anything answers on it. */
 export const noHandlers: Handlers = {
   answer: (_, response) => sendText(response, 503, 'nothing answers here yet: try again'),
   checkOrigin: () => undefined,
@@ -195,13 +198,13 @@ export async function openServer(options: SharedServerOptions): Promise<SharedSe
 
 export interface PortOptions {
   readonly host: string;
-  /** Undefined: the first free port from `defaultPort` on. */
+  /** Undefined for the first free port from `defaultPort` on. */
   readonly port: number | undefined;
   readonly defaultPort: number;
 }
 
 const portsTried = 100;
-/** Sockets that may wait in the kernel: hundreds of workers may connect at one moment. */
+/** Sockets that may wait in the kernel: hundreds of workers may connect at the same moment. */
 const backlog = 512;
 
 /** Returns the port. @throws ConfigurationError */
@@ -243,13 +246,13 @@ async function tryPort(server: Server, host: string, port: number): Promise<Node
   }
 }
 
-/** The lobby or a run, as it answers on the server for a while. */
+/** Handlers that serve for a while: the lobby or a run. */
 export interface Phase extends Handlers {
-  /** Asks its sockets to close. */
+  /** Asks the phase's sockets to close. */
   close(code: number, reason: string): void;
 }
 
-/** The server and its tokens, once it listens. */
+/** A listening server and its tokens. */
 export interface Standing {
   readonly server: SharedServer;
   readonly settings: NetworkSettings;
@@ -258,7 +261,7 @@ export interface Standing {
   readonly joinAddresses: readonly string[];
   readonly door: Door;
   readonly permission: WatchPermission;
-  /** Workers that come while there is no run. */
+  /** Workers that arrive while there is no run. */
   readonly waiting: WaitingWorkers;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The server of a run with all that stands on it, across runs: workers of this machine, the lobby before the first run, the
- * attached run with its viewers, and what is kept of earlier runs.
+ * The server of a run with everything that persists across runs: workers of this machine, the lobby before the first
+ * run, the attached run with its viewers, and the record of earlier runs.
  */
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
@@ -23,7 +23,7 @@ import { createMetrics, createPages, pageFolder } from './pages.ts';
 import { openStanding, type Phase, type Standing } from './server.ts';
 import { createSockets, restartCode } from './sockets.ts';
 
-/** A run, as it comes to its site. */
+/** A run to be served by its site. */
 export interface Serving {
   readonly run: Run;
   readonly limits: Limits;
@@ -50,15 +50,13 @@ export class Site {
     this.#emit = emit;
   }
 
-  /**
-   * Settings of the next run on an open server, which a button of the page begins; undefined before the server is open.
-   */
+  /** Settings of the next run on an open server, which the page starts at once; undefined before the server is open. */
   get settings(): NetworkSettings | undefined {
     const settings = this.#standing?.settings;
     return settings && { ...settings, listen: { ...settings.listen, waitForStart: false } };
   }
 
-  /** Starts local workers, which load while their run is prepared; an open server has its own from run to run. */
+  /** Starts local workers, which load while their run is prepared; an open server keeps its workers from run to run. */
   startWorkers(setup: LocalWorkersSetup): void {
     if (!this.#standing) this.#local.start(setup);
   }
@@ -70,7 +68,8 @@ export class Site {
   }
 
   /**
-   * Takes uploads on an open server until an owner starts the run on one. The files stay until `forgetData`, for another run.
+   * Accepts uploads on an open server until an owner starts a run on one. The files stay until `forgetData`, for
+   * another run.
    * @throws AbortError if the signal is aborted before that
    */
   async receiveData(settings: NetworkSettings, request: DataRequest): Promise<Prepared> {
@@ -86,7 +85,10 @@ export class Site {
     this.#forgetData();
   }
 
-  /** Serves a run from now on, in place of what was there. @throws ConfigurationError if the server cannot listen */
+  /**
+   * Serves a run from now on, replacing the previous handlers.
+   * @throws ConfigurationError if the server cannot listen
+   */
   async attach(serving: Serving): Promise<AttachedRun> {
     const { run, prepared, emit } = serving;
     const { listen, token, code, adminToken, tls, backend, threads, workers } = prepared;
@@ -119,8 +121,9 @@ export class Site {
   }
 
   /**
-   * Closes all that stands, in this order: viewers get the last state of the run and all sockets are asked to close; local
-   * workers end; the server listens no more, and cuts connections that do not end by themselves; uploaded files go.
+   * Closes everything, in this order: viewers get the final state of the run and all sockets are asked to close; local
+   * workers end; the server stops listening, and cuts connections that do not end by themselves; uploaded files are
+   * removed.
    */
   close(): Promise<void> {
     this.#closed ??= (async () => {
@@ -145,7 +148,7 @@ export class Site {
       ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns, joinAddresses },
       ...{ onRunAgain, viewerLimits, saveTo: prepared.listen.saveTo },
       onFull: () => door.turnedAway.count('full'),
-      // A failure to show the run does not end it.
+      // A failure of the dashboard does not end the run.
       onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
     });
   }

@@ -19,17 +19,17 @@ import {
 } from './guarded-transport.ts';
 import { Guesses, Limiter, type Rate, type TurnedAwayCounter } from './limiter.ts';
 
-/** Who may come in, whatever runs on the server. */
+/** Who may connect, whatever runs on the server. */
 export interface Door {
-  /** The address that is listened on. */
+  /** The address that the server listens on. */
   readonly host: string;
-  /** Whether under TLS. */
+  /** Whether the server uses TLS. */
   readonly secure: boolean;
   /** Origins of pages that may open sockets, besides the coordinator's own. */
   readonly allowedOrigins?: readonly string[];
-  /** The token that joining needs. */
+  /** The token for joining. */
   readonly token?: string | undefined;
-  /** Stands for the token. */
+  /** Accepted in place of the token. */
   readonly code?: string | undefined;
   readonly guesses?: Guesses;
   readonly turnedAway: TurnedAwayCounter;
@@ -43,7 +43,7 @@ export interface SocketOptions extends Door {
   /** Bytes of all samples of a step. */
   readonly batchBytes: number;
   readonly heartbeatMs: number;
-  /** @param address what the worker's connections are counted by */
+  /** @param address by which the worker's connections are counted */
   readonly onConnection: (transport: CoordinatorTransport, address: string) => void;
   readonly onViewer: (socket: WebSocket, visit: Visit) => void;
 }
@@ -51,22 +51,22 @@ export interface SocketOptions extends Door {
 /** A viewer's connection. */
 export interface Visit {
   readonly address: string;
-  /** To be called when the viewer has shown that it may watch; before that its socket may be cut for another one. */
+  /** Called when the viewer has shown that it may watch; until then, its socket may be cut to make room. */
   readonly settle: () => void;
 }
 
 const helloBytes = 64 * 1024;
-/** Sizes while there is no run: a worker sends nothing but its `hello`. */
+/** Sizes while there is no run: a worker sends only its `hello`. */
 export const helloSizes = {
   ...{ maxFrameBytes: helloBytes, vectorBytes: 0, chunkBytes: helloBytes, batchBytes: 0 },
   heartbeatMs: defaultLimits.heartbeatMs,
 };
 
-/** A viewer sends actions and its token, no more. */
+/** A viewer sends only actions and its token. */
 const maxViewerFrameBytes = 4 * 1024;
-/** Close code of sockets that are to be opened again at once. */
+/** Close code of sockets that should reconnect at once. */
 export const restartCode = 1012;
-/** Hundreds of tabs behind one router may come back at one moment, and do so again. */
+/** Hundreds of tabs behind one router may return at the same moment, repeatedly. */
 const handshakes: Rate = { capacity: 2_048, perSecond: 256 };
 const longestHandshakeMs = 2_000;
 const hasty = 'too many connections are being opened from this address: try again in a few seconds';
@@ -113,7 +113,7 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
   };
   return {
-    /** A client that opens too many sockets is delayed, and turned away only if too many of its own wait already. */
+    /** A client that opens too many sockets is delayed, and rejected only if too many of its own already wait. */
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
       socket.on('error', () => socket.destroy());
       const waitMs = rates.reserve(clientOf(request, token));
@@ -130,7 +130,7 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     },
     checkOrigin,
     traffic: () => traffic.total(),
-    /** Takes no socket any more, and asks every socket to close. */
+    /** Accepts no further sockets, and asks every socket to close. */
     close(code = 1001, reason = 'the coordinator ends'): void {
       for (const transport of transports) transport.close(code, reason);
       for (const viewer of viewers.clients) viewer.close(code, reason);
@@ -152,7 +152,7 @@ function guardOptions(options: SocketOptions): GuardOptions {
 
 function serverOf(protocol: string, maxPayload: number, closeTimeout: number): WebSocketServer {
   const handleProtocols = (offered: Set<string>) => (offered.has(protocol) ? protocol : false);
-  // A variable, since the types of ws do not know `closeTimeout` yet.
+  // A variable, since the types of ws lack `closeTimeout`.
   const options = { noServer: true, perMessageDeflate: false, maxPayload, closeTimeout, handleProtocols };
   return new WebSocketServer(options);
 }
@@ -173,7 +173,7 @@ export function rejectUpgrade(socket: Duplex, status: number, message: string): 
 }
 
 export interface OriginOptions {
-  /** As given: the address that is listened on. */
+  /** The address that the server listens on, as given. */
   readonly host: string;
   readonly secure: boolean;
   /** Origins such as `https://page.example`, whose pages may join besides our own. */
@@ -186,11 +186,11 @@ export type OriginCheck = (
 ) => { readonly status: 403 | 421; readonly message: string } | undefined;
 
 /**
- * Decides which pages may open sockets here, and under which names this machine may be called.
+ * Decides which pages may open sockets here, and by which names this machine may be addressed.
  *
- * A browser lets any page open a WebSocket to any address; only the `Origin` header names the page. Comparing `Origin` with
- * `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an address, or
- * a name that this machine is known by.
+ * A browser lets any page open a WebSocket to any address; only the `Origin` header names the page. Comparing `Origin`
+ * with `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an
+ * address, or a known name of this machine.
  */
 export function createOriginCheck({ host, secure, allowed }: OriginOptions): OriginCheck {
   const machine = hostname().toLowerCase();
@@ -205,7 +205,7 @@ export function createOriginCheck({ host, secure, allowed }: OriginOptions): Ori
         'the name in the address is not one of this machine: open it by its address, or name it with --host';
       return { status: 421, message };
     }
-    // Only browsers send it, and a page cannot leave it out.
+    // Only browsers send it, and a page cannot omit it.
     if (headers.origin === undefined) return undefined;
     const page = originOf(headers.origin)?.origin;
     if (page !== undefined && (page === own.origin || allowed.includes(page))) return undefined;

@@ -1,4 +1,4 @@
-/** Reads an upload as the data of a run, and what a person sees of them before the run starts. */
+/** Reads an upload as the data of a run, and as a preview for a person before the run starts. */
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,25 +13,25 @@ type DataSetup = WatchMessageOf<'dataSetup'>;
 export type TablePreview = NonNullable<DataSetup['table']>;
 export type Example = NonNullable<DataSetup['data']>['examples'][number];
 
-/** How a table is to be read. */
+/** How to read a table. */
 export interface ReadingRequest {
-  /** Index of the column that is learned; by default the reader chooses. */
+  /** Index of the target column; by default the reader chooses. */
   readonly label?: number | undefined;
   readonly task?: Task | undefined;
 }
 
-/** Data that a reading thread is started with. */
+/** Input of a reading thread. */
 export interface Reading {
   /** Folder of the upload's files. */
   readonly folder: string;
   readonly request: ReadingRequest;
-  /** Splits data that have no samples to test with. */
+  /** Splits data without test samples. */
   readonly seed: number;
 }
 
-/** Plain data, so that it can travel between threads. */
+/** Plain data, which can be sent between threads. */
 export interface ReadUpload {
-  /** Undefined if the upload is no table. */
+  /** Undefined if the upload is not a table. */
   readonly table: TablePreview | undefined;
   /** The data, or the sentence that says why there are none. */
   readonly opened: OpenedDataset | { readonly fault: string };
@@ -45,18 +45,18 @@ const cellLength = 40;
 const nameLength = 80;
 
 const program = createRequire(import.meta.url).resolve('@lockstep/train/reading-thread');
-/** A thread that takes more ends, and the process goes on. */
+/** A thread that needs more ends, and the process goes on. */
 const maxHeapMegabytes = 2_048;
 
 /**
- * Reads an upload in a thread of its own, also if this module is a source: the thread runs what the build made.
+ * Reads an upload in a separate thread. Even if this module runs from source, the thread runs the build.
  * @throws AbortError if the signal is aborted, which ends the thread
  */
 export async function readInThread(reading: Reading, signal?: AbortSignal): Promise<ReadUpload> {
   signal?.throwIfAborted();
   const thread = new Worker(program, {
     workerData: reading,
-    // Options for modules or debuggers are meant for the process's own thread.
+    // Options for modules or debuggers are meant for the process's main thread.
     execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
   });
@@ -84,13 +84,13 @@ export async function readUpload({ folder, request, seed }: Reading): Promise<Re
     return { table, opened: await openDataset(path, { ...asked, seed }) };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
-    // The place on this machine helps no reader.
+    // The path on this machine does not help the reader.
     const fault = error.message.replaceAll(`${folder}${sep}`, '').replaceAll(folder, 'the upload');
     return { table, opened: { fault: toMessageText(fault) } };
   }
 }
 
-/** A file or folder that came alone is the data; several ones are those of a folder. */
+/** A single uploaded file or folder is the data; several are the content of a folder. */
 function pathOf(folder: string): string {
   const names = readdirSync(folder);
   return names.length === 1 ? join(folder, names[0]!) : folder;
@@ -105,7 +105,7 @@ function previewOf(table: Table, label: string | undefined, task: Task = 'classi
   return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task };
 }
 
-/** Samples to look at: of each class one, then more, as many as a message takes. */
+/** Sample preview: one of each class, then more, up to a message's limit. */
 export function examplesOf({ samples, sampleShape, count, targets }: Dataset): Example[] {
   const size = sampleSize({ sampleShape });
   const most = Math.min(mostExamples, Math.floor(mostExampleBytes / (size * samples.BYTES_PER_ELEMENT)));
@@ -134,7 +134,7 @@ function targetText(targets: Dataset['targets'], sample: number): string {
   );
 }
 
-/** An empty cell is shown by a dash. */
+/** A dash for an empty cell. */
 function shown(text: string, length: number): string {
   return text.trim() === '' ? '–' : toMessageText(text, length);
 }

@@ -1,4 +1,4 @@
-/** The thread that reads an upload: parsing takes seconds, in which the server's own thread goes on answering. */
+/** The thread that reads an upload: parsing takes seconds, during which the server's own thread keeps answering. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Dataset } from '@lockstep/data';
 import { type Reading, type ReadUpload, readUpload } from './read-upload.ts';
@@ -8,7 +8,7 @@ if (!parentPort) throw new Error('reading-thread: expected to be started as a wo
 const read = await readUpload(workerData as Reading);
 parentPort.postMessage(read, buffersOf(read));
 
-/** Memory of samples and targets, which moves to the server's thread. */
+/** Buffers of samples and targets, which move to the server's thread. */
 function buffersOf({ opened }: ReadUpload): ArrayBuffer[] {
   if ('fault' in opened) return [];
   const arrays = ({ samples, targets }: Dataset) => [

@@ -1,4 +1,4 @@
-/** An upload: the files that it announces, and their bytes, which are written to a temporary folder. */
+/** An upload: its announced files, and their bytes, written to a temporary folder. */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
@@ -10,12 +10,12 @@ import { isPrintableLine } from '@lockstep/protocol';
 export class Upload {
   readonly id: string;
   readonly totalBytes: number;
-  /** Only this user can read it; it goes with the process, if not before. */
+  /** Readable only by this user; removed with the process at the latest. */
   readonly #temporary: string;
   readonly #files: readonly PlannedFile[];
   readonly #onExit = (): void => rmSync(this.#temporary, { recursive: true, force: true });
   #index = 0;
-  /** Bytes written of the file that arrives. */
+  /** Bytes written of the file being received. */
   #writtenBytes = 0;
   #handle: FileHandle | undefined;
   #receivedBytes = 0;
@@ -44,9 +44,9 @@ export class Upload {
   }
 
   /**
-   * Takes the next bytes of the stream.
-   * @param offset of the first of them
-   * @throws UploadError if they are not the next ones, or cannot be written
+   * Appends bytes to the upload.
+   * @param offset of the first byte
+   * @throws UploadError if these are not the next bytes, or cannot be written
    */
   async add(offset: number, bytes: Uint8Array): Promise<void> {
     if (this.#writing || this.#isDisposed || offset !== this.#receivedBytes) {
@@ -66,13 +66,13 @@ export class Upload {
     }
   }
 
-  /** Removes all that has arrived; resolves when it is gone. Of thousands of files that takes a while. */
+  /** Removes everything received; resolves when it is gone. Thousands of files take a while. */
   async dispose(): Promise<void> {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     await this.#writing?.catch(() => {});
     await this.#handle?.close().catch(() => {});
-    // A folder that cannot be removed now is tried again at the end of the process.
+    // If the folder cannot be removed now, it is tried again at the end of the process.
     await rm(this.#temporary, { recursive: true, force: true }).then(
       () => process.off('exit', this.#onExit),
       () => {},
@@ -104,13 +104,13 @@ export class Upload {
 }
 
 export interface PlannedFile {
-  /** Below the upload's folder, with slashes. */
+  /** Path below the upload's folder, with slashes. */
   readonly path: string;
   readonly bytes: number;
 }
 
 export interface UploadLimits {
-  /** Bytes of all files together. */
+  /** Total bytes of all files. */
   readonly bytes: number;
   readonly files: number;
 }
@@ -118,14 +118,14 @@ export interface UploadLimits {
 export const defaultUploadLimits: UploadLimits = { bytes: 2 ** 30, files: 50_000 };
 
 const maxPathLength = 1_000;
-/** Most file systems hold no longer name. */
+/** Most file systems allow no longer name. */
 const maxNameBytes = 255;
 const maxDepth = 16;
 
-/** A request that an upload cannot go on with, as one sentence for the person who sent it. */
+/** A request that an upload refuses, as one sentence for its sender. */
 export class UploadError extends Error {
   override readonly name = 'UploadError';
-  /** HTTP's. */
+  /** The HTTP status. */
   readonly status: 400 | 409 | 413;
 
   constructor(message: string, status: UploadError['status'] = 400) {
@@ -134,7 +134,7 @@ export class UploadError extends Error {
   }
 }
 
-/** A list that came as JSON, checked. @throws UploadError */
+/** Checks a list received as JSON. @throws UploadError */
 export function uploadPlanOf(json: string, limits: UploadLimits): readonly PlannedFile[] {
   const list = parsed(json);
   if (!Array.isArray(list) || list.length === 0 || !list.every(isPlannedFile)) {
@@ -179,7 +179,7 @@ function fitsName(name: string): boolean {
   return name.length <= maxNameBytes / 3 || Buffer.byteLength(name) <= maxNameBytes;
 }
 
-/** Even if the file system takes capitals and small letters for the same. */
+/** Names must differ even on a case-insensitive file system. */
 function requireDistinct(files: readonly PlannedFile[]): void {
   const folders = new Set<string>();
   const taken = new Set<string>();
@@ -200,15 +200,12 @@ function requireDistinct(files: readonly PlannedFile[]): void {
 
 const kind = 'lockstep-upload';
 
-/** Begins the name of a folder of this process: whose process numbers they are, and its own. */
+/** Prefix of this process's folder names: the system of process ids that its id belongs to, and the id. */
 export function uploadPrefix(): string {
   return `${kind}-${numbering()}-${process.pid}-`;
 }
 
-/**
- * Removes folders of processes that are gone, if this process could see them otherwise.
- * One whose number another process has by now stays.
- */
+/** Removes the folders of dead processes whose ids this process could see. A folder stays if its id has been reused. */
 export async function removeLeftBehind(folder = tmpdir()): Promise<void> {
   const form = new RegExp(`^${kind}-${numbering()}-(\\d+)-`);
   // Folders that cannot be listed or removed stay; no upload depends on them.
@@ -229,13 +226,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Names the machine or container whose process numbers mean the same: containers may share the folder. */
+/** Identifies the machine or container in which process ids are valid: containers may share the folder. */
 function numbering(): string {
   let namespace = '';
   try {
     namespace = readlinkSync('/proc/self/ns/pid');
   } catch {
-    // Other systems than Linux have none.
+    // Only Linux has namespaces of process ids.
   }
   return createHash('sha256').update(`${hostname()} ${namespace}`).digest('hex').slice(0, 12);
 }

@@ -1,4 +1,4 @@
-/** `--predict`: estimates the throughput of N workers from a few steps, beside the error of such estimates for 1, 2 and 4. */
+/** `--predict`: estimates the throughput of N workers from a few steps, and checks estimates for 1, 2 and 4 workers. */
 import { CommandFailure, usageFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import { createRunner, type Runner, runRounds } from '../../harness/rounds.ts';
@@ -12,7 +12,7 @@ import { answerFor, errorLines, estimateLines } from './text.ts';
 
 const defaultWorkers = 8;
 const checkedWorkers = [1, 2, 4] as const;
-/** Measured where neither model nor batch is given: one that moves much for its arithmetic, and one that computes much. */
+/** Measured if neither model nor batch is given: one bound by communication, one by arithmetic. */
 const defaults = [defaultPoints[2]!, defaultPoints[5]!].map(({ model, batch }) => `${model} ${batch}`);
 
 export async function predictAndCheck(context: CompareContext) {
@@ -30,7 +30,7 @@ export async function predictAndCheck(context: CompareContext) {
   for (const training of grid) {
     const runs = await measure(training, context);
     const costs = fitCosts(runs, machine.cores);
-    // For the workers and the link that the options describe.
+    // The prediction for the workers and the link that the options describe.
     const asked = predict(costs, { speeds, link });
     const estimate = scalingEstimate(costs, link);
     const message = answerFor(costs, asked, estimate, { speeds, link });
@@ -45,7 +45,7 @@ export async function predictAndCheck(context: CompareContext) {
 
 type Runs = Readonly<Record<keyof FitRuns | `check${(typeof checkedWorkers)[number]}`, Report[]>>;
 
-/** The runs that the costs are read from, interleaved with others that check the predictions. */
+/** Runs the trainings that the costs are fitted to, interleaved with those that check the predictions. */
 async function measure(training: Training, { options, folder, output, signal }: CompareContext): Promise<Runs> {
   const settings = { ...options, folder };
   const small = { ...training, batch: Math.max(1, Math.round(training.batch / 4)) };
@@ -72,7 +72,7 @@ async function measure(training: Training, { options, folder, output, signal }: 
   return runs;
 }
 
-/** Predictions beside measurements; `error` is predicted over measured, less 1. */
+/** Predictions next to measurements; `error` is predicted over measured, minus 1. */
 function checksOf(costs: Costs, runs: Runs) {
   return checkedWorkers.map((workers) => {
     const prediction = predict(costs, { speeds: new Array(workers).fill(1), link: undefined });

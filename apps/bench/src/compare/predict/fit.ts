@@ -3,10 +3,10 @@ import type { Report, StepTimes } from '@lockstep/train';
 import { median } from '../../statistics.ts';
 import type { Costs } from './model.ts';
 
-/** Runs that the costs are read from; the small batch of `oneSmall` separates the cost of a step from that of a sample. */
+/** Runs that the costs are fitted to; the small batch of `oneSmall` separates the costs of a step and of a sample. */
 export type FitRuns = Readonly<Record<'single' | 'one' | 'oneSmall' | 'two', readonly Report[]>>;
 
-/** Median milliseconds of a step of these runs: a pause of the machine does not move it. */
+/** Median milliseconds of a step of these runs, which a pause of the machine does not affect. */
 export function medianStepMs(reports: readonly Report[]): number {
   return medianOf(reports, ({ stepMs }) => stepMs);
 }
@@ -17,10 +17,10 @@ function medianOf(reports: readonly Report[], value: (times: StepTimes) => numbe
 
 /** Pixels and label. */
 const imageBytes = 28 * 28 + 2;
-/** The number by which a worker caches a sample. */
+/** Bytes of the number by which a worker caches a sample. */
 const numberBytes = 4;
 
-/** What a lone worker is sent in a step besides samples, each of which travels to it once. */
+/** Bytes sent to a lone worker per step, without the samples, each of which is sent once. */
 function weightBytesOf({ wire, steps, config }: Report): number {
   const images = steps * config.batch;
   const sampleBytes = Math.min(images, config.samples) * imageBytes + images * numberBytes;
@@ -32,11 +32,11 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
   const small = oneSmall[0]!.config.batch;
   const computeOf = (times: StepTimes): number => times.computeMs;
   const [largeMs, smallMs] = [medianOf(one, computeOf), medianOf(oneSmall, computeOf)];
-  // Noise may make the slope steeper than the whole; then nothing is left for the fixed cost.
+  // Noise may make the slope steeper than the whole; then the fixed cost is 0.
   const computeMsPerSample = Math.min(largeMs / batch, Math.max(0, (largeMs - smallMs) / (batch - small)));
   const computeFixedMs = largeMs - computeMsPerSample * batch;
   const aloneMs = computeFixedMs + (computeMsPerSample * batch) / 2;
-  // The wait for the slower of two is a part of its arithmetic, not a cost of its own.
+  // The wait for the slower of two workers is part of the arithmetic, not a separate cost.
   const togetherMs = medianOf(two, (times) => times.computeMs + times.waitMs);
   const firstWorkerMs = Math.max(0, medianStepMs(one) - largeMs);
   return {
@@ -49,7 +49,7 @@ export function fitCosts({ single, one, oneSmall, two }: FitRuns, cores: number)
     contention: Math.max(1, togetherMs / aloneMs),
     firstWorkerMs,
     nextWorkerMs: Math.max(0, medianStepMs(two) - Math.max(togetherMs, aloneMs) - firstWorkerMs),
-    // Both ends pack, and both ends of a socket are written and read: half of that is the worker's.
+    // Both ends pack, and both ends write to and read from a socket: half of that time is the worker's.
     handlingMs: medianOf(one, (times) => (times.packMs + times.sendMs) / 2),
     weightBytes: median(one.map(weightBytesOf)),
     gradientBytes: median(one.map(({ wire, steps }) => wire.bytesReceived / steps)),

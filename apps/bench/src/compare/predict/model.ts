@@ -1,42 +1,46 @@
 /** A cost model of a synchronous step: the throughput of N workers from a few measured costs. */
 import { coarseShares, type Shard, shardsOfRange } from '@lockstep/training';
 
-/** The costs of one training on the machine that they were measured on; times in milliseconds of one step. */
+/** The costs of one training on the measured machine; times in milliseconds of one step. */
 export interface Costs {
-  /** Samples in a step, and in a microbatch, the smallest share. */
+  /** Samples in a step and in a microbatch, the smallest share. */
   readonly batch: number;
   readonly microbatchSize: number;
   /** Cores that local workers share. */
   readonly cores: number;
   readonly singleStepMs: number;
-  /** Arithmetic of a worker: a fixed cost, and one for each of its samples. */
+  /** A worker's arithmetic: a fixed cost, plus a cost per sample. */
   readonly computeFixedMs: number;
   readonly computeMsPerSample: number;
-  /** Times as long as that, the wait for the last included, when several compute at once on this machine; at least 1. */
+  /**
+   * Factor on the arithmetic, including the wait for the last worker, if several compute on this machine; at least 1.
+   */
   readonly contention: number;
-  /** Everything but arithmetic with one worker: framing, moving, adding, the optimizer. */
+  /** Everything but arithmetic with one worker: framing, transfer, addition, the optimizer. */
   readonly firstWorkerMs: number;
-  /** What each further worker adds to that, while there are cores for all. */
+  /** Milliseconds that each further worker adds to `firstWorkerMs`, while every worker has a core. */
   readonly nextWorkerMs: number;
-  /** The worker's own part of `firstWorkerMs`: its work beside arithmetic, for which workers take turns where cores are few. */
+  /** The worker's own part of `firstWorkerMs` without arithmetic. Workers take turns for it if cores are few. */
   readonly handlingMs: number;
-  /** Bytes to a worker, besides its pixels, and back, as they were on the wire. */
+  /** Bytes on the wire to a worker, without its pixels, and back. */
   readonly weightBytes: number;
   readonly gradientBytes: number;
-  /** Bytes of a sample sent to a worker for the first time. Counted in every step, so a prediction errs on the slow side. */
+  /**
+   * Bytes of a sample's first transfer to a worker. Counted in every step, so that predictions err on the slow side.
+   */
   readonly sampleBytes: number;
 }
 
 interface Link {
-  /** Of the coordinator's link, which all workers share, in each direction. */
+  /** Bandwidth of the coordinator's link, which all workers share, in each direction. */
   readonly bytesPerSecond: number;
   readonly latencyMs: number;
 }
 
 export interface Scenario {
-  /** One for each worker; 1 computes as fast as the measured machine. */
+  /** Relative speed of each worker; 1 is as fast as the measured machine. */
   readonly speeds: readonly number[];
-  /** Each worker on a machine of its own behind this link; undefined where all share the measured machine. */
+  /** Link in front of each worker, each on its own machine; undefined if all share the measured machine. */
   readonly link: Link | undefined;
 }
 
@@ -45,13 +49,15 @@ export interface Prediction {
   readonly stepMs: number;
   readonly imagesPerSecond: number;
   readonly speedUp: number;
-  /** The parts of the step; they add up to it. */
+  /** The parts of the step, which add up to it. */
   readonly computeMs: number;
   readonly linkMs: number;
   readonly otherMs: number;
 }
 
-/** The shards of each worker, as the coordinator cuts them: whole microbatches in about the proportion of speeds, in order. */
+/**
+ * The shards of each worker, cut as by the coordinator: whole microbatches, roughly proportional to speeds, in order.
+ */
 export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly number[]): Shard[][] {
   const microbatches = Math.ceil(batch / microbatchSize);
   let from = 0;
@@ -69,8 +75,8 @@ export function sharesOf({ batch, microbatchSize }: Costs, speeds: readonly numb
 
 /**
  * A step = the slowest worker's arithmetic + the link + everything else. Local workers beyond the cores take turns, in
- * their arithmetic and in all else. Over a link, every worker's weights and gradients pass the coordinator's end of it one
- * after another, each direction by itself.
+ * their arithmetic and in everything else. Over a link, the weights and gradients of all workers pass the coordinator's
+ * end one after another, separately in each direction.
  */
 export function predict(costs: Costs, { speeds, link }: Scenario): Prediction {
   const { batch, microbatchSize, cores, singleStepMs } = costs;
@@ -88,10 +94,10 @@ export function predict(costs: Costs, { speeds, link }: Scenario): Prediction {
   const times = shares.map((shards, worker) => shareMs(shards, speeds[worker]!));
   const slowestMs = Math.max(...times);
   const isShared = link === undefined && active > 1;
-  // All arithmetic divided among the cores, where that is more than the slowest share.
+  // All arithmetic divided among the cores, if that is more than the slowest share.
   const turnsMs = times.reduce((sum, ms) => sum + ms, 0) / cores;
   const computeMs = isShared ? Math.max(slowestMs, turnsMs) * costs.contention : slowestMs;
-  // A worker with several shards sends a gradient for each: half of what a worker adds is its gradient.
+  // A worker with several shards sends a gradient for each; the gradient is half of the cost of a worker.
   const turns = isShared ? Math.max(1, active / cores) : 1;
   const otherMs =
     costs.firstWorkerMs +
@@ -105,7 +111,7 @@ export function predict(costs: Costs, { speeds, link }: Scenario): Prediction {
   return { workers: speeds.length, stepMs, imagesPerSecond, speedUp, computeMs, linkMs, otherMs };
 }
 
-/** What passes the coordinator's end of the link in one step, in bytes. */
+/** Bytes through the coordinator's end of the link in one step. */
 function bytesOf(costs: Costs, active: number, gradients: number) {
   return {
     weights: active * costs.weightBytes,
@@ -115,8 +121,8 @@ function bytesOf(costs: Costs, active: number, gradients: number) {
 }
 
 /**
- * A step waits for weights and gradients. Pixels of the next step follow the weights while workers compute and answer: the
- * next weights wait behind them only where that time is too short.
+ * A step waits for weights and gradients. Pixels of the next step follow the weights while workers compute and answer:
+ * they delay the next weights only if that time is too short.
  */
 function linkTimeMs(bytes: ReturnType<typeof bytesOf>, link: Link, computeMs: number): number {
   const timeOf = (count: number): number => (count / link.bytesPerSecond) * 1000;
@@ -125,16 +131,16 @@ function linkTimeMs(bytes: ReturnType<typeof bytesOf>, link: Link, computeMs: nu
   return weightsMs + gradientsMs + behindPixelsMs + 2 * link.latencyMs;
 }
 
-/** An estimate ends at this number of workers. */
+/** An estimate stops at this number of workers. */
 const mostWorkers = 64;
-/** A worker that adds less than this to the whole is one too many. */
+/** A worker must raise the throughput by at least this factor to be worth adding. */
 const worthwhile = 1.02;
 
 export type ScalingEstimate = ReturnType<typeof scalingEstimate>;
 
 /**
- * Predictions for 1, 2, 3, … workers of the same speed, as far as there are microbatches for them; `best` is the least
- * number of workers beyond which more add next to nothing, and `pays` whether those are faster than one process.
+ * Predictions for 1, 2, 3, … workers of equal speed, up to one per microbatch. `best` is the least number of workers
+ * beyond which more add almost nothing; `pays` says whether they are faster than one process.
  */
 export function scalingEstimate(costs: Costs, link: Link | undefined) {
   const most = Math.min(mostWorkers, Math.ceil(costs.batch / costs.microbatchSize));
@@ -146,7 +152,7 @@ export function scalingEstimate(costs: Costs, link: Link | undefined) {
   return { predictions, best, pays: best.speedUp > 1 };
 }
 
-/** The least bandwidth, in bytes a second, at which these workers are as fast as one process; undefined where none is enough. */
+/** The least bandwidth, in bytes per second, with which workers match one process; undefined if none suffices. */
 export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], latencyMs: number): number | undefined {
   const link = { bytesPerSecond: Number.POSITIVE_INFINITY, latencyMs };
   const { stepMs, computeMs } = predict(costs, { speeds, link });
@@ -154,6 +160,6 @@ export function breakEvenBandwidth(costs: Costs, speeds: readonly number[], late
   if (!(spareMs > 0)) return undefined;
   const shares = sharesOf(costs, speeds).filter((shards) => shards.length > 0);
   const { weights, pixels, gradients } = bytesOf(costs, shares.length, shares.flat().length);
-  // The step waits last either for gradients, or for the pixels that travel while workers compute.
+  // A step ends up waiting either for gradients or for the pixels sent while workers compute.
   return 1000 * Math.max((weights + gradients) / spareMs, (weights + pixels) / (spareMs + computeMs));
 }

@@ -26,7 +26,7 @@ interface PredictionError {
   readonly workers: number;
   readonly predictedImagesPerSecond: number;
   readonly measuredImagesPerSecond: number;
-  /** Predicted over measured, less 1. */
+  /** Predicted over measured, minus 1. */
   readonly error: number;
 }
 
@@ -41,7 +41,7 @@ export function errorLines(errors: readonly PredictionError[]): string[] {
   ];
 }
 
-/** The answer for the workers asked for, and how many workers pay. */
+/** The answer for the requested workers, and how many workers pay off. */
 export function answerFor(costs: Costs, asked: Prediction, estimate: ScalingEstimate, { speeds, link }: Scenario) {
   const { best, pays } = estimate;
   const count = (workers: number): string => `${workers} worker${workers === 1 ? '' : 's'}`;

@@ -1,4 +1,4 @@
-/** The coordinator of a bare star, as a program: it sends weights and pixels, adds gradients, and steps. */
+/** The coordinator of a bare star, as a program: sends weights and pixels, adds gradients, and steps. */
 import { readFile } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import {
@@ -60,7 +60,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   };
 }
 
-/** The float32 values of bytes that may lie at any address. */
+/** The float32 values of bytes at any alignment. */
 function floatsOf(bytes: Uint8Array): Float32Array {
   return bytes.byteOffset % 4 === 0
     ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)

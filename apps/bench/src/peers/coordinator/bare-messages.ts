@@ -1,4 +1,4 @@
-/** The messages of a bare star: msgpack of plain objects, unchecked. */
+/** The messages of a bare star: unchecked plain objects in msgpack. */
 import { Packr } from 'msgpackr';
 
 export const packr = new Packr({ useRecords: false });

@@ -1,4 +1,4 @@
-/** The workers of a bare star, as a program: they answer every task with one ready gradient. */
+/** The workers of a bare star, as a program: answer every task with one precomputed gradient. */
 import { once } from 'node:events';
 import type { WebSocket } from 'ws';
 import { readyGradient } from '../../workloads/coordinator-load.ts';

@@ -1,4 +1,4 @@
-/** The coordinator of a run, as a program: its rules, sums and optimizer behind WebSockets, without files and dashboard. */
+/** The coordinator of a run, as a program: rules, sums and optimizer behind WebSockets, without files or dashboard. */
 import { createHash, randomBytes } from 'node:crypto';
 import { subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
@@ -49,7 +49,7 @@ const dataset = {
   },
 } as const;
 const format = formatOf(dataset);
-// On a busy machine a worker may be late; what is measured has every worker in every step, and nothing done twice.
+// A worker may be late on a busy machine; the measurement needs every worker in every step, and no work done twice.
 const limits = {
   ...defaultLimits,
   softDeadlineMs: 60_000,
@@ -95,7 +95,7 @@ function begin(workers: number, steps: number, onStep: () => void): BurstRun {
   return {
     connect(socket) {
       const transport = webSocketTransport(socket, { side: 'coordinator', remote: 'a worker', maxFrameBytes });
-      // Its workers send a ready vector instead of a gradient: compared, they would be taken for liars.
+      // Its workers send a precomputed vector instead of a gradient: checks would take them for liars.
       run.connect(transport, '', true);
     },
     ended: run.outcome.then((outcome) => {

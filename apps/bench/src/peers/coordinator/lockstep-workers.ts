@@ -1,4 +1,4 @@
-/** Workers of a run, as a program: they compute the numerics check and answer every task with one ready gradient. */
+/** Workers of a run, as a program: compute the numerics check and answer every task with one precomputed gradient. */
 import { createHash } from 'node:crypto';
 import {
   bytesOf,
@@ -31,7 +31,7 @@ async function numericsResult(
   chunkBytes: number,
 ): Promise<readonly MessageOf<'numericsResult' | 'chunk'>[]> {
   compute.setWeights(weights);
-  // The coordinator of this benchmark trains on bytes with classes.
+  // The coordinator of this benchmark trains on bytes with classes as labels.
   const labels = halfWordsFrom(check.targets);
   const { gradient, lossSum, correct, computeMs } = await compute.gradient(check.samples, labels);
   const hash = createHash('sha256').update(gradient).digest('hex');
@@ -49,7 +49,7 @@ function answerWith(sum: Parameters<typeof gradientMessages>[0]['sum'], chunkByt
   });
 }
 
-/** Puts the vectors of the coordinator together; a function per worker. */
+/** Reassembles the vectors that the coordinator sends; one function per worker. */
 function vectorsOf(): (message: MessageOf<'weights' | 'numericsCheck' | 'chunk'>) => Uint8Array | undefined {
   let assembly = new VectorAssembly(0);
   return (message) => {

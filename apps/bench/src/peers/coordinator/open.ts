@@ -1,13 +1,13 @@
-/** Opens a coordinator under test: one process for it, one for all its workers. */
+/** Opens a coordinator under test: one process for the coordinator, one for all its workers. */
 import { fileURLToPath } from 'node:url';
 import { warmUpSteps } from '../../workloads/coordinator-load.ts';
 import { type Child, startChild } from '../child.ts';
 import type { Burst, CoordinatorRequest, Listening, WorkersRequest } from './requests.ts';
 
-/** As the product's commands start Node. */
+/** The flags with which the product's commands start Node. */
 const engineFlags = ['--no-incremental-marking'];
 
-/** `lockstep`: the product's own; `bare`: the least that moves the same bytes and adds. */
+/** `lockstep`: the product's own coordinator; `bare`: the minimum that moves the same bytes and adds. */
 export async function openCoordinator(kind: 'lockstep' | 'bare', workers: number) {
   const [coordinator, workerProgram] = [startProgram(`${kind}-coordinator`), startProgram(`${kind}-workers`)];
   const ask = (request: CoordinatorRequest): Promise<unknown> => coordinator.ask(`${JSON.stringify(request)}\n`);
@@ -25,7 +25,7 @@ export async function openCoordinator(kind: 'lockstep' | 'bare', workers: number
     return {
       version,
       notes,
-      /** As `run`, with all figures. */
+      /** Like `run`, but returns all figures. */
       burst,
       run: async (steps: number) => (await burst(steps)).ms,
       async result() {

@@ -1,13 +1,13 @@
-/** The requests to the programs of the coordinator's benchmarks: one JSON line a request, one a reply, in order. */
+/** The requests to the programs of the coordinator's benchmarks: one JSON line per request, one per reply, in order. */
 import { createInterface } from 'node:readline';
 
-/** To a coordinator, for each burst: `begin`, which admits workers, then `end`, which waits for the last step. */
+/** Requests to a coordinator, for each burst: `begin` admits workers, then `end` waits for the last step. */
 export type CoordinatorRequest =
   | { readonly do: 'begin'; readonly workers: number; readonly steps: number; readonly warmUpSteps: number }
   | { readonly do: 'end' }
   | { readonly do: 'result' };
 
-/** What a coordinator says first, unasked. */
+/** A coordinator's first message, sent without a request. */
 export interface Listening {
   readonly port: number;
   readonly version: string;
@@ -17,21 +17,21 @@ export interface Listening {
 /** Reply to `end`: the figures from the end of the warm-up to the last step. */
 export interface Burst {
   readonly ms: number;
-  /** Of the coordinator's process, all its threads. */
+  /** CPU time of all threads of the coordinator's process. */
   readonly cpuMs: number;
   readonly residentBytes: number;
-  /** Over all sockets and all steps, those of the warm-up too; WebSocket headers included. */
+  /** Bytes over all sockets and all steps, including the warm-up and WebSocket headers. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
 }
 
-/** To the program that runs the workers, which replies when all their sockets are closed. */
+/** Request to the program that runs the workers, which replies when all their sockets are closed. */
 export interface WorkersRequest {
   readonly port: number;
   readonly workers: number;
 }
 
-/** Answers requests from stdin until it is closed. A failure ends the program, with its message as the last line of stderr. */
+/** Answers requests from stdin until it is closed. A failure ends the program, with its message last on stderr. */
 export async function answerRequests<Request>(answer: (request: Request) => Promise<object>): Promise<void> {
   process.on('uncaughtException', (error) => {
     process.stderr.write(`${error.message}\n`);

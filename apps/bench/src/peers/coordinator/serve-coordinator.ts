@@ -1,4 +1,4 @@
-/** The program around a coordinator under test: it listens, runs bursts on request, and measures them. */
+/** The program around a coordinator under test: listens, runs bursts on request, and measures them. */
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -21,7 +21,7 @@ export interface CoordinatorUnderTest {
 
 export async function serveCoordinator(coordinator: CoordinatorUnderTest): Promise<void> {
   const { version, notes, subprotocol, maxFrameBytes } = coordinator;
-  /** Of the burst under way. */
+  /** Sockets of the current burst. */
   const sockets = new Set<Socket>();
   let run: BurstRun | undefined;
   let started = { atMs: 0, cpu: process.cpuUsage() };

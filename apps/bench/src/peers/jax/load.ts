@@ -1,4 +1,4 @@
-/** jax-js on its wasm backend, one thread: without a global Worker, as in Node, it makes no pool of threads. */
+/** jax-js on its wasm backend, with one thread: without a global Worker, as in Node, it creates no thread pool. */
 import type { Absent } from '../../harness/candidate.ts';
 
 export type Jax = typeof import('@jax-js/jax');

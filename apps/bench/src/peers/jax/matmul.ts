@@ -20,7 +20,7 @@ export async function openJaxMatmul(work: Product): Promise<Implementation | Abs
       for (let step = 0; step < steps; step++) {
         output.dispose();
         output = product(left.ref, right.ref);
-        // jax-js is lazy: an output that is disposed of before it is awaited is never computed.
+        // jax-js is lazy: an output disposed of before it is awaited is never computed.
         await blockUntilReady(output);
       }
       return performance.now() - startedMs;

@@ -1,4 +1,4 @@
-/** The training step on jax-js: gradient and update in one `jit`, the fastest form found. */
+/** The training step on jax-js: gradient and update in one `jit`, the fastest form known. */
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import { type MnistStep, oneHotLabels, scaledPixels } from '../../workloads/mnist-step.ts';
 import { joinParameters, mnist } from '../../workloads/net.ts';
@@ -6,7 +6,7 @@ import { packageVersion } from '../version.ts';
 import { type Jax, type JaxArray, loadJax } from './load.ts';
 import { logitsOf, parametersFromJax, parametersToJax } from './nets.ts';
 
-/** Batches lie ready as float32 arrays. */
+/** Batches are prepared as float32 arrays. */
 export async function openJaxStep(work: MnistStep): Promise<Implementation | Absent> {
   const jax = await loadJax();
   if ('absent' in jax) return jax;

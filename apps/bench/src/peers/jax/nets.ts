@@ -1,14 +1,14 @@
-/** The nets as functions of jax-js, which takes images [n, c, h, w] and kernels [out, in, h, w]. */
+/** The nets as functions of jax-js, with images [n, c, h, w] and kernels [out, in, h, w]. */
 import { type Net, splitParameters } from '../../workloads/net.ts';
 import type { Jax, JaxArray } from './load.ts';
 
-/** How jax-js has one parameter: ours in the shape `view`, its axes in `order`, reshaped to `shape`. */
+/** jax-js's layout of one parameter: ours viewed as `view`, its axes permuted by `order`, reshaped to `shape`. */
 function layoutOf(net: Net, shape: readonly number[]) {
   if (shape.length === 4) {
     const [height, width, inputs, outputs] = shape as readonly [number, number, number, number];
     return { view: shape, order: [3, 2, 0, 1], shape: [outputs, inputs, height, width] };
   }
-  // Our flattened image is [7, 7, 16], theirs [16, 7, 7].
+  // Our flattened image is [7, 7, 16], that of jax-js is [16, 7, 7].
   if (net.name === 'cnn' && shape.length === 2) return { view: [7, 7, 16, shape[1]!], order: [2, 0, 1, 3], shape };
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
@@ -20,7 +20,7 @@ export function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Arr
   });
 }
 
-/** Arrays of jax-js, which this consumes, as our parameters. */
+/** Converts arrays of jax-js to our parameters and consumes them. */
 export function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly JaxArray[]): Promise<Float32Array[]> {
   const values = arrays.map(async (array, index) => {
     const { view, order } = layoutOf(net, net.shapes[index]!);

@@ -1,4 +1,4 @@
-/** A matrix product on one of Lockstep's backends that JavaScript can read. */
+/** A matrix product on one of Lockstep's host backends, whose memory JavaScript can read. */
 import { version } from '@lockstep/command';
 import type { HostBackendName } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';

@@ -1,4 +1,4 @@
-/** The training step on one of Lockstep's backends that JavaScript can read. */
+/** The training step on one of Lockstep's host backends, whose memory JavaScript can read. */
 import { version } from '@lockstep/command';
 import { createMicrobatchGradient, createOptimizer, resolveModel } from '@lockstep/nn';
 import type { HostBackend, HostBackendName } from '@lockstep/tensor';
@@ -6,7 +6,7 @@ import { type Absent, type Implementation, timeSteps } from '../../harness/candi
 import type { MnistStep } from '../../workloads/mnist-step.ts';
 import { openHost } from './open.ts';
 
-/** The compiled gradient of a batch as one microbatch and the optimizer of a run; a step starts from pixels as bytes. */
+/** The compiled gradient of a batch as one microbatch, and a run's optimizer. A step starts from pixels as bytes. */
 export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: MnistStep) {
   const parameters = backend.allocate(initial.length);
   const gradient = createMicrobatchGradient(backend, resolveModel(net.name), batchSize, parameters);
@@ -14,7 +14,7 @@ export function createTraining(backend: HostBackend, { net, batchSize, batches, 
   let next = 0;
   return {
     parameters,
-    /** Begins with the initial parameters and the first batch. */
+    /** Returns to the initial parameters and the first batch. */
     reset(): void {
       next = 0;
       backend.upload(parameters, initial);

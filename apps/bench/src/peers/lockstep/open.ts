@@ -3,7 +3,7 @@ import { errorMessage } from '@lockstep/command';
 import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
 import type { Absent } from '../../harness/candidate.ts';
 
-/** A backend that this engine lacks, or that was refused, is absent with the sentence that says why. */
+/** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 export async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {
   try {
     return (await openBackend(name)).backend;

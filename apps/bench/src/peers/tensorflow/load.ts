@@ -1,4 +1,4 @@
-/** TensorFlow.js in Node, on one thread of one of its backends there. */
+/** TensorFlow.js in Node, on one thread of one of its Node backends. */
 import { fileURLToPath } from 'node:url';
 import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs-node';
 import type { Absent } from '../../harness/candidate.ts';
@@ -9,19 +9,19 @@ export type TensorFlowBackend = 'wasm' | 'cpu' | 'node';
 
 export interface Loaded {
   readonly tf: TensorFlow;
-  /** What TensorFlow.js calls the backend. */
+  /** TensorFlow.js's name of the backend. */
   readonly registered: string;
   readonly version: string;
-  /** Its engine and threads, for the notes of a candidate. */
+  /** Engine and threads, for the notes of a candidate. */
   readonly description: string;
 }
 
-/** Loads and activates a backend. One is active at a time, so each candidate activates its own again in its `reset`. */
+/** Loads and activates a backend. Only one is active at a time, so each candidate activates its own in its `reset`. */
 export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded | Absent> {
   const tf = await import('@tensorflow/tfjs-core');
-  // The core's Node build registers no gradients; the layers' build registers those of the core.
+  // The core's Node build registers no gradients; the layers' build registers the gradients of the core.
   await import('@tensorflow/tfjs-layers');
-  // Without its checks, and without its advice to install another package.
+  // Turns off debug checks and the advice to install another package.
   tf.enableProdMode();
   const activate = async (registered: string, version: string, describe: () => Promise<string>) => {
     await tf.setBackend(registered);
@@ -41,7 +41,7 @@ export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded
       await import('@tensorflow/tfjs-backend-cpu');
       return activate('cpu', tf.version_core, async () => 'tfjs-backend-cpu, plain JavaScript, 1 thread');
     case 'node': {
-      // Both copies of TensorFlow.js share one engine: what this one registers, the core above finds.
+      // Both copies of TensorFlow.js share one engine: the core above finds what this copy registers.
       prepareProcess();
       const loaded = await loadNativePart().catch((error: Error) => ({ absent: error.message }));
       if ('absent' in loaded) return loaded;

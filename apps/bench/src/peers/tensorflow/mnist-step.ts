@@ -1,17 +1,17 @@
-/** The training step on TensorFlow.js: autograd and its SGD optimizer, eagerly, as it is used. */
+/** The training step on TensorFlow.js: autograd and its SGD optimizer in eager mode, as it is commonly used. */
 import { type Absent, type Implementation, timeSteps } from '../../harness/candidate.ts';
 import type { MnistStep } from '../../workloads/mnist-step.ts';
 import { joinParameters, type Net } from '../../workloads/net.ts';
 import { loadTensorFlow, type TensorFlowBackend } from './load.ts';
 import { meanLossOf, parameterTensors, tensorBatch } from './nets.ts';
 
-/** Kernels of the gradient of a net that not every backend has. */
+/** Kernels of the net's gradient that some backends lack. */
 const neededForTraining: Readonly<Record<Net['name'], readonly string[]>> = {
   mlp: [],
   cnn: ['Conv2DBackpropFilter', 'MaxPoolGrad'],
 };
 
-/** Batches lie ready as float32 tensors. */
+/** Batches are prepared as float32 tensors. */
 export async function openTensorflowStep(work: MnistStep, name: TensorFlowBackend): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;

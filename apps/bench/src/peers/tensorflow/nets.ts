@@ -8,7 +8,7 @@ export type TensorFlow = typeof import('@tensorflow/tfjs-core');
 
 export type TensorBatch = ReturnType<typeof tensorBatch>;
 
-/** A batch as tensors: images as the net takes them, labels as rows of 0 and 1. */
+/** A batch as tensors: images in the net's input shape, labels one-hot. */
 export function tensorBatch(tf: TensorFlow, net: Net, batch: Batch) {
   const samples = batch.labels.length;
   return {
