@@ -66,9 +66,11 @@ const endPrograms = 'apps/coordinator/test/end-programs.ts';
 const seeds = 'scripts/property-seeds.ts';
 const setupFiles = [endPrograms, seeds];
 
-/** A core is idle while a file waits: more of those run at once, and before the others. */
-const waits = { maxWorkers: 2 * cores, sequence: { groupOrder: 0 } };
-const computes = { maxWorkers: cores, sequence: { groupOrder: 1 } };
+/** Pages render in software, so that a core is busy with each. */
+const renders = { maxWorkers: cores, sequence: { groupOrder: 0 } };
+/** A core is idle while a file waits for processes and sockets: more of those run at once. */
+const waits = { maxWorkers: 2 * cores, sequence: { groupOrder: 1 } };
+const computes = { maxWorkers: cores, sequence: { groupOrder: 2 } };
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   extends: true,
@@ -76,7 +78,7 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 });
 
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: long, setupFiles: [endPrograms], ...waits }),
+  project('pages', { include: [...waiting, pages], exclude: long, setupFiles: [endPrograms], ...renders }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false, ...waits }),
   project('computing', { include: computing, exclude: [pages, ...long], isolate: false, ...computes }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long], ...computes }),

@@ -32,7 +32,7 @@ describe('a run with relays', () => {
   });
 
   it('has as many workers as were asked for, behind relays, whatever its seed draws', async () => {
-    const { fault, description, simulation } = await runScenario(backend, 1, { workers: 60 });
+    const { fault, description, simulation } = await runScenario(backend, 3, { workers: 60 });
     expect(fault, description).toBeUndefined();
     expect(description).toMatch(/; 60 workers at the start; .*relays: (?:1 above )?[23];/);
     const { above, below } = shardsOf(simulation);

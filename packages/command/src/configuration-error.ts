@@ -8,7 +8,7 @@ export interface NamedOption {
   readonly value?: string;
 }
 
-/** Names an option in a sentence of `configurationError`, so that each reader sees their own name for it. */
+/** Names an option in a sentence of `configurationError`: each reader sees their own name for it. */
 export function named(option: string, value?: string): NamedOption {
   return value === undefined ? { option } : { option, value };
 }

@@ -2,8 +2,8 @@
 import { shownLine } from '@lockstep/files/shown';
 
 /**
- * Thrown for data that cannot be used. The message is one sentence that names the file, what was expected and what was
- * found; terminal control characters are escaped.
+ * Thrown for data that cannot be used. The message is one sentence that names the file, what was
+ * expected and what was found; terminal control characters are escaped.
  */
 export class DataError extends Error {
   override readonly name = 'DataError';

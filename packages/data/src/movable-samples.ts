@@ -29,7 +29,7 @@ export function movableSamples({ samples, sampleShape, count, targets }: Dataset
 }
 
 /**
- * Makes a data set read its samples from where the caller has copied them, and frees their old memory.
+ * Makes a data set read its samples from where the caller has copied them, and frees the old memory.
  * Does nothing if the data set is not movable or has been moved already: a move is final.
  * @param read returns equal samples; called on each access to the samples
  */

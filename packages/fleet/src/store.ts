@@ -30,7 +30,7 @@ export interface Objects {
   remove(name: string): Promise<void>;
 }
 
-/** Shared store of a fleet. Any method may fail with an Error of one phrase if the store does not answer. */
+/** Shared store of a fleet. Any method fails with an Error of one phrase if no answer comes. */
 export interface FleetStore {
   readonly values: KeyValues;
   readonly objects: Objects;

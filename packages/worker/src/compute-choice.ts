@@ -9,7 +9,7 @@ export type ComputeChoice = BackendChoice | 'tfjs-node';
 /** All valid choices. */
 export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
 
-/** Whether a choice computes in this thread's memory and opens at once; other choices can take a minute to open. */
+/** Whether a choice computes in this thread's memory and opens at once; others can take a minute. */
 export function isHostChoice(choice: ComputeChoice): boolean {
   return choice === 'auto' || hostBackendNames.some((name) => name === choice);
 }

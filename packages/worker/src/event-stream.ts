@@ -9,8 +9,8 @@ export interface EventStreamOptions<Event> {
 const maxWaiting = 1_024;
 
 /**
- * Events for any number of readers, each with its own queue. The first reader starts with the first event, a later
- * reader with the next one. Unread events are replaced or dropped, so memory stays bounded and nothing waits for a slow
+ * Events for any number of readers, each with its own queue. The first reader starts with the
+ * first event, a later reader with the next one. Unread events are replaced or dropped, so memory stays bounded and nothing waits for a slow
  * reader.
  */
 export class EventStream<Event> implements AsyncIterable<Event> {

@@ -29,7 +29,7 @@ function caseOf(workers: number): Case {
     checkedSteps,
     tolerance: 1e-4,
     figureName: 'norm',
-    check: coordinatorCheck(workers, checkedSteps),
+    check: coordinatorCheck(checkedSteps),
     candidates: [
       { name: 'lockstep', open: () => openCoordinator('lockstep', workers) },
       { name: 'bare star', open: () => openCoordinator('bare', workers) },

@@ -69,7 +69,7 @@ export function bytesFact(workers: number, stepCount: number, burst: Burst): Fac
 async function memoryFact(): Promise<Fact> {
   const { workers, steps } = most;
   const { before, burst, weights } = await lastOf(workers, [steps, steps]);
-  const { distance } = coordinatorCheck(workers, steps)(weights);
+  const { distance } = coordinatorCheck(steps)(weights);
   const { residentBytes } = burst;
   const growthBytes = residentBytes - before.residentBytes;
   const msPerStep = burst.ms / steps;

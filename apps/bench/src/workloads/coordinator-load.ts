@@ -24,16 +24,16 @@ export function initialWeights(): Float32Array {
   return initialize(model, 1);
 }
 
-/** Every worker's answer to every task: values in [-0.5, 0.5), the same on every machine. */
+/** Gradient of every microbatch: values in [-0.5, 0.5), the same on every machine. */
 export function readyGradient(): Float32Array<ArrayBuffer> {
   const random = randomStream(7);
   return Float32Array.from({ length: parameterCount(model) }, () => random() - 0.5);
 }
 
 /** Checks the change of the weights in double precision, after a burst of `steps` steps and its warm-up. */
-export function coordinatorCheck(workers: number, steps: number): (weights: Float32Array) => Check {
+export function coordinatorCheck(steps: number): (weights: Float32Array) => Check {
   const initial = initialWeights();
-  const rate = (learningRate * (warmUpSteps + steps) * workers) / batchOf(workers);
+  const rate = (learningRate * (warmUpSteps + steps)) / microbatchSize;
   const expected = Float64Array.from(readyGradient(), (value) => -rate * value);
   return (weights) => ({
     distance: relativeDistance(

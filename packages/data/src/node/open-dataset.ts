@@ -54,7 +54,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
 }
 
 /**
- * Returns the rows that `openDataset` trains on, before they become samples; undefined if the path has no rows.
+ * Returns the rows that `openDataset` trains on, before they become samples; undefined without rows.
  * @throws DataError
  */
 export async function openRows(path: string): Promise<Table | undefined> {

@@ -44,7 +44,7 @@ export function featureCount(features: readonly FeatureColumn[]): number {
 }
 
 /**
- * Encodes rows as float32, [rows, featureCount]. Columns are found by name; other columns are ignored.
+ * Encodes rows as float32, [rows, featureCount]. Columns are found by name; others are ignored.
  * @throws DataError for a missing column, an unknown category, or a cell that should be a finite number
  */
 export function encodeFeatures(

@@ -6,7 +6,7 @@ import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { FeatureColumn } from './features.ts';
 import { listed, type Table } from './table.ts';
 
-/** How a file becomes a sample, if that takes more than its values. A saved model has to know it as well. */
+/** How a file becomes a sample, if that takes more than its values; a saved model knows it as well. */
 export type Reading =
   /** A row of a table, encoded by `encodeFeatures`. */
   | { readonly type: 'rows'; readonly columns: readonly FeatureColumn[] }

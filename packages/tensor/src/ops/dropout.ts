@@ -11,9 +11,9 @@ import { defineOp } from './define.ts';
 
 /** Keys of random values. They are tensors, so that each run of a compiled plan can use new keys. */
 export interface RandomKeys {
-  /** [4]: the values of `randomKey(seed, step)`. */
+  /** Values of `randomKey(seed, step)`, [4]. */
   readonly key: Tensor;
-  /** [rows]: the number of each row's sample in the run, a whole number below 2^24. */
+  /** Number of each row's sample in the run, [rows], whole numbers below 2^24. */
   readonly samples: Tensor;
   /** Makes several uses within one step independent: a whole number below 2^32, 0 by default. */
   readonly stream?: number;

@@ -2,6 +2,7 @@
 import type { Kind } from '@lockstep/command/options';
 import * as v from 'valibot';
 
+/** Steps or minutes between two checkpoints. */
 export type CheckpointInterval = { readonly steps: number } | { readonly minutes: number };
 
 const largest = 2 ** 32;

@@ -39,7 +39,7 @@ export interface PieceCompute {
   partsOf(piece: SampleRange): readonly SampleRange[];
   /**
    * Returns the programs that the thread runs for a part. With the last part they leave the piece's sum in `vector`
-   * [parameters + 2]: gradient, loss sum, number of correct answers. Samples and targets are loaded at once; the next
+   * Gradient, loss sum and number of correct answers, [parameters + 2]. Samples and targets are loaded at once; the next
    * call overwrites them.
    */
   programsOf(batch: ShardBatch, piece: SampleRange, part: SampleRange, vector: Storage): Program[];

@@ -22,8 +22,8 @@ export interface JoinOptions {
 const backends: readonly TabBackend[] = ['auto', 'cpu', 'webgpu', 'webgl'];
 
 /**
- * Computes for a run in a Web Worker of this page until the run is over, and reconnects by itself if the connection
- * breaks. The run must let pages of this origin join (`listen.allowOrigins`), unless the page comes from the run
+ * Computes for a run in a Web Worker of this page until the run is over, and reconnects by itself
+ * if the connection breaks. The run must let pages of this origin join (`listen.allowOrigins`), unless the page comes from the run
  * itself.
  * @param url the join address of the run, such as `ws://127.0.0.1:7070`
  */

@@ -22,7 +22,8 @@ import { maxFrameBytes, serveWorkers } from './serve-workers.ts';
 const { backend } = await openBackend('auto');
 const compute = createLocalCompute(backend, systemClock);
 await compute.open({ model, microbatchSize });
-const bytes = bytesOf(readyGradient());
+const gradient = readyGradient();
+const sums = new Map<number, Uint8Array>();
 let checked: readonly MessageOf<'numericsResult' | 'chunk'>[] | undefined;
 
 async function numericsResult(
@@ -33,19 +34,30 @@ async function numericsResult(
   compute.setWeights(weights);
   // The coordinator of this benchmark trains on bytes with classes as labels.
   const labels = halfWordsFrom(check.targets);
-  const { gradient, lossSum, correct, computeMs } = await compute.gradient(check.samples, labels);
-  const hash = createHash('sha256').update(gradient).digest('hex');
+  const { gradient: computed, lossSum, correct, computeMs } = await compute.gradient(check.samples, labels);
+  const hash = createHash('sha256').update(computed).digest('hex');
   const result = { type: 'numericsResult', hash, lossSum, correct, computeMs } as const;
-  return [...vectorMessages(gradient, chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }))];
+  return [...vectorMessages(computed, chunkBytes, (first, fields) => ({ ...result, ...fields, gradient: first }))];
+}
+
+/** Returns the sum of a shard's microbatches, which all have the same gradient. */
+function sumOf(microbatches: number): Uint8Array {
+  const known = sums.get(microbatches);
+  if (known) return known;
+  const sum = bytesOf(gradient.map((value) => microbatches * value));
+  sums.set(microbatches, sum);
+  return sum;
 }
 
 function answerWith(sum: Parameters<typeof gradientMessages>[0]['sum'], chunkBytes: number) {
+  const bytes = sumOf(sum.n);
   return gradientMessages({
     sum,
-    parameterCount: bytes.length / 4,
+    parameterCount: gradient.length,
     chunkBytes,
     encode: (from, to) => ({ bytes: bytes.subarray(4 * from, 4 * to) }),
-    times: () => ({ computeMs: 0.1 }),
+    // In proportion to its samples: the shares of workers follow their speed.
+    times: () => ({ computeMs: 0.1 * sum.n }),
   });
 }
 

@@ -77,8 +77,8 @@ export interface Device {
 }
 
 /**
- * Thrown after the device was lost: a driver restarted, a card was removed, a tab lost its context. Nothing on the
- * device can be read any more.
+ * Thrown after the device was lost: a driver restarted, a card was removed, a tab lost its context.
+ * Nothing on the device can be read any more.
  */
 export class DeviceLostError extends Error {
   override name = 'DeviceLostError';
