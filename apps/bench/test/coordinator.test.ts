@@ -26,7 +26,8 @@ describe.each(['lockstep', 'bare'] as const)('the %s coordinator', (kind) => {
         const { ms, bytesReceived } = await coordinator.burst(steps);
         expect(ms).toBeGreaterThan(0);
         expect(coordinatorCheck(steps)(await coordinator.result()).distance).toBeLessThan(1e-4);
-        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(workers * vectorBytes);
+        // Shares follow measured speeds: now and then a worker has none in a step.
+        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(0.9 * workers * vectorBytes);
       }
     } finally {
       await coordinator.close();

@@ -7,8 +7,8 @@ import { batchOf, coordinatorCheck, pixelsPerSample, vectorBytes, warmUpSteps } 
 const workerCounts = [1, 2, 4, 8];
 const steps = 400;
 const most = { workers: 64, steps: 100 } as const;
-/** Share of a step's vectors and pixels allowed for headers, small fields and joining. */
-const allowedOverhead = 0.02;
+/** Allowed difference from a step's vectors and pixels: headers, joining, and workers that had no share in a step. */
+const allowedOverhead = 0.1;
 const tolerance = 1e-4;
 
 export const manyWorkers: Benchmark = {

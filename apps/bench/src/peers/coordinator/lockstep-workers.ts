@@ -56,8 +56,9 @@ function answerWith(sum: Parameters<typeof gradientMessages>[0]['sum'], chunkByt
     parameterCount: gradient.length,
     chunkBytes,
     encode: (from, to) => ({ bytes: bytes.subarray(4 * from, 4 * to) }),
-    // In proportion to its samples: the shares of workers follow their speed.
-    times: () => ({ computeMs: 0.1 * sum.n }),
+    // Longer than any answer takes: a worker without overhead, whose link would leave it out otherwise, gets a share of
+    // each step.
+    times: () => ({ computeMs: 60_000 }),
   });
 }
 
