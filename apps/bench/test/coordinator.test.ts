@@ -27,7 +27,7 @@ describe.each(['lockstep', 'bare'] as const)('the %s coordinator', (kind) => {
         expect(ms).toBeGreaterThan(0);
         expect(coordinatorCheck(steps)(await coordinator.result()).distance).toBeLessThan(1e-4);
         // Shares follow measured speeds: now and then a worker has none in a step.
-        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(0.9 * workers * vectorBytes);
+        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(0.75 * workers * vectorBytes);
       }
     } finally {
       await coordinator.close();

@@ -7,8 +7,10 @@ import { batchOf, coordinatorCheck, pixelsPerSample, vectorBytes, warmUpSteps } 
 const workerCounts = [1, 2, 4, 8];
 const steps = 400;
 const most = { workers: 64, steps: 100 } as const;
-/** Allowed difference from a step's vectors and pixels: headers, joining, and workers that had no share in a step. */
-const allowedOverhead = 0.1;
+/** Share of a step's vectors and pixels allowed for headers, small fields and joining. */
+const allowedOverhead = 0.02;
+/** Least part of the gradients: shares follow measured speeds, and now and then a worker has none in a step. */
+const leastReceived = 0.75;
 const tolerance = 1e-4;
 
 export const manyWorkers: Benchmark = {
@@ -58,7 +60,8 @@ export function bytesFact(workers: number, stepCount: number, burst: Burst): Fac
   const { residentBytes } = burst;
   return {
     name: `${workers} ${workers === 1 ? 'worker' : 'workers'}, bytes as expected`,
-    holds: isClose(sent, expectedSent) && isClose(received, vectors),
+    holds:
+      isClose(sent, expectedSent) && received <= (1 + allowedOverhead) * vectors && received >= leastReceived * vectors,
     message:
       `${megabytes(sent)} out and ${megabytes(received)} in a step of ${msPerStep.toFixed(2)} ms, ` +
       `${Math.round(coreShare * 100)} % of a core, ${Math.round(residentBytes / 1e6)} MB resident`,
