@@ -26,8 +26,8 @@ describe.each(['lockstep', 'bare'] as const)('the %s coordinator', (kind) => {
         const { ms, bytesReceived } = await coordinator.burst(steps);
         expect(ms).toBeGreaterThan(0);
         expect(coordinatorCheck(steps)(await coordinator.result()).distance).toBeLessThan(1e-4);
-        // Shares follow measured speeds: now and then a worker has none in a step.
-        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(0.75 * workers * vectorBytes);
+        // Shares follow measured speeds, so that not every worker has one in every step.
+        expect(bytesReceived / (warmUpSteps + steps)).toBeGreaterThan(vectorBytes);
       }
     } finally {
       await coordinator.close();

@@ -83,7 +83,8 @@ describePage('by keyboard alone', ({ browser, folder }) => {
     await tab.page.keyboard.type('renamed');
     await tab.page.keyboard.press('Enter');
     await keepsFocus(tab, /^Edit w\d+/);
-    await tab.shows(/w\d+ renamed/);
+    const edit = tab.page.getByRole('button', { name: /^Edit w\d+ renamed$/ });
+    await tab.during('the new name in the table', edit.waitFor());
     await pressAt(tab, /^Edit w\d+ renamed$/);
     await pressAt(tab, /^Remove /);
     // A second press keeps the worker.
