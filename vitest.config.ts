@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
  * Files that leave their process as they found it run one after another in a few shared processes: starting a process for
- * each file, and loading the modules anew, takes as long as many of these tests. A helper's hooks are called only for the
+ * each file, and loading its modules again, takes as long as many of these tests. A helper's hooks are called only for the
  * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
 const computing = ['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'training'].map(

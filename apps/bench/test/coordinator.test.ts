@@ -35,7 +35,7 @@ describe.each(['lockstep', 'bare'] as const)('the %s coordinator', (kind) => {
   });
 });
 
-test('the check sees microbatches that were counted twice, and those that were left out', () => {
+test('the check sees microbatches counted twice, and missing ones', () => {
   const gradient = readyGradient();
   const initial = initialWeights();
   const after = (count: number): Float32Array =>
