@@ -110,8 +110,6 @@ describe('weights do not depend on who computes', () => {
     expect(samples).toBe(expected.workers.reduce((sum, worker) => sum + worker.samples, 0));
     const own = report.workers.find(({ name }) => name === 'coordinator');
     expect([own?.kind, (own?.shards ?? 0) > 0]).toEqual(isColocated ? ['local', true] : [undefined, false]);
-    // If there are more workers than half the number of microbatches, the slowest may compute none.
-    if (!isColocated && started <= 2) for (const { shards } of report.workers) expect(shards).toBeGreaterThan(0);
   });
 
   it('nor on the backend of a worker: reference', async () => {
