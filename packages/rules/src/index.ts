@@ -1,0 +1,51 @@
+/** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
+
+export { isTrial, onTrial } from './assignments.ts';
+export { type DataFormat, decodeBatch, encodeBatch, formatOf } from './batch-bytes.ts';
+export { batchForWorkers, microbatchSizeFor } from './batch-for-workers.ts';
+export { leastBytesPerMs } from './deadlines.ts';
+export type {
+  CheckedMessage,
+  Command,
+  ControlAction,
+  CoordinatorEvent,
+  LateComparison,
+  RunEvent,
+  UntimedEvent,
+  WorkerCommand,
+} from './events.ts';
+export type { InnerSteps } from './inner-steps.ts';
+export { helloFault } from './joining.ts';
+export {
+  firstSample,
+  planRun,
+  type RunPlan,
+  samplesInShard,
+  shardRange,
+  stepBatch,
+  stepDivisor,
+  usedMicrobatches,
+} from './plan.ts';
+export { Rules } from './rules.ts';
+export {
+  type Claim,
+  claimOf,
+  claimText,
+  type Exactness,
+  exactnessOf,
+  historyOf,
+  idleReasonOf,
+  type RunHistory,
+} from './run-account.ts';
+export { defaultLimits, type Limits, type Participation, type RunSetup } from './run-setup.ts';
+export { coarseShares } from './shares.ts';
+export {
+  type CheckedShards,
+  type Connection,
+  type ConnectionId,
+  type CoordinatorState,
+  type Faults,
+  initialState,
+  type WorkerRecord,
+} from './state.ts';
+export { nextPowerOfTwo, parentOf, powerOfTwoUpTo, type Shard, shardKey, shardsOfRange, siblingOf } from './tree.ts';
