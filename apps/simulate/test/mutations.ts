@@ -194,7 +194,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'rules/src/asked.ts',
+        file: 'rules/src/progress.ts',
         before: "  run.commands.push({ type: 'restartStep', step, asked });\n",
         after: '',
       },
@@ -219,7 +219,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'rules/src/leaving.ts',
+        file: 'rules/src/joining.ts',
         before: "  unassignAll(run, connection);\n  emit(run, { type: 'left'",
         after: "  if (!run.setup.isRelay) unassignAll(run, connection);\n  emit(run, { type: 'left'",
       },
@@ -230,7 +230,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 5,
     changes: [
       {
-        file: 'rules/src/leaving.ts',
+        file: 'rules/src/joining.ts',
         before: '...(anotherMayFollow === true && { anotherMayFollow })',
         after: '...(anotherMayFollow === undefined && { anotherMayFollow })',
       },

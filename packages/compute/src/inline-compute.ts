@@ -1,16 +1,23 @@
-/** Computes shards in the coordinator's process: on the parameter server's own backend, or on another one. */
-import { type Dataset, gatherRows, moveSamples, sampleSize } from '@lockstep/data';
-import type { Model } from '@lockstep/nn';
+/** Computes shards in the coordinator's process: as a worker, or to decide between results that differ. */
+import {
+  type Dataset,
+  gather,
+  gatherRows,
+  gatherTargets,
+  moveSamples,
+  permutation,
+  type SampleBatch,
+  sampleSize,
+} from '@lockstep/data';
+import type { Model, TargetType } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
-import type { Shard } from '@lockstep/rules';
-import { firstSample, type RunPlan } from '@lockstep/rules';
+import { firstSample, type RunPlan, type Shard, shardRange } from '@lockstep/rules';
 import { type Backend, type ByteTable, createByteTable, type Storage, type VectorSum } from '@lockstep/tensor';
 import type { SumMemory } from './aggregator.ts';
 import type { Compute, ComputeSetup } from './compute.ts';
 import { checkedSetup, type NumericsCheck, numericsFault, type ReferenceGradient } from './numerics-check.ts';
-import type { ParameterServer } from './parameter-server.ts';
+import type { ParameterServer, Parameters } from './parameter-server.ts';
 import type { ShardBatch } from './pieces.ts';
-import type { ShardSource } from './shard-source.ts';
 import { SlicedGradient } from './sliced-gradient.ts';
 import { VectorAdder } from './tree-sum.ts';
 import { Pacer } from './turns.ts';
@@ -43,7 +50,7 @@ export interface InlineCompute {
   compute(step: number, shard: Shard, isCanceled: () => boolean): InlineResult | Promise<InlineResult>;
 }
 
-export interface InlineGradientOptions {
+interface InlineGradientOptions {
   readonly parameterServer: ParameterServer;
   readonly model: Model;
   readonly plan: RunPlan;
@@ -195,7 +202,7 @@ function tableOf(backend: Backend, { samples, count }: Dataset, size: number): B
   return table;
 }
 
-export interface InlineCopyOptions {
+interface InlineCopyOptions {
   readonly compute: Compute;
   readonly setup: ComputeSetup;
   readonly parameterServer: ParameterServer;
@@ -258,4 +265,96 @@ export class InlineCopy implements InlineCompute {
     aggregator.release(memory);
     return { sum: undefined, computeMs };
   }
+}
+
+interface RefereeOptions {
+  readonly model: Model;
+  readonly targetType: TargetType;
+  readonly plan: RunPlan;
+  readonly samples: ShardSource;
+  /** Keys the random choices of the model. */
+  readonly seed: number;
+  /** Provides the backend and the weights. */
+  readonly parameterServer: Parameters;
+}
+
+/** A shard's sum, computed by the coordinator. */
+export interface OwnSum {
+  /** [parameters + 2], reserved in the aggregator: gradient, sum of losses, correct answers. */
+  readonly memory: SumMemory;
+  /** Number of samples in the shard. */
+  readonly count: number;
+}
+
+/** With more parameters, vectors are borrowed from the aggregator for each shard instead of kept for rare use. */
+const mostKeptParameters = 2 ** 20;
+
+/** Creates a referee. It allocates its memory for the first shard, since most runs never need one. */
+export function createReferee(options: RefereeOptions): (step: number, shard: Shard) => Promise<OwnSum> {
+  const { model, targetType, plan, samples: source, seed, parameterServer } = options;
+  const { microbatchSize, innerSteps } = plan;
+  const { backend, aggregator, parameters, parameterCount } = parameterServer;
+  const isKept = parameterCount <= mostKeptParameters;
+  const shared = { take: () => aggregator.reserveVector(), give: (vector: Storage) => aggregator.release(vector) };
+  const open = () =>
+    new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters, {
+      vectors: isKept ? undefined : shared,
+    });
+  let kept: SlicedGradient | undefined;
+
+  return async (step, { lo, n }) => {
+    const { samples, targets, count } = source.shard(step, lo, n);
+    const sliced = kept ?? open();
+    const size = samples.length / count;
+    const samplesOf = (from: number, to: number) => samples.subarray(from * size, to * size);
+    const key = { seed, step, firstSample: firstSample(plan, step, lo) };
+    sliced.begin({ count, samplesOf, targets, key, halfUnit: plan.halfUnit });
+    for (let left = count; left > 0; ) left -= sliced.advance();
+    const vector = sliced.vector();
+    if (!isKept) {
+      sliced.dispose(vector);
+      return { memory: vector, count };
+    }
+    kept = sliced;
+    const memory = aggregator.reserveVector();
+    backend.view(memory).set(backend.view(vector));
+    return { memory, count };
+  };
+}
+
+export interface ShardSource {
+  /** Returns the samples of the microbatches `lo .. lo + n - 1` of a step; always the same for the same shard. */
+  shard(step: number, lo: number, n: number): SampleBatch;
+  /** Returns their numbers in the training set, from 0; a view that must not be written to. */
+  numbers(step: number, lo: number, n: number): Uint32Array;
+  /** Returns their targets, in the same order. */
+  targets(step: number, lo: number, n: number): SampleBatch['targets'];
+  /** Returns samples by number. @throws RangeError if a number is not in the training set */
+  take(numbers: Uint32Array): SampleBatch;
+}
+
+export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number): ShardSource {
+  // Tasks are sent one step ahead, so two epochs are in use at the end of an epoch.
+  const orders = new Map<number, Uint32Array>();
+  const orderOf = (epoch: number): Uint32Array => {
+    const order = orders.get(epoch) ?? permutation(dataset.count, seed, epoch);
+    orders.set(epoch, order);
+    for (const other of orders.keys()) if (other < epoch - 1) orders.delete(other);
+    return order;
+  };
+  return {
+    shard(step, lo, n) {
+      const { epoch, from, to } = shardRange(plan, step, lo, n);
+      return gather(dataset, orderOf(epoch), from, to);
+    },
+    numbers(step, lo, n) {
+      const { epoch, from, to } = shardRange(plan, step, lo, n);
+      return orderOf(epoch).subarray(from, to);
+    },
+    targets(step, lo, n) {
+      const { epoch, from, to } = shardRange(plan, step, lo, n);
+      return gatherTargets(dataset, orderOf(epoch).subarray(from, to));
+    },
+    take: (numbers) => gather(dataset, numbers, 0, numbers.length),
+  };
 }

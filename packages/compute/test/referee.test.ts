@@ -4,10 +4,9 @@ import { bytesOf } from '@lockstep/protocol';
 import { firstSample, planRun } from '@lockstep/rules';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
+import { createReferee, type ShardSource } from '../src/inline-compute.ts';
 import { createLocalCompute } from '../src/local-compute.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
-import { createReferee } from '../src/referee.ts';
-import type { ShardSource } from '../src/shard-source.ts';
 
 const seed = 7;
 const plan = planRun({ samples: 64, batch: 32, microbatchSize: 4, epochs: 1 });

@@ -3,7 +3,7 @@
 import { nextPowerOfTwo } from '@lockstep/rules';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { type PlacedSum, type ScheduleOptions, scheduleShard } from '../src/shard-schedule.ts';
+import { type PlacedSum, type ScheduleOptions, scheduleShard } from '../src/sliced-gradient.ts';
 
 /** Writes a node's sum by the tree's definition, as `((0+1)+2)`. An empty right half leaves the left unchanged. */
 function definition(lo: number, n: number, used: number): string {

@@ -4,7 +4,7 @@ import { randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { halvesOf } from '../../rules/src/tree.ts';
-import { createShardSource } from '../src/shard-source.ts';
+import { createShardSource } from '../src/inline-compute.ts';
 import { randomShards } from './random-shards.ts';
 
 /** Creates distinct samples: the two pixels of sample i are the bytes of i. */

@@ -5,7 +5,7 @@ import type { Shard } from '@lockstep/rules';
 import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { Aggregator } from '../src/aggregator.ts';
-import type { NewHash } from '../src/incremental-hash.ts';
+import type { NewHash } from '../src/numerics-check.ts';
 
 export function hash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');

@@ -1,21 +1,23 @@
 /** Deadlines: a silent connection is closed; a late shard goes to an idle worker as well, then is taken away. */
 
 import { assign, onTrial, referee, unassign } from './assignments.ts';
-import { settleClaims } from './joining.ts';
-import { disconnect, forgetIdleRecords } from './leaving.ts';
+import { disconnect, forgetIdleRecords, settleClaims } from './joining.ts';
+import { turnAfterDelay } from './schedule.ts';
 import {
+  type Assignment,
   available,
+  type Connection,
+  type ConnectionId,
   countFault,
   emit,
   isOwner,
   owedSamples,
   type RunState,
+  type ShardState,
   send,
   updateConnection,
   updateShard,
-} from './run-state.ts';
-import { turnAfterDelay } from './schedule.ts';
-import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
+} from './state.ts';
 import { boundedRate, recordFailure, speedAfter } from './track-record.ts';
 
 /** Checks every deadline, at every tick of the run's timer. */

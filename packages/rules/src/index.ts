@@ -1,8 +1,6 @@
 /** The rules of a run: everything that decides its outcome, with no socket, file, timer or random number of its own. */
 
 export { isTrial, onTrial } from './assignments.ts';
-export { type DataFormat, decodeBatch, encodeBatch, formatOf } from './batch-bytes.ts';
-export { batchForWorkers, microbatchSizeFor } from './batch-for-workers.ts';
 export { leastBytesPerMs } from './deadlines.ts';
 export type {
   CheckedMessage,
@@ -14,10 +12,12 @@ export type {
   UntimedEvent,
   WorkerCommand,
 } from './events.ts';
-export type { InnerSteps } from './inner-steps.ts';
 export { helloFault } from './joining.ts';
 export {
+  batchForWorkers,
   firstSample,
+  type InnerSteps,
+  microbatchSizeFor,
   planRun,
   type RunPlan,
   samplesInShard,
@@ -37,8 +37,17 @@ export {
   idleReasonOf,
   type RunHistory,
 } from './run-account.ts';
-export { defaultLimits, type Limits, type Participation, type RunSetup } from './run-setup.ts';
-export { coarseShares } from './shares.ts';
+export { coarseShares } from './schedule.ts';
+export {
+  type DataFormat,
+  decodeBatch,
+  defaultLimits,
+  encodeBatch,
+  formatOf,
+  type Limits,
+  type Participation,
+  type RunSetup,
+} from './setup.ts';
 export {
   type CheckedShards,
   type Connection,

@@ -1,7 +1,6 @@
-/** The geometry of a run: its steps, the samples of a step, and the microbatches of a step. */
+/** The geometry of a run: its epochs, steps, batches and microbatches. */
 import { checkWhole } from '@lockstep/data';
-import type { InnerSteps } from './inner-steps.ts';
-import { nextPowerOfTwo } from './tree.ts';
+import { nextPowerOfTwo, powerOfTwoUpTo } from './tree.ts';
 
 /** Fixes the order of a run's additions, independently of which workers are connected. */
 export interface RunPlan {
@@ -21,7 +20,7 @@ export interface RunPlan {
   readonly halfUnit?: number;
 }
 
-export interface RunPlanOptions {
+interface RunPlanOptions {
   readonly samples: number;
   readonly batch: number;
   readonly epochs: number;
@@ -38,7 +37,7 @@ export interface RunPlanOptions {
  * Returns the samples in a microbatch: 64 or 32 if that cuts the batch into at least four microbatches, two for each of
  * two workers; otherwise 16. Below 16 a gradient costs more to write than to compute; above 64 shares get coarse.
  */
-export function defaultMicrobatchSize(batch: number): number {
+function defaultMicrobatchSize(batch: number): number {
   return [64, 32].find((size) => Math.ceil(batch / size) >= 4) ?? 16;
 }
 
@@ -98,4 +97,74 @@ export function shardRange(plan: RunPlan, step: number, lo: number, n: number) {
 export function samplesInShard(plan: RunPlan, step: number, lo: number, n: number): number {
   const { from, to } = shardRange(plan, step, lo, n);
   return to - from;
+}
+
+/**
+ * In a run with inner steps, each microbatch is a replica. Starting at the round's weights, it takes one SGD step for
+ * each `batch` of its samples, in order. Its result is the change `before - after`. Momentum starts at 0, so a result
+ * is a function of weights, round and replica number.
+ * Douillard et al., "DiLoCo: Distributed Low-Communication Training of Language Models", 2023.
+ */
+export interface InnerSteps {
+  /** Samples in an inner step; the last one of a replica may have fewer. */
+  readonly batch: number;
+  readonly learningRate: number;
+  /** At least 0 and less than 1. */
+  readonly momentum: number;
+}
+
+/** Below 16 samples a gradient costs more to write than to compute … */
+const leastMicrobatchSize = 16;
+/** … but an epoch of fewer steps is too short to learn from. */
+const leastStepsPerEpoch = 8;
+
+interface BatchForWorkersOptions {
+  /** Samples in the training set; at least `workers`, or `workers * microbatchSize` if that size is given. */
+  readonly samples: number;
+  readonly workers: number;
+  /** Preferred batch; a larger one is chosen only if some workers would otherwise get no microbatch. */
+  readonly usualBatch: number;
+  /** Fixed microbatch size; chosen by default. */
+  readonly microbatchSize?: number | undefined;
+}
+
+interface BatchForWorkers {
+  /** Samples in a step, at most the training set. */
+  readonly batch: number;
+  /** A power of two, or the given size, in which case the batch is a multiple of it. */
+  readonly microbatchSize: number;
+}
+
+/**
+ * Returns a batch of at least one microbatch per worker, and of a power of two of them if there are enough samples.
+ * @throws RangeError if there are too few samples to give each worker a microbatch
+ */
+export function batchForWorkers(options: BatchForWorkersOptions): BatchForWorkers {
+  const { samples, workers, usualBatch, microbatchSize: given } = options;
+  for (const [name, value] of Object.entries({ samples, workers, usualBatch, microbatchSize: given ?? 1 })) {
+    checkWhole(name, value, 1);
+  }
+  if (workers * (given ?? 1) > samples) {
+    throw new RangeError(
+      `expected at most ${samples} samples in ${workers} microbatches, got ${workers * (given ?? 1)}`,
+    );
+  }
+  const microbatches = nextPowerOfTwo(workers);
+  if (given !== undefined) {
+    const wanted = Math.max(microbatches, Math.ceil(usualBatch / given));
+    return { batch: Math.min(wanted, Math.floor(samples / given)) * given, microbatchSize: given };
+  }
+  const affordable = samples / (leastStepsPerEpoch * microbatches);
+  const least = microbatches * Math.min(leastMicrobatchSize, powerOfTwoUpTo(affordable));
+  const batch = Math.min(Math.max(usualBatch, least), samples);
+  return { batch, microbatchSize: microbatchSizeFor(batch, workers) };
+}
+
+/**
+ * Returns the default microbatch size of a batch, or a smaller power of two that gives each worker a microbatch.
+ * @throws RangeError if there are more workers than samples
+ */
+export function microbatchSizeFor(batch: number, workers: number): number {
+  checkWhole('workers', workers, 1, batch);
+  return Math.min(defaultMicrobatchSize(batch), powerOfTwoUpTo(batch / workers));
 }

@@ -1,21 +1,24 @@
-import { forgetForwarded, forwardWeights, takeAsked, withdrawAsked } from './asked.ts';
 import { checkDeadlines, noteDelivery } from './deadlines.ts';
 import type { CheckedMessage, Command, ControlAction, CoordinatorEvent } from './events.ts';
-import { activate, handshake } from './joining.ts';
 import {
+  activate,
   closeLateArrival,
   disconnect,
   endRun,
+  handshake,
   injectFault,
   protocolViolation,
   reject,
   remove,
   rename,
-} from './leaving.ts';
-import { advanceRun } from './progress.ts';
+} from './joining.ts';
+import { advanceRun, forgetForwarded, forwardWeights, takeAsked, withdrawAsked } from './progress.ts';
 import { type RunHistory, runAfter } from './run-account.ts';
-import type { RunSetup } from './run-setup.ts';
+import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
+import type { RunSetup } from './setup.ts';
 import {
+  type Connection,
+  type CoordinatorState,
   countFault,
   emit,
   hasEnded,
@@ -24,9 +27,7 @@ import {
   send,
   updateConnection,
   updateRecord,
-} from './run-state.ts';
-import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
-import type { Connection, CoordinatorState } from './state.ts';
+} from './state.ts';
 
 /**
  * The rules of a run: a deterministic state machine without a clock, socket, file or random number of its own.

@@ -1,23 +1,28 @@
 /** Settles workers' results: adds them, holds them for comparison or drops them; a wrong result ends its worker. */
 import { toMessageText } from '@lockstep/protocol';
-import { failAsked } from './asked.ts';
 import { cancel, isAwaited, isRefereed, isTrial, referee, takeTrial } from './assignments.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
-import { addReadyTime, disconnect, endRun, protocolViolation, unassignAll } from './leaving.ts';
+import { addReadyTime, disconnect, endRun, protocolViolation, unassignAll } from './joining.ts';
 import { stepBatch } from './plan.ts';
+import { failAsked } from './progress.ts';
 import {
+  type Connection,
+  type ConnectionId,
+  type Contribution,
+  type CoordinatorState,
   countFault,
   emit,
   hasEnded,
   isOwner,
+  type ResultRef,
   type RunState,
   restartClock,
+  type ShardState,
   send,
   updateConnection,
   updateRecord,
   updateShard,
-} from './run-state.ts';
-import type { Connection, ConnectionId, Contribution, CoordinatorState, ResultRef, ShardState } from './state.ts';
+} from './state.ts';
 import { measureLink, recordQuarantine, recordSuccess, speedAfter } from './track-record.ts';
 import { type Shard, shardKey } from './tree.ts';
 

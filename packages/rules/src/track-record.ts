@@ -1,6 +1,12 @@
 /** A worker's track record: its speed, its link, and the reliability of its results. */
-import { emit, type RunState, updateConnection } from './run-state.ts';
-import type { AddressRecord, Connection, ConnectionId } from './state.ts';
+import {
+  type AddressRecord,
+  type Connection,
+  type ConnectionId,
+  emit,
+  type RunState,
+  updateConnection,
+} from './state.ts';
 
 /** Bounds of any device's rate: one sample in ten seconds, and a million in a millisecond. */
 const slowestSamplesPerMs = 1e-4;

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { batchForWorkers, microbatchSizeFor } from '../src/batch-for-workers.ts';
-import { planRun, usedMicrobatches } from '../src/plan.ts';
+import { batchForWorkers, microbatchSizeFor, planRun, usedMicrobatches } from '../src/plan.ts';
 import { nextPowerOfTwo } from '../src/tree.ts';
 
 const isPowerOfTwo = (value: number): boolean => nextPowerOfTwo(value) === value;

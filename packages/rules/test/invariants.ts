@@ -1,7 +1,7 @@
 /** The invariants of the rules, checked after every event. */
 
 import { expect } from 'vitest';
-import { stateFault } from '../../sim/src/state-fault.ts';
+import { stateFault } from '../../sim/src/invariants.ts';
 import type { Command, CoordinatorEvent } from '../src/events.ts';
 import { type RunPlan, samplesInShard, usedMicrobatches } from '../src/plan.ts';
 import type { ConnectionId, CoordinatorState, Faults } from '../src/state.ts';

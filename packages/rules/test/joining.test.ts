@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defaultLimits } from '../src/run-setup.ts';
+import { defaultLimits } from '../src/setup.ts';
 import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
 
 const { heartbeatMs } = defaultLimits;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { coarseShares, type Speed, shares } from '../src/shares.ts';
+import { coarseShares, type Speed, shares } from '../src/schedule.ts';
 import { shardsOfRange } from '../src/tree.ts';
 
 const rate = fc.oneof(fc.constant(0), fc.double({ min: 1e-4, max: 1e6, noNaN: true }));

@@ -1,8 +1,7 @@
 /** The faults of a simulated run, and the world that they act on. */
 import type { Clock } from '@lockstep/protocol';
-import { topAddress } from './routes.ts';
+import { type SimulatedFleet, topAddress } from './routes.ts';
 import type { SimulatedCoordinator } from './simulated-coordinator.ts';
-import type { SimulatedFleet } from './simulated-fleet.ts';
 import type { SimulatedRelay } from './simulated-relay.ts';
 import type { SimulatedWorker } from './simulated-worker.ts';
 

@@ -27,7 +27,7 @@ import {
 } from '@lockstep/rules';
 import { type HostBackend, randomStream } from '@lockstep/tensor';
 import type { RunOptions } from '@lockstep/train/internal';
-import { SampleLedger } from './ledgers.ts';
+import { SampleLedger } from './invariants.ts';
 import { oracleWeights } from './oracle.ts';
 import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';
 

@@ -6,9 +6,9 @@ import type { CoordinatorState, Shard } from '@lockstep/rules';
 import type { RunOptions, RunOutcome } from '@lockstep/train/internal';
 import { InlineWorker, Run } from '@lockstep/train/internal';
 import type { Happening } from './chronicle.ts';
-import type { SampleLedger } from './ledgers.ts';
+import type { SampleLedger } from './invariants.ts';
 import type { Checkpoint, Problem, RunParts } from './problem.ts';
-import type { FleetCoordinator, SimulatedFleet } from './simulated-fleet.ts';
+import type { FleetCoordinator, SimulatedFleet } from './routes.ts';
 import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
 
 /** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */

@@ -3,9 +3,9 @@
 import { exactnessOf } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { drain, hostBackend } from '../../compute/test/support.ts';
-import { type Lie, lies as lieTable } from '../src/lies.ts';
 import { runFault } from '../src/run-fault.ts';
 import { type Simulation, simulate } from '../src/simulate.ts';
+import { type Lie, lies as lieTable } from '../src/simulated-worker.ts';
 import { createProblem, type Problem } from './support.ts';
 
 interface Scenario {

@@ -8,7 +8,7 @@ import { systemClock } from '@lockstep/worker';
 import { Membership, type MembershipEnd } from '@lockstep/worker/internal';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { type Lie, lies } from '../../sim/src/lies.ts';
+import { type Lie, lies } from '../../sim/src/simulated-worker.ts';
 import type { RunOutcome } from '../src/coordinator/run-options.ts';
 import { type TrainOptions, train } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';

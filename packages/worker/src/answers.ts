@@ -1,6 +1,6 @@
-/** Answers numerics checks and tasks on behalf of a worker. */
-
+/** How a worker answers tasks: from cached samples, in order, and with faults on purpose where a run asks for them. */
 import {
+  type ByteCache,
   type Compute,
   ComputeError,
   type ComputeSetup,
@@ -8,12 +8,15 @@ import {
   checksumBy,
   type GradientOptions,
   type ShardGradient,
+  type ShardSamples,
 } from '@lockstep/compute';
-import type { SampleBatch } from '@lockstep/data';
-import type { Clock } from '@lockstep/protocol';
+import { gatherRows, type SampleBatch } from '@lockstep/data';
 import {
   bytesOf,
   type Checksum,
+  type Clock,
+  type CoordinatorMessage,
+  enclosed,
   encodeHalves,
   encodeSparse,
   floatsOf,
@@ -22,10 +25,9 @@ import {
   toMessageText,
   vectorMessages,
   type WorkerKind,
+  wordsFrom,
 } from '@lockstep/protocol';
 import type { CodecKernels } from '@lockstep/tensor';
-import type { FaultInjector } from './fault-injection.ts';
-import type { LabeledShard } from './sample-cache.ts';
 
 /** The session options that answering needs. */
 export interface AnswerOptions {
@@ -124,7 +126,7 @@ export function errorText(error: unknown): string {
   return toMessageText(error instanceof Error ? error.message : String(error));
 }
 
-export interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, LabeledShard {
+interface Task extends Pick<MessageOf<'task'>, 'step' | 'lo' | 'n'>, LabeledShard {
   /** Position of its first sample in the epoch's order. */
   readonly firstSample: number;
   readonly receivedAtMs: number;
@@ -246,5 +248,186 @@ export class NumericsAnswerer {
     if (!this.#setup.innerSteps) return;
     await this.#options.compute.open(this.#setup);
     this.#isOpenForCheck = false;
+  }
+}
+
+/** Slowdown of a slow worker's computation. */
+const slowFactor = 8;
+/** Compute time assumed for a shard too fast to measure, so that a slow worker is slow on it too. */
+const leastComputeMs = 1;
+
+export class FaultInjector {
+  readonly #clock: Clock;
+  readonly #deliver: (message: CoordinatorMessage) => void;
+  #frozenUntilMs = Number.NEGATIVE_INFINITY;
+  #slowUntilMs = Number.NEGATIVE_INFINITY;
+  #deferred: CoordinatorMessage[] = [];
+
+  /** @param deliver receives the messages that arrived during a freeze, in order, when the freeze is over */
+  constructor(clock: Clock, deliver: (message: CoordinatorMessage) => void) {
+    this.#clock = clock;
+    this.#deliver = deliver;
+  }
+
+  get isFrozen(): boolean {
+    return this.#clock.nowMs() < this.#frozenUntilMs;
+  }
+
+  inject(action: 'freeze' | 'slow', forMs: number): void {
+    const untilMs = this.#clock.nowMs() + forMs;
+    if (action === 'slow') {
+      this.#slowUntilMs = untilMs;
+      return;
+    }
+    const wasFrozen = this.isFrozen;
+    this.#frozenUntilMs = untilMs;
+    if (!wasFrozen) void this.#deliverDeferred();
+  }
+
+  /** Defers the message if the worker is frozen or earlier messages are undelivered; returns whether it did. */
+  defers(message: CoordinatorMessage): boolean {
+    if (!this.isFrozen && this.#deferred.length === 0) return false;
+    this.#deferred.push(message);
+    return true;
+  }
+
+  async thawed(): Promise<void> {
+    while (this.isFrozen) await this.#wait(this.#frozenUntilMs - this.#clock.nowMs());
+  }
+
+  /** Computes; a slow worker takes a multiple of the time. */
+  async slowed(compute: () => Promise<ShardGradient>): Promise<ShardGradient> {
+    const result = await compute();
+    if (this.#clock.nowMs() >= this.#slowUntilMs) return result;
+    const computeMs = slowFactor * Math.max(leastComputeMs, result.computeMs);
+    await this.#wait(computeMs - result.computeMs);
+    return { ...result, computeMs };
+  }
+
+  async #deliverDeferred(): Promise<void> {
+    await this.thawed();
+    for (const message of this.#deferred.splice(0)) this.#deliver(message);
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => void this.#clock.after(delayMs, resolve));
+  }
+}
+
+/** The samples of a shard, in its order. */
+export interface LabeledShard {
+  readonly samples: ShardSamples;
+  readonly targets: SampleBatch['targets'];
+  readonly count: number;
+  /** Numbers in the training set, if the coordinator sends them. */
+  readonly numbers?: Uint32Array;
+}
+
+interface SampleCacheOptions {
+  /** Samples in the training set. Memory for all is allocated with the first batch, and touched as they arrive. */
+  readonly count: number;
+  /** Most bytes of samples and targets. */
+  readonly maxBytes: number;
+  /** Allocates byte samples in the compute's memory; omitted if the compute does not support it. */
+  readonly createByteCache?: ((count: number, size: number) => ByteCache) | undefined;
+}
+
+/** The samples enclosed in a task and, if the task names samples, the numbers (u32) of all samples of its shard. */
+export interface ArrivedBatch extends SampleBatch {
+  readonly numbers: Uint8Array | undefined;
+}
+
+interface Memory {
+  /** Values in a sample; `targetSize` is the number of values in its target. */
+  readonly size: number;
+  readonly targetSize: number;
+  readonly targets: SampleBatch['targets'];
+  /** 1 for each sample that has arrived. */
+  readonly isPresent: Uint8Array;
+  readonly write: (number: number, sample: SampleBatch['samples']) => void;
+  readonly samplesOf: (numbers: Uint32Array) => ShardSamples;
+}
+
+/** Cache of samples by number. It holds the targets; the compute holds the samples if it has a byte cache. */
+export class SampleCache {
+  readonly #options: SampleCacheOptions;
+  #memory: Memory | undefined;
+
+  constructor(options: SampleCacheOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Caches the batch of a task and returns the samples of its shard. Call it for every task, in order of arrival.
+   * @throws Error if a task names a sample that has not arrived, or encloses more than fit
+   */
+  samplesOf({ numbers: bytes, ...batch }: ArrivedBatch): LabeledShard {
+    if (bytes === undefined) return batch;
+    const { count } = this.#options;
+    const numbers = wordsFrom(bytes);
+    if (numbers.length > count) throw new Error(`task: expected at most ${count} samples, got ${numbers.length}`);
+    if (batch.count > 0) this.#insert(numbers, batch);
+    if (batch.count < numbers.length) return this.#lookUp(numbers);
+    return { ...batch, numbers: numbers.map((number) => number % enclosed) };
+  }
+
+  #insert(numbers: Uint32Array, batch: SampleBatch): void {
+    const { count } = this.#options;
+    this.#memory ??= this.#allocate(batch);
+    const { size, targetSize, targets, isPresent, write } = this.#memory;
+    const targetsGot = batch.targets.length / batch.count;
+    if (targetsGot !== targetSize) throw new Error(`task: expected ${targetSize} targets a sample, got ${targetsGot}`);
+    let next = 0;
+    for (const marked of numbers) {
+      if (marked < enclosed) continue;
+      const number = marked - enclosed;
+      if (number >= count) throw new Error(`task: expected samples below ${count}, got ${number}`);
+      write(number, batch.samples.subarray(next * size, (next + 1) * size));
+      if (targetSize === 1) targets[number] = batch.targets[next]!;
+      else targets.set(batch.targets.subarray(next * targetSize, (next + 1) * targetSize), number * targetSize);
+      isPresent[number] = 1;
+      next += 1;
+    }
+  }
+
+  /** Looks up cached samples. Clears the mark of enclosed samples in `numbers`, which the result may refer to. */
+  #lookUp(numbers: Uint32Array): LabeledShard {
+    const memory = this.#memory;
+    for (let at = 0; at < numbers.length; at += 1) {
+      const number = numbers[at]! % enclosed;
+      if (memory?.isPresent[number] !== 1) {
+        throw new Error(`task: expected samples that have arrived, got sample ${number}`);
+      }
+      numbers[at] = number;
+    }
+    const { targets, targetSize, samplesOf } = memory!;
+    const { length: count } = numbers;
+    return { samples: samplesOf(numbers), targets: gatherRows(targets, targetSize, numbers), numbers, count };
+  }
+
+  #allocate(batch: SampleBatch): Memory {
+    const { count, maxBytes } = this.#options;
+    const [size, targetSize] = [batch.samples.length / batch.count, batch.targets.length / batch.count];
+    const sampleBytes = (batch.samples.byteLength + batch.targets.byteLength) / batch.count;
+    if (count * sampleBytes > maxBytes) {
+      const expected = `${count} samples that fit into ${maxBytes} bytes`;
+      throw new Error(`task: expected ${expected}, got some of ${sampleBytes} bytes`);
+    }
+    const length = count * targetSize;
+    const targets = batch.targets instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
+    return { size, targetSize, targets, isPresent: new Uint8Array(count), ...this.#sampleMemory(batch, size) };
+  }
+
+  #sampleMemory({ samples }: SampleBatch, size: number): Pick<Memory, 'write' | 'samplesOf'> {
+    const { count, createByteCache } = this.#options;
+    if (samples instanceof Uint8Array && createByteCache) {
+      const bytes = createByteCache(count, size);
+      return { write: (number, sample) => bytes.write(number, sample as Uint8Array), samplesOf: (numbers) => numbers };
+    }
+    const values = samples instanceof Uint8Array ? new Uint8Array(count * size) : new Float32Array(count * size);
+    return {
+      write: (number, sample) => values.set(sample, number * size),
+      samplesOf: (numbers) => gatherRows(values, size, numbers),
+    };
   }
 }

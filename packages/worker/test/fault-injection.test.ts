@@ -2,7 +2,7 @@ import type { CoordinatorMessage } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { drain } from '../../compute/test/support.ts';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
-import { FaultInjector } from '../src/fault-injection.ts';
+import { FaultInjector } from '../src/answers.ts';
 
 const ping = (sentAtMs: number): CoordinatorMessage => ({ type: 'ping', sentAtMs });
 

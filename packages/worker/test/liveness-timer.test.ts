@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
-import { LivenessTimer } from '../src/liveness.ts';
+import { LivenessTimer } from '../src/session.ts';
 
 /** Returns when a coordinator whose bytes arrive at these times is taken for dead, in milliseconds. */
 function silentAtMs(arrivalsMs: readonly number[]): number | undefined {

@@ -11,8 +11,7 @@ import {
 } from '@lockstep/protocol';
 import { hash } from '../../compute/test/support.ts';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
-import type { SessionEvent, SessionOptions } from '../src/session.ts';
-import { Session, type SessionEnd } from '../src/session.ts';
+import { Session, type SessionEnd, type SessionEvent, type SessionOptions } from '../src/session.ts';
 
 interface Job {
   readonly labels: number[];

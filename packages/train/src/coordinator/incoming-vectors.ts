@@ -17,7 +17,7 @@ import {
 } from '@lockstep/protocol';
 import type { CheckedMessage, ConnectionId, CoordinatorState, RunSetup, UntimedEvent } from '@lockstep/rules';
 import { samplesInShard } from '@lockstep/rules';
-import type { Arrival, Looked } from './held-results.ts';
+import type { Arrival, Looked } from './results.ts';
 import type { RunOptions } from './run-options.ts';
 
 type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;

@@ -1,5 +1,4 @@
-/** Options and outcome of a run. */
-
+/** Options, outcome and traces of a run. */
 import type {
   NewHash,
   NumericsCheck,
@@ -10,9 +9,8 @@ import type {
   ShardSource,
   StepResult,
 } from '@lockstep/compute';
-import type { Clock } from '@lockstep/protocol';
-import type { RunEvent, RunHistory, RunSetup, Shard } from '@lockstep/rules';
-import type { Trace } from './trace.ts';
+import type { Clock, MessageOf } from '@lockstep/protocol';
+import type { ConnectionId, RunEvent, RunHistory, RunSetup, Shard } from '@lockstep/rules';
 
 interface CommonOptions {
   readonly setup: RunSetup;
@@ -54,3 +52,65 @@ export interface AskedRunOptions extends CommonOptions {
 }
 
 export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly message: string };
+
+export type Trace =
+  /** A worker was sent the last message that it needs to begin a shard of the step. */
+  | { readonly type: 'asked'; readonly workerId: string; readonly step: number; readonly atMs: number }
+  /** A valid gradient arrived, wanted or not. */
+  | {
+      readonly type: 'answered';
+      readonly workerId: string;
+      readonly step: number;
+      /** Time at which its last frame had been decoded. */
+      readonly arrivedAtMs: number;
+      /** Time at which the gradient had been received and checked. */
+      readonly atMs: number;
+      readonly count: number;
+      /** Reported by the worker, like `turnaroundMs`. */
+      readonly computeMs: number;
+      readonly turnaroundMs: number | undefined;
+    }
+  /** The step's sum is complete; its optimizer step follows. */
+  | { readonly type: 'whole'; readonly step: number; readonly atMs: number };
+
+interface TracerOptions {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly onTrace?: (trace: Trace) => void;
+}
+
+/** Reports traces if `onTrace` is given. */
+export class Tracer {
+  readonly #options: TracerOptions;
+  readonly #workerOf: (connection: ConnectionId) => string;
+
+  constructor(options: TracerOptions, workerOf: (connection: ConnectionId) => string) {
+    this.#options = options;
+    this.#workerOf = workerOf;
+  }
+
+  asked(connection: ConnectionId, step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
+  }
+
+  answered(
+    connection: ConnectionId,
+    {
+      step,
+      count,
+      computeMs,
+      turnaroundMs,
+    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
+    arrivedAtMs: number,
+  ): void {
+    const { onTrace, clock } = this.#options;
+    const workerId = this.#workerOf(connection);
+    const atMs = clock.nowMs();
+    onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
+  }
+
+  whole(step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
+  }
+}

@@ -25,12 +25,10 @@ import {
   WeightsForwarder,
   type WorkerConnection,
 } from './connections.ts';
-import type { Arrival } from './held-results.ts';
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
-import { ResultReceiver } from './result-receiver.ts';
-import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
-import { Tracer } from './trace.ts';
+import { type Arrival, ResultReceiver } from './results.ts';
+import { type AskedRunOptions, type RunOptions, type RunOutcome, Tracer } from './run-options.ts';
 
 /** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;

@@ -5,8 +5,7 @@ import { type Evaluator, type Model, parameterCount, type TargetType } from '@lo
 import { type CoordinatorState, claimOf, type RunEvent, type RunPlan, type WorkerRecord } from '@lockstep/rules';
 import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
 import type { Run } from '../coordinator/run.ts';
-import type { RunOutcome } from '../coordinator/run-options.ts';
-import type { Trace } from '../coordinator/trace.ts';
+import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
 import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
 import { version } from '../version.ts';
 import { movingAverage, Throughput, TrainingCurve } from './curve.ts';

@@ -1,20 +1,12 @@
-/**
- * A relay: a worker to the coordinator above, and a coordinator to workers of its own, with the same rules and the same
- * tree. It sends up one gradient for each shard, however many workers compute it.
- */
-
-import type { Compute } from '@lockstep/compute';
-import { createLocalCompute, hashWith, type NewHash } from '@lockstep/compute';
+/** A relay: to the coordinator above a worker, to the workers below a coordinator. */
+import { type Compute, createLocalCompute, hashWith, type NewHash } from '@lockstep/compute';
 import type { Clock, CoordinatorTransport, WorkerTransport } from '@lockstep/protocol';
-import type { CoordinatorState, Limits, RunEvent } from '@lockstep/rules';
+import type { CoordinatorState, Limits, RunEvent, WorkerRecord } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
-import { Membership, type MembershipEnd, type MembershipEvent } from '@lockstep/worker/internal';
-import type { Trace } from '../coordinator/trace.ts';
+import { Membership, type MembershipEnd, type MembershipEvent, type WorkerStatus } from '@lockstep/worker/internal';
+import type { Trace } from '../coordinator/run-options.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
-import { createRelayCompute } from './relay-compute.ts';
-import { openRelayRun, type RelayRun, runKey, type Welcome } from './relay-run.ts';
-import { Transports } from './transports.ts';
-import { WorkersBehind } from './workers-behind.ts';
+import { createRelayCompute, openRelayRun, type RelayRun, runKey, type Welcome } from './relay-run.ts';
 
 export interface RelayOptions {
   readonly name: string;
@@ -237,3 +229,155 @@ export class Relay {
 
 /** Maximum number of addresses in a welcome. */
 const mostAddresses = 8;
+
+class Transports {
+  readonly #open = new Set<CoordinatorTransport>();
+
+  /** Returns an equivalent transport that is tracked until it closes. */
+  watch(transport: CoordinatorTransport): CoordinatorTransport {
+    this.#open.add(transport);
+    return {
+      remote: transport.remote,
+      get bufferedBytes() {
+        return transport.bufferedBytes;
+      },
+      get receivedBytes() {
+        return transport.receivedBytes;
+      },
+      get sentBytes() {
+        return transport.sentBytes;
+      },
+      listen: (listener) =>
+        transport.listen({
+          onMessage: (message) => listener.onMessage(message),
+          onClose: (closing) => {
+            this.#open.delete(transport);
+            listener.onClose(closing);
+          },
+        }),
+      send: (message) => transport.send(message),
+      sendVector: (stream) => transport.sendVector(stream),
+      close: (code, reason) => transport.close(code, reason),
+    };
+  }
+
+  closeAll(reason: string): void {
+    for (const transport of this.#open) transport.close(1001, reason);
+    this.#open.clear();
+  }
+}
+
+interface WorkersBehindOptions {
+  readonly clock: Clock;
+  /** Time without a ready worker after which `onIdle` is called. */
+  readonly idleMs: number;
+  /** Returns the state of the run below, if any. */
+  readonly state: () => CoordinatorState | undefined;
+  /** Reports to the coordinator above. */
+  readonly report: (status: WorkerStatus) => void;
+  /** Address at which workers with the run's token can join the relay. */
+  readonly address?: string | undefined;
+  /** Called when no worker has been ready for longer than `idleMs`. */
+  readonly onIdle: () => void;
+}
+
+/** Interval at which the workers are counted and changes are reported. */
+const checkMs = 250;
+const mostThreads = 65_536;
+
+class WorkersBehind {
+  readonly #options: WorkersBehindOptions;
+  #readyAtMs: number;
+  #isIdle = false;
+  #hadLiar = false;
+  #reported = 0;
+  #wake: (() => void)[] = [];
+  #isStopped = false;
+  #cancel = (): void => {};
+
+  constructor(options: WorkersBehindOptions) {
+    this.#options = options;
+    this.#readyAtMs = options.clock.nowMs();
+    this.#schedule();
+  }
+
+  get arePresent(): boolean {
+    return this.#ready().length > 0;
+  }
+
+  /** Number of threads of the ready workers; at least 1, because the relay joins above as a worker, which has one. */
+  get threads(): number {
+    const threads = this.#ready().reduce((sum, record) => sum + record.threads, 0);
+    return Math.max(1, Math.min(mostThreads, threads));
+  }
+
+  /** Resolves when a worker is ready. @throws Error if the relay is stopped before that */
+  async present(): Promise<void> {
+    while (!this.arePresent && !this.#isStopped) await new Promise<void>((resolve) => this.#wake.push(resolve));
+    if (this.#isStopped) throw new Error('the relay leaves');
+  }
+
+  /** Notes that a run begins below. */
+  begin(): void {
+    this.#hadLiar = false;
+    this.#isIdle = false;
+    this.#readyAtMs = this.#options.clock.nowMs();
+    this.#report();
+  }
+
+  /** Notes that a worker was quarantined after sums with its results had been sent. */
+  noteLiar(): void {
+    this.#hadLiar = true;
+    this.#report();
+  }
+
+  /** Looks for ready workers; call it after every event that may have changed them. */
+  check(): void {
+    const { clock, idleMs, state, onIdle } = this.#options;
+    if (!state()) return;
+    if (this.arePresent) {
+      this.#readyAtMs = clock.nowMs();
+      this.#isIdle = false;
+      for (const wake of this.#wake.splice(0)) wake();
+      if (this.#reported === 0) this.#report();
+    } else if (!this.#isIdle && clock.nowMs() - this.#readyAtMs > idleMs) {
+      this.#isIdle = true;
+      onIdle();
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel();
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  #report(): void {
+    this.#reported = this.#count();
+    const { address, report } = this.#options;
+    const told = { ...(address !== undefined && { address }), ...(this.#hadLiar && { unverified: true }) };
+    report({ hidden: false, workers: this.#reported, ...told });
+  }
+
+  #schedule(): void {
+    this.#cancel = this.#options.clock.after(checkMs, () => {
+      if (this.#isStopped) return;
+      this.check();
+      if (this.#options.state() && this.#count() !== this.#reported) this.#report();
+      this.#schedule();
+    });
+  }
+
+  #ready(): WorkerRecord[] {
+    const { connections, records } = this.#options.state() ?? {};
+    return [...(connections?.values() ?? [])].flatMap(({ phase, workerId = '' }) => {
+      const record = phase === 'ready' ? records?.get(workerId) : undefined;
+      return record ? [record] : [];
+    });
+  }
+
+  /** Counts the ready workers, including those behind further relays. */
+  #count(): number {
+    return this.#ready().reduce((sum, { kind, workersBehind = 1 }) => sum + (kind === 'relay' ? workersBehind : 1), 0);
+  }
+}

@@ -1,6 +1,4 @@
 /** The run below a relay: the relay's workers compute the shards that the coordinator above asks for. */
-
-import type { WeightsPart } from '@lockstep/compute';
 import {
   type Compute,
   ComputeError,
@@ -13,21 +11,31 @@ import {
   Parameters,
   referenceOf,
   type ShardGradient,
+  type ShardSource,
+  type WeightsPart,
 } from '@lockstep/compute';
-import type { SampleBatch } from '@lockstep/data';
+import { gatherRows, type SampleBatch } from '@lockstep/data';
 import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
 import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
-import type { DataFormat, RunSetup } from '@lockstep/rules';
-import { defaultLimits, type Limits, planRun, type RunPlan } from '@lockstep/rules';
+import {
+  type DataFormat,
+  defaultLimits,
+  firstSample,
+  type Limits,
+  planRun,
+  type RunPlan,
+  type RunSetup,
+  type Shard,
+  samplesInShard,
+  shardKey,
+} from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { Run } from '../coordinator/run.ts';
 import type { AskedRunOptions } from '../coordinator/run-options.ts';
-import { AskedSamples } from './asked-samples.ts';
 
 export type Welcome = MessageOf<'welcome'>;
 
-export interface RelayRunOptions
-  extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
+interface RelayRunOptions extends Pick<AskedRunOptions, 'clock' | 'newHash' | 'newResumeKey' | 'onEvent' | 'onTrace'> {
   /** Welcome from the coordinator above. */
   readonly welcome: Welcome;
   readonly backend: HostBackend;
@@ -260,4 +268,139 @@ export class RelayRun {
     this.run.askNoMore();
     this.#fail(new ComputeError('failed', 'the shard was canceled'));
   }
+}
+
+type Batch = Pick<SampleBatch, 'samples' | 'targets'>;
+
+interface Asked extends Batch {
+  readonly shard: NamedShard;
+  readonly count: number;
+  /** Indices of samples in the batch, by their number in the training set; built on first use. */
+  places: ReadonlyMap<number, number> | undefined;
+}
+
+class AskedSamples implements ShardSource {
+  readonly #plan: RunPlan;
+  #asked: Asked | undefined;
+
+  constructor(plan: RunPlan) {
+    this.#plan = plan;
+  }
+
+  /** Replaces the asked shard and its samples. @returns the number of samples. @throws Error if that number is wrong */
+  use(shard: NamedShard, { samples, targets }: Batch): number {
+    const count = samplesInShard(this.#plan, shard.step, shard.lo, shard.n);
+    const isWhole = count > 0 && samples.length % count === 0 && targets.length % count === 0;
+    const got = shard.numbers?.length ?? count;
+    if (!isWhole || got !== count) {
+      throw new Error(`microbatches ${shardKey(shard)} of step ${shard.step}: expected ${count} samples, got ${got}`);
+    }
+    this.#asked = { shard, samples, targets, count, places: undefined };
+    return count;
+  }
+
+  shard(step: number, lo: number, n: number): SampleBatch {
+    const { samples, targets, count } = this.#askedWith(step, { lo, n });
+    const { from, to } = this.#rangeOf(step, { lo, n });
+    const rows = <Values extends SampleBatch['samples'] | SampleBatch['targets']>(values: Values): Values =>
+      values.subarray((values.length / count) * from, (values.length / count) * to) as Values;
+    return { samples: rows(samples), targets: rows(targets), count: to - from };
+  }
+
+  numbers(step: number, lo: number, n: number): Uint32Array {
+    const { numbers } = this.#askedWith(step, { lo, n }).shard;
+    if (!numbers) throw new Error('expected the numbers of the samples, got none');
+    const { from, to } = this.#rangeOf(step, { lo, n });
+    return numbers.subarray(from, to);
+  }
+
+  targets(step: number, lo: number, n: number): SampleBatch['targets'] {
+    return this.shard(step, lo, n).targets;
+  }
+
+  take(numbers: Uint32Array): SampleBatch {
+    const asked = this.#asked;
+    if (!asked) throw new Error('expected an asked shard, got none');
+    asked.places ??= new Map(Array.from(asked.shard.numbers ?? [], (number, place) => [number, place]));
+    // An unknown number maps to a row past the end, for which `gatherRows` throws.
+    const places = numbers.map((number) => asked.places?.get(number) ?? asked.count);
+    const rows = <Values extends SampleBatch['samples'] | SampleBatch['targets']>(values: Values): Values =>
+      gatherRows(values, values.length / asked.count, places);
+    return { samples: rows(asked.samples), targets: rows(asked.targets), count: numbers.length };
+  }
+
+  #askedWith(step: number, { lo, n }: Shard): Asked {
+    const asked = this.#asked;
+    const isPart = asked?.shard.step === step && asked.shard.lo <= lo && lo + n <= asked.shard.lo + asked.shard.n;
+    if (!asked || !isPart)
+      throw new Error(`microbatches ${lo}+${n} of step ${step}: expected a part of the asked shard`);
+    return asked;
+  }
+
+  /** Returns the range in the batch of the samples of a part of the asked shard. */
+  #rangeOf(step: number, { lo, n }: Shard): { readonly from: number; readonly to: number } {
+    const first = firstSample(this.#plan, step, this.#askedWith(step, { lo, n }).shard.lo);
+    const from = firstSample(this.#plan, step, lo) - first;
+    return { from, to: from + samplesInShard(this.#plan, step, lo, n) };
+  }
+}
+
+interface RelayComputeOptions {
+  /** Computes numerics checks, and so determines the relay's numeric mode. */
+  readonly local: Compute;
+  /** Number of threads of the relay's workers. */
+  readonly threads: () => number;
+  readonly run: () => RelayRun | undefined;
+  /** Opens the run of the newest welcome. */
+  readonly open: () => Promise<void>;
+  /** Resolves once a worker is ready. Until then numerics checks wait, so that the relay is not asked for shards. */
+  readonly present: () => Promise<void>;
+  /** Replaces the run below by a new one. */
+  readonly renew: () => Promise<void>;
+}
+
+/** Creates a relay's `Compute`. It has no byte cache, so that it gets all samples of a shard at once. */
+export function createRelayCompute({ local, threads, run, open, renew, present }: RelayComputeOptions): Compute {
+  let weights: { readonly bytes: Uint8Array; readonly step: number } | undefined;
+  return {
+    backend: local.backend,
+    numericMode: local.numericMode,
+    codec: local.codec,
+    get threads() {
+      return threads();
+    },
+    async open(setup) {
+      weights = undefined;
+      await local.open(setup);
+      await open();
+    },
+    takeWeightsPart: (part) => run()?.takeWeightsPart(part),
+    setWeights(bytes, step) {
+      if (step === undefined) local.setWeights(bytes);
+      else if (run()?.setWeights(bytes, step) === false) weights = { bytes: bytes.slice(), step };
+      else weights = undefined;
+    },
+    async gradient(samples, targets, options = {}) {
+      const { shard } = options;
+      if (!shard) {
+        await present();
+        // A later connection may have begun its own numerics check.
+        if (options.isCanceled?.()) throw new ComputeError('failed', 'the numerics check was canceled');
+        return local.gradient(samples, targets, options);
+      }
+      if (samples instanceof Uint32Array || targets instanceof Uint8Array) {
+        throw new Error('shard: expected samples with targets as they travel, got others');
+      }
+      if (weights) {
+        // The coordinator has gone back to an earlier step, but the workers below have later weights.
+        await renew();
+        run()?.setWeights(weights.bytes, weights.step);
+        weights = undefined;
+      }
+      const current = run();
+      if (!current || options.isCanceled?.()) throw new ComputeError('failed', 'the shard was canceled');
+      return current.gradient(shard, { samples, targets }, options);
+    },
+    close: () => local.close(),
+  };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ArrivedResult, HeldResults, Plausibility } from '../../src/coordinator/held-results.ts';
+import { type ArrivedResult, HeldResults, Plausibility } from '../../src/coordinator/results.ts';
 
 describe('a result', () => {
   it('is not plausible before one is confirmed', () => {

@@ -19,8 +19,7 @@ import { VirtualClock } from '../../../sim/src/simulated-process.ts';
 import { type Listener, SimulatedWorker } from '../../../sim/src/simulated-worker.ts';
 import { createProblem, type Problem, type ProblemOptions } from '../../../sim/test/support.ts';
 import { Run } from '../../src/coordinator/run.ts';
-import type { RunOutcome } from '../../src/coordinator/run-options.ts';
-import type { Trace } from '../../src/coordinator/trace.ts';
+import type { RunOutcome, Trace } from '../../src/coordinator/run-options.ts';
 
 /** Virtual time after which a run counts as hung. */
 const limitMs = 3_600_000;

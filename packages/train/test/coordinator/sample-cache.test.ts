@@ -5,7 +5,7 @@ import { decodeBatch, formatOf, planRun, type RunPlan } from '@lockstep/rules';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tinyDataset } from '../../../sim/test/support.ts';
-import { type ArrivedBatch, type LabeledShard, SampleCache } from '../../../worker/src/sample-cache.ts';
+import { type ArrivedBatch, type LabeledShard, SampleCache } from '../../../worker/src/answers.ts';
 import { TaskSender } from '../../src/coordinator/connections.ts';
 
 const shapes = fc.record({

@@ -2,8 +2,8 @@ import { createLocalCompute } from '@lockstep/compute';
 import { defaultLimits } from '@lockstep/rules';
 import type { MembershipEnd } from '@lockstep/worker/internal';
 import { describe, expect, it } from 'vitest';
-import { lies } from '../../../sim/src/lies.ts';
 import { SimulatedProcess } from '../../../sim/src/simulated-process.ts';
+import { lies } from '../../../sim/src/simulated-worker.ts';
 import type { RelayRun } from '../../src/relay/relay-run.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
