@@ -3,8 +3,8 @@ import { readCommandLine, requireOutputs, runMain, saveJson } from '@lockstep/co
 import { setEngineFlags } from '@lockstep/worker/own-process';
 import { benchmarks } from './benchmarks/index.ts';
 import { benchCommand } from './options.ts';
+import { terminalOutput } from './output.ts';
 import { isSound, runBenchmarks } from './run-benchmarks.ts';
-import { terminalOutput } from './terminal.ts';
 
 async function main(): Promise<number> {
   const options = readCommandLine(benchCommand, process.argv.slice(2));
