@@ -2,7 +2,8 @@
 import { availableParallelism } from 'node:os';
 import type { Dataset } from '@lockstep/data';
 import { initialize } from '@lockstep/nn';
-import { createShardSource, planRun } from '@lockstep/training';
+import { createShardSource } from '@lockstep/compute';
+import { planRun } from '@lockstep/rules';
 import type { Case } from '../benchmark.ts';
 import { trainingCase } from '../mnist.ts';
 import { cnnNet, type MnistStep, type Net, netOf } from '../nets.ts';
