@@ -33,6 +33,7 @@ export function* withTooLongText(value: unknown): Generator<unknown> {
 
 export const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<number> =>
   fc.oneof(
+    fc.constantFrom(min, max),
     fc.integer({ min, max: Math.min(max, 300) }),
     fc.maxSafeInteger().filter((n) => n >= min && n <= max),
   );

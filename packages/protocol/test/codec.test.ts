@@ -8,7 +8,15 @@ import {
   messages,
   type WorkerMessage,
 } from '../src/messages.ts';
-import { anyMessage, arbitraries, exampleOf, type MessageType, maySend, messageTypes, withTooLongText } from './arbitraries.ts';
+import {
+  anyMessage,
+  arbitraries,
+  exampleOf,
+  type MessageType,
+  maySend,
+  messageTypes,
+  withTooLongText,
+} from './arbitraries.ts';
 import { packedWith, refusal, senderOf } from './frames.ts';
 import { expectNoOtherError, pack } from './refusals.ts';
 
