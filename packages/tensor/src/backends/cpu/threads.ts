@@ -1,17 +1,67 @@
-/** The compute threads of a backend: each runs programs on the shared memory on request. */
-import type { ThreadMessage, ThreadSetup } from './kernel-thread.ts';
-import {
-  claim,
-  controlWords,
-  endWord,
-  failedWord,
-  lineOf,
-  pendingWord,
-  programWord,
-  seenWord,
-  ticketWord,
-  waitWhile,
-} from './thread-control.ts';
+/** The threads that run programs together, and what runs in each. */
+import { instantiateKernels, type WasmMemory } from './memory.ts';
+
+/** Words of a cache line, so that no two threads wait on one line. */
+const lineWords = 16;
+
+/** Words of the first line: number of unfinished programs; number of a thread that failed, or 0. */
+const pendingWord = 0;
+const failedWord = 1;
+
+/**
+ * Words of a thread's own line: its ticket, raised with each program; the program's first byte; its end; the last
+ * ticket claimed; the last ticket that the thread has seen, late or not.
+ */
+const ticketWord = 0;
+const programWord = 1;
+const endWord = 2;
+const claimWord = 3;
+const seenWord = 4;
+
+/** First word of a thread's line; threads count from 1. */
+function lineOf(thread: number): number {
+  return thread * lineWords;
+}
+
+/** Number of words for `threads` threads, including the backend's own. */
+function controlWords(threads: number): number {
+  return threads * lineWords;
+}
+
+/**
+ * Claims the newest program of a thread, for that thread or, if it is faster, for the backend's own.
+ * @returns whether the caller should run the program; false if the other thread has claimed it
+ */
+function claim(words: Int32Array, thread: number, ticket: number): boolean {
+  const before = (ticket - 1) | 0;
+  return Atomics.compareExchange(words, lineOf(thread) + claimWord, before, ticket) === before;
+}
+
+const { performance } = globalThis as unknown as { performance: { now(): number } };
+
+/**
+ * How long a thread spins before it sleeps. This covers most gaps between the programs of a step, which are shorter
+ * than a wake-up by the operating system.
+ */
+const spinMs = 0.1;
+/** Reads of the word for each read of the clock. */
+const looks = 64;
+
+/**
+ * Waits until a word differs from `value`, at most about `timeoutMs`.
+ * @returns the word's new value; `value` after a time-out
+ */
+function waitWhile(words: Int32Array, index: number, value: number, timeoutMs: number): number {
+  const untilMs = performance.now() + spinMs;
+  do {
+    for (let look = 0; look < looks; look++) {
+      const now = Atomics.load(words, index);
+      if (now !== value) return now;
+    }
+  } while (performance.now() < untilMs);
+  Atomics.wait(words, index, value, timeoutMs);
+  return Atomics.load(words, index);
+}
 
 /** A thread of the platform, which calls `runKernelThread`. */
 export interface PlatformThread {
@@ -44,8 +94,6 @@ const patienceFactor = 20;
 const leastPatienceMs = 10_000;
 /** Longest time that one look counts: a suspended process, as on a sleeping laptop, has not been waiting. */
 const longestLookMs = 500;
-
-const { performance } = globalThis as unknown as { performance: { now(): number } };
 
 export class ThreadTeam {
   readonly #threads: readonly PlatformThread[];
@@ -177,4 +225,53 @@ export class ThreadTeam {
 
 function noResultFor(patienceMs: number): string {
   return `a compute thread has died: it gave no result for ${Math.round(patienceMs / 1000)} s`;
+}
+
+/** Setup of a thread; can be posted to it. */
+export interface ThreadSetup {
+  /** A WebAssembly.Module. */
+  readonly module: object;
+  readonly memory: WasmMemory;
+  /** Address of this thread's own workspace. */
+  readonly workspace: number;
+  /** Number of this thread, from 1; 0 is the backend's own. */
+  readonly thread: number;
+  /** Shared control words, see thread-control.ts. */
+  readonly control: SharedArrayBuffer;
+}
+
+/** Messages of a compute thread to the thread that started it. */
+export type ThreadMessage =
+  | { readonly type: 'ready' }
+  /** The thread cannot compute, or has failed; `message` is one sentence. */
+  | { readonly type: 'failed'; readonly message: string };
+
+/** Runs programs; blocks its thread forever once it is ready. @param post sends a message to the backend's thread */
+export async function runKernelThread(setup: ThreadSetup, post: (message: ThreadMessage) => void): Promise<void> {
+  const { module, memory, workspace, thread } = setup;
+  // Returns nothing, although `post` may: a MessagePort of Node returns true.
+  const fail = (error: unknown): void => {
+    post({ type: 'failed', message: String(error) });
+  };
+  const control = new Int32Array(setup.control);
+  const line = lineOf(thread);
+  const kernels = await instantiateKernels(module, memory).catch(fail);
+  if (!kernels) return;
+  kernels.setWorkspace(workspace);
+  post({ type: 'ready' });
+  for (let ticket = 0; ; ) {
+    const next = waitWhile(control, line + ticketWord, ticket, Number.POSITIVE_INFINITY);
+    // Ignores spurious wake-ups.
+    if (next === ticket) continue;
+    ticket = next;
+    Atomics.store(control, line + seenWord, ticket);
+    if (!claim(control, thread, ticket)) continue;
+    try {
+      kernels.execute(control[line + programWord]!, control[line + endWord]!);
+    } catch (error) {
+      Atomics.store(control, failedWord, thread);
+      fail(error);
+    }
+    if (Atomics.sub(control, pendingWord, 1) === 1) Atomics.notify(control, pendingWord);
+  }
 }

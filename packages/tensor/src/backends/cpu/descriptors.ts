@@ -1,10 +1,150 @@
-/** Writes elementwise formulas as descriptors that the map kernel interprets. */
+/** Descriptors of calls in the memory of the kernels. */
+
+import type { ConvolutionCall, KernelCall, PoolCall, UnpoolCall } from '../../backend.ts';
 import { type Formula, type Primitive, topological } from '../../formula.ts';
-import { sameShape } from '../../shape.ts';
-import { joinAxes } from '../axes.ts';
-import type { PlacedMap } from '../operands.ts';
-import type { Descriptor } from './descriptor.ts';
+import { sameShape, sizeOf } from '../../shape.ts';
+import type { Windows } from '../../windows.ts';
+import { joinAxes, type Placed, type PlacedMap } from '../operands.ts';
 import * as opcodes from './opcodes.ts';
+
+/** A kernel's parameters in memory, followed by its scratch space. */
+export interface Descriptor {
+  readonly bytes: number;
+  /** Writes the descriptor at `address`, which must be a multiple of 16 and have room for `bytes`. */
+  write(buffer: ArrayBufferLike, address: number): void;
+}
+
+const bytesPerValue = 4;
+/** Columns of one packed panel of a right operand, as in kernels/sizes.ts. */
+const panelColumns = 8;
+/** Four pointers and one finished edge tile, as in kernels/convolution.ts. */
+const scratchBytes = 16 + 4 * panelColumns * bytesPerValue;
+/** Kernels read right operands and biases in whole panels. */
+const readBeyondBytes = panelColumns * bytesPerValue;
+
+/** Codes of `result`, as in kernels/windows.ts. */
+const resultCodes = { output: 0, inputGradient: 1, kernelGradient: 2 } as const;
+
+export function convolutionDescriptor(call: Placed<ConvolutionCall, number>): Descriptor {
+  const { result, windows, filters, left, right, output, bias = 0 } = call;
+  const words = 22;
+  const packed = aligned(words * bytesPerValue);
+  const frame = aligned(packed + packedValues(result, windows, filters) * bytesPerValue);
+  const frameLength = frameValues(result, windows, filters) * bytesPerValue;
+  const scratch = aligned(frame + frameLength);
+  return {
+    bytes: scratch + scratchBytes + readBeyondBytes,
+    write(buffer, address) {
+      new Uint32Array(buffer, address, words).set([
+        resultCodes[result],
+        ...wordsOf(windows),
+        filters,
+        left,
+        right,
+        output,
+        address + packed,
+        frameLength === 0 ? 0 : address + frame,
+        address + scratch,
+        bias,
+        Number(call.epilogue?.relu ?? false),
+      ]);
+      new Uint8Array(buffer, address + frame, frameLength).fill(0);
+    },
+  };
+}
+
+export function poolDescriptor(call: Placed<PoolCall | UnpoolCall, number>): Descriptor {
+  const indices = ('argmaxIndices' in call && call.argmaxIndices) || 0;
+  const words = [...wordsOf(call.windows), call.input, call.output, indices];
+  return {
+    bytes: words.length * bytesPerValue,
+    write: (buffer, address) => new Uint32Array(buffer, address, words.length).set(words),
+  };
+}
+
+/** Words of the geometry, in the order of the kernels' descriptors. */
+function wordsOf(windows: Windows): number[] {
+  const { images, height, width, channels, windowHeight, windowWidth, outputHeight, outputWidth } = windows;
+  const { strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
+  const steps = [strideHeight, strideWidth, paddingHeight, paddingWidth];
+  return [images, height, width, channels, windowHeight, windowWidth, ...steps, outputHeight, outputWidth];
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+type Result = ConvolutionCall['result'];
+
+/** Number of values of the packed right operand. */
+function packedValues(result: Result, { windowHeight, windowWidth, channels }: Windows, filters: number): number {
+  if (result === 'kernelGradient') return 0;
+  const [inner, columns] = result === 'output' ? [channels, filters] : [filters, channels];
+  return windowHeight * windowWidth * inner * Math.ceil(columns / panelColumns) * panelColumns;
+}
+
+/** Number of values of one padded image; 0 if images can be read in place. */
+function frameValues(result: Result, windows: Windows, filters: number): number {
+  const { height, width, channels, windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
+  if (result === 'inputGradient') return (height + windowHeight - 1) * (width + windowWidth - 1) * filters;
+  if (paddingHeight === 0 && paddingWidth === 0) return 0;
+  return (height + 2 * paddingHeight) * (width + 2 * paddingWidth) * channels;
+}
+
+/** A range of memory that a map reads or writes: a whole vector, or one value for all elements. */
+interface Stretch {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/**
+ * Returns the longest run of maps from `calls[from]` on that can be fused. They work on vectors of one length, and any
+ * two stretches, at least one of which is written, are identical or disjoint. So element i of each map depends only on
+ * element i of earlier maps.
+ */
+export function fusedMaps(calls: readonly Placed<KernelCall, number>[], from: number): readonly PlacedMap<number>[] {
+  const run: PlacedMap<number>[] = [];
+  const [read, written]: [Stretch[], Stretch[]] = [[], []];
+  for (let at = from; at < calls.length; at++) {
+    const call = calls[at]!;
+    const stretches = stretchesOf(call);
+    if (call.kind !== 'map' || stretches === undefined) break;
+    if (run.length > 0 && sizeOf(call.shape) !== sizeOf(run[0]!.shape)) break;
+    const output = stretches.pop()!;
+    const fits =
+      stretches.every((stretch) => written.every((other) => isSameOrApart(stretch, other))) &&
+      [...read, ...written, ...stretches].every((other) => isSameOrApart(output, other));
+    if (!fits) break;
+    const size = sizeOf(call.shape);
+    run.push({
+      ...call,
+      shape: [size],
+      strides: [...stretches, output].map(({ bytes }) => [bytes === bytesPerValue ? 0 : 1]),
+    });
+    read.push(...stretches);
+    written.push(output);
+  }
+  return run;
+}
+
+/** Returns the stretches of the inputs, then of the output; undefined if one is not visited in order. */
+function stretchesOf(call: Placed<KernelCall, number>): Stretch[] | undefined {
+  if (call.kind !== 'map') return undefined;
+  const axes = joinAxes(call.shape, call.strides);
+  const strides = axes[0]?.strides;
+  const isVector = axes.length === 1 && strides!.every((stride) => stride <= 1) && strides!.at(-1) === 1;
+  if (!isVector) return undefined;
+  const size = sizeOf(call.shape);
+  return [...call.inputs, call.output].map((address, which) => ({
+    address,
+    bytes: bytesPerValue * (strides![which] === 1 ? size : 1),
+  }));
+}
+
+function isSameOrApart(one: Stretch, other: Stretch): boolean {
+  const isSame = one.address === other.address && one.bytes === other.bytes;
+  return isSame || one.address + one.bytes <= other.address || other.address + other.bytes <= one.address;
+}
 
 const { chunkLength } = opcodes;
 const codes: Readonly<Record<Primitive | 'copy' | 'addProduct' | 'subProduct', number>> = opcodes;

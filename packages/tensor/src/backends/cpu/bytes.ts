@@ -1,9 +1,44 @@
-/** Storages whose values may stay bytes: products read the bytes; for any other reader they are converted first. */
-import type { KernelCall } from '../../backend.ts';
+/** Bytes in the memory of the kernels: tables of samples, and operands that stay bytes. */
+
+import type { KernelCall, Storage } from '../../backend.ts';
+import type { ByteInput, ByteTable, Program } from '../../program.ts';
+import { noteChange } from '../../tensor.ts';
+import { HostTable } from '../byte-table.ts';
+import { checkCopy } from '../check.ts';
 import type { Role } from '../operands.ts';
 import type { OwnedStorage } from '../storage-backend.ts';
-import type { Allocator } from './allocator.ts';
-import type { Kernels, WasmMemory } from './webassembly.ts';
+import * as codes from './call-codes.ts';
+import type { Allocator, Kernels, WasmMemory } from './memory.ts';
+import { createProgram, type ProgramMemory } from './programs.ts';
+
+export class CpuByteTable extends HostTable {
+  /** Address of the first row. */
+  readonly address: number;
+  readonly #memory: WasmMemory;
+  readonly #allocator: Allocator;
+
+  constructor(memory: WasmMemory, allocator: Allocator, rows: number, columns: number) {
+    super(rows, columns);
+    this.#memory = memory;
+    this.#allocator = allocator;
+    this.address = allocator.allocate(rows * columns);
+  }
+
+  /** @throws RangeError for the first number without a row */
+  checkRows(numbers: Uint32Array): void {
+    let largest = 0;
+    for (let index = 0; index < numbers.length; index++) largest = Math.max(largest, numbers[index]!);
+    if (largest >= this.rows) for (const number of numbers) this.row(number);
+  }
+
+  dispose(): void {
+    this.#allocator.release(this.address);
+  }
+
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.address, this.rows * this.columns);
+  }
+}
 
 const bytesPerValue = 4;
 const byteValues = 256;
@@ -23,7 +58,7 @@ interface OperandContext {
 /**
  * Byte operand of one storage. Pending bytes are in the last quarter, so that a conversion reads ahead of its writes.
  */
-export class ByteOperand {
+class ByteOperand {
   /** Address of the block that kernels read. */
   readonly address: number;
   readonly length: number;
@@ -150,4 +185,109 @@ export class ByteOperands {
 /** Whether the call multiplies the whole storage from the left. */
 function isLeftOfProduct(call: KernelCall, role: Role): boolean {
   return call.kind === 'matmul' && role === 'left' && call.batch === undefined;
+}
+
+const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
+
+/** Row numbers in the kernels' memory, and the program that copies those rows of one table. */
+interface RowInput {
+  readonly numbers: number;
+  /** Whether the rows stay bytes. */
+  readonly areBytes: boolean;
+  readonly program: Program;
+  dispose(): void;
+}
+
+export class CpuByteInput implements ByteInput {
+  readonly #context: ProgramMemory;
+  readonly #storage: Storage;
+  readonly #address: number;
+  readonly #divisor: number;
+  readonly #operand: ByteOperand | undefined;
+  readonly #rows = new Map<ByteTable, RowInput>();
+  #conversion: Program | undefined;
+  #nothing: Program | undefined;
+
+  /**
+   * @param address address of the storage
+   * @param operand byte operand of the storage, if products may read bytes
+   */
+  constructor(context: ProgramMemory, storage: Storage, address: number, divisor: number, operand?: ByteOperand) {
+    this.#context = context;
+    this.#storage = storage;
+    this.#address = address;
+    this.#divisor = Math.fround(divisor);
+    this.#operand = operand;
+  }
+
+  take(bytes: Uint8Array): Program {
+    const { length } = this.#storage;
+    checkCopy(this.#storage, bytes.length);
+    const waiting = waitingAddress(this.#address, length);
+    new Uint8Array(this.#context.memory.buffer, waiting, length).set(bytes);
+    noteChange(this.#storage);
+    if (this.#waits()) {
+      this.#nothing ??= createProgram(this.#context, []);
+      return this.#nothing;
+    }
+    const words = [codes.bytesToFloats, waiting, this.#address, length, this.#divisorBits];
+    this.#conversion ??= createProgram(this.#context, words);
+    return this.#conversion;
+  }
+
+  takeRows(table: ByteTable, numbers: Uint32Array): Program {
+    checkCopy(this.#storage, numbers.length * table.columns);
+    if (!(table instanceof CpuByteTable)) throw new TypeError('cpu: this table belongs to another backend');
+    table.checkRows(numbers);
+    const rows = this.#rowInput(table, numbers.length, this.#waits());
+    new Uint32Array(this.#context.memory.buffer, rows.numbers, numbers.length).set(numbers);
+    noteChange(this.#storage);
+    return rows.program;
+  }
+
+  dispose(): void {
+    this.#conversion?.dispose();
+    this.#nothing?.dispose();
+    for (const rows of this.#rows.values()) rows.dispose();
+    this.#rows.clear();
+  }
+
+  /** Marks incoming bytes as pending if the operand allows it; returns whether it does. */
+  #waits(): boolean {
+    if (this.#operand === undefined) return false;
+    this.#operand.waits = this.#operand.isOpen(this.#divisor);
+    return this.#operand.waits;
+  }
+
+  get #divisorBits(): number {
+    return new Uint32Array(Float32Array.of(this.#divisor).buffer)[0]!;
+  }
+
+  #rowInput(table: CpuByteTable, count: number, areBytes: boolean): RowInput {
+    const known = this.#rows.get(table);
+    if (known?.areBytes === areBytes) return known;
+    known?.dispose();
+    const rows = this.#createRowInput(table, count, areBytes);
+    this.#rows.set(table, rows);
+    return rows;
+  }
+
+  #createRowInput(table: CpuByteTable, count: number, areBytes: boolean): RowInput {
+    const { allocator } = this.#context;
+    const numbers = allocator.allocate(count * wordBytes);
+    const rows = [table.address, table.columns, numbers, count];
+    const words = areBytes
+      ? [codes.rowsToBytes, ...rows, waitingAddress(this.#address, this.#storage.length)]
+      : [codes.rowsToFloats, ...rows, this.#address, this.#divisorBits];
+    const program = createProgram(this.#context, words);
+    return {
+      numbers,
+      areBytes,
+      program,
+      dispose() {
+        program.dispose();
+        allocator.release(numbers);
+      },
+    };
+  }
 }
