@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunClaim } from '../src/config.ts';
-import { FleetCoordinator } from '../src/coordinator.ts';
-import { CoordinatorFinder } from '../src/finder.ts';
+import type { FleetCoordinator } from '../src/coordinator.ts';
+import type { CoordinatorFinder, FinderChoices } from '../src/finder.ts';
+import { Fleet } from '../src/fleet.ts';
 import { leaseMs } from '../src/lease.ts';
+import type { FleetRun } from '../src/records.ts';
 import { type Link, MemoryStore } from './memory-store.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -23,28 +24,21 @@ interface Begun {
 function begin(name: string, standby = true): Begun {
   const [link, lines, leaving] = [store.link(), [] as string[], new AbortController()];
   const options = { standby, name, signal: leaving.signal, log: (line: string) => void lines.push(line) };
-  const coordinator = new FleetCoordinator(options, { store: link, run, nowMs: time.nowMs, repeat: time.repeat });
-  return { coordinator, link, lines, leaving };
+  return { coordinator: new Fleet(link, run, time).coordinator(options), link, lines, leaving };
 }
 
-const claim = (seed: number): RunClaim => ({
+const claim = (seed: number): FleetRun => ({
   config: JSON.stringify({ seed }),
   differenceFrom: (other) => `expected seed ${JSON.parse(other).seed}, got ${seed}`,
 });
 
 /** Opens the coordinator while virtual time advances. */
 async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise<string> {
-  let end = 'waits';
-  void coordinator.open(claim(seed)).then(
-    () => {
-      end = 'leads';
-    },
-    (error: Error) => {
-      end = error.message;
-    },
+  const end = coordinator.open(claim(seed)).then(
+    () => 'leads',
+    (error: Error) => error.message,
   );
-  for (let ms = 0; ms < forMs && end === 'waits'; ms += 500) await time.advance(500);
-  return end;
+  return time.during(end, forMs);
 }
 
 describe('a coordinator', () => {
@@ -174,8 +168,7 @@ describe('checkpoints', () => {
 });
 
 describe('a worker', () => {
-  const wait = (ms: number): Promise<void> => time.advance(ms);
-  const finder = (): CoordinatorFinder => new CoordinatorFinder({ store: store.link(), run, wait });
+  const finder = (choices?: FinderChoices): CoordinatorFinder => new Fleet(store.link(), run, time).finder(choices);
   const { signal } = new AbortController();
 
   it('finds the coordinator with its token, then the one that follows, then that the run is over', async () => {
@@ -189,7 +182,7 @@ describe('a worker', () => {
     void second.coordinator
       .open(claim(1))
       .then(() => second.coordinator.announce({ url: 'ws://b/', fingerprint: 'ff' }));
-    expect(await changed).toBe(true);
+    expect(await time.during(changed)).toBe(true);
     expect(await worker.find()).toMatchObject({ url: 'ws://b/', token: undefined, fingerprint: 'ff' });
     await second.coordinator.finish();
     expect(await worker.find()).toBeUndefined();
@@ -203,7 +196,7 @@ describe('a worker', () => {
     await opened(first);
     await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
     await first.coordinator.announceRelays([{ url: 'wss://relay/', fingerprint: 'ff', workers: 3 }]);
-    const worker = new CoordinatorFinder({ store: store.link(), run, wait, random: () => 0.5 });
+    const worker = finder({ random: () => 0.5 });
     const places = [await worker.find(), await worker.find(), await worker.find()];
     expect(places).toEqual([
       { url: 'wss://relay/', fingerprint: 'ff', token: 'secret' },
@@ -221,12 +214,12 @@ describe('a worker', () => {
     await first.coordinator.announce({ url: 'ws://a/' });
     await first.coordinator.announceRelays(relaysOf(4));
     const draws = [0.9, 0.3];
-    const worker = new CoordinatorFinder({ store: store.link(), run, wait, random: () => draws.shift() ?? 0 });
+    const worker = finder({ random: () => draws.shift() ?? 0 });
     expect(await worker.find()).toMatchObject({ url: 'ws://relay-1/' });
     const changed = worker.changed(signal);
     first.link.fault = 'cut';
     void second.coordinator.open(claim(1)).then(() => second.coordinator.announce({ url: 'ws://b/' }));
-    expect(await changed).toBe(true);
+    expect(await time.during(changed)).toBe(true);
     expect(await worker.find()).toMatchObject({ url: 'ws://b/' });
   });
 
@@ -234,7 +227,7 @@ describe('a worker', () => {
     const first = begin('a');
     await opened(first);
     await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
-    const worker = new CoordinatorFinder({ store: store.link(), run, wait, token: 'given' });
+    const worker = finder({ token: 'given' });
     expect(await worker.find()).toMatchObject({ token: 'given' });
   });
 
@@ -243,7 +236,7 @@ describe('a worker', () => {
     await opened(first);
     await first.coordinator.announce({ url: 'ws://a/' });
     await worker.find();
-    expect(await worker.changed(signal)).toBe(false);
+    expect(await time.during(worker.changed(signal))).toBe(false);
   });
 
   it('finds the coordinator also after the store has lost everything', async () => {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { initialLease, type LeaseEvent, type LeaseState, leaseMs, transition } from '../src/lease.ts';
-import { LeaseKeeper } from '../src/lease-keeper.ts';
+import { initialLease, type LeaseEvent, LeaseKeeper, type LeaseState, leaseMs, transition } from '../src/lease.ts';
 import { type Link, MemoryStore } from './memory-store.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -121,8 +120,7 @@ describe('several processes that reach one store over links with faults', () => 
       values: link.values,
       key: 'lease',
       self: { id: name, name },
-      nowMs: time.nowMs,
-      repeat: time.repeat,
+      time,
       onEvent: (_event, state) => {
         process.state = state;
       },
