@@ -1,4 +1,4 @@
-/** Connections between a worker and the coordinator: their rules, inbox and pacing, and a transport over a WebSocket. */
+/** Connections between a worker and the coordinator: their rules, what all ends share, and one over a WebSocket. */
 import { decode, encode, ProtocolError } from './codec.ts';
 import { toMessageText } from './fields.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
@@ -65,78 +65,6 @@ export type CoordinatorTransport = Transport<WorkerMessage, CoordinatorMessage>;
 export type WorkerTransport = Transport<CoordinatorMessage, WorkerMessage>;
 type TransportOf<S extends Side> = S extends 'worker' ? WorkerTransport : CoordinatorTransport;
 
-/** Delivers what one end of a transport receives: in order, nothing lost before `listen`, `onClose` exactly once. */
-export class Inbox<Receives extends Message> {
-  readonly #defer: (run: () => void) => void;
-  #undelivered: Receives[] = [];
-  #listener: TransportListener<Receives> | undefined;
-  #closing: Closing | undefined;
-  #isDraining = false;
-  #isClosingDelivered = false;
-
-  /** @param defer runs a function soon, but never before `defer` returns */
-  constructor(defer: (run: () => void) => void) {
-    this.#defer = defer;
-  }
-
-  get hasEnded(): boolean {
-    return this.#closing !== undefined;
-  }
-
-  listen(listener: TransportListener<Receives>): void {
-    if (this.#listener !== undefined) throw new Error('transport: expected one listener, got a second one');
-    this.#listener = listener;
-    if (this.#undelivered.length > 0 || this.hasEnded) this.#defer(() => this.#drain());
-  }
-
-  /** Takes a message that has just arrived; drops it if the connection has ended. */
-  deliver(message: Receives): void {
-    if (this.hasEnded) return;
-    this.#undelivered.push(message);
-    this.#drain();
-  }
-
-  /** Decodes and delivers a frame from `from`; calls `close` if it is not a message that `from` may send. */
-  deliverFrame(frame: Uint8Array, from: Side, close: (code: number, reason: string) => void): void {
-    if (this.hasEnded) return;
-    let message: Message;
-    try {
-      message = decode(frame, from);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      close(error.closeCode, error.message);
-      return;
-    }
-    this.deliver(message as Receives);
-  }
-
-  /** Ends the connection; returns false if it had ended before. A local end drops undelivered messages. */
-  end(closing: Closing): boolean {
-    if (this.hasEnded) return false;
-    this.#closing = closing;
-    if (closing.by === 'local') this.#undelivered = [];
-    this.#defer(() => this.#drain());
-    return true;
-  }
-
-  #drain(): void {
-    const listener = this.#listener;
-    if (listener === undefined || this.#isDraining) return;
-    this.#isDraining = true;
-    try {
-      for (let message = this.#undelivered.shift(); message !== undefined; message = this.#undelivered.shift()) {
-        listener.onMessage(message);
-      }
-      if (this.#closing !== undefined && !this.#isClosingDelivered) {
-        this.#isClosingDelivered = true;
-        listener.onClose(this.#closing);
-      }
-    } finally {
-      this.#isDraining = false;
-    }
-  }
-}
-
 /**
  * Bytes that may be buffered before vectors wait. Large enough to keep a connection within one machine busy, and small
  * enough to take less than a second on a link of 10 Mbit/s.
@@ -152,72 +80,159 @@ const vectorTypes: ReadonlySet<Message['type']> = new Set<Message['type']>([
 ]);
 
 /** A message, encoded for sending. */
-interface Parcel<Payload> {
+export interface Parcel<Payload> {
   readonly payload: Payload;
   readonly byteLength: number;
   /** Called once the connection no longer needs the payload, if it can tell. */
   readonly sent?: (() => void) | undefined;
 }
 
-/** Makes the next parcel of a vector; undefined at its end. */
-type ParcelSource<Payload> = () => Parcel<Payload> | undefined;
+/**
+ * What all ends of connections share. What arrives is delivered in order, nothing is lost before `listen`, and `onClose`
+ * comes exactly once. Of what is sent, vectors wait while the connection has much buffered, so that short messages can
+ * pass between their chunks.
+ */
+export abstract class TransportEnd<Receives extends Message, Sends extends Message, Payload>
+  implements Transport<Receives, Sends>
+{
+  readonly remote: string;
+  /** The side whose messages arrive. */
+  readonly #peerSide: Side;
+  #undelivered: Receives[] = [];
+  #listener: TransportListener<Receives> | undefined;
+  #closing: Closing | undefined;
+  #isDraining = false;
+  #isOver = false;
+  /** Parcels of messages that must wait, and sources of vectors, which make parcels when there is room for them. */
+  #waiting: (Parcel<Payload> | (() => Parcel<Payload> | undefined))[] = [];
+  #waitingBytes = 0;
 
-/** Lets short messages pass between the chunks of vectors, which wait here while the connection has much buffered. */
-export class PacedVectors<Payload> {
-  /** Total size of the waiting parcels; parcels that a source has not made yet are not counted. */
-  byteLength = 0;
-  readonly #isFull: () => boolean;
-  readonly #send: (parcel: Parcel<Payload>) => void;
-  readonly #isOpen: () => boolean;
-  #waiting: (Parcel<Payload> | ParcelSource<Payload>)[] = [];
-
-  /**
-   * @param isFull whether vectors must wait
-   * @param send hands a message to the connection
-   * @param isOpen false while all messages must wait; always open by default
-   */
-  constructor(isFull: () => boolean, send: (parcel: Parcel<Payload>) => void, isOpen = () => true) {
-    this.#isFull = isFull;
-    this.#send = send;
-    this.#isOpen = isOpen;
+  constructor(side: Side, remote: string) {
+    this.remote = remote;
+    this.#peerSide = side === 'worker' ? 'coordinator' : 'worker';
   }
 
-  get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+  /** Bytes handed over that may not have left yet. */
+  protected abstract readonly handedBytes: number;
+  /** Whether vectors must wait. */
+  protected abstract readonly isFull: boolean;
+  /** Whether messages can be handed over: all of them wait until then. */
+  protected abstract readonly isReady: boolean;
+  /** Runs a function soon, but never before `defer` returns. */
+  protected abstract defer(run: () => void): void;
+  protected abstract parcelOf(message: Sends): Parcel<Payload>;
+  /** Hands a message to the connection. */
+  protected abstract hand(parcel: Parcel<Payload>): void;
+  /** Closes the connection from this end. */
+  protected abstract endPeer(code: number, reason: string): void;
+
+  get bufferedBytes(): number {
+    return this.handedBytes + this.#waitingBytes;
   }
 
-  /** Sends a message, or queues it if it must wait. */
-  push(type: Message['type'], parcel: Parcel<Payload>): void {
-    const isUrgent = !vectorTypes.has(type);
-    if (this.#isOpen() && (isUrgent || (!this.isWaiting && !this.#isFull()))) {
-      this.#send(parcel);
+  get hasEnded(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  listen(listener: TransportListener<Receives>): void {
+    if (this.#listener !== undefined) throw new Error('transport: expected one listener, got a second one');
+    this.#listener = listener;
+    if (this.#undelivered.length > 0 || this.hasEnded) this.defer(() => this.#drain());
+  }
+
+  send(message: Sends): void {
+    if (this.hasEnded) return;
+    const parcel = this.parcelOf(message);
+    const isUrgent = !vectorTypes.has(message.type);
+    if (this.isReady && (isUrgent || (!this.isWaiting && !this.isFull))) {
+      this.hand(parcel);
       return;
     }
     this.#waiting.push(parcel);
-    this.byteLength += parcel.byteLength;
+    this.#waitingBytes += parcel.byteLength;
   }
 
-  /** Queues a vector whose parcels are made when there is room for them. */
-  pushSource(source: ParcelSource<Payload>): void {
-    this.#waiting.push(source);
+  sendVector(stream: VectorStream<Sends>): void {
+    if (this.hasEnded) return;
+    this.#waiting.push(() => {
+      const message = stream.next();
+      return message && { ...this.parcelOf(message), sent: stream.sent && (() => stream.sent!(message)) };
+    });
     this.resume();
   }
 
-  /** Sends waiting parcels until the connection is full; called when it opens, or has less buffered than before. */
-  resume(): void {
-    while (this.isWaiting && this.#isOpen() && !this.#isFull()) {
+  close(code: number, reason: string): void {
+    if (!this.end({ code, reason, by: 'local' })) return;
+    this.clear();
+    this.endPeer(code, toMessageText(reason));
+  }
+
+  /** Drops the messages that wait. */
+  protected clear(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
+  protected get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Sends waiting messages until the connection is full; called when it is ready, or has less buffered than before. */
+  protected resume(): void {
+    while (this.isWaiting && this.isReady && !this.isFull) {
       const first = this.#waiting[0]!;
       const isSource = typeof first === 'function';
       const parcel = isSource ? first() : first;
-      if (!isSource) this.byteLength -= first.byteLength;
+      if (!isSource) this.#waitingBytes -= first.byteLength;
       if (!isSource || !parcel) this.#waiting.shift();
-      if (parcel) this.#send(parcel);
+      if (parcel) this.hand(parcel);
     }
   }
 
-  clear(): void {
-    this.#waiting = [];
-    this.byteLength = 0;
+  /** Takes a message that has just arrived; drops it if the connection has ended. */
+  protected deliver(message: Receives): void {
+    if (this.hasEnded) return;
+    this.#undelivered.push(message);
+    this.#drain();
+  }
+
+  /** Decodes and delivers a frame; closes the connection if it is not a message that the peer may send. */
+  protected deliverFrame(frame: Uint8Array): void {
+    if (this.hasEnded) return;
+    let message: Message;
+    try {
+      message = decode(frame, this.#peerSide);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(error.closeCode, error.message);
+      return;
+    }
+    this.deliver(message as Receives);
+  }
+
+  /** Ends the connection; returns false if it had ended before. A local end drops undelivered messages. */
+  protected end(closing: Closing): boolean {
+    if (this.hasEnded) return false;
+    this.#closing = closing;
+    if (closing.by === 'local') this.#undelivered = [];
+    this.defer(() => this.#drain());
+    return true;
+  }
+
+  #drain(): void {
+    const listener = this.#listener;
+    if (listener === undefined || this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      for (let message = this.#undelivered.shift(); message !== undefined; message = this.#undelivered.shift()) {
+        listener.onMessage(message);
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    if (this.#closing === undefined || this.#isOver) return;
+    this.#isOver = true;
+    listener.onClose(this.#closing);
   }
 }
 
@@ -261,22 +276,15 @@ export function webSocketTransport<S extends Side>(
   return new SocketEnd(socket, options) as unknown as TransportOf<S>;
 }
 
-const connecting = 0;
+/** `readyState` of an open socket; smaller before, larger after. */
 const open = 1;
 
 /** Polling interval for a browser's socket, which has no event for a drained buffer. */
 const pollMs = 4;
 
-class SocketEnd implements Transport {
-  readonly remote: string;
+class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> {
   readonly #socket: WebSocketLike;
   readonly #options: WebSocketTransportOptions<Side>;
-  readonly #inbox = new Inbox<Message>((run) => queueMicrotask(run));
-  readonly #vectors = new PacedVectors<Uint8Array<ArrayBuffer>>(
-    () => this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes,
-    (parcel) => this.#hand(parcel),
-    () => this.#socket.readyState === open,
-  );
   /** Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes the network took at once. */
   #unsentBytes = 0;
   #tellsSent = false;
@@ -286,20 +294,17 @@ class SocketEnd implements Transport {
   #isPolling = false;
 
   constructor(socket: WebSocketLike, options: WebSocketTransportOptions<Side>) {
-    this.remote = options.remote;
+    super(options.side, options.remote);
     this.#socket = socket;
     this.#options = options;
     socket.binaryType = 'arraybuffer';
-    socket.addEventListener('open', () => this.#resume());
+    socket.addEventListener('open', () => this.resume());
     socket.addEventListener('message', (event) => this.#receive(event.data));
     socket.addEventListener('close', ({ code, reason }) => {
-      this.#inbox.end({ code, reason: reason === '' ? '' : toMessageText(reason), by: 'remote' });
+      this.clear();
+      this.end({ code, reason: reason === '' ? '' : toMessageText(reason), by: 'remote' });
     });
     socket.addEventListener('error', (event) => this.#fail(event));
-  }
-
-  get bufferedBytes(): number {
-    return this.#socket.bufferedAmount + this.#vectors.byteLength;
   }
 
   get receivedBytes(): number {
@@ -310,33 +315,52 @@ class SocketEnd implements Transport {
     return this.#sentBytes;
   }
 
-  listen(listener: TransportListener<Message>): void {
-    this.#inbox.listen(listener);
+  protected get handedBytes(): number {
+    return this.#socket.bufferedAmount;
   }
 
-  send(message: Message): void {
-    if (!this.#takesMessages) return;
+  protected get isFull(): boolean {
+    return this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes;
+  }
+
+  protected get isReady(): boolean {
+    return this.#socket.readyState === open;
+  }
+
+  override send(message: Message): void {
+    if (this.#socket.readyState > open) return;
+    super.send(message);
+    this.#poll();
+  }
+
+  protected override resume(): void {
+    super.resume();
+    this.#poll();
+  }
+
+  protected defer(run: () => void): void {
+    queueMicrotask(run);
+  }
+
+  protected parcelOf(message: Message): Parcel<Uint8Array<ArrayBuffer>> {
     const payload = encode(message);
-    this.#vectors.push(message.type, { payload, byteLength: payload.byteLength });
-    this.#poll();
+    return { payload, byteLength: payload.byteLength };
   }
 
-  sendVector(stream: VectorStream<Message>): void {
-    if (!this.#takesMessages) return;
-    this.#vectors.pushSource(() => {
-      const message = stream.next();
-      if (!message) return undefined;
-      const payload = encode(message);
-      const sent = stream.sent && (() => stream.sent!(message));
-      return { payload, byteLength: payload.byteLength, sent };
+  protected hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
+    const isCounted = sent !== undefined && this.#tellsSent;
+    if (isCounted) this.#unsentBytes += byteLength;
+    this.#sentBytes += byteLength;
+    this.#socket.send(payload, () => {
+      this.#tellsSent = true;
+      if (isCounted) this.#unsentBytes -= byteLength;
+      sent?.();
+      this.resume();
     });
-    this.#poll();
   }
 
-  close(code: number, reason: string): void {
-    if (!this.#inbox.end({ code, reason, by: 'local' })) return;
-    this.#vectors.clear();
-    const shown = clipUtf8(toMessageText(reason), maxReasonBytes);
+  protected endPeer(code: number, reason: string): void {
+    const shown = clipUtf8(reason, maxReasonBytes);
     try {
       this.#socket.close(code, shown);
     } catch {
@@ -345,48 +369,25 @@ class SocketEnd implements Transport {
     }
   }
 
-  get #takesMessages(): boolean {
-    return !this.#inbox.hasEnded && this.#socket.readyState <= open;
-  }
-
-  #hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
-    const isCounted = sent !== undefined && this.#tellsSent;
-    if (isCounted) this.#unsentBytes += byteLength;
-    this.#sentBytes += byteLength;
-    this.#socket.send(payload, () => {
-      this.#tellsSent = true;
-      if (isCounted) this.#unsentBytes -= byteLength;
-      sent?.();
-      this.#resume();
-    });
-  }
-
-  #resume(): void {
-    if (!this.#vectors.isWaiting) return;
-    if (this.#takesMessages) this.#vectors.resume();
-    else this.#vectors.clear();
-    this.#poll();
-  }
-
+  /** Looks again soon whether there is room; while a socket opens or closes there is nothing to look for. */
   #poll(): void {
-    if (this.#isPolling || !this.#vectors.isWaiting || this.#socket.readyState === connecting) return;
+    if (this.#isPolling || !this.isWaiting || !this.isReady) return;
     this.#isPolling = true;
     setTimeout(() => {
       this.#isPolling = false;
-      this.#resume();
+      this.resume();
     }, pollMs);
   }
 
   #receive(data: unknown): void {
-    const { side, maxFrameBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const { maxFrameBytes = Number.POSITIVE_INFINITY } = this.#options;
     if (!(data instanceof ArrayBuffer)) {
       this.close(1003, `frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`);
     } else if (data.byteLength > maxFrameBytes) {
       this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${data.byteLength}`);
     } else {
       this.#framesBytes += data.byteLength;
-      const from = side === 'worker' ? 'coordinator' : 'worker';
-      this.#inbox.deliverFrame(new Uint8Array(data), from, (code, reason) => this.close(code, reason));
+      this.deliverFrame(new Uint8Array(data));
     }
   }
 
@@ -395,12 +396,12 @@ class SocketEnd implements Transport {
     const error: unknown = 'error' in event ? event.error : undefined;
     const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
     const message = (error instanceof Error && error.message) || errorCode || 'the connection failed';
-    this.#vectors.clear();
+    this.clear();
     if (errorCode.startsWith('WS_ERR_')) {
       const code = errorCode.startsWith('WS_ERR_UNSUPPORTED_') ? 1009 : 1002;
-      this.#inbox.end({ code, reason: `frame: ${message}`, by: 'local' });
+      this.end({ code, reason: `frame: ${message}`, by: 'local' });
     } else {
-      this.#inbox.end({ code: 1006, reason: toMessageText(message), by: 'remote' });
+      this.end({ code: 1006, reason: toMessageText(message), by: 'remote' });
     }
   }
 }
