@@ -9,8 +9,10 @@ export type MessageType = keyof typeof messages;
 export type WatchMessageType = keyof typeof watchMessages;
 
 /** The parts of a schema from which values are made. */
-interface Schema extends v.GenericSchema {
-  readonly pipe?: readonly { readonly type: string; readonly requirement?: unknown }[];
+export interface Schema extends v.GenericSchema {
+  readonly message?: unknown;
+  readonly pipe?: readonly Schema[];
+  readonly requirement?: unknown;
   readonly entries?: Readonly<Record<string, Schema>>;
   readonly options?: readonly unknown[];
   readonly literal?: unknown;
@@ -125,7 +127,7 @@ const dependent = new Map<v.GenericSchema, fc.Arbitrary<object>>([
 function requirement(schema: Schema, type: string): unknown {
   for (const item of schema.pipe ?? []) {
     if (item.type === type && 'requirement' in item) return item.requirement;
-    const inner = item === schema ? undefined : requirement(item as unknown as Schema, type);
+    const inner = item === schema ? undefined : requirement(item, type);
     if (inner !== undefined) return inner;
   }
   return undefined;

@@ -1,14 +1,15 @@
 import fc from 'fast-check';
+import * as v from 'valibot';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { decode, encode, framed, ProtocolError } from '../src/codec.ts';
 import type { WatchMessageFrom } from '../src/dashboard.ts';
 import type { CoordinatorMessage, Message, MessageOf, WorkerMessage } from '../src/messages.ts';
-import { anyMessageOf, type MessageType } from './arbitraries.ts';
+import { anyMessageOf, type MessageType, type Schema } from './arbitraries.ts';
 import { expectOnlyProtocolErrors, pack, refusal, refusalOf, tableEntries } from './refusals.ts';
 
 describe.each([...tableEntries])(
   '%s',
-  (name, { table, type, sides, from, example, fields, encode: write, decode: read }) => {
+  (name, { table, type, sides, from, example, schema, encode: write, decode: read }) => {
     const sender = from === 'either' ? 'worker' : from;
     const frame = write(example);
 
@@ -34,7 +35,7 @@ describe.each([...tableEntries])(
 
     it('is refused with an unknown field, without a required one, and with a field of another type', () => {
       expect(refusalOf(name, { surprise: 1 })).toBe(`${type}: expected no other field, got "surprise"`);
-      for (const [field, { type: kind }] of Object.entries(fields).filter(
+      for (const [field, { type: kind }] of Object.entries(schema.entries!).filter(
         ([key]) => key !== 'type' && key in example,
       )) {
         if (kind !== 'exact_optional') {
@@ -59,7 +60,53 @@ describe.each([...tableEntries])(
   },
 );
 
+/** The phrases of a schema and its checks. */
+function phrasesOf(schema: Schema): string {
+  const items = [schema, ...(schema.pipe ?? []).filter((item) => item !== schema)];
+  const phrases = items.map(({ message }) => message).filter((phrase) => typeof phrase === 'string');
+  return [...new Set(phrases)].join('; ') || schema.type;
+}
+
+/** Describes what each field of a schema may hold, with the schemas of single values. */
+function* fieldsOf(name: string, schema: Schema): Generator<readonly [line: string, schema: Schema]> {
+  const { type, entries, item, wrapped, options = [] } = schema;
+  if (type === 'exact_optional') yield* fieldsOf(`${name}?`, wrapped!);
+  else if (type === 'nullable') yield* fieldsOf(`${name}|null`, wrapped!);
+  else if (type === 'picklist') yield [`${name}: ${options.join(' | ')}`, schema];
+  else if (type === 'literal') yield [`${name}: ${schema.literal}`, schema];
+  else yield [`${name}: ${phrasesOf(schema)}`, schema];
+  if (type === 'array') yield* fieldsOf(`${name}[]`, item!);
+  if (type === 'variant') for (const option of options) yield* fieldsOf(name, option as Schema);
+  for (const [key, field] of Object.entries(entries ?? {})) yield* fieldsOf(`${name}.${key}`, field);
+}
+
+const fields = [...tableEntries].flatMap(([name, { schema }]) => [...fieldsOf(name, schema)]);
+
 describe('the tables', () => {
+  it('hold the fields and bounds that peers of one protocol version share', async () => {
+    await expect(`${fields.map(([line]) => line).join('\n')}\n`).toMatchFileSnapshot('fields.txt');
+  });
+
+  it('keep the bounds that their phrases state', () => {
+    const accepts = (schema: Schema, value: unknown): boolean => v.is(schema, value);
+    let checked = 0;
+    for (const [line, schema] of fields) {
+      const [, least, from, to] = /: a whole number (?:of at least (\d+)|from (\d+) to (\d+))/.exec(line) ?? [];
+      const [, longest] = /: one line of 1 to (\d+) printable characters$/.exec(line) ?? [];
+      const lowest = Number(least ?? from);
+      const highest = to === undefined ? Number.MAX_SAFE_INTEGER : Number(to);
+      if (longest !== undefined) {
+        const texts = ['x'.repeat(Number(longest)), 'x', '', 'x'.repeat(Number(longest) + 1)];
+        expect(texts.map((text) => accepts(schema, text)), line).toEqual([true, true, false, false]);
+      } else if (!Number.isNaN(lowest)) {
+        const numbers = [lowest, highest, lowest - 1, highest + 1, lowest + 0.5];
+        expect(numbers.map((number) => accepts(schema, number)), line).toEqual([true, true, false, false, false]);
+      } else continue;
+      checked += 1;
+    }
+    expect(checked).toBeGreaterThan(120);
+  });
+
   it('give each side its own messages', () => {
     expectTypeOf<WorkerMessage['type']>().toEqualTypeOf<
       'hello' | 'numericsResult' | 'gradient' | 'chunk' | 'taskError' | 'status' | 'ping' | 'pong' | 'bye'

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { decode, decodeWatch, encode, encodeWatch, ProtocolError } from '../src/codec.ts';
 import { type WatchMessage, watchMessages } from '../src/dashboard.ts';
 import { type Message, messages } from '../src/messages.ts';
-import { example, messageTypes, watchMessageTypes } from './arbitraries.ts';
+import { example, messageTypes, type Schema, watchMessageTypes } from './arbitraries.ts';
 
 const packr = new Packr({ useRecords: false });
 
@@ -17,7 +17,7 @@ export interface TableEntry {
   readonly sides: readonly string[];
   readonly from: string;
   readonly example: { readonly type: string };
-  readonly fields: Readonly<Record<string, { readonly type: string }>>;
+  readonly schema: Schema;
   encode(message: object): Uint8Array<ArrayBuffer>;
   decode(frame: Uint8Array, from: string): { readonly type: string };
 }
@@ -42,7 +42,7 @@ export const tableEntries: ReadonlyMap<string, TableEntry> = new Map(
     ...watchMessageTypes.map((type) => [`watch.${type}`, type, watchTable, watchMessages[type]] as const),
   ].map(([name, type, half, { from, schema }]) => [
     name,
-    { ...half, type, from, fields: schema.entries, example: example(half.table, type) },
+    { ...half, type, from, schema: schema as Schema, example: example(half.table, type) },
   ]),
 );
 
