@@ -32,6 +32,14 @@ const claim = (seed: number): FleetRun => ({
   differenceFrom: (other) => `expected seed ${JSON.parse(other).seed}, got ${seed}`,
 });
 
+/** Begins a coordinator that leads the run and has announced where it can be joined. */
+async function announced(token?: string): Promise<Begun> {
+  const begun = begin('a');
+  await opened(begun);
+  await begun.coordinator.announce({ url: 'ws://a/', ...(token !== undefined && { token }) });
+  return begun;
+}
+
 /** Opens the coordinator while virtual time advances. */
 async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise<string> {
   const end = coordinator.open(claim(seed)).then(
@@ -192,9 +200,7 @@ describe('a worker', () => {
     Array.from({ length: count }, (_, number) => ({ url: `ws://relay-${number}/`, workers: number }));
 
   it('finds a relay that is connected, and the coordinator where that is not there', async () => {
-    const first = begin('a');
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    const first = await announced('secret');
     await first.coordinator.announceRelays([{ url: 'wss://relay/', fingerprint: 'ff', workers: 3 }]);
     const worker = finder({ random: () => 0.5 });
     const places = [await worker.find(), await worker.find(), await worker.find()];
@@ -209,9 +215,7 @@ describe('a worker', () => {
   });
 
   it('finds the one of two relays that has fewer workers, and no relay of an earlier coordinator', async () => {
-    const [first, second] = [begin('a'), begin('b')];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/' });
+    const [first, second] = [await announced(), begin('b')];
     await first.coordinator.announceRelays(relaysOf(4));
     const draws = [0.9, 0.3];
     const worker = finder({ random: () => draws.shift() ?? 0 });
@@ -224,25 +228,20 @@ describe('a worker', () => {
   });
 
   it('has the token that it was given in place of that of the fleet', async () => {
-    const first = begin('a');
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    await announced('secret');
     const worker = finder({ token: 'given' });
     expect(await worker.find()).toMatchObject({ token: 'given' });
   });
 
   it('waits for another coordinator no longer than a takeover may last', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/' });
+    await announced();
+    const worker = finder();
     await worker.find();
     expect(await time.during(worker.changed(signal))).toBe(false);
   });
 
   it('finds the coordinator also after the store has lost everything', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    const [first, worker] = [await announced('secret'), finder()];
     store.values.clear();
     await time.advance(2_000);
     expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
@@ -250,18 +249,16 @@ describe('a worker', () => {
   });
 
   it('finds the coordinator also after the store has lost its address alone', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    await announced('secret');
+    const worker = finder();
     store.values.delete(`${run}.address`);
     await time.advance(6_000);
     expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
   });
 
   it('finds the coordinator also where another one has announced itself under a lease of the same number, which was lost', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/' });
+    await announced();
+    const worker = finder();
     const key = `${run}.address`;
     const { value, revision } = store.values.get(key)!;
     store.values.set(key, { value: value.replace('ws://a/', 'ws://b/'), revision });

@@ -204,7 +204,31 @@ export function checkFrame(frame: Uint8Array): void {
   if (end !== frame.length) refuse(`one value of ${end} bytes`, `${frame.length} bytes`);
 }
 
-type Kind = 'scalar' | 'string' | 'binary' | 'array' | 'map';
+interface Header {
+  readonly kind: 'scalar' | 'string' | 'binary' | 'array' | 'map';
+  /** Bytes of the length that follows the type byte; 0 if there is none. */
+  readonly lengthBytes: number;
+  /** Bytes of the value, or number of its items, if no length follows. */
+  readonly size: number;
+}
+
+/** Headers by type byte, as in the msgpack specification; none for extension types and for 0xc1, which is unused. */
+const headers: readonly (Header | undefined)[] = Array.from({ length: 256 }, (_, token) => {
+  const sized = (kind: Header['kind'], size: number): Header => ({ kind, lengthBytes: 0, size });
+  const measured = (kind: Header['kind'], lengthBytes: number): Header => ({ kind, lengthBytes, size: 0 });
+  if (token < 0x80 || token >= 0xe0) return sized('scalar', 0); // small integers
+  if (token < 0x90) return sized('map', token - 0x80);
+  if (token < 0xa0) return sized('array', token - 0x90);
+  if (token < 0xc0) return sized('string', token - 0xa0);
+  if (token === 0xc0 || token === 0xc2 || token === 0xc3) return sized('scalar', 0); // nil, false, true
+  if (token >= 0xc4 && token <= 0xc6) return measured('binary', 2 ** (token - 0xc4));
+  if (token === 0xca || token === 0xcb) return sized('scalar', token === 0xca ? 4 : 8); // float 32, float 64
+  if (token >= 0xcc && token <= 0xd3) return sized('scalar', 2 ** (token % 4)); // integers of 8 to 64 bits
+  if (token >= 0xd9 && token <= 0xdb) return measured('string', 2 ** (token - 0xd9));
+  if (token === 0xdc || token === 0xdd) return measured('array', token === 0xdc ? 2 : 4);
+  if (token === 0xde || token === 0xdf) return measured('map', token === 0xde ? 2 : 4);
+  return undefined;
+});
 
 class FrameWalk {
   readonly #frame: Uint8Array;
@@ -219,7 +243,8 @@ class FrameWalk {
   walk(depth: number, isKey = false): number {
     this.#values += 1;
     if (this.#values > maxValues) refuse(`at most ${maxValues} values`, 'more');
-    const [kind, size] = this.#header();
+    const { kind, lengthBytes, size: known } = this.#header();
+    const size = lengthBytes === 0 ? known : this.#length(lengthBytes);
     if (depth === 0 && kind !== 'map') refuse('a map', `a value of kind ${kind}`);
     if (isKey && kind !== 'string') refuse('a string as key', `a value of kind ${kind}`);
     const isNested = kind === 'map' || kind === 'array';
@@ -237,23 +262,10 @@ class FrameWalk {
     return this.#at;
   }
 
-  /** Reads a type byte of the msgpack specification, and the length that may follow: bytes, or number of items. */
-  #header(): readonly [kind: Kind, size: number] {
+  #header(): Header {
     if (this.#at >= this.#frame.length) refuse('a complete value', `the end after ${this.#frame.length} bytes`);
     const token = this.#frame[this.#at++]!;
-    if (token < 0x80 || token >= 0xe0) return ['scalar', 0]; // small integers
-    if (token < 0x90) return ['map', token - 0x80];
-    if (token < 0xa0) return ['array', token - 0x90];
-    if (token < 0xc0) return ['string', token - 0xa0];
-    if (token === 0xc0 || token === 0xc2 || token === 0xc3) return ['scalar', 0]; // nil, false, true
-    if (token >= 0xc4 && token <= 0xc6) return ['binary', this.#length(2 ** (token - 0xc4))];
-    if (token === 0xca || token === 0xcb) return ['scalar', token === 0xca ? 4 : 8]; // float 32, float 64
-    if (token >= 0xcc && token <= 0xd3) return ['scalar', 2 ** (token % 4)]; // integers of 8 to 64 bits
-    if (token >= 0xd9 && token <= 0xdb) return ['string', this.#length(2 ** (token - 0xd9))];
-    if (token === 0xdc || token === 0xdd) return ['array', this.#length(token === 0xdc ? 2 : 4)];
-    if (token === 0xde || token === 0xdf) return ['map', this.#length(token === 0xde ? 2 : 4)];
-    // Extension types, and 0xc1, which the format never uses.
-    return refuse('maps, arrays, strings, bytes and numbers', `type byte 0x${token.toString(16)}`);
+    return headers[token] ?? refuse('maps, arrays, strings, bytes and numbers', `type byte 0x${token.toString(16)}`);
   }
 
   /** Reads a big-endian unsigned integer. Bytes past the end count as 0, and the caller refuses them. */
