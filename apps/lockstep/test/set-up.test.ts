@@ -80,7 +80,7 @@ class Clone {
     for (const file of ['scripts', 'package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml']) {
       cpSync(join(root, file), join(this.folder, file), { recursive: true });
     }
-    for (const file of ['child.mjs', 'commands.mjs', 'node-settings.mjs']) {
+    for (const file of ['child.mjs', 'programs.mjs']) {
       cpSync(join(root, 'apps', 'lockstep', file), join(this.folder, 'apps', 'lockstep', file));
     }
     this.write('apps/worker/dist/main.js', "console.log('runs');");

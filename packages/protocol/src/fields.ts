@@ -1,5 +1,5 @@
 /** Building blocks of message tables: entries and field types. A check's message completes the phrase "expected …". */
-import { printable } from '@lockstep/files/shown';
+import { printable } from '@lockstep/data/shown';
 import * as v from 'valibot';
 import { maxMessageLength } from './text.ts';
 

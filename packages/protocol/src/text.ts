@@ -1,6 +1,6 @@
 /** Turns any text into message text: one well-formed line of bounded length, without control characters. */
 
-import { printable, unprintableRun } from '@lockstep/files/shown';
+import { printable, unprintableRun } from '@lockstep/data/shown';
 
 /** Longest `message` on the wire, in UTF-16 units. */
 export const maxMessageLength = 1000;

@@ -1,5 +1,5 @@
 /** Arbitrary valid messages, one generator per entry of the message table. */
-import { printable } from '@lockstep/files/shown';
+import { printable } from '@lockstep/data/shown';
 import fc from 'fast-check';
 import { enclosed } from '../src/fields.ts';
 import { type MessageOf, messages, type Side } from '../src/messages.ts';

@@ -1,5 +1,5 @@
 /** Who may watch a run, who may control it, and what an owner may do. */
-import { writeOutput } from '@lockstep/files';
+import { writeOutput } from '@lockstep/data/files';
 import {
   type AdminAction,
   bytesOf,
