@@ -2,6 +2,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { addressesToPrint, decimals, joinLines, percent, portLines, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
+import type { RunPlan } from '@lockstep/rules';
 import type {
   DataSummary,
   EpochReport,
@@ -11,7 +12,6 @@ import type {
   TrainingEvent,
 } from '@lockstep/train';
 import { isLoopback, samplesWord, thousands } from '@lockstep/train/command-line';
-import type { RunPlan } from '@lockstep/training';
 import pc from 'picocolors';
 import { renderUnicodeCompact } from 'uqr';
 
