@@ -2,9 +2,7 @@
  * Runs one of the product's commands on a machine that has only Node and git: installs and builds what has changed,
  * then starts the program, hands it the terminal and the signals, and exits as it does.
  */
-import { readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join } from 'node:path';
 import { commandLines, commands as productCommands, runProgram } from '../apps/lockstep/programs.mjs';
 import { environment, fail, log, manifest, root } from './project.mjs';
 import { setUp } from './set-up.mjs';
@@ -18,7 +16,6 @@ const commands = {
     does: 'shows how networks learn, a chapter at a time, and runs programs to copy; without a name it lists them',
     packages: 'run',
     build: ['examples'],
-    pictures: 'pictures',
     run: app('examples/dist/main.js'),
   },
   compare: {
@@ -77,7 +74,7 @@ const commands = {
 function ofProduct({ does, app: name, args }) {
   return {
     does,
-    packages: name === 'lockstep' ? 'pictures' : 'run',
+    packages: 'run',
     build: [name === 'lockstep' ? name : `${name}-command`],
     run: [...app(`${name}/dist/main.js`), ...args],
   };
@@ -85,24 +82,6 @@ function ofProduct({ does, app: name, args }) {
 
 function app(program) {
   return [join(root, 'apps', program)];
-}
-
-/** Reading pictures takes another package: for an example with pictures, and for `--data` with subfolders. */
-function packagesFor({ packages, pictures }, args) {
-  if (packages !== 'run') return packages;
-  const { data } = parseArgs({ args, options: { data: { type: 'string' } }, strict: false }).values;
-  // An upload may turn out to be pictures.
-  const mayBePictures = data === 'upload' || (pictures !== undefined && args[0] === pictures);
-  return mayBePictures || (typeof data === 'string' && hasFolders(resolve(root, data))) ? 'pictures' : packages;
-}
-
-function hasFolders(path) {
-  try {
-    return readdirSync(path, { withFileTypes: true }).some((entry) => entry.isDirectory());
-  } catch {
-    // A file, or missing: the program reports it.
-    return false;
-  }
 }
 
 function script(name) {
@@ -140,7 +119,7 @@ async function main([name, ...args]) {
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
   const filters = command.build?.map((app) => `--filter=${app === 'lockstep' ? app : `@lockstep/${app}`}...`);
-  await setUp({ packages: packagesFor(command, args), build: filters && ['build', ...filters] });
+  await setUp({ packages: command.packages, build: filters && ['build', ...filters] });
   if (!command.run) {
     log('Every package is installed.');
     return 0;

@@ -29,7 +29,7 @@ const mostAttempts = 5;
 
 /**
  * Installs and builds what has changed. One process at a time does so; the others wait.
- * @param packages a set of `packages.mjs`
+ * @param packages a name of `sets`
  * @param build tasks and filters of turborepo; none if omitted
  * @param isForeign whether another package manager has just changed the packages
  */
@@ -105,27 +105,16 @@ const stampFile = join(modules, '.lockstep-installed');
 const toolFolder = join(root, '.tools');
 const pnpm = join(toolFolder, 'node_modules', '.bin', 'pnpm');
 
-const programs = ['coordinator-command', 'worker-command', 'relay-command', 'simulate', 'examples'].map(
-  (name) => `@lockstep/${name}`,
+/** `dependencies` are needed to build and run, `devDependencies` only for tests and measurements. */
+const production = ['--prod', '--filter', 'lockstep-repository'].concat(
+  ['lockstep', '@lockstep/simulate', '@lockstep/examples'].flatMap((name) => ['--filter-prod', `${name}...`]),
 );
 
-/** Each set contains the previous ones. Megabytes are its download to an empty store, on Linux with x64. */
+/** Each set contains the previous one. Megabytes are its download to an empty store, on Linux with x64. */
 const sets = {
-  run: { megabytes: 130, purpose: 'what it takes to build and run', args: productionOf(programs) },
-  pictures: { megabytes: 139, purpose: 'what it takes to read pictures', args: productionOf([...programs, 'lockstep']) },
+  run: { megabytes: 139, purpose: 'what it takes to build and run', args: production },
   all: { megabytes: 330, purpose: 'what tests, benchmarks and other backends need', args: [] },
 };
-const setNames = Object.keys(sets);
-
-/** `dependencies` are needed to build and run, `devDependencies` only for tests and measurements. */
-function productionOf(apps) {
-  return [
-    '--prod',
-    '--filter',
-    'lockstep-repository',
-    ...apps.flatMap((name) => ['--filter-prod', `${name}...`]),
-  ];
-}
 
 /** Files of other package managers, whose content never describes this installation. */
 const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
@@ -139,7 +128,7 @@ const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 
 /** Whether the packages of the lock file are installed. @param wanted a name of `sets` */
 function hasPackages(wanted) {
   const { set, isCurrent } = installed();
-  return isCurrent && setNames.indexOf(set) >= setNames.indexOf(wanted);
+  return isCurrent && (set === wanted || set === 'all');
 }
 
 /**
@@ -158,8 +147,7 @@ async function installPackages(wanted) {
 async function install(wanted) {
   setForeignLocksAside();
   if (hasPackages(wanted)) return true;
-  const rank = setNames.indexOf(installed().set);
-  const set = setNames[Math.max(rank, setNames.indexOf(wanted))];
+  const set = installed().set === 'all' ? 'all' : wanted;
   removeForeign();
   rmSync(stampFile, { force: true });
   const { purpose, megabytes, args } = sets[set];

@@ -7,6 +7,7 @@ import {
   commandLineNames,
   errorMessage,
   interruptedCode,
+  modelText,
   onInterruption,
   readCommandLine,
   runMain,
@@ -27,7 +28,7 @@ import { modelFormatOf, type RunValues, runCommands, runOptions } from '@lockste
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
 import { colorsFor, RunDisplay } from './display.ts';
 import { type FleetMember, joinFleet } from './fleet.ts';
-import { type CommandName, modelText, openData, resumeCommand, trainOptionsOf } from './run-options.ts';
+import { type CommandName, openData, resumeCommand, trainOptionsOf } from './run-options.ts';
 import { summaryLines } from './summary.ts';
 
 const colors = colorsFor(process.stdout);

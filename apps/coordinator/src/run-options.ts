@@ -2,9 +2,10 @@
 import { basename, resolve } from 'node:path';
 import {
   commandText,
+  isModelFile,
   libraryOptions,
+  modelText,
   readOptionBytes,
-  readOptionFile,
   requireOutputs,
   shellWord,
   tlsOf,
@@ -43,15 +44,6 @@ export function trainOptionsOf(options: RunValues): TrainOptions {
     listen: single ? false : { ...listen, tls: tlsOf(options), token, workerCommand },
     workers: single ? 0 : options.workers,
   };
-}
-
-/** The text of a layer list, or the name of a model. @throws CommandFailure with exit code 2 */
-export function modelText(nameOrFile: string): string {
-  return isModelFile(nameOrFile) ? readOptionFile('model', nameOrFile) : nameOrFile;
-}
-
-function isModelFile(nameOrFile: string): boolean {
-  return nameOrFile.endsWith('.json');
 }
 
 /** Input files, which would be lost if a run overwrote them. */

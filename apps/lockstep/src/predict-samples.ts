@@ -28,7 +28,7 @@ export async function readSamples(file: string, model: LoadedModel, invert: bool
   const bytes = readInputFile(file, file.endsWith('.json') ? maxJsonBytes(sampleShape) : maxFileBytes);
   try {
     if (scaling.type === 'none') return [{ file, ...readFloats(file, bytes, sampleShape, invert) }];
-    if (file.endsWith('.json')) return [{ file, ...readValues(bytes, sampleShape, invert) }];
+    if (file.endsWith('.json')) return [{ file, ...readBytes(bytes, sampleShape, invert) }];
     const fit = reading?.fit ?? 'stretch';
     return [{ file, ...(await readPicture(bytes, { ...pictureSize(sampleShape), fit }, invert)) }];
   } catch (error) {
@@ -54,32 +54,34 @@ function readFloats(file: string, bytes: Uint8Array, shape: SampleShape, invert:
   if (!file.endsWith('.json'))
     throw new Error('expected a .json file of values, since the model was trained on floats');
   if (invert) throw new Error('expected no --invert, since the model was trained on floats');
-  const values = listOf(bytes, shape);
-  const wrong = values.findIndex((value) => typeof value !== 'number' || !Number.isFinite(Math.fround(value)));
-  if (wrong >= 0) throw new Error(`expected finite numbers, got ${JSON.stringify(values[wrong])} at position ${wrong}`);
-  return { values: Float32Array.from(values as number[]), reading: `${values.length} values` };
+  const isFinite = (value: number): boolean => Number.isFinite(Math.fround(value));
+  const values = listOf(bytes, shape, 'finite numbers', isFinite);
+  return { values: Float32Array.from(values), reading: `${values.length} values` };
 }
 
-/** A list with as many values as the model takes. */
-function listOf(bytes: Uint8Array, shape: SampleShape): unknown[] {
-  const size = sizeOf(shape);
-  const values = flat(parseJson(bytes));
-  if (values.length === size) return values;
-  throw new Error(`expected a list of ${size} values, as the model takes, got ${values.length}`);
-}
-
-function readValues(bytes: Uint8Array, shape: SampleShape, invert: boolean): Values {
-  const values = listOf(bytes, shape);
-  const wrong = values.findIndex((value) => !isByte(value));
-  if (wrong >= 0) {
-    throw new Error(`expected whole numbers from 0 to 255, got ${JSON.stringify(values[wrong])} at position ${wrong}`);
-  }
-  const numbers = Uint8Array.from(values as number[], (value) => (invert ? 255 - value : value));
+function readBytes(bytes: Uint8Array, shape: SampleShape, invert: boolean): Values {
+  const isByte = (value: number): boolean => Number.isInteger(value) && value >= 0 && value <= 255;
+  const values = listOf(bytes, shape, 'whole numbers from 0 to 255', isByte);
+  const numbers = Uint8Array.from(values, (value) => (invert ? 255 - value : value));
   return { values: numbers, reading: `${values.length} values${invert ? ', inverted' : ''}` };
 }
 
-function isByte(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 255;
+/** A list with as many values as the model takes; rows and channels may be nested lists. */
+function listOf(
+  bytes: Uint8Array,
+  shape: SampleShape,
+  expected: string,
+  accepts: (value: number) => boolean,
+): readonly number[] {
+  const size = sizeOf(shape);
+  const json = parseJson(bytes);
+  const values: unknown[] = Array.isArray(json) ? json.flat(3) : [json];
+  if (values.length !== size) {
+    throw new Error(`expected a list of ${size} values, as the model takes, got ${values.length}`);
+  }
+  const wrong = values.findIndex((value) => typeof value !== 'number' || !accepts(value));
+  if (wrong < 0) return values as number[];
+  throw new Error(`expected ${expected}, got ${JSON.stringify(values[wrong])} at position ${wrong}`);
 }
 
 function parseJson(bytes: Uint8Array): unknown {
@@ -90,22 +92,13 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** Flattens a value in which rows and channels may be nested lists. */
-function flat(value: unknown): unknown[] {
-  return Array.isArray(value) ? value.flat(3) : [value];
-}
-
-interface Picture {
-  /** Pixels as u8, [height, width, channels]. */
-  readonly values: Uint8Array;
-  /** Description of the conversion, for people. */
-  readonly reading: string;
-}
-
 const fitWords = { cover: 'scaled and cut', contain: 'scaled with black edges', stretch: 'stretched' } as const;
 
-/** @throws Error with one sentence if the bytes are not a supported picture, or a damaged one */
-export async function readPicture(bytes: Uint8Array, form: PictureForm, invert: boolean): Promise<Picture> {
+/**
+ * Pixels as u8, [height, width, channels].
+ * @throws Error with one sentence if the bytes are not a supported picture, or a damaged one
+ */
+export async function readPicture(bytes: Uint8Array, form: PictureForm, invert: boolean): Promise<Values> {
   const decoder = await openDecoder();
   try {
     const original = await decoder.describe(bytes);

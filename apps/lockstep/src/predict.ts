@@ -48,20 +48,30 @@ export async function predict(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+/** Predictions of each sample as lines of text, or as JSON: a class with its scores, or values by name. */
 async function predictionsOf(
   model: LoadedModel,
   samples: readonly Sample[],
   values: SampleValues,
   { json, top }: { readonly json: boolean; readonly top: number },
 ): Promise<string> {
+  let results: readonly Result[];
   if (model.values.length > 0) {
     const outputs = await model.predictValues(values);
-    const results = samples.map((sample, index) => ({ sample, values: outputs[index]! }));
-    return json ? valuesJson(results, model.values) : valuesText(results, model.values);
+    results = samples.map((_, index) => ofValues(model.values, outputs[index]!));
+  } else {
+    const predictions = await model.predict(values);
+    results = samples.map((_, index) => ofClasses(model.classes, predictions[index]!, top));
   }
-  const predictions = await model.predict(values);
-  const results = samples.map((sample, index) => ({ sample, prediction: predictions[index]! }));
-  return json ? predictionJson(results, model.classes, top) : predictionText(results, model.classes, top);
+  if (json) {
+    const list = samples.map(({ file, reading }, index) => ({ file, reading, ...results[index]!.json }));
+    return `${JSON.stringify(list, undefined, 2)}\n`;
+  }
+  const lines = samples.flatMap(({ file, reading }, index) => {
+    const shown = shownLine(file);
+    return [...(reading === undefined ? [] : [`${shown}: ${reading}`]), `${shown}: ${results[index]!.text}`];
+  });
+  return `${lines.join('\n')}\n`;
 }
 
 /** Concatenates samples of one type, which the model takes. */
@@ -79,74 +89,24 @@ function joined(parts: readonly SampleValues[]): SampleValues {
 const nameLength = 60;
 
 interface Result {
-  readonly sample: Sample;
-  readonly prediction: Prediction;
+  readonly text: string;
+  readonly json: object;
 }
 
-interface Ranked {
-  readonly class: string;
-  readonly probability: number;
-}
-
-/** For each file: how it was read, its class, then the next most probable ones. */
-function predictionText(results: readonly Result[], classes: readonly string[], top: number): string {
-  const lines = results.flatMap(({ sample, prediction }) => {
-    const [first, ...others] = ranked(prediction, classes, top).map(
-      (one) => `${shownLine(one.class, nameLength)} ${percent(one.probability)}`,
-    );
-    const next = others.length === 0 ? '' : `, then ${others.join(', ')}`;
-    return [...readingLines(sample), `${shownLine(sample.file)}: ${first}${next}`];
-  });
-  return `${lines.join('\n')}\n`;
-}
-
-/** A list with one object per file; `scores` are the logits, in the order of the classes. */
-function predictionJson(results: readonly Result[], classes: readonly string[], top: number): string {
-  const list = results.map(({ sample, prediction }) => ({
-    file: sample.file,
-    reading: sample.reading,
-    class: prediction.class,
-    index: prediction.index,
-    probability: prediction.probability,
-    top: ranked(prediction, classes, top),
-    scores: [...prediction.scores],
-  }));
-  return `${JSON.stringify(list, undefined, 2)}\n`;
-}
-
-/** Most probable first; ties keep the order of the classes. */
-function ranked({ probabilities }: Prediction, classes: readonly string[], top: number): Ranked[] {
-  return classes
-    .map((name, index) => ({ class: name, probability: probabilities[index]! }))
+/** The class, then the next most probable ones; `scores` are the logits, in the order of the classes. */
+function ofClasses(classes: readonly string[], prediction: Prediction, count: number): Result {
+  const { class: name, index, probability, probabilities, scores } = prediction;
+  // Ties keep the order of the classes.
+  const top = classes
+    .map((each, at) => ({ class: each, probability: probabilities[at]! }))
     .sort((a, b) => b.probability - a.probability)
-    .slice(0, top);
+    .slice(0, count);
+  const [first, ...others] = top.map((one) => `${shownLine(one.class, nameLength)} ${percent(one.probability)}`);
+  const text = others.length === 0 ? first! : `${first}, then ${others.join(', ')}`;
+  return { text, json: { class: name, index, probability, top, scores: [...scores] } };
 }
 
-interface ValueResult {
-  readonly sample: Sample;
-  /** The predicted values, in the order of their names. */
-  readonly values: Float32Array;
-}
-
-/** For each file: how it was read, then the predicted values by name. */
-function valuesText(results: readonly ValueResult[], names: readonly string[]): string {
-  const lines = results.flatMap(({ sample, values }) => {
-    const named = names.map((name, index) => `${shownLine(name, nameLength)} ${significant(values[index]!)}`);
-    return [...readingLines(sample), `${shownLine(sample.file)}: ${named.join(', ')}`];
-  });
-  return `${lines.join('\n')}\n`;
-}
-
-/** A list with one object per file. */
-function valuesJson(results: readonly ValueResult[], names: readonly string[]): string {
-  const list = results.map(({ sample, values }) => ({
-    file: sample.file,
-    reading: sample.reading,
-    values: Object.fromEntries(names.map((name, index) => [name, values[index]!])),
-  }));
-  return `${JSON.stringify(list, undefined, 2)}\n`;
-}
-
-function readingLines({ file, reading }: Sample): string[] {
-  return reading === undefined ? [] : [`${shownLine(file)}: ${reading}`];
+function ofValues(names: readonly string[], values: Float32Array): Result {
+  const named = names.map((name, index) => `${shownLine(name, nameLength)} ${significant(values[index]!)}`);
+  return { text: named.join(', '), json: { values: Object.fromEntries(names.map((name, at) => [name, values[at]!])) } };
 }

@@ -2,10 +2,11 @@
 import {
   errorMessage,
   generalOptions,
+  isModelFile,
+  modelText,
   type Options,
   readCommandLine,
   readOptionBytes,
-  readOptionFile,
   requireOutputs,
   saveFile,
   shownLine,
@@ -52,15 +53,11 @@ async function load<Value>(
 
 /** Input files, which would be lost if a command overwrote them. */
 export function inputsOf({ load: file, model }: LoadValues): Readonly<Record<string, string | undefined>> {
-  return { load: file, model: model !== undefined && isFile(model) ? model : undefined };
-}
-
-function isFile(nameOrFile: string): boolean {
-  return nameOrFile.endsWith('.json');
+  return { load: file, model: model !== undefined && isModelFile(model) ? model : undefined };
 }
 
 function modelOf(nameOrFile: string): Model {
-  const text = isFile(nameOrFile) ? readOptionFile('model', nameOrFile) : nameOrFile;
+  const text = modelText(nameOrFile);
   try {
     return resolveModel(text);
   } catch (error) {

@@ -68,7 +68,7 @@ const npm = fake(
 );
 
 const waits = 'Another command is setting up this clone; waiting for it to finish …';
-const installs = 'Installing what it takes to build and run (once; fetches up to 130 MB) …';
+const installs = 'Installing what it takes to build and run (once; fetches up to 139 MB) …';
 const allSteps = ['npm', 'pnpm', 'turbo'].flatMap((name) => [`${name} begins`, `${name} ends`]);
 
 class Clone {

@@ -13,6 +13,8 @@ export * from './common-options.ts';
 export { fleetOf, joinLines, portLines, takePart } from './joining.ts';
 export {
   addressesToPrint,
+  isModelFile,
+  modelText,
   readInputFile,
   readOptionBytes,
   readOptionFile,

@@ -32,6 +32,15 @@ export function readInputFile(file: string, maxBytes: number): Uint8Array {
   return orUsageFailure(undefined, () => readRegularFile(file, maxBytes));
 }
 
+export function isModelFile(nameOrFile: string): boolean {
+  return nameOrFile.endsWith('.json');
+}
+
+/** The layer list in a file, or the name of a model. @throws CommandFailure with exit code 2 if it cannot be read */
+export function modelText(nameOrFile: string): string {
+  return isModelFile(nameOrFile) ? readOptionFile('model', nameOrFile) : nameOrFile;
+}
+
 type NamedFiles = Readonly<Record<string, string | undefined>>;
 
 /**
