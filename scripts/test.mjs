@@ -48,12 +48,17 @@ async function testLong(args) {
   await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
   process.stdout.write(`Long tests, for ${minutes} min from seed ${seed}: again with --seed ${seed}\n`);
   const order = ['--sequence.shuffle.files', `--sequence.seed=${seed}`];
-  check(`long tests (again with --seed ${seed})`, 'vitest', ['run', '--mode', 'long', ...order, ...reporters, ...files], {
-    CHROME_PATH: await browser(),
-    LOCKSTEP_LONG_SEED: `${seed}`,
-    LOCKSTEP_LONG_UNTIL_MS: `${Date.now() + ms}`,
-    LOCKSTEP_LONG_SERIES_MS: `${Math.floor(ms / seriesAtOnce)}`,
-  });
+  check(
+    `long tests (again with --seed ${seed})`,
+    'vitest',
+    ['run', '--mode', 'long', ...order, ...reporters, ...files],
+    {
+      CHROME_PATH: await browser(),
+      LOCKSTEP_LONG_SEED: `${seed}`,
+      LOCKSTEP_LONG_UNTIL_MS: `${Date.now() + ms}`,
+      LOCKSTEP_LONG_SERIES_MS: `${Math.floor(ms / seriesAtOnce)}`,
+    },
+  );
 }
 
 async function test(args) {

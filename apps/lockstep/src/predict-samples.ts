@@ -132,11 +132,7 @@ function readingOf({ width, height, hasOneChannel, hasAlpha }: SharpPictureInfo,
 }
 
 /** Returns one sample per row; the label column may be missing. @throws CommandFailure with exit code 2 */
-async function readTable(
-  file: string,
-  columns: readonly FeatureColumn[],
-  invert: boolean,
-): Promise<readonly Sample[]> {
+async function readTable(file: string, columns: readonly FeatureColumn[], invert: boolean): Promise<readonly Sample[]> {
   if (invert) throw usageFailure(`${file}: expected no --invert, since the model was trained on tables`);
   try {
     const { table } = await readRows(file);
