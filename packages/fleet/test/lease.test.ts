@@ -54,7 +54,13 @@ describe('several processes that reach one store over links with faults', () => 
       const onEvent = (_event: LeaseEvent, state: LeaseState): void => {
         this.state = state;
       };
-      this.keeper = new LeaseKeeper({ values: this.link.values, key: 'lease', self: { id: name, name }, time, onEvent });
+      this.keeper = new LeaseKeeper({
+        values: this.link.values,
+        key: 'lease',
+        self: { id: name, name },
+        time,
+        onEvent,
+      });
     }
   }
 

@@ -1,5 +1,5 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
-import { printable, unprintableRun } from '@lockstep/files/shown';
+import { printable, unprintableRun } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
 /** Messages by type: the sending side, or `either`, and the schema of the message. */

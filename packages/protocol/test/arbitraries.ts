@@ -1,5 +1,5 @@
 /** Arbitrary valid messages, derived from the message tables: a schema says which values a field accepts. */
-import { printable } from '@lockstep/files/shown';
+import { printable } from '@lockstep/data/shown';
 import fc from 'fast-check';
 import * as v from 'valibot';
 import { watchMessages } from '../src/dashboard.ts';

@@ -97,10 +97,16 @@ describe('the tables', () => {
       const highest = to === undefined ? Number.MAX_SAFE_INTEGER : Number(to);
       if (longest !== undefined) {
         const texts = ['x'.repeat(Number(longest)), 'x', '', 'x'.repeat(Number(longest) + 1)];
-        expect(texts.map((text) => accepts(schema, text)), line).toEqual([true, true, false, false]);
+        expect(
+          texts.map((text) => accepts(schema, text)),
+          line,
+        ).toEqual([true, true, false, false]);
       } else if (!Number.isNaN(lowest)) {
         const numbers = [lowest, highest, lowest - 1, highest + 1, lowest + 0.5];
-        expect(numbers.map((number) => accepts(schema, number)), line).toEqual([true, true, false, false, false]);
+        expect(
+          numbers.map((number) => accepts(schema, number)),
+          line,
+        ).toEqual([true, true, false, false, false]);
       } else continue;
       checked += 1;
     }

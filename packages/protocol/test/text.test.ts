@@ -1,4 +1,4 @@
-import { printable } from '@lockstep/files/shown';
+import { printable } from '@lockstep/data/shown';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isPrintableLine, sameSecret, toMessageText } from '../src/fields.ts';
