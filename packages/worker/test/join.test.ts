@@ -80,7 +80,7 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
   };
   const worker = new JoinedWorker((participation) => participate(options, participation), leaving.signal);
   const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
-  lines.of({ type: 'opened', reasons: ['computing on cpu'] }, 0);
+  lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
   const log = async (): Promise<void> => {
     for await (const event of worker) logged.push(...lines.of(event, 0));
   };
