@@ -1,6 +1,6 @@
 /** The addresses of a server, depending on the host that it listens on. */
 import { expect, it } from 'vitest';
-import { addressesOf, bareHost, isLoopback } from '../src/site/addresses.ts';
+import { addressesOf, bareHost, isLoopback } from '../src/site/secrets.ts';
 
 it.each([
   ['127.0.0.1', '127.0.0.1', true],

@@ -1,7 +1,7 @@
 import { initialize, parseModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { EvaluationFeed } from '../src/dashboard/feeds.ts';
+import { EvaluationFeed } from '../src/dashboard/dashboard.ts';
 
 const { backend } = await openBackend('cpu');
 const inputs = 4_096;

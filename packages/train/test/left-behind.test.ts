@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { removeLeftBehind, uploadPrefix } from '../src/upload/upload.ts';
+import { removeLeftBehind, uploadPrefix } from '../src/site/upload.ts';
 import { temporaryFolder } from './folder.ts';
 
 const folder = temporaryFolder();

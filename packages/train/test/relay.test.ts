@@ -15,7 +15,7 @@ import {
 } from '../src/index.ts';
 import { newSecret } from '../src/new-secret.ts';
 import { Upstream } from '../src/relay/relay-server.ts';
-import { clientOf, relayHeaders } from '../src/site/connections.ts';
+import { clientOf, relayHeaders } from '../src/site/limiter.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 

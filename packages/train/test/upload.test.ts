@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type PlannedFile, Upload, uploadPlanOf } from '../src/upload/upload.ts';
+import { type PlannedFile, Upload, uploadPlanOf } from '../src/site/upload.ts';
 
 const limits = { bytes: 100, files: 3 };
 const plan = (...files: readonly (readonly [path: string, bytes: unknown])[]): string =>

@@ -31,7 +31,7 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { idlePool, type WorkerPool } from '../worker-pool.ts';
+import type { WorkerPool } from '../site/site.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
@@ -143,6 +143,13 @@ async function checkOwnNumerics(
   await compute.close();
   return checked;
 }
+
+/** The pool of a run with nothing left to compute. */
+export const idlePool: WorkerPool = {
+  traffic: () => ({ bytesSent: 0, bytesReceived: 0 }),
+  stop: async () => {},
+  close: async () => {},
+};
 
 /** Starts the only worker of a run. @param compute by default the parameter server's own backend */
 export async function startInlineWorker(
