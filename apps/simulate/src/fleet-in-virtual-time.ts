@@ -1,8 +1,8 @@
 /** A fleet in virtual time: real coordinators and finders, and a simulated store. */
 import { deserialize, serialize } from 'node:v8';
 import { Fleet, type FleetTime } from '@lockstep/fleet';
-import type { Clock } from '@lockstep/training';
-import type { Checkpoint, FleetCoordinator, FleetFinder, SimulatedFleet } from '@lockstep/training/simulator';
+import type { Clock } from '@lockstep/protocol';
+import type { Checkpoint, FleetCoordinator, FleetFinder, SimulatedFleet } from '@lockstep/sim';
 import { SimulatedStore } from './simulated-store.ts';
 
 const run = 'simulated';

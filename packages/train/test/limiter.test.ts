@@ -1,7 +1,7 @@
 /** What each client may do: guesses at secrets, silent connections, messages and bytes; and who a client is. */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { VirtualClock } from '@lockstep/training/simulator';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { describe, expect, it } from 'vitest';
 import {
   ConnectionBudget,

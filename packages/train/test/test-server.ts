@@ -2,7 +2,10 @@
 import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import type { Limits, Run, RunOutcome, StepResult } from '@lockstep/training';
+import type { Limits } from '@lockstep/rules';
+import type { Run } from '../src/coordinator/run.ts';
+import type { RunOutcome } from '../src/coordinator/run-options.ts';
+import type { StepResult } from '@lockstep/compute';
 import { systemClock } from '@lockstep/worker';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';

@@ -4,7 +4,7 @@ import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
-import type { ParameterServer } from '@lockstep/training';
+import type { ParameterServer } from '@lockstep/compute';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { RecordedEvent } from '../events.ts';

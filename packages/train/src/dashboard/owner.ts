@@ -7,7 +7,9 @@ import {
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
-import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
+import type { CoordinatorState, WorkerCommand } from '@lockstep/rules';
+import type { ParameterServer } from '@lockstep/compute';
+import type { Run } from '../coordinator/run.ts';
 import { modelFileOf, modelFormatOf } from '../model/model-file.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';

@@ -23,7 +23,7 @@ import {
 } from '@lockstep/command/options';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { Relay, type RelayEvent as RuleEvent } from '@lockstep/training';
+import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
 import {
   type AddressSource,
   type ComputeChoice,

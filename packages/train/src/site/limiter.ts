@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { sameSecret } from '@lockstep/protocol';
-import type { Clock } from '@lockstep/training';
+import type { Clock } from '@lockstep/protocol';
 import { nothingTurnedAway, type TurnedAway } from '../record/report.ts';
 
 export interface Rate {

@@ -16,7 +16,8 @@ import {
   watchSubprotocol,
   webSocketTransport,
 } from '@lockstep/protocol';
-import { type Clock, defaultLimits, leastBytesPerMs } from '@lockstep/training';
+import { type Clock } from '@lockstep/protocol';
+import { defaultLimits, leastBytesPerMs } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Report } from '../record/report.ts';

@@ -13,7 +13,7 @@ import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
 import { reasonOf, shownPath } from '@lockstep/files';
 import { isPrintableLine, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import { formatOf } from '@lockstep/training';
+import { formatOf } from '@lockstep/rules';
 import { outputsOf } from '../dashboard/messages.ts';
 import { type OwnerRequest, type Reply, refused } from '../dashboard/viewers.ts';
 import { newSecret } from '../new-secret.ts';
