@@ -1,4 +1,4 @@
-/** What each client may do: guesses at secrets, silent connections, messages and bytes; and who a client is. */
+/** Limits of each client: guesses at secrets, silent connections, messages and bytes; and who a client is. */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';

@@ -27,7 +27,7 @@ import {
   settingsOf,
   workerTable,
 } from './messages.ts';
-import { hasEnded, OwnerActions, type OwnerActionsOptions } from './owner.ts';
+import { isOver, OwnerActions, type OwnerActionsOptions } from './owner.ts';
 import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
 export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
@@ -152,7 +152,7 @@ export class Dashboard {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
     // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
-    this.#evaluation.add({ epoch: report.epoch, weights, isLast: hasEnded(this.#options.run.state) });
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: isOver(this.#options.run.state) });
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {

@@ -1,4 +1,4 @@
-/** What an owner may do to a run, from its dashboard. */
+/** The actions of a run's owner, from its dashboard. */
 import { writeOutput } from '@lockstep/files';
 import {
   type AdminAction,
@@ -81,7 +81,7 @@ export class OwnerActions {
   async #control(action: AdminAction): Promise<Reply> {
     const { run, recorder } = this.#options;
     if (action === 'save') return this.#save();
-    if (hasEnded(run.state)) return refused('the run has ended');
+    if (isOver(run.state)) return refused('the run has ended');
     if (action === 'stop') recorder.stop('owner');
     else run.control(action);
     return undefined;
@@ -90,7 +90,7 @@ export class OwnerActions {
   async #runAgain({ type: _type, token: _token, ...changes }: WatchMessageOf<'runAgain'>): Promise<Reply> {
     const { run, onRunAgain } = this.#options;
     if (!onRunAgain) return refused('the server does not stay after this run: it was not asked to');
-    if (!hasEnded(run.state)) return refused('the run has not ended');
+    if (!isOver(run.state)) return refused('the run has not ended');
     const fault = await onRunAgain(changes);
     return fault === undefined ? undefined : refused(fault);
   }
@@ -100,7 +100,7 @@ export class OwnerActions {
     const { workerId } = message;
     if (message.type === 'injectFault' && run.state.setup.faultInjection !== true)
       return refused('this run was not started with fault injection');
-    if (hasEnded(run.state)) return refused('the run has ended');
+    if (isOver(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
     if (!isConnected) return refused(`there is no worker ${workerId} here`);
     if (message.type === 'injectFault' && run.state.records.get(workerId)?.kind === 'local')
@@ -134,6 +134,6 @@ export class OwnerActions {
   }
 }
 
-export function hasEnded({ phase }: CoordinatorState): boolean {
+export function isOver({ phase }: CoordinatorState): boolean {
   return phase === 'finished' || phase === 'failed';
 }

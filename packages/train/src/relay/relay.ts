@@ -35,7 +35,7 @@ import {
   systemClock,
   type WorkerEvent,
 } from '@lockstep/worker';
-import { endOf, type JoinContext, openConnector, workerEvents } from '@lockstep/worker/internal';
+import { endOf, type JoinContext, openAddressBook, workerEvents } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
 import { newSecret } from '../new-secret.ts';
 import { newSha256 } from '../node/sha256.ts';
@@ -146,7 +146,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const { leaving, emit } = context;
   const { listen, announce, name = hostname().slice(0, maxNameLength), wait = false } = options;
   const over = new AbortController();
-  const connector = openConnector(url, options, leaving, over);
+  const book = openAddressBook(url, options, leaving, over);
   const found = await findAbove(url, options, context);
   const runIsOver: JoinEnd = { type: 'finished', message: 'the run is over' };
   if (!found) return leaving.aborted ? { type: 'left', message: 'the relay leaves' } : runIsOver;
@@ -159,7 +159,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const server = await openRelayServer({
     ...{ host, port: listen?.port, token, allowedOrigins: listen?.allowOrigins ?? [], relay: () => rules },
     tls: await openTls(listen?.tls, host, undefined),
-    upstream: new Upstream(() => connector.address && { ...connector.address, token: connector.token ?? above }),
+    upstream: new Upstream(() => book.joined && { ...book.joined, token: book.token ?? above }),
   });
   emit(server.listening);
   const { addresses, fingerprint } = server.listening;
@@ -173,7 +173,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
     new Relay({
       ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, newHash: newSha256 },
       verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
-      token: connector.token ?? above,
+      token: book.token ?? above,
       workerToken: token,
       // No token is sent: workers are redirected to other addresses only if their token is valid there.
       ...(token === above && {
@@ -181,8 +181,8 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
         address: announce ?? addresses.worker,
       }),
       waitForCoordinator: wait || typeof url !== 'string',
-      connect: () => connector.connect(),
-      onWelcome: ({ addresses: told }) => connector.learn(told),
+      connect: () => book.connect(),
+      onWelcome: ({ addresses: told }) => book.learn(told ?? []),
       onRun(run) {
         server.use(run);
         emit({ type: 'open' });
@@ -195,7 +195,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
       const end = await endOfRelay(rules, leaving, over.signal);
       server.use(undefined);
       if (over.signal.aborted) return runIsOver;
-      if (end.type !== 'finished' || !(await connector.goesOn())) return end;
+      if (end.type !== 'finished' || !(await book.goesOn())) return end;
     }
   } finally {
     await local.stop();

@@ -10,7 +10,7 @@ import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { systemClock } from '@lockstep/worker';
 import { Dashboard } from '../dashboard/dashboard.ts';
 import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
-import type { OnRunAgain } from '../dashboard/owner.ts';
+import { isOver, type OnRunAgain } from '../dashboard/owner.ts';
 import { Permission, type ViewerLimits, Viewers } from '../dashboard/viewers.ts';
 import type { ListeningEvent, TrainingEvent } from '../events.ts';
 import type { NetworkSettings, Prepared } from '../prepared.ts';
@@ -240,9 +240,7 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
     onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
   });
   const onConnection = (transport: CoordinatorTransport, address: string): void => {
-    const { phase } = run.state;
-    const hasEnded = phase === 'finished' || phase === 'failed';
-    if (listen.stay && hasEnded) waiting.turnAway(transport, 'the run is over, and another may follow');
+    if (listen.stay && isOver(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
     else run.connect(transport, address);
   };
   const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
