@@ -63,19 +63,13 @@ describe('the site', () => {
     port = await serve(built);
   });
 
-  it('serves the page, which browsers ask for each time', async () => {
-    const { status, headers, body } = await ask(port, '/');
-    expect(status).toBe(200);
-    expect(body).toContain('<title>page</title>');
-    expect(headers['content-type']).toMatch(/^text\/html/);
-    expect(headers['cache-control']).toBe('no-cache');
-  });
-
-  it('lets browsers keep files with a hash in their name', async () => {
-    const { status, headers } = await ask(port, '/assets/main-a1b2c3.js');
-    expect(status).toBe(200);
-    expect(headers['content-type']).toMatch(/javascript/);
-    expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
+  it.each([
+    ['/', '<!doctype html><title>page</title>', /^text\/html/, 'no-cache'],
+    ['/assets/main-a1b2c3.js', 'export {};', /javascript/, 'public, max-age=31536000, immutable'],
+  ] as const)('serves %s, which browsers may keep if its name has a hash', async (path, content, type, cacheControl) => {
+    const { status, headers, body } = await ask(port, path);
+    expect([status, body, headers['cache-control']]).toEqual([200, content, cacheControl]);
+    expect(headers['content-type']).toMatch(type);
   });
 
   const decoders = { br: brotliDecompressSync, gzip: gunzipSync };
@@ -116,20 +110,17 @@ describe('the site', () => {
     ['127.0.0.1.example:7070', {}, false],
     ['localhost.example', {}, false],
     ['page.example', { 'x-forwarded-proto': 'https' }, true],
-  ] as const)('asks for isolation only where a browser grants it: %s %o', async (host, more, isIsolated) => {
+  ] as const)('asks for isolation only if a browser grants it: %s %o', async (host, more, isIsolated) => {
     const { headers } = await ask(port, '/', 'GET', { host, ...more });
     const names = ['cross-origin-opener-policy', 'cross-origin-embedder-policy'];
     expect(names.map((name) => headers[name] !== undefined)).toEqual([isIsolated, isIsolated]);
   });
 
   it('shows the metrics only to who may see them', async () => {
-    const answer = await ask(port, '/metrics', 'GET', { authorization: 'Bearer guess' });
-    expect([answer.status, answer.body, answer.headers['www-authenticate']]).toEqual([
-      401,
-      'this is not the token\n',
-      'Bearer',
-    ]);
-    expect((await ask(port, '/metrics', 'GET', { authorization: 'Bearer right' })).status).toBe(200);
+    const asked = (token: string) => ask(port, '/metrics', 'GET', { authorization: `Bearer ${token}` });
+    const { status, body, headers } = await asked('guess');
+    expect([status, body, headers['www-authenticate']]).toEqual([401, 'this is not the token\n', 'Bearer']);
+    expect((await asked('right')).status).toBe(200);
   });
 
   it('sends security headers with every answer', async () => {
@@ -206,7 +197,7 @@ describe('the site', () => {
     },
   );
 
-  it('goes on with its page where that is built anew', async () => {
+  it('goes on with its page if that is built again', async () => {
     const rebuilt = join(folder, 'rebuilt');
     const name = '/assets/main-a1b2c3.js';
     const paths = ['/', name];

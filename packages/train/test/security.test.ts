@@ -9,7 +9,6 @@ import { newTurnedAwayCounts } from '../src/site/limiter.ts';
 import { createOriginCheck } from '../src/site/server.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
-import { hello, openRawClient } from './raw-client.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyArgs } from './tiny-data.ts';
 
@@ -121,22 +120,6 @@ describe('the origin of a page', () => {
       disconnects: 0,
       quarantined: 0,
     });
-  });
-});
-
-describe('joining', () => {
-  it('needs the token', async () => {
-    const server = await open(['--token', 'open sesame']);
-    const guesser = await openRawClient(server.ws);
-    guesser.send(hello);
-    const refusal = await guesser.next('refuse');
-    expect(refusal).toMatchObject({
-      code: 'token',
-      message: expect.stringMatching(/^this run needs a token, and none was given/),
-    });
-    const guest = await openRawClient(server.ws);
-    guest.send({ ...hello, token: 'open sesame' });
-    expect((await guest.next('welcome')).id).toBe('w1');
   });
 });
 

@@ -14,6 +14,7 @@ import type { OpenedDataset } from '@lockstep/data/readers';
 import { reasonOf, shownPath } from '@lockstep/files';
 import { isPrintableLine, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/rules';
+import * as v from 'valibot';
 import { outputsOf } from '../dashboard/messages.ts';
 import { type OwnerRequest, type Reply, refused } from '../dashboard/viewers.ts';
 import { newSecret } from '../new-secret.ts';
@@ -382,10 +383,17 @@ export class UploadError extends Error {
   }
 }
 
+const fileList = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.array(v.object({ path: v.string(), bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) })),
+  v.minLength(1),
+);
+
 /** Checks a list received as JSON. @throws UploadError */
 export function uploadPlanOf(json: string, limits = defaultUploadLimits): readonly PlannedFile[] {
-  const list = parsed(json);
-  if (!Array.isArray(list) || list.length === 0 || !list.every(isPlannedFile)) {
+  const { success, output: list } = v.safeParse(fileList, json);
+  if (!success) {
     throw new UploadError('the files: expected a list of { path, bytes } that is not empty, got something else');
   }
   if (list.length > limits.files) {
@@ -398,20 +406,6 @@ export function uploadPlanOf(json: string, limits = defaultUploadLimits): readon
   for (const { path } of list) requireRelative(path);
   requireDistinct(list);
   return list;
-}
-
-function parsed(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
-}
-
-function isPlannedFile(value: unknown): value is PlannedFile {
-  if (typeof value !== 'object' || value === null) return false;
-  const { path, bytes } = value as Partial<Record<string, unknown>>;
-  return typeof path === 'string' && typeof bytes === 'number' && Number.isSafeInteger(bytes) && bytes >= 0;
 }
 
 function requireRelative(path: string): void {
