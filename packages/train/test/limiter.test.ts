@@ -23,7 +23,7 @@ const longestWaitMs = 2_000;
 
 function openGuesses() {
   const clock = new VirtualClock();
-  const guesses = new Guesses(clock);
+  const guesses = new Guesses({ nowMs: () => clock.nowMs(), after: (ms, call) => clock.after(ms, call) });
   const check = (client: string, secret: string, onResult: (result: GuessResult) => void) =>
     guesses.check(client, [token, code], secret, onResult);
   return {

@@ -57,7 +57,7 @@ const backends: readonly TabBackend[] = ['auto', 'cpu', 'webgpu', 'webgl'];
  * @param url the join address of the run, such as `ws://127.0.0.1:7070`
  */
 export function join(url: string, options: JoinOptions = {}): JoinedWorker {
-  return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
+  return new JoinedWorker((context) => takePart(url, options, context), options.signal);
 }
 
 async function takePart(url: string, options: JoinOptions, { emit, leaving }: JoinContext): Promise<JoinEnd> {
