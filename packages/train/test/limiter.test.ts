@@ -1,8 +1,8 @@
 /** Limits of each client: guesses at secrets, silent connections, messages and bytes; and who a client is. */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import {
   ConnectionBudget,
   clientOf,
@@ -60,11 +60,14 @@ describe('a secret', () => {
     ['the token', token, 300_000, 'g'.repeat(22)],
     ['the token', token, ofClient + 8, 'WRONG2'],
     ...[0, 30, 1_000, ofClient - 1].map((count) => ['the code', code, count, 'WRONG2'] as const),
-  ] as const)('is let in at once if it is %s (%s), after %i guesses like %s from its address', (_, right, count, wrong) => {
-    const { guess, show } = openGuesses();
-    guess(count, 'a', wrong);
-    expect(show(right).results).toEqual(['right']);
-  });
+  ] as const)(
+    'is let in at once if it is %s (%s), after %i guesses like %s from its address',
+    (_, right, count, wrong) => {
+      const { guess, show } = openGuesses();
+      guess(count, 'a', wrong);
+      expect(show(right).results).toEqual(['right']);
+    },
+  );
 
   it('that is the code waits at most two seconds behind guesses of its address, and not behind those of others', () => {
     const { guess, show, wait } = openGuesses();

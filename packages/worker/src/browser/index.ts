@@ -19,8 +19,8 @@ import {
 export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
 export { EventStream, type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
 export { reconnectDelayMs } from '../membership.ts';
-export { systemClock } from '../system-clock.ts';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from '../options.ts';
+export { systemClock } from '../system-clock.ts';
 export {
   type ActiveState,
   type EndedState,
