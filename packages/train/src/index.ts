@@ -36,10 +36,10 @@ export type {
   WorkerReport,
 } from './record/report.ts';
 export type { StepTimes } from './record/step-timing.ts';
-export type { RelayEvent, RelayOptions } from './relay/options.ts';
+export type { RelayEvent, RelayOptions } from './relay/relay.ts';
 export { relay } from './relay/relay.ts';
 export type { Verification } from './run/verify.ts';
-export type { Addresses } from './site/addresses.ts';
+export type { Addresses } from './site/secrets.ts';
 export type { TrainingRun } from './training-run.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 

@@ -1,6 +1,8 @@
+/** A coordinator's secrets, kept beside its checkpoints, and the addresses that carry them. */
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { addressesOf, bareHost, isLoopback } from '../src/site/secrets.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';
@@ -34,7 +36,7 @@ describe('the token of a run that others may join', () => {
     ['others can read', (file: string) => chmodSync(file, 0o604)],
     ['its group can read', (file: string) => chmodSync(file, 0o640)],
     ['its group can write', (file: string) => chmodSync(file, 0o620)],
-  ])('is made anew where what was kept %s', async (what, damage) => {
+  ])('is made again if what was kept %s', async (what, damage) => {
     const checkpoints = join(folder, what);
     const open = ['--host', '0.0.0.0', '--checkpoint', checkpoints];
     const token = await tokenOf(...open);
@@ -45,7 +47,7 @@ describe('the token of a run that others may join', () => {
     expect(statSync(fileIn(checkpoints)).mode & 0o077).toBe(0);
   });
 
-  it('has a code that stands for it, which is kept as well, also where the token was given', async () => {
+  it('has a code that stands for it, which is kept as well, even if the token was given', async () => {
     const open = ['--host', '0.0.0.0', '--token', 'secret', '--checkpoint', join(folder, 'code')];
     const { code } = await prepared(...open);
     expect(code).toMatch(/^[A-HJKMNP-Z2-9]{6}$/);
@@ -58,7 +60,7 @@ describe('the token of a run that others may join', () => {
     expect((await prepared('--checkpoint', join(folder, 'no code'))).code).toBeUndefined();
   });
 
-  it('is not kept where it was given, or none is needed', async () => {
+  it('is not kept if it was given, or none is needed', async () => {
     const checkpoints = join(folder, 'none');
     expect(await tokenOf('--host', '0.0.0.0', '--token', 'secret', '--checkpoint', checkpoints)).toBe('secret');
     expect(await tokenOf('--checkpoint', checkpoints)).toBeUndefined();
@@ -79,7 +81,7 @@ describe('the certificate that --tls makes', () => {
     expect(await fingerprintOf('--checkpoint', checkpoints)).not.toBe(fingerprint);
   });
 
-  it('is made anew where what was kept is none', async () => {
+  it('is made again if what was kept is none', async () => {
     const checkpoints = join(folder, 'no certificate');
     const fingerprint = await fingerprintOf('--checkpoint', checkpoints);
     writeFileSync(join(checkpoints, 'certificate.json'), '{"key":"x","cert":"y"}');
@@ -87,4 +89,17 @@ describe('the certificate that --tls makes', () => {
     expect(next).toMatch(/^[0-9a-f]{64}$/);
     expect(next).not.toBe(fingerprint);
   });
+});
+
+it.each([
+  ['127.0.0.1', '127.0.0.1', true],
+  ['localhost', 'localhost', true],
+  ['::1', '[::1]', true],
+  ['[::1]', '[::1]', true],
+  ['[fe80::1]', '[fe80::1]', false],
+  ['192.0.2.1', '192.0.2.1', false],
+])('%s is %s in an address', (host, inAddress, isHere) => {
+  expect(isLoopback(host)).toBe(isHere);
+  const { worker, page } = addressesOf({ token: undefined, adminToken: 'a', tls: undefined }, bareHost(host), 7070);
+  expect([worker, page]).toEqual([`ws://${inAddress}:7070`, `http://${inAddress}:7070/#join`]);
 });

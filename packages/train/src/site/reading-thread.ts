@@ -1,17 +1,18 @@
-/** Reads an upload as the data of a run, and as a preview for a person before the run starts. */
-import { once } from 'node:events';
+/**
+ * The thread that reads an upload: as the data of a run, and as a preview for a person. Parsing takes seconds, during
+ * which the server's own thread keeps answering.
+ */
 import { readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join, sep } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { DataError, type Dataset, sampleSize } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
 import { labelColumn, type OpenedDataset, type Table, type Task } from '@lockstep/data/readers';
 import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 
 type DataSetup = WatchMessageOf<'dataSetup'>;
-export type TablePreview = NonNullable<DataSetup['table']>;
-export type Example = NonNullable<DataSetup['data']>['examples'][number];
+type TablePreview = NonNullable<DataSetup['table']>;
+type Example = NonNullable<DataSetup['data']>['examples'][number];
 
 /** How to read a table. */
 export interface ReadingRequest {
@@ -35,6 +36,7 @@ export interface ReadUpload {
   readonly table: TablePreview | undefined;
   /** The data, or the sentence that says why there are none. */
   readonly opened: OpenedDataset | { readonly fault: string };
+  readonly examples: Example[];
 }
 
 const mostRows = 6;
@@ -44,36 +46,22 @@ const mostExampleBytes = 2 ** 20;
 const cellLength = 40;
 const nameLength = 80;
 
-const program = createRequire(import.meta.url).resolve('@lockstep/train/reading-thread');
-/** A thread that needs more ends, and the process goes on. */
-const maxHeapMegabytes = 2_048;
+if (!parentPort) throw new Error('reading-thread: expected to be started as a worker thread');
 
-/**
- * Reads an upload in a separate thread. Even if this module runs from source, the thread runs the build.
- * @throws AbortError if the signal is aborted, which ends the thread
- */
-export async function readInThread(reading: Reading, signal?: AbortSignal): Promise<ReadUpload> {
-  signal?.throwIfAborted();
-  const thread = new Worker(program, {
-    workerData: reading,
-    // Options for modules or debuggers are meant for the process's main thread.
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
-  });
-  try {
-    const [read] = (await once(thread, 'message', { signal })) as [ReadUpload];
-    return read;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error;
-    const fault = `the upload: expected data that can be read with ${maxHeapMegabytes} MiB of memory, got more`;
-    return { table: undefined, opened: { fault } };
-  } finally {
-    await thread.terminate();
-  }
+const read = await readUpload(workerData as Reading);
+parentPort.postMessage(read, buffersOf(read));
+
+/** Buffers of samples and targets, which move to the server's thread. */
+function buffersOf({ opened }: ReadUpload): ArrayBuffer[] {
+  if ('fault' in opened) return [];
+  const arrays = ({ samples, targets }: Dataset) => [
+    samples,
+    targets.type === 'classes' ? targets.labels : targets.values,
+  ];
+  return [...new Set([opened.train, opened.test].flatMap(arrays).map(({ buffer }) => buffer as ArrayBuffer))];
 }
 
-/** Reads an upload in this thread. */
-export async function readUpload({ folder, request, seed }: Reading): Promise<ReadUpload> {
+async function readUpload({ folder, request, seed }: Reading): Promise<ReadUpload> {
   const path = pathOf(folder);
   let table: TablePreview | undefined;
   try {
@@ -81,12 +69,14 @@ export async function readUpload({ folder, request, seed }: Reading): Promise<Re
     const label = request.label === undefined ? undefined : rows?.columns[request.label]?.name;
     if (rows) table = previewOf(rows, label, request.task);
     const asked = rows ? { label, task: request.task } : {};
-    return { table, opened: await openDataset(path, { ...asked, seed }) };
+    const opened = await openDataset(path, { ...asked, seed });
+    // A table already shows its rows as they are in the file.
+    return { table, opened, examples: opened.reading?.type === 'rows' ? [] : examplesOf(opened.train) };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     // The path on this machine does not help the reader.
     const fault = error.message.replaceAll(`${folder}${sep}`, '').replaceAll(folder, 'the upload');
-    return { table, opened: { fault: toMessageText(fault) } };
+    return { table, opened: { fault: toMessageText(fault) }, examples: [] };
   }
 }
 
@@ -106,7 +96,7 @@ function previewOf(table: Table, label: string | undefined, task: Task = 'classi
 }
 
 /** Sample preview: one of each class, then more, up to a message's limit. */
-export function examplesOf({ samples, sampleShape, count, targets }: Dataset): Example[] {
+function examplesOf({ samples, sampleShape, count, targets }: Dataset): Example[] {
   const size = sampleSize({ sampleShape });
   const most = Math.min(mostExamples, Math.floor(mostExampleBytes / (size * samples.BYTES_PER_ELEMENT)));
   const seen = new Set<number>();

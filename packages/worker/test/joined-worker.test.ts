@@ -1,7 +1,7 @@
 /** Events that readers of a stream get, however slowly they read. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EventStream } from '../src/event-stream.ts';
+import { EventStream } from '../src/joined-worker.ts';
 
 interface Numbered {
   readonly kind: 'step' | 'other';
