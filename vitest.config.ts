@@ -8,7 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
 const computing = [
-  ...['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'training'].map(
+  ...['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
     (name) => `packages/${name}/test/**/*.test.ts`,
   ),
   // The page's modules that need no page.
@@ -102,7 +102,7 @@ const quickProjects = [
 ];
 
 /** Packages whose properties are worth other random values than those of the quick tests. */
-const fuzz = ['packages/{nn,protocol,training}/test/**/*.test.ts'];
+const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
 /** A series of rounds lasts as long as `npm run test:long` was told. */
 const rounds = {
