@@ -78,10 +78,10 @@ export async function readUpload({ folder, request, seed }: Reading): Promise<Re
   let table: TablePreview | undefined;
   try {
     const rows = await openRows(path);
-    const label = request.label === undefined ? undefined : rows?.columns[request.label]?.name;
-    if (rows) table = previewOf(rows, label, request.task);
-    const asked = rows ? { label, task: request.task } : {};
-    return { table, opened: await openDataset(path, { ...asked, seed }) };
+    if (!rows) return { table, opened: await openDataset(path, { seed }) };
+    const label = request.label === undefined ? undefined : rows.table.columns[request.label]?.name;
+    table = previewOf(rows.table, label, request.task);
+    return { table, opened: await rows.toDataset({ label, task: request.task, seed }) };
   } catch (error) {
     if (!(error instanceof DataError)) throw error;
     // The path on this machine does not help the reader.
