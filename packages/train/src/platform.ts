@@ -1,7 +1,8 @@
 /** The platform of a run: a Node process, or a page. */
+
+import type { Compute, NewHash } from '@lockstep/compute';
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import type { ThreadOptions } from '@lockstep/tensor';
-import type { Compute, NewHash } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
 import type { OpenedCheckpoints } from './checkpoint/open.ts';

@@ -1,8 +1,10 @@
 /** A run that can start: its options with all defaults, loaded and checked. */
+
+import type { NewHash } from '@lockstep/compute';
 import { type Dataset, targetValues } from '@lockstep/data';
 import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { NewHash, RunPlan } from '@lockstep/training';
+import type { RunPlan } from '@lockstep/rules';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
 import { describeRound } from './diloco.ts';

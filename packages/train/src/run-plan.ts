@@ -1,5 +1,5 @@
 /** The steps of a run, its batch and its microbatches: from the options, or else from the data and the workers. */
-import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
+import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/rules';
 import { configurationError, named } from '@lockstep/worker';
 import { defaultBatch, defaultEpochs } from './defaults.ts';
 import { roundOf } from './diloco.ts';

@@ -1,6 +1,7 @@
 /** A training run in progress, for the program that started it. */
+
+import type { ControlAction } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import type { ControlAction } from '@lockstep/training';
 import { EventStream } from '@lockstep/worker';
 import type { OnRunAgain, RunChanges } from './dashboard/permission.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ScriptedCoordinator } from '../../training/test/coordinator/scripted-coordinator.ts';
-import { model, optimizer } from '../../training/test/support.ts';
+import { ScriptedCoordinator } from '../../rules/test/scripted-coordinator.ts';
+import { model, optimizer } from '../../sim/test/support.ts';
 import { TrainingCurve } from '../src/record/curve.ts';
 import { createReport, type ReportOptions, type RunRecord } from '../src/record/recorder.ts';
 import { StepTiming } from '../src/record/step-timing.ts';
@@ -51,6 +51,7 @@ describe('the report of a run', () => {
 
     const report = createReport(optionsFor(coordinator));
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(new Set(Object.values(report.turnedAway))).toEqual(new Set([0]));
     expect(report).toMatchObject({
       lockstep: '0.1.0',
       model: { name: 'tiny', parameters: 43 },

@@ -15,7 +15,7 @@ export function isHostChoice(choice: ComputeChoice): boolean {
 }
 
 /** Choices that compute on several threads in one memory. */
-const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu', 'cpu-relaxed'];
+const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu'];
 
 /**
  * Requires a single thread unless the choice supports several.

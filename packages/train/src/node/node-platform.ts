@@ -1,11 +1,11 @@
 /** The platform of a run in a Node process. */
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
+import { type Compute, createLocalCompute } from '@lockstep/compute';
 import { loadMnist, openDataset } from '@lockstep/data/node';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
-import { type Compute, createLocalCompute } from '@lockstep/training';
 import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
 import { openCheckpoints } from '../checkpoint/open.ts';

@@ -1,6 +1,7 @@
 /** The platform of a run in a page, or in a page's Web Worker. */
+
+import { createLocalCompute } from '@lockstep/compute';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { createLocalCompute } from '@lockstep/training';
 import { configurationError, named, systemClock } from '@lockstep/worker';
 import { mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';

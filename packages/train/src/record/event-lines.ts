@@ -1,6 +1,6 @@
 /** Turns events of the rules into events for people, each with one line. */
 import type { FaultAction } from '@lockstep/protocol';
-import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/training';
+import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/rules';
 import type { PauseEvent, WorkerEvent } from '../events.ts';
 
 /** Interval of lines about a worker that stays late, each of which says how many times it was late. */

@@ -1,17 +1,11 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
+
+import type { StepResult } from '@lockstep/compute';
 import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
-import {
-  type CoordinatorState,
-  claimOf,
-  type Run,
-  type RunEvent,
-  type RunOutcome,
-  type RunPlan,
-  type StepResult,
-  type Trace,
-  type WorkerRecord,
-} from '@lockstep/training';
+import { type CoordinatorState, claimOf, type RunEvent, type RunPlan, type WorkerRecord } from '@lockstep/rules';
 import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
+import type { Run } from '../coordinator/run.ts';
+import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
 import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
 import { version } from '../version.ts';
 import { movingAverage, Throughput, TrainingCurve } from './curve.ts';

@@ -1,6 +1,6 @@
 /** The report of a run, written by `--report` and used for the summary. */
 import type { OptimizerConfig, Standardization } from '@lockstep/nn';
-import type { CheckedShards, Claim, DataFormat, Faults, InnerSteps, WorkerRecord } from '@lockstep/training';
+import type { CheckedShards, Claim, DataFormat, Faults, InnerSteps, WorkerRecord } from '@lockstep/rules';
 import type { CurvePoint } from './curve.ts';
 import type { StepTimes } from './step-timing.ts';
 
