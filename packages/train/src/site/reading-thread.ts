@@ -66,10 +66,9 @@ async function readUpload({ folder, request, seed }: Reading): Promise<ReadUploa
   let table: TablePreview | undefined;
   try {
     const rows = await openRows(path);
-    const label = request.label === undefined ? undefined : rows?.columns[request.label]?.name;
-    if (rows) table = previewOf(rows, label, request.task);
-    const asked = rows ? { label, task: request.task } : {};
-    const opened = await openDataset(path, { ...asked, seed });
+    const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
+    if (rows) table = previewOf(rows.table, label, request.task);
+    const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openDataset(path, { seed });
     // A table already shows its rows as they are in the file.
     return { table, opened, examples: opened.reading?.type === 'rows' ? [] : examplesOf(opened.train) };
   } catch (error) {
