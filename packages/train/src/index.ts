@@ -12,8 +12,6 @@ export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
-export type { CheckpointInterval } from './checkpoint/interval.ts';
-export type { RunClaim, SharedCheckpoints } from './checkpoint/store.ts';
 export type {
   EpochEvent,
   ListeningEvent,
@@ -23,9 +21,18 @@ export type {
   StepEvent,
   TrainingEvent,
 } from './events.ts';
-export type { Prediction } from './model/load-model.ts';
-export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
-export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
+export type { Prediction } from './model.ts';
+export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
+export type {
+  CheckpointInterval,
+  CheckpointOptions,
+  ListenOptions,
+  OptimizerOptions,
+  RunClaim,
+  SharedCheckpoints,
+  TrainingData,
+  TrainOptions,
+} from './options.ts';
 export type { CurvePoint } from './record/curve.ts';
 export type {
   DataSource,
@@ -38,10 +45,10 @@ export type {
 export type { StepTimes } from './record/step-timing.ts';
 export type { RelayEvent, RelayOptions } from './relay/options.ts';
 export { relay } from './relay/relay.ts';
-export type { Verification } from './run/verify.ts';
 export type { Addresses } from './site/addresses.ts';
+export type { Verification } from './training-result.ts';
+export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
-export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 
 /**
  * Starts to train.

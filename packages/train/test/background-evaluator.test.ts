@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createEvaluator, type Evaluator, initialize, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import { afterEach, describe, expect, it } from 'vitest';
-import { BackgroundEvaluator } from '../src/node/background-evaluator.ts';
+import { BackgroundEvaluator } from '../src/node/node-platform.ts';
 
 const model = resolveModel('mlp');
 const count = 1_100;

@@ -1,8 +1,9 @@
 import { parseOptions } from '@lockstep/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CheckpointClock, defaultInterval, intervalText } from '../src/checkpoint/interval.ts';
+import { CheckpointClock, intervalText } from '../src/checkpoint/checkpoints.ts';
 import { runOptions } from '../src/option-table.ts';
+import { defaultInterval } from '../src/options.ts';
 
 describe('--checkpoint-every', () => {
   const { 'checkpoint-every': option } = runOptions;

@@ -3,9 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { resumeCommand } from '../../../apps/coordinator/src/resume-command.ts';
 import { type Checkpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { chooseCheckpoint } from '../src/checkpoint/open.ts';
-import type { StoredCheckpoint } from '../src/checkpoint/store.ts';
+import { chooseCheckpoint } from '../src/checkpoint/checkpoints.ts';
 import { sha256 } from '../src/node/sha256.ts';
+import type { StoredCheckpoint } from '../src/options.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const { identity } = sampleCheckpoint;

@@ -3,21 +3,21 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { CheckpointStore, newRunName } from '../src/checkpoint/store.ts';
+import { CheckpointFolder, newRunName } from '../src/checkpoint/checkpoints.ts';
 import { temporaryFolder } from './folder.ts';
 
 const root = temporaryFolder();
 const earlier = '20260101000000000';
 const later = '20260102030405678';
 
-async function open(name: string): Promise<{ folder: string; store: CheckpointStore }> {
+async function open(name: string): Promise<{ folder: string; store: CheckpointFolder }> {
   const folder = join(root, name);
   await mkdir(folder);
-  return { folder, store: new CheckpointStore(folder) };
+  return { folder, store: new CheckpointFolder(folder) };
 }
 
 const bytes = (value: number): Uint8Array => Uint8Array.of(value, value);
-const names = async (store: CheckpointStore): Promise<string[]> => (await store.list()).map(({ name }) => name);
+const names = async (store: CheckpointFolder): Promise<string[]> => (await store.list()).map(({ name }) => name);
 
 describe('a checkpoint store', () => {
   it('keeps the last three of a run, the newest first, and leaves no part behind', async () => {

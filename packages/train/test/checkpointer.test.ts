@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { Checkpointer, type CheckpointerOptions } from '../src/checkpoint/checkpointer.ts';
+import { Checkpointer, type CheckpointerOptions } from '../src/checkpoint/checkpoints.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 

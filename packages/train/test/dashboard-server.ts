@@ -68,8 +68,6 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     platform: nodePlatform,
     backend,
     startWorkers,
-    waitForStart: listen.waitForStart ?? false,
-    faultInjection: listen.faultInjection ?? false,
     limits: bounds,
     onEvent: (event) => recorder.event(event, run.state),
     onStep(result) {

@@ -1,6 +1,6 @@
 import type { CoordinatorState, RunEvent } from '@lockstep/training';
 import { describe, expect, it } from 'vitest';
-import { EventLines } from '../src/record/event-lines.ts';
+import { EventLines } from '../src/events.ts';
 
 const workers = ['w1', 'w2'].map(
   (id) => [id, { id, name: `name-${id}`, kind: 'node', backend: 'cpu', threads: 1 }] as const,

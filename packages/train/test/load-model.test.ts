@@ -21,7 +21,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { type LoadedModel, loadModel } from '../src/model/load-model.ts';
+import { type LoadedModel, loadModel } from '../src/model.ts';
 import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 

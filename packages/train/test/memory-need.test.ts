@@ -5,7 +5,7 @@ import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { expectRefused } from '../../../apps/coordinator/test/processes.ts';
 import { nodePlatform, systemMemoryBytes } from '../src/node/node-platform.ts';
-import { createRun, startInlineWorker } from '../src/run/create-run.ts';
+import { createRun } from '../src/run/create-run.ts';
 import { memoryFault, memoryNeed } from '../src/run/memory-need.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
@@ -74,7 +74,7 @@ describe('the memory that a run needs', () => {
     ]);
     const { backend } = await openBackend('cpu');
     const created = await createRun({ prepared, platform: nodePlatform, backend, startWorkers: 1 });
-    await startInlineWorker(created, prepared, nodePlatform, undefined);
+    await created.startInlineWorker();
     expect(await created.run.outcome).toEqual({ type: 'finished' });
     const { model, optimizer, plan } = prepared;
     const taken = backend.view(backend.allocate(1)).buffer.byteLength;

@@ -3,8 +3,9 @@ import { ConfigurationError } from '@lockstep/worker';
 import { describe, expect, test } from 'vitest';
 import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
 import { defaultsOf, recipeOf } from '../src/defaults.ts';
-import { describeOptimizer, optimizerOf } from '../src/optimizer.ts';
 import { runOptions } from '../src/option-table.ts';
+import { describeOptimizer } from '../src/prepared.ts';
+import { optimizerOf } from '../src/run-plan.ts';
 
 const of = (args: string, { model = 'mlp', steps = 100 } = {}) => {
   const options = parseOptions(runOptions, args === '' ? [] : args.split(' '));

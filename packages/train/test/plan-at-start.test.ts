@@ -91,7 +91,7 @@ it('stays for a run after it, with its number of workers', async () => {
 it.each<[TrainOptions, string]>([
   [
     { checkpoint: { folder: 'x', resume: true } },
-    'batch auto: expected with expect where a run goes on from a checkpoint',
+    'batch auto: expected with expect if the run resumes from a checkpoint',
   ],
   [{ diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],
 ])('%j is refused', async (options, message) => {

@@ -52,8 +52,8 @@ function setUp(options: Partial<RecorderOptions> = {}) {
 /** The final record, without the parts that grow with the steps. */
 async function recordOf(recorder: Recorder) {
   const weights = await recorder.finish();
-  const { epochs, initialLoss, samples, steps, seconds } = recorder.data;
-  return { epochs, initialLoss, samples, steps, seconds, weights };
+  const { epochs, initialLoss, images, steps, seconds } = recorder.data;
+  return { epochs, initialLoss, images, steps, seconds, weights };
 }
 
 const start = (recorder: Recorder): void => recorder.event({ type: 'started' }, state);
@@ -95,7 +95,7 @@ describe('epochs', () => {
     expect(evaluated).toEqual([3, 6]);
     expect(records.weights).toEqual(Float32Array.of(6));
     expect(reported).toEqual([1, 2]);
-    expect(records).toMatchObject({ initialLoss: 1, samples: 20, steps: 6, seconds: 6 });
+    expect(records).toMatchObject({ initialLoss: 1, images: 20, steps: 6, seconds: 6 });
   });
 
   it('have no training accuracy if a loss is not finite', async () => {
@@ -170,7 +170,7 @@ describe('epochs', () => {
 
   it('of a run without a step are none', async () => {
     const { recorder } = setUp();
-    const none = { epochs: [], initialLoss: undefined, samples: 0, steps: 0, seconds: 0 };
+    const none = { epochs: [], initialLoss: null, images: 0, steps: 0, seconds: 0 };
     expect(await recordOf(recorder)).toEqual(none);
   });
 

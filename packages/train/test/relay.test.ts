@@ -13,9 +13,9 @@ import {
   type TrainOptions,
   train,
 } from '../src/index.ts';
-import { newSecret } from '../src/new-secret.ts';
 import { Upstream } from '../src/relay/relay-server.ts';
 import { clientOf, relayHeaders } from '../src/site/connections.ts';
+import { newSecret } from '../src/words.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { dilocoDefaults } from '../src/diloco.ts';
+import { recipeOf } from '../src/defaults.ts';
 import type { TrainOptions } from '../src/options.ts';
 import { planOf } from '../src/run-plan.ts';
 
 const geometryOf = (asked: TrainOptions, samples = 60_000) => {
-  const { batch, microbatchSize, microbatches } = planOf(asked, samples, 128, undefined);
+  const { batch, microbatchSize, microbatches } = planOf(asked, samples, recipeOf('mlp')).plan;
   return { batch, microbatchSize, microbatches };
 };
 
@@ -38,7 +38,7 @@ describe('the batch and microbatch of a run', () => {
   it.each<[TrainOptions, string]>([
     [
       { batch: 'auto' },
-      'batch auto: expected with expect, the number of workers to come, or with listen.waitForStart, and then for those that are there',
+      'batch auto: expected with expect, the number of workers to come, or with listen.waitForStart, for those that are there at the start',
     ],
     [{ batch: 101 }, 'batch: expected at most the 100 samples of the training set, got 101'],
     [{ batch: 64, microbatch: 65 }, 'microbatch: expected at most the 64 samples of a step, got 65'],
@@ -58,6 +58,6 @@ describe('the batch and microbatch of a run', () => {
     [{ microbatch: 4 }, 'microbatch: expected without diloco.replicas, since each replica is computed by one worker'],
     [{ batch: 'auto' }, 'batch: expected a number with diloco.replicas, got auto'],
   ])('%j is refused with replicas', (asked, message) => {
-    expect(() => planOf(asked, 60_000, 128, dilocoDefaults)).toThrow(message);
+    expect(() => geometryOf({ ...asked, diloco: true })).toThrow(message);
   });
 });

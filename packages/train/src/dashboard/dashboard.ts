@@ -3,7 +3,7 @@ import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } fr
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { RecordedEvent } from '../events.ts';
-import { metadataOf } from '../model/model-file.ts';
+import { metadataOf } from '../model.ts';
 import type { EpochReport, Report } from '../record/report.ts';
 import type { Visit } from '../site/sockets.ts';
 import { EvaluationFeed, type EvaluationFeedOptions, WeightsFeed } from './feeds.ts';

@@ -9,7 +9,7 @@ import {
   type WatchMessageOf,
 } from '@lockstep/protocol';
 import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
-import { modelFileOf, modelFormatOf } from '../model/model-file.ts';
+import { modelFileOf, modelFormatOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';

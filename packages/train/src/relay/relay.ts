@@ -14,13 +14,13 @@ import {
   systemClock,
 } from '@lockstep/worker';
 import { type Connector, endOf, type JoinContext, openConnector, workerEvents } from '@lockstep/worker/internal';
-import { newSecret } from '../new-secret.ts';
+import { EventLines } from '../events.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { defaultHost } from '../options.ts';
-import { EventLines } from '../record/event-lines.ts';
 import { bareHost, isLoopback } from '../site/addresses.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
 import { openTls } from '../site/secrets.ts';
+import { newSecret } from '../words.ts';
 import { checkRelayOptions, type RelayEvent, type RelayOptions, relayCommand } from './options.ts';
 import { RelayServer, Upstream } from './relay-server.ts';
 

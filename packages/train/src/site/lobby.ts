@@ -8,7 +8,6 @@ import { ConfigurationError, systemClock } from '@lockstep/worker';
 import { defaultWorkerCommand, outputsOf } from '../dashboard/messages.ts';
 import { type ActionResult, type OwnerMessage, ownerMessage } from '../dashboard/permission.ts';
 import { Viewers } from '../dashboard/viewers.ts';
-import { newSecret } from '../new-secret.ts';
 import type { TrainingData } from '../options.ts';
 import { type Prepared, runText } from '../prepared.ts';
 import { examplesOf, type ReadingRequest, readInThread } from '../upload/read-upload.ts';
@@ -21,7 +20,7 @@ import {
   uploadPlanOf,
 } from '../upload/upload.ts';
 import { version } from '../version.ts';
-import { errorMessage } from '../words.ts';
+import { errorMessage, newSecret } from '../words.ts';
 import { clientOf } from './connections.ts';
 import { type Answer, bearerOf, createPages, pageFolder, sendText } from './pages.ts';
 import type { Phase, Standing } from './server.ts';

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
-import type { LocalWorkersSetup } from '../platform.ts';
+import type { LocalWorkersSetup } from '../prepared.ts';
 
 export interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
