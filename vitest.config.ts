@@ -7,7 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * each file, and loading its modules again, takes as long as many of these tests. A helper's hooks are called only for the
  * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
-const computing = ['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'training'].map(
+const computing = ['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
   (name) => `packages/${name}/test/**/*.test.ts`,
 );
 
@@ -85,7 +85,7 @@ const quickProjects = [
 ];
 
 /** Packages whose properties are worth other random values than those of the quick tests. */
-const fuzz = ['packages/{nn,protocol,training}/test/**/*.test.ts'];
+const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
 /** A series of rounds lasts as long as `npm run test:long` was told. */
 const rounds = { setupFiles: [...setupFiles, 'scripts/long-tests.ts'], testTimeout: 3_600_000, maxWorkers: cores };

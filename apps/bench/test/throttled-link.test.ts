@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { VirtualClock } from '@lockstep/training/simulator';
+import { VirtualClock } from '@lockstep/sim';
 import { systemClock } from '@lockstep/worker';
 import { expect, test } from 'vitest';
 import { type LaneEnd, LinkLane } from '../src/workloads/link-lane.ts';

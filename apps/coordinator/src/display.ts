@@ -2,9 +2,9 @@
 import { stripVTControlCharacters } from 'node:util';
 import { decimals, percent, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
+import type { RunPlan } from '@lockstep/rules';
 import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
 import { samplesWord, thousands } from '@lockstep/train/command-line';
-import type { RunPlan } from '@lockstep/training';
 import { type Colors, duration } from './format.ts';
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {

@@ -1,9 +1,9 @@
 /** The last lines of a run: how good the model is, which workers computed it, and what went wrong. */
 
 import { type Column, decimals, formatTable, percent, significant } from '@lockstep/command';
+import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
 import { samplesWord, thousands } from '@lockstep/train/command-line';
-import { claimText } from '@lockstep/training';
 import type { Colors } from './format.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {

@@ -1,8 +1,8 @@
 /** A fleet in virtual time: real coordinators and finders, and a simulated store. */
 import { deserialize, serialize } from 'node:v8';
 import { Fleet, type FleetTime } from '@lockstep/fleet';
-import type { Clock } from '@lockstep/training';
-import type { Checkpoint, FleetCoordinator, FleetFinder, SimulatedFleet } from '@lockstep/training/simulator';
+import type { Clock } from '@lockstep/protocol';
+import type { FleetFinder, FleetMember, RunCopy, SimulatedFleet } from '@lockstep/sim';
 import { SimulatedStore } from './simulated-store.ts';
 
 const run = 'simulated';
@@ -19,7 +19,7 @@ export function openSimulatedFleet(clock: Clock): SimulatedFleet {
   };
 }
 
-function coordinatorOf(fleet: Fleet, name: string): FleetCoordinator {
+function coordinatorOf(fleet: Fleet, name: string): FleetMember {
   const { signal } = new AbortController();
   const coordinator = fleet.coordinator({ standby: true, name, signal, log: () => {} });
   return {
@@ -28,7 +28,7 @@ function coordinatorOf(fleet: Fleet, name: string): FleetCoordinator {
     async newest() {
       for (const { read } of await coordinator.list()) {
         try {
-          return deserialize(await read()) as Checkpoint;
+          return deserialize(await read()) as RunCopy;
         } catch {
           // Try the previous checkpoint.
         }

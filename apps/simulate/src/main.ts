@@ -1,6 +1,6 @@
 /** Simulates runs one after another, and replays the first failing run in words. */
 import { flag, generalOptions, type Options, readCommandLine, runMain, whole } from '@lockstep/command';
-import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/training/simulator';
+import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/sim';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
 const summary =

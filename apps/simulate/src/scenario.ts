@@ -1,7 +1,6 @@
 /** One simulated run, determined entirely by its seed. */
 import { createHash } from 'node:crypto';
-import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
-import type { Limits } from '@lockstep/training';
+import type { Limits } from '@lockstep/rules';
 import {
   createProblem,
   type FaultKind,
@@ -14,7 +13,8 @@ import {
   runFaults,
   type Simulation,
   simulate,
-} from '@lockstep/training/simulator';
+} from '@lockstep/sim';
+import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 
 import { openSimulatedFleet } from './fleet-in-virtual-time.ts';
 import { drawTree, type Forest, type Tree } from './tree.ts';

@@ -1,7 +1,7 @@
 /** A fleet's store in virtual time: requests take time or go unanswered, and acknowledged writes may be lost. */
 import { type FleetStore, RevisionConflict, type Versioned } from '@lockstep/fleet';
-import type { Clock } from '@lockstep/training';
-import type { StoreFaults } from '@lockstep/training/simulator';
+import type { Clock } from '@lockstep/protocol';
+import type { StoreFaults } from '@lockstep/sim';
 
 /** One-way latency. */
 const latencyMs = 5;

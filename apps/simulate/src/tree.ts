@@ -1,8 +1,8 @@
 /** The relays of a simulated run, drawn from its seed. */
 import { createHash } from 'node:crypto';
+import type { Limits } from '@lockstep/rules';
+import { type FaultKind, type ProblemOptions, relayFaults } from '@lockstep/sim';
 import { randomStream } from '@lockstep/tensor';
-import type { Limits } from '@lockstep/training';
-import { type FaultKind, type ProblemOptions, relayFaults } from '@lockstep/training/simulator';
 
 /** The changes that a tree makes to a scenario. */
 export interface Tree {

@@ -1,6 +1,6 @@
 /** Coordinators that take turns, with the real lease and finder, and a simulated store. */
 import { createHash } from 'node:crypto';
-import { createProblem, type FaultKind, runFault, type Simulation, simulate } from '@lockstep/training/simulator';
+import { createProblem, type FaultKind, runFault, type Simulation, simulate } from '@lockstep/sim';
 import { describe, expect, it } from 'vitest';
 import { openSimulatedFleet } from '../src/fleet-in-virtual-time.ts';
 import { openReference } from '../src/scenario.ts';

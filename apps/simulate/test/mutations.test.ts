@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Mutation, mutations } from './mutations.ts';
 
 const mostRuns = 1_000;
-const rules = fileURLToPath(new URL('../../../packages/training/src/', import.meta.url));
+const packages = fileURLToPath(new URL('../../../packages/', import.meta.url));
 
 /** Changes the text of sources as they are loaded, and records which ones it changed. */
 class Mutator implements Plugin {
@@ -17,7 +17,7 @@ class Mutator implements Plugin {
   changes: Mutation['changes'] = [];
 
   readonly transform = (code: string, id: string): string | undefined => {
-    const ofFile = this.changes.filter(({ file }) => id === `${rules}${file}`);
+    const ofFile = this.changes.filter(({ file }) => id === `${packages}${file}`);
     if (ofFile.length === 0) return undefined;
     return ofFile.reduce((text, { file, before, after }) => {
       const parts = text.split(before);
@@ -54,7 +54,7 @@ async function loadMutated(changes: Mutation['changes']): Promise<Scenarios> {
   mutator.changes = changes;
   mutator.changed.clear();
   for (const { file } of stale) {
-    const module = moduleGraph.getModuleById(`${rules}${file}`);
+    const module = moduleGraph.getModuleById(`${packages}${file}`);
     if (module) moduleGraph.invalidateModule(module);
   }
   const scenarios = await server.ssrLoadModule('/src/scenario.ts');

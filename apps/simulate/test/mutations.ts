@@ -9,7 +9,7 @@ export interface Mutation {
   /** Options of the runs that must find it. */
   readonly scenario?: ScenarioOptions;
   readonly changes: readonly {
-    /** Relative to `packages/training/src`. */
+    /** Relative to `packages`. */
     readonly file: string;
     readonly before: string;
     readonly after: string;
@@ -22,7 +22,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 7,
     changes: [
       {
-        file: 'coordinator/rules.ts',
+        file: 'rules/src/rules.ts',
         before: '    advanceRun(run);\n',
         after: "    if (event.type !== 'closed') advanceRun(run);\n",
       },
@@ -33,7 +33,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 8,
     changes: [
       {
-        file: 'coordinator/settlement.ts',
+        file: 'rules/src/settlement.ts',
         before: "  if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
         after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
       },
@@ -44,7 +44,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 4,
     changes: [
       {
-        file: 'coordinator/run.ts',
+        file: 'train/src/coordinator/run.ts',
         before: '    if (arrival && arrival.isTaken !== true) this.#results.drop(arrival);\n',
         after: `
           if (!arrival || arrival.isTaken) return;
@@ -60,7 +60,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 4,
     changes: [
       {
-        file: 'coordinator/settlement.ts',
+        file: 'rules/src/settlement.ts',
         before: 'decide(run, shard, agreesWith, result);',
         after: 'decide(run, shard, shard.held.map((other) => other.connection), result);',
       },
@@ -71,7 +71,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 4,
     changes: [
       {
-        file: 'tree-reduction.ts',
+        file: 'compute/src/tree-reduction.ts',
         before: '    let node = shard;\n',
         after: `
           const [[covered, held] = ['0', undefined]] = this.#waiting;
@@ -91,7 +91,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 2,
     changes: [
       {
-        file: 'aggregator.ts',
+        file: 'compute/src/aggregator.ts',
         before: 'parameterCount + 2, plan.halfUnit);',
         after: 'parameterCount + 2);',
       },
@@ -102,7 +102,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 56,
     changes: [
       {
-        file: 'coordinator/run.ts',
+        file: 'train/src/coordinator/run.ts',
         before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
         after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
       },
@@ -113,7 +113,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 663,
     changes: [
       {
-        file: 'coordinator/settlement.ts',
+        file: 'rules/src/settlement.ts',
         before: '  if (!comparison) return;\n',
         after: '  if (!comparison?.isSame) {\n    recordSuccess(run, id);\n    return;\n  }\n',
       },
@@ -124,18 +124,18 @@ export const mutations: readonly Mutation[] = [
     foundBy: 50,
     changes: [
       {
-        file: 'coordinator/schedule.ts',
+        file: 'rules/src/schedule.ts',
         before: '  const workers = available(run).filter(({ isProven }) => isProven);\n',
         after:
           '  const every = available(run);\n  const proven = every.filter(({ isProven }) => isProven);\n  const workers = proven.length > 0 ? proven : every;\n',
       },
       {
-        file: 'coordinator/settlement.ts',
+        file: 'rules/src/settlement.ts',
         before: "return isProven ? 'add' : 'hold';",
         after: "return isTrial({ trial }, result) && shard.assignments.length > 1 ? 'hold' : 'add';",
       },
       {
-        file: 'coordinator/settlement.ts',
+        file: 'rules/src/settlement.ts',
         before: '  if (!wasTrial) measureLink(',
         after: '  recordSuccess(run, id);\n  if (!wasTrial) measureLink(',
       },
@@ -146,7 +146,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 53,
     changes: [
       {
-        file: 'tree-sum.ts',
+        file: 'compute/src/tree-sum.ts',
         before: '[...this.#buffers].filter((buffer) => !this.#reserved.has(buffer))',
         after: '[...this.#buffers]',
       },
@@ -158,7 +158,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'coordinator/joining.ts',
+        file: 'rules/src/joining.ts',
         before: '  if (isRelay) {',
         after: '  if (isRelay && numericMode === undefined) {',
       },
@@ -170,7 +170,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { mixed: true, honest: true },
     changes: [
       {
-        file: 'coordinator/joining.ts',
+        file: 'rules/src/joining.ts',
         before: '  if (plan.halfUnit !== undefined) {',
         after: '  if (plan.halfUnit !== undefined && numericMode === undefined) {',
       },
@@ -182,7 +182,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'relay/relay-run.ts',
+        file: 'train/src/relay/relay-run.ts',
         before: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return false;',
         after: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return true;',
       },
@@ -194,7 +194,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'coordinator/asked.ts',
+        file: 'rules/src/progress.ts',
         before: "  run.commands.push({ type: 'restartStep', step, asked });\n",
         after: '',
       },
@@ -206,7 +206,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'relay/relay-run.ts',
+        file: 'train/src/relay/relay-run.ts',
         before: '    const count = this.#samples.use(shard, batch);\n',
         after:
           "    if (shard.step % 4 === 2) throw new Error('broken');\n    const count = this.#samples.use(shard, batch);\n",
@@ -219,7 +219,7 @@ export const mutations: readonly Mutation[] = [
     scenario: { relays: 'small' },
     changes: [
       {
-        file: 'coordinator/leaving.ts',
+        file: 'rules/src/joining.ts',
         before: "  unassignAll(run, connection);\n  emit(run, { type: 'left'",
         after: "  if (!run.setup.isRelay) unassignAll(run, connection);\n  emit(run, { type: 'left'",
       },
@@ -230,7 +230,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 5,
     changes: [
       {
-        file: 'coordinator/leaving.ts',
+        file: 'rules/src/joining.ts',
         before: '...(anotherMayFollow === true && { anotherMayFollow })',
         after: '...(anotherMayFollow === undefined && { anotherMayFollow })',
       },

@@ -1,5 +1,5 @@
 /** Trees of relays with faults must give the oracle's weights. */
-import { relayFaults } from '@lockstep/training/simulator';
+import { relayFaults } from '@lockstep/sim';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';
 import { shardsOf } from './shards.ts';

@@ -1,6 +1,6 @@
 /** Scenarios of fresh seeds, as `npm run simulate` plays them, and trees of relays with a thousand workers. */
 import { createHash } from 'node:crypto';
-import { createProblem, runFault, simulate } from '@lockstep/training/simulator';
+import { createProblem, runFault, simulate } from '@lockstep/sim';
 import { expect, it } from 'vitest';
 import { freshSeeds } from '../../../scripts/long-tests.ts';
 import { openReference, runScenario, type ScenarioOptions } from '../src/scenario.ts';

@@ -1,4 +1,4 @@
-import type { Simulation } from '@lockstep/training/simulator';
+import type { Simulation } from '@lockstep/sim';
 
 /** Counts the shards whose sum came from a relay, and those computed by workers behind relays. */
 export function shardsOf({ state, others, relays }: Simulation): { readonly above: number; readonly below: number } {

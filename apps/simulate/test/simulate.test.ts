@@ -1,5 +1,5 @@
 /** The command `npm run simulate`, in process: scenarios keep their promises and repeat, and runs are told in words. */
-import { type FaultKind, faults, lineOf } from '@lockstep/training/simulator';
+import { type FaultKind, faults, lineOf } from '@lockstep/sim';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario } from '../src/scenario.ts';
 import { unmetFaults } from './unmet-faults.ts';

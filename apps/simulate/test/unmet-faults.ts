@@ -1,5 +1,5 @@
 /** Plays seed after seed until each kind of fault has met a run. */
-import type { FaultKind } from '@lockstep/training/simulator';
+import type { FaultKind } from '@lockstep/sim';
 
 /** The rarest fault meets one run in fifteen, so this many runs miss it by chance once in 10^17 tests. */
 const mostSeeds = 600;

@@ -1,5 +1,5 @@
 /** Checks that the batch that the page announces is the one that the coordinator chooses at the start. */
-import { batchForWorkers } from '@lockstep/training';
+import { batchForWorkers } from '@lockstep/rules';
 import { signal } from '@preact/signals';
 import { expect, it } from 'vitest';
 import { batchAtStart } from '../src/watch/batch-at-start.ts';

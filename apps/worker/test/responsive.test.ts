@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { createNumericsCheck } from '@lockstep/compute';
 import { initialize, inputSize, resolveModel } from '@lockstep/nn';
 import {
   bytesOf,
@@ -11,7 +12,6 @@ import {
   type WorkerMessage,
   webSocketTransport,
 } from '@lockstep/protocol';
-import { createNumericsCheck } from '@lockstep/training';
 import { afterEach, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 

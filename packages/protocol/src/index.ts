@@ -1,6 +1,7 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
 export { bytesOf, copyBytes, floatsFrom, floatsOf, halfWordsFrom, wordsFrom } from './bytes.ts';
 export { type Checksum, checksumOf, chunkChecksum, gradientChecksum } from './checksum.ts';
+export type { Clock } from './clock.ts';
 export { decode, decodeWatch, encode, encodeWatch, FrameMemory, framed, ProtocolError } from './codec.ts';
 export {
   type AdminAction,
@@ -14,6 +15,7 @@ export {
 } from './dashboard.ts';
 export { maxCategories, maxColumns } from './dashboard-parts.ts';
 export { enclosed } from './fields.ts';
+export { type MemoryPair, memoryPair } from './memory-pair.ts';
 export {
   type CoordinatorMessage,
   type Message,

@@ -1,17 +1,18 @@
 /** Computes shards with TensorFlow, microbatch by microbatch, and adds them in the order of the fixed tree. */
-import { defaultKey, inputSize, outputCount, parameterCount, parseModel, type TargetValues } from '@lockstep/nn';
-import { floatsFrom } from '@lockstep/protocol';
-import { type HostBackend, openBackend } from '@lockstep/tensor';
+
 import {
-  type Clock,
   type Compute,
   type ComputeSetup,
   type GradientOptions,
-  nextPowerOfTwo,
   type ShardGradient,
   type ShardSamples,
   TreeSum,
-} from '@lockstep/training';
+} from '@lockstep/compute';
+import { defaultKey, inputSize, outputCount, parameterCount, parseModel, type TargetValues } from '@lockstep/nn';
+import type { Clock } from '@lockstep/protocol';
+import { floatsFrom } from '@lockstep/protocol';
+import { nextPowerOfTwo } from '@lockstep/rules';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
 import type { TensorFlow } from './tensorflow.ts';

@@ -1,7 +1,7 @@
+import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
 import { initialize, layers, outputCount, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/training';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createTensorFlowCompute } from '../src/compute.ts';

@@ -1,25 +1,22 @@
 import { createHash } from 'node:crypto';
-import { initialize, parseOptimizer } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
-import { openBackend } from '@lockstep/tensor';
 import {
-  type Clock,
   type Compute,
   createLocalCompute,
   createNumericsCheck,
   createReferee,
   createShardSource,
-  defaultLimits,
-  exactnessOf,
-  formatOf,
   ParameterServer,
-  planRun,
-  Run,
   referenceOf,
-  Session,
-} from '@lockstep/training';
-import { memoryPair, oracleWeights } from '@lockstep/training/simulator';
+} from '@lockstep/compute';
+import { initialize, parseOptimizer } from '@lockstep/nn';
+import type { Clock } from '@lockstep/protocol';
+import { bytesOf, memoryPair } from '@lockstep/protocol';
+import { defaultLimits, exactnessOf, formatOf, planRun } from '@lockstep/rules';
+import { openBackend } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
+import { oracleWeights } from '../../sim/src/oracle.ts';
+import { Run } from '../../train/src/coordinator/run.ts';
+import { Session } from '../../worker/src/session.ts';
 import { createTensorFlowCompute } from '../src/compute.ts';
 import { absence, floatsOf, samplesFor, small, titled } from './samples.ts';
 

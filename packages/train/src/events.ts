@@ -1,7 +1,7 @@
 /** Events of a run, for the program that started it and for viewers; events of the rules become such events. */
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
-import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/training';
+import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/rules';
 import type { EpochReport, Report, RunConfig } from './record/report.ts';
 import type { Addresses } from './site/addresses.ts';
 

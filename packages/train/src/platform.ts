@@ -1,7 +1,8 @@
 /** The platform of a run: a Node process, or a page. */
+
+import { type Compute, createLocalCompute, type NewHash } from '@lockstep/compute';
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
-import { type Compute, createLocalCompute, type NewHash } from '@lockstep/training';
 import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
 import type { ListeningEvent } from './events.ts';

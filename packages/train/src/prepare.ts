@@ -1,7 +1,7 @@
 /** Turns options into a run that can start, or refuses them. */
 import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
-import { formatOf } from '@lockstep/training';
+import { formatOf } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
 import { recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';

@@ -1,8 +1,9 @@
 /** A run that can start: its options with all defaults, loaded and checked, and what people are told about it. */
+
+import type { NewHash } from '@lockstep/compute';
 import { type Dataset, targetValues } from '@lockstep/data';
 import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { NewHash } from '@lockstep/training';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';

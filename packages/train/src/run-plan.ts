@@ -7,7 +7,7 @@ import {
   type Schedule,
   type ScheduleType,
 } from '@lockstep/nn';
-import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/training';
+import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/rules';
 import { configurationError, type NamedOption, named } from '@lockstep/worker';
 import {
   defaultBatch,

@@ -1,6 +1,6 @@
 /** A training run in progress, for the program that started it, with its phases and the runs that follow on its server. */
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
-import type { ControlAction } from '@lockstep/training';
+import type { ControlAction } from '@lockstep/rules';
 import { EventStream } from '@lockstep/worker';
 import type { OnRunAgain, RunChanges } from './dashboard/permission.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';

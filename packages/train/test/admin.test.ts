@@ -1,11 +1,12 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { InlineCompute } from '@lockstep/compute';
 import { readModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import { type InlineCompute, InlineWorker } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { describe, expect, it } from 'vitest';
 import { startWorker } from '../../../apps/coordinator/test/processes.ts';
+import { InlineWorker } from '../src/coordinator/inline-worker.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { type DashboardServerOptions, openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';

@@ -1,6 +1,7 @@
 /** The time at which a closing socket is cut. */
-import { VirtualClock } from '@lockstep/training/simulator';
+
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { cutAtMs, cutInTime } from '../src/site/guarded-transport.ts';
 
 const [closedAtMs, heartbeatMs] = [100_000, 2_000];

@@ -1,4 +1,4 @@
-import type { StepResult } from '@lockstep/training';
+import type { StepResult } from '@lockstep/compute';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type CurvePoint, movingAverage, Throughput, TrainingCurve } from '../src/record/curve.ts';

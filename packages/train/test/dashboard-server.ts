@@ -1,19 +1,15 @@
 /** A whole run inside the test: coordinator, dashboard and HTTP over real sockets, and workers in this process. */
+
+import { type Compute, createLocalCompute, createShardSource, type StepResult } from '@lockstep/compute';
 import { initialize } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
+import { bytesOf, memoryPair } from '@lockstep/protocol';
+import type { Limits } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import {
-  type Compute,
-  createLocalCompute,
-  createShardSource,
-  type Limits,
-  type Run,
-  Session,
-  type StepResult,
-} from '@lockstep/training';
-import { memoryPair, oracleWeights } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
+import { Session } from '@lockstep/worker/internal';
 import { onTestFinished } from 'vitest';
+import { oracleWeights } from '../../sim/src/oracle.ts';
+import type { Run } from '../src/coordinator/run.ts';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
 import type { ViewerLimits } from '../src/dashboard/viewers.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';

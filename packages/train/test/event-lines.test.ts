@@ -1,4 +1,4 @@
-import type { CoordinatorState, RunEvent } from '@lockstep/training';
+import type { CoordinatorState, RunEvent } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { EventLines } from '../src/events.ts';
 

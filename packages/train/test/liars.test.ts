@@ -1,24 +1,19 @@
 /** Liars over real sockets: sessions in this process whose results are wrong on purpose, next to honest ones. */
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
+import { memoryPair, subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { isHostBackend, openBackend } from '@lockstep/tensor';
-import {
-  type Compute,
-  createLocalCompute,
-  Membership,
-  type MembershipEnd,
-  Relay,
-  type RunOutcome,
-  type ShardGradient,
-} from '@lockstep/training';
-import { type Lie, lies, memoryPair } from '@lockstep/training/simulator';
 import { systemClock } from '@lockstep/worker';
+import { Membership, type MembershipEnd } from '@lockstep/worker/internal';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { type Lie, lies } from '../../sim/src/simulated-worker.ts';
+import type { RunOutcome } from '../src/coordinator/run-options.ts';
 import { type TrainOptions, train } from '../src/index.ts';
 import { newSha256, sha256 } from '../src/node/sha256.ts';
 import type { Report } from '../src/record/report.ts';
+import { Relay } from '../src/relay/relay-core.ts';
 import { temporaryFolder } from './folder.ts';
 import { openTestServer } from './test-server.ts';
 import { tinyFiles, writeFolder } from './tiny-data.ts';

@@ -1,10 +1,11 @@
 /** 64 workers: every step is taken once, every worker is counted, and memory stays flat. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { createLocalCompute } from '@lockstep/compute';
 import { subprotocol, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute, Session } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
+import { Session } from '@lockstep/worker/internal';
 import { expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { runToReport } from '../../../apps/coordinator/test/processes.ts';

@@ -1,5 +1,5 @@
-import { VirtualClock } from '@lockstep/training/simulator';
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { pacedReading } from '../src/site/pages.ts';
 
 /** Runs everything that is due now, and its continuations. */

@@ -1,5 +1,5 @@
 /** A batch chosen for the workers that are connected when the run is started. */
-import { batchForWorkers } from '@lockstep/training';
+import { batchForWorkers } from '@lockstep/rules';
 import { type JoinedWorker, join } from '@lockstep/worker';
 import { afterEach, expect, it } from 'vitest';
 import { type TrainingEvent, type TrainingRun, type TrainOptions, train } from '../src/index.ts';

@@ -1,6 +1,7 @@
 /** Clients that can send a coordinator anything: messages, frames, or bytes below WebSocket. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { createLocalCompute } from '@lockstep/compute';
 import {
   type CoordinatorMessage,
   decode,
@@ -14,7 +15,6 @@ import {
   type WorkerMessage,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
 import { sha256 } from '../src/node/sha256.ts';

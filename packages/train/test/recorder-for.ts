@@ -1,6 +1,7 @@
 /** Records a test's run, without evaluations. */
-import type { Run } from '@lockstep/training';
+
 import { systemClock } from '@lockstep/worker';
+import type { Run } from '../src/coordinator/run.ts';
 import type { Prepared } from '../src/prepared.ts';
 import { Recorder } from '../src/record/recorder.ts';
 

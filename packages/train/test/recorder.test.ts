@@ -1,4 +1,5 @@
-import { type CoordinatorState, planRun, type StepResult } from '@lockstep/training';
+import type { StepResult } from '@lockstep/compute';
+import { type CoordinatorState, planRun } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { Recorder, type RecorderOptions } from '../src/record/recorder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';

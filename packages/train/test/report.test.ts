@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ScriptedCoordinator } from '../../training/test/coordinator/scripted-coordinator.ts';
-import { model, optimizer } from '../../training/test/support.ts';
+import { ScriptedCoordinator } from '../../rules/test/scripted-coordinator.ts';
+import { model, optimizer } from '../../sim/test/support.ts';
 import { TrainingCurve } from '../src/record/curve.ts';
 import type { RunRecord } from '../src/record/recorder.ts';
 import { createReport, type ReportOptions } from '../src/record/report.ts';

@@ -1,6 +1,6 @@
-import type { Trace } from '@lockstep/training';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Trace } from '../src/coordinator/run-options.ts';
 import { type StepTimes, StepTiming } from '../src/record/step-timing.ts';
 
 function setUp() {

@@ -1,9 +1,10 @@
 /** A worker inside the test that records the steps it computes, and reconnects as every worker does. */
 import { once } from 'node:events';
+import { createLocalCompute } from '@lockstep/compute';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute, Membership } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
+import { Membership } from '@lockstep/worker/internal';
 import { WebSocket } from 'ws';
 import { sha256 } from '../src/node/sha256.ts';
 

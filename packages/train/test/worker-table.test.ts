@@ -1,4 +1,4 @@
-import { type CoordinatorState, defaultLimits, planRun } from '@lockstep/training';
+import { type CoordinatorState, defaultLimits, planRun } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { workerTable } from '../src/dashboard/messages.ts';
 

@@ -1,8 +1,8 @@
 /** Thread of a background compute: executes one call after another. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { type Compute, createLocalCompute } from '@lockstep/compute';
 import { openBackend } from '@lockstep/tensor';
 import { createTensorFlowCompute } from '@lockstep/tfjs-node';
-import { type Compute, createLocalCompute } from '@lockstep/training';
 import type { BackgroundAnswer, BackgroundCall, BackgroundSetup } from './open-compute.ts';
 import { systemClock } from './system-clock.ts';
 

@@ -5,8 +5,8 @@ import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
-import { CoordinatorBusyError } from '@lockstep/training';
 import { WebSocket } from 'ws';
+import { CoordinatorBusyError } from './membership.ts';
 
 /** Larger than the weights of any model that a worker can train. */
 const maxFrameBytes = 512 * 1024 * 1024;

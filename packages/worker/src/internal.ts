@@ -3,3 +3,5 @@ export { type Connector, openConnector } from './addresses.ts';
 export { pinnedCertificate } from './connection.ts';
 export { endOf, workerEvents } from './join.ts';
 export type { JoinContext } from './joined-worker.ts';
+export { Membership, type MembershipEnd, type MembershipEvent, reconnectDelayMs } from './membership.ts';
+export { Session, type WorkerStatus } from './session.ts';

@@ -1,10 +1,6 @@
 /** Opens a worker's compute: in the socket's thread, or in its own thread if it would block the socket. */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import type { RandomKey, SampleValues, TargetValues } from '@lockstep/nn';
-import { hostBackendNames, openBackend } from '@lockstep/tensor';
-import { nodeThreads } from '@lockstep/tensor/node';
-import { prepareProcess } from '@lockstep/tfjs-node';
 import {
   type Compute,
   type ComputeSetup,
@@ -12,7 +8,11 @@ import {
   type GradientOptions,
   type ShardGradient,
   type ShardSamples,
-} from '@lockstep/training';
+} from '@lockstep/compute';
+import type { RandomKey, SampleValues, TargetValues } from '@lockstep/nn';
+import { hostBackendNames, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
+import { prepareProcess } from '@lockstep/tfjs-node';
 import type { ComputeChoice } from './compute-choice.ts';
 import { systemClock } from './system-clock.ts';
 

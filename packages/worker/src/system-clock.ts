@@ -1,5 +1,5 @@
 /** The clock of the machine, in Node and in a page. */
-import type { Clock } from '@lockstep/training';
+import type { Clock } from '@lockstep/protocol';
 
 /** Milliseconds since the process or page started, and timers. */
 export const systemClock: Clock = {

@@ -1,8 +1,9 @@
 /** The built thread of a background compute gives the same bits as this thread, shard by shard, and reports errors. */
+
+import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/training';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 const model = parseModel({

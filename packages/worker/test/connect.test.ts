@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
-import { CoordinatorBusyError } from '@lockstep/training';
 import { expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { connect } from '../src/connection.ts';
+import { CoordinatorBusyError } from '../src/membership.ts';
 
 it('counts the bytes of a message that has not come whole', async () => {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => subprotocol });

@@ -1,6 +1,6 @@
+import type { Compute } from '@lockstep/compute';
 import type { CoordinatorTransport, MessageOf, WorkerTransport } from '@lockstep/protocol';
-import type { Compute } from '@lockstep/training';
-import { memoryPair } from '@lockstep/training/simulator';
+import { memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
 import { participate } from '../src/join.ts';

@@ -1,8 +1,9 @@
 /** Other frameworks at the same work: the same initial weights, batches and learning rate as Lockstep's runs. */
 import { availableParallelism } from 'node:os';
+import { createShardSource } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import { initialize, resolveModel } from '@lockstep/nn';
-import { createShardSource, planRun } from '@lockstep/training';
+import { planRun } from '@lockstep/rules';
 import type { Case } from '../benchmark.ts';
 import { openJaxStep } from '../peers/jax/mnist-step.ts';
 import type { PytorchGroup } from '../peers/pytorch.ts';

@@ -1,5 +1,5 @@
 /** One direction of a link shared by several connections: their bytes take turns, leave at a rate, and arrive later. */
-import type { Clock } from '@lockstep/training';
+import type { Clock } from '@lockstep/protocol';
 
 export interface LinkSpeed {
   readonly bytesPerMs: number;

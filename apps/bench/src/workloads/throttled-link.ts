@@ -1,6 +1,6 @@
 /** A TCP proxy that simulates a narrow link: all connections through it share its bandwidth, in each direction. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Clock } from '@lockstep/training';
+import type { Clock } from '@lockstep/protocol';
 import { type LaneEnd, LinkLane, type LinkSpeed } from './link-lane.ts';
 
 /** Queued bytes of one connection and direction above which its sender is no longer read. */

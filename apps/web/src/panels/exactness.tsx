@@ -1,5 +1,5 @@
 /** A badge with the run's exactness and the hash of its weights, and an explanation of both. */
-import { claimText } from '@lockstep/training';
+import { claimText } from '@lockstep/rules';
 import { whole } from '../look/format.ts';
 import type { Progress } from '../watch/run-store.ts';
 

@@ -1,5 +1,5 @@
 /** The batch that an automatic choice would give if the run started now, with the workers that are ready. */
-import { batchForWorkers } from '@lockstep/training';
+import { batchForWorkers } from '@lockstep/rules';
 import { counted, whole } from '../look/format.ts';
 import type { RunStore } from './run-store.ts';
 

@@ -7,7 +7,7 @@ import {
   type WatchMessageOf,
   watchSubprotocol,
 } from '@lockstep/protocol';
-import { reconnectDelayMs } from '@lockstep/training';
+import { reconnectDelayMs } from '@lockstep/worker/browser';
 import { batch } from '@preact/signals';
 import type { RunStore } from './run-store.ts';
 

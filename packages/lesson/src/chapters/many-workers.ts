@@ -1,8 +1,10 @@
 /** The same loop on several workers: the order of additions, and the bytes that a step sends. */
+
+import { ParameterServer, TreeSum } from '@lockstep/compute';
 import { permutation } from '@lockstep/data';
 import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn';
+import { planRun, type Shard, shardsOfRange } from '@lockstep/rules';
 import { add, fromArray, type HostBackend, type Storage } from '@lockstep/tensor';
-import { ParameterServer, planRun, type Shard, shardsOfRange, TreeSum } from '@lockstep/training';
 import { defineChapter, type LessonContext } from '../chapter.ts';
 import { digitModel } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';

@@ -1,7 +1,7 @@
 /** Mini-batches: the gradient of a few samples approximates the gradient of all samples. */
 import { parseOptimizer } from '@lockstep/nn';
+import { planRun } from '@lockstep/rules';
 import { cosineSimilarity, fromArray, type HostBackend, normal } from '@lockstep/tensor';
-import { planRun } from '@lockstep/training';
 import { defineChapter } from '../chapter.ts';
 import { createClassifier, firstOf } from '../classifier.ts';
 import { count, seedControl } from '../controls.ts';

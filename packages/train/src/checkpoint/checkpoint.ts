@@ -1,6 +1,6 @@
 /** A checkpoint as a value: everything the next step depends on, in one safetensors file with its own checksum. */
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
-import type { RunHistory } from '@lockstep/training';
+import type { RunHistory } from '@lockstep/rules';
 import type { CurveState, SampleSums } from '../record/curve.ts';
 import type { Report, TrainedEpoch } from '../record/report.ts';
 

@@ -1,10 +1,10 @@
 /** Computations for viewers, done only while somebody watches: evaluations of the newest model, hashes and weights. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ParameterServer } from '@lockstep/compute';
 import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import { bytesOf, encodeWatch, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
-import type { ParameterServer } from '@lockstep/training';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Viewer, Viewers } from './viewers.ts';

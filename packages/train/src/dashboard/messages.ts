@@ -9,7 +9,7 @@ import {
   formatOf,
   idleReasonOf,
   type WorkerRecord,
-} from '@lockstep/training';
+} from '@lockstep/rules';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';
 import type { RunRecord } from '../record/recorder.ts';

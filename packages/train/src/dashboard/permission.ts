@@ -1,4 +1,6 @@
 /** Who may watch a run, who may control it, and what an owner may do. */
+
+import type { ParameterServer } from '@lockstep/compute';
 import { writeOutput } from '@lockstep/files';
 import {
   type AdminAction,
@@ -8,7 +10,8 @@ import {
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
-import type { CoordinatorState, ParameterServer, Run, WorkerCommand } from '@lockstep/training';
+import type { CoordinatorState, WorkerCommand } from '@lockstep/rules';
+import type { Run } from '../coordinator/run.ts';
 import { modelFileOf, modelFormatOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';

@@ -1,6 +1,6 @@
 /** SHA-256 of bytes, in hex. */
 import { createHash } from 'node:crypto';
-import type { NewHash } from '@lockstep/training';
+import type { NewHash } from '@lockstep/compute';
 
 /** Starts a hash of bytes that arrive in parts. */
 export const newSha256: NewHash = () => createHash('sha256');

@@ -1,6 +1,7 @@
 /** Figures over the steps of a run, in bounded memory: loss, accuracy and throughput. */
+
+import type { StepResult } from '@lockstep/compute';
 import type { TargetType } from '@lockstep/nn';
-import type { StepResult } from '@lockstep/training';
 
 /** Loss and accuracy at one point of a run: means over the samples since the previous point. */
 export interface CurvePoint {

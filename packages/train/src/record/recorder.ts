@@ -1,7 +1,11 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
+
+import type { StepResult } from '@lockstep/compute';
 import type { Evaluator, TargetType } from '@lockstep/nn';
-import type { CoordinatorState, Run, RunEvent, RunOutcome, RunPlan, StepResult, Trace } from '@lockstep/training';
+import type { CoordinatorState, RunEvent, RunPlan } from '@lockstep/rules';
 import type { Checkpoint, Progress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
+import type { Run } from '../coordinator/run.ts';
+import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
 import {
   type Ending,
   EventLines,

@@ -9,7 +9,7 @@ import {
   type Faults,
   type InnerSteps,
   type WorkerRecord,
-} from '@lockstep/training';
+} from '@lockstep/rules';
 import { version } from '../version.ts';
 import type { CurvePoint, TrainingCurve } from './curve.ts';
 import type { StepTimes, StepTiming } from './step-timing.ts';

@@ -1,6 +1,6 @@
 /** Times of a run's steps: each worker's work in the last one, and the parts of the median step. */
 import type { SpanKind, WatchMessageOf } from '@lockstep/protocol';
-import type { Trace } from '@lockstep/training';
+import type { Trace } from '../coordinator/run-options.ts';
 import { movingAverage } from './curve.ts';
 
 /**

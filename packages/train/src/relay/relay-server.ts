@@ -5,7 +5,6 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
-import type { Relay, RelayRun } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
@@ -17,6 +16,8 @@ import { type Answer, createPages, pageFolder, sendText } from '../site/pages.ts
 import type { Tls } from '../site/secrets.ts';
 import { openServer, type SharedServer } from '../site/server.ts';
 import { createSockets, helloSizes, rejectUpgrade } from '../site/sockets.ts';
+import type { Relay } from './relay-core.ts';
+import type { RelayRun } from './relay-run.ts';
 
 export interface RelayServerOptions {
   readonly host: string;

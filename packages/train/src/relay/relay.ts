@@ -4,7 +4,6 @@
 import { hostname } from 'node:os';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { Relay, type RelayEvent as RuleEvent } from '@lockstep/training';
 import {
   type AddressSource,
   type FoundAddress,
@@ -22,6 +21,7 @@ import { LocalWorkers } from '../site/local-workers.ts';
 import { openTls } from '../site/secrets.ts';
 import { newSecret } from '../words.ts';
 import { checkRelayOptions, type RelayEvent, type RelayOptions, relayCommand } from './options.ts';
+import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
 import { RelayServer, Upstream } from './relay-server.ts';
 
 const maxNameLength = 80;

@@ -1,8 +1,5 @@
 /** Creates a run from its resolved options, and the workers of this process. */
-import { bytesPerSample } from '@lockstep/data';
-import { initialize, type Model, parameterCount } from '@lockstep/nn';
-import { floatsOf } from '@lockstep/protocol';
-import type { HostBackend } from '@lockstep/tensor';
+
 import {
   type Compute,
   type ComputeSetup,
@@ -12,20 +9,22 @@ import {
   createReferee,
   createShardSource,
   createYield,
-  defaultLimits,
-  formatOf,
   InlineCopy,
   InlineGradient,
-  InlineWorker,
-  type Limits,
   type NumericsCheck,
   ParameterServer,
-  Run,
-  type RunOptions,
   referenceOf,
-} from '@lockstep/training';
+} from '@lockstep/compute';
+import { bytesPerSample } from '@lockstep/data';
+import { initialize, type Model, parameterCount } from '@lockstep/nn';
+import { floatsOf } from '@lockstep/protocol';
+import { defaultLimits, formatOf, type Limits } from '@lockstep/rules';
+import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
+import { InlineWorker } from '../coordinator/inline-worker.ts';
+import { Run } from '../coordinator/run.ts';
+import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import { newSecret } from '../words.ts';

@@ -1,11 +1,14 @@
 /** One training run from its first worker to its last evaluation. */
+
+import { createPause } from '@lockstep/compute';
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
+import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { createPause, historyOf, type Run } from '@lockstep/training';
 import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
+import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/permission.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
 import { openCompute, type Platform } from '../platform.ts';

@@ -1,5 +1,6 @@
 /** The transport of one worker's socket, which is closed with the reason if the worker exceeds its budgets. */
 import type { Socket } from 'node:net';
+import type { Clock } from '@lockstep/protocol';
 import {
   type Closing,
   type CoordinatorMessage,
@@ -11,7 +12,7 @@ import {
   type WorkerMessage,
   webSocketTransport,
 } from '@lockstep/protocol';
-import { type Clock, leastBytesPerMs } from '@lockstep/training';
+import { leastBytesPerMs } from '@lockstep/rules';
 import type { WebSocket } from 'ws';
 import type { Traffic } from '../worker-pool.ts';
 import { busyMessage, busyRetryMs, type Guesses, type Rate, TokenBucket, type TurnedAwayReason } from './limiter.ts';

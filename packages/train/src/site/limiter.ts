@@ -1,6 +1,7 @@
 /** Limits the rate of each client's actions, with one bucket per client, and of guesses at secrets. */
+
+import type { Clock } from '@lockstep/protocol';
 import { sameSecret } from '@lockstep/protocol';
-import type { Clock } from '@lockstep/training';
 import { type TurnedAway, turnedAwayReasons } from '../record/report.ts';
 
 export interface Rate {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
 import { toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import { formatOf } from '@lockstep/training';
+import { formatOf } from '@lockstep/rules';
 import { ConfigurationError, systemClock } from '@lockstep/worker';
 import { defaultWorkerCommand, outputsOf } from '../dashboard/messages.ts';
 import { type ActionResult, type OwnerMessage, ownerMessage } from '../dashboard/permission.ts';

@@ -6,8 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WaitingWorkers } from '@lockstep/training';
 import { configurationError, type NamedOption, named, systemClock } from '@lockstep/worker';
+import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { WatchPermission } from '../dashboard/permission.ts';
 import type { ListeningEvent } from '../events.ts';
 import { defaultPort } from '../options.ts';

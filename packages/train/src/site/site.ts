@@ -2,11 +2,14 @@
  * The server of a run with everything that persists across runs: workers of this machine, the lobby before the first
  * run, the attached run with its viewers, and the record of earlier runs.
  */
+
+import type { ParameterServer } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { toMessageText } from '@lockstep/protocol';
+import type { Limits } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
-import type { Limits, ParameterServer, Run } from '@lockstep/training';
+import type { Run } from '../coordinator/run.ts';
 import { Dashboard } from '../dashboard/dashboard.ts';
 import { EarlierRuns } from '../dashboard/messages.ts';
 import type { OnRunAgain } from '../dashboard/permission.ts';

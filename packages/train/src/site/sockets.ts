@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { type CoordinatorTransport, subprotocol, watchPath, watchSubprotocol } from '@lockstep/protocol';
-import { defaultLimits } from '@lockstep/training';
+import { defaultLimits } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type Connections, clientOf } from './connections.ts';

@@ -1,7 +1,9 @@
 /** Chooses the backend of this tab; `auto` picks the one that computes a shard of this run fastest. */
+
+import { createLocalCompute, createNumericsCheck } from '@lockstep/compute';
 import { parseModel } from '@lockstep/nn';
+import type { Clock } from '@lockstep/protocol';
 import { type Backend, isSoftwareAdapter, type OpenedBackend, openBackend } from '@lockstep/tensor';
-import { type Clock, createLocalCompute, createNumericsCheck } from '@lockstep/training';
 import type { TabBackend, Workload } from './tab-state.ts';
 import { tabThreads } from './threads.ts';
 

@@ -7,6 +7,7 @@ export { ConfigurationError, configurationError, type NamedOption, named } from 
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from '../compute-choice.ts';
 export { EventStream } from '../event-stream.ts';
 export { type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
+export { reconnectDelayMs } from '../membership.ts';
 export { systemClock } from '../system-clock.ts';
 export { type JoinOptions, join, TabThread } from './join.ts';
 export {

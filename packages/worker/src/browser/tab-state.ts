@@ -1,5 +1,5 @@
 /** State of this tab's worker, posted by its thread, and the messages that the thread takes. */
-import type { InnerSteps } from '@lockstep/training';
+import type { InnerSteps } from '@lockstep/rules';
 
 /** Choices of what a tab computes on. */
 export type TabBackend = 'auto' | 'webgpu' | 'webgl' | 'cpu';

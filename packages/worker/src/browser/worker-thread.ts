@@ -1,10 +1,11 @@
 /** Thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
 
+import { type Compute, ComputeError, createLocalCompute } from '@lockstep/compute';
 import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { DeviceLostError } from '@lockstep/tensor';
-import { type Compute, ComputeError, createLocalCompute, Membership, type MembershipEvent } from '@lockstep/training';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
+import { Membership, type MembershipEvent } from '../membership.ts';
 import { systemClock } from '../system-clock.ts';
 import { chooseBackend } from './choose-backend.ts';
 import { type ActiveState, type EndedState, type JoinRequest, openingState, type PageMessage } from './tab-state.ts';

@@ -1,5 +1,5 @@
 /** A cost model of a synchronous step: the throughput of N workers from a few measured costs. */
-import { coarseShares, type Shard, shardsOfRange } from '@lockstep/training';
+import { coarseShares, type Shard, shardsOfRange } from '@lockstep/rules';
 
 /** The costs of one training on the measured machine; times in milliseconds of one step. */
 export interface Costs {

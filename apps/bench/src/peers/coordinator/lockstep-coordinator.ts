@@ -1,19 +1,17 @@
 /** The coordinator of a run, as a program: rules, sums and optimizer behind WebSockets, without files or dashboard. */
 import { createHash, randomBytes } from 'node:crypto';
-import { subprotocol, webSocketTransport } from '@lockstep/protocol';
-import { type HostBackend, openBackend } from '@lockstep/tensor';
 import {
   createLocalCompute,
   createNumericsCheck,
   createReferee,
   createShardSource,
-  defaultLimits,
-  formatOf,
   ParameterServer,
-  planRun,
-  Run,
   referenceOf,
-} from '@lockstep/training';
+} from '@lockstep/compute';
+import { subprotocol, webSocketTransport } from '@lockstep/protocol';
+import { defaultLimits, formatOf, planRun } from '@lockstep/rules';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import { Run } from '@lockstep/train/internal';
 import { systemClock } from '@lockstep/worker';
 import {
   batchOf,

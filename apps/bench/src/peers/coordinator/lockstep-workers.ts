@@ -1,5 +1,6 @@
 /** Workers of a run, as a program: compute the numerics check and answer every task with one precomputed gradient. */
 import { createHash } from 'node:crypto';
+import { createLocalCompute } from '@lockstep/compute';
 import {
   bytesOf,
   type CoordinatorMessage,
@@ -14,7 +15,6 @@ import {
   webSocketTransport,
 } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
-import { createLocalCompute } from '@lockstep/training';
 import { systemClock } from '@lockstep/worker';
 import { microbatchSize, model, readyGradient } from '../../workloads/coordinator-load.ts';
 import { maxFrameBytes, serveWorkers } from './serve-workers.ts';

@@ -1,0 +1,135 @@
+/** The parameters of a model at the start of a step, the sum of the step's gradients, and the optimizer step. */
+
+import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
+import { bytesOf, type Checksum } from '@lockstep/protocol';
+import { type RunPlan, type Shard, stepBatch, stepDivisor } from '@lockstep/rules';
+import type { HostBackend, Storage } from '@lockstep/tensor';
+import { Aggregator } from './aggregator.ts';
+import { checksumBy, uploadFloats } from './vector-memory.ts';
+
+interface ParametersOptions {
+  readonly backend: HostBackend;
+  readonly plan: RunPlan;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+}
+
+/** The part of a parameter server that a relay has too; a relay's weights come from the coordinator above it. */
+export class Parameters {
+  readonly parameterCount: number;
+  readonly aggregator: Aggregator;
+  /** [parameters], in memory of the backend, at the start of the next step. */
+  readonly parameters: Storage;
+  readonly backend: HostBackend;
+  /** Checksum of arriving gradients. */
+  readonly checksum: Checksum;
+  #beforeChange = (): void => {};
+  /** Copy that `weightBytes` returns; a view of the backend's memory would move when that memory grows. */
+  #sent: Float32Array | undefined;
+
+  constructor({ backend, plan, weights }: ParametersOptions) {
+    this.backend = backend;
+    this.checksum = checksumBy(backend.codec);
+    this.parameterCount = weights.length;
+    this.parameters = backend.allocate(weights.length);
+    backend.upload(this.parameters, weights);
+    this.aggregator = new Aggregator(backend, plan, weights.length);
+  }
+
+  /** Begins the sum of a step, or of one shard of it, even if one had begun. */
+  beginStep(step: number, asked?: Shard): void {
+    this.aggregator.begin(step, asked);
+  }
+
+  /** Registers a callback that runs before the weights change, for a reader that has not read all of them yet. */
+  beforeChange(callback: () => void): void {
+    this.#beforeChange = callback;
+  }
+
+  /** Must be called before the weights change. */
+  protected changing(): void {
+    this.#beforeChange();
+  }
+
+  /** Replaces the weights; little-endian float32 at any alignment. */
+  setWeights(bytes: Uint8Array): void {
+    this.changing();
+    uploadFloats(this.backend, this.parameters, bytes);
+  }
+
+  /** Whether these bytes equal the weights. */
+  hasWeights(bytes: Uint8Array): boolean {
+    const own = bytesOf(this.backend.view(this.parameters));
+    return own.length === bytes.length && own.every((byte, at) => byte === bytes[at]);
+  }
+
+  /** Returns a copy of the parameters. */
+  weights(): Float32Array<ArrayBuffer> {
+    return this.backend.view(this.parameters).slice() as Float32Array<ArrayBuffer>;
+  }
+
+  /** Returns the parameters as little-endian bytes, in memory that the next call overwrites. */
+  weightBytes(): Uint8Array {
+    this.#sent ??= new Float32Array(this.parameterCount);
+    this.#sent.set(this.backend.view(this.parameters));
+    return new Uint8Array(this.#sent.buffer);
+  }
+
+  dispose(): void {
+    this.aggregator.dispose();
+    this.backend.free(this.parameters);
+  }
+}
+
+/** Result of one step, measured on its batch with the weights before the step. */
+export interface StepResult {
+  readonly step: number;
+  readonly epoch: number;
+  /** Samples in the batch. */
+  readonly count: number;
+  /** Mean over the batch. */
+  readonly loss: number;
+  /** Samples of the batch that were classified correctly. */
+  readonly correct: number;
+}
+
+interface ParameterServerOptions extends ParametersOptions {
+  readonly optimizer: OptimizerConfig;
+  readonly optimizerState?: OptimizerState;
+  /** First step to take; 0 by default. */
+  readonly firstStep?: number;
+}
+
+export class ParameterServer extends Parameters {
+  readonly #plan: RunPlan;
+  readonly #optimizer: Optimizer;
+
+  constructor({ optimizer, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
+    super(options);
+    this.#plan = options.plan;
+    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters);
+    if (optimizerState) this.#optimizer.restore(optimizerState);
+    this.beginStep(firstStep);
+  }
+
+  /** Takes an optimizer step with the sum of all gradients. @throws Error if a shard is missing */
+  step(step: number): StepResult {
+    if (!this.aggregator.complete) throw new Error(`step ${step}: expected every shard's gradient, some are missing`);
+    const { epoch, count } = stepBatch(this.#plan, step);
+    const { lossSum, correct } = this.aggregator.figures();
+    this.changing();
+    this.#optimizer.step(stepDivisor(this.#plan, step), this.aggregator.gradient);
+    this.beginStep(step + 1);
+    return { step, epoch, count, loss: lossSum / count, correct };
+  }
+
+  /** Returns everything besides the parameters that the next step depends on. */
+  optimizerState(): OptimizerState {
+    return this.#optimizer.state();
+  }
+
+  override dispose(): void {
+    this.#optimizer.dispose();
+    super.dispose();
+  }
+}

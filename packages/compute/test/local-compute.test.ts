@@ -1,0 +1,222 @@
+import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
+import { nextPowerOfTwo, type Shard } from '@lockstep/rules';
+import { type HostBackend, randomStream } from '@lockstep/tensor';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { halvesOf } from '../../rules/src/tree.ts';
+import { model } from '../../sim/test/support.ts';
+import { createLocalCompute } from '../src/local-compute.ts';
+import { hostBackend } from './support.ts';
+
+function samplesOf(seed: number, count: number, size: number): { pixels: Uint8Array; labels: Uint8Array } {
+  const random = randomStream(seed);
+  return {
+    pixels: Uint8Array.from({ length: count * size }, () => Math.floor(256 * random())),
+    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
+  };
+}
+
+describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => {
+  let backend: HostBackend;
+  beforeAll(async () => {
+    backend = await hostBackend(name);
+  });
+
+  const opened = async (microbatchSize: number) => {
+    let now = 0;
+    const compute = createLocalCompute(backend, { nowMs: () => (now += 5) });
+    await compute.open({ model, microbatchSize });
+    compute.setWeights(bytesOf(initialize(model, 3)));
+    return compute;
+  };
+
+  it('adds microbatches in the order of the tree: a shard has the bits of the sum of its halves', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.nat(),
+        async (count, microbatchSize, seed) => {
+          const { pixels, labels } = samplesOf(seed, count, 4);
+          const compute = await opened(microbatchSize);
+          const floatsOf = async (from: number, to: number) =>
+            new Float32Array(
+              (await compute.gradient(pixels.subarray(from * 4, to * 4), labels.subarray(from, to))).gradient.slice()
+                .buffer,
+            );
+          const byHalves = async (shard: Shard): Promise<Float32Array> => {
+            const [left, right] = shard.n === 1 ? [shard, undefined] : halvesOf(shard);
+            if (!right) return floatsOf(shard.lo * microbatchSize, Math.min(count, (shard.lo + 1) * microbatchSize));
+            const sum = await byHalves(left);
+            if (right.lo * microbatchSize >= count) return sum;
+            const other = await byHalves(right);
+            return sum.map((value, index) => value + other[index]!);
+          };
+          const microbatches = nextPowerOfTwo(Math.ceil(count / microbatchSize));
+          expect(await floatsOf(0, count)).toEqual(await byHalves({ lo: 0, n: microbatches }));
+          await compute.close();
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('returns the numbers of samples and correct answers, and its time', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(1, 10, 4);
+    const { count, correct, computeMs, lossSum, gradient } = await compute.gradient(pixels, labels);
+    expect({ count, computeMs }).toEqual({ count: 10, computeMs: 5 });
+    expect(Number.isInteger(correct) && correct >= 0 && correct <= 10).toBe(true);
+    expect(lossSum / 10).toBeGreaterThan(0.5);
+    expect(gradient).toHaveLength(parameterCount(model) * 4);
+    await compute.close();
+  });
+
+  it('returns a gradient that the next shard does not change', async () => {
+    const compute = await opened(4);
+    const first = await compute.gradient(...pair(samplesOf(1, 9, 4)));
+    const before = first.gradient.slice();
+    await compute.gradient(...pair(samplesOf(2, 9, 4)));
+    expect(first.gradient).toEqual(before);
+    await compute.close();
+  });
+
+  it('leaves the gradient in its own memory, wherever that moves, until the next shard', async () => {
+    const compute = await opened(4);
+    const own = await compute.gradient(...pair(samplesOf(3, 9, 4)));
+    const left = await compute.gradient(...pair(samplesOf(3, 9, 4)), { inPlace: true });
+    expect(left).toEqual(own);
+    // Larger than the memory, so that it grows.
+    compute.createByteCache!(2 ** 22, 4);
+    expect(left).toEqual(own);
+    await compute.gradient(...pair(samplesOf(4, 9, 4)));
+    expect(left.gradient).not.toEqual(own.gradient);
+    await compute.close();
+  });
+
+  it('computes cached samples as if they were in the shard, in any order, until it is opened again', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(7, 12, 4);
+    const pixelsAt = (number: number): Uint8Array => pixels.subarray(number * 4, (number + 1) * 4);
+    const cache = compute.createByteCache!(12, 4);
+    for (let number = 0; number < 12; number++) cache.write(number, pixelsAt(number));
+    expect(() => compute.createByteCache!(2 ** 40, 1)).toThrow('compute: expected samples of 4 bytes, got some of 1');
+    const numbers = Uint32Array.of(11, 3, 3, 0, 7, 8, 2, 10, 1);
+    const own = Uint8Array.from([...numbers].flatMap((number) => [...pixelsAt(number)]));
+    const named = labels.slice(0, 9);
+    expect(await compute.gradient(numbers, named)).toEqual(await compute.gradient(own, named));
+    await expect(compute.gradient(Uint32Array.of(12), Uint8Array.of(0))).rejects.toThrow(
+      'table: expected a row below 12, got 12',
+    );
+    await expect(compute.gradient(numbers, named.subarray(1))).rejects.toThrow(
+      'compute: expected the numbers of 8 samples, got 9',
+    );
+    await compute.open({ model, microbatchSize: 4 });
+    await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createByteCache() before');
+    await compute.close();
+  });
+
+  it('copies weights at any alignment', async () => {
+    const compute = await opened(4);
+    const { pixels, labels } = samplesOf(5, 6, 4);
+    const expected = (await compute.gradient(pixels, labels)).gradient;
+    const weights = bytesOf(initialize(model, 3));
+    const shifted = new Uint8Array(weights.length + 1);
+    shifted.set(weights, 1);
+    compute.setWeights(shifted.subarray(1));
+    shifted.fill(0);
+    expect((await compute.gradient(pixels, labels)).gradient).toEqual(expected);
+    await compute.close();
+  });
+
+  it('has a loss that is not finite where the computation is not', async () => {
+    const compute = await opened(4);
+    compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
+    expect((await compute.gradient(...pair(samplesOf(5, 6, 4)))).lossSum).toBeNaN();
+    await compute.close();
+  });
+
+  it('opens again for another run', async () => {
+    const compute = await opened(4);
+    const larger = resolveModel('mlp');
+    await compute.open({ model: larger, microbatchSize: 2 });
+    compute.setWeights(bytesOf(initialize(larger, 1)));
+    const { gradient } = await compute.gradient(...pair(samplesOf(1, 3, inputSize(larger))));
+    expect(gradient).toHaveLength(parameterCount(larger) * 4);
+    await compute.close();
+  });
+
+  it('refuses an invalid model, shards before open, and wrong lengths, each with its message', async () => {
+    const compute = createLocalCompute(backend, { nowMs: () => 0 });
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
+    await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
+    await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
+    await compute.open({ model, microbatchSize: 4 });
+    expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
+    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
+      /expected 4 values of samples, got 5/,
+    );
+    await compute.close();
+  });
+});
+
+describe('slices of a long shard', () => {
+  /** Opens a compute to which every slice seems to take `lookMs`; a pause is a turn of the event loop. */
+  const openedSlow = async (lookMs: number, microbatchSize = 2) => {
+    let nowMs = 0;
+    let pauses = 0;
+    const clock = {
+      nowMs: () => (nowMs += lookMs),
+      after(_delayMs: number, callback: () => void) {
+        pauses += 1;
+        setImmediate(callback);
+        return () => {};
+      },
+    };
+    const compute = createLocalCompute(await hostBackend(), clock);
+    await compute.open({ model, microbatchSize });
+    compute.setWeights(bytesOf(initialize(model, 3)));
+    return { compute, pauses: () => pauses };
+  };
+
+  it('give the bits of the whole, however long they take, with pauses between them', async () => {
+    const whole = createLocalCompute(await hostBackend(), { nowMs: () => 0 });
+    await whole.open({ model, microbatchSize: 2 });
+    whole.setWeights(bytesOf(initialize(model, 3)));
+    const pauses: number[] = [];
+    for (const count of [1, 2, 3, 16, 37, 64]) {
+      const { pixels, labels } = samplesOf(count, count, 4);
+      const { computeMs: _, ...expected } = await whole.gradient(pixels, labels);
+      for (const lookMs of [0, 1, 7, 30, 60, 1000]) {
+        const slow = await openedSlow(lookMs);
+        const { computeMs: __, ...got } = await slow.compute.gradient(pixels, labels);
+        expect(got).toEqual(expected);
+        pauses.push(slow.pauses());
+      }
+    }
+    // The first shard is computed in single microbatches, 32 here: a pause follows every eighth at 7 ms each, and every
+    // one from 50 ms on.
+    expect(pauses.slice(-6)).toEqual([0, 0, 3, 15, 31, 31]);
+    expect(pauses.slice(0, 6)).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  it('stop between two of them where the shard was canceled, or the compute was opened again', async () => {
+    const { pixels, labels } = samplesOf(9, 64, 4);
+    const { compute, pauses } = await openedSlow(60);
+    let asked = 0;
+    const isCanceled = (): boolean => ++asked === 3;
+    await expect(compute.gradient(pixels, labels, { isCanceled })).rejects.toThrow('the shard was canceled');
+    expect([asked, pauses()]).toEqual([3, 3]);
+    const overtaken = compute.gradient(pixels, labels);
+    await compute.open({ model, microbatchSize: 2 });
+    await expect(overtaken).rejects.toThrow('the shard was canceled');
+    compute.setWeights(bytesOf(initialize(model, 3)));
+    expect(await compute.gradient(pixels, labels)).toMatchObject({ count: 64 });
+  });
+});
+
+const pair = ({ pixels, labels }: { pixels: Uint8Array; labels: Uint8Array }): [Uint8Array, Uint8Array] => [
+  pixels,
+  labels,
+];

@@ -1,0 +1,44 @@
+/** Random ways to cut a node of the tree into shards, and random orders in which they arrive. */
+
+import type { Shard } from '@lockstep/rules';
+import { randomStream } from '@lockstep/tensor';
+import fc from 'fast-check';
+import { halvesOf } from '../../rules/src/tree.ts';
+
+/** Cuts `root` into shards that hold a used microbatch, from left to right. */
+export function randomShards(random: () => number, root: Shard, usedMicrobatches: number): Shard[] {
+  if (root.lo >= usedMicrobatches) return [];
+  if (root.n === 1 || random() < 1 / 3) return [root];
+  return halvesOf(root).flatMap((half) => randomShards(random, half, usedMicrobatches));
+}
+
+/** Returns a copy in random order, by the Fisher-Yates shuffle. */
+export function shuffled<Item>(random: () => number, items: readonly Item[]): Item[] {
+  const copy = [...items];
+  for (let last = copy.length - 1; last > 0; last--) {
+    const other = Math.floor((last + 1) * random());
+    [copy[last], copy[other]] = [copy[other]!, copy[last]!];
+  }
+  return copy;
+}
+
+export interface TreeCase {
+  readonly root: Shard;
+  readonly usedMicrobatches: number;
+  readonly seed: number;
+}
+
+/** Trees of 1 to 64 microbatches, of which at least one is used. */
+export const treeCase: fc.Arbitrary<TreeCase> = fc.integer({ min: 0, max: 6 }).chain((depth) =>
+  fc.record({
+    root: fc.constant({ lo: 0, n: 2 ** depth }),
+    usedMicrobatches: fc.integer({ min: 1, max: 2 ** depth }),
+    seed: fc.nat(),
+  }),
+);
+
+/** Returns shards that cover the tree's used microbatches, in order of arrival; both follow from the seed. */
+export function arrivals({ root, usedMicrobatches, seed }: TreeCase): Shard[] {
+  const random = randomStream(seed);
+  return shuffled(random, randomShards(random, root, usedMicrobatches));
+}

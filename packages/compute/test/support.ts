@@ -1,0 +1,52 @@
+/** Shared by tests of sums: backends, Node's hash, and how an aggregator is given a sum. */
+import { createHash } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import type { Shard } from '@lockstep/rules';
+import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
+import { nodeThreads } from '@lockstep/tensor/node';
+import type { Aggregator } from '../src/aggregator.ts';
+import type { NewHash } from '../src/numerics-check.ts';
+
+export function hash(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+export const newHash: NewHash = () => createHash('sha256');
+
+export function weightsHash(weights: Float32Array): string {
+  return hash(new Uint8Array(weights.slice().buffer));
+}
+
+/** Lets ready promises run. */
+export const drain = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export async function hostBackend(name: 'reference' | 'cpu' = 'reference'): Promise<HostBackend> {
+  const { backend } = await openBackend(name);
+  if (!isHostBackend(backend)) throw new Error(`${name}: expected a backend in JavaScript's own memory`);
+  return backend;
+}
+
+/** Opens a host backend of each numeric mode, and one with threads; the test must close them. */
+export async function everyHostBackend(): Promise<(HostBackend & { close?(): Promise<void> })[]> {
+  // Node 20 has these instructions behind a flag; later versions ignore it.
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return [
+    await hostBackend('reference'),
+    await hostBackend('cpu'),
+    (await openBackend('cpu-relaxed')).backend,
+    (await openBackend('cpu', nodeThreads(2))).backend,
+  ];
+}
+
+/** A shard's encoded sum, as an aggregator takes it. */
+export type EncodedSum = Parameters<Aggregator['write']>[2] & Parameters<Aggregator['finish']>[2];
+
+/** Decodes a shard's sum and adds it; returns false and adds nothing if a number is not finite. */
+export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): boolean {
+  const memory = aggregator.reserve();
+  const largest = aggregator.write(memory, { from: 0, to: memory.length - 2 }, sum);
+  const isAdded = aggregator.finish(memory, largest, sum) !== undefined;
+  if (isAdded) aggregator.add(shard, memory);
+  else aggregator.release(memory);
+  return isAdded;
+}

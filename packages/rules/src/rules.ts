@@ -1,0 +1,262 @@
+import { checkDeadlines, noteDelivery } from './deadlines.ts';
+import type { CheckedMessage, Command, ControlAction, CoordinatorEvent } from './events.ts';
+import {
+  activate,
+  closeLateArrival,
+  disconnect,
+  endRun,
+  handshake,
+  injectFault,
+  protocolViolation,
+  reject,
+  remove,
+  rename,
+} from './joining.ts';
+import { advanceRun, forgetForwarded, forwardWeights, takeAsked, withdrawAsked } from './progress.ts';
+import { type RunHistory, runAfter } from './run-account.ts';
+import {
+  countFault,
+  emit,
+  hasEnded,
+  isAnyReady,
+  type RunState,
+  send,
+  updateConnection,
+  updateRecord,
+} from './run-state.ts';
+import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
+import type { RunSetup } from './setup.ts';
+import type { Connection, CoordinatorState } from './state.ts';
+
+/**
+ * The rules of a run: a deterministic state machine without a clock, socket, file or random number of its own.
+ *
+ * Every event, whether a closed socket or a result, ends in `advanceRun`, which assigns unassigned shards, takes
+ * complete steps, and pauses or resumes. No rule waits for an event that may never come.
+ */
+export class Rules {
+  readonly #run: RunState;
+
+  /** @param firstStep 0, or the step of a checkpoint with the `history` of the steps before */
+  constructor(setup: RunSetup, firstStep?: number, history?: RunHistory) {
+    this.#run = runAfter(setup, firstStep, history);
+  }
+
+  /** State of the run. The next event mutates it in place. */
+  get view(): CoordinatorState {
+    return this.#run;
+  }
+
+  /** Handles an event; returns the commands to carry out, in order. */
+  handle(event: CoordinatorEvent): readonly Command[] {
+    const run = this.#run;
+    run.handled += 1;
+    run.nowMs = event.atMs;
+    run.commands = [];
+    apply(run, event);
+    advanceRun(run);
+    return run.commands;
+  }
+}
+
+function apply(run: RunState, event: CoordinatorEvent): void {
+  switch (event.type) {
+    case 'opened':
+      open(run, event);
+      return;
+    case 'message':
+    case 'invalid':
+    case 'numericsMismatch':
+    case 'closed':
+      applyToConnection(run, event);
+      return;
+    case 'tick':
+      checkDeadlines(run, event.receivedBytes);
+      return;
+    case 'control':
+      control(run, event.action);
+      return;
+    case 'asked':
+      takeAsked(run, event);
+      return;
+    case 'weightsArriving':
+      forwardWeights(run, event.step);
+      return;
+    case 'weightsBroken':
+      forgetForwarded(run, event.step);
+      return;
+    case 'askedNoMore':
+      withdrawAsked(run);
+      return;
+    case 'refereed':
+      takeRefereed(run, event);
+      return;
+    case 'injectFault':
+      injectFault(run, event);
+      return;
+    case 'rename':
+      rename(run, event);
+      return;
+    case 'remove':
+      remove(run, event);
+      return;
+    case 'stop':
+      endRun(run, event.message, event.anotherMayFollow);
+      return;
+    default:
+      event satisfies never;
+  }
+}
+
+type ConnectionEvent = Extract<CoordinatorEvent, { type: 'message' | 'invalid' | 'numericsMismatch' | 'closed' }>;
+
+function applyToConnection(run: RunState, event: ConnectionEvent): void {
+  const connection = run.connections.get(event.connection);
+  // Events of a connection that the rules have closed no longer matter.
+  if (!connection) return;
+  switch (event.type) {
+    case 'message':
+      updateConnection(run, event.connection, { lastReceivedAtMs: event.atMs });
+      handleMessage(run, connection, event.message);
+      return;
+    case 'invalid':
+      reject(run, connection, event.message, event.closeCode);
+      return;
+    case 'numericsMismatch':
+      countFault(run, 'rejected');
+      send(run, event.connection, { type: 'refuse', code: 'numerics', message: event.message });
+      emit(run, { type: 'rejected', workerId: connection.workerId, message: event.message });
+      disconnect(run, connection, event.message, 1008);
+      return;
+    case 'closed':
+      disconnect(run, connection, 'its connection closed', undefined);
+      return;
+    default:
+      event satisfies never;
+  }
+}
+
+function open(
+  run: RunState,
+  { connection: id, resumeKey, address = '', isOwn = false }: Extract<CoordinatorEvent, { type: 'opened' }>,
+): void {
+  if (hasEnded(run)) {
+    closeLateArrival(run, id);
+    return;
+  }
+  run.firstOpenedAtMs ??= run.nowMs;
+  run.connections.set(id, {
+    connection: id,
+    address,
+    phase: 'handshake',
+    isOwn,
+    confirmed: 0,
+    isProven: isOwn,
+    isDoubted: false,
+    resumeKey,
+    phaseAtMs: run.nowMs,
+    lastReceivedAtMs: run.nowMs,
+    receivedBytes: 0,
+    delivered: { bytes: 0, atMs: run.nowMs },
+    transferCreditMs: 0,
+    link: { networkMs: 0, results: 0, slownessReported: false },
+    pingedAtMs: run.nowMs,
+    readyAtMs: run.nowMs,
+    hasBeenReady: false,
+    samplesPerMs: 0,
+    overheadMs: 0,
+    nextTrialAtMs: 0,
+    newestResult: -1,
+    weightsStep: -1,
+    cachesSamples: false,
+    hidden: false,
+    taskErrors: 0,
+  });
+}
+
+export function handleMessage(run: RunState, connection: Connection, message: CheckedMessage): void {
+  const { connection: id, phase, claim } = connection;
+  if (phase === 'handshake' && !claim && message.type !== 'hello' && message.type !== 'bye') {
+    protocolViolation(run, connection, `${message.type} before hello`);
+    return;
+  }
+  switch (message.type) {
+    case 'hello':
+      if (phase === 'handshake' && !claim) handshake(run, connection, message);
+      else protocolViolation(run, connection, 'a second hello');
+      return;
+    case 'numericsResult':
+      if (phase === 'checking') activate(run, connection, message);
+      else protocolViolation(run, connection, 'a numerics result that was not asked for');
+      return;
+    case 'gradient':
+      if (phase === 'ready') takeGradient(run, connection, message);
+      // After a task error the worker is checked again; a gradient that it sent before that is late, not a violation.
+      else if (connection.taskErrors === 0) {
+        protocolViolation(run, connection, 'a gradient before the numerics check');
+      }
+      return;
+    case 'taskError':
+      if (phase === 'handshake') protocolViolation(run, connection, 'a task error before the welcome');
+      else takeTaskError(run, connection, message);
+      return;
+    case 'status':
+      takeStatus(run, connection, message);
+      return;
+    case 'ping':
+      noteDelivery(run, connection, message.receivedBytes ?? 0);
+      send(run, id, { type: 'pong', sentAtMs: message.sentAtMs });
+      return;
+    case 'pong':
+      return;
+    case 'bye':
+      disconnect(run, connection, message.message, 1000);
+      return;
+    default:
+      message satisfies never;
+  }
+}
+
+/** Records a worker's status, and a relay's report about the workers behind it. */
+function takeStatus(
+  run: RunState,
+  { connection, phase, workerId = '' }: Connection,
+  { hidden, workers, address, unverified }: Extract<CheckedMessage, { type: 'status' }>,
+): void {
+  updateConnection(run, connection, { hidden });
+  const record = run.records.get(workerId);
+  if (record?.kind !== 'relay') return;
+  // A relay's numerics check begins once it has a worker.
+  if (phase === 'checking' && record.workersBehind === 0) updateConnection(run, connection, { phaseAtMs: run.nowMs });
+  if (workers !== undefined) updateRecord(run, workerId, { workersBehind: workers });
+  if (unverified === true) updateRecord(run, workerId, { unverified });
+  if (address !== undefined) updateRecord(run, workerId, { address });
+  emit(run, { type: 'relayStatus', workerId });
+}
+
+export function control(run: RunState, action: ControlAction): void {
+  if (hasEnded(run)) return;
+  switch (action) {
+    case 'start':
+      run.startRequested = true;
+      resume(run);
+      return;
+    case 'pause':
+      if (run.pauseRequested) return;
+      run.pauseRequested = true;
+      emit(run, { type: 'pauseRequested' });
+      return;
+    case 'resume':
+      resume(run);
+      return;
+    default:
+      action satisfies never;
+  }
+}
+
+function resume(run: RunState): void {
+  if (!run.pauseRequested) return;
+  run.pauseRequested = false;
+  // If a worker is ready, `advanceRun` reports that the run has resumed.
+  if (run.phase === 'paused' && !isAnyReady(run)) emit(run, { type: 'paused' });
+}

@@ -1,0 +1,256 @@
+/** The state of a run. */
+import type { MessageOf } from '@lockstep/protocol';
+import type { RunSetup } from './setup.ts';
+import type { Shard } from './tree.ts';
+
+/** Number of a connection, unique within a run. */
+export type ConnectionId = number;
+
+/** Numeric mode of added results: the name is the worker's claim, the hash is the evidence. */
+export interface Contribution {
+  readonly numericMode: string;
+  /** Hash of the numerics check's gradient. */
+  readonly numericsHash: string;
+  readonly backend: string;
+}
+
+/** A worker's identity and work. Outlives the connection, for the report and for the worker's return. */
+export interface WorkerRecord {
+  readonly id: string;
+  readonly resumeKey: string;
+  readonly name: string;
+  /** Whether a person has renamed the worker. */
+  readonly renamed?: boolean;
+  readonly kind: MessageOf<'hello'>['kind'];
+  readonly backend: string;
+  readonly numericMode: string;
+  readonly threads: number;
+  /** Hash of the worker's gradient in the numerics check; equal hashes mean equal numeric modes. */
+  readonly numericsHash?: string | undefined;
+  readonly shards: number;
+  readonly samples: number;
+  readonly computeMs: number;
+  /** Total time for which the worker was ready, up to its last disconnect. */
+  readonly readyMs: number;
+  /** Reason for the quarantine: which result was wrong. */
+  readonly quarantined?: string | undefined;
+  /** Set while the worker is not connected. */
+  readonly leftAtMs?: number | undefined;
+  /** Number of workers behind a relay. */
+  readonly workersBehind?: number | undefined;
+  /** Address at which workers with the run's token can join a relay. */
+  readonly address?: string | undefined;
+  /** Whether sums of a relay contain results of a worker that was later quarantined. */
+  readonly unverified?: boolean;
+}
+
+/** A step in which a worker without a share has its turn. */
+export interface Turn {
+  readonly step: number;
+  /** Earliest time of another turn in the same epoch; set if the worker was late. */
+  readonly againAtMs?: number;
+}
+
+/** Measured cost of a worker's link. */
+interface Link {
+  /** Smoothed time of a step's transfers: a result's total time minus the worker's own part; 0 if unknown. */
+  readonly networkMs: number;
+  /** Number of measured results; 0 if `networkMs` comes from the numerics check. */
+  readonly results: number;
+  readonly slownessReported: boolean;
+}
+
+/**
+ * A shard assigned to a worker or to the coordinator itself, with the reason. `share`: part of the worker's share.
+ * `turn`: a microbatch for a worker without a share. `trial`: a microbatch that shows a worker's speed and, for a
+ * newcomer, that its results are right. `check`: the coordinator computes the shard, and decides. `late`: another
+ * worker is late with the shard.
+ */
+export interface Assignment extends Shard {
+  /** 0 for the coordinator's own computation. */
+  readonly connection: ConnectionId;
+  readonly step: number;
+  readonly samples: number;
+  readonly why: 'share' | 'turn' | 'trial' | 'check' | 'late';
+  /** Time at which the worker had been sent both the task and its step's weights. */
+  readonly startedAtMs: number;
+}
+
+export interface Connection {
+  readonly connection: ConnectionId;
+  /** The worker's address; empty for a worker of this process. */
+  readonly address: string;
+  readonly phase: 'handshake' | 'checking' | 'ready';
+  /** Whether it is a worker of this process, whose results are the coordinator's own. */
+  readonly isOwn: boolean;
+  /** Number of results on this connection that a comparison has confirmed. */
+  readonly confirmed: number;
+  /** Whether results count without comparison: enough were confirmed, or the worker is the coordinator's own. */
+  readonly isProven: boolean;
+  /**
+   * Whether a trial's late result differed from a sum that was itself unconfirmed. The coordinator computes the
+   * worker's next trial as well, to see whether the worker is wrong.
+   */
+  readonly isDoubted: boolean;
+  /** Secret for the worker's return; made by the run, since the rules draw no random numbers. */
+  readonly resumeKey: string;
+  /** Pending claim to the identity that the connection `rival` has. */
+  readonly claim?:
+    | { readonly hello: MessageOf<'hello'>; readonly rival: ConnectionId; readonly sinceMs: number }
+    | undefined;
+  /** Set from the welcome on. */
+  readonly workerId?: string | undefined;
+  /** Time at which the phase began. */
+  readonly phaseAtMs: number;
+  /** Time at which bytes last arrived from the worker. */
+  readonly lastReceivedAtMs: number;
+  /** Bytes received from the worker, including unfinished frames. */
+  readonly receivedBytes: number;
+  /** Bytes that the worker says it has received, and the time of its newest report. */
+  readonly delivered: { readonly bytes: number; readonly atMs: number };
+  /** Extension of the newest assignment's deadline by bytes arriving in either direction. */
+  readonly transferCreditMs: number;
+  readonly pingedAtMs: number;
+  readonly readyAtMs: number;
+  /** Whether the worker has ever been ready; it stops being ready while it is checked again after a task error. */
+  readonly hasBeenReady: boolean;
+  /** Smoothed rate, in samples per millisecond of computing; 0 before the first measurement. */
+  readonly samplesPerMs: number;
+  /** Smoothed time of a result besides computing: transfers, queues, stalls. */
+  readonly overheadMs: number;
+  readonly link: Link;
+  /** The unanswered trial; its shard may be done already. */
+  readonly trial?: Assignment | undefined;
+  /** Earliest time of the next trial of a worker without a share. */
+  readonly nextTrialAtMs: number;
+  /** Newest step with a result of this connection that was added or held; -1 for none. */
+  readonly newestResult: number;
+  /** The newest turn. */
+  readonly turn?: Turn | undefined;
+  /** Newest step whose weights were sent to the worker; -1 for none. */
+  readonly weightsStep: number;
+  /** Time at which a late worker is disconnected; set until it answers, and meanwhile it is assigned nothing. */
+  readonly answerByMs?: number | undefined;
+  /** Whether the worker has a sample cache, so that tasks may name samples by number. */
+  readonly cachesSamples: boolean;
+  /** Whether the worker is a browser tab in the background. */
+  readonly hidden: boolean;
+  /** Number of task errors since the last valid result. */
+  readonly taskErrors: number;
+}
+
+/** Reference to a result whose values the run keeps. */
+export interface ResultRef {
+  readonly connection: ConnectionId;
+  readonly workerId: string;
+  readonly computeMs: number;
+}
+
+export interface ShardState extends Shard {
+  readonly samples: number;
+  /** Assignments whose result has not arrived. */
+  readonly assignments: readonly Assignment[];
+  readonly done: boolean;
+  /** Connections that reported the shard as non-finite. */
+  readonly nonFiniteFrom: readonly ConnectionId[];
+  /** Whether a proven worker's first result counts, or only a result that the coordinator's own confirms. */
+  readonly policy: 'first' | 'referee';
+  /** Results that wait until it is known which one is right. */
+  readonly held: readonly ResultRef[];
+  /** The worker whose result was added. */
+  readonly addedFrom?: string | undefined;
+  /** Whether the added result was compared with an independent one, or is the coordinator's own. */
+  readonly isChecked: boolean;
+}
+
+/** The shards of a step by key, in the order in which they were cut. */
+type ShardTable = Pick<ReadonlyMap<string, ShardState>, 'size' | 'get' | 'values' | typeof Symbol.iterator>;
+
+interface StepState {
+  readonly step: number;
+  /** The shard that a relay was asked for; by default the whole step. */
+  readonly asked?: Shard | undefined;
+  readonly shards: ShardTable;
+}
+
+export interface Faults {
+  /** Shards that were reassigned because their worker disconnected. */
+  readonly reassigned: number;
+  /** Shards that were assigned to a second worker because the first was late. */
+  readonly duplicated: number;
+  /** Frames and results that failed a check, and task errors. */
+  readonly rejected: number;
+  /** Ready workers whose connection ended during the run. */
+  readonly disconnects: number;
+  /** Workers whose result was found to be wrong. */
+  readonly quarantined: number;
+}
+
+/** Counts of shards in completed steps. */
+export interface CheckedShards {
+  /** Shards whose result was compared with an independent one, or is the coordinator's own. */
+  readonly shards: number;
+  /** All shards. */
+  readonly of: number;
+}
+
+/** Failures of the workers at an address. */
+export interface AddressRecord {
+  readonly failures: number;
+  readonly quarantines: number;
+}
+
+type Phase = 'waiting' | 'training' | 'paused' | 'finished' | 'failed';
+
+export interface CoordinatorState {
+  readonly setup: RunSetup;
+  /** Number of events handled so far; nothing else changes the state. */
+  readonly handled: number;
+  readonly phase: Phase;
+  /** Whether a person has paused the run: until `resume` it neither begins nor takes a step. */
+  readonly pauseRequested: boolean;
+  /** Whether a person has asked to begin with the workers that are ready. */
+  readonly startRequested: boolean;
+  readonly connections: ReadonlyMap<ConnectionId, Connection>;
+  /** By id, in the order of joining: workers that are connected, may return, or have computed a shard. */
+  readonly records: ReadonlyMap<string, WorkerRecord>;
+  /** Number of workers that have ever joined; the next worker's id follows from it. */
+  readonly joined: number;
+  /** The step whose gradients are being added. */
+  readonly current: StepState;
+  /** The following step, whose tasks are sent ahead of their weights. */
+  readonly next?: StepState | undefined;
+  readonly firstOpenedAtMs?: number | undefined;
+  /** Time at which the run ended; workers whose `leftAtMs` equals it stayed to the end. */
+  readonly endedAtMs?: number | undefined;
+  /** Time at which records were last searched for workers to forget. */
+  readonly lookedAtMs: number;
+  /** Factor of the deadlines for answers: doubled by each missed deadline, reset to 1 by each step. */
+  readonly patience: number;
+  readonly addresses: ReadonlyMap<string, AddressRecord>;
+  readonly faults: Faults;
+  /** Numeric modes of added results, each once, with the backend of its first contributor. */
+  readonly contributed: readonly Contribution[];
+  readonly checked: CheckedShards;
+}
+
+/** @param step the first step to take: 0, or the step of a checkpoint */
+export function initialState(setup: RunSetup, step = 0): CoordinatorState {
+  return {
+    setup,
+    handled: 0,
+    phase: step >= setup.plan.steps ? 'finished' : 'waiting',
+    pauseRequested: setup.waitForStart ?? false,
+    startRequested: false,
+    connections: new Map(),
+    records: new Map(),
+    joined: 0,
+    current: { step, shards: new Map() },
+    lookedAtMs: Number.NEGATIVE_INFINITY,
+    patience: 1,
+    addresses: new Map(),
+    faults: { reassigned: 0, duplicated: 0, rejected: 0, disconnects: 0, quarantined: 0 },
+    contributed: [],
+    checked: { shards: 0, of: 0 },
+  };
+}

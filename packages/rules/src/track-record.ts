@@ -1,0 +1,136 @@
+/** A worker's track record: its speed, its link, and the reliability of its results. */
+
+import { emit, type RunState, updateConnection } from './run-state.ts';
+import type { AddressRecord, Connection, ConnectionId } from './state.ts';
+
+/** Bounds of any device's rate: one sample in ten seconds, and a million in a millisecond. */
+const slowestSamplesPerMs = 1e-4;
+const fastestSamplesPerMs = 1e6;
+
+/**
+ * Clamps a rate so that shares stay finite and deadlines reachable, since workers report their own times. 0 means not
+ * measured, and stays 0.
+ */
+export function boundedRate(samplesPerMs: number): number {
+  if (!(samplesPerMs > 0)) return 0;
+  return Math.min(fastestSamplesPerMs, Math.max(slowestSamplesPerMs, samplesPerMs));
+}
+
+/** Weight of the newest rate: half of a change is forgotten in about three results. */
+const rateSmoothing = 0.2;
+
+/** Returns the rate after one more result; a time of 0 is too short for the worker's clock and measures nothing. */
+function rateAfter(before: number, samples: number, computeMs: number): number {
+  const measured = boundedRate(computeMs > 0 ? samples / computeMs : 0);
+  if (measured === 0) return before;
+  return before > 0 ? before + rateSmoothing * (measured - before) : measured;
+}
+
+/** Weight of the newest overhead: a mean over about ten results, to average stalls. */
+const overheadSmoothing = 0.1;
+
+/**
+ * Returns the speed after one more result. All time that the rate does not explain is overhead, whatever the reason:
+ * the link, a busy processor, a frozen process, or a false claim of the worker's rate.
+ */
+export function speedAfter(
+  { samplesPerMs: before, overheadMs }: Pick<Connection, 'samplesPerMs' | 'overheadMs'>,
+  { samples, computeMs, totalMs }: { readonly samples: number; readonly computeMs: number; readonly totalMs: number },
+): Pick<Connection, 'samplesPerMs' | 'overheadMs'> {
+  const samplesPerMs = rateAfter(before, samples, computeMs);
+  const measuredMs = samplesPerMs > 0 ? Math.max(0, totalMs - samples / samplesPerMs) : totalMs;
+  return { samplesPerMs, overheadMs: overheadMs + overheadSmoothing * (measuredMs - overheadMs) };
+}
+
+/** Weight of the newest link measurement. */
+const smoothing = 0.3;
+/** A link counts as slow if it takes this long for a step, and `slowFactor` times as long as computing … */
+const slowMs = 500;
+const slowFactor = 3;
+/** … measured on at least this many results. */
+const enoughResults = 3;
+
+/** Estimates a link from the numerics check, which sends weights one way and a gradient back, as a step does. */
+export function estimateLink(run: RunState, { connection, link }: Connection, networkMs: number): void {
+  if (link.results > 0) return;
+  updateConnection(run, connection, { link: { ...link, networkMs: Math.max(0, networkMs) } });
+}
+
+interface ResultTimes {
+  /** Time since the worker was sent the last message that it needed. */
+  readonly totalMs: number;
+  readonly computeMs: number;
+  /** Time since the worker had received all that it needed, by its own account. */
+  readonly turnaroundMs?: number | undefined;
+}
+
+/** Measures a link by one more result, and reports a slow link. A relay's link includes the links behind it. */
+export function measureLink(
+  run: RunState,
+  { connection, workerId, link }: Connection,
+  { totalMs, computeMs, turnaroundMs = 0 }: ResultTimes,
+): void {
+  const isRelay = run.records.get(workerId ?? '')?.kind === 'relay';
+  const measured = Math.max(0, totalMs - (isRelay ? computeMs : Math.max(computeMs, turnaroundMs)));
+  const networkMs = link.results > 0 ? link.networkMs + smoothing * (measured - link.networkMs) : measured;
+  const results = link.results + 1;
+  const isSlow = results >= enoughResults && networkMs > Math.max(slowMs, slowFactor * computeMs);
+  if (isSlow && !link.slownessReported) emit(run, { type: 'slowLink', workerId: workerId ?? '', networkMs, computeMs });
+  updateConnection(run, connection, {
+    link: { networkMs, results, slownessReported: link.slownessReported || isSlow },
+  });
+}
+
+/** Maximum number of remembered addresses; the longest unchanged is forgotten first. */
+const mostAddresses = 4_096;
+/** Maximum number of confirmed results that a worker needs to count as proven. */
+const mostResults = 64;
+/** Number of quarantines after which an address is refused. */
+const mostQuarantines = 3;
+
+const clean: AddressRecord = { failures: 0, quarantines: 0 };
+
+function addressRecord(run: RunState, { address }: Connection): AddressRecord {
+  return run.addresses.get(address) ?? clean;
+}
+
+/**
+ * Counts a confirmed result. A connection is proven after its first one, or twice as many for each failure of its
+ * address. It then stays proven, even if another worker at the address fails.
+ */
+export function recordSuccess(run: RunState, id: ConnectionId): void {
+  const connection = run.connections.get(id);
+  if (!connection) return;
+  const confirmed = connection.confirmed + 1;
+  const needed = Math.min(mostResults, 2 ** addressRecord(run, connection).failures);
+  updateConnection(run, id, {
+    confirmed,
+    isProven: connection.isProven || confirmed >= needed,
+    isDoubted: false,
+  });
+}
+
+/** Counts a missed deadline or an invalid message against the worker's address. */
+export function recordFailure(run: RunState, connection: Connection): void {
+  const before = addressRecord(run, connection);
+  remember(run, connection, { ...before, failures: before.failures + 1 });
+}
+
+export function recordQuarantine(run: RunState, connection: Connection): void {
+  const { failures, quarantines } = addressRecord(run, connection);
+  remember(run, connection, { failures: failures + 1, quarantines: quarantines + 1 });
+}
+
+/** Returns whether the connection's address is refused, because it has sent too many wrong results. */
+export function isRefused(run: RunState, connection: Connection): boolean {
+  return addressRecord(run, connection).quarantines >= mostQuarantines;
+}
+
+function remember(run: RunState, { address }: Connection, record: AddressRecord): void {
+  // Workers of this process have no address that a failure could count against.
+  if (address === '') return;
+  run.addresses.delete(address);
+  run.addresses.set(address, record);
+  const [oldest] = run.addresses.keys();
+  if (run.addresses.size > mostAddresses && oldest !== undefined) run.addresses.delete(oldest);
+}

@@ -1,0 +1,235 @@
+import { describe, expect, it } from 'vitest';
+import { defaultLimits } from '../src/setup.ts';
+import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+
+const { heartbeatMs } = defaultLimits;
+
+describe('a worker that joins', () => {
+  it('gets a welcome and a numerics check first; it counts, and gets tasks, only after its result', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 4 });
+    const first = coordinator.join();
+    expect(first).toBe(1);
+    expect(coordinator.state.phase).toBe('waiting');
+    const second = coordinator.open();
+    expect(sentTo(second, coordinator.hello(second))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.numericsResult(second);
+    expect(coordinator.state.phase).toBe('training');
+  });
+
+  it('in the middle of a run is assigned shards from the next step that is planned', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 4 });
+    coordinator.join();
+    coordinator.join();
+    const newest = coordinator.open();
+    coordinator.hello(newest);
+    coordinator.completePlannedSteps();
+    expect(sentTo(newest, coordinator.effects)).toEqual(['welcome', 'sendNumericsCheck']);
+    coordinator.numericsResult(newest);
+    coordinator.completePlannedSteps();
+    expect(coordinator.tasksOf(newest).length).toBeGreaterThan(0);
+  });
+});
+
+describe('a hello', () => {
+  it.each([
+    ['without a token', {}, 'token'],
+    ['with a wrong token', { token: 'guess' }, 'token'],
+    ['with the beginning of the token', { token: 'secre' }, 'token'],
+    ['with a token that goes on after the right one', { token: 'secretsecret' }, 'token'],
+    ['of another protocol version', { token: 'secret', protocol: 99 }, 'protocol'],
+  ])('%s is refused with a message that does not contain the token', (_, changes, code) => {
+    const coordinator = new ScriptedCoordinator({ token: 'secret' });
+    const connection = coordinator.open();
+    const effects = coordinator.hello(connection, changes);
+    expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code } });
+    expect(sentTo(connection, effects)).toEqual(['refuse', 'close']);
+    expect(coordinator.state.connections.size + coordinator.state.records.size).toBe(0);
+    expect(JSON.stringify(effects)).not.toContain('secret');
+  });
+
+  it('with the right token is welcome', () => {
+    const coordinator = new ScriptedCoordinator({ token: 'secret' });
+    const connection = coordinator.open();
+    const sent = sentTo(connection, coordinator.hello(connection, { token: 'secret' }));
+    expect(sent).toEqual(['welcome', 'sendNumericsCheck']);
+  });
+
+  it('to a full run is refused with the time to wait, unless it takes the place of its own half-open connection', () => {
+    const coordinator = new ScriptedCoordinator({ limits: { maxWorkers: 2 } });
+    coordinator.join();
+    const other = coordinator.join();
+    const third = coordinator.open();
+    const refusal = { type: 'refuse', code: 'full', retryAfterMs: 30_000 };
+    expect(coordinator.hello(third)[0]).toMatchObject({ type: 'send', message: refusal });
+    const returned = coordinator.open();
+    coordinator.hello(returned, { resumeKey: 'key-1' });
+    coordinator.nowMs += 1;
+    coordinator.pong(other);
+    expect(sentTo(returned, coordinator.wait(heartbeatMs))).toEqual(['welcome', 'sendNumericsCheck']);
+  });
+
+  it('from an address that has its share of the places is refused, from another one it is welcome', () => {
+    const coordinator = new ScriptedCoordinator({ limits: { maxWorkersPerAddress: 1 } });
+    const from = (address: string): string[] => {
+      const connection = coordinator.open(address);
+      return sentTo(connection, coordinator.hello(connection));
+    };
+    expect(from('a')).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(from('a')).toEqual(['refuse', 'close']);
+    expect(from('b')).toEqual(['welcome', 'sendNumericsCheck']);
+    // Workers of the coordinator's own process have no address.
+    expect([from(''), from('')].flat()).not.toContain('refuse');
+  });
+});
+
+describe('a worker whose gradient of the numerics check is wrong', () => {
+  it('is refused, and never gets a shard', () => {
+    const coordinator = new ScriptedCoordinator();
+    const connection = coordinator.open();
+    coordinator.hello(connection);
+    const message = 'numerics check: it computes wrongly';
+    const effects = coordinator.dispatch({ type: 'numericsMismatch', connection, message });
+    expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code: 'numerics' } });
+    expect(sentTo(connection, coordinator.effects)).not.toContain('sendTask');
+  });
+});
+
+describe('a worker whose numerics check has other bits than the numeric mode that it names', () => {
+  it('is refused where that is the mode of the coordinator, and welcome in a mode of its own', () => {
+    const coordinator = new ScriptedCoordinator({ refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' });
+    const liar = coordinator.open();
+    coordinator.hello(liar, { numericMode: 'f32-mul-add.v1' });
+    expect(sentTo(liar, coordinator.numericsResult(liar, 'bbbbbbbb'))).toEqual(['refuse', 'close']);
+    const other = coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'bbbbbbbb' });
+    expect(coordinator.tasksOf(other)).toHaveLength(1);
+  });
+});
+
+describe('a worker of another numeric mode', () => {
+  it('is refused if nodes are rounded, with a sentence that says what to choose', () => {
+    const coordinator = new ScriptedCoordinator({
+      refereeMode: 'f32-mul-add.v1',
+      refereeHash: 'aaaaaaaa',
+      roundsToHalves: true,
+    });
+    const gpu = coordinator.open();
+    coordinator.hello(gpu, { numericMode: 'gpu.js webgl2' });
+    const effects = coordinator.numericsResult(gpu, 'bbbbbbbb');
+    expect(sentTo(gpu, effects)).toEqual(['refuse', 'close']);
+    const message = expect.stringContaining(
+      `gradients as fp16-exact have, got those of gpu.js webgl2: compute on the CPU`,
+    );
+    expect(effects).toContainEqual(expect.objectContaining({ message: { type: 'refuse', code: 'numerics', message } }));
+    expect(coordinator.tasksOf(coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'aaaaaaaa' }))).toHaveLength(1);
+  });
+});
+
+describe('a worker that returns', () => {
+  it('within the resume window keeps its identity, and its work is counted on', () => {
+    const coordinator = new ScriptedCoordinator({ epochs: 10 });
+    const first = coordinator.join();
+    coordinator.nowMs += 10;
+    coordinator.answerAll(first);
+    coordinator.close(first);
+    coordinator.nowMs += 30_000;
+    const returned = coordinator.join({ resumeKey: 'key-1', name: 'renamed' });
+    expect(coordinator.workerId(returned)).toBe('w1');
+    expect(eventsOf(coordinator.effects)).toContainEqual({ type: 'joined', workerId: 'w1', returned: true });
+    coordinator.answerAll(returned);
+    expect(coordinator.state.records.get('w1')).toMatchObject({ name: 'renamed', shards: 2, leftAtMs: undefined });
+  });
+
+  it('after the window gets a new identity, and its earlier work stays in the records', () => {
+    const coordinator = new ScriptedCoordinator({ epochs: 10 });
+    const first = coordinator.join();
+    coordinator.answerAll(first);
+    coordinator.close(first);
+    coordinator.wait(30_001);
+    const returned = coordinator.join({ resumeKey: 'key-1' });
+    expect(coordinator.workerId(returned)).toBe('w2');
+    expect([...coordinator.state.records.keys()]).toEqual(['w1', 'w2']);
+  });
+
+  it('replaces the half-open connection that it left behind once that does not answer, and gets its shards', () => {
+    const coordinator = new ScriptedCoordinator();
+    const halfOpen = coordinator.join();
+    const returned = coordinator.open();
+    const claim = coordinator.hello(returned, { resumeKey: 'key-1' });
+    expect([sentTo(halfOpen, claim), sentTo(returned, claim)]).toEqual([['ping'], []]);
+    expect(coordinator.wait(heartbeatMs - 1)).toEqual([]);
+    const effects = coordinator.wait(1);
+    expect(sentTo(halfOpen, effects)).toContain('close');
+    expect(sentTo(returned, effects)).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(coordinator.state.phase).toBe('paused');
+    coordinator.numericsResult(returned);
+    expect(coordinator.tasksOf(returned).length).toBeGreaterThan(0);
+    coordinator.close(halfOpen);
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+    expect(coordinator.state.records.size).toBe(1);
+  });
+
+  it('is let in at once when its old connection turns out to be closed', () => {
+    const coordinator = new ScriptedCoordinator();
+    const halfOpen = coordinator.join();
+    const returned = coordinator.open();
+    coordinator.hello(returned, { resumeKey: 'key-1' });
+    coordinator.close(halfOpen);
+    expect(sentTo(returned, coordinator.wait(1))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(coordinator.workerId(returned)).toBe('w1');
+  });
+
+  it.each([
+    ['answers a ping', (coordinator: ScriptedCoordinator, victim: number) => coordinator.pong(victim)],
+    [
+      'is in the middle of a long frame',
+      (coordinator: ScriptedCoordinator, victim: number) =>
+        void coordinator.dispatch({ type: 'tick', receivedBytes: new Map([[victim, 1_000]]) }),
+    ],
+  ])('with the key of a connected worker that %s gets a new identity, and takes nothing', (_, show) => {
+    const coordinator = new ScriptedCoordinator();
+    const victim = coordinator.join();
+    const tasks = coordinator.tasksOf(victim);
+    const thief = coordinator.open();
+    coordinator.hello(thief, { resumeKey: 'key-1' });
+    coordinator.nowMs += 20;
+    show(coordinator, victim);
+    coordinator.wait(50);
+    expect([coordinator.workerId(victim), coordinator.workerId(thief)]).toEqual(['w1', 'w2']);
+    expect(coordinator.tasksOf(victim)).toEqual(tasks);
+    expect(coordinator.state.records.get('w2')?.resumeKey).toBe(`key-${thief}`);
+  });
+
+  it('twice at once comes back once', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join();
+    const [first, second] = [coordinator.open(), coordinator.open()];
+    for (const connection of [first, second]) coordinator.hello(connection, { resumeKey: 'key-1' });
+    coordinator.wait(heartbeatMs);
+    expect([coordinator.workerId(first), coordinator.workerId(second)]).toEqual(['w1', 'w2']);
+  });
+
+  it('with an unknown key gets a new identity, whatever its name is', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join({ name: 'twin' });
+    const guess = coordinator.join({ resumeKey: 'key-99', name: 'twin' });
+    expect(coordinator.workerId(guess)).toBe('w2');
+    expect(coordinator.state.connections.size).toBe(2);
+  });
+
+  it('keeps its record while it is checked, even when the resume window ends meanwhile', () => {
+    const coordinator = new ScriptedCoordinator();
+    const other = coordinator.join();
+    const first = coordinator.join();
+    coordinator.close(first);
+    coordinator.nowMs += 29_000;
+    coordinator.pong(other);
+    const returned = coordinator.open();
+    coordinator.hello(returned, { resumeKey: `key-${first}` });
+    coordinator.wait(2_000);
+    coordinator.numericsResult(returned);
+    expect(coordinator.workerId(returned)).toBe('w2');
+    expect(coordinator.state.records.has('w2')).toBe(true);
+  });
+});

@@ -1,0 +1,197 @@
+import { describe, expect, it } from 'vitest';
+import type { Command } from '../src/events.ts';
+import type { ConnectionId } from '../src/state.ts';
+import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+
+type Violation = (coordinator: ScriptedCoordinator, connection: ConnectionId) => readonly Command[];
+
+const hello: Violation = (coordinator, connection) => coordinator.hello(connection);
+const numericsResult: Violation = (coordinator, connection) => coordinator.numericsResult(connection);
+const gradientOf =
+  (step: number): Violation =>
+  (coordinator, connection) =>
+    coordinator.gradient(connection, { step, lo: 0, n: 8 });
+const taskError: Violation = (coordinator, connection) => coordinator.nonFinite(connection, { step: 0, lo: 0, n: 8 });
+
+describe('a message that its phase does not allow', () => {
+  it.each([
+    ['a second hello', 'ready', hello],
+    ['a hello during the numerics check', 'checking', hello],
+    ['a numerics result before hello', 'handshake', numericsResult],
+    ['a numerics result without a check', 'ready', numericsResult],
+    ['a gradient before hello', 'handshake', gradientOf(0)],
+    ['a gradient before the numerics check', 'checking', gradientOf(0)],
+    ['a gradient of the next step', 'ready', gradientOf(1)],
+    ['a task error before hello', 'handshake', taskError],
+  ] as const)('%s closes its socket with 1002', (_, phase, violate) => {
+    const coordinator = new ScriptedCoordinator();
+    const other = coordinator.join();
+    const connection = phase === 'ready' ? coordinator.join() : coordinator.open();
+    if (phase === 'checking') coordinator.hello(connection);
+    const close = expect.objectContaining({ type: 'close', connection, code: 1002 });
+    expect(violate(coordinator, connection)).toContainEqual(close);
+    expect(coordinator.state.faults.rejected).toBe(1);
+    expect(coordinator.connections).toEqual([other]);
+  });
+
+  it('a status before hello closes its socket', () => {
+    const coordinator = new ScriptedCoordinator();
+    const connection = coordinator.open();
+    const effects = coordinator.receive(connection, { type: 'status', hidden: true });
+    expect(sentTo(connection, effects)).toEqual(['close']);
+  });
+
+  it('a gradient from a worker that was not sent the weights closes its socket, even where the shard is wanted', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join();
+    const eager = coordinator.join();
+    expect(sentTo(eager, coordinator.effects)).not.toContain('sendWeights');
+    expect(sentTo(eager, coordinator.gradient(eager, { step: 0, lo: 0, n: 8 }))).toContain('close');
+  });
+});
+
+describe('a status', () => {
+  it('says whether a worker is a tab in the background, and changes nothing else', () => {
+    const coordinator = new ScriptedCoordinator();
+    const tab = coordinator.join();
+    const shards = () => structuredClone([...coordinator.state.current.shards.values()]);
+    const before = shards();
+    expect(coordinator.receive(tab, { type: 'status', hidden: true })).toEqual([]);
+    expect(coordinator.state.connections.get(tab)?.hidden).toBe(true);
+    expect(shards()).toEqual(before);
+    coordinator.receive(tab, { type: 'status', hidden: false });
+    expect(coordinator.state.connections.get(tab)?.hidden).toBe(false);
+  });
+});
+
+describe('a ping', () => {
+  const ping = { type: 'ping', sentAtMs: 17 } as const;
+
+  it('is answered with its own time', () => {
+    const coordinator = new ScriptedCoordinator();
+    const connection = coordinator.join();
+    const effects = coordinator.receive(connection, ping);
+    expect(effects).toEqual([{ type: 'send', connection, message: { type: 'pong', sentAtMs: 17 } }]);
+  });
+
+  it('before hello closes its socket, and is not asked for', () => {
+    const coordinator = new ScriptedCoordinator();
+    const connection = coordinator.open();
+    expect(coordinator.wait(coordinator.setup.limits.heartbeatMs)).toEqual([]);
+    expect(sentTo(connection, coordinator.receive(connection, ping))).toEqual(['close']);
+  });
+});
+
+describe('a paused run', () => {
+  it('takes results of its current step, and does not take the step', () => {
+    const coordinator = new ScriptedCoordinator();
+    const only = coordinator.join();
+    expect(eventsOf(coordinator.control('pause'))).toEqual([{ type: 'pauseRequested' }]);
+    expect(coordinator.state).toMatchObject({ phase: 'paused', pauseRequested: true });
+    coordinator.answerAll(only);
+    expect(coordinator.added.length).toBeGreaterThan(0);
+    expect(coordinator.effects.some(({ type }) => type === 'applyStep')).toBe(false);
+    const effects = coordinator.control('resume');
+    expect(effects).toContainEqual({ type: 'applyStep', step: 0 });
+    expect(eventsOf(effects)).toEqual([{ type: 'resumed' }]);
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+  });
+
+  it('is not changed by a second pause, nor a running one by a second resume', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join();
+    coordinator.control('pause');
+    expect(coordinator.control('pause')).toEqual([]);
+    coordinator.control('resume');
+    expect(coordinator.control('resume')).toEqual([]);
+  });
+
+  it('reassigns the shards of a worker that leaves, and makes no worker late', () => {
+    const coordinator = new ScriptedCoordinator();
+    const [first, second] = [coordinator.join(), coordinator.join()];
+    coordinator.completeSteps(1);
+    coordinator.control('pause');
+    coordinator.close(second);
+    for (let waited = 0; waited < 60_000; waited += 1_000) {
+      coordinator.wait(1_000);
+      coordinator.pong(first);
+    }
+    expect(coordinator.connections).toEqual([first]);
+    coordinator.answerAll(first);
+    expect(coordinator.state.phase).toBe('paused');
+    coordinator.control('resume');
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+    expect(coordinator.state.faults.duplicated).toBe(0);
+  });
+
+  it('that is resumed without a worker reports that it is paused, and goes on when one joins', () => {
+    const coordinator = new ScriptedCoordinator();
+    const only = coordinator.join();
+    coordinator.control('pause');
+    coordinator.close(only);
+    expect(eventsOf(coordinator.control('resume'))).toEqual([{ type: 'paused' }]);
+    coordinator.join();
+    expect(eventsOf(coordinator.effects).at(-1)).toEqual({ type: 'resumed' });
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+  });
+
+  it('does not begin until it is resumed', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.control('pause');
+    coordinator.join();
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.control('resume');
+    expect(coordinator.state.phase).toBe('training');
+  });
+});
+
+describe('start', () => {
+  it('begins a run that was set up to wait for it, which no number of workers does', () => {
+    const coordinator = new ScriptedCoordinator({ waitForStart: true });
+    coordinator.join();
+    coordinator.wait(10_000);
+    expect(coordinator.state.phase).toBe('waiting');
+    expect(eventsOf(coordinator.control('start'))).toEqual([{ type: 'started' }]);
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+  });
+
+  it('begins a run with fewer workers than it was set up for', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 4 });
+    coordinator.join();
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.control('start');
+    expect(coordinator.state.phase).toBe('training');
+  });
+
+  it('before any worker is ready begins the run with the first', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 4, waitForStart: true });
+    coordinator.control('start');
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.join();
+    expect(coordinator.state.phase).toBe('training');
+  });
+});
+
+describe('an injected fault', () => {
+  const kill = { type: 'injectFault', workerId: 'w1', action: 'kill', forMs: 0 } as const;
+
+  it('is sent to the worker that it names, and reported', () => {
+    const coordinator = new ScriptedCoordinator({ faultInjection: true });
+    const [first, second] = [coordinator.join(), coordinator.join()];
+    const effects = coordinator.dispatch({ ...kill, workerId: 'w2' });
+    expect(sentTo(second, effects)).toEqual(['injectFault']);
+    expect(sentTo(first, effects)).toEqual([]);
+    expect(eventsOf(effects)).toEqual([{ type: 'injectFault', workerId: 'w2', action: 'kill' }]);
+  });
+
+  it('has no effect in a run that was not set up for it, nor on a worker that is not connected', () => {
+    const coordinator = new ScriptedCoordinator();
+    coordinator.join();
+    expect(coordinator.dispatch(kill)).toEqual([]);
+    expect(new ScriptedCoordinator({ faultInjection: true }).dispatch(kill)).toEqual([]);
+  });
+});

@@ -1,0 +1,455 @@
+import { describe, expect, it } from 'vitest';
+import { isDrawnForCheck } from '../src/assignments.ts';
+import { exactnessOf } from '../src/run-account.ts';
+import type { ConnectionId } from '../src/state.ts';
+import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
+
+/** Two workers that share the current step; neither has answered. */
+function withTwoWorkers() {
+  const coordinator = new ScriptedCoordinator();
+  const [first, second] = [coordinator.join(), coordinator.join()];
+  coordinator.completePlannedSteps();
+  return { coordinator, first, second, task: coordinator.tasksOf(first)[0]! };
+}
+
+describe('a late or duplicate gradient', () => {
+  it('is ignored: its shard is counted once, and no fault is', () => {
+    const { coordinator, first, second, task } = withTwoWorkers();
+    coordinator.gradient(first, task);
+    const counted = () => structuredClone([coordinator.state.records, coordinator.state.faults]);
+    const before = counted();
+    expect(coordinator.gradient(first, task)).toEqual([]);
+    expect(coordinator.gradient(second, task)).toEqual([]);
+    expect(counted()).toEqual(before);
+    coordinator.answerAll(second);
+    expect(coordinator.gradient(first, task)).toEqual([]);
+  });
+
+  it('is ignored where its shard was taken away meanwhile', () => {
+    const { coordinator, first, second, task } = withTwoWorkers();
+    const error = { type: 'taskError', ...task, code: 'device-lost', message: 'the device is gone' } as const;
+    coordinator.receive(first, error);
+    coordinator.receive(first, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+    const added = coordinator.added.length;
+    coordinator.gradient(first, task);
+    expect(coordinator.added).toHaveLength(added);
+    expect(coordinator.tasksOf(second)).toContainEqual(task);
+  });
+
+  it('is ignored where the shard was never given to the worker', () => {
+    const { coordinator, first, second } = withTwoWorkers();
+    const added = coordinator.added.length;
+    for (const task of coordinator.tasksOf(second)) coordinator.gradient(first, task);
+    expect(coordinator.added).toHaveLength(added);
+  });
+});
+
+describe('a gradient', () => {
+  it('counts for the worker that returned it, not for the one that had lost the shard', () => {
+    const coordinator = new ScriptedCoordinator({ steps: 1 });
+    const [first, second] = [coordinator.join(), coordinator.join()];
+    expect(coordinator.tasksOf(first)).toHaveLength(1);
+    coordinator.wait(6_000);
+    expect(coordinator.state.connections.has(first)).toBe(false);
+    coordinator.answerAll(second);
+    expect(coordinator.state.phase).toBe('finished');
+    expect([...coordinator.state.records.values()].map(({ shards }) => shards)).toEqual([0, 1]);
+  });
+
+  it('counts at most the time for which its worker had the shard, whatever computing time it reports', () => {
+    const coordinator = new ScriptedCoordinator({ steps: 1 });
+    const only = coordinator.join();
+    coordinator.nowMs += 40;
+    coordinator.answerAll(only, 1e308);
+    expect([...coordinator.state.records.values()][0]).toMatchObject({ shards: 1, samples: 16, computeMs: 40 });
+  });
+});
+
+describe('a gradient that is not finite', () => {
+  it('is computed by the coordinator, and the run goes on where that is finite', () => {
+    const { coordinator, first, task } = withTwoWorkers();
+    const effects = coordinator.nonFinite(first, task);
+    expect(effects).toContainEqual({ type: 'referee', ...task });
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+  });
+
+  it('fails the run with a message that names the samples where the coordinator finds the same', () => {
+    const { coordinator, first, task } = withTwoWorkers();
+    coordinator.refereeFindsFinite = false;
+    const effects = coordinator.nonFinite(first, task);
+    const from = 16 * (task.step % 4) + task.lo * 2;
+    const samples = `samples ${from} to ${from + task.n * 2 - 1} of epoch ${Math.floor(task.step / 4) + 1}`;
+    expect(effects.at(-1)).toMatchObject({ type: 'failed', message: expect.stringContaining(samples) });
+    expect(coordinator.state.phase).toBe('failed');
+  });
+
+  it('from one worker alone does not fail the run, however often it is reported', () => {
+    const coordinator = new ScriptedCoordinator({ limits: { maxTaskErrors: 100 } });
+    const [faulty] = [coordinator.join(), coordinator.join()];
+    coordinator.completePlannedSteps();
+    const task = coordinator.tasksOf(faulty)[0]!;
+    for (let times = 0; times < 50; times++) coordinator.nonFinite(faulty, task);
+    expect(coordinator.state.phase).toBe('training');
+  });
+});
+
+describe('task errors', () => {
+  it('disconnect a worker at the third in a row; a result between them starts the count again', () => {
+    const coordinator = new ScriptedCoordinator({ epochs: 20 });
+    // The worker's numeric mode differs from the coordinator's, so that values may overflow that do not there.
+    const [faulty] = [coordinator.join({ hash: 'bbbbbbbb' }), coordinator.join()];
+    for (let times = 0; times < 5; times++) {
+      coordinator.completePlannedSteps();
+      coordinator.nonFinite(faulty, coordinator.tasksOf(faulty)[0]!);
+      coordinator.completePlannedSteps();
+    }
+    expect(coordinator.state.connections.has(faulty)).toBe(true);
+    const pastTask = { step: 0, lo: 0, n: 8 };
+    coordinator.nonFinite(faulty, pastTask);
+    coordinator.nonFinite(faulty, pastTask);
+    const effects = coordinator.nonFinite(faulty, pastTask, 'x'.repeat(1_000));
+    expect(sentTo(faulty, effects)).toEqual(['refuse', 'close']);
+    const refusal = effects.find((effect) => effect.type === 'send' && effect.message.type === 'refuse');
+    // The refusal quotes the worker's own text, cut to the maximum length of a message.
+    expect(refusal).toMatchObject({ message: { code: 'busy', message: expect.stringMatching(/^.{1,1000}$/) } });
+  });
+
+  it('of a lost device take all shards from the worker until it has passed the numerics check again', () => {
+    const { coordinator, first: broken, second: other, task } = withTwoWorkers();
+    const error = { type: 'taskError', ...task, code: 'device-lost', message: 'the device is gone' } as const;
+    expect(sentTo(broken, coordinator.receive(broken, error))).toEqual(['sendNumericsCheck']);
+    expect(coordinator.tasksOf(broken)).toEqual([]);
+    expect(coordinator.tasksOf(other)).toContainEqual(task);
+    // A gradient that was sent before the error is late, not a protocol violation.
+    expect(coordinator.gradient(broken, task)).toEqual([]);
+    coordinator.numericsResult(broken, 'bbbbbbbb');
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+    expect(coordinator.state.contributed.map(({ numericsHash }) => numericsHash)).toEqual(['aaaaaaaa', 'bbbbbbbb']);
+  });
+
+  it('of several shards that were lost with one device count as one, and lead to one numerics check', () => {
+    const { coordinator, first: broken, task } = withTwoWorkers();
+    const error = { type: 'taskError', code: 'device-lost', message: 'the device is gone' } as const;
+    coordinator.receive(broken, { ...error, ...task });
+    for (const lo of [0, 1, 2])
+      expect(coordinator.receive(broken, { ...error, step: task.step, lo, n: 1 })).toEqual([]);
+    coordinator.numericsResult(broken, 'bbbbbbbb');
+    expect(coordinator.state.connections.get(broken)).toMatchObject({ phase: 'ready', taskErrors: 1 });
+    coordinator.completeRun();
+    expect(coordinator.state.faults).toMatchObject({ rejected: 1, disconnects: 0 });
+  });
+});
+
+/** A coordinator in the numeric mode of its workers. */
+const createCoordinator = (options: CoordinatorOptions): ScriptedCoordinator =>
+  new ScriptedCoordinator({ refereeMode: 'test', refereeHash: 'aaaaaaaa', ...options });
+
+/** Two proven workers in a step whose shards are all checked. */
+function withCheckedShard() {
+  const coordinator = createCoordinator({ verifyRate: 1, epochs: 50 });
+  const [first, second] = [coordinator.join(), coordinator.join()];
+  coordinator.completePlannedSteps();
+  return { coordinator, first, second, task: coordinator.tasksOf(first)[0]! };
+}
+
+const typesOf = (effects: readonly { readonly type: string }[]): string[] => effects.map(({ type }) => type);
+const shardsOf = ({ state }: ScriptedCoordinator, connection: ConnectionId): number =>
+  state.records.get(state.connections.get(connection)?.workerId ?? '')?.shards ?? -1;
+
+describe('a shard that is drawn for a check', () => {
+  it('is computed by the coordinator once its worker has answered, and counts for the worker', () => {
+    const { coordinator, first, task } = withCheckedShard();
+    const before = shardsOf(coordinator, first);
+    const effects = coordinator.gradient(first, task);
+    expect(effects).toContainEqual({ type: 'referee', ...task });
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: first }));
+    expect(shardsOf(coordinator, first)).toBe(before + 1);
+  });
+
+  it('is given to one worker alone', () => {
+    const { coordinator, second, task } = withCheckedShard();
+    expect(coordinator.tasksOf(second)).not.toContainEqual(task);
+  });
+
+  it("whose worker lies is the coordinator's own: the liar is refused, and adds nothing", () => {
+    const { coordinator, first: liar, task } = withCheckedShard();
+    coordinator.liars.add(liar);
+    const effects = coordinator.gradient(liar, task);
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
+    expect(sentTo(liar, effects)).toEqual(['refuse', 'close']);
+    expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId: 'w1' }));
+    expect(coordinator.state.faults.quarantined).toBe(1);
+    expect(exactnessOf(coordinator.state)).toBe('unverified');
+    coordinator.completeRun();
+    expect(coordinator.state.phase).toBe('finished');
+  });
+
+  it('is found out where all workers lie alike', () => {
+    const { coordinator, first, second, task } = withCheckedShard();
+    const other = coordinator.tasksOf(second)[0]!;
+    coordinator.liars.add(first).add(second);
+    expect(coordinator.gradient(first, task)).toContainEqual(
+      expect.objectContaining({ type: 'add', ...task, from: 0 }),
+    );
+    expect(coordinator.gradient(second, other)).toContainEqual(
+      expect.objectContaining({ type: 'add', ...other, from: 0 }),
+    );
+    expect(coordinator.state.faults.quarantined).toBe(2);
+  });
+
+  it('begins the step again if a liar has contributed to it already', () => {
+    const coordinator = createCoordinator({ verifyRate: 0.4, epochs: 400 });
+    const [liar] = [coordinator.join(), coordinator.join()];
+    coordinator.completePlannedSteps();
+    const isDrawn = ({ step, lo }: Task): boolean => isDrawnForCheck(coordinator.setup, step, lo);
+    const owned = () => coordinator.tasksOf(liar);
+    while (!(owned().some(isDrawn) && owned().some((task) => !isDrawn(task)))) coordinator.completeSteps(1);
+    coordinator.liars.add(liar);
+    const [drawn, other] = [owned().find(isDrawn)!, owned().find((task) => !isDrawn(task))!];
+    coordinator.gradient(liar, other);
+    const { step } = coordinator.state.current;
+    expect(coordinator.gradient(liar, drawn)).toContainEqual({ type: 'restartStep', step });
+    expect(coordinator.state.current.step).toBe(step);
+    coordinator.completeSteps(1);
+    expect(coordinator.state.current.step).toBe(step + 1);
+  });
+
+  it("needs no check if the coordinator's own worker computes it", () => {
+    const coordinator = createCoordinator({ verifyRate: 1 });
+    const own = coordinator.join({ isOwn: true });
+    const [task] = coordinator.tasksOf(own) as [Task];
+    expect(typesOf(coordinator.gradient(own, task))).not.toContain('referee');
+    expect(coordinator.state.checked).toEqual({ shards: 1, of: 1 });
+  });
+});
+
+describe('a result that is suspect', () => {
+  it('is computed by the coordinator at once, and counts where it was right', () => {
+    const coordinator = createCoordinator({ epochs: 4 });
+    const only = coordinator.join();
+    const [task] = coordinator.tasksOf(only) as [Task];
+    const message = { type: 'gradient', ...task, computeMs: 1, agreesWith: [], isSuspect: true } as const;
+    const effects = coordinator.receive(only, message);
+    expect(typesOf(effects)).toContain('referee');
+    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: only }));
+    expect(coordinator.state.faults.quarantined).toBe(0);
+  });
+
+  it('ends its worker where it was wrong, without harm to the step', () => {
+    const coordinator = createCoordinator({ epochs: 4 });
+    const only = coordinator.join();
+    coordinator.liars.add(only);
+    const [task] = coordinator.tasksOf(only) as [Task];
+    const message = { type: 'gradient', ...task, computeMs: 1, agreesWith: [], isSuspect: true } as const;
+    expect(coordinator.receive(only, message)).toContainEqual(
+      expect.objectContaining({ type: 'add', ...task, from: 0 }),
+    );
+    expect(coordinator.state.faults.quarantined).toBe(1);
+    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
+  });
+});
+
+describe('a worker on trial', () => {
+  /** A proven worker and a newcomer, in the step of the newcomer's trial. */
+  function withTrial() {
+    const coordinator = createCoordinator({ epochs: 50 });
+    const proven = coordinator.join();
+    coordinator.completeSteps(2);
+    const newcomer = coordinator.join({ isNewcomer: true });
+    while (coordinator.tasksOf(newcomer).length === 0) coordinator.completeSteps(1);
+    return { coordinator, proven, newcomer, task: coordinator.tasksOf(newcomer)[0]! };
+  }
+
+  it('is not believed alone, however fast it is', () => {
+    const { coordinator, proven, newcomer, task } = withTrial();
+    expect(coordinator.tasksOf(proven)).toContainEqual(task);
+    expect(typesOf(coordinator.gradient(newcomer, task))).not.toContain('add');
+    expect(coordinator.gradient(proven, task)).toContainEqual(
+      expect.objectContaining({ type: 'add', ...task, from: proven }),
+    );
+  });
+
+  it('is found out where it lies before the proven worker answers', () => {
+    const { coordinator, proven, newcomer, task } = withTrial();
+    coordinator.liars.add(newcomer);
+    coordinator.gradient(newcomer, task);
+    expect(coordinator.gradient(proven, task)).toContainEqual(
+      expect.objectContaining({ type: 'add', ...task, from: proven }),
+    );
+    expect(coordinator.state.faults.quarantined).toBe(1);
+    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
+  });
+});
+
+describe('a newcomer', () => {
+  const isProven = ({ state }: ScriptedCoordinator, connection: ConnectionId): boolean | undefined =>
+    state.connections.get(connection)?.isProven;
+  const owed = ({ state }: ScriptedCoordinator): number =>
+    [...state.current.shards.values()].filter(({ assignments }) => assignments.length > 0).length;
+
+  /** A newcomer, and a proven worker that completes the newcomer's microbatch and the step before the newcomer does. */
+  function overtaken({ isAddedChecked = true } = {}) {
+    const coordinator = createCoordinator({ epochs: 50 });
+    coordinator.isAddedChecked = isAddedChecked;
+    const proven = coordinator.join();
+    const newcomer = coordinator.join({ isNewcomer: true });
+    while (coordinator.tasksOf(newcomer).length === 0) coordinator.answerAll(proven);
+    const [task] = coordinator.tasksOf(newcomer) as [Task];
+    coordinator.answerAll(proven);
+    expect(coordinator.state.current.step).toBe(task.step + 1);
+    return { coordinator, proven, newcomer, task };
+  }
+
+  it.each([1, 2, 8, 20])(
+    'among %i gets one microbatch, and the coordinator computes that of one after another',
+    (count) => {
+      const coordinator = createCoordinator({ startWorkers: count, steps: 1 });
+      const newcomers = Array.from({ length: count }, () => coordinator.join({ isNewcomer: true, samplesPerMs: 1e6 }));
+      expect(owed(coordinator)).toBe(Math.min(count, 8));
+      expect(newcomers.flatMap((newcomer) => coordinator.tasksOf(newcomer)).every(({ n }) => n === 1)).toBe(true);
+      const [first] = newcomers as [ConnectionId];
+      expect(typesOf(coordinator.gradient(first, coordinator.tasksOf(first)[0]!))).toContain('referee');
+      expect(newcomers.filter((newcomer) => isProven(coordinator, newcomer))).toEqual([first]);
+      coordinator.completeRun();
+      expect(coordinator.state.phase).toBe('finished');
+      const refereed = coordinator.effects.filter(({ type }) => type === 'referee').length;
+      expect(refereed).toBeLessThanOrEqual(Math.min(count, 8));
+      expect(coordinator.state.checked.shards).toBeGreaterThanOrEqual(refereed);
+      expect(coordinator.state.checked.of).toBeGreaterThanOrEqual(coordinator.state.checked.shards);
+    },
+  );
+
+  it('that lies from the first step adds nothing, though no other worker is there', () => {
+    const coordinator = createCoordinator({ steps: 1 });
+    const liar = coordinator.join({ isNewcomer: true });
+    coordinator.liars.add(liar);
+    const [task] = coordinator.tasksOf(liar) as [Task];
+    expect(coordinator.gradient(liar, task)).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
+    expect(coordinator.state.faults.quarantined).toBe(1);
+    coordinator.join({ isNewcomer: true });
+    coordinator.completeRun();
+    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
+  });
+
+  it('is not confirmed by another one, even where both lie in the same way', () => {
+    const coordinator = createCoordinator({ steps: 1, verifyRate: 1, batch: 2, samples: 2 });
+    const [one, other] = [coordinator.join({ isNewcomer: true }), coordinator.join({ isNewcomer: true })];
+    const [task] = coordinator.tasksOf(one) as [Task];
+    for (const liar of [one, other]) coordinator.liars.add(liar);
+    const effects = coordinator.receive(one, { type: 'gradient', ...task, computeMs: 1, agreesWith: [other] });
+    expect(typesOf(effects)).toContain('referee');
+    expect(isProven(coordinator, one)).toBeUndefined();
+  });
+
+  it('whose results are always late is proven by one that equals the sum that was added', () => {
+    const { coordinator, newcomer, task } = overtaken();
+    coordinator.gradient(newcomer, task);
+    expect(isProven(coordinator, newcomer)).toBe(true);
+    expect(shardsOf(coordinator, newcomer)).toBe(0);
+  });
+
+  it('is not proven by a late result whose sum is not kept, and gets another trial', () => {
+    const { coordinator, proven, newcomer, task } = overtaken();
+    coordinator.receive(newcomer, { type: 'gradient', ...task, computeMs: 1 });
+    expect(isProven(coordinator, newcomer)).toBe(false);
+    while (coordinator.tasksOf(newcomer).length === 0) coordinator.answerAll(proven);
+  });
+
+  it('that lies late is ended where the sum was compared before', () => {
+    const { coordinator, newcomer, task } = overtaken();
+    coordinator.liars.add(newcomer);
+    coordinator.gradient(newcomer, task);
+    expect(coordinator.connections).not.toContain(newcomer);
+    expect(coordinator.state.faults.quarantined).toBe(1);
+  });
+
+  it.each(['newcomer', 'proven'] as const)(
+    'that differs late from a sum that nothing confirmed has its next trial computed by the coordinator: the %s lies',
+    (who) => {
+      const run = overtaken({ isAddedChecked: false });
+      const { coordinator, proven, newcomer, task } = run;
+      coordinator.receive(newcomer, {
+        ...{ type: 'gradient', ...task, computeMs: 1 },
+        comparison: { isSame: false, isChecked: false },
+      });
+      expect(coordinator.state.faults.quarantined).toBe(0);
+      coordinator.liars.add(run[who]);
+      while (coordinator.tasksOf(newcomer).length === 0) coordinator.answerAll(proven);
+      const [next] = coordinator.tasksOf(newcomer) as [Task];
+      expect(coordinator.gradient(proven, next)).toContainEqual({ type: 'referee', ...next });
+      if (who === 'proven') expect(coordinator.connections).not.toContain(proven);
+      else {
+        coordinator.isAddedChecked = true;
+        coordinator.gradient(newcomer, next);
+        expect(coordinator.connections).not.toContain(newcomer);
+      }
+    },
+  );
+
+  it('that never answers delays no step', () => {
+    const coordinator = createCoordinator({ epochs: 2, startWorkers: 2 });
+    coordinator.join({ isNewcomer: true });
+    const honest = coordinator.join({ isNewcomer: true });
+    for (let round = 0; round < 100 && coordinator.state.phase === 'training'; round++) coordinator.answerAll(honest);
+    expect(coordinator.state.phase).toBe('finished');
+    expect(coordinator.nowMs).toBe(0);
+  });
+
+  it('that was given what only late workers owe takes it from them a microbatch at a time', () => {
+    const coordinator = createCoordinator({ epochs: 50 });
+    const frozen = coordinator.join();
+    coordinator.completeSteps(2);
+    const newcomer = coordinator.join({ isNewcomer: true });
+    const { step } = coordinator.state.current;
+    for (let waited = 0; waited < 10 && coordinator.state.current.step === step; waited++) {
+      coordinator.wait(300);
+      coordinator.pong(frozen, newcomer);
+      expect(coordinator.tasksOf(newcomer).every(({ n }) => n === 1 || isProven(coordinator, newcomer))).toBe(true);
+      coordinator.answerAll(newcomer);
+    }
+    expect(coordinator.state.current.step).toBeGreaterThan(step);
+    expect(isProven(coordinator, newcomer)).toBe(true);
+    expect(coordinator.connections).toContain(frozen);
+  });
+
+  it('stays proven when a neighbor at its address fails', () => {
+    const coordinator = createCoordinator({ epochs: 50 });
+    const open = (): ConnectionId => {
+      const connection = coordinator.open('10.0.0.1');
+      coordinator.hello(connection);
+      coordinator.numericsResult(connection);
+      return connection;
+    };
+    const first = open();
+    coordinator.completeSteps(1);
+    expect(isProven(coordinator, first)).toBe(true);
+    coordinator.dispatch({ type: 'invalid', connection: open(), closeCode: 1002, message: 'garbage' });
+    expect(isProven(coordinator, first)).toBe(true);
+    // The next newcomer from that address needs more confirmed results.
+    const next = open();
+    coordinator.completeSteps(8);
+    expect(coordinator.state.connections.get(next)?.confirmed).toBeGreaterThanOrEqual(2);
+    expect(isProven(coordinator, next)).toBe(true);
+  });
+});
+
+describe('which shards are checked', () => {
+  it.each([0, 0.02, 0.5, 1])('is drawn at a rate of %d', (verifyRate) => {
+    const setup = { ...new ScriptedCoordinator({ verifyRate }).setup, verifySalt: 77 };
+    const draws = Array.from({ length: 20_000 }, (_, step) => isDrawnForCheck(setup, step >> 2, step & 3));
+    const share = draws.filter(Boolean).length / draws.length;
+    expect(Math.abs(share - verifyRate)).toBeLessThan(0.01);
+  });
+
+  it('depends on the salt, which workers do not know', () => {
+    const { setup } = new ScriptedCoordinator({ verifyRate: 0.5 });
+    const drawn = (verifySalt: number) =>
+      Array.from({ length: 1_000 }, (_, step) => isDrawnForCheck({ ...setup, verifySalt }, step, 0));
+    const [one, other] = [drawn(1), drawn(2)];
+    const equal = one.filter((isChosen, step) => isChosen === other[step]).length;
+    expect(Math.abs(equal - 500)).toBeLessThan(80);
+  });
+});

@@ -1,0 +1,176 @@
+/** What must hold in every run: invariants of the state after each event, and each sample counted once. */
+
+import type { ParameterServer, ShardSource } from '@lockstep/compute';
+import {
+  type Connection,
+  type ConnectionId,
+  type CoordinatorState,
+  onTrial,
+  type RunPlan,
+  type Shard,
+  samplesInShard,
+  stepBatch,
+} from '@lockstep/rules';
+
+/** Most results held for a shard: two that differ, and those of workers that were late in the meantime. */
+const mostVotes = 8;
+
+/** Describes a violated invariant; undefined if all hold. */
+export function stateFault(state: CoordinatorState): string | undefined {
+  if (state.phase === 'waiting' || state.phase === 'finished' || state.phase === 'failed') return boundFault(state);
+  return phaseFault(state) ?? ownerFault(state) ?? progressFault(state) ?? boundFault(state);
+}
+
+function phaseFault({ connections, pauseRequested, phase }: CoordinatorState): string | undefined {
+  const canTrain = !pauseRequested && some(connections.values(), (connection) => connection.phase === 'ready');
+  const expected = canTrain ? 'training' : 'paused';
+  return phase === expected ? undefined : `expected the phase ${expected}, got ${phase}`;
+}
+
+/** A share of a worker that is gone, or must pass the numerics check first, belongs to another worker. */
+function ownerFault({ connections, current, next }: CoordinatorState): string | undefined {
+  for (const { step, shards } of next ? [current, next] : [current]) {
+    for (const { lo, n, assignments } of shards.values()) {
+      const absent = assignments.find(
+        ({ connection, why }) => why !== 'check' && connections.get(connection)?.phase !== 'ready',
+      );
+      if (absent) return `microbatches ${lo} to ${lo + n - 1} of step ${step + 1} belong to a worker that is not ready`;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * While a worker that is not late is ready, no complete step remains untaken, and no shard waits that an idle worker
+ * could compute: a proven worker, or a newcomer if none of its results is held.
+ */
+function progressFault({ setup, phase, connections, current }: CoordinatorState): string | undefined {
+  if (phase !== 'training') return undefined;
+  const { shards } = current;
+  // A relay that is not asked for anything waits.
+  if (setup.isRelay && shards.size === 0) return undefined;
+  if (!some(shards.values(), ({ done }) => !done)) return `step ${current.step + 1} is complete and not taken`;
+  const isAvailable = (worker: Connection): boolean => worker.phase === 'ready' && worker.answerByMs === undefined;
+  if (!some(connections.values(), isAvailable)) return undefined;
+  const waiting = [...shards.values()].filter(({ done, assignments }) => !done && assignments.length === 0);
+  if (waiting.length === 0) return undefined;
+  const busy = new Set<ConnectionId>();
+  for (const { done, assignments } of shards.values()) {
+    if (done) continue;
+    for (const { connection } of assignments) busy.add(connection);
+  }
+  const trying = onTrial({ connections, current });
+  if (busy.size === 0 && trying.size === 0) return `nobody computes step ${current.step + 1}`;
+  const idle = [...connections.values()].filter((worker) => isAvailable(worker) && !busy.has(worker.connection));
+  for (const { lo, n, held } of waiting) {
+    const canCompute = (worker: Connection): boolean =>
+      worker.isProven
+        ? !held.some(({ workerId }) => workerId === worker.workerId)
+        : held.length === 0 && !trying.has(worker.connection);
+    if (idle.some(canCompute)) return `microbatches ${lo} to ${lo + n - 1} of step ${current.step + 1} have no owner`;
+  }
+  return undefined;
+}
+
+/** Like `Array.some`, but without a copy: a run with a thousand workers is checked after each of its events. */
+function some<Item>(items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
+  for (const item of items) if (holds(item)) return true;
+  return false;
+}
+
+function boundFault({ setup, connections, records, current }: CoordinatorState): string | undefined {
+  const { maxWorkers } = setup.limits;
+  const named = new Set<string | undefined>();
+  let members = 0;
+  for (const { phase, workerId } of connections.values()) {
+    named.add(workerId);
+    if (phase !== 'handshake') members += 1;
+  }
+  if (members > maxWorkers) return `${members} workers are connected`;
+  if (current.shards.size > setup.plan.microbatches)
+    return `step ${current.step + 1} has ${current.shards.size} shards`;
+  for (const { held } of current.shards.values()) {
+    if (held.length > mostVotes) return `${held.length} results of one shard are held`;
+  }
+  let gone = 0;
+  for (const { id, leftAtMs } of records.values()) if (leftAtMs === undefined && !named.has(id)) gone += 1;
+  return gone > 0 ? `${gone} workers that are gone count as connected` : undefined;
+}
+
+/** Counts the samples added to a parameter server's steps, independently of the rules: each sample once per epoch. */
+export class SampleLedger {
+  readonly #plan: RunPlan;
+  readonly #source: ShardSource;
+  /** For each sample of the training set, how often this epoch's steps so far have counted it. */
+  #counts: Uint8Array;
+  #added: Shard[] = [];
+  /** Describes the first sample that was not counted exactly once. */
+  fault: string | undefined;
+
+  /** @param counts from an earlier ledger, if the run continues from a checkpoint */
+  constructor(plan: RunPlan, source: ShardSource, counts?: Uint8Array) {
+    this.#plan = plan;
+    this.#source = source;
+    this.#counts = counts?.slice() ?? new Uint8Array(plan.samples);
+  }
+
+  /** Intercepts the calls of the server's aggregator, and each step. */
+  watch(server: ParameterServer): void {
+    const { aggregator } = server;
+    const [begin, add] = [aggregator.begin.bind(aggregator), aggregator.add.bind(aggregator)];
+    const step = server.step.bind(server);
+    aggregator.begin = (...next) => {
+      this.#added = [];
+      begin(...next);
+    };
+    aggregator.add = (shard, values) => {
+      this.#added.push(shard);
+      add(shard, values);
+    };
+    server.step = (number) => {
+      this.#count(number);
+      return step(number);
+    };
+  }
+
+  counts(): Uint8Array {
+    return this.#counts.slice();
+  }
+
+  #count(step: number): void {
+    const { samples, stepsPerEpoch } = this.#plan;
+    const { epoch, count } = stepBatch(this.#plan, step);
+    if (step % stepsPerEpoch === 0) this.#counts = new Uint8Array(samples);
+    let added = 0;
+    for (const { lo, n } of this.#added) {
+      added += samplesInShard(this.#plan, step, lo, n);
+      for (const sample of this.#source.numbers(step, lo, n)) {
+        this.#counts[sample]! += 1;
+        if (this.#counts[sample]! > 1) this.#report(`sample ${sample} counts twice in epoch ${epoch + 1}`);
+      }
+    }
+    if (added !== count) this.#report(`step ${step + 1}: expected ${count} samples, got ${added}`);
+    if (step % stepsPerEpoch < stepsPerEpoch - 1) return;
+    const missing = this.#counts.indexOf(0);
+    if (missing >= 0) this.#report(`sample ${missing} does not count in epoch ${epoch + 1}`);
+  }
+
+  #report(fault: string): void {
+    this.fault ??= fault;
+  }
+}
+
+/** Compares the weights after each step across all lives of a run's coordinators: all must compute the same bytes. */
+export class WeightsLedger {
+  readonly #weights = new Map<number, Float32Array>();
+  /** Describes the first step after which two lives had different weights. */
+  fault: string | undefined;
+
+  note(step: number, weights: Float32Array): void {
+    const before = this.#weights.get(step);
+    if (!before) this.#weights.set(step, weights);
+    else if (!weights.every((value, index) => Object.is(value, before[index]))) {
+      this.fault ??= `step ${step + 1} gave other weights than when another life of a coordinator took it`;
+    }
+  }
+}

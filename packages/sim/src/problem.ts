@@ -1,0 +1,196 @@
+/** A small training problem for simulations and tests: four features, three classes, every possible shape of batch. */
+
+import {
+  checkedSetup,
+  createNumericsCheck,
+  createShardSource,
+  hashWith,
+  type NewHash,
+  ParameterServer,
+  referenceOf,
+  type ShardSource,
+} from '@lockstep/compute';
+import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
+import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
+import { bytesOf, floatsFrom } from '@lockstep/protocol';
+import type { InnerSteps } from '@lockstep/rules';
+import {
+  type DataFormat,
+  defaultLimits,
+  firstSample,
+  formatOf,
+  type Limits,
+  type Participation,
+  planRun,
+  type RunPlan,
+  type RunSetup,
+} from '@lockstep/rules';
+import { type HostBackend, randomStream } from '@lockstep/tensor';
+import type { RunOptions } from '@lockstep/train/internal';
+import { SampleLedger } from './invariants.ts';
+import { oracleWeights } from './oracle.ts';
+import { type NumericMode, numericModes, openGradient } from './shared-compute.ts';
+
+const model = parseModel({
+  name: 'tiny',
+  input: [4],
+  layers: [{ type: 'dense', units: 5 }, { type: 'relu' }, { type: 'dense', units: 3 }],
+});
+
+const optimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
+
+type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
+
+const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
+
+/** Creates samples of 2 x 2 random values, with random targets. @param types bytes with classes by default */
+function tinyDataset(count: number, { sampleType, targetType }: Types = bytesAndClasses): Dataset {
+  const random = randomStream(count);
+  const samples =
+    sampleType === 'u8'
+      ? Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random()))
+      : Float32Array.from({ length: count * 4 }, () => 2 * random() - 1);
+  const names = ['one', 'two', 'three'];
+  const targets: Targets =
+    targetType === 'classes'
+      ? { type: 'classes', labels: Uint16Array.from({ length: count }, () => Math.floor(3 * random())), names }
+      : { type: 'values', values: Float32Array.from({ length: count * 3 }, () => 2 * random() - 1), names };
+  return { samples, sampleShape: [2, 2, 1], count, targets };
+}
+
+/** The model, optimizer and data of every problem. */
+export const tinyProblem = { model, optimizer, datasetOf: tinyDataset };
+
+export interface ProblemOptions extends Partial<Types> {
+  readonly samples?: number;
+  readonly batch?: number;
+  readonly microbatchSize?: number;
+  /** Inner steps of each microbatch, which is then a replica; none by default. */
+  readonly innerSteps?: InnerSteps | undefined;
+  readonly roundsToHalves?: boolean | undefined;
+  readonly epochs?: number;
+  readonly seed?: number;
+  readonly startWorkers?: number;
+  readonly startWithinMs?: number;
+  readonly anotherMayFollow?: boolean;
+  readonly limits?: Partial<Limits>;
+  readonly token?: string;
+  readonly verifyRate?: number;
+  readonly participation?: Participation;
+}
+
+/** Everything that the next step of a run depends on, between two steps. */
+export interface RunCopy {
+  /** The next step to take. */
+  readonly step: number;
+  readonly weights: Float32Array;
+  readonly optimizer: OptimizerState;
+  /** How often each sample has been counted in the current epoch. */
+  readonly counts: Uint8Array;
+}
+
+/** Everything that a run needs except time and randomness. */
+export type RunParts = Omit<RunOptions, 'clock' | 'newResumeKey' | 'onEvent' | 'onStep'>;
+
+export interface Problem {
+  readonly backend: HostBackend;
+  readonly setup: RunSetup;
+  /** A run from the beginning. */
+  readonly run: RunParts;
+  readonly ledger: SampleLedger;
+  /** Creates the same run again, from a checkpoint or from the beginning. */
+  readonly resume: (checkpoint: RunCopy | undefined) => { readonly run: RunParts; readonly ledger: SampleLedger };
+  /** Returns the oracle's weights after the last step, in a numeric mode. */
+  readonly expected: (mode?: NumericMode) => Float32Array;
+}
+
+interface Prepared {
+  readonly backend: HostBackend;
+  readonly plan: RunPlan;
+  readonly dataset: Dataset;
+  /** Hash of the numerics check's gradient. */
+  readonly referenceHash: string;
+}
+
+function setupOf(options: ProblemOptions, { backend, plan, dataset, referenceHash }: Prepared): RunSetup {
+  return {
+    plan,
+    model,
+    format: formatOf(dataset),
+    sampleBytes: bytesPerSample(dataset),
+    limits: { ...defaultLimits, ...options.limits },
+    token: options.token,
+    startWorkers: options.startWorkers ?? 1,
+    startWithinMs: options.startWithinMs ?? 5_000,
+    verifyRate: options.verifyRate ?? 0,
+    verifySalt: options.seed ?? 1,
+    participation: options.participation ?? 'fastest',
+    anotherMayFollow: options.anotherMayFollow ?? false,
+    refereeHash: referenceHash,
+    refereeMode: backend.numericMode,
+  };
+}
+
+interface Refereed {
+  readonly plan: RunPlan;
+  readonly samples: ShardSource;
+  readonly gradientOf: Awaited<ReturnType<typeof openGradient>>;
+}
+
+function refereeOf({ plan, samples, gradientOf }: Refereed, parameterServer: ParameterServer): RunOptions['referee'] {
+  return async (step, { lo, n }) => {
+    const { samples: values, targets, count } = samples.shard(step, lo, n);
+    const { aggregator, parameterCount: to } = parameterServer;
+    const key = { seed: 0, step, firstSample: firstSample(plan, step, lo) };
+    const own = await gradientOf(parameterServer.weightBytes(), values, targets, { key, halfUnit: plan.halfUnit });
+    const memory = aggregator.reserve();
+    aggregator.finish(memory, aggregator.write(memory, { from: 0, to }, { bytes: own.gradient }), own);
+    return { memory, count };
+  };
+}
+
+/** @param newHash creates a hash; each platform brings its own */
+export async function createProblem(
+  backend: HostBackend,
+  newHash: NewHash,
+  options: ProblemOptions = {},
+): Promise<Problem> {
+  const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
+  const { sampleType = 'u8', targetType = 'classes' } = options;
+  const types = { sampleType, targetType };
+  const { innerSteps, roundsToHalves } = options;
+  const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, roundsToHalves });
+  const dataset = tinyDataset(count, types);
+  const samples = createShardSource(dataset, plan, seed);
+  const weights = initialize(model, seed);
+  const computeSetup = { model, microbatchSize, targetType, innerSteps };
+  const gradientOf = await openGradient(backend, computeSetup);
+  const checkSetup = checkedSetup(computeSetup);
+  const numericsCheck = createNumericsCheck(model, checkSetup.microbatchSize, types);
+  const checkOf = await openGradient(backend, checkSetup);
+  const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
+  const gradient = floatsFrom(check.gradient);
+  const referenceGradient = referenceOf(gradient);
+  const setup = setupOf(options, { backend, plan, dataset, referenceHash: hashWith(newHash)(bytesOf(gradient)) });
+  const resume: Problem['resume'] = (checkpoint) => {
+    const start = { weights, step: 0, ...checkpoint };
+    const firstStep = start.step;
+    const parameterServer = new ParameterServer({
+      ...{ backend, plan, optimizer, weights: start.weights, firstStep },
+      ...(checkpoint && { optimizerState: checkpoint.optimizer }),
+    });
+    const ledger = new SampleLedger(plan, samples, checkpoint?.counts);
+    ledger.watch(parameterServer);
+    const referee = refereeOf({ plan, samples, gradientOf }, parameterServer);
+    const given = { samples, parameterServer, numericsCheck, referenceGradient, referee };
+    return { run: { setup, firstStep, ...given, newHash }, ledger };
+  };
+  return {
+    backend,
+    setup,
+    ...resume(undefined),
+    resume,
+    expected: (mode = 'exact') =>
+      oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, round: numericModes[mode] }),
+  };
+}

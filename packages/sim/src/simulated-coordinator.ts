@@ -1,0 +1,249 @@
+/** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
+
+import type { InlineCompute } from '@lockstep/compute';
+import type { Clock, CoordinatorTransport } from '@lockstep/protocol';
+import type { CoordinatorState, Shard } from '@lockstep/rules';
+import type { RunOptions, RunOutcome } from '@lockstep/train/internal';
+import { InlineWorker, Run } from '@lockstep/train/internal';
+import type { Happening } from './chronicle.ts';
+import type { SampleLedger } from './invariants.ts';
+import type { Problem, RunCopy, RunParts } from './problem.ts';
+import type { FleetMember, SimulatedFleet } from './routes.ts';
+import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
+
+/** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */
+export function connectInline(
+  run: Run,
+  { parts, process, computeMs }: { parts: RunParts; process: SimulatedProcess; computeMs: (n: number) => number },
+): void {
+  const { setup, parameterServer, referee } = parts;
+  const { aggregator, backend } = parameterServer;
+  const compute: InlineCompute = {
+    backend: backend.name,
+    numericMode: backend.numericMode,
+    threads: 1,
+    checkNumerics: async () => ({
+      hash: setup.refereeHash ?? '',
+      samplesPerMs: setup.plan.microbatchSize / computeMs(1),
+    }),
+    async compute(step: number, shard: Shard, isCanceled: () => boolean) {
+      const ms = computeMs(shard.n);
+      await new Promise<void>((resolve) => process.after(ms, resolve));
+      if (isCanceled()) return { sum: undefined, computeMs: ms };
+      const { memory } = await referee(step, shard);
+      if (aggregator.read(memory)) return { sum: memory, computeMs: ms };
+      aggregator.release(memory);
+      return { sum: undefined, computeMs: ms };
+    },
+  };
+  run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: process, hasOthers: true }));
+}
+
+interface SimulatedCoordinatorOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly run: RunParts;
+  readonly ledger?: SampleLedger | undefined;
+  /** Creates the run again after a crash. */
+  readonly resume?: Problem['resume'] | undefined;
+  /** Decides whether the coordinator trains, and stores its checkpoints; by default it trains and has a disk. */
+  readonly fleet?: SimulatedFleet | undefined;
+  /** Steps between two checkpoints; none is written by default. */
+  readonly checkpointEvery?: number | undefined;
+  /** Virtual time to write a checkpoint. */
+  readonly writeMs: number;
+  /** Virtual time in which the coordinator computes a shard to compare it. */
+  readonly refereeMs: number;
+  /** Virtual time in which the coordinator computes microbatches as a worker; omitted if it has no share. */
+  readonly colocatedMs?: ((microbatches: number) => number) | undefined;
+  readonly note: (happening: Happening, workerName?: string) => void;
+  /** Called with the weights after each step of each life. */
+  readonly onWeights: (step: number, weights: Float32Array) => void;
+}
+
+/** One life of the coordinator, from its start to its crash or to the end of the run. */
+interface Life {
+  readonly process: SimulatedProcess;
+  readonly run: Run;
+  readonly parts: RunParts;
+  readonly ledger: SampleLedger | undefined;
+  readonly member: FleetMember | undefined;
+}
+
+/** Delay before a coordinator that ended by itself is started again. */
+const restartMs = 1_000;
+
+/** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
+export class SimulatedCoordinator {
+  readonly name: string;
+  readonly disk = new SimulatedDisk<RunCopy>();
+  outcome: RunOutcome | undefined;
+  /** Final states of the lives that ended before the run did. */
+  readonly ended: CoordinatorState[] = [];
+  readonly #options: SimulatedCoordinatorOptions;
+  /** The running process, whether it trains or waits; undefined while there is none. */
+  #process: SimulatedProcess | undefined;
+  #life: Life | undefined;
+  #sampleFault: string | undefined;
+  #resumeKeys = 0;
+
+  constructor(options: SimulatedCoordinatorOptions) {
+    this.name = options.name;
+    this.#options = options;
+    const { fleet, run, ledger, clock } = options;
+    if (fleet) void this.#stand(fleet);
+    else this.#start(new SimulatedProcess(clock), { run, ledger });
+  }
+
+  /** The process that accepts connections now; undefined while there is none. */
+  get process(): SimulatedProcess | undefined {
+    return this.#life?.process;
+  }
+
+  get state(): CoordinatorState | undefined {
+    return this.#life?.run.state;
+  }
+
+  get parts(): RunParts | undefined {
+    return this.#life?.parts;
+  }
+
+  /** Describes the first sample that was not counted, or counted twice. */
+  get sampleFault(): string | undefined {
+    return this.#sampleFault ?? this.#life?.ledger?.fault;
+  }
+
+  get canCrash(): boolean {
+    return this.#options.resume !== undefined && this.#process !== undefined;
+  }
+
+  accept(transport: CoordinatorTransport, address: string): void {
+    this.#life?.run.connect(transport, address);
+  }
+
+  /** Suspends its code for this long. */
+  freeze(forMs: number): void {
+    this.#process?.freeze(forMs);
+  }
+
+  /** Ends it as `kill -9` does, and starts it again after this long. Writes in progress are lost. */
+  crash(downMs: number): void {
+    const { clock, fleet } = this.#options;
+    if (!this.canCrash) return;
+    this.#end();
+    clock.after(downMs, () => {
+      if (fleet) void this.#stand(fleet);
+      else this.#resume(new SimulatedProcess(clock), this.disk.newest(), undefined);
+    });
+  }
+
+  #end(): void {
+    this.#process?.kill();
+    this.#process = undefined;
+    this.#sampleFault = this.sampleFault;
+    if (this.#life) this.ended.push(this.#life.run.state);
+    this.#life = undefined;
+  }
+
+  /** Waits as a standby until it leads, then trains; a process that cannot lead is started again. */
+  async #stand(fleet: SimulatedFleet): Promise<void> {
+    const { clock, name, note } = this.#options;
+    const process = new SimulatedProcess(clock);
+    this.#process = process;
+    const member = fleet.coordinator(process, name);
+    try {
+      await member.open();
+      this.#resume(process, await member.newest(), member);
+    } catch (error) {
+      await member.close();
+      note({ type: 'fault', text: `${name} cannot lead: ${error instanceof Error ? error.message : String(error)}` });
+      this.#startAgain(process, fleet);
+      return;
+    }
+    void member.deposed.then(() => this.#depose(process, fleet));
+    await member.announce();
+  }
+
+  /** Tells the workers that another coordinator leads, and waits as a standby. */
+  #depose(process: SimulatedProcess, fleet: SimulatedFleet): void {
+    if (process.isDead || this.outcome || this.#life?.process !== process) return;
+    this.#options.note({ type: 'fault', text: `${this.name} is deposed` });
+    const { run } = this.#life;
+    process.after(0, () => this.#startAgain(process, fleet));
+    this.ended.push(run.state);
+    this.#life = undefined;
+    run.stop('another coordinator leads the run');
+  }
+
+  #startAgain(process: SimulatedProcess, fleet: SimulatedFleet): void {
+    if (process.isDead) return;
+    // Its last messages have left by now.
+    this.#end();
+    this.#options.clock.after(restartMs, () => void this.#stand(fleet));
+  }
+
+  #resume(process: SimulatedProcess, checkpoint: RunCopy | undefined, member: FleetMember | undefined): void {
+    const { resume, name, note } = this.#options;
+    if (!resume) throw new Error('expected a way to make the run anew');
+    const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
+    note({ type: 'fault', text: `${name} starts${member ? '' : ' again'}, ${from}` });
+    this.#start(process, resume(checkpoint), member);
+  }
+
+  #start(
+    process: SimulatedProcess,
+    { run: parts, ledger }: Pick<SimulatedCoordinatorOptions, 'run' | 'ledger'>,
+    member?: FleetMember,
+  ): void {
+    const { note, onWeights } = this.#options;
+    const isAlive = (): boolean => !process.isDead && this.#life?.process === process;
+    const run = new Run({
+      ...parts,
+      referee: this.#slowReferee(process, parts.referee),
+      clock: process,
+      newResumeKey: () => `${member ? this.name : 'key'}-${++this.#resumeKeys}`,
+      onEvent: (event) => {
+        if (!isAlive()) return;
+        const workerId = 'workerId' in event ? event.workerId : undefined;
+        note(event, run.state.records.get(workerId ?? '')?.name);
+      },
+      onStep: ({ step, loss }) => {
+        if (!isAlive()) return;
+        note({ type: 'step', step, loss });
+        onWeights(step, parts.parameterServer.weights());
+        this.#checkpoint(life, step + 1);
+      },
+    });
+    this.#process = process;
+    const life: Life = { process, run, parts, ledger, member };
+    this.#life = life;
+    void run.outcome.then((outcome) => {
+      if (isAlive()) this.outcome = outcome;
+    });
+    const { colocatedMs } = this.#options;
+    if (colocatedMs) connectInline(run, { parts, process, computeMs: colocatedMs });
+  }
+
+  #slowReferee(process: SimulatedProcess, referee: RunOptions['referee']): RunOptions['referee'] {
+    return async (...shard) => {
+      await new Promise<void>((resolve) => process.after(this.#options.refereeMs, resolve));
+      return referee(...shard);
+    };
+  }
+
+  /** Copies what the next step depends on now, and writes it later, without holding up the step. */
+  #checkpoint({ process, parts, ledger, member }: Life, step: number): void {
+    const { checkpointEvery, writeMs, note } = this.#options;
+    if (checkpointEvery === undefined || step % checkpointEvery !== 0) return;
+    const { parameterServer } = parts;
+    const weights = parameterServer.weights();
+    const counts = ledger?.counts() ?? new Uint8Array();
+    const checkpoint = { step, weights, optimizer: parameterServer.optimizerState(), counts };
+    const isMissing = (why: string): void =>
+      note({ type: 'fault', text: `${why}: no checkpoint before step ${step + 1}` });
+    process.after(writeMs, () => {
+      if (member) member.write(checkpoint).catch((error: Error) => isMissing(error.message));
+      else if (!this.disk.write(checkpoint)) isMissing('the disk is full');
+    });
+  }
+}

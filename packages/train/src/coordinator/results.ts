@@ -1,0 +1,477 @@
+/** Examines the values of arriving results, and adds, holds, compares or drops them as the rules decide. */
+import type { Aggregator, InlineSum, OwnSum, Parameters, SumMemory } from '@lockstep/compute';
+import type { MessageOf, VectorSink } from '@lockstep/protocol';
+import { announced, type Checksum, chunkChecksum, gradientChecksum, vectorFault } from '@lockstep/protocol';
+import type { RunSetup } from '@lockstep/rules';
+import {
+  type CheckedMessage,
+  type Command,
+  type ConnectionId,
+  type CoordinatorEvent,
+  type CoordinatorState,
+  isTrial,
+  type LateComparison,
+  type Shard,
+  samplesInShard,
+  shardKey,
+} from '@lockstep/rules';
+import type { InlineGradientMessage } from './inline-worker.ts';
+
+type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
+
+type AddCommand = Extract<Command, { type: 'add' }>;
+
+export class ResultReceiver {
+  readonly #options: IncomingGradientOptions;
+  readonly #held: HeldResults;
+  readonly #plausibility = new Plausibility();
+  readonly #isVerifying: boolean;
+
+  constructor(options: IncomingGradientOptions) {
+    this.#options = options;
+    this.#held = new HeldResults(options.parameterServer.aggregator);
+    this.#isVerifying = (options.setup.verifyRate ?? 0) > 0;
+  }
+
+  /** Begins to receive a gradient. All values of an unfinished step are kept, since the shard may be reassigned. */
+  begin(state: CoordinatorState, connection: ConnectionId, header: MessageOf<'gradient'>): IncomingGradient {
+    const sender = state.connections.get(connection);
+    const isLate = header.step < state.current.step;
+    const isCompared = isTrial(sender, header) && this.#held.addedAt(header) !== undefined;
+    const isWanted = sender?.phase === 'ready' && (!isLate || isCompared);
+    return new IncomingGradient(this.#options, header, isWanted);
+  }
+
+  /** Examines a complete gradient. */
+  finish(state: CoordinatorState, connection: ConnectionId, gradient: IncomingGradient): Looked<CheckedMessage> {
+    const { header, memory, largest } = gradient;
+    const { type, step, lo, n, computeMs, turnaroundMs } = header;
+    const told = { type, step, lo, n, computeMs, turnaroundMs };
+    if (!memory) return { told };
+    const numericsHash = numericsHashOf(state, connection);
+    const arrival = { connection, place: { step, lo, n }, memory, numericsHash };
+    const sum = this.#options.parameterServer.aggregator.finish(memory, largest, header);
+    if (!sum) return { told: { ...told, isFinite: false }, arrival };
+    const size = sizeOf(largest, header);
+    const isSuspect = this.#isVerifying && !this.#plausibility.isPlausible(size);
+    const comparison = this.#held.compareLate(arrival);
+    const agreesWith = this.#held.equalTo(arrival);
+    const facts = { agreesWith, isSuspect, ...(comparison && { comparison }) };
+    return { told: { ...told, ...facts }, arrival: { ...arrival, size } };
+  }
+
+  /** Examines the sum of a worker in this process. It is the coordinator's own: held results are compared with it. */
+  finishInline(
+    state: CoordinatorState,
+    connection: ConnectionId,
+    told: InlineGradientMessage,
+    { sum, count }: { readonly sum: InlineSum; readonly count: number },
+  ): Looked<CheckedMessage> {
+    const { step, lo, n } = told;
+    const place = { step, lo, n };
+    const arrival = { connection, place, memory: sum, numericsHash: numericsHashOf(state, connection) };
+    if (!this.#held.has(place)) return { told, arrival };
+    if ('left' in sum) throw new Error('expected memory of its own for a result that is compared');
+    const compared = { ...arrival, memory: sum, size: this.#sizeOf({ memory: sum, count }) };
+    return { told: { ...told, agreesWith: this.#held.equalTo(compared) }, arrival: compared };
+  }
+
+  /** Examines a sum that the referee has computed. */
+  finishOwn(step: number, shard: Shard, own: OwnSum): Looked<Pick<Refereed, 'isFinite' | 'agreesWith'>> {
+    const { memory } = own;
+    const { refereeHash: numericsHash = '' } = this.#options.setup;
+    const size = this.#sizeOf(own);
+    const arrival = { connection: 0, place: { step, ...shard }, memory, size, numericsHash };
+    if (!size) return { told: { isFinite: false, agreesWith: [] }, arrival };
+    return { told: { isFinite: true, agreesWith: this.#held.equalTo(arrival) }, arrival };
+  }
+
+  hold(arrival: Arrival): void {
+    if ('left' in arrival.memory) throw new Error('expected memory of its own for a result that is held');
+    arrival.isTaken = true;
+    this.#held.hold({ ...arrival, memory: arrival.memory });
+  }
+
+  /** Adds an arrived or held result, and drops the held others of its shard. */
+  add({ step, lo, n, from, isChecked, keep }: AddCommand, arrival: Arrival | undefined): void {
+    const place = { step, lo, n };
+    const held = this.#held.take(place, from);
+    const result = held ?? arrival;
+    if (result?.connection !== from)
+      throw new Error(`microbatches ${lo} to ${lo + n - 1}: expected a result of connection ${from}`);
+    const { aggregator } = this.#options.parameterServer;
+    if (result === arrival) arrival.isTaken = true;
+    const { memory, size } = result;
+    if (isChecked && size) this.#plausibility.confirm(size);
+    if (keep && !('left' in memory)) this.#held.keepAdded({ ...result, memory }, isChecked);
+    aggregator.add(place, memory);
+  }
+
+  /** Releases the memory of a result that is neither added nor held. */
+  drop({ memory }: Pick<Arrival, 'memory'>): void {
+    this.#options.parameterServer.aggregator.release(memory);
+  }
+
+  /** Drops all added and held results of a step that begins again, or that begins with an asked shard. */
+  restartStep(step: number, asked?: Shard): void {
+    this.#held.clear();
+    const [from, to] = asked ? [asked.lo, asked.lo + asked.n] : [0, Number.POSITIVE_INFINITY];
+    this.#held.dropAdded((place) => place.step !== step || place.lo < from || place.lo >= to);
+    this.#options.parameterServer.beginStep(step, asked);
+  }
+
+  /** Drops held results after a step or an asked shard, and the kept sums for which no late result is awaited. */
+  stepTaken({ connections }: CoordinatorState): void {
+    this.#held.clear();
+    if (this.#held.keepsAdded) {
+      const trials = [...connections.values()];
+      this.#held.dropAdded((place) => trials.some((connection) => isTrial(connection, place)));
+    }
+    this.#plausibility.age();
+  }
+
+  /** Returns a sum's size; undefined if a number is not finite. */
+  #sizeOf({ memory, count }: { readonly memory: SumMemory; readonly count: number }): SumSize | undefined {
+    const { aggregator, parameterCount } = this.#options.parameterServer;
+    const sum = aggregator.read(memory);
+    return sum && sizeOf(sum.largest, { lossSum: sum.values[parameterCount]!, count });
+  }
+}
+
+function numericsHashOf({ connections, records }: CoordinatorState, connection: ConnectionId): string {
+  return records.get(connections.get(connection)?.workerId ?? '')?.numericsHash ?? '';
+}
+
+function sizeOf(largest: number, { lossSum, count }: { lossSum: number; count: number }): SumSize {
+  return { gradient: largest / count, loss: lossSum / count };
+}
+
+/** Size of a shard's sums per sample, so that shards of different sizes can be compared. */
+interface SumSize {
+  /** The largest absolute value of the gradient. */
+  readonly gradient: number;
+  readonly loss: number;
+}
+
+/** A result may be this many times as large as the largest confirmed one. */
+const factor = 8;
+
+/** Gradients shrink while a run learns, so that an old bound says little. */
+const decayPerStep = 0.99;
+
+/** Learns only from results that a second computation has confirmed, so that a liar cannot raise the bound. */
+export class Plausibility {
+  #bound: SumSize = { gradient: 0, loss: 0 };
+
+  /** Returns false for every result until one is confirmed. */
+  isPlausible({ gradient, loss }: SumSize): boolean {
+    return gradient <= factor * this.#bound.gradient && Math.abs(loss) <= factor * this.#bound.loss;
+  }
+
+  confirm({ gradient, loss }: SumSize): void {
+    const bound = this.#bound;
+    this.#bound = { gradient: Math.max(bound.gradient, gradient), loss: Math.max(bound.loss, Math.abs(loss)) };
+  }
+
+  /** Decays the bound; call it after each step. */
+  age(): void {
+    this.#bound = { gradient: decayPerStep * this.#bound.gradient, loss: decayPerStep * this.#bound.loss };
+  }
+}
+
+/** A result that waits for the rules to decide about it. */
+export interface ArrivedResult {
+  /** 0 for the coordinator's own. */
+  readonly connection: ConnectionId;
+  readonly place: Place;
+  /** [parameters + 2]: gradient, sum of losses, correct answers; owned by the holder. */
+  readonly memory: SumMemory;
+  /** Undefined for a non-finite result, and for one that is not compared with anything. */
+  readonly size?: SumSize | undefined;
+  /** Numerics hash of the mode that computed it. */
+  readonly numericsHash: string;
+}
+
+/** A result that the rules decide about; the sum of a run's only worker may be in vectors of its own. */
+export interface Arrival extends Omit<ArrivedResult, 'memory'> {
+  readonly memory: InlineSum;
+  /** Whether the result was added or is held; otherwise its memory is released. */
+  isTaken?: boolean;
+}
+
+/** A result's message for the rules, and the result itself, if it has numbers to decide about. */
+export interface Looked<Told> {
+  readonly told: Told;
+  readonly arrival?: Arrival;
+}
+
+/** A shard of a step. */
+type Place = Shard & { readonly step: number };
+
+/** A sum that was added. */
+interface AddedSum {
+  readonly place: Place;
+  readonly numericsHash: string;
+  readonly values: Float32Array;
+  /** Whether the sum was compared, or is the coordinator's own. */
+  readonly isChecked: boolean;
+}
+
+/** Maximum bytes of kept sums; a single sum may always be kept. */
+const mostAddedBytes = 64 * 1024 * 1024;
+
+/** Largest difference that another order of additions explains, relative to the gradient's largest value. */
+const tolerance = 1e-3;
+
+export class HeldResults {
+  readonly #held = new Map<string, ArrivedResult[]>();
+  /** Added sums by step and shard, each kept until the workers on trial with that shard have answered or left. */
+  readonly #added = new Map<string, AddedSum>();
+  readonly #memory: Pick<Aggregator, 'valuesOf' | 'release'>;
+
+  constructor(memory: Pick<Aggregator, 'valuesOf' | 'release'>) {
+    this.#memory = memory;
+  }
+
+  /** Returns the connections whose held result of the same shard equals this one. */
+  equalTo(result: ArrivedResult): ConnectionId[] {
+    const held = this.#held.get(placeKey(result.place)) ?? [];
+    return held.filter((other) => this.#isSame(other, result)).map(({ connection }) => connection);
+  }
+
+  /** Returns whether any result of a shard is held. */
+  has(place: Place): boolean {
+    return this.#held.has(placeKey(place));
+  }
+
+  hold(result: ArrivedResult): void {
+    const key = placeKey(result.place);
+    this.#held.set(key, [...(this.#held.get(key) ?? []), result]);
+  }
+
+  /** Returns a connection's held result, whose memory the caller then owns, and drops the shard's other results. */
+  take(place: Place, connection: ConnectionId): ArrivedResult | undefined {
+    const key = placeKey(place);
+    const results = this.#held.get(key) ?? [];
+    const result = results.find((held) => held.connection === connection);
+    this.#drop(results.filter((held) => held !== result));
+    this.#held.delete(key);
+    return result;
+  }
+
+  /**
+   * Keeps a copy of a sum that is about to be added, to compare late results of the same shard with. If the memory
+   * limit is reached the sum is not kept, and the shard's late workers get another trial.
+   */
+  keepAdded({ place, memory, numericsHash }: ArrivedResult, isChecked: boolean): void {
+    const values = this.#memory.valuesOf(memory);
+    const keptBytes = [...this.#added.values()].reduce((bytes, added) => bytes + added.values.byteLength, 0);
+    if (keptBytes > 0 && keptBytes + values.byteLength > mostAddedBytes) return;
+    this.#added.set(placeKey(place), { place, numericsHash, values: values.slice(), isChecked });
+  }
+
+  /** Returns the sum that was added for a shard, if it is kept. */
+  addedAt(place: Place): AddedSum | undefined {
+    return this.#added.get(placeKey(place));
+  }
+
+  /** Compares a late result with the sum that was added; undefined if that sum is not kept. */
+  compareLate({ place, memory, numericsHash }: ArrivedResult): LateComparison | undefined {
+    const added = this.addedAt(place);
+    if (!added) return undefined;
+    const isOneMode = added.numericsHash === numericsHash;
+    const isSame = this.#areSame(added.values, this.#memory.valuesOf(memory), isOneMode);
+    return { isSame, isChecked: added.isChecked };
+  }
+
+  /** Drops the sums whose late results are no longer awaited. */
+  dropAdded(isAwaited: (place: Place) => boolean): void {
+    for (const [key, { place }] of this.#added) if (!isAwaited(place)) this.#added.delete(key);
+  }
+
+  /** Whether any sums are kept. */
+  get keepsAdded(): boolean {
+    return this.#added.size > 0;
+  }
+
+  clear(): void {
+    for (const results of this.#held.values()) this.#drop(results);
+    this.#held.clear();
+  }
+
+  #drop(results: readonly ArrivedResult[]): void {
+    for (const { memory } of results) this.#memory.release(memory);
+  }
+
+  #isSame(one: ArrivedResult, other: ArrivedResult): boolean {
+    const [left, right] = [this.#memory.valuesOf(one.memory), this.#memory.valuesOf(other.memory)];
+    return this.#areSame(left, right, one.numericsHash === other.numericsHash);
+  }
+
+  #areSame(one: Float32Array, other: Float32Array, isOneMode: boolean): boolean {
+    return isOneMode ? equalBits(one, other) : nearlyEqual(one, other);
+  }
+}
+
+function placeKey({ step, ...shard }: Place): string {
+  return `${step} ${shardKey(shard)}`;
+}
+
+function equalBits(one: Float32Array, other: Float32Array): boolean {
+  const [left, right] = [wordsOf(one), wordsOf(other)];
+  if (left.length !== right.length) return false;
+  // A plain loop: a function call for each word is an order of magnitude slower.
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return true;
+}
+
+function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
+  return new Uint32Array(buffer, byteOffset, length);
+}
+
+/** Returns whether gradient, loss and correct answers agree within tolerance; one borderline sample may differ. */
+function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
+  const size = one.length - 2;
+  let [largest, worst] = [0, 0];
+  for (let index = 0; index < size; index++) {
+    largest = Math.max(largest, Math.abs(one[index]!));
+    worst = Math.max(worst, Math.abs(one[index]! - other[index]!));
+  }
+  const loss = Math.abs(one[size]! - other[size]!) <= tolerance * Math.max(1, Math.abs(one[size]!));
+  const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * one[size + 1]!);
+  return worst <= tolerance * largest && loss && correct;
+}
+
+export interface IncomingGradientOptions {
+  readonly setup: RunSetup;
+  readonly parameterServer: Parameters;
+}
+
+/** A gradient that arrives in chunks; each chunk is checked and decoded into its place. */
+export class IncomingGradient implements VectorSink<VectorMessage> {
+  readonly type = 'gradient';
+  readonly header: MessageOf<'gradient'>;
+  /** Memory for the values; undefined if they are not wanted, for example because the step is over. */
+  readonly memory: SumMemory | undefined;
+  readonly #options: IncomingGradientOptions;
+  /** Largest absolute value so far; NaN if any value is NaN. */
+  largest = 0;
+  #at = 0;
+
+  constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
+    this.#options = options;
+    this.header = header;
+    this.memory = isWanted ? this.#aggregator.reserve() : undefined;
+  }
+
+  get isWhole(): boolean {
+    return this.#at === this.#options.parameterServer.parameterCount;
+  }
+
+  /** Takes the first message or the next chunk; returns its fault, or undefined. */
+  add(message: VectorMessage): string | undefined {
+    const { setup, parameterServer } = this.#options;
+    const { parameterCount, checksum } = parameterServer;
+    const at = this.#at;
+    const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
+    const part = message.type === 'chunk' ? message : this.header;
+    let fault: string | undefined;
+    if (part.type === 'gradient') fault = gradientFault(part, setup, parameterCount, checksum);
+    else if (!this.memory) fault = chunkPlaceFault(part, at);
+    else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
+    if (fault !== undefined) return fault;
+    if (this.memory) {
+      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, part));
+    }
+    this.#at = to;
+    return undefined;
+  }
+
+  /** Releases the memory. */
+  drop(): void {
+    if (this.memory) this.#aggregator.release(this.memory);
+  }
+
+  get #aggregator(): Aggregator {
+    return this.#options.parameterServer.aggregator;
+  }
+}
+
+export type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;
+
+type GradientMessage = MessageOf<'gradient'>;
+
+/** Returns the fault of a gradient's first message as `gradient: expected …, got …`; undefined if it has none. */
+export function gradientFault(
+  message: GradientMessage,
+  setup: RunSetup,
+  parameterCount: number,
+  checksum?: Checksum,
+): string | undefined {
+  const { chunkBytes } = setup.limits;
+  const fault =
+    placeFault(message, setup) ??
+    valuesFault(message, announced(parameterCount, chunkBytes)) ??
+    bytesFault(message, setup, Math.min(parameterCount, chunkBytes / 4)) ??
+    countFault(message, setup) ??
+    checksumFault(message, gradientChecksum(message, checksum));
+  return fault === undefined ? undefined : `gradient: ${fault}`;
+}
+
+/** Returns the fault of the chunk that should hold the values `[at, at + length)`; undefined if it has none. */
+export function chunkFault(
+  message: MessageOf<'chunk'>,
+  setup: RunSetup,
+  { at, length }: { readonly at: number; readonly length: number },
+  checksum?: Checksum,
+): string | undefined {
+  const fault =
+    chunkPlaceFault(message, at) ??
+    bytesFault(message, setup, length) ??
+    checksumFault(message, chunkChecksum(message, checksum));
+  return fault === undefined ? undefined : `chunk: ${fault}`;
+}
+
+/** Returns the fault of a chunk that does not start at the expected value `at`; undefined if it does. */
+export function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
+  return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
+}
+
+function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): string | undefined {
+  if (step >= plan.steps) return `expected a step below ${plan.steps}, got ${step}`;
+  if (lo + n <= plan.microbatches) return undefined;
+  return `expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
+}
+
+/** Returns the fault of the number of values that a vector's first message announces; undefined if it is right. */
+export function valuesFault(
+  { values }: { readonly values?: number | undefined },
+  expected: { readonly values?: number | undefined },
+): string | undefined {
+  if (values === expected.values) return undefined;
+  const phrase = (count: number | undefined): string =>
+    count === undefined ? 'all values in one message' : `${count} values in chunks`;
+  return `expected ${phrase(expected.values)}, got ${phrase(values)}`;
+}
+
+function bytesFault(
+  { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
+  { plan }: RunSetup,
+  length: number,
+): string | undefined {
+  if (encoding === undefined) {
+    const expected = length * 4;
+    return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
+  }
+  if (encoding === 'sparse' || plan.halfUnit !== undefined) return vectorFault(bytes, encoding, length);
+  return `expected values that are not rounded, got ${encoding}`;
+}
+
+function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {
+  const expected = samplesInShard(plan, step, lo, n);
+  return count === expected ? undefined : `expected ${expected} samples, got ${count}`;
+}
+
+function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {
+  return checksum === expected ? undefined : `expected checksum ${expected}, got ${checksum ?? 'none'}`;
+}

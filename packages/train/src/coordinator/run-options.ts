@@ -1,0 +1,116 @@
+/** Options, outcome and traces of a run. */
+import type {
+  NewHash,
+  NumericsCheck,
+  OwnSum,
+  ParameterServer,
+  Parameters,
+  ReferenceGradient,
+  ShardSource,
+  StepResult,
+} from '@lockstep/compute';
+import type { Clock, MessageOf } from '@lockstep/protocol';
+import type { ConnectionId, RunEvent, RunHistory, RunSetup, Shard } from '@lockstep/rules';
+
+interface CommonOptions {
+  readonly setup: RunSetup;
+  /** The first step to take; 0 unless the run continues from a checkpoint. */
+  readonly firstStep?: number;
+  /** History of the steps before `firstStep`. */
+  readonly history?: RunHistory;
+  readonly samples: ShardSource;
+  readonly parameterServer: Parameters;
+  readonly numericsCheck: NumericsCheck;
+  /** The coordinator's own gradient of the numerics check. */
+  readonly referenceGradient: ReferenceGradient;
+  /** Computes a shard with the parameter server's weights, to decide between results that differ. */
+  readonly referee: (step: number, shard: Shard) => Promise<OwnSum>;
+  readonly clock: Clock;
+  /** Begins the hash of a numerics check's gradient. */
+  readonly newHash: NewHash;
+  /** Returns an unguessable secret by which a worker can return under its identity. */
+  readonly newResumeKey: () => string;
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Called instead of starting or resuming, if the run only gathers workers before the real run. */
+  readonly onStart?: (() => void) | undefined;
+  /** Called for each task and result, to visualize the step. */
+  readonly onTrace?: (trace: Trace) => void;
+}
+
+export interface RunOptions extends CommonOptions {
+  readonly parameterServer: ParameterServer;
+  /** Called after each step, when the parameter server holds the new weights. */
+  readonly onStep?: (result: StepResult) => void;
+}
+
+/** Options of a relay's run, which is asked for shards and takes no steps. */
+export interface AskedRunOptions extends CommonOptions {
+  /** Called when the sum of the asked shard is in the aggregator. */
+  readonly onAskedDone: () => void;
+  /** Called if the asked shard has no finite sum. */
+  readonly onAskedFailed: (message: string) => void;
+}
+
+export type RunOutcome = { readonly type: 'finished' } | { readonly type: 'failed'; readonly message: string };
+
+export type Trace =
+  /** A worker was sent the last message that it needs to begin a shard of the step. */
+  | { readonly type: 'asked'; readonly workerId: string; readonly step: number; readonly atMs: number }
+  /** A valid gradient arrived, wanted or not. */
+  | {
+      readonly type: 'answered';
+      readonly workerId: string;
+      readonly step: number;
+      /** Time at which its last frame had been decoded. */
+      readonly arrivedAtMs: number;
+      /** Time at which the gradient had been received and checked. */
+      readonly atMs: number;
+      readonly count: number;
+      /** Reported by the worker, like `turnaroundMs`. */
+      readonly computeMs: number;
+      readonly turnaroundMs: number | undefined;
+    }
+  /** The step's sum is complete; its optimizer step follows. */
+  | { readonly type: 'whole'; readonly step: number; readonly atMs: number };
+
+interface TracerOptions {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly onTrace?: (trace: Trace) => void;
+}
+
+/** Reports traces if `onTrace` is given. */
+export class Tracer {
+  readonly #options: TracerOptions;
+  readonly #workerOf: (connection: ConnectionId) => string;
+
+  constructor(options: TracerOptions, workerOf: (connection: ConnectionId) => string) {
+    this.#options = options;
+    this.#workerOf = workerOf;
+  }
+
+  asked(connection: ConnectionId, step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
+  }
+
+  answered(
+    connection: ConnectionId,
+    {
+      step,
+      count,
+      computeMs,
+      turnaroundMs,
+    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
+    arrivedAtMs: number,
+  ): void {
+    const { onTrace, clock } = this.#options;
+    const workerId = this.#workerOf(connection);
+    const atMs = clock.nowMs();
+    onTrace?.({ type: 'answered', workerId, step, arrivedAtMs, atMs, count, computeMs, turnaroundMs });
+  }
+
+  whole(step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'whole', step, atMs: clock.nowMs() });
+  }
+}

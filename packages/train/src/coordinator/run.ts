@@ -1,0 +1,313 @@
+/** Connects a run's rules to transports, parameters and a clock, and carries out the rules' commands. */
+
+import type { InlineSum, OwnSum, WeightsPart } from '@lockstep/compute';
+import {
+  type Closing,
+  type CoordinatorTransport,
+  type MessageOf,
+  toMessageText,
+  type WorkerMessage,
+} from '@lockstep/protocol';
+import type {
+  Command,
+  ConnectionId,
+  ControlAction,
+  CoordinatorEvent,
+  CoordinatorState,
+  UntimedEvent,
+  WorkerCommand,
+} from '@lockstep/rules';
+import { Rules, type Shard, samplesInShard, shardKey } from '@lockstep/rules';
+import {
+  RemoteConnection,
+  RemoteSources,
+  receivedBytesOf,
+  WeightsForwarder,
+  type WorkerConnection,
+} from './connections.ts';
+import { IncomingVectors } from './incoming-vectors.ts';
+import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
+import { type Arrival, ResultReceiver } from './results.ts';
+import { type AskedRunOptions, type RunOptions, type RunOutcome, Tracer } from './run-options.ts';
+
+/** Interval at which deadlines are checked; well under the shortest deadline. */
+const tickMs = 50;
+
+export class Run {
+  readonly outcome: Promise<RunOutcome>;
+  readonly #options: RunOptions | AskedRunOptions;
+  readonly #rules: Rules;
+  readonly #tracer: Tracer;
+  readonly #results: ResultReceiver;
+  readonly #vectors: IncomingVectors;
+  readonly #remote: RemoteSources;
+  readonly #connections = new Map<ConnectionId, WorkerConnection>();
+  readonly #forwarder = new WeightsForwarder(this.#connections);
+  #lastConnection: ConnectionId = 0;
+  #cancelTick = (): void => {};
+  #end: (outcome: RunOutcome) => void = () => {};
+
+  constructor(options: RunOptions | AskedRunOptions) {
+    this.#options = options;
+    this.#remote = new RemoteSources(options);
+    this.#rules = new Rules(options.setup, options.firstStep, options.history);
+    this.#tracer = new Tracer(options, (connection) => this.state.connections.get(connection)?.workerId ?? '');
+    this.#results = new ResultReceiver(options);
+    this.#vectors = new IncomingVectors(options, this.#results);
+    this.outcome = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    // If the checkpoint is of the run's last step, there is nothing left to do.
+    if (this.state.phase === 'finished') this.#end({ type: 'finished' });
+    else this.#tick();
+  }
+
+  get state(): CoordinatorState {
+    return this.#rules.view;
+  }
+
+  /** Whether remote workers still wait for chunks of the newest weights, and how many chunks they were given. */
+  get unsent(): { readonly isAny: boolean; readonly given: number } {
+    return this.#remote.unsent;
+  }
+
+  /**
+   * Takes over a connection that was just opened.
+   * @param address remote address; empty for a worker of this process
+   * @param isOwn whether the worker's results count as the coordinator's own
+   */
+  connect(transport: CoordinatorTransport, address = '', isOwn = false): void {
+    const connection = ++this.#lastConnection;
+    const remote = new RemoteConnection(connection, transport, this.#remote);
+    this.#open(connection, remote, address, isOwn);
+    transport.listen({
+      onMessage: (message) => this.#receive(connection, remote.checked(message)),
+      onClose: (closing) => this.#closed(connection, closing),
+    });
+  }
+
+  /** Connects a worker in this process, which computes with the parameter server's weights. */
+  connectInline(worker: InlineWorker): void {
+    const connection = ++this.#lastConnection;
+    worker.attach({
+      report: (message) => this.#dispatch({ type: 'message', connection, message }),
+      finish: (message, sum) => this.#finishInline(connection, message, sum),
+      reconnect: () => this.connectInline(worker),
+      fail: (message) => this.stop(message),
+    });
+    this.#open(connection, worker, '', true);
+    const hello = worker.hello(this.#options.setup.token);
+    this.#dispatch({ type: 'message', connection, message: hello });
+  }
+
+  /** Asks a relay's run for the sum over a shard. */
+  ask(step: number, shard: Shard): void {
+    this.#dispatch({ type: 'asked', step, ...shard });
+  }
+
+  /** Withdraws the asked shard. */
+  askNoMore(): void {
+    this.#dispatch({ type: 'askedNoMore' });
+  }
+
+  /** Forwards weights of a later step message by message; `part` is undefined if they broke off. */
+  forwardWeights(step: number, part: WeightsPart | undefined): void {
+    if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
+    else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
+    if (part) this.#forwarder.send(this.state, step, part);
+  }
+
+  /** Ends the run at once; every worker gets the message. @param anotherMayFollow by default the setup's */
+  stop(message: string, anotherMayFollow?: boolean): void {
+    this.#dispatch({ type: 'stop', message, anotherMayFollow });
+  }
+
+  control(action: ControlAction): void {
+    const { onStart } = this.#options;
+    if (onStart && action !== 'pause') {
+      onStart();
+      return;
+    }
+    this.#dispatch({ type: 'control', action });
+  }
+
+  /** Renames or removes a worker, or makes it fail on purpose if the run was set up for fault injection. */
+  manageWorker(command: WorkerCommand): void {
+    this.#dispatch(command);
+  }
+
+  #open(id: ConnectionId, connection: WorkerConnection, address: string, isOwn = false): void {
+    this.#connections.set(id, connection);
+    this.#dispatch({ type: 'opened', connection: id, resumeKey: this.#options.newResumeKey(), address, isOwn });
+  }
+
+  /** @param arrival the event's result; dropped unless the rules add or hold it */
+  #dispatch(event: UntimedEvent, arrival?: Arrival): void {
+    const timed = { ...event, atMs: this.#options.clock.nowMs() } as CoordinatorEvent;
+    for (const command of this.#rules.handle(timed)) this.#carryOut(command, arrival);
+    if (arrival && arrival.isTaken !== true) this.#results.drop(arrival);
+  }
+
+  #tick(): void {
+    this.#cancelTick = this.#options.clock.after(tickMs, () => {
+      this.#tick();
+      this.#dispatch({ type: 'tick', receivedBytes: receivedBytesOf(this.#connections) });
+    });
+  }
+
+  #carryOut(command: Command, arrival: Arrival | undefined): void {
+    switch (command.type) {
+      case 'send':
+        this.#connections.get(command.connection)?.send(command.message);
+        return;
+      case 'sendNumericsCheck':
+        this.#sendNumericsCheck(command.connection);
+        return;
+      case 'sendWeights':
+        this.#connections.get(command.connection)?.sendWeights(command.step);
+        this.#tracer.asked(command.connection, command.step);
+        return;
+      case 'forwardWeights':
+        this.#forwarder.begin(command.connections);
+        return;
+      case 'sendTask':
+        this.#sendTask(command);
+        return;
+      case 'close':
+        this.#connections.get(command.connection)?.close(command.code, command.reason);
+        this.#forget(command.connection);
+        return;
+      case 'add':
+        this.#results.add(command, arrival);
+        return;
+      case 'hold':
+        if (arrival) this.#results.hold(arrival);
+        return;
+      case 'referee':
+        this.#referee(command.step, { lo: command.lo, n: command.n }).catch((error: unknown) => {
+          // Nobody awaits the referee, so an error, which only a bug can cause, has to end the run here.
+          this.stop(toMessageText(error instanceof Error ? error.message : String(error)));
+        });
+        return;
+      case 'restartStep':
+        this.#results.restartStep(command.step, command.asked);
+        return;
+      case 'applyStep':
+        this.#applyStep(command.step);
+        return;
+      case 'askedDone':
+      case 'askedFailed':
+        this.#endAsked(command);
+        return;
+      case 'event':
+        this.#options.onEvent?.(command.event);
+        return;
+      case 'finished':
+      case 'failed':
+        this.#cancelTick();
+        this.#end(command);
+        return;
+      default:
+        command satisfies never;
+    }
+  }
+
+  #sendNumericsCheck(connection: ConnectionId): void {
+    // A worker begins a numerics check with an empty sample cache.
+    this.#remote.tasks.forget(connection);
+    this.#connections.get(connection)?.sendNumericsCheck();
+  }
+
+  #sendTask({ connection, step, lo, n }: Extract<Command, { type: 'sendTask' }>): void {
+    const cachesSamples = this.state.connections.get(connection)?.cachesSamples ?? false;
+    this.#connections.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
+    // A task that is sent ahead cannot begin before its weights arrive.
+    if (step === this.state.current.step) this.#tracer.asked(connection, step);
+  }
+
+  #applyStep(step: number): void {
+    const options = this.#options;
+    if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
+    const { parameterServer, onStep } = options;
+    this.#tracer.whole(step);
+    this.#results.stepTaken(this.state);
+    // `onStep` may copy a checkpoint, so it is called only once the step is complete.
+    const result = parameterServer.step(step);
+    onStep?.(result);
+  }
+
+  #endAsked(command: Extract<Command, { type: 'askedDone' | 'askedFailed' }>): void {
+    const options = this.#options;
+    if (!('onAskedDone' in options)) throw new Error('expected a run that is asked for shards');
+    this.#results.stepTaken(this.state);
+    if (command.type === 'askedDone') options.onAskedDone();
+    else options.onAskedFailed(command.message);
+  }
+
+  #forget(connection: ConnectionId): void {
+    this.#connections.get(connection)?.forget?.();
+    this.#connections.delete(connection);
+    this.#vectors.forget(connection);
+  }
+
+  #receive(connection: ConnectionId, message: WorkerMessage): void {
+    if (message.type === 'gradient' || message.type === 'numericsResult' || message.type === 'chunk') {
+      this.#receiveVector(connection, message);
+    } else this.#dispatch({ type: 'message', connection, message });
+  }
+
+  /** Takes the sum of a worker in this process, which is not checked because it is the coordinator's own. */
+  #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
+    const { step, lo, n, computeMs } = told;
+    const count = samplesInShard(this.#options.setup.plan, step, lo, n);
+    this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
+    const looked = sum ? this.#results.finishInline(this.state, connection, told, { sum, count }) : { told };
+    this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
+  }
+
+  /** Receives a part of a vector, and tells the rules once the vector is complete or faulty. */
+  #receiveVector(connection: ConnectionId, message: MessageOf<'gradient' | 'numericsResult' | 'chunk'>): void {
+    // Messages of a connection that the rules have closed may still arrive.
+    if (!this.#connections.has(connection)) return;
+    const arrivedAtMs = this.#options.clock.nowMs();
+    const received = this.#vectors.receive(this.state, connection, message);
+    if (!received) return;
+    const { event, gradient, arrival } = received;
+    if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
+    this.#dispatch(event, arrival);
+  }
+
+  async #referee(step: number, shard: Shard): Promise<void> {
+    let result: OwnSum;
+    try {
+      result = await this.#options.referee(step, shard);
+    } catch (error) {
+      // A relay may have been asked for another shard, and has the samples and weights of that one instead.
+      if (step !== this.state.current.step || !this.#isOpen(shard)) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
+      return;
+    }
+    // Meanwhile the run may have ended, or taken the step with another result.
+    if (step !== this.state.current.step || !this.#isOpen(shard)) {
+      this.#results.drop(result);
+      return;
+    }
+    const { told, arrival } = this.#results.finishOwn(step, shard, result);
+    this.#dispatch({ type: 'refereed', step, ...shard, ...told }, arrival);
+  }
+
+  #isOpen(shard: Shard): boolean {
+    return this.state.current.shards.get(shardKey(shard))?.done === false;
+  }
+
+  #closed(connection: ConnectionId, { code, reason, by }: Closing): void {
+    this.#forget(connection);
+    // The rules ignore connections that they closed themselves. Any other local close means that a message was refused.
+    if (by === 'local' && (code === 1002 || code === 1003 || code === 1008 || code === 1009)) {
+      this.#dispatch({ type: 'invalid', connection, closeCode: code, message: reason });
+    } else {
+      this.#dispatch({ type: 'closed', connection });
+    }
+  }
+}
