@@ -208,18 +208,11 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     }
     case 'left':
       return { type: 'left', message: `${who} left: ${event.message}`, worker };
-    case 'rejected': {
-      const message = `rejected from ${who}: ${event.message}`;
-      return { type: 'rejected', message, worker: event.workerId === undefined ? undefined : worker };
-    }
+    case 'rejected':
+      return { type: 'rejected', message: `rejected from ${who}: ${event.message}`, worker: workerId === '' ? undefined : worker };
     case 'late': {
       const step = event.step + 1;
-      return {
-        type: 'late',
-        message: `${who} is late with step ${step}: other workers get its work, too`,
-        worker,
-        step,
-      };
+      return { type: 'late', message: `${who} is late with step ${step}: other workers get its work, too`, worker, step };
     }
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
@@ -232,14 +225,10 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
       const before = shards === 0 ? 'none of its results was added' : `${shards} of its results had been added`;
       return { type: 'quarantined', message: `${who} is quarantined: ${event.message}; ${before}`, worker, shards };
     }
-    case 'renamed': {
-      const { before } = event;
-      return { type: 'renamed', message: `${who} was ${before} until now`, worker, before };
-    }
-    case 'injectFault': {
-      const { action } = event;
-      return { type: 'injectFault', message: `${who} is made to ${faults[action]}`, worker, action };
-    }
+    case 'renamed':
+      return { type: 'renamed', message: `${who} was ${event.before} until now`, worker, before: event.before };
+    case 'injectFault':
+      return { type: 'injectFault', message: `${who} is made to ${faults[event.action]}`, worker, action: event.action };
     default:
       return event satisfies never;
   }

@@ -64,17 +64,16 @@ const epochPrefix = 'epoch.';
 
 /** The bytes of a file. @param sha256 returns 64 hexadecimal digits */
 export async function encodeCheckpoint(
-  { step, weights, optimizer, progress, history, unevaluated, ...rest }: Checkpoint,
+  checkpoint: Checkpoint,
   sha256: (bytes: Uint8Array) => string | Promise<string>,
 ): Promise<Uint8Array> {
-  const identity = JSON.stringify(rest.identity);
+  const { step, identity, weights, optimizer, progress, history, unevaluated } = checkpoint;
   const metadata = {
     format: checkpointFormat,
     sha256: blank,
     step: `${step}`,
     optimizerStep: `${optimizer.step}`,
-    identity,
-    identitySha256: await sha256(new TextEncoder().encode(identity)),
+    identity: JSON.stringify(identity),
     progress: stringifyNumbers(progress),
     history: stringifyNumbers(history),
     unevaluated: stringifyNumbers(unevaluated.map(({ epoch }) => epoch)),
