@@ -71,7 +71,7 @@ describe('choosing', () => {
   it('says in one line what computes, and why each other backend does not', async () => {
     const { choice } = await openBackend('auto');
     expect(choice).toBe(
-      'computing on cpu; reference gives the same bits, slower; cpu-relaxed, gpu, webgpu and webgl round in their own way, and compute only where they are asked for',
+      'computing on cpu; reference gives the same bits, slower; gpu, webgpu and webgl round in their own way, and compute only where they are asked for',
     );
   });
 

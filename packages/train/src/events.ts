@@ -3,7 +3,6 @@ import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
 import type { CoordinatorState, RunEvent, WorkerRecord } from '@lockstep/rules';
 import type { EpochReport, Report, RunConfig } from './record/report.ts';
-import type { Addresses } from './site/addresses.ts';
 
 /** `message` is one line for people. */
 export type TrainingEvent =
@@ -50,6 +49,20 @@ export interface PreparedEvent {
   readonly config: RunConfig;
   readonly stepsPerEpoch: number;
   readonly message: string;
+}
+
+/** Addresses to join, watch and control a run. */
+export interface Addresses {
+  /** For terminals, without the token, which a worker reads from its environment. */
+  readonly worker: string;
+  /** For tabs; secrets are in the fragment, which browsers do not send. */
+  readonly page: string;
+  /** Like `page`, with the admin token: for the person who controls the run. */
+  readonly owner: string;
+  /** For this machine's own workers; no secrets. */
+  readonly local: string;
+  /** Addresses to join at, without secrets. */
+  readonly open: readonly string[];
 }
 
 /** From now on, workers can join and viewers watch. */

@@ -13,6 +13,7 @@ export { datasetFrom, splitDataset } from '@lockstep/data/readers';
 export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
 export type {
+  Addresses,
   EpochEvent,
   ListeningEvent,
   PreparedEvent,
@@ -43,9 +44,8 @@ export type {
   WorkerReport,
 } from './record/report.ts';
 export type { StepTimes } from './record/step-timing.ts';
-export type { RelayEvent, RelayOptions } from './relay/options.ts';
+export type { RelayEvent, RelayOptions } from './relay/relay.ts';
 export { relay } from './relay/relay.ts';
-export type { Addresses } from './site/addresses.ts';
 export type { Verification } from './training-result.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';

@@ -22,14 +22,6 @@ export interface NetworkSettings {
   readonly tls: Tls | undefined;
 }
 
-/** Setup of local workers, known before there is a run to join. */
-export interface LocalWorkersSetup {
-  readonly count: number;
-  readonly backend: ComputeChoice;
-  /** Compute threads per worker. */
-  readonly threads: number;
-}
-
 /** Plain data, except for the samples. */
 export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedRun, 'diloco'> {
   readonly model: Model;

@@ -2,7 +2,7 @@
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { ControlAction } from '@lockstep/rules';
 import { EventStream } from '@lockstep/worker';
-import type { OnRunAgain, RunChanges } from './dashboard/permission.ts';
+import type { OnRunAgain, RunChanges } from './dashboard/owner.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import { uploadedData } from './option-table.ts';
 import type { TrainingData, TrainOptions } from './options.ts';
@@ -11,8 +11,8 @@ import { defaultSeed, prepare, prepareServer } from './prepare.ts';
 import type { Prepared } from './prepared.ts';
 import { readyWorkers } from './record/recorder.ts';
 import { runTraining, type Trained, type TrainingJob } from './run/run-training.ts';
-import type { UploadedData } from './site/lobby.ts';
 import type { Site } from './site/site.ts';
+import type { UploadedData } from './site/upload.ts';
 import { resultOf, type TrainedRun, TrainingError, type TrainingResult } from './training-result.ts';
 import { errorMessage } from './words.ts';
 

@@ -1,6 +1,6 @@
 /** Program of a worker that a run starts on its own machine: receives the address by IPC, and ends with the channel. */
 import { once } from 'node:events';
-import type { ComputeChoice } from './compute-choice.ts';
+import type { ComputeChoice } from './options.ts';
 import { type JoinOptions, joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import { setEngineFlags } from './own-process.ts';

@@ -1,7 +1,6 @@
 /** A matrix product on gpu.js's own CPU mode, WebAssembly with SIMD, on one thread. */
-import { type Absent, type Implementation, timeSteps } from '../harness/candidate.ts';
-import type { Product } from '../workloads/product.ts';
-import { packageVersion } from './version.ts';
+import { type Absent, type Implementation, packageVersion, timeSteps } from '../benchmark.ts';
+import type { Product } from '../product.ts';
 
 /** The part of gpu.js that is used here; its own types lack this mode. */
 interface GpuJs {

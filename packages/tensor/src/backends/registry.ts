@@ -1,7 +1,7 @@
 /** The available backends, and opening one: its numerics are checked before it is trusted. */
 import { callback, checkArgument, checkFields, type Kind, oneOf, wholeNumber } from '../arguments.ts';
 import type { Backend, HostBackend } from '../backend.ts';
-import { createCpuBackend, createRelaxedCpuBackend } from './cpu/backend.ts';
+import { createCpuBackend } from './cpu/backend.ts';
 import type { ThreadOptions } from './cpu/thread-team.ts';
 import { isSoftwareAdapter } from './gpu/device.ts';
 import type { GpuMode } from './gpu/open.ts';
@@ -11,7 +11,6 @@ import { createReferenceBackend } from './reference/backend.ts';
 /** Backends whose storages JavaScript can access. */
 const hostOpeners = {
   cpu: createCpuBackend,
-  'cpu-relaxed': createRelaxedCpuBackend,
   reference: createReferenceBackend,
 } as const satisfies Record<string, (threads?: ThreadOptions) => HostBackend | Promise<HostBackend>>;
 
@@ -94,7 +93,7 @@ async function openOnThreads(
 /**
  * Opens a backend and checks its numerics. `auto` takes the first of `exactBackendNames` that opens
  * and passes: a backend with its own rounding must be named. `gpu` takes WebGPU if possible, else WebGL.
- * @param threads threads of `cpu` and `cpu-relaxed`; other backends have one
+ * @param threads threads of `cpu`; other backends have one
  * @throws an Error with one sentence if everything that the choice allows is refused
  */
 export function openBackend(

@@ -28,7 +28,7 @@ import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
 import { newSecret } from '../words.ts';
-import { idlePool, type WorkerPool } from '../worker-pool.ts';
+import type { WorkerPool } from '../site/site.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
@@ -39,6 +39,13 @@ export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' 
   /** Checkpoint that the run resumes from. */
   readonly resumeFrom?: Checkpoint | undefined;
 }
+
+/** The pool of a run with nothing left to compute. */
+export const idlePool: WorkerPool = {
+  traffic: () => ({ bytesSent: 0, bytesReceived: 0 }),
+  stop: async () => {},
+  close: async () => {},
+};
 
 export type CreatedRun = Awaited<ReturnType<typeof createRun>>;
 

@@ -9,15 +9,14 @@ import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
 import type { Run } from '../coordinator/run.ts';
-import type { OnRunAgain } from '../dashboard/permission.ts';
+import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
 import { openCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
-import type { Site } from '../site/site.ts';
-import { idlePool, type WorkerPool } from '../worker-pool.ts';
-import { type CreatedRun, createRun } from './create-run.ts';
+import type { Site, WorkerPool } from '../site/site.ts';
+import { type CreatedRun, createRun, idlePool } from './create-run.ts';
 
 export interface TrainingJob {
   readonly prepared: Prepared;

@@ -1,6 +1,6 @@
 /**
- * The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share. Without relaxed SIMD it is
- * bit-identical to the reference.
+ * The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share. Its results are bit-identical to
+ * the reference's.
  */
 import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
 import { noteChange } from '../../changes.ts';
@@ -24,8 +24,8 @@ const bytesPerValue = 4;
 
 /** The memory of a storage is the address of a block. */
 class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
-  readonly name: string;
-  readonly numericMode: string;
+  readonly name = 'cpu';
+  readonly numericMode = separateNumericMode;
   readonly kernels: Kernels;
   readonly memory: WasmMemory;
   readonly allocator: Allocator;
@@ -36,10 +36,8 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   /** One list per thread; the first belongs to the calling thread. */
   #lists: readonly ProgramList[];
 
-  constructor(name: string, numericMode: string, { kernels, memory, module }: KernelInstance) {
+  constructor({ kernels, memory, module }: KernelInstance) {
     super();
-    this.name = name;
-    this.numericMode = numericMode;
     this.kernels = kernels;
     this.memory = memory;
     this.#module = module;
@@ -148,25 +146,9 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
  * @throws Error with one sentence if the engine has no WebAssembly SIMD, or a thread cannot start
  */
 export async function createCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
-  const instance = await createKernels('simd', isShared(threads));
-  return withThreads(new CpuBackend('cpu', separateNumericMode, instance), threads);
-}
-
-/** Like `separateNumericMode`, but matrix products and convolutions round each multiply-add once. */
-const fusedNumericMode = 'f32-fma.v1';
-
-/**
- * Opens the cpu backend with relaxed SIMD. Whether the engine fuses multiply-adds depends on the processor; a test here
- * decides the numeric mode. @throws as `createCpuBackend`, and if the engine has no relaxed SIMD
- */
-export async function createRelaxedCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
-  const instance = await createKernels('relaxed-simd', isShared(threads)).catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`this engine has no relaxed SIMD in WebAssembly (${reason})`);
-  });
-  // The square is 1 + 2^-11 + 2^-24; its last part is lost if it is rounded before the subtraction.
-  const fused = instance.kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
-  return withThreads(new CpuBackend('cpu-relaxed', fused ? fusedNumericMode : separateNumericMode, instance), threads);
+  const backend = new CpuBackend(await createKernels(isShared(threads)));
+  if (threads && isShared(threads)) await backend.startThreads(threads);
+  return backend;
 }
 
 /** Whether the memory is shared. @throws Error with one sentence if threads are requested but cannot share memory */
@@ -176,9 +158,4 @@ function isShared(threads: ThreadOptions | undefined): boolean {
     throw new Error('threads need shared memory (SharedArrayBuffer), which there is none of here');
   }
   return true;
-}
-
-async function withThreads(backend: CpuBackend, threads: ThreadOptions | undefined): Promise<HostBackend> {
-  if (threads && isShared(threads)) await backend.startThreads(threads);
-  return backend;
 }

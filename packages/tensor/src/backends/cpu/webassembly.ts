@@ -26,7 +26,6 @@ export interface Kernels {
   workspace(): number;
   workspaceBytes(): number;
   setWorkspace(address: number): void;
-  multiplyAddOnce(sum: number, a: number, b: number): number;
   bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
   checksumTake(state: number, bytes: number, count: number): void;
   checksumEnd(state: number, count: number): number;
@@ -39,9 +38,6 @@ const maximumPages = 65536;
 /** Most memory that one `cpu` backend can have: the address space of 32-bit WebAssembly. */
 export const maxCpuMemoryBytes = maximumPages * pageBytes;
 
-/** With relaxed SIMD, the engine may fuse the multiply-adds of matrix products. */
-export type KernelVariant = 'simd' | 'relaxed-simd';
-
 /** Kernels on a memory, and the module that threads need to instantiate them on the same memory. */
 export interface KernelInstance {
   readonly kernels: Kernels;
@@ -50,18 +46,17 @@ export interface KernelInstance {
   readonly module: object;
 }
 
-const compiled = new Map<string, Promise<object>>();
+/** Compiled modules, by whether they import a shared memory. */
+const compiled = new Map<boolean, Promise<object>>();
 
 /**
  * Creates an instance of the kernels with a new memory.
  * @param isShared whether threads share the memory
- * @throws if the engine has no WebAssembly, or lacks the variant's instructions
+ * @throws if the engine has no WebAssembly, or no SIMD in it
  */
-export async function createKernels(variant: KernelVariant, isShared: boolean): Promise<KernelInstance> {
+export async function createKernels(isShared: boolean): Promise<KernelInstance> {
   const engine = wasmEngine();
-  const key = `${variant} ${isShared}`;
-  const codeOf = codes[isShared ? 'shared' : 'own'][variant];
-  const module = await getOrCreate(compiled, key, async () => engine.compile(decodeHex(await codeOf())));
+  const module = await getOrCreate(compiled, isShared, async () => engine.compile(decodeHex(await codeOf(isShared))));
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
   return { kernels: await instantiateKernels(module, memory), memory, module };
 }
@@ -78,17 +73,10 @@ function wasmEngine(): WasmEngine {
   return engine;
 }
 
-/** Code of each module, which imports either its own or a shared memory. All but the first are loaded on demand. */
-const codes: Record<'own' | 'shared', Record<KernelVariant, () => string | Promise<string>>> = {
-  own: {
-    simd: () => kernelsHex,
-    'relaxed-simd': async () => (await import('./generated/relaxed-kernels.ts')).relaxedKernelsHex,
-  },
-  shared: {
-    simd: async () => (await import('./generated/shared-kernels.ts')).sharedKernelsHex,
-    'relaxed-simd': async () => (await import('./generated/shared-relaxed-kernels.ts')).sharedRelaxedKernelsHex,
-  },
-};
+/** Loads the code for a shared memory on demand, because one thread does not need it. */
+async function codeOf(isShared: boolean): Promise<string> {
+  return isShared ? (await import('./generated/shared-kernels.ts')).sharedKernelsHex : kernelsHex;
+}
 
 /** Decodes two lower-case digits per byte. */
 function decodeHex(text: string): Uint8Array {
