@@ -18,7 +18,7 @@ import type { Prepared } from '../src/prepared.ts';
 import type { Recorder } from '../src/record/recorder.ts';
 import type { EpochReport } from '../src/record/report.ts';
 import { createRun, idlePool } from '../src/run/create-run.ts';
-import type { Addresses } from '../src/site/secrets.ts';
+import type { Addresses } from '../src/events.ts';
 import { Site, type WorkerPool } from '../src/site/site.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { recorderFor } from './recorder-for.ts';

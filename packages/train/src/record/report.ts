@@ -153,6 +153,9 @@ export const turnedAwayReasons = [
 
 export type TurnedAway = Readonly<Record<(typeof turnedAwayReasons)[number], number>>;
 
+/** Counts of a run without sockets. */
+export const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;
+
 export interface ReportOptions
   extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
   readonly model: Model;
@@ -167,9 +170,9 @@ export interface ReportOptions
   readonly turnedAway?: TurnedAway | undefined;
 }
 
-export function createReport({ model, state, record, turnedAway, ...origin }: ReportOptions): Report {
+export function createReport(options: ReportOptions): Report {
+  const { model, state, record, turnedAway = nothingTurnedAway, ...origin } = options;
   const { initialLoss, epochs, steps, resumedAtSteps, seconds, images, timing, curve } = record;
-  const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;
   return {
     lockstep: version,
     ...origin,
@@ -186,7 +189,7 @@ export function createReport({ model, state, record, turnedAway, ...origin }: Re
     workers: [...state.records.values()].map(workerReport),
     // A copy: the rules change theirs in place.
     faults: { ...state.faults },
-    turnedAway: turnedAway ?? nothingTurnedAway,
+    turnedAway,
     stepTimes: timing.times() ?? null,
     curve: curve.points(),
   };
