@@ -57,7 +57,7 @@ describe('a background evaluator', () => {
     expect(await there.evaluate(weights[0]!, nextTurn)).toEqual(await inline().evaluate(weights[0]!, nextTurn));
   });
 
-  it('evaluates in this thread where the other one fails, and says why', async () => {
+  it('evaluates in this thread if the other one fails, and says why', async () => {
     const expected = await inline().evaluate(weights[0]!, nextTurn);
     const reasons: string[] = [];
     const there = open('no such backend', (reason) => {

@@ -44,13 +44,13 @@ describe('a checkpoint', () => {
     expect(Object.is(decoded.weights[1], -0)).toBe(true);
   });
 
-  it('is refused where it was cut at any byte', () => {
+  it('is refused if it was cut at any byte', () => {
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeCheckpoint(bytes.slice(0, length), sha256)).toThrow(/^(checkpoint|safetensors): expected/);
     }
   });
 
-  it('is refused where any byte of it was changed', () => {
+  it('is refused if any byte of it was changed', () => {
     fc.assert(
       fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const changed = bytes.slice();
@@ -61,7 +61,7 @@ describe('a checkpoint', () => {
     );
   });
 
-  it('is refused where bytes follow it', () => {
+  it('is refused if bytes follow it', () => {
     expect(() => decodeCheckpoint(Uint8Array.from([...bytes, 0]), sha256)).toThrow('checkpoint: expected SHA-256');
   });
 });

@@ -184,7 +184,7 @@ describe('a loaded model of values', () => {
 });
 
 describe('loadModel', () => {
-  it('reads a file by its name, and names it where it is none', async () => {
+  it('reads a file by its name, and names one that is no model', async () => {
     const path = join(folder, 'model.safetensors');
     writeFileSync(path, file);
     const loaded = await loadModel(path);

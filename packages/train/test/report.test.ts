@@ -76,7 +76,7 @@ describe('the report of a run', () => {
     }
   });
 
-  it('has null for an initial loss that was not measured, and a rate of 0 where no time passed', () => {
+  it('has null for an initial loss that was not measured, and a rate of 0 if no time passed', () => {
     const record = recordWith({ initialLoss: null, images: 600, seconds: 0 });
     const report = createReport({ ...optionsFor(new ScriptedCoordinator()), record });
     expect(report).toMatchObject({ initialLoss: null, imagesPerSecond: 0 });

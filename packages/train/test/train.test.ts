@@ -129,7 +129,7 @@ describe('a run', () => {
     expect(report.steps).toBeLessThan(6_000_000);
   });
 
-  it('goes on where its loop is left', async () => {
+  it('goes on if its loop ends early', async () => {
     const run = train(tiny);
     for await (const { type } of run) if (type === 'started') break;
     expect((await run.result).outcome).toBe('finished');
@@ -175,7 +175,7 @@ describe('a run', () => {
     );
   });
 
-  it('waits for its start where it was asked to', async () => {
+  it('waits for its start if it was asked to', async () => {
     const run = train({ ...tiny, listen: { port: 0, waitForStart: true }, workers: 1 });
     const types: string[] = [];
     for await (const { type } of run) {
