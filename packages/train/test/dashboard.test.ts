@@ -98,7 +98,12 @@ describe('the table of workers', () => {
 
   it('tells those that stayed to the end of the run from those that left before, even if they computed nothing', () => {
     const left = (id: string, shards: number, leftAtMs: number) => ({ id, shards, leftAtMs });
-    const records = recordsOf([left('early', 3, 400), left('idle', 0, 500), left('busy', 2, 500), left('brief', 0, 300)]);
+    const records = recordsOf([
+      left('early', 3, 400),
+      left('idle', 0, 500),
+      left('busy', 2, 500),
+      left('brief', 0, 300),
+    ]);
     const state: CoordinatorState = { ...emptyState, phase: 'finished', endedAtMs: 500, records };
     const rows = workerTable(state, () => ({ computeMs: 0, sendMs: 0, waitMs: 0 }));
     expect(rows.map(({ id, health }) => `${id} ${health}`)).toEqual(['idle finished', 'busy finished', 'early gone']);
@@ -159,7 +164,11 @@ describe('earlier runs', () => {
 
   it.each<[what: string, runs: EarlierRun['settings'][], labels: string[]]>([
     ['one thing', [settings, faster], ['lr 0.1', 'lr 0.2']],
-    ['two things', [settings, faster, { ...settings, seed: 2 }], ['lr 0.1, seed 1', 'lr 0.2, seed 1', 'lr 0.1, seed 2']],
+    [
+      'two things',
+      [settings, faster, { ...settings, seed: 2 }],
+      ['lr 0.1, seed 1', 'lr 0.2, seed 1', 'lr 0.1, seed 2'],
+    ],
     ['nothing', [settings, settings], ['run 1', 'run 2']],
     ['nothing but of one', [settings, { ...settings, model: 'cnn' }, settings], ['mlp, run 1', 'cnn', 'mlp, run 3']],
   ])('are called by what distinguishes them: %s', (_, runs, labels) => {

@@ -5,8 +5,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPages, openPageFiles, pacedReading } from '../src/site/pages.ts';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
+import { createPages, openPageFiles, pacedReading } from '../src/site/pages.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { tinyArgs } from './tiny-data.ts';
@@ -66,11 +66,14 @@ describe('the site', () => {
   it.each([
     ['/', '<!doctype html><title>page</title>', /^text\/html/, 'no-cache'],
     ['/assets/main-a1b2c3.js', 'export {};', /javascript/, 'public, max-age=31536000, immutable'],
-  ] as const)('serves %s, which browsers may keep if its name has a hash', async (path, content, type, cacheControl) => {
-    const { status, headers, body } = await ask(port, path);
-    expect([status, body, headers['cache-control']]).toEqual([200, content, cacheControl]);
-    expect(headers['content-type']).toMatch(type);
-  });
+  ] as const)(
+    'serves %s, which browsers may keep if its name has a hash',
+    async (path, content, type, cacheControl) => {
+      const { status, headers, body } = await ask(port, path);
+      expect([status, body, headers['cache-control']]).toEqual([200, content, cacheControl]);
+      expect(headers['content-type']).toMatch(type);
+    },
+  );
 
   const decoders = { br: brotliDecompressSync, gzip: gunzipSync };
   it.each([

@@ -39,7 +39,13 @@ function upgradeStatus(url: string, protocol: string, headers: Record<string, st
 
 describe('the origin of a page', () => {
   const check = (host: string, origin?: string, options = {}) =>
-    createOriginCheck({ host: '127.0.0.1', secure: false, allowedOrigins: [], turnedAway: newTurnedAwayCounts(), ...options })({
+    createOriginCheck({
+      host: '127.0.0.1',
+      secure: false,
+      allowedOrigins: [],
+      turnedAway: newTurnedAwayCounts(),
+      ...options,
+    })({
       headers: { host, ...(origin === undefined ? {} : { origin }) },
     })?.status;
 

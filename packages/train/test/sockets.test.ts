@@ -2,9 +2,9 @@
 import { EventEmitter, once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Closing, type CoordinatorTransport, subprotocol } from '@lockstep/protocol';
-import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
 import { Guesses, newTurnedAwayCounts } from '../src/site/limiter.ts';
 import { cutAtMs, cutInTime, GuardedTransport, TrafficCounter } from '../src/site/sockets.ts';
 

@@ -1,12 +1,13 @@
 /** A coordinator inside the test, over real sockets and without a dashboard, for tests that act at a chosen step. */
+
+import type { StepResult } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
-import { openBackend } from '@lockstep/tensor';
 import type { Limits } from '@lockstep/rules';
+import { openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/worker';
 import type { Run } from '../src/coordinator/run.ts';
 import type { RunOutcome } from '../src/coordinator/run-options.ts';
-import type { StepResult } from '@lockstep/compute';
-import { systemClock } from '@lockstep/worker';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Report } from '../src/record/report.ts';

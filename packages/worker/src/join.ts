@@ -96,8 +96,8 @@ async function takePart(
     };
     const emit = (event: WorkerEvent): void => void (over.signal.aborted || context.emit(event));
     const leaving = AbortSignal.any([context.leaving, over.signal]);
-    let end = await participate(work, { emit, leaving });
-    while (end.type === 'finished' && (await book.goesOn())) end = await participate(work, { emit, leaving });
+    let end = await runWorker(work, { emit, leaving });
+    while (end.type === 'finished' && (await book.goesOn())) end = await runWorker(work, { emit, leaving });
     return over.signal.aborted ? { type: 'finished', message: 'the run is over' } : end;
   } finally {
     await compute.close();
@@ -113,7 +113,7 @@ export function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): J
 }
 
 /** Runs one membership to its end. @throws JoinError if the worker is not let in or cannot go on */
-export async function participate(options: Work, { emit, leaving }: JoinContext): Promise<JoinEnd> {
+export async function runWorker(options: Work, { emit, leaving }: JoinContext): Promise<JoinEnd> {
   const membership = new Membership({ ...options, random: Math.random, onEvent: workerEvents(emit) });
   const leave = (): void => membership.leave(`${options.identity.name} leaves`);
   leaving.addEventListener('abort', leave);

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { connect, FoundAddresses, type FoundAddress, joinAddress, ToldAddresses } from '../src/addresses.ts';
+import { connect, type FoundAddress, FoundAddresses, joinAddress, ToldAddresses } from '../src/addresses.ts';
 import { CoordinatorBusyError } from '../src/membership.ts';
 
 describe('the address to join', () => {
@@ -146,9 +146,7 @@ describe('found addresses', () => {
 
   it('says why there is no connection if none follows, and when no coordinator is known', async () => {
     await expect(found([dead]).book.connect()).rejects.toThrow('connection refused');
-    await expect(found([new Error('no coordinator leads')]).book.connect()).rejects.toThrow(
-      'no coordinator',
-    );
+    await expect(found([new Error('no coordinator leads')]).book.connect()).rejects.toThrow('no coordinator');
   });
 
   it('ends if the run is over', async () => {

@@ -3,7 +3,7 @@ import type { CoordinatorTransport, MessageOf, WorkerTransport } from '@lockstep
 import { memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
-import { participate } from '../src/join.ts';
+import { runWorker } from '../src/join.ts';
 import { JoinedWorker } from '../src/joined-worker.ts';
 
 const compute: Compute = {
@@ -78,7 +78,7 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
     connect,
     ...extra,
   };
-  const worker = new JoinedWorker((participation) => participate(options, participation), leaving.signal);
+  const worker = new JoinedWorker((context) => runWorker(options, context), leaving.signal);
   const lines = new WorkerLines('computing on cpu', 0, Number.POSITIVE_INFINITY);
   const log = async (): Promise<void> => {
     for await (const event of worker) logged.push(...lines.of(event, 0));

@@ -1,10 +1,10 @@
 /** Shows a run to its viewers, within a small share of the process's time. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ParameterServer } from '@lockstep/compute';
 import { sampleSize } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
-import type { ParameterServer } from '@lockstep/compute';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { RecordedEvent } from '../events.ts';

@@ -1,4 +1,6 @@
 /** The actions of a run's owner, from its dashboard. */
+
+import type { ParameterServer } from '@lockstep/compute';
 import { writeOutput } from '@lockstep/files';
 import {
   type AdminAction,
@@ -8,7 +10,6 @@ import {
   type WatchMessageOf,
 } from '@lockstep/protocol';
 import type { CoordinatorState, WorkerCommand } from '@lockstep/rules';
-import type { ParameterServer } from '@lockstep/compute';
 import type { Run } from '../coordinator/run.ts';
 import { modelFileOf, modelFormatOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';

@@ -5,8 +5,6 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { parameterCount, parseModel } from '@lockstep/nn';
 import { watchPath } from '@lockstep/protocol';
-import type { Relay } from './relay-core.ts';
-import type { RelayRun } from './relay-run.ts';
 import { systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
@@ -15,6 +13,8 @@ import { type Answer, createPages, pathOf, sendText } from '../site/pages.ts';
 import { bareHost, type Tls } from '../site/secrets.ts';
 import { listeningEvent, openServer, rejectUpgrade } from '../site/server.ts';
 import { createSockets, type Door, helloSizes } from '../site/sockets.ts';
+import type { Relay } from './relay-core.ts';
+import type { RelayRun } from './relay-run.ts';
 
 export interface RelayServerOptions {
   readonly host: string;

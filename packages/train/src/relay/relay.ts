@@ -23,7 +23,6 @@ import {
 } from '@lockstep/command/options';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
-import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
 import {
   type AddressSource,
   type ComputeChoice,
@@ -44,6 +43,7 @@ import { defaultHost, type ListenOptions } from '../options.ts';
 import { EventLines } from '../events.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
 import { bareHost, isLoopback, openTls } from '../site/secrets.ts';
+import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
 import { openRelayServer, Upstream } from './relay-server.ts';
 
 /** How a process relays for a run: it sends its own workers' results to the run's coordinator. */

@@ -7,9 +7,9 @@ import { dirname, extname, join, sep } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { Clock } from '@lockstep/protocol';
 import type { CoordinatorState } from '@lockstep/rules';
-import type { Run } from '../coordinator/run.ts';
 import { systemClock } from '@lockstep/worker';
 import type { Counter, Gauge, Registry } from 'prom-client';
+import type { Run } from '../coordinator/run.ts';
 import type { RunRecord } from '../record/recorder.ts';
 import type { Report } from '../record/report.ts';
 

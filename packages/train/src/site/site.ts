@@ -1,13 +1,14 @@
 /** A server with everything that persists across runs: workers of this machine, viewers, uploaded data, earlier runs. */
+
+import type { ParameterServer } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { type CoordinatorTransport, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+import type { Limits } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
-import { type Limits } from '@lockstep/rules';
-import { type ParameterServer } from '@lockstep/compute';
-import { type Run } from '../coordinator/run.ts';
-import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { systemClock } from '@lockstep/worker';
+import type { Run } from '../coordinator/run.ts';
+import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { Dashboard } from '../dashboard/dashboard.ts';
 import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
 import { isOver, type OnRunAgain } from '../dashboard/owner.ts';

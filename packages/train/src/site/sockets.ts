@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
+  type Clock,
   type Closing,
   type CoordinatorMessage,
   type CoordinatorTransport,
@@ -16,7 +17,6 @@ import {
   watchSubprotocol,
   webSocketTransport,
 } from '@lockstep/protocol';
-import { type Clock } from '@lockstep/protocol';
 import { defaultLimits, leastBytesPerMs } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { type WebSocket, WebSocketServer } from 'ws';

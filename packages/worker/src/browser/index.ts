@@ -19,8 +19,8 @@ import {
 export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
 export { EventStream, type JoinEnd, JoinError, type JoinedWorker, type WorkerEvent } from '../joined-worker.ts';
 export { reconnectDelayMs } from '../membership.ts';
-export { systemClock } from '../system-clock.ts';
 export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from '../options.ts';
+export { systemClock } from '../system-clock.ts';
 export {
   type ActiveState,
   type EndedState,
@@ -57,7 +57,7 @@ const backends: readonly TabBackend[] = ['auto', 'cpu', 'webgpu', 'webgl'];
  * @param url the join address of the run, such as `ws://127.0.0.1:7070`
  */
 export function join(url: string, options: JoinOptions = {}): JoinedWorker {
-  return new JoinedWorker((participation) => takePart(url, options, participation), options.signal);
+  return new JoinedWorker((context) => takePart(url, options, context), options.signal);
 }
 
 async function takePart(url: string, options: JoinOptions, { emit, leaving }: JoinContext): Promise<JoinEnd> {

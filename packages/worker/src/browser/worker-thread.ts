@@ -7,6 +7,7 @@ import { type Backend, DeviceLostError, type OpenedBackend, openBackend } from '
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { Membership, type MembershipEvent } from '../membership.ts';
+import { systemClock } from '../system-clock.ts';
 import {
   type ActiveState,
   type EndedState,
@@ -17,7 +18,6 @@ import {
   tabThreads,
   type Workload,
 } from './tab.ts';
-import { systemClock } from '../system-clock.ts';
 
 const postEveryMs = 250;
 
