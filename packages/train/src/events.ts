@@ -222,10 +222,19 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'left':
       return { type: 'left', message: `${who} left: ${event.message}`, worker };
     case 'rejected':
-      return { type: 'rejected', message: `rejected from ${who}: ${event.message}`, worker: workerId === '' ? undefined : worker };
+      return {
+        type: 'rejected',
+        message: `rejected from ${who}: ${event.message}`,
+        worker: workerId === '' ? undefined : worker,
+      };
     case 'late': {
       const step = event.step + 1;
-      return { type: 'late', message: `${who} is late with step ${step}: other workers get its work, too`, worker, step };
+      return {
+        type: 'late',
+        message: `${who} is late with step ${step}: other workers get its work, too`,
+        worker,
+        step,
+      };
     }
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
@@ -241,7 +250,12 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'renamed':
       return { type: 'renamed', message: `${who} was ${event.before} until now`, worker, before: event.before };
     case 'injectFault':
-      return { type: 'injectFault', message: `${who} is made to ${faults[event.action]}`, worker, action: event.action };
+      return {
+        type: 'injectFault',
+        message: `${who} is made to ${faults[event.action]}`,
+        worker,
+        action: event.action,
+      };
     default:
       return event satisfies never;
   }

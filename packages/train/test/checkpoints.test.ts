@@ -86,7 +86,10 @@ describe('a folder of checkpoints', () => {
   it('gives a new run a name after its time and after every earlier run, even if the clock went back', () => {
     const now = new Date('2026-01-02T03:04:05.678Z');
     const after = (...runs: string[]) =>
-      newRunName(runs.map((run) => ({ name: '', run, step: 1, read: async () => bytes(1) })), now);
+      newRunName(
+        runs.map((run) => ({ name: '', run, step: 1, read: async () => bytes(1) })),
+        now,
+      );
     expect([after(), after(earlier), after(afterwards, earlier)]).toEqual([later, later, '20270101000001000']);
   });
 });
@@ -110,7 +113,11 @@ describe('the checkpoint to resume from', () => {
 
   it.each<[what: string, one: () => Promise<StoredCheckpoint>, reason: RegExp]>([
     ['that is torn', () => stored({}, (file) => file.slice(0, -5)), /expected SHA-256 .*torn or was changed/],
-    ['that is empty', () => stored({}, () => new Uint8Array()), /expected a file of the format lockstep-checkpoint\.v1/],
+    [
+      'that is empty',
+      () => stored({}, () => new Uint8Array()),
+      /expected a file of the format lockstep-checkpoint\.v1/,
+    ],
     [
       'of another model',
       () => stored({ identity: { ...identity, model: { name: 'tiny', layers: [] } } }),
@@ -145,9 +152,12 @@ describe('the checkpoint to resume from', () => {
       ['--resume', '--checkpoint', "it's", '--token=a?b'],
       "npm run coordinator -- --resume --checkpoint 'it'\\''s' '--token=a?b'",
     ],
-  ])('is asked for by the command that was given, with --resume once, quoted for a shell: %s', (name, args, command) => {
-    expect(resumeCommand(name, args)).toBe(command);
-  });
+  ])(
+    'is asked for by the command that was given, with --resume once, quoted for a shell: %s',
+    (name, args, command) => {
+      expect(resumeCommand(name, args)).toBe(command);
+    },
+  );
 });
 
 describe('--checkpoint-every', () => {
@@ -209,16 +219,19 @@ describe('the next copy', () => {
     );
   });
 
-  it.each([10, 50, 128])('is on the disk before %i more steps are over, also if earlier writes took no step', (every) => {
-    const clock = new CheckpointClock({ steps: every }, 0, 0);
-    let safe = 0;
-    for (let copies = 0; copies < 5; copies++) {
-      safe = next(clock, safe);
-      clock.written(safe);
-    }
-    // Until the copy is on disk, a crash returns the run to the previous copy.
-    expect(next(clock, safe) + Math.floor(every / 10) - safe).toBeLessThanOrEqual(every);
-  });
+  it.each([10, 50, 128])(
+    'is on the disk before %i more steps are over, also if earlier writes took no step',
+    (every) => {
+      const clock = new CheckpointClock({ steps: every }, 0, 0);
+      let safe = 0;
+      for (let copies = 0; copies < 5; copies++) {
+        safe = next(clock, safe);
+        clock.written(safe);
+      }
+      // Until the copy is on disk, a crash returns the run to the previous copy.
+      expect(next(clock, safe) + Math.floor(every / 10) - safe).toBeLessThanOrEqual(every);
+    },
+  );
 
   it('is due at each step with an interval of one', () => {
     const clock = new CheckpointClock({ steps: 1 }, 0, 0);
@@ -320,7 +333,9 @@ describe('a checkpointer', () => {
       takeStep();
       await end(write(index), full);
     }
-    expect(lines).toEqual([`the checkpoint after step 1 was not written: ${full.message}; training goes on without it`]);
+    expect(lines).toEqual([
+      `the checkpoint after step 1 was not written: ${full.message}; training goes on without it`,
+    ]);
     expect(checkpointer.newest).toBeUndefined();
     takeStep();
     await end(write(3));

@@ -27,8 +27,8 @@ import { Run } from '../coordinator/run.ts';
 import type { RunOptions } from '../coordinator/run-options.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { newSecret } from '../words.ts';
 import type { WorkerPool } from '../site/site.ts';
+import { newSecret } from '../words.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
