@@ -62,7 +62,7 @@ describe('an impossible request', () => {
     [['--batch', '60001'], /--batch: expected at most the 60000 samples of the training set, got 60001/],
     [
       ['--single', '--batch', 'auto'],
-      /--batch auto: expected with --expect, the number of workers to come, or with --wait-for-start, and then for those that are there$/m,
+      /--batch auto: expected with --expect, the number of workers to come, or with --wait-for-start, for those that are there at the start$/m,
     ],
     [['--lr', 'nan'], /--lr: expected a number above 0, got nan/],
     [['--lr', '-1'], /--lr: expected a number above 0, got -1/],

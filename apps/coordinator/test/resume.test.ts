@@ -124,7 +124,7 @@ describe('--resume', () => {
     expect(summaryOf(again.stdout)).toBe(summaryOf(first.stdout));
   });
 
-  it('passes over every checkpoint that does not fit, says why, and starts anew where none does', async () => {
+  it('passes over every checkpoint that does not fit, says why, and starts from the beginning if none does', async () => {
     const checkpoints = await runOf('unfit', 6, ['--seed', '2']);
     await runOf('unfit', 6, ['--batch', '16']);
     await runOf('unfit', 6, ['--lr', '0.01']);
@@ -142,7 +142,7 @@ describe('--resume', () => {
       'it belongs to another run: expected batch 32, got 16.',
       'it belongs to another run: expected seed 1, got 2.',
     ]);
-    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts anew.\n`);
+    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts from the beginning.\n`);
     expect(report.resumedAtSteps).toEqual([]);
     expect(report.weightsSha256).toBe(await singleHash(6));
     // All old checkpoints, and one of the new run.
@@ -216,7 +216,7 @@ it('a run without --resume says that an earlier one can go on, and leaves it the
   const again = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
   await again.printed(
     new RegExp(
-      `^${join(checkpoints, cutOff)} is of this run, cut off after step [\\d,]+: with resume, a run goes on from it`,
+      `^${join(checkpoints, cutOff)} is of this run, interrupted after step [\\d,]+: with resume, a run goes on from it`,
       'm',
     ),
   );

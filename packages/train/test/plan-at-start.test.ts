@@ -44,7 +44,7 @@ it.each([1, 3])('is for %i workers, with the weights of one process, by page or 
   ]);
 });
 
-it('is for one worker where none is there, and where the microbatch is given', async () => {
+it('is for one worker if there is none, also if the microbatch is given', async () => {
   const { run, url, viewer } = await open({ microbatch: 8 });
   expect((await viewer.next('run')).planAtStart).toMatchObject({ microbatchSize: 8 });
   run.start();
@@ -52,7 +52,7 @@ it('is for one worker where none is there, and where the microbatch is given', a
   expect((await run.result).report.weightsSha256).toBe(await alone({ microbatch: 8, expect: 1 }));
 });
 
-it('ends where it is, when it is stopped before its start', async () => {
+it('ends without a step if it is stopped before its start', async () => {
   const { run, url, admin: token, viewer } = await open({});
   const [guest] = await joined(viewer, url, 1);
   viewer.send({ type: 'admin', action: 'stop', token });
@@ -78,7 +78,7 @@ it('stays for a run after it, with its number of workers', async () => {
 it.each<[TrainOptions, string]>([
   [
     { checkpoint: { folder: 'x', resume: true } },
-    'batch auto: expected with expect where a run goes on from a checkpoint',
+    'batch auto: expected with expect if the run resumes from a checkpoint',
   ],
   [{ diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],
 ])('%j is refused', async (options, message) => {

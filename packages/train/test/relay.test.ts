@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from '@lockstep/worker';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ListeningEvent, type RelayEvent, type RelayOptions, relay, type TrainOptions } from '../src/index.ts';
-import { newSecret } from '../src/new-secret.ts';
 import { Upstream } from '../src/relay/relay-server.ts';
 import { clientOf, relayHeaders } from '../src/site/limiter.ts';
+import { newSecret } from '../src/words.ts';
 import { hashAlone, openRun, tiny } from './open-run.ts';
 import { openViewer } from './test-viewer.ts';
 

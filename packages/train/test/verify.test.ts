@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readReport, runToReport, startCoordinator } from '../../../apps/coordinator/test/processes.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import type { Report } from '../src/record/report.ts';
-import { verifyRun } from '../src/run/verify.ts';
+import { verifyRun } from '../src/training-result.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';

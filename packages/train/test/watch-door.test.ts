@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { encodeWatch, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { newSecret } from '../src/new-secret.ts';
+import { newSecret } from '../src/words.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { hello, openRawClient } from './raw-client.ts';

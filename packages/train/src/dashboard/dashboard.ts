@@ -8,7 +8,7 @@ import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { RecordedEvent } from '../events.ts';
-import { metadataOf } from '../model/model-file.ts';
+import { metadataOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { CurvePoint } from '../record/curve.ts';

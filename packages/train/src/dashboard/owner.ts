@@ -11,7 +11,7 @@ import {
 } from '@lockstep/protocol';
 import type { CoordinatorState, WorkerCommand } from '@lockstep/rules';
 import type { Run } from '../coordinator/run.ts';
-import { modelFileOf, modelFormatOf } from '../model/model-file.ts';
+import { modelFileOf, modelFormatOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';

@@ -36,13 +36,13 @@ import {
 } from '@lockstep/worker';
 import { endOf, type JoinContext, openAddressBook, workerEvents } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
-import { newSecret } from '../new-secret.ts';
+import { EventLines } from '../events.ts';
 import { newSha256 } from '../node/sha256.ts';
 import { listenOptions, runOptions, tlsKind } from '../option-table.ts';
 import { defaultHost, type ListenOptions } from '../options.ts';
-import { EventLines } from '../record/event-lines.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
 import { bareHost, isLoopback, openTls } from '../site/secrets.ts';
+import { newSecret } from '../words.ts';
 import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
 import { openRelayServer, Upstream } from './relay-server.ts';
 

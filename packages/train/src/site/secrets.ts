@@ -6,6 +6,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { configurationError, named } from '@lockstep/command/options';
+import type { Addresses } from '../events.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
 
 export interface Tls {
@@ -137,20 +138,6 @@ export function newJoinCode(): string {
 
 export function isJoinCode(text: string): boolean {
   return text.length === length && [...text].every((letter) => alphabet.includes(letter));
-}
-
-/** Addresses to join, watch and control a run. */
-export interface Addresses {
-  /** For terminals, without the token, which a worker reads from its environment. */
-  readonly worker: string;
-  /** For tabs; secrets are in the fragment, which browsers do not send. */
-  readonly page: string;
-  /** Like `page`, with the admin token: for the person who controls the run. */
-  readonly owner: string;
-  /** For this machine's own workers; no secrets. */
-  readonly local: string;
-  /** Addresses to join at, without secrets. */
-  readonly open: readonly string[];
 }
 
 /** The secrets that addresses carry. */

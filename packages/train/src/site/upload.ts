@@ -17,10 +17,9 @@ import { formatOf } from '@lockstep/rules';
 import * as v from 'valibot';
 import { outputsOf } from '../dashboard/messages.ts';
 import { type OwnerRequest, type Reply, refused } from '../dashboard/viewers.ts';
-import { newSecret } from '../new-secret.ts';
 import type { TrainingData } from '../options.ts';
 import { type Prepared, runText } from '../prepared.ts';
-import { errorMessage } from '../words.ts';
+import { errorMessage, newSecret } from '../words.ts';
 import { type Answer, bearerOf, sendText, sendUnauthorized } from './pages.ts';
 import type { Reading, ReadingRequest, ReadUpload } from './reading-thread.ts';
 

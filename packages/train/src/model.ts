@@ -1,23 +1,120 @@
-/** Loads a model file for predictions, and for evaluations on labeled samples. */
+/** Trained models: as self-describing files, and loaded for predictions and evaluations. */
+import type { Dataset } from '@lockstep/data';
 import {
   argmax,
   createConfusionEvaluator,
   createEvaluator,
   createPrediction,
   type DatasetEvaluator,
+  describeModel,
   inputSize,
   type LabeledSamples,
   type Model,
   type ModelDescription,
   parameterCount,
+  parseDescription,
   probabilitiesOf,
+  readModelFile,
+  readSafetensors,
   restoreValues,
   type SampleValues,
   type Standardization,
+  scalingOf,
   standardizeValues,
+  writeModelFile,
 } from '@lockstep/nn';
+import { writeOnnx } from '@lockstep/onnx';
+import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
-import { maxModelFileBytes, readStoredModel, type StoredModel } from './model-file.ts';
+import { configurationError, named } from '@lockstep/worker';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { checkpointFormat } from './checkpoint/checkpoint.ts';
+import type { Prepared } from './prepared.ts';
+import { version } from './version.ts';
+import { errorMessage } from './words.ts';
+
+export interface StoredModel extends ModelDescription {
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+  /** SHA-256 of the weights, as in a report. */
+  readonly weightsSha256: string;
+  /** All metadata of the file. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Maximum size of a file: the largest number of parameters a model may have, and a long header. */
+export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
+
+/**
+ * @param bytes of a safetensors file that a run or PyTorch saved
+ * @param given the model, if the file may lack a layer list
+ * @throws Error with one sentence if the file is not a model file, or its weights do not match its model or hash
+ */
+export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
+  const { metadata } = readSafetensors(bytes);
+  if (metadata['format'] === checkpointFormat) {
+    throw new Error('expected a model file as --save writes, got a checkpoint, from which --resume goes on');
+  }
+  const description = parseDescription(metadata, given);
+  const weights = readModelFile(description.model, bytes);
+  const weightsSha256 = bytesToHex(sha256(bytesOf(weights)));
+  const { weightsSha256: expected } = metadata;
+  if (expected !== undefined && expected !== weightsSha256) {
+    const [claimed, got] = [expected, weightsSha256].map((hash) => `${hash.slice(0, 16)}…`);
+    throw new Error(`model file: expected weights with SHA-256 ${claimed}, got ${got}: the file was changed`);
+  }
+  return { ...description, weights, weightsSha256, metadata };
+}
+
+export type ModelFormat = 'safetensors' | 'onnx';
+
+export interface ModelSnapshot {
+  readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;
+  readonly weights: Float32Array<ArrayBuffer>;
+  readonly weightsSha256: string;
+  /** Number of steps taken by the weights. */
+  readonly steps: number;
+}
+
+export function modelFileOf({ weights, ...snapshot }: ModelSnapshot, format: ModelFormat) {
+  return (format === 'onnx' ? writeOnnx : writeModelFile)(snapshot.prepared.model, weights, metadataOf(snapshot));
+}
+
+/** Metadata of the file, besides model and weights. */
+export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapshot, 'weights'>): Record<string, string> {
+  const { train, reading, config } = prepared;
+  const { seed, initSha256 } = config;
+  const origin = { lockstep: version, seed, steps, weightsSha256, initSha256 };
+  return describeModel({ ...samplesOf(train), reading }, origin);
+}
+
+/** Inputs and outputs of a model trained on these data. */
+export function samplesOf({ samples, sampleShape, targets }: Dataset) {
+  return { targets, sampleShape, scaling: scalingOf(samples) };
+}
+
+/** ONNX if the file name ends in `.onnx`, otherwise safetensors. */
+export function modelFormatOf(file: string): ModelFormat {
+  return file.toLowerCase().endsWith('.onnx') ? 'onnx' : 'safetensors';
+}
+
+type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
+
+/**
+ * Reads the initial weights of a run.
+ * @throws ConfigurationError if the file has none, or those of another model
+ */
+export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeights {
+  try {
+    const { weights, weightsSha256 } = readStoredModel(bytes, model);
+    const wrong = weights.find((weight) => !Number.isFinite(weight));
+    if (wrong === undefined) return { weights, weightsSha256 };
+    throw new Error(`expected finite weights to go on from, got ${wrong} among them`);
+  } catch (error) {
+    throw configurationError`${named('initialWeights')}: ${errorMessage(error)}`;
+  }
+}
 
 /** Facts that a model file may lack. */
 export interface LoadModelOptions {
@@ -49,7 +146,25 @@ export interface ModelEvaluation {
   }[];
 }
 
+/** A classification of one sample. */
+export interface Prediction {
+  /** The name of the class with the largest score; the first one on a tie. */
+  readonly class: string;
+  /** The index of the class, from 0. */
+  readonly index: number;
+  /** The softmax probability of the class, 0 to 1. */
+  readonly probability: number;
+  /** The logits, [classes]. */
+  readonly scores: Float32Array;
+  /** The softmax of the scores, [classes]. */
+  readonly probabilities: readonly number[];
+}
+
 const topErrorCount = 10;
+/** Most samples of one prediction; a power of two. */
+const mostSamples = 256;
+
+type Plan = ReturnType<typeof createPrediction>;
 
 /** A model with its weights on the tensor engine. The caller must free its memory with `dispose`. */
 export class LoadedModel {
@@ -71,9 +186,15 @@ export class LoadedModel {
   readonly seed: number | undefined;
   /** SHA-256 of the weights: float32, little-endian, in model order. */
   readonly weightsSha256: string;
+  readonly #targets: StoredModel['targets'];
   readonly #backend: HostBackend;
   readonly #weights: Float32Array;
-  readonly #predictor: Predictor;
+  /** Values in one sample. */
+  readonly #sampleSize: number;
+  readonly #parameters: Storage;
+  /** Plans by number of samples, a power of two: nine plans serve every count. */
+  readonly #plans = new Map<number, Plan>();
+  #isDisposed = false;
 
   /** @param backend not in use by any other thread */
   constructor(stored: StoredModel, backend: HostBackend) {
@@ -87,9 +208,12 @@ export class LoadedModel {
     this.reading = stored.reading;
     this.seed = stored.metadata['seed'] === undefined ? undefined : Number(stored.metadata['seed']);
     this.weightsSha256 = stored.weightsSha256;
+    this.#targets = stored.targets;
     this.#backend = backend;
     this.#weights = stored.weights;
-    this.#predictor = new Predictor(backend, stored);
+    this.#sampleSize = inputSize(stored.model);
+    this.#parameters = backend.allocate(parameterCount(stored.model));
+    backend.upload(this.#parameters, stored.weights);
   }
 
   /**
@@ -99,8 +223,12 @@ export class LoadedModel {
    * @throws Error if samples are of another type, if their length is not a multiple of a sample's, if the model
    * predicts values, or after `dispose`
    */
-  predict(samples: SampleValues): Promise<Prediction[]> {
-    return this.#predictor.predict(samples);
+  async predict(samples: SampleValues): Promise<Prediction[]> {
+    this.#requireOpen();
+    if (this.#targets.type !== 'classes') {
+      throw new Error('predict: expected a model of classes, got one of values: use predictValues');
+    }
+    return this.#outputs(samples).map((scores) => predictionOf(scores, this.classes));
   }
 
   /**
@@ -108,8 +236,12 @@ export class LoadedModel {
    * @param samples as for `predict`
    * @throws Error as `predict`, and if the model scores classes
    */
-  predictValues(samples: SampleValues): Promise<Float32Array[]> {
-    return this.#predictor.predictValues(samples);
+  async predictValues(samples: SampleValues): Promise<Float32Array[]> {
+    this.#requireOpen();
+    if (this.#targets.type !== 'values') {
+      throw new Error('predictValues: expected a model of values, got one of classes: use predict');
+    }
+    return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
   }
 
   /**
@@ -118,7 +250,7 @@ export class LoadedModel {
    * @throws Error if samples and labels do not fit each other or the model, or after `dispose`
    */
   async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
-    this.#predictor.requireOpen();
+    this.#requireOpen();
     this.#requireFit(data);
     const alike = likeTraining(data, this.standardization);
     const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
@@ -132,7 +264,10 @@ export class LoadedModel {
 
   /** Frees the engine's memory; the model cannot be used afterwards. */
   dispose(): void {
-    this.#predictor.dispose();
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    for (const plan of this.#plans.values()) plan.dispose();
+    this.#backend.free(this.#parameters);
   }
 
   async #run<Result>(evaluator: DatasetEvaluator<Result>): Promise<Result> {
@@ -143,13 +278,45 @@ export class LoadedModel {
     }
   }
 
+  /** Outputs of the last layer for each sample, as copies. */
+  #outputs(samples: SampleValues): Float32Array[] {
+    this.#requireType('predict', samples);
+    const sampleSize = this.#sampleSize;
+    const count = samples.length / sampleSize;
+    if (!Number.isInteger(count)) {
+      throw new Error(`predict: expected samples of ${sampleSize} values each, got ${samples.length} values`);
+    }
+    const { length } = this.#targets.names;
+    const outputs: Float32Array[] = [];
+    for (let from = 0; from < count; ) {
+      const size = Math.min(mostSamples, 2 ** Math.floor(Math.log2(count - from)));
+      const plan = this.#plans.get(size) ?? createPrediction(this.#backend, this.architecture, size, this.#parameters);
+      this.#plans.set(size, plan);
+      plan.run(samples.subarray(from * sampleSize, (from + size) * sampleSize));
+      const batch = this.#backend.view(plan.output);
+      for (let row = 0; row < size; row++) outputs.push(batch.slice(row * length, (row + 1) * length));
+      from += size;
+    }
+    return outputs;
+  }
+
+  #requireOpen(): void {
+    if (this.#isDisposed) throw new Error('model: expected one that is in use, got one that was disposed of');
+  }
+
+  #requireType(what: string, samples: SampleValues): void {
+    const expected = this.scaling.type === 'byte' ? 'Uint8Array' : 'Float32Array';
+    const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
+    if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
+  }
+
   #requireFit({ samples, count, targets }: LabeledSamples): void {
-    const expected = count * this.#predictor.sampleSize;
+    const expected = count * this.#sampleSize;
     if (count === 0 || samples.length !== expected) {
-      const wanted = `${count} samples of ${this.#predictor.sampleSize} values`;
+      const wanted = `${count} samples of ${this.#sampleSize} values`;
       throw new Error(`evaluate: expected ${wanted}, got ${samples.length} values`);
     }
-    this.#predictor.requireType('evaluate', samples);
+    this.#requireType('evaluate', samples);
     const isFit = targets.type === 'classes' ? this.classes.length > 0 : this.values.length > 0;
     if (!isFit) throw new Error(`evaluate: expected targets that the model gives, got ${targets.type}`);
     const numbers = targets.type === 'classes' ? targets.labels : targets.values;
@@ -176,6 +343,12 @@ export class LoadedModel {
   }
 }
 
+function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
+  const index = argmax(scores);
+  const probabilities = probabilitiesOf(scores);
+  return { class: classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
+}
+
 /**
  * Loads a model for `predict` and `evaluate`, on the CPU.
  * It computes in WebAssembly if that has SIMD, otherwise in plain JavaScript.
@@ -197,7 +370,7 @@ async function readSource(source: string | Uint8Array, given: Model | undefined)
   try {
     return readStoredModel(bytes, given);
   } catch (error) {
-    throw new Error(`${shownPath(source)}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`${shownPath(source)}: ${errorMessage(error)}`);
   }
 }
 
@@ -215,116 +388,4 @@ function likeTraining(data: LabeledSamples, standardization: Standardization | u
 /** Yields to the event loop between two slices of an evaluation. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
-}
-
-/** A classification of one sample. */
-export interface Prediction {
-  /** The name of the class with the largest score; the first one on a tie. */
-  readonly class: string;
-  /** The index of the class, from 0. */
-  readonly index: number;
-  /** The softmax probability of the class, 0 to 1. */
-  readonly probability: number;
-  /** The logits, [classes]. */
-  readonly scores: Float32Array;
-  /** The softmax of the scores, [classes]. */
-  readonly probabilities: readonly number[];
-}
-
-type Plan = ReturnType<typeof createPrediction>;
-
-/** A power of two. */
-const mostSamples = 256;
-
-export class Predictor {
-  /** Values in one sample. */
-  readonly sampleSize: number;
-  readonly #backend: HostBackend;
-  readonly #model: Model;
-  readonly #targets: ModelDescription['targets'];
-  readonly #scaling: ModelDescription['scaling'];
-  readonly #parameters: Storage;
-  /** Plans by number of samples, a power of two: nine plans serve every count. */
-  readonly #plans = new Map<number, Plan>();
-  #isDisposed = false;
-
-  /** @param description of the model with these `weights` [parameters] */
-  constructor(
-    backend: HostBackend,
-    { model, targets, scaling, weights }: ModelDescription & { readonly weights: Float32Array },
-  ) {
-    this.sampleSize = inputSize(model);
-    this.#backend = backend;
-    this.#model = model;
-    this.#targets = targets;
-    this.#scaling = scaling;
-    this.#parameters = backend.allocate(parameterCount(model));
-    backend.upload(this.#parameters, weights);
-  }
-
-  async predict(samples: SampleValues): Promise<Prediction[]> {
-    this.requireOpen();
-    const { type, names } = this.#targets;
-    if (type !== 'classes')
-      throw new Error('predict: expected a model of classes, got one of values: use predictValues');
-    return this.#outputs(samples).map((scores) => predictionOf(scores, names));
-  }
-
-  async predictValues(samples: SampleValues): Promise<Float32Array[]> {
-    this.requireOpen();
-    if (this.#targets.type !== 'values') {
-      throw new Error('predictValues: expected a model of values, got one of classes: use predict');
-    }
-    return this.#outputs(samples).map((values) => restoreValues(values, this.#targets.standardization));
-  }
-
-  /** @throws Error if the model was trained on samples of another type */
-  requireType(what: string, samples: SampleValues): void {
-    const expected = this.#scaling.type === 'byte' ? 'Uint8Array' : 'Float32Array';
-    const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
-    if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
-  }
-
-  requireOpen(): void {
-    if (this.#isDisposed) throw new Error('model: expected one that is in use, got one that was disposed of');
-  }
-
-  dispose(): void {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
-    for (const plan of this.#plans.values()) plan.dispose();
-    this.#backend.free(this.#parameters);
-  }
-
-  #plan(size: number): Plan {
-    const plan = this.#plans.get(size) ?? createPrediction(this.#backend, this.#model, size, this.#parameters);
-    this.#plans.set(size, plan);
-    return plan;
-  }
-
-  /** Outputs of the last layer for each sample, as copies. */
-  #outputs(samples: SampleValues): Float32Array[] {
-    this.requireType('predict', samples);
-    const count = samples.length / this.sampleSize;
-    if (!Number.isInteger(count)) {
-      throw new Error(`predict: expected samples of ${this.sampleSize} values each, got ${samples.length} values`);
-    }
-    const { length } = this.#targets.names;
-    const outputs: Float32Array[] = [];
-    for (let from = 0; from < count; ) {
-      const size = Math.min(mostSamples, 2 ** Math.floor(Math.log2(count - from)));
-      const plan = this.#plan(size);
-      plan.run(samples.subarray(from * this.sampleSize, (from + size) * this.sampleSize));
-      const batch = this.#backend.view(plan.output);
-      for (let row = 0; row < size; row++) outputs.push(batch.slice(row * length, (row + 1) * length));
-      from += size;
-    }
-    return outputs;
-  }
-}
-
-function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
-  const index = argmax(scores);
-  const probabilities = probabilitiesOf(scores);
-  return { class: classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
 }
