@@ -7,7 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * each file, and loading its modules again, takes as long as many of these tests. A helper's hooks are called only for the
  * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
-const computing = ['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
+const computing = ['command', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
   (name) => `packages/${name}/test/**/*.test.ts`,
 );
 
@@ -63,8 +63,6 @@ const cores = availableParallelism();
 
 /** Ends the programs that a file has started. */
 const endPrograms = 'apps/coordinator/test/end-programs.ts';
-const seeds = 'scripts/property-seeds.ts';
-const setupFiles = [endPrograms, seeds];
 
 /** Pages render in software, so that a core is busy with each. */
 const renders = { maxWorkers: cores, sequence: { groupOrder: 0 } };
@@ -74,11 +72,11 @@ const computes = { maxWorkers: cores, sequence: { groupOrder: 2 } };
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   extends: true,
-  test: { name, setupFiles, ...test },
+  test: { name, setupFiles: [endPrograms], ...test },
 });
 
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: long, setupFiles: [endPrograms], ...renders }),
+  project('pages', { include: [...waiting, pages], exclude: long, ...renders }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false, ...waits }),
   project('computing', { include: computing, exclude: [pages, ...long], isolate: false, ...computes }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long], ...computes }),
@@ -88,7 +86,7 @@ const quickProjects = [
 const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
 /** A series of rounds lasts as long as `npm run test:long` was told. */
-const rounds = { setupFiles: [...setupFiles, 'scripts/long-tests.ts'], testTimeout: 3_600_000, maxWorkers: cores };
+const rounds = { setupFiles: [endPrograms, 'scripts/long-tests.ts'], testTimeout: 3_600_000, maxWorkers: cores };
 const longProjects = [
   project('fuzz', { include: fuzz, exclude: long, isolate: false, ...rounds }),
   project('long', { include: long, ...rounds }),

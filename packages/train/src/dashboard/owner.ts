@@ -1,7 +1,7 @@
 /** The actions of a run's owner, from its dashboard. */
 
 import type { ParameterServer } from '@lockstep/compute';
-import { writeOutput } from '@lockstep/files';
+import { writeOutput } from '@lockstep/data/files';
 import {
   type AdminAction,
   bytesOf,

@@ -11,7 +11,7 @@ import { Worker } from 'node:worker_threads';
 import { ConfigurationError } from '@lockstep/command/options';
 import { DataError } from '@lockstep/data';
 import type { OpenedDataset } from '@lockstep/data/readers';
-import { reasonOf, shownPath } from '@lockstep/files';
+import { reasonOf, shownPath } from '@lockstep/data/files';
 import { isPrintableLine, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/rules';
 import * as v from 'valibot';
