@@ -1,4 +1,4 @@
-/** `--gradients` reduces the bytes of a run, and the report says so. */
+/** `--gradients` and rounds of replicas reduce the bytes of a run, and the report says so. */
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { expectRefused, runToReport } from './processes.ts';
@@ -19,6 +19,16 @@ it.each([
   // Each worker's answer to the numerics check is sent in full; the remaining bytes are the gradients of two workers.
   const vectors = (report.wire.bytesReceived - 2 * vectorBytes) / (2 * steps * vectorBytes);
   expect(vectors).toBeLessThan(mostVectors);
+});
+
+it('replicas send a vector for each of their microbatches once a round, and not once an inner step', async () => {
+  const [replicas, rounds] = [2, 3];
+  const shape = ['--replicas', `${replicas}`, '--inner-steps', '10', '--batch', '16'];
+  const { report } = await runToReport(folder, [...shape, '--steps', `${rounds}`, '--verify-rate', '0']);
+  expect(report.steps).toBe(rounds);
+  const vectors = report.wire.bytesReceived / vectorBytes;
+  // Both workers also answer the numerics check, and a trial may be computed twice.
+  expect(vectors).toBeLessThan(2 + 2 * replicas * rounds);
 });
 
 it.each(['fp16', 'int8', 'int8-exact'])('%s, which earlier releases had, ends with one line', async (gradients) => {
