@@ -7,13 +7,33 @@ import { vectorEncodings } from '../src/vector-codec.ts';
 
 export type MessageType = keyof typeof messages;
 
-export const text = (maxLength: number): fc.Arbitrary<string> =>
-  fc
-    .string({ unit: 'grapheme', minLength: 1, maxLength: Math.min(maxLength, 90) })
-    .filter((value) => value.length <= maxLength && printable.test(value));
+/** What a text of the greatest length consists of. */
+const filler = '▮';
+
+/** Some of the texts are as long as the bound allows. */
+export const text = (maxLength: number): fc.Arbitrary<string> => {
+  const short = fc.string({ unit: 'grapheme', minLength: 1, maxLength: Math.min(maxLength, 90) });
+  const full = fc.constant(filler.repeat(maxLength));
+  return fc.oneof(
+    { weight: 7, arbitrary: short.filter((value) => value.length <= maxLength && printable.test(value)) },
+    { weight: 1, arbitrary: full },
+  );
+};
+
+/** Yields copies of a message, each with one text that is one character longer than its bound allows. */
+export function* withTooLongText(value: unknown): Generator<unknown> {
+  if (typeof value === 'string' && value.startsWith(filler)) yield value + filler;
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
+  for (const [key, field] of Object.entries(value)) {
+    for (const longer of withTooLongText(field)) {
+      yield Array.isArray(value) ? value.with(Number(key), longer) : { ...value, [key]: longer };
+    }
+  }
+}
 
 export const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<number> =>
   fc.oneof(
+    fc.constantFrom(min, max),
     fc.integer({ min, max: Math.min(max, 300) }),
     fc.maxSafeInteger().filter((n) => n >= min && n <= max),
   );

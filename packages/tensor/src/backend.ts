@@ -236,8 +236,6 @@ export interface Backend {
   readonly name: string;
   /** Two backends with equal numeric modes give equal bits for equal calls. */
   readonly numericMode: string;
-  /** Whether products may have an epilogue; false by default. */
-  readonly epilogues?: boolean;
   /** Whether sums per microbatch are added in the order of `Microbatches`; false by default. */
   readonly microbatchSums?: boolean;
   /** Number of threads that compute, including the calling thread; 1 by default. */

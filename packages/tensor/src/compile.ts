@@ -122,7 +122,7 @@ function placeCalls(
     places.set(symbol, storage);
   }
   const wanted = recording.outputs.map((output) => output.storage);
-  const simplified = simplify(recording.calls, wanted, backend.epilogues ?? false);
+  const simplified = simplify(recording.calls, wanted);
   const calls = placeOutputs(simplified, wanted, targets, places);
   const { offsets, length } = layOut(calls, new Set(places.keys()));
   const arena = allocate(length);

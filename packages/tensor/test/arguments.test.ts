@@ -1,5 +1,6 @@
 /** Every public function rejects a wrong argument with a sentence that names it, never with an internal TypeError. */
 import { describe, expect, it, vi } from 'vitest';
+import { shown } from '../src/arguments.ts';
 import * as tensor from '../src/index.ts';
 import { openAll } from './support.ts';
 
@@ -237,6 +238,13 @@ describe.each(Object.entries(functions))('%s', (name, parameters) => {
     });
     expect(complaints).toEqual([]);
   });
+});
+
+it('an error shows the beginning of a long value', () => {
+  const long = Array.from({ length: 70 }, (_, index) => index);
+  expect(shown('x'.repeat(70))).toBe(`"${'x'.repeat(64)}"`);
+  expect(shown(long)).toBe('[0, 1, 2, 3, 4, 5, 6, 7, …]');
+  expect(shown({ ...long })).toBe('{ 0, 1, 2, 3, 4, 5, 6, 7 }');
 });
 
 it.each([undefined, null, 'CPU', 'toString', Number.NaN, {}])(

@@ -250,9 +250,10 @@ describe('the numerics check before a backend is trusted', () => {
 
   it('takes the next backend where the engine has no WebAssembly, and says why', async () => {
     vi.stubGlobal('WebAssembly', undefined);
-    const { backend, refused } = await openBackend('auto');
+    const { backend, refused, choice } = await openBackend('auto');
     expect(backend.name).toBe('reference');
     expect(refused).toEqual(['backend cpu was refused: this engine has no WebAssembly']);
+    expect(choice).not.toContain('slower');
     await expect(openBackend('cpu')).rejects.toThrow('backend cpu was refused: this engine has no WebAssembly');
   });
 

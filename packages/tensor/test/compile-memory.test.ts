@@ -1,6 +1,9 @@
 /** Plans free the memory that they allocated, also after failures. */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compile, fromArray, matmul, mul, openBackend, relu, sum, tidy, valueAndGrad } from '../src/index.ts';
+import type { KernelCall, Storage } from '../src/backend.ts';
+import { layOut } from '../src/compile/layout.ts';
+import { compile, constant, fromArray, matmul, mul, openBackend, relu, sum, tidy, valueAndGrad } from '../src/index.ts';
 import { randomValues } from './support.ts';
 
 const { backend: cpu } = await openBackend('cpu');
@@ -44,4 +47,32 @@ it('a function that throws leaves no memory taken', async () => {
     expect(() => compile(backend, fail, [[100_000]])).toThrow('stop');
   }
   expect(backend.view(first).buffer).toBe(buffer);
+});
+
+it('values that are no longer read leave one gap, in whatever order they are read last', () => {
+  const line = 16;
+  const map = (inputs: readonly Storage[], output: Storage): KernelCall => ({
+    kind: 'map',
+    formula: constant(0),
+    shape: [output.length],
+    inputs: inputs.map((storage) => ({ storage, strides: [0] })),
+    output,
+  });
+  fc.assert(
+    fc.property(fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }), (order) => {
+      const values = order.map((index) => ({ length: (1 + index) * line }));
+      const result: Storage = { length: 1 };
+      const large: Storage = { length: 10 * line };
+      const calls = [
+        ...values.map((value) => map([], value)),
+        map(
+          order.map((index) => values[index]!),
+          result,
+        ),
+        map([], large),
+        map([large], result),
+      ];
+      expect(layOut(calls, new Set([result])).length).toBe(large.length);
+    }),
+  );
 });

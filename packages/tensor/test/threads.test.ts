@@ -94,6 +94,11 @@ describe('three threads', () => {
     );
   });
 
+  it('alone share their memory', () => {
+    const memoryOf = (on: HostBackend) => on.view(on.allocate(1)).buffer;
+    expect([backend, alone].map(memoryOf)).toEqual([expect.any(SharedArrayBuffer), expect.any(ArrayBuffer)]);
+  });
+
   it('see memory that was added after they had begun', () => {
     const size = 4_000_000;
     const big = uploaded(backend, new Float32Array(size).fill(2));

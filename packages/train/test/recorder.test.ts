@@ -2,6 +2,7 @@ import type { StepResult } from '@lockstep/compute';
 import { type CoordinatorState, planRun } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { Recorder, type RecorderOptions } from '../src/record/recorder.ts';
+import type { EpochReport } from '../src/record/report.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 /** 10 samples in batches of 4: steps of 4, 4 and 2. */
@@ -60,6 +61,15 @@ async function recordOf(recorder: Recorder) {
 const start = (recorder: Recorder): void => recorder.event({ type: 'started' }, state);
 
 describe('epochs', () => {
+  it('of a checkpoint are the newest 100,000', () => {
+    const epochs = Array.from({ length: 100_001 }, (_, index) => ({ epoch: index + 1 }) as EpochReport);
+    const progress = { ...sampleCheckpoint.progress, epochs };
+    const plan = planRun({ samples: 10, batch: 4, epochs: 200_000 });
+    const { recorder } = setUp({ plan, resumeFrom: { ...sampleCheckpoint, step: 3 * 100_001, progress } });
+    const kept = recorder.progress().progress.epochs;
+    expect([kept[0]?.epoch, kept.at(-1)?.epoch]).toEqual([2, 100_001]);
+  });
+
   it('are means over samples, not over steps, and are evaluated with the weights of their last step', async () => {
     const { recorder, step, wait, evaluated, reported } = setUp();
     wait(700);

@@ -51,6 +51,7 @@ describe('the report of a run', () => {
 
     const report = createReport(optionsFor(coordinator));
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
+    expect(new Set(Object.values(report.turnedAway))).toEqual(new Set([0]));
     expect(report).toMatchObject({
       lockstep: '0.1.0',
       model: { name: 'tiny', parameters: 43 },

@@ -64,7 +64,6 @@ export function inOrder(steps: readonly (() => void)[]): Pick<Program, 'run'> {
 export abstract class StorageBackend<Memory> implements Backend {
   abstract readonly name: string;
   abstract readonly numericMode: string;
-  readonly epilogues = true;
   readonly microbatchSums: boolean = false;
 
   protected abstract createMemory(length: number): Memory;

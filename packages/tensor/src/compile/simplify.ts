@@ -10,24 +10,19 @@ import { withEpilogues } from './epilogues.ts';
 const largestFormula = 24;
 
 /**
- * Removes calls that no output needs, reads through transpositions and copies, and fuses maps. Products get epilogues
- * if the backend supports them. `outputs` are the storages whose values are wanted.
+ * Removes calls that no output needs, reads through transpositions and copies, and fuses maps, into products as well (epilogues).
+ * `outputs` are the storages whose values are wanted.
  *
  * A storage is written by one call, or in parts by calls with an output layout, the first of which may follow one call
  * that writes the whole storage. No call reads it before the last of them.
  */
-export function simplify(
-  recorded: readonly KernelCall[],
-  outputs: readonly Storage[],
-  epilogues: boolean,
-): KernelCall[] {
+export function simplify(recorded: readonly KernelCall[], outputs: readonly Storage[]): KernelCall[] {
   const wanted = new Set(outputs);
   let calls = withoutDeadCalls(recorded, wanted);
   calls = readThroughTranspositions(calls);
   calls = fuseMaps(calls, wanted);
   calls = withoutCopies(calls, wanted);
-  calls = withoutDeadCalls(calls, wanted);
-  return epilogues ? withEpilogues(calls, wanted) : calls;
+  return withEpilogues(withoutDeadCalls(calls, wanted), wanted);
 }
 
 function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
