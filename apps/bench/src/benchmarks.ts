@@ -4,7 +4,6 @@ import type { Benchmark, Case } from './benchmark.ts';
 import { cutBatches, gradientDistance, loadTrainingSet, mnistWork, trainingCase, withoutZeros } from './mnist.ts';
 import { cnnNet, type MnistStep, mlpNet } from './nets.ts';
 import { SharedPage } from './peers/browser.ts';
-import { openGpuJsMatmul } from './peers/gpujs.ts';
 import { openJaxMatmul, openJaxStep } from './peers/jax.ts';
 import { openLockstepMatmul, openLockstepStep } from './peers/lockstep.ts';
 import { openPytorchStep } from './peers/pytorch.ts';
@@ -69,7 +68,6 @@ function matmul(): Benchmark {
         { name: 'TensorFlow.js wasm', open: () => openTensorflowMatmul(work, 'wasm') },
         { name: 'TensorFlow.js node', open: () => openTensorflowMatmul(work, 'node') },
         { name: 'jax-js wasm', open: () => openJaxMatmul(work) },
-        { name: 'gpu.js webasm', open: () => openGpuJsMatmul(work) },
       ],
     };
   };

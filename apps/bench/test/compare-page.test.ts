@@ -81,7 +81,6 @@ describe('the page', () => {
     for (const chart of ['throughput', 'step', 'curves']) {
       expect(page.match(new RegExp(`data-chart="${chart}" data-training="[01]"`, 'g'))).toHaveLength(2);
     }
-    expect(page.match(/data-chart="speedUps"/g)).toHaveLength(1);
     expect(tags.get('table')).toBe(1);
     // A header row, a row for each training, and six timed rows for each.
     expect(tags.get('tr')).toBe(1 + 2 * (1 + 6));

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { milliseconds, thousands } from '../output.ts';
 import type { CompareReport } from './compare.ts';
 import type { Workers } from './lockstep-run.ts';
-import { isLockstep, isOneThread, isTimed, stepParts, type TrainingResult } from './results.ts';
+import { isLockstep, isTimed, stepParts, type TrainingResult } from './results.ts';
 import { ratioCells, ratioHeaders, rowName } from './text.ts';
 
 export interface Markup {
@@ -57,7 +57,7 @@ ${chartSections(report)}
 ${figures(results, accuracy)}
 ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'missing' ? [`${row.name} ${row.status}: ${row.reason}`] : []))))}
 <h2>How it was measured</h2>
-<p>Of so many processes the coordinator is one and computes too, as each process of DDP does; so many workers are as many processes beside it. Each row of Lockstep is the program itself, started anew for each round; its start-up and the first two thirds of its steps, in which the engine still compiles and workers get their samples, do not count. Every row takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first checked against one step in double precision.</p>
+<p>Of so many processes the coordinator is one and computes too, as each process of DDP does; so many workers are as many processes beside it. Each row of Lockstep is the program itself, started anew for each round; its start-up and the first two thirds of its steps, in which the engine still compiles and workers get their samples, do not count. Every row takes a turn in every round, and ratios are taken round by round. All train with plain SGD from the same initial weights on the same batches; peers find theirs ready as float32 and are first checked against one step on plain loops.</p>
 <p>The accuracy of ${Math.round(accuracy * 100)} % is that of the training samples as they come, each before it is trained on, over the last 1,000 or more. Bytes are those of all workers' sockets, both ways, joining included.</p>
 <details><summary>The commands</summary><ul>${results.flatMap(({ rows }) => rows.filter(isLockstep).map(({ command }) => html`<li><code>${command}</code></li>`))}</ul></details>
 ${listOf(results.flatMap(({ rows }) => rows.flatMap((row) => (row.kind === 'peer' ? [`${rowName(row)}: ${row.notes.join('; ')}`] : []))))}
@@ -80,7 +80,6 @@ function chartSections({ results, rounds }: CompareReport): Markup {
   const rows = results.flatMap((result) => result.rows);
   const has = (kind: Workers['kind']): boolean => rows.some((row) => isLockstep(row) && row.workers.kind === kind);
   const [hasTabs, hasProcesses] = [has('tabs'), has('processes')];
-  const hasDistributed = rows.some((row) => isLockstep(row) && !isOneThread(row.workers));
   const kinds = keys([
     ['threads', 'Lockstep, threads of one process'],
     ...(hasProcesses ? [['processes', 'Lockstep, processes, the coordinator among them'] as const] : []),
@@ -92,7 +91,6 @@ function chartSections({ results, rounds }: CompareReport): Markup {
 <p class="quiet">Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}; the thin line spans them. Beside it: times as fast as one thread of Lockstep.</p>
 ${kinds}
 ${cards(results, 'throughput', 'Images a second')}
-${hasDistributed ? speedUpSection() : ''}
 <h2>Where a step goes</h2>
 <p class="quiet">Medians, milliseconds, measured in the coordinator and its workers. Parts follow one another from left to right in this order; the table below has their figures.</p>
 ${keys(stepParts.map((part) => [part, partTitles[part]]))}
@@ -110,12 +108,6 @@ const partTitles = {
   reduce: 'reduce',
   optimizer: 'optimizer',
 } as const;
-
-function speedUpSection(): Markup {
-  return html`<h2>Speed-up</h2>
-<p class="quiet">Against one thread at the same batch; the number in a dot is that of its threads, processes, workers or tabs. A ring is PyTorch with all threads, or with DDP (gloo, 2 processes), against its one thread.</p>
-<section class="card"><div class="plot" data-chart="speedUps" role="img" aria-label="Speed-up by training"></div></section>`;
-}
 
 function cards(results: readonly TrainingResult[], chart: string, title: string): Markup {
   return html`<div class="cards">${results.map(
