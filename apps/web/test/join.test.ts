@@ -60,13 +60,17 @@ describePage('tabs as workers', ({ browser, folder }) => {
     },
   };
 
-  it.each(Object.entries(faults))('a tab that is %s in the middle of a step changes no bit', async (_, fail) => {
+  it('tabs that are closed, crash and freeze in the middle of a step, one after another, change no bit', async () => {
     const run = await startRun(folder, endless);
-    const [tab, viewer] = [await browser.open(run), await run.watch()];
-    await tab.join('cpu', 'tab');
-    await tab.computed(3);
-    await tab.withholdGradients();
-    await fail(tab);
+    const viewer = await run.watch();
+    for (const [name, fail] of Object.entries(faults)) {
+      const tab = await browser.open(run);
+      await tab.join('cpu', name);
+      // The run goes on without the tab before.
+      await tab.computed(3);
+      await tab.withholdGradients();
+      await fail(tab);
+    }
     startWorker(['--url', run.worker, '--name', 'terminal']);
     await viewer.next('workers', ({ workers }) =>
       workers.some(({ name, shards }) => name === 'terminal' && shards > 9),
@@ -74,24 +78,11 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const report = await run.stop();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
     const { disconnects, duplicated } = report.faults;
-    expect(disconnects + duplicated).toBeGreaterThan(0);
+    expect(disconnects + duplicated).toBeGreaterThanOrEqual(Object.keys(faults).length);
   });
 
-  it('a tab that is reloaded in the middle of a step rejoins by itself and changes no bit', async () => {
-    const run = await startRun(folder, endless);
-    const tab = await browser.open(run);
-    await tab.join('cpu', 'tab');
-    await tab.computed(3);
-    await tab.withholdGradients();
-    await tab.page.reload();
-    await tab.computed(3);
-    const report = await run.stop();
-    expect(report.weightsSha256).toBe(await singleHash(folder, report));
-    expect(report.faults.disconnects).toBeGreaterThan(0);
-  });
-
-  it('a tab that is reloaded is the same worker', async () => {
-    const run = await startRun(folder, ['--steps', '150', '--wait-for-start']);
+  it('a tab that is reloaded, before the start and in the middle of a step, is the same worker', async () => {
+    const run = await startRun(folder, [...endless, '--wait-for-start']);
     const tab = await browser.open(run, 'owner');
     await tab.join('cpu', 'tab');
     await tab.workersReady(1);
@@ -100,12 +91,17 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tab.workersReady(1);
     await tab.shows('1 worker connected');
     await tab.press('Start');
-    const report = await run.report();
+    await tab.computed(3);
+    await tab.withholdGradients();
+    await tab.page.reload();
+    await tab.computed(3);
+    const report = await run.stop();
     expect(report.workers.map(({ id, name }) => ({ id, name }))).toEqual([{ id: 'w1', name: 'tab' }]);
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
+    expect(report.faults.disconnects).toBeGreaterThan(0);
   });
 
-  it('a hidden tab goes on, is shown as hidden, and reconnects when its coordinator is gone', async () => {
+  it('a hidden tab goes on, is shown as hidden, says so again when it reconnects, and tries to for good', async () => {
     const run = await startRun(folder, endless);
     const owner = await browser.open(run, 'owner');
     const tab = await browser.open(run);
@@ -113,20 +109,10 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tab.computed(3);
     // Only reported as hidden; background.test.ts has a tab that really is.
     await tab.hide();
-    await owner.shows('good, hidden');
+    // On a busy machine the tab may be late.
+    await owner.shows(/, hidden$/);
     await tab.computed((await tab.computed(0)) + 20);
-    run.program.kill('SIGKILL');
-    await tab.panelShowsAtEnd(/trying again/);
-  });
-
-  it('a hidden tab that reconnects reports again that it is hidden', async () => {
-    const run = await startRun(folder, endless);
-    const tab = await browser.open(run);
-    await tab.join('cpu', 'tab');
-    await tab.computed(3);
-    await tab.hide();
     const before = await run.watch();
-    await before.next('workers', ({ workers }) => workers[0]?.hidden === true);
     await tab.page.workers()[0]!.evaluate(() => {
       const { send } = WebSocket.prototype;
       WebSocket.prototype.send = function () {
@@ -136,10 +122,13 @@ describePage('tabs as workers', ({ browser, folder }) => {
     });
     await before.next('event', ({ message }) => message.includes('tab is back'));
     const after = await run.watch();
-    await after.next('workers', ({ workers }) => workers[0]?.phase === 'ready' && workers[0].hidden);
-    const report = await run.stop();
-    expect(report.workers.map(({ id }) => id)).toEqual(['w1']);
-    expect(report.faults.disconnects).toBe(1);
+    const { workers } = await after.next(
+      'workers',
+      ({ workers: [worker] }) => worker?.phase === 'ready' && worker.hidden,
+    );
+    expect(workers.map(({ id }) => id)).toEqual(['w1']);
+    run.program.kill('SIGKILL');
+    await tab.panelShowsAtEnd(/trying again/);
   });
 
   it('a tab without the token is asked for the code, and one that leaves does not come back', async () => {

@@ -52,6 +52,9 @@ test.each(extremes.filter(({ id, name }) => !isLong(id, name)))(
       last = exhibits;
     expect(last.length).toBeGreaterThan(0);
     for (const text of textsOf(last)) expect(text).not.toMatch(/undefined|^NaN %|null/);
+    for (const exhibit of last) {
+      if (exhibit.kind === 'grid') expect(exhibit.showsNumbers === true).toBe(exhibit.values.length < 30);
+    }
   },
 );
 

@@ -11,12 +11,13 @@ const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 describe('a neuron', () => {
   test('takes the weighted sum and the bias through the activation', async () => {
-    const { sums, outputs } = neuron.result(await openContext(), { w1: 2, w2: -1, bias: 0.5, activation: 'tanh' });
+    const { sums, outputs, right } = neuron.result(await openContext(), { w1: 2, w2: -1, bias: 0.5, activation: 'tanh' });
     const expected = [0.5, -0.5, 2.5, 1.5];
     for (const [row, sum] of expected.entries()) {
       expect(sums[row]).toBeCloseTo(sum, 6);
       expect(outputs[row]).toBeCloseTo(Math.tanh(sum), 6);
     }
+    expect(right).toBe(1);
   });
 
   test('of thousands none gets all of XOR right; the best get three of four', async () => {

@@ -153,6 +153,7 @@ export class SimulatedLink {
 
   /** Flips one bit of the worker's next frame. @param choice a number in [0, 1) that selects the bit */
   damageNext(choice: number): void {
+    if (!this.#options.encodes) throw new Error('simulation: only encoded frames can be damaged');
     this.#damage = choice;
   }
 

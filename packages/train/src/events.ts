@@ -2,7 +2,7 @@
 import type { Model } from '@lockstep/nn';
 import type { FaultAction } from '@lockstep/protocol';
 import type { EpochReport, Report, RunConfig } from './record/report.ts';
-import type { Addresses } from './site/addresses.ts';
+import type { Addresses } from './site/secrets.ts';
 
 /** `message` is one line for people. */
 export type TrainingEvent =

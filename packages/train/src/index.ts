@@ -8,9 +8,9 @@ import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
+export { FileError } from '@lockstep/data/files';
 export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
-export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { RunClaim, SharedCheckpoints } from './checkpoint/store.ts';
@@ -36,10 +36,10 @@ export type {
   WorkerReport,
 } from './record/report.ts';
 export type { StepTimes } from './record/step-timing.ts';
-export type { RelayEvent, RelayOptions } from './relay/options.ts';
+export type { RelayEvent, RelayOptions } from './relay/relay.ts';
 export { relay } from './relay/relay.ts';
 export type { Verification } from './run/verify.ts';
-export type { Addresses } from './site/addresses.ts';
+export type { Addresses } from './site/secrets.ts';
 export type { TrainingRun } from './training-run.ts';
 export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 

@@ -12,14 +12,6 @@ import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
 import type { Site } from './site/site.ts';
 
-/** Setup of local workers, known before there is a run to join. */
-export interface LocalWorkersSetup {
-  readonly count: number;
-  readonly backend: ComputeChoice;
-  /** Compute threads per worker. */
-  readonly threads: number;
-}
-
 export interface Platform {
   /** Runtime, system and processor, for the report. */
   readonly machine: MachineReport;

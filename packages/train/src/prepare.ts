@@ -10,11 +10,12 @@ import { newSecret } from './new-secret.ts';
 import { optimizerOf } from './optimizer.ts';
 import { checkTrainOptions, runOptions, uploadedData } from './option-table.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData, TrainOptions } from './options.ts';
-import type { LocalWorkersSetup, Platform } from './platform.ts';
+import type { Platform } from './platform.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { DataSummary, RunConfig } from './record/report.ts';
 import { type MemoryNeedOptions, memoryFault } from './run/memory-need.ts';
 import { expectedWorkers, planAtStartOf, planOf } from './run-plan.ts';
+import type { LocalWorkersSetup } from './site/local-workers.ts';
 import { errorMessage } from './words.ts';
 
 export const defaultSeed = runOptions.seed.default;

@@ -3,7 +3,7 @@
 import type { ControlAction } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { EventStream } from '@lockstep/worker';
-import type { OnRunAgain, RunChanges } from './dashboard/permission.ts';
+import type { OnRunAgain, RunChanges } from './dashboard/owner.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
 import { LoadedModel } from './model/load-model.ts';
 import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts';

@@ -17,10 +17,9 @@ import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
 import type { Recorder } from '../src/record/recorder.ts';
 import type { EpochReport } from '../src/record/report.ts';
-import { createRun } from '../src/run/create-run.ts';
-import type { Addresses } from '../src/site/addresses.ts';
-import { Site } from '../src/site/site.ts';
-import { idlePool, type WorkerPool } from '../src/worker-pool.ts';
+import { createRun, idlePool } from '../src/run/create-run.ts';
+import type { Addresses } from '../src/site/secrets.ts';
+import { Site, type WorkerPool } from '../src/site/site.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { recorderFor } from './recorder-for.ts';
 

@@ -33,9 +33,9 @@ describe('--verify', () => {
     const file = join(folder, 'interrupted.json');
     const program = startCoordinator('start', [
       ...tiny,
-      ...['--single', '--backend', 'reference', '--epochs', '200', '--verify', '--report', file],
+      ...['--single', '--backend', 'reference', '--epochs', '40', '--verify', '--report', file],
     ]);
-    await program.printed(/Verifying: the same 400 steps in one process/);
+    await program.printed(/Verifying: the same 80 steps in one process/);
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' });

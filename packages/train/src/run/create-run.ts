@@ -30,7 +30,7 @@ import type { RunOptions } from '../coordinator/run-options.ts';
 import { newSecret } from '../new-secret.ts';
 import type { Platform } from '../platform.ts';
 import type { Prepared } from '../prepared.ts';
-import { idlePool, type WorkerPool } from '../worker-pool.ts';
+import type { WorkerPool } from '../site/site.ts';
 
 export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
@@ -142,6 +142,13 @@ async function checkOwnNumerics(
   await compute.close();
   return checked;
 }
+
+/** The pool of a run with nothing left to compute. */
+export const idlePool: WorkerPool = {
+  traffic: () => ({ bytesSent: 0, bytesReceived: 0 }),
+  stop: async () => {},
+  close: async () => {},
+};
 
 /** Starts the only worker of a run. @param compute by default the parameter server's own backend */
 export async function startInlineWorker(

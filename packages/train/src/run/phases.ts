@@ -1,14 +1,14 @@
 /** Phases of a run before its first step: data upload, loading of local workers, and a batch planned at the start. */
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
-import type { RunChanges } from '../dashboard/permission.ts';
+import type { RunChanges } from '../dashboard/owner.ts';
 import type { TrainingEvent } from '../events.ts';
 import { uploadedData } from '../option-table.ts';
 import type { TrainingData, TrainOptions } from '../options.ts';
 import type { Platform } from '../platform.ts';
 import { defaultSeed, localWorkersOf, prepare, prepareServer } from '../prepare.ts';
 import type { Prepared } from '../prepared.ts';
-import type { UploadedData } from '../site/lobby.ts';
 import type { Site } from '../site/site.ts';
+import type { UploadedData } from '../site/upload.ts';
 import { runTraining, type Trained, type TrainingJob } from './run-training.ts';
 
 export interface Setting {

@@ -9,15 +9,14 @@ import { isHostChoice, systemClock } from '@lockstep/worker';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
 import type { OpenedCheckpoints } from '../checkpoint/open.ts';
 import type { Run } from '../coordinator/run.ts';
-import type { OnRunAgain } from '../dashboard/permission.ts';
+import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
 import type { Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { createReport, Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
 import type { Report } from '../record/report.ts';
-import type { Site } from '../site/site.ts';
-import { idlePool, type Traffic, type WorkerPool } from '../worker-pool.ts';
-import { type CreatedRun, createRun, startColocatedWorker, startInlineWorker } from './create-run.ts';
+import type { Site, WorkerPool } from '../site/site.ts';
+import { type CreatedRun, createRun, idlePool, startColocatedWorker, startInlineWorker } from './create-run.ts';
 
 export interface TrainingJob {
   readonly prepared: Prepared;
@@ -106,7 +105,7 @@ async function begin(job: TrainingJob, opened: Opened) {
   const { created, recorder } = await createRecordedRun(job, backend, checkpoints);
   const { run, parameterServer, limits } = created;
   let pool: WorkerPool = idlePool;
-  const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
+  const wireSoFar = (): Report['wire'] => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
   const checkpointer = checkpoints && createCheckpointer(job, checkpoints, { created, recorder, wireSoFar });
   const isOver = run.state.phase === 'finished';
   const computing = isOver ? undefined : computingLine(opened, prepared);
@@ -230,7 +229,7 @@ function computingLine({ choice, inline }: Opened, prepared: Prepared) {
 interface Recorded {
   readonly created: CreatedRun;
   readonly recorder: Recorder;
-  readonly wireSoFar: () => Traffic;
+  readonly wireSoFar: () => Report['wire'];
 }
 
 function createCheckpointer(
@@ -285,7 +284,7 @@ async function closeBackend(backend: HostBackend & { close?: () => Promise<void>
   await backend.close?.();
 }
 
-function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
+function sumOf(before: Report['wire'] | undefined, now: Report['wire']): Report['wire'] {
   const { bytesSent = 0, bytesReceived = 0 } = before ?? {};
   return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
 }
