@@ -85,6 +85,20 @@ describePage('refusals', ({ browser }) => {
     await goesOn(coordinator);
   });
 
+  it('a page whose first message is lost says so, and does not ask for a code', async () => {
+    const { addresses } = await openCoordinator();
+    const tab = await browser.open(addresses);
+    await tab.page.addInitScript(() => {
+      const { send } = WebSocket.prototype;
+      WebSocket.prototype.send = () => {
+        WebSocket.prototype.send = send;
+      };
+    });
+    await tab.page.reload();
+    await tab.shows(/^Not connected: no hello within \d+ s/);
+    expect(await tab.page.getByText('Code needed').count()).toBe(0);
+  });
+
   it('a page of another origin can neither join nor read, and a foreign host name is refused with the reason', async () => {
     const { coordinator, addresses } = await openCoordinator();
     await coordinator.startWorker();

@@ -10,7 +10,6 @@ import {
   fstatSync,
   lstatSync,
   openSync,
-  readFileSync,
   readlinkSync,
   readSync,
   realpathSync,
@@ -89,7 +88,7 @@ export function inMiB(bytes: number): string {
   return `${(bytes / bytesPerMiB).toFixed(1)} MiB`;
 }
 
-/** Inspects the next bytes of a file and its total size before more memory is used; a thrown error ends the reading. */
+/** Inspects the next bytes of a file and its total size, 0 if unknown; a thrown error ends the reading. */
 export type Look = (chunk: Uint8Array, totalBytes: number) => void;
 
 /**
@@ -104,7 +103,7 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
       if (!stats.isFile()) throw unexpected(path, 'a regular file', kindOf(stats));
       if (stats.size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, inMiB(stats.size));
       // System files, such as those in /proc, do not report their size.
-      return look && stats.size > 0 ? readLooking(file, stats.size, look) : readFileSync(file);
+      return stats.size > 0 ? readSized(file, stats.size, look) : readUnsized(path, file, maxBytes, look);
     } finally {
       closeSync(file);
     }
@@ -116,15 +115,28 @@ export function readRegularFile(path: string, maxBytes: number, look?: Look): Ui
 }
 
 /** Reads in chunks. The system provides the zeroed memory page by page, as it is written to. */
-function readLooking(file: number, size: number, look: Look): Uint8Array {
+function readSized(file: number, size: number, look?: Look): Uint8Array {
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size; ) {
     const count = readSync(file, bytes, at, Math.min(chunkBytes, size - at), null);
     if (count === 0) return bytes.subarray(0, at);
-    look(bytes.subarray(at, at + count), size);
+    look?.(bytes.subarray(at, at + count), size);
     at += count;
   }
   return bytes;
+}
+
+function readUnsized(path: string, file: number, maxBytes: number, look?: Look): Uint8Array {
+  const chunks: Uint8Array[] = [];
+  const chunk = new Uint8Array(chunkBytes);
+  for (let size = 0; ; ) {
+    const count = readSync(file, chunk, 0, chunkBytes, null);
+    if (count === 0) return Buffer.concat(chunks);
+    size += count;
+    if (size > maxBytes) throw unexpected(path, `at most ${inMiB(maxBytes)}`, 'more');
+    look?.(chunk.subarray(0, count), 0);
+    chunks.push(chunk.slice(0, count));
+  }
 }
 
 /** The destination of an output, after its links. */

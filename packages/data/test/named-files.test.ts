@@ -17,7 +17,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../../train/test/folder.ts';
 import { checkOutput, FileError, readRegularFile, writeOutput } from '../src/named-files.ts';
 
@@ -51,6 +51,14 @@ describe('readRegularFile', () => {
   ])('refuses %s', (_what, path, message) => {
     writeFileSync(place('file'), 'text');
     expect(() => readRegularFile(path, 100)).toThrow(message);
+  });
+
+  it.runIf(existsSync('/proc/self/maps'))('reads a file that does not report its size, up to the bound', () => {
+    const look = vi.fn();
+    const bytes = readRegularFile('/proc/self/maps', 2 ** 24, look);
+    expect(Buffer.from(bytes).toString()).toMatch(/^[0-9a-f]+-[0-9a-f]+ /);
+    expect(look).toHaveBeenCalledWith(expect.any(Uint8Array), 0);
+    expect(() => readRegularFile('/proc/self/maps', 100)).toThrow(/maps: expected at most 0\.0 MiB, got more$/);
   });
 
   it.runIf(isPosix)('refuses what could block or never end, without waiting', async () => {

@@ -54,7 +54,7 @@ export function createEvaluator(
       result() {
         const loss = lossSum / count;
         if (targets.type === 'classes') {
-          // If scores are NaN, argmax returns the first class: an accuracy would be meaningless.
+          // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
           return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
@@ -87,7 +87,10 @@ export function createEvaluation(
 /** Returns the index of the largest score, the first if several are equal. NaN is never larger. */
 export function argmax(scores: Float32Array): number {
   let best = 0;
-  for (let index = 1; index < scores.length; index++) if (scores[index]! > scores[best]!) best = index;
+  for (let index = 0; index < scores.length; index++) {
+    if (Number.isNaN(scores[index])) return index;
+    if (scores[index]! > scores[best]!) best = index;
+  }
   return best;
 }
 
@@ -164,6 +167,11 @@ export function createConfusionEvaluator(
   });
 }
 
+/** A NaN is the largest error. */
+function isLarger(error: number, other: number): boolean {
+  return error > other || (Number.isNaN(error) && !Number.isNaN(other));
+}
+
 interface ValueError {
   /** Index of the sample in the data set. */
   readonly index: number;
@@ -188,7 +196,7 @@ export function createValueErrors(
   const { targets } = data;
   if (targets.type !== 'values') throw new Error('value errors: expected targets that are values, got classes');
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
-    let largest: ValueError[] = [];
+    const largest: ValueError[] = [];
     return {
       add(output, first) {
         for (let row = 0; row < output.length / size; row++) {
@@ -196,9 +204,9 @@ export function createValueErrors(
           const predicted = output.slice(row * size, (row + 1) * size);
           const target = targets.values.subarray(index * size, (index + 1) * size);
           const squaredError = target.reduce((sum, value, at) => sum + (value - predicted[at]!) ** 2, 0) / size;
-          if (largest.length === most && !(squaredError > (largest.at(-1)?.squaredError ?? 0))) continue;
-          const error = { index, target, predicted, squaredError };
-          largest = [...largest, error].sort((a, b) => b.squaredError - a.squaredError).slice(0, most);
+          const rank = largest.findIndex((other) => isLarger(squaredError, other.squaredError));
+          largest.splice(rank < 0 ? largest.length : rank, 0, { index, target, predicted, squaredError });
+          largest.length = Math.min(most, largest.length);
         }
       },
       result: () => largest,

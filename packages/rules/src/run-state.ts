@@ -37,6 +37,9 @@ export interface RunState extends Mutable<CoordinatorState> {
 
 /** @param before state from a checkpoint: the steps before the first one here */
 export function createRunState(setup: RunSetup, step?: number, before?: Partial<CoordinatorState>): RunState {
+  if (setup.plan.halfUnit !== undefined && setup.refereeHash === undefined) {
+    throw new Error('run: expected refereeHash, which all workers must match if nodes are rounded to fp16, got none');
+  }
   const state = { ...initialState(setup, step), ...before };
   return {
     ...state,

@@ -44,8 +44,11 @@ export function arange(backend: Backend, end: number, options: { start?: number;
       `arange: start, end and step must be finite and the step not 0, got ${start}, ${end}, ${step}`,
     );
   }
-  const values = Array.from({ length }, (_, index) => start + index * step);
-  return fromArray(backend, values);
+  checkShape('arange', [length]);
+  return fromArray(
+    backend,
+    Float32Array.from({ length }, (_, index) => start + index * step),
+  );
 }
 
 interface UniformOptions extends LeafOptions {

@@ -30,11 +30,17 @@ export function sameShape(left: Shape, right: Shape): boolean {
   return left.length === right.length && left.every((length, axis) => length === right[axis]);
 }
 
-/** Throws unless the shape is a list of whole numbers of at least 0. */
+/** As many float32 values as WebAssembly can address. */
+const maxElements = 2 ** 30;
+
+/** Throws unless the shape is a list of whole numbers of at least 0 with at most `maxElements` elements. */
 export function checkShape(operation: string, shape: Shape): void {
   checkArgument(operation, 'the shape', shape, list);
   if (!shape.every((length) => isWholeNumber(length))) {
     throw unexpectedShapes(`${operation}: a size must be a whole number of at least 0`, shape);
+  }
+  if (sizeOf(shape) > maxElements) {
+    throw unexpectedShapes(`${operation}: a tensor has at most ${maxElements} elements`, shape);
   }
 }
 

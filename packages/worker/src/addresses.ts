@@ -206,8 +206,6 @@ export class FoundAddresses implements AddressBook {
 /** Larger than the weights of any model that a worker can train. */
 const maxFrameBytes = 512 * 1024 * 1024;
 const handshakeTimeoutMs = 5_000;
-/** Message text of ws, which gives this error no code. */
-const handshakeTimeoutMessage = 'Opening handshake has timed out';
 const silentMessage = `a server is there, but did not answer within ${handshakeTimeoutMs / 1000} s`;
 
 /**
@@ -218,6 +216,7 @@ const silentMessage = `a server is there, but did not answer within ${handshakeT
 export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
   const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
   let isAccepted = false;
+  let isTimedOut = false;
   const socket = new WebSocket(url, subprotocol, {
     ...trust,
     perMessageDeflate: false,
@@ -227,6 +226,10 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
     // proxies.
     generateMask: (mask) => mask.fill(0),
     finishRequest(request) {
+      // The error that ws makes of it has no code.
+      request.once('timeout', () => {
+        isTimedOut = true;
+      });
       request.once('socket', (stream) => {
         stream.once('connect', () => {
           isAccepted = true;
@@ -251,7 +254,7 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
     });
     socket.once('error', (error) => {
       // The kernel accepts connections even for a process that is frozen or busy.
-      const isSilent = isAccepted && error.message === handshakeTimeoutMessage;
+      const isSilent = isAccepted && isTimedOut;
       reject(isSilent ? new CoordinatorBusyError(silentMessage) : new Error(connectionFault(error)));
     });
   });
