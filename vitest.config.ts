@@ -8,7 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
 const computing = [
-  ...['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
+  ...['command', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
     (name) => `packages/${name}/test/**/*.test.ts`,
   ),
   // The page's modules that need no page.
@@ -82,20 +82,18 @@ class LongestFirst extends BaseSequencer {
 
 /** Ends the programs that a file has started. */
 const endPrograms = 'apps/coordinator/test/end-programs.ts';
-const seeds = 'scripts/property-seeds.ts';
-const setupFiles = [endPrograms, seeds];
 
 /** Many files wait for a page, a process or a socket at times: one more than there are cores keeps all cores busy. */
 const maxWorkers = availableParallelism() + 1;
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   extends: true,
-  test: { name, setupFiles, maxWorkers, ...test },
+  test: { name, setupFiles: [endPrograms], maxWorkers, ...test },
 });
 
 /** In the order in which they run, without a pause in between: the longest files are in the first. */
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long], setupFiles: [endPrograms] }),
+  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long] }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long] }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false }),
   project('computing', { include: computing, exclude: [pages, ...long], isolate: false }),
@@ -106,7 +104,7 @@ const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
 /** A series of rounds lasts as long as `npm run test:long` was told. */
 const rounds = {
-  setupFiles: [...setupFiles, 'scripts/long-tests.ts'],
+  setupFiles: [endPrograms, 'scripts/long-tests.ts'],
   testTimeout: 3_600_000,
   maxWorkers: availableParallelism(),
 };

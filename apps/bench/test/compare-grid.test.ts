@@ -1,7 +1,7 @@
 /** The grid of a comparison: by default, and with options. */
 import type { Dataset } from '@lockstep/data';
 import { describe, expect, test } from 'vitest';
-import { defaultPoints, gridOf, trainedImages, workerCounts, runDataOf } from '../src/compare/grid.ts';
+import { defaultPoints, gridOf, runDataOf, trainedImages, workerCounts } from '../src/compare/grid.ts';
 import { commandOf } from '../src/compare/lockstep-run.ts';
 import { peerNet } from '../src/compare/peers.ts';
 import { startUpPart } from '../src/compare/results.ts';

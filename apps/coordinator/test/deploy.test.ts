@@ -124,7 +124,7 @@ describe('deploy/Dockerfile', () => {
   });
 
   it('sets up commands that there are, and installs the client of NATS in the version of packages/fleet', () => {
-    const product = JSON.stringify(read('apps/lockstep/commands.mjs'));
+    const product = JSON.stringify(read('apps/lockstep/programs.mjs'));
     const names = [...text.matchAll(/lockstep\.mjs (\w+)/g)].map(([, name]) => name!);
     expect(names).toEqual(['coordinator', 'worker', 'relay', 'evaluate']);
     for (const name of names) expect(product).toContain(`${name}: {`);

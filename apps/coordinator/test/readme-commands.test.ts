@@ -16,9 +16,9 @@ const folder = temporaryFolder();
 
 /** Programs other than coordinator, worker and relay, with their first arguments. */
 const programs: Readonly<Record<string, readonly string[]>> = {
-  evaluate: ['model/dist/main.js', 'evaluate'],
-  predict: ['model/dist/main.js', 'predict'],
-  export: ['model/dist/main.js', 'export'],
+  evaluate: ['lockstep/dist/main.js', 'evaluate'],
+  predict: ['lockstep/dist/main.js', 'predict'],
+  export: ['lockstep/dist/main.js', 'export'],
   example: ['examples/dist/main.js'],
   compare: ['bench/dist/compare/main.js'],
   bench: ['bench/dist/main.js'],

@@ -57,22 +57,8 @@ function finderOf(fleet: Fleet): FleetFinder {
 
 /** Returns a process's timers in virtual time. */
 function timeOf(process: Clock): FleetTime {
-  const pause = (ms: number): Promise<void> => new Promise((resolve) => process.after(ms, resolve));
   return {
     nowMs: () => process.nowMs(),
-    pause,
-    repeat(everyMs, callback) {
-      let isStopped = false;
-      const over = (async () => {
-        while (!isStopped) {
-          await callback();
-          await pause(everyMs);
-        }
-      })();
-      return async () => {
-        isStopped = true;
-        await over;
-      };
-    },
+    pause: (ms) => new Promise((resolve) => process.after(ms, resolve)),
   };
 }

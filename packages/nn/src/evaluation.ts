@@ -2,7 +2,6 @@
 import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
 import { losses, type TargetType, type TargetValues } from './losses.ts';
 import { type Model, outputCount, parameterCount } from './model.ts';
-import { rootMeanSquaredError, type Standardization } from './model-file.ts';
 import {
   createLabeledPlan,
   createPrediction,
@@ -11,6 +10,7 @@ import {
   type PredictionPlan,
   type SampleValues,
 } from './plans.ts';
+import { rootMeanSquaredError, type Standardization } from './standardization.ts';
 
 /** Mean loss and quality measures over labeled samples. */
 export interface Evaluation {

@@ -41,11 +41,7 @@ export {
   parseDescription,
   type Reading,
   readModelFile,
-  restoreValues,
-  rootMeanSquaredError,
-  type Standardization,
   scalingOf,
-  standardizeValues,
   torchTensors,
   writeModelFile,
 } from './model-file.ts';
@@ -74,3 +70,4 @@ export {
 } from './plans.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
+export { restoreValues, rootMeanSquaredError, type Standardization, standardizeValues } from './standardization.ts';

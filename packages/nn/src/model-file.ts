@@ -2,7 +2,7 @@
 
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
-import { check, finiteNumber, positive, wholeNumber } from './check.ts';
+import { check, positive, wholeNumber } from './check.ts';
 import { fromTorch, toTorch } from './layers.ts';
 import type { TargetType } from './losses.ts';
 import {
@@ -16,6 +16,7 @@ import {
 } from './model.ts';
 import { byteDivisor, type SampleValues } from './plans.ts';
 import { type NamedTensor, readSafetensors, writeSafetensors } from './safetensors.ts';
+import { finite, type Standardization, standardizationSchema } from './standardization.ts';
 
 /** Converts the parameters [parameterCount] to tensors with PyTorch's names, order and layouts. */
 export function torchTensors(model: Model, parameters: Float32Array): NamedTensor[] {
@@ -64,8 +65,6 @@ export function readModelFile(model: Model, bytes: Uint8Array): Float32Array {
   return parameters;
 }
 
-const finite = finiteNumber('expected a finite number', () => true);
-
 const name = v.string('expected a name');
 
 const columnSchema = v.variant('type', [
@@ -100,36 +99,6 @@ export type Reading = v.InferOutput<typeof readingSchema>;
 /** Returns the number of values that a row becomes. */
 function rowSize({ columns }: Extract<Reading, { type: 'rows' }>): number {
   return columns.reduce((sum, column) => sum + (column.type === 'number' ? 1 : column.categories.length), 0);
-}
-
-const standardizationSchema = v.strictObject({
-  mean: finiteNumber('expected a finite number', () => true),
-  deviation: positive,
-});
-
-/**
- * A standardized value is `(original - mean) / deviation`, as in `@lockstep/data`.
- * Undefined if values are not standardized.
- */
-export type Standardization = v.InferOutput<typeof standardizationSchema>;
-
-/** Returns `value * deviation + mean`, in float32. */
-export function restoreValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
-  if (!standardization) return values;
-  const { mean, deviation } = standardization;
-  return values.map((value) => value * deviation + mean);
-}
-
-/** Returns `(value - mean) / deviation`, in float32. */
-export function standardizeValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
-  if (!standardization) return values;
-  const { mean, deviation } = standardization;
-  return values.map((value) => (value - mean) / deviation);
-}
-
-/** Returns the root of a mean squared error, in the unit of the original values. */
-export function rootMeanSquaredError(loss: number, standardization: Standardization | undefined): number {
-  return Math.sqrt(loss) * (standardization?.deviation ?? 1);
 }
 
 const scalingSchema = v.variant('type', [

@@ -1,6 +1,5 @@
 /** Shapes of dense row-major tensors: sizes, strides and PyTorch's broadcasting rules. */
-import { checkArgument, list, shown } from './arguments.ts';
-import { isWholeNumber } from './whole-number.ts';
+import { checkArgument, isWholeNumber, list, shown } from './arguments.ts';
 
 /** Sizes from the outermost axis to the innermost; `[]` is a scalar, a size of 0 makes a tensor empty. */
 export type Shape = readonly number[];

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { type DeviceKernel, isSoftwareAdapter, type KernelSource } from '../src/backends/gpu/device.ts';
-import { checkNumerics } from '../src/backends/numerics-check.ts';
+import { checkNumerics } from '../src/backends/registry.ts';
 import { openBackend } from '../src/index.ts';
 import { networkPlan } from './agreement.ts';
 import { openModes } from './gpu-devices.ts';

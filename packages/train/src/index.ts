@@ -8,9 +8,9 @@ import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
+export { FileError } from '@lockstep/data/files';
 export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
-export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
 export type { CheckpointInterval } from './checkpoint/interval.ts';
 export type { RunClaim, SharedCheckpoints } from './checkpoint/store.ts';

@@ -1,7 +1,7 @@
 /** The choice of the checkpoint to resume from, and the messages about the others. */
 
 import { describe, expect, it } from 'vitest';
-import { resumeCommand } from '../../../apps/coordinator/src/resume-command.ts';
+import { resumeCommand } from '../../../apps/coordinator/src/run-options.ts';
 import { type Checkpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import { chooseCheckpoint } from '../src/checkpoint/open.ts';
 import type { StoredCheckpoint } from '../src/checkpoint/store.ts';

@@ -1,7 +1,7 @@
 import { CommandFailure, commandLineNames, parseOptions, usageFailure } from '@lockstep/command';
 import { ConfigurationError } from '@lockstep/worker';
 import { describe, expect, test } from 'vitest';
-import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
+import { trainOptionsOf } from '../../../apps/coordinator/src/run-options.ts';
 import { defaultsOf, recipeOf } from '../src/defaults.ts';
 import { describeOptimizer, optimizerOf } from '../src/optimizer.ts';
 import { runOptions } from '../src/option-table.ts';

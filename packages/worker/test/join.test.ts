@@ -79,7 +79,8 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
     ...extra,
   };
   const worker = new JoinedWorker((participation) => participate(options, participation), leaving.signal);
-  const lines = new WorkerLines('computing on cpu', 0, Number.POSITIVE_INFINITY);
+  const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
+  lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
   const log = async (): Promise<void> => {
     for await (const event of worker) logged.push(...lines.of(event, 0));
   };

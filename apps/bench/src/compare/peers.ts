@@ -1,8 +1,8 @@
 /** Other frameworks at the same work: the same initial weights, batches and learning rate as Lockstep's runs. */
 import { availableParallelism } from 'node:os';
+import { createShardSource } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import { initialize } from '@lockstep/nn';
-import { createShardSource } from '@lockstep/compute';
 import { planRun } from '@lockstep/rules';
 import type { Case } from '../benchmark.ts';
 import { trainingCase } from '../mnist.ts';

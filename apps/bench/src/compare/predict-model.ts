@@ -1,7 +1,7 @@
 /** A cost model of a synchronous step: the throughput of N workers, from the costs of a few short runs. */
 
-import type { Report, StepTimes } from '@lockstep/train';
 import { coarseShares, type Shard, shardsOfRange } from '@lockstep/rules';
+import type { Report, StepTimes } from '@lockstep/train';
 import { median } from '../statistics.ts';
 
 /** The costs of one training on the measured machine; times in milliseconds of one step. */

@@ -2,9 +2,9 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
 import { loadMnist } from '../files.ts';
+import { reasonOf, shownPath } from '../named-files.ts';
 import type { PictureOptions } from '../pictures/choose-form.ts';
 import { readPictures } from '../pictures/read-pictures.ts';
 import type { PictureFile } from '../pictures/tree.ts';

@@ -1,6 +1,5 @@
 /** Reads a file of rows in the format that its bytes indicate; needs Node. */
 import { basename } from 'node:path';
-import { fileKind } from '@lockstep/files/shown';
 import { DataError } from '../data-error.ts';
 import { parseDelimited } from '../readers/delimited.ts';
 import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
@@ -9,6 +8,7 @@ import type { OpenedDataset } from '../readers/opened-dataset.ts';
 import { parseParquet } from '../readers/parquet.ts';
 import type { TableOptions } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
+import { fileKind } from '../shown.ts';
 import { type Gate, readUnpacked } from './read-unpacked.ts';
 
 /** Advice for files that are not tables, by their first bytes. */

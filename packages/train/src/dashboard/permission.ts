@@ -1,7 +1,7 @@
 /** Who may watch a run, who may control it, and what an owner may do. */
 
 import type { ParameterServer } from '@lockstep/compute';
-import { writeOutput } from '@lockstep/files';
+import { writeOutput } from '@lockstep/data/files';
 import {
   type AdminAction,
   bytesOf,

@@ -192,7 +192,7 @@ export async function loadModel(source: string | Uint8Array, options: LoadModelO
 async function readSource(source: string | Uint8Array, given: Model | undefined): Promise<StoredModel> {
   if (typeof source !== 'string') return readStoredModel(source, given);
   // Only Node has files: a page that loads bytes never gets here.
-  const { readRegularFile, shownPath } = await import('@lockstep/files');
+  const { readRegularFile, shownPath } = await import('@lockstep/data/files');
   const bytes = readRegularFile(source, maxModelFileBytes);
   try {
     return readStoredModel(bytes, given);

@@ -4,7 +4,7 @@ import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { reasonOf, shownPath } from '@lockstep/files';
+import { reasonOf, shownPath } from '@lockstep/data/files';
 import { isPrintableLine } from '@lockstep/protocol';
 
 export class Upload {

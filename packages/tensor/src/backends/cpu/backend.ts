@@ -1,24 +1,87 @@
-/**
- * The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share. Its results are bit-identical to
- * the reference's.
- */
-import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
-import { noteChange } from '../../changes.ts';
+/** The CPU backend: WebAssembly SIMD kernels over one memory. */
+
+import type { CodecKernels, HostBackend, KernelCall, Storage } from '../../backend.ts';
 import type { ByteInput, ByteTable, Magnitude, Program } from '../../program.ts';
+import { noteChange } from '../../tensor.ts';
 import { checkCopy } from '../check.ts';
 import { placed } from '../operands.ts';
 import { separateNumericMode } from '../reference/backend.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
-import { Allocator } from './allocator.ts';
-import { CpuByteInput } from './byte-input.ts';
-import { ByteOperands, waitingAddress } from './byte-operand.ts';
-import { CpuByteTable } from './byte-table.ts';
+import { ByteOperands, CpuByteInput, CpuByteTable, waitingAddress } from './bytes.ts';
 import * as codes from './call-codes.ts';
-import { CpuCodec } from './codec.ts';
-import { programWords, takesMicrobatches } from './prepare.ts';
-import { type CpuProgram, createProgram, ProgramList, type ProgramMemory, placeProgram } from './programs.ts';
-import { type Placement, type ThreadOptions, ThreadTeam } from './thread-team.ts';
-import { createKernels, type KernelInstance, type Kernels, type WasmMemory } from './webassembly.ts';
+import { Allocator, createKernels, type KernelInstance, type Kernels, type WasmMemory } from './memory.ts';
+import {
+  type CpuProgram,
+  createProgram,
+  ProgramList,
+  type ProgramMemory,
+  placeProgram,
+  programWords,
+  takesMicrobatches,
+} from './programs.ts';
+import { type Placement, type ThreadOptions, ThreadTeam } from './threads.ts';
+
+/** Lanes of the checksum, and one partial block. */
+const stateBytes = 256;
+/** Bytes copied at once from outside the kernels' memory: fits in a processor's cache. */
+const pieceBytes = 64 * 1024;
+/**
+ * Engines copy from and to shared memory in words of this size, or byte by byte if source and target are aligned
+ * differently.
+ */
+const wordBytes = 8;
+/** Bytes that one bit of the bitmap stands for: 64 values. The bitmap has words of 4 bytes. */
+const blockBytes = 256;
+const bitmapBytesOf = (valueBytes: number): number => 4 * Math.ceil(valueBytes / blockBytes / 32);
+
+/** Uses the calling thread's workspace, between its programs. */
+class CpuCodec implements CodecKernels {
+  readonly #kernels: Kernels;
+  readonly #memory: WasmMemory;
+
+  constructor(kernels: Kernels, memory: WasmMemory) {
+    this.#kernels = kernels;
+    this.#memory = memory;
+  }
+
+  checksum(bytes: Uint8Array): number {
+    const state = this.#kernels.workspace();
+    new Uint8Array(this.#memory.buffer, state, stateBytes).fill(0);
+    for (let at = 0; at < bytes.length; ) {
+      const { address, length } = this.#reach(bytes, at, bytes.length);
+      this.#kernels.checksumTake(state, address, length);
+      at += length;
+    }
+    return this.#kernels.checksumEnd(state, bytes.length) >>> 0;
+  }
+
+  nonZeroBlocks(values: Float32Array): Uint8Array {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const bitmap = new Uint8Array(bitmapBytesOf(bytes.length));
+    const part = this.#kernels.workspace();
+    for (let at = 0; at < bytes.length; ) {
+      const { address, length } = this.#reach(bytes, at, pieceBytes);
+      this.#kernels.nonZeroBlocks(address, length / 4, part);
+      bitmap.set(new Uint8Array(this.#memory.buffer, part, bitmapBytesOf(length)), bitmapBytesOf(at));
+      at += length;
+    }
+    return bitmap;
+  }
+
+  /**
+   * Address at which kernels can read the bytes from `at` on: up to `most` bytes in place, else a piece copied to the
+   * workspace.
+   */
+  #reach(bytes: Uint8Array, at: number, most: number): { readonly address: number; readonly length: number } {
+    const rest = bytes.length - at;
+    const { buffer } = this.#memory;
+    if (bytes.buffer === buffer) return { address: bytes.byteOffset + at, length: Math.min(rest, most) };
+    const address = this.#kernels.workspace() + stateBytes + (bytes.byteOffset % wordBytes);
+    const length = Math.min(rest, pieceBytes);
+    new Uint8Array(buffer, address, length).set(bytes.subarray(at, at + length));
+    return { address, length };
+  }
+}
 
 const bytesPerValue = 4;
 

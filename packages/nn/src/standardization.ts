@@ -1,0 +1,35 @@
+/** How values of a table were standardized for training, and back. */
+import * as v from 'valibot';
+import { finiteNumber, positive } from './check.ts';
+
+export const finite = finiteNumber('expected a finite number', () => true);
+
+export const standardizationSchema = v.strictObject({
+  mean: finiteNumber('expected a finite number', () => true),
+  deviation: positive,
+});
+
+/**
+ * A standardized value is `(original - mean) / deviation`, as in `@lockstep/data`.
+ * Undefined if values are not standardized.
+ */
+export type Standardization = v.InferOutput<typeof standardizationSchema>;
+
+/** Returns `value * deviation + mean`, in float32. */
+export function restoreValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
+  if (!standardization) return values;
+  const { mean, deviation } = standardization;
+  return values.map((value) => value * deviation + mean);
+}
+
+/** Returns `(value - mean) / deviation`, in float32. */
+export function standardizeValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {
+  if (!standardization) return values;
+  const { mean, deviation } = standardization;
+  return values.map((value) => (value - mean) / deviation);
+}
+
+/** Returns the root of a mean squared error, in the unit of the original values. */
+export function rootMeanSquaredError(loss: number, standardization: Standardization | undefined): number {
+  return Math.sqrt(loss) * (standardization?.deviation ?? 1);
+}
