@@ -60,17 +60,13 @@ describePage('tabs as workers', ({ browser, folder }) => {
     },
   };
 
-  it('tabs that are closed, crash and freeze in the middle of a step, one after another, change no bit', async () => {
+  it.each(Object.entries(faults))('a tab that is %s in the middle of a step changes no bit', async (_, fail) => {
     const run = await startRun(folder, endless);
-    const viewer = await run.watch();
-    for (const [name, fail] of Object.entries(faults)) {
-      const tab = await browser.open(run);
-      await tab.join('cpu', name);
-      // The run goes on without the tab before.
-      await tab.computed(3);
-      await tab.withholdGradients();
-      await fail(tab);
-    }
+    const [tab, viewer] = [await browser.open(run), await run.watch()];
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.withholdGradients();
+    await fail(tab);
     startWorker(['--url', run.worker, '--name', 'terminal']);
     await viewer.next('workers', ({ workers }) =>
       workers.some(({ name, shards }) => name === 'terminal' && shards > 9),
@@ -78,7 +74,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     const report = await run.stop();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
     const { disconnects, duplicated } = report.faults;
-    expect(disconnects + duplicated).toBeGreaterThanOrEqual(Object.keys(faults).length);
+    expect(disconnects + duplicated).toBeGreaterThan(0);
   });
 
   it('a tab that is reloaded, before the start and in the middle of a step, is the same worker', async () => {
@@ -101,7 +97,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
     expect(report.faults.disconnects).toBeGreaterThan(0);
   });
 
-  it('a hidden tab goes on, is shown as hidden, says so again when it reconnects, and tries to for good', async () => {
+  it('a hidden tab goes on, is shown as hidden, and reconnects when its coordinator is gone', async () => {
     const run = await startRun(folder, endless);
     const owner = await browser.open(run, 'owner');
     const tab = await browser.open(run);
@@ -112,7 +108,18 @@ describePage('tabs as workers', ({ browser, folder }) => {
     // On a busy machine the tab may be late.
     await owner.shows(/, hidden$/);
     await tab.computed((await tab.computed(0)) + 20);
+    run.program.kill('SIGKILL');
+    await tab.panelShowsAtEnd(/trying again/);
+  });
+
+  it('a hidden tab that reconnects reports again that it is hidden', async () => {
+    const run = await startRun(folder, endless);
+    const tab = await browser.open(run);
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.hide();
     const before = await run.watch();
+    await before.next('workers', ({ workers }) => workers[0]?.hidden === true);
     await tab.page.workers()[0]!.evaluate(() => {
       const { send } = WebSocket.prototype;
       WebSocket.prototype.send = function () {
@@ -122,13 +129,10 @@ describePage('tabs as workers', ({ browser, folder }) => {
     });
     await before.next('event', ({ message }) => message.includes('tab is back'));
     const after = await run.watch();
-    const { workers } = await after.next(
-      'workers',
-      ({ workers: [worker] }) => worker?.phase === 'ready' && worker.hidden,
-    );
-    expect(workers.map(({ id }) => id)).toEqual(['w1']);
-    run.program.kill('SIGKILL');
-    await tab.panelShowsAtEnd(/trying again/);
+    await after.next('workers', ({ workers }) => workers[0]?.phase === 'ready' && workers[0].hidden);
+    const report = await run.stop();
+    expect(report.workers.map(({ id }) => id)).toEqual(['w1']);
+    expect(report.faults.disconnects).toBe(1);
   });
 
   it('a tab without the token is asked for the code, and one that leaves does not come back', async () => {
