@@ -67,18 +67,8 @@ describe('a run that is stopped', () => {
   ])('by %s ends with all its workers, keeps the model, and says how to go on', async (how, workers, stop) => {
     const [checkpoints, reportFile, model] = [path(how), path(`${how}.json`), path(`${how}.safetensors`)];
     const common = [...endless, '--checkpoint', checkpoints];
-<<<<<<< HEAD
-    const [ways, port] =
-      workers === 0
-        ? [['--single'], []]
-        : [
-            ['--workers', `${workers}`],
-            ['--port', '0'],
-          ];
-=======
     const ways = workers === 0 ? ['--single'] : ['--workers', `${workers}`];
     const port = workers === 0 ? [] : ['--port', '0'];
->>>>>>> quick
     const kept = ['--save', model, '--report', reportFile];
     const program = startCoordinator('start', [...common, ...ways, ...port, ...kept]);
     for (let index = 1; index <= workers; index++) await program.printed(new RegExp(`w${index} local-\\d+ joined`));
