@@ -232,13 +232,13 @@ describe('loadMnist', () => {
 });
 
 describe('the package', () => {
-  it('needs Node in files.ts, node.ts and the folder node alone', async () => {
+  it('needs Node in files.ts, named-files.ts, node.ts and the folder node alone', async () => {
     const sources = join(import.meta.dirname, '../src');
-    const isForNode = (path: string): boolean => /^(?:files|node)\.ts$|^node\//.test(path);
+    const isForNode = (path: string): boolean => /^(?:files|named-files|node)\.ts$|^node\//.test(path);
     for (const path of (await readdir(sources, { recursive: true })).filter((path) => path.endsWith('.ts'))) {
       if (isForNode(path)) continue;
       const source = await readFile(join(sources, path), 'utf8');
-      expect([path, source.match(/from 'node:|\bBuffer\b|\bprocess\.|'[./]*\/(?:files|node)(?:\.ts|\/)/)]).toEqual([
+      expect([path, source.match(/from 'node:|\bBuffer\b|\bprocess\.|'[./]*\/(?:files|named-files|node)(?:\.ts|\/)/)]).toEqual([
         path,
         null,
       ]);

@@ -46,7 +46,8 @@ export async function prepare(
     ...(gradients === runOptions.gradients.default ? {} : { gradients }),
     ...(initial && { initSha256: initial.weightsSha256 }),
   };
-  const fault = memoryFault({ model, ...config, microbatches: plan.microbatches, ...computing }, platform.memoryBytes);
+  const need = { ...computing, ...config, model, microbatches: plan.microbatches };
+  const fault = memoryFault(need, platform.memoryBytes);
   if (fault !== undefined) throw configurationError`${named('model')}: ${fault}`;
   const verifyRate = listen ? (options.verifyRate ?? runOptions['verify-rate'].default) : 0;
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };

@@ -11,7 +11,6 @@ import type { DiLoCoConfig, RunConfig } from './record/report.ts';
 import type { PlannedRun } from './run-plan.ts';
 import type { Tls } from './site/secrets.ts';
 import { samplesWord, thousands } from './words.ts';
-
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };
@@ -97,4 +96,12 @@ export function dataHash({ samples, sampleShape, targets }: Dataset, newHash: Ne
   hash.update(bytesOf(samples));
   hash.update(bytesOf(targetValues(targets)));
   return hash.digest('hex');
+}
+
+/** Setup of local workers, known before there is a run to join. */
+export interface LocalWorkersSetup {
+  readonly count: number;
+  readonly backend: ComputeChoice;
+  /** Compute threads per worker. */
+  readonly threads: number;
 }

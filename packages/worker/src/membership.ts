@@ -169,8 +169,9 @@ const firstDelayMs = 500;
 const longestDelayMs = 15_000;
 
 /**
- * Returns the delay before the next attempt: half a second, doubled with each failure up to 15 s. Half of it is random,
- * so that many clients do not return at the same moment.
+ * Returns the milliseconds to wait before the next attempt.
+ * They are half a second, doubled with each failure up to 15 s; half of them is random, so that many clients do not
+ * return at the same moment.
  * @param failures attempts that have failed so far
  * @param random from 0 to 1
  */

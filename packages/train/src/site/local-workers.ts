@@ -2,15 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import type { ComputeChoice, LocalWork, LocalWorkerAddress } from '@lockstep/worker';
-
-/** Setup of local workers, known before there is a run to join. */
-export interface LocalWorkersSetup {
-  readonly count: number;
-  readonly backend: ComputeChoice;
-  /** Compute threads per worker. */
-  readonly threads: number;
-}
+import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
+import type { LocalWorkersSetup } from '../prepared.ts';
 
 export interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
@@ -20,8 +13,10 @@ export interface LocalWorkersListener {
 }
 
 const stopTimeoutMs = 2_000;
+
 /** Exit code of a worker after SIGINT or SIGTERM. */
 const interruptedCode = 130;
+
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 
 /** The address that started workers join, once it is known. */
