@@ -11,6 +11,7 @@ function setUp() {
   let now = 0;
   const lines = new EventLines(() => now);
   return {
+    eventOf: (event: RunEvent) => lines.eventOf(event, state),
     lineOf: (event: RunEvent) => lines.eventOf(event, state)?.message,
     late: (workerId: string, step: number) => lines.eventOf({ type: 'late', workerId, step }, state)?.message,
     wait: (ms: number) => (now += ms),
@@ -37,10 +38,11 @@ describe('a worker that is late', () => {
   });
 
   it('hides no line of other workers or events', () => {
-    const { late, lineOf } = setUp();
+    const { late, lineOf, eventOf } = setUp();
     late('w1', 1);
     expect(late('w2', 1)).toMatch(/^w2 name-w2 is late/);
     const left: RunEvent = { type: 'left', workerId: 'w1', message: 'the connection broke' };
+    expect(eventOf({ type: 'rejected', workerId: 'w1', message: 'x' })).toMatchObject({ worker: { id: 'w1' } });
     expect([lineOf(left), lineOf(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
   });
 });
