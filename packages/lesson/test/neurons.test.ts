@@ -11,7 +11,12 @@ const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
 describe('a neuron', () => {
   test('takes the weighted sum and the bias through the activation', async () => {
-    const { sums, outputs, right } = neuron.result(await openContext(), { w1: 2, w2: -1, bias: 0.5, activation: 'tanh' });
+    const { sums, outputs, right } = neuron.result(await openContext(), {
+      w1: 2,
+      w2: -1,
+      bias: 0.5,
+      activation: 'tanh',
+    });
     const expected = [0.5, -0.5, 2.5, 1.5];
     for (const [row, sum] of expected.entries()) {
       expect(sums[row]).toBeCloseTo(sum, 6);

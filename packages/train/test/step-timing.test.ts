@@ -129,7 +129,8 @@ describe('step times', () => {
       trace(asked('a', step, atMs));
       trace(answered('a', step, atMs + 5, 5, 5));
       trace(summed(step, atMs + 5));
-      timing.stepped((atMs += ms));
+      atMs += ms;
+      timing.stepped(atMs);
       times.push(timing.times()!.stepMs);
     }
     expect(times).toEqual([10, 25, 20, 30, 30, 35]);
