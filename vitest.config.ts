@@ -7,12 +7,21 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * each file, and loading its modules again, takes as long as many of these tests. A helper's hooks are called only for the
  * file that loaded it, so helpers clean up in the test or file that calls them, or in a set-up file.
  */
-const computing = ['command', 'files', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
-  (name) => `packages/${name}/test/**/*.test.ts`,
-);
+const computing = [
+  ...['command', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
+    (name) => `packages/${name}/test/**/*.test.ts`,
+  ),
+  // The page's modules that need no page.
+  'apps/web/test/{batch-at-start,contribution,curves,digit-image,graph-layout,join-addresses}.test.ts',
+  'apps/web/test/{sketch,slider,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
+];
 
 /** Files that mostly wait for processes and sockets. */
-const running = ['{apps/{coordinator,relay,worker},packages/{fleet,train,worker}}/test/**/*.test.ts'];
+const running = [
+  // Patterns of nested braces would let vitest walk through all of node_modules.
+  'apps/{coordinator,relay,worker}/test/**/*.test.ts',
+  'packages/{fleet,train,worker}/test/**/*.test.ts',
+];
 
 /** Files among these that replace modules, read their process's memory, or change it for good. */
 const apart = [
@@ -29,23 +38,35 @@ const pages = 'packages/*/test/**/*-browser.test.ts';
 const long = ['{packages,apps}/*/test/**/*.long.test.ts'];
 const every = ['{packages,apps}/*/test/**/*.test.ts'];
 
-/** The files that take longest, which begin first: the last to begin decides when all have ended. */
+/** The files that take longest, longest first: the last to begin decides when all have ended. */
 const slowest = [
   'apps/lockstep/test/installed.test.ts',
   'apps/web/test/learn.test.ts',
+  'apps/web/test/states.test.ts',
   'packages/tensor/test/gpu-browser.test.ts',
-  'packages/tensor/test/gpu.test.ts',
-  'apps/bench/test/compare-program.test.ts',
+  'apps/web/test/tab-compute.test.ts',
+  'apps/web/test/join.test.ts',
+  'apps/web/test/gpu.test.ts',
+  'apps/web/test/data-kinds.test.ts',
+  'apps/web/test/run-again.test.ts',
+  'apps/web/test/control.test.ts',
+  'apps/web/test/refused.test.ts',
+  'apps/lockstep/test/set-up.test.ts',
   'apps/simulate/test/mutations.test.ts',
-  'apps/simulate/test/simulate.test.ts',
+  'apps/bench/test/compare-program.test.ts',
+  'packages/data/test/limits.test.ts',
+  'packages/tensor/test/gpu.test.ts',
+  'apps/coordinator/test/fleet.test.ts',
+  'packages/train/test/verify.test.ts',
   'apps/coordinator/test/one-process.test.ts',
-  'apps/coordinator/test/start.test.ts',
+  'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/resume.test.ts',
   'apps/coordinator/test/signals.test.ts',
-  'apps/lockstep/test/set-up.test.ts',
+  'apps/coordinator/test/readme-commands.test.ts',
+  'apps/coordinator/test/start.test.ts',
 ];
 
-/** Within a project: files of different ones cannot share a process. */
+/** Files of different projects cannot share a process: all of a project run in a row. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rankOf = ({ moduleId }: TestSpecification): number => {
@@ -53,42 +74,40 @@ class LongestFirst extends BaseSequencer {
       return at < 0 ? slowest.length : at;
     };
     const sorted = await super.sort(files);
-    const names = [...new Set(sorted.map(({ project }) => project.name))];
-    const inProject = (name: string) => sorted.filter(({ project }) => project.name === name);
-    return names.flatMap((name) => inProject(name).sort((one, other) => rankOf(one) - rankOf(other)));
+    return quickProjects.flatMap(({ test }) =>
+      sorted.filter(({ project }) => project.name === test!.name).sort((one, other) => rankOf(one) - rankOf(other)),
+    );
   }
 }
 
-const cores = availableParallelism();
-
 /** Ends the programs that a file has started. */
 const endPrograms = 'apps/coordinator/test/end-programs.ts';
-const seeds = 'scripts/property-seeds.ts';
-const setupFiles = [endPrograms, seeds];
 
-/** Pages render in software, so that a core is busy with each. */
-const renders = { maxWorkers: cores, sequence: { groupOrder: 0 } };
-/** A core is idle while a file waits for processes and sockets: more of those run at once. */
-const waits = { maxWorkers: 2 * cores, sequence: { groupOrder: 1 } };
-const computes = { maxWorkers: cores, sequence: { groupOrder: 2 } };
+/** Many files wait for a page, a process or a socket at times: one more than there are cores keeps all cores busy. */
+const maxWorkers = availableParallelism() + 1;
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   extends: true,
-  test: { name, setupFiles, ...test },
+  test: { name, setupFiles: [endPrograms], maxWorkers, ...test },
 });
 
+/** In the order in which they run, without a pause in between: the longest files are in the first. */
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: long, setupFiles: [endPrograms], ...renders }),
-  project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false, ...waits }),
-  project('computing', { include: computing, exclude: [pages, ...long], isolate: false, ...computes }),
-  project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long], ...computes }),
+  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long] }),
+  project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long] }),
+  project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false }),
+  project('computing', { include: computing, exclude: [pages, ...long], isolate: false }),
 ];
 
 /** Packages whose properties are worth other random values than those of the quick tests. */
 const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
 /** A series of rounds lasts as long as `npm run test:long` was told. */
-const rounds = { setupFiles: [...setupFiles, 'scripts/long-tests.ts'], testTimeout: 3_600_000, maxWorkers: cores };
+const rounds = {
+  setupFiles: [endPrograms, 'scripts/long-tests.ts'],
+  testTimeout: 3_600_000,
+  maxWorkers: availableParallelism(),
+};
 const longProjects = [
   project('fuzz', { include: fuzz, exclude: long, isolate: false, ...rounds }),
   project('long', { include: long, ...rounds }),

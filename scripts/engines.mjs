@@ -5,89 +5,67 @@ import { join } from 'node:path';
 import { runChild } from '../apps/lockstep/child.mjs';
 import { fail, root } from './project.mjs';
 
-const program = join(root, 'apps', 'coordinator', 'dist', 'main.js');
-const training = [program, 'start', '--steps', '200', '--port', '0'];
+const training = [join(root, 'apps', 'coordinator', 'dist', 'main.js'), 'start', '--steps', '200', '--port', '0'];
 const ways = { single: ['--single'], '2 workers': ['--workers', '2'] };
 
 /** Engines from npm packages; those not required may be missing on this machine. */
 const engines = {
-  'node 20': { npmPackage: 'node@20', args: ['node'], required: true },
-  'node 22': { npmPackage: 'node@22', args: ['node'], required: true },
-  'node 24': { npmPackage: 'node@24', args: ['node'], required: true },
-  bun: { npmPackage: 'bun@1', args: ['bun'], required: false },
-  deno: { npmPackage: 'deno@2', args: ['deno', 'run', '--allow-all'], required: false },
+  'node 20': { npmPackage: 'node@20', command: 'node', required: true },
+  'node 22': { npmPackage: 'node@22', command: 'node', required: true },
+  'node 24': { npmPackage: 'node@24', command: 'node', required: true },
+  bun: { npmPackage: 'bun@1', command: 'bun' },
+  deno: { npmPackage: 'deno@2', command: 'deno', flags: ['run', '--allow-all'] },
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'lockstep-engines-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-async function execute(program, args) {
+/** Runs an engine: this process's own, if it is the same. */
+async function execute({ npmPackage, command }, args) {
+  const isOwn = npmPackage === `node@${process.versions.node.split('.')[0]}`;
+  const npx = isOwn ? [] : ['--yes', '--package', npmPackage, '--', command];
   let text = '';
-  const output = (part) => {
-    text += part;
-  };
-  const { code, signal, error } = await runChild(program, args, {
+  const { code, signal, error } = await runChild(isOwn ? process.execPath : 'npx', [...npx, ...args], {
     cwd: folder,
     group: true,
     shell: process.platform === 'win32',
-    output,
+    output: (part) => {
+      text += part;
+    },
   });
-  if (signal !== undefined) {
-    rmSync(folder, { recursive: true, force: true });
-    process.exit(code || 130);
-  }
+  if (signal !== undefined) process.exit(code || 130);
   return { code, text: error?.message ?? text.trim() };
 }
 
-/** The command that starts an engine: this process's own, if it is the same engine. */
-function commandOf({ npmPackage, args }) {
-  const [major] = process.versions.node.split('.');
-  if (npmPackage === `node@${major}`) return [process.execPath, []];
-  return ['npx', ['--yes', '--package', npmPackage, '--', ...args]];
-}
-
-async function weightsOn([engine, prefix], options) {
+async function weightsOn(engine, options) {
   const report = join(folder, 'report.json');
   rmSync(report, { force: true });
-  const { code, text } = await execute(engine, [...prefix, ...training, ...options, '--report', report]);
+  const { code, text } = await execute(engine, [...(engine.flags ?? []), ...training, ...options, '--report', report]);
   if (code !== 0) return { fault: text.split('\n').at(-1) };
   return { hash: JSON.parse(readFileSync(report, 'utf8')).weightsSha256 };
 }
 
-async function main(asked) {
-  const unknown = asked.find((name) => !Object.hasOwn(engines, name));
-  if (unknown !== undefined) fail(`expected engines of ${Object.keys(engines).join(', ')}; got ${unknown}`, 2);
-  const hashes = new Set();
-  let failures = 0;
-  for (const [name, engine] of Object.entries(engines)) {
-    if (asked.length > 0 && !asked.includes(name)) continue;
-    const command = commandOf(engine);
-    const version = await execute(command[0], [
-      ...command[1].filter((arg) => !/^(run|--allow-all)$/.test(arg)),
-      '--version',
-    ]);
-    if (version.code !== 0) {
-      process.stdout.write(`${name.padEnd(9)}could not be had: ${version.text.split('\n').at(-1)}\n`);
-      if (engine.required) failures += 1;
-      continue;
-    }
-    for (const [way, options] of Object.entries(ways)) {
-      const { hash, fault } = await weightsOn(command, options);
-      const release = version.text
-        .split('\n')[0]
-        .replace(/^deno /, '')
-        .replace(/ .*/, '');
-      process.stdout.write(`${name.padEnd(9)}${release.padEnd(11)}${way.padEnd(11)}${hash ?? fault}\n`);
-      if (hash === undefined) failures += 1;
-      else hashes.add(hash);
-    }
+const asked = process.argv.slice(2);
+const unknown = asked.find((name) => !Object.hasOwn(engines, name));
+if (unknown !== undefined) fail(`expected engines of ${Object.keys(engines).join(', ')}; got ${unknown}`, 2);
+const hashes = new Set();
+let failures = 0;
+for (const [name, engine] of Object.entries(engines)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  const { code, text } = await execute(engine, ['--version']);
+  if (code !== 0) {
+    process.stdout.write(`${name.padEnd(9)}could not be installed: ${text.split('\n').at(-1)}\n`);
+    if (engine.required) failures += 1;
+    continue;
   }
-  if (hashes.size > 1) fail('expected the same weights on every engine, got those above');
-  if (failures > 0) fail(`expected every run to end; ${failures} did not, as said above`);
+  const [version] = text.match(/\d+\.[\w.]+/) ?? [''];
+  for (const [way, options] of Object.entries(ways)) {
+    const { hash, fault } = await weightsOn(engine, options);
+    process.stdout.write(`${name.padEnd(9)}${version.padEnd(11)}${way.padEnd(11)}${hash ?? fault}\n`);
+    if (hash === undefined) failures += 1;
+    else hashes.add(hash);
+  }
 }
-
-try {
-  await main(process.argv.slice(2));
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+if (hashes.size > 1) fail('expected the same weights on every engine, got those above');
+if (failures > 0) fail(`expected every run to end; ${failures} failed, as listed above`);
 process.exit(0);

@@ -2,11 +2,8 @@
  * Runs one of the product's commands on a machine that has only Node and git: installs and builds what has changed,
  * then starts the program, hands it the terminal and the signals, and exits as it does.
  */
-import { readdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { runChild } from '../apps/lockstep/child.mjs';
-import { commandLines, commands as productCommands } from '../apps/lockstep/commands.mjs';
-import { allocatorSettings, engineArguments } from '../apps/lockstep/node-settings.mjs';
+import { join } from 'node:path';
+import { commandLines, commands as productCommands, runProgram } from '../apps/lockstep/programs.mjs';
 import { environment, fail, log, manifest, root } from './project.mjs';
 import { setUp } from './set-up.mjs';
 
@@ -19,7 +16,6 @@ const commands = {
     does: 'shows how networks learn, a chapter at a time, and runs programs to copy; without a name it lists them',
     packages: 'run',
     build: ['examples'],
-    pictures: 'pictures',
     run: app('examples/dist/main.js'),
   },
   compare: {
@@ -48,13 +44,13 @@ const commands = {
   'test:long': {
     does: 'runs the tests that are long by nature, from a fresh seed, for --minutes N; --seed N repeats one',
     packages: 'all',
-    run: script('test-long'),
+    run: [...script('test'), '--long'],
   },
   docs: {
     does: 'writes the API reference to docs/api, and docs/options.md',
     packages: 'all',
     build: ['reference'],
-    run: [join(root, 'apps', 'reference', 'dist', 'main.js')],
+    run: app('reference/dist/main.js'),
   },
   engines: {
     does: 'compares the weights that several engines give',
@@ -78,33 +74,14 @@ const commands = {
 function ofProduct({ does, app: name, args }) {
   return {
     does,
-    packages: name === 'model' ? 'model' : 'run',
-    build: [`${name}-command`],
+    packages: 'run',
+    build: [name === 'lockstep' ? name : `${name}-command`],
     run: [...app(`${name}/dist/main.js`), ...args],
   };
 }
 
 function app(program) {
   return [join(root, 'apps', program)];
-}
-
-/** Reading pictures takes another package: for an example with pictures, and for `--data` with subfolders. */
-function packagesFor({ packages, pictures }, args) {
-  if (packages !== 'run') return packages;
-  if (pictures !== undefined && args[0] === pictures) return 'model';
-  const at = args.findIndex((arg) => arg === '--data' || arg.startsWith('--data='));
-  const data = args[at]?.startsWith('--data=') ? args[at].slice('--data='.length) : args[at + 1];
-  if (at < 0 || data === undefined) return packages;
-  // An upload may turn out to be pictures.
-  if (data === 'upload') return 'model';
-  try {
-    return readdirSync(resolve(root, data), { withFileTypes: true }).some((entry) => entry.isDirectory())
-      ? 'model'
-      : packages;
-  } catch {
-    // A file, or missing: the program reports it.
-    return packages;
-  }
 }
 
 function script(name) {
@@ -126,23 +103,32 @@ function helpText(name) {
   return `npm run COMMAND -- [options], with one of these commands; most have --help:\n${commandLines(commands)}`;
 }
 
+/** After an installation by a package manager other than pnpm: replaces its packages by those that commands need. */
+async function afterInstallation() {
+  const agent = process.env['npm_config_user_agent'] ?? '';
+  // npm has changed no package here (see .npmrc), so packages that running programs may use stay in place.
+  if (!agent.startsWith('pnpm')) await setUp({ packages: 'run', isForeign: !agent.startsWith('npm') });
+  return 0;
+}
+
 async function main([name, ...args]) {
   const [major] = process.versions.node.split('.').map(Number);
   if (major < 20) fail(`expected Node 20 or newer, got ${process.versions.node}`, 2);
+  if (name === 'postinstall') return afterInstallation();
   if (printed(name, args)) return 0;
   const command = Object.hasOwn(commands, name ?? '') ? commands[name] : undefined;
   if (!command) fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name ?? 'none'}`, 2);
-  const filters = command.build?.map((app) => `--filter=@lockstep/${app}...`);
-  await setUp({ packages: packagesFor(command, args), build: filters && ['build', ...filters] });
+  const filters = command.build?.map((app) => `--filter=${app === 'lockstep' ? app : `@lockstep/${app}`}...`);
+  await setUp({ packages: command.packages, build: filters && ['build', ...filters] });
   if (!command.run) {
     log('Every package is installed.');
     return 0;
   }
-  const { code, error } = await runChild(process.execPath, [...engineArguments(), ...command.run, ...args], {
+  const { code, error } = await runProgram([...command.run, ...args], {
     cwd: root,
     // A script leaves its children to this process; a program ends its own.
     group: !command.build,
-    env: { ...allocatorSettings, ...(command.build ? process.env : environment) },
+    env: command.build ? process.env : environment,
   });
   if (error) fail(`could not start ${process.execPath}: ${error.message}`);
   return code;

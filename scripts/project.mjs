@@ -1,5 +1,4 @@
 /** Helpers of the scripts: the project's root, messages, and set-up steps that are silent unless they fail. */
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,20 +24,6 @@ export function log(message) {
 export function fail(message, code = 1) {
   log(`lockstep: ${message}`);
   process.exit(code);
-}
-
-/** Reporters of every test run. */
-export const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'skipped-reporter.mjs')}`];
-
-/** The browser for the tests, downloaded first if necessary; `none` if none is available. */
-export function chromiumPath() {
-  const program = join(root, 'packages', 'chromium', 'dist', 'main.js');
-  const { status, stdout } = spawnSync(process.execPath, [program], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (status !== 0) fail('looking for a browser failed', status ?? 1);
-  return stdout;
 }
 
 /** Frequent causes of a failed step, recognized in the output of package managers, each with advice. */

@@ -1,9 +1,21 @@
-/** Prepares this clone for a command: its packages and its build. */
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+/** Prepares this clone for a command: its packages, installed by pnpm, and its build. */
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { forgetInstallation, hasPackages, installPackages, isMeddledWith } from './packages.mjs';
-import { fail, log, quietly, root } from './project.mjs';
+import { fail, log, manifest, quietly, root } from './project.mjs';
 import { withLock } from './set-up-lock.mjs';
 
 const lock = join(root, '.tools', 'set-up');
@@ -17,13 +29,13 @@ const mostAttempts = 5;
 
 /**
  * Installs and builds what has changed. One process at a time does so; the others wait.
- * @param packages a set of `packages.mjs`
+ * @param packages a name of `sets`
  * @param build tasks and filters of turborepo; none if omitted
  * @param isForeign whether another package manager has just changed the packages
  */
 export async function setUp({ packages, build, isForeign = false }) {
   const makeReady = async () => {
-    if (isForeign) forgetInstallation();
+    if (isForeign) rmSync(stampFile, { force: true });
     // An `npm install` in another terminal takes only a moment, and ends with its own set-up.
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       if ((await installPackages(packages)) && (!build || (await runBuild(build)))) return;
@@ -82,4 +94,151 @@ function changedSince(builtAtMs) {
     }
   }
   return undefined;
+}
+
+const pnpmVersion = manifest.devEngines.packageManager.version;
+const modules = join(root, 'node_modules');
+/** File in which pnpm records what it has installed. */
+const pnpmList = join(modules, '.modules.yaml');
+const stampFile = join(modules, '.lockstep-installed');
+/** Contains only pnpm, which must be available before any package is installed. */
+const toolFolder = join(root, '.tools');
+const pnpm = join(toolFolder, 'node_modules', '.bin', 'pnpm');
+
+/** `dependencies` are needed to build and run, `devDependencies` only for tests and measurements. */
+const production = ['--prod', '--filter', 'lockstep-repository'].concat(
+  ['lockstep', '@lockstep/simulate', '@lockstep/examples'].flatMap((name) => ['--filter-prod', `${name}...`]),
+);
+
+/** Each set contains the previous one. Megabytes are its download to an empty store, on Linux with x64. */
+const sets = {
+  run: { megabytes: 139, purpose: 'what it takes to build and run', args: production },
+  all: { megabytes: 330, purpose: 'what tests, benchmarks and other backends need', args: [] },
+};
+
+/** Files of other package managers, whose content never describes this installation. */
+const foreignLocks = ['package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock', 'bun.lockb'];
+const foreignMarks = ['.package-lock.json', '.yarn-integrity', '.yarn-state.yml'];
+
+/** Errors when another package manager creates or removes an entry while it is read or removed here. */
+const cameOrWent = ['ENOENT', 'ENOTEMPTY', 'ENOTDIR', 'EEXIST'];
+/** Retries the removal of such an entry, after pauses that grow to a second. */
+const removal = { recursive: true, force: true, maxRetries: 10, retryDelay: 100 };
+
+/** Whether the packages of the lock file are installed. @param wanted a name of `sets` */
+function hasPackages(wanted) {
+  const { set, isCurrent } = installed();
+  return isCurrent && (set === wanted || set === 'all');
+}
+
+/**
+ * Returns false if another package manager, which does not know our lock, interfered.
+ * @param wanted a name of `sets`
+ */
+async function installPackages(wanted) {
+  try {
+    return await install(wanted);
+  } catch (error) {
+    if (cameOrWent.includes(error.code) && error.path?.startsWith(modules)) return false;
+    throw error;
+  }
+}
+
+async function install(wanted) {
+  setForeignLocksAside();
+  if (hasPackages(wanted)) return true;
+  const set = installed().set === 'all' ? 'all' : wanted;
+  removeForeign();
+  rmSync(stampFile, { force: true });
+  const { purpose, megabytes, args } = sets[set];
+  log(`Installing ${purpose} (once; fetches up to ${megabytes} MB) …`);
+  await providePnpm();
+  const settings = [
+    '--frozen-lockfile',
+    '--config.confirmModulesPurge=false',
+    // Otherwise pnpm asks the registry for each package's age: 85 MB of answers about versions that are locked.
+    '--config.minimumReleaseAge=0',
+    // The same retries as for npm below.
+    '--config.fetchRetryMintimeout=2000',
+    '--config.fetchRetryFactor=3',
+  ];
+  const isDone = await quietly('installing the packages', pnpm, ['install', ...settings, ...args], isMeddledWith);
+  if (!isDone) return false;
+  writeFileSync(stampFile, `${set} ${lockHash()}`);
+  return true;
+}
+
+function installed() {
+  if (existsSync(stampFile)) {
+    const [set, hash] = readFileSync(stampFile, 'utf8').split(' ');
+    return { set, isCurrent: hash === lockHash() && existsSync(pnpmList) && !isMeddledWith() };
+  }
+  const hasAll = existsSync(pnpmList) && /"?devDependencies"?: true/.test(readFileSync(pnpmList, 'utf8'));
+  return { set: hasAll ? 'all' : undefined, isCurrent: false };
+}
+
+/** Entries of node_modules from another package manager: its marker files, and folders that replace pnpm's links. */
+function foreignEntries() {
+  if (!existsSync(modules)) return [];
+  const names = readdirSync(modules).flatMap((name) =>
+    name.startsWith('@') ? readdirSync(join(modules, name)).map((inner) => join(name, inner)) : [name],
+  );
+  return names.filter(
+    (name) => foreignMarks.includes(name) || (!name.startsWith('.') && lstatSync(join(modules, name)).isDirectory()),
+  );
+}
+
+/** Whether another package manager has changed the packages since they were installed. */
+function isMeddledWith() {
+  return foreignEntries().length > 0;
+}
+
+/** Removes foreign entries but keeps what pnpm has installed, since programs may be running from it. */
+function removeForeign() {
+  const found = foreignEntries();
+  if (found.length > 0) log('What another package manager installed here is replaced: the lock file is that of pnpm.');
+  if (existsSync(pnpmList)) {
+    // pnpm inspects existing files only if its own state is unknown.
+    if (found.length > 0) found.push('.bin', '.pnpm-workspace-state-v1.json');
+    for (const name of found) rmSync(join(modules, name), removal);
+  } else if (existsSync(modules)) {
+    if (found.length === 0) log('An installation here was cut off; it begins again.');
+    rmSync(modules, removal);
+  }
+}
+
+/** Turborepo refuses a project with the lock files of two package managers. */
+function setForeignLocksAside() {
+  const found = foreignLocks.filter((name) => existsSync(join(root, name)));
+  if (found.length === 0) return;
+  for (const name of found) renameSync(join(root, name), join(root, `${name}.unused`));
+  log(`${found.join(' and ')} set aside as *.unused: pnpm-lock.yaml alone says what is installed here.`);
+}
+
+function lockHash() {
+  const hash = createHash('sha256');
+  for (const file of ['pnpm-lock.yaml', 'package.json', 'pnpm-workspace.yaml']) {
+    hash.update(readFileSync(join(root, file)));
+  }
+  return `${hash.digest('hex')}-node-${process.versions.modules}`;
+}
+
+async function providePnpm() {
+  const list = join(toolFolder, 'node_modules', 'pnpm', 'package.json');
+  if (existsSync(list) && JSON.parse(readFileSync(list, 'utf8')).version === pnpmVersion) return;
+  // With a temporary cache, no second copy of the archive remains.
+  const cache = mkdtempSync(join(tmpdir(), 'lockstep-npm-'));
+  const settings = ['--no-save', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts=false'];
+  try {
+    mkdirSync(toolFolder, { recursive: true });
+    writeFileSync(join(toolFolder, 'package.json'), '{ "private": true }\n');
+    // By default, npm takes more than a minute to find out that there is no network.
+    const patience = ['--fetch-retry-mintimeout=2000', '--fetch-retry-factor=3'];
+    const own = ['--loglevel=error', '--prefix', toolFolder, '--cache', cache];
+    const args = ['install', `pnpm@${pnpmVersion}`, ...settings, ...patience, ...own];
+    await quietly('getting pnpm', 'npm', args);
+  } finally {
+    rmSync(cache, { recursive: true, force: true });
+  }
+  if (!existsSync(list)) fail(`expected npm to install pnpm ${pnpmVersion} into ${toolFolder}; it did not`);
 }

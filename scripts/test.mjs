@@ -1,22 +1,75 @@
-/** Runs every check of the project in turn, cheapest first, and stops at the first failure. */
+/**
+ * Runs every check of the project in turn, cheapest first, and stops at the first failure. With `--long`, runs only the
+ * inherently long tests: floods, a thousand workers, repeated kills, random seeds. Their time is bounded, so that a part
+ * of them can run if the whole would take too long.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { chromiumPath, environment, fail, reporters, root } from './project.mjs';
+import { parseArgs } from 'node:util';
+import { environment, fail, root } from './project.mjs';
 import { setUp } from './set-up.mjs';
 
-const bin = (name) => join(root, 'node_modules', '.bin', name);
+/** Series of rounds that run until their time is over; most machines run two of them at once. */
+const seriesAtOnce = 4;
+const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'skipped-reporter.mjs')}`];
 
-const checks = [
-  ['lint and format', bin('biome'), ['ci', '.']],
-  ['types', bin('turbo'), ['run', 'typecheck', '--output-logs=errors-only']],
-  ['tests', bin('vitest'), ['run', ...reporters, ...process.argv.slice(2)]],
-];
-
-for (const [what, program, args] of checks) {
-  // Types and tests need the build, which another command may be running as well.
-  if (what === 'types') await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
-  const env = what === 'tests' ? { ...environment, CHROME_PATH: chromiumPath() } : environment;
-  const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit', env });
+function check(what, program, args, env = {}) {
+  const bin = join(root, 'node_modules', '.bin', program);
+  const { status } = spawnSync(bin, args, { cwd: root, stdio: 'inherit', env: { ...environment, ...env } });
   if (status !== 0) fail(`${what} failed`, status ?? 1);
 }
+
+/** The browser for the tests, installed first if necessary: the build has the program that does. */
+async function browser() {
+  const { browserForTests } = await import('../packages/chromium/dist/install.js');
+  return browserForTests();
+}
+
+function wholeNumber(name, text, most) {
+  if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= most) return Number(text);
+  return fail(`--${name}: expected a whole number from 1 to ${most}, got ${text}`, 2);
+}
+
+function longOptions(args) {
+  const options = { minutes: { type: 'string', default: '20' }, seed: { type: 'string' } };
+  try {
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+    const fresh = `${1 + (Date.now() % 1_000_000_000)}`;
+    const seed = wholeNumber('seed', values.seed ?? fresh, 4_000_000_000);
+    return { minutes: wholeNumber('minutes', values.minutes, 10_000), seed, files: positionals };
+  } catch (error) {
+    return fail(`test:long: ${error.message}`, 2);
+  }
+}
+
+async function testLong(args) {
+  const { minutes, seed, files } = longOptions(args);
+  const ms = minutes * 60_000;
+  await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
+  process.stdout.write(`Long tests, for ${minutes} min from seed ${seed}: again with --seed ${seed}\n`);
+  const order = ['--sequence.shuffle.files', `--sequence.seed=${seed}`];
+  check(
+    `long tests (again with --seed ${seed})`,
+    'vitest',
+    ['run', '--mode', 'long', ...order, ...reporters, ...files],
+    {
+      CHROME_PATH: await browser(),
+      LOCKSTEP_LONG_SEED: `${seed}`,
+      LOCKSTEP_LONG_UNTIL_MS: `${Date.now() + ms}`,
+      LOCKSTEP_LONG_SERIES_MS: `${Math.floor(ms / seriesAtOnce)}`,
+    },
+  );
+}
+
+async function test(args) {
+  check('lint and format', 'biome', ['ci', '.']);
+  // Types and tests need the build, which another command may be running as well.
+  await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
+  check('types', 'turbo', ['run', 'typecheck', '--output-logs=errors-only']);
+  check('tests', 'vitest', ['run', ...reporters, ...args], { CHROME_PATH: await browser() });
+}
+
+const [first, ...rest] = process.argv.slice(2);
+if (first === '--long') await testLong(rest);
+else await test(process.argv.slice(2));
 process.exit(0);

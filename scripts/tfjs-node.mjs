@@ -6,9 +6,8 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root } from './project.mjs';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const require = createRequire(join(root, 'packages', 'tfjs-node', 'package.json'));
 
 /** The wheel closest to the C library that the addon was written for. The hash makes pip refuse any other file. */

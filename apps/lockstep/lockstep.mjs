@@ -3,9 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { runChild } from './child.mjs';
-import { commandLines, commands } from './commands.mjs';
-import { allocatorSettings, engineArguments } from './node-settings.mjs';
+import { fileURLToPath } from 'node:url';
+import { commandLines, commands, runProgram } from './programs.mjs';
 
 /** How a user types a command; the programs print it in their output. */
 const typed = 'npx lockstep';
@@ -16,12 +15,11 @@ function fail(message, code) {
   process.exit(code);
 }
 
-function version() {
-  return JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')).version;
-}
+const own = new URL('package.json', import.meta.url);
 
 function programOf(app) {
-  const manifest = createRequire(import.meta.url).resolve(`@lockstep/${app}-command/package.json`);
+  const manifest =
+    app === 'lockstep' ? fileURLToPath(own) : createRequire(own).resolve(`@lockstep/${app}-command/package.json`);
   return join(dirname(manifest), 'dist', 'main.js');
 }
 
@@ -29,7 +27,7 @@ async function main([name, ...args]) {
   const [major] = process.versions.node.split('.').map(Number);
   if (major < oldestNode) fail(`expected Node ${oldestNode} or newer, got ${process.versions.node}`, 2);
   if (name === '--version') {
-    process.stdout.write(`${version()}\n`);
+    process.stdout.write(`${JSON.parse(readFileSync(own, 'utf8')).version}\n`);
     return 0;
   }
   if (name === undefined || name === '--help' || name === '-h') {
@@ -42,9 +40,8 @@ async function main([name, ...args]) {
     fail(`expected a command of ${Object.keys(commands).join(', ')}; got ${name}`, 2);
   }
   const command = commands[name];
-  const program = [programOf(command.app), ...command.args, ...args];
-  const { code, error } = await runChild(process.execPath, [...engineArguments(), ...program], {
-    env: { ...allocatorSettings, LOCKSTEP_COMMAND: typed, ...process.env },
+  const { code, error } = await runProgram([programOf(command.app), ...command.args, ...args], {
+    env: { LOCKSTEP_COMMAND: typed, ...process.env },
   });
   if (error) fail(`could not start ${process.execPath}: ${error.message}`, 1);
   return code;

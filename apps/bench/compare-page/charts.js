@@ -7,7 +7,7 @@
  * @typedef {import('uplot')} Plot
  * @typedef {(element: HTMLElement, result: TrainingResult) => void} Chart
  * @typedef {{ x: number, y: number, text: string, dot?: string, align?: CanvasTextAlign }} Label in canvas pixels; `dot`
- *   is the color of a dot behind the text, or `ring`
+ *   is the color of a dot behind the text
  */
 
 const uPlot = /** @type {typeof import('uplot')} */ (Reflect.get(globalThis, 'uPlot'));
@@ -40,9 +40,9 @@ function drawLabels({ ctx }, labels) {
     if (dot !== undefined) {
       ctx.beginPath();
       ctx.arc(x, y, 9 * devicePixelRatio, 0, 2 * Math.PI);
-      ctx.fillStyle = dot === 'ring' ? 'transparent' : color(dot);
+      ctx.fillStyle = color(dot);
       ctx.fill();
-      ctx.strokeStyle = color(dot === 'ring' ? 'ink' : 'card');
+      ctx.strokeStyle = color('card');
       ctx.stroke();
     }
     ctx.fillStyle = color(dot === undefined ? 'ink' : 'card');
@@ -176,48 +176,6 @@ const showThroughput = (element, { rows }) => {
   });
 };
 
-/**
- * Speed-ups over one thread on a logarithmic scale: a dot with the number of threads, processes, workers or tabs, a
- * ring for PyTorch.
- * @type {Chart}
- */
-const showSpeedUps = (element) => {
-  /**
-   * One column for each kind of dot, one cell for each training.
-   * @type {Map<string, { dot: string, text: string, column: (number | null)[] }>}
-   */
-  const dots = new Map();
-  for (const [lane, { rows }] of results.entries()) {
-    for (const row of rows) {
-      const ratio = row.kind === 'peer' ? row.speedUp : row.kind === 'lockstep' ? row.timesOneThread : null;
-      if (ratio === null || (row.kind === 'lockstep' && row.efficiency === null)) continue;
-      const style = row.kind === 'lockstep' ? { dot: colorOf(row), text: dotText(row) } : { dot: 'ring', text: '' };
-      const entry = dots.get(row.name) ?? { ...style, column: results.map(() => null) };
-      entry.column[lane] = ratio.median;
-      dots.set(row.name, entry);
-    }
-  }
-  const ratios = [...dots.values()].flatMap(({ column }) => column.filter((ratio) => ratio !== null));
-  const from = Math.min(-1, Math.floor(Math.log2(Math.min(...ratios)) - 0.05));
-  const to = Math.max(1, Math.ceil(Math.log2(Math.max(...ratios)) + 0.05));
-  const ticks = Array.from({ length: to - from + 1 }, (_, index) => 2 ** (from + index));
-  const names = results.map(({ training }) => training.name);
-  showRows(element, names, {
-    scale: { distr: 3, log: 2, range: () => [2 ** from, 2 ** to] },
-    axis: { splits: () => ticks, filter: () => ticks, values: () => ticks.map((tick) => `${tick}x`) },
-    series: [...dots.values()].map(({ column }) => ({ column, paths: () => null, points: { show: false } })),
-    labels: (plot) => {
-      plot.ctx.fillStyle = color('ink');
-      plot.ctx.fillRect(plot.valToPos(1, 'y', true), plot.bbox.top, devicePixelRatio, plot.bbox.height);
-      return [...dots.values()].flatMap(({ column, ...style }) =>
-        column.flatMap((ratio, lane) =>
-          ratio === null ? [] : [{ x: plot.valToPos(ratio, 'y', true), y: plot.valToPos(lane, 'x', true), ...style }],
-        ),
-      );
-    },
-  });
-};
-
 /** Each row's median step, split into its parts from left to right. @type {Chart} */
 const showStep = (element, result) => {
   const rows = lockstepRows(result).flatMap(({ name, parts: ms }) => (ms ? [{ name, ms }] : []));
@@ -304,7 +262,7 @@ function smoothed(curve) {
 }
 
 /** @type {Record<string, Chart>} */
-const charts = { throughput: showThroughput, speedUps: showSpeedUps, step: showStep, curves: showCurves };
+const charts = { throughput: showThroughput, step: showStep, curves: showCurves };
 for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll('.plot'))) {
   const { chart = '', training = '0' } = element.dataset;
   charts[chart]?.(element, /** @type {TrainingResult} */ (results[Number(training)]));

@@ -1,8 +1,64 @@
 /** The page of the benchmark `page`: runs candidates as Node asks it to. */
-import type { PageBench, PageCandidate, PageGradient } from '../src/peers/page-contract.ts';
-import { joinParameters } from '../src/workloads/net.ts';
-import { openLockstep } from './lockstep.ts';
-import { openTensorflow } from './tensorflow.ts';
+import { createMicrobatchGradient, resolveModel } from '@lockstep/nn';
+import { type GpuBackendName, openBackend } from '@lockstep/tensor';
+import * as tf from '@tensorflow/tfjs-core';
+import { joinParameters, mlpNet } from '../src/nets.ts';
+import type { PageBench, PageCandidate, PageGradient, PageWork } from '../src/peers/browser.ts';
+import { meanLossOf, parameterTensors, tensorBatch } from '../src/peers/tensorflow-nets.ts';
+import '@tensorflow/tfjs-backend-webgl';
+import '@tensorflow/tfjs-backend-webgpu';
+import '@tensorflow/tfjs-layers';
+
+export async function openLockstep(work: PageWork, name: GpuBackendName): Promise<PageGradient> {
+  const { backend, choice } = await openBackend(name);
+  const parameters = backend.allocate(work.initial.length);
+  backend.upload(parameters, work.initial);
+  const gradient = createMicrobatchGradient(backend, resolveModel('mlp'), work.batchSize, parameters);
+  return {
+    version: undefined,
+    notes: [choice, 'compiled gradient, from bytes that each step uploads, read back whole'],
+    async step(index) {
+      const { pixels, labels } = work.batches[index]!;
+      gradient.run(pixels, labels);
+      const sums = await backend.download(gradient.output);
+      // The gradient is followed by the sum of the losses and the number of correct answers.
+      return [sums.subarray(0, work.initial.length).map((sum) => sum / labels.length)];
+    },
+    close() {
+      gradient.dispose();
+      backend.free(parameters);
+    },
+  };
+}
+
+// Turns off debug checks, as in Node.
+tf.enableProdMode();
+
+export async function openTensorflow(work: PageWork, name: 'webgl' | 'webgpu'): Promise<PageGradient> {
+  if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js finds no ${name} here`);
+  await tf.ready();
+  const batches = work.batches.map((batch) => tensorBatch(tf, mlpNet, batch));
+  const variables = parameterTensors(tf, mlpNet, work.initial).map((tensor) => tf.variable(tensor));
+  return {
+    version: tf.version_core,
+    notes: ['eager, logSoftmax cross-entropy, tf.variableGrads, batches ready on the device, every gradient read back'],
+    async activate() {
+      await tf.setBackend(name);
+    },
+    async step(index) {
+      const loss = () => meanLossOf(tf, mlpNet, variables, batches[index]!);
+      const { value, grads } = tf.variableGrads(loss, variables);
+      const gradients = variables.map((variable) => grads[variable.name]!);
+      const values = await Promise.all(gradients.map((gradient) => gradient.data<'float32'>()));
+      tf.dispose([value, ...gradients]);
+      return values;
+    },
+    close() {
+      tf.dispose(variables);
+      for (const { images, labels } of batches) tf.dispose([images, labels]);
+    },
+  };
+}
 
 interface Opened {
   readonly gradient: PageGradient;

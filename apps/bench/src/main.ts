@@ -1,10 +1,10 @@
 /** `npm run bench`. Exit code 0: measured; 1: something failed or computed wrongly; 2: a wrong command line. */
 import { readCommandLine, requireOutputs, runMain, saveJson } from '@lockstep/command';
 import { setEngineFlags } from '@lockstep/worker/own-process';
-import { benchmarks } from './benchmarks/index.ts';
+import { benchmarks } from './benchmarks.ts';
 import { benchCommand } from './options.ts';
+import { terminalOutput } from './output.ts';
 import { isSound, runBenchmarks } from './run-benchmarks.ts';
-import { terminalOutput } from './terminal.ts';
 
 async function main(): Promise<number> {
   const options = readCommandLine(benchCommand, process.argv.slice(2));

@@ -47,8 +47,3 @@ export function relativeDistance(actual: ArrayLike<number>, expected: ArrayLike<
   const distance = Math.sqrt(difference / norm);
   return Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance;
 }
-
-/** The Euclidean norm, in double precision. */
-export function norm(values: Float32Array): number {
-  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-}

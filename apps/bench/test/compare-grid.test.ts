@@ -1,10 +1,10 @@
 /** The grid of a comparison: by default, and with options. */
+import type { Dataset } from '@lockstep/data';
 import { describe, expect, test } from 'vitest';
-import { startUpPart } from '../src/compare/figures.ts';
-import { defaultPoints, gridOf, workerCounts } from '../src/compare/grid.ts';
+import { defaultPoints, gridOf, runDataOf, trainedImages, workerCounts } from '../src/compare/grid.ts';
 import { commandOf } from '../src/compare/lockstep-run.ts';
 import { peerNet } from '../src/compare/peers.ts';
-import { trainedImages } from '../src/compare/run-data.ts';
+import { startUpPart } from '../src/compare/results.ts';
 
 const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
 /** Images in one epoch, and in the default number of epochs. */
@@ -102,4 +102,30 @@ test('the command of a row is the one that a person would type', () => {
   expect(commandOf(training!, { kind: 'workers', count: 2 }, { ...settings, backend: 'cpu' })).toBe(
     'npm start -- --workers 2 --threads 2 --model mlp --batch 512 --steps 30 --optimizer sgd --lr 0.3 --seed 3 --backend cpu',
   );
+});
+
+function dataset(count: number) {
+  const labels = Uint16Array.from({ length: count }, (_, at) => at % 10);
+  const samples = Uint8Array.from({ length: 2 * count }, (_, at) => at % 256);
+  return { count, sampleShape: [2], samples, targets: { type: 'classes', names: [], labels } } satisfies Dataset;
+}
+
+describe('what the runs of a comparison train on', () => {
+  test.each([
+    [60_000, [64, 2_048], 30_000],
+    [60_000, [64, 40_000], 40_000],
+    [500, [64], 500],
+  ])('of %i samples and batches of %j is the first %i', (count, batches, expected) => {
+    const all = dataset(count);
+    const data = runDataOf(
+      all,
+      batches.map((batch) => ({ batch })),
+    );
+    expect(data).toEqual({
+      ...all,
+      count: expected,
+      samples: all.samples.subarray(0, 2 * expected),
+      targets: { ...all.targets, labels: dataset(expected).targets.labels },
+    });
+  });
 });

@@ -1,7 +1,7 @@
 /** The command line of compare: units, lists, and one sentence for each mistake. */
 import { parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
-import { compareCommand } from '../src/compare/options.ts';
+import { compareCommand } from '../src/options.ts';
 
 const batches = 'whole numbers from 1 to 1000000 with commas between them, each once, like 64,512';
 const parse = (...args: readonly string[]) => parseOptions(compareCommand.options, args);

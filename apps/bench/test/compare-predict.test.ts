@@ -1,8 +1,14 @@
 /** The cost model: exact at measured points, and never better for a worse link, a slower worker or more latency. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { fitCosts } from '../src/compare/predict/fit.ts';
-import { breakEvenBandwidth, type Costs, predict, scalingEstimate, sharesOf } from '../src/compare/predict/model.ts';
+import {
+  breakEvenBandwidth,
+  type Costs,
+  fitCosts,
+  predict,
+  scalingEstimate,
+  sharesOf,
+} from '../src/compare/predict-model.ts';
 import { reportOf } from './sample-report.ts';
 
 const costs: Costs = {

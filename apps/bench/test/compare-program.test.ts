@@ -9,7 +9,7 @@ import type { Report } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
 import type { CompareReport } from '../src/compare/compare.ts';
-import type { predictAndCheck } from '../src/compare/predict/command.ts';
+import type { predictAndCheck } from '../src/compare/predict.ts';
 import type { LockstepRow } from '../src/compare/results.ts';
 
 const compareProgram = fileURLToPath(new URL('../dist/compare/main.js', import.meta.url));

@@ -1,10 +1,9 @@
 /** From measurements to figures, text and a conclusion, each of which must follow from the measurements. */
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { conclusionOf } from '../src/compare/conclusion.ts';
 import type { Measured } from '../src/compare/measure.ts';
-import { resultLines } from '../src/compare/result-text.ts';
 import { ddpName, isSound, pytorchName, resultOf, type TrainingResult } from '../src/compare/results.ts';
+import { conclusionOf, resultLines } from '../src/compare/text.ts';
 import { absent, measured, own, peer, sampleTraining } from './sample-results.ts';
 
 describe('a result', () => {

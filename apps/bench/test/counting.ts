@@ -1,7 +1,6 @@
 /** Candidates that count instead of computing, on a clock that they advance themselves. */
-import type { Case } from '../src/benchmark.ts';
-import type { Candidate, Implementation } from '../src/harness/candidate.ts';
-import type { Effort } from '../src/harness/open-candidates.ts';
+import type { Candidate, Case, Implementation } from '../src/benchmark.ts';
+import type { Effort } from '../src/harness.ts';
 import { relativeDistance } from '../src/statistics.ts';
 
 export const effort: Effort = { rounds: 4, burstMs: 100, warmUpMs: 50, budgetMs: 5000 };
@@ -42,8 +41,7 @@ export function countingCase(candidates: readonly Candidate[], checkedSteps = 5)
     workPerStep: { amount: 10, unit: 'counts' },
     checkedSteps,
     tolerance: 1e-6,
-    figureName: 'count',
-    check: (result) => ({ distance: relativeDistance(result, [checkedSteps]), figure: result[0]! }),
+    distance: (result) => relativeDistance(result, [checkedSteps]),
     candidates,
   };
 }

@@ -1,8 +1,8 @@
 /** The harness with candidates that log their calls instead of computing: order, checks, ratios and cleaning up. */
 import { describe, expect, test } from 'vitest';
-import { caseLines } from '../src/case-text.ts';
-import type { Candidate, Implementation } from '../src/harness/candidate.ts';
-import { measureCase, type Row } from '../src/harness/measure-case.ts';
+import type { Candidate, Implementation } from '../src/benchmark.ts';
+import { measureCase, type Row } from '../src/harness.ts';
+import { caseLines } from '../src/run-benchmarks.ts';
 import { counter, countingCase, effort, silent } from './counting.ts';
 
 function rowOf(result: Awaited<ReturnType<typeof measureCase>>, name: string): Row {
@@ -30,7 +30,7 @@ describe('measureCase', () => {
       status: 'measured',
       version: '1.2.3',
       notes: ['counts by 1'],
-      check: { distance: 0, figure: 5 },
+      distance: 0,
       msPerStep: { median: 5, min: 5, max: 5 },
       timesBaseline: { median: 2.5, min: 2.5, max: 2.5 },
     });
@@ -45,7 +45,7 @@ describe('measureCase', () => {
       effort,
       silent,
     );
-    expect(rowOf(result, 'cheat')).toMatchObject({ status: 'refused', check: { figure: 10, distance: 1 } });
+    expect(rowOf(result, 'cheat')).toMatchObject({ status: 'refused', distance: 1 });
     expect(calls.filter((line) => line.startsWith('cheat'))).toEqual(['cheat open', 'cheat 5', 'cheat close']);
     expect(caseLines(result).join('\n')).toContain('cheat refused: computes something else: relative distance');
   });

@@ -1,14 +1,12 @@
 /** A run of benchmarks: what it prints, reports and closes, and when it is sound. */
 import { expect, test } from 'vitest';
-import type { Benchmark } from '../src/benchmark.ts';
-import type { Candidate } from '../src/harness/candidate.ts';
+import type { Benchmark, Candidate } from '../src/benchmark.ts';
 import { isSound, runBenchmarks } from '../src/run-benchmarks.ts';
 import { counter, countingCase, effort, silent } from './counting.ts';
 
 test('a run prints each candidate with its notes, and reports what it printed', async () => {
   let closed = 0;
   const benchmark: Benchmark = {
-    kind: 'comparison',
     name: 'counting',
     title: 'how fast counting is',
     method: ['Counted from nothing.'],
@@ -33,39 +31,16 @@ test('a run prints each candidate with its notes, and reports what it printed', 
 test('a run with a refused candidate is not sound, one with an absent candidate is', async () => {
   const ask = async (candidate: Candidate): Promise<boolean> => {
     const cases = async () => [countingCase([counter('a', 1, []), candidate])];
-    const benchmark: Benchmark = { kind: 'comparison', name: 'counting', title: 'counting', method: [], cases };
+    const benchmark: Benchmark = { name: 'counting', title: 'counting', method: [], cases };
     return isSound(await runBenchmarks([benchmark], effort, { print: silent, progress: silent }));
   };
   expect(await ask(counter('cheat', 1, [], 2))).toBe(false);
   expect(await ask({ name: 'gone', open: async () => ({ absent: 'not installed' }) })).toBe(true);
 });
 
-test('facts are printed as they are, and one that does not hold makes a run unsound', async () => {
-  const ask = async (holds: boolean): Promise<string> => {
-    const benchmark: Benchmark = {
-      kind: 'inspection',
-      name: 'memory',
-      title: 'what is left',
-      method: [],
-      facts: async () => [{ name: 'flat', holds, message: '3 bytes more', figures: { bytes: 3 } }],
-    };
-    const lines: string[] = [];
-    const report = await runBenchmarks([benchmark], effort, {
-      print: (...printed) => lines.push(...printed),
-      progress: silent,
-    });
-    expect(isSound(report)).toBe(holds);
-    expect(report.benchmarks[0]).toMatchObject({ cases: [], facts: [{ name: 'flat', figures: { bytes: 3 } }] });
-    return lines.at(-1)!;
-  };
-  expect(await ask(true)).toBe('  holds  flat: 3 bytes more');
-  expect(await ask(false)).toBe('  DOES NOT HOLD  flat: 3 bytes more');
-});
-
 test('a benchmark closes what its cases shared, though one of them could not be measured', async () => {
   let closed = 0;
   const benchmark: Benchmark = {
-    kind: 'comparison',
     name: 'counting',
     title: 'counting',
     method: [],

@@ -1,11 +1,33 @@
-/** The progress of a run: one live line in a terminal, plain lines otherwise. */
+/** Shows the events of a run in the terminal; its progress is one live line, or plain lines elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
-import { decimals, percent, significant } from '@lockstep/command';
+import { addressesToPrint, decimals, joinLines, percent, portLines, significant } from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { RunPlan } from '@lockstep/rules';
-import type { DataSummary, EpochReport, StepEvent } from '@lockstep/train';
-import { samplesWord, thousands } from '@lockstep/train/command-line';
-import { type Colors, duration } from './format.ts';
+import type {
+  DataSummary,
+  EpochReport,
+  ListeningEvent,
+  PreparedEvent,
+  StepEvent,
+  TrainingEvent,
+} from '@lockstep/train';
+import { isLoopback, samplesWord, thousands } from '@lockstep/train/command-line';
+import pc from 'picocolors';
+import { renderUnicodeCompact } from 'uqr';
+
+/** Passed as a value, so that tests can print without colors. */
+export type Colors = Pick<typeof pc, 'bold' | 'cyan'>;
+
+/**
+ * Colors for a stream: only for terminals, unless NO_COLOR or FORCE_COLOR is set; picocolors also colors pipes under
+ * CI.
+ */
+export function colorsFor(stream: { readonly isTTY?: boolean }, environment: NodeJS.ProcessEnv = process.env): Colors {
+  const { NO_COLOR: noColor, FORCE_COLOR: forceColor, TERM: terminal } = environment;
+  if (noColor) return pc.createColors(false);
+  if (forceColor) return pc.createColors(forceColor !== '0');
+  return pc.createColors(stream.isTTY === true && terminal !== 'dumb');
+}
 
 export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;
@@ -152,13 +174,16 @@ export class Display {
 }
 
 /** The loss with the accuracy, or with the root mean squared error for values; neither if the model has diverged. */
-function qualityText(loss: number, accuracy: number | null, rmse: number | null, { bold } = plain): string {
+function qualityText(
+  loss: number,
+  accuracy: number | null,
+  rmse: number | null,
+  { bold }: Pick<Colors, 'bold'> = pc.createColors(false),
+): string {
   if (!Number.isFinite(loss)) return bold('loss no longer finite');
   const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);
   return `loss ${decimals(loss)}, ${bold(quality)}`;
 }
-
-const plain: Pick<Colors, 'bold'> = { bold: (text: string | number | null | undefined) => `${text}` };
 
 function joined(pieces: readonly Piece[], separator: string): string {
   return pieces.map(({ text }) => text).join(separator);
@@ -172,4 +197,99 @@ function fitting(pieces: readonly Piece[], columns: number, separator: string): 
     shown = shown.filter(({ priority }) => priority !== lowest);
   }
   return shown;
+}
+
+/** Minutes and seconds, or hours and minutes. */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return `${minutes}:${String(whole % 60).padStart(2, '0')}`;
+}
+
+/** Shows a run from its data to its end. */
+export class RunDisplay {
+  #display: Display | undefined;
+  #isAlone = false;
+  readonly #found: string | undefined;
+  readonly #addressFile: string | undefined;
+
+  /**
+   * @param found description of the data, shown first
+   * @param addressFile receives the addresses, instead of the terminal
+   */
+  constructor(found: string | undefined, addressFile: string | undefined) {
+    this.#found = found;
+    this.#addressFile = addressFile;
+  }
+
+  /** Prints a permanent line. */
+  line(text: string): void {
+    if (this.#display) this.#display.line(text);
+    else process.stdout.write(`${text}\n`);
+  }
+
+  /** Erases the live line. */
+  end(): void {
+    this.#display?.end();
+  }
+
+  show(event: TrainingEvent): void {
+    switch (event.type) {
+      case 'prepared':
+        if (!this.#display && this.#found !== undefined) this.line(this.#found);
+        this.#begin(event);
+        this.line(event.message);
+        return;
+      case 'listening':
+        for (const line of addressesToPrint(addressLines(event), this.#addressFile)) this.line(line);
+        return;
+      case 'started':
+        this.#display?.started();
+        return;
+      case 'step':
+        this.#display?.step(event);
+        return;
+      case 'epoch':
+        this.#display?.epoch(event);
+        return;
+      case 'note':
+        this.line(event.message);
+        return;
+      case 'checkpoint':
+      case 'relays':
+        return;
+      case 'finished':
+      case 'stopped':
+        this.end();
+        return;
+      case 'joined':
+      case 'left':
+        // In a run of one process, the only worker is the process itself.
+        if (!this.#isAlone) this.line(`  ${event.message}`);
+        return;
+      default:
+        this.line(`  ${event.message}`);
+    }
+  }
+
+  #begin({ config, stepsPerEpoch }: PreparedEvent): void {
+    const { steps, epochs, data } = config;
+    const nowMs = (): number => performance.now();
+    this.#isAlone = config.workers === 'single';
+    const colors = colorsFor(process.stdout);
+    this.#display = new Display({ stream: process.stdout, colors, nowMs, steps, stepsPerEpoch, epochs, data });
+  }
+}
+
+/** Secrets are printed here and nowhere else: they are for the person at this terminal. */
+function addressLines(event: ListeningEvent): string[] {
+  const { addresses, host, fingerprint } = event;
+  const lines = [...portLines(event), ...joinLines(event), `Dashboard: ${addresses.owner}`];
+  if (fingerprint !== undefined) {
+    const pairs = fingerprint.toUpperCase().match(/../g) ?? [];
+    lines.push(`The certificate was made for this run, so browsers warn; its SHA-256 is ${pairs.join(':')}`);
+  }
+  if (!isLoopback(host) && process.stdout.isTTY) lines.push('', renderUnicodeCompact(addresses.page));
+  return lines;
 }

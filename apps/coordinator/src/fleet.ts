@@ -1,8 +1,8 @@
 /** Makes this coordinator a member of a fleet, if the command line asks for it. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { commandText, fleetFailure, fleetOf } from '@lockstep/command';
-import { type FleetCoordinator, FleetError, type FleetOptions, openFleet } from '@lockstep/fleet';
+import { commandText, fleetOf } from '@lockstep/command';
+import { type FleetCoordinator, openFleet } from '@lockstep/fleet';
 import type { ListeningEvent, RelaysEvent, TrainingResult, TrainOptions } from '@lockstep/train';
 import { isLoopback, type RunValues } from '@lockstep/train/command-line';
 import { joinAddress } from '@lockstep/worker';
@@ -29,26 +29,13 @@ export interface Joining {
 
 /**
  * Joins the fleet; returns undefined without `--fleet`.
- * @throws CommandFailure with exit code 2, or 1 if NATS does not answer
+ * @throws FleetError, or CommandFailure with exit code 2
  */
-export async function joinFleet(options: RunValues, joining: Joining): Promise<FleetMember | undefined> {
+export async function joinFleet(options: RunValues, { asked, signal, log }: Joining): Promise<FleetMember | undefined> {
   const where = fleetOf(options);
   if (!where) return undefined;
-  try {
-    return await join({ ...where, role: 'coordinator' }, options, joining);
-  } catch (error) {
-    throw asFleetFailure(error);
-  }
-}
-
-/** Turns a fleet's error into a sentence for the user; returns other errors unchanged. */
-export function asFleetFailure(error: unknown): unknown {
-  return error instanceof FleetError ? fleetFailure(error) : error;
-}
-
-async function join(where: FleetOptions, options: RunValues, { asked, signal, log }: Joining): Promise<FleetMember> {
   const { standby, announce, 'checkpoint-every': every } = options;
-  const fleet = await openFleet(where);
+  const fleet = await openFleet({ ...where, role: 'coordinator' });
   const coordinator = fleet.coordinator({ standby, name: hostname(), signal, log });
   const listen = await listenOf(asked, options, coordinator).catch(async (error: unknown) => {
     await fleet.close();

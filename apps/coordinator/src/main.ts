@@ -1,6 +1,20 @@
 /** The coordinator's command line: trains a model with its options. */
 import { once } from 'node:events';
-import { commandLineNames, errorMessage, readCommandLine, runMain, usageFailure } from '@lockstep/command';
+import { readdirSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import {
+  CommandFailure,
+  commandLineNames,
+  errorMessage,
+  interruptedCode,
+  modelText,
+  onInterruption,
+  readCommandLine,
+  runMain,
+  saveFile,
+  saveJson,
+  usageFailure,
+} from '@lockstep/command';
 import { resolveModel, summary } from '@lockstep/nn';
 import {
   ConfigurationError,
@@ -10,19 +24,13 @@ import {
   type TrainingRun,
   train,
 } from '@lockstep/train';
-import { type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
+import { modelFormatOf, type RunValues, runCommands, runOptions } from '@lockstep/train/command-line';
 import { compileSooner, setEngineFlags } from '@lockstep/worker/own-process';
-import { lowerEngineThreads } from './engine-threads.ts';
-import { asFleetFailure, type FleetMember, joinFleet } from './fleet.ts';
-import { colorsFor } from './format.ts';
-import { openData } from './open-data.ts';
-import { type CommandName, resumeCommand } from './resume-command.ts';
-import { RunDisplay } from './run-display.ts';
-import { saveResults } from './save-results.ts';
+import { colorsFor, RunDisplay } from './display.ts';
+import { type FleetMember, joinFleet } from './fleet.ts';
+import { type CommandName, openData, resumeCommand, trainOptionsOf } from './run-options.ts';
 import { summaryLines } from './summary.ts';
-import { modelText, trainOptionsOf } from './train-options.ts';
 
-const interruptedCode = 130;
 const colors = colorsFor(process.stdout);
 
 async function main(): Promise<number> {
@@ -39,9 +47,7 @@ async function main(): Promise<number> {
   else if (options.single) lowerEngineThreads();
   const opened = await openData(options);
   // Before this line, a signal ends the process by default.
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interruption.abort());
-  const { signal } = interruption;
+  const signal = onInterruption();
   const display = new RunDisplay(opened?.found, options.addresses);
   const fleet = await joinFleet(options, { asked, signal, log: (line) => display.line(line) });
   const stop = fleet ? AbortSignal.any([signal, fleet.deposed]) : signal;
@@ -54,7 +60,7 @@ async function main(): Promise<number> {
     if (error instanceof DataError) throw usageFailure(error.message);
     if (error instanceof ConfigurationError)
       throw usageFailure(error.messageWith(commandLineNames(runOptions, options)));
-    throw asFleetFailure(error);
+    throw error;
   } finally {
     await run[Symbol.asyncDispose]();
     await fleet?.end(undefined);
@@ -154,19 +160,76 @@ async function endOf(
   }
 }
 
-/** Verifies the run and writes its files, as requested. @returns a sentence for each failure */
+/**
+ * Writes the model, verifies the run and writes the report, as requested; if one fails, the others are still done.
+ * @returns a sentence for each failure
+ */
 async function finish(
   result: TrainingResult,
   { save, report: reportFile, verify }: RunValues,
   display: RunDisplay,
   signal: AbortSignal,
 ): Promise<string[]> {
+  const { report, outcome, checkpoint } = result;
+  const failures: string[] = [];
   const log = (line: string): void => display.line(line);
-  if (save === undefined && result.outcome !== 'finished' && !result.checkpoint) {
-    log(`the model after step ${result.report.steps} was not saved: give --save FILE.safetensors to keep it`);
+  const attempt = async (write: () => Promise<string>): Promise<void> => {
+    try {
+      log(await write());
+    } catch (error) {
+      if (!(error instanceof CommandFailure)) throw error;
+      failures.push(error.message);
+    }
+  };
+  if (save === undefined) {
+    if (outcome !== 'finished' && !checkpoint) {
+      log(`the model after step ${report.steps} was not saved: give --save FILE.safetensors to keep it`);
+    }
+  } else if (report.steps === 0) {
+    // The model of an earlier run is worth more than untrained weights.
+    log(`no step was taken: nothing is saved to ${save}`);
+  } else {
+    await attempt(async () => {
+      await saveFile(save, result.modelFile(modelFormatOf(save)));
+      return `model after step ${report.steps} saved to ${save}`;
+    });
   }
-  const verification = verify ? () => result.verify({ signal, log }) : undefined;
-  return saveResults({ result, save, reportFile, verification, log });
+  // Takes as long as the run, so it starts once the model is saved; the report includes its outcome.
+  const { verified = null, failure } = verify ? await result.verify({ signal, log }) : {};
+  if (failure !== undefined) failures.push(failure);
+  if (reportFile !== undefined) {
+    await attempt(async () => {
+      await saveJson(reportFile, { ...report, verified });
+      return `report written to ${reportFile}`;
+    });
+  }
+  return failures;
+}
+
+/**
+ * On Linux, gives threads started from now on a higher priority than the engine's own. When all cores compute, a
+ * compute thread that waits for a core delays a whole step, but a late compilation delays none.
+ */
+function lowerEngineThreads(): void {
+  if (process.platform !== 'linux') return;
+  for (const thread of engineThreads()) {
+    try {
+      setPriority(thread, constants.priority.PRIORITY_LOW);
+    } catch {
+      // The thread has ended meanwhile.
+    }
+  }
+}
+
+/** All threads but the main one: the engine's, and at most a few that read files. */
+function engineThreads(): number[] {
+  try {
+    return readdirSync('/proc/self/task')
+      .map(Number)
+      .filter((thread) => thread !== process.pid);
+  } catch {
+    return [];
+  }
 }
 
 await runMain('lockstep', main);

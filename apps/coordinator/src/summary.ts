@@ -4,7 +4,7 @@ import { type Column, decimals, formatTable, percent, significant } from '@locks
 import { claimText } from '@lockstep/rules';
 import type { EpochReport, Report } from '@lockstep/train';
 import { samplesWord, thousands } from '@lockstep/train/command-line';
-import type { Colors } from './format.ts';
+import type { Colors } from './display.ts';
 
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);

@@ -1,4 +1,7 @@
-/** The files of `deploy/` are well formed, and use existing commands and options. None of them is run here. */
+/**
+ * The files of `deploy/` are well formed, and use existing commands and options. Other tests run the commands of
+ * `compose.yaml` and the servers of `nats`.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +10,7 @@ import { type Options, parseOptions } from '@lockstep/command';
 import { relayCommand, runOptions } from '@lockstep/train/command-line';
 import { workerCommand } from '@lockstep/worker/options';
 import { describe, expect, it } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -27,40 +30,6 @@ function checkCommand([name, ...args]: readonly string[]): void {
   const table = tables.get(name);
   if (!table) throw new Error(`expected one of ${[...tables.keys()].join(', ')}, got ${name}`);
   parseOptions(table, args);
-}
-
-interface Probe {
-  readonly httpGet?: { readonly path: string; readonly port: string };
-}
-
-interface Container {
-  readonly name: string;
-  readonly image?: string;
-  readonly args?: readonly string[];
-  readonly env?: readonly { readonly name: string }[];
-  readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
-  readonly startupProbe?: Probe;
-  readonly readinessProbe?: Probe;
-  readonly livenessProbe?: Probe;
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
-}
-
-interface Manifest {
-  readonly kind: string;
-  readonly metadata: { readonly name: string };
-  readonly spec: {
-    readonly selector: Readonly<Record<string, unknown>>;
-    readonly template?: {
-      readonly metadata: { readonly labels: Readonly<Record<string, string>> };
-      readonly spec: {
-        readonly containers: readonly Container[];
-        readonly volumes: readonly {
-          readonly name: string;
-          readonly secret?: { readonly items: readonly [{ readonly key: string; readonly path: string }] };
-        }[];
-      };
-    };
-  };
 }
 
 describe('deploy/compose.yaml', () => {
@@ -90,76 +59,6 @@ describe('deploy/compose.yaml', () => {
     expect(existsSync(join(root, build.dockerfile))).toBe(true);
   });
 });
-
-describe('deploy/kubernetes', () => {
-  const documents = readdirSync(join(root, 'deploy/kubernetes')).flatMap((file) =>
-    parseAllDocuments(read(`deploy/kubernetes/${file}`)),
-  );
-  const manifests = documents.map((document) => document.toJS() as Manifest);
-  const deployments = manifests.filter(({ kind }) => kind === 'Deployment');
-  const pods = manifests.filter(({ spec }) => spec.template);
-
-  it('is YAML with NATS, a deployment for each program, and services that select pods', () => {
-    expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    expect(pods.map(({ metadata }) => metadata.name)).toEqual(['nats', ...programs.map((name) => `lockstep-${name}`)]);
-    const services = manifests.filter(({ kind }) => kind === 'Service');
-    const labels = pods.map(({ spec }) => spec.template!.metadata.labels);
-    expect(services.map(({ spec }) => spec.selector)).toEqual(labels.slice(0, 2));
-  });
-
-  it('has one coordinator, replaced and not doubled: one that waits would never be ready', () => {
-    expect(deployments[0]!.spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
-  });
-
-  it.each(pods)(
-    '$metadata.name: each container is pulled, limited, probed and confined as it should be',
-    ({ spec }) => {
-      const { spec: pod } = spec.template!;
-      expect(pod).toMatchObject({ automountServiceAccountToken: false, securityContext: { runAsNonRoot: true } });
-      for (const { image, ports = [], ...container } of pod.containers) {
-        expect(image).toMatch(/:(?!latest)[\w.-]+$/);
-        expect(container).toMatchObject({
-          imagePullPolicy: 'IfNotPresent',
-          resources: { requests: { cpu: expect.any(String) }, limits: { memory: expect.any(String) } },
-          securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false },
-        });
-        if (ports.length > 0)
-          expect(Object.keys(container)).toEqual(expect.arrayContaining(['readinessProbe', 'livenessProbe']));
-      }
-    },
-  );
-
-  it.each(deployments)('$metadata.name: commands, labels, ports and volumes fit together', ({ metadata, spec }) => {
-    const { metadata: podMetadata, spec: pod } = spec.template!;
-    expect(spec.selector['matchLabels']).toEqual(podMetadata.labels);
-    for (const container of pod.containers) {
-      const { name, args, volumeMounts } = container;
-      checkCommand(args!);
-      expect([name, metadata.name]).toEqual([args![0], `lockstep-${name}`]);
-      const [mount] = volumeMounts;
-      const volume = pod.volumes.find((one) => one.name === mount!.name);
-      const [{ key, path }] = volume!.secret!.items;
-      expect(key).toBe(name === 'coordinator' ? 'coordinator.login' : 'worker.login');
-      expect(args).toContain(`--fleet-credentials=${mount!.mountPath}/${path}`);
-      if (container.ports) expect(args).toContain('--addresses=/tmp/addresses');
-      checkPorts(container);
-    }
-  });
-});
-
-/** A listening container is announced by the pod's address, and probed at its listening port. */
-function checkPorts({ args, env = [], ports = [], ...container }: Container): void {
-  const listens = args!.filter((arg) => /^--(?:host|port|announce)=/.test(arg));
-  const expected = ports.flatMap(({ containerPort }) => [
-    '--host=0.0.0.0',
-    `--port=${containerPort}`,
-    `--announce=ws://$(POD_IP):${containerPort}`,
-  ]);
-  expect(listens).toEqual(expected);
-  expect(env.map(({ name }) => name)).toEqual(ports.map(() => 'POD_IP'));
-  const probes = [container.startupProbe, container.readinessProbe, container.livenessProbe].slice(0, ports.length * 3);
-  for (const probe of probes) expect(probe?.httpGet).toEqual({ path: '/healthz', port: ports[0]!.name });
-}
 
 describe('deploy/systemd', () => {
   const units = readdirSync(join(root, 'deploy/systemd'));
@@ -225,7 +124,7 @@ describe('deploy/Dockerfile', () => {
   });
 
   it('sets up commands that there are, and installs the client of NATS in the version of packages/fleet', () => {
-    const product = JSON.stringify(read('apps/lockstep/commands.mjs'));
+    const product = JSON.stringify(read('apps/lockstep/programs.mjs'));
     const names = [...text.matchAll(/lockstep\.mjs (\w+)/g)].map(([, name]) => name!);
     expect(names).toEqual(['coordinator', 'worker', 'relay', 'evaluate']);
     for (const name of names) expect(product).toContain(`${name}: {`);

@@ -4,8 +4,7 @@ import type { DataSummary } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
-import { Display } from '../src/display.ts';
-import { colorsFor, duration } from '../src/format.ts';
+import { colorsFor, Display, duration } from '../src/display.ts';
 
 interface Setting {
   readonly isTTY: boolean;

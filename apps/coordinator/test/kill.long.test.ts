@@ -3,8 +3,7 @@ import { randomStream } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freshSeeds } from '../../../scripts/long-tests.ts';
-import { killCoordinator } from './crash.ts';
-import { killWorkers } from './kill.ts';
+import { killCoordinator, killWorkers } from './kill.ts';
 import { runToReport } from './processes.ts';
 
 const args = ['--steps', '200'];

@@ -1,9 +1,9 @@
-/** `kill -9` of worker processes changes no bit. Kills of coordinators are in `crash.test.ts` and `fleet.test.ts`. */
+/** `kill -9` of workers and of the coordinator changes no bit; `fleet.test.ts` kills one that has a standby. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
-import { killWorkers } from './kill.ts';
+import { killCoordinator, killWorkers } from './kill.ts';
 import { canListProcesses, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
@@ -60,5 +60,9 @@ describe('kill -9', () => {
     expect(report.workers.at(-1)?.shards).toBeGreaterThan(0);
     await server.close();
     expect((await late.ended).code).toBe(0);
+  });
+
+  it('of the coordinator at two moments: same model, few steps again, and workers come back', async () => {
+    await killCoordinator({ seed: 1, kills: 2 });
   });
 });

@@ -1,7 +1,15 @@
-/** Runs whose workers are killed, for any options that the weights depend on. */
-import { expect } from 'vitest';
+/** Runs whose workers or whose coordinator are killed, for any options that the weights depend on. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomStream } from '@lockstep/tensor';
+import type { Report } from '@lockstep/train';
+import { expect, onTestFinished } from 'vitest';
+import { freePort } from '../../../packages/train/test/free-port.ts';
+import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
 import { openTestServer } from '../../../packages/train/test/test-server.ts';
-import { type Program, startWorker } from './processes.ts';
+import { openViewer } from '../../../packages/train/test/test-viewer.ts';
+import { type Program, readReport, runToReport, startCoordinator, startWorker } from './processes.ts';
 
 /**
  * Runs three workers and kills one with `kill -9` at each of these steps; with `replaced`, another takes its place. The
@@ -14,7 +22,7 @@ export async function killWorkers(
   { replaced = false, first = 0 } = {},
 ): Promise<string> {
   const workers: Program[] = [];
-  const join = (url: string): void => {
+  const start = (url: string): void => {
     workers.push(startWorker(['--url', url, '--name', `w${workers.length}`]));
   };
   const server = await openTestServer({
@@ -24,10 +32,10 @@ export async function killWorkers(
       const kill = atSteps.indexOf(step);
       if (kill < 0) return;
       workers[(first + kill) % workers.length]!.kill('SIGKILL');
-      if (replaced) join(server.url);
+      if (replaced) start(server.url);
     },
   });
-  for (let index = 0; index < 3; index++) join(server.url);
+  for (let index = 0; index < 3; index++) start(server.url);
   expect(await server.outcome).toEqual({ type: 'finished' });
   const report = server.report();
   expect(report.faults.disconnects).toBe(atSteps.length);
@@ -36,4 +44,80 @@ export async function killWorkers(
   await server.close();
   await Promise.all(workers.map((worker) => worker.ended));
   return report.weightsSha256;
+}
+
+/** Ends in the second epoch, so that a kill may come before or after the first epoch's evaluation. */
+const steps = 600;
+const every = 50;
+
+/** Begins the run once both workers have joined. */
+async function begin(program: Program, port: number): Promise<void> {
+  const [, token = ''] = await program.printed(/#admin=([\w-]+)/);
+  const viewer = await openViewer(`ws://127.0.0.1:${port}`);
+  await viewer.next('workers', ({ workers }) => workers.filter(({ phase }) => phase === 'ready').length === 2);
+  viewer.send({ type: 'admin', action: 'start', token });
+}
+
+/** The figures of a report that do not depend on time. */
+function figuresOf({ epochs, curve, weightsSha256, steps: taken, initialLoss, exactness }: Report) {
+  return {
+    weightsSha256,
+    initialLoss,
+    exactness,
+    steps: taken,
+    epochs: epochs.map(({ seconds: _seconds, imagesPerSecond: _rate, ...epoch }) => epoch),
+    curve: curve.map(({ seconds: _seconds, ...point }) => point),
+  };
+}
+
+/**
+ * Kills the coordinator with `kill -9` at random moments, and checks that the model equals that of an undisturbed run,
+ * that few steps are repeated, and that workers come back.
+ */
+export async function killCoordinator({
+  seed,
+  kills,
+}: {
+  readonly seed: number;
+  readonly kills: number;
+}): Promise<void> {
+  // In memory if possible: the cost of a busy disk is not under test here.
+  const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'lockstep-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const { report: expected } = await runToReport(folder, ['--single', '--steps', `${steps}`]);
+  const port = await freePort();
+  const url = `ws://127.0.0.1:${port}`;
+  const file = join(folder, 'resumed.json');
+  const args = ['--port', `${port}`, '--steps', `${steps}`, '--wait-for-start', '--report', file];
+  const checkpoints = ['--checkpoint', join(folder, 'checkpoints'), '--checkpoint-every', `${every}`];
+  const random = randomStream(seed);
+  const moments = Array.from({ length: kills }, () => Math.floor((steps - every) * random())).sort((a, b) => a - b);
+
+  let program = startCoordinator('coordinator', [...args, ...checkpoints]);
+  await program.printed(/--url ws:/);
+  const witness = await openStepWitness(url);
+  const worker = startWorker(['--url', url, '--name', 'faithful']);
+  const again: number[] = [];
+  for (const moment of moments) {
+    await begin(program, port);
+    await witness.reached(moment);
+    program.kill('SIGKILL');
+    await program.ended;
+    program = startCoordinator('coordinator', [...args, ...checkpoints, '--resume']);
+    const [, resumedAt] = await program.printed(/^(?:Resumed from .*, after step (\d+) of|No checkpoint in )/m);
+    // The last result may have completed its step.
+    again.push(witness.lastStep() + 1 - Number(resumedAt ?? 0));
+  }
+  await begin(program, port);
+
+  expect(await program.ended).toMatchObject({ code: 0, stderr: '' });
+  expect((await worker.ended).code).toBe(0);
+  expect(await witness.ended).toEqual({ type: 'finished', message: 'the run is finished' });
+  const report = readReport(file);
+  expect(figuresOf(report)).toEqual(figuresOf(expected));
+  const samples = report.workers.reduce((sum, each) => sum + each.samples, 0);
+  expect(samples).toBe(expected.workers[0]!.samples);
+  for (const count of again) expect(count, `seed ${seed}`).toBeLessThanOrEqual(every);
+  const { stderr } = await worker.ended;
+  expect(stderr.match(/: back as w\d+$/gm)).toHaveLength(kills);
 }

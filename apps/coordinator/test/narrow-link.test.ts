@@ -10,7 +10,7 @@ import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
 import { runToReport, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
-const args = [...(await tinyArgs(folder)), '--steps', '3', '--epochs', '50'];
+const args = [...(await tinyArgs(folder)), '--steps', '2', '--epochs', '50'];
 const megabit = 125_000;
 /** Size of the model's parameters in bytes. */
 const vectorBytes = 407_080;

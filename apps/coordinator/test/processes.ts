@@ -175,7 +175,7 @@ export function startRelay(args: readonly string[], env?: NodeJS.ProcessEnv): Pr
 
 /** Starts a model command, such as `evaluate`, with its options. */
 export function startModelCommand(args: readonly string[]): Program {
-  return start(process.execPath, [appFile('model'), ...args]);
+  return start(process.execPath, [appFile('lockstep'), ...args]);
 }
 
 /** Runs npm in the project's folder, as a user does. */

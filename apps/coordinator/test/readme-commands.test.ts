@@ -1,4 +1,4 @@
-/** The commands in README.md exist, with their options; some are run as written, with less work. */
+/** The commands in README.md exist, with their options; some run here, with less work, and all in the long tests. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,9 +16,9 @@ const folder = temporaryFolder();
 
 /** Programs other than coordinator, worker and relay, with their first arguments. */
 const programs: Readonly<Record<string, readonly string[]>> = {
-  evaluate: ['model/dist/main.js', 'evaluate'],
-  predict: ['model/dist/main.js', 'predict'],
-  export: ['model/dist/main.js', 'export'],
+  evaluate: ['lockstep/dist/main.js', 'evaluate'],
+  predict: ['lockstep/dist/main.js', 'predict'],
+  export: ['lockstep/dist/main.js', 'export'],
   example: ['examples/dist/main.js'],
   compare: ['bench/dist/compare/main.js'],
   bench: ['bench/dist/main.js'],
@@ -72,7 +72,6 @@ describe('README.md', () => {
     ['npm run predict -- --load model.safetensors --invert docs/seven.png', []],
     ['npm run example -- xor --neurons 1', []],
     ['npm run simulate -- --runs 1000 --seed 1', ['--runs', '3']],
-    ['npm run bench', ['--rounds', '1', '--benchmark', 'matmul']],
   ])('%s runs, with less to do: %j', async (command, less) => {
     expect(commands).toContain(command);
     const { name, args } = wordsOf(command);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { resumeCommand } from '../src/resume-command.ts';
+import { resumeCommand } from '../src/run-options.ts';
 
 it.each([
   [['--checkpoint', 'runs/a b'], "--checkpoint 'runs/a b' --resume"],

@@ -1,11 +1,17 @@
-/** `--checkpoint` and `--resume` as a user runs them. */
+/** A run that is stopped, and `--checkpoint` and `--resume` as a user runs them. */
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readModelFile, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { type Program, readReport, runToReport, startCoordinator } from './processes.ts';
+import { canListProcesses, type Program, readReport, runToReport, startCoordinator } from './processes.ts';
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+const interrupted = 'lockstep: the coordinator was interrupted\n';
 
 const folder = temporaryFolder();
 /** `--data`, and a batch of half the data set. */
@@ -33,36 +39,57 @@ async function watch(program: Program): Promise<{ viewer: TestViewer; token: str
   return { viewer: await openViewer(`ws://${host}`), token };
 }
 
+const interrupt = (program: Program): void => program.kill('SIGINT');
+const pressCtrlC = (program: Program): void => program.killGroup('SIGINT');
+
 describe('a run that is stopped', () => {
-  it.each<[how: string, args: string[], stop: (program: Program) => Promise<void>, code: number]>([
-    ['SIGINT in one process', ['--single'], async (program) => program.kill('SIGINT'), 130],
-    ['Ctrl-C', ['--workers', '2'], async (program) => program.killGroup('SIGINT'), 130],
-    ['SIGTERM', ['--workers', '1'], async (program) => program.kill('SIGTERM'), 130],
+  it.each<[how: string, workers: number, stop: (program: Program) => void | Promise<void>]>([
+    ['SIGINT in one process', 0, interrupt],
+    ['SIGINT to the coordinator alone', 2, interrupt],
+    ['Ctrl-C, which its workers get as well', 2, pressCtrlC],
+    [
+      'two Ctrl-C',
+      1,
+      (program) => {
+        pressCtrlC(program);
+        pressCtrlC(program);
+      },
+    ],
+    ['SIGTERM', 1, (program) => program.kill('SIGTERM')],
     [
       'the dashboard',
-      ['--workers', '1'],
+      1,
       async (program) => {
         const { viewer, token } = await watch(program);
         viewer.send({ type: 'admin', action: 'stop', token });
       },
-      0,
     ],
-  ])('by %s writes a checkpoint and prints the command that goes on', async (how, args, stop, code) => {
-    const [checkpoints, reportFile] = [path(how), path(`${how}.json`)];
+  ])('by %s ends with all its workers, keeps the model, and says how to go on', async (how, workers, stop) => {
+    const [checkpoints, reportFile, model] = [path(how), path(`${how}.json`), path(`${how}.safetensors`)];
     const common = [...endless, '--checkpoint', checkpoints];
-    const program = startCoordinator('start', [...common, ...args, '--port', '0', '--report', reportFile]);
+    const ways = workers === 0 ? ['--single'] : ['--workers', `${workers}`];
+    const port = workers === 0 ? [] : ['--port', '0'];
+    const kept = ['--save', model, '--report', reportFile];
+    const program = startCoordinator('start', [...common, ...ways, ...port, ...kept]);
+    for (let index = 1; index <= workers; index++) await program.printed(new RegExp(`w${index} local-\\d+ joined`));
     await program.printed(/^ {2}epoch 1\/1000000 /m);
+    if (canListProcesses) expect(program.offspring()).toHaveLength(workers);
     await stop(program);
-    const { code: got, stdout } = await program.ended;
-    expect(got).toBe(code);
-    const { steps, epochs } = readReport(reportFile);
+    const { code, stdout, stderr } = await program.ended;
+    expect(code).toBe(how === 'the dashboard' ? 0 : 130);
+    if (code === 130) expect(stderr).toBe(interrupted);
+    if (canListProcesses) expect(program.offspring()).toEqual([]);
+    const { steps, epochs, weightsSha256 } = readReport(reportFile);
+    expect(steps).toBeGreaterThan(0);
+    expect(stdout).toContain(`model after step ${steps} saved to ${model}\n`);
+    expect(stdout).toContain(`report written to ${reportFile}\n`);
     expect(stdout).toMatch(new RegExp(`^Go on after step ${steps}: npm start -- --data .* --resume$`, 'm'));
-    expect(stdout).not.toContain('was not saved');
+    expect(sha256(bytesOf(readModelFile(resolveModel('mlp'), readFileSync(model))))).toBe(weightsSha256);
 
     const { report, stdout: resumed } = await runToReport(folder, [
       ...common,
       // Any number of workers may resume the run.
-      ...(how === 'Ctrl-C' ? args : ['--single']),
+      ...(pressCtrlC === stop ? ways : ['--single']),
       ...['--steps', `${steps + 7}`, '--resume'],
     ]);
     const [, inWords] = resumed.match(/^Resumed from .*, after step ([\d,]+) of /m) ?? [];
@@ -92,7 +119,7 @@ describe('--resume', () => {
     expect(summaryOf(again.stdout)).toBe(summaryOf(first.stdout));
   });
 
-  it('passes over every checkpoint that does not fit, says why, and starts anew where none does', async () => {
+  it('passes over every checkpoint that does not fit, says why, and starts from the beginning if none does', async () => {
     const checkpoints = await runOf('unfit', 6, ['--seed', '2']);
     await runOf('unfit', 6, ['--batch', '16']);
     await runOf('unfit', 6, ['--lr', '0.01']);
@@ -110,7 +137,7 @@ describe('--resume', () => {
       'it belongs to another run: expected batch 32, got 16.',
       'it belongs to another run: expected seed 1, got 2.',
     ]);
-    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts anew.\n`);
+    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts from the beginning.\n`);
     expect(report.resumedAtSteps).toEqual([]);
     expect(report.weightsSha256).toBe(await singleHash(6));
     // All old checkpoints, and one of the new run.
@@ -179,12 +206,12 @@ it('a run without --resume says that an earlier one can go on, and leaves it the
   const program = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
   await program.printed(/^ {2}epoch 1\/1000000 /m);
   program.kill('SIGINT');
-  await program.ended;
+  expect((await program.ended).stdout).not.toContain('was not saved');
   const cutOff = newestOf(checkpoints);
   const again = startCoordinator('start', [...endless, '--single', '--checkpoint', checkpoints]);
   await again.printed(
     new RegExp(
-      `^${join(checkpoints, cutOff)} is of this run, cut off after step [\\d,]+: with resume, a run goes on from it`,
+      `^${join(checkpoints, cutOff)} is of this run, interrupted after step [\\d,]+: with resume, a run goes on from it`,
       'm',
     ),
   );

@@ -26,44 +26,9 @@ const tiny = [...(await tinyArgs(folder)), '--epochs', '1000000'];
 /** A run that never ends by itself. */
 const endless = [...tiny, '--port', '0'];
 
-/** Resolves when all local workers take part; by then training has begun. */
-async function training(program: Program, workers: number): Promise<void> {
-  for (let index = 1; index <= workers; index++) await program.printed(new RegExp(`w${index} local-\\d+ joined`));
-  await program.printed(/^ {2}epoch 1\/1000000 /m);
-}
-
 const interrupted = 'lockstep: the coordinator was interrupted\n';
 
 describe('an interrupted coordinator', () => {
-  it.each<[name: string, interrupt: (program: Program) => void]>([
-    ['SIGINT to it alone', (program) => program.kill('SIGINT')],
-    ['Ctrl-C, which its workers get as well', (program) => program.killGroup('SIGINT')],
-    ['SIGTERM', (program) => program.kill('SIGTERM')],
-    [
-      'two Ctrl-C',
-      (program) => {
-        program.killGroup('SIGINT');
-        program.killGroup('SIGINT');
-      },
-    ],
-  ])('ends with all its workers, exit code 130, and keeps the model: %s', async (name, interrupt) => {
-    const [model, reportFile] = [join(folder, `${name}.safetensors`), join(folder, `${name}.json`)];
-    const program = startCoordinator('start', [...endless, '--workers', '2', '--save', model, '--report', reportFile]);
-    await training(program, 2);
-    if (canListProcesses) expect(program.offspring()).toHaveLength(2);
-    interrupt(program);
-
-    const { code, stdout, stderr } = await program.ended;
-    expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    if (canListProcesses) expect(program.offspring()).toEqual([]);
-    const report = readReport(reportFile);
-    expect(report.steps).toBeGreaterThan(0);
-    expect(stdout).toContain(`model after step ${report.steps} saved to ${model}\n`);
-    expect(stdout).toContain(`report written to ${reportFile}\n`);
-    const weights = readModelFile(resolveModel('mlp'), readFileSync(model));
-    expect(sha256(bytesOf(weights))).toBe(report.weightsSha256);
-  });
-
   it('prints how to save the model next time', async () => {
     const program = startCoordinator('start', [...endless, '--single']);
     await program.printed(/^ {2}epoch 1\/1000000 /m);
@@ -89,7 +54,7 @@ describe('an interrupted coordinator', () => {
 describe('kill -9 of the coordinator', () => {
   it.runIf(canListProcesses)('ends its local workers', async () => {
     const program = startCoordinator('start', [...endless, '--workers', '2']);
-    await training(program, 2);
+    for (const id of ['w1', 'w2']) await program.printed(new RegExp(`${id} local-\\d joined`));
     expect(program.offspring()).toHaveLength(2);
     program.kill('SIGKILL');
     await program.ended;

@@ -32,7 +32,8 @@ it('start without options trains MNIST to 97 % or better with two worker process
   const samples = report.workers.reduce((sum, worker) => sum + worker.samples, 0);
   expect(samples).toBe(report.config.epochs * 60_000);
   expect(report).toMatchObject({ exactness: 'bit-exact', numericMode: 'f32-mul-add.v1', bitExactAmong: null });
-  expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, reassigned: 0 });
+  // On a busy machine a shard may be taken from a worker that is late.
+  expect(report.faults).toMatchObject({ rejected: 0, disconnects: 0, quarantined: 0 });
   // At least the weights of each step one way, and most of the gradient of each shard the other way: blocks of zeros,
   // from pixels that are black in all samples, are not sent. A worker that is slow for a while gets no shard in some
   // steps.

@@ -1,7 +1,7 @@
 /** Two coordinators that lead one run at the same time compute the same weights. */
 import { type StepEvent, type TrainOptions, train } from '@lockstep/train';
 import { expect, it } from 'vitest';
-import { FleetCoordinator } from '../../../packages/fleet/src/coordinator.ts';
+import { Fleet } from '../../../packages/fleet/src/fleet.ts';
 import { leaseMs } from '../../../packages/fleet/src/lease.ts';
 import { MemoryStore } from '../../../packages/fleet/test/memory-store.ts';
 import { VirtualTime } from '../../../packages/fleet/test/virtual-time.ts';
@@ -18,7 +18,7 @@ it('a leader that lost its lease and does not know finishes with the weights of 
     const { signal } = new AbortController();
     const lines: string[] = [];
     const options = { standby: true, name: 'here', signal, log: (line: string) => void lines.push(line) };
-    const coordinator = new FleetCoordinator(options, { store: link, run: 'x', ...time });
+    const coordinator = new Fleet(link, 'x', time).coordinator(options);
     const onStep = ({ step }: StepEvent): void => {
       if (step === pauseAfter) run.pause();
     };

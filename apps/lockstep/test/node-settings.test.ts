@@ -1,7 +1,7 @@
 /** The settings with which Node is started. */
 import { spawnSync } from 'node:child_process';
 import { expect, it } from 'vitest';
-import { engineArguments } from '../node-settings.mjs';
+import { engineArguments } from '../programs.mjs';
 
 const node = { ...process.versions, bun: undefined, deno: undefined };
 

@@ -68,7 +68,7 @@ const npm = fake(
 );
 
 const waits = 'Another command is setting up this clone; waiting for it to finish …';
-const installs = 'Installing what it takes to build and run (once; fetches up to 130 MB) …';
+const installs = 'Installing what it takes to build and run (once; fetches up to 139 MB) …';
 const allSteps = ['npm', 'pnpm', 'turbo'].flatMap((name) => [`${name} begins`, `${name} ends`]);
 
 class Clone {
@@ -80,7 +80,7 @@ class Clone {
     for (const file of ['scripts', 'package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml']) {
       cpSync(join(root, file), join(this.folder, file), { recursive: true });
     }
-    for (const file of ['child.mjs', 'commands.mjs', 'node-settings.mjs']) {
+    for (const file of ['child.mjs', 'programs.mjs']) {
       cpSync(join(root, 'apps', 'lockstep', file), join(this.folder, 'apps', 'lockstep', file));
     }
     this.write('apps/worker/dist/main.js', "console.log('runs');");

@@ -1,5 +1,5 @@
 /** The events of a relay, as lines for the person who started it. */
-import { addressesToPrint, commandText, shellWord, tokenBefore } from '@lockstep/command';
+import { addressesToPrint, joinLines, portLines } from '@lockstep/command';
 import type { RelayEvent } from '@lockstep/train';
 
 type Listening = Extract<RelayEvent, { type: 'listening' }>;
@@ -54,16 +54,4 @@ export class RelayLines {
         return event satisfies never;
     }
   }
-}
-
-function portLines({ port, wantedPort }: Listening): string[] {
-  return wantedPort === 0 || port === wantedPort ? [] : [`Port ${wantedPort} is in use, listening on ${port}.`];
-}
-
-/** Secrets are printed here and nowhere else: they are for the person at this terminal. */
-function joinLines({ addresses, token }: Listening): string[] {
-  return [
-    `Join with: ${tokenBefore(token)}${commandText('worker', `--url ${shellWord(addresses.worker)}`)}`,
-    `Join in a browser: ${addresses.page}`,
-  ];
 }

@@ -2,7 +2,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { Fleet, type FleetTime } from '@lockstep/fleet';
 import type { Clock } from '@lockstep/protocol';
-import type { Checkpoint, FleetCoordinator, FleetFinder, SimulatedFleet } from '@lockstep/sim';
+import type { FleetFinder, FleetMember, RunCopy, SimulatedFleet } from '@lockstep/sim';
 import { SimulatedStore } from './simulated-store.ts';
 
 const run = 'simulated';
@@ -19,7 +19,7 @@ export function openSimulatedFleet(clock: Clock): SimulatedFleet {
   };
 }
 
-function coordinatorOf(fleet: Fleet, name: string): FleetCoordinator {
+function coordinatorOf(fleet: Fleet, name: string): FleetMember {
   const { signal } = new AbortController();
   const coordinator = fleet.coordinator({ standby: true, name, signal, log: () => {} });
   return {
@@ -28,7 +28,7 @@ function coordinatorOf(fleet: Fleet, name: string): FleetCoordinator {
     async newest() {
       for (const { read } of await coordinator.list()) {
         try {
-          return deserialize(await read()) as Checkpoint;
+          return deserialize(await read()) as RunCopy;
         } catch {
           // Try the previous checkpoint.
         }
@@ -57,22 +57,8 @@ function finderOf(fleet: Fleet): FleetFinder {
 
 /** Returns a process's timers in virtual time. */
 function timeOf(process: Clock): FleetTime {
-  const pause = (ms: number): Promise<void> => new Promise((resolve) => process.after(ms, resolve));
   return {
     nowMs: () => process.nowMs(),
-    pause,
-    repeat(everyMs, callback) {
-      let isStopped = false;
-      const over = (async () => {
-        while (!isStopped) {
-          await callback();
-          await pause(everyMs);
-        }
-      })();
-      return async () => {
-        isStopped = true;
-        await over;
-      };
-    },
+    pause: (ms) => new Promise((resolve) => process.after(ms, resolve)),
   };
 }

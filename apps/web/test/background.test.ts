@@ -47,7 +47,7 @@ describePage('a tab in the background', ({ folder }) => {
     await later.next('workers', ({ workers }) => workers.some(({ hidden }) => !hidden));
     const report = await run.stop();
     expect(report.workers).toMatchObject([{ kind: 'browser' }]);
-    expect(report.faults).toMatchObject({ disconnects: 0, reassigned: 0 });
+    expect(report.faults).toMatchObject({ disconnects: 0, rejected: 0 });
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
   });
 });

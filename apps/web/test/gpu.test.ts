@@ -7,7 +7,7 @@ import { describePage } from './browser.ts';
 import { endless, singleRun, startRun } from './run.ts';
 import type { Tab } from './tab.ts';
 
-const steps = 20;
+const steps = 10;
 
 /** Waits until the panel gives this reason for not using a faster backend. */
 async function showsReason(tab: Tab, reason: RegExp): Promise<void> {
@@ -44,7 +44,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
     { backend: 'webgl', shown: 'WebGL' },
     { backend: 'webgpu', shown: 'WebGPU' },
   ] as const)(
-    'with $shown give the weights of one process within 1e-4 after 20 steps, and never claim the same bits',
+    'with $shown give the weights of one process within 1e-4 after 10 steps, and never claim the same bits',
     async ({ backend, shown }) => {
       const file = join(folder, `${backend}.safetensors`);
       const run = await startRun(folder, ['--steps', `${steps}`, '--wait-for-start', '--save', file]);

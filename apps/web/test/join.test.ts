@@ -77,21 +77,8 @@ describePage('tabs as workers', ({ browser, folder }) => {
     expect(disconnects + duplicated).toBeGreaterThan(0);
   });
 
-  it('a tab that is reloaded in the middle of a step rejoins by itself and changes no bit', async () => {
-    const run = await startRun(folder, endless);
-    const tab = await browser.open(run);
-    await tab.join('cpu', 'tab');
-    await tab.computed(3);
-    await tab.withholdGradients();
-    await tab.page.reload();
-    await tab.computed(3);
-    const report = await run.stop();
-    expect(report.weightsSha256).toBe(await singleHash(folder, report));
-    expect(report.faults.disconnects).toBeGreaterThan(0);
-  });
-
-  it('a tab that is reloaded is the same worker', async () => {
-    const run = await startRun(folder, ['--steps', '150', '--wait-for-start']);
+  it('a tab that is reloaded, before the start and in the middle of a step, is the same worker', async () => {
+    const run = await startRun(folder, [...endless, '--wait-for-start']);
     const tab = await browser.open(run, 'owner');
     await tab.join('cpu', 'tab');
     await tab.workersReady(1);
@@ -100,9 +87,14 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tab.workersReady(1);
     await tab.shows('1 worker connected');
     await tab.press('Start');
-    const report = await run.report();
+    await tab.computed(3);
+    await tab.withholdGradients();
+    await tab.page.reload();
+    await tab.computed(3);
+    const report = await run.stop();
     expect(report.workers.map(({ id, name }) => ({ id, name }))).toEqual([{ id: 'w1', name: 'tab' }]);
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
+    expect(report.faults.disconnects).toBeGreaterThan(0);
   });
 
   it('a hidden tab goes on, is shown as hidden, and reconnects when its coordinator is gone', async () => {
@@ -113,7 +105,8 @@ describePage('tabs as workers', ({ browser, folder }) => {
     await tab.computed(3);
     // Only reported as hidden; background.test.ts has a tab that really is.
     await tab.hide();
-    await owner.shows('good, hidden');
+    // On a busy machine the tab may be late.
+    await owner.shows(/, hidden$/);
     await tab.computed((await tab.computed(0)) + 20);
     run.program.kill('SIGKILL');
     await tab.panelShowsAtEnd(/trying again/);

@@ -36,8 +36,11 @@ export interface TestRun extends RunAddresses {
   stop(): Promise<Report>;
 }
 
-/** Arguments of a run that does not end during a test. */
-export const endless = ['--epochs', '1000000'] as const;
+/**
+ * Arguments of a run that does not end during a test. One process computes all its steps again, so steps are small; each
+ * has a microbatch for up to four workers.
+ */
+export const endless = ['--epochs', '1000000', '--batch', '64', '--microbatch', '16'] as const;
 
 let reports = 0;
 

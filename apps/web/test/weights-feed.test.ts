@@ -1,6 +1,5 @@
 /** Checks that a view of the weights requests them only while a person looks, and one at a time. */
 import type { WatchMessageOf } from '@lockstep/protocol';
-import { signal } from '@preact/signals';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openWeightsFeed } from '../src/inside/weights-feed.ts';
 import { RunStore } from '../src/watch/run-store.ts';
@@ -16,20 +15,17 @@ afterEach(() => {
 
 function setUp(phase: 'connecting' | 'live' = 'live') {
   const store = new RunStore();
-  const isHeld = signal(false);
   let requests = 0;
   store.connection.value = { phase };
   store.run.value = { parameters: 2 } as WatchMessageOf<'run'>;
   const feed = openWeightsFeed({
     store,
-    isHeld,
     request: () => {
       requests++;
     },
   });
   return {
     store,
-    isHeld,
     feed,
     requests: () => requests,
     progress: (step: number) => {
@@ -53,21 +49,17 @@ test('asks once until weights come, and again when the run has moved on', () => 
   expect(requests()).toBe(2);
 });
 
-test('asks for nothing while held, in a hidden page, without a connection, and when it is closed', () => {
-  const { feed, isHeld, progress, requests, store, weights } = setUp('connecting');
+test('asks for nothing in a hidden page, without a connection, and when it is closed', () => {
+  const { feed, progress, requests, store, weights } = setUp('connecting');
   expect(requests()).toBe(0);
   store.connection.value = { phase: 'live' };
   weights(1);
   expect(requests()).toBe(1);
   weights(1);
   progress(1);
-  isHeld.value = true;
-  progress(2);
-  weights(2);
-  expect([requests(), feed.weights.value?.step]).toEqual([1, 1]);
   page.hidden = true;
   page.dispatchEvent(new Event('visibilitychange'));
-  isHeld.value = false;
+  weights(2);
   progress(3);
   expect([requests(), feed.weights.value?.step]).toEqual([1, 2]);
   page.hidden = false;

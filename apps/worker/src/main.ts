@@ -1,11 +1,9 @@
 /** The Node worker's command line: joins a run with its options, and prints what happens. */
-import { hostname } from 'node:os';
-import { fleetFailure, joinFailure, libraryOptions, readCommandLine, runMain, tokenFrom } from '@lockstep/command';
-import { FleetError } from '@lockstep/fleet';
-import { ConfigurationError, JoinError, join } from '@lockstep/worker';
+import { libraryOptions, readCommandLine, runMain, takePart } from '@lockstep/command';
+import { openFleet } from '@lockstep/fleet';
+import { join, joinAddress } from '@lockstep/worker';
 import { workerCommand } from '@lockstep/worker/options';
 import { setEngineFlags } from '@lockstep/worker/own-process';
-import { findCoordinator } from './coordinator.ts';
 import { WorkerLines } from './worker-lines.ts';
 
 const progressEveryMs = 30_000;
@@ -14,32 +12,18 @@ async function main(): Promise<number> {
   const options = readCommandLine(workerCommand, process.argv.slice(2));
   if (!options) return 0;
   setEngineFlags();
-  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
-  const coordinator = await findCoordinator(options, token);
-  const interruption = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interruption.abort());
-  const { url, place } = coordinator;
-  const worker = join(url, { ...libraryOptions(workerCommand.options, options), token, signal: interruption.signal });
-  const log = (message: string): void =>
-    void process.stderr.write(`worker ${options.name ?? hostname()}: ${message}\n`);
-  const lines = new WorkerLines('', performance.now(), progressEveryMs);
-  try {
-    for await (const event of worker) {
-      for (const line of lines.of(event, performance.now())) log(line);
-    }
-    const { type, message } = await worker.done;
-    if (interruption.signal.aborted) return 130;
-    if (type === 'finished') log(message);
-    return 0;
-  } catch (error) {
-    if (error instanceof JoinError) throw joinFailure(error, place);
-    throw error;
-  } finally {
-    await coordinator.close();
-  }
+  const lines = new WorkerLines(performance.now(), progressEveryMs);
+  return takePart({
+    program: 'worker',
+    options,
+    addressOf: (url) => joinAddress(url, {}).url,
+    async openFleet(where, token) {
+      const fleet = await openFleet({ ...where, role: 'worker' });
+      return { place: fleet.place, source: fleet.finder({ token, random: Math.random }), close: () => fleet.close() };
+    },
+    join: (coordinator, rest) => join(coordinator, { ...libraryOptions(workerCommand.options, options), ...rest }),
+    linesOf: (event) => lines.of(event, performance.now()),
+  });
 }
 
-await runMain('worker', main, (error) => {
-  if (error instanceof FleetError) return fleetFailure(error);
-  return error instanceof ConfigurationError ? error.messageWith((option) => `--${option}`) : undefined;
-});
+await runMain('worker', main);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Progress } from '../src/progress.ts';
+import { Progress } from '../src/worker-lines.ts';
 
 it('a worker says now and then what it has computed since', () => {
   const progress = new Progress(1_000, 30_000);

@@ -1,4 +1,4 @@
-/** Finds a Chromium on this machine. */
+/** Finds a Chromium on this machine, and titles the suites that need one. */
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { posix, win32 } from 'node:path';
@@ -71,4 +71,17 @@ function usualPlaces({ platform, environment, home }: Machine): string[] {
     default:
       return ['/opt/google/chrome/chrome', '/snap/bin/chromium'];
   }
+}
+
+/** Command for the user, to run in the project's folder. */
+export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
+
+/** Returns `name, in Chromium`, or the name with the reason why the suite is skipped. */
+export function inChromium(name: string, path: string | undefined = findChromium()): string {
+  if (path !== undefined) return `${name}, in Chromium`;
+  const reason =
+    process.env['CHROME_PATH'] === noBrowserWanted
+      ? 'CHROME_PATH is none'
+      : `no browser found; run ${installCommand}, or set CHROME_PATH`;
+  return `${name} (skipped: ${reason})`;
 }

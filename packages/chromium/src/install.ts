@@ -1,8 +1,15 @@
 /** Installs a browser for the tests if there is none, quietly and within time limits. */
+import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
-import { findChromium, type Machine, noBrowserWanted } from './find.ts';
-import type { Command } from './run-quietly.ts';
+import { findChromium, installCommand, type Machine, noBrowserWanted, thisMachine } from './find.ts';
+
+export interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly limitMs: number;
+}
 
 export interface InstallOptions {
   readonly machine: Machine;
@@ -18,9 +25,6 @@ export type InstallResult = { readonly path: string } | { readonly reason: strin
 
 const installLimitMs = 10 * 60_000;
 const versionLimitMs = 60_000;
-
-/** Command for the user, to run in the project's folder. */
-export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** Ways to get a browser: commands that run in order. */
 export const methods = {
@@ -83,4 +87,45 @@ async function tryMethod(
 
 function hasApt({ environment, exists }: Machine): boolean {
   return (environment['PATH'] ?? '').split(posix.delimiter).some((folder) => exists(posix.join(folder, 'apt-get')));
+}
+
+/** Resolves with the line of standard error that says why the program failed; undefined if it succeeded. */
+export function runQuietly({ program, args, environment, limitMs }: Command): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...environment },
+      timeout: limitMs,
+      killSignal: 'SIGKILL',
+    });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (part: string) => {
+      text = (text + part).slice(-16_384);
+    });
+    child.on('error', ({ message }) => resolve(message));
+    child.on('exit', (code, signal) => {
+      if (signal !== null) resolve(`it was ended after ${limitMs / 1000} s`);
+      else resolve(code === 0 ? undefined : (errorLine(text) ?? `exit code ${code}`));
+    });
+  });
+}
+
+/** Returns the first line that names an error, else the last line. */
+function errorLine(text: string): string | undefined {
+  const lines = text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
+  const line = lines.find((each) => /^(E|Error|error): |error while loading/.test(each)) ?? lines.at(-1);
+  return line?.slice(0, 200);
+}
+
+/** The path of a browser for the tests, installed if there is none; `none`, with the reason on stderr, if that fails. */
+export async function browserForTests(): Promise<string> {
+  const result = await findOrInstall({
+    machine: thisMachine(),
+    isRoot: process.getuid?.() === 0,
+    run: runQuietly,
+    log: (message) => void process.stderr.write(`${message}\n`),
+  });
+  if ('path' in result) return result.path;
+  process.stderr.write(`lockstep: ${result.reason}\n`);
+  return noBrowserWanted;
 }

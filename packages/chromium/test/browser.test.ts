@@ -4,9 +4,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findChromium, type Machine } from '../src/find.ts';
-import { findOrInstall, installCommand, methods } from '../src/install.ts';
-import { type Command, runQuietly } from '../src/run-quietly.ts';
+import { findChromium, installCommand, type Machine } from '../src/find.ts';
+import { type Command, findOrInstall, methods, runQuietly } from '../src/install.ts';
 
 const downloaded = '/home/me/.cache/ms-playwright/chromium/chrome';
 

@@ -1,13 +1,11 @@
-/** Reads a program's command line by its table of options; any mistake gives one sentence. */
+/** Reads a program's command line by its table of options, and shows the table; any mistake gives one sentence. */
 import { createRequire } from 'node:module';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import leven from 'leven';
 import * as v from 'valibot';
-import { commandText } from './command-text.ts';
 import type { generalOptions } from './common-options.ts';
-import { usageFailure } from './failure.ts';
-import { helpText } from './help.ts';
-import type { Command, Option, Options, ValuesOf } from './option.ts';
+import { type Command, groups, type Option, type Options, text, type ValuesOf } from './option.ts';
+import { commandText, usageFailure } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
 
@@ -48,12 +46,11 @@ function requireDashes(usage: string, names: readonly string[], environment: Nod
 export function parseOptions<Table extends Options>(table: Table, args: readonly string[]): ValuesOf<Table> {
   const given = givenValues(table, args);
   if (!given['help'] && !given['version']) requireCompatible(table, given);
-  const values = Object.entries(table).map(([name, option]) => [name, given[name] ?? defaultOf(option)]);
+  const values = Object.entries(table).map(([name, option]) => [
+    name,
+    given[name] ?? (isSwitch(option) ? false : option.default),
+  ]);
   return Object.fromEntries(values) as ValuesOf<Table>;
-}
-
-function defaultOf(option: Option): unknown {
-  return isSwitch(option) ? false : option.default;
 }
 
 function isSwitch({ kind, placeholder = kind.placeholder }: Option): boolean {
@@ -155,4 +152,75 @@ export function commandLineNames(table: Options, values: Given): (path: string) 
     const { name, option } = byPath.get(path) ?? { name: path };
     return option?.isNamedWithValue && values[name] !== undefined ? `--${name} ${values[name]}` : `--${name}`;
   };
+}
+
+/** The text of `--help`. */
+export function helpText(usage: string, summary: string, table: Options): string {
+  const flags = Object.entries(table).map(([name, option]) => flagOf(name, option).length);
+  const width = Math.max(...flags) + 2;
+  const sections = grouped(table).map(([title, options]) => {
+    const lines = options.map(([name, option]) => {
+      const shown = defaultOf(option);
+      const meaning = shown === '' ? meaningOf(option) : `${meaningOf(option)} (default ${shown})`;
+      return `  ${flagOf(name, option).padEnd(width)}${wrap(meaning, 100 - width).join(`\n${' '.repeat(width + 2)}`)}\n`;
+    });
+    return `${title === undefined ? '' : `${title}:\n`}${lines.join('')}`;
+  });
+  return `${usage}\n\n${summary}\n\n${sections.join('\n')}`;
+}
+
+/** A Markdown table for each group: names, meanings, expected values, and defaults. */
+export function optionTables(table: Options): string {
+  const sections = grouped(table).map(([title, options]) => {
+    const rows = options.map(([name, option]) => {
+      const { kind } = option;
+      const expected =
+        kind.placeholder === undefined || kind.schema === text.schema ? '' : (kind.spelling ?? kind.expected);
+      const cells = [`\`${flagOf(name, option)}\``, option.help, expected, defaultOf(option)];
+      return `|${cells.map((cell) => ` ${cell}`.replaceAll('|', '\\|').trimEnd()).join(' |')} |`;
+    });
+    return [
+      ...(title === undefined ? [] : [`### ${title}\n`]),
+      '| option | meaning | expected | default |',
+      '|---|---|---|---|',
+      ...rows,
+    ].join('\n');
+  });
+  return `${sections.join('\n\n')}\n`;
+}
+
+/** The options by group title, in the order of the groups; undefined for options without a group. */
+function grouped(table: Options): [title: string | undefined, options: [string, Option][]][] {
+  const titles = [undefined, ...Object.values(groups)];
+  const titleOf = ({ group }: Option): string | undefined => group && groups[group];
+  const sections = titles.map((title): [string | undefined, [string, Option][]] => [
+    title,
+    Object.entries(table).filter(([, option]) => titleOf(option) === title),
+  ]);
+  return sections.filter(([, options]) => options.length > 0);
+}
+
+/** Such as `--batch N`, or `FILE…` for operands. */
+function flagOf(name: string, { kind, placeholder = kind.placeholder, isOperand = false }: Option): string {
+  if (placeholder === undefined) return `--${name}`;
+  return isOperand ? placeholder : `--${name} ${placeholder}`;
+}
+
+function meaningOf({ help, kind }: Option): string {
+  return kind.names ? `${help}: ${kind.names.join(', ')}` : help;
+}
+
+/** The default as shown to users; empty if there is none. */
+function defaultOf({ default: value, defaultText, isOperand = false }: Option): string {
+  return isOperand ? '' : (defaultText ?? String(value ?? ''));
+}
+
+function wrap(paragraph: string, width: number): string[] {
+  const lines: string[] = [''];
+  for (const word of paragraph.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line.length + word.length + 1 > width && line !== '') lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
 }

@@ -1,4 +1,7 @@
-/** Options of several commands: a user's own data, how to listen, how coordinators and workers find each other. */
+/**
+ * Options as data, and those of several commands: a user's own data, how to listen, how coordinators and workers find
+ * each other. Runs in Node and in pages.
+ */
 import * as v from 'valibot';
 import {
   flag,
@@ -15,6 +18,8 @@ import {
   textLike,
   whole,
 } from './option.ts';
+
+export * from './option.ts';
 
 /** Options of every command; `-h` is short for `--help`. */
 export const generalOptions = inGroup('general', {

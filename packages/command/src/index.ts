@@ -1,13 +1,20 @@
 /** The command line of every app: options as a table, files, one sentence for bad input, results in columns. */
-export { shownLine } from '@lockstep/files/shown';
-export { commandLineNames, libraryOptions, parseOptions, readCommandLine, version } from './command-line.ts';
-export { commandText, shellWord, tokenBefore } from './command-text.ts';
-export { CommandFailure, errorMessage, runMain, usageFailure } from './failure.ts';
-export { helpText, optionTables } from './help.ts';
-export { fleetFailure, fleetOf, joinFailure, joinPlaceOf } from './join-place.ts';
-export { decimals, percent, significant } from './number-text.ts';
+export { shownLine } from '@lockstep/data/shown';
+export {
+  commandLineNames,
+  helpText,
+  libraryOptions,
+  optionTables,
+  parseOptions,
+  readCommandLine,
+  version,
+} from './command-line.ts';
+export * from './common-options.ts';
+export { fleetOf, joinLines, portLines, takePart } from './joining.ts';
 export {
   addressesToPrint,
+  isModelFile,
+  modelText,
   readInputFile,
   readOptionBytes,
   readOptionFile,
@@ -17,5 +24,14 @@ export {
   tlsOf,
   tokenFrom,
 } from './option-files.ts';
-export * from './options.ts';
-export { type Column, formatTable } from './table.ts';
+export { type Column, decimals, formatTable, percent, significant } from './printed.ts';
+export {
+  CommandFailure,
+  commandText,
+  errorMessage,
+  interruptedCode,
+  onInterruption,
+  runMain,
+  shellWord,
+  usageFailure,
+} from './program.ts';

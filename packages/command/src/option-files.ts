@@ -1,6 +1,4 @@
-/**
- * Files that options name: read and written, or refused in one sentence; files of secrets are private to their owner.
- */
+/** Files that options name: read and written, or refused in one sentence; files of secrets are private. */
 import { closeSync, fchmodSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import {
   checkOutput,
@@ -10,11 +8,11 @@ import {
   reasonOf,
   shownPath,
   writeOutput,
-} from '@lockstep/files';
+} from '@lockstep/data/files';
 import * as v from 'valibot';
 import { type tlsOptions, token as tokenKind, type tokenOptions } from './common-options.ts';
-import { CommandFailure, usageFailure } from './failure.ts';
 import type { ValuesOf } from './option.ts';
+import { CommandFailure, usageFailure } from './program.ts';
 
 /** Model descriptions and certificates are far smaller. */
 const maxOptionFileBytes = 2 ** 20;
@@ -32,6 +30,15 @@ export function readOptionBytes(option: string, file: string, maxBytes: number):
 /** Like `readOptionBytes`, for a file given without an option. */
 export function readInputFile(file: string, maxBytes: number): Uint8Array {
   return orUsageFailure(undefined, () => readRegularFile(file, maxBytes));
+}
+
+export function isModelFile(nameOrFile: string): boolean {
+  return nameOrFile.endsWith('.json');
+}
+
+/** The layer list in a file, or the name of a model. @throws CommandFailure with exit code 2 if it cannot be read */
+export function modelText(nameOrFile: string): string {
+  return isModelFile(nameOrFile) ? readOptionFile('model', nameOrFile) : nameOrFile;
 }
 
 type NamedFiles = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,6 @@
 /** Commands are printed as a user would type them in the folder in which the program was started. */
 import { expect, it } from 'vitest';
-import { commandText } from '../src/command-text.ts';
+import { commandText } from '../src/program.ts';
 
 it.each([
   { name: 'start', args: '', inClone: 'npm start', elsewhere: 'npx lockstep start' },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ConfigurationError, configurationError, named } from '../src/configuration-error.ts';
+import { ConfigurationError, configurationError, named } from '../src/option.ts';
 
 it('names options as the program knows them, and as a command line does', () => {
   const error = configurationError`${named('threads')}: expected 1 with ${named('backend', 'gpu')}, got ${3}`;

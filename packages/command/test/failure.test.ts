@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { CommandFailure, runMain } from '../src/failure.ts';
+import { CommandFailure, runMain } from '../src/program.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { helpText, optionTables } from '../src/help.ts';
+import { helpText, optionTables } from '../src/command-line.ts';
 import { flag, type Options, oneOf, operands, text as textKind, whole } from '../src/option.ts';
 
 const table = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../src/command-line.ts';
-import { CommandFailure } from '../src/failure.ts';
 import { flag, line, type Options, oneOf, operands, positive, socketUrl, text, whole } from '../src/option.ts';
+import { CommandFailure } from '../src/program.ts';
 
 const table = {
   batch: { kind: whole({ from: 1 }), help: 'samples in a batch', default: 128 },

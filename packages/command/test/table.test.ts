@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatTable } from '../src/table.ts';
+import { formatTable } from '../src/printed.ts';
 
 describe('formatTable', () => {
   it('sets text left and numbers right, under their headers', () => {

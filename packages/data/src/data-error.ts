@@ -1,5 +1,5 @@
 /** The error for data that cannot be used. */
-import { shownLine } from '@lockstep/files/shown';
+import { shownLine } from './shown.ts';
 
 /**
  * Thrown for data that cannot be used. The message is one sentence that names the file, what was

@@ -2,11 +2,11 @@
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from './data-error.ts';
 import type { Dataset } from './dataset.ts';
 import { idxGate, parseImages, parseLabels } from './idx.ts';
 import { joinDataset } from './join-idx.ts';
+import { reasonOf, shownPath } from './named-files.ts';
 import { readUnpacked } from './node/read-unpacked.ts';
 
 /** Training and test sets of bytes with class labels, as stored in four IDX files. */

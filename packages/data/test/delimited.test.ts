@@ -52,6 +52,17 @@ describe('CSV', () => {
     );
   });
 
+  it('gives back a cell of any length whose quotes stand anywhere', () => {
+    const cells = [1, 2 ** 15, 2 ** 16 - 1, 2 ** 16, 2 ** 18 + 1].flatMap((length) => [
+      '"'.repeat(length),
+      `a${'"'.repeat(length)}`,
+      'b""c'.repeat(length),
+      `${'d'.repeat(length)}"`,
+    ]);
+    const table = parse(['name', ...cells].map((cell) => `${quoted(cell)},x\n`).join(''));
+    expect(rowsOf(table).every(([cell], row) => cell === cells[row])).toBe(true);
+  });
+
   it.each([
     ['commas', 'a,b\n1,x\n', [['1', 'x']]],
     [

@@ -28,6 +28,60 @@ describe('JSON Lines', () => {
     expect(found).toBe(`${text}2 to train, 2 to test (split by seed 1)`);
   });
 
+  describe('of thousands of keys', () => {
+    const names = Array.from({ length: 3_000 }, (_, index) => `key ${index}`);
+    /** Writes an object with these values last, in the order of the names. */
+    const line = (...last: readonly string[]) =>
+      `{${names.map((name, index) => `"${name}": ${last[index - names.length + last.length] ?? index / 8}`).join()}}`;
+    const read = (...lines: readonly string[]) => {
+      const { table } = parseJsonLines(new TextEncoder().encode(lines.join('\n')), 'x.jsonl');
+      const rows = Array.from({ length: table.count }, (_, row) => row);
+      return rows.map((row) => table.columns.map((column) => column.textAt(row)).slice(-4));
+    };
+
+    it.each<[name: string, line: string, cells: readonly string[]]>([
+      ['simple values', line('-1.5e2', 'true', 'null', '"a, b"'), ['-150', 'true', '', 'a, b']],
+      ['escaped characters', line('"\\u0041"', '"a\\"}"', '0', '1E3'), ['A', 'a"}', '0', '1000']],
+      ['numbers that are not finite', line('1e400', '-0', '0.5', '" 7 "'), ['Infinity', '0', '0.5', '7']],
+      [
+        'spaces around them',
+        ` \t${line('1', '2', '3', '4').replaceAll(':', ' :\t').replaceAll(',', ' , ')} `,
+        ['1', '2', '3', '4'],
+      ],
+      [
+        'another order',
+        `{"${names.at(-1)}":9,${names.slice(0, -1).map((name) => `"${name}":8`)}}`,
+        ['8', '8', '8', '9'],
+      ],
+      ['a key left out', line('1', '2', '3', '4').replace('"key 2998": 3,', ''), ['1', '2', '', '4']],
+      ['a key twice', line('1', '2', '3', '4').replace('}', ', "key 2998": 5}'), ['1', '2', '5', '4']],
+    ])('reads %s as JSON does', (_, second, cells) => {
+      expect(read(line('1', '"x"', '3', '4'), second)).toEqual([['1', 'x', '3', '4'], cells]);
+    });
+
+    it.each([
+      ['TRUE'],
+      ['01'],
+      ['1.'],
+      ['+1'],
+      ['NaN'],
+      ["'a'"],
+      ['1 2'],
+      ['1}'],
+      ['1} {"a": 1'],
+      ['"\t"'],
+      ['1,'],
+      [''],
+    ])('refuses %j, which is not JSON', (value) => {
+      expect(() => read(line('1'), line(value))).toThrow(/^x\.jsonl: line 2: expected a JSON object, got /);
+    });
+
+    it('refuses a list and an unknown key', () => {
+      expect(() => read(line('1'), line('[1]'))).toThrow(/line 2, key 2999: expected a number or a text, got a list$/);
+      expect(() => read(line('1'), line('1, "z": 2'))).toThrow(/line 2: expected the keys .*, got "z" as well$/);
+    });
+  });
+
   it('takes whole numbers up to 255 as bytes', () => {
     const lines = ['u', 'v', 'u', 'v'].map((label, row) => ({ sample: [0, row, 255], label }));
     const { train, test } = datasetFromJsonLines(parse(...lines));

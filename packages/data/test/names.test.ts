@@ -33,8 +33,8 @@ describe.each(Object.entries(tables))('%s', (file, content) => {
     'has a column of the name %s',
     async (name) => {
       const path = join(folderOf({ [file]: content(name, 'label') }), file);
-      const table = await openRows(path);
-      const column = table!.columns.find((one) => one.name === name)!;
+      const rows = await openRows(path);
+      const column = rows!.table.columns.find((one) => one.name === name)!;
       expect([0, 1, 2, 3].map((row) => column.numberAt(row))).toEqual([1, 2, 3, 4]);
       const { train, test, reading } = await openDataset(path, { label: 'label' });
       expect(reading).toMatchObject({ type: 'rows', columns: [{ name, mean: 2.5 }] });

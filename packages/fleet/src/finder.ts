@@ -1,7 +1,7 @@
 /** Finds an address for joining a run: its leading coordinator, or a relay connected to it. */
 import type { JoinPlace } from './coordinator.ts';
 import { type RelayRecord, RunRecords } from './records.ts';
-import type { FleetStore } from './store.ts';
+import type { FleetStore, FleetTime } from './store.ts';
 
 /** Options of a finder: the run's secret, and a random source for spreading workers over relays. */
 export interface FinderChoices {
@@ -11,28 +11,23 @@ export interface FinderChoices {
   readonly random?: (() => number) | undefined;
 }
 
-export interface FinderOptions extends FinderChoices {
-  readonly store: FleetStore;
-  readonly run: string;
-  /** Resolves after `ms` milliseconds, or when the signal is aborted. */
-  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
-}
-
 const readEveryMs = 500;
 /** Covers more than a lease's life plus a standby's time to take over. */
 const readsForChange = 20;
 
 /** Finds the coordinator that leads a run, for a worker: `join` takes it instead of an address. */
 export class CoordinatorFinder {
-  readonly #options: FinderOptions;
+  readonly #choices: FinderChoices;
   readonly #records: RunRecords;
+  readonly #pause: FleetTime['pause'];
   #found: number | undefined;
   /** URL of the relay found last. */
   #relay: string | undefined;
 
-  constructor(options: FinderOptions) {
-    this.#options = options;
-    this.#records = new RunRecords(options.store.values, options.run);
+  constructor(choices: FinderChoices, store: FleetStore, run: string, { pause }: FleetTime) {
+    this.#choices = choices;
+    this.#records = new RunRecords(store, run);
+    this.#pause = pause;
   }
 
   /**
@@ -40,16 +35,16 @@ export class CoordinatorFinder {
    * @throws Error with one phrase if there has been no coordinator yet, or the store does not answer
    */
   async find(): Promise<JoinPlace | undefined> {
-    const { run, store } = this.#options;
     const [address, end] = [await this.#records.get('address'), await this.#records.get('end')];
-    if (!address) throw new Error(`no coordinator leads run ${run} of the fleet at ${store.place}`);
-    const { incarnation, url, fingerprint } = address.value;
-    if (end && end.value.incarnation >= incarnation) return undefined;
-    const token = this.#options.token ?? (await this.#records.get('token'))?.value.token;
+    if (!address) throw new Error(`no coordinator leads ${this.#records.place}`);
+    const { incarnation } = address;
+    if (end && end.incarnation >= incarnation) return undefined;
+    const token = this.#choices.token ?? (await this.#records.get('token'))?.token;
     this.#found = incarnation;
     const relay = await this.#relayOf(incarnation);
     this.#relay = relay?.url;
-    return relay ? { url: relay.url, fingerprint: relay.fingerprint, token } : { url, fingerprint, token };
+    const { url, fingerprint } = relay ?? address;
+    return { url, fingerprint, token };
   }
 
   /**
@@ -57,11 +52,11 @@ export class CoordinatorFinder {
    * the relay found last: a worker that asks again could not reach it, or lost it.
    */
   async #relayOf(incarnation: number): Promise<RelayRecord | undefined> {
-    const { random } = this.#options;
+    const { random } = this.#choices;
     if (!random) return undefined;
     const found = await this.#records.get('relays');
-    if (found?.value.incarnation !== incarnation) return undefined;
-    const relays = found.value.relays.filter(({ url }) => url !== this.#relay);
+    if (found?.incarnation !== incarnation) return undefined;
+    const relays = found.relays.filter(({ url }) => url !== this.#relay);
     const [one, other] = [0, 1].map(() => relays[Math.floor(random() * relays.length)]);
     return one && other && other.workers < one.workers ? other : one;
   }
@@ -69,7 +64,7 @@ export class CoordinatorFinder {
   /** Waits for a different coordinator than the one found last, or for the run's end. @returns whether either came */
   async changed(signal: AbortSignal): Promise<boolean> {
     for (let read = 0; read < readsForChange && !signal.aborted; read++) {
-      await this.#options.wait(readEveryMs, signal);
+      await this.#pause(readEveryMs, signal);
       if (await this.#hasChanged().catch(() => false)) return true;
     }
     return false;
@@ -78,7 +73,6 @@ export class CoordinatorFinder {
   async #hasChanged(): Promise<boolean> {
     const [address, end] = [await this.#records.get('address'), await this.#records.get('end')];
     if (!address) return false;
-    const { incarnation } = address.value;
-    return incarnation !== this.#found || (end?.value.incarnation ?? 0) >= incarnation;
+    return address.incarnation !== this.#found || (end?.incarnation ?? 0) >= address.incarnation;
   }
 }

@@ -1,9 +1,7 @@
 /** A fleet: coordinators and workers of runs that share a store. */
-
-import { type CoordinatorOptions, FleetCoordinator } from './coordinator.ts';
+import { FleetCoordinator, type FleetCoordinatorOptions } from './coordinator.ts';
 import { CoordinatorFinder, type FinderChoices } from './finder.ts';
-import { type FleetTime, systemTime } from './repeat.ts';
-import type { FleetStore } from './store.ts';
+import { type FleetStore, type FleetTime, systemTime } from './store.ts';
 
 /** Access to one run's coordinators and workers through the shared store. */
 export class Fleet {
@@ -22,14 +20,13 @@ export class Fleet {
   }
 
   /** Returns a coordinator, which leads the run once opened. */
-  coordinator(options: CoordinatorOptions): FleetCoordinator {
-    const { nowMs, repeat } = this.#time;
-    return new FleetCoordinator(options, { store: this.#store, run: this.#run, nowMs, repeat });
+  coordinator(options: FleetCoordinatorOptions): FleetCoordinator {
+    return new FleetCoordinator(options, this.#store, this.#run, this.#time);
   }
 
   /** Returns a finder of the run's coordinator or its relays. */
   finder(choices: FinderChoices = {}): CoordinatorFinder {
-    return new CoordinatorFinder({ store: this.#store, run: this.#run, wait: this.#time.pause, ...choices });
+    return new CoordinatorFinder(choices, this.#store, this.#run, this.#time);
   }
 
   close(): Promise<void> {

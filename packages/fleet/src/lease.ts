@@ -1,9 +1,10 @@
-/** A run's lease as a pure state machine: whether this process leads, judged only by its own clock. */
+/** The lease of a run: a pure state machine that judges by this process's clock alone, and its link to the store. */
+import { type FleetTime, type KeyValues, RevisionConflict } from './store.ts';
 
 export const leaseMs = { renewEvery: 1_000, life: 5_000 };
 
 /** The lease as stored. */
-export interface StoredLease {
+interface StoredLease {
   readonly revision: number;
   /** Undefined if its holder released it. */
   readonly holder: string | undefined;
@@ -25,13 +26,15 @@ export type LeaseEvent =
   /** The store did not answer; a write may still have arrived. */
   | { readonly type: 'unreachable'; readonly nowMs: number };
 
+type ReadEvent = LeaseEvent & { readonly type: 'read' };
+
 /** Next request to the store; its answer is the next event. */
-export type LeaseAction =
+type LeaseAction =
   | { readonly type: 'read' }
   | { readonly type: 'create' }
   | { readonly type: 'update'; readonly revision: number };
 
-export interface LeaseStep {
+interface LeaseStep {
   readonly state: LeaseState;
   readonly action?: LeaseAction;
 }
@@ -44,40 +47,36 @@ export const initialLease: LeaseState = { role: 'follower', seen: undefined, sin
  * @param self id under which this process holds the lease
  */
 export function transition(state: LeaseState, event: LeaseEvent, self: string): LeaseStep {
-  switch (state.role) {
-    case 'follower':
-      return follow(state, event, self);
-    case 'leader':
-      return lead(state, event, self);
-    case 'deposed':
-      return { state };
-    default:
-      return state satisfies never;
-  }
-}
-
-function follow(state: LeaseState & { role: 'follower' }, event: LeaseEvent, self: string): LeaseStep {
+  if (state.role === 'deposed') return { state };
+  const isLeader = state.role === 'leader';
   switch (event.type) {
     case 'tick':
-      return { state, action: { type: 'read' } };
-    case 'read':
-      return followed(state, event, self);
+      return { state, action: isLeader ? { type: 'update', revision: state.revision } : { type: 'read' } };
     case 'written':
       return { state: { role: 'leader', revision: event.revision } };
     case 'conflict':
-      return { state };
+      return isLeader ? { state, action: { type: 'read' } } : { state };
     case 'unreachable':
       // While the store is unreachable the leader may not be able to renew either, so an unchanged revision proves
       // nothing.
-      return { state: { ...state, sinceMs: event.nowMs } };
+      return { state: isLeader ? state : { ...state, sinceMs: event.nowMs } };
+    case 'read':
+      return isLeader ? confirmed(state, event, self) : followed(state, event, self);
     default:
       return event satisfies never;
   }
 }
 
+function confirmed(state: LeaseState, { stored }: ReadEvent, self: string): LeaseStep {
+  // The store has lost the lease.
+  if (!stored) return { state, action: { type: 'create' } };
+  if (stored.holder !== self) return { state: { role: 'deposed', holder: stored.holder } };
+  return { state: { role: 'leader', revision: stored.revision } };
+}
+
 function followed(
   { seen, sinceMs }: LeaseState & { role: 'follower' },
-  { stored, nowMs }: LeaseEvent & { type: 'read' },
+  { stored, nowMs }: ReadEvent,
   self: string,
 ): LeaseStep {
   if (!stored) return { state: { role: 'follower', seen: undefined, sinceMs: nowMs }, action: { type: 'create' } };
@@ -89,24 +88,85 @@ function followed(
   return isFree ? { state, action: { type: 'update', revision: stored.revision } } : { state };
 }
 
-function lead(state: LeaseState & { role: 'leader' }, event: LeaseEvent, self: string): LeaseStep {
-  switch (event.type) {
-    case 'tick':
-      return { state, action: { type: 'update', revision: state.revision } };
-    case 'read': {
-      const { stored } = event;
-      // The store has lost the lease.
-      if (!stored) return { state, action: { type: 'create' } };
-      if (stored.holder !== self) return { state: { role: 'deposed', holder: stored.holder } };
-      return { state: { role: 'leader', revision: stored.revision } };
+interface LeaseKeeperOptions {
+  readonly time: FleetTime;
+  readonly values: KeyValues;
+  readonly key: string;
+  /** This process: a unique id, and a name for people. */
+  readonly self: { readonly id: string; readonly name: string };
+  /** Called after each answer of the store, and after each request without one. */
+  readonly onEvent: (event: LeaseEvent, state: LeaseState, before: LeaseState) => void;
+}
+
+/** Most requests per renewal; the rest waits for the next renewal. */
+const maxRequests = 3;
+
+/** Acquires and renews a run's lease. */
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions;
+  readonly #stopping = new AbortController();
+  readonly #renewing: Promise<void>;
+  #state = initialLease;
+  #holderName: string | undefined;
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options;
+    this.#renewing = this.#keepRenewing();
+  }
+
+  /** Name of the lease's holder when last read. */
+  get holderName(): string | undefined {
+    return this.#holderName;
+  }
+
+  /** Releases the lease if this process holds it, so that another can acquire it at once. */
+  async release(): Promise<void> {
+    this.#stopping.abort();
+    await this.#renewing;
+    const { values, key } = this.#options;
+    if (this.#state.role !== 'leader') return;
+    // If the store does not answer, the lease expires by itself.
+    await values.update(key, JSON.stringify({}), this.#state.revision).catch(() => {});
+  }
+
+  async #keepRenewing(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      let action = this.#take({ type: 'tick' });
+      for (let request = 0; action && request < maxRequests; request++) {
+        action = this.#take(await this.#perform(action));
+      }
+      await this.#options.time.pause(leaseMs.renewEvery, signal);
     }
-    case 'written':
-      return { state: { role: 'leader', revision: event.revision } };
-    case 'conflict':
-      return { state, action: { type: 'read' } };
-    case 'unreachable':
-      return { state };
-    default:
-      return event satisfies never;
+  }
+
+  #take(event: LeaseEvent): LeaseAction | undefined {
+    const before = this.#state;
+    const { state, action } = transition(before, event, this.#options.self.id);
+    this.#state = state;
+    if (event.type !== 'tick') this.#options.onEvent(event, state, before);
+    return action;
+  }
+
+  async #perform(action: LeaseAction): Promise<LeaseEvent> {
+    const { values, key, self, time } = this.#options;
+    const value = JSON.stringify(self);
+    try {
+      if (action.type === 'read') return { type: 'read', stored: await this.#read(), nowMs: time.nowMs() };
+      const isNew = action.type === 'create';
+      const writing = isNew ? values.create(key, value) : values.update(key, value, action.revision);
+      return { type: 'written', revision: await writing };
+    } catch (error) {
+      return error instanceof RevisionConflict ? { type: 'conflict' } : { type: 'unreachable', nowMs: time.nowMs() };
+    }
+  }
+
+  async #read() {
+    const { values, key } = this.#options;
+    const found = await values.get(key);
+    if (!found) return undefined;
+    const { id, name } = JSON.parse(found.value) as Partial<LeaseKeeperOptions['self']>;
+    this.#holderName = name;
+    return { revision: found.revision, holder: id };
   }
 }

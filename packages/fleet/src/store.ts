@@ -1,4 +1,5 @@
-/** Interface of a fleet's store: small values with revisions, and large objects. */
+/** What a fleet runs on: a shared store, and a clock with timers, which tests replace; and how it fails. */
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** A value with its revision. */
 export interface Versioned {
@@ -38,3 +39,30 @@ export interface FleetStore {
   readonly place: string;
   close(): Promise<void>;
 }
+
+/** A fleet could not do what a person asked for; the message is one sentence. */
+export class FleetError extends Error {
+  override readonly name = 'FleetError';
+  /** The option at fault. */
+  readonly option: 'fleet' | 'run' | 'fleet-credentials';
+  /** Whether the same options may work later: the servers were unreachable, or did not answer. */
+  readonly mayPass: boolean;
+
+  constructor(message: string, option: FleetError['option'] = 'fleet', mayPass = false) {
+    super(message);
+    this.option = option;
+    this.mayPass = mayPass;
+  }
+}
+
+/** Clock and timers of a machine or a simulation. */
+export interface FleetTime {
+  readonly nowMs: () => number;
+  /** Resolves after `ms` milliseconds, or when the signal is aborted. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+export const systemTime: FleetTime = {
+  nowMs: () => performance.now(),
+  pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
+};

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunClaim } from '../src/config.ts';
-import { FleetCoordinator } from '../src/coordinator.ts';
-import { CoordinatorFinder } from '../src/finder.ts';
+import type { FleetCoordinator } from '../src/coordinator.ts';
+import type { CoordinatorFinder, FinderChoices } from '../src/finder.ts';
+import { Fleet } from '../src/fleet.ts';
 import { leaseMs } from '../src/lease.ts';
+import type { FleetRun } from '../src/records.ts';
 import { type Link, MemoryStore } from './memory-store.ts';
 import { VirtualTime } from './virtual-time.ts';
 
@@ -23,28 +24,29 @@ interface Begun {
 function begin(name: string, standby = true): Begun {
   const [link, lines, leaving] = [store.link(), [] as string[], new AbortController()];
   const options = { standby, name, signal: leaving.signal, log: (line: string) => void lines.push(line) };
-  const coordinator = new FleetCoordinator(options, { store: link, run, nowMs: time.nowMs, repeat: time.repeat });
-  return { coordinator, link, lines, leaving };
+  return { coordinator: new Fleet(link, run, time).coordinator(options), link, lines, leaving };
 }
 
-const claim = (seed: number): RunClaim => ({
+const claim = (seed: number): FleetRun => ({
   config: JSON.stringify({ seed }),
   differenceFrom: (other) => `expected seed ${JSON.parse(other).seed}, got ${seed}`,
 });
 
+/** Begins a coordinator that leads the run and has announced where it can be joined. */
+async function announced(token?: string): Promise<Begun> {
+  const begun = begin('a');
+  await opened(begun);
+  await begun.coordinator.announce({ url: 'ws://a/', ...(token !== undefined && { token }) });
+  return begun;
+}
+
 /** Opens the coordinator while virtual time advances. */
 async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise<string> {
-  let end = 'waits';
-  void coordinator.open(claim(seed)).then(
-    () => {
-      end = 'leads';
-    },
-    (error: Error) => {
-      end = error.message;
-    },
+  const end = coordinator.open(claim(seed)).then(
+    () => 'leads',
+    (error: Error) => error.message,
   );
-  for (let ms = 0; ms < forMs && end === 'waits'; ms += 500) await time.advance(500);
-  return end;
+  return time.during(end, forMs);
 }
 
 describe('a coordinator', () => {
@@ -174,8 +176,7 @@ describe('checkpoints', () => {
 });
 
 describe('a worker', () => {
-  const wait = (ms: number): Promise<void> => time.advance(ms);
-  const finder = (): CoordinatorFinder => new CoordinatorFinder({ store: store.link(), run, wait });
+  const finder = (choices?: FinderChoices): CoordinatorFinder => new Fleet(store.link(), run, time).finder(choices);
   const { signal } = new AbortController();
 
   it('finds the coordinator with its token, then the one that follows, then that the run is over', async () => {
@@ -189,7 +190,7 @@ describe('a worker', () => {
     void second.coordinator
       .open(claim(1))
       .then(() => second.coordinator.announce({ url: 'ws://b/', fingerprint: 'ff' }));
-    expect(await changed).toBe(true);
+    expect(await time.during(changed)).toBe(true);
     expect(await worker.find()).toMatchObject({ url: 'ws://b/', token: undefined, fingerprint: 'ff' });
     await second.coordinator.finish();
     expect(await worker.find()).toBeUndefined();
@@ -199,11 +200,9 @@ describe('a worker', () => {
     Array.from({ length: count }, (_, number) => ({ url: `ws://relay-${number}/`, workers: number }));
 
   it('finds a relay that is connected, and the coordinator where that is not there', async () => {
-    const first = begin('a');
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    const first = await announced('secret');
     await first.coordinator.announceRelays([{ url: 'wss://relay/', fingerprint: 'ff', workers: 3 }]);
-    const worker = new CoordinatorFinder({ store: store.link(), run, wait, random: () => 0.5 });
+    const worker = finder({ random: () => 0.5 });
     const places = [await worker.find(), await worker.find(), await worker.find()];
     expect(places).toEqual([
       { url: 'wss://relay/', fingerprint: 'ff', token: 'secret' },
@@ -216,40 +215,33 @@ describe('a worker', () => {
   });
 
   it('finds the one of two relays that has fewer workers, and no relay of an earlier coordinator', async () => {
-    const [first, second] = [begin('a'), begin('b')];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/' });
+    const [first, second] = [await announced(), begin('b')];
     await first.coordinator.announceRelays(relaysOf(4));
     const draws = [0.9, 0.3];
-    const worker = new CoordinatorFinder({ store: store.link(), run, wait, random: () => draws.shift() ?? 0 });
+    const worker = finder({ random: () => draws.shift() ?? 0 });
     expect(await worker.find()).toMatchObject({ url: 'ws://relay-1/' });
     const changed = worker.changed(signal);
     first.link.fault = 'cut';
     void second.coordinator.open(claim(1)).then(() => second.coordinator.announce({ url: 'ws://b/' }));
-    expect(await changed).toBe(true);
+    expect(await time.during(changed)).toBe(true);
     expect(await worker.find()).toMatchObject({ url: 'ws://b/' });
   });
 
   it('has the token that it was given in place of that of the fleet', async () => {
-    const first = begin('a');
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
-    const worker = new CoordinatorFinder({ store: store.link(), run, wait, token: 'given' });
+    await announced('secret');
+    const worker = finder({ token: 'given' });
     expect(await worker.find()).toMatchObject({ token: 'given' });
   });
 
   it('waits for another coordinator no longer than a takeover may last', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/' });
+    await announced();
+    const worker = finder();
     await worker.find();
-    expect(await worker.changed(signal)).toBe(false);
+    expect(await time.during(worker.changed(signal))).toBe(false);
   });
 
   it('finds the coordinator also after the store has lost everything', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    const [first, worker] = [await announced('secret'), finder()];
     store.values.clear();
     await time.advance(2_000);
     expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
@@ -257,18 +249,16 @@ describe('a worker', () => {
   });
 
   it('finds the coordinator also after the store has lost its address alone', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/', token: 'secret' });
+    await announced('secret');
+    const worker = finder();
     store.values.delete(`${run}.address`);
     await time.advance(6_000);
     expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
   });
 
   it('finds the coordinator also where another one has announced itself under a lease of the same number, which was lost', async () => {
-    const [first, worker] = [begin('a'), finder()];
-    await opened(first);
-    await first.coordinator.announce({ url: 'ws://a/' });
+    await announced();
+    const worker = finder();
     const key = `${run}.address`;
     const { value, revision } = store.values.get(key)!;
     store.values.set(key, { value: value.replace('ws://a/', 'ws://b/'), revision });

@@ -1,105 +1,41 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { initialLease, type LeaseEvent, type LeaseState, leaseMs, transition } from '../src/lease.ts';
-import { LeaseKeeper } from '../src/lease-keeper.ts';
+import { initialLease, type LeaseEvent, LeaseKeeper, type LeaseState, leaseMs, transition } from '../src/lease.ts';
 import { type Link, MemoryStore } from './memory-store.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 const { life } = leaseMs;
-const other = { revision: 4, holder: 'other' };
-const follower = (sinceMs: number): LeaseState => ({ role: 'follower', seen: other, sinceMs });
-const leader: LeaseState = { role: 'leader', revision: 7 };
+type StoredLease = Extract<LeaseEvent, { type: 'read' }>['stored'];
+
+const held = (revision: number, holder?: string) => ({ revision, holder });
+const follower = (seen: StoredLease, sinceMs: number): LeaseState => ({ role: 'follower', seen, sinceMs });
+const leader = (revision: number): LeaseState => ({ role: 'leader', revision });
+const read = (stored: StoredLease, nowMs = 1): LeaseEvent => ({ type: 'read', stored, nowMs });
+const written: LeaseEvent = { type: 'written', revision: 5 };
+const unreachable: LeaseEvent = { type: 'unreachable', nowMs: 8 };
+const deposed: LeaseState = { role: 'deposed', holder: 'other' };
+const update = (revision: number) => ({ type: 'update', revision });
+const [other, changed, free, own] = [held(4, 'other'), held(5, 'other'), held(5), held(8, 'self')];
+const waiting = follower(other, 0);
 
 describe('transition', () => {
-  it.each<[string, LeaseState, LeaseEvent, LeaseState, object | undefined]>([
+  it.each<[title: string, LeaseState, LeaseEvent, expected: LeaseState, action?: object]>([
     ['a follower reads first', initialLease, { type: 'tick' }, initialLease, { type: 'read' }],
-    [
-      'it creates what is not there',
-      initialLease,
-      { type: 'read', stored: undefined, nowMs: 1 },
-      { role: 'follower', seen: undefined, sinceMs: 1 },
-      { type: 'create' },
-    ],
-    [
-      'it waits where it sees a lease for the first time',
-      initialLease,
-      { type: 'read', stored: other, nowMs: 9 },
-      follower(9),
-      undefined,
-    ],
-    [
-      'it waits again where the revision has changed',
-      follower(0),
-      { type: 'read', stored: { ...other, revision: 5 }, nowMs: life },
-      { role: 'follower', seen: { ...other, revision: 5 }, sinceMs: life },
-      undefined,
-    ],
-    [
-      'it waits until a life is over',
-      follower(0),
-      { type: 'read', stored: other, nowMs: life - 1 },
-      follower(0),
-      undefined,
-    ],
-    [
-      'then it takes the lease',
-      follower(0),
-      { type: 'read', stored: other, nowMs: life },
-      follower(0),
-      { type: 'update', revision: 4 },
-    ],
-    [
-      'one that was given back is taken at once',
-      follower(0),
-      { type: 'read', stored: { revision: 5, holder: undefined }, nowMs: 1 },
-      { role: 'follower', seen: { revision: 5, holder: undefined }, sinceMs: 1 },
-      { type: 'update', revision: 5 },
-    ],
-    [
-      'silence of the store says nothing of the leader',
-      follower(0),
-      { type: 'unreachable', nowMs: 8 },
-      follower(8),
-      undefined,
-    ],
-    [
-      'what it wrote is its own',
-      follower(0),
-      { type: 'written', revision: 5 },
-      { role: 'leader', revision: 5 },
-      undefined,
-    ],
-    [
-      'also where the answer was lost',
-      follower(0),
-      { type: 'read', stored: { revision: 5, holder: 'self' }, nowMs: 1 },
-      { role: 'leader', revision: 5 },
-      undefined,
-    ],
-    ['a leader renews', leader, { type: 'tick' }, leader, { type: 'update', revision: 7 }],
-    ['it goes on where the store is silent', leader, { type: 'unreachable', nowMs: 99_999 }, leader, undefined],
-    ['it looks where another write came first', leader, { type: 'conflict' }, leader, { type: 'read' }],
-    [
-      'its own write is no conflict',
-      leader,
-      { type: 'read', stored: { revision: 8, holder: 'self' }, nowMs: 1 },
-      { role: 'leader', revision: 8 },
-      undefined,
-    ],
-    [
-      'it creates again what the store has lost',
-      leader,
-      { type: 'read', stored: undefined, nowMs: 1 },
-      leader,
-      { type: 'create' },
-    ],
-    [
-      'it is deposed by another holder alone',
-      leader,
-      { type: 'read', stored: { revision: 8, holder: 'other' }, nowMs: 1 },
-      { role: 'deposed', holder: 'other' },
-      undefined,
-    ],
+    ['it creates what is not there', initialLease, read(undefined), follower(undefined, 1), { type: 'create' }],
+    ['it waits if it sees a lease for the first time', initialLease, read(other, 9), follower(other, 9)],
+    ['it waits again if the revision has changed', waiting, read(changed, life), follower(changed, life)],
+    ['it waits until a life is over', waiting, read(other, life - 1), waiting],
+    ['then it takes the lease', waiting, read(other, life), waiting, update(4)],
+    ['one that was given back is taken at once', waiting, read(free), follower(free, 1), update(5)],
+    ['silence of the store says nothing of the leader', waiting, unreachable, follower(other, 8)],
+    ['what it wrote is its own', waiting, written, leader(5)],
+    ['also if the answer was lost', waiting, read(own), leader(8)],
+    ['a leader renews', leader(7), { type: 'tick' }, leader(7), update(7)],
+    ['it goes on while the store is silent', leader(7), unreachable, leader(7)],
+    ['it looks if another write came first', leader(7), { type: 'conflict' }, leader(7), { type: 'read' }],
+    ['its own write is no conflict', leader(7), read(own), leader(8)],
+    ['it creates again what the store has lost', leader(7), read(undefined), leader(7), { type: 'create' }],
+    ['it is deposed by another holder alone', leader(7), read(held(8, 'other')), deposed],
   ])('%s', (_title, state, event, expected, action) => {
     const step = transition(state, event, 'self');
     expect(step.state).toEqual(expected);
@@ -108,27 +44,31 @@ describe('transition', () => {
 });
 
 describe('several processes that reach one store over links with faults', () => {
-  interface Process {
+  class Process {
+    state = initialLease;
     readonly link: Link;
     readonly keeper: LeaseKeeper;
-    state: LeaseState;
+
+    constructor(store: MemoryStore, time: VirtualTime, name: string) {
+      this.link = store.link();
+      const onEvent = (_event: LeaseEvent, state: LeaseState): void => {
+        this.state = state;
+      };
+      this.keeper = new LeaseKeeper({
+        values: this.link.values,
+        key: 'lease',
+        self: { id: name, name },
+        time,
+        onEvent,
+      });
+    }
   }
 
-  function begin(store: MemoryStore, time: VirtualTime, name: string): Process {
-    const link = store.link();
-    const process: { -readonly [Key in keyof Process]?: Process[Key] } = { link, state: initialLease };
-    process.keeper = new LeaseKeeper({
-      values: link.values,
-      key: 'lease',
-      self: { id: name, name },
-      nowMs: time.nowMs,
-      repeat: time.repeat,
-      onEvent: (_event, state) => {
-        process.state = state;
-      },
-    });
-    return process as Process;
-  }
+  /** Processes that begin with one store, at one time. */
+  const begin = (...names: string[]) => {
+    const [store, time] = [new MemoryStore(), new VirtualTime()];
+    return { store, time, processes: names.map((name) => new Process(store, time, name)) };
+  };
 
   const holds = (store: MemoryStore, { state }: Process): boolean =>
     state.role === 'leader' && state.revision === store.values.get('lease')?.revision;
@@ -142,8 +82,7 @@ describe('several processes that reach one store over links with faults', () => 
   it('at most one holds the newest revision, and when the faults are over exactly one, within a life and two renewals', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(change, { maxLength: 12 }), async (changes) => {
-        const [store, time] = [new MemoryStore(), new VirtualTime()];
-        const processes = ['a', 'b', 'c'].map((name) => begin(store, time, name));
+        const { store, time, processes } = begin('a', 'b', 'c');
         for (const { process, fault, forMs } of changes) {
           processes[process]!.link.fault = fault as Link['fault'];
           await time.advance(forMs);
@@ -161,8 +100,7 @@ describe('several processes that reach one store over links with faults', () => 
   });
 
   it('while the store is away for all, no leader loses its lease', async () => {
-    const [store, time] = [new MemoryStore(), new VirtualTime()];
-    const processes = ['a', 'b'].map((name) => begin(store, time, name));
+    const { time, processes } = begin('a', 'b');
     await time.advance(3_000);
     for (const { link } of processes) link.fault = 'cut';
     await time.advance(60_000);
@@ -175,11 +113,11 @@ describe('several processes that reach one store over links with faults', () => 
   });
 
   it('a leader that gives its lease back is followed at the next renewal', async () => {
-    const [store, time] = [new MemoryStore(), new VirtualTime()];
-    const [first, second] = ['a', 'b'].map((name) => begin(store, time, name)) as [Process, Process];
+    const { time, processes } = begin('a', 'b');
     await time.advance(3_000);
-    await first.keeper.release();
+    const released = processes[0]!.keeper.release();
     await time.advance(leaseMs.renewEvery);
-    expect(second.state.role).toBe('leader');
+    await released;
+    expect(processes[1]!.state.role).toBe('leader');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { openFleet } from '../src/index.ts';
-import { parseServers } from '../src/nats/servers.ts';
+import { parseServers } from '../src/nats.ts';
 
 describe('parseServers', () => {
   it.each([

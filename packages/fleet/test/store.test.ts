@@ -1,6 +1,6 @@
 /** Requirements of every store, tested on the in-memory store and on NATS. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openStore } from '../src/nats/open.ts';
+import { openStore } from '../src/nats.ts';
 import { type FleetStore, RevisionConflict } from '../src/store.ts';
 import { MemoryStore } from './memory-store.ts';
 import { hasNatsServer, type NatsServer, startNatsServer } from './nats-server.ts';

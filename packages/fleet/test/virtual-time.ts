@@ -1,33 +1,42 @@
-/** Virtual time, advanced by the test: repeated callbacks run when due, one after another. */
-import type { Repeat } from '../src/repeat.ts';
+/** Virtual time, advanced by the test: pauses end when due, one after another. */
+import { setImmediate as settled } from 'node:timers/promises';
+import type { FleetTime } from '../src/store.ts';
 
-interface Timer {
-  readonly everyMs: number;
-  readonly callback: () => Promise<void>;
-  dueMs: number;
-}
-
-export class VirtualTime {
+export class VirtualTime implements FleetTime {
   #nowMs = 0;
-  readonly #timers = new Set<Timer>();
+  #pauses: { readonly dueMs: number; readonly end: () => void }[] = [];
 
   readonly nowMs = (): number => this.#nowMs;
 
-  readonly repeat: Repeat = (everyMs, callback) => {
-    const timer = { everyMs, callback, dueMs: this.#nowMs };
-    this.#timers.add(timer);
-    return async () => void this.#timers.delete(timer);
-  };
+  readonly pause = (ms: number, signal: AbortSignal): Promise<void> =>
+    new Promise((end) => {
+      if (signal.aborted) end();
+      signal.addEventListener('abort', () => end());
+      this.#pauses.push({ dueMs: this.#nowMs + ms, end });
+    });
 
   async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {
-      const [next] = [...this.#timers].sort((a, b) => a.dueMs - b.dueMs);
+      // Whatever has begun goes on until it pauses or is done.
+      await settled();
+      const next = this.#pauses.toSorted((a, b) => a.dueMs - b.dueMs)[0];
       if (!next || next.dueMs > untilMs) break;
+      this.#pauses = this.#pauses.filter((pause) => pause !== next);
       this.#nowMs = next.dueMs;
-      next.dueMs += next.everyMs;
-      await next.callback();
+      next.end();
     }
     this.#nowMs = untilMs;
+  }
+
+  /** Advances until the work is done, for at most `forMs`. */
+  async during<Value>(work: Promise<Value>, forMs = 20_000): Promise<Value | 'waits'> {
+    let isOver = false;
+    const end = (): void => {
+      isOver = true;
+    };
+    work.then(end, end);
+    for (let ms = 0; ms < forMs && !isOver; ms += 500) await this.advance(500);
+    return isOver ? work : 'waits';
   }
 }

@@ -27,6 +27,7 @@ export {
 } from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
 export { type InsidePart, insideParts, partsOfChapter } from './inside/parts.ts';
+export { gradientTable, outputBars, predictionTable, probabilityBars } from './inside/sample-exhibits.ts';
 export {
   type LabeledSample,
   type LayerTrace,
@@ -34,16 +35,6 @@ export {
   type SampleTrace,
   traceSample,
 } from './inside/sample-trace.ts';
-export { type SingleStep, singleStep } from './inside/single-step.ts';
-export {
-  gradientTable,
-  outputBars,
-  predictionTable,
-  probabilityBars,
-  type RunFacts,
-  type Stage,
-  stagesOf,
-} from './inside/stages.ts';
 export {
   type Histogram,
   viewWeights,

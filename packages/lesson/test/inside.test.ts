@@ -1,20 +1,25 @@
 /** The view of a live network computes what the engine's own plans do, and its parts link to chapters. */
 import {
   createMicrobatchGradient,
-  createOptimizer,
   createPrediction,
   initialize,
   type Model,
   parameterCount,
   parseModel,
-  parseOptimizer,
   resolveModel,
 } from '@lockstep/nn';
 import type { HostBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
-import { chapters, insideParts, type LabeledSample, partsOf, partsOfChapter, traceSample } from '../src/index.ts';
-import { singleStep } from '../src/inside/single-step.ts';
-import { gradientTable, predictionTable, type RunFacts, stagesOf } from '../src/inside/stages.ts';
+import {
+  chapters,
+  gradientTable,
+  insideParts,
+  type LabeledSample,
+  partsOf,
+  partsOfChapter,
+  predictionTable,
+  traceSample,
+} from '../src/index.ts';
 import { openContext } from './context.ts';
 
 const table: Model = parseModel({
@@ -82,7 +87,7 @@ describe.each(cases)('a sample in $name', ({ model, sample }) => {
   });
 });
 
-test.each(cases)('the last layer of $name has the gradient that its stage says', async ({ model, sample }) => {
+test.each(cases)('the last layer of $name has the gradient of the loss by its outputs', async ({ model, sample }) => {
   const { backend } = await openContext();
   const { layers, probabilities } = traceSample(backend, model, initialize(model, seed), sample);
   const { values, gradient } = layers.at(-1)!;
@@ -111,109 +116,17 @@ test('a sample of another size, and weights of another model, are refused with b
   expect(() => traceSample(backend, model, weights.subarray(1), sample)).toThrow('expected 101770 values, got 101769');
 });
 
-describe('one step', () => {
-  const { model, sample } = cases[0]!;
-  const weights = initialize(model, seed);
-  const stepWith = async (optimizer: unknown, step = 0) => {
+describe('the exhibits of a sample', () => {
+  test("of values are the prediction and the target in the values' own unit", async () => {
     const { backend } = await openContext();
-    const trace = traceSample(backend, model, weights, sample);
-    return { backend, trace, single: singleStep(backend, model, { weights, sample, trace, optimizer, step }) };
-  };
-
-  test("is that of the run's optimizer where it has no state, with its decay and its schedule", async () => {
-    const schedule = { type: 'step', every: 10, factor: 0.5 };
-    const optimizer = { type: 'sgd', learningRate: 0.2, weightDecay: 0.01, schedule };
-    const { backend, trace, single } = await stepWith(optimizer, 10);
-    expect(single).toMatchObject({ isOfRun: true, learningRate: 0.1 });
-    const parameters = stored(backend, weights);
-    const own = createOptimizer(backend, parseOptimizer(optimizer), parameters);
-    own.restore({ step: 10, slots: {} });
-    own.step(1, stored(backend, trace.gradient));
-    const { name, at, after, before, gradient } = single.parameter;
-    const index = trace.gradient.indexOf(gradient);
-    expect(Math.abs(gradient)).toBe(trace.gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0));
-    expect(after).toBe(backend.view(parameters)[index]);
-    expect(before).toBe(weights[index]);
-    const { offset, shape } = trace.layers.flatMap((layer) => layer.parameters).find((each) => each.name === name)!;
-    expect(offset + at.reduce((place, position, axis) => place * shape[axis]! + position, 0)).toBe(index);
-    expect(single.lossAfter).toBeLessThan(single.lossBefore);
-  });
-
-  test.each(['momentum', 'adam', 'adamw', 'rmsprop'])('is plain SGD where the run has %s', async (type) => {
-    const { single } = await stepWith({ type, learningRate: 0.01 });
-    expect(single).toMatchObject({ isOfRun: false, rule: { type: 'sgd', learningRate: 0.01 } });
-    const { before, after, gradient } = single.parameter;
-    expect(after).toBeCloseTo(before - 0.01 * gradient, 6);
-  });
-
-  test('refuses an optimizer that is unknown', async () => {
-    await expect(stepWith({ type: 'other', learningRate: 1 })).rejects.toThrow('optimizer');
-  });
-});
-
-describe('the stages of a step', () => {
-  const { model, sample } = cases[0]!;
-  const run = { batch: 128, microbatches: 16, label: 'four', names: ['zero'] };
-  const stages = async (facts: RunFacts = run) => {
-    const { backend } = await openContext();
-    const weights = initialize(model, seed);
-    const trace = traceSample(backend, model, weights, sample);
-    const optimizer = { type: 'sgd', learningRate: 0.05 };
-    const single = singleStep(backend, model, { weights, sample, trace, optimizer, step: 0 });
-    return { trace, single, shown: stagesOf(trace, single, facts) };
-  };
-
-  test("say the sample's own numbers, in plain sentences", async () => {
-    const { trace, single, shown } = await stages();
-    expect(shown.map(({ id }) => id)).toEqual(['forward', 'loss', 'backward', 'send', 'add', 'step']);
-    const texts = shown.map(({ text, exhibits }) => {
-      const plainText = partsOf(text).map((part) => part.text);
-      return `${plainText.join('')} ${JSON.stringify(exhibits)}`;
-    });
-    for (const text of texts) expect(text).not.toMatch(/\[\[[A-z]|NaN|undefined/);
-    const [forward, loss, backward, send, add, step] = texts as [string, string, string, string, string, string];
-    expect(forward).toContain(`leaves ${trace.layers[1]!.values.filter((value) => value > 0).length} of 128 above 0`);
-    expect(loss).toContain('The label is four');
-    expect(loss).toContain(trace.loss.toFixed(4));
-    expect(loss).toContain(`${(100 * trace.probabilities![4]!).toFixed(2)} %`);
-    expect(backward.indexOf('[10]')).toBeLessThan(backward.indexOf('[128]'));
-    expect(send).toContain('407,080 bytes');
-    expect(add).toContain('"levels of the tree","value":"4"');
-    expect(add).toContain(single.parameter.gradient.toFixed(6));
-    expect(step).toContain(single.parameter.after.toFixed(6));
-    expect(step).toContain("The rule is the run's, sgd");
-  });
-
-  test('say what a microbatch is in a run of replicas', async () => {
-    const { shown } = await stages({ ...run, replicas: 4 });
-    expect(shown[4]!.text).toContain('one of 4 replicas');
-  });
-
-  test("of values say what the outputs are off by, and the prediction in the values' own unit", async () => {
-    const { backend } = await openContext();
-    const weights = initialize(table, seed);
     const valued = cases.find(({ name }) => name === 'table of values')!.sample;
-    const trace = traceSample(backend, table, weights, valued);
-    const single = singleStep(backend, table, {
-      ...{ weights, sample: valued, trace, step: 0 },
-      optimizer: { type: 'sgd', learningRate: 0.05 },
-    });
+    const trace = traceSample(backend, table, initialize(table, seed), valued);
     const standardization = { mean: 1000, deviation: 200 };
     const names = ['price', 'weight', 'height'];
-    const shown = stagesOf(trace, single, {
-      batch: 4,
-      microbatches: 2,
-      label: '1100, 800, 1400',
-      names,
-      standardization,
-    });
     const outputs = trace.layers.at(-1)!.values;
     const right = valued.target as Float32Array;
     const squares = right.reduce((total, value, at) => total + (outputs[at]! - value) ** 2, 0);
     expect(trace.loss).toBeCloseTo(squares / 3, 5);
-    const [, loss, backward] = shown;
-    expect(loss!.text).toContain(`Here it is ${trace.loss.toFixed(4)}. Values are learned standardized`);
-    expect(backward!.text).toContain('twice what they are off by');
     const prediction = predictionTable(trace, names, standardization);
     if (prediction.kind !== 'table') throw new Error('expected a table');
     expect(prediction.rows.map(([name, , target]) => [name, target])).toEqual([
@@ -225,19 +138,20 @@ describe('the stages of a step', () => {
       expect(Number(predicted)).toBeCloseTo(outputs[at]! * 200 + 1000, 2);
       expect(Number(difference)).toBeCloseTo((outputs[at]! - right[at]!) * 200, 2);
     }
-    expect(single.lossAfter).toBeLessThan(single.lossBefore);
-    expect(() => traceSample(backend, table, weights, { ...valued, target: right.subarray(1) })).toThrow(
-      'target: expected 3 values, got 2',
-    );
+    expect(() =>
+      traceSample(backend, table, initialize(table, seed), { ...valued, target: right.subarray(1) }),
+    ).toThrow('target: expected 3 values, got 2');
   });
 
-  test('the table has the norm and the zeros of every tensor', async () => {
-    const { trace } = await stages();
-    const table = gradientTable(trace);
-    if (table.kind !== 'table') throw new Error('expected a table');
+  test('have the norm and the zeros of every tensor', async () => {
+    const { backend } = await openContext();
+    const { model, sample } = cases[0]!;
+    const trace = traceSample(backend, model, initialize(model, seed), sample);
+    const gradient = gradientTable(trace);
+    if (gradient.kind !== 'table') throw new Error('expected a table');
     const tensors = trace.layers.flatMap(({ parameters }) => parameters);
-    expect(table.rows.map(([name]) => name)).toEqual(tensors.map(({ name }) => `dense, ${name}`));
-    expect(table.rows.map((row) => row[2])).toEqual(tensors.map(({ norm }) => norm.toFixed(4)));
+    expect(gradient.rows.map(([name]) => name)).toEqual(tensors.map(({ name }) => `dense, ${name}`));
+    expect(gradient.rows.map((row) => row[2])).toEqual(tensors.map(({ norm }) => norm.toFixed(4)));
   });
 });
 

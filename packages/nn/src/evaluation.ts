@@ -1,18 +1,16 @@
-/** Evaluation of a model on a data set: loss, and accuracy or R². */
-import { type Backend, type Storage, sum } from '@lockstep/tensor';
+/** Evaluates a model on a data set: loss, accuracy or errors, the confusion matrix, and the worst samples. */
+import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
+import { losses, type TargetType, type TargetValues } from './losses.ts';
+import { type Model, outputCount, parameterCount } from './model.ts';
 import {
-  type Accumulator,
-  createDatasetEvaluator,
-  type DatasetEvaluator,
-  type LabeledSamples,
-  type WeightsMemory,
-} from './dataset-evaluator.ts';
-import { forward } from './forward.ts';
-import { createLabeledPlan, type LabeledPlan } from './labeled-plan.ts';
-import { losses, type TargetType } from './losses.ts';
-import { type Model, outputCount } from './model.ts';
-import { rootMeanSquaredError } from './standardization.ts';
-import { targetVariance } from './target-variance.ts';
+  createLabeledPlan,
+  createPrediction,
+  forward,
+  type LabeledPlan,
+  type PredictionPlan,
+  type SampleValues,
+} from './plans.ts';
+import { rootMeanSquaredError, type Standardization } from './standardization.ts';
 
 /** Mean loss and quality measures over labeled samples. */
 export interface Evaluation {
@@ -56,7 +54,7 @@ export function createEvaluator(
       result() {
         const loss = lossSum / count;
         if (targets.type === 'classes') {
-          // If scores are NaN, argmax returns the first class: an accuracy would be meaningless.
+          // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
           return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null };
         }
         const rmse = rootMeanSquaredError(loss, targets.standardization);
@@ -84,4 +82,288 @@ export function createEvaluation(
     const outputs = forward(model, x, tensors);
     return [sum(kind.each(outputs, targets)), kind.correct(outputs, targets, {})];
   });
+}
+
+/** Returns the index of the largest score, the first if several are equal. NaN is never larger. */
+export function argmax(scores: Float32Array): number {
+  let best = 0;
+  for (let index = 0; index < scores.length; index++) {
+    if (Number.isNaN(scores[index])) return index;
+    if (scores[index]! > scores[best]!) best = index;
+  }
+  return best;
+}
+
+/** Softmax of the largest score, at `best`; only for display, because engines may round `Math.exp` differently. */
+function largestProbability(scores: Float32Array, best: number): number {
+  let sum = 0;
+  for (const score of scores) sum += Math.exp(score - scores[best]!);
+  return sum > 0 ? Math.min(1, 1 / sum) : 0;
+}
+
+/** Softmax of `scores` [classes]; only for display, like `largestProbability`. */
+export function probabilitiesOf(scores: Float32Array): number[] {
+  const best = argmax(scores);
+  const largest = largestProbability(scores, best);
+  return Array.from(scores, (score) => Math.exp(score - scores[best]!) * largest);
+}
+
+interface TopError {
+  /** Index of the sample in the data set. */
+  readonly index: number;
+  readonly label: number;
+  readonly predicted: number;
+  /** Probability of `predicted` according to the model, 0 to 1. */
+  readonly probability: number;
+}
+
+/** Counts of true and predicted classes, and the top errors. */
+export interface ConfusionMatrix {
+  /**
+   * Numbers of samples, [classes, classes]: one row for each true class, one column for each predicted class. Null for
+   * more than `maxMatrixClasses` classes.
+   */
+  readonly counts: Float32Array | null;
+  /** The wrong predictions with the highest probabilities, in descending order. */
+  readonly topErrors: readonly TopError[];
+}
+
+/** Maximum number of classes for which a matrix is computed: it then takes 4 MB. */
+const maxMatrixClasses = 1000;
+
+/**
+ * Creates an evaluator that computes the confusion matrix of a classifier on labeled samples.
+ * @param topErrorCount maximum number of top errors
+ * @throws Error if targets are values
+ */
+export function createConfusionEvaluator(
+  backend: Backend,
+  model: Model,
+  data: LabeledSamples,
+  topErrorCount: number,
+): DatasetEvaluator<ConfusionMatrix> {
+  const classes = outputCount(model);
+  const { targets } = data;
+  if (targets.type !== 'classes') throw new Error('confusion matrix: expected targets that are classes, got values');
+  const { labels } = targets;
+  return createDatasetEvaluator(backend, model, data, createPrediction, () => {
+    const counts = classes > maxMatrixClasses ? null : new Float32Array(classes * classes);
+    let topErrors: TopError[] = [];
+    return {
+      add(output, first) {
+        for (let row = 0; row < output.length / classes; row++) {
+          const scores = output.subarray(row * classes, (row + 1) * classes);
+          const index = first + row;
+          const label = labels[index]!;
+          const predicted = argmax(scores);
+          if (counts) counts[label * classes + predicted]! += 1;
+          if (predicted === label) continue;
+          const error = { index, label, predicted, probability: largestProbability(scores, predicted) };
+          topErrors = [...topErrors, error].sort((a, b) => b.probability - a.probability).slice(0, topErrorCount);
+        }
+      },
+      result: () => ({ counts, topErrors }),
+    };
+  });
+}
+
+/** A NaN is the largest error. */
+function isLarger(error: number, other: number): boolean {
+  return error > other || (Number.isNaN(error) && !Number.isNaN(other));
+}
+
+interface ValueError {
+  /** Index of the sample in the data set. */
+  readonly index: number;
+  /** [outputs], as is `predicted`. */
+  readonly target: Float32Array;
+  readonly predicted: Float32Array;
+  /** Mean over the outputs. */
+  readonly squaredError: number;
+}
+
+/**
+ * Creates an evaluator that finds the `most` samples with the largest squared errors, largest first.
+ * @throws Error if targets are classes
+ */
+export function createValueErrors(
+  backend: Backend,
+  model: Model,
+  data: LabeledSamples,
+  most: number,
+): DatasetEvaluator<readonly ValueError[]> {
+  const size = outputCount(model);
+  const { targets } = data;
+  if (targets.type !== 'values') throw new Error('value errors: expected targets that are values, got classes');
+  return createDatasetEvaluator(backend, model, data, createPrediction, () => {
+    const largest: ValueError[] = [];
+    return {
+      add(output, first) {
+        for (let row = 0; row < output.length / size; row++) {
+          const index = first + row;
+          const predicted = output.slice(row * size, (row + 1) * size);
+          const target = targets.values.subarray(index * size, (index + 1) * size);
+          const squaredError = target.reduce((sum, value, at) => sum + (value - predicted[at]!) ** 2, 0) / size;
+          const rank = largest.findIndex((other) => isLarger(squaredError, other.squaredError));
+          largest.splice(rank < 0 ? largest.length : rank, 0, { index, target, predicted, squaredError });
+          largest.length = Math.min(most, largest.length);
+        }
+      },
+      result: () => largest,
+    };
+  });
+}
+
+/**
+ * Returns the variance `sum((value - mean)^2) / count` of each column of `values` [count, columns], averaged over the
+ * columns: the mean squared error of always predicting the means.
+ */
+function targetVariance(values: Float32Array, columns: number): number {
+  const count = values.length / columns;
+  let sum = 0;
+  for (let column = 0; column < columns; column++) {
+    let mean = 0;
+    for (let at = column; at < values.length; at += columns) mean += values[at]! / count;
+    for (let at = column; at < values.length; at += columns) sum += (values[at]! - mean) ** 2;
+  }
+  return sum / values.length;
+}
+
+/** Samples, and their classes or values. */
+export interface LabeledSamples {
+  /** [count, ...sampleShape]. */
+  readonly samples: SampleValues;
+  readonly count: number;
+  readonly targets:
+    | {
+        readonly type: 'classes';
+        readonly labels: Uint8Array | Uint16Array;
+        /** Class names, in the order of the class numbers. */
+        readonly names?: readonly string[] | undefined;
+      }
+    | {
+        readonly type: 'values';
+        readonly values: Float32Array;
+        readonly standardization?: Standardization | undefined;
+      };
+}
+
+/** Returns class indices [count], or values [count, outputs]. */
+function targetsOf({ targets }: LabeledSamples): TargetValues {
+  return targets.type === 'classes' ? targets.labels : targets.values;
+}
+
+/** Evaluates weights on a fixed set of samples, one slice at a time. */
+export interface DatasetEvaluator<Result> {
+  /**
+   * @param weights all parameters in model order; copied before the first pause
+   * @param pause awaited between slices
+   */
+  evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Result>;
+  dispose(): void;
+}
+
+/** Accumulates the result of one evaluation. */
+interface Accumulator<Result> {
+  /** Takes the output of a slice whose first sample is number `first` of the data set. */
+  add(output: Float32Array, first: number): void;
+  result(): Result;
+}
+
+/** Maximum number of samples in a thread's slice: a few milliseconds of work for the small models of MNIST. */
+const mostSliceSamples = 250;
+/** Maximum of parameters times samples in a slice: about a tenth of a second of work for dense layers. */
+const mostSliceWork = 2 ** 31;
+
+/** Lends memory for weights, [parameters] or longer. */
+export interface WeightsMemory {
+  take(): Storage;
+  give(memory: Storage): void;
+}
+
+/**
+ * @param createPlan compiles the model for a number of samples
+ * @param accumulate creates the accumulator of one evaluation
+ * @param memory lends memory to each evaluation; by default the evaluator allocates its own, and keeps it
+ */
+function createDatasetEvaluator<Result>(
+  backend: Backend,
+  model: Model,
+  data: LabeledSamples,
+  createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => LabeledPlan | PredictionPlan,
+  accumulate: () => Accumulator<Result>,
+  memory?: WeightsMemory,
+): DatasetEvaluator<Result> {
+  const opened = openPlans(backend, model, createPlan, memory);
+  const { samples, count } = data;
+  const targets = targetsOf(data);
+  const [size, targetSize] = [samples.length / count, targets.length / count];
+  const { threads = 1 } = backend;
+  const sliceSize = sliceSizeOf(model);
+  return {
+    async evaluate(weights, pause) {
+      const plans = opened.begin(weights);
+      const accumulator = accumulate();
+      try {
+        for (let from = 0; from < count; from += threads * sliceSize) {
+          const slices = Array.from({ length: threads }, (_, thread) => from + thread * sliceSize)
+            .filter((first) => first < count)
+            .map((first, thread) => {
+              const to = Math.min(count, first + sliceSize);
+              const plan = plans(thread, to - first);
+              const own = samples.subarray(first * size, to * size);
+              const loading = plan.load(own, targets.subarray(first * targetSize, to * targetSize));
+              return { first, output: plan.output, programs: [...loading, plan.into(plan.output)] };
+            });
+          runTogether(
+            backend,
+            slices.map(({ programs }) => programs),
+          );
+          for (const { first, output } of slices) accumulator.add(await backend.download(output), first);
+          if (from + threads * sliceSize < count) await pause();
+        }
+      } finally {
+        if (memory) opened.release();
+      }
+      return accumulator.result();
+    },
+    dispose: opened.release,
+  };
+}
+
+function sliceSizeOf(model: Model): number {
+  return Math.max(1, Math.min(mostSliceSamples, Math.floor(mostSliceWork / parameterCount(model))));
+}
+
+/** Manages the weights of an evaluation, and the plans that read them. */
+function openPlans<Plan extends { dispose(): void }>(
+  backend: Backend,
+  model: Model,
+  createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => Plan,
+  memory: WeightsMemory | undefined,
+) {
+  const size = parameterCount(model);
+  let taken: Storage | undefined;
+  /** Plans by thread and number of samples, which differs for the shorter last slice. */
+  const plans = new Map<string, Plan>();
+  return {
+    /** Copies the weights. @returns a function that returns the plan of a thread for a number of samples */
+    begin(weights: Float32Array): (thread: number, samples: number) => Plan {
+      taken ??= memory?.take() ?? backend.allocate(size);
+      const parameters = taken.length === size ? taken : backend.slice(taken, 0, size);
+      backend.upload(parameters, weights);
+      return (thread, samples) => {
+        const key = `${thread} ${samples}`;
+        const plan = plans.get(key) ?? createPlan(backend, model, samples, parameters);
+        plans.set(key, plan);
+        return plan;
+      };
+    },
+    release(): void {
+      for (const plan of plans.values()) plan.dispose();
+      plans.clear();
+      if (taken) (memory?.give ?? backend.free.bind(backend))(taken);
+      taken = undefined;
+    },
+  };
 }

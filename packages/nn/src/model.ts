@@ -1,9 +1,19 @@
-/** Models as data: a validated list of layers, never code. */
-import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
+/** A model as data: its layers, the models that have a name, its parameters and their first values. */
+
+import {
+  type Backend,
+  formatShape,
+  fromStorage,
+  type Shape,
+  type Storage,
+  sizeOf,
+  type Tensor,
+} from '@lockstep/tensor';
+import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
+import { mersenne } from 'pure-rand/generator/mersenne';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
-import { type Layer, layerKind, layerSchema } from './layers/index.ts';
-import type { LayerParameter } from './layers/layer.ts';
+import { inTorchOrder, type Layer, type LayerParameter, layerKind, layerSchema } from './layers.ts';
 
 /** A model as plain data: the shape of a sample, and a list of layers. */
 export interface Model {
@@ -96,4 +106,194 @@ export function outputCount(model: Model): number {
     throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
   }
   return output[0]!;
+}
+
+/** The data shapes that a model must fit. */
+interface ModelFit {
+  /** [height, width, channels] for a picture, [features] for a table row. */
+  readonly sampleShape: Shape;
+  /** Number of outputs: one score per class, or one per value to predict. */
+  readonly outputs: number;
+}
+
+const mnist: ModelFit = { sampleShape: [28, 28, 1], outputs: 10 };
+
+interface BuiltIn {
+  readonly name: string;
+  /** Throws one sentence if the model cannot take samples of this shape. */
+  readonly fit: (fit: ModelFit) => Pick<Model, 'input' | 'layers'>;
+}
+
+const builtIns: readonly BuiltIn[] = [
+  /** 784-128-10 for MNIST: 101,770 parameters. */
+  {
+    name: 'mlp',
+    fit({ sampleShape, outputs }) {
+      const layers: Layer[] = [{ type: 'dense', units: 128 }, { type: 'relu' }, { type: 'dense', units: outputs }];
+      // PyTorch's flattening order matters only for pictures with several channels.
+      const isColor = sampleShape.length === 3 && sampleShape[2]! > 1;
+      return isColor
+        ? { input: sampleShape, layers: [{ type: 'flatten' }, ...layers] }
+        : { input: [sizeOf(sampleShape)], layers };
+    },
+  },
+  /** Two convolutions, each with pooling: 11,274 parameters for MNIST. */
+  {
+    name: 'cnn',
+    fit({ sampleShape, outputs }) {
+      if (sampleShape.length !== 3) {
+        throw new Error(`model cnn: expected samples of [height, width, channels], got ${formatShape(sampleShape)}`);
+      }
+      return {
+        input: sampleShape,
+        layers: [
+          { type: 'conv2d', filters: 8, kernel: 5, padding: 2 },
+          { type: 'relu' },
+          { type: 'maxPool2d', window: 2 },
+          { type: 'conv2d', filters: 16, kernel: 5, padding: 2 },
+          { type: 'relu' },
+          { type: 'maxPool2d', window: 2 },
+          { type: 'flatten' },
+          { type: 'dense', units: outputs },
+        ],
+      };
+    },
+  },
+];
+
+/** Names of the built-in models. */
+export const builtInModels: readonly string[] = builtIns.map(({ name }) => name);
+
+/**
+ * Returns the built-in model of that name, fitted to the data, or the model described by a JSON text.
+ * Throws one sentence if the text is neither.
+ * @param fit the shapes of MNIST by default
+ */
+export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
+  const builtIn = builtIns.find(({ name }) => name === nameOrJson);
+  if (builtIn) {
+    const model = { name: builtIn.name, ...builtIn.fit(fit) };
+    // Throws if the samples are too small for a layer.
+    layerShapes(model);
+    return model;
+  }
+  if (!nameOrJson.trimStart().startsWith('{')) {
+    const names = builtInModels.join(', ');
+    const got = JSON.stringify(nameOrJson.slice(0, 64));
+    throw new Error(`model: expected a JSON object or one of the built-in models (${names}), got ${got}`);
+  }
+  let data: unknown;
+  try {
+    data = JSON.parse(nameOrJson);
+  } catch (error) {
+    throw new Error(`model: expected JSON, got a text that cannot be read: ${(error as Error).message}`);
+  }
+  return parseModel(data);
+}
+
+interface Parameter extends LayerParameter {
+  /** Name in `torch.nn.Sequential`: `0.weight`, `0.bias`, `2.weight`, … */
+  readonly name: string;
+  /** Index of its layer in `model.layers`. */
+  readonly layer: number;
+  /** Index of the first element in the flat vector. `size` is the number of elements. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Returns all parameters in model order, contiguous. */
+export function parameterLayout(model: Model): Parameter[] {
+  let offset = 0;
+  return layerParameters(model).flatMap((parameters, layer) =>
+    parameters.map((parameter) => {
+      const size = sizeOf(parameter.shape);
+      offset += size;
+      return { ...parameter, name: `${layer}.${parameter.suffix}`, layer, offset: offset - size, size };
+    }),
+  );
+}
+
+/** Returns the length of the flat vector. */
+export function parameterCount(model: Model): number {
+  return totalSize(parameterLayout(model));
+}
+
+/** Returns the length of a flat vector with this layout. */
+export function totalSize(layout: readonly Parameter[]): number {
+  return layout.reduce((total, { size }) => total + size, 0);
+}
+
+/** Returns one tensor per parameter, over the flat `parameters` [P]. Throws if P is not the model's parameter count. */
+export function parameterTensors(backend: Backend, model: Model, parameters: Storage): Tensor[] {
+  const layout = parameterLayout(model);
+  checkParameterCount(model, layout, parameters.length);
+  return layout.map(({ offset, size, shape }) => fromStorage(backend, backend.slice(parameters, offset, size), shape));
+}
+
+export function checkParameterCount(model: Model, layout: readonly Parameter[], count: number): void {
+  const total = totalSize(layout);
+  if (count !== total) throw new Error(`model ${model.name}: expected ${total} parameters, got ${count}`);
+}
+
+/**
+ * Returns the initial weights `[parameterCount]` for a seed, with the same bits as PyTorch.
+ * Unless a layer sets `init`, its parameters are uniform in ±1/sqrt(fanIn), as in `torch.nn.Linear`
+ * (`kaiming_uniform_(weight, a=sqrt(5))`). Numbers are drawn as PyTorch draws them on a CPU: Mersenne Twister, 24 bits
+ * per value, weights in PyTorch's layout. They equal those of a `torch.nn.Sequential` that is built after
+ * `torch.manual_seed(seed)`. No function is used whose rounding may differ between engines.
+ */
+export function initialize(model: Model, seed: number): Float32Array {
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) {
+    throw new Error(`seed: expected a whole number from 0 to ${0xffff_ffff}, got ${seed}`);
+  }
+  const generator = mersenne(seed);
+  const layout = parameterLayout(model);
+  const result = new Float32Array(totalSize(layout));
+  for (const { bound: exactBound, torch, offset } of layout) {
+    if (exactBound === 0) continue;
+    const bound = Math.fround(exactBound);
+    const width = 2 * bound;
+    inTorchOrder(torch, (place) => {
+      // The product is exact in float64 (24 x 24 bits), so only the result is rounded, as in a fused multiply-add.
+      result[offset + place] = uniformFloat32(generator) * width - bound;
+    });
+  }
+  return result;
+}
+
+/** Returns a table of layers, output shapes of one sample and parameter counts, as lines of text. */
+export function summary(model: Model): string {
+  const shapes = layerShapes(model);
+  const layout = parameterLayout(model);
+  const rows = model.layers.map(({ type }, index) => {
+    const count = totalSize(layout.filter(({ layer }) => layer === index));
+    return [`${index} ${type}`, formatShape(shapes[index + 1]!), grouped(count)] as const;
+  });
+  const table = [['layer', 'output shape', 'parameters'], ['input', formatShape(model.input), ''], ...rows] as const;
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]): string =>
+    `${row[0]!.padEnd(widths[0]!)}   ${row[1]!.padEnd(widths[1]!)}   ${row[2]!.padStart(widths[2]!)}`.trimEnd();
+  const rule = (mark: string): string => mark.repeat(widths[0]! + widths[1]! + widths[2]! + 6);
+  const total = totalSize(layout);
+  return [
+    `Model: ${model.name}`,
+    rule('─'),
+    line(table[0]),
+    rule('═'),
+    ...table.slice(1).map(line),
+    rule('─'),
+    `Total: ${grouped(total)} parameters (${bytesText(total * 4)})`,
+  ].join('\n');
+}
+
+/** Formats a count as `101,770`, independent of the locale. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+function bytesText(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB'];
+  let [value, unit] = [bytes, 0];
+  while (value >= 1024 && unit < units.length - 1) [value, unit] = [value / 1024, unit + 1];
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

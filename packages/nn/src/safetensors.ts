@@ -2,7 +2,7 @@
  * Reads and writes the safetensors format: 8 bytes of header length, a JSON header, raw little-endian numbers.
  * Format: https://github.com/huggingface/safetensors#format
  */
-import { fileKind } from '@lockstep/files/shown';
+import { fileKind } from '@lockstep/data/shown';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check } from './check.ts';

@@ -1,6 +1,8 @@
-/** Standardized targets, and conversion to and from the unit of the original values. */
+/** How values of a table were standardized for training, and back. */
 import * as v from 'valibot';
 import { finiteNumber, positive } from './check.ts';
+
+export const finite = finiteNumber('expected a finite number', () => true);
 
 export const standardizationSchema = v.strictObject({
   mean: finiteNumber('expected a finite number', () => true),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clipFactor, sumOfSquares } from '../src/clip.ts';
+import { clipFactor, sumOfSquares } from '../src/optimizer.ts';
 import { clipGoldens } from './goldens.ts';
 
 describe('clipping by norm', () => {

@@ -1,10 +1,12 @@
 import type { HostBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
 import {
+  argmax,
   createConfusionEvaluator,
   createEvaluation,
   createEvaluator,
   createPrediction,
+  createValueErrors,
   initialize,
   parameterCount,
   parseModel,
@@ -176,4 +178,25 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
     expect([...counts!]).toEqual([1, 0, 0, 0, 0, 0, 1, 0, 0]);
     expect(topErrors).toEqual([{ index: 1, label: 2, predicted: 0, probability: 0 }]);
   });
+});
+
+it('ranks a prediction that is no number as the most wrong one', async () => {
+  const backend = await backends[0]!.open();
+  const line = parseModel({ name: 'line', input: [1], layers: [{ type: 'dense', units: 1 }] });
+  const values = Float32Array.of(1, 5, Number.NaN, 2, 9, Number.NaN, 3);
+  const data = {
+    samples: new Float32Array(values.length),
+    count: values.length,
+    targets: { type: 'values', values },
+  } as const;
+  for (const most of [3, 5]) {
+    const found = await createValueErrors(backend, line, data, most).evaluate(new Float32Array(2), noPause);
+    expect(found.map(({ index }) => index)).toEqual([2, 5, 4, 1, 6].slice(0, most));
+  }
+});
+
+it('takes the first score that is no number as the largest, as the op does', () => {
+  expect(argmax(Float32Array.of(1, 3, Number.NaN, 7, Number.NaN))).toBe(2);
+  expect(argmax(Float32Array.of(Number.NaN, 3))).toBe(0);
+  expect(argmax(Float32Array.of(1, 3, 3))).toBe(1);
 });

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cosineOfPi } from '../src/cosine.ts';
 import { learningRateAt, parseOptimizer } from '../src/index.ts';
-import { power } from '../src/schedules.ts';
+import { cosineOfPi, power } from '../src/schedules.ts';
 import { scheduleGoldens } from './goldens.ts';
 
 describe('schedules', () => {

@@ -3,19 +3,16 @@ import { Packr, RESET_BUFFER_MODE } from 'msgpackr/pack';
 import * as v from 'valibot';
 import { copyBytes, isShared } from './bytes.ts';
 import { type WatchMessage, type WatchMessageFrom, type WatchSide, watchMessages } from './dashboard.ts';
-import { type MessageTable, maxDepth } from './fields.ts';
+import { type MessageTable, toMessageText } from './fields.ts';
 import { type Message, type MessageFrom, messages, type Side } from './messages.ts';
-import { toMessageText } from './text.ts';
-
-/** Close codes for a refused frame (RFC 6455, section 7.4.1): bad frame, text frame, frame too large. */
-type RefusalCloseCode = 1002 | 1003 | 1009;
 
 /** A refused frame. The message is one sentence with expected and got, without the contents of secret fields. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
-  readonly closeCode: RefusalCloseCode;
+  /** Close code of the connection (RFC 6455, section 7.4.1): bad frame, text frame. */
+  readonly closeCode: 1002 | 1003;
 
-  constructor(message: string, closeCode: RefusalCloseCode = 1002) {
+  constructor(message: string, closeCode: 1002 | 1003 = 1002) {
     super(message);
     this.closeCode = closeCode;
   }
@@ -26,23 +23,12 @@ export class ProtocolError extends Error {
  * neither it nor its bytes may change after the first call. The frame is shared as well: never write to it.
  */
 export function encode(message: Message): Uint8Array<ArrayBuffer> {
-  return encodeObject(message);
+  return frameOf(message);
 }
 
-/** A message type with a field `bytes`. */
-type BulkMessage = Extract<Message, { readonly bytes: Uint8Array }>;
-
-/**
- * Returns the message with its bytes copied into its frame, which `encode` then returns. This is the only copy: the
- * memory of `bytes` may change afterwards, as a backend's does.
- * @param memory for the frame, replacing its previous frame; new memory by default
- */
-export function framed<M extends BulkMessage>({ bytes, ...fields }: M, memory?: FrameMemory): M {
-  // The last field of a map ends at the end of the frame.
-  const frame = pack({ ...fields, bytes }, memory);
-  const message = { ...fields, bytes: frame.subarray(frame.length - bytes.length) } as unknown as M;
-  frames.set(message, frame);
-  return message;
+/** Like `encode`, for a message of the dashboard. */
+export function encodeWatch(message: WatchMessage): Uint8Array<ArrayBuffer> {
+  return frameOf(message);
 }
 
 /**
@@ -53,17 +39,40 @@ export function framed<M extends BulkMessage>({ bytes, ...fields }: M, memory?: 
  * @throws ProtocolError, and nothing else, if the frame is not a message that `from` may send
  */
 export function decode<S extends Side>(frame: Uint8Array, from: S): MessageFrom<S> {
-  return decodeBy(messages, frame, from) as MessageFrom<S>;
-}
-
-/** Like `encode`, for a message of the dashboard. */
-export function encodeWatch(message: WatchMessage): Uint8Array<ArrayBuffer> {
-  return encodeObject(message);
+  return messageIn(messages, frame, from) as MessageFrom<S>;
 }
 
 /** Like `decode`, for a message of the dashboard. */
 export function decodeWatch<S extends WatchSide>(frame: Uint8Array, from: S): WatchMessageFrom<S> {
-  return decodeBy(watchMessages, frame, from) as WatchMessageFrom<S>;
+  return messageIn(watchMessages, frame, from) as WatchMessageFrom<S>;
+}
+
+/**
+ * Returns the message with its bytes copied into its frame, which `encode` then returns. This is the only copy: the
+ * memory of `bytes` may change afterwards, as a backend's does.
+ * @param memory for the frame, replacing its previous frame; new memory by default, or if the frame does not fit
+ */
+export function framed<M extends Extract<Message, { readonly bytes: Uint8Array }>>(
+  { bytes, ...fields }: M,
+  memory?: Uint8Array,
+): M {
+  // The last field of a map ends at the end of the frame.
+  const frame = pack({ ...fields, bytes }, memory);
+  const message = { ...fields, bytes: frame.subarray(frame.length - bytes.length) } as unknown as M;
+  frames.set(message, frame);
+  return message;
+}
+
+/** If Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
+declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
+
+/** Usual upper bound for the fields of a frame other than its bulk bytes. */
+const smallFieldsBytes = 1_024;
+
+/** Returns memory for a frame with as many bulk bytes. */
+export function frameMemory(bulkBytes: number): Uint8Array {
+  const size = bulkBytes + smallFieldsBytes;
+  return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
 }
 
 // The pure JavaScript build: the same code on every engine, and no native parser for untrusted bytes.
@@ -77,16 +86,40 @@ const bulkFrom = 4_096;
 /** Frames of encoded messages and of long decoded ones. */
 const frames = new WeakMap<object, Uint8Array<ArrayBuffer>>();
 
-function encodeObject(message: object): Uint8Array<ArrayBuffer> {
-  const known = frames.get(message);
-  if (known !== undefined) return known;
-  const frame = pack(message);
-  frames.set(message, frame);
+function frameOf(message: object): Uint8Array<ArrayBuffer> {
+  let frame = frames.get(message);
+  if (frame === undefined) {
+    frame = pack(message);
+    frames.set(message, frame);
+  }
   return frame;
 }
 
+function pack(message: object, memory?: Uint8Array): Uint8Array<ArrayBuffer> {
+  let bulkBytes = 0;
+  for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
+  // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets the buffer be reused.
+  if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
+  const fits = memory !== undefined && memory.length >= bulkBytes + smallFieldsBytes;
+  bulkPackr.useBuffer(fits ? memory : frameMemory(bulkBytes));
+  const frame = bulkPackr.pack(withOwnBytes(message));
+  return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
+}
+
+/** Copies a message's shared bytes up front, because msgpackr would copy them byte by byte. */
+function withOwnBytes(message: object): object {
+  const owned: Record<string, unknown> = { ...message };
+  for (const [key, value] of Object.entries(message)) {
+    if (!(value instanceof Uint8Array && isShared(value))) continue;
+    const copy = frameMemory(value.length).subarray(0, value.length);
+    copyBytes(copy, value);
+    owned[key] = copy;
+  }
+  return owned;
+}
+
 /** Decodes a message of `table` that `from` may send. */
-function decodeBy(table: MessageTable, frame: Uint8Array, from: string): object {
+function messageIn(table: MessageTable, frame: Uint8Array, from: string): object {
   checkFrame(frame);
   const value = unpack(frame);
   const type = typeOf(table, value);
@@ -95,36 +128,10 @@ function decodeBy(table: MessageTable, frame: Uint8Array, from: string): object 
     throw new ProtocolError(`${type}: expected it from the ${entry.from}, got it from the ${from}`);
   }
   const result = v.safeParse(entry.schema, value, { abortEarly: true });
-  if (!result.success) throw new ProtocolError(errorMessage(type, result.issues[0]));
+  if (!result.success) throw new ProtocolError(faultOf(type, result.issues[0]));
   const message = result.output as object;
   if (frame.length >= bulkFrom) frames.set(message, frame as Uint8Array<ArrayBuffer>);
   return message;
-}
-
-function pack(message: object, memory?: FrameMemory): Uint8Array<ArrayBuffer> {
-  let bulkBytes = 0;
-  for (const value of Object.values(message)) if (value instanceof Uint8Array) bulkBytes += value.length;
-  // msgpackr's scratch buffer is up to four times the frame; copying the frame out lets the buffer be reused.
-  if (bulkBytes < bulkFrom) return new Uint8Array(packr.pack(message, RESET_BUFFER_MODE));
-  const size = bulkBytes + smallFieldsBytes;
-  bulkPackr.useBuffer(memory?.next(size) ?? allocateFrame(size));
-  const frame = bulkPackr.pack(withOwnBytes(message));
-  return new Uint8Array(frame.buffer as ArrayBuffer, frame.byteOffset, frame.byteLength);
-}
-
-/** Copies a message's shared bytes up front, because msgpackr would copy them byte by byte. */
-function withOwnBytes(message: object): object {
-  const entries = Object.entries(message);
-  if (!entries.some(([, value]) => value instanceof Uint8Array && isShared(value))) return message;
-  return Object.fromEntries(
-    entries.map(([key, value]) => [key, value instanceof Uint8Array && isShared(value) ? ownCopy(value) : value]),
-  );
-}
-
-function ownCopy(bytes: Uint8Array): Uint8Array {
-  const copy = allocateFrame(bytes.length);
-  copyBytes(copy, bytes);
-  return copy;
 }
 
 function unpack(frame: Uint8Array): object {
@@ -139,25 +146,20 @@ function unpack(frame: Uint8Array): object {
 function typeOf(table: MessageTable, value: object): string {
   const type: unknown = 'type' in value ? value.type : undefined;
   if (typeof type === 'string' && Object.hasOwn(table, type)) return type;
-  const got = typeof type === 'string' ? quoted(type) : describe(type);
-  throw new ProtocolError(`frame: expected a known message type, got ${got}`);
+  throw new ProtocolError(`frame: expected a known message type, got ${quoted(type)}`);
 }
 
-function errorMessage(type: string, issue: v.BaseIssue<unknown>): string {
+function faultOf(type: string, issue: v.BaseIssue<unknown>): string {
   const field = v.getDotPath(issue)?.slice(0, 60);
-  if (issue.type === 'strict_object' && field !== undefined) {
+  if (field === undefined) return `${type}: expected ${issue.message}, got ${describeMembers(issue.input)}`;
+  if (issue.type === 'strict_object') {
     if (issue.expected === 'never') return `${type}: expected no other field, got ${quoted(field)}`;
     if (issue.expected === 'Object') return `${type}.${field}: expected an object, got ${describe(issue.input)}`;
     return `${type}: expected the field ${field}, got none`;
   }
-  const subject = field === undefined ? type : `${type}.${field}`;
-  if (issue.type === 'picklist') {
-    const got = typeof issue.input === 'string' ? quoted(issue.input) : describe(issue.input);
-    return `${subject}: expected one of ${issue.expected}, got ${got}`;
-  }
-  return field === undefined
-    ? `${subject}: expected ${issue.message}, got ${describeMembers(issue.input)}`
-    : `${subject}: expected ${issue.message}, got ${describe(issue.input)}`;
+  if (issue.type === 'picklist')
+    return `${type}.${field}: expected one of ${issue.expected}, got ${quoted(issue.input)}`;
+  return `${type}.${field}: expected ${issue.message}, got ${describe(issue.input)}`;
 }
 
 /** Lists the numbers and byte lengths of a message, for checks on several fields: `lo 3, n 2, pixels of 784 bytes`. */
@@ -172,60 +174,24 @@ function describeMembers(value: unknown): string {
 function describe(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
-  switch (typeof value) {
-    case 'undefined':
-      return 'none';
-    case 'string':
-      return `a string of ${value.length} characters`;
-    case 'object':
-      return value === null ? 'null' : 'an object';
-    default:
-      return String(value);
-  }
+  if (typeof value === 'string') return `a string of ${value.length} characters`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return value === undefined ? 'none' : String(value);
 }
 
-const quoted = (text: string): string => JSON.stringify(text === '' ? text : toMessageText(text, 40));
-
-/** Usual upper bound for the fields of a frame other than its bulk bytes. */
-const smallFieldsBytes = 1_024;
-
-/** If Node's Buffer exists, msgpackr writes text with its methods; its memory need not be zeroed first. */
-declare const Buffer: { allocUnsafeSlow(size: number): Uint8Array } | undefined;
-
-function allocateFrame(size: number): Uint8Array {
-  return typeof Buffer === 'undefined' ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size);
+/** Describes a value that is not secret. */
+function quoted(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value === '' ? '' : toMessageText(value, 40)) : describe(value);
 }
 
-/** Reusable memory for one frame at a time. */
-export class FrameMemory {
-  readonly #block: Uint8Array;
-
-  /** @param bytes most bulk bytes of a frame */
-  constructor(bytes: number) {
-    this.#block = allocateFrame(bytes + smallFieldsBytes);
-  }
-
-  /** Returns memory for a frame of `size` bytes, replacing the previous frame; new memory if the frame does not fit. */
-  next(size: number): Uint8Array {
-    return this.#block.length < size ? allocateFrame(size) : this.#block;
-  }
-}
+/** Deepest nesting of a message: the model description is the only nested field. */
+export const maxDepth = 32;
 
 /** Most values (keys included) in a frame; only a model description needs more than twenty. */
 export const maxValues = 16_384;
 
 /** Longest string or key, in bytes. */
 const maxStringBytes = 16_384;
-
-type Kind = 'scalar' | 'string' | 'binary' | 'array' | 'map';
-
-interface Header {
-  readonly kind: Kind;
-  /** Bytes of the length field that follows; 0 if there is none. */
-  readonly lengthBytes: number;
-  /** The length or size if no length field follows. */
-  readonly size: number;
-}
 
 /**
  * Bounds the work of decoding a frame by walking its headers first. Bulk bytes are skipped, so the walk takes a few
@@ -234,108 +200,82 @@ interface Header {
  * `maxDepth`, with at most `maxValues` values and strings of at most `maxStringBytes`
  */
 export function checkFrame(frame: Uint8Array): void {
-  const remaining: number[] = [1];
-  const isMap: boolean[] = [false];
-  let position = 0;
-  let values = 0;
-
-  while (remaining.length > 0) {
-    const level = remaining.length - 1;
-    if (remaining[level] === 0) {
-      remaining.pop();
-      isMap.pop();
-      continue;
-    }
-    const expectsKey = isMap[level]! && remaining[level]! % 2 === 0;
-    remaining[level]! -= 1;
-    values += 1;
-    if (values > maxValues) refuse(`at most ${maxValues} values`, 'more');
-
-    const header = headerAt(frame, position);
-    position += 1;
-    if (level === 0 && header.kind !== 'map') refuse('a map', `a value of kind ${header.kind}`);
-    if (expectsKey && header.kind !== 'string') refuse('a string as key', `a value of kind ${header.kind}`);
-
-    const size = header.lengthBytes === 0 ? header.size : lengthAt(frame, position, header.lengthBytes);
-    position += header.lengthBytes;
-    switch (header.kind) {
-      case 'array':
-      case 'map':
-        if (size > maxValues) refuse(`at most ${maxValues} values`, `${size} in one ${header.kind}`);
-        if (level >= maxDepth) refuse(`nesting of at most ${maxDepth}`, 'more');
-        remaining.push(header.kind === 'map' ? 2 * size : size);
-        isMap.push(header.kind === 'map');
-        break;
-      case 'string':
-        if (size > maxStringBytes) refuse(`strings of at most ${maxStringBytes} bytes`, `${size} bytes`);
-        position += size;
-        break;
-      case 'binary':
-      case 'scalar':
-        position += size;
-        break;
-      default:
-        header.kind satisfies never;
-    }
-    if (position > frame.length) refuse(`${position} bytes from its headers`, `${frame.length} bytes`);
-  }
-  if (position !== frame.length) refuse(`one value of ${position} bytes`, `${frame.length} bytes`);
+  const end = new FrameWalk(frame).walk(0);
+  if (end !== frame.length) refuse(`one value of ${end} bytes`, `${frame.length} bytes`);
 }
 
-function headerAt(frame: Uint8Array, position: number): Header {
-  if (position >= frame.length) refuse('a complete value', `the end after ${frame.length} bytes`);
-  const token = frame[position]!;
-  return headers[token] ?? refuse('maps, arrays, strings, bytes and numbers', `type byte 0x${token.toString(16)}`);
+interface Header {
+  readonly kind: 'scalar' | 'string' | 'binary' | 'array' | 'map';
+  /** Bytes of the length that follows the type byte; 0 if there is none. */
+  readonly lengthBytes: number;
+  /** Bytes of the value, or number of its items, if no length follows. */
+  readonly size: number;
+}
+
+/** Headers by type byte, as in the msgpack specification; none for extension types and for 0xc1, which is unused. */
+const headers: readonly (Header | undefined)[] = Array.from({ length: 256 }, (_, token) => {
+  const sized = (kind: Header['kind'], size: number): Header => ({ kind, lengthBytes: 0, size });
+  const measured = (kind: Header['kind'], lengthBytes: number): Header => ({ kind, lengthBytes, size: 0 });
+  if (token < 0x80 || token >= 0xe0) return sized('scalar', 0); // small integers
+  if (token < 0x90) return sized('map', token - 0x80);
+  if (token < 0xa0) return sized('array', token - 0x90);
+  if (token < 0xc0) return sized('string', token - 0xa0);
+  if (token === 0xc0 || token === 0xc2 || token === 0xc3) return sized('scalar', 0); // nil, false, true
+  if (token >= 0xc4 && token <= 0xc6) return measured('binary', 2 ** (token - 0xc4));
+  if (token === 0xca || token === 0xcb) return sized('scalar', token === 0xca ? 4 : 8); // float 32, float 64
+  if (token >= 0xcc && token <= 0xd3) return sized('scalar', 2 ** (token % 4)); // integers of 8 to 64 bits
+  if (token >= 0xd9 && token <= 0xdb) return measured('string', 2 ** (token - 0xd9));
+  if (token === 0xdc || token === 0xdd) return measured('array', token === 0xdc ? 2 : 4);
+  if (token === 0xde || token === 0xdf) return measured('map', token === 0xde ? 2 : 4);
+  return undefined;
+});
+
+class FrameWalk {
+  readonly #frame: Uint8Array;
+  #at = 0;
+  #values = 0;
+
+  constructor(frame: Uint8Array) {
+    this.#frame = frame;
+  }
+
+  /** Walks a value inside of `depth` others. @param isKey whether it is a key of a map @returns its end */
+  walk(depth: number, isKey = false): number {
+    this.#values += 1;
+    if (this.#values > maxValues) refuse(`at most ${maxValues} values`, 'more');
+    const { kind, lengthBytes, size: known } = this.#header();
+    const size = lengthBytes === 0 ? known : this.#length(lengthBytes);
+    if (depth === 0 && kind !== 'map') refuse('a map', `a value of kind ${kind}`);
+    if (isKey && kind !== 'string') refuse('a string as key', `a value of kind ${kind}`);
+    const isNested = kind === 'map' || kind === 'array';
+    if (isNested && size > maxValues) refuse(`at most ${maxValues} values`, `${size} in one ${kind}`);
+    if (isNested && depth >= maxDepth) refuse(`nesting of at most ${maxDepth}`, 'more');
+    if (kind === 'string' && size > maxStringBytes) {
+      refuse(`strings of at most ${maxStringBytes} bytes`, `${size} bytes`);
+    }
+    if (!isNested) this.#at += size;
+    if (this.#at > this.#frame.length) refuse(`${this.#at} bytes from its headers`, `${this.#frame.length} bytes`);
+    for (let item = 0; isNested && item < size; item++) {
+      if (kind === 'map') this.walk(depth + 1, true);
+      this.walk(depth + 1);
+    }
+    return this.#at;
+  }
+
+  #header(): Header {
+    if (this.#at >= this.#frame.length) refuse('a complete value', `the end after ${this.#frame.length} bytes`);
+    const token = this.#frame[this.#at++]!;
+    return headers[token] ?? refuse('maps, arrays, strings, bytes and numbers', `type byte 0x${token.toString(16)}`);
+  }
+
+  /** Reads a big-endian unsigned integer. Bytes past the end count as 0, and the caller refuses them. */
+  #length(byteCount: number): number {
+    let length = 0;
+    for (let left = byteCount; left > 0; left--) length = length * 256 + (this.#frame[this.#at++] ?? 0);
+    return length;
+  }
 }
 
 function refuse(expected: string, got: string): never {
   throw new ProtocolError(`frame: expected ${expected}, got ${got}`);
 }
-
-/** Reads a big-endian unsigned integer. Bytes past the end count as 0, and the caller refuses them. */
-function lengthAt(frame: Uint8Array, position: number, byteCount: number): number {
-  let length = 0;
-  for (let index = 0; index < byteCount; index += 1) length = length * 256 + (frame[position + index] ?? 0);
-  return length;
-}
-
-/** Type bytes of scalars in the msgpack specification, by the number of value bytes that follow. */
-const scalars: Readonly<Record<number, readonly number[]>> = {
-  0: [0xc0, 0xc2, 0xc3], // nil, false, true
-  1: [0xcc, 0xd0], // uint 8, int 8
-  2: [0xcd, 0xd1], // uint 16, int 16
-  4: [0xca, 0xce, 0xd2], // float 32, uint 32, int 32
-  8: [0xcb, 0xcf, 0xd3], // float 64, uint 64, int 64
-};
-
-/** Type bytes followed by a length field, by kind and the size of that field in bytes. */
-const withLength = {
-  binary: { 1: 0xc4, 2: 0xc5, 4: 0xc6 },
-  string: { 1: 0xd9, 2: 0xda, 4: 0xdb },
-  array: { 2: 0xdc, 4: 0xdd },
-  map: { 2: 0xde, 4: 0xdf },
-} as const satisfies Readonly<Record<string, Readonly<Record<number, number>>>>;
-
-/** Headers by type byte; undefined for the extension types and for 0xc1, which the format never uses. */
-function createHeaders(): readonly (Header | undefined)[] {
-  const headers = new Array<Header | undefined>(256).fill(undefined);
-  const fill = (kind: Kind, from: number, to: number): void => {
-    for (let token = from; token < to; token++) headers[token] = { kind, lengthBytes: 0, size: token - from };
-  };
-  fill('map', 0x80, 0x90);
-  fill('array', 0x90, 0xa0);
-  fill('string', 0xa0, 0xc0);
-  const integers = [...Array(0x80).keys(), ...Array.from({ length: 0x20 }, (_, index) => 0xe0 + index)];
-  for (const token of integers) headers[token] = { kind: 'scalar', lengthBytes: 0, size: 0 };
-  for (const [size, tokens] of Object.entries(scalars)) {
-    for (const token of tokens) headers[token] = { kind: 'scalar', lengthBytes: 0, size: Number(size) };
-  }
-  for (const kind of ['binary', 'string', 'array', 'map'] as const) {
-    for (const [bytes, token] of Object.entries(withLength[kind])) {
-      headers[token] = { kind, lengthBytes: Number(bytes), size: 0 };
-    }
-  }
-  return headers;
-}
-
-const headers = createHeaders();

@@ -6,139 +6,7 @@
  * until its socket has drained, and then `run`, `history` and `workers` again.
  */
 import * as v from 'valibot';
-import {
-  checkpointFile,
-  columns,
-  epochReport,
-  farSample,
-  maxOutputs,
-  names,
-  points,
-  rate,
-  type spanKinds,
-  timelineRow,
-  topError,
-  workerRow,
-} from './dashboard-parts.ts';
-import {
-  bytes,
-  diloco,
-  faultActions,
-  finite,
-  flag,
-  floatBytes,
-  fraction,
-  hexHash,
-  type MessageIn,
-  message,
-  messageFrom,
-  milliseconds,
-  plainJson,
-  type SentBy,
-  sampleShape,
-  sampleTypes,
-  step,
-  targetTypes,
-  text,
-  whole,
-} from './fields.ts';
-
-/** No data yet; data arriving; being read; ready to train on; run starting. */
-const dataPhases = ['empty', 'receiving', 'reading', 'ready', 'starting'] as const;
-/** Learning task for the label column. */
-const tasks = ['classification', 'regression'] as const;
-
-/** A table cell or a column name; never empty. */
-const cell = text(80);
-
-const row = v.array(cell, 'a list of texts');
-
-/** A sample, encoded as in a task, and its class name or value. */
-const example = v.strictObject({ sample: bytes, target: cell });
-
-/** The first rows of a table, as in the file. */
-const table = v.strictObject({
-  columns: row,
-  rows: v.array(row, 'a list of rows'),
-  /** Index of the column to predict. */
-  label: whole(0),
-  task: v.picklist(tasks),
-});
-
-/** The parsed upload, and the run that would start on it. */
-const data = v.strictObject({
-  /** Samples, their shape, classes and split, in one line. */
-  found: message,
-  /** Model and length of the run, in one line. */
-  plan: message,
-  sampleType: v.picklist(sampleTypes),
-  sampleShape,
-  targetType: v.picklist(targetTypes),
-  outputs: whole(1, maxOutputs),
-  names: v.exactOptional(names),
-  examples: v.array(example, 'a list of samples'),
-});
-
-const dataSetup = {
-  version: text(40),
-  /** As in `run`. */
-  joinAddresses: v.array(text(300), 'a list of addresses'),
-  workerCommand: text(200),
-  tokenNeeded: flag,
-  phase: v.picklist(dataPhases),
-  /** Bytes of the upload that have arrived. */
-  receivedBytes: whole(0),
-  totalBytes: whole(0),
-  /** Why the last upload cannot be trained on, in one sentence. */
-  fault: v.exactOptional(message),
-  data: v.exactOptional(data),
-  /** Preview of an uploaded table, even if it could not be read as asked. */
-  table: v.exactOptional(table),
-};
-
-/** Options to change for the next run; the run's own option checks validate the values. */
-const runChanges = {
-  seed: v.exactOptional(finite),
-  learningRate: v.exactOptional(finite),
-  optimizer: v.exactOptional(text(40)),
-  /** The name of a built-in model. */
-  model: v.exactOptional(text(40)),
-  batch: v.exactOptional(finite),
-  epochs: v.exactOptional(finite),
-  /** The name of a schedule of the learning rate. */
-  schedule: v.exactOptional(text(40)),
-};
-
-/** Settings of a run, and how many workers computed it. */
-const runSettings = v.strictObject({
-  model: text(80),
-  optimizer: text(40),
-  learningRate: finite,
-  batch: whole(1),
-  epochs: whole(1),
-  /** The name of the schedule. */
-  schedule: text(40),
-  seed: whole(0),
-  workers: whole(0),
-});
-
-const earlierRun = v.strictObject({
-  /** Options in which this run differs from the others, such as `lr 0.1`. */
-  label: text(200),
-  settings: runSettings,
-  stepsPerEpoch: whole(1),
-  /** Steps taken. */
-  steps: whole(0),
-  points,
-  epochs: v.array(epochReport, 'a list of epochs'),
-});
-
-const earlierRuns = {
-  /** Label of the current run. */
-  label: text(200),
-  /** Oldest first. */
-  runs: v.array(earlierRun, 'a list of runs'),
-};
+import * as f from './fields.ts';
 
 /** The WebSocket subprotocol of viewers. */
 export const watchSubprotocol = 'lockstep.watch.v6';
@@ -146,136 +14,294 @@ export const watchSubprotocol = 'lockstep.watch.v6';
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
 
-const phases = ['waiting', 'training', 'paused', 'finished', 'failed'] as const;
-/** Why a run ended before its last step: a person stopped it, or it failed. */
-const earlyEnds = ['stopped', 'failed'] as const;
-const exactnesses = ['bit-exact', 'sample-exact', 'unverified'] as const;
-/** A guest watches; an owner has presented the admin token. */
-const roles = ['guest', 'owner'] as const;
-const adminActions = ['start', 'pause', 'resume', 'stop', 'save'] as const;
+/** Learning task for the label column. */
+const task = v.picklist(['classification', 'regression']);
+const rate = f.milliseconds;
+const name = f.text(80);
 
-const fromCoordinator = messageFrom('coordinator');
-const fromViewer = messageFrom('viewer');
+/** Most classes of a data set, and most values of a target. */
+const maxOutputs = 65_535;
+const output = f.whole(0, maxOutputs - 1);
+
+/** Form of the samples and targets of a run. */
+const dataFormat = {
+  ...f.sampleFormat,
+  /** Number of classes, or of values per target. */
+  outputs: f.whole(1, maxOutputs),
+  /** One name for each output; omitted if there are too many. */
+  names: v.exactOptional(f.list(name, 0, 256, 'names')),
+};
+
+/** How to join. */
+const joining = {
+  /** Join addresses: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
+  joinAddresses: v.array(f.text(300), 'a list of addresses'),
+  /** Command to type before the run's address to start a worker: `npm run worker -- --url`. */
+  workerCommand: f.text(200),
+  /** Whether workers need the token of the join address. */
+  tokenNeeded: f.flag,
+};
+
+/** Most columns that a message names, and most categories in all of them together. */
+export const maxColumns = 64;
+export const maxCategories = 512;
+
+/** The first columns of a table, and how each is encoded as values of a sample. */
+const columns = v.pipe(
+  f.list(
+    v.variant('type', [
+      /** One value: (number - mean) / deviation. */
+      v.strictObject({ type: v.literal('number'), name, mean: f.finite, deviation: f.finite }),
+      /** One-hot: a one at the category's position, all others zero. */
+      v.strictObject({ type: v.literal('category'), name, categories: v.array(name, 'a list of categories') }),
+    ]),
+    0,
+    maxColumns,
+    'columns',
+  ),
+  v.check(
+    (all) => all.flatMap((one) => (one.type === 'category' ? one.categories : [])).length <= maxCategories,
+    `at most ${maxCategories} categories`,
+  ),
+);
+
+/** Points of the training curves: float32 lists of equal length, oldest first. A point may cover several steps. */
+const points = v.pipe(
+  v.strictObject({
+    /** Steps taken when the point was measured, from 1; exact up to 2^24. */
+    steps: f.floatBytes,
+    /** Seconds since training began, up to that step. */
+    seconds: f.floatBytes,
+    /** Mean loss over the samples of the point's steps, measured with the weights before each step. */
+    losses: f.floatBytes,
+    /** Accuracy on those samples, 0 to 1; omitted if targets are values. */
+    accuracies: v.exactOptional(f.floatBytes),
+  }),
+  v.check(
+    ({ steps, seconds, losses, accuracies = steps }) =>
+      [seconds, losses, accuracies].every(({ byteLength }) => byteLength === steps.byteLength),
+    'as many seconds, losses and accuracies as steps',
+  ),
+);
+
+/** An epoch as in the report. */
+const epochReport = v.strictObject({
+  epoch: f.whole(1),
+  trainLoss: f.finite,
+  trainAccuracy: v.nullable(f.fraction),
+  testLoss: f.finite,
+  testAccuracy: v.nullable(f.fraction),
+  testR2: v.nullable(f.finite),
+  /** In the unit of the values; null if targets are classes. */
+  testRmse: v.nullable(f.finite),
+  seconds: rate,
+  imagesPerSecond: rate,
+});
+const epochs = v.array(epochReport, 'a list of epochs');
+
+const earlierRun = v.strictObject({
+  /** Options in which this run differs from the others, such as `lr 0.1`. */
+  label: f.text(200),
+  /** Settings of the run, and how many workers computed it. */
+  settings: v.strictObject({
+    model: name,
+    optimizer: f.text(40),
+    learningRate: f.finite,
+    batch: f.whole(1),
+    epochs: f.whole(1),
+    schedule: f.text(40),
+    seed: f.whole(0),
+    workers: f.whole(0),
+  }),
+  stepsPerEpoch: f.whole(1),
+  steps: f.step,
+  points,
+  epochs,
+});
+
+const workerRow = v.strictObject({
+  id: f.text(64),
+  name,
+  kind: v.picklist(f.workerKinds),
+  backend: f.text(80),
+  threads: f.whole(1),
+  phase: v.picklist(['handshake', 'checking', 'ready', 'gone']),
+  hidden: f.flag,
+  /** Workers that compute for this one, if it is a relay. */
+  workersBehind: v.exactOptional(f.whole(0)),
+  /** Fraction of all accepted samples that this worker computed. */
+  share: f.fraction,
+  shards: f.whole(0),
+  samples: f.whole(0),
+  /** Recent mean per step in which the worker took part; so are the next two. */
+  computeMs: f.milliseconds,
+  /** Time to send weights and samples to the worker and the gradient back. */
+  sendMs: f.milliseconds,
+  waitMs: f.milliseconds,
+  /** `finished`: the worker stayed to the end of the run; `gone`: it left before. */
+  health: v.picklist(['good', 'idle', 'late', 'finished', 'gone']),
+  /** Why an idle worker computes nothing. */
+  idle: v.exactOptional(v.picklist(['joining', 'waiting', 'paused', 'trial', 'outnumbered', 'slow', 'rotation'])),
+  /** Recent speed while computing. */
+  samplesPerSecond: rate,
+});
+
+const span = v.strictObject({
+  kind: v.picklist(['receive', 'compute', 'send', 'wait']),
+  fromMs: f.milliseconds,
+  toMs: f.milliseconds,
+});
+
+const timelineRow = v.strictObject({
+  workerId: f.text(64),
+  /** In order of `fromMs`; gaps between spans are unaccounted for. */
+  spans: v.array(span, 'a list of spans'),
+});
+
+const checkpointFile = v.strictObject({ file: f.text(100), step: f.step });
+
+/** A misclassified sample, encoded as in a task, and the model's probability of the class that it predicted. */
+const topError = v.strictObject({ sample: f.bytes, label: output, predicted: output, probability: f.fraction });
+
+/** A sample, encoded as in a task, with its target values and the predicted values. */
+const farSample = v.strictObject({ sample: f.bytes, target: f.floatBytes, predicted: f.floatBytes });
+
+/** The parsed upload, and the run that would start on it. */
+const uploadedData = v.strictObject({
+  /** Samples, their shape, classes and split, in one line. */
+  found: f.message,
+  /** Model and length of the run, in one line. */
+  plan: f.message,
+  ...dataFormat,
+  /** Samples, encoded as in a task, each with its class name or value. */
+  examples: v.array(v.strictObject({ sample: f.bytes, target: name }), 'a list of samples'),
+});
+
+const row = v.array(name, 'a list of texts');
+
+/** The first rows of a table, as in the file. */
+const uploadedTable = v.strictObject({
+  columns: row,
+  rows: v.array(row, 'a list of rows'),
+  /** Index of the column to predict. */
+  label: f.whole(0),
+  task,
+});
+
+/** Admin token of an owner's request, unless the viewer has presented it before; a secret that never reaches a log. */
+const request = { token: v.exactOptional(f.text(256)) };
+
+const coordinator = f.messageFrom('coordinator');
+const viewer = f.messageFrom('viewer');
 
 export const watchMessages = {
   /** Everything that is fixed for the run. Answers `hello`, and comes first after messages were dropped. */
-  run: fromCoordinator('run', {
-    version: text(40),
-    model: plainJson,
-    parameters: whole(0),
+  run: coordinator({
+    version: f.text(40),
+    model: f.plainJson,
+    parameters: f.whole(0),
     config: v.strictObject({
-      seed: whole(0),
-      batch: whole(1),
-      microbatchSize: whole(1),
-      epochs: whole(1),
-      steps: whole(1),
+      seed: f.whole(0),
+      batch: f.whole(1),
+      microbatchSize: f.whole(1),
+      epochs: f.whole(1),
+      steps: f.whole(1),
       /** As in the report. */
-      optimizer: plainJson,
-      /** Present if each step is a round of replicas. */
-      diloco: v.exactOptional(diloco),
-      workers: whole(0),
+      optimizer: f.plainJson,
+      /** Present if each step is a round of `replicas` that take `innerSteps` inner steps each. */
+      diloco: v.exactOptional(
+        v.strictObject({ replicas: f.whole(1), innerSteps: f.whole(1), ...f.innerStep }, 'a round'),
+      ),
+      workers: f.whole(0),
     }),
-    steps: whole(1),
-    stepsPerEpoch: whole(1),
-    microbatches: whole(1),
-    samples: whole(1),
-    testSamples: whole(0),
-    sampleType: v.picklist(sampleTypes),
-    /** [height, width, channels] of a picture, [features] of a table row. */
-    sampleShape,
-    targetType: v.picklist(targetTypes),
-    /** Number of classes, or of values per target. */
-    outputs: whole(1, maxOutputs),
-    /** One name for each output; omitted if there are more than 256. */
-    names: v.exactOptional(names),
+    steps: f.whole(1),
+    stepsPerEpoch: f.whole(1),
+    microbatches: f.whole(1),
+    samples: f.whole(1),
+    testSamples: f.whole(0),
+    ...dataFormat,
     /** First columns of a table whose rows are the samples; all columns if their widths add up to a sample. */
     columns: v.exactOptional(columns),
     /** If targets are standardized: `value * deviation + mean` is in their unit, and so is `deviation * √loss`. */
-    standardization: v.exactOptional(v.strictObject({ mean: finite, deviation: finite })),
-    /** Join addresses: `http(s)://` for tabs, `ws(s)://` for Node workers; never with the token. */
-    joinAddresses: v.array(text(300), 'a list of addresses'),
-    /** Command to type before the run's address to start a worker: `npm run worker -- --url`. */
-    workerCommand: text(200),
-    /** Whether workers need the token of the join address. */
-    tokenNeeded: flag,
-    faultInjection: flag,
+    standardization: v.exactOptional(v.strictObject({ mean: f.finite, deviation: f.finite })),
+    ...joining,
+    faultInjection: f.flag,
     /** Whether the server stays up after the run and then accepts `runAgain`. */
-    canRunAgain: flag,
+    canRunAgain: f.flag,
     /**
      * If `batch` is chosen for the workers connected at the start: arguments of `batchForWorkers` besides their number.
      */
-    planAtStart: v.exactOptional(v.strictObject({ usualBatch: whole(1), microbatchSize: v.exactOptional(whole(1)) })),
+    planAtStart: v.exactOptional(
+      v.strictObject({ usualBatch: f.whole(1), microbatchSize: v.exactOptional(f.whole(1)) }),
+    ),
   }),
 
-  /** Follows `history` if the server has had earlier runs. */
-  earlierRuns: fromCoordinator('earlierRuns', earlierRuns),
+  /** Follows `history` if the server has had earlier runs, oldest first. `label` is the current run's. */
+  earlierRuns: coordinator({ label: f.text(200), runs: v.array(earlierRun, 'a list of runs') }),
 
   /** Answers `hello` instead of `run` while there is no run yet: it waits for data, which an owner uploads. */
-  dataSetup: fromCoordinator('dataSetup', dataSetup),
-
-  /** The curves so far, thinned to at most about 2000 points and 400 epochs. */
-  history: fromCoordinator('history', {
-    points,
-    epochs: v.array(epochReport, 'a list of epochs'),
-    /** The latest event messages, oldest first. */
-    events: v.array(message, 'a list of messages'),
+  dataSetup: coordinator({
+    version: f.text(40),
+    ...joining,
+    /** No data yet; data arriving; being read; ready to train on; run starting. */
+    phase: v.picklist(['empty', 'receiving', 'reading', 'ready', 'starting']),
+    /** Bytes of the upload that have arrived. */
+    receivedBytes: f.whole(0),
+    totalBytes: f.whole(0),
+    /** Why the last upload cannot be trained on, in one sentence. */
+    fault: v.exactOptional(f.message),
+    data: v.exactOptional(uploadedData),
+    /** Preview of an uploaded table, even if it could not be read as asked. */
+    table: v.exactOptional(uploadedTable),
   }),
 
+  /** The curves so far, thinned to at most about 2000 points and 400 epochs, and the latest events, oldest first. */
+  history: coordinator({ points, epochs, events: v.array(f.message, 'a list of messages') }),
+
   /** Sent at most ten times a second. */
-  progress: fromCoordinator('progress', {
-    phase: v.picklist(phases),
-    /** For a run that ended before its last step: why, and what to try, in one sentence. */
-    ending: v.exactOptional(v.strictObject({ type: v.picklist(earlyEnds), message })),
+  progress: coordinator({
+    phase: v.picklist(['waiting', 'training', 'paused', 'finished', 'failed']),
+    /** For a run that a person stopped or that failed before its last step: why, and what to try, in one sentence. */
+    ending: v.exactOptional(v.strictObject({ type: v.picklist(['stopped', 'failed']), message: f.message })),
     /** Whether an owner has paused the run, which then waits for `start` or `resume`. */
-    pauseRequested: flag,
-    /** Steps taken. */
-    step,
-    /** From 1. */
-    epoch: whole(1),
+    pauseRequested: f.flag,
+    step: f.step,
+    epoch: f.whole(1),
     /** Smoothed over recent steps; absent before the first. */
-    loss: v.exactOptional(finite),
-    accuracy: v.exactOptional(fraction),
+    loss: v.exactOptional(f.finite),
+    accuracy: v.exactOptional(f.fraction),
     imagesPerSecond: rate,
     /** Present only while the run trains. */
     secondsLeft: v.exactOptional(rate),
     /** Absent before the first step. */
-    exactness: v.exactOptional(v.picklist(exactnesses)),
+    exactness: v.exactOptional(v.picklist(['bit-exact', 'sample-exact', 'unverified'])),
     /** Numeric mode of a bit-exact run: weight hashes are comparable only within one mode. */
-    numericMode: v.exactOptional(text(300)),
+    numericMode: v.exactOptional(f.text(300)),
     /** Backend whose workers alone reproduce these bits; absent if any worker in the coordinator's own mode does. */
-    bitExactAmong: v.exactOptional(text(80)),
+    bitExactAmong: v.exactOptional(f.text(80)),
     /** First digits of the SHA-256 of the weights after `weightsHashStep` steps. */
-    weightsHash: v.exactOptional(hexHash),
-    weightsHashStep: v.exactOptional(step),
+    weightsHash: v.exactOptional(f.hexHash),
+    weightsHashStep: v.exactOptional(f.step),
     /** New points since the last progress message to this viewer. */
     points,
   }),
 
   /** Sent at most four times a second: connected workers, then those that left; truncated in very large runs. */
-  workers: fromCoordinator('workers', { workers: v.array(workerRow, 'a list of workers') }),
-
+  workers: coordinator({ workers: v.array(workerRow, 'a list of workers') }),
   /** Sent at most twice a second: each worker's activity in one step, in milliseconds since the step began. */
-  timeline: fromCoordinator('timeline', {
-    step,
-    durationMs: milliseconds,
-    rows: v.array(timelineRow, 'a list of rows'),
-  }),
-
-  epoch: fromCoordinator('epoch', { report: epochReport }),
+  timeline: coordinator({ step: f.step, durationMs: f.milliseconds, rows: v.array(timelineRow, 'a list of rows') }),
+  epoch: coordinator({ report: epochReport }),
 
   /** Follows each `epoch`, on the test set: confusion matrix and top errors for classes, largest errors for values. */
-  evaluation: fromCoordinator(
-    'evaluation',
+  evaluation: coordinator(
     {
-      /** From 1. */
-      epoch: whole(1),
-      /** As in `run`. */
-      outputs: whole(1, maxOutputs),
+      epoch: f.whole(1),
+      outputs: f.whole(1, maxOutputs),
       /**
        * Counts as float32, [classes, classes]: one row per true class, one column per predicted class. Omitted if there
        * are more than 256 classes, or none.
        */
-      confusion: v.exactOptional(floatBytes),
+      confusion: v.exactOptional(f.floatBytes),
       /** The most confident wrong predictions; at most 16. */
       topErrors: v.array(topError, 'a list of errors'),
       /** The samples with the largest errors; at most 16. */
@@ -306,95 +332,77 @@ export const watchMessages = {
    * All parameters in model order, after `step` steps. Sent on request, at most about once a second. At the end of a
    * run, weights of a model that is not large precede `result` without a request.
    */
-  weights: fromCoordinator('weights', { step, bytes: floatBytes }),
+  weights: coordinator({ step: f.step, bytes: f.floatBytes }),
 
   /** Outputs of a finished run, sent after its last evaluation. */
-  result: fromCoordinator('result', {
-    /** Steps taken. */
-    step,
+  result: coordinator({
+    step: f.step,
     /** The report as UTF-8 JSON, as `--report` writes it. */
-    report: bytes,
+    report: f.bytes,
     /** Metadata of a model file with the weights after `step` steps. */
     metadata: v.record(v.string('a name'), v.string('a text'), 'texts by name'),
   }),
 
   /** For a run that writes checkpoints: the one it resumed from, and the newest one to resume from. */
-  checkpoint: fromCoordinator('checkpoint', {
-    resumed: v.exactOptional(checkpointFile),
-    newest: v.exactOptional(checkpointFile),
-  }),
-
-  /** A line for people. */
-  event: fromCoordinator('event', { message }),
-
-  /** Answers an admin token: the viewer's role now, and what was wrong with a rejected token. */
-  role: fromCoordinator('role', { role: v.picklist(roles), fault: v.exactOptional(message) }),
-
+  checkpoint: coordinator({ resumed: v.exactOptional(checkpointFile), newest: v.exactOptional(checkpointFile) }),
+  event: coordinator({ message: f.message }),
+  /** Answers an admin token: the viewer's role now (only an owner has presented it), and why a token was rejected. */
+  role: coordinator({ role: v.picklist(['guest', 'owner']), fault: v.exactOptional(f.message) }),
   /** For viewers that know how to join: a code to type instead of the token, valid as long as this run lasts. */
-  joinCode: fromCoordinator('joinCode', { code: text(16) }),
-
+  joinCode: coordinator({ code: f.text(16) }),
   /** Sent after a second without other messages, so that silence means that something is wrong. */
-  alive: fromCoordinator('alive', {}),
-
+  alive: coordinator({}),
   /** Answers a successful request of this viewer if there is something to say, such as the path of the saved model. */
-  done: fromCoordinator('done', { message }),
-
+  done: coordinator({ message: f.message }),
   /** Answers a request that this viewer may not make, or that failed. */
-  refused: fromCoordinator('refused', { message }),
-
+  refused: coordinator({ message: f.message }),
   /**
    * First message of a viewer; nothing is sent to it before. Has either token, or both; these secrets never reach a
    * log. Watching may need one of them, and the admin token gets a place even if all places are taken.
    */
-  hello: fromViewer('hello', { token: v.exactOptional(text(256)), adminToken: v.exactOptional(text(256)) }),
-
+  hello: viewer({ token: v.exactOptional(f.text(256)), adminToken: v.exactOptional(f.text(256)) }),
   /** Asks for one `weights` message; sent again for the next. */
-  wantWeights: fromViewer('wantWeights', {}),
-
+  wantWeights: viewer({}),
   /** Presents an admin token, after `hello` had none or a wrong one. The token is a secret and never reaches a log. */
-  unlock: fromViewer('unlock', { token: text(256) }),
-
-  /** Controls the run. `token` is a secret and never reaches a log. */
-  admin: fromViewer('admin', {
-    token: v.exactOptional(text(256)),
-    action: v.picklist(adminActions),
-  }),
-
+  unlock: viewer({ token: f.text(256) }),
+  admin: viewer({ ...request, action: v.picklist(['start', 'pause', 'resume', 'stop', 'save']) }),
   /** Reads the uploaded table again, with another label column (from 0) or for another task. */
-  readData: fromViewer('readData', {
-    token: v.exactOptional(text(256)),
-    label: v.exactOptional(whole(0)),
-    task: v.exactOptional(v.picklist(tasks)),
-  }),
+  readData: viewer({ ...request, label: v.exactOptional(f.whole(0)), task: v.exactOptional(task) }),
 
-  /** Starts another run once this one is over; `run` follows on a new connection, or `refused` on this one. */
-  runAgain: fromViewer('runAgain', { token: v.exactOptional(text(256)), ...runChanges }),
+  /**
+   * Starts another run once this one is over; `run` follows on a new connection, or `refused` on this one. The run's
+   * own option checks validate the changes.
+   */
+  runAgain: viewer({
+    ...request,
+    seed: v.exactOptional(f.finite),
+    learningRate: v.exactOptional(f.finite),
+    optimizer: v.exactOptional(f.text(40)),
+    model: v.exactOptional(f.text(40)),
+    batch: v.exactOptional(f.finite),
+    epochs: v.exactOptional(f.finite),
+    schedule: v.exactOptional(f.text(40)),
+  }),
 
   /** Makes one worker fail; only in a run started with fault injection. */
-  injectFault: fromViewer('injectFault', {
-    token: v.exactOptional(text(256)),
-    action: v.picklist(faultActions),
-    workerId: text(64),
-  }),
-
-  renameWorker: fromViewer('renameWorker', { token: v.exactOptional(text(256)), workerId: text(64), name: text(80) }),
-
+  injectFault: viewer({ ...request, action: v.picklist(f.faultActions), workerId: f.text(64) }),
+  renameWorker: viewer({ ...request, workerId: f.text(64), name }),
   /** Removes a worker, which is told so and does not reconnect by itself. */
-  removeWorker: fromViewer('removeWorker', { token: v.exactOptional(text(256)), workerId: text(64) }),
+  removeWorker: viewer({ ...request, workerId: f.text(64) }),
 };
 
 export type WatchSide = 'viewer' | 'coordinator';
 
 type WatchMessageType = keyof typeof watchMessages;
 
-export type WatchMessageOf<T extends WatchMessageType> = MessageIn<typeof watchMessages, T>;
+export type WatchMessageOf<T extends WatchMessageType> = f.MessageIn<typeof watchMessages, T>;
 
 /** The messages that `S` may send. */
-export type WatchMessageFrom<S extends WatchSide> = SentBy<typeof watchMessages, S>;
+export type WatchMessageFrom<S extends WatchSide> = f.SentBy<typeof watchMessages, S>;
 
 export type WatchMessage = WatchMessageOf<WatchMessageType>;
 
-export type ViewerRole = (typeof roles)[number];
-export type AdminAction = (typeof adminActions)[number];
-export type FaultAction = (typeof faultActions)[number];
-export type SpanKind = (typeof spanKinds)[number];
+export type ViewerRole = WatchMessageOf<'role'>['role'];
+export type AdminAction = WatchMessageOf<'admin'>['action'];
+export type FaultAction = WatchMessageOf<'injectFault'>['action'];
+export type SpanKind = v.InferOutput<typeof span>['kind'];

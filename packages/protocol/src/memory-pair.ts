@@ -1,23 +1,18 @@
 /** Two connected transports in one process; a scheduler decides when they deliver. */
 import { encode } from './codec.ts';
-import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
-import { toMessageText } from './text.ts';
+import type { Message, Side } from './messages.ts';
 import {
-  type Closing,
   type CoordinatorTransport,
   pacedBytes as defaultPacedBytes,
-  Inbox,
-  PacedVectors,
-  type Transport,
-  type TransportListener,
-  type VectorStream,
+  type Parcel,
+  TransportEnd,
   type WorkerTransport,
 } from './transport.ts';
 
 declare const queueMicrotask: (run: () => void) => void;
 
 /** The facts on which a scheduler may base a delay. */
-interface Parcel {
+interface Crossing {
   readonly from: Side;
   /** `message` and `close` cross the connection; `local` is a callback at the sender's own end. */
   readonly kind: 'message' | 'close' | 'local';
@@ -27,9 +22,9 @@ interface Parcel {
 
 /**
  * Calls `deliver` later, never before it returns, or not at all. It decides when, not in which order: each call
- * delivers the oldest parcel of its direction, as a stream does.
+ * delivers the oldest of its direction, as a stream does.
  */
-export type Schedule = (deliver: () => void, parcel: Parcel) => void;
+export type Schedule = (deliver: () => void, crossing: Crossing) => void;
 
 export interface MemoryPairOptions {
   /** By default the microtask queue. A simulator passes its virtual clock. */
@@ -63,13 +58,13 @@ export function memoryPair({
 }: MemoryPairOptions = {}): MemoryPair {
   const frameOf = (message: Message, from: Side) => (encodes ? transmit(encode(message), from) : message);
   const way = { schedule, frameOf, pacedBytes };
-  const coordinator = new MemoryEnd<WorkerMessage, CoordinatorMessage>('coordinator', workerName, way);
-  const worker = new MemoryEnd<CoordinatorMessage, WorkerMessage>('worker', 'local coordinator', way);
+  const coordinator = new MemoryEnd('coordinator', workerName, way);
+  const worker = new MemoryEnd('worker', 'local coordinator', way);
   coordinator.peer = worker;
   worker.peer = coordinator;
   return {
-    coordinator,
-    worker,
+    coordinator: coordinator as unknown as CoordinatorTransport,
+    worker: worker as unknown as WorkerTransport,
     sever(reason) {
       coordinator.lose(reason);
       worker.lose(reason);
@@ -87,91 +82,72 @@ interface Way {
   readonly pacedBytes: number;
 }
 
-class MemoryEnd<Receives extends Message, Sends extends Message> implements Transport<Receives, Sends> {
-  readonly remote: string;
-  peer: MemoryEnd<Sends, Receives> | undefined;
+type Payload = Message | Uint8Array;
+
+class MemoryEnd extends TransportEnd<Message, Message, Payload> {
+  peer: MemoryEnd | undefined;
   readonly #side: Side;
   readonly #way: Way;
-  readonly #vectors: PacedVectors<Message | Uint8Array>;
-  readonly inbox: Inbox<Receives>;
-  #inFlightBytes = 0;
   #inFlight: { readonly byteLength: number; readonly deliver: () => void }[] = [];
+  protected handedBytes = 0;
+  protected readonly isReady = true;
 
   constructor(side: Side, remote: string, way: Way) {
-    this.remote = remote;
+    super(side, remote);
     this.#side = side;
     this.#way = way;
-    this.#vectors = new PacedVectors(
-      () => this.#inFlightBytes >= way.pacedBytes,
-      ({ payload, byteLength }) => this.#dispatch('message', byteLength, () => this.peer?.receive(payload)),
-    );
-    this.inbox = new Inbox((run) => way.schedule(run, { from: side, kind: 'local', byteLength: 0 }));
   }
 
-  get bufferedBytes(): number {
-    return this.#inFlightBytes + this.#vectors.byteLength;
+  protected get isFull(): boolean {
+    return this.handedBytes >= this.#way.pacedBytes;
   }
 
-  listen(listener: TransportListener<Receives>): void {
-    this.inbox.listen(listener);
+  protected defer(run: () => void): void {
+    this.#way.schedule(run, { from: this.#side, kind: 'local', byteLength: 0 });
   }
 
-  send(message: Sends): void {
-    if (this.inbox.hasEnded) return;
+  protected parcelOf(message: Message): Parcel<Payload> {
     const payload = this.#way.frameOf(message, this.#side);
-    this.#vectors.push(message.type, { payload, byteLength: wireBytes(payload) });
+    return { payload, byteLength: wireBytes(payload) };
   }
 
-  /** The receiver may still be reading a delivered message, so the stream is never told that a message was sent. */
-  sendVector(stream: VectorStream<Sends>): void {
-    if (this.inbox.hasEnded) return;
-    this.#vectors.pushSource(() => {
-      const message = stream.next();
-      if (!message) return undefined;
-      const payload = this.#way.frameOf(message, this.#side);
-      return { payload, byteLength: wireBytes(payload) };
-    });
+  /** The receiver may still be reading a delivered message, so a stream is never told that a message was sent. */
+  protected hand({ payload, byteLength }: Parcel<Payload>): void {
+    this.#dispatch('message', byteLength, () => this.peer?.receive(payload));
   }
 
-  close(code: number, reason: string): void {
-    if (!this.inbox.end({ code, reason, by: 'local' })) return;
-    this.#vectors.clear();
-    const closing: Closing = { code, reason: toMessageText(reason), by: 'remote' };
-    this.#dispatch('close', smallFrameBytes, () => this.peer?.inbox.end(closing));
+  protected endPeer(code: number, reason: string): void {
+    this.#dispatch('close', smallFrameBytes, () => this.peer?.end({ code, reason, by: 'remote' }));
   }
 
   lose(reason: string): void {
     this.#inFlight = [];
-    this.#inFlightBytes = 0;
-    this.#vectors.clear();
-    this.inbox.end({ code: 1006, reason, by: 'remote' });
+    this.handedBytes = 0;
+    this.clear();
+    this.end({ code: 1006, reason, by: 'remote' });
   }
 
   #dispatch(kind: 'message' | 'close', byteLength: number, deliver: () => void): void {
     this.#inFlight.push({ byteLength, deliver });
-    this.#inFlightBytes += byteLength;
+    this.handedBytes += byteLength;
     this.#way.schedule(() => this.#deliverOldest(), { from: this.#side, kind, byteLength });
   }
 
   #deliverOldest(): void {
     const item = this.#inFlight.shift();
     if (item === undefined) return;
-    this.#inFlightBytes -= item.byteLength;
-    this.#vectors.resume();
+    this.handedBytes -= item.byteLength;
+    this.resume();
     item.deliver();
   }
 
-  receive(payload: Message | Uint8Array): void {
-    if (!(payload instanceof Uint8Array)) {
-      this.inbox.deliver(payload as Receives);
-      return;
-    }
-    const peerSide = this.#side === 'worker' ? 'coordinator' : 'worker';
-    this.inbox.deliverFrame(payload, peerSide, (code, reason) => this.close(code, reason));
+  receive(payload: Payload): void {
+    if (payload instanceof Uint8Array) this.deliverFrame(payload);
+    else this.deliver(payload);
   }
 }
 
-function wireBytes(payload: Message | Uint8Array): number {
+function wireBytes(payload: Payload): number {
   if (payload instanceof Uint8Array) return payload.byteLength;
   let bytes = smallFrameBytes;
   for (const value of Object.values(payload)) if (value instanceof Uint8Array) bytes += value.byteLength;

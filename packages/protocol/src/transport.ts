@@ -1,6 +1,13 @@
-/** Connection between one worker and the coordinator, and the parts shared by all implementations: inbox and pacing. */
-import { decode, ProtocolError } from './codec.ts';
+/** Connections between a worker and the coordinator: their rules, what all ends share, and one over a WebSocket. */
+import { decode, encode, ProtocolError } from './codec.ts';
+import { toMessageText } from './fields.ts';
 import type { CoordinatorMessage, Message, Side, WorkerMessage } from './messages.ts';
+
+declare const queueMicrotask: (run: () => void) => void;
+declare const setTimeout: (run: () => void, delayMs: number) => unknown;
+declare const TextEncoder: new () => {
+  encodeInto(text: string, target: Uint8Array): { readonly read: number };
+};
 
 /** Why a connection ended. Codes are WebSocket close codes (RFC 6455, section 7.4.1). */
 export interface Closing {
@@ -56,78 +63,7 @@ export interface Transport<Receives extends Message = Message, Sends extends Mes
 
 export type CoordinatorTransport = Transport<WorkerMessage, CoordinatorMessage>;
 export type WorkerTransport = Transport<CoordinatorMessage, WorkerMessage>;
-
-/** Delivers what one end of a transport receives: in order, nothing lost before `listen`, `onClose` exactly once. */
-export class Inbox<Receives extends Message> {
-  readonly #defer: (run: () => void) => void;
-  #undelivered: Receives[] = [];
-  #listener: TransportListener<Receives> | undefined;
-  #closing: Closing | undefined;
-  #isDraining = false;
-  #isClosingDelivered = false;
-
-  /** @param defer runs a function soon, but never before `defer` returns */
-  constructor(defer: (run: () => void) => void) {
-    this.#defer = defer;
-  }
-
-  get hasEnded(): boolean {
-    return this.#closing !== undefined;
-  }
-
-  listen(listener: TransportListener<Receives>): void {
-    if (this.#listener !== undefined) throw new Error('transport: expected one listener, got a second one');
-    this.#listener = listener;
-    if (this.#undelivered.length > 0 || this.#closing !== undefined) this.#defer(() => this.#drain());
-  }
-
-  /** Takes a message that has just arrived; drops it if the connection has ended. */
-  deliver(message: Receives): void {
-    if (this.#closing !== undefined) return;
-    this.#undelivered.push(message);
-    this.#drain();
-  }
-
-  /** Decodes and delivers a frame from `from`; calls `close` if it is not a message that `from` may send. */
-  deliverFrame(frame: Uint8Array, from: Side, close: (code: number, reason: string) => void): void {
-    if (this.#closing !== undefined) return;
-    let message: Message;
-    try {
-      message = decode(frame, from);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      close(error.closeCode, error.message);
-      return;
-    }
-    this.deliver(message as Receives);
-  }
-
-  /** Ends the connection; returns false if it had ended before. A local end drops undelivered messages. */
-  end(closing: Closing): boolean {
-    if (this.#closing !== undefined) return false;
-    this.#closing = closing;
-    if (closing.by === 'local') this.#undelivered = [];
-    this.#defer(() => this.#drain());
-    return true;
-  }
-
-  #drain(): void {
-    const listener = this.#listener;
-    if (listener === undefined || this.#isDraining) return;
-    this.#isDraining = true;
-    try {
-      for (let message = this.#undelivered.shift(); message !== undefined; message = this.#undelivered.shift()) {
-        listener.onMessage(message);
-      }
-      if (this.#closing !== undefined && !this.#isClosingDelivered) {
-        this.#isClosingDelivered = true;
-        listener.onClose(this.#closing);
-      }
-    } finally {
-      this.#isDraining = false;
-    }
-  }
-}
+type TransportOf<S extends Side> = S extends 'worker' ? WorkerTransport : CoordinatorTransport;
 
 /**
  * Bytes that may be buffered before vectors wait. Large enough to keep a connection within one machine busy, and small
@@ -151,61 +87,329 @@ export interface Parcel<Payload> {
   readonly sent?: (() => void) | undefined;
 }
 
-/** Makes the next parcel of a vector; undefined at its end. */
-type ParcelSource<Payload> = () => Parcel<Payload> | undefined;
+/**
+ * What all ends of connections share. What arrives is delivered in order, nothing is lost before `listen`, and `onClose`
+ * comes exactly once. Of what is sent, vectors wait while the connection has much buffered, so that short messages can
+ * pass between their chunks.
+ */
+export abstract class TransportEnd<Receives extends Message, Sends extends Message, Payload>
+  implements Transport<Receives, Sends>
+{
+  readonly remote: string;
+  /** The side whose messages arrive. */
+  readonly #peerSide: Side;
+  #undelivered: Receives[] = [];
+  #listener: TransportListener<Receives> | undefined;
+  #closing: Closing | undefined;
+  #isDraining = false;
+  #isOver = false;
+  /** Parcels of messages that must wait, and sources of vectors, which make parcels when there is room for them. */
+  #waiting: (Parcel<Payload> | (() => Parcel<Payload> | undefined))[] = [];
+  #waitingBytes = 0;
 
-/** Lets short messages pass between the chunks of vectors, which wait here while the connection has much buffered. */
-export class PacedVectors<Payload> {
-  /** Total size of the waiting parcels; parcels that a source has not made yet are not counted. */
-  byteLength = 0;
-  readonly #isFull: () => boolean;
-  readonly #send: (parcel: Parcel<Payload>) => void;
-  #waiting: (Parcel<Payload> | ParcelSource<Payload>)[] = [];
-
-  /** @param isFull whether vectors must wait @param send hands a message to the connection */
-  constructor(isFull: () => boolean, send: (parcel: Parcel<Payload>) => void) {
-    this.#isFull = isFull;
-    this.#send = send;
+  constructor(side: Side, remote: string) {
+    this.remote = remote;
+    this.#peerSide = side === 'worker' ? 'coordinator' : 'worker';
   }
 
-  get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+  /** Bytes handed over that may not have left yet. */
+  protected abstract readonly handedBytes: number;
+  /** Whether vectors must wait. */
+  protected abstract readonly isFull: boolean;
+  /** Whether messages can be handed over: all of them wait until then. */
+  protected abstract readonly isReady: boolean;
+  /** Runs a function soon, but never before `defer` returns. */
+  protected abstract defer(run: () => void): void;
+  protected abstract parcelOf(message: Sends): Parcel<Payload>;
+  /** Hands a message to the connection. */
+  protected abstract hand(parcel: Parcel<Payload>): void;
+  /** Closes the connection from this end. */
+  protected abstract endPeer(code: number, reason: string): void;
+
+  get bufferedBytes(): number {
+    return this.handedBytes + this.#waitingBytes;
   }
 
-  /** Sends a message, or queues it if it belongs to a vector and must wait. */
-  push(type: Message['type'], parcel: Parcel<Payload>): void {
-    if (!vectorTypes.has(type) || (!this.isWaiting && !this.#isFull())) {
-      this.#send(parcel);
+  get hasEnded(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  listen(listener: TransportListener<Receives>): void {
+    if (this.#listener !== undefined) throw new Error('transport: expected one listener, got a second one');
+    this.#listener = listener;
+    if (this.#undelivered.length > 0 || this.hasEnded) this.defer(() => this.#drain());
+  }
+
+  send(message: Sends): void {
+    if (this.hasEnded) return;
+    const parcel = this.parcelOf(message);
+    const isUrgent = !vectorTypes.has(message.type);
+    if (this.isReady && (isUrgent || (!this.isWaiting && !this.isFull))) {
+      this.hand(parcel);
       return;
     }
     this.#waiting.push(parcel);
-    this.byteLength += parcel.byteLength;
+    this.#waitingBytes += parcel.byteLength;
   }
 
-  /** Queues a vector whose parcels are made when there is room for them. */
-  pushSource(source: ParcelSource<Payload>): void {
-    this.#waiting.push(source);
+  sendVector(stream: VectorStream<Sends>): void {
+    if (this.hasEnded) return;
+    this.#waiting.push(() => {
+      const message = stream.next();
+      return message && { ...this.parcelOf(message), sent: stream.sent && (() => stream.sent!(message)) };
+    });
     this.resume();
   }
 
-  /** Sends waiting parcels until the connection is full; called when less is buffered than before. */
-  resume(): void {
-    while (this.isWaiting && !this.#isFull()) {
+  close(code: number, reason: string): void {
+    if (!this.end({ code, reason, by: 'local' })) return;
+    this.clear();
+    this.endPeer(code, toMessageText(reason));
+  }
+
+  /** Drops the messages that wait. */
+  protected clear(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
+  protected get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Sends waiting messages until the connection is full; called when it is ready, or has less buffered than before. */
+  protected resume(): void {
+    while (this.isWaiting && this.isReady && !this.isFull) {
       const first = this.#waiting[0]!;
-      if (typeof first !== 'function') {
-        this.#waiting.shift();
-        this.byteLength -= first.byteLength;
-        this.#send(first);
-        continue;
-      }
-      const parcel = first();
-      if (parcel) this.#send(parcel);
-      else this.#waiting.shift();
+      const isSource = typeof first === 'function';
+      const parcel = isSource ? first() : first;
+      if (!isSource) this.#waitingBytes -= first.byteLength;
+      if (!isSource || !parcel) this.#waiting.shift();
+      if (parcel) this.hand(parcel);
     }
   }
 
-  clear(): void {
-    this.#waiting = [];
-    this.byteLength = 0;
+  /** Takes a message that has just arrived; drops it if the connection has ended. */
+  protected deliver(message: Receives): void {
+    if (this.hasEnded) return;
+    this.#undelivered.push(message);
+    this.#drain();
   }
+
+  /** Decodes and delivers a frame; closes the connection if it is not a message that the peer may send. */
+  protected deliverFrame(frame: Uint8Array): void {
+    if (this.hasEnded) return;
+    let message: Message;
+    try {
+      message = decode(frame, this.#peerSide);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(error.closeCode, error.message);
+      return;
+    }
+    this.deliver(message as Receives);
+  }
+
+  /** Ends the connection; returns false if it had ended before. A local end drops undelivered messages. */
+  protected end(closing: Closing): boolean {
+    if (this.hasEnded) return false;
+    this.#closing = closing;
+    if (closing.by === 'local') this.#undelivered = [];
+    this.defer(() => this.#drain());
+    return true;
+  }
+
+  #drain(): void {
+    const listener = this.#listener;
+    if (listener === undefined || this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      for (let message = this.#undelivered.shift(); message !== undefined; message = this.#undelivered.shift()) {
+        listener.onMessage(message);
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    if (this.#closing === undefined || this.#isOver) return;
+    this.#isOver = true;
+    listener.onClose(this.#closing);
+  }
+}
+
+/** The part of the WHATWG WebSocket interface that is used; `ws` has the same part. */
+export interface WebSocketLike {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  binaryType: string;
+  /** @param sent called by `ws`, but never by a browser, when the data have been handed to the network */
+  send(data: Uint8Array<ArrayBuffer>, sent?: () => void): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: 'open', listener: () => void): void;
+  addEventListener(type: 'message', listener: (event: { readonly data: unknown }) => void): void;
+  addEventListener(type: 'close', listener: (event: { readonly code: number; readonly reason: string }) => void): void;
+  addEventListener(type: 'error', listener: (event: object) => void): void;
+}
+
+interface WebSocketTransportOptions<S extends Side> {
+  /** The side of this end; the other side's messages are expected. */
+  readonly side: S;
+  readonly remote: string;
+  /**
+   * A longer frame closes the connection with 1009. The whole frame is in memory by then, so in Node also pass the same
+   * number to `ws` as `maxPayload`, which refuses a frame by its header alone. Default: no limit.
+   */
+  readonly maxFrameBytes?: number;
+  /** Returns how many bytes have arrived so far, including unfinished frames. Default: counts whole frames only. */
+  readonly receivedBytes?: (() => number) | undefined;
+}
+
+/**
+ * Wraps a socket of the browser or of `ws` that is connecting or open, and owns it from then on.
+ *
+ * Messages sent before the socket opens go out when it does, and are lost if it never does. If the peer does not
+ * answer a close, the socket (not the transport) stays open until the socket's own close timeout.
+ */
+export function webSocketTransport<S extends Side>(
+  socket: WebSocketLike,
+  options: WebSocketTransportOptions<S>,
+): TransportOf<S> {
+  return new SocketEnd(socket, options) as unknown as TransportOf<S>;
+}
+
+/** `readyState` of an open socket; smaller before, larger after. */
+const open = 1;
+
+/** Polling interval for a browser's socket, which has no event for a drained buffer. */
+const pollMs = 4;
+
+class SocketEnd extends TransportEnd<Message, Message, Uint8Array<ArrayBuffer>> {
+  readonly #socket: WebSocketLike;
+  readonly #options: WebSocketTransportOptions<Side>;
+  /** Unconfirmed bytes of streams, if the socket confirms: `bufferedAmount` omits bytes the network took at once. */
+  #unsentBytes = 0;
+  #tellsSent = false;
+  /** Total bytes of the whole frames that have arrived. */
+  #framesBytes = 0;
+  #sentBytes = 0;
+  #isPolling = false;
+
+  constructor(socket: WebSocketLike, options: WebSocketTransportOptions<Side>) {
+    super(options.side, options.remote);
+    this.#socket = socket;
+    this.#options = options;
+    socket.binaryType = 'arraybuffer';
+    socket.addEventListener('open', () => this.resume());
+    socket.addEventListener('message', (event) => this.#receive(event.data));
+    socket.addEventListener('close', ({ code, reason }) => {
+      this.clear();
+      this.end({ code, reason: reason === '' ? '' : toMessageText(reason), by: 'remote' });
+    });
+    socket.addEventListener('error', (event) => this.#fail(event));
+  }
+
+  get receivedBytes(): number {
+    return this.#options.receivedBytes?.() ?? this.#framesBytes;
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  protected get handedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  protected get isFull(): boolean {
+    return this.#socket.bufferedAmount >= pacedBytes || this.#unsentBytes >= pacedBytes;
+  }
+
+  protected get isReady(): boolean {
+    return this.#socket.readyState === open;
+  }
+
+  override send(message: Message): void {
+    if (this.#socket.readyState > open) return;
+    super.send(message);
+    this.#poll();
+  }
+
+  protected override resume(): void {
+    super.resume();
+    this.#poll();
+  }
+
+  protected defer(run: () => void): void {
+    queueMicrotask(run);
+  }
+
+  protected parcelOf(message: Message): Parcel<Uint8Array<ArrayBuffer>> {
+    const payload = encode(message);
+    return { payload, byteLength: payload.byteLength };
+  }
+
+  protected hand({ payload, byteLength, sent }: Parcel<Uint8Array<ArrayBuffer>>): void {
+    const isCounted = sent !== undefined && this.#tellsSent;
+    if (isCounted) this.#unsentBytes += byteLength;
+    this.#sentBytes += byteLength;
+    this.#socket.send(payload, () => {
+      this.#tellsSent = true;
+      if (isCounted) this.#unsentBytes -= byteLength;
+      sent?.();
+      this.resume();
+    });
+  }
+
+  protected endPeer(code: number, reason: string): void {
+    const shown = clipUtf8(reason, maxReasonBytes);
+    try {
+      this.#socket.close(code, shown);
+    } catch {
+      // A page may use only the codes 1000 and 3000 to 4999: there 1002 becomes 4002, and 1009 4009.
+      this.#socket.close(code + 3000, shown);
+    }
+  }
+
+  /** Looks again soon whether there is room; while a socket opens or closes there is nothing to look for. */
+  #poll(): void {
+    if (this.#isPolling || !this.isWaiting || !this.isReady) return;
+    this.#isPolling = true;
+    setTimeout(() => {
+      this.#isPolling = false;
+      this.resume();
+    }, pollMs);
+  }
+
+  #receive(data: unknown): void {
+    const { maxFrameBytes = Number.POSITIVE_INFINITY } = this.#options;
+    if (!(data instanceof ArrayBuffer)) {
+      this.close(1003, `frame: expected binary, got ${typeof data === 'string' ? 'text' : typeof data}`);
+    } else if (data.byteLength > maxFrameBytes) {
+      this.close(1009, `frame: expected at most ${maxFrameBytes} bytes, got ${data.byteLength}`);
+    } else {
+      this.#framesBytes += data.byteLength;
+      this.deliverFrame(new Uint8Array(data));
+    }
+  }
+
+  /** Ends the connection after an error event. Browsers give no details; `ws` does, and closes the socket itself. */
+  #fail(event: object): void {
+    const error: unknown = 'error' in event ? event.error : undefined;
+    const errorCode = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const message = (error instanceof Error && error.message) || errorCode || 'the connection failed';
+    this.clear();
+    if (errorCode.startsWith('WS_ERR_')) {
+      const code = errorCode.startsWith('WS_ERR_UNSUPPORTED_') ? 1009 : 1002;
+      this.end({ code, reason: `frame: ${message}`, by: 'local' });
+    } else {
+      this.end({ code: 1006, reason: toMessageText(message), by: 'remote' });
+    }
+  }
+}
+
+/** RFC 6455: a control frame carries at most 125 bytes, two of them the close code. */
+const maxReasonBytes = 123;
+
+/** The longest prefix of `text` that takes at most `maxBytes` bytes of UTF-8 and splits no character. */
+export function clipUtf8(text: string, maxBytes: number): string {
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(maxBytes)).read);
 }

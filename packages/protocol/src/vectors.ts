@@ -3,18 +3,18 @@
  * announces their total number; chunks bring the rest. A transport sends each message when it has room, so other
  * messages can pass in between. Chunks of two vectors never mix on a connection.
  */
-import { type Checksum, chunkChecksum, gradientChecksum } from './checksum.ts';
-import { FrameMemory, framed, ProtocolError } from './codec.ts';
-import type { CoordinatorMessage, Message, MessageOf } from './messages.ts';
-import type { VectorStream } from './transport.ts';
+import { type Checksum, checksumOf, float16Values, toFloat16, wordsFrom } from './bytes.ts';
+import { framed, ProtocolError } from './codec.ts';
+import type { Message, MessageOf, VectorEncoding } from './messages.ts';
 
-interface ChunkRange {
+/** Consecutive values `[from, to)` of a vector. */
+export interface ValueRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** Value ranges `[from, to)` of a vector's chunks, in order; at least one. */
-function chunkRanges(values: number, chunkBytes: number): ChunkRange[] {
+/** The values of each chunk of a vector, in order; at least one chunk. */
+export function chunkRanges(values: number, chunkBytes: number): ValueRange[] {
   const size = chunkBytes / 4;
   return Array.from({ length: Math.max(1, Math.ceil(values / size)) }, (_, index) => ({
     from: index * size,
@@ -45,10 +45,12 @@ export function* vectorMessages<First extends Message>(
 
 type GradientMessage = MessageOf<'gradient'>;
 
+/** Fields of a gradient message that affect the step: its shard and the sums over it. */
+type ShardSum = Pick<GradientMessage, 'step' | 'lo' | 'n' | 'bytes' | 'lossSum' | 'correct' | 'count'>;
+
 /** Inputs of a gradient's messages. */
-export interface GradientParts {
-  /** The shard, and the sums over its samples except the gradient. */
-  readonly sum: Pick<GradientMessage, 'step' | 'lo' | 'n' | 'lossSum' | 'correct' | 'count'>;
+interface GradientParts {
+  readonly sum: Omit<ShardSum, 'bytes'>;
   readonly parameterCount: number;
   readonly chunkBytes: number;
   /** Kernel checksum; plain loops by default. */
@@ -74,6 +76,24 @@ export function* gradientMessages(parts: GradientParts): Generator<MessageOf<'gr
   }
 }
 
+/** Checksum of a gradient message, which detects corruption of its bytes, shard and sums between two memories. */
+export function gradientChecksum(sum: ShardSum, checksum: Checksum = checksumOf): number {
+  const { step, lo, n, bytes, lossSum, correct, count } = sum;
+  return checksumOfNumbers(step, lo, n, lossSum, correct, count, checksum(bytes));
+}
+
+/** Checksum of a gradient chunk: covers its bytes and its position in the vector. */
+export function chunkChecksum(
+  { at, bytes }: Pick<MessageOf<'chunk'>, 'at' | 'bytes'>,
+  checksum: Checksum = checksumOf,
+): number {
+  return checksumOfNumbers(at, checksum(bytes));
+}
+
+function checksumOfNumbers(...numbers: readonly number[]): number {
+  return checksumOf(new Uint8Array(Float64Array.from(numbers).buffer));
+}
+
 /** Collects the values of an arriving vector, message by message. */
 export interface VectorSink<Part> {
   /** Whether all values have arrived. */
@@ -96,11 +116,10 @@ export class VectorReceiver<Part, Sink extends VectorSink<Part>> {
 
   /** Takes the first message of a vector. Its sink replaces that of an incomplete vector. */
   begin(sink: Sink, part: Part): VectorArrival<Sink> {
-    this.#open = undefined;
     const fault = sink.add(part);
-    if (fault !== undefined || sink.isWhole) return { sink, fault };
-    this.#open = sink;
-    return undefined;
+    const isOver = fault !== undefined || sink.isWhole;
+    this.#open = isOver ? undefined : sink;
+    return isOver ? { sink, fault } : undefined;
   }
 
   /** Takes a chunk. @throws ProtocolError if no vector is open */
@@ -134,7 +153,6 @@ export class VectorAssembly implements VectorSink<FloatChunk> {
     return this.#filled === this.bytes.length;
   }
 
-  /** Takes the next chunk; returns a description of any fault. */
   add(chunk: FloatChunk): string | undefined {
     const fault = floatChunkFault(chunk, this.#filled / 4, this.bytes.length / 4);
     if (fault !== undefined) return fault;
@@ -155,174 +173,164 @@ export function floatChunkFault({ at, bytes, encoding }: FloatChunk, due: number
   return undefined;
 }
 
-/** Enough for the connections of a step, which mostly send the same chunks. */
-const mostFreeMemories = 16;
+/**
+ * Compact encodings of float32 vectors omit blocks of values that are all +0, and send the others as float32 or halves.
+ *
+ * Layout: the values of the present blocks, in order, in their format; then the bitmap of blocks. The bitmap comes
+ * last so that values can be compacted in place. It has one bit per block, set if the block holds anything but +0. The
+ * lowest bit comes first, and the bitmap is whole little-endian 4-byte words. The last block may be shorter.
+ */
+const blockLength = 64;
 
-/** Reuses the memory of frames: garbage outside the heap makes V8 mark the whole heap. */
-export class FramePool {
-  readonly #frameBytes: number;
-  readonly #free: FrameMemory[] = [];
+/** Smallest fraction of the bytes that omitting zeros must save to be worth a second copy. */
+const leastSaving = 0.1;
 
-  /** @param frameBytes most bulk bytes of a frame */
-  constructor(frameBytes: number) {
-    this.#frameBytes = frameBytes;
+/**
+ * Encodes the vector without its zero blocks in place, overwriting it. Returns undefined, with the values unchanged, if
+ * that saves less than a tenth of the bytes.
+ * @param bitmap of the vector's blocks, if something faster than plain loops has computed it
+ */
+export function encodeSparse(values: Float32Array, bitmap = nonZeroBlocks(values)): Uint8Array | undefined {
+  const valueBytes = 4 * presentValues(bitmap, values.length);
+  const byteLength = valueBytes + bitmap.length;
+  if (byteLength >= (1 - leastSaving) * values.byteLength) return undefined;
+  let at = 0;
+  forEachRun(bitmap, values.length, (from, to, isThere) => {
+    if (!isThere) return;
+    values.copyWithin(at, from, to);
+    at += to - from;
+  });
+  const encoded = new Uint8Array(values.buffer, values.byteOffset, byteLength);
+  encoded.set(bitmap, valueBytes);
+  return encoded;
+}
+
+/**
+ * Encodes the vector in half precision, without loss if each value is a half times `unit`, a power of two. Returns
+ * undefined if a value is not finite or too large for a half.
+ */
+export function encodeHalves(values: Float32Array, unit: number): Uint8Array<ArrayBuffer> | undefined {
+  const bitmap = nonZeroBlocks(values);
+  const present = new Float32Array(presentValues(bitmap, values.length));
+  let at = 0;
+  forEachRun(bitmap, values.length, (from, to, isThere) => {
+    if (!isThere) return;
+    for (let index = from; index < to; index++) present[at++] = values[index]! / unit;
+  });
+  const encoded = new Uint8Array(2 * present.length + bitmap.length);
+  encoded.set(bitmap, 2 * present.length);
+  return toFloat16(present, new Uint16Array(encoded.buffer, 0, present.length)) ? encoded : undefined;
+}
+
+/** Describes in one phrase why these bytes are not a vector of `length` values; undefined if they are. */
+export function vectorFault(bytes: Uint8Array, encoding: VectorEncoding, length: number): string | undefined {
+  const least = bitmapBytes(length);
+  if (bytes.length < least) return `expected at least ${least} bytes, got ${bytes.length}`;
+  const bitmap = bitmapOf(bytes, length);
+  const blockCount = Math.ceil(length / blockLength);
+  for (let block = blockCount; block < least * 8; block++) {
+    if (isPresent(bitmap, block)) return `expected ${blockCount} blocks, got block ${block}`;
   }
+  const expected = (encoding === 'sparse' ? 4 : 2) * presentValues(bitmap, length) + least;
+  return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
+}
 
-  /** Memory for one frame. */
-  take(): FrameMemory {
-    return this.#free.pop() ?? new FrameMemory(this.#frameBytes);
+/**
+ * Decodes into `target`, writing every value.
+ * @param unit value that 1 in half precision stands for
+ * @throws RangeError if `vectorFault` finds a fault
+ */
+export function decodeVector(bytes: Uint8Array, encoding: VectorEncoding, target: Float32Array, unit = 1): void {
+  const fault = vectorFault(bytes, encoding, target.length);
+  if (fault !== undefined) throw new RangeError(`encoded vector: ${fault}`);
+  const bitmap = bitmapOf(bytes, target.length);
+  const output = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+  const values = encoding === 'sparse' ? bytes : decodeHalves(bytes, presentValues(bitmap, target.length), unit);
+  let at = 0;
+  forEachRun(bitmap, target.length, (from, to, isThere) => {
+    if (!isThere) {
+      target.fill(0, from, to);
+      return;
+    }
+    output.set(values.subarray(at, at + 4 * (to - from)), 4 * from);
+    at += 4 * (to - from);
+  });
+}
+
+let halfValues: Float32Array | undefined;
+
+/** Converts the `valueCount` halves at the start of `bytes` to float32 bytes. */
+function decodeHalves(bytes: Uint8Array, valueCount: number, unit: number): Uint8Array {
+  halfValues ??= float16Values();
+  const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, valueCount);
+  const values = new Float32Array(valueCount);
+  for (let index = 0; index < valueCount; index++) values[index] = halfValues[halves[index]!]! * unit;
+  return new Uint8Array(values.buffer);
+}
+
+/** Size in bytes of the bitmap of a vector of `length` values. */
+const bitmapBytes = (length: number): number => 4 * Math.ceil(Math.ceil(length / blockLength) / 32);
+
+const bitmapOf = (bytes: Uint8Array, length: number): Uint8Array => bytes.subarray(bytes.length - bitmapBytes(length));
+
+const isPresent = (bitmap: Uint8Array, block: number): boolean => (bitmap[block >> 3]! & (1 << (block & 7))) !== 0;
+
+/** Computes the bitmap of a vector. Values are compared by their bits: -0 differs from +0, and NaN is not zero. */
+function nonZeroBlocks(values: Float32Array): Uint8Array {
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const bitmap = new Uint8Array(bitmapBytes(values.length));
+  for (let from = 0, block = 0; from < words.length; from += blockLength, block++) {
+    const to = Math.min(words.length, from + blockLength);
+    if (!isZero(words, from, to)) bitmap[block >> 3]! |= 1 << (block & 7);
   }
+  return bitmap;
+}
 
-  /** Takes back the memory of a frame that nothing reads any more. */
-  give(memory: FrameMemory): void {
-    if (this.#free.length < mostFreeMemories) this.#free.push(memory);
+/** Whether a block is all +0. Usually the first value decides or all are zero, so it reads eight values at a time. */
+function isZero(words: Int32Array, from: number, to: number): boolean {
+  if (words[from] !== 0) return false;
+  let index = from;
+  for (; index + 8 <= to; index += 8) {
+    const some = words[index]! | words[index + 1]! | words[index + 2]! | words[index + 3]!;
+    if ((some | words[index + 4]! | words[index + 5]! | words[index + 6]! | words[index + 7]!) !== 0) return false;
+  }
+  for (; index < to; index++) if (words[index] !== 0) return false;
+  return true;
+}
+
+/** Counts the values in the present blocks of a vector of `length` values. */
+function presentValues(bitmap: Uint8Array, length: number): number {
+  let count = 0;
+  forEachRun(bitmap, length, (from, to, isThere) => {
+    if (isThere) count += to - from;
+  });
+  return count;
+}
+
+/** Visits the runs of present and of absent blocks of a vector of `length` values, in order. */
+function forEachRun(
+  bitmap: Uint8Array,
+  length: number,
+  visit: (from: number, to: number, isPresent: boolean) => void,
+): void {
+  const words = wordsFrom(bitmap);
+  const blockCount = Math.ceil(length / blockLength);
+  for (let block = 0; block < blockCount; ) {
+    const isThere = isPresent(bitmap, block);
+    const end = Math.min(blockCount, endOfRun(words, block, isThere));
+    visit(block * blockLength, Math.min(length, end * blockLength), isThere);
+    block = end;
   }
 }
 
-/** Frames kept for connections that lag behind, 4 MB of the usual chunks; connections further behind get new frames. */
-const mostKeptFrames = 8;
-
-/** Vector to broadcast, and how to frame it. */
-export interface BroadcastOptions {
-  /** Values of the vector. */
-  readonly length: number;
-  /** The vector's bytes: a view to be read at once, because memory that grows moves. */
-  readonly bytes: () => Uint8Array;
-  readonly chunkBytes: number;
-  /** Makes a chunk's message. @param from its first value @param memory for its frame, if the message needs one */
-  readonly messageOf: (bytes: Uint8Array, from: number, memory: FrameMemory) => CoordinatorMessage;
-  readonly pool: FramePool;
-  /** Called when no connection has anything left to send. */
-  readonly onIdle?: () => void;
-}
-
-/** A chunk's message, and who still needs its frame. */
-interface Frame {
-  readonly message: CoordinatorMessage;
-  readonly memory: FrameMemory;
-  isKept: boolean;
-  readers: number;
-}
-
-/** A vector on its way to one connection. */
-export interface OutgoingVector extends VectorStream<CoordinatorMessage> {
-  /** Whether some of the vector is still to be sent. */
-  readonly isOpen: boolean;
-  /** Stops sending: the connection has ended. */
-  drop(): void;
-}
-
-/** Sends one vector to any number of connections. Each chunk is framed on demand, once for all connections at it. */
-export class VectorBroadcast {
-  readonly #options: BroadcastOptions;
-  readonly #ranges: readonly ChunkRange[];
-  /** Index of the next chunk, per stream that is not at its end. */
-  readonly #places = new Map<OutgoingVector, number>();
-  /** Latest frames, by chunk index. Empty once the vector has changed, because there may be many such vectors. */
-  readonly #kept = new Map<number, Frame>();
-  /** Frames that a connection may be sending. */
-  readonly #read = new WeakMap<CoordinatorMessage, Frame>();
-  #hasChanged = false;
-  #given = 0;
-  /** Copy of the unsent bytes, from byte `at` on, of a vector that has changed since. */
-  #rest: { readonly at: number; readonly bytes: Uint8Array } | undefined;
-
-  constructor(options: BroadcastOptions) {
-    this.#options = options;
-    this.#ranges = chunkRanges(options.length, options.chunkBytes);
+/** Returns the first block after `block` whose bit differs, or the bitmap's size in bits. Reads 32 blocks at a time. */
+function endOfRun(words: Uint32Array, block: number, isThere: boolean): number {
+  const alike = isThere ? -1 : 0;
+  for (let at = block; at < 32 * words.length; at = (at | 31) + 1) {
+    const others = (words[at >> 5]! ^ alike) >>> (at & 31);
+    // The lowest bit that is set.
+    if (others !== 0) return at + 31 - Math.clz32(others & -others);
   }
-
-  /** Whether some connection has some of the vector still to be sent. */
-  get isOpen(): boolean {
-    return this.#places.size > 0;
-  }
-
-  /** Chunks given to connections so far. */
-  get given(): number {
-    return this.#given;
-  }
-
-  /** Returns a stream of the vector for one more connection. */
-  stream(): OutgoingVector {
-    const places = this.#places;
-    const stream: OutgoingVector = {
-      get isOpen() {
-        return places.has(stream);
-      },
-      next: () => this.#next(stream),
-      sent: (message) => this.#sent(message),
-      drop: () => this.#end(stream),
-    };
-    this.#places.set(stream, 0);
-    return stream;
-  }
-
-  /** Copies the unsent part, if any, because the vector is about to change. */
-  keepRest(): void {
-    if (this.#hasChanged) return;
-    this.#hasChanged = true;
-    this.forgetFrames();
-    if (!this.isOpen) return;
-    const at = 4 * this.#ranges[Math.min(...this.#places.values())]!.from;
-    this.#rest = { at, bytes: this.#options.bytes().slice(at) };
-  }
-
-  /** Stops keeping frames for connections that lag behind. */
-  forgetFrames(): void {
-    for (const [index, frame] of this.#kept) this.#forget(index, frame);
-  }
-
-  #next(stream: OutgoingVector): CoordinatorMessage | undefined {
-    const index = this.#places.get(stream);
-    if (index === undefined) return undefined;
-    const frame = this.#kept.get(index) ?? this.#make(index);
-    frame.readers += 1;
-    this.#given += 1;
-    if (index + 1 < this.#ranges.length) this.#places.set(stream, index + 1);
-    else this.#end(stream);
-    return frame.message;
-  }
-
-  #make(index: number): Frame {
-    const { bytes, messageOf, pool } = this.#options;
-    const { from, to } = this.#ranges[index]!;
-    const rest = this.#rest ?? { at: 0, bytes: bytes() };
-    const memory = pool.take();
-    const message = messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, memory);
-    const frame: Frame = { message, memory, isKept: !this.#hasChanged, readers: 0 };
-    if (frame.isKept) this.#keep(index, frame);
-    this.#read.set(message, frame);
-    return frame;
-  }
-
-  #keep(index: number, frame: Frame): void {
-    const [oldest] = this.#kept;
-    if (oldest && this.#kept.size >= mostKeptFrames) this.#forget(...oldest);
-    this.#kept.set(index, frame);
-  }
-
-  #sent(message: CoordinatorMessage): void {
-    const frame = this.#read.get(message);
-    if (!frame) return;
-    frame.readers -= 1;
-    this.#release(frame);
-  }
-
-  #forget(index: number, frame: Frame): void {
-    this.#kept.delete(index);
-    frame.isKept = false;
-    this.#release(frame);
-  }
-
-  #release(frame: Frame): void {
-    if (frame.isKept || frame.readers > 0) return;
-    this.#read.delete(frame.message);
-    this.#options.pool.give(frame.memory);
-  }
-
-  #end(stream: OutgoingVector): void {
-    if (!this.#places.delete(stream) || this.isOpen) return;
-    this.#rest = undefined;
-    this.#options.onIdle?.();
-  }
+  return 32 * words.length;
 }

@@ -1,296 +1,209 @@
-/** Arbitrary valid messages, one generator per entry of the message table. */
-import { printable } from '@lockstep/files/shown';
+/** Arbitrary valid messages, derived from the message tables: a schema says which values a field accepts. */
+import { printable } from '@lockstep/data/shown';
 import fc from 'fast-check';
-import { enclosed } from '../src/fields.ts';
-import { type MessageOf, messages, type Side } from '../src/messages.ts';
-import { vectorEncodings } from '../src/vector-codec.ts';
+import * as v from 'valibot';
+import { watchMessages } from '../src/dashboard.ts';
+import { enclosed, type MessageOf, messages, type Side, vectorEncodings } from '../src/messages.ts';
 
 export type MessageType = keyof typeof messages;
+export type WatchMessageType = keyof typeof watchMessages;
 
-/** What a text of the greatest length consists of. */
-const filler = '▮';
-
-/** Some of the texts are as long as the bound allows. */
-export const text = (maxLength: number): fc.Arbitrary<string> => {
-  const short = fc.string({ unit: 'grapheme', minLength: 1, maxLength: Math.min(maxLength, 90) });
-  const full = fc.constant(filler.repeat(maxLength));
-  return fc.oneof(
-    { weight: 7, arbitrary: short.filter((value) => value.length <= maxLength && printable.test(value)) },
-    { weight: 1, arbitrary: full },
-  );
-};
-
-/** Yields copies of a message, each with one text that is one character longer than its bound allows. */
-export function* withTooLongText(value: unknown): Generator<unknown> {
-  if (typeof value === 'string' && value.startsWith(filler)) yield value + filler;
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
-  for (const [key, field] of Object.entries(value)) {
-    for (const longer of withTooLongText(field)) {
-      yield Array.isArray(value) ? value.with(Number(key), longer) : { ...value, [key]: longer };
-    }
-  }
+/** The parts of a schema from which values are made. */
+export interface Schema extends v.GenericSchema {
+  readonly message?: unknown;
+  readonly pipe?: readonly Schema[];
+  readonly requirement?: unknown;
+  readonly entries?: Readonly<Record<string, Schema>>;
+  readonly options?: readonly unknown[];
+  readonly literal?: unknown;
+  readonly item?: Schema;
+  readonly wrapped?: Schema;
 }
-
-export const whole = (min: number, max: number = Number.MAX_SAFE_INTEGER): fc.Arbitrary<number> =>
-  fc.oneof(
-    fc.constantFrom(min, max),
-    fc.integer({ min, max: Math.min(max, 300) }),
-    fc.maxSafeInteger().filter((n) => n >= min && n <= max),
-  );
 
 const withoutNegativeZero = (value: number): number => (value === 0 ? 0 : value);
 
-export const finite = fc.double({ noNaN: true, noDefaultInfinity: true }).map(withoutNegativeZero);
+const numbers = fc
+  .oneof(
+    fc.nat(300),
+    fc.integer({ min: -64, max: 53 }).map((exponent) => 2 ** exponent),
+    fc.maxSafeInteger(),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+  )
+  .map(withoutNegativeZero);
 
-export const milliseconds = fc.double({ min: 0, max: 1e12, noNaN: true }).map(withoutNegativeZero);
-
-export const floatBytes = fc
-  .array(fc.float(), { maxLength: 80 })
-  .map((values) => new Uint8Array(new Float32Array(values).buffer));
-
-const bytesFor = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
-
-const batchFrom = (min: number) =>
-  fc
-    .record({
-      count: fc.integer({ min, max: 5 }),
-      sampleBytes: fc.integer({ min: 0, max: 60 }),
-      targetBytes: fc.integer({ min: 0, max: 8 }),
-    })
-    .chain(({ count, sampleBytes, targetBytes }) =>
-      fc.record({
-        count: fc.constant(count),
-        samples: bytesFor(count * sampleBytes),
-        targets: bytesFor(count * targetBytes),
-      }),
-    );
-
-/** Sample numbers: first `others`, then `enclosedCount` samples enclosed in the message. */
-const sampleNumbers = (enclosedCount: number, others: readonly number[]): Uint8Array =>
-  new Uint8Array(Uint32Array.from([...others, ...new Array<number>(enclosedCount).fill(enclosed)]).buffer);
-
-const shard = fc
-  .record({ step: whole(0), exponent: fc.integer({ min: 0, max: 12 }), index: fc.integer({ min: 0, max: 2 ** 16 }) })
-  .map(({ step, exponent, index }) => ({ step, lo: index * 2 ** exponent, n: 2 ** exponent }));
-
-const vectorValues = fc.integer({ min: 2, max: 2 ** 28 });
-const vector = fc.record({ values: vectorValues }, { requiredKeys: [], noNullPrototype: true });
-
-export const plainJson = fc
+const plainJson = fc
   .jsonValue({ maxDepth: 5 })
   .filter((value) => !JSON.stringify(value).includes('__proto__'))
   .map((value): unknown => JSON.parse(JSON.stringify(value)));
 
-export const hexHash = fc.stringMatching(/^[0-9a-f]{8,128}$/);
+const addresses = fc
+  .tuple(fc.constantFrom('ws', 'wss'), fc.domain(), fc.integer({ min: 1, max: 65_535 }))
+  .map(([scheme, host, port]) => `${scheme}://${host}:${port}`);
 
-export const message = text(1000);
+const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+const floats = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc
+    .array(fc.float(), { minLength: length, maxLength: length })
+    .map((all) => new Uint8Array(Float32Array.from(all).buffer));
+const anyFloats = fc.nat(40).chain(floats);
 
-const innerStep = {
-  batch: whole(1),
-  learningRate: fc.double({ min: 1e-9, max: 1e9, noNaN: true }),
-  momentum: fc.double({ min: 0, max: 0.999, noNaN: true }).map(withoutNegativeZero),
-};
-const innerSteps = fc.record(innerStep, { noNullPrototype: true });
-export const diloco = fc.record({ replicas: whole(1), innerSteps: whole(1), ...innerStep }, { noNullPrototype: true });
+const shard = fc
+  .record({ exponent: fc.nat(12), index: fc.nat(2 ** 16) })
+  .map(({ exponent, index }) => ({ lo: index * 2 ** exponent, n: 2 ** exponent }));
 
-const runGeometry = fc.record(
-  {
-    samples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
-    batch: whole(1),
-    steps: whole(1),
-    verifyRate: fc.double({ min: 0, max: 1, noNaN: true }).map(withoutNegativeZero),
-    participation: fc.constantFrom('fastest' as const, 'rotation' as const),
-  },
-  { requiredKeys: ['samples', 'batch', 'steps'], noNullPrototype: true },
+const batchFrom = (least: number) =>
+  fc.tuple(fc.integer({ min: least, max: 5 }), fc.nat(60), fc.nat(8)).chain(([count, sampleBytes, targetBytes]) =>
+    fc.record({
+      count: fc.constant(count),
+      samples: bytesOf(count * sampleBytes),
+      targets: bytesOf(count * targetBytes),
+    }),
+  );
+
+/** A task brings all its samples, or numbers: first of samples that came earlier, then of those it encloses. */
+const task = fc.tuple(shard, batchFrom(0), fc.option(fc.array(fc.nat(2 ** 31 - 1)))).map(([node, batch, earlier]) => {
+  const all = earlier && Uint32Array.from([...earlier, ...new Array<number>(batch.count).fill(enclosed)]);
+  return { ...node, ...batch, numbers: all ? new Uint8Array(all.buffer) : undefined };
+});
+
+const gradient = fc
+  .tuple(
+    shard,
+    fc.oneof(
+      fc.record({ bytes: anyFloats, encoding: fc.constant(undefined) }),
+      fc.record({ bytes: fc.uint8Array({ maxLength: 64 }), encoding: fc.constantFrom(...vectorEncodings) }),
+    ),
+    fc.nat(1000),
+    fc.nat(1000),
+  )
+  .map(([node, values, correct, wrong]) => ({ ...node, ...values, correct, count: correct + wrong }));
+
+const points = fc.tuple(fc.nat(20), fc.boolean()).chain(([length, isOfClasses]) =>
+  fc.record({
+    steps: floats(length),
+    seconds: floats(length),
+    losses: floats(length),
+    accuracies: isOfClasses ? floats(length) : fc.constant(undefined),
+  }),
 );
 
-const address = fc
-  .tuple(fc.constantFrom('ws', 'wss'), fc.domain(), fc.integer({ min: 1, max: 65_535 }))
-  .map(([scheme, host, port]) => `${scheme}://${host}:${port}`)
-  .filter(({ length }) => length <= 256);
+const evaluation = fc
+  .tuple(fc.nat(36), fc.integer({ min: 2, max: 12 }), fc.boolean())
+  .chain(([sampleBytes, outputs, isSmall]) => {
+    const sample = bytesOf(sampleBytes);
+    const topError = fc
+      .record({
+        sample,
+        label: fc.nat(outputs - 1),
+        off: fc.integer({ min: 1, max: outputs - 1 }),
+        probability: fc.constant(0.5),
+      })
+      .map(({ off, ...error }) => ({ ...error, predicted: (error.label + off) % outputs }));
+    const farSample = fc.record(
+      { sample, target: floats(outputs), predicted: floats(outputs) },
+      { noNullPrototype: true },
+    );
+    return fc.record({
+      outputs: fc.constant(outputs),
+      confusion: isSmall ? floats(outputs * outputs) : fc.constant(undefined),
+      topErrors: fc.array(topError, { maxLength: 5 }),
+      farthest: fc.array(farSample, { maxLength: 5 }),
+    });
+  });
 
-export const arbitraries: { readonly [T in MessageType]: fc.Arbitrary<MessageOf<T>> } = {
-  hello: fc.record(
-    {
-      type: fc.constant('hello' as const),
-      protocol: whole(0),
-      token: text(256),
-      resumeKey: text(128),
-      kind: fc.constantFrom('node' as const, 'browser' as const, 'local' as const, 'relay' as const),
-      backend: text(80),
-      numericMode: text(200),
-      name: text(80),
-      threads: fc.integer({ min: 1, max: 65_536 }),
-      sampleCacheBytes: whole(0),
-    },
-    { requiredKeys: ['type', 'protocol', 'kind', 'backend', 'numericMode', 'name', 'threads'], noNullPrototype: true },
-  ),
-  welcome: fc.record(
-    {
-      type: fc.constant('welcome' as const),
-      id: text(64),
-      resumeKey: text(128),
-      model: plainJson,
-      microbatchSize: whole(1),
-      sampleType: fc.constantFrom('u8' as const, 'f32' as const),
-      sampleShape: fc.array(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { minLength: 1, maxLength: 4 }),
-      innerSteps,
-      targetType: fc.constantFrom('classes' as const, 'values' as const),
-      seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-      halfUnit: fc.integer({ min: -64, max: 64 }).map((exponent) => 2 ** exponent),
-      cachedSamples: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
-      heartbeatMs: whole(1),
-      maxFrameBytes: whole(1),
-      chunkBytes: fc.integer({ min: 1, max: 2 ** 28 }).map((values) => 4 * values),
-      run: runGeometry,
-      addresses: fc.array(address, { maxLength: 8 }),
-    },
-    {
-      requiredKeys: [
-        'type',
-        'id',
-        'resumeKey',
-        'model',
-        'microbatchSize',
-        'sampleType',
-        'sampleShape',
-        'targetType',
-        'heartbeatMs',
-        'maxFrameBytes',
-        'chunkBytes',
-      ],
-      noNullPrototype: true,
-    },
-  ),
-  refuse: fc.record(
-    {
-      type: fc.constant('refuse' as const),
-      code: fc.constantFrom(
-        'protocol' as const,
-        'token' as const,
-        'full' as const,
-        'numerics' as const,
-        'model' as const,
-        'busy' as const,
-        'waiting' as const,
-      ),
-      message,
-      retryAfterMs: whole(0),
-    },
-    { requiredKeys: ['type', 'code', 'message'], noNullPrototype: true },
-  ),
-  numericsCheck: fc
-    .record({ weights: floatBytes, vector, batch: batchFrom(1) })
-    .map(({ weights, vector: announced, batch }) => ({ type: 'numericsCheck', weights, ...announced, ...batch })),
-  numericsResult: fc.record(
-    {
-      type: fc.constant('numericsResult' as const),
-      gradient: floatBytes,
-      values: vectorValues,
-      hash: hexHash,
-      lossSum: finite,
-      correct: whole(0),
-      computeMs: milliseconds,
-    },
-    { requiredKeys: ['type', 'gradient', 'hash', 'lossSum', 'correct', 'computeMs'], noNullPrototype: true },
-  ),
-  weights: fc.record(
-    { type: fc.constant('weights' as const), step: whole(0), bytes: floatBytes, values: vectorValues },
-    { requiredKeys: ['type', 'step', 'bytes'], noNullPrototype: true },
-  ),
-  chunk: fc.record(
-    {
-      type: fc.constant('chunk' as const),
-      at: whole(1),
-      bytes: fc.uint8Array({ maxLength: 64 }),
-      encoding: fc.constantFrom(...vectorEncodings),
-      checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-    },
-    { requiredKeys: ['type', 'at', 'bytes'], noNullPrototype: true },
-  ),
-  task: fc
-    .record({
-      shard,
-      batch: batchFrom(0),
-      first: fc.option(whole(0), { nil: undefined }),
-      cached: fc.option(fc.array(fc.nat(2 ** 31 - 1)), { nil: undefined }),
-    })
-    .map(({ shard: node, batch, first, cached }) => ({
-      type: 'task',
-      ...node,
-      ...(first === undefined ? {} : { first }),
-      ...(cached === undefined ? {} : { numbers: sampleNumbers(batch.count, cached) }),
-      ...batch,
-    })),
-  gradient: fc
-    .record({
-      shard,
-      vector,
-      values: fc.oneof(
-        fc.record({ bytes: floatBytes }),
-        fc.record({
-          bytes: fc.uint8Array({ maxLength: 64 }),
-          encoding: fc.constantFrom(...vectorEncodings),
-        }),
-      ),
-      checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-      lossSum: finite,
-      correct: fc.nat(1000),
-      wrong: fc.nat(1000),
-      computeMs: milliseconds,
-      turnaroundMs: fc.option(milliseconds, { nil: undefined }),
-    })
-    .map(({ shard: node, vector: announced, values, checksum, lossSum, correct, wrong, computeMs, turnaroundMs }) => ({
-      type: 'gradient',
-      ...node,
-      ...announced,
-      ...values,
-      checksum,
-      lossSum,
-      correct,
-      count: correct + wrong,
-      computeMs,
-      ...(turnaroundMs === undefined ? {} : { turnaroundMs }),
-    })),
-  taskError: fc
-    .record({
-      shard,
-      code: fc.constantFrom('out-of-memory' as const, 'device-lost' as const, 'non-finite' as const, 'failed' as const),
-      message,
-    })
-    .map(({ shard: node, code, message: reason }) => ({ type: 'taskError', ...node, code, message: reason })),
-  cancel: shard.map((node) => ({ type: 'cancel', ...node })),
-  status: fc.record(
-    {
-      type: fc.constant('status' as const),
-      hidden: fc.boolean(),
-      workers: fc.integer({ min: 0, max: 2 ** 20 }),
-      address,
-      unverified: fc.boolean(),
-    },
-    { requiredKeys: ['type', 'hidden'], noNullPrototype: true },
-  ),
-  injectFault: fc.record(
-    {
-      type: fc.constant('injectFault' as const),
-      action: fc.constantFrom('kill' as const, 'freeze' as const, 'slow' as const),
-      forMs: milliseconds,
-    },
-    { noNullPrototype: true },
-  ),
-  finish: fc.record(
-    { type: fc.constant('finish' as const), message, anotherMayFollow: fc.boolean() },
-    { requiredKeys: ['type', 'message'], noNullPrototype: true },
-  ),
-  ping: fc.record(
-    { type: fc.constant('ping' as const), sentAtMs: milliseconds, receivedBytes: fc.maxSafeNat() },
-    { requiredKeys: ['type', 'sentAtMs'], noNullPrototype: true },
-  ),
-  pong: fc.record({ type: fc.constant('pong' as const), sentAtMs: milliseconds }, { noNullPrototype: true }),
-  bye: fc.record({ type: fc.constant('bye' as const), message }, { noNullPrototype: true }),
-};
+/** Fields that depend on each other, by schema. */
+const dependent = new Map<v.GenericSchema, fc.Arbitrary<object>>([
+  [messages.numericsCheck.schema, batchFrom(1)],
+  [messages.task.schema, task],
+  [messages.gradient.schema, gradient],
+  [messages.taskError.schema, shard],
+  [messages.cancel.schema, shard],
+  [watchMessages.history.schema.entries.points, points],
+  [watchMessages.evaluation.schema, evaluation],
+]);
+
+/** The requirement of a check of a schema, or of the schema that it extends. */
+function requirement(schema: Schema, type: string): unknown {
+  for (const item of schema.pipe ?? []) {
+    if (item.type === type && 'requirement' in item) return item.requirement;
+    const inner = item === schema ? undefined : requirement(item, type);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+function strings(schema: Schema): fc.Arbitrary<string> {
+  const form = requirement(schema, 'regex') as RegExp | undefined;
+  if (form && form !== printable) return fc.stringMatching(form);
+  const maxLength = Math.min(90, (requirement(schema, 'max_length') as number | undefined) ?? 90);
+  return fc.oneof(fc.string({ unit: 'grapheme', minLength: 1, maxLength }), addresses);
+}
+
+function objects(schema: Schema): fc.Arbitrary<object> {
+  const entries = Object.entries(schema.entries!);
+  const requiredKeys = entries.filter(([, field]) => field.type !== 'exact_optional').map(([key]) => key);
+  const fields = Object.fromEntries(entries.map(([key, field]) => [key, arbitraryOf(field)]));
+  const all = fc.record(fields, { requiredKeys, noNullPrototype: true });
+  const given = dependent.get(schema);
+  if (!given) return all;
+  return fc.tuple(all, given).map((parts) => {
+    const merged = Object.entries({ ...parts[0], ...parts[1] });
+    return Object.fromEntries(merged.filter(([, value]) => value !== undefined));
+  });
+}
+
+function candidates(schema: Schema): fc.Arbitrary<unknown> {
+  switch (schema.type) {
+    case 'string':
+      return strings(schema);
+    case 'number':
+      return numbers;
+    case 'boolean':
+      return fc.boolean();
+    case 'custom':
+      return fc.oneof(fc.uint8Array({ maxLength: 64 }), anyFloats);
+    case 'unknown':
+      return plainJson;
+    case 'literal':
+      return fc.constant(schema.literal);
+    case 'picklist':
+      return fc.constantFrom(...schema.options!);
+    case 'variant':
+      return fc.oneof(...(schema.options as readonly Schema[]).map(arbitraryOf));
+    case 'array':
+      return fc.array(arbitraryOf(schema.item!), { maxLength: 4 });
+    case 'nullable':
+      return fc.option(arbitraryOf(schema.wrapped!));
+    case 'exact_optional':
+      return arbitraryOf(schema.wrapped!);
+    case 'record':
+      return fc.dictionary(fc.constantFrom('classes', 'seed', 'weightsSha256'), fc.string(), { noNullPrototype: true });
+    case 'strict_object':
+      return objects(schema);
+    default:
+      throw new Error(`expected a type of schema with values, got ${schema.type}`);
+  }
+}
+
+/** Values that a schema accepts. */
+function arbitraryOf(schema: Schema): fc.Arbitrary<unknown> {
+  return candidates(schema).filter((value) => v.is(schema, value));
+}
+
+/** Arbitrary messages of a type. */
+export function anyMessageOf(
+  table: typeof messages | typeof watchMessages,
+  type: string,
+): fc.Arbitrary<{ type: string }> {
+  const { schema } = (table as Readonly<Record<string, { readonly schema: v.GenericSchema }>>)[type]!;
+  return (objects(schema as Schema) as fc.Arbitrary<object>)
+    .map((fields) => ({ ...fields, type }))
+    .filter((message) => v.is(schema, message));
+}
 
 export const messageTypes = Object.keys(messages) as MessageType[];
+export const watchMessageTypes = Object.keys(watchMessages) as WatchMessageType[];
 
 /** Whether the message table lets a side send messages of a type. */
 export function maySend(side: Side, type: MessageType): boolean {
@@ -298,12 +211,11 @@ export function maySend(side: Side, type: MessageType): boolean {
   return from === side || from === 'either';
 }
 
-export const anyMessage = fc.oneof(
-  ...messageTypes.map((type) => arbitraries[type] as fc.Arbitrary<MessageOf<MessageType>>),
-);
-
 /** A fixed example of a message type, the same in every run. */
 export function exampleOf<T extends MessageType>(type: T): MessageOf<T> {
-  const [example] = fc.sample(arbitraries[type] as fc.Arbitrary<MessageOf<T>>, { numRuns: 1, seed: 7 });
-  return example!;
+  return example(messages, type) as MessageOf<T>;
+}
+
+export function example(table: typeof messages | typeof watchMessages, type: string): { type: string } {
+  return fc.sample(anyMessageOf(table, type), { numRuns: 1, seed: 7 })[0]!;
 }

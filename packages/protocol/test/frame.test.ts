@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { unpack } from 'msgpackr/unpack';
 import { describe, expect, it } from 'vitest';
-import { checkFrame, decode, maxValues, ProtocolError } from '../src/codec.ts';
-import { maxDepth } from '../src/fields.ts';
+import { checkFrame, decode, encode, framed, frameMemory, maxDepth, maxValues, ProtocolError } from '../src/codec.ts';
 import { pack } from './refusals.ts';
 
 const maxStringBytes = 16_384;
@@ -91,5 +90,34 @@ describe('checkFrame', () => {
     const after = process.memoryUsage();
     expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(16 * 2 ** 20);
     expect(after.rss - before.rss).toBeLessThan(512 * 2 ** 20);
+  });
+});
+
+const chunk = (at: number, length: number) =>
+  ({ type: 'chunk', at, bytes: Uint8Array.from({ length }, (_, index) => (at + index) % 251) }) as const;
+
+describe('frame memory', () => {
+  it('holds the same frame as memory of its own, however long the bytes are', () => {
+    for (const length of [0, 4, 8_188, 8_192]) {
+      const memory = frameMemory(8_192);
+      const own = encode(framed(chunk(2_048, length)));
+      expect(Buffer.compare(encode(framed(chunk(2_048, length), memory)), own)).toBe(0);
+    }
+  });
+
+  it('holds the next frame in place of the one before', () => {
+    const memory = frameMemory(8_192);
+    const first = encode(framed(chunk(0, 8_192), memory));
+    const second = encode(framed(chunk(7, 8_192), memory));
+    expect(second.buffer).toBe(first.buffer);
+    expect(decode(second, 'coordinator')).toMatchObject({ at: 7, bytes: chunk(7, 8_192).bytes });
+  });
+
+  it('leaves a frame that does not fit to memory of its own', () => {
+    const memory = frameMemory(8_192);
+    const frames = [1, 2].map((at) => encode(framed(chunk(at, 3 * 8_192), memory)));
+    expect(frames[0]!.buffer).not.toBe(frames[1]!.buffer);
+    for (const at of [1, 2])
+      expect(decode(frames[at - 1]!, 'coordinator')).toMatchObject({ at, bytes: chunk(at, 3 * 8_192).bytes });
   });
 });

@@ -1,103 +1,185 @@
-/** Fields with invalid values are refused with what was expected and what came. */
+/** Values of fields: which are accepted, and which are refused with what was expected and what came. */
 import { describe, expect, it } from 'vitest';
 import { decode } from '../src/codec.ts';
 import type { MessageOf } from '../src/messages.ts';
-import type { MessageType } from './arbitraries.ts';
-import { packedWith, refusal, senderOf } from './frames.ts';
-import { pack } from './refusals.ts';
+import { exampleOf } from './arbitraries.ts';
+import { pack, refusal, refusalOf, tableEntries } from './refusals.ts';
+
+const [sample, value] = [new Uint8Array(4), new Uint8Array(8)];
+const topError = { sample, label: 0, predicted: 1, probability: 0.5 };
+const farSample = { sample, target: value, predicted: value };
+const evaluation = (error: object, far: object): object => ({
+  ...{ outputs: 2, confusion: new Uint8Array(16) },
+  topErrors: [topError, { ...topError, ...error }],
+  farthest: [{ ...farSample, ...far }],
+});
+
+const noAddress = /^welcome\.addresses\.0: expected the address of a WebSocket without secrets/;
+const curves = { steps: value, seconds: value, losses: value, accuracies: value };
+
+const refused: readonly (readonly [what: string, type: string, fields: object, message: RegExp])[] = [
+  ['an empty name', 'hello', { name: '' }, /^hello\.name: expected one line of 1 to 80 printable .* 0 characters$/],
+  ['a long name', 'hello', { name: 'x'.repeat(81) }, /^hello\.name: .* got a string of 81 characters$/],
+  ['an escape sequence', 'hello', { name: '\u001b[2J' }, /^hello\.name: expected one line/],
+  ['no threads', 'hello', { threads: 0 }, /^hello\.threads: expected a whole number from 1 to 65536, got 0$/],
+  ['an unknown kind', 'hello', { kind: 'toaster' }, /^hello\.kind: expected one of .*"node".*, got "toaster"$/],
+  ['a fractional step', 'weights', { step: 1.5 }, /^weights\.step: expected a whole number of at least 0, got 1\.5$/],
+  ['a negative step', 'weights', { step: -1 }, /^weights\.step: .* got -1$/],
+  ['an unsafe step', 'weights', { step: 2 ** 53 }, /^weights\.step: .* got 9007199254740992$/],
+  ['torn floats', 'weights', { bytes: new Uint8Array(6) }, /^weights\.bytes: expected .* multiple of 4, got 6 bytes$/],
+  ['a vector of one value', 'weights', { values: 1 }, /^weights\.values: expected a whole number from 2 to 268435456/],
+  ['a chunk at the beginning', 'chunk', { at: 0 }, /^chunk\.at: expected a whole number of at least 1, got 0$/],
+  ['chunks of torn floats', 'welcome', { chunkBytes: 6 }, /^welcome\.chunkBytes: expected a multiple of 4, got 6$/],
+  ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a shard with n a power of two .* lo 0, n 3$/],
+  ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
+  ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a shard .* lo a multiple of n, got .*lo 2, n 4/],
+  [
+    'uneven samples',
+    'task',
+    { count: 2, samples: new Uint8Array(5), targets: new Uint8Array(4) },
+    /^task: expected as many bytes for each of its samples, .* count 2, samples of 5 bytes, targets of 4 bytes$/,
+  ],
+  [
+    'uneven targets',
+    'numericsCheck',
+    { count: 2, samples: new Uint8Array(4), targets: new Uint8Array(3) },
+    /^numericsCheck: expected as many bytes for each of its samples, .* targets of 3 bytes$/,
+  ],
+  [
+    'a sample that is marked but missing',
+    'task',
+    {
+      numbers: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80),
+      count: 1,
+      samples: new Uint8Array(4),
+      targets: new Uint8Array(2),
+    },
+    /^task: expected four bytes for each number, .* numbers of 8 bytes, count 1, samples of 4 bytes, targets of 2 bytes$/,
+  ],
+  [
+    'a sample too many',
+    'task',
+    { numbers: Uint8Array.of(5, 0, 0, 0), count: 1, samples: new Uint8Array(4), targets: new Uint8Array(2) },
+    /^task: expected four bytes for each number, and as many samples as are marked as enclosed, got /,
+  ],
+  [
+    'a torn sample number',
+    'task',
+    { numbers: new Uint8Array(6), count: 0, samples: new Uint8Array(0), targets: new Uint8Array(0) },
+    /^task: expected four bytes for each number, .* numbers of 6 bytes/,
+  ],
+  [
+    'targets without samples',
+    'task',
+    { count: 0, samples: new Uint8Array(0), targets: new Uint8Array(2) },
+    /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/,
+  ],
+  ['a shape without sizes', 'welcome', { sampleShape: [] }, /^welcome\.sampleShape: expected a list of 1 to 4 sizes/],
+  ['an empty axis', 'welcome', { sampleShape: [4, 0] }, /^welcome\.sampleShape\.1: expected a whole number from 1 /],
+  ['a NaN loss', 'gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
+  ['an infinite time', 'gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
+  ['a wide checksum', 'gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],
+  ['too many correct', 'gradient', { correct: 3, count: 2 }, /^gradient: expected at most as many correct samples/],
+  [
+    'a hash in upper case',
+    'numericsResult',
+    { hash: 'ABCDEF0123' },
+    /^numericsResult\.hash: expected 8 to 128 hexadecimal/,
+  ],
+  ['bytes in a model', 'welcome', { model: { layers: [new Uint8Array(2)] } }, /^welcome\.model: expected plain JSON/],
+  ['a long message', 'bye', { message: 'x'.repeat(1001) }, /^bye\.message: .* got a string of 1001 characters$/],
+  ['an address of another protocol', 'welcome', { addresses: ['http://127.0.0.1:7070'] }, noAddress],
+  ['an address without a host', 'welcome', { addresses: ['ws://'] }, noAddress],
+  ['an address with a user', 'welcome', { addresses: ['ws://user:secret@127.0.0.1:7070'] }, noAddress],
+  ['an address with a token', 'welcome', { addresses: ['ws://127.0.0.1:7070/?token=secret'] }, noAddress],
+  ['an address with a fragment', 'welcome', { addresses: ['ws://127.0.0.1:7070/#token=secret'] }, noAddress],
+  [
+    'nine addresses',
+    'welcome',
+    { addresses: new Array<string>(9).fill('ws://127.0.0.1:7070') },
+    /^welcome\.addresses: expected a list of at most 8 addresses, got an array of 9$/,
+  ],
+  [
+    'the address of a relay with a token',
+    'status',
+    { address: 'ws://127.0.0.1:7070/?token=secret' },
+    /^status\.address: expected the address of a WebSocket without secrets/,
+  ],
+  [
+    'curves of unequal length',
+    'watch.history',
+    { points: { ...curves, losses: new Uint8Array(4) } },
+    /^history\.points: expected as many seconds, losses and accuracies as steps/,
+  ],
+  ['a probability above 1', 'watch.progress', { accuracy: 1.01 }, /^progress\.accuracy: expected a number from 0 to 1/],
+  ['a torn matrix', 'watch.evaluation', { confusion: new Uint8Array(20) }, /^evaluation: expected classes x classes c/],
+  [
+    'an unknown action',
+    'watch.admin',
+    { action: 'explode' },
+    /^admin\.action: expected one of .*"start".*got "explode"$/,
+  ],
+  [
+    'a right answer',
+    'watch.evaluation',
+    evaluation({ predicted: 0 }, {}),
+    /^evaluation: expected two different classes/,
+  ],
+  ['an unknown class', 'watch.evaluation', evaluation({ label: 2 }, {}), /^evaluation: expected two different classes/],
+  ['an odd sample', 'watch.evaluation', evaluation({ sample: value }, {}), /^evaluation: expected samples of one size/],
+  [
+    'an odd far one',
+    'watch.evaluation',
+    evaluation({}, { sample: value }),
+    /^evaluation: expected samples of one size/,
+  ],
+  [
+    'a value too few',
+    'watch.evaluation',
+    evaluation({}, { target: sample }),
+    /^evaluation: expected a value for each o/,
+  ],
+  [
+    'names for 257',
+    'watch.run',
+    { names: new Array(257).fill('a') },
+    /^run\.names: expected a list of at most 256 names/,
+  ],
+];
+
+/** Values at the ends of what is allowed. */
+const accepted: readonly (readonly [type: string, fields: object])[] = [
+  ['hello', { name: '👩\u200d🏫 zoë 数学', numericMode: 'x'.repeat(200), threads: 65_536, protocol: 2 ** 53 - 1 }],
+  ['hello', { token: 't'.repeat(256), resumeKey: 'k'.repeat(128), kind: 'relay', sampleCacheBytes: 0 }],
+  ['welcome', { sampleShape: [1, 2, 3, 2 ** 31 - 1], halfUnit: 2 ** -64, seed: 2 ** 32 - 1, chunkBytes: 2 ** 30 }],
+  ['welcome', { addresses: ['wss://[::1]:7070/?fingerprint=00ff', 'ws://relay.example:80'], halfUnit: 2 ** 64 }],
+  ['welcome', { innerSteps: { batch: 1, learningRate: 1e-9, momentum: 0 }, cachedSamples: 2 ** 31 - 1 }],
+  ['weights', { values: 2 ** 28, bytes: new Uint8Array(0) }],
+  ['cancel', { lo: 2 ** 30, n: 2 ** 30 }],
+  ['gradient', { checksum: 2 ** 32 - 1, correct: 5, count: 5, lossSum: -1.5 }],
+  ['numericsResult', { hash: '0123456789abcdef'.repeat(8) }],
+  ['bye', { message: 'x'.repeat(1000) }],
+  ['status', { workers: 2 ** 20, address: 'ws://a' }],
+  ['watch.evaluation', evaluation({}, {})],
+  ['watch.run', { names: new Array(256).fill('a'), outputs: 65_535 }],
+];
 
 describe('values', () => {
-  const cases: readonly (readonly [string, MessageType, Record<string, unknown>, RegExp])[] = [
-    ['an empty name', 'hello', { name: '' }, /^hello\.name: expected one line of 1 to 80 printable .* 0 characters$/],
-    ['a long name', 'hello', { name: 'x'.repeat(81) }, /^hello\.name: .* got a string of 81 characters$/],
-    ['an escape sequence', 'hello', { name: '\u001b[2J' }, /^hello\.name: expected one line/],
-    ['no threads', 'hello', { threads: 0 }, /^hello\.threads: expected a whole number from 1 to 65536, got 0$/],
-    ['an unknown kind', 'hello', { kind: 'toaster' }, /^hello\.kind: expected one of .*"node".*, got "toaster"$/],
-    ['a fractional step', 'weights', { step: 1.5 }, /^weights\.step: expected a whole number of at least 0, got 1\.5$/],
-    ['a negative step', 'weights', { step: -1 }, /^weights\.step: .* got -1$/],
-    ['an unsafe step', 'weights', { step: 2 ** 53 }, /^weights\.step: .* got 9007199254740992$/],
-    [
-      'torn floats',
-      'weights',
-      { bytes: new Uint8Array(6) },
-      /^weights\.bytes: expected .* multiple of 4, got 6 bytes$/,
-    ],
-    [
-      'a vector of one value',
-      'weights',
-      { values: 1 },
-      /^weights\.values: expected a whole number from 2 to 268435456/,
-    ],
-    ['a chunk at the beginning', 'chunk', { at: 0 }, /^chunk\.at: expected a whole number of at least 1, got 0$/],
-    ['chunks of torn floats', 'welcome', { chunkBytes: 6 }, /^welcome\.chunkBytes: expected a multiple of 4, got 6$/],
-    ['n of 3', 'cancel', { lo: 0, n: 3 }, /^cancel: expected a shard with n a power of two .* lo 0, n 3$/],
-    ['n of 0', 'cancel', { lo: 0, n: 0 }, /^cancel\.n: expected a whole number from 1 to \d+, got 0$/],
-    ['lo astride', 'gradient', { lo: 2, n: 4 }, /^gradient: expected a shard .* lo a multiple of n, got .*lo 2, n 4/],
-    [
-      'uneven samples',
-      'task',
-      { count: 2, samples: new Uint8Array(5), targets: new Uint8Array(4) },
-      /^task: expected as many bytes for each of its samples, .* count 2, samples of 5 bytes, targets of 4 bytes$/,
-    ],
-    [
-      'uneven targets',
-      'numericsCheck',
-      { count: 2, samples: new Uint8Array(4), targets: new Uint8Array(3) },
-      /^numericsCheck: expected as many bytes for each of its samples, .* targets of 3 bytes$/,
-    ],
-    [
-      'a sample that is marked but missing',
-      'task',
-      {
-        numbers: Uint8Array.of(0, 0, 0, 0x80, 1, 0, 0, 0x80),
-        count: 1,
-        samples: new Uint8Array(4),
-        targets: new Uint8Array(2),
-      },
-      /^task: expected four bytes for each number, .* numbers of 8 bytes, count 1, samples of 4 bytes, targets of 2 bytes$/,
-    ],
-    [
-      'a sample too many',
-      'task',
-      { numbers: Uint8Array.of(5, 0, 0, 0), count: 1, samples: new Uint8Array(4), targets: new Uint8Array(2) },
-      /^task: expected four bytes for each number, and as many samples as are marked as enclosed, got /,
-    ],
-    [
-      'a torn sample number',
-      'task',
-      { numbers: new Uint8Array(6), count: 0, samples: new Uint8Array(0), targets: new Uint8Array(0) },
-      /^task: expected four bytes for each number, .* numbers of 6 bytes/,
-    ],
-    [
-      'targets without samples',
-      'task',
-      { count: 0, samples: new Uint8Array(0), targets: new Uint8Array(2) },
-      /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/,
-    ],
-    ['a shape without sizes', 'welcome', { sampleShape: [] }, /^welcome\.sampleShape: expected a list of 1 to 4 sizes/],
-    ['an empty axis', 'welcome', { sampleShape: [4, 0] }, /^welcome\.sampleShape\.1: expected a whole number from 1 /],
-    ['a NaN loss', 'gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
-    ['an infinite time', 'gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
-    ['a wide checksum', 'gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],
-    ['too many correct', 'gradient', { correct: 3, count: 2 }, /^gradient: expected at most as many correct samples/],
-    [
-      'a hash in upper case',
-      'numericsResult',
-      { hash: 'ABCDEF0123' },
-      /^numericsResult\.hash: expected 8 to 128 hexadecimal/,
-    ],
-    ['bytes in a model', 'welcome', { model: { layers: [new Uint8Array(2)] } }, /^welcome\.model: expected plain JSON/],
-    ['a long message', 'bye', { message: 'x'.repeat(1001) }, /^bye\.message: .* got a string of 1001 characters$/],
-  ];
-
-  it.each(cases)('refuses %s', (_name, type, fields, message) => {
-    expect(refusal(packedWith(type, fields), senderOf(type))).toMatch(message);
+  it.each(refused)('refuses %s', (_what, type, fields, message) => {
+    expect(refusalOf(type, fields)).toMatch(message);
   });
 
-  it('keeps secrets out of error messages', () => {
-    const token = `${'s3cret'.repeat(50)}`;
-    expect(refusal(packedWith('hello', { token }), 'worker')).not.toContain('s3cret');
+  it.each(accepted)('accepts %s with %j', (type, fields) => {
+    const { decode: read, from, example } = tableEntries.get(type)!;
+    expect(read(pack({ ...example, ...fields }), from)).toMatchObject(fields);
   });
+
+  it.each(['hello', 'watch.hello', 'watch.unlock', 'watch.admin', 'watch.injectFault'])(
+    'of %s keep secrets out of error messages',
+    (type) => {
+      expect(refusalOf(type, { token: 's3cret'.repeat(50) })).not.toContain('s3cret');
+    },
+  );
 
   it('accepts a whole number in any msgpack format', () => {
     const uint64 = Uint8Array.of(0x82, 0xa4, ...ascii('type'), 0xa4, ...ascii('ping'), 0xa8, ...ascii('sentAtMs'));
@@ -107,18 +189,18 @@ describe('values', () => {
 
   it('refuses a __proto__ key, and does nothing else with it', () => {
     const frame = Uint8Array.of(0x82, 0xa4, ...ascii('type'), 0xa3, ...ascii('bye'), 0xa9, ...ascii('__proto__'), 0x80);
-    expect(refusal(frame, 'worker')).toMatch(/^bye: /);
+    expect(refusal('bye', frame)).toMatch(/^bye: /);
     const model = JSON.parse('{"__proto__": {"polluted": true}, "constructor": 1}') as unknown;
-    const welcome = decode(packedWith('welcome', { model }), 'coordinator');
+    const welcome = decode(pack({ ...exampleOf('welcome'), model }), 'coordinator');
     expect(Object.getPrototypeOf((welcome as MessageOf<'welcome'>).model)).toBe(Object.prototype);
     expect('polluted' in {}).toBe(false);
   });
 
   it('refuses types that are names on Object.prototype', () => {
     for (const type of ['toString', 'constructor', '__proto__', 'hasOwnProperty', 7, null]) {
-      expect(refusal(pack({ type }), 'worker')).toMatch(/^frame: expected a known message type, got /);
+      expect(refusal('bye', pack({ type }))).toMatch(/^frame: expected a known message type, got /);
     }
-    expect(refusal(pack({}), 'worker')).toBe('frame: expected a known message type, got none');
+    expect(refusal('bye', pack({}))).toBe('frame: expected a known message type, got none');
   });
 });
 

@@ -1,7 +1,8 @@
-import { printable } from '@lockstep/files/shown';
+import { printable } from '@lockstep/data/shown';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { clipUtf8, isPrintableLine, toMessageText } from '../src/text.ts';
+import { isPrintableLine, sameSecret, toMessageText } from '../src/fields.ts';
+import { clipUtf8 } from '../src/transport.ts';
 
 const utf16Unit = fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit));
 
@@ -56,4 +57,16 @@ describe('clipUtf8', () => {
       }),
     );
   });
+});
+
+it.each([
+  ['secret', 'secret', true],
+  ['secret', 'secreT', false],
+  ['secret', 'secre', false],
+  ['secret', 'secretsecret', false],
+  ['secret', '', false],
+  ['', '', true],
+  ['', 'secret', false],
+])('sameSecret(%j, %j) is %s', (expected, got, isSame) => {
+  expect(sameSecret(expected, got)).toBe(isSame);
 });

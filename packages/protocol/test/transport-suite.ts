@@ -23,7 +23,7 @@ export interface TransportUnderTest {
 export class Recorder<Receives extends Message> {
   readonly messages: Receives[] = [];
   readonly closings: Closing[] = [];
-  readonly #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
+  #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(transport: Transport<Receives, never>) {
     transport.listen({
@@ -38,8 +38,8 @@ export class Recorder<Receives extends Message> {
     });
   }
 
-  async messageCount(count: number): Promise<void> {
-    await this.#until(() => this.messages.length >= count);
+  messageCount(count: number): Promise<void> {
+    return this.#until(() => this.messages.length >= count);
   }
 
   async closing(): Promise<Closing> {
@@ -48,7 +48,10 @@ export class Recorder<Receives extends Message> {
   }
 
   #until(isMet: () => boolean): Promise<void> {
-    return isMet() ? Promise.resolve() : new Promise((resolve) => this.#waiting.push({ isMet, resolve }));
+    return new Promise((resolve) => {
+      this.#waiting.push({ isMet, resolve });
+      this.#settle();
+    });
   }
 
   #settle(): void {
@@ -58,14 +61,18 @@ export class Recorder<Receives extends Message> {
 
 const ping = (sentAtMs: number): Message & { readonly type: 'ping' } => ({ type: 'ping', sentAtMs });
 
-export function describeTransport(subject: TransportUnderTest): void {
-  describe(`${subject.name} as a transport`, () => {
-    afterEach(() => subject.dispose());
+export function describeTransport({ name, open, dispose, unchecked }: TransportUnderTest): void {
+  /** Opens a pair whose ends record what they receive. */
+  const joined = async () => {
+    const { coordinator, worker } = await open();
+    return { coordinator, worker, atCoordinator: new Recorder(coordinator), atWorker: new Recorder(worker) };
+  };
+
+  describe(`${name} as a transport`, () => {
+    afterEach(() => dispose());
 
     it('carries every message of the table', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atCoordinator = new Recorder(coordinator);
-      const atWorker = new Recorder(worker);
+      const { coordinator, worker, atCoordinator, atWorker } = await joined();
       const up = messageTypes.filter((type) => maySend('worker', type)).map((type) => exampleOf(type));
       const down = messageTypes.filter((type) => maySend('coordinator', type)).map((type) => exampleOf(type));
       for (const message of up) worker.send(message as WorkerMessage);
@@ -77,8 +84,7 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('carries a megabyte unchanged', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atWorker = new Recorder(worker);
+      const { coordinator, atWorker } = await joined();
       const bytes = Uint8Array.from({ length: 2 ** 20 }, (_, index) => (index * 2_654_435_761) >>> 24);
       coordinator.send({ type: 'weights', step: 1, bytes });
       await atWorker.messageCount(1);
@@ -87,17 +93,15 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('keeps the order', async () => {
-      const { coordinator, worker } = await subject.open();
-      const recorder = new Recorder(coordinator);
-      for (let index = 0; index < 300; index += 1) worker.send(ping(index));
-      await recorder.messageCount(300);
-      expect(recorder.messages.map((message) => message.type === 'ping' && message.sentAtMs)).toEqual(
-        Array.from({ length: 300 }, (_, index) => index),
-      );
+      const { worker, atCoordinator } = await joined();
+      const pings = Array.from({ length: 300 }, (_, index) => ping(index));
+      for (const message of pings) worker.send(message);
+      await atCoordinator.messageCount(300);
+      expect(atCoordinator.messages).toEqual(pings);
     });
 
     it('keeps messages that arrive before listen is called', async () => {
-      const { coordinator, worker } = await subject.open();
+      const { coordinator, worker } = await open();
       const atWorker = new Recorder(worker);
       worker.send(ping(1));
       coordinator.send(ping(2));
@@ -110,8 +114,7 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('lets short messages pass between the chunks of a long vector, which keep their order', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atWorker = new Recorder(worker);
+      const { coordinator, atWorker } = await joined();
       const bytes = new Uint8Array(2 ** 18);
       coordinator.send({ type: 'weights', step: 1, values: 64 * 2 ** 16, bytes });
       for (let chunk = 1; chunk < 64; chunk++) coordinator.send({ type: 'chunk', at: chunk * 2 ** 16, bytes });
@@ -121,16 +124,13 @@ export function describeTransport(subject: TransportUnderTest): void {
       const places = atWorker.messages.map((message) =>
         message.type === 'chunk' ? message.at / 2 ** 16 : message.type,
       );
-      expect(places.filter((place) => place !== 'ping')).toEqual([
-        'weights',
-        ...Array.from({ length: 63 }, (_, n) => n + 1),
-      ]);
+      const chunks = Array.from({ length: 63 }, (_, index) => index + 1);
+      expect(places.filter((place) => place !== 'ping')).toEqual(['weights', ...chunks]);
       expect(places.indexOf('ping')).toBeLessThan(60);
     });
 
     it('drops the chunks that wait when it closes', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atWorker = new Recorder(worker);
+      const { coordinator, atWorker } = await joined();
       const bytes = new Uint8Array(2 ** 18);
       for (let chunk = 1; chunk <= 64; chunk++) coordinator.send({ type: 'chunk', at: chunk, bytes });
       coordinator.close(1000, 'over');
@@ -139,13 +139,12 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('takes one listener', async () => {
-      const { worker } = await subject.open();
-      new Recorder(worker);
+      const { worker } = await joined();
       expect(() => new Recorder(worker)).toThrow('transport: expected one listener, got a second one');
     });
 
     it('delivers nothing from inside send, close or listen', async () => {
-      const { coordinator, worker } = await subject.open();
+      const { coordinator, worker } = await open();
       let isInside = true;
       const deliveredInside: string[] = [];
       const atCoordinator = new Promise<void>((resolve) => {
@@ -167,9 +166,7 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('delivers what was sent before a close, then the close, to the peer', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atWorker = new Recorder(worker);
-      const atCoordinator = new Recorder(coordinator);
+      const { coordinator, atCoordinator, atWorker } = await joined();
       coordinator.send({ type: 'finish', message: 'all done' });
       coordinator.close(1001, 'the run is over');
       expect(await atWorker.closing()).toEqual({ code: 1001, reason: 'the run is over', by: 'remote' });
@@ -178,9 +175,7 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('delivers nothing after its own close, and ends once', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atCoordinator = new Recorder(coordinator);
-      const atWorker = new Recorder(worker);
+      const { coordinator, worker, atCoordinator, atWorker } = await joined();
       worker.send(ping(1));
       coordinator.close(1000, 'first');
       coordinator.close(1001, 'second');
@@ -190,14 +185,14 @@ export function describeTransport(subject: TransportUnderTest): void {
       worker.send(ping(4));
       worker.close(1000, 'too late');
       expect(await atCoordinator.closing()).toEqual({ code: 1000, reason: 'first', by: 'local' });
-      expect(atCoordinator.messages).toEqual([]);
-      expect(atCoordinator.closings).toHaveLength(1);
-      expect(atWorker.messages).toEqual([]);
-      expect(atWorker.closings).toHaveLength(1);
+      for (const { messages, closings } of [atCoordinator, atWorker]) {
+        expect(messages).toEqual([]);
+        expect(closings).toHaveLength(1);
+      }
     });
 
     it('lets a listener close in the middle of a burst', async () => {
-      const { coordinator, worker } = await subject.open();
+      const { coordinator, worker } = await open();
       const received: number[] = [];
       const closing = new Promise<Closing>((resolve) => {
         coordinator.listen({
@@ -215,8 +210,7 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('cuts any reason to a length that fits', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atWorker = new Recorder(worker);
+      const { coordinator, atWorker } = await joined();
       coordinator.close(1000, `first line\nsecond line ${'ä€😀'.repeat(100)}`);
       const { code, reason } = await atWorker.closing();
       expect(code).toBe(1000);
@@ -224,49 +218,39 @@ export function describeTransport(subject: TransportUnderTest): void {
     });
 
     it('has nothing buffered once everything has arrived', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atWorker = new Recorder(worker);
+      const { coordinator, worker, atCoordinator, atWorker } = await joined();
       let sent = 0;
-      while (coordinator.bufferedBytes === 0 && sent < 500) {
+      for (; coordinator.bufferedBytes === 0 && sent < 500; sent++) {
         coordinator.send({ type: 'weights', step: sent, bytes: new Uint8Array(100_000) });
-        sent += 1;
       }
       expect(coordinator.bufferedBytes).toBeGreaterThan(0);
       await atWorker.messageCount(sent);
       worker.send(ping(1));
-      await new Recorder(coordinator).messageCount(1);
+      await atCoordinator.messageCount(1);
       expect(coordinator.bufferedBytes).toBe(0);
     });
 
-    it.skipIf(subject.unchecked !== undefined)(
-      `ends, from this end and alone, on a message that fails its checks${subject.unchecked ? ` (skipped: ${subject.unchecked})` : ''}`,
-      async () => {
-        const bad = await subject.open();
-        const good = await subject.open();
-        const atBad = new Recorder(bad.coordinator);
-        const atBadWorker = new Recorder(bad.worker);
-        const atGood = new Recorder(good.coordinator);
-        bad.worker.send({ type: 'taskError', step: 0, lo: 1, n: 2, code: 'failed', message: 'misaligned' });
-        bad.worker.send(ping(1));
-        const reason =
-          'taskError: expected a shard with n a power of two and lo a multiple of n, got step 0, lo 1, n 2';
-        expect(await atBad.closing()).toEqual({ code: 1002, reason, by: 'local' });
-        expect(await atBadWorker.closing()).toEqual({ code: 1002, reason, by: 'remote' });
-        expect(atBad.messages).toEqual([]);
-        good.worker.send(ping(2));
-        await atGood.messageCount(1);
-        expect(atGood.closings).toEqual([]);
-      },
-    );
+    const itChecks = it.skipIf(unchecked !== undefined);
+    const note = unchecked ? ` (skipped: ${unchecked})` : '';
 
-    it.skipIf(subject.unchecked !== undefined)('ends on a message the peer may not send', async () => {
-      const { coordinator, worker } = await subject.open();
-      const atCoordinator = new Recorder(coordinator);
+    itChecks(`ends, from this end and alone, on a message that fails its checks${note}`, async () => {
+      const [bad, good] = [await joined(), await joined()];
+      bad.worker.send({ type: 'taskError', step: 0, lo: 1, n: 2, code: 'failed', message: 'misaligned' });
+      bad.worker.send(ping(1));
+      const reason = 'taskError: expected a shard with n a power of two and lo a multiple of n, got step 0, lo 1, n 2';
+      expect(await bad.atCoordinator.closing()).toEqual({ code: 1002, reason, by: 'local' });
+      expect(await bad.atWorker.closing()).toEqual({ code: 1002, reason, by: 'remote' });
+      expect(bad.atCoordinator.messages).toEqual([]);
+      good.worker.send(ping(2));
+      await good.atCoordinator.messageCount(1);
+      expect(good.atCoordinator.closings).toEqual([]);
+    });
+
+    itChecks(`ends on a message the peer may not send${note}`, async () => {
+      const { worker, atCoordinator } = await joined();
       worker.send({ type: 'finish', message: 'the run is finished' } as unknown as WorkerMessage);
-      expect(await atCoordinator.closing()).toMatchObject({
-        code: 1002,
-        reason: 'finish: expected it from the coordinator, got it from the worker',
-      });
+      const reason = 'finish: expected it from the coordinator, got it from the worker';
+      expect(await atCoordinator.closing()).toMatchObject({ code: 1002, reason });
     });
   });
 }

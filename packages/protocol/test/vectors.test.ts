@@ -1,205 +1,130 @@
-/** One vector to many connections: each gets the bytes of its step, whenever it has room, in little memory. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bytesOf } from '../src/bytes.ts';
-import { encode, type FrameMemory, framed } from '../src/codec.ts';
-import type { CoordinatorMessage } from '../src/messages.ts';
-import { FramePool, type OutgoingVector, VectorBroadcast } from '../src/vectors.ts';
+import { vectorEncodings } from '../src/messages.ts';
+import { decodeVector, encodeHalves, encodeSparse, vectorFault } from '../src/vectors.ts';
 
-const chunkBytes = 4_096;
-const chunkValues = chunkBytes / 4;
-const mostKeptFrames = 8;
+const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
-/** Counts the frames in use, and overwrites those given back. */
-class CountingPool extends FramePool {
-  inUse = 0;
+/** Vectors of mostly empty blocks, with every kind of float in the others, including -0 and NaN. */
+const sparseVectors = fc
+  .array(
+    fc.oneof(
+      { weight: 2, arbitrary: fc.constant<number[]>(Array.from({ length: 64 }, () => 0)) },
+      {
+        weight: 1,
+        arbitrary: fc.array(fc.oneof(fc.constant(0), fc.constant(-0), fc.float()), { minLength: 64, maxLength: 64 }),
+      },
+    ),
+    { maxLength: 40 },
+  )
+  .chain((blocks) =>
+    fc.array(fc.float(), { maxLength: 63 }).map((rest) => Float32Array.from([...blocks.flat(), ...rest])),
+  );
 
-  override take(): FrameMemory {
-    this.inUse += 1;
-    return super.take();
-  }
-
-  override give(memory: FrameMemory): void {
-    this.inUse -= 1;
-    memory.next(1).fill(0xee);
-    super.give(memory);
-  }
+/** Copies bytes to an odd address. */
+function shifted(bytes: Uint8Array): Uint8Array {
+  const memory = new Uint8Array(bytes.length + 1);
+  memory.set(bytes, 1);
+  return memory.subarray(1);
 }
 
-/** A simulated connection: the test decides when it has room and when a frame has left. */
-class Connection {
-  readonly step: number;
-  readonly vector: OutgoingVector;
-  readonly inFlight: CoordinatorMessage[] = [];
-  /** Contents of the frames at the time they left. */
-  readonly left: Uint8Array[] = [];
-  isClosed = false;
-
-  constructor(step: number, vector: OutgoingVector) {
-    this.step = step;
-    this.vector = vector;
-  }
-
-  /** @returns false at the vector's end */
-  pull(): boolean {
-    const message = this.isClosed ? undefined : this.vector.next();
-    if (message) this.inFlight.push(message);
-    return message !== undefined;
-  }
-
-  /** Marks the oldest frame as having left. */
-  sent(): void {
-    const message = this.inFlight.shift();
-    if (!message) return;
-    this.left.push(encode(message).slice());
-    this.vector.sent!(message);
-  }
-
-  close(): void {
-    this.isClosed = true;
-    this.vector.drop();
-  }
-}
-
-/** A run that sends the weights of many steps and changes them in place. */
-class Sender {
-  readonly weights: Float32Array;
-  readonly pool = new CountingPool(chunkBytes);
-  readonly connections: Connection[] = [];
-  step = 0;
-  broadcast: VectorBroadcast;
-
-  constructor(length: number) {
-    this.weights = weightsOf(length, 0);
-    this.broadcast = this.#begin();
-  }
-
-  connect(): void {
-    this.connections.push(new Connection(this.step, this.broadcast.stream()));
-  }
-
-  change(): void {
-    this.broadcast.keepRest();
-    this.step += 1;
-    this.weights.set(weightsOf(this.weights.length, this.step));
-    this.broadcast = this.#begin();
-  }
-
-  #begin(): VectorBroadcast {
-    const { length } = this.weights;
-    const bytes = (): Uint8Array => bytesOf(this.weights);
-    return new VectorBroadcast({
-      ...{ length, bytes, chunkBytes, pool: this.pool },
-      messageOf: (part, at, memory) => framed({ type: 'chunk', at, bytes: part }, memory),
-    });
-  }
-}
-
-function weightsOf(length: number, step: number): Float32Array {
-  return Float32Array.from({ length }, (_, index) => 1_000 * step + (index % 997));
-}
-
-/** Frames that a connection must have been sent. */
-function framesOf(length: number, step: number): Uint8Array[] {
-  const all = weightsOf(length, step);
-  return Array.from({ length: Math.max(1, Math.ceil(length / chunkValues)) }, (_, index) => {
-    const at = index * chunkValues;
-    return encode({ type: 'chunk', at, bytes: bytesOf(all.subarray(at, at + chunkValues)) });
+describe('encodeSparse', () => {
+  it('keeps every bit, at any address, or returns undefined where little is saved', () => {
+    let encodedCount = 0;
+    fc.assert(
+      fc.property(sparseVectors, (values) => {
+        const before = values.slice();
+        const encoded = encodeSparse(values);
+        if (encoded === undefined) {
+          expect(bitsOf(values)).toEqual(bitsOf(before));
+          return;
+        }
+        expect(encoded.buffer).toBe(values.buffer);
+        encodedCount += 1;
+        expect(encoded.length).toBeLessThan(0.9 * values.byteLength);
+        expect(vectorFault(encoded, 'sparse', values.length)).toBeUndefined();
+        const target = new Float32Array(values.length).fill(7);
+        decodeVector(shifted(encoded), 'sparse', target);
+        expect(bitsOf(target)).toEqual(bitsOf(before));
+      }),
+      { seed: 20, numRuns: 300 },
+    );
+    expect(encodedCount).toBeGreaterThan(50);
   });
-}
 
-const action = fc.oneof(
-  { weight: 2, arbitrary: fc.constant({ type: 'connect', which: 0 } as const) },
-  { weight: 1, arbitrary: fc.constant({ type: 'change', which: 0 } as const) },
-  {
-    weight: 20,
-    arbitrary: fc.record({
-      type: fc.constantFrom('pull', 'pull', 'pull', 'sent', 'sent', 'close'),
-      which: fc.nat({ max: 7 }),
-    }),
-  },
-);
+  it('leaves a vector without zero blocks as it is, and treats -0 as a value', () => {
+    expect(encodeSparse(new Float32Array(6400).fill(1))).toBeUndefined();
+    expect(encodeSparse(new Float32Array(6400).fill(-0))).toBeUndefined();
+    expect(encodeSparse(new Float32Array(6400))).toHaveLength(16);
+    expect(encodeSparse(new Float32Array(0))).toBeUndefined();
+  });
 
-describe('a vector to many connections', () => {
-  it('is the same to each, in order, whichever has room and whenever the vector changes, and in little memory', () => {
+  it('spends one bit for 64 zero values, as in rows of a first layer whose pixel is 0 in all samples', () => {
+    const values = new Float32Array(784 * 128);
+    for (let row = 0; row < 784; row += 2) values.fill(1, row * 128, (row + 1) * 128);
+    expect(encodeSparse(values)).toHaveLength(values.byteLength / 2 + 196);
+  });
+});
+
+describe('encodeHalves', () => {
+  const halves = (unit: number) => Float32Array.from({ length: 400 }, (_, at) => (at < 200 ? 0 : at - 300) * unit);
+
+  it.each([1, 2 ** -20, 2 ** 20])('loses nothing of halves in units of %d, in half of the bytes', (unit) => {
+    const values = halves(unit / 8);
+    const encoded = encodeHalves(values, unit)!;
+    expect(encoded.length).toBeLessThanOrEqual(2 * 256 + 4);
+    expect(vectorFault(encoded, 'fp16', 400)).toBeUndefined();
+    const target = new Float32Array(400).fill(1);
+    decodeVector(encoded, 'fp16', target, unit);
+    expect(target).toEqual(values);
+    decodeVector(shifted(encoded), 'fp16', target.fill(1), unit);
+    expect(target).toEqual(values);
+  });
+
+  it('rounds what is between two halves to the nearest', () => {
+    expect(encodeHalves(Float32Array.of(65_519), 1)).toEqual(encodeHalves(Float32Array.of(65_504), 1));
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 65_520])('refuses %d', (bad) => {
+    const values = halves(1);
+    values[250] = bad;
+    expect(encodeHalves(values, 1)).toBeUndefined();
+    values[250] = bad * 8;
+    expect(encodeHalves(values, 8)).toBeUndefined();
+  });
+});
+
+describe('vectorFault', () => {
+  it('finds bytes cut, added or set beyond the end, which decodeVector refuses', () => {
+    const values = new Float32Array(1000);
+    values.fill(1, 128, 256);
+    for (const encoding of vectorEncodings) {
+      const encoded = encoding === 'sparse' ? encodeSparse(values.slice())! : encodeHalves(values, 1)!;
+      for (let length = 0; length < encoded.length; length++) {
+        expect(vectorFault(encoded.subarray(0, length), encoding, 1000)).toMatch(/^expected .* got/);
+      }
+      expect(vectorFault(new Uint8Array([...encoded, 0]), encoding, 1000)).toMatch(/^expected .* got/);
+      const beyond = encoded.slice();
+      beyond[beyond.length - 2]! |= 1;
+      expect(vectorFault(beyond, encoding, 1000)).toBe('expected 16 blocks, got block 16');
+      expect(() => decodeVector(beyond, encoding, new Float32Array(1000))).toThrow(RangeError);
+    }
+  });
+
+  it('judges any bytes, and decodeVector decodes those without a fault', () => {
     fc.assert(
       fc.property(
-        fc.integer({ min: 1, max: 20 * chunkValues }),
-        fc.array(action, { minLength: 20, maxLength: 300 }),
-        (length, actions) => {
-          const sender = new Sender(length);
-          const { connections, pool } = sender;
-          const check = (): void => {
-            const inFlight = connections.reduce((sum, connection) => sum + connection.inFlight.length, 0);
-            expect(pool.inUse).toBeLessThanOrEqual(mostKeptFrames + inFlight);
-          };
-          for (const { type, which } of actions) {
-            const connection = connections.at(-1 - (which % Math.max(1, connections.length)));
-            if (type === 'connect') sender.connect();
-            else if (type === 'change') sender.change();
-            else if (type !== 'close' || which === 0) connection?.[type]();
-            check();
-          }
-          sender.change();
-          for (const connection of connections) {
-            do {
-              while (connection.inFlight.length > 0) connection.sent();
-            } while (connection.pull());
-            const expected = framesOf(length, connection.step);
-            const { left, isClosed } = connection;
-            // Compared as buffers: a matcher would compare millions of bytes one by one.
-            expect(left.length).toBeLessThanOrEqual(expected.length);
-            if (!isClosed) expect(left).toHaveLength(expected.length);
-            expect(left.findIndex((frame, index) => Buffer.compare(frame, expected[index]!) !== 0)).toBe(-1);
-          }
-          expect(pool.inUse).toBe(0);
+        fc.uint8Array({ maxLength: 300 }),
+        fc.constantFrom(...vectorEncodings),
+        fc.integer({ min: 0, max: 200 }),
+        (bytes, encoding, length) => {
+          const fault = vectorFault(bytes, encoding, length);
+          const decode = (): void => decodeVector(bytes, encoding, new Float32Array(length));
+          if (fault === undefined) decode();
+          else expect(decode).toThrow(fault);
         },
       ),
+      { seed: 4, numRuns: 500 },
     );
-  });
-
-  it('is framed once for connections that are at the same chunk', () => {
-    const sender = new Sender(5 * chunkValues);
-    for (let count = 0; count < 3; count++) sender.connect();
-    const [first, ...others] = sender.connections;
-    for (let chunk = 0; chunk < 5; chunk++) for (const connection of sender.connections) connection.pull();
-    for (const { inFlight } of others) expect(inFlight).toEqual(first!.inFlight);
-    expect(sender.pool.inUse).toBe(5);
-  });
-
-  it('is not copied where each connection has been sent all of it', () => {
-    const sender = new Sender(3 * chunkValues);
-    sender.connect();
-    while (sender.connections[0]!.pull());
-    expect(sender.broadcast.isOpen).toBe(false);
-    sender.connect();
-    expect(sender.broadcast.isOpen).toBe(true);
-    sender.connections[1]!.close();
-    expect(sender.broadcast.isOpen).toBe(false);
-  });
-
-  it('keeps no frame of a vector that has changed for those that are behind', () => {
-    const sender = new Sender(5 * chunkValues);
-    sender.connect();
-    sender.change();
-    const connection = sender.connections[0]!;
-    for (let chunk = 0; chunk < 3; chunk++) connection.pull();
-    expect(sender.pool.inUse).toBe(3);
-    while (connection.inFlight.length > 0) connection.sent();
-    expect(sender.pool.inUse).toBe(0);
-  });
-
-  it('uses the memory of its frames again in the next step', () => {
-    const sender = new Sender(4 * chunkValues);
-    const memory = [0, 1, 2].map(() => {
-      sender.connect();
-      const connection = sender.connections.at(-1)!;
-      while (connection.pull());
-      const buffers = connection.inFlight.map((message) => encode(message).buffer);
-      while (connection.inFlight.length > 0) connection.sent();
-      sender.change();
-      return buffers;
-    });
-    expect(new Set(memory.flat()).size).toBe(4);
   });
 });

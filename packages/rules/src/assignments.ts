@@ -1,20 +1,16 @@
 /** Assigns shards to workers, each assignment with its reason, and reassigns shards that have lost their worker. */
 import { samplesInShard, usedMicrobatches } from './plan.ts';
-import type { RunSetup } from './setup.ts';
 import {
-  type Assignment,
   available,
-  type Connection,
-  type ConnectionId,
-  type CoordinatorState,
   owedSamples,
   type RunState,
-  type ShardState,
   type StepRun,
   send,
   updateConnection,
   updateShard,
-} from './state.ts';
+} from './run-state.ts';
+import type { RunSetup } from './setup.ts';
+import type { Assignment, Connection, ConnectionId, CoordinatorState, ShardState } from './state.ts';
 import { measureLink, speedAfter } from './track-record.ts';
 import { halvesOf, type Shard } from './tree.ts';
 

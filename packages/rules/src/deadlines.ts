@@ -2,22 +2,19 @@
 
 import { assign, onTrial, referee, unassign } from './assignments.ts';
 import { disconnect, forgetIdleRecords, settleClaims } from './joining.ts';
-import { turnAfterDelay } from './schedule.ts';
 import {
-  type Assignment,
   available,
-  type Connection,
-  type ConnectionId,
   countFault,
   emit,
   isOwner,
   owedSamples,
   type RunState,
-  type ShardState,
   send,
   updateConnection,
   updateShard,
-} from './state.ts';
+} from './run-state.ts';
+import { turnAfterDelay } from './schedule.ts';
+import type { Assignment, Connection, ConnectionId, ShardState } from './state.ts';
 import { boundedRate, recordFailure, speedAfter } from './track-record.ts';
 
 /** Checks every deadline, at every tick of the run's timer. */

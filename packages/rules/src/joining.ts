@@ -2,19 +2,9 @@
 import { type MessageOf, protocolVersion, sameSecret } from '@lockstep/protocol';
 import { unassign } from './assignments.ts';
 import type { CheckedMessage, CoordinatorEvent } from './events.ts';
+import { countFault, emit, hasEnded, type RunState, send, updateConnection, updateRecord } from './run-state.ts';
 import type { RunSetup } from './setup.ts';
-import {
-  type Connection,
-  type ConnectionId,
-  countFault,
-  emit,
-  hasEnded,
-  type RunState,
-  send,
-  updateConnection,
-  updateRecord,
-  type WorkerRecord,
-} from './state.ts';
+import type { Connection, ConnectionId, WorkerRecord } from './state.ts';
 import { boundedRate, estimateLink, isRefused, recordFailure } from './track-record.ts';
 
 type Hello = MessageOf<'hello'>;

@@ -1,7 +1,6 @@
 /** How a run goes on: from step to step, or, below a relay, from one asked shard to the next. */
 import { assignUnowned, cancel, isAnyOwned, isRefereed, openShards, referee, sendWeightsOnce } from './assignments.ts';
 import { finishRun } from './joining.ts';
-import { planStep } from './schedule.ts';
 import {
   available,
   emit,
@@ -12,7 +11,8 @@ import {
   restartClock,
   Shards,
   updateConnection,
-} from './state.ts';
+} from './run-state.ts';
+import { planStep } from './schedule.ts';
 import type { Shard } from './tree.ts';
 
 export function advanceRun(run: RunState): void {

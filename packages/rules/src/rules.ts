@@ -14,11 +14,7 @@ import {
 } from './joining.ts';
 import { advanceRun, forgetForwarded, forwardWeights, takeAsked, withdrawAsked } from './progress.ts';
 import { type RunHistory, runAfter } from './run-account.ts';
-import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
-import type { RunSetup } from './setup.ts';
 import {
-  type Connection,
-  type CoordinatorState,
   countFault,
   emit,
   hasEnded,
@@ -27,7 +23,10 @@ import {
   send,
   updateConnection,
   updateRecord,
-} from './state.ts';
+} from './run-state.ts';
+import { takeGradient, takeRefereed, takeTaskError } from './settlement.ts';
+import type { RunSetup } from './setup.ts';
+import type { Connection, CoordinatorState } from './state.ts';
 
 /**
  * The rules of a run: a deterministic state machine without a clock, socket, file or random number of its own.

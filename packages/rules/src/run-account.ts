@@ -1,15 +1,8 @@
 /** Reports on a run: the exactness of its weights, the reasons why workers idle, and the history for checkpoints. */
 import { usedMicrobatches } from './plan.ts';
+import { createRunState, type RunState } from './run-state.ts';
 import type { RunSetup } from './setup.ts';
-import {
-  type CheckedShards,
-  type Connection,
-  type CoordinatorState,
-  createRunState,
-  type Faults,
-  type RunState,
-  type WorkerRecord,
-} from './state.ts';
+import type { CheckedShards, Connection, CoordinatorState, Faults, WorkerRecord } from './state.ts';
 
 /**
  * `bit-exact`: all contributors rounded in one numeric mode, so any run with this seed in this mode gives the same

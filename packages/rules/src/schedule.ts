@@ -1,15 +1,8 @@
 /** Divides a step among workers: shares by speed, turns and trials for workers without a share. */
 import { assign, assignTimedTrial, newShard, trialPauseMs } from './assignments.ts';
 import { usedMicrobatches } from './plan.ts';
-import {
-  available,
-  type Connection,
-  type RunState,
-  Shards,
-  type StepRun,
-  type Turn,
-  updateConnection,
-} from './state.ts';
+import { available, type RunState, Shards, type StepRun, updateConnection } from './run-state.ts';
+import type { Connection, Turn } from './state.ts';
 import { powerOfTwoUpTo, type Shard, shardKey, shardsOfRange } from './tree.ts';
 
 /**

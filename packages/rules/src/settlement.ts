@@ -6,23 +6,18 @@ import { addReadyTime, disconnect, endRun, protocolViolation, unassignAll } from
 import { stepBatch } from './plan.ts';
 import { failAsked } from './progress.ts';
 import {
-  type Connection,
-  type ConnectionId,
-  type Contribution,
-  type CoordinatorState,
   countFault,
   emit,
   hasEnded,
   isOwner,
-  type ResultRef,
   type RunState,
   restartClock,
-  type ShardState,
   send,
   updateConnection,
   updateRecord,
   updateShard,
-} from './state.ts';
+} from './run-state.ts';
+import type { Connection, ConnectionId, Contribution, CoordinatorState, ResultRef, ShardState } from './state.ts';
 import { measureLink, recordQuarantine, recordSuccess, speedAfter } from './track-record.ts';
 import { type Shard, shardKey } from './tree.ts';
 

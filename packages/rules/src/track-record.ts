@@ -1,12 +1,7 @@
 /** A worker's track record: its speed, its link, and the reliability of its results. */
-import {
-  type AddressRecord,
-  type Connection,
-  type ConnectionId,
-  emit,
-  type RunState,
-  updateConnection,
-} from './state.ts';
+
+import { emit, type RunState, updateConnection } from './run-state.ts';
+import type { AddressRecord, Connection, ConnectionId } from './state.ts';
 
 /** Bounds of any device's rate: one sample in ten seconds, and a million in a millisecond. */
 const slowestSamplesPerMs = 1e-4;

@@ -107,6 +107,10 @@ describe('a worker whose numerics check has other bits than the numeric mode tha
 });
 
 describe('a worker of another numeric mode', () => {
+  it('could never join if nodes are rounded and the coordinator has no bits of its own', () => {
+    expect(() => new ScriptedCoordinator({ roundsToHalves: true })).toThrow(/^run: expected refereeHash, .* got none$/);
+  });
+
   it('is refused if nodes are rounded, with a sentence that says what to choose', () => {
     const coordinator = new ScriptedCoordinator({
       refereeMode: 'f32-mul-add.v1',

@@ -1,7 +1,8 @@
 /** The index of a step's shards by owner equals a search of all shards. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { type ShardState, Shards } from '../src/state.ts';
+import { Shards } from '../src/run-state.ts';
+import type { ShardState } from '../src/state.ts';
 import { shardKey } from '../src/tree.ts';
 
 const connection = fc.nat({ max: 3 });

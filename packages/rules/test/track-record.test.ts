@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ConnectionId, createRunState, updateConnection } from '../src/state.ts';
+import { createRunState, updateConnection } from '../src/run-state.ts';
+import type { ConnectionId } from '../src/state.ts';
 import {
   boundedRate,
   isRefused,

@@ -80,7 +80,7 @@ export interface ProblemOptions extends Partial<Types> {
 }
 
 /** Everything that the next step of a run depends on, between two steps. */
-export interface Checkpoint {
+export interface RunCopy {
   /** The next step to take. */
   readonly step: number;
   readonly weights: Float32Array;
@@ -99,7 +99,7 @@ export interface Problem {
   readonly run: RunParts;
   readonly ledger: SampleLedger;
   /** Creates the same run again, from a checkpoint or from the beginning. */
-  readonly resume: (checkpoint: Checkpoint | undefined) => { readonly run: RunParts; readonly ledger: SampleLedger };
+  readonly resume: (checkpoint: RunCopy | undefined) => { readonly run: RunParts; readonly ledger: SampleLedger };
   /** Returns the oracle's weights after the last step, in a numeric mode. */
   readonly expected: (mode?: NumericMode) => Float32Array;
 }

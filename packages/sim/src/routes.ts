@@ -1,6 +1,6 @@
 /** Where a simulated worker finds its coordinator: one address, or a fleet's. */
 import type { Clock, MessageOf } from '@lockstep/protocol';
-import type { Checkpoint } from './problem.ts';
+import type { RunCopy } from './problem.ts';
 import type { Listener, Route } from './simulated-worker.ts';
 
 /** Address of the leading coordinator. */
@@ -94,21 +94,21 @@ export function fleetRoute(finder: FleetFinder, named: (name: string) => Listene
 
 export interface SimulatedFleet {
   /** @param process runs the coordinator's requests and timers */
-  coordinator(process: Clock, name: string): FleetCoordinator;
+  coordinator(process: Clock, name: string): FleetMember;
   finder(process: Clock): FleetFinder;
   readonly store: StoreFaults;
 }
 
 /** A coordinator's part in a fleet. */
-export interface FleetCoordinator {
+export interface FleetMember {
   /** Resolves when this process should train. @throws Error if it should not, or if the store does not answer */
   open(): Promise<void>;
   /** Resolves when another process leads. */
   readonly deposed: Promise<void>;
   /** Returns the newest readable checkpoint. @throws Error if the store does not answer */
-  newest(): Promise<Checkpoint | undefined>;
+  newest(): Promise<RunCopy | undefined>;
   /** Stores a checkpoint. @throws Error if the store does not accept it */
-  write(checkpoint: Checkpoint): Promise<void>;
+  write(checkpoint: RunCopy): Promise<void>;
   /** Announces this coordinator to workers as the one that leads the run. */
   announce(): Promise<void>;
   /** Gives up the lead. */

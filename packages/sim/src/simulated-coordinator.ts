@@ -7,8 +7,8 @@ import type { RunOptions, RunOutcome } from '@lockstep/train/internal';
 import { InlineWorker, Run } from '@lockstep/train/internal';
 import type { Happening } from './chronicle.ts';
 import type { SampleLedger } from './invariants.ts';
-import type { Checkpoint, Problem, RunParts } from './problem.ts';
-import type { FleetCoordinator, SimulatedFleet } from './routes.ts';
+import type { Problem, RunCopy, RunParts } from './problem.ts';
+import type { FleetMember, SimulatedFleet } from './routes.ts';
 import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
 
 /** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */
@@ -39,7 +39,7 @@ export function connectInline(
   run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: process, hasOthers: true }));
 }
 
-export interface CoordinatorOptions {
+interface SimulatedCoordinatorOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly run: RunParts;
@@ -67,7 +67,7 @@ interface Life {
   readonly run: Run;
   readonly parts: RunParts;
   readonly ledger: SampleLedger | undefined;
-  readonly member: FleetCoordinator | undefined;
+  readonly member: FleetMember | undefined;
 }
 
 /** Delay before a coordinator that ended by itself is started again. */
@@ -76,18 +76,18 @@ const restartMs = 1_000;
 /** A coordinator in virtual time that writes checkpoints, crashes, and resumes from the newest readable one. */
 export class SimulatedCoordinator {
   readonly name: string;
-  readonly disk = new SimulatedDisk<Checkpoint>();
+  readonly disk = new SimulatedDisk<RunCopy>();
   outcome: RunOutcome | undefined;
   /** Final states of the lives that ended before the run did. */
   readonly ended: CoordinatorState[] = [];
-  readonly #options: CoordinatorOptions;
+  readonly #options: SimulatedCoordinatorOptions;
   /** The running process, whether it trains or waits; undefined while there is none. */
   #process: SimulatedProcess | undefined;
   #life: Life | undefined;
   #sampleFault: string | undefined;
   #resumeKeys = 0;
 
-  constructor(options: CoordinatorOptions) {
+  constructor(options: SimulatedCoordinatorOptions) {
     this.name = options.name;
     this.#options = options;
     const { fleet, run, ledger, clock } = options;
@@ -182,7 +182,7 @@ export class SimulatedCoordinator {
     this.#options.clock.after(restartMs, () => void this.#stand(fleet));
   }
 
-  #resume(process: SimulatedProcess, checkpoint: Checkpoint | undefined, member: FleetCoordinator | undefined): void {
+  #resume(process: SimulatedProcess, checkpoint: RunCopy | undefined, member: FleetMember | undefined): void {
     const { resume, name, note } = this.#options;
     if (!resume) throw new Error('expected a way to make the run anew');
     const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
@@ -192,8 +192,8 @@ export class SimulatedCoordinator {
 
   #start(
     process: SimulatedProcess,
-    { run: parts, ledger }: Pick<CoordinatorOptions, 'run' | 'ledger'>,
-    member?: FleetCoordinator,
+    { run: parts, ledger }: Pick<SimulatedCoordinatorOptions, 'run' | 'ledger'>,
+    member?: FleetMember,
   ): void {
     const { note, onWeights } = this.#options;
     const isAlive = (): boolean => !process.isDead && this.#life?.process === process;

@@ -80,6 +80,9 @@ function partOf(transfer: Transfer | undefined, atMs: number): number {
   return Math.floor((byteLength * (atMs - beginsAtMs)) / (endsAtMs - beginsAtMs));
 }
 
+/** Buffered bytes on a link from which vectors wait: about one chunk, so that messages overtake later chunks. */
+const usualPacedBytes = 150;
+
 interface SimulatedLinkOptions {
   readonly clock: Clock;
   readonly speed: LinkSpeed;
@@ -88,7 +91,7 @@ interface SimulatedLinkOptions {
   readonly workerName: string;
   /** Whether messages travel as encoded frames; only frames can be damaged. */
   readonly encodes: boolean;
-  /** Bytes that may be buffered before vectors wait. */
+  /** Buffered bytes from which vectors wait; about one chunk by default. */
   readonly pacedBytes?: number | undefined;
 }
 
@@ -108,13 +111,13 @@ export class SimulatedLink {
   #damage: number | undefined;
 
   constructor(options: SimulatedLinkOptions) {
-    const { clock, speed, ends, workerName, encodes, pacedBytes } = options;
+    const { clock, speed, ends, workerName, encodes, pacedBytes = usualPacedBytes } = options;
     this.#options = options;
     this.#directions = { coordinator: new LinkDirection(clock, speed), worker: new LinkDirection(clock, speed) };
     this.#pair = memoryPair({
       workerName,
       encode: encodes,
-      ...(pacedBytes === undefined ? {} : { pacedBytes }),
+      pacedBytes,
       transmit: (frame, from) => (from === 'worker' ? this.#transmit(frame) : frame),
       schedule: (deliver, { from, kind, byteLength }) => {
         if (kind === 'local') ends[from].after(0, deliver);

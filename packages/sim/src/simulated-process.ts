@@ -77,13 +77,13 @@ function isBefore(one: Entry, other: Entry): boolean {
 const mostKept = 3;
 
 /** The disk of a simulated coordinator's checkpoints. It can be full, or damage what it holds. */
-export class SimulatedDisk<Checkpoint> {
+export class SimulatedDisk<Content> {
   /** Oldest first; undefined if unreadable. */
-  #kept: (Checkpoint | undefined)[] = [];
+  #kept: (Content | undefined)[] = [];
   isFull = false;
 
   /** Keeps a checkpoint in place of the oldest. @returns false, with nothing changed, if the disk is full */
-  write(checkpoint: Checkpoint): boolean {
+  write(checkpoint: Content): boolean {
     if (this.isFull) return false;
     this.#kept = [...this.#kept, checkpoint].slice(-mostKept);
     return true;
@@ -98,7 +98,7 @@ export class SimulatedDisk<Checkpoint> {
   }
 
   /** Returns the newest readable checkpoint. */
-  newest(): Checkpoint | undefined {
+  newest(): Content | undefined {
     return this.#kept.findLast((checkpoint) => checkpoint !== undefined);
   }
 }

@@ -9,7 +9,7 @@ import { addressOf, TreeRoute, topAddress } from './routes.ts';
 import { createSharedCompute } from './shared-compute.ts';
 import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
 import { SimulatedProcess } from './simulated-process.ts';
-import { type Listener, pacedBytes } from './simulated-worker.ts';
+import type { Listener } from './simulated-worker.ts';
 
 interface SimulatedRelayOptions {
   readonly name: string;
@@ -24,8 +24,6 @@ interface SimulatedRelayOptions {
   readonly link: LinkSpeed;
   /** Whether upward messages travel as encoded frames. */
   readonly encodes: boolean;
-  /** Buffered bytes on a link from which vectors wait. */
-  readonly pacedBytes: number;
   readonly sampleCacheBytes: number;
   readonly verifySalt: number;
   readonly route: (process: Clock) => TreeRoute;
@@ -150,11 +148,11 @@ export class SimulatedRelay implements Listener {
   }
 
   async #connect(process: SimulatedProcess, route: TreeRoute): Promise<SimulatedLink['worker']> {
-    const { name, ip, clock, link: speed, encodes, pacedBytes } = this.#options;
+    const { name, ip, clock, link: speed, encodes } = this.#options;
     const above = await route.find();
     if (!above?.process) throw new Error('the connection was refused');
     const ends = { coordinator: above.process, worker: process };
-    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes, pacedBytes });
+    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
     above.accept(this.#link.coordinator, ip);
     return this.#link.worker;
   }
@@ -219,7 +217,7 @@ export class RelayTree {
     const { clock, backend, run, chance, encodes, linkSpeed, onEvent } = this.#options;
     const name = `relay ${number}`;
     return new SimulatedRelay({
-      ...{ name, clock, backend, encodes, pacedBytes },
+      ...{ name, clock, backend, encodes },
       ip: `10.1.0.${number}`,
       newHash: run.newHash,
       random: chance,

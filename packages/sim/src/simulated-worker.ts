@@ -55,9 +55,6 @@ interface SimulatedWorkerOptions {
   readonly sampleCacheBytes: number;
 }
 
-/** Buffered bytes on a link from which vectors wait: about one chunk, so that messages overtake later chunks. */
-export const pacedBytes = 150;
-
 /** Number of results that a late liar delays: a worker that is always late gets no share. */
 const lateLies = 3;
 
@@ -165,7 +162,7 @@ export class SimulatedWorker {
     if (!coordinator) this.#hasFinished = true;
     if (!coordinator?.process) throw new Error('the connection was refused');
     const ends = { coordinator: coordinator.process, worker: this.process };
-    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes, pacedBytes });
+    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
     coordinator.accept(this.#link.coordinator, address);
     return this.#link.worker;
   }

@@ -6,7 +6,6 @@ export { execute } from './execute';
 export { gather, scatterAdd } from './gather';
 export { map, mapExp, mapLog, mapTanh, mapSigmoid, mapSoftplus, mapNormalCdf, mapPow } from './map';
 export { matmul } from './matmul';
-export { multiplyAddOnce } from './multiply-add';
 export { pool, unpool } from './pool';
 export { random } from './random';
 export { argmax, largest as max, smallest as min, sum } from './reduce';

@@ -7,13 +7,10 @@ import asc from 'assemblyscript/asc';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const generated = `${root}src/backends/cpu/generated/`;
 
-const relaxed = ['--enable', 'relaxed-simd'];
 /** For several threads that share one memory, which may grow to the maximum that WebAssembly can address. */
 const shared = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536'];
 await build('kernels', 'kernels', []);
-await build('relaxed-kernels', 'relaxedKernels', relaxed);
 await build('shared-kernels', 'sharedKernels', shared);
-await build('shared-relaxed-kernels', 'sharedRelaxedKernels', [...relaxed, ...shared]);
 
 async function build(file, name, features) {
   let binary;

@@ -1,12 +1,19 @@
 /** Reverse-mode differentiation: records the ops that ran, and walks the record backward. */
 import { callback, checkArgument, checkOptions, wholeNumber } from './arguments.ts';
-import { changedSince, now } from './changes.ts';
 import { ones, zeros } from './creation.ts';
 import { mapOperands, type Operand, reshaped, sumToShape } from './evaluate.ts';
 import { apply } from './formula.ts';
-import { leaveScopes, withScope } from './memory.ts';
 import { formatShape, sameShape } from './shape.ts';
-import { checkTensor, checkTensors, type GraphNode, type Tensor } from './tensor.ts';
+import {
+  changedSince,
+  checkTensor,
+  checkTensors,
+  type GraphNode,
+  leaveScopes,
+  now,
+  type Tensor,
+  withScope,
+} from './tensor.ts';
 
 /**
  * Computes the gradient of one operand, using ops, from the gradient of the output.

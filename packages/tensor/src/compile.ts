@@ -1,16 +1,211 @@
-/** Compiles a function of tensors: records it once, simplifies it, lays it out in static memory, runs it many times. */
+/** Runs a function once on a recording backend and returns a plan of its calls. */
+
 import { backendKind, callback, checkArgument, checkOptions, type Kind, list, storageKind } from './arguments.ts';
 import type { Backend, KernelCall, Storage } from './backend.ts';
-import { changeNoter } from './changes.ts';
-import { withStorages } from './compile/call-parts.ts';
-import { layOut } from './compile/layout.ts';
-import { outputTargets, placeOutputs, redirect } from './compile/outputs.ts';
-import { type Recording, record } from './compile/recorder.ts';
+import { checkAllocation, checkCall, checkCopy, readsContiguously } from './backends/check.ts';
+import { lastReads, layOut, readsOf, withStorages, writesOf } from './compile/layout.ts';
 import { simplify } from './compile/simplify.ts';
-import { leaveScopes } from './memory.ts';
+import { input } from './formula.ts';
 import type { Program } from './program.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
-import { checkTensor, fromStorage, Tensor } from './tensor.ts';
+import {
+  changeNoter,
+  checkTensor,
+  checkTensors,
+  fromStorage,
+  leaveScopes,
+  Memory,
+  Tensor,
+  withScope,
+} from './tensor.ts';
+
+/** A recorded function; its storages stand for values that do not exist yet. */
+interface Recording {
+  readonly calls: readonly KernelCall[];
+  readonly inputs: readonly Storage[];
+  readonly outputs: readonly { readonly storage: Storage; readonly shape: Shape }[];
+  /** Values that the function uploaded. */
+  readonly constants: ReadonlyMap<Storage, Float32Array>;
+}
+
+function record(
+  numericMode: string,
+  body: (...inputs: Tensor[]) => Tensor | readonly Tensor[],
+  inputs: readonly Tensor[],
+): Recording {
+  const recorder = new Recorder(numericMode);
+  const run = (): Recording => {
+    const symbols = inputs.map(({ size, shape, requiresGrad }) => {
+      return new Tensor(new Memory(recorder, recorder.allocate(size), false), shape, requiresGrad);
+    });
+    const result = body(...symbols);
+    const returned: unknown = Array.isArray(result) ? result : [result];
+    checkTensors('compile', 'what the function returns', returned);
+    const outputs = returned.map((tensor) => {
+      if (tensor.backend !== recorder) {
+        throw new Error('compile: the function returned a tensor that it did not compute from its inputs');
+      }
+      return { storage: tensor.storage, shape: tensor.shape };
+    });
+    const { calls, constants } = recorder;
+    return { calls, constants, outputs, inputs: symbols.map((symbol) => symbol.storage) };
+  };
+  return withScope(run, () => []);
+}
+
+class Recorder implements Backend {
+  readonly name = 'recorder';
+  readonly numericMode: string;
+  readonly calls: KernelCall[] = [];
+  readonly constants = new Map<Storage, Float32Array>();
+
+  constructor(numericMode: string) {
+    this.numericMode = numericMode;
+  }
+
+  /** Creates a placeholder for values that exist when the plan runs; simplify.ts says which calls may write it. */
+  allocate(length: number): Storage {
+    checkAllocation(length);
+    return { length };
+  }
+
+  slice(): Storage {
+    throw new Error('compile: a storage cannot be sliced while a function is recorded');
+  }
+
+  upload(storage: Storage, values: Float32Array): void {
+    checkCopy(storage, values.length);
+    this.constants.set(storage, values.slice());
+  }
+
+  uploadBytes(storage: Storage, bytes: Uint8Array, divisor: number): void {
+    const divided = Float32Array.from(bytes, (byte) => byte / Math.fround(divisor));
+    this.upload(storage, divided);
+  }
+
+  async download(): Promise<Float32Array> {
+    throw new Error('compile: a tensor has no values while a function is recorded; return it as an output');
+  }
+
+  free(): void {
+    // Lifetimes are derived from the calls.
+  }
+
+  prepare(calls: readonly KernelCall[]): Program {
+    calls.forEach(checkCall);
+    return {
+      run: () => {
+        this.calls.push(...calls);
+      },
+      dispose: () => {},
+    };
+  }
+}
+
+interface OutputTargets {
+  /** One for each output. */
+  readonly targets: readonly Storage[];
+  readonly output: Storage;
+  /** Offsets of the outputs packed into `output`. */
+  readonly offsets: ReadonlyMap<Storage, number>;
+}
+
+/** Returns for each output its storage in `into`, or else its slice of `given` or of a new storage. */
+function outputTargets(
+  backend: Backend,
+  outputs: readonly { readonly storage: Storage }[],
+  { into, output: given }: { readonly into: readonly (Storage | undefined)[]; readonly output: Storage | undefined },
+  allocate: (length: number) => Storage,
+): OutputTargets {
+  const together = outputs.filter((_, index) => into[index] === undefined);
+  const length = together.reduce((total, { storage }) => total + storage.length, 0);
+  if (given !== undefined) checkLength('the outputs have', length, given);
+  const output = given ?? allocate(length);
+  const offsets = new Map<Storage, number>();
+  let offset = 0;
+  const targets = outputs.map(({ storage }, index) => {
+    const named = into[index];
+    if (named !== undefined) {
+      checkLength(`output ${index} has`, storage.length, named);
+      return named;
+    }
+    const target = backend.slice(output, offset, storage.length);
+    offsets.set(target, offset);
+    offset += storage.length;
+    return target;
+  });
+  return { targets, output, offsets };
+}
+
+function checkLength(what: string, length: number, storage: Storage): void {
+  if (storage.length === length) return;
+  throw new Error(`compile: ${what} ${length} values, but the storage for it has ${storage.length}`);
+}
+
+/** Returns the calls with another storage instead of `output`. */
+function redirect(
+  backend: Backend,
+  calls: readonly KernelCall[],
+  { offsets }: Pick<OutputTargets, 'offsets'>,
+  output: Storage,
+): KernelCall[] {
+  const moved = new Map(
+    Array.from(offsets, ([target, offset]) => [target, backend.slice(output, offset, target.length)]),
+  );
+  return calls.map((call) => withStorages(call, (storage) => moved.get(storage) ?? storage));
+}
+
+/**
+ * Lets calls write outputs into their targets, or adds copies at the end if that is impossible: for an output that is
+ * an input or is returned twice, or a target whose old values are still read later.
+ */
+function placeOutputs(
+  calls: readonly KernelCall[],
+  outputs: readonly Storage[],
+  targets: readonly Storage[],
+  places: Map<Storage, Storage>,
+): KernelCall[] {
+  const saves: KernelCall[] = [];
+  const copies: KernelCall[] = [];
+  const given = new Map(places);
+  outputs.forEach((storage, index) => {
+    const target = targets[index]!;
+    if (!places.has(storage) && mayWriteDirectly(calls, storage, target, given)) {
+      places.set(storage, target);
+      return;
+    }
+    let source = storage;
+    if (given.has(storage)) {
+      // Another output may overwrite this input before it is copied.
+      source = { length: storage.length };
+      saves.push(copyCall(storage, source));
+    }
+    copies.push(copyCall(source, target));
+    places.set(target, target);
+  });
+  return [...saves, ...calls, ...copies];
+}
+
+function copyCall(from: Storage, to: Storage): KernelCall {
+  const view = { storage: from, strides: [1] };
+  return { kind: 'map', formula: input(0), shape: [from.length], inputs: [view], output: to };
+}
+
+/** Whether nothing reads the old values of `target` when, or after, `symbol` is written to it. */
+function mayWriteDirectly(
+  calls: readonly KernelCall[],
+  symbol: Storage,
+  target: Storage,
+  given: ReadonlyMap<Storage, Storage>,
+): boolean {
+  const writer = calls.findIndex((call) => writesOf(call).includes(symbol));
+  const last = lastReads(calls);
+  const sameMemory = (storage: Storage): boolean => given.get(storage) === target;
+  for (const [storage, index] of last) if (sameMemory(storage) && index > writer) return false;
+  const call = calls[writer]!;
+  if (call.kind !== 'map' || call.outputLayout !== undefined) return !readsOf(call).some(sameMemory);
+  return call.inputs.every((view) => !sameMemory(view.storage) || readsContiguously(call, view));
+}
 
 /** A compiled function. */
 export interface Plan {

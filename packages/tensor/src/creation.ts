@@ -1,13 +1,11 @@
 /** Creates tensors from a shape and a constant, a range, or seeded random numbers. */
-import { backendKind, checkArgument, checkOptions, number } from './arguments.ts';
+import { backendKind, checkArgument, checkOptions, checkWord, number } from './arguments.ts';
 import type { Backend } from './backend.ts';
 import { mapViews } from './evaluate.ts';
 import { constant } from './formula.ts';
-import { normalQuantile } from './normal.ts';
-import { philox, unitFloat } from './philox.ts';
+import { normalQuantile, philox, unitFloat } from './random.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
 import { fromArray, type LeafOptions, leafOptions, type Tensor } from './tensor.ts';
-import { checkWord } from './whole-number.ts';
 
 /** Creates a tensor filled with `value`. */
 export function full(backend: Backend, shape: Shape, value: number, options: LeafOptions = {}): Tensor {
@@ -46,8 +44,11 @@ export function arange(backend: Backend, end: number, options: { start?: number;
       `arange: start, end and step must be finite and the step not 0, got ${start}, ${end}, ${step}`,
     );
   }
-  const values = Array.from({ length }, (_, index) => start + index * step);
-  return fromArray(backend, values);
+  checkShape('arange', [length]);
+  return fromArray(
+    backend,
+    Float32Array.from({ length }, (_, index) => start + index * step),
+  );
 }
 
 interface UniformOptions extends LeafOptions {

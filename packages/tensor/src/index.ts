@@ -13,11 +13,16 @@ export {
   type Storage,
   type StridedView,
 } from './backend.ts';
-export { createByteInput } from './backends/byte-input.ts';
-export { createByteTable } from './backends/byte-table.ts';
-export { runKernelThread, type ThreadMessage, type ThreadSetup } from './backends/cpu/kernel-thread.ts';
-export type { PlatformThread, ThreadEvents, ThreadOptions } from './backends/cpu/thread-team.ts';
-export { maxCpuMemoryBytes } from './backends/cpu/webassembly.ts';
+export { createByteInput, createByteTable } from './backends/byte-table.ts';
+export { maxCpuMemoryBytes } from './backends/cpu/memory.ts';
+export {
+  type PlatformThread,
+  runKernelThread,
+  type ThreadEvents,
+  type ThreadMessage,
+  type ThreadOptions,
+  type ThreadSetup,
+} from './backends/cpu/threads.ts';
 export { DeviceLostError, isSoftwareAdapter } from './backends/gpu/device.ts';
 export {
   type BackendChoice,
@@ -33,9 +38,8 @@ export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
-export { philox } from './philox.ts';
 export type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
-export { randomStream } from './random-stream.ts';
+export { philox, randomStream } from './random.ts';
 export { formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 export { fromArray, fromStorage, Tensor, tidy } from './tensor.ts';
 export {

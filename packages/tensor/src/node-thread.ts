@@ -1,5 +1,5 @@
 /** Entry point of a backend's compute thread in Node. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { runKernelThread, type ThreadSetup } from './backends/cpu/kernel-thread.ts';
+import { runKernelThread, type ThreadSetup } from './backends/cpu/threads.ts';
 
 await runKernelThread(workerData as ThreadSetup, (message) => parentPort?.postMessage(message));

@@ -4,8 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import type { ThreadMessage } from './backends/cpu/kernel-thread.ts';
-import type { ThreadOptions } from './backends/cpu/thread-team.ts';
+import type { ThreadMessage, ThreadOptions } from './backends/cpu/threads.ts';
 
 /** The built program, even when this file runs from source: threads need the build. */
 const program = createRequire(import.meta.url).resolve('@lockstep/tensor/node-thread');

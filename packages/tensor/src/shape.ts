@@ -1,6 +1,5 @@
 /** Shapes of dense row-major tensors: sizes, strides and PyTorch's broadcasting rules. */
-import { checkArgument, list, shown } from './arguments.ts';
-import { isWholeNumber } from './whole-number.ts';
+import { checkArgument, isWholeNumber, list, shown } from './arguments.ts';
 
 /** Sizes from the outermost axis to the innermost; `[]` is a scalar, a size of 0 makes a tensor empty. */
 export type Shape = readonly number[];
@@ -31,11 +30,17 @@ export function sameShape(left: Shape, right: Shape): boolean {
   return left.length === right.length && left.every((length, axis) => length === right[axis]);
 }
 
-/** Throws unless the shape is a list of whole numbers of at least 0. */
+/** As many float32 values as WebAssembly can address. */
+const maxElements = 2 ** 30;
+
+/** Throws unless the shape is a list of whole numbers of at least 0 with at most `maxElements` elements. */
 export function checkShape(operation: string, shape: Shape): void {
   checkArgument(operation, 'the shape', shape, list);
   if (!shape.every((length) => isWholeNumber(length))) {
     throw unexpectedShapes(`${operation}: a size must be a whole number of at least 0`, shape);
+  }
+  if (sizeOf(shape) > maxElements) {
+    throw unexpectedShapes(`${operation}: a tensor has at most ${maxElements} elements`, shape);
   }
 }
 

@@ -1,4 +1,5 @@
-/** A tensor: a shape over a backend's storage, and a node in the gradient graph. */
+/** Tensors, and when their memory is freed. */
+
 import {
   backendKind,
   boolean,
@@ -13,8 +14,121 @@ import {
   storageKind,
 } from './arguments.ts';
 import type { Backend, Storage } from './backend.ts';
-import { type Disposable, enterScope, Memory, withScope } from './memory.ts';
 import { checkShape, formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
+
+/** A storage shared by tensors that each view all of it; freed with the last tensor, unless borrowed. */
+export class Memory {
+  readonly backend: Backend;
+  readonly storage: Storage;
+  readonly #owned: boolean;
+  #handles = 0;
+
+  constructor(backend: Backend, storage: Storage, owned: boolean) {
+    this.backend = backend;
+    this.storage = storage;
+    this.#owned = owned;
+  }
+
+  retain(): void {
+    this.#handles++;
+  }
+
+  release(): void {
+    this.#handles--;
+    if (this.#handles === 0 && this.#owned) this.backend.free(this.storage);
+  }
+}
+
+interface Disposable {
+  dispose(): void;
+}
+
+const scopes: Set<Disposable>[] = [];
+
+/** Adds a newly made resource to the innermost scope, if there is one. */
+function enterScope(resource: Disposable): void {
+  scopes.at(-1)?.add(resource);
+}
+
+/** Removes a resource from every scope: from then on its owner disposes of it. */
+export function leaveScopes(resource: Disposable): void {
+  for (const scope of scopes) scope.delete(resource);
+}
+
+/**
+ * Runs `body` and disposes of every resource made in it, except the survivors picked from its result.
+ * Survivors pass to the surrounding scope. If `body` throws, every resource made in it is disposed of.
+ */
+export function withScope<Result>(body: () => Result, survivors: (result: Result) => Iterable<Disposable>): Result {
+  const scope = new Set<Disposable>();
+  scopes.push(scope);
+  let kept: Iterable<Disposable> = [];
+  try {
+    const result = body();
+    kept = survivors(result);
+    return result;
+  } finally {
+    scopes.pop();
+    for (const resource of kept) if (scope.delete(resource)) enterScope(resource);
+    for (const resource of scope) resource.dispose();
+  }
+}
+
+/** A range of a storage, and when it was last written. */
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  writtenAt: number;
+}
+
+const slices = new WeakMap<Storage, { whole: Storage; start: number }>();
+const writes = new WeakMap<Storage, Map<string, Stretch>>();
+let clock = 0;
+
+function placeOf(storage: Storage): { whole: Storage; start: number } {
+  return slices.get(storage) ?? { whole: storage, start: 0 };
+}
+
+/** Records that `slice` shares the memory of `storage` from `offset` on. */
+export function noteSlice(slice: Storage, storage: Storage, offset: number): void {
+  const { whole, start } = placeOf(storage);
+  slices.set(slice, { whole, start: start + offset });
+}
+
+/** Returns a function that records a write to `storage`; calling it allocates nothing. */
+export function changeNoter(storage: Storage): () => void {
+  const { whole, start } = placeOf(storage);
+  const end = start + storage.length;
+  const stretches = writes.get(whole) ?? new Map<string, Stretch>();
+  writes.set(whole, stretches);
+  const key = `${start}-${end}`;
+  const stretch = stretches.get(key) ?? { start, end, writtenAt: 0 };
+  stretches.set(key, stretch);
+  return () => {
+    clock += 1;
+    stretch.writtenAt = clock;
+  };
+}
+
+/** Records a write to `storage`. */
+export function noteChange(storage: Storage): void {
+  changeNoter(storage)();
+}
+
+/** Returns the current moment, for `changedSince`. */
+export function now(): number {
+  return clock;
+}
+
+/** Whether values of `storage` were written after `moment`. */
+export function changedSince(storage: Storage, moment: number): boolean {
+  const { whole, start } = placeOf(storage);
+  const end = start + storage.length;
+  for (const stretch of writes.get(whole)?.values() ?? []) {
+    if (stretch.writtenAt > moment && stretch.start < end && stretch.end > start) return true;
+  }
+  return false;
+}
 
 /** Record of how a tensor was computed; written and read by autograd. */
 export interface GraphNode {

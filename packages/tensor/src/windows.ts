@@ -1,7 +1,6 @@
 /** Windows that slide over images: the geometry of convolution and pooling. */
-import { type Kind, number, shown } from './arguments.ts';
+import { isWholeNumber, type Kind, number, shown } from './arguments.ts';
 import { type Shape, ShapeError, unexpectedShapes } from './shape.ts';
-import { isWholeNumber } from './whole-number.ts';
 
 /**
  * Windows over images [images, height, width, channels].

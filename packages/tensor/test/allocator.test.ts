@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { Allocator } from '../src/backends/cpu/allocator.ts';
-import { pageBytes, type WasmMemory } from '../src/backends/cpu/webassembly.ts';
+import { Allocator, pageBytes, type WasmMemory } from '../src/backends/cpu/memory.ts';
 
 /** Returns a memory that can grow up to `maximum` pages. */
 function memoryOf(maximum: number): WasmMemory {

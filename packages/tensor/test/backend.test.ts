@@ -1,6 +1,6 @@
 /** The contract of every backend, and the numerics check that a backend must pass before it is used. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { checkNumerics } from '../src/backends/numerics-check.ts';
+import { checkNumerics } from '../src/backends/registry.ts';
 import type { HostBackend, KernelCall } from '../src/index.ts';
 import { backendNames, input, isHostBackend, openBackend } from '../src/index.ts';
 import { bitsOf, openAll, randomStream, randomValues } from './support.ts';

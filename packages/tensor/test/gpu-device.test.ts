@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GpuBackend } from '../src/backends/gpu/backend.ts';
 import { type DeviceKernel, isSoftwareAdapter, type KernelSource } from '../src/backends/gpu/device.ts';
-import { checkNumerics } from '../src/backends/numerics-check.ts';
+import { checkNumerics } from '../src/backends/registry.ts';
 import { openBackend } from '../src/index.ts';
 import { networkPlan } from './agreement.ts';
 import { openModes } from './gpu-devices.ts';
@@ -71,7 +71,7 @@ describe('choosing', () => {
   it('says in one line what computes, and why each other backend does not', async () => {
     const { choice } = await openBackend('auto');
     expect(choice).toBe(
-      'computing on cpu; reference gives the same bits, slower; cpu-relaxed, gpu, webgpu and webgl round in their own way, and compute only where they are asked for',
+      'computing on cpu; reference gives the same bits, slower; gpu, webgpu and webgl round in their own way, and compute only where they are asked for',
     );
   });
 

@@ -8,8 +8,8 @@ import {
   type DeviceStretch,
   type KernelSource,
 } from '../src/backends/gpu/device.ts';
-import { inputNames } from '../src/backends/gpu/kernel-text.ts';
-import { kernelFunctions } from '../src/backends/gpu/shaders/functions.ts';
+import { inputNames } from '../src/backends/gpu/runner.ts';
+import { kernelFunctions } from '../src/backends/gpu/shaders/code.ts';
 
 type Thread = { readonly thread: { x: number; y: number; z: number } };
 type Part = (...values: number[]) => void;

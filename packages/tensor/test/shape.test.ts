@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   add,
+  arange,
   argmax,
   broadcastTo,
   concat,
@@ -12,6 +13,7 @@ import {
   dot,
   exp,
   fromArray,
+  full,
   gather,
   indexSelect,
   logSoftmax,
@@ -36,6 +38,7 @@ import {
   sum,
   type Tensor,
   transpose,
+  uniform,
   valueAndGrad,
 } from '../src/index.ts';
 import { broadcastShapes, broadcastStrides, contiguousStrides, sizeOf } from '../src/shape.ts';
@@ -127,6 +130,9 @@ describe('errors', () => {
     [() => place(zeros(2), [-2], []), 'place: a size must be a whole number of at least 0, got [-2]'],
     [() => fromArray(backend, [1, 2, 3], [2]), 'fromArray: [2] holds 2 values, but 3 were given'],
     [() => fromArray(backend, [], [-1]), 'fromArray: a size must be a whole number of at least 0, got [-1]'],
+    [() => full(backend, [2 ** 16, 2 ** 15], 0), 'full: a tensor has at most 1073741824 elements, got [65536, 32768]'],
+    [() => uniform(backend, [1e12], 1), 'uniform: a tensor has at most 1073741824 elements, got [1000000000000]'],
+    [() => arange(backend, 1e12), 'arange: a tensor has at most 1073741824 elements, got [1000000000000]'],
   ])('%#', (attempt, message) => {
     expect(attempt).toThrow(message);
   });

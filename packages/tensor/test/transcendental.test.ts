@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { exp32, log32 } from '../src/float32.ts';
 import { normalCdf32, pow32, sigmoid32, softplus32, tanh32 } from '../src/float64.ts';
 import { exp, fromArray, log, normalCdf, pow, sigmoid, softplus, sqrt, type Tensor, tanh, tidy } from '../src/index.ts';
-import { normalQuantile } from '../src/normal.ts';
+import { normalQuantile } from '../src/random.ts';
 import { bitsOf, openAll, randomStream } from './support.ts';
 
 const backends = await openAll();

@@ -1,5 +1,6 @@
 /** Defaults that depend on the model, the optimizer or the data, and their texts for help. */
 import { defaultOptimizer, type OptimizerType, optimizers, type ScheduleType } from '@lockstep/nn';
+import type { DiLoCoConfig } from './record/report.ts';
 
 export const optimizerTypes = Object.keys(optimizers) as OptimizerType[];
 
@@ -79,3 +80,15 @@ export function defaultEpochs(stepsPerEpoch: number, askedSteps?: number): numbe
   if (askedSteps !== undefined) return Math.ceil(askedSteps / stepsPerEpoch);
   return Math.max(leastEpochs, Math.ceil(leastSteps / stepsPerEpoch));
 }
+
+/** Settings of DiLoCo with which 784-128-10 reaches the accuracy of synchronous steps. */
+export const dilocoDefaults: DiLoCoConfig = {
+  replicas: 8,
+  innerSteps: 50,
+  batch: 16,
+  learningRate: 0.02,
+  momentum: 0.9,
+};
+
+/** The learning rate of DiLoCo's outer step, for sgd and momentum. */
+export const outerLearningRate = 0.7;

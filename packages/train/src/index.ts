@@ -8,13 +8,12 @@ import type { ListenOptions, TrainOptions } from './options.ts';
 import { TrainingRun } from './training-run.ts';
 
 export { DataError } from '@lockstep/data';
+export { FileError } from '@lockstep/data/files';
 export { openDataset } from '@lockstep/data/node';
 export { datasetFrom, splitDataset } from '@lockstep/data/readers';
-export { FileError } from '@lockstep/files';
 export { ConfigurationError } from '@lockstep/worker';
-export type { CheckpointInterval } from './checkpoint/interval.ts';
-export type { RunClaim, SharedCheckpoints } from './checkpoint/store.ts';
 export type {
+  Addresses,
   EpochEvent,
   ListeningEvent,
   PreparedEvent,
@@ -23,9 +22,18 @@ export type {
   StepEvent,
   TrainingEvent,
 } from './events.ts';
-export type { Prediction } from './model/load-model.ts';
-export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model/load-model.ts';
-export type { CheckpointOptions, ListenOptions, OptimizerOptions, TrainingData, TrainOptions } from './options.ts';
+export type { Prediction } from './model.ts';
+export { LoadedModel, type LoadModelOptions, loadModel, type ModelEvaluation } from './model.ts';
+export type {
+  CheckpointInterval,
+  CheckpointOptions,
+  ListenOptions,
+  OptimizerOptions,
+  RunClaim,
+  SharedCheckpoints,
+  TrainingData,
+  TrainOptions,
+} from './options.ts';
 export type { CurvePoint } from './record/curve.ts';
 export type {
   DataSource,
@@ -36,12 +44,11 @@ export type {
   WorkerReport,
 } from './record/report.ts';
 export type { StepTimes } from './record/step-timing.ts';
-export type { RelayEvent, RelayOptions } from './relay/options.ts';
+export type { RelayEvent, RelayOptions } from './relay/relay.ts';
 export { relay } from './relay/relay.ts';
-export type { Verification } from './run/verify.ts';
-export type { Addresses } from './site/addresses.ts';
+export type { Verification } from './training-result.ts';
+export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-result.ts';
 export type { TrainingRun } from './training-run.ts';
-export { TrainingError, type TrainingOutcome, type TrainingResult } from './training-run.ts';
 
 /**
  * Starts to train.

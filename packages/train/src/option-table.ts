@@ -37,17 +37,24 @@ import {
 import { builtInModels, type Model, type Schedule, type ScheduleType, schedules } from '@lockstep/nn';
 import { computeChoices } from '@lockstep/worker';
 import * as v from 'valibot';
-import { intervalKind } from './checkpoint/interval.ts';
-import type { SharedCheckpoints } from './checkpoint/store.ts';
-import { defaultEpochsText, defaultLearningRates, defaultsOf, defaultsOfSetting, optimizerTypes } from './defaults.ts';
-import { dilocoDefaults, outerLearningRate } from './diloco.ts';
 import {
+  defaultEpochsText,
+  defaultLearningRates,
+  defaultsOf,
+  defaultsOfSetting,
+  dilocoDefaults,
+  optimizerTypes,
+  outerLearningRate,
+} from './defaults.ts';
+import {
+  type CheckpointInterval,
   type CheckpointOptions,
   type DiLoCoOptions,
   defaultHost,
   defaultPort,
   type ListenOptions,
   type OptimizerOptions,
+  type SharedCheckpoints,
   type TrainingData,
   type TrainOptions,
 } from './options.ts';
@@ -78,6 +85,23 @@ export function listenOptions(who: string) {
     }),
   });
 }
+
+const most = 2 ** 32;
+
+/** On the command line, `50` means steps, and `5m` or `0.5m` minutes. */
+const interval: Kind<CheckpointInterval> = {
+  schema: v.union([
+    v.strictObject({ steps: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(most)) }),
+    v.strictObject({ minutes: v.pipe(v.number(), v.gtValue(0), v.maxValue(most)) }),
+  ]),
+  expected: '{ steps } or { minutes }, a number above 0',
+  spelling: 'steps like 50, or minutes like 5m',
+  placeholder: 'STEPS|MINUTES',
+  read(text) {
+    const [, amount, unit] = /^(\d+(?:\.\d+)?)(m?)$/.exec(text) ?? [];
+    return { [unit === 'm' ? 'minutes' : 'steps']: Number(amount) };
+  },
+};
 
 export const runOptions = {
   ...inGroup('run', {
@@ -257,7 +281,7 @@ export const runOptions = {
         library: 'checkpoint.folder',
         without: { fleet: 'which keeps the checkpoints and goes on from the newest' },
       }),
-      'checkpoint-every': option(intervalKind, 'steps like 50, or minutes like 5m, between two checkpoints', {
+      'checkpoint-every': option(interval, 'steps like 50, or minutes like 5m, between two checkpoints', {
         defaultText: '1m',
         library: 'checkpoint.every',
         with: { oneOf: ['checkpoint', 'fleet'], expected: folder },

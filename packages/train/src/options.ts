@@ -3,12 +3,11 @@ import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
 import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
-import type { CheckpointInterval } from './checkpoint/interval.ts';
-import type { SharedCheckpoints } from './checkpoint/store.ts';
 import type { StepEvent } from './events.ts';
 
 export const defaultHost = '127.0.0.1';
 export const defaultPort = 7070;
+export const defaultInterval: CheckpointInterval = { minutes: 1 };
 
 /** Options of a run; each has a default. */
 export interface TrainOptions {
@@ -190,4 +189,38 @@ export interface CheckpointOptions {
   readonly every?: CheckpointInterval | undefined;
   /** Whether the run resumes from the newest checkpoint that fits it. */
   readonly resume?: boolean | undefined;
+}
+
+/** Steps or minutes between two checkpoints. */
+export type CheckpointInterval = { readonly steps: number } | { readonly minutes: number };
+
+/** A store of checkpoints that the coordinators of a run share, such as a fleet's. */
+export interface SharedCheckpoints {
+  /** Description for people. */
+  readonly place: string;
+  /**
+   * Called before anything is read; resolves when it is this process's turn to train.
+   * @throws Error if it must not train
+   */
+  open(claim: RunClaim): Promise<void>;
+  /** Returns the name of the written checkpoint. @throws Error if it cannot be written */
+  write(run: string, step: number, bytes: Uint8Array): Promise<string>;
+  /** All checkpoints, newest first. */
+  list(): Promise<StoredCheckpoint[]>;
+}
+
+export interface StoredCheckpoint {
+  readonly name: string;
+  /** The name of the run that wrote the checkpoint. */
+  readonly run: string;
+  readonly step: number;
+  readonly read: () => Promise<Uint8Array>;
+}
+
+/** The run that a coordinator wants to train. */
+export interface RunClaim {
+  /** Everything that determines the bits of the run, as JSON. */
+  readonly config: string;
+  /** Returns a phrase such as `expected seed 1, got 2` if the other configuration belongs to another run. */
+  readonly differenceFrom: (other: string) => string | undefined;
 }

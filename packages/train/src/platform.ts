@@ -1,24 +1,16 @@
 /** The platform of a run: a Node process, or a page. */
 
-import type { Compute, NewHash } from '@lockstep/compute';
+import { type Compute, createLocalCompute, type NewHash } from '@lockstep/compute';
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
-import type { ThreadOptions } from '@lockstep/tensor';
-import type { ComputeChoice } from '@lockstep/worker';
-import type { Checkpointer, CheckpointerOptions } from './checkpoint/checkpointer.ts';
-import type { OpenedCheckpoints } from './checkpoint/open.ts';
+import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
+import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
+import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
 import type { ListeningEvent } from './events.ts';
 import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
 import type { Site } from './site/site.ts';
-
-/** Setup of local workers, known before there is a run to join. */
-export interface LocalWorkersSetup {
-  readonly count: number;
-  readonly backend: ComputeChoice;
-  /** Compute threads per worker. */
-  readonly threads: number;
-}
+import { errorMessage } from './words.ts';
 
 export interface Platform {
   /** Runtime, system and processor, for the report. */
@@ -29,11 +21,8 @@ export interface Platform {
   readonly memoryBytes: number;
   /** Options to start `count` compute threads, including the calling one. */
   threads(count: number): ThreadOptions;
-  /**
-   * Opens a computer besides the run's own backend, with a line that explains the choice.
-   * @throws ConfigurationError
-   */
-  openCompute(choice: ComputeChoice, threads: number): Promise<{ readonly compute: Compute; readonly choice: string }>;
+  /** Opens TensorFlow.js; undefined where it cannot run. */
+  readonly openTensorFlow: (() => Promise<Compute>) | undefined;
   /** Returns the hash in hex. */
   sha256(bytes: Uint8Array): string;
   /** Starts a hash of bytes that arrive in parts. */
@@ -55,7 +44,6 @@ export interface Host {
   prepareNetwork(listen: ListenOptions, checkpoint: CheckpointOptions | undefined): Promise<NetworkSettings>;
   /** Undefined in a run without checkpoints. */
   openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined>;
-  createCheckpointer(options: CheckpointerOptions): Checkpointer;
   /** @param createInline creates an evaluator in this thread if no other thread can evaluate */
   createEvaluator(setup: EvaluationSetup, createInline: (reason: string) => Evaluator): Evaluator;
   /** Creates a place for a server and its local workers; nothing is open yet. */
@@ -69,4 +57,23 @@ export interface EvaluationSetup {
   readonly threads: number;
   readonly model: Model;
   readonly data: LabeledSamples;
+}
+
+/**
+ * Opens a computer for shards besides the run's own backend, with a line that explains the choice.
+ * @throws ConfigurationError if the choice does not compute in this process
+ */
+export async function openCompute(platform: Platform, name: ComputeChoice, threads: number) {
+  try {
+    if (name === 'tfjs-node') {
+      const compute = await platform.openTensorFlow?.();
+      if (compute) return { compute, choice: 'computing on tfjs-node' };
+    } else {
+      const { backend, choice } = await openBackend(name, platform.threads(threads));
+      if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
+    }
+  } catch (error) {
+    throw configurationError`${named('backend', name)}: ${errorMessage(error)}`;
+  }
+  throw configurationError`${named('backend', name)}: expected one that computes in this ${platform.host ? 'process' : 'thread'}`;
 }

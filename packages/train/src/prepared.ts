@@ -1,17 +1,14 @@
-/** A run that can start: its options with all defaults, loaded and checked. */
+/** A run that can start: its options with all defaults, loaded and checked, and what people are told about it. */
 
 import type { NewHash } from '@lockstep/compute';
 import { type Dataset, targetValues } from '@lockstep/data';
 import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import type { RunPlan } from '@lockstep/rules';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
-import { describeRound } from './diloco.ts';
-import { describeOptimizer } from './optimizer.ts';
-import type { CheckpointOptions, ListenOptions } from './options.ts';
-import type { RunConfig } from './record/report.ts';
-import type { PlanAtStart } from './run-plan.ts';
+import type { CheckpointOptions, ListenOptions, TrainingData } from './options.ts';
+import type { DiLoCoConfig, RunConfig } from './record/report.ts';
+import type { PlannedRun } from './run-plan.ts';
 import type { Tls } from './site/secrets.ts';
 import { samplesWord, thousands } from './words.ts';
 
@@ -26,17 +23,16 @@ export interface NetworkSettings {
 }
 
 /** Plain data, except for the samples. */
-export interface Prepared extends Omit<NetworkSettings, 'listen'> {
+export interface Prepared extends Omit<NetworkSettings, 'listen'>, Omit<PlannedRun, 'diloco'> {
   readonly model: Model;
-  readonly optimizer: OptimizerConfig;
   /** Initial weights; undefined if the seed draws them. */
   readonly initialWeights: Float32Array | undefined;
-  readonly dataName: string | undefined;
+  /** The data as they were given or loaded. */
+  readonly data: TrainingData;
   readonly train: Dataset;
   readonly test: Dataset;
   /** How a file becomes a sample; undefined if the data do not say so. */
   readonly reading: Reading | undefined;
-  readonly plan: RunPlan;
   readonly config: RunConfig;
   readonly backend: ComputeChoice;
   /** Compute threads in each local worker, and in this process if it computes. */
@@ -47,44 +43,51 @@ export interface Prepared extends Omit<NetworkSettings, 'listen'> {
   readonly colocate: boolean;
   /** Share of the shards that the coordinator computes as well; 0 in a run of this process alone. */
   readonly verifyRate: number;
-  /** Whether workers that are too slow for a share take turns. */
-  readonly allTakePart: boolean;
-  /** Set if the batch is planned when the run is started. */
-  readonly planAtStart: PlanAtStart | undefined;
   /** Undefined in a run of this process alone. */
   readonly listen: NetworkSettings['listen'] | undefined;
   readonly checkpoint: CheckpointOptions | undefined;
 }
 
+/** Such as `Training mlp, 101,770 parameters: 5 epochs of 60,000 images, batch 128, momentum, learning rate 0.05`. */
 export function runText({ model, plan, planAtStart, config, optimizer }: Prepared): string {
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
-  const { diloco } = config;
-  if (planAtStart) {
-    return `To train ${what} on ${thousands(plan.samples)} ${samplesWord(config.data)}: the batch is made for the workers that are there at the start`;
-  }
-  const batch = diloco ? describeRound(diloco) : `batch ${plan.batch}`;
-  const how = `${batch}, ${describeOptimizer(optimizer)}`;
+  const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}`;
+  if (planAtStart)
+    return `To train ${what} on ${samples}: the batch is made for the workers that are there at the start`;
+  const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
-  return `Training ${what}: ${epochs} of ${thousands(plan.samples)} ${samplesWord(config.data)}, ${how}`;
+  return `Training ${what}: ${epochs} of ${samples}, ${step}, ${describeOptimizer(optimizer)}`;
+}
+
+/** A description of a round, to be followed by one of the outer optimizer. */
+function describeRound({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig): string {
+  const round = `rounds of ${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
+  return `${round} (learning rate ${learningRate}, momentum ${momentum}), then`;
+}
+
+/** A description such as `adam, learning rate 0.001, cosine schedule, 100 steps of warm-up`. */
+export function describeOptimizer(optimizer: OptimizerConfig): string {
+  const { type, learningRate, schedule, clipNorm } = optimizer;
+  const name = 'nesterov' in optimizer && optimizer.nesterov ? `${type} (Nesterov)` : type;
+  const parts = [name, `learning rate ${learningRate}`];
+  const { type: course = 'constant', warmup = 0 } = schedule ?? {};
+  if (course !== 'constant') parts.push(`${course} schedule`);
+  if (warmup > 0) parts.push(`${warmup} steps of warm-up`);
+  if (clipNorm !== undefined) parts.push(`gradients clipped to ${clipNorm}`);
+  return parts.join(', ');
 }
 
 /** Everything that determines the bits of a run, as stored in its checkpoints. */
 export function identityOf({ model, train, plan, config, optimizer }: Prepared, newHash: NewHash): RunIdentity {
-  const data = dataHash(train, newHash);
   const { batch, microbatchSize, innerSteps } = plan;
   const { seed, gradients = 'exact', initSha256 } = config;
-  const identity = {
-    model,
-    data,
-    seed,
-    batch,
-    microbatchSize,
+  return {
+    ...{ model, data: dataHash(train, newHash), seed, batch, microbatchSize },
     ...(innerSteps && { innerSteps }),
-    optimizer,
-    gradients,
+    ...{ optimizer, gradients },
+    ...(initSha256 !== undefined && { initSha256 }),
   };
-  return initSha256 === undefined ? identity : { ...identity, initSha256 };
 }
 
 /** Hash of a data set: shape, kind of targets, samples, targets. */

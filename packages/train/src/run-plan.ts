@@ -1,12 +1,28 @@
-/** The steps of a run, its batch and its microbatches: from the options, or else from the data and the workers. */
+/** The steps of a run and its optimizer: from the options, or else from the data, the model and the workers. */
+import {
+  hasSetting,
+  type OptimizerConfig,
+  optimizers,
+  parseOptimizer,
+  type Schedule,
+  type ScheduleType,
+} from '@lockstep/nn';
 import { batchForWorkers, microbatchSizeFor, planRun, type RunPlan } from '@lockstep/rules';
-import { configurationError, named } from '@lockstep/worker';
-import { defaultBatch, defaultEpochs } from './defaults.ts';
-import { roundOf } from './diloco.ts';
-import type { TrainOptions } from './options.ts';
+import { configurationError, type NamedOption, named } from '@lockstep/worker';
+import {
+  defaultBatch,
+  defaultEpochs,
+  defaultSetting,
+  dilocoDefaults,
+  learningRateScale,
+  optimizerTypes,
+  outerLearningRate,
+  type Recipe,
+} from './defaults.ts';
+import { runOptions } from './option-table.ts';
+import type { OptimizerOptions, TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
-
-type Asked = Pick<TrainOptions, 'batch' | 'expect' | 'microbatch' | 'epochs' | 'steps' | 'workers' | 'gradients'>;
+import { errorMessage } from './words.ts';
 
 /** Settings of a batch that is chosen at the start of the run, for the workers that have joined by then. */
 export interface PlanAtStart {
@@ -16,68 +32,62 @@ export interface PlanAtStart {
   readonly microbatchSize?: number;
 }
 
-/** Whether the batch is chosen for the workers that have joined when the run is started. */
-function isPlannedAtStart({ batch, expect, listen }: Pick<TrainOptions, 'batch' | 'expect' | 'listen'>): boolean {
-  return batch === 'auto' && expect === undefined && typeof listen === 'object' && listen.waitForStart === true;
+/** What a run does in each step. */
+export interface PlannedRun {
+  readonly plan: RunPlan;
+  /** Set if the plan is made again when the run is started. */
+  readonly planAtStart: PlanAtStart | undefined;
+  readonly diloco: DiLoCoConfig | undefined;
+  readonly optimizer: OptimizerConfig;
+  /** Whether workers that are too slow for a share take turns. */
+  readonly allTakePart: boolean;
 }
 
-/** @throws ConfigurationError if the batch cannot be chosen that late */
-export function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: number): PlanAtStart | undefined {
-  if (!isPlannedAtStart(options)) return undefined;
-  const { checkpoint, microbatch } = options;
+/** @throws ConfigurationError if batch, microbatch, workers, optimizer and data do not fit together */
+export function planOf(options: TrainOptions, samples: number, recipe: Recipe): PlannedRun {
+  const { batch, epochs, steps, gradients, optimizer: asked } = options;
+  const diloco = dilocoOf(options);
+  if (diloco) requireSynchronous(options);
+  const planAtStart = diloco ? undefined : planAtStartOf(options, samples, recipe.batch);
+  const workers = diloco || planAtStart ? undefined : expectedWorkers(options);
+  const size = diloco ? roundOf(diloco, samples) : batchOf(options, samples, recipe.batch, workers);
+  const stepsPerEpoch = Math.ceil(samples / size.batch);
+  // As many epochs as if each inner step were a step.
+  const innerSteps = diloco && steps === undefined ? diloco.innerSteps : 1;
+  const plan = planRun({
+    ...{ samples, ...size, steps },
+    epochs: epochs ?? defaultEpochs(stepsPerEpoch * innerSteps, steps),
+    roundsToHalves: gradients === 'fp16-exact',
+  });
+  const scale = typeof batch === 'number' ? 1 : learningRateScale(plan.batch, recipe.batch);
+  const optimizer = optimizerOf(asked, plan.steps, recipe, diloco ? { isOuter: true } : { scale });
+  return { plan, planAtStart, diloco, optimizer, allTakePart: workers !== undefined };
+}
+
+/** Set if the batch is chosen for the workers that have joined when the run is started. @throws ConfigurationError */
+function planAtStartOf(options: TrainOptions, samples: number, recipeBatch: number): PlanAtStart | undefined {
+  const { batch, expect, listen, checkpoint, microbatch } = options;
+  const waitsForStart = typeof listen === 'object' && listen.waitForStart === true;
+  if (batch !== 'auto' || expect !== undefined || !waitsForStart) return undefined;
   if (typeof checkpoint === 'object' && (checkpoint.resume || checkpoint.store)) {
-    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')} where a run goes on from a checkpoint, which has a batch`;
+    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')} if the run resumes from a checkpoint, which has a batch`;
   }
-  return {
-    usualBatch: defaultBatch(samples, recipeBatch),
-    ...(microbatch !== undefined && { microbatchSize: microbatch }),
-  };
+  const usualBatch = defaultBatch(samples, recipeBatch);
+  return { usualBatch, ...(microbatch !== undefined && { microbatchSize: microbatch }) };
 }
 
 /** Number of workers that the batch is chosen for, each of which takes part; undefined if it depends on none. */
-export function expectedWorkers({ batch, expect, workers = 0 }: Asked): number | undefined {
+function expectedWorkers({ batch, expect, workers = 0 }: TrainOptions): number | undefined {
   if (expect !== undefined || batch !== 'auto') return expect;
-  if (workers === 0) {
-    throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')}, the number of workers to come, or with ${named('listen.waitForStart')}, and then for those that are there`;
-  }
-  return workers;
+  if (workers > 0) return workers;
+  throw configurationError`${named('batch', 'auto')}: expected with ${named('expect')}, the number of workers to come, or with ${named('listen.waitForStart')}, for those that are there at the start`;
 }
 
-/** @throws ConfigurationError if batch, microbatch, workers and data do not fit together */
-export function planOf(asked: Asked, samples: number, recipeBatch: number, diloco: DiLoCoConfig | undefined): RunPlan {
-  const { epochs: askedEpochs, steps, gradients } = asked;
-  const roundsToHalves = gradients === 'fp16-exact';
-  if (diloco) {
-    requireSynchronous(asked);
-    const round = roundOf(diloco, samples);
-    const rounds = Math.ceil(samples / round.batch);
-    // As many epochs as if each inner step were a step.
-    const epochs =
-      askedEpochs ?? (steps === undefined ? defaultEpochs(rounds * diloco.innerSteps) : defaultEpochs(rounds, steps));
-    return planRun({ samples, ...round, epochs, steps, roundsToHalves });
-  }
-  const { batch, microbatchSize } = batchOf(asked, samples, recipeBatch);
-  const epochs = askedEpochs ?? defaultEpochs(Math.ceil(samples / batch), steps);
-  return planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves });
-}
-
-/** With replicas, workers share the replicas instead. */
-function requireSynchronous(asked: Asked): void {
-  for (const name of ['expect', 'microbatch'] as const) {
-    if (asked[name] === undefined) continue;
-    throw configurationError`${named(name)}: expected without ${named('diloco.replicas')}, since each replica is computed by one worker`;
-  }
-  if (asked.batch === 'auto') {
-    throw configurationError`${named('batch')}: expected a number with ${named('diloco.replicas')}, got auto`;
-  }
-}
-
-function batchOf(asked: Asked, samples: number, recipeBatch: number) {
-  const { batch: askedBatch, microbatch } = asked;
-  const workers = expectedWorkers(asked);
-  const batch = typeof askedBatch === 'number' ? askedBatch : undefined;
-  requireWithin('batch', batch, samples);
-  requireWithin('microbatch', microbatch, batch ?? samples);
+function batchOf(asked: TrainOptions, samples: number, recipeBatch: number, workers: number | undefined) {
+  const { microbatch } = asked;
+  const batch = typeof asked.batch === 'number' ? asked.batch : undefined;
+  requireWithin('batch', batch, samples, 'of the training set');
+  requireWithin('microbatch', microbatch, batch ?? samples, 'of a step');
   requireWork(workers, microbatch, batch ?? samples);
   const usualBatch = defaultBatch(samples, recipeBatch);
   if (batch === undefined && (workers !== undefined || microbatch !== undefined)) {
@@ -91,16 +101,116 @@ function batchOf(asked: Asked, samples: number, recipeBatch: number) {
   return { batch: fixed, microbatchSize };
 }
 
-function requireWithin(name: 'batch' | 'microbatch', value: number | undefined, most: number): void {
+function requireWithin(name: keyof TrainOptions, value: number | undefined, most: number, which: string): void {
   if (value === undefined || value <= most) return;
-  const of = name === 'batch' ? 'of the training set' : 'of a step';
-  throw configurationError`${named(name)}: expected at most the ${most} samples ${of}, got ${value}`;
+  throw configurationError`${named(name)}: expected at most the ${most} samples ${which}, got ${value}`;
 }
 
 /** Requires a microbatch for each worker. */
 function requireWork(workers: number | undefined, microbatch: number | undefined, samples: number): void {
   if (workers === undefined || workers * (microbatch ?? 1) <= samples) return;
-  const [most, each] =
-    microbatch === undefined ? [samples, 'one sample'] : [Math.floor(samples / microbatch), `${microbatch} samples`];
+  const most = Math.floor(samples / (microbatch ?? 1));
+  const each = microbatch === undefined ? 'one sample' : `${microbatch} samples`;
   throw configurationError`${named('expect')}: expected at most ${most} workers, so that each gets at least ${each} of a step's ${samples}, got ${workers}`;
+}
+
+/** Undefined unless DiLoCo is requested. */
+function dilocoOf({ diloco = false, batch }: TrainOptions): DiLoCoConfig | undefined {
+  if (diloco === false) return undefined;
+  const asked = Object.entries(diloco === true ? {} : diloco).filter(([, value]) => value !== undefined);
+  return { ...dilocoDefaults, ...(typeof batch === 'number' && { batch }), ...Object.fromEntries(asked) };
+}
+
+/** Workers share the replicas, not the samples of a batch. @throws ConfigurationError */
+function requireSynchronous(asked: TrainOptions): void {
+  for (const name of ['expect', 'microbatch'] as const) {
+    if (asked[name] === undefined) continue;
+    throw configurationError`${named(name)}: expected without ${named('diloco.replicas')}, since each replica is computed by one worker`;
+  }
+  if (asked.batch === 'auto') {
+    throw configurationError`${named('batch')}: expected a number with ${named('diloco.replicas')}, got auto`;
+  }
+}
+
+/**
+ * A round as a step of the plan, in which each replica is a microbatch.
+ * @throws ConfigurationError if the training set is smaller than a round
+ */
+function roundOf({ replicas, innerSteps, batch, learningRate, momentum }: DiLoCoConfig, samples: number) {
+  const microbatchSize = innerSteps * batch;
+  const round = replicas * microbatchSize;
+  if (round > samples) {
+    const product = `${replicas} replicas x ${innerSteps} inner steps x ${batch} samples`;
+    throw configurationError`${named('diloco.innerSteps')}: expected a round of at most the ${samples} samples of the training set, got ${product}, which are ${round}`;
+  }
+  return { batch: round, microbatchSize, innerSteps: { batch, learningRate, momentum } };
+}
+
+/** Default learning rate of sgd and momentum: that of DiLoCo's outer step, or their own times a factor. */
+type DefaultRates = { readonly scale: number } | { readonly isOuter: true };
+
+/**
+ * @param steps of the whole run, over which a schedule is spread
+ * @throws ConfigurationError
+ */
+export function optimizerOf(
+  asked: TrainOptions['optimizer'] = runOptions.optimizer.default,
+  steps: number,
+  recipe: Recipe,
+  rates: DefaultRates = { scale: 1 },
+): OptimizerConfig {
+  const options: OptimizerOptions = typeof asked === 'string' ? { type: asked } : asked;
+  const { type, momentum, warmupSteps = runOptions.warmup.default, schedule: course, ...own } = options;
+  const isOuter = 'isOuter' in rates;
+  if (momentum !== undefined && !hasSetting(type, 'momentum')) {
+    throw configurationError`${setting('momentum')}: expected with ${setting('type', typesWith('momentum'))}, got ${type}`;
+  }
+  const hasMomentum = (momentum ?? defaultSetting(type, 'momentum')) > 0;
+  if (own.nesterov && !(hasSetting(type, 'nesterov') && hasMomentum)) {
+    throw configurationError`${setting('nesterov')}: expected with ${setting('type', typesWith('nesterov'))} and a momentum above 0`;
+  }
+  const { defaultLearningRate } = optimizers[type];
+  // The learning rate sets the step length of adaptive rules, whatever the batch.
+  const isAdaptive = type !== 'sgd' && type !== 'momentum';
+  const rate = isAdaptive ? defaultLearningRate : isOuter ? outerLearningRate : defaultLearningRate * rates.scale;
+  const settings = {
+    ...own,
+    type,
+    learningRate: own.learningRate ?? rate,
+    momentum,
+    nesterov: (own.nesterov ?? (isOuter && type === 'momentum' && hasMomentum)) || undefined,
+    schedule: scheduleOf(course ?? recipe.schedule, warmupSteps, steps),
+  };
+  try {
+    return parseOptimizer(Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)));
+  } catch (error) {
+    throw configurationError`${errorMessage(error)}`;
+  }
+}
+
+function setting(name: keyof OptimizerOptions, value?: string): NamedOption {
+  return named(`optimizer.${name}`, value);
+}
+
+function typesWith(setting: string): string {
+  const types = optimizerTypes.filter((type) => hasSetting(type, setting));
+  return [types.slice(0, -1).join(', '), types.at(-1)].join(' or ');
+}
+
+function scheduleOf(type: ScheduleType | Schedule, warmup: number, steps: number): Schedule | undefined {
+  if (typeof type === 'object') return type;
+  if (warmup >= steps) {
+    throw configurationError`${setting('warmupSteps')}: expected fewer steps than the ${steps} of the run, got ${warmup}`;
+  }
+  const climb = warmup === 0 ? {} : { warmup };
+  switch (type) {
+    case 'constant':
+      return warmup === 0 ? undefined : { type, ...climb };
+    case 'step':
+      return { type, ...climb, every: Math.ceil((steps - warmup) / 3), factor: 0.1 };
+    case 'cosine':
+      return { type, ...climb, steps: steps - warmup, minimum: 0 };
+    default:
+      return type satisfies never;
+  }
 }

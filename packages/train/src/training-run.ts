@@ -1,21 +1,19 @@
-/** A training run in progress, for the program that started it. */
-
+/** A training run in progress, for the program that started it, with its phases and the runs that follow on its server. */
+import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { ControlAction } from '@lockstep/rules';
-import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { EventStream } from '@lockstep/worker';
-import type { OnRunAgain, RunChanges } from './dashboard/permission.ts';
+import type { OnRunAgain, RunChanges } from './dashboard/owner.ts';
 import type { ListeningEvent, TrainingEvent } from './events.ts';
-import { LoadedModel } from './model/load-model.ts';
-import { type ModelFormat, modelFileOf, samplesOf } from './model/model-file.ts';
-import type { TrainOptions } from './options.ts';
+import { uploadedData } from './option-table.ts';
+import type { TrainingData, TrainOptions } from './options.ts';
 import type { Platform } from './platform.ts';
+import { defaultSeed, prepare, prepareServer } from './prepare.ts';
 import type { Prepared } from './prepared.ts';
-import type { WrittenCheckpoint } from './record/recorder.ts';
-import type { Report } from './record/report.ts';
-import { changedOptions, prepareOnSite, trainPlannedAtStart } from './run/phases.ts';
-import { runTraining, type Trained } from './run/run-training.ts';
-import { type Verification, verifyRun } from './run/verify.ts';
+import { readyWorkers } from './record/recorder.ts';
+import { runTraining, type Trained, type TrainingJob } from './run/run-training.ts';
 import type { Site } from './site/site.ts';
+import type { UploadedData } from './site/upload.ts';
+import { resultOf, type TrainedRun, TrainingError, type TrainingResult } from './training-result.ts';
 import { errorMessage } from './words.ts';
 
 /**
@@ -37,8 +35,8 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   });
   readonly #stopping = new AbortController();
   readonly #platform: Platform;
-  #listening: ListeningEvent | undefined;
-  readonly #onListening = new Set<(listening: ListeningEvent) => void>();
+  /** Where the server listens. */
+  readonly #listening = deferred<ListeningEvent>();
   /** The server, across runs; undefined in a page. */
   readonly #site: Site | undefined;
   /** Whether the site ends with this run, because it was the first run there. */
@@ -46,14 +44,14 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   #close = async (): Promise<void> => {};
   /** Actions requested before the run could be controlled. */
   readonly #asked: ControlAction[] = [];
+  #control = (action: ControlAction): void => void this.#asked.push(action);
+  /** Resolves when the run can be controlled. */
+  readonly #begun = deferred<void>();
   /** The newest run on the server, shared by all its runs so that none between it and the first is kept in memory. */
   #server: { newest: TrainingRun } = { newest: this };
+  readonly #next = deferred<TrainingRun>();
   /** Whether there is a next run, or one is starting. */
   #hasNext = false;
-  readonly #onNext = new Set<(next: TrainingRun) => void>();
-  /** Called when the run can be controlled. */
-  #onBegun = (): void => {};
-  #control = (action: ControlAction): void => void this.#asked.push(action);
 
   /** @param site of the previous run, which this one replaces */
   constructor(options: TrainOptions, platform: Platform, site?: Site) {
@@ -67,13 +65,17 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     signal?.addEventListener('abort', stop);
     this.#ended = this.#train(options).finally(() => signal?.removeEventListener('abort', stop));
     this.#ended.catch((error: unknown) => this.#events.end({ error }));
+    this.#ended.then(
+      () => this.#listening.reject(new Error('addresses: expected a run that listens, got one that does not')),
+      this.#listening.reject,
+    );
     // If there is neither a loop nor a wait for the result, a failure shows as an unhandled rejection.
     this.result = this.#ended.then((result) => result);
   }
 
   /** Addresses at which the run can be joined and watched. @throws Error if the run ends without a server */
   get addresses(): Promise<ListeningEvent['addresses']> {
-    return this.#firstListening().then(({ addresses }) => addresses);
+    return this.#listening.promise.then(({ addresses }) => addresses);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<TrainingEvent> {
@@ -103,7 +105,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
    */
   nextRun(): Promise<TrainingRun> {
     const { newest } = this.#server;
-    return newest === this ? new Promise((resolve) => void this.#onNext.add(resolve)) : Promise.resolve(newest);
+    return newest === this ? this.#next.promise : Promise.resolve(newest);
   }
 
   /** Ends the run after the current step, with a last checkpoint if it writes any; resolves when it has ended. */
@@ -125,6 +127,11 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
 
   async #closeSite(): Promise<void> {
     if (this.#ownsSite) await this.#site?.close();
+  }
+
+  #emit(event: TrainingEvent): void {
+    if (event.type === 'listening') this.#listening.resolve(event);
+    this.#events.emit(event);
   }
 
   async #train(asked: TrainOptions): Promise<TrainingResult> {
@@ -150,19 +157,20 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     const [platform, site] = [this.#platform, this.#site];
     const setting = { platform, site, signal, emit: (event: TrainingEvent) => this.#emit(event) };
     const { prepared, options } = await prepareOnSite(asked, setting);
-    const onControl = (control: (action: ControlAction) => void): void => {
-      this.#control = control;
-      for (const action of this.#asked.splice(0)) control(action);
-      this.#onBegun();
-    };
     let settled = options;
-    const onRunAgain: OnRunAgain | undefined = prepared.listen?.stay
-      ? async (changes) => {
-          await this.#ended.catch(() => {});
-          return this.#beginNext(changes, settled);
-        }
-      : undefined;
-    const job = { ...setting, prepared, onStep: options.onStep, onControl, onRunAgain };
+    const onRunAgain: OnRunAgain = async (changes) => {
+      await this.#ended.catch(() => {});
+      return this.#beginNext(changes, settled);
+    };
+    const job: TrainingJob = {
+      ...{ ...setting, prepared, onStep: options.onStep },
+      onControl: (control) => {
+        this.#control = control;
+        for (const action of this.#asked.splice(0)) control(action);
+        this.#begun.resolve();
+      },
+      onRunAgain: prepared.listen?.stay ? onRunAgain : undefined,
+    };
     const done = prepared.planAtStart
       ? await trainPlannedAtStart(job, options)
       : { prepared, options, trained: await runTraining(job) };
@@ -179,14 +187,11 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
     try {
       const next = new TrainingRun(await changedOptions(options, changes), this.#platform, this.#site);
       next.#server = this.#server;
-      const begun = new Promise<void>((resolve) => {
-        next.#onBegun = resolve;
-      });
       // A failure before the start is shown on the page, a later one to those who follow the run.
       next.result.catch(() => {});
-      await Promise.race([begun, next.#ended]);
+      await Promise.race([next.#begun.promise, next.#ended]);
       this.#server.newest = next;
-      for (const resolve of this.#onNext) resolve(next);
+      this.#next.resolve(next);
       await this.#close();
       // Frees the rest of this run, unless someone has asked for its result.
       this.#close = async () => {};
@@ -197,104 +202,133 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
       return errorMessage(error);
     }
   }
+}
 
-  #emit(event: TrainingEvent): void {
-    if (event.type === 'listening') {
-      this.#listening = event;
-      for (const resolve of this.#onListening) resolve(event);
-    }
-    this.#events.emit(event);
+interface Deferred<Value> {
+  readonly promise: Promise<Value>;
+  readonly resolve: (value: Value) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A promise to settle later; a rejection that nobody waits for is no failure. */
+function deferred<Value>(): Deferred<Value> {
+  let settle: Omit<Deferred<Value>, 'promise'> | undefined;
+  const promise = new Promise<Value>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  promise.catch(() => {});
+  return { promise, ...settle! };
+}
+
+type Setting = Pick<TrainingJob, 'platform' | 'site' | 'emit' | 'signal'>;
+
+interface PreparedRun {
+  /** The requested options, with the uploaded data. */
+  readonly options: TrainOptions;
+  readonly prepared: Prepared;
+}
+
+/**
+ * Prepares a run on its site: if data are to be uploaded, the server opens first.
+ * @throws ConfigurationError if there can be no such run; AbortError if it is stopped before it has its data
+ */
+async function prepareOnSite(options: TrainOptions, setting: Setting): Promise<PreparedRun> {
+  const { platform, site, emit, signal } = setting;
+  if (options.data !== uploadedData || !site) return { options, prepared: await prepare(options, platform, site) };
+  const settings = await prepareServer(options, platform);
+  await site.open(settings);
+  emit({ type: 'note', message: 'The run waits for its data: bring them on the dashboard.' });
+  const prepared = await site.receiveData(settings, {
+    seed: options.seed ?? defaultSeed,
+    signal,
+    prepare: (data) => prepare({ ...options, data }, platform, site),
+  });
+  const data = prepared.data as UploadedData;
+  emit({ type: 'note', message: data.found });
+  // No other run needs the files unless the server stays.
+  if (!prepared.listen?.stay) site.forgetData();
+  return { options: { ...options, data }, prepared };
+}
+
+/**
+ * Gathers workers in a run that takes no steps; when it is started, trains another run on its server, to which the
+ * workers move. So nothing that depends on the batch changes within a run. A run that is stopped before its start is
+ * returned itself.
+ */
+async function trainPlannedAtStart(
+  job: TrainingJob,
+  options: TrainOptions,
+): Promise<PreparedRun & { readonly trained: Trained }> {
+  const { prepared, platform, site } = job;
+  const { train, test, reading, token, listen } = prepared;
+  const stay = listen?.stay;
+  let workers = 0;
+  const gathered = await runTraining({
+    ...job,
+    // Keeps its server for the next run, and writes nothing.
+    prepared: { ...prepared, checkpoint: undefined, listen: listen && { ...listen, waitForStart: true, stay: true } },
+    onStart(run, recorder) {
+      workers = readyWorkers(run.state);
+      recorder.stop('planned');
+    },
+  });
+  const { ending } = gathered;
+  if (ending?.type !== 'stopped' || ending.code !== 'planned') {
+    if (!stay) await gathered.close();
+    return { trained: gathered, prepared, options };
   }
-
-  #firstListening(): Promise<ListeningEvent> {
-    if (this.#listening) return Promise.resolve(this.#listening);
-    return new Promise((resolve, reject) => {
-      this.#onListening.add(resolve);
-      this.#ended.then(
-        () => reject(new Error('addresses: expected a run that listens, got one that does not')),
-        reject,
-      );
+  try {
+    const most = Math.floor(train.count / (options.microbatch ?? 1));
+    const counted = { ...options, expect: Math.max(1, Math.min(workers, most)) };
+    const next = await prepare({ ...counted, data: { train, test, reading } }, platform, site);
+    const planned: Prepared = { ...next, token, ...(next.listen && { listen: { ...next.listen, stay } }) };
+    const trained = await runTraining({
+      ...{ ...job, prepared: planned, startWorkers: counted.expect },
+      onControl(control) {
+        job.onControl(control);
+        // The viewers and workers move to the new run.
+        void gathered.close();
+      },
     });
+    return { trained, prepared: planned, options: counted };
+  } catch (error) {
+    await gathered.close();
+    throw error;
   }
 }
 
-/** How a run ended: every step taken, stopped earlier, or unable to go on. */
-export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
-
-export interface VerifyRequest {
-  /** Aborted to end the second run early. */
-  readonly signal?: AbortSignal | undefined;
-  /** Receives one line for people at the beginning, and one at the end. */
-  readonly log?: ((line: string) => void) | undefined;
+/**
+ * The options of the next run on a server. Checkpoints and initial weights of another model belong to the first run
+ * only; another optimizer has its own settings.
+ */
+async function changedOptions({ checkpoint: _, ...options }: TrainOptions, changes: RunChanges): Promise<TrainOptions> {
+  const { seed, model, batch, epochs } = changes;
+  return {
+    ...options,
+    ...(seed !== undefined && { seed, data: await splitBy(options.data, seed) }),
+    ...(model !== undefined && { model, initialWeights: undefined }),
+    ...(batch !== undefined && { batch }),
+    // A limit of steps would cut the requested epochs short.
+    ...(epochs !== undefined && { epochs, steps: undefined }),
+    optimizer: changedOptimizer(options.optimizer, changes),
+  };
 }
 
-/** The result of a run: weights, report, and the model with them. */
-export class TrainingResult {
-  readonly outcome: TrainingOutcome;
-  /** Who stopped the run: the program that started it, or its owner from the dashboard; undefined if nobody did. */
-  readonly stoppedBy: 'program' | 'owner' | undefined;
-  readonly report: Report;
-  /** [parameters], in model order. */
-  readonly weights: Float32Array<ArrayBuffer>;
-  /** The newest checkpoint on disk, if the run wrote any. */
-  readonly checkpoint: WrittenCheckpoint | undefined;
-  readonly #prepared: Prepared;
-  readonly #platform: Platform;
-  readonly #backend: HostBackend;
-  #model: LoadedModel | undefined;
-
-  /** @param backend not in use by any other thread */
-  constructor(trained: TrainedRun, platform: Platform, backend: HostBackend) {
-    const { ending, prepared } = trained;
-    this.outcome = ending?.type ?? 'finished';
-    if (ending?.type === 'stopped') this.stoppedBy = ending.code === 'owner' ? 'owner' : 'program';
-    this.report = trained.report;
-    this.weights = trained.weights;
-    this.checkpoint = trained.checkpoint;
-    this.#prepared = prepared;
-    this.#platform = platform;
-    this.#backend = backend;
-  }
-
-  /** Allocates memory for the weights on first use, which the caller must free with `dispose`. */
-  get model(): LoadedModel {
-    const { model, train, reading } = this.#prepared;
-    const { weightsSha256 } = this.report;
-    const description = { model, ...samplesOf(train), reading, metadata: {} };
-    this.#model ??= new LoadedModel({ ...description, weights: this.weights, weightsSha256 }, this.#backend);
-    return this.#model;
-  }
-
-  /** The bytes of a model file, for `loadModel` and other programs; by default safetensors. */
-  modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
-    const { report, weights } = this;
-    const { weightsSha256, steps } = report;
-    return modelFileOf({ prepared: this.#prepared, weights, weightsSha256, steps }, format);
-  }
-
-  /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
-  verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
-    const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
-    return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
-  }
+function changedOptimizer(
+  before: TrainOptions['optimizer'],
+  { optimizer, learningRate, schedule }: RunChanges,
+): TrainOptions['optimizer'] {
+  const given = typeof before === 'string' ? { type: before } : before;
+  // Unknown names of optimizers and schedules are refused with the other options.
+  const kept = optimizer === undefined ? given : { type: optimizer as OptimizerType };
+  if (learningRate === undefined && schedule === undefined) return kept;
+  return {
+    ...(kept ?? { type: 'momentum' as const }),
+    ...(learningRate !== undefined && { learningRate }),
+    ...(schedule !== undefined && { schedule: schedule as ScheduleType }),
+  };
 }
 
-/** A run that has ended, with its data and settings. */
-export type TrainedRun = Trained & { readonly prepared: Prepared };
-
-export async function resultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
-  const { backend } = await openBackend('auto');
-  return new TrainingResult(trained, platform, backend);
-}
-
-/** The error of a run that could not go on. */
-export class TrainingError extends Error {
-  override readonly name = 'TrainingError';
-  /** The weights and the report up to the failure. */
-  readonly result: TrainingResult;
-
-  constructor(message: string, result: TrainingResult) {
-    super(message);
-    this.result = result;
-  }
+async function splitBy(data: TrainOptions['data'], seed: number): Promise<string | TrainingData | undefined> {
+  return typeof data === 'object' && data.splitBy ? data.splitBy(seed) : data;
 }

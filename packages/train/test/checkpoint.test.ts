@@ -3,7 +3,12 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, identityFault } from '../src/checkpoint/checkpoint.ts';
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  identityDifference,
+} from '../src/checkpoint/checkpoint.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
@@ -39,13 +44,13 @@ describe('a checkpoint', () => {
     expect(Object.is(decoded.weights[1], -0)).toBe(true);
   });
 
-  it('is refused where it was cut at any byte', () => {
+  it('is refused if it was cut at any byte', () => {
     for (let length = 0; length < bytes.length; length++) {
       expect(() => decodeCheckpoint(bytes.slice(0, length), sha256)).toThrow(/^(checkpoint|safetensors): expected/);
     }
   });
 
-  it('is refused where any byte of it was changed', () => {
+  it('is refused if any byte of it was changed', () => {
     fc.assert(
       fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const changed = bytes.slice();
@@ -56,14 +61,14 @@ describe('a checkpoint', () => {
     );
   });
 
-  it('is refused where bytes follow it', () => {
+  it('is refused if bytes follow it', () => {
     expect(() => decodeCheckpoint(Uint8Array.from([...bytes, 0]), sha256)).toThrow('checkpoint: expected SHA-256');
   });
 });
 
-describe('identityFault', () => {
+describe('identityDifference', () => {
   it('finds nothing between equal runs', () => {
-    expect(identityFault(identity, structuredClone(identity))).toBeUndefined();
+    expect(identityDifference(identity, structuredClone(identity))).toBeUndefined();
   });
 
   it.each([
@@ -76,19 +81,19 @@ describe('identityFault', () => {
     ['gradients', 'fp16-exact'],
     ['initSha256', 'cc'],
   ] as const)('names another %s', (key, value) => {
-    expect(identityFault(identity, { ...identity, [key]: value })).toMatch(
-      new RegExp(`^it belongs to another run: expected ${key}[.a-zA-Z]* .*, got `),
+    expect(identityDifference(identity, { ...identity, [key]: value })).toMatch(
+      new RegExp(`^expected ${key}[.a-zA-Z]* .*, got `),
     );
   });
 
   it('names the one setting that differs, however deep', () => {
     const optimizer = { type: 'momentum', learningRate: 0.05, schedule: { type: 'cosine', steps: 470 } };
     const longer = { ...optimizer, schedule: { ...optimizer.schedule, steps: 940 } };
-    expect(identityFault({ ...identity, optimizer }, { ...identity, optimizer: longer })).toBe(
-      'it belongs to another run: expected optimizer.schedule.steps 470, got 940',
+    expect(identityDifference({ ...identity, optimizer }, { ...identity, optimizer: longer })).toBe(
+      'expected optimizer.schedule.steps 470, got 940',
     );
-    expect(identityFault(identity, { ...identity, optimizer })).toBe(
-      'it belongs to another run: expected optimizer.schedule none, got {"type":"cosine","steps":470}',
+    expect(identityDifference(identity, { ...identity, optimizer })).toBe(
+      'expected optimizer.schedule none, got {"type":"cosine","steps":470}',
     );
   });
 });

@@ -98,7 +98,7 @@ function expectNear(value: number, expected: number): void {
 }
 
 describe('throughput', () => {
-  it('is that of the last few seconds, and falls to 0 where no step is taken', () => {
+  it('is that of the last few seconds, and falls to 0 if no step is taken', () => {
     let now = 0;
     const throughput = new Throughput(() => now);
     expect(throughput.perSecond()).toBe(0);

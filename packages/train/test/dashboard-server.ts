@@ -12,15 +12,14 @@ import { oracleWeights } from '../../sim/src/oracle.ts';
 import type { Run } from '../src/coordinator/run.ts';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
 import type { ViewerLimits } from '../src/dashboard/viewers.ts';
+import type { Addresses } from '../src/events.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
 import type { Recorder } from '../src/record/recorder.ts';
 import type { EpochReport } from '../src/record/report.ts';
-import { createRun } from '../src/run/create-run.ts';
-import type { Addresses } from '../src/site/addresses.ts';
-import { Site } from '../src/site/site.ts';
-import { idlePool, type WorkerPool } from '../src/worker-pool.ts';
+import { createRun, idlePool } from '../src/run/create-run.ts';
+import { Site, type WorkerPool } from '../src/site/site.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
 import { recorderFor } from './recorder-for.ts';
 
@@ -64,8 +63,6 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
     platform: nodePlatform,
     backend,
     startWorkers,
-    waitForStart: listen.waitForStart ?? false,
-    faultInjection: listen.faultInjection ?? false,
     limits: bounds,
     onEvent: (event) => recorder.event(event, run.state),
     onStep(result) {

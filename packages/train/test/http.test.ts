@@ -5,7 +5,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPages, openPageFiles } from '../src/site/pages.ts';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
+import { createPages, openPageFiles, pacedReading } from '../src/site/pages.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { tinyArgs } from './tiny-data.ts';
@@ -62,20 +63,17 @@ describe('the site', () => {
     port = await serve(built);
   });
 
-  it('serves the page, which browsers ask for each time', async () => {
-    const { status, headers, body } = await ask(port, '/');
-    expect(status).toBe(200);
-    expect(body).toContain('<title>page</title>');
-    expect(headers['content-type']).toMatch(/^text\/html/);
-    expect(headers['cache-control']).toBe('no-cache');
-  });
-
-  it('lets browsers keep files with a hash in their name', async () => {
-    const { status, headers } = await ask(port, '/assets/main-a1b2c3.js');
-    expect(status).toBe(200);
-    expect(headers['content-type']).toMatch(/javascript/);
-    expect(headers['cache-control']).toBe('public, max-age=31536000, immutable');
-  });
+  it.each([
+    ['/', '<!doctype html><title>page</title>', /^text\/html/, 'no-cache'],
+    ['/assets/main-a1b2c3.js', 'export {};', /javascript/, 'public, max-age=31536000, immutable'],
+  ] as const)(
+    'serves %s, which browsers may keep if its name has a hash',
+    async (path, content, type, cacheControl) => {
+      const { status, headers, body } = await ask(port, path);
+      expect([status, body, headers['cache-control']]).toEqual([200, content, cacheControl]);
+      expect(headers['content-type']).toMatch(type);
+    },
+  );
 
   const decoders = { br: brotliDecompressSync, gzip: gunzipSync };
   it.each([
@@ -115,20 +113,17 @@ describe('the site', () => {
     ['127.0.0.1.example:7070', {}, false],
     ['localhost.example', {}, false],
     ['page.example', { 'x-forwarded-proto': 'https' }, true],
-  ] as const)('asks for isolation only where a browser grants it: %s %o', async (host, more, isIsolated) => {
+  ] as const)('asks for isolation only if a browser grants it: %s %o', async (host, more, isIsolated) => {
     const { headers } = await ask(port, '/', 'GET', { host, ...more });
     const names = ['cross-origin-opener-policy', 'cross-origin-embedder-policy'];
     expect(names.map((name) => headers[name] !== undefined)).toEqual([isIsolated, isIsolated]);
   });
 
   it('shows the metrics only to who may see them', async () => {
-    const answer = await ask(port, '/metrics', 'GET', { authorization: 'Bearer guess' });
-    expect([answer.status, answer.body, answer.headers['www-authenticate']]).toEqual([
-      401,
-      'this is not the token\n',
-      'Bearer',
-    ]);
-    expect((await ask(port, '/metrics', 'GET', { authorization: 'Bearer right' })).status).toBe(200);
+    const asked = (token: string) => ask(port, '/metrics', 'GET', { authorization: `Bearer ${token}` });
+    const { status, body, headers } = await asked('guess');
+    expect([status, body, headers['www-authenticate']]).toEqual([401, 'this is not the token\n', 'Bearer']);
+    expect((await asked('right')).status).toBe(200);
   });
 
   it('sends security headers with every answer', async () => {
@@ -205,7 +200,7 @@ describe('the site', () => {
     },
   );
 
-  it('goes on with its page where that is built anew', async () => {
+  it('goes on with its page if that is built again', async () => {
     const rebuilt = join(folder, 'rebuilt');
     const name = '/assets/main-a1b2c3.js';
     const paths = ['/', name];
@@ -266,5 +261,66 @@ describe('/metrics', () => {
     expect(after.get('lockstep_train_loss')).toBeGreaterThan(0);
     // Counters are set at each reading, not incremented.
     expect((await figures(server.http)).get('lockstep_images_total')).toBe(12 * 32);
+  });
+});
+
+/** Runs everything that is due now, and its continuations. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function run(clock: VirtualClock): Promise<void> {
+  await settled();
+  while (clock.step()) await settled();
+}
+
+describe('pacedReading', () => {
+  it('shares a reading among calls that come before it begins, and begins the next one later', async () => {
+    const clock = new VirtualClock();
+    const begunAtMs: number[] = [];
+    const read = pacedReading(async () => begunAtMs.push(clock.nowMs()), clock);
+    const first = Array.from({ length: 500 }, read);
+    await run(clock);
+    expect([...new Set(await Promise.all(first))]).toEqual([1]);
+    const second = Array.from({ length: 500 }, read);
+    await run(clock);
+    expect([...new Set(await Promise.all(second))]).toEqual([2]);
+    expect(begunAtMs).toEqual([0, 100]);
+  });
+
+  it('gives nothing that was read before the call, and never reads twice at once', async () => {
+    const clock = new VirtualClock();
+    let [reading, most, value] = [0, 0, 'old'];
+    const read = pacedReading(async () => {
+      reading += 1;
+      most = Math.max(most, reading);
+      const now = value;
+      await new Promise<void>((resolve) => clock.after(7, resolve));
+      reading -= 1;
+      return now;
+    }, clock);
+    const before = read();
+    await settled();
+    clock.step();
+    await settled();
+    expect(reading).toBe(1);
+    value = 'new';
+    const after = read();
+    await run(clock);
+    expect([await before, await after, most]).toEqual(['old', 'new', 1]);
+  });
+
+  it('goes on after a reading that failed', async () => {
+    const clock = new VirtualClock();
+    let readings = 0;
+    const read = pacedReading(async () => {
+      readings += 1;
+      if (readings === 1) throw new Error('not this time');
+      return readings;
+    }, clock);
+    const failed = expect(read()).rejects.toThrow('not this time');
+    await run(clock);
+    await failed;
+    const second = read();
+    await run(clock);
+    expect(await second).toBe(2);
   });
 });

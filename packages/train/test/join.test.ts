@@ -1,24 +1,12 @@
 /** `join` as a program uses it, in the process of the run. */
 import { type JoinOptions, join, type WorkerEvent } from '@lockstep/worker';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
 import { joinComputing } from '../../worker/src/join.ts';
-import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
-import { tinyData, tinyModel } from './tiny-dataset.ts';
+import type { TrainOptions } from '../src/index.ts';
+import { hashAlone, openRun, tiny } from './open-run.ts';
 
-const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
-const runs = new Set<TrainingRun>();
-
-afterEach(async () => {
-  for (const run of runs) await run[Symbol.asyncDispose]();
-  runs.clear();
-});
-
-async function open(options: TrainOptions = {}) {
-  const run = train({ ...tiny, listen: { port: 0 }, ...options });
-  runs.add(run);
-  return { run, url: (await run.addresses).worker };
-}
+const open = (options: TrainOptions = {}) => openRun({ ...tiny, ...options });
 
 describe('a worker that joins', () => {
   it('says what happens until the run is over, whose weights are those of one process', async () => {
@@ -32,7 +20,7 @@ describe('a worker that joins', () => {
     const last = events.findLast((event) => event.type === 'computed');
     expect(last).toMatchObject({ step: 18, samples: expect.any(Number) });
     expect(report.workers).toMatchObject([{ name: 'guest', backend: 'cpu' }]);
-    expect(report.weightsSha256).toBe((await train(tiny).result).report.weightsSha256);
+    expect(report.weightsSha256).toBe(await hashAlone(tiny));
   });
 
   it('is one of several, one of which leaves', async () => {
@@ -45,7 +33,7 @@ describe('a worker that joins', () => {
     expect((await guest.done).type).toBe('left');
     expect((await helper.done).type).toBe('finished');
     const { report } = await run.result;
-    expect(report.weightsSha256).toBe((await train({ ...tiny, epochs: 40 }).result).report.weightsSha256);
+    expect(report.weightsSha256).toBe(await hashAlone({ ...tiny, epochs: 40 }));
   });
 
   it('leaves where its signal is aborted, also before it has joined', async () => {
@@ -54,7 +42,7 @@ describe('a worker that joins', () => {
   });
 
   it('needs the token of a run that has one', async () => {
-    const { url } = await open({ listen: { port: 0, token: 'a secret' } });
+    const { url } = await open({ listen: { token: 'a secret' } });
     await expect(join(url).done).rejects.toMatchObject({ name: 'JoinError', reason: 'refused' });
     expect((await join(url, { token: 'a secret' }).done).type).toBe('finished');
   });
@@ -73,7 +61,7 @@ describe('a worker that joins', () => {
       }
     }).rejects.toMatchObject({ name: 'ConfigurationError' });
     expect(events).toEqual([{ type: 'opening', backend: 'webgpu' }]);
-    expect(new WorkerLines('', 0, 1).of(events[0]!, 0)).toEqual(['opening webgpu, which can take a minute']);
+    expect(new WorkerLines(0, 1).of(events[0]!, 0)).toEqual(['opening webgpu, which can take a minute']);
     const quick = joinComputing('ws://127.0.0.1:1', { backend: 'webgpu' }, Promise.reject(new Error('none')));
     await expect(async () => {
       for await (const event of quick) events.push(event);

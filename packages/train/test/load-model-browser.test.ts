@@ -4,7 +4,7 @@ import { findChromium, inChromium, openBuiltPage } from '@lockstep/chromium';
 import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
-import { loadModel } from '../src/model/load-model.ts';
+import { loadModel } from '../src/model.ts';
 
 declare const window: { scoresOf(file: readonly number[], samples: readonly number[]): Promise<number[][]> };
 

@@ -21,7 +21,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
-import { type LoadedModel, loadModel } from '../src/model/load-model.ts';
+import { type LoadedModel, loadModel } from '../src/model.ts';
 import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
@@ -184,7 +184,7 @@ describe('a loaded model of values', () => {
 });
 
 describe('loadModel', () => {
-  it('reads a file by its name, and names it where it is none', async () => {
+  it('reads a file by its name, and names one that is no model', async () => {
     const path = join(folder, 'model.safetensors');
     writeFileSync(path, file);
     const loaded = await loadModel(path);

@@ -5,7 +5,7 @@ import { maxCpuMemoryBytes, openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { expectRefused } from '../../../apps/coordinator/test/processes.ts';
 import { nodePlatform, systemMemoryBytes } from '../src/node/node-platform.ts';
-import { createRun, startInlineWorker } from '../src/run/create-run.ts';
+import { createRun } from '../src/run/create-run.ts';
 import { memoryFault, memoryNeed } from '../src/run/memory-need.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
@@ -55,7 +55,7 @@ describe('the memory that a run needs', () => {
     }
   });
 
-  it('has those of its own compute where the coordinator takes part', () => {
+  it('includes that of its own computer if the coordinator takes part', () => {
     const model = parseModel({ name: 'linear', input: [784], layers: [{ type: 'dense', units: 100 }] });
     const options = { ...sizes, threads: 3, model, optimizer: defaultOptimizer('sgd') };
     const single = memoryNeed({ ...options, workers: 'single' });
@@ -74,7 +74,7 @@ describe('the memory that a run needs', () => {
     ]);
     const { backend } = await openBackend('cpu');
     const created = await createRun({ prepared, platform: nodePlatform, backend, startWorkers: 1 });
-    await startInlineWorker(created, prepared, nodePlatform, undefined);
+    await created.startInlineWorker();
     expect(await created.run.outcome).toEqual({ type: 'finished' });
     const { model, optimizer, plan } = prepared;
     const taken = backend.view(backend.allocate(1)).buffer.byteLength;
@@ -112,7 +112,7 @@ describe('a model', () => {
     expect(systemMemoryBytes()).toBeGreaterThan(64e6);
   });
 
-  it('is refused where WebAssembly has not enough memory, whatever the machine has', () => {
+  it('is refused if WebAssembly has too little memory, whatever the machine has', () => {
     const model = parseModel(wide('huge', 15_000, 14_500));
     // An optimizer with the most state, in a process that computes as well.
     const options = { ...sizes, model, optimizer: defaultOptimizer('adam'), workers: 'single' } as const;
@@ -123,7 +123,7 @@ describe('a model', () => {
     );
   });
 
-  it('is refused where the machine has not enough memory for all processes', () => {
+  it('is refused if the machine has too little memory for all processes', () => {
     const model = parseModel(wide('large', 3_000, 2_500));
     expect(memoryFault({ ...sizes, model, optimizer }, unlimited)).toBeUndefined();
     expect(memoryFault({ ...sizes, model, optimizer }, 450e6)).toMatch(

@@ -5,7 +5,7 @@ import { workerCommand } from '@lockstep/worker/options';
 import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import { runCommands, runOptions } from '../src/option-table.ts';
-import { relayCommand } from '../src/relay/options.ts';
+import { relayCommand } from '../src/relay/relay.ts';
 
 const commands = [...Object.values(runCommands), relayCommand, workerCommand];
 
@@ -62,7 +62,7 @@ const top = (file: string, name: string) => (object: string) => (object === '' ?
 describe('the docstring of', () => {
   it.each([
     ...documented(runOptions, (object) => places[object]),
-    ...documented(relayCommand.options, top('../src/relay/options.ts', 'RelayOptions')),
+    ...documented(relayCommand.options, top('../src/relay/relay.ts', 'RelayOptions')),
     ...documented(workerCommand.options, top('../../worker/src/join.ts', 'JoinOptions')),
   ])('$path gives its range and default', ({ option, text }) => {
     expect(text).toBeDefined();

@@ -1,27 +1,16 @@
 /** A batch chosen for the workers that are connected when the run is started. */
 import { batchForWorkers } from '@lockstep/rules';
 import { type JoinedWorker, join } from '@lockstep/worker';
-import { afterEach, expect, it } from 'vitest';
-import { type TrainingEvent, type TrainingRun, type TrainOptions, train } from '../src/index.ts';
-import { openViewer, type TestViewer } from './test-viewer.ts';
-import { tinyData, tinyModel } from './tiny-dataset.ts';
+import { expect, it } from 'vitest';
+import { type TrainingEvent, type TrainOptions, train } from '../src/index.ts';
+import { hashAlone, openRun, tiny } from './open-run.ts';
+import type { TestViewer } from './test-viewer.ts';
 
-const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 'auto', epochs: 2 };
-const opened: { runs: TrainingRun[]; viewers: TestViewer[] } = { runs: [], viewers: [] };
-
-afterEach(async () => {
-  for (const { socket } of opened.viewers.splice(0)) socket.terminate();
-  for (const run of opened.runs.splice(0)) await run[Symbol.asyncDispose]();
-});
+const auto: TrainOptions = { ...tiny, batch: 'auto', epochs: 2 };
 
 async function open(options: TrainOptions, stay = false) {
-  const run = train({ ...tiny, ...options, listen: { port: 0, waitForStart: true, stay } });
-  opened.runs.push(run);
-  const { owner, worker } = await run.addresses;
-  const token = /admin=([^&]+)/.exec(owner)![1]!;
-  const viewer = await openViewer(worker, {}, { adminToken: token });
-  opened.viewers.push(viewer);
-  return { run, worker, token, viewer };
+  const opened = await openRun({ ...auto, ...options, listen: { waitForStart: true, stay } });
+  return { ...opened, viewer: await opened.watch() };
 }
 
 async function joined(viewer: TestViewer, url: string, count: number): Promise<JoinedWorker[]> {
@@ -30,18 +19,17 @@ async function joined(viewer: TestViewer, url: string, count: number): Promise<J
   return workers;
 }
 
-const alone = async (options: TrainOptions): Promise<string> =>
-  (await train({ ...tiny, ...options }).result).report.weightsSha256;
+const alone = (options: TrainOptions): Promise<string> => hashAlone({ ...auto, ...options });
 
 it.each([1, 3])('is for %i workers, with the weights of one process, by page or program', async (count) => {
-  const { run, worker, token, viewer } = await open({});
+  const { run, url, admin: token, viewer } = await open({});
   const events: TrainingEvent[] = [];
   const reading = (async () => {
     for await (const event of run) if (event.type === 'prepared') events.push(event);
   })();
   const about = await viewer.next('run');
   const { usualBatch } = about.planAtStart!;
-  await joined(viewer, worker, count);
+  await joined(viewer, url, count);
   if (count === 1) run.start();
   else viewer.send({ type: 'admin', action: 'start', token });
   const { report } = await run.result;
@@ -56,17 +44,17 @@ it.each([1, 3])('is for %i workers, with the weights of one process, by page or 
   ]);
 });
 
-it('is for one worker where none is there, and where the microbatch is given', async () => {
-  const { run, worker, viewer } = await open({ microbatch: 8 });
+it('is for one worker if there is none, also if the microbatch is given', async () => {
+  const { run, url, viewer } = await open({ microbatch: 8 });
   expect((await viewer.next('run')).planAtStart).toMatchObject({ microbatchSize: 8 });
   run.start();
-  join(worker, { name: 'late', backend: 'cpu' }).done.catch(() => {});
+  join(url, { name: 'late', backend: 'cpu' }).done.catch(() => {});
   expect((await run.result).report.weightsSha256).toBe(await alone({ microbatch: 8, expect: 1 }));
 });
 
-it('ends where it is, when it is stopped before its start', async () => {
-  const { run, worker, token, viewer } = await open({});
-  const [guest] = await joined(viewer, worker, 1);
+it('ends without a step if it is stopped before its start', async () => {
+  const { run, url, admin: token, viewer } = await open({});
+  const [guest] = await joined(viewer, url, 1);
   viewer.send({ type: 'admin', action: 'stop', token });
   const { outcome, report } = await run.result;
   expect(outcome).toBe('stopped');
@@ -75,12 +63,11 @@ it('ends where it is, when it is stopped before its start', async () => {
 });
 
 it('stays for a run after it, with its number of workers', async () => {
-  const { run, worker, token, viewer } = await open({}, true);
-  const workers = await joined(viewer, worker, 2);
+  const { run, url, admin: token, viewer, watch } = await open({}, true);
+  const workers = await joined(viewer, url, 2);
   run.start();
   await run.result;
-  const owner = await openViewer(worker, {}, { adminToken: token });
-  opened.viewers.push(owner);
+  const owner = await watch();
   owner.send({ type: 'runAgain', token, seed: 2 });
   const next = await run.nextRun();
   expect((await next.result).report.weightsSha256).toBe(await alone({ expect: 2, seed: 2 }));
@@ -91,10 +78,10 @@ it('stays for a run after it, with its number of workers', async () => {
 it.each<[TrainOptions, string]>([
   [
     { checkpoint: { folder: 'x', resume: true } },
-    'batch auto: expected with expect where a run goes on from a checkpoint',
+    'batch auto: expected with expect if the run resumes from a checkpoint',
   ],
   [{ diloco: true }, 'batch: expected a number with diloco.replicas, got auto'],
 ])('%j is refused', async (options, message) => {
-  const run = train({ ...tiny, ...options, listen: { port: 0, waitForStart: true } });
+  const run = train({ ...auto, ...options, listen: { port: 0, waitForStart: true } });
   await expect(run.result).rejects.toThrow(message);
 });

@@ -1,6 +1,6 @@
 /** Prepared runs from command-line arguments. */
 import { parseOptions } from '@lockstep/command';
-import { trainOptionsOf } from '../../../apps/coordinator/src/train-options.ts';
+import { trainOptionsOf } from '../../../apps/coordinator/src/run-options.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { runOptions } from '../src/option-table.ts';
 import type { TrainOptions } from '../src/options.ts';

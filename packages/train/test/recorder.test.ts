@@ -1,23 +1,25 @@
+/** The record of a run: epochs, resumed runs, figures of the steps, ends, and lines for people. */
 import type { StepResult } from '@lockstep/compute';
-import { type CoordinatorState, planRun } from '@lockstep/rules';
+import { type CoordinatorState, planRun, type RunEvent } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
+import { EventLines } from '../src/events.ts';
 import { Recorder, type RecorderOptions } from '../src/record/recorder.ts';
 import type { EpochReport } from '../src/record/report.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
 /** 10 samples in batches of 4: steps of 4, 4 and 2. */
-const plan = planRun({ samples: 10, batch: 4, epochs: 2 });
+const planOf = (steps?: number) => planRun({ samples: 10, batch: 4, epochs: 2, ...(steps && { steps }) });
 
 const state = { phase: 'training', connections: new Map(), records: new Map() } as unknown as CoordinatorState;
 
+/** A recorder of a run whose weight is the number of steps taken. */
 function setUp(options: Partial<RecorderOptions> = {}) {
   let now = 5000;
   let weight = 0;
-  const reported: number[] = [];
-  const evaluated: number[] = [];
+  const [reported, evaluated]: [number[], number[]] = [[], []];
   const stops: string[] = [];
   const recorder = new Recorder({
-    plan,
+    plan: planOf(),
     evaluator: {
       async evaluate(weights, pause) {
         await pause();
@@ -35,18 +37,23 @@ function setUp(options: Partial<RecorderOptions> = {}) {
     emit: (event) => event.type === 'epoch' && reported.push(event.epoch),
     ...options,
   });
+  const wait = (durationMs: number): void => {
+    now += durationMs;
+  };
+  const step = (result: Pick<StepResult, 'step' | 'loss' | 'correct'>): void => {
+    weight = result.step + 1;
+    const count = result.step % 3 === 2 ? 2 : 4;
+    recorder.step({ epoch: Math.floor(result.step / 3), count, ...result }, state);
+  };
   return {
-    recorder,
-    stops,
-    evaluated,
-    reported,
-    wait(durationMs: number) {
-      now += durationMs;
-    },
-    step(result: Pick<StepResult, 'step' | 'loss' | 'correct'>) {
-      weight = result.step + 1;
-      const count = result.step % 3 === 2 ? 2 : 4;
-      recorder.step({ epoch: Math.floor(result.step / 3), count, ...result }, state);
+    ...{ recorder, stops, evaluated, reported, wait, step },
+    start: () => recorder.event({ type: 'started' }, state),
+    /** Takes steps that last `stepMs`, with a loss of their number and 0, 1 or 2 samples classified correctly. */
+    play(from: number, to: number, stepMs = 1000) {
+      for (let index = from; index < to; index++) {
+        wait(stepMs);
+        step({ step: index, loss: index + 1, correct: index % 3 });
+      }
     },
   };
 }
@@ -54,11 +61,9 @@ function setUp(options: Partial<RecorderOptions> = {}) {
 /** The final record, without the parts that grow with the steps. */
 async function recordOf(recorder: Recorder) {
   const weights = await recorder.finish();
-  const { epochs, initialLoss, samples, steps, seconds } = recorder.data;
-  return { epochs, initialLoss, samples, steps, seconds, weights };
+  const { epochs, initialLoss, images, steps, seconds } = recorder.data;
+  return { epochs, initialLoss, images, steps, seconds, weights };
 }
-
-const start = (recorder: Recorder): void => recorder.event({ type: 'started' }, state);
 
 describe('epochs', () => {
   it('of a checkpoint are the newest 100,000', () => {
@@ -71,93 +76,60 @@ describe('epochs', () => {
   });
 
   it('are means over samples, not over steps, and are evaluated with the weights of their last step', async () => {
-    const { recorder, step, wait, evaluated, reported } = setUp();
+    const { recorder, start, play, wait, evaluated, reported } = setUp();
     wait(700);
-    start(recorder);
-    for (let index = 0; index < 6; index++) {
-      wait(1000);
-      step({ step: index, loss: index + 1, correct: index % 3 });
-    }
+    start();
+    play(0, 6);
     const records = await recordOf(recorder);
+    const common = { trainAccuracy: 3 / 10, testAccuracy: 0.5, testR2: null, testRmse: null };
+    const rates = { seconds: 3, imagesPerSecond: 10 / 3 };
     expect(records.epochs).toEqual([
-      {
-        epoch: 1,
-        trainLoss: (4 * 1 + 4 * 2 + 2 * 3) / 10,
-        trainAccuracy: 3 / 10,
-        testLoss: expect.closeTo(0.3),
-        testAccuracy: 0.5,
-        testR2: null,
-        testRmse: null,
-        seconds: 3,
-        imagesPerSecond: 10 / 3,
-      },
-      {
-        epoch: 2,
-        trainLoss: (4 * 4 + 4 * 5 + 2 * 6) / 10,
-        trainAccuracy: 3 / 10,
-        testLoss: expect.closeTo(0.6),
-        testAccuracy: 0.5,
-        testR2: null,
-        testRmse: null,
-        seconds: 3,
-        imagesPerSecond: 10 / 3,
-      },
+      { epoch: 1, trainLoss: (4 * 1 + 4 * 2 + 2 * 3) / 10, testLoss: expect.closeTo(0.3), ...common, ...rates },
+      { epoch: 2, trainLoss: (4 * 4 + 4 * 5 + 2 * 6) / 10, testLoss: expect.closeTo(0.6), ...common, ...rates },
     ]);
     expect(evaluated).toEqual([3, 6]);
     expect(records.weights).toEqual(Float32Array.of(6));
     expect(reported).toEqual([1, 2]);
-    expect(records).toMatchObject({ initialLoss: 1, samples: 20, steps: 6, seconds: 6 });
+    expect(records).toMatchObject({ initialLoss: 1, images: 20, steps: 6, seconds: 6 });
   });
 
   it('have no training accuracy if a loss is not finite', async () => {
-    const { recorder, step } = setUp();
-    start(recorder);
+    const { recorder, step, start } = setUp();
+    start();
     for (const [index, loss] of [1, Number.POSITIVE_INFINITY, 1].entries()) step({ step: index, loss, correct: 1 });
-    expect((await recordOf(recorder)).epochs[0]).toMatchObject({
-      trainLoss: Number.POSITIVE_INFINITY,
-      trainAccuracy: null,
-    });
+    const [epoch] = (await recordOf(recorder)).epochs;
+    expect(epoch).toMatchObject({ trainLoss: Number.POSITIVE_INFINITY, trainAccuracy: null });
   });
 
-  it('end with the last step of the run, even in the middle of one', async () => {
-    const { recorder, step, evaluated } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: 4 }) });
+  it.each([
+    ['with the last step of the run', 4],
+    ['when the run is stopped', undefined],
+  ])('end %s, even in the middle of one', async (_when, steps) => {
+    const { recorder, step, evaluated } = setUp({ plan: planOf(steps) });
     for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
-    const records = await recordOf(recorder);
-    expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
+    const { epochs } = await recordOf(recorder);
+    expect(epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
       [1, 0.3],
       [2, 0.25],
     ]);
     expect(evaluated).toEqual([3, 4]);
   });
 
-  it('end where the run is stopped, even in the middle of one', async () => {
-    const { recorder, step, evaluated } = setUp();
-    for (let index = 0; index < 4; index++) step({ step: index, loss: 1, correct: 1 });
-    const records = await recordOf(recorder);
-    expect(records.epochs.map(({ epoch, trainAccuracy }) => [epoch, trainAccuracy])).toEqual([
-      [1, 0.3],
-      [2, 0.25],
-    ]);
-    expect(evaluated).toEqual([3, 4]);
-  });
-
-  it('have no rate where no time has passed', async () => {
-    const { recorder, step } = setUp();
-    for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
+  it('have no rate if no time has passed', async () => {
+    const { recorder, play } = setUp();
+    play(0, 3, 0);
     expect(await recordOf(recorder)).toMatchObject({ epochs: [{ seconds: 0, imagesPerSecond: 0 }] });
   });
 
-  it('whose evaluation is aborted are left out, and nothing fails', async () => {
+  it('whose evaluation is aborted are omitted, and nothing fails', async () => {
     let resume = (): void => {};
     const interruption = new AbortController();
-    const { recorder, step, reported } = setUp({
-      signal: interruption.signal,
-      pause: () =>
-        new Promise((resolve) => {
-          resume = resolve;
-        }),
-    });
-    for (let index = 0; index < 6; index++) step({ step: index, loss: 1, correct: 1 });
+    const pause = () =>
+      new Promise<void>((resolve) => {
+        resume = resolve;
+      });
+    const { recorder, play, reported } = setUp({ signal: interruption.signal, pause });
+    play(0, 6);
     await Promise.resolve();
     interruption.abort();
     resume();
@@ -174,88 +146,67 @@ describe('epochs', () => {
 
   it('whose evaluation fails reject `finish`', async () => {
     const failure = new Error('the device is gone');
-    const { recorder, step } = setUp({ evaluator: { evaluate: () => Promise.reject(failure), dispose() {} } });
-    for (let index = 0; index < 3; index++) step({ step: index, loss: 1, correct: 1 });
+    const { recorder, play } = setUp({ evaluator: { evaluate: () => Promise.reject(failure), dispose() {} } });
+    play(0, 3);
     await expect(recorder.finish()).rejects.toBe(failure);
   });
 
   it('of a run without a step are none', async () => {
-    const { recorder } = setUp();
-    const none = { epochs: [], initialLoss: undefined, samples: 0, steps: 0, seconds: 0 };
-    expect(await recordOf(recorder)).toEqual(none);
+    const none = { epochs: [], initialLoss: null, images: 0, steps: 0, seconds: 0 };
+    expect(await recordOf(setUp().recorder)).toEqual(none);
   });
 
-  it('leave the weights of the end where they have been evaluated there', async () => {
-    const { recorder, step } = setUp();
-    step({ step: 0, loss: 1, correct: 1 });
+  it('leave the weights of the end if they were evaluated', async () => {
+    const { recorder, play } = setUp();
+    play(0, 1);
     expect((await recordOf(recorder)).weights).toEqual(Float32Array.of(1));
     const interruption = new AbortController();
     const aborted = setUp({ signal: interruption.signal });
-    for (let index = 0; index < 4; index++) aborted.step({ step: index, loss: 1, correct: 1 });
+    aborted.play(0, 4);
     interruption.abort();
     expect((await recordOf(aborted.recorder)).weights).toBeUndefined();
   });
 
-  describe('of a run that goes on', () => {
-    /** Without weights, since a process has only those that it has trained. */
-    const recordsOf = async (recorder: Recorder) => {
-      const { weights: _, ...records } = await recordOf(recorder);
-      return records;
-    };
+  /** Without weights, since a process has only those that it has trained. */
+  const recordsOf = async (recorder: Recorder) => ({ ...(await recordOf(recorder)), weights: undefined });
 
-    /** Two runs with this number of steps in total, the second from the state of the first; a step takes a second. */
-    async function inTwoRuns(cut: number, steps: number, hasEvaluated: boolean) {
-      const first = setUp({
-        plan: planRun({ samples: 10, batch: 4, epochs: 2, steps: cut }),
-        ...(hasEvaluated ? {} : { pause: () => new Promise<void>(() => {}) }),
-      });
-      const play = ({ step, wait }: ReturnType<typeof setUp>, from: number, to: number): void => {
-        for (let index = from; index < to; index++) {
-          wait(1000);
-          step({ step: index, loss: index + 1, correct: index % 3 });
-        }
-      };
-      play(first, 0, cut);
-      if (hasEvaluated) await first.recorder.finish();
-      const { progress, unevaluated } = first.recorder.progress();
-      const { wire } = sampleCheckpoint.progress;
-      const weights = Float32Array.of(cut);
-      const resumeFrom = { ...sampleCheckpoint, step: cut, weights, progress: { ...progress, wire }, unevaluated };
-      const second = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }), resumeFrom });
-      second.wait(5000);
-      start(second.recorder);
-      second.recorder.evaluatePending();
-      play(second, cut, steps);
-      return recordsOf(second.recorder);
-    }
+  /** Two runs with this number of steps in total, the second from the state of the first; a step takes a second. */
+  async function inTwoRuns(cut: number, steps: number, hasEvaluated: boolean) {
+    const never = () => new Promise<void>(() => {});
+    const first = setUp({ plan: planOf(cut), ...(hasEvaluated ? {} : { pause: never }) });
+    first.play(0, cut);
+    if (hasEvaluated) await first.recorder.finish();
+    const { progress, unevaluated } = first.recorder.progress();
+    const { wire } = sampleCheckpoint.progress;
+    const weights = Float32Array.of(cut);
+    const resumeFrom = { ...sampleCheckpoint, step: cut, weights, progress: { ...progress, wire }, unevaluated };
+    const second = setUp({ plan: planOf(steps), resumeFrom });
+    second.wait(5000);
+    second.start();
+    second.recorder.evaluatePending();
+    second.play(cut, steps);
+    return recordsOf(second.recorder);
+  }
 
-    const whole = async (steps: number) => {
-      const { recorder, step, wait } = setUp({ plan: planRun({ samples: 10, batch: 4, epochs: 2, steps }) });
-      for (let index = 0; index < steps; index++) {
-        wait(1000);
-        step({ step: index, loss: index + 1, correct: index % 3 });
+  it.each([true, false])(
+    'of a run that goes on are those of one that was not interrupted, evaluated before: %s',
+    async (hasEvaluated) => {
+      // A run that stops within an epoch ends that epoch only if no later run continues it.
+      for (const [cut, steps] of [
+        [1, 6],
+        [2, 4],
+        [3, 6],
+        [4, 4],
+        [4, 6],
+        [5, 5],
+        [6, 6],
+      ] as const) {
+        const whole = setUp({ plan: planOf(steps) });
+        whole.play(0, steps);
+        expect(await inTwoRuns(cut, steps, hasEvaluated)).toEqual(await recordsOf(whole.recorder));
       }
-      return recordsOf(recorder);
-    };
-
-    it.each([true, false])(
-      'are those of one that was not cut off, evaluated before it was: %s',
-      async (hasEvaluated) => {
-        // A run that stops within an epoch ends that epoch only if no later run continues it.
-        for (const [cut, steps] of [
-          [1, 6],
-          [2, 4],
-          [3, 6],
-          [4, 4],
-          [4, 6],
-          [5, 5],
-          [6, 6],
-        ] as const) {
-          expect(await inTwoRuns(cut, steps, hasEvaluated)).toEqual(await whole(steps));
-        }
-      },
-    );
-  });
+    },
+  );
 });
 
 it('loss and accuracy are smoothed: a twentieth of each new step', () => {
@@ -278,4 +229,32 @@ it('an end on purpose has a code, whatever it says, and nothing stops a run that
   failed.recorder.ended({ type: 'failed', message });
   expect(failed.recorder.data.ending).toEqual({ type: 'failed', message });
   expect(stops).toEqual([message]);
+});
+
+it('a worker that is late gets one line, and later one with how often it was late; others keep theirs', () => {
+  const workers = ['w1', 'w2'].map((id) => [id, { id, name: `name-${id}`, kind: 'node', backend: 'cpu', threads: 1 }]);
+  const known = { records: new Map(workers as [string, unknown][]) } as unknown as CoordinatorState;
+  let now = 0;
+  const lines = new EventLines(() => now);
+  const lineOf = (event: RunEvent) => lines.eventOf(event, known)?.message;
+  const late = (workerId: string, step: number) => lineOf({ type: 'late', workerId, step });
+  expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: other workers get its work, too');
+  for (let step = 10; step < 40; step++) {
+    now += 500;
+    expect(late('w1', step)).toBeUndefined();
+  }
+  expect(late('w2', 1)).toMatch(/^w2 name-w2 is late/);
+  const left: RunEvent = { type: 'left', workerId: 'w1', message: 'the connection broke' };
+  expect([lineOf(left), lineOf(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
+  const rejected: RunEvent = { type: 'rejected', workerId: 'w1', message: 'x' };
+  expect(lines.eventOf(rejected, known)).toMatchObject({ worker: { id: 'w1' } });
+  now += 20_000;
+  expect(late('w1', 50)).toBe(
+    'w1 name-w1 is late with step 51: other workers get its work, too (and 30 times more in the last 35 s)',
+  );
+  expect(late('w1', 51)).toBeUndefined();
+  now += 30_000;
+  expect(late('w1', 60)).toMatch(/ \(and once more in the last 30 s\)$/);
+  now += 30_000;
+  expect(late('w1', 70)).toMatch(/get its work, too$/);
 });

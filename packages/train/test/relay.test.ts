@@ -2,44 +2,21 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type JoinedWorker, join } from '@lockstep/worker';
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  type ListeningEvent,
-  type RelayEvent,
-  type RelayOptions,
-  relay,
-  type TrainingRun,
-  type TrainOptions,
-  train,
-} from '../src/index.ts';
-import { newSecret } from '../src/new-secret.ts';
+import { join } from '@lockstep/worker';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type ListeningEvent, type RelayEvent, type RelayOptions, relay, type TrainOptions } from '../src/index.ts';
 import { Upstream } from '../src/relay/relay-server.ts';
-import { clientOf, relayHeaders } from '../src/site/connections.ts';
+import { clientOf, relayHeaders } from '../src/site/limiter.ts';
+import { newSecret } from '../src/words.ts';
+import { hashAlone, openRun, tiny } from './open-run.ts';
 import { openViewer } from './test-viewer.ts';
-import { tinyData, tinyModel } from './tiny-dataset.ts';
 
-const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
-const runs = new Set<TrainingRun>();
-const relays = new Set<JoinedWorker<RelayEvent>>();
-
-afterEach(async () => {
-  for (const one of relays) await one.leave();
-  for (const run of runs) await run[Symbol.asyncDispose]();
-  relays.clear();
-  runs.clear();
-});
-
-async function open(options: TrainOptions = {}) {
-  const run = train({ ...tiny, listen: { port: 0 }, ...options });
-  runs.add(run);
-  return { run, url: (await run.addresses).worker };
-}
+const open = (options: TrainOptions = {}) => openRun({ ...tiny, ...options });
 
 /** A relay that is open to its workers. */
 async function openRelay(url: string, { listen, ...options }: RelayOptions = {}) {
   const one = relay(url, { name: 'relay', ...options, listen: { port: 0, ...listen } });
-  relays.add(one);
+  onTestFinished(() => one.leave());
   one.done.catch(() => {});
   let listening: ListeningEvent | undefined;
   const events: RelayEvent[] = [];
@@ -63,7 +40,7 @@ describe('a relay', () => {
     expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run is finished' });
     expect(report.workers).toMatchObject([{ name: 'relay', kind: 'relay', workersBehind: expect.any(Number) }]);
     expect(report.exactness).toBe('bit-exact');
-    expect(report.weightsSha256).toBe((await train(tiny).result).report.weightsSha256);
+    expect(report.weightsSha256).toBe(await hashAlone(tiny));
   });
 
   it('may stand behind another one, and start workers itself', async () => {
@@ -72,7 +49,7 @@ describe('a relay', () => {
     await openRelay(top.url, { name: 'below', workers: 1 });
     const { report } = await run.result;
     expect(report.workers).toMatchObject([{ name: 'top', workersBehind: 1 }]);
-    expect(report.weightsSha256).toBe((await train({ ...tiny, epochs: 20 }).result).report.weightsSha256);
+    expect(report.weightsSha256).toBe(await hashAlone({ ...tiny, epochs: 20 }));
   });
 
   it('leaves, and its worker goes on at the coordinator of which it was told', async () => {
@@ -115,7 +92,7 @@ describe('a relay', () => {
   });
 
   it('needs the token of the run, and asks its workers for the same', async () => {
-    const { run, url } = await open({ listen: { port: 0, token: 'a secret' } });
+    const { run, url } = await open({ listen: { token: 'a secret' } });
     await expect(relay(url, { listen: { port: 0 } }).done).rejects.toMatchObject({ reason: 'refused' });
     const between = await openRelay(url, { token: 'a secret' });
     await expect(join(between.url).done).rejects.toMatchObject({ name: 'JoinError', reason: 'refused' });
@@ -141,7 +118,7 @@ describe('a relay', () => {
       },
       { name: 'early', listen: { port: 0 } },
     );
-    relays.add(one);
+    onTestFinished(() => one.leave());
     for await (const event of one) {
       events.push(event);
       if (event.type === 'open') break;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { ScriptedCoordinator } from '../../rules/test/scripted-coordinator.ts';
 import { model, optimizer } from '../../sim/test/support.ts';
 import { TrainingCurve } from '../src/record/curve.ts';
-import { createReport, type ReportOptions, type RunRecord } from '../src/record/recorder.ts';
+import type { RunRecord } from '../src/record/recorder.ts';
+import { createReport, type ReportOptions } from '../src/record/report.ts';
 import { StepTiming } from '../src/record/step-timing.ts';
 
 function recordWith(figures: Partial<RunRecord>): RunRecord {
@@ -28,7 +29,7 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
     },
     model,
     state: coordinator.state,
-    record: recordWith({ initialLoss: 1.1, samples: 600, steps: 1, seconds: 2 }),
+    record: recordWith({ initialLoss: 1.1, images: 600, steps: 1, seconds: 2 }),
     weightsSha256: 'aa',
     wire: { bytesSent: 5, bytesReceived: 6 },
   };
@@ -75,8 +76,8 @@ describe('the report of a run', () => {
     }
   });
 
-  it('has null for an initial loss that was not measured, and a rate of 0 where no time passed', () => {
-    const record = recordWith({ initialLoss: undefined, samples: 600, seconds: 0 });
+  it('has null for an initial loss that was not measured, and a rate of 0 if no time passed', () => {
+    const record = recordWith({ initialLoss: null, images: 600, seconds: 0 });
     const report = createReport({ ...optionsFor(new ScriptedCoordinator()), record });
     expect(report).toMatchObject({ initialLoss: null, imagesPerSecond: 0 });
   });

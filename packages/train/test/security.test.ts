@@ -5,10 +5,10 @@ import { encodeWatch, subprotocol, watchPath, watchSubprotocol } from '@lockstep
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { startCoordinator } from '../../../apps/coordinator/test/processes.ts';
-import { createOriginCheck } from '../src/site/sockets.ts';
+import { newTurnedAwayCounts } from '../src/site/limiter.ts';
+import { createOriginCheck } from '../src/site/server.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
-import { hello, openRawClient } from './raw-client.ts';
 import { openViewer } from './test-viewer.ts';
 import { tinyArgs } from './tiny-data.ts';
 
@@ -39,7 +39,13 @@ function upgradeStatus(url: string, protocol: string, headers: Record<string, st
 
 describe('the origin of a page', () => {
   const check = (host: string, origin?: string, options = {}) =>
-    createOriginCheck({ host: '127.0.0.1', secure: false, allowed: [], ...options })({
+    createOriginCheck({
+      host: '127.0.0.1',
+      secure: false,
+      allowedOrigins: [],
+      turnedAway: newTurnedAwayCounts(),
+      ...options,
+    })({
       headers: { host, ...(origin === undefined ? {} : { origin }) },
     })?.status;
 
@@ -72,7 +78,7 @@ describe('the origin of a page', () => {
   });
 
   it('may be allowed, and the name that the server listens on is known', () => {
-    const options = { allowed: ['https://page.example'], host: 'lab.example' };
+    const options = { allowedOrigins: ['https://page.example'], host: 'lab.example' };
     expect(check('127.0.0.1:7070', 'https://page.example', options)).toBeUndefined();
     expect(check('lab.example:7070', 'http://lab.example:7070', options)).toBeUndefined();
     expect(check('127.0.0.1:7070', 'https://page.example.evil', options)).toBe(403);
@@ -90,7 +96,7 @@ describe('the origin of a page', () => {
     ['with a login', 'https://evil@page.example', undefined],
     ['with a login that looks like it', 'https://page.example@evil.example', 403],
   ])('may be allowed, and is compared as browsers write it: %s', (_, origin, status) => {
-    expect(check('127.0.0.1:7070', origin, { allowed: ['https://page.example'] })).toBe(status);
+    expect(check('127.0.0.1:7070', origin, { allowedOrigins: ['https://page.example'] })).toBe(status);
   });
 
   it('is checked for workers, viewers and plain requests alike, without effect on the run', async () => {
@@ -120,22 +126,6 @@ describe('the origin of a page', () => {
       disconnects: 0,
       quarantined: 0,
     });
-  });
-});
-
-describe('joining', () => {
-  it('needs the token', async () => {
-    const server = await open(['--token', 'open sesame']);
-    const guesser = await openRawClient(server.ws);
-    guesser.send(hello);
-    const refusal = await guesser.next('refuse');
-    expect(refusal).toMatchObject({
-      code: 'token',
-      message: expect.stringMatching(/^this run needs a token, and none was given/),
-    });
-    const guest = await openRawClient(server.ws);
-    guest.send({ ...hello, token: 'open sesame' });
-    expect((await guest.next('welcome')).id).toBe('w1');
   });
 });
 

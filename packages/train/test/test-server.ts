@@ -5,14 +5,15 @@ import { bytesPerSample } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import type { Limits } from '@lockstep/rules';
 import { openBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/worker';
 import type { Run } from '../src/coordinator/run.ts';
 import type { RunOutcome } from '../src/coordinator/run-options.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
-import { createReport } from '../src/record/recorder.ts';
 import type { Report } from '../src/record/report.ts';
+import { createReport } from '../src/record/report.ts';
 import { createRun } from '../src/run/create-run.ts';
-import { TurnedAwayCounter } from '../src/site/limiter.ts';
+import { Guesses, newTurnedAwayCounts } from '../src/site/limiter.ts';
 import { openServer } from '../src/site/server.ts';
 import { createSockets } from '../src/site/sockets.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
@@ -57,13 +58,12 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
     },
   });
   const { plan, train } = prepared;
-  const turnedAway = new TurnedAwayCounter();
+  const turnedAway = newTurnedAwayCounts();
   const host = '127.0.0.1';
-  const server = await openServer({ host, port: 0, defaultPort: 0, tls: undefined, turnedAway });
+  const server = await openServer({ host, port: 0, tls: undefined, allowedOrigins: [], turnedAway });
   const sockets = createSockets(
     {
-      host,
-      secure: false,
+      guesses: new Guesses(systemClock),
       maxFrameBytes: limits.maxFrameBytes,
       vectorBytes: parameterServer.parameterCount * 4,
       chunkBytes: limits.chunkBytes,
@@ -77,7 +77,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
   );
   server.use({ ...sockets, answer: (_, response) => void response.end() });
   const close = async (): Promise<void> => {
-    sockets.close();
+    sockets.close(1001, 'the coordinator ends');
     await server.close();
   };
   return {
@@ -104,7 +104,7 @@ export async function openTestServer({ args, onStep, ...options }: TestServerOpt
         record: recorder.data,
         weightsSha256: sha256(bytesOf(parameterServer.weights())),
         wire: sockets.traffic(),
-        turnedAway: turnedAway.total(),
+        turnedAway: { ...turnedAway },
       }),
     drop: close,
     async close() {

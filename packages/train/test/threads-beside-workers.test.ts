@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { threadsBesideWorkers } from '../src/run/run-training.ts';
 
-describe('threads beside workers', () => {
+describe('threads of a coordinator next to its workers', () => {
   it.each([
     { parameters: 101_770, freeCores: 16, threads: 1 },
     { parameters: 814_090, freeCores: 0, threads: 1 },
@@ -12,7 +12,7 @@ describe('threads beside workers', () => {
     expect(threadsBesideWorkers(parameters, freeCores)).toBe(threads);
   });
 
-  it('are never more than one where local workers have all cores, and never none', () => {
+  it('are never more than one if local workers have all cores, and never none', () => {
     fc.assert(
       fc.property(fc.nat(1e9), fc.integer({ min: -256, max: 256 }), (parameters, freeCores) => {
         const threads = threadsBesideWorkers(parameters, freeCores);

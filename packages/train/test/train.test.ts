@@ -26,8 +26,9 @@ const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs
 const order = (events: readonly TrainingEvent[]): string[] => [...new Set(events.map(({ type }) => type))];
 
 describe('train', () => {
-  it('says what happens, and gives the model and the report', async () => {
-    const run = train(tiny);
+  it('says what happens, calls `onStep` after each step, and gives the model and the report', async () => {
+    const steps: number[] = [];
+    const run = train({ ...tiny, onStep: ({ step }) => steps.push(step) });
     const events: TrainingEvent[] = [];
     for await (const event of run) events.push(event);
     expect(order(events)).toEqual(['prepared', 'note', 'joined', 'started', 'step', 'epoch', 'finished']);
@@ -38,6 +39,7 @@ describe('train', () => {
       steps: 18,
       epochs: 3,
     });
+    expect(steps).toEqual(Array.from({ length: 18 }, (_, index) => index + 1));
     expect(events.at(-1)).toEqual({ type: 'finished', report });
     expect(weights).toHaveLength(163);
     const { accuracy } = await model.evaluate(tinyData.test);
@@ -61,24 +63,16 @@ describe('train', () => {
     expect(named?.machine).toMatchObject({ runtime: `Node ${process.versions.node}`, cores: expect.any(Number) });
   });
 
-  it('is told of every step where it asks for that', async () => {
-    const steps: number[] = [];
-    const { report } = await train({ ...tiny, onStep: ({ step }) => steps.push(step) }).result;
-    expect(steps).toEqual(Array.from({ length: report.steps }, (_, index) => index + 1));
-  });
-
-  it('gives a file that loadModel opens', async () => {
+  it('gives a file that loadModel opens, and with whose weights another run begins', async () => {
     const result = await train(tiny).result;
-    const model = await loadModel(result.modelFile());
-    expect(model.weightsSha256).toBe(result.report.weightsSha256);
+    const file = result.modelFile();
+    const model = await loadModel(file);
+    const { weightsSha256 } = result.report;
+    expect(model.weightsSha256).toBe(weightsSha256);
     expect(model.architecture).toEqual(result.model.architecture);
     expect(result.modelFile('onnx').length).toBeGreaterThan(result.weights.byteLength);
-  });
-
-  it('begins with the weights of a file', async () => {
-    const first = await train(tiny).result;
-    const next = await train({ ...tiny, initialWeights: first.modelFile(), steps: 1 }).result;
-    expect(next.report.config.initSha256).toBe(first.report.weightsSha256);
+    const next = await train({ ...tiny, initialWeights: file, steps: 1 }).result;
+    expect(next.report.config.initSha256).toBe(weightsSha256);
   });
 
   it('gives the same weights again, with workers, and on verification', async () => {
@@ -135,7 +129,7 @@ describe('a run', () => {
     expect(report.steps).toBeLessThan(6_000_000);
   });
 
-  it('goes on where its loop is left', async () => {
+  it('goes on if its loop ends early', async () => {
     const run = train(tiny);
     for await (const { type } of run) if (type === 'started') break;
     expect((await run.result).outcome).toBe('finished');
@@ -181,7 +175,7 @@ describe('a run', () => {
     );
   });
 
-  it('waits for its start where it was asked to', async () => {
+  it('waits for its start if it was asked to', async () => {
     const run = train({ ...tiny, listen: { port: 0, waitForStart: true }, workers: 1 });
     const types: string[] = [];
     for await (const { type } of run) {
@@ -252,23 +246,10 @@ describe('an option that is wrong', () => {
       'data: expected a text that is not empty, or { train, test }, got a Uint8Array of 9 bytes',
     ],
     [{ model: 'vast' }, 'model: '],
-    [
-      { model: { name: 'odd', input: [3], layers: [{ type: 'dense', units: 3 }] } },
-      'model: expected an input of 16 values',
-    ],
     [{ initialWeights: new Uint8Array(3) }, 'initialWeights: '],
     [{ optimizer: 'adagrad' }, 'optimizer: expected one of sgd, momentum, adam, adamw, rmsprop, or an object'],
     [{ optimizer: { type: 'sgd', learningRate: 0 } }, 'optimizer.learningRate: expected a number above 0, got 0'],
-    [
-      { optimizer: { type: 'adam', momentum: 0.5 } },
-      'optimizer.momentum: expected with optimizer.type sgd, momentum or rmsprop, got adam',
-    ],
-    [
-      { optimizer: { type: 'sgd', warmupSteps: 18 } },
-      'optimizer.warmupSteps: expected fewer steps than the 18 of the run, got 18',
-    ],
     [{ batch: 0 }, 'batch: expected a whole number from 1 to 1000000, or auto, got 0'],
-    [{ batch: 97 }, 'batch: expected at most the 96 samples of the training set, got 97'],
     [{ epochs: 1.5 }, 'epochs: expected a whole number from 1 to 1000000, got 1.5'],
     [{ steps: -1 }, 'steps: expected a whole number of at least 1, got -1'],
     [{ seed: 2 ** 32 }, 'seed: expected a whole number from 0 to 4294967295, got 4294967296'],

@@ -1,10 +1,21 @@
-/** The content of an upload, and every way in which it can be invalid. */
-
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** The content of an upload, every way in which it can be invalid, and the folders that killed processes left behind. */
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type PlannedFile, Upload, uploadPlanOf } from '../src/upload/upload.ts';
+import { type PlannedFile, removeLeftBehind, Upload, uploadPlanOf, uploadPrefix } from '../src/site/upload.ts';
+import { temporaryFolder } from './folder.ts';
 
 const limits = { bytes: 100, files: 3 };
 const plan = (...files: readonly (readonly [path: string, bytes: unknown])[]): string =>
@@ -110,4 +121,50 @@ it('an upload writes nothing beside its files', async () => {
   const upload = open([{ path: 'cats/1.png', bytes: 1 }]);
   await upload.add(0, new Uint8Array(1));
   expect(readdirSync(upload.folder, { recursive: true })).toEqual(['cats', 'cats/1.png']);
+});
+
+const folder = temporaryFolder();
+
+/** A folder name as another process of this machine would choose it. */
+function nameOf(pid: number, end: string): string {
+  return `${uploadPrefix().replace(/-\d+-$/, `-${pid}-`)}${end}`;
+}
+
+/** The id of a process that has ended. */
+function deadPid(): number {
+  return spawnSync(process.execPath, ['-e', '']).pid;
+}
+
+it('only folders of processes that are gone are removed', async () => {
+  const place = mkdtempSync(join(folder, 'uploads-'));
+  const living = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  onTestFinished(() => void living.kill('SIGKILL'));
+  const dead = deadPid();
+  const stay = [
+    nameOf(process.pid, 'own'),
+    nameOf(living.pid!, 'living'),
+    // The folder of a container that shares the temporary folder but numbers its processes separately.
+    `lockstep-upload-000000000000-${dead}-other`,
+    `lockstep-upload-${dead}-old`,
+    'something-else',
+  ];
+  for (const name of [...stay, nameOf(dead, 'gone')]) {
+    mkdirSync(join(place, name, 'data'), { recursive: true });
+    writeFileSync(join(place, name, 'data', 'iris.csv'), '1');
+  }
+  writeFileSync(join(place, nameOf(dead, 'file')), 'no folder');
+  symlinkSync(join(place, 'something-else'), join(place, nameOf(dead, 'link')));
+  await removeLeftBehind(place);
+  expect(readdirSync(place).sort()).toEqual([...stay, nameOf(dead, 'file'), nameOf(dead, 'link')].sort());
+  expect(readdirSync(join(place, 'something-else', 'data'))).toEqual(['iris.csv']);
+});
+
+it('a folder that is not there, or cannot be read, is none to look into', async () => {
+  await expect(removeLeftBehind(join(folder, 'missing'))).resolves.toBeUndefined();
+});
+
+it('a folder of this process is named so that a later one finds it', () => {
+  const made = basename(mkdtempSync(join(tmpdir(), uploadPrefix())));
+  onTestFinished(() => rmSync(join(tmpdir(), made), { recursive: true }));
+  expect(made).toMatch(new RegExp(`^lockstep-upload-[0-9a-f]{12}-${process.pid}-.{6}$`));
 });

@@ -5,52 +5,26 @@ import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { join, type WorkerEvent } from '@lockstep/worker';
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { folderOf } from '../../data/test/temporary-folder.ts';
-import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
-import { openViewer, type TestViewer } from './test-viewer.ts';
+import { type TrainOptions, train } from '../src/index.ts';
+import { hashAlone, openRun, postUpload, uploadTo } from './open-run.ts';
 
 const irisFile = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
 const iris = readFileSync(irisFile);
 const picture = readFileSync(new URL('../../data/goldens/color-6x4.png', import.meta.url));
 const ways: TrainOptions = { epochs: 2, seed: 3 };
-const opened: { runs: TrainingRun[]; viewers: TestViewer[] } = { runs: [], viewers: [] };
-
-afterEach(async () => {
-  for (const { socket } of opened.viewers.splice(0)) socket.terminate();
-  for (const run of opened.runs.splice(0)) await run[Symbol.asyncDispose]();
-});
 
 async function open(options: TrainOptions = {}) {
-  const run = train({ ...ways, data: 'upload', listen: { port: 0 }, ...options });
-  opened.runs.push(run);
-  const { owner, worker } = await run.addresses;
-  const page = owner.replace(/#.*/, '');
-  const admin = /admin=([^&]+)/.exec(owner)![1]!;
-  const watch = async (): Promise<TestViewer> => {
-    const viewer = await openViewer(worker, {}, { adminToken: admin });
-    opened.viewers.push(viewer);
-    return viewer;
-  };
-  const post = (query: string, body: string | Uint8Array<ArrayBuffer>, token = admin): Promise<Response> =>
-    fetch(`${page}upload${query}`, { method: 'POST', body, headers: { authorization: `Bearer ${token}` } });
-  const upload = async (files: Readonly<Record<string, Uint8Array>>): Promise<void> => {
-    const list = Object.entries(files).map(([path, { byteLength: bytes }]) => ({ path, bytes }));
-    const { id } = (await (await post('', JSON.stringify(list))).json()) as { id: string };
-    const stream = Buffer.concat(Object.values(files));
-    for (let at = 0; at === 0 || at < stream.byteLength; at += 1_000) {
-      const response = await post(`?id=${id}&offset=${at}`, new Uint8Array(stream.subarray(at, at + 1_000)));
-      expect(await response.json()).toMatchObject({ totalBytes: stream.byteLength });
-    }
-  };
-  return { run, page, worker, admin, watch, post, upload };
+  const opened = await openRun({ ...ways, data: 'upload', ...options });
+  return { ...opened, upload: (files: Readonly<Record<string, Uint8Array>>) => uploadTo(opened, files) };
 }
 
 describe('a server that waits for the data of its run', () => {
   it('shows a table that it is given, reads it anew, and trains with the worker that has waited', async () => {
-    const { run, page, worker, admin, watch, upload } = await open();
+    const { run, page, url, admin, watch, upload } = await open();
     expect(await (await fetch(`${page}healthz`)).json()).toEqual({ status: 'ok', phase: 'waiting' });
-    const guest = join(worker, { name: 'guest', backend: 'cpu' });
+    const guest = join(url, { name: 'guest', backend: 'cpu' });
     const events: WorkerEvent[] = [];
     const told = (async () => {
       for await (const event of guest) if (events.push(event) && event.type === 'lost') return event.message;
@@ -85,7 +59,7 @@ describe('a server that waits for the data of its run', () => {
     expect(await Promise.race([refused, viewer.closed])).toMatchObject({ code: 1012 });
     const { report } = await run.result;
     expect(report.workers).toMatchObject([{ name: 'guest' }]);
-    expect(report.weightsSha256).toBe((await train({ ...ways, data: irisFile }).result).report.weightsSha256);
+    expect(report.weightsSha256).toBe(await hashAlone({ ...ways, data: irisFile }));
     expect((await guest.done).type).toBe('finished');
   });
 
@@ -120,16 +94,15 @@ describe('a server that waits for the data of its run', () => {
       folderOf(Object.fromEntries(Object.entries(files).map(([p, b]) => [`pets/${p}`, b]))),
       'pets',
     );
-    const expected = await train({ ...ways, data: folder }).result;
-    expect((await run.result).report.weightsSha256).toBe(expected.report.weightsSha256);
+    expect((await run.result).report.weightsSha256).toBe(await hashAlone({ ...ways, data: folder }));
   });
 
   it.each([1, 3])('has its batch made for %i workers that are there at the start of the run', async (count) => {
-    const options: TrainOptions = { batch: 'auto', listen: { port: 0, waitForStart: true } };
-    const { run, worker, admin, watch, upload } = await open(options);
+    const options: TrainOptions = { batch: 'auto', listen: { waitForStart: true } };
+    const { run, url, admin, watch, upload } = await open(options);
     const setup = await watch();
     // They join while there is no data, and wait.
-    const guests = Array.from({ length: count }, (_, at) => join(worker, { name: `guest ${at}`, backend: 'cpu' }));
+    const guests = Array.from({ length: count }, (_, at) => join(url, { name: `guest ${at}`, backend: 'cpu' }));
     await upload({ 'iris.csv': iris });
     const { data } = await setup.next('dataSetup', ({ phase }) => phase === 'ready');
     expect(data?.plan).toContain('the batch is made for the workers that are there at the start');
@@ -149,7 +122,9 @@ describe('a server that waits for the data of its run', () => {
   });
 
   it('takes no data from others, nor two uploads at a time', async () => {
-    const { post } = await open();
+    const { page, admin } = await open();
+    const post = (query: string, body: string | Uint8Array<ArrayBuffer>, token = admin): Promise<Response> =>
+      postUpload(page, token, query, body);
     const list = JSON.stringify([{ path: 'a.csv', bytes: 10 }]);
     expect((await post('', list, 'guess')).status).toBe(401);
     expect((await post('', new Uint8Array(4 * 2 ** 20 + 1))).status).toBe(413);

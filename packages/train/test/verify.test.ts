@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { readReport, runToReport, startCoordinator } from '../../../apps/coordinator/test/processes.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import type { Report } from '../src/record/report.ts';
-import { verifyRun } from '../src/run/verify.ts';
+import { verifyRun } from '../src/training-result.ts';
 import { temporaryFolder } from './folder.ts';
 import { prepareArguments } from './prepare-arguments.ts';
 import { tinyArgs } from './tiny-data.ts';
@@ -33,9 +33,9 @@ describe('--verify', () => {
     const file = join(folder, 'interrupted.json');
     const program = startCoordinator('start', [
       ...tiny,
-      ...['--single', '--backend', 'reference', '--epochs', '200', '--verify', '--report', file],
+      ...['--single', '--backend', 'reference', '--epochs', '40', '--verify', '--report', file],
     ]);
-    await program.printed(/Verifying: the same 400 steps in one process/);
+    await program.printed(/Verifying: the same 80 steps in one process/);
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' });

@@ -1,8 +1,13 @@
 import { EventEmitter } from 'node:events';
-import { decodeWatch, encodeWatch, type WatchMessageFrom } from '@lockstep/protocol';
+import { decodeWatch, encodeWatch, type ViewerRole, type WatchMessageFrom } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
-import { Viewers } from '../src/dashboard/viewers.ts';
+import { Permission, placeFor, Viewers } from '../src/dashboard/viewers.ts';
+import { Guesses, newTurnedAwayCounts } from '../src/site/limiter.ts';
+
+const turnedAway = newTurnedAwayCounts();
+/** Nobody needs a token. */
+const everybody = { token: undefined, code: undefined, publicView: false, adminToken: 'admin', turnedAway };
 
 type Message = WatchMessageFrom<'coordinator'>;
 
@@ -44,10 +49,9 @@ describe('a viewer that does not keep up', () => {
     const viewers = new Viewers({
       nowMs: () => now,
       snapshot: () => snapshot,
-      welcome: (_hello, _client, onWelcome) => onWelcome({ role: 'guest', mayInvite: false }),
-      onWelcome: (sendSnapshot) => sendSnapshot(),
-      onFull: () => {},
-      onMessage: () => {},
+      permission: new Permission({ ...everybody, guesses: new Guesses({ nowMs: () => now, after: () => () => {} }) }),
+      turnedAway,
+      reply: () => undefined,
     });
     const add = (reads: boolean): FakeSocket => {
       const socket = new FakeSocket();
@@ -116,5 +120,32 @@ describe('a viewer that does not keep up', () => {
     expect(slow.terminated).toBe(true);
     slow.emit('close');
     expect(viewers.size).toBe(0);
+  });
+});
+
+describe('a place to watch from', () => {
+  const limits = { total: 4, perAddress: 3 };
+  const viewer = (address: string, role: ViewerRole = 'guest') => ({ role, address });
+
+  it('is free while there are some, but not for more from one address than it may have', () => {
+    const viewers = [viewer('a'), viewer('a'), viewer('a')];
+    expect(placeFor(viewers, 'guest', 'b', limits)).toEqual({ type: 'free' });
+    const message = 'the coordinator is full: no more than 3 viewers from one address may be connected';
+    expect(placeFor(viewers, 'guest', 'a', limits)).toEqual({ type: 'full', message });
+  });
+
+  it('is taken from the oldest guest of the address that has most, for an owner or for an address that has fewer', () => {
+    const oldest = viewer('a');
+    const viewers = [viewer('b'), viewer('a', 'owner'), oldest, viewer('a')];
+    expect(placeFor(viewers, 'owner', 'a', limits)).toEqual({ type: 'taken', from: oldest });
+    expect(placeFor(viewers, 'guest', 'c', limits)).toEqual({ type: 'taken', from: oldest });
+    // Replacing a viewer would only change which address has most.
+    expect(placeFor(viewers, 'guest', 'b', limits)).toMatchObject({ type: 'full' });
+  });
+
+  it('is taken from no owner', () => {
+    const viewers = Array.from({ length: 4 }, () => viewer('a', 'owner'));
+    const message = 'the coordinator is full: no more than 4 viewers may be connected';
+    expect(placeFor(viewers, 'owner', 'a', limits)).toEqual({ type: 'full', message });
   });
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { encodeWatch, watchPath, watchSubprotocol } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { newSecret } from '../src/new-secret.ts';
+import { newSecret } from '../src/words.ts';
 import { openDashboardServer } from './dashboard-server.ts';
 import { temporaryFolder } from './folder.ts';
 import { hello, openRawClient } from './raw-client.ts';
@@ -28,6 +28,13 @@ describe('watching', () => {
     expect(await stranger.next('refused')).toEqual({ type: 'refused', message });
     expect(await stranger.closed).toEqual({ code: 1008, reason: message });
     expect(stranger.received).toHaveLength(1);
+    const worker = await openRawClient(server.ws);
+    worker.send(hello);
+    const refusal = { code: 'token', message: expect.stringMatching(/^this run needs a token, and none was given/) };
+    expect(await worker.next('refuse')).toMatchObject(refusal);
+    const guest = await openRawClient(server.ws);
+    guest.send({ ...hello, token });
+    expect((await guest.next('welcome')).id).toBe('w1');
     const guesser = await openViewer(server.ws, {}, { token: 'guess' });
     expect((await guesser.next('refused')).message).toMatch(
       /^this is not the token of this run: type its code again, or open the whole address/,

@@ -1,63 +1,92 @@
-/** Finds a worker's coordinator: at an address that was given or told, or through a source of current addresses. */
-import type { WorkerTransport } from '@lockstep/protocol';
-import { connect } from './connection.ts';
-import { type JoinAddress, joinAddress } from './join-address.ts';
+/** Finds a worker's coordinator, at an address that was given, told or found, and opens a WebSocket to it. */
+import type { X509Certificate } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { configurationError, named } from '@lockstep/command/options';
+import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
+import { WebSocket } from 'ws';
+import { CoordinatorBusyError } from './membership.ts';
 
-export interface Connector {
-  /** @throws Error with one sentence that says why there is no connection */
-  connect(): Promise<WorkerTransport>;
-  /** Token of the joined coordinator. */
+export interface JoinAddress {
+  /** Address without secrets. */
+  readonly url: string;
   readonly token: string | undefined;
-  /** Address of the joined coordinator; undefined before one is found. */
-  readonly address: BookAddress | undefined;
-  /** Takes the alternative addresses of the run from the coordinator. */
-  learn(addresses: readonly string[] | undefined): void;
-  /** Waits after a coordinator has sent its workers away. @returns whether the run goes on, with another coordinator */
-  goesOn(): Promise<boolean>;
+  /** SHA-256 of the only certificate to trust. */
+  readonly fingerprint: string | undefined;
 }
 
-export interface ConnectorOptions {
-  /** Secrets that the address may contain instead. */
+interface Given {
   readonly token?: string | undefined;
   readonly fingerprint?: string | undefined;
 }
 
 /**
- * @param leaving aborted when the worker leaves
- * @param over aborted here if the run is over, before `connect` fails
- * @throws ConfigurationError if `url` is not the address of a WebSocket
+ * Splits the address of a socket or a page. A page's address has the token in its fragment:
+ * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address.
+ * @throws ConfigurationError if the address is neither
  */
-export function openConnector(
-  url: string | AddressSource,
-  options: ConnectorOptions,
-  leaving: AbortSignal,
-  over: AbortController,
-): Connector {
-  if (typeof url !== 'string') return sourceConnector(url, leaving, over);
-  const { token, ...address } = joinAddress(url, options);
-  const book = new AddressBook(address);
-  return {
-    token,
-    get address() {
-      return book.joined;
-    },
-    connect: () => book.reach((one) => connect(one.url, one.fingerprint)),
-    learn: (addresses) => book.learn(addresses ?? []),
-    goesOn: async () => false,
-  };
+export function joinAddress(address: string, given: Given): JoinAddress {
+  if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
+    throw configurationError`${named('url')}: expected an address like ws://127.0.0.1:7070, got ${String(address)}`;
+  }
+  const url = new URL(address.replace(/^http/, 'ws'));
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  const secret = (name: string): string | undefined => url.searchParams.get(name) ?? fragment.get(name) ?? undefined;
+  const token = given.token ?? secret('token');
+  const fingerprint = given.fingerprint ?? secret('fingerprint');
+  url.searchParams.delete('token');
+  url.searchParams.delete('fingerprint');
+  url.hash = '';
+  return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
 }
 
-export type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
+/** Addresses of a run's coordinators, and the one that is joined. */
+export interface AddressBook {
+  /** @throws Error with one sentence that says why there is no connection */
+  connect(): Promise<WorkerTransport>;
+  /** Token of the joined coordinator. */
+  readonly token: string | undefined;
+  /** Address of the joined coordinator; undefined before one is found. */
+  readonly joined: BookAddress | undefined;
+  /** Takes the alternative addresses of the run from the coordinator. */
+  learn(addresses: readonly string[]): void;
+  /** Waits after a coordinator has sent its workers away. @returns whether the run goes on, with another coordinator */
+  goesOn(): Promise<boolean>;
+}
 
-/** Addresses at which a run can be joined: the given one, and those that its coordinators told. */
-export class AddressBook {
+type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
+
+/**
+ * @param place address of the run, or a source that finds it
+ * @param secrets that the address may contain instead
+ * @param leaving aborted when the worker leaves
+ * @param over aborted here if the run is over, before `connect` fails
+ * @throws ConfigurationError if `place` is not the address of a WebSocket
+ */
+export function openAddressBook(
+  place: string | AddressSource,
+  secrets: Given,
+  leaving: AbortSignal,
+  over: AbortController,
+): AddressBook {
+  return typeof place === 'string'
+    ? new ToldAddresses(joinAddress(place, secrets))
+    : new FoundAddresses(place, leaving, over);
+}
+
+/** The given address of a run, and those that its coordinators told. */
+export class ToldAddresses implements AddressBook {
+  readonly token: string | undefined;
   readonly #given: BookAddress;
   /** In the order of attempts: the last one reached comes first. */
   #addresses: readonly BookAddress[];
 
-  constructor(given: BookAddress) {
-    this.#given = given;
-    this.#addresses = [given];
+  constructor({ url, fingerprint, token }: JoinAddress) {
+    this.token = token;
+    this.#given = { url, fingerprint };
+    this.#addresses = [this.#given];
   }
 
   /** The address last reached; at first the given one. */
@@ -74,6 +103,10 @@ export class AddressBook {
     this.#addresses = all.filter(({ url }, at) => all.findIndex((other) => other.url === url) === at);
   }
 
+  connect(): Promise<WorkerTransport> {
+    return this.reach(({ url, fingerprint }) => connect(url, fingerprint));
+  }
+
   /** Tries one address after another. @throws the error of the first attempt if all fail */
   async reach<Reached>(attempt: (address: BookAddress) => Promise<Reached>): Promise<Reached> {
     let first: unknown;
@@ -87,6 +120,10 @@ export class AddressBook {
       }
     }
     throw first;
+  }
+
+  async goesOn(): Promise<boolean> {
+    return false;
   }
 }
 
@@ -114,41 +151,202 @@ export interface FoundAddress {
   readonly fingerprint?: string | undefined;
 }
 
-/** @param over aborted if the run is over, before `connect` fails */
-export function sourceConnector(source: AddressSource, signal: AbortSignal, over: AbortController): Connector {
-  let address: JoinAddress | undefined;
-  return {
-    get token() {
-      return address?.token;
-    },
-    // Not needed: the source is asked at each attempt.
-    learn: () => {},
-    get address() {
-      return address;
-    },
-    async goesOn() {
-      await source.changed(signal);
-      const isOver = await source.find().then(
-        (found) => found === undefined,
-        () => false,
-      );
-      return !isOver && !signal.aborted;
-    },
-    async connect() {
-      for (;;) {
-        const found = await source.find();
-        if (!found) {
-          over.abort();
-          throw new Error('the run is over');
-        }
-        address = joinAddress(found.url, found);
-        try {
-          return await connect(address.url, address.fingerprint);
-        } catch (error) {
-          // The next attempt may be seconds away, so retry at once if another coordinator has taken over.
-          if (!(await source.changed(signal))) throw error;
-        }
+/** The address that a source finds at each attempt. */
+export class FoundAddresses implements AddressBook {
+  readonly #source: AddressSource;
+  readonly #leaving: AbortSignal;
+  readonly #over: AbortController;
+  #joined: JoinAddress | undefined;
+
+  /** @param over aborted if the run is over, before `connect` fails */
+  constructor(source: AddressSource, leaving: AbortSignal, over: AbortController) {
+    this.#source = source;
+    this.#leaving = leaving;
+    this.#over = over;
+  }
+
+  get token(): string | undefined {
+    return this.#joined?.token;
+  }
+
+  get joined(): BookAddress | undefined {
+    return this.#joined;
+  }
+
+  /** Not needed: the source is asked at each attempt. */
+  learn(): void {}
+
+  async connect(): Promise<WorkerTransport> {
+    for (;;) {
+      const found = await this.#source.find();
+      if (!found) {
+        this.#over.abort();
+        throw new Error('the run is over');
       }
+      this.#joined = joinAddress(found.url, found);
+      try {
+        return await connect(this.#joined.url, this.#joined.fingerprint);
+      } catch (error) {
+        // The next attempt may be seconds away, so retry at once if another coordinator has taken over.
+        if (!(await this.#source.changed(this.#leaving))) throw error;
+      }
+    }
+  }
+
+  async goesOn(): Promise<boolean> {
+    await this.#source.changed(this.#leaving);
+    const isOver = await this.#source.find().then(
+      (found) => found === undefined,
+      () => false,
+    );
+    return !isOver && !this.#leaving.aborted;
+  }
+}
+
+/** Larger than the weights of any model that a worker can train. */
+const maxFrameBytes = 512 * 1024 * 1024;
+const handshakeTimeoutMs = 5_000;
+const silentMessage = `a server is there, but did not answer within ${handshakeTimeoutMs / 1000} s`;
+
+/**
+ * @param fingerprint SHA-256 in hex of the only certificate to trust; without it, certificate authorities are trusted
+ * @throws Error with one sentence that says why there is no connection; CoordinatorBusyError if another attempt may
+ * succeed
+ */
+export async function connect(url: string, fingerprint?: string): Promise<WorkerTransport> {
+  const trust = fingerprint === undefined ? {} : await pinnedCertificate(new URL(url), fingerprint);
+  let isAccepted = false;
+  let isTimedOut = false;
+  const socket = new WebSocket(url, subprotocol, {
+    ...trust,
+    perMessageDeflate: false,
+    maxPayload: maxFrameBytes,
+    handshakeTimeout: handshakeTimeoutMs,
+    // A mask of zeros is valid (RFC 6455), and ws then skips masking, which only protects the caches of browsers'
+    // proxies.
+    generateMask: (mask) => mask.fill(0),
+    finishRequest(request) {
+      // The error that ws makes of it has no code.
+      request.once('timeout', () => {
+        isTimedOut = true;
+      });
+      request.once('socket', (stream) => {
+        stream.once('connect', () => {
+          isAccepted = true;
+        });
+      });
+      request.end();
     },
-  };
+  });
+  let stream: Socket | undefined;
+  socket.once('upgrade', (response) => {
+    stream = response.socket;
+  });
+  const receivedBytes = (): number => stream?.bytesRead ?? 0;
+  const transport = webSocketTransport(socket, { side: 'worker', remote: url, maxFrameBytes, receivedBytes });
+  await new Promise<void>((resolve, reject) => {
+    socket.once('open', resolve);
+    socket.once('unexpected-response', (_request, response) => {
+      void rejectionOf(response).then((error) => {
+        socket.terminate();
+        reject(error);
+      });
+    });
+    socket.once('error', (error) => {
+      // The kernel accepts connections even for a process that is frozen or busy.
+      const isSilent = isAccepted && isTimedOut;
+      reject(isSilent ? new CoordinatorBusyError(silentMessage) : new Error(connectionFault(error)));
+    });
+  });
+  return transport;
+}
+
+/** Statuses with which a coordinator rejects an upgrade, with one sentence as the body. */
+const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429];
+const maxRejectionBytes = 1_024;
+
+/** Explains why a server did not open a WebSocket: in the coordinator's own words, if it is one. */
+async function rejectionOf(response: IncomingMessage): Promise<Error> {
+  const { statusCode, statusMessage, headers } = response;
+  const length = Number(headers['content-length']);
+  if (rejectionStatuses.includes(statusCode) && length <= maxRejectionBytes) {
+    response.setTimeout(handshakeTimeoutMs, () => response.destroy());
+    const sentence = await text(response).catch(() => '');
+    if (/^[^\n<>]+\n$/.test(sentence)) {
+      return statusCode === 429 ? new CoordinatorBusyError(sentence.trimEnd()) : new Error(sentence.trimEnd());
+    }
+  }
+  return new Error(`a server answers there, but it is no Lockstep coordinator (HTTP ${statusCode} ${statusMessage})`);
+}
+
+/** Time-out of the TLS handshake. */
+const certificateTimeoutMs = 5_000;
+
+/**
+ * Checks the server's certificate against the fingerprint, and returns options that make later connections require it.
+ * Sends nothing but the TLS handshake to the server.
+ * @param fingerprint SHA-256 in hex, with or without colons
+ * @throws Error with one sentence that says why the server is not trusted
+ */
+export async function pinnedCertificate(url: URL, fingerprint: string) {
+  const certificate = await certificateOf(url);
+  const plain = (text: string): string => text.replaceAll(':', '').toLowerCase();
+  if (plain(certificate.fingerprint256) !== plain(fingerprint)) {
+    throw new Error(
+      'its certificate is not the one of the join address: another server answers there, or the coordinator was restarted',
+    );
+  }
+  // The key identifies the server; the host name in the certificate does not matter.
+  return { ca: certificate.toString(), checkServerIdentity: () => undefined };
+}
+
+async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const socket: TLSSocket = connectTls({ host, port: Number(port || 443), rejectUnauthorized: false });
+  socket.setTimeout(certificateTimeoutMs, () => socket.destroy(new Error('it does not answer')));
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('secureConnect', resolve);
+      socket.once('error', reject);
+    });
+    const certificate = socket.getPeerX509Certificate();
+    if (!certificate) throw new Error('it shows no certificate');
+    return certificate;
+  } catch (error) {
+    throw new Error(connectionFault(error as Error));
+  } finally {
+    socket.destroy();
+  }
+}
+
+const unknownName = 'no machine of that name is known';
+const unreachable = 'that machine cannot be reached';
+const untrusted =
+  'its certificate is not from a trusted authority: copy the whole address that the coordinator printed, with the fingerprint, or name the file of your own authority in NODE_EXTRA_CA_CERTS';
+const closedEarly =
+  'it closed the connection before a WebSocket was open: if the coordinator listens with TLS, the address begins with wss://';
+
+/** Phrases that explain to people why a coordinator cannot be reached, by code. */
+const faults: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing answers there (connection refused)',
+  ENOTFOUND: unknownName,
+  EAI_AGAIN: unknownName,
+  ETIMEDOUT: unreachable,
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+  HPE_INVALID_CONSTANT: closedEarly,
+  ECONNRESET: closedEarly,
+};
+
+function connectionFault({ code = '', message }: Error & { readonly code?: string }): string {
+  if (faults[code] !== undefined) return faults[code];
+  if (/^(EPROTO|ERR_SSL_)/.test(code)) {
+    return 'it does not speak TLS: the address of a coordinator without TLS begins with ws://';
+  }
+  return /subprotocol/i.test(message)
+    ? 'a WebSocket server answers there, but it does not speak lockstep.v1'
+    : message.replace(/\n[\s\S]*/, '');
 }

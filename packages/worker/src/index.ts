@@ -4,11 +4,9 @@
  */
 
 export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
-export type { AddressSource, FoundAddress } from './addresses.ts';
-export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './compute-choice.ts';
-export { EventStream } from './event-stream.ts';
+export { type AddressSource, type FoundAddress, joinAddress } from './addresses.ts';
 export { type JoinOptions, join } from './join.ts';
-export { joinAddress } from './join-address.ts';
-export { type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
+export { EventStream, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
 export type { LocalWork, LocalWorkerAddress } from './local-worker.ts';
+export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './options.ts';
 export { systemClock } from './system-clock.ts';

@@ -1,6 +1,5 @@
 /** Parts shared with relays: a relay is a worker to the coordinator above it. */
-export { type Connector, openConnector } from './addresses.ts';
-export { pinnedCertificate } from './connection.ts';
+export { openAddressBook, pinnedCertificate } from './addresses.ts';
 export { endOf, workerEvents } from './join.ts';
 export type { JoinContext } from './joined-worker.ts';
 export { Membership, type MembershipEnd, type MembershipEvent, reconnectDelayMs } from './membership.ts';

@@ -3,12 +3,11 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { checkOptions, configurationError, type KindsOf, named } from '@lockstep/command/options';
 import type { MessageOf } from '@lockstep/protocol';
-import { type AddressSource, openConnector } from './addresses.ts';
-import { type ComputeChoice, isHostChoice, requireThreads } from './compute-choice.ts';
+import { type AddressSource, openAddressBook } from './addresses.ts';
 import { type JoinContext, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
 import { Membership, type MembershipEnd, type MembershipEvent, type MembershipOptions } from './membership.ts';
 import { openCompute } from './open-compute.ts';
-import { kindsOfJoin, workerCommand } from './options.ts';
+import { type ComputeChoice, isHostChoice, kindsOfJoin, requireThreads, workerCommand } from './options.ts';
 import { systemClock } from './system-clock.ts';
 
 /** How a Node process takes part in a run. */
@@ -56,7 +55,7 @@ async function takePart(
   opening?: OpeningCompute,
 ): Promise<JoinEnd> {
   const over = new AbortController();
-  const connector = openConnector(url, options, context.leaving, over);
+  const book = openAddressBook(url, options, context.leaving, over);
   checkOptions(options, kindsOfJoin satisfies KindsOf<JoinOptions>);
   const defaults = workerCommand.options;
   const {
@@ -89,16 +88,16 @@ async function takePart(
       identity: {
         ...{ kind: 'node' as const, name },
         get token() {
-          return connector.token;
+          return book.token;
         },
       },
-      connect: () => connector.connect(),
-      onWelcome: ({ addresses }: MessageOf<'welcome'>) => connector.learn(addresses),
+      connect: () => book.connect(),
+      onWelcome: ({ addresses }: MessageOf<'welcome'>) => book.learn(addresses ?? []),
     };
     const emit = (event: WorkerEvent): void => void (over.signal.aborted || context.emit(event));
     const leaving = AbortSignal.any([context.leaving, over.signal]);
-    let end = await participate(work, { emit, leaving });
-    while (end.type === 'finished' && (await connector.goesOn())) end = await participate(work, { emit, leaving });
+    let end = await runWorker(work, { emit, leaving });
+    while (end.type === 'finished' && (await book.goesOn())) end = await runWorker(work, { emit, leaving });
     return over.signal.aborted ? { type: 'finished', message: 'the run is over' } : end;
   } finally {
     await compute.close();
@@ -114,7 +113,7 @@ export function endOf({ type, message }: MembershipEnd, leaving: AbortSignal): J
 }
 
 /** Runs one membership to its end. @throws JoinError if the worker is not let in or cannot go on */
-export async function participate(options: Work, { emit, leaving }: JoinContext): Promise<JoinEnd> {
+export async function runWorker(options: Work, { emit, leaving }: JoinContext): Promise<JoinEnd> {
   const membership = new Membership({ ...options, random: Math.random, onEvent: workerEvents(emit) });
   const leave = (): void => membership.leave(`${options.identity.name} leaves`);
   leaving.addEventListener('abort', leave);

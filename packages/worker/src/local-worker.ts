@@ -1,8 +1,8 @@
 /** Program of a worker that a run starts on its own machine: receives the address by IPC, and ends with the channel. */
 import { once } from 'node:events';
-import type { ComputeChoice } from './compute-choice.ts';
 import { type JoinOptions, joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
+import type { ComputeChoice } from './options.ts';
 import { setEngineFlags } from './own-process.ts';
 
 /** Settings of a local worker, passed as JSON in its only argument. */

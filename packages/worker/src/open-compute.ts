@@ -9,11 +9,11 @@ import {
   type ShardGradient,
   type ShardSamples,
 } from '@lockstep/compute';
-import type { RandomKey, SampleValues, TargetValues } from '@lockstep/nn';
+import type { SampleValues, TargetValues } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { prepareProcess } from '@lockstep/tfjs-node';
-import type { ComputeChoice } from './compute-choice.ts';
+import type { ComputeChoice } from './options.ts';
 import { systemClock } from './system-clock.ts';
 
 /**
@@ -28,11 +28,6 @@ export async function openCompute(choice: ComputeChoice, threads: number) {
   return { ...opened, compute: createLocalCompute(opened.backend, systemClock) };
 }
 
-/** Start-up data of the compute thread. */
-export interface BackgroundSetup {
-  readonly choice: ComputeChoice;
-}
-
 /** Calls, executed one after another; each but `weights` is answered. */
 export type BackgroundCall =
   | { readonly type: 'open'; readonly setup: ComputeSetup }
@@ -41,26 +36,19 @@ export type BackgroundCall =
       readonly type: 'gradient';
       readonly samples: SampleValues;
       readonly targets: TargetValues;
-      readonly key: RandomKey | undefined;
+      readonly options: GradientOptions;
     };
 
-/** Result of opening the backend. */
-export interface Started {
-  readonly type: 'started';
-  readonly backend: string;
-  readonly numericMode: string;
+/** The thread's first answer: the compute that it has opened. */
+export interface Started extends Pick<Compute, 'backend' | 'numericMode'> {
   /** One sentence for each backend that was tried first and could not be used. */
   readonly refused: readonly string[];
   /** One line: what computes, and why nothing else does. */
   readonly choice: string;
 }
 
-export type BackgroundAnswer =
-  | Started
-  | { readonly type: 'opened' }
-  | { readonly type: 'computed'; readonly result: ShardGradient }
-  /** The answered call failed, or earlier `weights` did, or the start. */
-  | { readonly type: 'failed'; readonly message: string };
+/** Answers the start, or a call. A failure may be that of earlier weights. */
+export type BackgroundAnswer = { readonly result: unknown } | { readonly failure: string };
 
 /** Even if this file runs from source, the thread runs the built program. */
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/background-thread');
@@ -68,14 +56,38 @@ const program = createRequire(import.meta.url).resolve('@lockstep/worker/backgro
 /** @throws Error with one sentence if nothing of the choice can be opened */
 export async function startBackgroundCompute(choice: ComputeChoice): Promise<Started & { readonly compute: Compute }> {
   if (choice === 'tfjs-node') prepareProcess();
-  const thread = new ComputeThread({ choice });
+  // Options for modules or debuggers are meant for the socket's thread; V8's flags apply to the whole process anyway.
+  const worker = new Worker(program, { workerData: choice, execArgv: [] });
+  const answerOf = createAnswers(worker);
   try {
-    const started = await thread.started;
-    return { ...started, compute: new BackgroundCompute(thread, started) };
+    const started = (await answerOf()) as Started;
+    return { ...started, compute: new BackgroundCompute(worker, answerOf, started) };
   } catch (error) {
-    await thread.close();
+    await worker.terminate();
     throw error;
   }
+}
+
+/** Returns a function that waits for the thread's next answer. It rejects if that is a failure, or the thread ends. */
+function createAnswers(worker: Worker): () => Promise<unknown> {
+  const waiting: { resolve(result: unknown): void; reject(error: Error): void }[] = [];
+  let ended: Error | undefined;
+  const end = (error: Error): void => {
+    ended ??= error;
+    for (const { reject } of waiting.splice(0)) reject(ended);
+  };
+  worker.on('message', (answer: BackgroundAnswer) => {
+    const first = waiting.shift();
+    if ('failure' in answer) first?.reject(new Error(answer.failure));
+    else first?.resolve(answer.result);
+  });
+  worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))));
+  worker.on('exit', () => end(new Error('the compute thread ended')));
+  return () =>
+    new Promise((resolve, reject) => {
+      if (ended) reject(ended);
+      else waiting.push({ resolve, reject });
+    });
 }
 
 /** A compute in its own thread, so that the socket's thread always answers. */
@@ -83,20 +95,22 @@ class BackgroundCompute implements Compute {
   readonly backend: string;
   readonly numericMode: string;
   readonly threads = 1;
-  readonly #thread: ComputeThread;
+  readonly #worker: Worker;
+  readonly #answer: () => Promise<unknown>;
 
-  constructor(thread: ComputeThread, { backend, numericMode }: Started) {
-    this.#thread = thread;
+  constructor(worker: Worker, answer: () => Promise<unknown>, { backend, numericMode }: Started) {
+    this.#worker = worker;
+    this.#answer = answer;
     this.backend = backend;
     this.numericMode = numericMode;
   }
 
   async open(setup: ComputeSetup): Promise<void> {
-    await this.#thread.ask({ type: 'open', setup });
+    await this.#ask({ type: 'open', setup });
   }
 
   setWeights(bytes: Uint8Array): void {
-    this.#thread.tell({ type: 'weights', bytes });
+    this.#worker.postMessage({ type: 'weights', bytes } satisfies BackgroundCall);
   }
 
   async gradient(
@@ -107,60 +121,16 @@ class BackgroundCompute implements Compute {
     if (halfUnit !== undefined)
       throw new Error(`${this.backend}: expected a run that rounds no sums: compute on the CPU`);
     if (samples instanceof Uint32Array) throw new Error('shard: expected samples, got numbers of cached ones');
-    const answer = await this.#thread.ask({ type: 'gradient', samples, targets, key });
-    if (answer.type !== 'computed') throw new Error(`compute thread: expected a gradient, got ${answer.type}`);
-    return answer.result;
-  }
-
-  async close(): Promise<void> {
-    await this.#thread.close();
-  }
-}
-
-/** The compute thread, with the calls that wait for its answers, in order. */
-class ComputeThread {
-  readonly started: Promise<Started>;
-  readonly #worker: Worker;
-  readonly #waiting: { resolve(answer: BackgroundAnswer): void; reject(error: Error): void }[] = [];
-  #ended: Error | undefined;
-
-  constructor(setup: BackgroundSetup) {
-    // Options for modules or debuggers are meant for the socket's thread; V8's flags apply to the whole process anyway.
-    const options = { workerData: setup, execArgv: [] };
-    this.#worker = new Worker(program, options);
-    this.#worker.on('message', (answer: BackgroundAnswer) => {
-      const first = this.#waiting.shift();
-      if (answer.type === 'failed') first?.reject(new Error(answer.message));
-      else first?.resolve(answer);
-    });
-    this.#worker.on('error', (error) => this.#end(error instanceof Error ? error : new Error(String(error))));
-    this.#worker.on('exit', () => this.#end(new Error('the compute thread ended')));
-    this.started = this.#answer() as Promise<Started>;
-  }
-
-  tell(call: BackgroundCall): void {
-    this.#worker.postMessage(call);
-  }
-
-  /** @throws Error of the call, or of the thread if it has ended */
-  ask(call: BackgroundCall): Promise<BackgroundAnswer> {
-    this.tell(call);
-    return this.#answer();
+    const options = key === undefined ? {} : { key };
+    return (await this.#ask({ type: 'gradient', samples, targets, options })) as ShardGradient;
   }
 
   async close(): Promise<void> {
     await this.#worker.terminate();
   }
 
-  #answer(): Promise<BackgroundAnswer> {
-    return new Promise((resolve, reject) => {
-      if (this.#ended) reject(this.#ended);
-      else this.#waiting.push({ resolve, reject });
-    });
-  }
-
-  #end(error: Error): void {
-    this.#ended ??= error;
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
+  #ask(call: BackgroundCall): Promise<unknown> {
+    this.#worker.postMessage(call);
+    return this.#answer();
   }
 }

@@ -1,6 +1,7 @@
-/** The options of `join` in Node and of the command line of a worker. */
+/** The options of a worker: its command line, those of `join` in Node, and what it can compute with. */
 import {
   type Command,
+  configurationError,
   fleetOptions,
   generalOptions,
   inGroup,
@@ -8,12 +9,44 @@ import {
   joinOptions,
   libraryKinds,
   name,
+  named,
   oneOf,
   option,
   threads,
   tokenOptions,
 } from '@lockstep/command/options';
-import { computeChoices } from './compute-choice.ts';
+import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
+
+/** A backend by name, or `auto` for the fastest one with exact bits. */
+export type ComputeChoice = BackendChoice | 'tfjs-node';
+
+/** All valid choices. */
+export const computeChoices: readonly ComputeChoice[] = ['auto', ...backendNames, 'tfjs-node'];
+
+/** Whether a choice computes in this thread's memory and opens at once; others can take a minute. */
+export function isHostChoice(choice: ComputeChoice): boolean {
+  return choice === 'auto' || hostBackendNames.some((name) => name === choice);
+}
+
+/** Choices that compute on several threads in one memory. */
+const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu'];
+
+/**
+ * Requires a single thread unless the choice supports several.
+ * @throws ConfigurationError if the choice cannot compute on this number of threads
+ */
+export function requireThreads(choice: ComputeChoice, threads: number): void {
+  if (threads === 1 || threadedChoices.includes(choice)) return;
+  // Two threads that enter TensorFlow at the same moment may deadlock.
+  const why = choice === 'tfjs-node' ? 'whose library serves one thread of a process' : 'which computes in one thread';
+  const backend = named('backend', choice);
+  throw configurationError`${named('threads')}: expected 1 with ${backend}, ${why}, got ${threads}; start more workers instead`;
+}
+
+/** Default number of threads for each of `processes` processes that compute on this machine. */
+export function defaultThreads(choice: ComputeChoice, processes: number, cores: number): number {
+  return threadedChoices.includes(choice) ? Math.max(1, Math.floor(cores / Math.max(1, processes))) : 1;
+}
 
 /** The command line of a worker. */
 export const workerCommand = {

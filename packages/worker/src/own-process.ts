@@ -11,11 +11,9 @@ import { setFlagsFromString } from 'node:v8';
  * heap over and over. Without incremental marking, the cheap collections of young objects free that memory.
  */
 export function setEngineFlags(): void {
-  const { bun, node } = process.versions;
+  const { bun } = process.versions;
   if (bun !== undefined) return;
   setFlagsFromString('--no-incremental-marking');
-  // Node 20 hides relaxed SIMD, which the backend cpu-relaxed needs, behind a flag that later versions no longer know.
-  if (node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
 }
 
 /**

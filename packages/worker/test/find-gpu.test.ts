@@ -1,6 +1,6 @@
 /** Detection of pages with a GPU that is worth loading code for. */
 import { describe, expect, it } from 'vitest';
-import { type GpuScope, missingGpu } from '../src/browser/choose-backend.ts';
+import { type GpuScope, missingGpu } from '../src/browser/tab.ts';
 
 const webGpu = (info?: Readonly<Record<string, string>>): GpuScope['gpu'] => ({
   requestAdapter: async () => (info === undefined ? null : { info }),

@@ -3,7 +3,7 @@ import type { CoordinatorTransport, MessageOf, WorkerTransport } from '@lockstep
 import { memoryPair } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
-import { participate } from '../src/join.ts';
+import { runWorker } from '../src/join.ts';
 import { JoinedWorker } from '../src/joined-worker.ts';
 
 const compute: Compute = {
@@ -78,8 +78,9 @@ function setUp(visits: readonly (Visit | 'no coordinator')[], extra: { waitForCo
     connect,
     ...extra,
   };
-  const worker = new JoinedWorker((participation) => participate(options, participation), leaving.signal);
-  const lines = new WorkerLines('computing on cpu', 0, Number.POSITIVE_INFINITY);
+  const worker = new JoinedWorker((context) => runWorker(options, context), leaving.signal);
+  const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
+  lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
   const log = async (): Promise<void> => {
     for await (const event of worker) logged.push(...lines.of(event, 0));
   };
@@ -115,41 +116,60 @@ const finish: Visit = (coordinator) => {
   coordinator.close(1000, 'the run is finished');
 };
 
+const refuse =
+  (refusal: Omit<MessageOf<'refuse'>, 'type'>): Visit =>
+  (coordinator) => {
+    coordinator.send({ type: 'refuse', ...refusal });
+    coordinator.close(1008, refusal.message);
+  };
+
+const joined = 'joined as w1, computing on cpu';
+const finished = { type: 'finished', message: 'the run is finished' };
+
 describe('a worker', () => {
-  it('stays until the run is over', async () => {
-    const { ended, logged, attempts } = setUp([finish]);
-    expect(await ended).toEqual({ type: 'finished', message: 'the run is finished' });
-    expect(logged).toEqual(['joined as w1, computing on cpu']);
-    expect(attempts()).toBe(1);
-  });
-
-  it('ends unreachable, without a second attempt, where its first one fails', async () => {
-    const { ended, attempts } = setUp(['no coordinator']);
-    await expect(ended).rejects.toMatchObject({ reason: 'unreachable', message: refusedConnection });
-    expect(attempts()).toBe(1);
-  });
-
-  it('waits for its first coordinator where it was asked to, and says so once', async () => {
-    const { ended, logged } = setUp(['no coordinator', 'no coordinator', finish], { waitForCoordinator: true });
-    expect(await ended).toMatchObject({ type: 'finished' });
-    expect(logged).toEqual([
-      `${refusedConnection}; waiting for it; Ctrl-C ends this`,
-      'joined as w1, computing on cpu',
-    ]);
+  it.each<[what: string, visits: Parameters<typeof setUp>[0], end: object, logged: string[], waits?: boolean]>([
+    ['stays until the run is over', [finish], finished, [joined]],
+    [
+      'ends unreachable, without a second attempt, if its first one fails',
+      ['no coordinator'],
+      { reason: 'unreachable', message: refusedConnection },
+      [],
+    ],
+    [
+      'waits for its first coordinator if it was asked to, and says so once',
+      ['no coordinator', 'no coordinator', finish],
+      finished,
+      [`${refusedConnection}; waiting for it; Ctrl-C ends this`, joined],
+      true,
+    ],
+    [
+      'ends with the message of a final refusal',
+      [refuse({ code: 'token', message: 'the token is wrong' })],
+      { reason: 'refused', message: 'the token is wrong' },
+      [],
+    ],
+    [
+      'comes back after a temporary refusal',
+      [refuse({ code: 'full', message: 'the run is full', retryAfterMs: 30_000 }), finish],
+      finished,
+      ['the run is full; trying again', joined],
+    ],
+  ])('%s', async (_what, visits, end, lines, waitForCoordinator = false) => {
+    const { ended, logged, attempts, waitsMs } = setUp(visits, { waitForCoordinator });
+    expect(await ended.catch((error: unknown) => error)).toMatchObject(end);
+    expect(logged).toEqual(lines);
+    expect(attempts()).toBe(visits.length);
+    // A temporary refusal names the time.
+    if (lines[0]?.startsWith('the run is full')) expect(waitsMs[0]).toBe(30_000);
   });
 
   it('comes back with its resume key after a lost connection, and waits longer after each failure', async () => {
-    const { ended, logged, hellos, waitsMs } = setUp([
-      lose,
-      'no coordinator',
-      'no coordinator',
-      'no coordinator',
-      finish,
-    ]);
+    const none = 'no coordinator';
+    const { ended, logged, hellos, waitsMs } = setUp([lose, none, none, none, finish]);
     expect(await ended).toMatchObject({ type: 'finished' });
     expect(hellos.map(({ resumeKey }) => resumeKey)).toEqual([undefined, 'the key']);
     expect(logged).toEqual([
-      'joined as w1, computing on cpu',
+      joined,
       'the machine sleeps; trying again',
       `${refusedConnection}; the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this`,
       'back as w1',
@@ -176,46 +196,20 @@ describe('a worker', () => {
     expect(waitsMs[3]).toBeLessThanOrEqual(500);
   });
 
-  it('ends with the message of a final refusal', async () => {
-    const { ended, logged, attempts } = setUp([
-      (coordinator) => {
-        coordinator.send({ type: 'refuse', code: 'token', message: 'the token is wrong' });
-        coordinator.close(1008, 'the token is wrong');
-      },
-    ]);
-    await expect(ended).rejects.toMatchObject({ reason: 'refused', message: 'the token is wrong' });
-    expect(logged).toEqual([]);
-    expect(attempts()).toBe(1);
-  });
-
-  it('comes back after the time that a temporary refusal names', async () => {
-    const { ended, logged, waitsMs } = setUp([
-      (coordinator) => {
-        coordinator.send({ type: 'refuse', code: 'full', message: 'the run is full', retryAfterMs: 30_000 });
-        coordinator.close(1008, 'the run is full');
-      },
-      finish,
-    ]);
-    expect(await ended).toMatchObject({ type: 'finished' });
-    expect(logged).toEqual(['the run is full; trying again', 'joined as w1, computing on cpu']);
-    expect(waitsMs[0]).toBe(30_000);
-  });
-
-  it('says goodbye where it is told to leave', async () => {
-    const messages: string[] = [];
+  it('says goodbye if it is told to leave', async () => {
+    let visits = 0;
     const { ended, leave, attempts } = setUp([
       (coordinator) => {
         welcome(coordinator, 'the key');
         leave();
-        messages.push('left');
+        visits += 1;
       },
     ]);
     expect(await ended).toEqual({ type: 'left', message: 'tester leaves' });
-    expect(messages).toEqual(['left']);
-    expect(attempts()).toBe(1);
+    expect([visits, attempts()]).toEqual([1, 1]);
   });
 
-  it('stops waiting where it is told to leave', async () => {
+  it('stops waiting if it is told to leave', async () => {
     const { ended, leave, whenWaiting, attempts } = setUp([lose, finish]);
     whenWaiting(() => {
       setImmediate(leave);

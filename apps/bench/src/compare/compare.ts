@@ -1,19 +1,16 @@
 /** Measures the whole grid, prints each part as it completes, and gathers the report. */
 import { availableParallelism } from 'node:os';
 import type { Dataset } from '@lockstep/data';
-import { describeMachine, machineLines } from '../machine.ts';
+import type { CompareOptions } from '../options.ts';
+import { describeMachine, machineLines, type Output } from '../output.ts';
 import { PytorchGroup } from '../peers/pytorch.ts';
-import type { Output } from '../terminal.ts';
-import { conclusionOf } from './conclusion.ts';
-import { type Training, workerCounts } from './grid.ts';
+import { evaluatedImages, type Training, workerCounts } from './grid.ts';
 import type { Workers } from './lockstep-run.ts';
 import { measureTraining } from './measure.ts';
-import type { CompareOptions } from './options.ts';
 import { peerCase, peerNet, peerWork } from './peers.ts';
-import { resultLines } from './result-text.ts';
 import { ddpRanks, resultOf, type TrainingResult } from './results.ts';
-import { evaluatedImages } from './run-data.ts';
 import type { Tabs } from './tabs.ts';
+import { conclusionOf, resultLines } from './text.ts';
 
 export interface CompareContext {
   readonly options: CompareOptions;
@@ -77,7 +74,7 @@ async function compareTraining(
   const measured = await measureTraining({
     training,
     workers: workersOf(options, tabs !== undefined),
-    peers: net && peerCase(training, peerWork(training, net, train, seed), group),
+    peers: net && (await peerCase(training, peerWork(training, net, train, seed), group)),
     tabs,
     rounds,
     settings: { ...options, folder },

@@ -1,10 +1,12 @@
-/** The grid of a comparison: models at batch sizes. */
+/** The grid of a comparison: models at batch sizes, and the data that their runs train on. */
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
+import { type Dataset, sampleSize } from '@lockstep/data';
 import { type Model, parameterCount, resolveModel } from '@lockstep/nn';
-import type { CompareOptions } from './options.ts';
+import { writeMnistFiles } from '../mnist.ts';
+import type { CompareOptions } from '../options.ts';
 
 /** One training, identical for one process, workers and peers. */
 export interface Training {
@@ -83,4 +85,28 @@ export function workerCounts(most: number | undefined): readonly number[] {
   const counts: number[] = [];
   for (let count = 1; count <= most; count = count < 4 ? count + 1 : count * 2) counts.push(count);
   return counts.at(-1) === most ? counts : [...counts, most];
+}
+
+/** Evaluating the whole MNIST test set takes half a second per run of the larger models. */
+export const evaluatedImages = 1_000;
+
+/**
+ * Half of MNIST: workers hold the samples after one epoch, as peers do from the start, and no figure covers the time
+ * before.
+ */
+export const trainedImages = 30_000;
+
+/** The first samples of a training set, enough for each batch of the grid. */
+export function runDataOf(train: Dataset, grid: readonly Pick<Training, 'batch'>[]): Dataset {
+  const count = Math.min(train.count, Math.max(trainedImages, ...grid.map(({ batch }) => batch)));
+  const samples = train.samples.subarray(0, count * sampleSize(train));
+  const { targets } = train;
+  if (targets.type !== 'classes') throw new Error('a comparison: expected samples with classes, got values');
+  return { ...train, count, samples, targets: { ...targets, labels: targets.labels.subarray(0, count) } };
+}
+
+/** Writes the samples into `folder`, for the option `--data` of a run. */
+export async function writeRunData(train: Dataset, folder: string): Promise<void> {
+  const testCount = Math.min(evaluatedImages, train.count);
+  await writeMnistFiles(train, { trainCount: train.count, testCount }, folder);
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommandFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
+import type { CompareOptions } from '../options.ts';
 import type { Training } from './grid.ts';
-import type { CompareOptions } from './options.ts';
 
 /**
  * The workers of a training: threads of one process without sockets; processes, including the coordinator's; worker

@@ -3,16 +3,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readCommandLine, requireOutputs, runMain, saveFile, saveJson, usageFailure, version } from '@lockstep/command';
-import { terminalOutput } from '../terminal.ts';
-import { loadTrainingSet } from '../workloads/mnist-data.ts';
+import { loadTrainingSet } from '../mnist.ts';
+import { type CompareOptions, compareCommand } from '../options.ts';
+import { terminalOutput } from '../output.ts';
 import { type CompareContext, compare } from './compare.ts';
-import { gridOf } from './grid.ts';
+import { gridOf, runDataOf, writeRunData } from './grid.ts';
+import { pageOf } from './html.ts';
 import { stopAll } from './lockstep-run.ts';
-import { type CompareOptions, compareCommand } from './options.ts';
-import { pageOf } from './page.ts';
-import { predictAndCheck } from './predict/command.ts';
+import { predictAndCheck } from './predict.ts';
 import { isSound } from './results.ts';
-import { runDataOf, writeRunData } from './run-data.ts';
 
 async function main(): Promise<number> {
   const options = readCommandLine(compareCommand, process.argv.slice(2));

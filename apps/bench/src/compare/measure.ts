@@ -2,12 +2,19 @@
 import { CommandFailure } from '@lockstep/command';
 import type { Report } from '@lockstep/train';
 import type { Case } from '../benchmark.ts';
-import { type CandidateRunner, type Effort, type MissingRow, OpenCandidates } from '../harness/open-candidates.ts';
-import { createRunner, type Runner, runRounds } from '../harness/rounds.ts';
+import {
+  type CandidateRunner,
+  createRunner,
+  type Effort,
+  type MissingRow,
+  OpenCandidates,
+  type Runner,
+  runRounds,
+} from '../harness.ts';
 import { median } from '../statistics.ts';
-import { steadyMsPerStep } from './figures.ts';
 import type { Training } from './grid.ts';
 import { commandOf, type RunSettings, runLockstep, type Workers, workersName } from './lockstep-run.ts';
+import { steadyMsPerStep } from './results.ts';
 import type { Tabs } from './tabs.ts';
 
 /** One row's measurements, round by round. */
@@ -82,9 +89,9 @@ export async function measureTraining(options: MeasureOptions): Promise<readonly
 function peerRow(name: string, opened: OpenCandidates): Measured {
   const missing = opened.missing(name);
   if (missing) return { kind: 'missing', name, status: missing.status, reason: missing.reason };
-  const { implementation, check, msPerStep } = opened.runner(name)!;
+  const { implementation, distance, msPerStep } = opened.runner(name)!;
   const { version, notes } = implementation;
-  return { kind: 'peer', name, version, notes, distance: check.distance, msPerStep };
+  return { kind: 'peer', name, version, notes, distance, msPerStep };
 }
 
 /** Takes part in every round, or in none if a step takes very long. */

@@ -2,21 +2,21 @@
 import { availableParallelism } from 'node:os';
 import { createShardSource } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
-import { initialize, resolveModel } from '@lockstep/nn';
+import { initialize } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
 import type { Case } from '../benchmark.ts';
-import { openJaxStep } from '../peers/jax/mnist-step.ts';
+import { trainingCase } from '../mnist.ts';
+import { cnnNet, type MnistStep, type Net, netOf } from '../nets.ts';
+import { openJaxStep } from '../peers/jax.ts';
 import type { PytorchGroup } from '../peers/pytorch.ts';
-import { openTensorflowStep } from '../peers/tensorflow/mnist-step.ts';
-import { type MnistStep, trainingCase } from '../workloads/mnist-step.ts';
-import { cnnNet, type Net, perceptron } from '../workloads/net.ts';
+import { openTensorflowStep } from '../peers/tensorflow.ts';
 import type { Training } from './grid.ts';
 import { ddpName, pytorchName, pytorchThreadsName } from './results.ts';
 
 /** Images that a peer cycles through. They are held as float32, so more of them would fit its caches worse. */
 const images = 4_096;
 
-const cnnLayers = JSON.stringify(resolveModel('cnn').layers);
+const cnnLayers = JSON.stringify(cnnNet.model.layers);
 
 /** The net that peers have a program for, or undefined if the model has neither form. */
 export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
@@ -29,7 +29,7 @@ export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
     last?.type === 'dense' &&
     last.units === 10 &&
     rest.length === 0;
-  return isPerceptron ? perceptron(first.units) : undefined;
+  return isPerceptron ? netOf('mlp', model) : undefined;
 }
 
 /** The first batches of the run that Lockstep's rows train on. */
@@ -52,7 +52,7 @@ const jaxElsewhere = {
 } as const;
 
 /** Every peer as a candidate of one case. */
-export function peerCase(training: Training, work: MnistStep, group: PytorchGroup): Case {
+export function peerCase(training: Training, work: MnistStep, group: PytorchGroup): Promise<Case> {
   const cores = availableParallelism();
   const isTooSlowForJax = work.net.name === 'cnn' && work.batchSize > 64;
   return trainingCase(training.name, work, 1, [

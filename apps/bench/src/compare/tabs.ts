@@ -25,27 +25,20 @@ export async function openTabs() {
   return {
     /**
      * Trains once with this number of tabs; the run starts when all have joined.
-     * @param threads of each tab, on the CPU; by default, each tab chooses
      * @throws Error with one sentence
      */
-    run: (training: Training, count: number, settings: RunSettings, threads?: number) =>
-      train(browser, training, { count, threads }, settings),
+    run: (training: Training, count: number, settings: RunSettings) => train(browser, training, count, settings),
     close: (): Promise<void> => browser.close(),
   };
 }
 
-async function train(
-  browser: Browser,
-  training: Training,
-  { count, threads }: { readonly count: number; readonly threads: number | undefined },
-  settings: RunSettings,
-): Promise<Report> {
+async function train(browser: Browser, training: Training, count: number, settings: RunSettings): Promise<Report> {
   const run = new TrainingRun(training, { kind: 'tabs', count }, settings);
   const contexts: BrowserContext[] = [];
   try {
     const address = await run.printed(/Join in a browser: (\S+)/);
     for (let index = 1; index <= count; index++) {
-      contexts.push(await join(browser, address, threads));
+      contexts.push((await open(browser, address)).context);
       const joined = run.printed(new RegExp(`^\\s*(w${index}) .*joined`, 'm'));
       await within(timeoutMs, joined, `tab ${index} did not join`);
     }
@@ -58,16 +51,6 @@ async function train(
     run.stop();
     await Promise.allSettled(contexts.map((context) => context.close()));
   }
-}
-
-/** The join address joins at once; a tab with settings joins from the page itself. */
-async function join(browser: Browser, address: string, threads: number | undefined): Promise<BrowserContext> {
-  if (threads === undefined) return (await open(browser, address)).context;
-  const { page, context } = await open(browser, address.replace(/#.*/, ''));
-  await page.getByLabel('Compute on').selectOption('cpu');
-  await page.getByLabel('Threads').selectOption(`${threads}`);
-  await page.getByRole('button', { name: 'Join', exact: true }).click();
-  return context;
 }
 
 async function open(browser: Browser, address: string) {

@@ -12,7 +12,6 @@ import { useChosenSample } from './chosen-sample.ts';
 import { GradientPart } from './gradient-part.tsx';
 import { openInspection } from './inspection.ts';
 import { SamplePart } from './sample-part.tsx';
-import { StepPart } from './step-part.tsx';
 import { WeightsPart } from './weights-part.tsx';
 import '../learn/lesson.css';
 import './inside.css';
@@ -34,7 +33,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
   const { weightView, step, sample: inspected } = inspection.inspected.value ?? {};
   useAddress(part, weightView !== undefined);
   const names = Array.from({ length: run?.outputs ?? 0 }, (_, index) => outputName(run, index));
-  const note = step === undefined ? '' : `${inspection.isHeld.value ? 'held ' : ''}after step ${whole(step)}`;
+  const note = step === undefined ? '' : `after step ${whole(step)}`;
   const trace = inspected?.trace;
   // Label of the sample shown; a newly chosen one is computed a moment later.
   const label = trace ? targetText(run, trace.target) : '';
@@ -58,7 +57,6 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
               note={inspected ? `${run?.targetType === 'values' ? 'target' : 'label'} ${label}` : ''}
             />
             <GradientPart {...{ run, inspected, label, chosen }} />
-            <StepPart {...{ run, inspected, label, names, step }} isHeld={inspection.isHeld} />
           </>
         ) : (
           <p class="empty">{absenceText(store)}</p>

@@ -16,11 +16,9 @@ interface InspectionOptions {
 export function openInspection({ store, sample, requestWeights }: InspectionOptions) {
   const inspected = signal<Inspected>();
   const failure = signal<string>();
-  /** Whether the weights are held. */
-  const isHeld = signal(false);
   /** The weights of the view that is shown. */
   let shownWeights: Uint8Array | undefined;
-  const feed = openWeightsFeed({ store, isHeld, request: requestWeights });
+  const feed = openWeightsFeed({ store, request: requestWeights });
   const fail = (message: string): void => {
     failure.value = message;
   };
@@ -35,15 +33,14 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
   const stop = effect(() => {
     const [{ value: run }, { value: weights }, { value: chosen }] = [store.run, feed.weights, sample];
     if (!run || !weights) return;
-    const { model, sampleShape, config } = run;
-    const network = { model, sampleShape, optimizer: config.optimizer, weights: weights.bytes, step: weights.step };
+    const { model, sampleShape } = run;
+    const network = { model, sampleShape, weights: weights.bytes, step: weights.step };
     inspector.ask({ network, sample: chosen });
   });
   return {
     inspected: inspected as ReadonlySignal<Inspected | undefined>,
     /** Why the thread could not compute. */
     failure: failure as ReadonlySignal<string | undefined>,
-    isHeld,
     close(): void {
       stop();
       feed.close();

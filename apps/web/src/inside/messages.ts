@@ -1,12 +1,11 @@
 /** Messages between the page and the lesson's thread about a live network. */
-import type { LabeledSample, SampleTrace, SingleStep, WeightView } from '@lockstep/lesson';
+import type { LabeledSample, SampleTrace, WeightView } from '@lockstep/lesson';
 
 /** Inspects a network and, if given, a sample in it. At most one request is pending. */
 export interface InspectRequest {
   readonly network: {
     readonly model: unknown;
     readonly sampleShape: readonly number[];
-    readonly optimizer: unknown;
     /** All parameters in model order, little-endian float32. */
     readonly weights: Uint8Array;
     /** Number of steps that produced the weights. */
@@ -15,10 +14,9 @@ export interface InspectRequest {
   readonly sample: LabeledSample | undefined;
 }
 
-/** One sample in a network: its trace and its gradient step. */
+/** One sample in a network: its trace and its gradient. */
 export interface InspectedSample {
   readonly trace: SampleTrace;
-  readonly single: SingleStep;
   /** The trace's gradient, in the form in which weights are shown. */
   readonly gradientView: WeightView;
 }

@@ -37,11 +37,13 @@ export function Tiles({ values, count, rows, columns, scale, label, chosen, onCh
       largestCell: room.largestCell * ratio,
     },
   );
+  // The next run may have a smaller layer.
+  const framed = chosen === undefined ? undefined : Math.min(chosen, count - 1);
   // Read here, so that a change of theme repaints the pictures.
   const scheme = colorScheme.value;
   useEffect(() => {
-    if (width > 0) paintTiles(canvas.current!, { values, count, rows, columns, scale, chosen, layout });
-  }, [values, scale, chosen, width, scheme]);
+    if (width > 0) paintTiles(canvas.current!, { values, count, rows, columns, scale, chosen: framed, layout });
+  }, [values, scale, framed, width, scheme]);
   return (
     <div ref={frame} class="tiles">
       <canvas

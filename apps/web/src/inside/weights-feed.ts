@@ -1,15 +1,12 @@
 /**
  * Keeps the run's weights current while a person looks at them. At most one request is pending, and none is sent while
- * the weights are held or the page is hidden. The coordinator answers at most once a second; large models are requested
- * less often.
+ * the page is hidden. The coordinator answers at most once a second; large models are requested less often.
  */
 import { effect, type ReadonlySignal, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
 
 interface FeedOptions {
   readonly store: RunStore;
-  /** While true, the weights do not change. */
-  readonly isHeld: ReadonlySignal<boolean>;
   /** Asks the coordinator for the current weights, which then arrive in `store`. */
   readonly request: () => void;
 }
@@ -22,7 +19,7 @@ const shortestRestMs = 50;
 export type Weights = NonNullable<RunStore['weights']['value']>;
 
 /** Sends requests until `close` is called. */
-export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
+export function openWeightsFeed({ store, request }: FeedOptions) {
   const weights = signal<Weights>();
   const isHidden = signal(document.hidden);
   const look = (): void => {
@@ -42,14 +39,14 @@ export function openWeightsFeed({ store, isHeld, request }: FeedOptions) {
     const { value: run } = store.run;
     // A restarted coordinator may train another model.
     const fits = newest && newest.bytes.byteLength === 4 * (run?.parameters ?? -1);
-    if (!isHeld.value) weights.value = fits ? newest : undefined;
+    weights.value = fits ? newest : undefined;
   });
   const stopAsking = effect(() => {
     const isLive = store.connection.value.phase === 'live';
     if (!isLive) isPending = false;
     const step = weights.value?.step;
     const isCurrent = step !== undefined && step === (store.progress.value?.step ?? step);
-    if (!isLive || isHeld.value || isHidden.value || rest.isOn.value || isPending || isCurrent) return;
+    if (!isLive || isHidden.value || rest.isOn.value || isPending || isCurrent) return;
     isPending = true;
     untracked(request);
   });

@@ -82,7 +82,7 @@ function Pictures({ view, trace, chosen }: PicturesProps) {
           height={720}
           largestCell={24}
           gap={3}
-          chosen={Math.min(chosen.value, count - 1)}
+          chosen={chosen.value}
           onChoose={(picture) => {
             chosen.value = picture;
           }}

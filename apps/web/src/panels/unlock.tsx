@@ -1,6 +1,7 @@
 /** Asks for the admin token. The owner's address contains it; a guest can enter it. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { sentence } from '../watch/status.ts';
 import { bindInput } from './bind-input.ts';
 
 interface UnlockProps {
@@ -35,7 +36,7 @@ export function Unlock({ fault, onToken }: UnlockProps) {
             <input type="password" autocomplete="off" {...bindInput(token)} />
           </label>
           <p class="error" role="alert">
-            {fault ?? ''}
+            {fault === undefined ? '' : sentence(fault)}
           </p>
           <button type="submit" class="primary">
             Unlock

@@ -39,7 +39,10 @@ export type Connection =
   /** The page reconnects by itself. */
   | { readonly phase: 'lost'; readonly reason: string }
   /** The page does not reconnect: its token was refused, or it was shut out later. */
-  | { readonly phase: 'refused'; readonly reason: string; readonly given: 'nothing' | 'token' | 'admitted' };
+  | { readonly phase: 'refused'; readonly reason: string; readonly given: Given };
+
+/** What a refused page had shown to the coordinator. */
+export type Given = 'nothing' | 'token' | 'admitted';
 
 const maxLogLines = 200;
 

@@ -114,7 +114,7 @@ function liveStatus({ progress, waitsForData }: Received): Status {
 }
 
 /** Capitalizes the text and ends it with a full stop. */
-function sentence(text: string): string {
+export function sentence(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
 

@@ -9,7 +9,7 @@ import {
 } from '@lockstep/protocol';
 import { reconnectDelayMs } from '@lockstep/worker/browser';
 import { batch } from '@preact/signals';
-import type { RunStore } from './run-store.ts';
+import type { Given, RunStore } from './run-store.ts';
 
 /** Close code for a page that may not watch, or that sent a message it may not send. */
 const refusedCode = 1008;
@@ -119,7 +119,8 @@ export class Viewer {
       if (socket !== this.#socket) return;
       // The reason of a close frame is short: prefer the full text of the refusal.
       const said = reason !== '' && refusal?.startsWith(reason) ? refusal : reason;
-      const given = isAdmitted ? 'admitted' : shown.token === undefined ? 'nothing' : 'token';
+      const guessed = shown.token === undefined ? 'nothing' : 'token';
+      const given = isAdmitted ? 'admitted' : refusal === undefined ? undefined : guessed;
       this.#closed(code, fault ?? (said || 'the coordinator does not answer'), given);
     });
     return socket;
@@ -138,14 +139,14 @@ export class Viewer {
     });
   }
 
-  #closed(code: number, reason: string, given: 'nothing' | 'token' | 'admitted'): void {
+  #closed(code: number, reason: string, given: Given | undefined): void {
     const { connection } = this.#options.store;
     if (code === restartCode) {
       this.#connectAnew();
       return;
     }
-    // Retrying cannot help a page that was refused.
-    if (code === refusedCode) {
+    // Retrying cannot help a page that was told that it may not watch. One whose hello came too late was not.
+    if (code === refusedCode && given !== undefined) {
       connection.value = { phase: 'refused', reason, given };
       return;
     }

@@ -2,16 +2,16 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { reasonOf, shownPath } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
 import { loadMnist } from '../files.ts';
+import { reasonOf, shownPath } from '../named-files.ts';
 import type { PictureOptions } from '../pictures/choose-form.ts';
 import { readPictures } from '../pictures/read-pictures.ts';
 import type { PictureFile } from '../pictures/tree.ts';
 import { foundLine, type OpenedDataset, partsText, plural } from '../readers/opened-dataset.ts';
-import { listed, type Table } from '../readers/table.ts';
+import { listed } from '../readers/table.ts';
 import type { TableOptions } from '../readers/table-dataset.ts';
-import { openTable, readRows } from './open-table.ts';
+import { type OpenedRows, openTable } from './open-table.ts';
 import { readFile } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
@@ -34,7 +34,7 @@ const pictureOptions = ['size', 'gray', 'fit'] as const;
 export async function openDataset(path: string, options: OpenOptions = {}): Promise<OpenedDataset> {
   if (!isDirectory(path)) {
     refuseOptions(path, 'a file of rows', options, pictureOptions);
-    return openTable(path, options);
+    return (await openTable(path)).toDataset(options);
   }
   const entries = await list(path);
   if (entries.some((entry) => idxName.test(entry.name))) {
@@ -44,7 +44,7 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
   const pair = tablePair(entries);
   if (pair) {
     refuseOptions(path, 'files of rows', options, pictureOptions);
-    return openTable(join(path, pair.train), options, join(path, pair.test));
+    return (await openPair(path, pair)).toDataset(options);
   }
   if (entries.some((entry) => entry.isDirectory())) {
     refuseOptions(path, 'pictures', options, tableOptions);
@@ -54,13 +54,17 @@ export async function openDataset(path: string, options: OpenOptions = {}): Prom
 }
 
 /**
- * Returns the rows that `openDataset` trains on, before they become samples; undefined without rows.
+ * Opens the rows that `openDataset` trains on, before they become samples; undefined without rows.
  * @throws DataError
  */
-export async function openRows(path: string): Promise<Table | undefined> {
-  if (!isDirectory(path)) return (await readRows(path)).table;
+export async function openRows(path: string): Promise<OpenedRows | undefined> {
+  if (!isDirectory(path)) return openTable(path);
   const pair = tablePair(await list(path));
-  return pair && (await readRows(join(path, pair.train))).table;
+  return pair && openPair(path, pair);
+}
+
+function openPair(folder: string, { train, test }: TablePair): Promise<OpenedRows> {
+  return openTable(join(folder, train), join(folder, test));
 }
 
 function isDirectory(path: string): boolean {
@@ -96,7 +100,12 @@ async function openIdx(path: string): Promise<OpenedDataset> {
   return { ...parts, found: foundLine([{ name: nameOf(path) }], `${what}, ${classes}; ${partsText(parts)}`) };
 }
 
-function tablePair(entries: readonly Dirent[]): { train: string; test: string } | undefined {
+interface TablePair {
+  readonly train: string;
+  readonly test: string;
+}
+
+function tablePair(entries: readonly Dirent[]): TablePair | undefined {
   const names = entries.map(({ name }) => name).filter((name) => tableName.test(name));
   const [train, test] = ['train', 'test'].map((part) =>
     names.find((name) => name.split('.')[0]!.toLowerCase() === part),

@@ -1,9 +1,9 @@
 /** Reads files, plain or gzip, only as far as a reader accepts them; needs Node. */
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { FileError, inMiB, readRegularFile, reasonOf } from '@lockstep/files';
 import { DataError } from '../data-error.ts';
 import { maxFileBytes, unpackedLimit } from '../limits.ts';
+import { FileError, inMiB, readRegularFile, reasonOf } from '../named-files.ts';
 
 const gunzipChunkBytes = 2 ** 20;
 

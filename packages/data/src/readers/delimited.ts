@@ -10,6 +10,8 @@ import { type Delimiter, decodeText, TextGate } from './text.ts';
 const lineFeed = 0x0a;
 const space = 0x20;
 const quote = 0x22;
+/** Characters of a cell whose quotes are replaced at once, so that the list of the parts between them stays small. */
+const pieceLength = 2 ** 16;
 /** If semicolons separate the cells, a number may have a decimal comma. */
 const decimalComma = /^\s*([+-]?\d*),(\d+(?:e[+-]?\d+)?)\s*$/i;
 const numeric = /^[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?$/i;
@@ -18,10 +20,15 @@ const numeric = /^[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?$/i;
  * Parses a CSV or TSV file as a table.
  * @param name name of the file, for messages
  * @param fileBytes size of the file as stored, possibly packed
+ * @param gate may already have taken the bytes
  * @throws DataError
  */
-export function parseDelimited(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): Table {
-  const gate = new TextGate(name, true);
+export function parseDelimited(
+  bytes: Uint8Array,
+  name: string,
+  fileBytes: number = bytes.length,
+  gate = new TextGate(name, true),
+): Table {
   const text = decodeText(bytes, name, gate, fileBytes);
   if (text.trim() === '') throw new DataError(`${name}: expected a header row and rows of values, got an empty file`);
   const { delimiter } = gate;
@@ -104,17 +111,13 @@ function quotedRow(text: string, from: number, delimiter: Delimiter, place: stri
   for (let at = from; ; at += 1) {
     let cell: string;
     if (text.charCodeAt(at) === quote) {
-      const close = closingQuote(text, at);
-      if (close < 0) {
+      const quoted = quotedCell(text, at + 1);
+      if (!quoted) {
         throw new DataError(`${place}: expected a quote at the end of a cell that begins with one, got none`);
       }
-      // For a cell of quotes alone, replaceAll takes far more memory.
-      cell = text
-        .slice(at + 1, close)
-        .split('""')
-        .join('"');
+      cell = quoted.cell;
       lines += lineFeeds(cell);
-      at = close + 1;
+      at = quoted.close + 1;
       while (text.charCodeAt(at) === space) at += 1;
       if (!isEnd(at))
         throw new DataError(`${place}: expected the end of a cell after its closing quote, got more of it`);
@@ -129,12 +132,31 @@ function quotedRow(text: string, from: number, delimiter: Delimiter, place: stri
   }
 }
 
-/** Returns the position of the quote that closes the cell at `from`, -1 if there is none; two quotes stand for one. */
-function closingQuote(text: string, from: number): number {
-  for (let at = text.indexOf('"', from + 1); at >= 0; at = text.indexOf('"', at + 2)) {
-    if (text.charCodeAt(at + 1) !== quote) return at;
+/**
+ * Reads the cell after its opening quote; two quotes stand for one.
+ * @returns the cell and the position of its closing quote; undefined if there is none
+ */
+function quotedCell(text: string, from: number): { readonly cell: string; readonly close: number } | undefined {
+  const first = text.indexOf('"', from);
+  let at = first;
+  let start = from;
+  let cell = '';
+  while (at >= 0 && text.charCodeAt(at + 1) === quote) {
+    at += 2;
+    if (at - start > pieceLength) {
+      cell += withSingleQuotes(text.slice(start, at));
+      start = at;
+    }
+    if (text.charCodeAt(at) !== quote) at = text.indexOf('"', at);
   }
-  return -1;
+  if (at < 0) return undefined;
+  const rest = text.slice(start, at);
+  return { cell: at === first ? rest : cell + withSingleQuotes(rest), close: at };
+}
+
+/** For a text of quotes alone, replaceAll takes far more memory. */
+function withSingleQuotes(text: string): string {
+  return text.split('""').join('"');
 }
 
 function lineFeeds(text: string): number {

@@ -26,7 +26,14 @@ interface Form {
   /** Key of the arrays. */
   readonly sampleKey: string | undefined;
   readonly shape: readonly number[];
+  /** Whether an object has so many keys that `JSON.parse` makes a hash table of it. */
+  readonly isWide: boolean;
 }
+
+const wideKeys = 1_000;
+/** A key, its value as a text or anything else that has no parts, and what follows. Escaped characters do not match. */
+const pairForm =
+  /[ \t]*"([^"\\\p{Cc}]*)"[ \t]*:[ \t]*(?:"([^"\\\p{Cc}]*)"|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)|(true|false|null))[ \t]*([,}])/uy;
 
 /** Maximum lists and objects in a line: a picture of 1,024 x 1,024 pixels has a list for each pixel. */
 const maxParts = 2 ** 21;
@@ -38,10 +45,16 @@ const sampleKeys = ['features', 'sample'];
  * Parses a JSON Lines file as a table, or as samples with their labels.
  * @param name name of the file, for messages
  * @param fileBytes size of the file as stored, possibly packed
+ * @param gate may already have taken the bytes
  * @throws DataError that names the line
  */
-export function parseJsonLines(bytes: Uint8Array, name: string, fileBytes: number = bytes.length): JsonLines {
-  const text = decodeText(bytes, name, new TextGate(name, false), fileBytes);
+export function parseJsonLines(
+  bytes: Uint8Array,
+  name: string,
+  fileBytes: number = bytes.length,
+  gate = new TextGate(name, false),
+): JsonLines {
+  const text = decodeText(bytes, name, gate, fileBytes);
   const count = countOf(text);
   if (count === 0) throw new DataError(`${name}: expected a JSON object in each line, got an empty file`);
   const lineOf: number[] = [];
@@ -51,6 +64,12 @@ export function parseJsonLines(bytes: Uint8Array, name: string, fileBytes: numbe
   let size = 0;
   eachLine(text, (content, line) => {
     const place = `${name}: line ${line}`;
+    const inOrder = form?.isWide ? valuesInOrder(content, form.keys) : undefined;
+    if (inOrder) {
+      const row = lineOf.push(line) - 1;
+      for (const [column, value] of inOrder.entries()) cells.set(row, column, value);
+      return;
+    }
     const object = parseObject(content, place);
     if (form === undefined) {
       form = formOf(object, name);
@@ -103,6 +122,22 @@ function parseObject(line: string, place: string): JsonObject {
   throw new DataError(`${place}: expected a JSON object, got ${shownText(line.trim())}`);
 }
 
+/**
+ * Reads the cells of a wide object without parsing it, which takes several times as long.
+ * @returns undefined if the line is not exactly an object with these keys in this order, whose values are simple
+ */
+function valuesInOrder(line: string, keys: readonly string[]): (string | number)[] | undefined {
+  if (!/^[ \t]*\{.*\}[ \t]*$/.test(line)) return undefined;
+  pairForm.lastIndex = line.indexOf('{') + 1;
+  const values: (string | number)[] = [];
+  for (const [index, key] of keys.entries()) {
+    const [, name, text, number, word, next] = pairForm.exec(line) ?? [];
+    if (name !== key || next !== (index < keys.length - 1 ? ',' : '}')) return undefined;
+    values.push(text ?? (number === undefined ? (word === 'null' ? '' : word!) : Number(number)));
+  }
+  return pairForm.lastIndex === line.lastIndexOf('}') + 1 ? values : undefined;
+}
+
 /** Limits the lists and objects of a line, which take far more memory than their two brackets. @throws DataError */
 function requireParts(line: string, place: string): void {
   if (line.length <= maxParts) return;
@@ -127,7 +162,13 @@ function formOf(first: JsonObject, name: string): Form {
   checkColumnNames(name, keys, 0);
   const shape = sampleKey === undefined ? [] : nestedShape(first[sampleKey]);
   if (shape.includes(0)) throw new DataError(`${name}: line 1, ${sampleKey}: expected numbers, got an empty list`);
-  return { keys, indexOf: new Map(keys.map((key, index) => [key, index])), sampleKey, shape };
+  return {
+    keys,
+    indexOf: new Map(keys.map((key, index) => [key, index])),
+    sampleKey,
+    shape,
+    isWide: sampleKey === undefined && keys.length > wideKeys,
+  };
 }
 
 /** Counts the lists in an array of this shape: a list takes more memory than a number. */

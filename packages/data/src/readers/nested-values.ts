@@ -1,6 +1,7 @@
 /** Flattens nested lists into numbers with a shape. */
-import { shownLine } from '@lockstep/files/shown';
+
 import { maxNesting } from '../limits.ts';
+import { shownLine } from '../shown.ts';
 
 /** Returns the lengths of the lists from the outside in, by the first list of each level, up to `maxNesting` levels. */
 export function nestedShape(value: unknown): number[] {

@@ -1,7 +1,8 @@
 /** The result of a reader: training and test samples, and what it found. */
-import { shownLine } from '@lockstep/files/shown';
+
 import type { Dataset, Targets } from '../dataset.ts';
 import type { PictureFit } from '../pictures/decoder.ts';
+import { shownLine } from '../shown.ts';
 import { defaultSplitSeed, type SplitOptions } from '../split.ts';
 import type { FeatureColumn } from './features.ts';
 import { listed, type Table } from './table.ts';

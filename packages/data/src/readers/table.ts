@@ -1,6 +1,7 @@
 /** Rows and named columns, from any file format. */
-import { shownLine } from '@lockstep/files/shown';
+
 import { DataError } from '../data-error.ts';
+import { shownLine } from '../shown.ts';
 import type { Column } from './column.ts';
 
 /** Rows of a file, stored by columns, whose cells are texts or numbers. */

@@ -47,6 +47,10 @@ export class TextGate {
     this.#hasQuotedCells = hasQuotedCells;
   }
 
+  get isUnused(): boolean {
+    return this.#bytes === 0;
+  }
+
   /** Most frequent delimiter of the header row, outside of quotes. @throws DataError if it makes too many columns */
   get delimiter(): Delimiter {
     const most = Math.max(...this.#delimiterCounts);
@@ -146,12 +150,12 @@ function utf16Mark([first, second]: Uint8Array): string | undefined {
 
 /**
  * Decodes UTF-8, with or without a byte order mark, and makes every line end with a line feed alone.
- * @param gate checks the bytes first
+ * @param gate checks the bytes first, unless it has taken them while they were read
  * @param fileBytes size of the file as stored, possibly packed
  * @throws DataError that names the first line with other bytes, or with too many
  */
 export function decodeText(bytes: Uint8Array, name: string, gate: TextGate, fileBytes: number): string {
-  gate.take(bytes, bytes.length, fileBytes);
+  if (gate.isUnused) gate.take(bytes, bytes.length, fileBytes);
   const text = decode(bytes.includes(carriageReturn) ? withLineFeeds(bytes) : bytes);
   if (text !== undefined) return text;
   throw new DataError(`${name}: expected UTF-8 text, got other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);

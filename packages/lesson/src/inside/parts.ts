@@ -2,7 +2,7 @@
 
 export interface InsidePart {
   /** Name in addresses. */
-  readonly id: 'weights' | 'sample' | 'activations' | 'gradient' | 'step';
+  readonly id: 'weights' | 'sample' | 'activations' | 'gradient';
   readonly title: string;
   /** Marks terms as chapters do. */
   readonly text: string;
@@ -34,12 +34,6 @@ export const insideParts: readonly InsidePart[] = [
     title: 'The gradient, layer by layer',
     text: 'The gradient says for each [[parameter]] how much the [[loss]] rises when the parameter grows a little. One pass back through the layers computes it. In a [[dense layer]] the weights of a pixel without ink, and those of a [[neuron]] at 0, have a [[gradient]] of 0: this sample does not change them.',
     chapters: ['back-propagation', 'cross-entropy'],
-  },
-  {
-    id: 'step',
-    title: 'One step in slow motion',
-    text: 'A worker and the coordinator do this in every step, here with the numbers of this sample. The weights stand still meanwhile, and those of the run do not change.',
-    chapters: ['training-loop', 'gradient-descent', 'optimizers', 'mini-batches', 'many-workers'],
   },
 ];
 

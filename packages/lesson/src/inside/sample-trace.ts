@@ -107,15 +107,6 @@ export function traceSample(
   });
 }
 
-/** Returns the loss of one sample, without dropout. The arguments are those of `traceSample`. */
-export function lossOf(backend: HostBackend, model: Model, weights: Float32Array, sample: LabeledSample): number {
-  return tidy(() => {
-    const x = inputTensor(backend, model, sample.values);
-    const outputs = layerOutputs(model, x, parameterTensors(backend, model, weights)).at(-1)!;
-    return backend.view(sampleLoss(outputs, sample.target).storage)[0]!;
-  });
-}
-
 /** Returns [1, ...input], with bytes scaled as in training. */
 function inputTensor(backend: HostBackend, { input }: Model, values: SampleValues): Tensor {
   const shape = [1, ...input];
@@ -152,7 +143,7 @@ function parameterTraces(model: Model, layer: number, gradient: Float32Array): P
 }
 
 /** Returns the Euclidean norm, computed in float64. */
-export function normOf(values: Float32Array): number {
+function normOf(values: Float32Array): number {
   return Math.sqrt(values.reduce((total, value) => total + value * value, 0));
 }
 

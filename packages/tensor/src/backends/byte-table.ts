@@ -1,7 +1,9 @@
-/** Tables of bytes: the shared checks, and a table in JavaScript memory for backends without their own. */
-import type { Backend } from '../backend.ts';
-import type { ByteTable } from '../program.ts';
-import { isWholeNumber } from '../whole-number.ts';
+/** Bytes as inputs of plans, and tables of samples as bytes. */
+
+import { isWholeNumber } from '../arguments.ts';
+import type { Backend, Storage } from '../backend.ts';
+import type { ByteInput, ByteTable, Program } from '../program.ts';
+import { checkCopy } from './check.ts';
 
 /** Creates a table of `rows` rows of `columns` bytes each. @throws RangeError if either is not a whole number */
 export function createByteTable(backend: Backend, rows: number, columns: number): ByteTable {
@@ -52,4 +54,31 @@ class DetachedTable extends HostTable {
   }
 
   dispose(): void {}
+}
+
+const nothing: Program = { run() {}, dispose() {} };
+
+/**
+ * Creates a byte input, through which programs see byte / divisor.
+ * @param divisor as in `uploadBytes`
+ */
+export function createByteInput(backend: Backend, storage: Storage, divisor: number): ByteInput {
+  return (
+    backend.byteInput?.(storage, divisor) ?? {
+      take(bytes) {
+        backend.uploadBytes(storage, bytes, divisor);
+        return nothing;
+      },
+      takeRows(table, numbers) {
+        checkCopy(storage, numbers.length * table.columns);
+        const picked = new Uint8Array(storage.length);
+        for (let index = 0; index < numbers.length; index++) {
+          picked.set(table.read(numbers[index]!), index * table.columns);
+        }
+        backend.uploadBytes(storage, picked, divisor);
+        return nothing;
+      },
+      dispose() {},
+    }
+  );
 }

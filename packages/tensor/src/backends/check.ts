@@ -1,8 +1,9 @@
 /** Checks that a call is well-formed and its storages are long enough, so that a kernel never leaves its memory. */
+
+import { isWholeNumber } from '../arguments.ts';
 import type { KernelCall, Layout, MapCall, Storage } from '../backend.ts';
 import { topological } from '../formula.ts';
 import { contiguousStrides, formatShape } from '../shape.ts';
-import { isWholeNumber } from '../whole-number.ts';
 import { forEachStorage, type Role, reachOf, viewsOf } from './operands.ts';
 
 function checkLength(kind: string, role: string, storage: Storage, needed: number): void {

@@ -1,7 +1,49 @@
-/** The storages of calls, as lengths by role or as places that a backend works on. */
-import type { KernelCall, MapCall, MatmulBatch, Storage, StridedView } from '../backend.ts';
+/** What a call reads and writes, as the backends see it. */
+
+import type { KernelCall, MapCall, MatmulBatch, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../shape.ts';
 import { imageSize, windowCount } from '../windows.ts';
+
+/** A loop, with each view's stride along it. */
+export interface Axis {
+  length: number;
+  strides: readonly number[];
+}
+
+/** Returns the axes, outermost first, without those of size 1; merges neighbors that are contiguous in every view. */
+export function joinAxes(shape: Shape, views: readonly (readonly number[])[]): Axis[] {
+  const axes: Axis[] = [];
+  shape.forEach((length, position) => {
+    if (length === 1) return;
+    const strides = views.map((view) => view[position]!);
+    const previous = axes.at(-1);
+    if (previous?.strides.every((stride, which) => stride === strides[which]! * length)) {
+      previous.length *= length;
+      previous.strides = strides;
+    } else {
+      axes.push({ length, strides });
+    }
+  });
+  return axes;
+}
+
+/**
+ * Returns the offset of each matrix in elements, one entry per matrix of the output; a call without a batch has one
+ * entry.
+ */
+export function batchOffsets({ m, n, batch }: Pick<MatmulCall, 'm' | 'n' | 'batch'>) {
+  const { shape, leftStrides, rightStrides } = batch ?? { shape: [], leftStrides: [], rightStrides: [] };
+  return Array.from({ length: sizeOf(shape) }, (_, matrix) => {
+    let [left, right, rest] = [0, 0, matrix];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const index = rest % shape[axis]!;
+      rest = (rest - index) / shape[axis]!;
+      left += index * leftStrides[axis]!;
+      right += index * rightStrides[axis]!;
+    }
+    return { left, right, output: matrix * m * n };
+  });
+}
 
 /** Role of a storage in its call: the property that holds it, or the bias of its epilogue. */
 export type Role = TensorRole | 'logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples';

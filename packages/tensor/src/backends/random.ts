@@ -1,6 +1,6 @@
 /** Random values computed in JavaScript, for backends without a kernel for them. */
 import type { RandomCall } from '../backend.ts';
-import { philox, unitFloat } from '../philox.ts';
+import { philox, unitFloat } from '../random.ts';
 import type { Placed } from './operands.ts';
 
 /** Truncates a float32 and clamps it to the range of unsigned 32-bit integers. */

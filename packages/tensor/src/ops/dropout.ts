@@ -1,11 +1,10 @@
 /** Dropout whose mask depends only on seed, step, sample, stream and position. */
-import { checkArgument, checkFields, type Kind, number, wholeNumber } from '../arguments.ts';
+import { checkArgument, checkFields, checkWord, type Kind, number, wholeNumber } from '../arguments.ts';
 import type { OpResult } from '../autograd.ts';
 import { commonBackend, computed, mapOperands } from '../evaluate.ts';
 import { apply, type Formula } from '../formula.ts';
 import { formatShape, unexpectedShapes } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
-import { checkWord } from '../whole-number.ts';
 import { reshape } from './arrange.ts';
 import { defineOp } from './define.ts';
 

@@ -1,12 +1,66 @@
-/** Loss functions. */
-import { checkOptions, oneOf } from '../arguments.ts';
-import { sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
-import { checkTensor, type Tensor } from '../tensor.ts';
+/** Softmax, losses, and what they say of classes. */
+import { checkOptions, number, oneOf } from '../arguments.ts';
+import { noGrad, type OpResult } from '../autograd.ts';
+import { commonBackend, runCall } from '../evaluate.ts';
+import { normalizeAxes, sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
+import { checkTensor, emptyTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { softmaxCrossEntropy } from './classify.ts';
-import { mul, neg, sub } from './elementwise.ts';
-import { mean, sum } from './reduce.ts';
-import { logSoftmax } from './softmax.ts';
+import { defineOp } from './define.ts';
+import { div, equal, exp, log, mul, neg, sub } from './elementwise.ts';
+import { argmax, max, mean, type ReduceOptions, sum } from './reduce.ts';
+
+/** Axis and temperature of a softmax. */
+export interface SoftmaxOptions {
+  /** A negative axis counts from the end; by default the last. */
+  readonly axis?: number;
+  /** Divides the values: near 0 the largest value takes all, at high temperatures all become equal. 1 by default. */
+  readonly temperature?: number;
+}
+
+/**
+ * `exp(x / temperature)` divided by its sum along an axis: `[rows, classes] -> [rows, classes]`.
+ * Computed from `x - max(x)`, which is safe for any finite x.
+ */
+export const softmax = defineOp('softmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
+  const { along, temperature } = resolve('softmax', x, options);
+  const output = withoutGraph(() => {
+    const powers = exp(shifted(x, along, temperature));
+    return div(powers, sum(powers, along));
+  });
+  const gradient = (g: Tensor): Tensor => div(mul(output, sub(g, sum(mul(g, output), along))), temperature);
+  return { output, operands: [x], gradient: [gradient] };
+});
+
+/** `log(softmax(x))`; finite even if softmax itself would round to 0. */
+export const logSoftmax = defineOp('logSoftmax', (x: Tensor, options: SoftmaxOptions = {}): OpResult => {
+  const { along, temperature } = resolve('logSoftmax', x, options);
+  const output = withoutGraph(() => {
+    const differences = shifted(x, along, temperature);
+    return sub(differences, log(sum(exp(differences), along)));
+  });
+  const gradient = (g: Tensor): Tensor => div(sub(g, mul(exp(output), sum(g, along))), temperature);
+  return { output, operands: [x], gradient: [gradient] };
+});
+
+function resolve(operation: string, x: Tensor, options: SoftmaxOptions) {
+  checkTensor(operation, 'x', x);
+  checkOptions(operation, options, { axis: number, temperature: number });
+  const { axis = -1, temperature = 1 } = options;
+  if (!(temperature > 0)) {
+    throw new RangeError(`${operation}: the temperature must be above 0, got ${temperature}`);
+  }
+  return { along: { axes: normalizeAxes(operation, x.shape, [axis]), keepAxes: true }, temperature };
+}
+
+/** `(x - max(x)) / temperature`, which is never above 0. */
+function shifted(x: Tensor, along: ReduceOptions, temperature: number): Tensor {
+  const difference = sub(x, max(x, along));
+  return temperature === 1 ? difference : div(difference, temperature);
+}
+
+function withoutGraph(body: () => Tensor): Tensor {
+  return noGrad(() => tidy(body));
+}
 
 /** How the samples' losses are reduced: to their mean (the default), to their sum, or not at all. */
 export interface LossOptions {
@@ -55,4 +109,56 @@ export function mse(predictions: Tensor, targets: Tensor, options: LossOptions =
   }
   const difference = sub(predictions, targets);
   return reduced(mul(difference, difference), options);
+}
+
+/**
+ * Cross-entropy between each row's softmax and its label: `[rows, classes], [rows] -> [rows]`.
+ * The loss is `log(sum(exp(z))) - z[label]` with `z = logits - max(row)`; safe for finite logits. The gradient with
+ * respect to the logits, `softmax - onehot(label)`, is computed in the same pass. A label outside [0, classes) makes
+ * its row NaN.
+ */
+export const softmaxCrossEntropy = defineOp('softmaxCrossEntropy', (logits: Tensor, labels: Tensor): OpResult => {
+  const [rows, classes] = checkClassification('softmaxCrossEntropy', logits, labels);
+  const backend = commonBackend('softmaxCrossEntropy', [logits, labels]);
+  const output = emptyTensor(backend, [rows]);
+  const logitsGradient = emptyTensor(backend, [rows, classes]);
+  runCall(backend, {
+    kind: 'crossEntropy',
+    rows,
+    classes,
+    logits: logits.storage,
+    labels: labels.storage,
+    losses: output.storage,
+    gradient: logitsGradient.storage,
+  });
+  return {
+    output,
+    operands: [logits, labels],
+    gradient: [
+      (g) => mul(logitsGradient, reshape(g, [rows, 1])),
+      () => {
+        throw new Error('softmaxCrossEntropy: labels are class indices and have no gradient');
+      },
+    ],
+  };
+});
+
+/** 1 for a row whose first largest logit is at its label, else 0: `[rows, classes], [rows] -> [rows]`. */
+export function correct(logits: Tensor, labels: Tensor): Tensor {
+  checkClassification('correct', logits, labels);
+  return equal(argmax(logits, 1), labels);
+}
+
+function checkClassification(operation: string, logits: Tensor, labels: Tensor): [number, number] {
+  checkTensor(operation, 'logits', logits);
+  checkTensor(operation, 'labels', labels);
+  const [rows, classes] = logits.shape;
+  if (logits.shape.length !== 2 || labels.shape.length !== 1 || labels.shape[0] !== rows || classes === 0) {
+    throw unexpectedShapes(
+      `${operation}: expected logits [rows, classes] and labels [rows]`,
+      logits.shape,
+      labels.shape,
+    );
+  }
+  return [rows!, classes!];
 }

@@ -5,9 +5,8 @@ import { reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
 import { formatShape, normalizeAxes, reducedShape, ShapeError, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { broadcastTo, reshape } from './arrange.ts';
-import { equal } from './compare.ts';
 import { defineOp, type Op } from './define.ts';
-import { div, mul } from './elementwise.ts';
+import { div, equal, mul } from './elementwise.ts';
 
 /** Axes of a reduction. */
 export interface ReduceOptions {

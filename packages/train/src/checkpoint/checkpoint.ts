@@ -1,8 +1,8 @@
 /** A checkpoint as a value: everything the next step depends on, in one safetensors file with its own checksum. */
 import { type OptimizerState, readSafetensors, writeSafetensors } from '@lockstep/nn';
 import type { RunHistory } from '@lockstep/rules';
-import type { CurveState } from '../record/curve.ts';
-import type { EpochReport, Report, TrainedEpoch } from '../record/report.ts';
+import type { CurveState, SampleSums } from '../record/curve.ts';
+import type { Report, TrainedEpoch } from '../record/report.ts';
 
 /** Everything that determines the bits of a run: two runs with the same identity take the same steps. */
 export interface RunIdentity {
@@ -40,29 +40,21 @@ export interface UnevaluatedEpoch {
   readonly weights: Float32Array;
 }
 
-/** Figures of the steps before a checkpoint, for the report of a run that resumes from it. */
-export interface Progress {
-  /** Complete epochs that have been evaluated. */
-  readonly epochs: readonly EpochReport[];
-  /** Sums over the current epoch's steps. */
-  readonly lossSum: number;
-  readonly correct: number;
-  readonly count: number;
-  /** Mean loss of the first batch with the initial weights. */
-  readonly initialLoss: number | null;
+/** Figures of the steps before a checkpoint, for the report of a run that resumes from it; sums are of its epoch. */
+export interface Progress extends SampleSums, Pick<Report, 'epochs' | 'initialLoss' | 'wire' | 'resumedAtSteps'> {
   /** Samples of all steps. */
   readonly images: number;
   /** Seconds of training in total, and in the current epoch. */
   readonly seconds: number;
   readonly epochSeconds: number;
   readonly curve: CurveState;
-  readonly wire: Report['wire'];
-  readonly resumedAtSteps: readonly number[];
 }
 
-/** 64 hexadecimal digits. */
-type Hash = (bytes: Uint8Array) => string;
-type HashOrPromise = (bytes: Uint8Array) => string | Promise<string>;
+/** A checkpoint that has been written. */
+export interface WrittenCheckpoint {
+  readonly file: string;
+  readonly step: number;
+}
 
 export const checkpointFormat = 'lockstep-checkpoint.v1';
 /** Placeholder for the hash while the hash is computed. */
@@ -70,17 +62,18 @@ const blank = '0'.repeat(64);
 const slotPrefix = 'optimizer.';
 const epochPrefix = 'epoch.';
 
-/** The bytes of a file. */
-export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPromise): Promise<Uint8Array> {
-  const { step, weights, optimizer, progress, history, unevaluated } = checkpoint;
-  const identity = JSON.stringify(checkpoint.identity);
+/** The bytes of a file. @param sha256 returns 64 hexadecimal digits */
+export async function encodeCheckpoint(
+  checkpoint: Checkpoint,
+  sha256: (bytes: Uint8Array) => string | Promise<string>,
+): Promise<Uint8Array> {
+  const { step, identity, weights, optimizer, progress, history, unevaluated } = checkpoint;
   const metadata = {
     format: checkpointFormat,
     sha256: blank,
     step: `${step}`,
     optimizerStep: `${optimizer.step}`,
-    identity,
-    identitySha256: await sha256(new TextEncoder().encode(identity)),
+    identity: JSON.stringify(identity),
     progress: stringifyNumbers(progress),
     history: stringifyNumbers(history),
     unevaluated: stringifyNumbers(unevaluated.map(({ epoch }) => epoch)),
@@ -95,7 +88,7 @@ export async function encodeCheckpoint(checkpoint: Checkpoint, sha256: HashOrPro
 }
 
 /** @throws Error with one message if the file is truncated, was changed, or is something else */
-export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
+export function decodeCheckpoint(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): Checkpoint {
   verify(bytes, sha256);
   const { tensors, metadata } = readSafetensors(bytes);
   const valuesOf = new Map(tensors.map(({ name, values }) => [name, values]));
@@ -128,7 +121,7 @@ export function decodeCheckpoint(bytes: Uint8Array, sha256: Hash): Checkpoint {
 }
 
 /** Checks the hash of the whole file, computed with the hash itself blanked. */
-function verify(bytes: Uint8Array, sha256: Hash): void {
+function verify(bytes: Uint8Array, sha256: (bytes: Uint8Array) => string): void {
   const place = placeOfHash(bytes);
   if (place === undefined)
     throw new Error(`checkpoint: expected a file of the format ${checkpointFormat}, got another or a part`);
@@ -153,28 +146,16 @@ function tensorOf(name: string, values: Float32Array) {
   return { name, shape: [values.length], values };
 }
 
-/** One phrase that names the first difference, such as `optimizer.learningRate`; undefined if there is none. */
-export function identityFault(expected: RunIdentity, got: RunIdentity): string | undefined {
-  const difference = identityDifference(expected, got);
-  return difference && `it belongs to another run: ${difference}`;
-}
-
-/** The first difference, such as `expected seed 1, got 2`. */
-export function identityDifference(expected: object, got: object): string | undefined {
-  return firstDifference('', expected, got);
-}
-
-function firstDifference(path: string, expected: unknown, got: unknown): string | undefined {
-  if (isObject(expected) && isObject(got)) {
-    const keys = new Set([...Object.keys(expected), ...Object.keys(got)]);
-    for (const key of keys) {
-      const difference = firstDifference(path === '' ? key : `${path}.${key}`, expected[key], got[key]);
-      if (difference) return difference;
-    }
-    return undefined;
+/** The first difference, such as `expected optimizer.learningRate 0.05, got 0.1`; undefined if there is none. */
+export function identityDifference(expected: unknown, got: unknown, path = ''): string | undefined {
+  if (!isObject(expected) || !isObject(got)) {
+    return expected === got ? undefined : `expected ${path} ${brief(expected)}, got ${brief(got)}`;
   }
-  if (expected === got) return undefined;
-  return `expected ${path} ${brief(expected)}, got ${brief(got)}`;
+  for (const key of new Set([...Object.keys(expected), ...Object.keys(got)])) {
+    const difference = identityDifference(expected[key], got[key], path === '' ? key : `${path}.${key}`);
+    if (difference) return difference;
+  }
+  return undefined;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -186,15 +167,16 @@ function brief(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
+/** JSON has no infinity and no NaN. */
 const tag = 'nonFinite';
 
-export function stringifyNumbers(value: unknown): string {
+function stringifyNumbers(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) =>
     typeof item === 'number' && !Number.isFinite(item) ? { [tag]: String(item) } : item,
   );
 }
 
-export function parseNumbers(text: string): unknown {
+function parseNumbers(text: string): unknown {
   return JSON.parse(text, (_key, item: unknown) =>
     typeof item === 'object' && item !== null && tag in item ? Number(item[tag]) : item,
   );

@@ -7,7 +7,6 @@ import {
   type CoordinatorMessage,
   type CoordinatorTransport,
   enclosed,
-  type FrameMemory,
   FramePool,
   framed,
   type MessageOf,
@@ -214,7 +213,7 @@ export class RemoteSources {
   /** @param begin returns the first message */
   #broadcast(
     bytes: () => Uint8Array,
-    begin: (bytes: Uint8Array, fields: { readonly values?: number }, memory: FrameMemory) => CoordinatorMessage,
+    begin: (bytes: Uint8Array, fields: { readonly values?: number }, memory: Uint8Array) => CoordinatorMessage,
     onIdle = (): void => {},
   ): VectorBroadcast {
     const length = this.#parameterServer.parameterCount;

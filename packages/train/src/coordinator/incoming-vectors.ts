@@ -1,26 +1,17 @@
 /** Receives workers' vectors message by message; the rules are told of each vector once it is complete. */
-
-import type { Aggregator, IncrementalHash, NewHash, Parameters, SumMemory } from '@lockstep/compute';
-import { NumericsComparison, type ReferenceGradient } from '@lockstep/compute';
+import { type IncrementalHash, type NewHash, NumericsComparison, type ReferenceGradient } from '@lockstep/compute';
 import {
   announced,
-  type Checksum,
-  chunkChecksum,
   type FloatChunk,
   floatChunkFault,
-  gradientChecksum,
   type MessageOf,
   type VectorArrival,
   VectorReceiver,
   type VectorSink,
-  vectorFault,
 } from '@lockstep/protocol';
-import type { CheckedMessage, ConnectionId, CoordinatorState, RunSetup, UntimedEvent } from '@lockstep/rules';
-import { samplesInShard } from '@lockstep/rules';
-import type { Arrival, Looked } from './results.ts';
+import type { CheckedMessage, ConnectionId, CoordinatorState, UntimedEvent } from '@lockstep/rules';
+import { type Arrival, type IncomingGradient, type Looked, type VectorMessage, valuesFault } from './results.ts';
 import type { RunOptions } from './run-options.ts';
-
-type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;
 
 /** A vector that is complete, or faulty. */
 export interface Received {
@@ -120,61 +111,6 @@ function invalid(connection: ConnectionId, message: string): Received {
   return { event: { type: 'invalid', connection, closeCode: 1002, message } };
 }
 
-export interface IncomingGradientOptions {
-  readonly setup: RunSetup;
-  readonly parameterServer: Parameters;
-}
-
-/** A gradient that arrives in chunks; each chunk is checked and decoded into its place. */
-export class IncomingGradient implements VectorSink<VectorMessage> {
-  readonly type = 'gradient';
-  readonly header: MessageOf<'gradient'>;
-  /** Memory for the values; undefined if they are not wanted, for example because the step is over. */
-  readonly memory: SumMemory | undefined;
-  readonly #options: IncomingGradientOptions;
-  /** Largest absolute value so far; NaN if any value is NaN. */
-  largest = 0;
-  #at = 0;
-
-  constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
-    this.#options = options;
-    this.header = header;
-    this.memory = isWanted ? this.#aggregator.reserve() : undefined;
-  }
-
-  get isWhole(): boolean {
-    return this.#at === this.#options.parameterServer.parameterCount;
-  }
-
-  /** Takes the first message or the next chunk; returns its fault, or undefined. */
-  add(message: VectorMessage): string | undefined {
-    const { setup, parameterServer } = this.#options;
-    const { parameterCount, checksum } = parameterServer;
-    const at = this.#at;
-    const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
-    const part = message.type === 'chunk' ? message : this.header;
-    let fault: string | undefined;
-    if (part.type === 'gradient') fault = gradientFault(part, setup, parameterCount, checksum);
-    else if (!this.memory) fault = chunkPlaceFault(part, at);
-    else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
-    if (fault !== undefined) return fault;
-    if (this.memory) {
-      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, part));
-    }
-    this.#at = to;
-    return undefined;
-  }
-
-  /** Releases the memory. */
-  drop(): void {
-    if (this.memory) this.#aggregator.release(this.memory);
-  }
-
-  get #aggregator(): Aggregator {
-    return this.#options.parameterServer.aggregator;
-  }
-}
-
 type NumericsResult = Omit<MessageOf<'numericsResult'>, 'gradient'>;
 
 interface IncomingNumericsOptions {
@@ -239,81 +175,4 @@ class IncomingNumerics implements VectorSink<VectorMessage> {
 
   /** Does nothing: the check holds no memory of the aggregator. */
   drop(): void {}
-}
-
-type GradientMessage = MessageOf<'gradient'>;
-
-/** Returns the fault of a gradient's first message as `gradient: expected …, got …`; undefined if it has none. */
-export function gradientFault(
-  message: GradientMessage,
-  setup: RunSetup,
-  parameterCount: number,
-  checksum?: Checksum,
-): string | undefined {
-  const { chunkBytes } = setup.limits;
-  const fault =
-    placeFault(message, setup) ??
-    valuesFault(message, announced(parameterCount, chunkBytes)) ??
-    bytesFault(message, setup, Math.min(parameterCount, chunkBytes / 4)) ??
-    countFault(message, setup) ??
-    checksumFault(message, gradientChecksum(message, checksum));
-  return fault === undefined ? undefined : `gradient: ${fault}`;
-}
-
-/** Returns the fault of the chunk that should hold the values `[at, at + length)`; undefined if it has none. */
-export function chunkFault(
-  message: MessageOf<'chunk'>,
-  setup: RunSetup,
-  { at, length }: { readonly at: number; readonly length: number },
-  checksum?: Checksum,
-): string | undefined {
-  const fault =
-    chunkPlaceFault(message, at) ??
-    bytesFault(message, setup, length) ??
-    checksumFault(message, chunkChecksum(message, checksum));
-  return fault === undefined ? undefined : `chunk: ${fault}`;
-}
-
-/** Returns the fault of a chunk that does not start at the expected value `at`; undefined if it does. */
-function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
-  return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
-}
-
-function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): string | undefined {
-  if (step >= plan.steps) return `expected a step below ${plan.steps}, got ${step}`;
-  if (lo + n <= plan.microbatches) return undefined;
-  return `expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
-}
-
-/** Returns the fault of the number of values that a vector's first message announces; undefined if it is right. */
-function valuesFault(
-  { values }: { readonly values?: number | undefined },
-  expected: { readonly values?: number | undefined },
-): string | undefined {
-  if (values === expected.values) return undefined;
-  const phrase = (count: number | undefined): string =>
-    count === undefined ? 'all values in one message' : `${count} values in chunks`;
-  return `expected ${phrase(expected.values)}, got ${phrase(values)}`;
-}
-
-function bytesFault(
-  { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
-  { plan }: RunSetup,
-  length: number,
-): string | undefined {
-  if (encoding === undefined) {
-    const expected = length * 4;
-    return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
-  }
-  if (encoding === 'sparse' || plan.halfUnit !== undefined) return vectorFault(bytes, encoding, length);
-  return `expected values that are not rounded, got ${encoding}`;
-}
-
-function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {
-  const expected = samplesInShard(plan, step, lo, n);
-  return count === expected ? undefined : `expected ${expected} samples, got ${count}`;
-}
-
-function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {
-  return checksum === expected ? undefined : `expected checksum ${expected}, got ${checksum ?? 'none'}`;
 }

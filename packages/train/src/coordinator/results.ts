@@ -1,6 +1,8 @@
 /** Examines the values of arriving results, and adds, holds, compares or drops them as the rules decide. */
-import type { Aggregator, InlineSum, OwnSum, SumMemory } from '@lockstep/compute';
-import type { MessageOf } from '@lockstep/protocol';
+import type { Aggregator, InlineSum, OwnSum, Parameters, SumMemory } from '@lockstep/compute';
+import type { MessageOf, VectorSink } from '@lockstep/protocol';
+import { announced, type Checksum, chunkChecksum, gradientChecksum, vectorFault } from '@lockstep/protocol';
+import type { RunSetup } from '@lockstep/rules';
 import {
   type CheckedMessage,
   type Command,
@@ -10,12 +12,13 @@ import {
   isTrial,
   type LateComparison,
   type Shard,
+  samplesInShard,
   shardKey,
 } from '@lockstep/rules';
-import { IncomingGradient, type IncomingGradientOptions } from './incoming-vectors.ts';
 import type { InlineGradientMessage } from './inline-worker.ts';
 
 type Refereed = Extract<CoordinatorEvent, { type: 'refereed' }>;
+
 type AddCommand = Extract<Command, { type: 'add' }>;
 
 export class ResultReceiver {
@@ -152,6 +155,7 @@ interface SumSize {
 
 /** A result may be this many times as large as the largest confirmed one. */
 const factor = 8;
+
 /** Gradients shrink while a run learns, so that an old bound says little. */
 const decayPerStep = 0.99;
 
@@ -336,4 +340,138 @@ function nearlyEqual(one: Float32Array, other: Float32Array): boolean {
   const loss = Math.abs(one[size]! - other[size]!) <= tolerance * Math.max(1, Math.abs(one[size]!));
   const correct = Math.abs(one[size + 1]! - other[size + 1]!) <= Math.max(1, tolerance * one[size + 1]!);
   return worst <= tolerance * largest && loss && correct;
+}
+
+export interface IncomingGradientOptions {
+  readonly setup: RunSetup;
+  readonly parameterServer: Parameters;
+}
+
+/** A gradient that arrives in chunks; each chunk is checked and decoded into its place. */
+export class IncomingGradient implements VectorSink<VectorMessage> {
+  readonly type = 'gradient';
+  readonly header: MessageOf<'gradient'>;
+  /** Memory for the values; undefined if they are not wanted, for example because the step is over. */
+  readonly memory: SumMemory | undefined;
+  readonly #options: IncomingGradientOptions;
+  /** Largest absolute value so far; NaN if any value is NaN. */
+  largest = 0;
+  #at = 0;
+
+  constructor(options: IncomingGradientOptions, header: MessageOf<'gradient'>, isWanted: boolean) {
+    this.#options = options;
+    this.header = header;
+    this.memory = isWanted ? this.#aggregator.reserve() : undefined;
+  }
+
+  get isWhole(): boolean {
+    return this.#at === this.#options.parameterServer.parameterCount;
+  }
+
+  /** Takes the first message or the next chunk; returns its fault, or undefined. */
+  add(message: VectorMessage): string | undefined {
+    const { setup, parameterServer } = this.#options;
+    const { parameterCount, checksum } = parameterServer;
+    const at = this.#at;
+    const to = Math.min(parameterCount, at + setup.limits.chunkBytes / 4);
+    const part = message.type === 'chunk' ? message : this.header;
+    let fault: string | undefined;
+    if (part.type === 'gradient') fault = gradientFault(part, setup, parameterCount, checksum);
+    else if (!this.memory) fault = chunkPlaceFault(part, at);
+    else fault = chunkFault(part, setup, { at, length: to - at }, checksum);
+    if (fault !== undefined) return fault;
+    if (this.memory) {
+      this.largest = Math.max(this.largest, this.#aggregator.write(this.memory, { from: at, to }, part));
+    }
+    this.#at = to;
+    return undefined;
+  }
+
+  /** Releases the memory. */
+  drop(): void {
+    if (this.memory) this.#aggregator.release(this.memory);
+  }
+
+  get #aggregator(): Aggregator {
+    return this.#options.parameterServer.aggregator;
+  }
+}
+
+export type VectorMessage = MessageOf<'gradient' | 'numericsResult' | 'chunk'>;
+
+type GradientMessage = MessageOf<'gradient'>;
+
+/** Returns the fault of a gradient's first message as `gradient: expected …, got …`; undefined if it has none. */
+export function gradientFault(
+  message: GradientMessage,
+  setup: RunSetup,
+  parameterCount: number,
+  checksum?: Checksum,
+): string | undefined {
+  const { chunkBytes } = setup.limits;
+  const fault =
+    placeFault(message, setup) ??
+    valuesFault(message, announced(parameterCount, chunkBytes)) ??
+    bytesFault(message, setup, Math.min(parameterCount, chunkBytes / 4)) ??
+    countFault(message, setup) ??
+    checksumFault(message, gradientChecksum(message, checksum));
+  return fault === undefined ? undefined : `gradient: ${fault}`;
+}
+
+/** Returns the fault of the chunk that should hold the values `[at, at + length)`; undefined if it has none. */
+export function chunkFault(
+  message: MessageOf<'chunk'>,
+  setup: RunSetup,
+  { at, length }: { readonly at: number; readonly length: number },
+  checksum?: Checksum,
+): string | undefined {
+  const fault =
+    chunkPlaceFault(message, at) ??
+    bytesFault(message, setup, length) ??
+    checksumFault(message, chunkChecksum(message, checksum));
+  return fault === undefined ? undefined : `chunk: ${fault}`;
+}
+
+/** Returns the fault of a chunk that does not start at the expected value `at`; undefined if it does. */
+export function chunkPlaceFault(message: MessageOf<'chunk'>, at: number): string | undefined {
+  return message.at === at ? undefined : `expected the values from ${at} on, got those from ${message.at} on`;
+}
+
+function placeFault({ step, lo, n }: GradientMessage, { plan }: RunSetup): string | undefined {
+  if (step >= plan.steps) return `expected a step below ${plan.steps}, got ${step}`;
+  if (lo + n <= plan.microbatches) return undefined;
+  return `expected microbatches below ${plan.microbatches}, got ${lo} to ${lo + n - 1}`;
+}
+
+/** Returns the fault of the number of values that a vector's first message announces; undefined if it is right. */
+export function valuesFault(
+  { values }: { readonly values?: number | undefined },
+  expected: { readonly values?: number | undefined },
+): string | undefined {
+  if (values === expected.values) return undefined;
+  const phrase = (count: number | undefined): string =>
+    count === undefined ? 'all values in one message' : `${count} values in chunks`;
+  return `expected ${phrase(expected.values)}, got ${phrase(values)}`;
+}
+
+function bytesFault(
+  { bytes, encoding }: Pick<GradientMessage, 'bytes' | 'encoding'>,
+  { plan }: RunSetup,
+  length: number,
+): string | undefined {
+  if (encoding === undefined) {
+    const expected = length * 4;
+    return bytes.length === expected ? undefined : `expected ${expected} bytes, got ${bytes.length}`;
+  }
+  if (encoding === 'sparse' || plan.halfUnit !== undefined) return vectorFault(bytes, encoding, length);
+  return `expected values that are not rounded, got ${encoding}`;
+}
+
+function countFault({ step, lo, n, count }: GradientMessage, { plan }: RunSetup): string | undefined {
+  const expected = samplesInShard(plan, step, lo, n);
+  return count === expected ? undefined : `expected ${expected} samples, got ${count}`;
+}
+
+function checksumFault({ checksum }: { readonly checksum?: number }, expected: number): string | undefined {
+  return checksum === expected ? undefined : `expected checksum ${expected}, got ${checksum ?? 'none'}`;
 }

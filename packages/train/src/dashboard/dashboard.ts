@@ -1,12 +1,20 @@
-/** Shows a run to its viewers, as often as a person can perceive and within a small share of the process's time. */
-import { bytesOf, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+/** Shows a run to its viewers, within a small share of the process's time. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { ParameterServer } from '@lockstep/compute';
+import { sampleSize } from '@lockstep/data';
+import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
+import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
 import type { RecordedEvent } from '../events.ts';
-import { metadataOf } from '../model/model-file.ts';
+import { metadataOf } from '../model.ts';
+import { sha256 } from '../node/sha256.ts';
+import type { Prepared } from '../prepared.ts';
+import type { CurvePoint } from '../record/curve.ts';
 import type { EpochReport, Report } from '../record/report.ts';
+import type { TurnedAwayCounts } from '../site/limiter.ts';
 import type { Visit } from '../site/sockets.ts';
-import { EvaluationFeed, type EvaluationFeedOptions, WeightsFeed } from './feeds.ts';
 import {
   type EarlierRun,
   type EarlierRuns,
@@ -19,17 +27,18 @@ import {
   settingsOf,
   workerTable,
 } from './messages.ts';
-import { AdminActions, type AdminActionsOptions, ownerMessage, type WatchPermission } from './permission.ts';
-import { type Viewer, type ViewerLimits, Viewers } from './viewers.ts';
+import { isOver, OwnerActions, type OwnerActionsOptions } from './owner.ts';
+import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
-export interface DashboardOptions extends AdminActionsOptions, EvaluationFeedOptions {
-  readonly prepared: AdminActionsOptions['prepared'];
+export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
+  readonly prepared: Prepared;
   /** The server's runs before this one. */
-  readonly earlierRuns?: EarlierRuns | undefined;
-  readonly permission: WatchPermission;
+  readonly earlierRuns: EarlierRuns;
+  readonly permission: Permission;
+  readonly turnedAway: TurnedAwayCounts;
   /** Addresses to join at, without secrets. */
   readonly joinAddresses: readonly string[];
-  readonly onFull: () => void;
+  readonly joinCode: string | undefined;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
 
@@ -50,7 +59,6 @@ export class Dashboard {
   readonly #options: DashboardOptions;
   readonly #about: RunMessage;
   readonly #viewers: Viewers;
-  readonly #actions: AdminActions;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
   readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
@@ -65,26 +73,28 @@ export class Dashboard {
   #timelineAtMs = 0;
 
   constructor(options: DashboardOptions) {
+    const { prepared, run, recorder, permission, turnedAway, joinCode, onError } = options;
     this.#options = options;
-    this.#about = runMessage(options.prepared, options.run.state.setup.faultInjection === true);
+    this.#about = {
+      ...runMessage(prepared, run.state.setup.faultInjection === true),
+      joinAddresses: [...options.joinAddresses],
+    };
+    const actions = new OwnerActions(options);
     this.#viewers = new Viewers({
-      nowMs: systemClock.nowMs,
+      ...{ permission, turnedAway, joinCode, onError },
       limits: options.viewerLimits,
-      welcome: (hello, client, onWelcome) => options.permission.welcome(hello, client, onWelcome),
-      onFull: options.onFull,
       snapshot: () => this.#snapshot(),
-      onWelcome: (sendSnapshot, viewer) => this.#welcome(sendSnapshot, viewer),
-      onMessage: (message, viewer) => void this.#handleMessage(message, viewer).catch(options.onError),
+      onWelcome: (sendSnapshot) => this.#welcome(sendSnapshot),
+      reply: (request) => actions.reply(request),
     });
-    this.#actions = new AdminActions(options);
     this.#evaluation = new EvaluationFeed(options, this.#viewers);
     this.#weights = new WeightsFeed(options.parameterServer, systemClock.nowMs);
     this.#timer = setInterval(() => {
       if (this.#viewers.connections > 0 && this.#budget.isDue) this.#budget.spend(() => this.#update());
     }, tickMs);
     this.#timer.unref();
-    options.recorder.data.timing.isWatched = true;
-    options.recorder.subscribe((event) => this.#show(event));
+    recorder.data.timing.isWatched = true;
+    recorder.subscribe((event) => this.#show(event));
   }
 
   /** Figures for metrics. */
@@ -95,6 +105,24 @@ export class Dashboard {
 
   addViewer(socket: WebSocket, visit: Visit): void {
     this.#viewers.add(socket, visit);
+  }
+
+  /** The part of this run for the chart of the next run. */
+  earlierRun(): EarlierRun {
+    const { prepared, run, recorder } = this.#options;
+    const { steps, curve, epochs } = recorder.data;
+    const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
+    const settings = settingsOf(prepared, workers.length);
+    const { stepsPerEpoch } = this.#about;
+    return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
+  }
+
+  /** Sends the final state of the run, and nothing after it. */
+  close(): void {
+    clearInterval(this.#timer);
+    if (this.#viewers.size === 0) return;
+    this.#broadcastProgress();
+    this.#viewers.broadcast(this.#workers());
   }
 
   #show(event: RecordedEvent): void {
@@ -124,8 +152,7 @@ export class Dashboard {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
     // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
-    const { phase } = this.#options.run.state;
-    this.#evaluation.add({ epoch: report.epoch, weights, isLast: phase === 'finished' || phase === 'failed' });
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: isOver(this.#options.run.state) });
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
@@ -147,76 +174,34 @@ export class Dashboard {
     this.#viewers.broadcast(this.#result);
   }
 
-  /** The part of this run for the chart of the next run. */
-  earlierRun(): EarlierRun {
-    const { prepared, run, recorder } = this.#options;
-    const { steps, curve, epochs } = recorder.data;
-    const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
-    const settings = settingsOf(prepared, workers.length);
-    const { stepsPerEpoch } = this.#about;
-    return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
-  }
-
-  /** Sends the final state of the run, and nothing after it. */
-  close(): void {
-    clearInterval(this.#timer);
-    if (this.#viewers.size === 0) return;
-    this.#broadcastProgress();
-    this.#viewers.broadcast(this.#workers());
-  }
-
-  #welcome(sendSnapshot: () => void, viewer: Viewer): void {
+  #welcome(sendSnapshot: () => void): void {
     // The snapshot has every point so far; a page ignores points that it already has.
     if (this.#viewers.size === 1) this.#newPoints();
     this.#weights.refreshHash(this.#options.run.state.current.step);
     this.#budget.spend(sendSnapshot);
-    if (viewer.mayInvite) this.#sendCode(viewer);
     this.#evaluation.refresh();
-  }
-
-  #sendCode(viewer: Viewer): void {
-    const { code } = this.#options.permission;
-    if (code !== undefined) viewer.send({ type: 'joinCode', code });
   }
 
   #snapshot(): WatchMessageFrom<'coordinator'>[] {
     const { curve, epochs, lines, timing } = this.#options.recorder.data;
-    const earlier = this.#options.earlierRuns?.message();
-    const optional = [earlier, timing.timeline, this.#evaluation.message, this.#checkpoint(), this.#result].filter(
-      (message) => message !== undefined,
-    );
+    const earlier = this.#options.earlierRuns.message();
+    const optional = [earlier, timing.timeline, this.#evaluation.message, this.#checkpoint(), this.#result];
     const shownEpochs = evenly(epochs, maxEpochs).map(finiteReport);
     const events = lines.map((line) => toMessageText(line));
     return [
-      { ...this.#about, joinAddresses: [...this.#options.joinAddresses] },
+      this.#about,
       { type: 'history', points: pointBytes(curve.points()), epochs: shownEpochs, events },
       this.#workers(),
-      ...optional,
-      this.#progress(pointBytes([])),
+      ...optional.filter((message) => message !== undefined),
+      this.#progress([]),
     ];
   }
 
   /** The points since the last call. */
-  #newPoints() {
+  #newPoints(): readonly CurvePoint[] {
     const points = this.#options.recorder.data.curve.pointsAfter(this.#shownSteps);
     this.#shownSteps = points.at(-1)?.steps ?? this.#shownSteps;
     return points;
-  }
-
-  async #handleMessage(message: WatchMessageFrom<'viewer'>, viewer: Viewer): Promise<void> {
-    if (message.type === 'wantWeights') {
-      viewer.wantsWeights = true;
-      return;
-    }
-    const request = ownerMessage(message, viewer, this.#options.permission);
-    if (message.type === 'unlock' && viewer.role === 'owner') this.#sendCode(viewer);
-    if (!request) return;
-    const result = await this.#actions.meet(request);
-    if (result.type === 'refused') viewer.send({ type: 'refused', message: toMessageText(result.message) });
-    else if (result.event) {
-      this.#options.recorder.note(result.event.line, result.event.ownerLine);
-      viewer.send({ type: 'done', message: toMessageText(result.event.ownerLine) });
-    }
   }
 
   #update(): void {
@@ -245,14 +230,14 @@ export class Dashboard {
     const shown = `${phase} ${recorder.data.ending?.type} ${pauseRequested} ${current.step}`;
     if (shown === this.#shown && nowMs - this.#progressAtMs < idleEveryMs) return;
     this.#weights.refreshHash(current.step);
-    this.#viewers.broadcast(this.#progress(pointBytes(this.#newPoints())));
+    this.#viewers.broadcast(this.#progress(this.#newPoints()));
     this.#progressAtMs = nowMs;
     this.#shown = shown;
   }
 
-  #progress(points: WatchMessageOf<'progress'>['points']): WatchMessageOf<'progress'> {
+  #progress(points: readonly CurvePoint[]): WatchMessageOf<'progress'> {
     const { run, recorder } = this.#options;
-    return progressMessage(run.state, this.#about, { record: recorder.data, weights: this.#weights, points });
+    return progressMessage(run.state, this.#about, recorder.data, this.#weights, points);
   }
 
   #workers(): WatchMessageOf<'workers'> {
@@ -289,5 +274,158 @@ export class TimeBudget {
     const endedAtMs = nowMs();
     const pauseMs = (endedAtMs - startedAtMs) * (1 / part - 1);
     this.#dueAtMs = Math.min(endedAtMs + maxPauseMs, Math.max(this.#dueAtMs, endedAtMs) + pauseMs);
+  }
+}
+
+export interface EvaluationFeedOptions {
+  readonly backend: HostBackend;
+  readonly prepared: Pick<Prepared, 'model' | 'test'>;
+  readonly onError: (error: unknown) => void;
+}
+
+const mostErrors = 16;
+/** Maximum bytes of the samples in a message. */
+const mostSampleBytes = 2 ** 20;
+/** Largest number of classes whose confusion matrix a page shows. */
+const maxShownClasses = 256;
+/** Larger weights are kept only during their evaluation: later viewers see the next evaluation. */
+const mostKeptParameters = 2 ** 22;
+
+type Errors = Pick<WatchMessageOf<'evaluation'>, 'confusion' | 'topErrors' | 'farthest'>;
+interface Evaluated {
+  readonly epoch: number;
+  readonly weights: Float32Array;
+  /** Whether no other evaluation follows; the end of the run holds the same weights anyway. */
+  readonly isLast: boolean;
+}
+
+type ErrorFinder = (weights: Float32Array) => Promise<Errors>;
+
+/** Evaluates the newest weights while somebody watches. */
+export class EvaluationFeed {
+  /** The last evaluation; undefined before the first. */
+  message: WatchMessageOf<'evaluation'> | undefined;
+  readonly #options: EvaluationFeedOptions;
+  readonly #viewers: Pick<Viewers, 'size' | 'broadcast'>;
+  /** Created for the first evaluation, so that a run without viewers pays nothing. */
+  #findErrors: ErrorFinder | undefined;
+  #newest: Evaluated | undefined;
+  #isEvaluating = false;
+
+  constructor(options: EvaluationFeedOptions, viewers: Pick<Viewers, 'size' | 'broadcast'>) {
+    this.#options = options;
+    this.#viewers = viewers;
+  }
+
+  /** Receives the weights at the end of an epoch, and may keep them. */
+  add(evaluated: Evaluated): void {
+    this.#newest = evaluated;
+    this.refresh();
+    this.#forgetLarge();
+  }
+
+  /** Evaluates the newest weights if there are viewers, once per set of weights and one evaluation at a time. */
+  refresh(): void {
+    const newest = this.#newest;
+    const isDone = !newest || this.message?.epoch === newest.epoch;
+    if (isDone || this.#isEvaluating || this.#viewers.size === 0) return;
+    this.#isEvaluating = true;
+    this.#evaluate(newest.epoch, newest.weights)
+      .catch(this.#options.onError)
+      .finally(() => {
+        this.#isEvaluating = false;
+        this.refresh();
+        this.#forgetLarge();
+      });
+  }
+
+  #forgetLarge(): void {
+    if (this.#isEvaluating || !this.#newest || this.#newest.isLast) return;
+    if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
+  }
+
+  async #evaluate(epoch: number, weights: Float32Array): Promise<void> {
+    const { test } = this.#options.prepared;
+    this.#findErrors ??= errorFinder(this.#options);
+    const errors = await this.#findErrors(weights);
+    this.message = { type: 'evaluation', epoch, outputs: test.targets.names.length, ...errors };
+    this.#viewers.broadcast(this.message);
+  }
+}
+
+function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder {
+  const { model, test } = prepared;
+  const { samples, targets } = test;
+  const size = sampleSize(test);
+  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / (size * samples.BYTES_PER_ELEMENT)));
+  const sampleOf = (index: number) => bytesOf(samples.subarray(index * size, (index + 1) * size));
+  if (targets.type === 'values') {
+    const { standardization } = targets;
+    const evaluator = createValueErrors(backend, model, test, most);
+    return async (weights) => {
+      const errors = await evaluator.evaluate(weights, () => nextTurn());
+      const farthest = errors.map(({ index, target, predicted }) => ({
+        sample: sampleOf(index),
+        target: bytesOf(restoreValues(target, standardization)),
+        predicted: bytesOf(restoreValues(predicted, standardization)),
+      }));
+      return { topErrors: [], farthest };
+    };
+  }
+  const evaluator = createConfusionEvaluator(backend, model, test, most);
+  return async (weights) => {
+    const { counts, topErrors } = await evaluator.evaluate(weights, () => nextTurn());
+    return {
+      ...(counts && targets.names.length <= maxShownClasses ? { confusion: bytesOf(counts) } : {}),
+      topErrors: topErrors.map(({ index, ...error }) => ({ ...error, sample: sampleOf(index) })),
+      farthest: [],
+    };
+  };
+}
+
+const hashDigits = 16;
+const hashEveryMs = 1_000;
+/** The share of the time that hashing a large model may take. */
+const hashPart = 0.01;
+const weightsEveryMs = 1_000;
+
+/** Hashes the weights, and sends them to viewers that request them. */
+class WeightsFeed {
+  /** First digits of the last hash; undefined before the first. */
+  hash: string | undefined;
+  /** Number of steps taken by the hashed weights. */
+  hashStep = -1;
+  readonly #parameterServer: ParameterServer;
+  readonly #nowMs: () => number;
+  #hashDueAtMs = Number.NEGATIVE_INFINITY;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parameterServer: ParameterServer, nowMs: () => number) {
+    this.#parameterServer = parameterServer;
+    this.#nowMs = nowMs;
+  }
+
+  /** Hashes the weights after `step` steps, if a new hash is due. */
+  refreshHash(step: number): void {
+    const startedAtMs = this.#nowMs();
+    if (step === this.hashStep || startedAtMs < this.#hashDueAtMs) return;
+    const { backend, parameters } = this.#parameterServer;
+    this.hash = sha256(bytesOf(backend.view(parameters))).slice(0, hashDigits);
+    this.hashStep = step;
+    const endedAtMs = this.#nowMs();
+    this.#hashDueAtMs = endedAtMs + Math.max(hashEveryMs, (endedAtMs - startedAtMs) / hashPart);
+  }
+
+  /** Sends one copy of the weights to all viewers that requested it, at most once a second. */
+  serve(viewers: Viewers, step: number): void {
+    const nowMs = this.#nowMs();
+    const waiting = [...viewers].filter(({ wantsWeights, keepsUp }) => wantsWeights && keepsUp);
+    if (waiting.length === 0 || nowMs - this.#sentAtMs < weightsEveryMs) return;
+    this.#sentAtMs = nowMs;
+    const frame = encodeWatch({ type: 'weights', step, bytes: bytesOf(this.#parameterServer.weights()) });
+    for (const viewer of waiting) {
+      viewer.wantsWeights = false;
+      viewer.sendFrame(frame);
+    }
   }
 }

@@ -1,4 +1,4 @@
-/** Builds the messages that the dashboard sends to its viewers. */
+/** The messages that show a run to viewers: a description, its progress, its workers, and the runs before it. */
 import type { Dataset } from '@lockstep/data';
 import { parameterCount, type Reading } from '@lockstep/nn';
 import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
@@ -16,7 +16,6 @@ import type { RunRecord } from '../record/recorder.ts';
 import type { EpochReport } from '../record/report.ts';
 import type { MeanTimes } from '../record/step-timing.ts';
 import { version } from '../version.ts';
-import type { WeightsFeed } from './feeds.ts';
 
 /** The command of an installation, which lacks a clone's scripts. */
 export const defaultWorkerCommand = 'npx lockstep worker --url';
@@ -30,6 +29,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
   const { seed, epochs, optimizer, diloco, workers: localWorkers } = config;
   const workers = localWorkers === 'single' ? 0 : localWorkers;
   const { batch, microbatchSize, steps, stepsPerEpoch, microbatches } = plan;
+  const { targets } = test;
   return {
     type: 'run',
     version,
@@ -44,7 +44,10 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     ...formatOf(test),
     ...outputsOf(test),
     ...columnsOf(reading),
-    ...standardizationOf(test),
+    ...(targets.type === 'values' &&
+      targets.standardization && {
+        standardization: { mean: targets.standardization.mean, deviation: targets.standardization.deviation },
+      }),
     joinAddresses: [],
     workerCommand: listen?.workerCommand ?? defaultWorkerCommand,
     tokenNeeded: token !== undefined,
@@ -84,21 +87,17 @@ export function columnsOf(reading: Reading | undefined): Pick<RunMessage, 'colum
   };
 }
 
-function standardizationOf({ targets }: Dataset): Pick<RunMessage, 'standardization'> {
-  if (targets.type === 'classes' || !targets.standardization) return {};
-  const { mean, deviation } = targets.standardization;
-  return { standardization: { mean, deviation } };
-}
-
-export interface ProgressFigures extends Pick<ProgressMessage, 'points'> {
-  readonly record: RunRecord;
-  readonly weights: WeightsFeed;
-}
-
-export function progressMessage(state: CoordinatorState, run: RunMessage, figures: ProgressFigures): ProgressMessage {
+/** @param weights the last hash of the weights, and the number of steps that they had taken */
+export function progressMessage(
+  state: CoordinatorState,
+  run: RunMessage,
+  record: RunRecord,
+  weights: { readonly hash: string | undefined; readonly hashStep: number },
+  points: readonly CurvePoint[],
+): ProgressMessage {
   const { phase, pauseRequested, current } = state;
-  const { record, weights, points } = figures;
   const { loss, accuracy, ending } = record;
+  const { exactness, numericMode, bitExactAmong } = claimOf(state);
   const imagesPerSecond = record.throughput.perSecond();
   const { hash, hashStep } = weights;
   const imagesLeft = (run.steps - current.step) * run.config.batch;
@@ -113,18 +112,11 @@ export function progressMessage(state: CoordinatorState, run: RunMessage, figure
     imagesPerSecond,
     ...(ending && { ending: { type: ending.type, message: toMessageText(ending.message) } }),
     ...(phase === 'training' && imagesPerSecond > 0 ? { secondsLeft: imagesLeft / imagesPerSecond } : {}),
-    ...claimFields(state),
-    ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
-    points,
-  };
-}
-
-function claimFields(state: CoordinatorState): Pick<ProgressMessage, 'exactness' | 'numericMode' | 'bitExactAmong'> {
-  const { exactness, numericMode, bitExactAmong } = claimOf(state);
-  return {
     ...(exactness === null ? {} : { exactness }),
     ...(numericMode === null ? {} : { numericMode }),
     ...(bitExactAmong === null ? {} : { bitExactAmong }),
+    ...(hash === undefined ? {} : { weightsHash: hash, weightsHashStep: hashStep }),
+    points: pointBytes(points),
   };
 }
 
@@ -174,29 +166,19 @@ export function workerTable(state: CoordinatorState, averagesOf: (workerId: stri
     .sort((a, b) => (b.leftAtMs ?? 0) - (a.leftAtMs ?? 0))
     .slice(0, maxGone);
   return [...present, ...finished, ...gone].map((record) => {
-    const connection = connections.get(record.id);
-    const times = averagesOf(record.id);
-    return { ...rowOf(record, connection, total, times), ...healthOf(state, record, connection) };
+    const { id, name, kind, backend, threads, shards, samples, workersBehind } = record;
+    const connection = connections.get(id);
+    return {
+      ...{ id, name, kind, backend, threads, shards, samples },
+      phase: connection?.phase ?? 'gone',
+      hidden: connection?.hidden ?? false,
+      ...(workersBehind === undefined ? {} : { workersBehind }),
+      share: total > 0 ? samples / total : 0,
+      ...averagesOf(id),
+      samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
+      ...healthOf(state, record, connection),
+    };
   });
-}
-
-function rowOf(record: WorkerRecord, connection: Connection | undefined, total: number, times: MeanTimes) {
-  const { id, name, kind, backend, threads, shards, samples, workersBehind } = record;
-  return {
-    id,
-    name,
-    kind,
-    backend,
-    threads,
-    phase: connection?.phase ?? ('gone' as const),
-    hidden: connection?.hidden ?? false,
-    ...(workersBehind === undefined ? {} : { workersBehind }),
-    share: total > 0 ? samples / total : 0,
-    shards,
-    samples,
-    ...times,
-    samplesPerSecond: (connection?.samplesPerMs ?? 0) * 1000,
-  };
 }
 
 function healthOf(

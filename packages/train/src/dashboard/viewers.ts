@@ -1,48 +1,53 @@
-/**
- * All viewers of a run. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot:
- * a viewer that never reads costs a bounded amount of memory and no time.
- */
+/** The viewers of a server: connections with a role, and who gets which role. */
 import {
   decodeWatch,
   encodeWatch,
   ProtocolError,
+  sameSecret,
+  toMessageText,
   type ViewerRole,
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
+import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
-import { TokenBucket } from '../site/limiter.ts';
+import { busyMessage, type Guesses, largestCrowd, TokenBucket, type TurnedAwayCounts } from '../site/limiter.ts';
 import type { Visit } from '../site/sockets.ts';
 
-/** The answer to a `hello`. */
-export type Welcome =
-  /** @param fault what was wrong with the admin token in the `hello` */
-  | {
-      readonly role: ViewerRole;
-      readonly fault?: string;
-      /** Whether the viewer sees the join code. */
-      readonly mayInvite: boolean;
-    }
-  | { readonly refusal: string };
+/** A request from an owner. */
+export type OwnerRequest = Exclude<WatchMessageFrom<'viewer'>, { type: 'hello' | 'wantWeights' | 'unlock' }>;
 
-export interface ViewersOptions {
-  readonly nowMs: () => number;
-  /** Messages from which a viewer can show the complete current state. */
-  readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
-  /** Calls `onWelcome` with the answer to a `hello`, later if the viewer must wait. */
-  readonly welcome: (hello: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void) => void;
-  /** Called when a viewer has its place, with a function that sends the snapshot. */
-  readonly onWelcome: (sendSnapshot: () => void, viewer: Viewer) => void;
-  /** Called for a viewer that gets no place, or must give up its own. */
-  readonly onFull: () => void;
-  readonly limits?: Partial<ViewerLimits> | undefined;
-  /** Handles a message from a welcomed viewer. */
-  readonly onMessage: (message: WatchMessageFrom<'viewer'>, viewer: Viewer) => void;
+/** Why an owner's request is refused, or what was done; undefined if the viewer sees that anyway. */
+export type Reply = WatchMessageOf<'refused' | 'done'> | undefined;
+
+export function refused(message: string): Reply {
+  return { type: 'refused', message };
 }
 
+export interface ViewersOptions {
+  readonly permission: Permission;
+  readonly turnedAway: TurnedAwayCounts;
+  readonly limits?: Partial<ViewerLimits> | undefined;
+  readonly nowMs?: () => number;
+  /** Messages from which a viewer can show the complete current state. */
+  readonly snapshot: () => readonly WatchMessageFrom<'coordinator'>[];
+  /** Called when a viewer has its place, with a function that sends the snapshot; by default, it is sent at once. */
+  readonly onWelcome?: (sendSnapshot: () => void) => void;
+  /** Code that viewers see who know how to join anyway; omitted if they see none. */
+  readonly joinCode?: string | undefined;
+  /** Does what an owner asks. */
+  readonly reply: (request: OwnerRequest) => Reply | Promise<Reply>;
+  readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * All viewers. A viewer that does not keep up gets nothing until its socket has drained, and then a snapshot: a viewer
+ * that never reads costs a bounded amount of memory and no time.
+ */
 export class Viewers {
   readonly #options: ViewersOptions;
   readonly #limits: ViewerLimits;
+  readonly #nowMs: () => number;
   /** In the order of their welcome. */
   readonly #viewers = new Set<Viewer>();
   /** Viewers that have not said `hello`. */
@@ -51,6 +56,7 @@ export class Viewers {
   constructor(options: ViewersOptions) {
     this.#options = options;
     this.#limits = { ...defaultViewerLimits, ...options.limits };
+    this.#nowMs = options.nowMs ?? systemClock.nowMs;
   }
 
   get size(): number {
@@ -76,7 +82,7 @@ export class Viewers {
   }
 
   add(socket: WebSocket, visit: Visit): void {
-    const viewer = new Viewer(socket, visit, this.#options.nowMs);
+    const viewer = new Viewer(socket, visit, this.#nowMs);
     this.#newcomers.add(viewer);
     socket.on('close', () => {
       this.#newcomers.delete(viewer);
@@ -87,28 +93,37 @@ export class Viewers {
     socket.on('message', (data: Buffer, isBinary: boolean) => {
       if (!viewer.isOpen) return;
       const message = viewer.floods() ? undefined : viewer.read(data, isBinary);
-      if (message) this.#handleMessage(message, viewer);
+      if (message) this.#handle(message, viewer);
     });
   }
 
-  #handleMessage(message: WatchMessageFrom<'viewer'>, viewer: Viewer): void {
+  #handle(message: WatchMessageFrom<'viewer'>, viewer: Viewer): void {
     if (message.type === 'hello' && !viewer.saidHello) {
       viewer.saidHello = true;
-      this.#options.welcome(message, viewer.address, (welcome) => this.#greet(message, welcome, viewer));
+      this.#options.permission.welcome(message, viewer.address, (welcome) => this.#greet(message, welcome, viewer));
     } else if (message.type === 'hello') viewer.close(1002, 'hello: expected it once, got a second one');
     else if (!viewer.saidHello) viewer.close(1002, `${message.type}: expected hello first`);
     // Requests before the welcome are ignored.
-    else if (viewer.role !== undefined) this.#options.onMessage(message, viewer);
+    else if (viewer.role === undefined) return;
+    else if (message.type === 'wantWeights') viewer.wantsWeights = true;
+    else if (this.#admits(message, viewer)) {
+      if (message.type === 'unlock') this.#sendCode(viewer);
+      else {
+        const answered = this.#answer(message, viewer);
+        if (this.#options.onError) answered.catch(this.#options.onError);
+      }
+    }
   }
 
-  #greet(hello: WatchMessageOf<'hello'>, welcome: Welcome, viewer: Viewer): void {
+  #greet({ adminToken }: WatchMessageOf<'hello'>, welcome: Welcome, viewer: Viewer): void {
     if (!viewer.isOpen) return;
     if ('refusal' in welcome) {
       viewer.refuse(1008, welcome.refusal);
       return;
     }
-    const place = placeFor([...this.#viewers], welcome.role, viewer.address, this.#limits);
-    if (place.type !== 'free') this.#options.onFull();
+    const { role, fault, mayInvite } = welcome;
+    const place = placeFor([...this.#viewers], role, viewer.address, this.#limits);
+    if (place.type !== 'free') this.#options.turnedAway.full += 1;
     if (place.type === 'full') {
       viewer.refuse(1013, place.message);
       return;
@@ -117,16 +132,36 @@ export class Viewers {
       this.#viewers.delete(place.from);
       place.from.refuse(1013, 'the coordinator is full: another viewer needed this place');
     }
-    viewer.admit(welcome.role);
-    viewer.mayInvite = welcome.mayInvite;
+    viewer.admit(role);
     this.#newcomers.delete(viewer);
     this.#viewers.add(viewer);
-    this.#options.onWelcome(() => {
-      for (const message of this.#options.snapshot()) viewer.send(message);
-      const { role, fault } = welcome;
-      if (hello.adminToken !== undefined)
-        viewer.send({ type: 'role', role, ...(fault === undefined ? {} : { fault }) });
-    }, viewer);
+    const { snapshot, onWelcome = (send) => send() } = this.#options;
+    onWelcome(() => {
+      for (const message of snapshot()) viewer.send(message);
+      if (adminToken !== undefined) viewer.send({ type: 'role', role, ...(fault === undefined ? {} : { fault }) });
+      if (mayInvite) this.#sendCode(viewer);
+    });
+  }
+
+  /** Checks the admin token of a request; tells the viewer its role if that is all that it asked for. */
+  #admits({ type, token }: OwnerRequest | WatchMessageOf<'unlock'>, viewer: Viewer): boolean {
+    const fault = this.#options.permission.adminFault(token);
+    if (fault === undefined) viewer.role = 'owner';
+    if (type === 'unlock') {
+      viewer.send(fault === undefined ? { type: 'role', role: 'owner' } : { type: 'role', role: 'guest', fault });
+    } else if (fault !== undefined) viewer.send({ type: 'refused', message: fault });
+    if (fault !== undefined) viewer.noteBadToken();
+    return fault === undefined;
+  }
+
+  async #answer(request: OwnerRequest, viewer: Viewer): Promise<void> {
+    const reply = await this.#options.reply(request);
+    if (reply) viewer.send({ ...reply, message: toMessageText(reply.message) });
+  }
+
+  #sendCode(viewer: Viewer): void {
+    const { joinCode } = this.#options;
+    if (joinCode !== undefined) viewer.send({ type: 'joinCode', code: joinCode });
   }
 
   /**
@@ -147,7 +182,7 @@ export class Viewers {
     for (const newcomer of this.#newcomers) newcomer.checkHello();
     let frames: readonly Uint8Array[] | undefined;
     for (const viewer of this.#viewers) {
-      if (!viewer.checkBehind()) continue;
+      if (!viewer.catchesUp()) continue;
       frames ??= this.#options.snapshot().map(encodeWatch);
       for (const frame of frames) viewer.sendFrame(frame);
     }
@@ -160,6 +195,7 @@ const helloTimeoutMs = 5_000;
 /** A viewer that reads nothing for this long is closed; a page that is merely slow reconnects by itself. */
 const maxBehindMs = 30_000;
 const maxMessagesPerSecond = 50;
+const maxBadTokens = 5;
 /** A close frame holds a reason of at most 123 bytes. */
 const maxReasonLength = 120;
 
@@ -170,16 +206,14 @@ export class Viewer {
   role: ViewerRole | undefined;
   /** Whether the viewer has requested weights that have not been sent. */
   wantsWeights = false;
-  badTokens = 0;
-  /** Whether the viewer knows how to join. */
-  mayInvite = false;
   readonly address: string;
   readonly #socket: WebSocket;
   readonly #visit: Visit;
   readonly #openedAtMs: number;
   readonly #nowMs: () => number;
-  #behindSinceMs: number | undefined;
   readonly #messages: TokenBucket;
+  #behindSinceMs: number | undefined;
+  #badTokens = 0;
 
   constructor(socket: WebSocket, visit: Visit, nowMs: () => number) {
     this.address = visit.address;
@@ -230,14 +264,20 @@ export class Viewer {
     this.#socket.close(code, reason.slice(0, maxReasonLength));
   }
 
+  /** Closes a viewer that has shown too many wrong admin tokens. */
+  noteBadToken(): void {
+    this.#badTokens += 1;
+    if (this.#badTokens >= maxBadTokens) this.close(1008, 'the admin token was wrong too often');
+  }
+
   /** Closes the viewer if it has not said `hello` in time. */
   checkHello(): void {
     if (this.#nowMs() - this.#openedAtMs > helloTimeoutMs)
       this.close(1008, `no hello within ${helloTimeoutMs / 1000} s`);
   }
 
-  /** Whether the viewer has just caught up; closes a viewer that has been behind for too long. */
-  checkBehind(): boolean {
+  /** Whether the viewer has just caught up; cuts a viewer that has been behind for too long. */
+  catchesUp(): boolean {
     if (this.#behindSinceMs === undefined) return false;
     if (this.#socket.bufferedAmount === 0) {
       this.#behindSinceMs = undefined;
@@ -276,43 +316,126 @@ export interface ViewerLimits {
   readonly perAddress: number;
 }
 
-export const defaultViewerLimits: ViewerLimits = { total: 512, perAddress: 320 };
-
-type Placed = Pick<Viewer, 'role' | 'address'>;
+const defaultViewerLimits: ViewerLimits = { total: 512, perAddress: 320 };
 
 /** A free place, a place taken from another viewer, or none, with a message. */
-export type Place<V> = { readonly type: 'free' } | { readonly type: 'taken'; readonly from: V } | Full;
-export interface Full {
-  readonly type: 'full';
-  readonly message: string;
-}
+type Place<V> =
+  | { readonly type: 'free' }
+  | { readonly type: 'taken'; readonly from: V }
+  | { readonly type: 'full'; readonly message: string };
 
 /**
  * Decides who may watch if there are more viewers than places: owners always, guests by the number of guests from their
  * address.
  * @param viewers all that have places, in the order of arrival
  */
-export function placeFor<V extends Placed>(
+export function placeFor<V extends Pick<Viewer, 'role' | 'address'>>(
   viewers: readonly V[],
   role: ViewerRole,
   address: string,
   { total, perAddress }: ViewerLimits,
 ): Place<V> {
+  const full = (most: string) => ({ type: 'full', message: `the coordinator is full: no more than ${most}` }) as const;
   const guests = viewers.filter((viewer) => viewer.role === 'guest');
   const neighbors = guests.filter((viewer) => viewer.address === address);
-  if (role === 'guest' && neighbors.length >= perAddress) {
-    const message = `the coordinator is full: no more than ${perAddress} viewers from one address may be connected`;
-    return { type: 'full', message };
-  }
+  if (role === 'guest' && neighbors.length >= perAddress)
+    return full(`${perAddress} viewers from one address may be connected`);
   if (viewers.length < total) return { type: 'free' };
   const crowd = largestCrowd(guests);
   if (crowd[0] && (role === 'owner' || crowd.length > neighbors.length + 1)) return { type: 'taken', from: crowd[0] };
-  return { type: 'full', message: `the coordinator is full: no more than ${total} viewers may be connected` };
+  return full(`${total} viewers may be connected`);
 }
 
-/** The guests of the address with the most guests. */
-function largestCrowd<V extends Placed>(guests: readonly V[]): readonly V[] {
-  const crowds = new Map<string, V[]>();
-  for (const guest of guests) crowds.set(guest.address, [...(crowds.get(guest.address) ?? []), guest]);
-  return [...crowds.values()].reduce((largest, crowd) => (crowd.length > largest.length ? crowd : largest), []);
+/** The answer to a `hello`: a role, with what was wrong with its admin token, or a refusal. */
+type Welcome =
+  | { readonly role: ViewerRole; readonly fault?: string; readonly mayInvite: boolean }
+  | { readonly refusal: string };
+
+export interface PermissionOptions {
+  /** Token for joining, and for watching unless everybody may watch; the admin token allows both. */
+  readonly token: string | undefined;
+  /** Accepted in place of the token. */
+  readonly code: string | undefined;
+  readonly publicView: boolean;
+  /** Generated, never chosen: too long to guess. */
+  readonly adminToken: string;
+  readonly guesses: Guesses;
+  readonly turnedAway: TurnedAwayCounts;
+}
+
+/** Undefined if the token is right, otherwise a message with advice. */
+type TokenFault = string | undefined;
+
+const wrongToken =
+  'this is not the token of this run: type its code again, or open the whole address that the coordinator printed';
+const missingToken =
+  'watching this run needs its token: open the whole address that the coordinator printed, with its token';
+const wrongAdminToken =
+  'this is not the admin token of this run: open the dashboard address that the coordinator printed';
+const missingAdminToken =
+  'controlling a run needs the admin token: open the dashboard address that the coordinator printed';
+
+/** Who may watch a run, who may read its metrics, and who may control it. */
+export class Permission {
+  readonly #options: PermissionOptions;
+
+  constructor(options: PermissionOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a viewer's `hello`: before this returns, unless guesses of its client are waiting. */
+  welcome({ token, adminToken }: WatchMessageOf<'hello'>, client: string, onWelcome: (welcome: Welcome) => void): void {
+    const fault = adminToken === undefined ? undefined : this.adminFault(adminToken);
+    if (adminToken !== undefined && fault === undefined) {
+      onWelcome({ role: 'owner', mayInvite: true });
+      return;
+    }
+    const { code } = this.#options;
+    this.#check(token, code === undefined ? [] : [code], client, (refusal) => {
+      // A viewer that knows how to join may see the code.
+      const mayInvite = token !== undefined && refusal === undefined;
+      if (refusal !== undefined && !this.#isOpen) onWelcome({ refusal });
+      else onWelcome({ role: 'guest', mayInvite, ...(fault !== undefined && { fault }) });
+    });
+  }
+
+  /** Whether a token permits reading the metrics; the code does not. */
+  metricsFault(token: string | undefined, client: string): Promise<TokenFault> {
+    if (this.#isOpen) return Promise.resolve(undefined);
+    return new Promise((resolve) => this.#check(token, [], client, resolve));
+  }
+
+  /** Whether a token permits controlling the run. */
+  adminFault(token: string | undefined): TokenFault {
+    const { adminToken, turnedAway } = this.#options;
+    if (token !== undefined && sameSecret(adminToken, token)) return undefined;
+    turnedAway.token += 1;
+    return token === undefined ? missingAdminToken : wrongAdminToken;
+  }
+
+  get #isOpen(): boolean {
+    return this.#options.token === undefined || this.#options.publicView;
+  }
+
+  /** @param more further secrets accepted in place of the tokens */
+  #check(
+    shown: string | undefined,
+    more: readonly string[],
+    client: string,
+    onFault: (fault: TokenFault) => void,
+  ): void {
+    const { token, adminToken, guesses, turnedAway } = this.#options;
+    const report = (fault: TokenFault): void => {
+      if (fault !== undefined && !this.#isOpen) turnedAway.token += 1;
+      onFault(fault);
+    };
+    if (shown === undefined) {
+      report(missingToken);
+      return;
+    }
+    const expected = [...(token === undefined ? [] : [token]), adminToken, ...more];
+    guesses.check(client, expected, shown, (result) =>
+      report({ right: undefined, wrong: wrongToken, busy: busyMessage }[result]),
+    );
+  }
 }

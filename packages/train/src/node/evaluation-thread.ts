@@ -5,7 +5,7 @@ import { createEvaluator, type Evaluator } from '@lockstep/nn';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { EvaluationSetup } from '../platform.ts';
-import type { EvaluationAnswer } from './background-evaluator.ts';
+import type { EvaluationAnswer } from './node-platform.ts';
 
 const port = parentPort;
 if (!port) throw new Error('evaluation-thread: expected to be started as a worker thread');

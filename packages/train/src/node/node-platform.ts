@@ -1,24 +1,20 @@
-/** The platform of a run in a Node process. */
+/** The platform of a run in a Node process, and the evaluator in a thread of its own, so that no step waits for it. */
+import { createRequire } from 'node:module';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { type Compute, createLocalCompute } from '@lockstep/compute';
+import { Worker } from 'node:worker_threads';
 import { loadMnist, openDataset } from '@lockstep/data/node';
-import { isHostBackend, openBackend } from '@lockstep/tensor';
+import type { Evaluation, Evaluator } from '@lockstep/nn';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { createTensorFlowCompute, prepareProcess } from '@lockstep/tfjs-node';
-import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
-import { Checkpointer } from '../checkpoint/checkpointer.ts';
-import { openCheckpoints } from '../checkpoint/open.ts';
-import { requireCheckpointFolder } from '../checkpoint/store.ts';
-import { newSecret } from '../new-secret.ts';
+import { systemClock } from '@lockstep/worker';
+import { openCheckpoints, requireCheckpointFolder } from '../checkpoint/checkpoints.ts';
 import { type CheckpointOptions, defaultHost } from '../options.ts';
-import type { Host, Platform } from '../platform.ts';
-import { bareHost, isLoopback } from '../site/addresses.ts';
-import { isJoinCode, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
+import type { EvaluationSetup, Host, Platform } from '../platform.ts';
+import { bareHost, isJoinCode, isLoopback, keptSecret, newJoinCode, openTls } from '../site/secrets.ts';
 import { portOf } from '../site/server.ts';
 import { Site } from '../site/site.ts';
-import { errorMessage } from '../words.ts';
-import { BackgroundEvaluator } from './background-evaluator.ts';
+import { newSecret } from '../words.ts';
 import { newSha256, sha256 } from './sha256.ts';
 
 const { bun, deno, node } = process.versions;
@@ -34,7 +30,6 @@ const host: Host = {
     return { listen: { ...listen, host: name }, token, code, adminToken: newSecret(), tls };
   },
   openCheckpoints,
-  createCheckpointer: (options) => new Checkpointer(options),
   createEvaluator: (setup, createInline) => new BackgroundEvaluator(setup, createInline),
   createSite: (emit) => new Site(emit),
 };
@@ -61,7 +56,10 @@ export const nodePlatform: Platform = {
   cores: availableParallelism(),
   memoryBytes: systemMemoryBytes(),
   threads: nodeThreads,
-  openCompute,
+  openTensorFlow() {
+    prepareProcess();
+    return createTensorFlowCompute(systemClock);
+  },
   sha256,
   newSha256,
   async loadData(data, seed) {
@@ -71,25 +69,90 @@ export const nodePlatform: Platform = {
   host,
 };
 
-/**
- * Opens a computer for shards in this process besides the run's own backend, with a line that explains the choice.
- * @throws ConfigurationError
- */
-export async function openCompute(name: ComputeChoice, threads: number): Promise<{ compute: Compute; choice: string }> {
-  try {
-    if (name === 'tfjs-node') {
-      prepareProcess();
-      return { compute: await createTensorFlowCompute(systemClock), choice: 'computing on tfjs-node' };
-    }
-    const { backend, choice } = await openBackend(name, nodeThreads(threads));
-    if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
-  } catch (error) {
-    throw configurationError`${named('backend', name)}: ${errorMessage(error)}`;
-  }
-  throw configurationError`${named('backend', name)}: expected one that computes in this process`;
-}
-
 export function systemMemoryBytes(): number {
   const allowed = process.constrainedMemory();
   return allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+}
+
+export type EvaluationAnswer =
+  /** Some of the samples have been evaluated. */
+  | { readonly type: 'slice' }
+  | { readonly type: 'evaluated'; readonly evaluation: Evaluation }
+  | { readonly type: 'failed'; readonly message: string };
+
+type FinalAnswer = Exclude<EvaluationAnswer, { type: 'slice' }>;
+
+/** Even if this module runs from source, the thread runs the build. */
+const program = createRequire(import.meta.url).resolve('@lockstep/train/evaluation-thread');
+
+/** Starts its thread for the first evaluation; evaluations are requested one after another. */
+export class BackgroundEvaluator implements Evaluator {
+  readonly #setup: EvaluationSetup;
+  readonly #createInline: (reason: string) => Evaluator;
+  #thread: Worker | undefined;
+  /** Handles the answers to the current evaluation. */
+  #onAnswer: (answer: EvaluationAnswer) => void = () => {};
+  /** The evaluator in this thread, after the other thread has failed. */
+  #inline: Evaluator | undefined;
+
+  /** @param createInline creates an evaluator in this thread, in case the other one cannot start or dies */
+  constructor(setup: EvaluationSetup, createInline: (reason: string) => Evaluator) {
+    this.#setup = setup;
+    this.#createInline = createInline;
+  }
+
+  /** Rejects if `pause` does, and ends the thread in that case. */
+  async evaluate(weights: Float32Array, pause: () => Promise<void>): Promise<Evaluation> {
+    if (!this.#inline) {
+      const answer = await this.#ask(weights, pause);
+      if (answer.type === 'evaluated') return answer.evaluation;
+      this.dispose();
+      this.#inline = this.#createInline(answer.message);
+    }
+    return this.#inline.evaluate(weights, pause);
+  }
+
+  dispose(): void {
+    void this.#thread?.terminate();
+    this.#thread = undefined;
+    this.#inline?.dispose();
+  }
+
+  async #ask(weights: Float32Array, pause: () => Promise<void>): Promise<FinalAnswer> {
+    this.#thread ??= this.#start();
+    const thread = this.#thread;
+    thread.ref();
+    try {
+      return await new Promise<FinalAnswer>((resolve, reject) => {
+        this.#onAnswer = (answer) => {
+          if (answer.type === 'slice') pause().catch(reject);
+          else resolve(answer);
+        };
+        thread.postMessage(weights);
+      });
+    } catch (error) {
+      this.dispose();
+      throw error;
+    } finally {
+      this.#onAnswer = () => {};
+      // Lets the process end if it has nothing else to do.
+      thread.unref();
+    }
+  }
+
+  #start(): Worker {
+    // Options for modules or debuggers are meant for this thread; V8's flags apply to the process anyway.
+    const thread = new Worker(program, { workerData: this.#setup, execArgv: [] });
+    const answered = (answer: EvaluationAnswer): void => {
+      if (thread === this.#thread) this.#onAnswer(answer);
+    };
+    thread.on('message', answered);
+    thread.on('error', ({ message }) => answered({ type: 'failed', message }));
+    thread.on('exit', (code) => {
+      answered({ type: 'failed', message: `its thread ended with exit code ${code}` });
+      // The next evaluation starts a new thread.
+      if (thread === this.#thread) this.#thread = undefined;
+    });
+    return thread;
+  }
 }

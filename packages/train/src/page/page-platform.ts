@@ -1,21 +1,17 @@
 /** The platform of a run in a page, or in a page's Web Worker. */
-
-import { createLocalCompute } from '@lockstep/compute';
-import { isHostBackend, openBackend } from '@lockstep/tensor';
-import { configurationError, named, systemClock } from '@lockstep/worker';
+import { configurationError, named } from '@lockstep/worker';
 import { mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Platform } from '../platform.ts';
-import { errorMessage } from '../words.ts';
-
-const { userAgent, hardwareConcurrency } = (globalThis as unknown as { navigator: Navigator }).navigator;
 
 /** Missing in the types of Node 20. */
 interface Navigator {
   readonly userAgent: string;
   readonly hardwareConcurrency: number;
 }
+
+const { userAgent, hardwareConcurrency } = (globalThis as unknown as { navigator: Navigator }).navigator;
 
 /** A page's main thread must not wait for others; a Web Worker may. */
 const canWait = 'WorkerGlobalScope' in globalThis;
@@ -31,18 +27,7 @@ export const pagePlatform: Platform = {
     if (count === 1 || canWait) return tabThreads(count);
     throw configurationError`${named('threads')}: expected 1 in a page's own thread, got ${count}; train in a Web Worker for more`;
   },
-  async openCompute(name, threads) {
-    const option = named('backend', name);
-    try {
-      if (name !== 'tfjs-node') {
-        const { backend, choice } = await openBackend(name, this.threads(threads));
-        if (isHostBackend(backend)) return { compute: createLocalCompute(backend, systemClock), choice };
-      }
-    } catch (error) {
-      throw configurationError`${option}: ${errorMessage(error)}`;
-    }
-    throw configurationError`${option}: expected one that computes in this thread`;
-  },
+  openTensorFlow: undefined,
   sha256: (bytes) => bytesToHex(sha256(bytes)),
   newSha256() {
     const hash = sha256.create();

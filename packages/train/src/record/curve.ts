@@ -15,15 +15,15 @@ export interface CurvePoint {
   readonly accuracy: number | null;
 }
 
-/** Sums over one or more consecutive steps. */
-export interface StepSums {
-  /** Steps and seconds from the beginning of the run to the end of the last of these steps. */
-  readonly steps: number;
-  readonly seconds: number;
+/** Sums over the samples of one or more consecutive steps. */
+export interface SampleSums {
   readonly lossSum: number;
   readonly correct: number;
   readonly count: number;
 }
+
+/** `steps` and `seconds` are those from the beginning of the run to the end of the last of the summed steps. */
+type StepSums = Pick<CurvePoint, 'steps' | 'seconds'> & SampleSums;
 
 /** A training curve that can be extended. */
 export interface CurveState {
@@ -35,77 +35,75 @@ export interface CurveState {
   readonly partialSteps: number;
 }
 
+export const emptyCurve: CurveState = { points: [], stride: 1, partial: null, partialSteps: 0 };
 const defaultMaxPoints = 512;
 
 /** A curve that is thinned as it grows: terminal, page, report and checkpoint have the same points. */
 export class TrainingCurve {
   readonly #maxPoints: number;
   readonly #targetType: TargetType;
-  #points: StepSums[] = [];
-  #stride = 1;
-  #partial: StepSums | undefined;
-  #partialSteps = 0;
+  #state: CurveState & { readonly points: StepSums[] };
 
   /**
    * @param targetType decides whether points have an accuracy
    * @param state of the steps before a checkpoint, with fewer than `maxPoints` points
    * @param maxPoints even; as soon as there are this many points, neighbors are merged in pairs
    */
-  constructor(targetType: TargetType, state?: CurveState, maxPoints = defaultMaxPoints) {
+  constructor(targetType: TargetType, state = emptyCurve, maxPoints = defaultMaxPoints) {
     this.#targetType = targetType;
     this.#maxPoints = maxPoints;
-    if (!state) return;
-    this.#points = [...state.points];
-    this.#stride = state.stride;
-    this.#partial = state.partial ?? undefined;
-    this.#partialSteps = state.partialSteps;
+    this.#state = { ...state, points: [...state.points] };
   }
 
   /** A copy, for a checkpoint. */
   state(): CurveState {
-    const [stride, partialSteps] = [this.#stride, this.#partialSteps];
-    return { points: [...this.#points], stride, partial: this.#partial ?? null, partialSteps };
+    return { ...this.#state, points: [...this.#state.points] };
   }
 
   /** @param seconds since training began */
   add({ step, loss, correct, count }: StepResult, seconds: number): void {
+    const { points, stride, partial, partialSteps } = this.#state;
     const sums: StepSums = { steps: step + 1, seconds, lossSum: loss * count, correct, count };
-    this.#partial = this.#partial === undefined ? sums : merged(this.#partial, sums);
-    this.#partialSteps += 1;
-    if (this.#partialSteps < this.#stride) return;
-    this.#points.push(this.#partial);
-    this.#partial = undefined;
-    this.#partialSteps = 0;
-    if (this.#points.length === this.#maxPoints) this.#halve();
+    const grown = partial ? merged(partial, sums) : sums;
+    if (partialSteps + 1 < stride) {
+      this.#state = { points, stride, partial: grown, partialSteps: partialSteps + 1 };
+      return;
+    }
+    points.push(grown);
+    const isFull = points.length === this.#maxPoints;
+    const halved = isFull ? { points: mergedInPairs(points), stride: 2 * stride } : { points, stride };
+    this.#state = { ...halved, partial: null, partialSteps: 0 };
   }
 
   /** Points of every step so far; the last point may cover fewer steps than the others. */
   points(): CurvePoint[] {
-    const points = this.#partial === undefined ? this.#points : [...this.#points, this.#partial];
-    return points.map((sums) => this.#pointOf(sums));
+    const { points, partial } = this.#state;
+    return [...points, ...(partial ? [partial] : [])].map((sums) => this.#pointOf(sums));
   }
 
   /** The complete points that include a step after the first `steps`. */
   pointsAfter(steps: number): CurvePoint[] {
-    const known = this.#points.findLastIndex((point) => point.steps <= steps) + 1;
-    return this.#points.slice(known).map((sums) => this.#pointOf(sums));
+    const { points } = this.#state;
+    const known = points.findLastIndex((point) => point.steps <= steps) + 1;
+    return points.slice(known).map((sums) => this.#pointOf(sums));
   }
 
   #pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
     const accuracy = this.#targetType === 'classes' ? correct / count : null;
     return { steps, seconds, loss: lossSum / count, accuracy };
   }
+}
 
-  #halve(): void {
-    const points = this.#points;
-    this.#points = Array.from({ length: points.length / 2 }, (_, i) => merged(points[2 * i]!, points[2 * i + 1]!));
-    this.#stride *= 2;
-  }
+function mergedInPairs(points: readonly StepSums[]): StepSums[] {
+  return Array.from({ length: points.length / 2 }, (_, pair) => merged(points[2 * pair]!, points[2 * pair + 1]!));
 }
 
 function merged(first: StepSums, second: StepSums): StepSums {
+  return { ...second, ...addSums(first, second) };
+}
+
+export function addSums(first: SampleSums, second: SampleSums): SampleSums {
   return {
-    ...second,
     lossSum: first.lossSum + second.lossSum,
     correct: first.correct + second.correct,
     count: first.count + second.count,

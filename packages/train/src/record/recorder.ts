@@ -1,53 +1,35 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
 
 import type { StepResult } from '@lockstep/compute';
-import { type Evaluator, type Model, parameterCount, type TargetType } from '@lockstep/nn';
-import { type CoordinatorState, claimOf, type RunEvent, type RunPlan, type WorkerRecord } from '@lockstep/rules';
-import type { Checkpoint, Progress, UnevaluatedEpoch } from '../checkpoint/checkpoint.ts';
+import type { Evaluator, TargetType } from '@lockstep/nn';
+import type { CoordinatorState, RunEvent, RunPlan } from '@lockstep/rules';
+import type { Checkpoint, Progress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Run } from '../coordinator/run.ts';
 import type { RunOutcome, Trace } from '../coordinator/run-options.ts';
-import type { Ending, RecordedEvent, RelayPlace, StepEvent, StopCode, TrainingEvent } from '../events.ts';
-import { version } from '../version.ts';
-import { movingAverage, Throughput, TrainingCurve } from './curve.ts';
-import { EventLines } from './event-lines.ts';
 import {
-  type EpochReport,
-  nothingTurnedAway,
-  type Report,
-  type TrainedEpoch,
-  type TurnedAway,
-  type WorkerReport,
-} from './report.ts';
+  type Ending,
+  EventLines,
+  type RecordedEvent,
+  type RelayPlace,
+  type StepEvent,
+  type StopCode,
+  type TrainingEvent,
+} from '../events.ts';
+import { addSums, emptyCurve, movingAverage, Throughput, TrainingCurve } from './curve.ts';
+import type { EpochReport, Report, TrainedEpoch } from './report.ts';
 import { StepTiming } from './step-timing.ts';
 
-/** A checkpoint on disk. */
-export interface WrittenCheckpoint {
-  readonly file: string;
-  readonly step: number;
-}
-
 /** Everything known of a run besides the state of its rules, which covers workers and faults. */
-export interface RunRecord {
+export interface RunRecord extends Omit<Progress, 'curve' | 'wire'> {
   /** Steps taken, including those before this process took over the run. */
   readonly steps: number;
-  /** Samples of those steps. */
-  readonly samples: number;
   /** Samples since this process took over the run. */
   readonly samplesSoFar: number;
-  /** Seconds of training up to the last step, in total and in the current epoch. */
-  readonly seconds: number;
-  readonly epochSeconds: number;
-  /** Mean loss of the first batch with the initial weights; undefined before the first step. */
-  readonly initialLoss: number | undefined;
   /**
    * Moving averages over this process's steps; undefined before the first step, accuracy also if targets are values.
    */
   readonly loss: number | undefined;
   readonly accuracy: number | undefined;
-  /** Sums over the steps of the current epoch. */
-  readonly epochSums: Pick<Progress, 'lossSum' | 'correct' | 'count'>;
-  /** Evaluated epochs. */
-  readonly epochs: readonly EpochReport[];
   readonly curve: TrainingCurve;
   readonly throughput: Throughput;
   readonly timing: StepTiming;
@@ -56,8 +38,6 @@ export interface RunRecord {
   readonly relays: readonly RelayPlace[];
   /** The checkpoint that the run resumed from, and the newest one; undefined before the first. */
   readonly checkpoint: { readonly resumed?: WrittenCheckpoint; readonly newest: WrittenCheckpoint } | undefined;
-  /** Steps of the checkpoints from which the run resumed after interruptions. */
-  readonly resumedAtSteps: readonly number[];
   /** Undefined until the run has ended, and if it took every step. */
   readonly ending: Ending | undefined;
 }
@@ -89,6 +69,11 @@ const maxKeptEpochs = 100_000;
 const maxLines = 30;
 const smoothing = 0.05;
 const noSums = { lossSum: 0, correct: 0, count: 0 };
+const noProgress: Progress = {
+  ...{ ...noSums, epochs: [], initialLoss: null, images: 0, seconds: 0, epochSeconds: 0, resumedAtSteps: [] },
+  curve: emptyCurve,
+  wire: { bytesSent: 0, bytesReceived: 0 },
+};
 
 /** Messages for workers and viewers when a run is ended on purpose. */
 const stopMessages: Readonly<Record<StopCode, string>> = {
@@ -101,7 +86,7 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 export class Recorder {
   readonly #options: RecorderOptions;
-  readonly #data: Mutable<RunRecord> & { epochs: EpochReport[]; lines: string[] };
+  readonly #data: Mutable<RunRecord> & { readonly epochs: EpochReport[]; readonly lines: string[] };
   readonly #eventLines: EventLines;
   readonly #listeners = new Set<(event: RecordedEvent) => void>();
   readonly #unevaluated = new Set<UnevaluatedEpoch>();
@@ -119,30 +104,25 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     const { plan, targetType, nowMs, resumeFrom, resumed } = options;
     const { step: steps = 0, progress } = resumeFrom ?? {};
-    const { lossSum, correct, count } = progress ?? noSums;
-    const before = progress?.resumedAtSteps ?? [];
+    const { curve, wire: _wire, resumedAtSteps, ...before } = progress ?? noProgress;
     this.#options = options;
     this.#eventLines = new EventLines(nowMs);
-    this.#secondsBefore = progress?.seconds ?? 0;
-    this.#epochSecondsBefore = progress?.epochSeconds ?? 0;
+    this.#secondsBefore = before.seconds;
+    this.#epochSecondsBefore = before.epochSeconds;
     this.#data = {
+      ...before,
+      epochs: [...before.epochs],
       steps,
-      samples: progress?.images ?? 0,
       samplesSoFar: 0,
-      seconds: this.#secondsBefore,
-      epochSeconds: this.#epochSecondsBefore,
-      initialLoss: progress?.initialLoss ?? undefined,
       loss: undefined,
       accuracy: undefined,
-      epochSums: { lossSum, correct, count },
-      epochs: [...(progress?.epochs ?? [])],
-      curve: new TrainingCurve(targetType, progress?.curve),
+      curve: new TrainingCurve(targetType, curve),
       throughput: new Throughput(nowMs),
       timing: new StepTiming(),
       lines: [],
       relays: [],
       checkpoint: resumed && { resumed, newest: resumed },
-      resumedAtSteps: steps === 0 || steps === plan.steps ? before : [...before, steps],
+      resumedAtSteps: steps === 0 || steps === plan.steps ? resumedAtSteps : [...resumedAtSteps, steps],
       ending: undefined,
     };
     this.#start();
@@ -180,14 +160,13 @@ export class Recorder {
     if (outcome.type === 'finished') return;
     const { message } = outcome;
     const code = this.#stopCode;
-    const ending: Ending = code === undefined ? { type: 'failed', message } : { type: 'stopped', code, message };
-    this.#data.ending = ending;
+    this.#data.ending = code === undefined ? { type: 'failed', message } : { type: 'stopped', code, message };
     this.note(message);
   }
 
   /** Records an event of the rules. */
   event(event: RunEvent, state: CoordinatorState): void {
-    if (event.type === 'relayStatus' || event.type === 'left') this.#lookAtRelays(state);
+    if (event.type === 'relayStatus' || event.type === 'left') this.#updateRelays(state);
     if (event.type === 'started') {
       this.#start();
       this.#record({ type: 'started' });
@@ -225,25 +204,20 @@ export class Recorder {
     const { plan, targetType, onStep, nowMs } = this.#options;
     const { step, epoch, loss, correct, count } = result;
     // A relay without workers leaves without an event.
-    if (data.relays.length > 0) this.#lookAtRelays(state);
+    if (data.relays.length > 0) this.#updateRelays(state);
     const atMs = nowMs();
     this.#lastStepAtMs = atMs;
     const accuracy = targetType === 'classes' ? correct / count : null;
-    const { epochSums: sums } = data;
     data.timing.stepped(atMs);
     data.steps = step + 1;
-    data.samples += count;
+    data.images += count;
     data.samplesSoFar += count;
     data.seconds = this.#secondsBefore + (atMs - this.#startedAtMs) / 1000;
     data.epochSeconds = this.#epochSecondsBefore + (atMs - this.#epochStartedAtMs) / 1000;
     data.initialLoss ??= loss;
     data.loss = movingAverage(data.loss, loss, smoothing);
     if (accuracy !== null) data.accuracy = movingAverage(data.accuracy, accuracy, smoothing);
-    data.epochSums = {
-      lossSum: sums.lossSum + loss * count,
-      correct: sums.correct + correct,
-      count: sums.count + count,
-    };
+    Object.assign(data, addSums(data, { lossSum: loss * count, correct, count }));
     data.curve.add(result, data.seconds);
     data.throughput.add(count);
     if (data.steps === plan.steps || this.#isWhole(epoch + 1)) this.#endEpochHere(epoch);
@@ -257,7 +231,7 @@ export class Recorder {
       smoothedAccuracy: data.accuracy ?? null,
       samples: count,
       samplesSoFar: data.samplesSoFar,
-      workers: [...state.connections.values()].filter(({ phase }) => phase === 'ready').length,
+      workers: readyWorkers(state),
     };
     onStep?.(event);
     this.#record(event);
@@ -283,18 +257,11 @@ export class Recorder {
 
   /** Progress for a checkpoint after the last step. An epoch cut short by the end of the run counts as unfinished. */
   progress(): Pick<Checkpoint, 'unevaluated'> & { readonly progress: Omit<Progress, 'wire'> } {
-    const { epochs, epochSums, initialLoss, samples, seconds, epochSeconds, curve, resumedAtSteps } = this.#data;
+    const { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps } = this.#data;
+    const figures = { lossSum, correct, count, initialLoss, images, seconds, epochSeconds, resumedAtSteps };
+    const epochs = this.#data.epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch));
     return {
-      progress: {
-        epochs: epochs.slice(-maxKeptEpochs).filter(({ epoch }) => this.#isWhole(epoch)),
-        ...epochSums,
-        initialLoss: initialLoss ?? null,
-        images: samples,
-        seconds,
-        epochSeconds,
-        curve: curve.state(),
-        resumedAtSteps,
-      },
+      progress: { epochs, ...figures, curve: this.#data.curve.state() },
       unevaluated: [...this.#unevaluated].filter(({ epoch }) => this.#isWhole(epoch.epoch)),
     };
   }
@@ -305,9 +272,9 @@ export class Recorder {
    */
   async finish(): Promise<Float32Array<ArrayBuffer> | undefined> {
     const { plan, signal, evaluator } = this.#options;
-    const { steps, epochSums } = this.#data;
+    const { steps, count } = this.#data;
     // A run that ends within an epoch is evaluated at that point, unless it must end at once.
-    const isWithinEpoch = epochSums.count > 0 && steps < plan.steps;
+    const isWithinEpoch = count > 0 && steps < plan.steps;
     if (isWithinEpoch && !signal.aborted) this.#endEpochHere(Math.floor(steps / plan.stepsPerEpoch));
     await this.#evaluations
       .catch((error: unknown) => {
@@ -334,7 +301,7 @@ export class Recorder {
     this.#lastStepAtMs = this.#startedAtMs;
   }
 
-  #lookAtRelays(state: CoordinatorState): void {
+  #updateRelays(state: CoordinatorState): void {
     const relays = relaysOf(state);
     if (JSON.stringify(relays) === JSON.stringify(this.#data.relays)) return;
     this.#data.relays = relays;
@@ -354,44 +321,39 @@ export class Recorder {
 
   #endEpoch(epoch: number, weights: Float32Array): void {
     const data = this.#data;
-    const { epochSums, epochSeconds: seconds } = data;
-    const { lossSum, correct, count } = epochSums;
+    const { lossSum, correct, count, epochSeconds: seconds } = data;
     const trainLoss = lossSum / count;
     const hasAccuracy = this.#options.targetType === 'classes' && Number.isFinite(trainLoss);
-    const trained = {
-      epoch: epoch + 1,
-      trainLoss,
-      trainAccuracy: hasAccuracy ? correct / count : null,
-      seconds,
-      imagesPerSecond: seconds > 0 ? count / seconds : 0,
-    };
-    this.#evaluateLater(trained, weights);
+    const trainAccuracy = hasAccuracy ? correct / count : null;
+    const imagesPerSecond = seconds > 0 ? count / seconds : 0;
+    this.#evaluateLater({ epoch: epoch + 1, trainLoss, trainAccuracy, seconds, imagesPerSecond }, weights);
     if (!this.#isWhole(epoch + 1)) return;
-    data.epochSums = noSums;
+    Object.assign(data, noSums);
     data.epochSeconds = 0;
     this.#epochSecondsBefore = 0;
     this.#epochStartedAtMs = this.#lastStepAtMs;
   }
 
   #evaluateLater(epoch: TrainedEpoch, weights: Float32Array): void {
+    const { evaluator, pause, signal } = this.#options;
     const unevaluated = { epoch, weights };
     this.#unevaluated.add(unevaluated);
     this.#evaluations = this.#evaluations.then(async () => {
-      await this.#evaluate(epoch, weights);
+      const { loss, accuracy, r2, rmse } = await evaluator.evaluate(weights, async () => {
+        await pause();
+        signal.throwIfAborted();
+      });
+      this.evaluated({ ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse }, weights);
       this.#unevaluated.delete(unevaluated);
     });
     // `finish` throws a failure, possibly some turns of the event loop later.
     this.#evaluations.catch(() => {});
   }
+}
 
-  async #evaluate(epoch: TrainedEpoch, weights: Float32Array): Promise<void> {
-    const { evaluator, pause, signal } = this.#options;
-    const { loss, accuracy, r2, rmse } = await evaluator.evaluate(weights, async () => {
-      await pause();
-      signal.throwIfAborted();
-    });
-    this.evaluated({ ...epoch, testLoss: loss, testAccuracy: accuracy, testR2: r2, testRmse: rmse }, weights);
-  }
+/** Number of workers that can compute. */
+export function readyWorkers({ connections }: CoordinatorState): number {
+  return [...connections.values()].filter(({ phase }) => phase === 'ready').length;
 }
 
 /** Connected relays that workers can join. */
@@ -400,59 +362,4 @@ function relaysOf({ connections, records }: CoordinatorState): RelayPlace[] {
     const { address, workersBehind = 0 } = records.get(workerId) ?? {};
     return phase !== 'handshake' && address !== undefined ? [{ address, workers: workersBehind }] : [];
   });
-}
-
-export interface ReportOptions
-  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
-  readonly model: Model;
-  readonly state: CoordinatorState;
-  readonly record: RunRecord;
-  /** Omitted in a run without sockets. */
-  readonly turnedAway?: TurnedAway | undefined;
-}
-
-export function createReport({
-  model,
-  state,
-  record,
-  turnedAway = nothingTurnedAway,
-  ...options
-}: ReportOptions): Report {
-  const { startedAt, machine, data, config, weightsSha256, wire } = options;
-  const { initialLoss, epochs, steps, resumedAtSteps, seconds, samples, timing, curve } = record;
-  return {
-    lockstep: version,
-    startedAt,
-    machine,
-    data,
-    config,
-    model: { name: model.name, parameters: parameterCount(model) },
-    initialLoss: initialLoss ?? null,
-    epochs,
-    steps,
-    resumedAtSteps,
-    wallSeconds: seconds,
-    imagesPerSecond: seconds > 0 ? samples / seconds : 0,
-    weightsSha256,
-    ...claimOf(state),
-    checked: state.checked,
-    verified: null,
-    workers: [...state.records.values()].map(workerReport),
-    wire,
-    // A copy: the rules change theirs in place.
-    faults: { ...state.faults },
-    turnedAway,
-    stepTimes: timing.times() ?? null,
-    curve: curve.points(),
-  };
-}
-
-function workerReport(record: WorkerRecord): WorkerReport {
-  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
-  const work = { shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) };
-  return {
-    ...{ id, name, kind, backend, ...work },
-    ...(workersBehind === undefined ? {} : { workersBehind }),
-    ...(quarantined === undefined ? {} : { quarantined }),
-  };
 }

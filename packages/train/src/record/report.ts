@@ -1,8 +1,18 @@
 /** The report of a run, written by `--report` and used for the summary. */
-import type { OptimizerConfig, Standardization } from '@lockstep/nn';
-import type { CheckedShards, Claim, DataFormat, Faults, InnerSteps, WorkerRecord } from '@lockstep/rules';
-import type { CurvePoint } from './curve.ts';
-import type { StepTimes } from './step-timing.ts';
+import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
+import {
+  type CheckedShards,
+  type Claim,
+  type CoordinatorState,
+  claimOf,
+  type DataFormat,
+  type Faults,
+  type InnerSteps,
+  type WorkerRecord,
+} from '@lockstep/rules';
+import { version } from '../version.ts';
+import type { CurvePoint, TrainingCurve } from './curve.ts';
+import type { StepTimes, StepTiming } from './step-timing.ts';
 
 /** Loss and accuracy of one epoch, on training and test samples. */
 export interface EpochReport {
@@ -145,3 +155,51 @@ export type TurnedAway = Readonly<Record<(typeof turnedAwayReasons)[number], num
 
 /** Counts of a run without sockets. */
 export const nothingTurnedAway = Object.fromEntries(turnedAwayReasons.map((reason) => [reason, 0])) as TurnedAway;
+
+export interface ReportOptions
+  extends Pick<Report, 'startedAt' | 'machine' | 'data' | 'config' | 'weightsSha256' | 'wire'> {
+  readonly model: Model;
+  readonly state: CoordinatorState;
+  readonly record: Pick<Report, 'initialLoss' | 'epochs' | 'steps' | 'resumedAtSteps'> & {
+    readonly images: number;
+    readonly seconds: number;
+    readonly timing: StepTiming;
+    readonly curve: TrainingCurve;
+  };
+  /** Omitted in a run without sockets. */
+  readonly turnedAway?: TurnedAway | undefined;
+}
+
+export function createReport(options: ReportOptions): Report {
+  const { model, state, record, turnedAway = nothingTurnedAway, ...origin } = options;
+  const { initialLoss, epochs, steps, resumedAtSteps, seconds, images, timing, curve } = record;
+  return {
+    lockstep: version,
+    ...origin,
+    model: { name: model.name, parameters: parameterCount(model) },
+    initialLoss,
+    epochs,
+    steps,
+    resumedAtSteps,
+    wallSeconds: seconds,
+    imagesPerSecond: seconds > 0 ? images / seconds : 0,
+    ...claimOf(state),
+    checked: state.checked,
+    verified: null,
+    workers: [...state.records.values()].map(workerReport),
+    // A copy: the rules change theirs in place.
+    faults: { ...state.faults },
+    turnedAway,
+    stepTimes: timing.times() ?? null,
+    curve: curve.points(),
+  };
+}
+
+function workerReport(record: WorkerRecord): WorkerReport {
+  const { id, name, kind, backend, shards, samples, computeMs, readyMs, quarantined, workersBehind } = record;
+  return {
+    ...{ id, name, kind, backend, shards, samples, computeMs, waitMs: Math.max(0, readyMs - computeMs) },
+    ...(workersBehind === undefined ? {} : { workersBehind }),
+    ...(quarantined === undefined ? {} : { quarantined }),
+  };
+}

@@ -31,7 +31,8 @@ export interface StepTimes {
 type Answer = Extract<Trace, { type: 'answered' }>;
 type Timeline = WatchMessageOf<'timeline'>;
 type Span = Timeline['rows'][number]['spans'][number];
-type Sample = Omit<StepTimes, 'steps'>;
+const parts = ['stepMs', 'packMs', 'sendMs', 'computeMs', 'waitMs', 'reduceMs', 'optimizerMs'] as const;
+type Sample = Pick<StepTimes, (typeof parts)[number]>;
 
 /** Moving averages of a worker's times per step. */
 export type MeanTimes = Pick<WatchMessageOf<'workers'>['workers'][number], 'computeMs' | 'sendMs' | 'waitMs'>;
@@ -106,17 +107,8 @@ export class StepTiming {
    */
   times(): StepTimes | undefined {
     if (this.#samples.length === 0) return undefined;
-    const medianOf = (part: keyof Sample): number => median(this.#samples.map((sample) => sample[part]));
-    return {
-      steps: this.#samples.length,
-      stepMs: medianOf('stepMs'),
-      packMs: medianOf('packMs'),
-      sendMs: medianOf('sendMs'),
-      computeMs: medianOf('computeMs'),
-      waitMs: medianOf('waitMs'),
-      reduceMs: medianOf('reduceMs'),
-      optimizerMs: medianOf('optimizerMs'),
-    };
+    const medians = parts.map((part) => [part, median(this.#samples.map((sample) => sample[part]))]);
+    return { steps: this.#samples.length, ...(Object.fromEntries(medians) as Sample) };
   }
 
   averagesOf(workerId: string): MeanTimes {

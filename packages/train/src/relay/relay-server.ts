@@ -8,14 +8,11 @@ import { watchPath } from '@lockstep/protocol';
 import { systemClock } from '@lockstep/worker';
 import { pinnedCertificate } from '@lockstep/worker/internal';
 import type { ListeningEvent } from '../events.ts';
-import { defaultPort } from '../options.ts';
-import { addressesOf } from '../site/addresses.ts';
-import { clientOf, relayHeaderNames, relayHeaders } from '../site/connections.ts';
-import { Guesses, TurnedAwayCounter } from '../site/limiter.ts';
-import { type Answer, createPages, pageFolder, sendText } from '../site/pages.ts';
-import type { Tls } from '../site/secrets.ts';
-import { openServer, type SharedServer } from '../site/server.ts';
-import { createSockets, helloSizes, rejectUpgrade } from '../site/sockets.ts';
+import { clientOf, Guesses, newTurnedAwayCounts, relayHeaderNames, relayHeaders } from '../site/limiter.ts';
+import { type Answer, createPages, pathOf, sendText } from '../site/pages.ts';
+import { bareHost, type Tls } from '../site/secrets.ts';
+import { listeningEvent, openServer, rejectUpgrade } from '../site/server.ts';
+import { createSockets, type Door, helloSizes } from '../site/sockets.ts';
 import type { Relay } from './relay-core.ts';
 import type { RelayRun } from './relay-run.ts';
 
@@ -25,48 +22,40 @@ export interface RelayServerOptions {
   readonly port: number | undefined;
   readonly token: string | undefined;
   readonly tls: Tls | undefined;
-  readonly allowOrigins: readonly string[];
+  readonly allowedOrigins: readonly string[];
   readonly upstream: Upstream;
   readonly relay: () => Relay | undefined;
 }
 
-export class RelayServer {
+export interface RelayServer {
   readonly listening: ListeningEvent;
-  readonly #options: RelayServerOptions;
-  readonly #server: SharedServer;
-  readonly #guesses = new Guesses(systemClock);
-  readonly #turnedAway: TurnedAwayCounter;
-
-  private constructor(options: RelayServerOptions, server: SharedServer, turnedAway: TurnedAwayCounter) {
-    const { host, port: wanted, token, tls } = options;
-    const { port } = server;
-    this.#options = options;
-    this.#server = server;
-    this.#turnedAway = turnedAway;
-    // Nothing is controlled at a relay: owners use the coordinator's address.
-    const addresses = addressesOf({ token, adminToken: '', tls }, host, port);
-    const wantedPort = wanted ?? defaultPort;
-    this.listening = { type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint };
-    this.use(undefined);
-  }
-
-  /** @throws ConfigurationError if it cannot listen */
-  static async open(options: RelayServerOptions): Promise<RelayServer> {
-    const { host, port, tls } = options;
-    const turnedAway = new TurnedAwayCounter();
-    const server = await openServer({ host, port, defaultPort, tls, turnedAway });
-    return new RelayServer(options, server, turnedAway);
-  }
-
   /** From now on, admits workers for a run, within its limits on frames; without a run, they are told to wait. */
-  use(run: RelayRun | undefined): void {
-    const { host, token, tls, allowOrigins: allowedOrigins, upstream, relay } = this.#options;
-    const { connections } = this.#server;
+  use(run: RelayRun | undefined): void;
+  close(): Promise<void>;
+}
+
+/** @throws ConfigurationError if it cannot listen */
+export async function openRelayServer(options: RelayServerOptions): Promise<RelayServer> {
+  const { host, port, token, tls, upstream, relay } = options;
+  const door: Door = { token, guesses: new Guesses(systemClock), turnedAway: newTurnedAwayCounts() };
+  const server = await openServer({ ...options, turnedAway: door.turnedAway });
+  const { connections } = server;
+  const site = createPages({
+    health: () => {
+      const state = relay()?.run?.run.state;
+      const workers = [...(state?.connections.values() ?? [])].filter(({ phase }) => phase === 'ready').length;
+      return { status: 'ok', phase: state?.phase ?? 'waiting', workers };
+    },
+  });
+  const answer: Answer = (request, response) => {
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (reads && pathOf(request) === '/metrics') upstream.pass(request, clientOf(request, token), response);
+    else site(request, response);
+  };
+  const use = (run: RelayRun | undefined): void => {
     const sockets = createSockets(
       {
-        ...{ host, token, allowedOrigins, guesses: this.#guesses, turnedAway: this.#turnedAway },
-        secure: tls !== undefined,
-        ...(run ? sizesOf(run) : helloSizes),
+        ...{ ...door, ...(run ? sizesOf(run) : helloSizes) },
         onConnection: (transport, address) => relay()?.accept(transport, address),
         // Not reached: viewers are proxied before.
         onViewer: (socket) => socket.close(1011),
@@ -74,41 +63,22 @@ export class RelayServer {
       connections,
     );
     const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      if (pathOf(request) !== watchPath) {
-        sockets.upgrade(request, socket, head);
-        return;
-      }
-      const refusal = sockets.checkOrigin(request);
-      if (refusal) rejectUpgrade(socket, refusal.status, refusal.message);
-      else
-        upstream.passUpgrade(request, clientOf(request, token), socket, head, () =>
-          connections.settle(socket as Socket),
-        );
+      const settle = (): void => connections.settle(socket as Socket);
+      if (pathOf(request) !== watchPath) sockets.upgrade(request, socket, head);
+      else upstream.passUpgrade(request, clientOf(request, token), socket, head, settle);
     };
-    this.#server.use({ answer: this.#answer(), upgrade, checkOrigin: sockets.checkOrigin });
-  }
-
-  async close(): Promise<void> {
-    this.#options.upstream.close();
-    await this.#server.close();
-  }
-
-  #answer(): Answer {
-    const { token, upstream, relay } = this.#options;
-    const site = createPages({
-      folder: pageFolder,
-      health: () => {
-        const state = relay()?.run?.run.state;
-        const workers = [...(state?.connections.values() ?? [])].filter(({ phase }) => phase === 'ready').length;
-        return { status: 'ok', phase: state?.phase ?? 'waiting', workers };
-      },
-    });
-    return (request, response) => {
-      const reads = request.method === 'GET' || request.method === 'HEAD';
-      if (reads && pathOf(request) === '/metrics') upstream.pass(request, clientOf(request, token), response);
-      else site(request, response);
-    };
-  }
+    server.use({ answer, upgrade });
+  };
+  use(undefined);
+  return {
+    // Nothing is controlled at a relay: owners use the coordinator's address.
+    listening: listeningEvent({ token, adminToken: '', tls }, host, server.port, port),
+    use,
+    async close() {
+      upstream.close();
+      await server.close();
+    },
+  };
 }
 
 function sizesOf({ setup, sampleBytes }: RelayRun) {
@@ -116,10 +86,6 @@ function sizesOf({ setup, sampleBytes }: RelayRun) {
   const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
   const vectorBytes = parameterCount(parseModel(model)) * 4;
   return { maxFrameBytes, chunkBytes, vectorBytes, batchBytes: plan.batch * sampleBytes, heartbeatMs };
-}
-
-function pathOf({ url = '/' }: IncomingMessage): string | undefined {
-  return url.split('?')[0];
 }
 
 /** Address of the coordinator above. */
@@ -140,6 +106,7 @@ const ownHeaders = new Set([
   ...relayHeaderNames,
 ]);
 
+/** A proxy to the coordinator above. */
 export class Upstream {
   readonly #addressOf: () => UpstreamAddress | undefined;
   readonly #sockets = new Set<Duplex>();
@@ -151,39 +118,37 @@ export class Upstream {
 
   /** Answers a client's request with the coordinator's answer; `client` is as in `clientOf`. */
   pass(incoming: IncomingMessage, client: string, response: ServerResponse): void {
-    void this.#request(incoming, client).then(
-      (outgoing) => {
-        outgoing.on('response', (answer) => {
-          response.writeHead(answer.statusCode ?? 502, answer.headers);
-          answer.pipe(response);
-        });
-        outgoing.on('error', () => failed(response));
-        outgoing.end();
-      },
-      () => failed(response),
-    );
+    const onFailed = (): void => {
+      if (response.headersSent) response.destroy();
+      else sendText(response, 502, unreached);
+    };
+    void this.#request(incoming, client).then((outgoing) => {
+      outgoing.on('response', (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(response);
+      });
+      outgoing.on('error', onFailed).end();
+    }, onFailed);
   }
 
   /** Connects a viewer's socket to one of the coordinator's. @param onAccepted called if the coordinator accepts it */
   passUpgrade(incoming: IncomingMessage, client: string, socket: Duplex, head: Buffer, onAccepted: () => void): void {
-    socket.on('error', () => socket.destroy());
-    void this.#request(incoming, client).then(
-      (outgoing) => {
-        outgoing.on('upgrade', (answer, upstream, upstreamHead) => {
-          onAccepted();
-          upstream.setTimeout(0);
-          socket.write(headOf(answer));
-          this.#join(socket, upstream, [upstreamHead, head]);
-        });
-        outgoing.on('response', (answer) => {
-          answer.resume();
-          rejectUpgrade(socket, answer.statusCode ?? 502, 'the coordinator behind this relay refused the connection');
-        });
-        outgoing.on('error', () => rejectUpgrade(socket, 502, unreached));
-        outgoing.end();
-      },
-      () => rejectUpgrade(socket, 502, unreached),
-    );
+    const onFailed = (): void => rejectUpgrade(socket, 502, unreached);
+    void this.#request(incoming, client).then((outgoing) => {
+      outgoing.on('upgrade', (answer, upstream, upstreamHead) => {
+        onAccepted();
+        upstream.setTimeout(0);
+        socket.write(headOf(answer));
+        socket.write(upstreamHead);
+        upstream.write(head);
+        this.#join(socket, upstream);
+      });
+      outgoing.on('response', (answer) => {
+        answer.resume();
+        rejectUpgrade(socket, answer.statusCode ?? 502, 'the coordinator behind this relay refused the connection');
+      });
+      outgoing.on('error', onFailed).end();
+    }, onFailed);
   }
 
   /** Ends every viewer's socket. */
@@ -201,7 +166,7 @@ export class Upstream {
     const kept = Object.entries(headers).filter(([name]) => !ownHeaders.has(name));
     const options: RequestOptions = {
       ...trust,
-      host: base.hostname.replace(/^\[|\]$/g, ''),
+      host: bareHost(base.hostname),
       port: base.port || (isSecure ? 443 : 80),
       path: `${base.pathname.replace(/\/$/, '')}${path}`,
       ...{ method, timeout: timeoutMs },
@@ -212,7 +177,7 @@ export class Upstream {
     return outgoing;
   }
 
-  #join(socket: Duplex, upstream: Duplex, [fromUpstream, fromSocket]: readonly [Buffer, Buffer]): void {
+  #join(socket: Duplex, upstream: Duplex): void {
     this.#sockets.add(socket);
     upstream.on('error', () => upstream.destroy());
     socket.on('close', () => {
@@ -220,16 +185,9 @@ export class Upstream {
       upstream.destroy();
     });
     upstream.on('close', () => socket.destroy());
-    socket.write(fromUpstream);
-    upstream.write(fromSocket);
     upstream.pipe(socket);
     socket.pipe(upstream);
   }
-}
-
-function failed(response: ServerResponse): void {
-  if (response.headersSent) response.destroy();
-  else sendText(response, 502, unreached);
 }
 
 /** The header lines that accepted an upgrade. */

@@ -1,28 +1,131 @@
-/**
- * Relays for a run in Node: a server for workers below, a connection to the coordinator above, and rules in between.
- */
+/** Relays for a run in Node: a server for workers below, a connection to the coordinator above, rules in between. */
 import { hostname } from 'node:os';
+import {
+  addressFileOptions,
+  announceOptions,
+  type Command,
+  checkOptions,
+  fleetOptions,
+  generalOptions,
+  inGroup,
+  joinKinds,
+  joinOptions,
+  type KindsOf,
+  libraryKinds,
+  name,
+  oneOf,
+  option,
+  textLike,
+  threads,
+  tlsOptions,
+  token,
+  tokenOptions,
+} from '@lockstep/command/options';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import {
   type AddressSource,
+  type ComputeChoice,
+  computeChoices,
   type FoundAddress,
   type JoinEnd,
   JoinedWorker,
   joinAddress,
   systemClock,
+  type WorkerEvent,
 } from '@lockstep/worker';
-import { type Connector, endOf, type JoinContext, openConnector, workerEvents } from '@lockstep/worker/internal';
-import { newSecret } from '../new-secret.ts';
+import { endOf, type JoinContext, openAddressBook, workerEvents } from '@lockstep/worker/internal';
+import type { ListeningEvent } from '../events.ts';
+import { EventLines } from '../events.ts';
 import { newSha256 } from '../node/sha256.ts';
-import { defaultHost } from '../options.ts';
-import { EventLines } from '../record/event-lines.ts';
-import { bareHost, isLoopback } from '../site/addresses.ts';
+import { listenOptions, runOptions, tlsKind } from '../option-table.ts';
+import { defaultHost, type ListenOptions } from '../options.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
-import { openTls } from '../site/secrets.ts';
-import { checkRelayOptions, type RelayEvent, type RelayOptions, relayCommand } from './options.ts';
+import { bareHost, isLoopback, openTls } from '../site/secrets.ts';
+import { newSecret } from '../words.ts';
 import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
-import { RelayServer, Upstream } from './relay-server.ts';
+import { openRelayServer, Upstream } from './relay-server.ts';
+
+/** How a process relays for a run: it sends its own workers' results to the run's coordinator. */
+export interface RelayOptions {
+  /** Name in the run's tables; by default the machine's name. */
+  readonly name?: string | undefined;
+  /** The secret of the run, if the address lacks it. */
+  readonly token?: string | undefined;
+  /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
+  readonly fingerprint?: string | undefined;
+  /** Threads that add gradients, from 1 to 256; by default 1. */
+  readonly threads?: number | undefined;
+  /** Worker processes to start on this machine, from 0 to 256; by default 0. */
+  readonly workers?: number | undefined;
+  /** Backend of the workers started here; by default `auto`. */
+  readonly backend?: ComputeChoice | undefined;
+  /** Whether the relay waits for a coordinator that does not answer yet. */
+  readonly wait?: boolean | undefined;
+  /** Network settings for the relay's workers; the token is by default the run's. */
+  readonly listen?: Pick<ListenOptions, 'host' | 'port' | 'token' | 'tls' | 'allowOrigins'> | undefined;
+  /**
+   * Address at which others reach the relay, such as a proxy's, for workers of a fleet; by default the one listened on.
+   */
+  readonly announce?: string | undefined;
+  /** Makes the relay leave when aborted, as `leave` does. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `message` is one line for people. */
+export type RelayEvent =
+  | ListeningEvent
+  /** Events as a worker of the coordinator above: the work reported is that of the relay's own workers. */
+  | Exclude<WorkerEvent, { type: 'opening' | 'opened' }>
+  /** No worker is ready behind the relay, so it leaves the run above until there is one. */
+  | { readonly type: 'idle' }
+  /** From now on, the relay's workers may join. */
+  | { readonly type: 'open' }
+  /** A message about the relay's workers. */
+  | { readonly type: 'note'; readonly message: string };
+
+/** The command line of a relay. */
+export const relayCommand = {
+  name: 'relay',
+  args: '--url ws://HOST:PORT [options]',
+  summary:
+    'Joins a coordinator as a worker, takes workers of its own, and sends one gradient for all that they compute.',
+  options: {
+    url: { ...joinOptions.url, help: 'address of the coordinator, or of another relay, as it prints it' },
+    ...listenOptions('workers'),
+    ...tokenOptions(
+      'secret of the run, which its workers need as well',
+      'LOCKSTEP_TOKEN of the environment; else that of the address',
+      'token',
+    ),
+    ...tlsOptions,
+    ...fleetOptions,
+    announce: { ...announceOptions.announce, library: 'announce' },
+    ...addressFileOptions,
+    ...inGroup('distribution', {
+      name: option(name, 'name of this relay in the run', { defaultText: "the machine's name", library: 'name' }),
+      workers: option(runOptions.workers.kind, 'workers to start on this machine', { default: 0, library: 'workers' }),
+      backend: option(oneOf(computeChoices), 'backend of the workers started here', {
+        default: 'auto',
+        library: 'backend',
+      }),
+      threads: option(threads, 'threads that add gradients', { default: 1, library: 'threads' }),
+    }),
+    wait: joinOptions.wait,
+    ...generalOptions,
+  },
+} as const satisfies Command;
+
+const { 'listen.tls.cert': _cert, 'listen.tls.key': _key, ...asTyped } = libraryKinds(relayCommand.options);
+
+const kinds = {
+  ...asTyped,
+  ...joinKinds,
+  'listen.token': token,
+  'listen.tls': tlsKind,
+  'listen.allowOrigins': runOptions['allow-origin'].kind,
+  announce: textLike('the address of a WebSocket without secrets', /^wss?:\/\/[^\s/?#@]+([/?][^\s#]*)?$/, 'URL'),
+} as const satisfies KindsOf<Omit<RelayOptions, 'listen'>> & KindsOf<NonNullable<RelayOptions['listen']>, 'listen.'>;
 
 const maxNameLength = 80;
 const defaults = relayCommand.options;
@@ -33,39 +136,66 @@ const defaults = relayCommand.options;
  * @param url the join address of the coordinator or of another relay, or a source that finds the address each time
  */
 export function relay(url: string | AddressSource, options: RelayOptions = {}): JoinedWorker<RelayEvent> {
-  return new JoinedWorker<RelayEvent>((participation) => takePart(url, options, participation), options.signal);
+  return new JoinedWorker<RelayEvent>((context) => takePart(url, options, context), options.signal);
 }
 
-/** Tokens that the relay sends above and expects from its workers; undefined for none. */
-interface Tokens {
-  readonly above: string | undefined;
-  readonly below: string | undefined;
-}
+type Context = JoinContext<RelayEvent>;
 
-async function takePart(
-  url: string | AddressSource,
-  options: RelayOptions,
-  participation: JoinContext<RelayEvent>,
-): Promise<JoinEnd> {
-  checkRelayOptions(options);
+async function takePart(url: string | AddressSource, options: RelayOptions, context: Context): Promise<JoinEnd> {
+  checkOptions(options, kinds);
+  const { leaving, emit } = context;
+  const { listen, announce, name = hostname().slice(0, maxNameLength), wait = false } = options;
   const over = new AbortController();
-  const connector = openConnector(url, options, participation.leaving, over);
-  const above = await findAbove(url, options, participation);
-  if (!above) return overOrLeft(participation.leaving);
-  const tokens = tokensOf(above, options);
+  const book = openAddressBook(url, options, leaving, over);
+  const found = await findAbove(url, options, context);
+  const runIsOver: JoinEnd = { type: 'finished', message: 'the run is over' };
+  if (!found) return leaving.aborted ? { type: 'left', message: 'the relay leaves' } : runIsOver;
+  const host = bareHost(listen?.host ?? defaultHost);
+  const above = options.token ?? found.token;
+  const token = listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret());
   const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
   const local = new LocalWorkers();
-  let relay: Relay | undefined;
-  const server = await openServer(options, tokens, connector, () => relay);
-  participation.emit(server.listening);
-  startLocal(local, server, options, participation);
+  let rules: Relay | undefined;
+  const server = await openRelayServer({
+    ...{ host, port: listen?.port, token, allowedOrigins: listen?.allowOrigins ?? [], relay: () => rules },
+    tls: await openTls(listen?.tls, host, undefined),
+    upstream: new Upstream(() => book.joined && { ...book.joined, token: book.token ?? above }),
+  });
+  emit(server.listening);
+  const { addresses, fingerprint } = server.listening;
+  local.use(
+    { count: options.workers ?? defaults.workers.default, backend: options.backend ?? 'auto', threads: 1 },
+    { url: addresses.local, token, fingerprint },
+    // The failure of local workers is no failure of the relay, since others may join.
+    { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
+  );
+  const open = (): Relay =>
+    new Relay({
+      ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, newHash: newSha256 },
+      verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
+      token: book.token ?? above,
+      workerToken: token,
+      // No token is sent: workers are redirected to other addresses only if their token is valid there.
+      ...(token === above && {
+        addresses: typeof url === 'string' ? [openAddress(url, options)] : [],
+        address: announce ?? addresses.worker,
+      }),
+      waitForCoordinator: wait || typeof url !== 'string',
+      connect: () => book.connect(),
+      onWelcome: ({ addresses: told }) => book.learn(told ?? []),
+      onRun(run) {
+        server.use(run);
+        emit({ type: 'open' });
+      },
+      onEvent: relayEvents(emit),
+    });
   try {
     for (;;) {
-      relay = await openRelay({ url, options, tokens, connector, backend, server, participation });
-      const end = await endOfRelay(relay, participation.leaving, over.signal);
+      rules = open();
+      const end = await endOfRelay(rules, leaving, over.signal);
       server.use(undefined);
-      if (over.signal.aborted) return { type: 'finished', message: 'the run is over' };
-      if (end.type !== 'finished' || !(await connector.goesOn())) return end;
+      if (over.signal.aborted) return runIsOver;
+      if (end.type !== 'finished' || !(await book.goesOn())) return end;
     }
   } finally {
     await local.stop();
@@ -78,7 +208,7 @@ async function takePart(
 async function findAbove(
   url: string | AddressSource,
   { token }: RelayOptions,
-  { leaving, emit }: JoinContext<RelayEvent>,
+  { leaving, emit }: Context,
 ): Promise<FoundAddress | undefined> {
   if (typeof url === 'string') return joinAddress(url, { token });
   while (!leaving.aborted) {
@@ -90,82 +220,6 @@ async function findAbove(
     }
   }
   return undefined;
-}
-
-/** How the relay ended if no coordinator was found. */
-function overOrLeft({ aborted }: AbortSignal): JoinEnd {
-  return aborted ? { type: 'left', message: 'the relay leaves' } : { type: 'finished', message: 'the run is over' };
-}
-
-function tokensOf(found: FoundAddress, { token, listen }: RelayOptions): Tokens {
-  const above = token ?? found.token;
-  const host = bareHost(listen?.host ?? defaultHost);
-  return { above, below: listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret()) };
-}
-
-/** @throws ConfigurationError if it cannot listen */
-async function openServer(
-  { listen }: RelayOptions,
-  { above, below: token }: Tokens,
-  connector: Connector,
-  relay: () => Relay | undefined,
-): Promise<RelayServer> {
-  const { port, tls, allowOrigins = [] } = listen ?? {};
-  const host = bareHost(listen?.host ?? defaultHost);
-  return RelayServer.open({
-    ...{ host, port, token, allowOrigins, relay },
-    tls: await openTls(tls, host, undefined),
-    upstream: new Upstream(() => connector.address && { ...connector.address, token: connector.token ?? above }),
-  });
-}
-
-function startLocal(
-  local: LocalWorkers,
-  { listening }: RelayServer,
-  { workers = defaults.workers.default, backend = defaults.backend.default }: RelayOptions,
-  { emit }: JoinContext<RelayEvent>,
-): void {
-  const { addresses, token, fingerprint } = listening;
-  local.use(
-    { count: workers, backend, threads: 1 },
-    { url: addresses.local, token, fingerprint },
-    // The failure of local workers is no failure of the relay, since others may join.
-    { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
-  );
-}
-
-interface Opening {
-  readonly url: string | AddressSource;
-  readonly options: RelayOptions;
-  readonly tokens: Tokens;
-  readonly connector: Connector;
-  readonly backend: HostBackend;
-  readonly server: RelayServer;
-  readonly participation: JoinContext<RelayEvent>;
-}
-
-async function openRelay({ url, options, tokens, connector, backend, server, participation }: Opening): Promise<Relay> {
-  const { name = hostname().slice(0, maxNameLength), wait = false } = options;
-  const { emit } = participation;
-  return new Relay({
-    ...{ name, backend, clock: systemClock, random: Math.random, newResumeKey: newSecret, newHash: newSha256 },
-    verifySalt: crypto.getRandomValues(new Uint32Array(1))[0]!,
-    token: connector.token ?? tokens.above,
-    workerToken: tokens.below,
-    // No token is sent: workers are redirected to other addresses only if their token is valid there.
-    ...(tokens.below === tokens.above && {
-      addresses: typeof url === 'string' ? [openAddress(url, options)] : [],
-      address: options.announce ?? server.listening.addresses.worker,
-    }),
-    waitForCoordinator: wait || typeof url !== 'string',
-    connect: () => connector.connect(),
-    onWelcome: ({ addresses }) => connector.learn(addresses),
-    onRun(run) {
-      server.use(run);
-      emit({ type: 'open' });
-    },
-    onEvent: relayEvents(emit),
-  });
 }
 
 /** The address without secrets. */

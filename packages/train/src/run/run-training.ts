@@ -6,18 +6,17 @@ import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { isHostChoice, systemClock } from '@lockstep/worker';
-import type { Checkpointer } from '../checkpoint/checkpointer.ts';
-import type { OpenedCheckpoints } from '../checkpoint/open.ts';
+import type { WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
+import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.ts';
 import type { Run } from '../coordinator/run.ts';
-import type { OnRunAgain } from '../dashboard/permission.ts';
+import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
-import type { Platform } from '../platform.ts';
+import { openCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
-import { createReport, Recorder, type WrittenCheckpoint } from '../record/recorder.ts';
-import type { Report } from '../record/report.ts';
-import type { Site } from '../site/site.ts';
-import { idlePool, type Traffic, type WorkerPool } from '../worker-pool.ts';
-import { type CreatedRun, createRun, startColocatedWorker, startInlineWorker } from './create-run.ts';
+import { Recorder } from '../record/recorder.ts';
+import { createReport, type Report } from '../record/report.ts';
+import type { Site, WorkerPool } from '../site/site.ts';
+import { type CreatedRun, createRun, idlePool } from './create-run.ts';
 
 export interface TrainingJob {
   readonly prepared: Prepared;
@@ -50,9 +49,17 @@ export interface Trained {
 
 export async function runTraining(job: TrainingJob): Promise<Trained> {
   const { prepared, platform } = job;
-  const { model, config, listen } = prepared;
   const startedAt = new Date().toISOString();
-  const { run, parameterServer, recorder, checkpointer, pool, backend, wireSoFar } = await start(job);
+  // Opened before anything starts that a failure would leave running.
+  const opened = await openBackends(prepared, platform);
+  const closeBackend = async (): Promise<void> => opened.backend.close?.();
+  const { created, recorder, checkpointer, pool, wireSoFar } = await begin(job, opened).catch(
+    async (error: unknown) => {
+      await closeBackend();
+      throw error;
+    },
+  );
+  const { run, parameterServer } = created;
   recorder.ended(await run.outcome);
   const { ending } = recorder.data;
   // Counted before the goodbyes, which are not part of training.
@@ -65,83 +72,139 @@ export async function runTraining(job: TrainingJob): Promise<Trained> {
   await written;
   const close = async (): Promise<void> => {
     await pool.close();
-    await closeBackend(backend);
+    await closeBackend();
   };
   try {
     const weights = (await recorder.finish()) ?? parameterServer.weights();
-    const weightsSha256 = platform.sha256(bytesOf(weights));
-    const state = run.state;
-    const data = { name: prepared.dataName ?? null, sha256: dataHash(prepared.train, platform.newSha256) };
-    const origin = { startedAt, machine: platform.machine, data };
-    const record = recorder.data;
-    const report = createReport({ ...origin, config, model, state, record, weightsSha256, wire, turnedAway });
+    const report = createReport({
+      ...{ startedAt, machine: platform.machine, wire, turnedAway },
+      data: { name: prepared.data.name ?? null, sha256: dataHash(prepared.train, platform.newSha256) },
+      ...{ model: prepared.model, config: prepared.config, state: run.state, record: recorder.data },
+      weightsSha256: platform.sha256(bytesOf(weights)),
+    });
     recorder.reported(report, weights);
     const checkpoint = isWorthKeeping ? checkpointer?.newest : undefined;
     return { ending, weights, report, checkpoint, close };
   } finally {
-    if (!listen?.stay) await close();
-  }
-}
-
-async function start(job: TrainingJob) {
-  // Opened before anything starts that a failure would leave running.
-  const opened = await openBackends(job.prepared, job.platform);
-  try {
-    return await begin(job, opened);
-  } catch (error) {
-    await closeBackend(opened.backend);
-    throw error;
+    if (!prepared.listen?.stay) await close();
   }
 }
 
 type Opened = Awaited<ReturnType<typeof openBackends>>;
 
-async function begin(job: TrainingJob, opened: Opened) {
-  const { prepared, platform, site, signal, emit } = job;
-  const { listen, checkpoint } = prepared;
-  const { backend, inline } = opened;
-  const checkpoints = checkpoint && (await platform.host?.openCheckpoints(prepared));
-  emit(preparedEvent(prepared));
+/**
+ * The run's own backend computes sums and optimizer steps, whatever the workers use. `inline` computes shards in a run
+ * of one process: the same backend if the choice allows it, otherwise another one.
+ */
+async function openBackends(
+  { model, listen, backend: name, threads, workers, colocate }: Prepared,
+  platform: Platform,
+) {
+  const isAlone = listen === undefined;
+  const isOwn = (isAlone || colocate) && (name === 'auto' || name === 'cpu');
+  const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
+  const { backend: opened, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
+  const backend: HostBackend & { close?: () => Promise<void> } = opened;
+  if (!isAlone) return { backend, choice, inline: undefined };
+  // If WebAssembly is unavailable, `auto` has opened another backend than `cpu`.
+  const suits = isOwn && (name === 'auto' || backend.name === name);
+  return {
+    backend,
+    choice,
+    inline: suits ? { compute: undefined, choice } : await openCompute(platform, name, threads),
+  };
+}
+
+/** For fewer parameters, a second thread makes the additions and the optimizer step slower. */
+const leastParameters = 500_000;
+/** Sums and steps are memory-bound, and a few threads saturate the memory. */
+const mostThreads = 4;
+
+/** @param freeCores cores not used by local workers */
+export function threadsBesideWorkers(parameters: number, freeCores: number): number {
+  return parameters < leastParameters ? 1 : Math.max(1, Math.min(mostThreads, freeCores));
+}
+
+/** Says what computes in this process, or in local workers, which choose by the same rule. */
+function computingLine({ choice, inline }: Opened, { backend, workers, colocate }: Prepared): string | undefined {
+  if (inline) return `In this process: ${inline.choice}`;
+  if (colocate) return `In this process and its local workers: ${choice}`;
+  if (workers === 0) return undefined;
+  if (!isHostChoice(backend)) return `Local workers open ${backend}, which can take a minute`;
+  return backend === 'auto' ? `Local workers: ${choice}` : undefined;
+}
+
+/** The parts of a run that has begun. */
+interface Begun {
+  readonly created: CreatedRun;
+  readonly recorder: Recorder;
+  readonly checkpointer: Checkpointer | undefined;
+  readonly pool: WorkerPool;
+  /** Bytes of this process and of those before it. */
+  readonly wireSoFar: () => Report['wire'];
+}
+
+async function begin(job: TrainingJob, opened: Opened): Promise<Begun> {
+  const { prepared, platform, signal, emit } = job;
+  const { model, plan, config } = prepared;
+  const checkpoints = await platform.host?.openCheckpoints(prepared);
+  const parameters = parameterCount(model);
+  const { stepsPerEpoch } = plan;
+  emit({ type: 'prepared', model, parameters, config, stepsPerEpoch, message: runText(prepared) });
   for (const message of checkpoints?.lines ?? []) emit({ type: 'note', message });
-  const { created, recorder } = await createRecordedRun(job, backend, checkpoints);
-  const { run, parameterServer, limits } = created;
+  const { created, recorder } = await createRecordedRun(job, opened.backend, checkpoints);
+  const { run } = created;
   let pool: WorkerPool = idlePool;
-  const wireSoFar = (): Traffic => sumOf(checkpoints?.resumeFrom?.progress.wire, pool.traffic());
-  const checkpointer = checkpoints && createCheckpointer(job, checkpoints, { created, recorder, wireSoFar });
-  const isOver = run.state.phase === 'finished';
-  const computing = isOver ? undefined : computingLine(opened, prepared);
+  const before = checkpoints?.resumeFrom?.progress.wire;
+  const wireSoFar = (): Report['wire'] => {
+    const { bytesSent, bytesReceived } = pool.traffic();
+    return {
+      bytesSent: bytesSent + (before?.bytesSent ?? 0),
+      bytesReceived: bytesReceived + (before?.bytesReceived ?? 0),
+    };
+  };
+  const checkpointer = checkpoints && writeCheckpoints(checkpoints, created, recorder, wireSoFar);
+  const computing = isOver(run) ? undefined : computingLine(opened, prepared);
   if (computing !== undefined) emit({ type: 'note', message: computing });
-  if (inline || !isOver || listen?.stay) {
-    const { onRunAgain } = job;
-    const serving = { run, limits, parameterServer, backend, recorder, emit, onRunAgain };
-    // If every step has been taken, nothing is left for local workers.
-    const attached = { ...prepared, workers: isOver ? 0 : prepared.workers };
-    const starting =
-      listen && site
-        ? site.attach({ ...serving, prepared: { ...attached, listen } })
-        : startInlineWorker(created, prepared, platform, inline?.compute);
-    pool = await starting.catch((error: unknown) => {
-      // The run's clock would keep the process alive.
-      run.stop('no worker can join');
-      throw error;
-    });
-    if (prepared.colocate && !isOver) startColocatedWorker(created, prepared);
-  }
+  pool = await startWorkers(job, opened, created, recorder).catch((error: unknown) => {
+    // The run's clock would keep the process alive.
+    run.stop('no worker can join');
+    throw error;
+  });
   recorder.evaluatePending();
   job.onControl((action) => run.control(action));
   const stop = (): void => recorder.stop('program');
   signal.addEventListener('abort', stop);
   void run.outcome.then(() => signal.removeEventListener('abort', stop));
   if (signal.aborted) stop();
-  return { run, parameterServer, recorder, checkpointer, pool, backend, wireSoFar };
+  return { created, recorder, checkpointer, pool, wireSoFar };
+}
+
+/** Whether a checkpoint was of the last step. */
+function isOver({ state }: Run): boolean {
+  return state.phase === 'finished';
+}
+
+async function startWorkers(job: TrainingJob, { backend, inline }: Opened, created: CreatedRun, recorder: Recorder) {
+  const { site, emit, onRunAgain, prepared } = job;
+  const { listen, workers, colocate } = prepared;
+  const { run, limits, parameterServer, startInlineWorker, startColocatedWorker } = created;
+  if (!listen || !site) return startInlineWorker(inline?.compute);
+  if (isOver(run) && !listen.stay) return idlePool;
+  // If every step has been taken, nothing is left for local workers.
+  const attached = { ...prepared, listen, workers: isOver(run) ? 0 : workers };
+  const serving = { run, limits, parameterServer, backend, recorder, emit, onRunAgain, prepared: attached };
+  const pool = await site.attach(serving);
+  if (colocate && !isOver(run)) startColocatedWorker();
+  return pool;
 }
 
 async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpoints: OpenedCheckpoints | undefined) {
   const { prepared, platform, emit, onStep, onStart, signal } = job;
   const { plan, listen, workers, colocate } = prepared;
-  const resumeFrom = checkpoints?.resumeFrom;
+  const { resumeFrom, resumed } = checkpoints ?? {};
   const recorder = new Recorder({
-    plan,
+    ...{ plan, signal, resumeFrom, resumed, emit, onStep },
     evaluator: createRunEvaluator(job, backend, {
       take: () => parameterServer.aggregator.reserveVector(),
       give: (vector) => parameterServer.aggregator.release(vector),
@@ -151,21 +214,10 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
     run: () => run,
     nowMs: systemClock.nowMs,
     pause: createPause(listen === undefined, systemClock),
-    signal,
-    resumeFrom,
-    resumed: checkpoints?.resumed,
-    emit,
-    onStep,
   });
   const created = await createRun({
-    prepared,
-    platform,
-    backend,
+    ...{ prepared, platform, backend, resumeFrom },
     startWorkers: job.startWorkers ?? Math.max(1, workers + (colocate ? 1 : 0)),
-    waitForStart: listen?.waitForStart ?? false,
-    faultInjection: listen?.faultInjection ?? false,
-    anotherMayFollow: listen?.stay ?? false,
-    resumeFrom,
     onEvent: (event) => recorder.event(event, run.state),
     onStep: (result) => recorder.step(result, run.state),
     onTrace: (trace) => recorder.trace(trace),
@@ -193,62 +245,28 @@ function createRunEvaluator(
   if (!listen || !platform.host || isLarge) return inline();
   const { name, threads = 1 } = backend;
   return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
-    emit({
-      type: 'warning',
-      message: `evaluations take turns with the steps, having no thread of their own: ${reason}`,
-    });
+    const message = `evaluations take turns with the steps, having no thread of their own: ${reason}`;
+    emit({ type: 'warning', message });
     return inline();
   });
 }
 
-/**
- * The run's own backend computes sums and optimizer steps, whatever the workers use. `inline` computes shards in a run
- * of one process: the same backend if the choice allows it, otherwise another one.
- */
-async function openBackends(prepared: Prepared, platform: Platform) {
-  const { model, listen, backend: name, threads, workers, colocate } = prepared;
-  const isAlone = listen === undefined;
-  const isOwn = (isAlone || colocate) && (name === 'auto' || name === 'cpu');
-  const beside = threadsBesideWorkers(parameterCount(model), platform.cores - (isAlone ? 1 : workers) * threads);
-  const { backend, choice } = await openBackend('auto', platform.threads(isOwn ? threads : beside));
-  if (!isAlone) return { backend, choice, inline: undefined };
-  // If WebAssembly is unavailable, `auto` has opened another backend than `cpu`.
-  const suits = isOwn && (name === 'auto' || backend.name === name);
-  const inline = suits ? { choice } : await platform.openCompute(name, threads);
-  return { backend, choice, inline: { compute: undefined, ...inline } };
-}
-
-/** Says what computes in this process, or in local workers, which choose by the same rule. */
-function computingLine({ choice, inline }: Opened, prepared: Prepared) {
-  if (inline) return `In this process: ${inline.choice}`;
-  if (prepared.colocate) return `In this process and its local workers: ${choice}`;
-  if (prepared.workers === 0) return undefined;
-  if (!isHostChoice(prepared.backend)) return `Local workers open ${prepared.backend}, which can take a minute`;
-  return prepared.backend === 'auto' ? `Local workers: ${choice}` : undefined;
-}
-
-interface Recorded {
-  readonly created: CreatedRun;
-  readonly recorder: Recorder;
-  readonly wireSoFar: () => Traffic;
-}
-
-function createCheckpointer(
-  { platform }: TrainingJob,
-  { identity, store, runName, interval, resumed }: OpenedCheckpoints,
-  { created: { run, parameterServer }, recorder, wireSoFar }: Recorded,
-): Checkpointer | undefined {
-  const checkpointer = platform.host?.createCheckpointer({
-    store,
-    runName,
-    interval,
+/** Writes checkpoints after steps that are due, and after a worker's lie was found. */
+function writeCheckpoints(
+  checkpoints: OpenedCheckpoints,
+  { run, parameterServer }: CreatedRun,
+  recorder: Recorder,
+  wireSoFar: Begun['wireSoFar'],
+): Checkpointer {
+  const stepsTaken = (): number => run.state.current.step;
+  const checkpointer = checkpoints.createCheckpointer({
     nowMs: systemClock.nowMs,
-    stepsTaken: () => run.state.current.step,
+    stepsTaken,
     copy() {
       const { progress, unevaluated } = recorder.progress();
       return {
-        step: run.state.current.step,
-        identity,
+        step: stepsTaken(),
+        identity: checkpoints.identity,
         weights: parameterServer.weights(),
         optimizer: parameterServer.optimizerState(),
         progress: { ...progress, wire: wireSoFar() },
@@ -256,46 +274,13 @@ function createCheckpointer(
         unevaluated,
       };
     },
-    newest: resumed,
     onWritten: (written) => recorder.written(written),
     log: (line, guestLine) => recorder.warn(line, guestLine),
   });
   recorder.subscribe((event) => {
-    if (event.type === 'step') checkpointer?.stepped();
+    if (event.type === 'step') checkpointer.stepped();
     // Existing checkpoints claim that all workers agreed, but contain results of one that lied.
-    else if (event.type === 'quarantined' && event.shards > 0) checkpointer?.hurry();
+    else if (event.type === 'quarantined' && event.shards > 0) checkpointer.hurry();
   });
   return checkpointer;
-}
-
-function preparedEvent(prepared: Prepared): TrainingEvent {
-  const { model, plan, config } = prepared;
-  const message = runText(prepared);
-  return {
-    type: 'prepared',
-    model,
-    parameters: parameterCount(model),
-    config,
-    stepsPerEpoch: plan.stepsPerEpoch,
-    message,
-  };
-}
-
-async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
-  await backend.close?.();
-}
-
-function sumOf(before: Traffic | undefined, now: Traffic): Traffic {
-  const { bytesSent = 0, bytesReceived = 0 } = before ?? {};
-  return { bytesSent: bytesSent + now.bytesSent, bytesReceived: bytesReceived + now.bytesReceived };
-}
-
-/** For fewer parameters, a second thread makes the additions and the optimizer step slower. */
-const leastParameters = 500_000;
-/** Sums and steps are memory-bound, and a few threads saturate the memory. */
-const mostThreads = 4;
-
-/** @param freeCores cores not used by local workers */
-export function threadsBesideWorkers(parameters: number, freeCores: number): number {
-  return parameters < leastParameters ? 1 : Math.max(1, Math.min(mostThreads, freeCores));
 }

@@ -2,8 +2,15 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
-import type { LocalWork, LocalWorkerAddress } from '@lockstep/worker';
-import type { LocalWorkersSetup } from '../platform.ts';
+import type { ComputeChoice, LocalWork, LocalWorkerAddress } from '@lockstep/worker';
+
+/** Setup of local workers, known before there is a run to join. */
+export interface LocalWorkersSetup {
+  readonly count: number;
+  readonly backend: ComputeChoice;
+  /** Compute threads per worker. */
+  readonly threads: number;
+}
 
 export interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
@@ -17,47 +24,41 @@ const stopTimeoutMs = 2_000;
 const interruptedCode = 130;
 const program = createRequire(import.meta.url).resolve('@lockstep/worker/local-worker');
 
-/** A process that ended unexpectedly. */
-interface EarlyEnd {
-  readonly name: string;
-  /** Null if a signal ended the process, or it could not be started. */
-  readonly code: number | null;
-  readonly lastLine: string;
+/** The address that started workers join, once it is known. */
+class JoinPlace {
+  isKnown = false;
+  resolve: (address: LocalWorkerAddress) => void = () => {};
+  readonly address = new Promise<LocalWorkerAddress>((resolve) => {
+    this.resolve = resolve;
+  });
 }
 
 /** Local workers load and open their backend before there is a run to join. */
 export class LocalWorkers {
   readonly #running = new Set<ChildProcess>();
-  /** Workers that have loaded but have no address yet. */
-  readonly #ready = new Set<ChildProcess>();
-  /** Workers that ended before there was a run to tell. */
-  readonly #earlyEnds: EarlyEnd[] = [];
-  #isStarted = false;
-  /** Address to join; undefined before the first run. */
-  #address: LocalWorkerAddress | undefined;
+  /** Undefined until workers are started. */
+  #place: JoinPlace | undefined;
   /** The run that is told about the workers. */
   #listener: LocalWorkersListener | undefined;
   #stopped = Promise.resolve();
 
   /** Starts processes that load and wait for the first run, unless they have been started. */
   start({ count, backend, threads }: LocalWorkersSetup): void {
-    if (this.#isStarted) return;
-    this.#isStarted = true;
-    for (let index = 1; index <= count; index++) this.#start({ name: `local-${index}`, backend, threads });
+    if (this.#place) return;
+    this.#place = new JoinPlace();
+    for (let index = 1; index <= count; index++) {
+      this.#start({ name: `local-${index}`, backend, threads }, this.#place.address);
+    }
   }
 
   /** Lets the workers join, if they have not yet; ends them if the run turns out not to need them. */
   use(setup: LocalWorkersSetup, address: LocalWorkerAddress, listener: LocalWorkersListener): void {
     this.#listener = listener;
-    if (setup.count === 0) {
-      if (!this.#address) void this.stop();
-      return;
-    }
-    this.start(setup);
-    if (this.#address) return;
-    this.#address = address;
-    for (const child of this.#ready) send(child, address);
-    for (const end of this.#earlyEnds.splice(0)) this.#report(end, listener);
+    if (setup.count > 0) this.start(setup);
+    else if (!this.#place?.isKnown) void this.stop();
+    if (setup.count === 0 || !this.#place) return;
+    this.#place.isKnown = true;
+    this.#place.resolve(address);
   }
 
   /** Asks all workers to end, and kills those that have not after two seconds; resolves when all have ended. */
@@ -65,10 +66,7 @@ export class LocalWorkers {
     const running = [...this.#running];
     const ended = running.map((child) => new Promise<void>((resolve) => child.once('close', () => resolve())));
     this.#running.clear();
-    this.#ready.clear();
-    this.#isStarted = false;
-    this.#address = undefined;
-    this.#earlyEnds.length = 0;
+    this.#place = undefined;
     for (const child of running) child.kill('SIGTERM');
     const kill = setTimeout(() => {
       for (const child of running) child.kill('SIGKILL');
@@ -77,46 +75,36 @@ export class LocalWorkers {
     return this.#stopped;
   }
 
-  #start(work: LocalWork): void {
+  #start(work: LocalWork, address: Promise<LocalWorkerAddress>): void {
     // Through its channel, a worker notices the end of this process, whatever the cause. Secrets use the channel too,
     // which no process list shows.
     const child = fork(program, [JSON.stringify(work)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: heapLimits(process.execArgv),
     });
-    child.once('message', () => {
-      if (!this.#running.has(child)) return;
-      if (this.#address) send(child, this.#address);
-      else this.#ready.add(child);
-    });
     this.#running.add(child);
+    child.once('message', async () => {
+      const place = await address;
+      // The process may end before it gets the address, which its exit event reports.
+      child.send(place, () => {});
+    });
     let lastLine = '';
     createInterface({ input: child.stderr! }).on('line', (line) => {
       lastLine = line;
     });
-    const onEnd = (code: number | null): void => {
-      this.#ready.delete(child);
+    const onEnd = async (code: number | null): Promise<void> => {
       if (!this.#running.delete(child)) return;
-      const end = { name: work.name, code, lastLine };
-      if (this.#address && this.#listener) this.#report(end, this.#listener);
-      else this.#earlyEnds.push(end);
+      // Until then there is no run to tell.
+      await address;
+      const how = code === null ? 'killed' : `exit code ${code}`;
+      this.#listener?.log(`worker ${work.name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
+      const isFailure = code !== null && code !== interruptedCode;
+      if (this.#running.size === 0 && isFailure) this.#listener?.onAllFailed();
     };
     child.on('error', () => onEnd(null));
     // `close`, unlike `exit`, comes after the last line has been read.
     child.on('close', onEnd);
   }
-
-  #report({ name, code, lastLine }: EarlyEnd, { log, onAllFailed }: LocalWorkersListener): void {
-    const how = code === null ? 'killed' : `exit code ${code}`;
-    log(`worker ${name} ended (${how})${lastLine === '' ? '' : `: ${lastLine}`}`);
-    const isFailure = code !== null && code !== interruptedCode;
-    if (this.#running.size === 0 && isFailure) onAllFailed();
-  }
-}
-
-/** The process may end before it gets the address, which its exit event reports. */
-function send(child: ChildProcess, address: LocalWorkerAddress): void {
-  child.send(address, () => {});
 }
 
 /** Heap limits apply to workers too; flags that load modules or debug are meant only for this process. */

@@ -1,6 +1,6 @@
 /** Answers plain HTTP requests, read-only except for uploads: the page, the health of the process, and its metrics. */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, sep } from 'node:path';
@@ -10,27 +10,29 @@ import type { CoordinatorState } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import type { Counter, Gauge, Registry } from 'prom-client';
 import type { Run } from '../coordinator/run.ts';
-import type { Dashboard } from '../dashboard/dashboard.ts';
 import type { RunRecord } from '../record/recorder.ts';
-import type { TurnedAway } from '../record/report.ts';
-import type { Traffic } from '../worker-pool.ts';
+import type { Report } from '../record/report.ts';
 
 /** @param next answers if there is nothing here; by default, the client gets an error */
 export type Answer = (request: IncomingMessage, response: ServerResponse, next?: () => void) => void;
 
+/** Reads all metrics. */
+type Metrics = () => Promise<{ readonly contentType: string; readonly text: string }>;
+
 export interface PageOptions {
-  readonly folder: string;
+  /** By default that of the built page. */
+  readonly folder?: string;
   readonly health: () => object;
   /** Omitted if there are no metrics. */
-  readonly metrics?: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly metrics?: Metrics;
   /** Why the bearer of a token may not read the metrics; undefined if they may. */
   readonly metricsFault?: (token: string | undefined, request: IncomingMessage) => Promise<string | undefined>;
-  /** Handles posts to `/upload`; omitted if there are no uploads. */
+  /** Answers posts to `/upload`; omitted if there are no uploads. */
   readonly upload?: Answer;
 }
 
 /** The built page, in `dist` of `@lockstep/web`. */
-export const pageFolder = join(dirname(createRequire(import.meta.url).resolve('@lockstep/web/package.json')), 'dist');
+const pageFolder = join(dirname(createRequire(import.meta.url).resolve('@lockstep/web/package.json')), 'dist');
 
 /**
  * Everything comes from the coordinator, nothing is inline, WebAssembly may be compiled, and no page may frame this
@@ -74,67 +76,49 @@ function isSecureContext({ socket, headers }: IncomingMessage): boolean {
 }
 
 export function createPages({
-  folder,
+  folder = pageFolder,
   health,
   metrics,
   metricsFault = async () => undefined,
   upload,
 }: PageOptions): Answer {
-  const files = openFolder(folder);
+  const sendFile = openPageFiles(folder);
+  const sendMetrics = async (request: IncomingMessage, response: ServerResponse, read: Metrics): Promise<void> => {
+    const fault = await metricsFault(bearerOf(request), request);
+    if (fault !== undefined) {
+      sendUnauthorized(response, fault);
+      return;
+    }
+    const { contentType, text } = await read();
+    send(response, 200, contentType, text);
+  };
   return (request, response, next) => {
     const headers = headersFor(request);
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-    const pass =
-      next &&
-      (() => {
-        for (const name of [...Object.keys(headers), 'connection']) response.removeHeader(name);
-        next();
-      });
-    if (upload && request.method === 'POST' && pathOf(request) === '/upload') {
+    const pass = (): void => {
+      for (const name of [...Object.keys(headers), 'connection']) response.removeHeader(name);
+      next?.();
+    };
+    const path = pathOf(request);
+    if (upload && request.method === 'POST' && path === '/upload') {
       upload(request, response);
       return;
     }
     leaveBody(request, response);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      if (pass) return pass();
+      if (next) return pass();
       response.setHeader('allow', 'GET, HEAD');
       sendText(response, 405, `${request.method ?? 'this method'}: expected GET or HEAD`);
-      return;
+    } else if (path === '/healthz') {
+      send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
+    } else if (path === '/metrics' && metrics) {
+      sendMetrics(request, response, metrics).catch(() => sendText(response, 500, 'the metrics could not be read'));
+    } else if (!sendFile && path === '/') {
+      sendText(response, 503, 'This is a Lockstep coordinator; its page is not built: npm start builds it.');
+    } else if (!sendFile?.(path, request, response)) {
+      if (next) pass();
+      else sendText(response, 404, 'there is nothing at this address');
     }
-    switch (pathOf(request)) {
-      case '/healthz':
-        send(response, 200, 'application/json', `${JSON.stringify(health())}\n`);
-        return;
-      case '/metrics': {
-        if (!metrics) return files(request, response, pass);
-        const answer = async (): Promise<void> => {
-          const fault = await metricsFault(bearerOf(request), request);
-          if (fault !== undefined) {
-            response.setHeader('www-authenticate', 'Bearer');
-            sendText(response, 401, fault);
-            return;
-          }
-          const { contentType, text } = await metrics();
-          send(response, 200, contentType, text);
-        };
-        answer().catch(() => sendText(response, 500, 'the metrics could not be read'));
-        return;
-      }
-      default:
-        files(request, response, pass);
-    }
-  };
-}
-
-function openFolder(folder: string): Answer {
-  const page = openPageFiles(folder);
-  const message = 'This is a Lockstep coordinator; its page is not built: npm start builds it.';
-  return (request, response, next) => {
-    const path = pathOf(request) ?? '/';
-    if (page?.(path, request, response)) return;
-    if (!page && path === '/') sendText(response, 503, message);
-    else if (next) next();
-    else sendText(response, 404, 'there is nothing at this address');
   };
 }
 
@@ -143,8 +127,8 @@ export function bearerOf({ headers }: IncomingMessage): string | undefined {
   return headers.authorization?.match(/^Bearer (.+)$/i)?.[1];
 }
 
-function pathOf(request: IncomingMessage): string | undefined {
-  return (request.url ?? '/').split('?')[0];
+export function pathOf({ url = '/' }: IncomingMessage): string {
+  return url.split('?')[0]!;
 }
 
 /** Ends the connection with the answer if the request has a body: the body is not needed, and may be endless. */
@@ -156,6 +140,11 @@ export function leaveBody({ headers }: IncomingMessage, response: ServerResponse
 /** Answers with one line of plain text. */
 export function sendText(response: ServerResponse, status: number, message: string): void {
   send(response, status, 'text/plain; charset=utf-8', `${message}\n`);
+}
+
+export function sendUnauthorized(response: ServerResponse, message: string): void {
+  response.setHeader('www-authenticate', 'Bearer');
+  sendText(response, 401, message);
 }
 
 /** Node omits the body if the request is a HEAD. */
@@ -172,8 +161,7 @@ interface Encoded {
 }
 
 interface PageFile {
-  readonly type: string;
-  readonly cacheControl: string;
+  readonly headers: Readonly<Record<string, string>>;
   readonly br: Encoded | undefined;
   readonly gzip: Encoded | undefined;
   /** A compressed file is decompressed when a client first asks for it plain, and kept: all answers share its bytes. */
@@ -198,8 +186,20 @@ const yearSeconds = 365 * 24 * 3600;
 export function openPageFiles(
   folder: string,
 ): ((path: string, request: IncomingMessage, response: ServerResponse) => boolean) | undefined {
-  const files = readPageFiles(folder);
-  if (!files.has('/index.html')) return undefined;
+  const contents = contentsOf(folder);
+  if (!contents.has('/index.html')) return undefined;
+  const files = new Map<string, PageFile>();
+  for (const [path, bytes] of contents) {
+    if (path.endsWith('.br') || path.endsWith('.gz')) continue;
+    const [br, gzip] = [encoded(contents.get(`${path}.br`)), encoded(contents.get(`${path}.gz`))];
+    const headers = {
+      'content-type': types[extname(path)] ?? 'application/octet-stream',
+      // Vite puts a hash of the content into the name of every file in this folder.
+      'cache-control': path.startsWith('/assets/') ? `public, max-age=${yearSeconds}, immutable` : 'no-cache',
+      vary: 'Accept-Encoding',
+    };
+    files.set(path, { headers, br, gzip, plain: gzip ? undefined : encoded(bytes) });
+  }
   return (path, request, response) => {
     const file = files.get(path === '/' ? '/index.html' : path);
     if (file) sendFile(file, request, response);
@@ -207,44 +207,20 @@ export function openPageFiles(
   };
 }
 
-/** The files by URL path. */
-function readPageFiles(folder: string): Map<string, PageFile> {
+/** Files by URL path, without hidden ones; empty if the folder does not exist. */
+function contentsOf(folder: string): Map<string, Buffer> {
   const contents = new Map<string, Buffer>();
-  for (const name of namesIn(folder)) {
-    const bytes = readWhere(join(folder, name));
-    if (bytes) contents.set(`/${name.replaceAll(sep, '/')}`, bytes);
+  if (!existsSync(folder)) return contents;
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const parts = name.split(sep);
+    if (parts.some((part) => part.startsWith('.'))) continue;
+    try {
+      contents.set(`/${parts.join('/')}`, readFileSync(join(folder, name)));
+    } catch {
+      // A folder, or a file that a build has just removed.
+    }
   }
-  const files = new Map<string, PageFile>();
-  for (const [path, bytes] of contents) {
-    if (path.endsWith('.br') || path.endsWith('.gz')) continue;
-    const [br, gzip] = [encoded(contents.get(`${path}.br`)), encoded(contents.get(`${path}.gz`))];
-    files.set(path, {
-      type: types[extname(path)] ?? 'application/octet-stream',
-      // Vite puts a hash of the content into the name of every file in this folder.
-      cacheControl: path.startsWith('/assets/') ? `public, max-age=${yearSeconds}, immutable` : 'no-cache',
-      ...{ br, gzip, plain: gzip ? undefined : encoded(bytes) },
-    });
-  }
-  return files;
-}
-
-/** File names relative to the folder, without hidden ones; empty if the folder does not exist. */
-function namesIn(folder: string): string[] {
-  try {
-    const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-    return names.filter((name) => !name.split(sep).some((part) => part.startsWith('.')));
-  } catch {
-    return [];
-  }
-}
-
-/** Undefined for a folder, and if a build has just removed the file. */
-function readWhere(path: string): Buffer | undefined {
-  try {
-    return statSync(path).isFile() ? readFileSync(path) : undefined;
-  } catch {
-    return undefined;
-  }
+  return contents;
 }
 
 function encoded(bytes: Buffer | undefined): Encoded | undefined {
@@ -255,16 +231,12 @@ function encoded(bytes: Buffer | undefined): Encoded | undefined {
 function sendFile(file: PageFile, { headers }: IncomingMessage, response: ServerResponse): void {
   const accepted = String(headers['accept-encoding'] ?? '');
   const encoding = (['br', 'gzip'] as const).find((name) => file[name] && accepts(accepted, name));
-  const { bytes, etag } = (encoding && file[encoding]) ?? plainOf(file);
-  response.setHeader('vary', 'Accept-Encoding');
-  response.setHeader('cache-control', file.cacheControl);
-  response.setHeader('etag', etag);
-  if (headers['if-none-match'] === etag) {
-    response.writeHead(304).end();
-    return;
-  }
+  file.plain ??= encoding === undefined ? encoded(gunzipSync(file.gzip!.bytes)) : undefined;
+  const { bytes, etag } = (encoding ? file[encoding] : file.plain)!;
+  const { 'content-type': type, ...cached } = file.headers;
   const packing = encoding && { 'content-encoding': encoding };
-  response.writeHead(200, { 'content-type': file.type, 'content-length': bytes.length, ...packing }).end(bytes);
+  if (headers['if-none-match'] === etag) response.writeHead(304, { ...cached, etag }).end();
+  else response.writeHead(200, { ...file.headers, etag, 'content-length': bytes.length, ...packing }).end(bytes);
 }
 
 /** Whether a coding is in the list, with a weight above 0 if it has one (RFC 9110, section 12.5.3). */
@@ -275,25 +247,17 @@ function accepts(list: string, coding: string): boolean {
   });
 }
 
-function plainOf(file: PageFile): Encoded {
-  file.plain ??= unpacked(file.gzip!);
-  return file.plain;
-}
-
-function unpacked({ bytes, etag }: Encoded): Encoded {
-  return { bytes: gunzipSync(bytes), etag: etag.replace(/"$/, '-plain"') };
-}
-
 export interface MetricsSources {
   readonly run: Run;
   readonly record: RunRecord;
-  readonly dashboard: Dashboard;
-  readonly traffic: () => Traffic;
-  readonly turnedAway: () => TurnedAway;
+  /** Number of viewers, and the bytes that wait for them. */
+  readonly viewers: () => { readonly viewers: number; readonly queuedBytes: number };
+  readonly traffic: () => Report['wire'];
+  readonly turnedAway: Report['turnedAway'];
 }
 
 /** Creates the registry at the first reading, so that a run without metrics pays nothing. */
-export function createMetrics(sources: MetricsSources): NonNullable<PageOptions['metrics']> {
+export function createMetrics(sources: MetricsSources): Metrics {
   let opened: Promise<Registry> | undefined;
   return pacedReading(async () => {
     opened ??= openRegistry(sources);
@@ -306,7 +270,7 @@ type Phase = CoordinatorState['phase'];
 const runPhases: readonly Phase[] = ['waiting', 'training', 'paused', 'finished', 'failed'];
 const workerPhases = ['handshake', 'checking', 'ready'] as const;
 
-async function openRegistry({ run, record, dashboard, traffic, turnedAway }: MetricsSources): Promise<Registry> {
+async function openRegistry({ run, record, viewers, traffic, turnedAway }: MetricsSources): Promise<Registry> {
   const { Counter, collectDefaultMetrics, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -332,13 +296,12 @@ async function openRegistry({ run, record, dashboard, traffic, turnedAway }: Met
     return workerPhases.map((phase) => [phase, connections.filter((each) => each.phase === phase).length]);
   };
   define(Gauge, 'lockstep_workers', 'Connected workers', workers, 'phase');
-  define(Gauge, 'lockstep_viewers', 'Connected viewers', () => dashboard.figures.viewers);
-  const queued: Read = () => dashboard.figures.queuedBytes;
-  define(Gauge, 'lockstep_viewers_queued_bytes', 'Bytes that wait for viewers', queued);
+  define(Gauge, 'lockstep_viewers', 'Connected viewers', () => viewers().viewers);
+  define(Gauge, 'lockstep_viewers_queued_bytes', 'Bytes that wait for viewers', () => viewers().queuedBytes);
   define(Counter, 'lockstep_images_total', 'Images trained on', () => record.samplesSoFar);
   const faults: Read = () => Object.entries(run.state.faults);
   define(Counter, 'lockstep_faults_total', 'Faults that the run recovered from', faults, 'kind');
-  const turned: Read = () => Object.entries(turnedAway());
+  const turned: Read = () => Object.entries(turnedAway);
   define(Counter, 'lockstep_turned_away_total', 'Connections and tokens that were turned away', turned, 'reason');
   const bytes: Read = () => [
     ['sent', traffic().bytesSent],

@@ -1,13 +1,13 @@
-/** Secrets of a coordinator: its certificate, the join code, and secrets that are kept next to the checkpoints. */
+/** Secrets of a coordinator: certificate, token and join code; and its addresses, which keep them off the wire. */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { hostname } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { configurationError, named } from '@lockstep/worker';
+import { configurationError, named } from '@lockstep/command/options';
+import type { Addresses } from '../events.ts';
 import type { CheckpointOptions, TlsOptions } from '../options.ts';
-import { networkAddresses } from './addresses.ts';
 
 export interface Tls {
   readonly key: string;
@@ -138,4 +138,51 @@ export function newJoinCode(): string {
 
 export function isJoinCode(text: string): boolean {
   return text.length === length && [...text].every((letter) => alphabet.includes(letter));
+}
+
+/** The secrets that addresses carry. */
+export interface SiteSecrets {
+  readonly token: string | undefined;
+  readonly adminToken: string;
+  readonly tls: { readonly fingerprint?: string | undefined } | undefined;
+}
+
+/** @param path prefix of the addresses' paths, such as `/lockstep` */
+export function addressesOf({ token, adminToken, tls }: SiteSecrets, host: string, port: number, path = ''): Addresses {
+  const s = tls === undefined ? '' : 's';
+  const at = (name: string): string => `${name.includes(':') ? `[${name}]` : name}:${port}`;
+  const others = isAnyAddress(host) ? (networkAddresses()[0] ?? hostname()) : host;
+  const query = new URLSearchParams(tls?.fingerprint === undefined ? {} : { fingerprint: tls.fingerprint });
+  const secret = token === undefined ? '' : `&token=${encodeURIComponent(token)}`;
+  const site = `http${s}://${at(others)}${path}/`;
+  const socket = `ws${s}://${at(others)}${path}`;
+  return {
+    worker: query.size === 0 ? socket : `${socket}/?${query}`,
+    page: `${site}#join${secret}`,
+    owner: `${site}#admin=${adminToken}${secret}`,
+    local: `ws${s}://${at(isAnyAddress(host) ? '127.0.0.1' : host)}${path}`,
+    open: [site, socket],
+  };
+}
+
+/** Removes the brackets that an IPv6 address may have, as in a URL. */
+export function bareHost(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
+}
+
+export function isLoopback(host: string): boolean {
+  const bare = bareHost(host);
+  return bare === 'localhost' || bare === '::1' || bare.startsWith('127.');
+}
+
+function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** This machine's IPv4 addresses on its networks. */
+export function networkAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((entries) => entries ?? [])
+    .filter(({ family, internal }) => family === 'IPv4' && !internal)
+    .map(({ address }) => address);
 }

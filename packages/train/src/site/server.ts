@@ -1,58 +1,115 @@
-/**
- * Servers whose handlers change while their port stays: our own or the caller's; and a site's server with its tokens.
- */
+/** HTTP servers, our own or the caller's: their handlers change while their port stays. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
+import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { configurationError, type NamedOption, named, systemClock } from '@lockstep/worker';
-import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
-import { WatchPermission } from '../dashboard/permission.ts';
+import { configurationError, type NamedOption, named } from '@lockstep/command/options';
 import type { ListeningEvent } from '../events.ts';
 import { defaultPort } from '../options.ts';
-import type { NetworkSettings } from '../prepared.ts';
-import { type Addresses, addressesOf } from './addresses.ts';
-import { Connections } from './connections.ts';
-import { closeTimeoutMs } from './guarded-transport.ts';
-import { Guesses, TurnedAwayCounter } from './limiter.ts';
+import { largestCrowd, sourceOf, type TurnedAwayCounts } from './limiter.ts';
 import { type Answer, leaveBody, sendText } from './pages.ts';
-import type { Tls } from './secrets.ts';
-import { type Door, rejectUpgrade } from './sockets.ts';
+import { addressesOf, type SiteSecrets, type Tls } from './secrets.ts';
 
-export interface AttachOptions {
-  readonly server: Server;
-  /** Prefix of the run's paths, such as `/lockstep`; empty for none. */
-  readonly path: string;
-  readonly turnedAway: TurnedAwayCounter;
+/** Handlers of a server. The origin of what they get has been checked, but for plain requests on a caller's server. */
+export interface Handlers {
+  readonly answer: Answer;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-/** Address and port of a server. @throws ConfigurationError if it is not listening, or not on a port */
-export function portOf(server: Server): { readonly address: string; readonly port: number } {
-  const place = server.address();
-  if (place === null || typeof place === 'string') {
-    const got = place === null ? 'one that does not listen yet' : place;
-    throw configurationError`${named('listen.server')}: expected a server that listens on a port, got ${got}`;
-  }
-  return place;
+/** A server that listens, with handlers that can be exchanged. */
+export interface SiteServer {
+  readonly port: number;
+  readonly connections: Connections;
+  /** Uses these handlers from now on. */
+  use(handlers: Handlers): void;
+  /** Stops listening, or leaves the caller's server; cuts connections that do not end by themselves. */
+  close(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** The address that the server listens on, as given. */
+  readonly host: string;
+  /** Origins such as `https://page.example`, whose pages may connect besides our own. */
+  readonly allowedOrigins: readonly string[];
+  readonly turnedAway: TurnedAwayCounts;
+}
+
+const nothingYet = 'nothing answers here yet: try again';
+const noHandlers: Handlers = {
+  answer: (_, response) => sendText(response, 503, nothingYet),
+  upgrade: (_, socket) => rejectUpgrade(socket, 503, nothingYet),
+};
+/** A connection that has not sent a complete request by then is cut. */
+const requestTimeoutMs = 10_000;
+/** A socket that has not answered a close by then is cut; a frozen worker never answers. */
+export const closeTimeoutMs = 1_000;
+
+/**
+ * Opens a server, with or without TLS, for workers, viewers and browsers on one port.
+ * @throws ConfigurationError if it cannot listen
+ */
+export async function openServer(
+  options: ServerOptions & { readonly port: number | undefined; readonly tls: Tls | undefined },
+): Promise<SiteServer> {
+  const { host, port, tls, turnedAway } = options;
+  let handlers = noHandlers;
+  const connections = new Connections(turnedAway);
+  const refusalOf = createOriginCheck({ ...options, secure: tls !== undefined });
+  const answer: Answer = (request, response) => {
+    const refusal = refusalOf(request);
+    if (refusal === undefined) {
+      handlers.answer(request, response);
+      return;
+    }
+    leaveBody(request, response);
+    sendText(response, refusal.status, refusal.message);
+  };
+  const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
+  const http = tls
+    ? createSecureServer({ ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' }, answer)
+    : createServer(timeouts, answer);
+  http.on('connection', (socket) => connections.add(socket));
+  http.on(
+    'upgrade',
+    checkedUpgrade(refusalOf, (...upgrade) => handlers.upgrade(...upgrade)),
+  );
+  return {
+    port: await listenOnFreePort(http, host, port),
+    connections,
+    use(next) {
+      handlers = next;
+    },
+    async close() {
+      if (!http.listening) return;
+      const closed = new Promise<void>((resolve) => http.close(() => resolve()));
+      http.closeIdleConnections();
+      await connections.cutUnless(closed, closeTimeoutMs);
+    },
+  };
 }
 
 /**
- * Attaches to a server that already has its handlers. It stays the caller's, and is restored when the run has closed.
+ * Attaches to a server that already has its handlers, which get whatever is not below `path`, such as `/lockstep`. The
+ * server stays the caller's, and is restored on closing.
+ * @throws ConfigurationError if it does not listen on a port
  */
-export function attachServer({ server, path, turnedAway }: AttachOptions): SharedServer {
+export function attachServer(server: Server, path: string, options: ServerOptions): SiteServer {
   const { port } = portOf(server);
-  const connections = new Connections(turnedAway);
+  const connections = new Connections(options.turnedAway);
   let handlers = noHandlers;
-  const others = intercept(server, {
+  const refusalOf = createOriginCheck({ ...options, secure: hasTls(server) });
+  const upgrade = checkedUpgrade(refusalOf, (...given) => handlers.upgrade(...given));
+  const restore = intercept(server, {
     request(request, response, next) {
-      const inner = within(path, request.url);
+      const { url } = request;
+      const inner = within(path, url);
       if (inner === undefined) return next();
       if (inner === '') {
         response.writeHead(308, { location: `${path}/`, 'content-length': 0 }).end();
         return;
       }
-      const { url } = request;
       request.url = inner;
       handlers.answer(request, response, () => {
         if (url !== undefined) request.url = url;
@@ -64,7 +121,7 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
       if (inner === undefined) return next();
       connections.add(socket as Socket);
       request.url = inner;
-      handlers.upgrade(request, socket, head);
+      upgrade(request, socket, head);
     },
   });
   return {
@@ -74,10 +131,35 @@ export function attachServer({ server, path, turnedAway }: AttachOptions): Share
       handlers = next;
     },
     async close() {
-      others.restore();
+      restore();
       await connections.cutUnless(connections.allClosed(), closeTimeoutMs);
     },
   };
+}
+
+/** @param path prefix of the addresses' paths, such as `/lockstep` */
+export function listeningEvent(
+  secrets: SiteSecrets,
+  host: string,
+  port: number,
+  wantedPort = defaultPort,
+  path = '',
+): ListeningEvent {
+  const { token, tls } = secrets;
+  const addresses = addressesOf(secrets, host, port, path);
+  return { type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint };
+}
+
+export function hasTls(server: Server): boolean {
+  return 'setSecureContext' in server;
+}
+
+/** Address and port of a server. @throws ConfigurationError if it is not listening, or not on a port */
+export function portOf(server: Server): { readonly address: string; readonly port: number } {
+  const place = server.address();
+  if (place !== null && typeof place !== 'string') return place;
+  const got = place ?? 'one that does not listen yet';
+  throw configurationError`${named('listen.server')}: expected a server that listens on a port, got ${got}`;
 }
 
 /**
@@ -94,136 +176,63 @@ interface Intercepting {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, next: () => void): void;
 }
 
-type Listener = (...args: unknown[]) => void;
-
-/** Inserts handlers before a server's own. */
-function intercept(server: Server, handlers: Intercepting): { restore(): void } {
-  const before = { request: server.listeners('request'), upgrade: server.listeners('upgrade') };
-  const pass = (event: keyof typeof before, args: unknown[]): void => {
-    for (const listener of before[event]) (listener as Listener).apply(server, args);
+/** Asks handlers before a server's own listeners, which `next` calls. @returns a function that ends this */
+function intercept(server: Server, { request: onRequest, upgrade: onUpgrade }: Intercepting): () => void {
+  const { emit } = server;
+  // Node emits the event only to servers that have a listener for it.
+  const listen = (): void => {};
+  server.on('upgrade', listen);
+  const intercepting = (event: string, ...args: unknown[]): boolean => {
+    const next = (): boolean => Reflect.apply(emit, server, [event, ...args]);
+    if (event === 'request') {
+      const [request, response] = args as [IncomingMessage, ServerResponse];
+      onRequest(request, response, () => void (next() || response.writeHead(404).end()));
+    } else if (event === 'upgrade') {
+      const [request, socket, head] = args as [IncomingMessage, Duplex, Buffer];
+      onUpgrade(request, socket, head, () => {
+        if (server.listenerCount('upgrade') > 1) next();
+        else rejectUpgrade(socket, 404, 'there is nothing at this address');
+      });
+    } else return next();
+    return true;
   };
-  const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
-    handlers.request(request, response, () => {
-      if (before.request.length > 0) pass('request', [request, response]);
-      else response.writeHead(404).end();
-    });
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void =>
-    handlers.upgrade(request, socket, head, () => {
-      if (before.upgrade.length > 0) pass('upgrade', [request, socket, head]);
-      else rejectUpgrade(socket, 404, 'there is nothing at this address');
-    });
-  const ours = { request: onRequest, upgrade: onUpgrade };
-  for (const event of ['request', 'upgrade'] as const) {
-    server.removeAllListeners(event);
-    server.on(event, ours[event] as Listener);
-  }
-  return {
-    restore() {
-      for (const event of ['request', 'upgrade'] as const) {
-        server.off(event, ours[event] as Listener);
-        for (const listener of before[event]) server.on(event, listener as Listener);
-      }
-    },
+  server.emit = intercepting as typeof emit;
+  return () => {
+    server.emit = emit;
+    server.off('upgrade', listen);
   };
-}
-
-/** Handlers of a server. */
-export interface Handlers {
-  readonly answer: Answer;
-  /** Why a request is refused; undefined if it may go on. */
-  checkOrigin(request: IncomingMessage): { readonly status: number; readonly message: string } | undefined;
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-}
-
-export interface SharedServer {
-  readonly port: number;
-  readonly connections: Connections;
-  /** Uses these handlers from now on. */
-  use(handlers: Handlers): void;
-  /** Stops listening; cuts connections that do not end by themselves. */
-  close(): Promise<void>;
-}
-
-export interface SharedServerOptions extends PortOptions {
-  readonly tls?: Tls | undefined;
-  readonly turnedAway: TurnedAwayCounter;
-}
-
-/** A connection that has not sent a complete request by then is cut. */
-const requestTimeoutMs = 10_000;
-
-/** Handlers of a server before anything answers on it. */
-export const noHandlers: Handlers = {
-  answer: (_, response) => sendText(response, 503, 'nothing answers here yet: try again'),
-  checkOrigin: () => undefined,
-  upgrade: (_, socket) => rejectUpgrade(socket, 503, 'nothing answers here yet: try again'),
-};
-
-/**
- * Opens a server, with or without TLS, for workers, viewers and browsers on one port.
- * @throws ConfigurationError if it cannot listen
- */
-export async function openServer(options: SharedServerOptions): Promise<SharedServer> {
-  const { tls } = options;
-  let handlers = noHandlers;
-  const connections = new Connections(options.turnedAway);
-  const timeouts = { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs };
-  const secure = tls && { ...timeouts, key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const };
-  const checked: Answer = (request, response) => {
-    const refusal = handlers.checkOrigin(request);
-    if (refusal === undefined) {
-      handlers.answer(request, response);
-      return;
-    }
-    leaveBody(request, response);
-    sendText(response, refusal.status, refusal.message);
-  };
-  const http = secure === undefined ? createServer(timeouts, checked) : createSecureServer(secure, checked);
-  http.on('connection', (socket) => connections.add(socket));
-  http.on('upgrade', (request, socket, head) => handlers.upgrade(request, socket, head));
-  return {
-    port: await listenOnFreePort(http, options),
-    connections,
-    use(next) {
-      handlers = next;
-    },
-    async close() {
-      if (!http.listening) return;
-      const closed = new Promise<void>((resolve) => http.close(() => resolve()));
-      http.closeIdleConnections();
-      await connections.cutUnless(closed, closeTimeoutMs);
-    },
-  };
-}
-
-export interface PortOptions {
-  readonly host: string;
-  /** Undefined for the first free port from `defaultPort` on. */
-  readonly port: number | undefined;
-  readonly defaultPort: number;
 }
 
 const portsTried = 100;
 /** Sockets that may wait in the kernel: hundreds of workers may connect at the same moment. */
 const backlog = 512;
 
-/** Returns the port. @throws ConfigurationError */
-export async function listenOnFreePort(server: Server, { host, port, defaultPort }: PortOptions): Promise<number> {
+/**
+ * @param port undefined for the first free port from the default port on
+ * @returns the port
+ * @throws ConfigurationError
+ */
+async function listenOnFreePort(server: Server, host: string, port: number | undefined): Promise<number> {
   const [first, last] = port === undefined ? [defaultPort, defaultPort + portsTried - 1] : [port, port];
   for (let candidate = first; candidate <= last; candidate++) {
-    const error = await tryPort(server, host, candidate);
-    if (error === undefined) return (server.address() as AddressInfo).port;
-    switch (error.code) {
-      case 'EADDRINUSE':
-        break;
-      case 'EACCES':
-        throw configurationError`${at('port', candidate)}: expected a port that this user may open, got one that is reserved`;
-      case 'EADDRNOTAVAIL':
-      case 'ENOTFOUND':
-      case 'EAI_AGAIN':
-        throw configurationError`${at('host', host)}: expected an address of this machine, got one that is not`;
-      default:
-        throw configurationError`${at('host', host)} ${at('port', candidate)}: cannot listen there (${error.message})`;
+    try {
+      server.listen({ host, port: candidate, backlog });
+      await once(server, 'listening');
+      return (server.address() as AddressInfo).port;
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      switch (code) {
+        case 'EADDRINUSE':
+          continue;
+        case 'EACCES':
+          throw configurationError`${at('port', candidate)}: expected a port that this user may open, got one that is reserved`;
+        case 'EADDRNOTAVAIL':
+        case 'ENOTFOUND':
+        case 'EAI_AGAIN':
+          throw configurationError`${at('host', host)}: expected an address of this machine, got one that is not`;
+        default:
+          throw configurationError`${at('host', host)} ${at('port', candidate)}: cannot listen there (${message})`;
+      }
     }
   }
   if (port === undefined) {
@@ -236,61 +245,171 @@ function at(option: 'host' | 'port', value?: string | number): NamedOption {
   return named(`listen.${option}`, value?.toString());
 }
 
-async function tryPort(server: Server, host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
-  try {
-    server.listen({ host, port, backlog });
-    await once(server, 'listening');
-    return undefined;
-  } catch (error) {
-    return error as NodeJS.ErrnoException;
+export const defaultSilentLimits = { total: 1_024, perAddress: 512 };
+
+interface SilentConnection {
+  readonly key: string;
+  readonly socket: Socket;
+  readonly address: string;
+}
+
+/**
+ * The open connections of a server.
+ *
+ * A connection is silent until it has shown its purpose: by a request, or a `hello`. The number of silent connections is
+ * bounded, in total and per address. Beyond it, a new one replaces the oldest one of the address that has most. So silent
+ * connections never keep other addresses out, and their own address only for moments.
+ */
+export class Connections {
+  readonly #turnedAway: TurnedAwayCounts;
+  readonly #limits: typeof defaultSilentLimits;
+  readonly #open = new Set<Socket>();
+  /** Connections that end by themselves, however long that takes. */
+  readonly #ending = new Set<string>();
+  /** Silent connections, oldest first. */
+  readonly #silent = new Map<string, SilentConnection>();
+
+  constructor(turnedAway: TurnedAwayCounts, limits = defaultSilentLimits) {
+    this.#turnedAway = turnedAway;
+    this.#limits = limits;
+  }
+
+  add(socket: Socket): void {
+    // A client that has already closed the connection has no address any more.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy();
+      return;
+    }
+    const key = connectionKey(socket);
+    const address = sourceOf(socket.remoteAddress);
+    this.#open.add(socket);
+    this.#silent.set(key, { key, socket, address });
+    socket.on('close', () => {
+      this.#open.delete(socket);
+      this.#ending.delete(key);
+      if (this.#silent.get(key)?.socket === socket) this.#silent.delete(key);
+    });
+    this.#makeRoom(address);
+  }
+
+  /** Called when a connection has shown its purpose. @param socket its own, or the one inside it if it is encrypted */
+  settle(socket: Socket): void {
+    this.#silent.delete(connectionKey(socket));
+  }
+
+  /** Exempts a connection that ends by itself from being cut with the others. @param socket as for `settle` */
+  letEnd(socket: Socket): void {
+    this.#ending.add(connectionKey(socket));
+  }
+
+  /** Resolves when no connection is open. */
+  async allClosed(): Promise<void> {
+    await Promise.all([...this.#open].map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+  }
+
+  /** Resolves as `closed` does; after `timeoutMs`, cuts open connections that do not end by themselves. */
+  async cutUnless(closed: Promise<void>, timeoutMs: number): Promise<void> {
+    const cut = setTimeout(() => {
+      for (const socket of this.#open) if (!this.#ending.has(connectionKey(socket))) socket.destroy();
+    }, timeoutMs);
+    await closed;
+    clearTimeout(cut);
+  }
+
+  #makeRoom(address: string): void {
+    const { total, perAddress } = this.#limits;
+    const neighbors = [...this.#silent.values()].filter((other) => other.address === address);
+    const isFull = this.#silent.size > total;
+    const crowd = neighbors.length > perAddress ? neighbors : isFull ? largestCrowd(this.#silent.values()) : [];
+    const [oldest] = crowd;
+    if (!oldest) return;
+    this.#silent.delete(oldest.key);
+    this.#turnedAway.silent += 1;
+    oldest.socket.destroy();
   }
 }
 
-/** Handlers that serve for a while: the lobby or a run. */
-export interface Phase extends Handlers {
-  /** Asks the phase's sockets to close. */
-  close(code: number, reason: string): void;
+function connectionKey({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
-/** A listening server and its tokens. */
-export interface Standing {
-  readonly server: SharedServer;
-  readonly settings: NetworkSettings;
-  readonly addresses: Addresses;
-  /** Addresses for people, without secrets: for tabs, and for Node workers. */
-  readonly joinAddresses: readonly string[];
-  readonly door: Door;
-  readonly permission: WatchPermission;
-  /** Workers that arrive while there is no run. */
-  readonly waiting: WaitingWorkers;
+export interface OriginOptions {
+  readonly host: string;
+  readonly secure: boolean;
+  readonly allowedOrigins: readonly string[];
+  readonly turnedAway: TurnedAwayCounts;
 }
 
-/** Opens a server with its tokens. @throws ConfigurationError if it cannot listen */
-export async function openStanding(
-  settings: NetworkSettings,
-  emit: (event: ListeningEvent) => void,
-): Promise<Standing> {
-  const { listen, token, code, adminToken, tls } = settings;
-  const { host, server: given, path } = listen;
-  const turnedAway = new TurnedAwayCounter();
-  const server = given
-    ? attachServer({ server: given, path: path ?? '', turnedAway })
-    : await openServer({ host, port: listen.port, defaultPort, tls, turnedAway });
-  const { port } = server;
-  const secure = given ? 'setSecureContext' in given : tls !== undefined;
-  const addresses = addressesOf({ ...settings, tls: given && secure ? {} : tls }, host, port, path);
-  const wantedPort = given ? port : (listen.port ?? defaultPort);
-  emit({ type: 'listening', addresses, host, port, wantedPort, token, fingerprint: tls?.fingerprint });
-  const guesses = new Guesses(systemClock);
-  return {
-    ...{ server, settings, addresses },
-    door: { host, secure, allowedOrigins: listen.allowOrigins ?? [], token, code, guesses, turnedAway },
-    joinAddresses: [addresses.page.replace(/#.*/, ''), addresses.worker],
-    permission: new WatchPermission({
-      ...{ token, code, adminToken, guesses },
-      publicView: listen.publicView ?? false,
-      onBadToken: () => turnedAway.count('token'),
-    }),
-    waiting: new WaitingWorkers(systemClock, token),
+/** Why a request is refused; undefined if it may go on. */
+export type OriginCheck = (
+  request: Pick<IncomingMessage, 'headers'>,
+) => { readonly status: 403 | 421; readonly message: string } | undefined;
+
+/**
+ * Decides which pages may open sockets here, and by which names this machine may be addressed.
+ *
+ * A browser lets any page open a WebSocket to any address; only the `Origin` header names the page. Comparing `Origin`
+ * with `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an
+ * address, or a known name of this machine.
+ */
+export function createOriginCheck({ host, secure, allowedOrigins, turnedAway }: OriginOptions): OriginCheck {
+  const machine = hostname().toLowerCase();
+  const names = new Set(['localhost', machine, `${machine}.local`, host.toLowerCase()]);
+  for (const origin of allowedOrigins) names.add(new URL(origin).hostname);
+  const scheme = secure ? 'https' : 'http';
+  const refusal = (status: 403 | 421, message: string) => {
+    turnedAway.origin += 1;
+    return { status, message };
   };
+  return ({ headers }) => {
+    const own = originOf(`${scheme}://${headers.host ?? ''}`);
+    if (own === undefined || !isKnown(own.hostname, names)) {
+      return refusal(
+        421,
+        'the name in the address is not one of this machine: open it by its address, or name it with --host',
+      );
+    }
+    // Only browsers send it, and a page cannot omit it.
+    if (headers.origin === undefined) return undefined;
+    const page = originOf(headers.origin)?.origin;
+    if (page !== undefined && (page === own.origin || allowedOrigins.includes(page))) return undefined;
+    return refusal(
+      403,
+      'this page came from another address than the coordinator: open the address that the coordinator printed, or allow the page with --allow-origin',
+    );
+  };
+}
+
+function isKnown(name: string, names: ReadonlySet<string>): boolean {
+  const address = name.startsWith('[') ? name.slice(1, -1) : name;
+  return isIP(address) !== 0 || names.has(name) || name.endsWith('.localhost');
+}
+
+function originOf(text: string): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url?.protocol === 'http:' || url?.protocol === 'https:' ? url : undefined;
+}
+
+function checkedUpgrade(refusalOf: OriginCheck, upgrade: Handlers['upgrade']): Handlers['upgrade'] {
+  return (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const refusal = refusalOf(request);
+    if (refusal) rejectUpgrade(socket, refusal.status, refusal.message);
+    else upgrade(request, socket, head);
+  };
+}
+
+/** Answers an upgrade request with one line of plain text. */
+export function rejectUpgrade(socket: Duplex, status: number, message: string): void {
+  const body = `${message}\n`;
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'content-type: text/plain; charset=utf-8',
+      `content-length: ${Buffer.byteLength(body)}`,
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
 }

@@ -1,30 +1,29 @@
-/**
- * The server of a run with everything that persists across runs: workers of this machine, the lobby before the first
- * run, the attached run with its viewers, and the record of earlier runs.
- */
+/** A server with everything that persists across runs: workers of this machine, viewers, uploaded data, earlier runs. */
 
 import type { ParameterServer } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
-import { toMessageText } from '@lockstep/protocol';
+import { type CoordinatorTransport, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import type { Limits } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
+import { systemClock } from '@lockstep/worker';
 import type { Run } from '../coordinator/run.ts';
+import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { Dashboard } from '../dashboard/dashboard.ts';
-import { EarlierRuns } from '../dashboard/messages.ts';
-import type { OnRunAgain } from '../dashboard/permission.ts';
-import type { ViewerLimits } from '../dashboard/viewers.ts';
+import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
+import { isOver, type OnRunAgain } from '../dashboard/owner.ts';
+import { Permission, type ViewerLimits, Viewers } from '../dashboard/viewers.ts';
 import type { ListeningEvent, TrainingEvent } from '../events.ts';
-import type { LocalWorkersSetup } from '../platform.ts';
 import type { NetworkSettings, Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
-import type { WorkerPool } from '../worker-pool.ts';
-import { clientOf } from './connections.ts';
-import { type DataRequest, openLobby } from './lobby.ts';
-import { LocalWorkers } from './local-workers.ts';
-import { createMetrics, createPages, pageFolder } from './pages.ts';
-import { openStanding, type Phase, type Standing } from './server.ts';
-import { createSockets, restartCode } from './sockets.ts';
+import type { Report, TurnedAway } from '../record/report.ts';
+import { version } from '../version.ts';
+import { clientOf, Guesses, newTurnedAwayCounts } from './limiter.ts';
+import { LocalWorkers, type LocalWorkersSetup } from './local-workers.ts';
+import { createMetrics, createPages, type PageOptions } from './pages.ts';
+import { attachServer, hasTls, listeningEvent, openServer } from './server.ts';
+import { createSockets, type Door, helloSizes, type SocketOptions } from './sockets.ts';
+import { createUploadAnswer, Lobby, type LobbyOptions, removeLeftBehind } from './upload.ts';
 
 /** A run to be served by its site. */
 export interface Serving {
@@ -39,6 +38,27 @@ export interface Serving {
   readonly onRunAgain: OnRunAgain | undefined;
   readonly viewerLimits?: Partial<ViewerLimits> | undefined;
 }
+
+/** The workers of a run, wherever they compute. */
+export interface WorkerPool {
+  /** Bytes between the coordinator and all workers so far. */
+  traffic(): Report['wire'];
+  /** Rejected connections and tokens so far; omitted if there are no sockets. */
+  turnedAway?(): TurnedAway;
+  /** Stops the workers of this process, unless they stay for another run; resolves when they have ended. */
+  stop(): Promise<void>;
+  /** From now on, lets no worker join and no viewer watch. */
+  close(): Promise<void>;
+}
+
+/** The workers of a run on a site, and its viewers. */
+export interface AttachedRun extends WorkerPool {
+  readonly dashboard: Dashboard;
+}
+
+/** Close codes of WebSocket: the server goes away; clients should reconnect at once. */
+const endCode = 1001;
+const restartCode = 1012;
 
 export class Site {
   readonly #emit: (event: ListeningEvent) => void;
@@ -75,12 +95,24 @@ export class Site {
    * another run.
    * @throws AbortError if the signal is aborted before that
    */
-  async receiveData(settings: NetworkSettings, request: DataRequest): Promise<Prepared> {
+  async receiveData(settings: NetworkSettings, { signal, ...request }: DataRequest): Promise<Prepared> {
     const standing = await this.open(settings);
-    const lobby = openLobby(standing, request);
-    this.#forgetData = lobby.forgetData;
-    this.#use(lobby.phase);
-    return lobby.prepared;
+    signal.throwIfAborted();
+    void removeLeftBehind();
+    return new Promise((resolve, reject) => {
+      const onStart = (prepared: Prepared): void => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(prepared);
+      };
+      const { phase, forgetData } = lobbyPhase(standing, { ...request, onStart });
+      const onAbort = (): void => {
+        forgetData();
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort);
+      this.#forgetData = forgetData;
+      this.#use(phase);
+    });
   }
 
   /** Removes the uploaded files. */
@@ -96,8 +128,7 @@ export class Site {
     const { run, prepared, emit } = serving;
     const { listen, token, code, adminToken, tls, backend, threads, workers } = prepared;
     const standing = await this.open({ listen, token, code, adminToken, tls });
-    const dashboard = this.#createDashboard(serving, standing);
-    const { phase, traffic } = runPhase(serving, standing, dashboard);
+    const { dashboard, phase } = runPhase(serving, standing, this.#earlierRuns);
     this.#earlierRuns.begin(() => dashboard.earlierRun());
     this.#use(phase);
     this.#local.use(
@@ -114,8 +145,8 @@ export class Site {
     );
     return {
       dashboard,
-      traffic,
-      turnedAway: () => standing.door.turnedAway.total(),
+      traffic: phase.traffic,
+      turnedAway: () => ({ ...standing.door.turnedAway }),
       stop: async () => {
         if (!listen.stay) await this.#local.stop();
       },
@@ -143,73 +174,145 @@ export class Site {
     this.#phase = phase;
     this.#standing?.server.use(phase);
   }
-
-  #createDashboard(serving: Serving, { permission, door, joinAddresses }: Standing): Dashboard {
-    const { run, recorder, parameterServer, backend, prepared, emit, onRunAgain, viewerLimits } = serving;
-    const earlierRuns = this.#earlierRuns;
-    return new Dashboard({
-      ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns, joinAddresses },
-      ...{ onRunAgain, viewerLimits, saveTo: prepared.listen.saveTo },
-      onFull: () => door.turnedAway.count('full'),
-      // A failure of the dashboard does not end the run.
-      onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
-    });
-  }
 }
 
-/** The workers of a run on a site, and its viewers. */
-export interface AttachedRun extends WorkerPool {
-  readonly dashboard: Dashboard;
+/** A listening server and its tokens. */
+type Standing = Awaited<ReturnType<typeof openStanding>>;
+
+async function openStanding(settings: NetworkSettings, emit: (event: ListeningEvent) => void) {
+  const { listen, token, code, adminToken, tls } = settings;
+  const { host, server: given, path = '' } = listen;
+  const turnedAway = newTurnedAwayCounts();
+  const options = { host, allowedOrigins: listen.allowOrigins ?? [], turnedAway };
+  const server = given ? attachServer(given, path, options) : await openServer({ ...options, port: listen.port, tls });
+  const { port } = server;
+  const shown = { token, adminToken, tls: given && hasTls(given) ? {} : tls };
+  const listening = listeningEvent(shown, host, port, given ? port : listen.port, path);
+  emit(listening);
+  const { addresses } = listening;
+  const guesses = new Guesses(systemClock);
+  const door: Door = { token, code, guesses, turnedAway };
+  const publicView = listen.publicView ?? false;
+  return {
+    ...{ server, settings, addresses, door },
+    /** Addresses for people, without secrets: for tabs, and for Node workers. */
+    joinAddresses: [addresses.page.replace(/#.*/, ''), addresses.worker],
+    permission: new Permission({ token, code, adminToken, guesses, turnedAway, publicView }),
+    /** Workers that arrive while there is no run. */
+    waiting: new WaitingWorkers(systemClock, token),
+  };
 }
 
-/** WebSocket's close code for a server that goes away. */
-const endCode = 1001;
+/** Handlers that serve for a while: before a run, or for a run. */
+type Phase = ReturnType<typeof openPhase>;
 
-/** The page and the sockets of a run. */
-function runPhase(serving: Serving, standing: Standing, dashboard: Dashboard) {
-  const { run, limits, recorder, prepared } = serving;
-  const { server, door, permission, waiting } = standing;
-  const { plan, train, token, listen } = prepared;
-  const sockets = createSockets(
-    {
-      ...door,
-      maxFrameBytes: limits.maxFrameBytes,
-      vectorBytes: parameterCount(prepared.model) * 4,
-      chunkBytes: limits.chunkBytes,
-      batchBytes: plan.batch * bytesPerSample(train),
-      heartbeatMs: limits.heartbeatMs,
-      onConnection(transport, address) {
-        const { phase } = run.state;
-        const hasEnded = phase === 'finished' || phase === 'failed';
-        if (listen.stay && hasEnded) waiting.turnAway(transport, 'the run is over, and another may follow');
-        else run.connect(transport, address);
-      },
-      onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
-    },
-    server.connections,
-  );
-  const { traffic, upgrade, checkOrigin } = sockets;
-  const answer = createPages({
-    folder: pageFolder,
-    health: () => ({ status: 'ok', phase: run.state.phase }),
-    metrics: createMetrics({
-      run,
-      record: recorder.data,
-      dashboard,
-      traffic,
-      turnedAway: () => door.turnedAway.total(),
-    }),
-    metricsFault: (given, request) => permission.metricsFault(given, clientOf(request, token)),
-  });
+function openPhase(
+  { server, door, permission }: Standing,
+  sockets: Omit<SocketOptions, keyof Door>,
+  pages: PageOptions,
+  onClose: () => void,
+) {
+  const { upgrade, traffic, close } = createSockets({ ...door, ...sockets }, server.connections);
+  const metricsFault: PageOptions['metricsFault'] = (token, request) =>
+    permission.metricsFault(token, clientOf(request, door.token));
   let isClosed = false;
-  const phase: Phase = {
-    ...{ answer, upgrade, checkOrigin },
-    close(code, reason) {
+  return {
+    ...{ upgrade, traffic, answer: createPages({ ...pages, metricsFault }) },
+    /** Asks the phase's sockets to close. */
+    close(code: number, reason: string): void {
       if (isClosed) return;
       isClosed = true;
-      dashboard.close();
-      sockets.close(code, reason);
+      onClose();
+      close(code, reason);
     },
   };
-  return { phase, traffic };
+}
+
+/** The page and the sockets of a run. */
+function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns) {
+  const { run, limits, recorder, parameterServer, backend, prepared, emit, onRunAgain, viewerLimits } = serving;
+  const { permission, door, joinAddresses, waiting } = standing;
+  const { listen, plan, train } = prepared;
+  const { turnedAway } = door;
+  const dashboard = new Dashboard({
+    ...{ run, recorder, parameterServer, backend, prepared, permission, earlierRuns, joinAddresses },
+    ...{ onRunAgain, viewerLimits, turnedAway, joinCode: door.code, saveTo: listen.saveTo },
+    // A failure of the dashboard does not end the run.
+    onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
+  });
+  const onConnection = (transport: CoordinatorTransport, address: string): void => {
+    if (listen.stay && isOver(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
+    else run.connect(transport, address);
+  };
+  const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
+  const vectorBytes = parameterCount(prepared.model) * 4;
+  const batchBytes = plan.batch * bytesPerSample(train);
+  const phase: Phase = openPhase(
+    standing,
+    {
+      ...{ maxFrameBytes, chunkBytes, vectorBytes, batchBytes, heartbeatMs, onConnection },
+      onViewer: (socket, visit) => dashboard.addViewer(socket, visit),
+    },
+    {
+      health: () => ({ status: 'ok', phase: run.state.phase }),
+      metrics: createMetrics({
+        ...{ run, record: recorder.data, turnedAway },
+        viewers: () => dashboard.figures,
+        traffic: () => phase.traffic(),
+      }),
+    },
+    () => dashboard.close(),
+  );
+  return { dashboard, phase };
+}
+
+const refreshEveryMs = 1_000;
+
+export interface DataRequest extends Pick<LobbyOptions, 'seed' | 'prepare'> {
+  readonly signal: AbortSignal;
+}
+
+/** The page and the sockets before a run: its viewers see the upload, and workers that come early wait. */
+function lobbyPhase(standing: Standing, request: Pick<LobbyOptions, 'seed' | 'prepare' | 'onStart'>) {
+  const { server, permission, door, waiting, settings, joinAddresses } = standing;
+  const { listen, token } = settings;
+  const message = (): WatchMessageOf<'dataSetup'> => ({
+    ...{ type: 'dataSetup', version, joinAddresses },
+    workerCommand: listen.workerCommand ?? defaultWorkerCommand,
+    tokenNeeded: token !== undefined,
+    ...lobby.state,
+  });
+  const { nowMs } = systemClock;
+  const lobby = new Lobby({ ...request, nowMs, onChange: () => viewers.broadcast(message()) });
+  const viewers = new Viewers({
+    ...{ permission, turnedAway: door.turnedAway },
+    snapshot: () => [message()],
+    reply: (asked) => lobby.reply(asked),
+  });
+  const timer = setInterval(() => {
+    viewers.refresh();
+    viewers.broadcast({ type: 'alive' });
+  }, refreshEveryMs);
+  timer.unref();
+  const phase = openPhase(
+    standing,
+    {
+      ...helloSizes,
+      onConnection: (transport) =>
+        waiting.turnAway(transport, 'the run waits for its data, which its owner brings on the page'),
+      onViewer: (socket, visit) => viewers.add(socket, visit),
+    },
+    {
+      health: () => ({ status: 'ok', phase: 'waiting' }),
+      // There is no run to measure.
+      metrics: async () => ({ contentType: 'text/plain; charset=utf-8', text: '' }),
+      upload: createUploadAnswer(
+        lobby,
+        (given) => permission.adminFault(given),
+        ({ socket }) => server.connections.settle(socket),
+      ),
+    },
+    () => clearInterval(timer),
+  );
+  return { phase, forgetData: () => lobby.dispose() };
 }

@@ -1,38 +1,49 @@
-/** The sockets of workers and viewers on a server, and who may open one. */
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
-import { isIP } from 'node:net';
-import { hostname } from 'node:os';
+/** The sockets of workers and viewers: how they open, what a worker's may send, and how it closes. */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type CoordinatorTransport, subprotocol, watchPath, watchSubprotocol } from '@lockstep/protocol';
-import { defaultLimits } from '@lockstep/rules';
+import {
+  type Clock,
+  type Closing,
+  type CoordinatorMessage,
+  type CoordinatorTransport,
+  type MessageOf,
+  subprotocol,
+  type Transport,
+  type TransportListener,
+  type VectorStream,
+  type WorkerMessage,
+  watchPath,
+  watchSubprotocol,
+  webSocketTransport,
+} from '@lockstep/protocol';
+import { defaultLimits, leastBytesPerMs } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type Connections, clientOf } from './connections.ts';
+import type { Report } from '../record/report.ts';
 import {
-  answerSize,
-  closeTimeoutMs,
-  GuardedTransport,
-  type GuardOptions,
-  maxQueuedBytes,
-  mostClosingMs,
-  TrafficCounter,
-} from './guarded-transport.ts';
-import { Guesses, Limiter, type Rate, type TurnedAwayCounter } from './limiter.ts';
+  type AnswerSize,
+  busyMessage,
+  busyRetryMs,
+  ConnectionBudget,
+  clientOf,
+  type Guesses,
+  Limiter,
+  memberLimits,
+  newcomerLimits,
+  type Rate,
+  type TurnedAwayCounts,
+} from './limiter.ts';
+import { type Connections, closeTimeoutMs, rejectUpgrade } from './server.ts';
 
-/** Who may connect, whatever runs on the server. */
+/** Who may join, whatever runs on the server. */
 export interface Door {
-  /** The address that the server listens on. */
-  readonly host: string;
-  /** Whether the server uses TLS. */
-  readonly secure: boolean;
-  /** Origins of pages that may open sockets, besides the coordinator's own. */
-  readonly allowedOrigins?: readonly string[];
   /** The token for joining. */
   readonly token?: string | undefined;
-  /** Accepted in place of the token. */
+  /** Accepted in place of the token; the run knows only the token. */
   readonly code?: string | undefined;
-  readonly guesses?: Guesses;
-  readonly turnedAway: TurnedAwayCounter;
+  readonly guesses: Guesses;
+  readonly turnedAway: TurnedAwayCounts;
 }
 
 export interface SocketOptions extends Door {
@@ -42,6 +53,7 @@ export interface SocketOptions extends Door {
   readonly chunkBytes: number;
   /** Bytes of all samples of a step. */
   readonly batchBytes: number;
+  /** Interval at which a worker shows that it is alive. */
   readonly heartbeatMs: number;
   /** @param address by which the worker's connections are counted */
   readonly onConnection: (transport: CoordinatorTransport, address: string) => void;
@@ -64,28 +76,20 @@ export const helloSizes = {
 
 /** A viewer sends only actions and its token. */
 const maxViewerFrameBytes = 4 * 1024;
-/** Close code of sockets that should reconnect at once. */
-export const restartCode = 1012;
 /** Hundreds of tabs behind one router may return at the same moment, repeatedly. */
 const handshakes: Rate = { capacity: 2_048, perSecond: 256 };
 const longestHandshakeMs = 2_000;
 const hasty = 'too many connections are being opened from this address: try again in a few seconds';
 
 export function createSockets(options: SocketOptions, connections: Connections) {
-  const { host, secure, allowedOrigins = [], maxFrameBytes, token, turnedAway } = options;
-  const originRefusal = createOriginCheck({ host, secure, allowed: allowedOrigins });
+  const { maxFrameBytes, token, turnedAway } = options;
   const rates = new Limiter(handshakes, longestHandshakeMs, systemClock.nowMs);
   const traffic = new TrafficCounter();
-  const guard = guardOptions(options);
+  const guard = { ...options, ...workerSizes(options), clock: systemClock };
   const transports = new Set<GuardedTransport>();
   const workers = serverOf(subprotocol, maxFrameBytes, mostClosingMs);
   const viewers = serverOf(watchSubprotocol, maxViewerFrameBytes, closeTimeoutMs);
 
-  const checkOrigin = (request: IncomingMessage) => {
-    const refusal = originRefusal(request);
-    if (refusal) turnedAway.count('origin');
-    return refusal;
-  };
   const onViewer = (webSocket: WebSocket, request: IncomingMessage): void =>
     options.onViewer(webSocket, {
       address: clientOf(request, token),
@@ -102,51 +106,27 @@ export function createSockets(options: SocketOptions, connections: Connections) 
     traffic.add(socket, transport);
     options.onConnection(transport, address);
   };
-  const open = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const refusal = checkOrigin(request);
-    if (refusal) {
-      rejectUpgrade(socket, refusal.status, refusal.message);
-      return;
-    }
-    const isViewer = (request.url ?? '/').split('?')[0] === watchPath;
-    const [server, onSocket] = isViewer ? [viewers, onViewer] : [workers, onWorker];
-    server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
-  };
   return {
     /** A client that opens too many sockets is delayed, and rejected only if too many of its own already wait. */
     upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-      socket.on('error', () => socket.destroy());
+      const isViewer = (request.url ?? '/').split('?')[0] === watchPath;
+      const [server, onSocket] = isViewer ? [viewers, onViewer] : [workers, onWorker];
+      const open = (): void => server.handleUpgrade(request, socket, head, (webSocket) => onSocket(webSocket, request));
       const waitMs = rates.reserve(clientOf(request, token));
-      if (waitMs === 0) open(request, socket, head);
-      else if (waitMs === undefined) {
-        turnedAway.count('hasty');
+      if (waitMs === 0) open();
+      else if (waitMs !== undefined) socket.once('close', systemClock.after(waitMs, open));
+      else {
+        turnedAway.hasty += 1;
         rejectUpgrade(socket, 429, hasty);
-      } else {
-        socket.once(
-          'close',
-          systemClock.after(waitMs, () => open(request, socket, head)),
-        );
       }
     },
-    checkOrigin,
     traffic: () => traffic.total(),
     /** Accepts no further sockets, and asks every socket to close. */
-    close(code = 1001, reason = 'the coordinator ends'): void {
+    close(code: number, reason: string): void {
       for (const transport of transports) transport.close(code, reason);
       for (const viewer of viewers.clients) viewer.close(code, reason);
       for (const server of [workers, viewers]) server.close();
     },
-  };
-}
-
-function guardOptions(options: SocketOptions): GuardOptions {
-  const { maxFrameBytes, vectorBytes, chunkBytes, batchBytes, heartbeatMs, token, code, turnedAway } = options;
-  const answer = answerSize(vectorBytes, chunkBytes);
-  return {
-    ...{ maxFrameBytes, answer, heartbeatMs, token, code, clock: systemClock },
-    maxQueuedBytes: maxQueuedBytes(answer.bytes, batchBytes),
-    guesses: options.guesses ?? new Guesses(systemClock),
-    onTurnedAway: turnedAway.count,
   };
 }
 
@@ -157,74 +137,317 @@ function serverOf(protocol: string, maxPayload: number, closeTimeout: number): W
   return new WebSocketServer(options);
 }
 
-/** Answers an upgrade request with one line of plain text. */
-export function rejectUpgrade(socket: Duplex, status: number, message: string): void {
-  const body = `${message}\n`;
-  socket.end(
-    [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-      'content-type: text/plain; charset=utf-8',
-      `content-length: ${Buffer.byteLength(body)}`,
-      'connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  );
+/** Bytes of an answer besides the numbers of its vector, and of each of its chunks. */
+const answerOverheadBytes = 64 * 1024;
+const chunkOverheadBytes = 1024;
+/** Weights and tasks of two steps may be queued, and as much again until a worker resumes reading. */
+const maxQueuedSteps = 4;
+const extraQueueBytes = 1024 * 1024;
+
+/** An answer is a vector, in its chunks. */
+function workerSizes({ vectorBytes, chunkBytes, batchBytes }: SocketOptions) {
+  const messages = Math.max(1, Math.ceil(vectorBytes / chunkBytes));
+  const answer = { messages, bytes: vectorBytes + messages * chunkOverheadBytes + answerOverheadBytes };
+  return { answer, maxQueuedBytes: maxQueuedSteps * (answer.bytes + batchBytes) + extraQueueBytes };
 }
 
-export interface OriginOptions {
-  /** The address that the server listens on, as given. */
-  readonly host: string;
-  readonly secure: boolean;
-  /** Origins such as `https://page.example`, whose pages may join besides our own. */
-  readonly allowed: readonly string[];
+export interface GuardOptions extends Door, Pick<SocketOptions, 'maxFrameBytes' | 'heartbeatMs'> {
+  /** The maximum size of the answer to a task. */
+  readonly answer: AnswerSize;
+  /** Maximum bytes queued for a worker that does not read. */
+  readonly maxQueuedBytes: number;
+  readonly clock: Clock;
 }
 
-/** Returns undefined if the request may go on. */
-export type OriginCheck = (
-  request: Pick<IncomingMessage, 'headers'>,
-) => { readonly status: 403 | 421; readonly message: string } | undefined;
-
-/**
- * Decides which pages may open sockets here, and by which names this machine may be addressed.
- *
- * A browser lets any page open a WebSocket to any address; only the `Origin` header names the page. Comparing `Origin`
- * with `Host` is not enough: a page can make its own name point to this machine (DNS rebinding). So `Host` must be an
- * address, or a known name of this machine.
- */
-export function createOriginCheck({ host, secure, allowed }: OriginOptions): OriginCheck {
-  const machine = hostname().toLowerCase();
-  const names = new Set(['localhost', machine, `${machine}.local`, host.toLowerCase()]);
-  for (const origin of allowed) names.add(new URL(origin).hostname);
-  const scheme = secure ? 'https' : 'http';
-
-  return ({ headers }) => {
-    const own = originOf(`${scheme}://${headers.host ?? ''}`);
-    if (own === undefined || !isKnown(own.hostname, names)) {
-      const message =
-        'the name in the address is not one of this machine: open it by its address, or name it with --host';
-      return { status: 421, message };
-    }
-    // Only browsers send it, and a page cannot omit it.
-    if (headers.origin === undefined) return undefined;
-    const page = originOf(headers.origin)?.origin;
-    if (page !== undefined && (page === own.origin || allowed.includes(page))) return undefined;
-    const message =
-      'this page came from another address than the coordinator: open the address that the coordinator printed, or allow the page with --allow-origin';
-    return { status: 403, message };
-  };
+/** A socket with its source, and callbacks for its worker's welcome and for its end. */
+export interface GuardedSocket {
+  readonly webSocket: WebSocket;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly onWelcome: () => void;
+  readonly onEnding: () => void;
 }
 
-function isKnown(name: string, names: ReadonlySet<string>): boolean {
-  const address = name.startsWith('[') ? name.slice(1, -1) : name;
-  return isIP(address) !== 0 || names.has(name) || name.endsWith('.localhost');
-}
+/** RFC 6455: the longest header of a client's frame. */
+const frameHeaderBytes = 14;
+/** Keys of requests, as a connection's budget counts them. */
+const numericsCheck = 'numerics check';
+const ping = 'ping';
+const shardKey = ({ step, lo, n }: { readonly step: number; readonly lo: number; readonly n: number }): string =>
+  `${step} ${lo} ${n}`;
 
-function originOf(text: string): URL | undefined {
-  try {
-    const url = new URL(text);
-    return url.protocol === 'http:' || url.protocol === 'https:' ? url : undefined;
-  } catch {
-    return undefined;
+/** The transport of one worker's socket, which is closed with the reason if the worker exceeds its budgets. */
+export class GuardedTransport implements CoordinatorTransport {
+  readonly #inner: CoordinatorTransport;
+  readonly #options: GuardOptions;
+  readonly #guarded: GuardedSocket;
+  #budget: ConnectionBudget;
+  #isWelcome = false;
+  #isCut = false;
+  #arrivedAtMs: number;
+  /** Bytes that have arrived at the worker, by its own account. */
+  #deliveredBytes = 0;
+  /** Bytes of the message that is being delivered. */
+  #frameBytes = 0;
+  /** Cancels the wait of a `hello` whose code has not been compared yet. */
+  #cancelHello = (): void => {};
+
+  constructor(guarded: GuardedSocket, options: GuardOptions) {
+    const { webSocket, socket } = guarded;
+    this.#options = options;
+    this.#guarded = guarded;
+    this.#budget = new ConnectionBudget(newcomerLimits, options.clock.nowMs);
+    this.#arrivedAtMs = options.clock.nowMs();
+    socket.on('data', (chunk: Buffer) => this.#charge(0, chunk.byteLength));
+    for (const event of ['ping', 'pong'] as const) webSocket.on(event, () => this.#charge(1, 0));
+    // Charged before the transport decodes it.
+    webSocket.on('message', (data: ArrayBuffer) => {
+      this.#frameBytes = data.byteLength + frameHeaderBytes;
+      this.#charge(1, socketsCountBytes ? 0 : this.#frameBytes);
+    });
+    this.#inner = webSocketTransport(webSocket, {
+      side: 'coordinator',
+      remote: `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`,
+      maxFrameBytes: options.maxFrameBytes,
+      receivedBytes: socketsCountBytes ? () => socket.bytesRead : undefined,
+    });
   }
+
+  get remote(): string {
+    return this.#inner.remote;
+  }
+
+  get bufferedBytes(): number {
+    return this.#inner.bufferedBytes;
+  }
+
+  get receivedBytes(): number | undefined {
+    return this.#inner.receivedBytes;
+  }
+
+  get sentBytes(): number | undefined {
+    return this.#inner.sentBytes;
+  }
+
+  listen(listener: TransportListener<WorkerMessage>): void {
+    this.#inner.listen({
+      onMessage: (message) => {
+        this.#noteAnswer(message);
+        if (message.type === 'hello') this.#checkHello(message, (hello) => listener.onMessage(hello));
+        else listener.onMessage(message);
+      },
+      onClose: (closing) => {
+        this.#cancelHello();
+        this.#closed(closing);
+        listener.onClose(closing);
+      },
+    });
+  }
+
+  send(message: CoordinatorMessage): void {
+    this.#noteRequest(message);
+    if (this.#keepsReading()) this.#inner.send(message);
+  }
+
+  sendVector(stream: VectorStream<CoordinatorMessage>): void {
+    const next = (): CoordinatorMessage | undefined => {
+      const message = stream.next();
+      if (message) this.#noteRequest(message);
+      return message;
+    };
+    const sent = stream.sent?.bind(stream);
+    if (this.#keepsReading()) this.#inner.sendVector({ next, ...(sent && { sent }) });
+  }
+
+  close(code: number, reason: string): void {
+    this.#inner.close(code, reason);
+  }
+
+  /** Whether the queue for this worker is short enough; otherwise its socket is closed. */
+  #keepsReading(): boolean {
+    if (this.#inner.bufferedBytes <= this.#options.maxQueuedBytes) return true;
+    this.#cut(`reads too little: ${this.#inner.bufferedBytes} bytes wait for it`);
+    this.#guarded.webSocket.terminate();
+    return false;
+  }
+
+  /** A worker on a narrow link must read everything sent before the end first, so it gets time for that. */
+  #closed({ code, by }: Closing): void {
+    const { webSocket, onEnding } = this.#guarded;
+    if (webSocket.readyState === webSocket.CLOSED) return;
+    const isEnding = this.#isWelcome && by === 'local' && code === 1000;
+    if (isEnding) onEnding();
+    const { clock, heartbeatMs } = this.#options;
+    const unreadBytes = isEnding ? Math.max(0, (this.#inner.sentBytes ?? 0) - this.#deliveredBytes) : 0;
+    const closed = { closedAtMs: clock.nowMs(), unreadBytes, heartbeatMs };
+    cutInTime(webSocket, clock, () => ({ ...closed, arrivedAtMs: this.#arrivedAtMs }));
+  }
+
+  #charge(messages: number, bytes: number): void {
+    this.#arrivedAtMs = this.#options.clock.nowMs();
+    if (this.#isCut || this.#budget.charge(messages, bytes)) return;
+    this.#cut(
+      this.#isWelcome
+        ? 'flood: expected the results of tasks, got more messages or bytes than those explain'
+        : 'flood: expected hello and nothing else before the welcome, got more',
+    );
+  }
+
+  #cut(reason: string): void {
+    this.#isCut = true;
+    this.#options.turnedAway.flood += 1;
+    this.#inner.close(1008, reason);
+    // Stops reading; the socket ends after it has had its time to answer the close.
+    this.#guarded.webSocket.pause();
+  }
+
+  #noteRequest(message: CoordinatorMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#isWelcome = true;
+        this.#budget = new ConnectionBudget(memberLimits(this.#options.answer), this.#options.clock.nowMs);
+        this.#guarded.onWelcome();
+        return;
+      case 'refuse':
+        if (message.code === 'token' || message.code === 'full') this.#options.turnedAway[message.code] += 1;
+        return;
+      case 'numericsCheck':
+        this.#budget.ask(numericsCheck);
+        return;
+      case 'task':
+        this.#budget.ask(shardKey(message), message.step);
+        return;
+      case 'ping':
+        this.#budget.ask(ping);
+        return;
+      default:
+    }
+  }
+
+  #noteAnswer(message: WorkerMessage): void {
+    const [budget, bytes] = [this.#budget, this.#frameBytes];
+    switch (message.type) {
+      case 'gradient':
+        budget.answer(shardKey(message), bytes, true);
+        return;
+      case 'numericsResult':
+        budget.answer(numericsCheck, bytes, true);
+        return;
+      case 'chunk':
+        budget.continueAnswer(bytes);
+        return;
+      case 'taskError':
+        budget.answer(shardKey(message), bytes);
+        return;
+      case 'pong':
+        budget.answer(ping, bytes);
+        return;
+      case 'ping':
+        this.#deliveredBytes = message.receivedBytes ?? 0;
+        return;
+      default:
+    }
+  }
+
+  /**
+   * Passes a `hello` on, replacing a valid code by the token: the run knows only the token, and refuses a wrong one
+   * itself. A client that guesses codes is delayed.
+   */
+  #checkHello(hello: MessageOf<'hello'>, pass: (hello: MessageOf<'hello'>) => void): void {
+    const { token, code, guesses, turnedAway } = this.#options;
+    if (token === undefined || hello.token === undefined) {
+      pass(hello);
+      return;
+    }
+    const expected = code === undefined ? [token] : [token, code];
+    this.#cancelHello = guesses.check(this.#guarded.address, expected, hello.token, (result) => {
+      if (result !== 'busy') {
+        pass(result === 'right' ? { ...hello, token } : hello);
+        return;
+      }
+      turnedAway.token += 1;
+      this.#inner.send({ type: 'refuse', code: 'busy', message: busyMessage, retryAfterMs: busyRetryMs });
+      this.#inner.close(1008, busyMessage);
+    });
+  }
+}
+
+export interface ClosingTimes {
+  readonly closedAtMs: number;
+  /** Bytes that the worker still had to read at that time; 0 if it need not read them. */
+  readonly unreadBytes: number;
+  /** When bytes from the worker last arrived. */
+  readonly arrivedAtMs: number;
+  /** Interval at which a worker shows that it is alive. */
+  readonly heartbeatMs: number;
+}
+
+/** Longest time for a worker that has much to read first. */
+const mostClosingMs = 30_000;
+/** A busy machine may miss a heartbeat. */
+const silentHeartbeats = 2;
+
+/** When to cut a socket that has not closed by then. */
+export function cutAtMs({ closedAtMs, unreadBytes, arrivedAtMs, heartbeatMs }: ClosingTimes): number {
+  const answerAtMs = closedAtMs + closeTimeoutMs;
+  const readAtMs = Math.min(answerAtMs + unreadBytes / leastBytesPerMs, closedAtMs + mostClosingMs);
+  const silentAtMs = arrivedAtMs + silentHeartbeats * heartbeatMs + closeTimeoutMs;
+  return Math.max(answerAtMs, Math.min(readAtMs, silentAtMs));
+}
+
+/** Cuts a closing socket when its time is over. @param times read again each time that it may be over */
+export function cutInTime(
+  webSocket: Pick<WebSocket, 'terminate' | 'once'>,
+  clock: Clock,
+  times: () => ClosingTimes,
+): void {
+  let cancel = (): void => {};
+  const look = (): void => {
+    const leftMs = cutAtMs(times()) - clock.nowMs();
+    if (leftMs <= 0) webSocket.terminate();
+    else cancel = clock.after(leftMs, look);
+  };
+  look();
+  webSocket.once('close', () => cancel());
+}
+
+/** Bytes between a coordinator and all workers. */
+export type Traffic = Report['wire'];
+
+/** Bun's sockets count no bytes once they are WebSockets. */
+const socketsCountBytes = process.versions['bun'] === undefined;
+
+/** Counts the bytes over sockets, including WebSocket frames and HTTP headers if the engine's sockets count them. */
+export class TrafficCounter {
+  readonly #countsSockets: boolean;
+  readonly #open = new Set<() => Traffic>();
+  #closed: Traffic = { bytesSent: 0, bytesReceived: 0 };
+
+  /** @param countsSockets whether sockets count their bytes; otherwise those of messages are counted */
+  constructor(countsSockets = socketsCountBytes) {
+    this.#countsSockets = countsSockets;
+  }
+
+  add(socket: Socket, transport: Pick<Transport, 'sentBytes' | 'receivedBytes'>): void {
+    const traffic = this.#countsSockets
+      ? () => ({ bytesSent: socket.bytesWritten, bytesReceived: socket.bytesRead })
+      : () => ({ bytesSent: transport.sentBytes ?? 0, bytesReceived: transport.receivedBytes ?? 0 });
+    this.#open.add(traffic);
+    socket.once('close', () => {
+      this.#open.delete(traffic);
+      this.#closed = sumOf(this.#closed, traffic());
+    });
+  }
+
+  total(): Traffic {
+    return [...this.#open].reduce((total, traffic) => sumOf(total, traffic()), this.#closed);
+  }
+}
+
+/** Adds two amounts of traffic. */
+export function sumOf(one: Traffic, other: Traffic): Traffic {
+  return {
+    bytesSent: one.bytesSent + other.bytesSent,
+    bytesReceived: one.bytesReceived + other.bytesReceived,
+  };
 }

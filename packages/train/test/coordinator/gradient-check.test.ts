@@ -3,7 +3,7 @@ import { chunkChecksum, gradientChecksum } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { hostBackend } from '../../../compute/test/support.ts';
 import { createProblem } from '../../../sim/test/support.ts';
-import { chunkFault, gradientFault } from '../../src/coordinator/incoming-vectors.ts';
+import { chunkFault, gradientFault } from '../../src/coordinator/results.ts';
 
 // 16 samples in batches of 8, two samples a microbatch: two steps an epoch, four microbatches.
 const { setup, run } = await createProblem(await hostBackend(), {

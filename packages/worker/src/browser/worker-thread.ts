@@ -1,14 +1,23 @@
 /** Thread of this tab's worker: socket, heartbeat and compute, undisturbed by a busy or hidden page. */
 
-import { type Compute, ComputeError, createLocalCompute } from '@lockstep/compute';
+import { type Compute, ComputeError, createLocalCompute, createNumericsCheck } from '@lockstep/compute';
+import { parseModel } from '@lockstep/nn';
 import { subprotocol, type WebSocketLike, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
-import { DeviceLostError } from '@lockstep/tensor';
+import { type Backend, DeviceLostError, type OpenedBackend, openBackend } from '@lockstep/tensor';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { Membership, type MembershipEvent } from '../membership.ts';
 import { systemClock } from '../system-clock.ts';
-import { chooseBackend } from './choose-backend.ts';
-import { type ActiveState, type EndedState, type JoinRequest, openingState, type PageMessage } from './tab-state.ts';
+import {
+  type ActiveState,
+  type EndedState,
+  type JoinRequest,
+  missingGpu,
+  openingState,
+  type PageMessage,
+  tabThreads,
+  type Workload,
+} from './tab.ts';
 
 const postEveryMs = 250;
 
@@ -56,11 +65,11 @@ function update(changes: Partial<ActiveState>): void {
 
 /** Joins with the chosen backend, and again on the CPU if the GPU is lost. */
 async function takePart(request: JoinRequest): Promise<EndedState> {
-  const { url, name, token, workload, threads, resumeKey, outlivesServer = false } = request;
+  const { url, name, token, resumeKey, outlivesServer = false } = request;
   let { backend: choice } = request;
   state = openingState(resumeKey);
   for (;;) {
-    const chosen = await chooseBackend({ choice, threads, workload }, systemClock);
+    const chosen = await chooseBackend({ ...request, backend: choice });
     const { backend, device } = chosen;
     const reasons = [...state.reasons, ...chosen.reasons];
     update({ phase: 'joining', backend: backend.name, threads: chosen.threads, device, reasons });
@@ -127,6 +136,83 @@ function watchDevice(compute: Compute, onLost: (message: string) => void): Compu
     }
   };
   return compute;
+}
+
+type ChosenBackend = ReturnType<typeof describe>;
+
+/** Most time that trying the GPU may delay joining. */
+const gpuTrialMs = 1_500;
+/** Untimed shards: the first ones compile kernels. */
+const warmUpShards = 2;
+const timedShards = 3;
+
+/**
+ * Opens the chosen backend; `auto` is the one that computes a shard of this run fastest.
+ * @throws Error if no backend that the choice allows can compute
+ */
+async function chooseBackend({ backend: choice, threads, workload }: JoinRequest) {
+  if (choice !== 'auto') return describe(await openBackend(choice, tabThreads(threads)));
+  const cpu = describe(await openBackend('auto', tabThreads(threads)));
+  if (!workload) return cpu;
+  const missing = await missingGpu();
+  if (missing !== undefined) return { ...cpu, reasons: [...cpu.reasons, missing] };
+  const trial = tryGpu(cpu.backend, workload);
+  const timeout = new Promise<string>((resolve) => {
+    systemClock.after(gpuTrialMs, () => resolve(`the GPU was not ready within ${gpuTrialMs / 1000} s`));
+  });
+  const result = await Promise.race([trial, timeout]);
+  if (typeof result !== 'string') return result;
+  // The GPU may still become ready after the timeout.
+  void trial.then((gpu) => {
+    if (typeof gpu !== 'string') close(gpu.backend);
+  });
+  return { ...cpu, reasons: [...cpu.reasons, result] };
+}
+
+/** Returns the GPU if it computes a shard faster than the CPU, else the reason against it. */
+async function tryGpu(cpu: Backend, workload: Workload): Promise<ChosenBackend | string> {
+  try {
+    const gpu = describe(await openBackend('gpu'));
+    const cpuMs = await shardMs(cpu, workload);
+    const gpuMs = await shardMs(gpu.backend, workload);
+    if (gpuMs < cpuMs) {
+      close(cpu);
+      return gpu;
+    }
+    close(gpu.backend);
+    const gpuTime = `${gpu.device ?? 'the GPU'} takes ${gpuMs.toFixed(1)} ms`;
+    const reason = `${gpuTime} for ${workload.samples} images of this model, the CPU ${cpuMs.toFixed(1)} ms`;
+    return [...gpu.reasons, reason].join('; ');
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function describe({ backend, refused }: OpenedBackend) {
+  const { adapter, mode }: { adapter?: string; mode?: string } = backend as object;
+  const parts = [mode === backend.name ? undefined : mode, adapter].filter((part) => part !== undefined);
+  const device = parts.length === 0 ? undefined : parts.join(', ');
+  return { backend, threads: backend.threads ?? 1, reasons: refused, device };
+}
+
+/** Shortest time of a few shards, in milliseconds. @throws Error if the backend cannot compute this model */
+async function shardMs(backend: Backend, workload: Workload): Promise<number> {
+  const compute = createLocalCompute(backend, systemClock);
+  try {
+    const model = parseModel(workload.model);
+    await compute.open({ model, microbatchSize: workload.microbatchSize, innerSteps: workload.innerSteps });
+    const { weights, samples, targets } = createNumericsCheck(model, Math.max(1, Math.round(workload.samples / 1.5)));
+    compute.setWeights(weights);
+    const times: number[] = [];
+    while (times.length < warmUpShards + timedShards) times.push((await compute.gradient(samples, targets)).computeMs);
+    return Math.min(...times.slice(warmUpShards));
+  } finally {
+    await compute.close();
+  }
+}
+
+function close(backend: Backend & { close?: () => void }): void {
+  backend.close?.();
 }
 
 /** Large enough for the weights of the largest model that a tab can hold. */

@@ -92,7 +92,6 @@ function optionsOf(
     measure === 'loss' ? { range: (plot, _low, high) => [0, topOf(plot, high ?? 1)] } : { range: [0, 100] };
   return {
     ...base,
-    padding: [8, 24, 0, 0],
     scales: { x: { time: false, range: [0, length] }, y },
     axes:
       measure === 'loss'

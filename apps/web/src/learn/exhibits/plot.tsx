@@ -52,7 +52,7 @@ export function plotOptions(element: HTMLElement): uPlot.Options {
     height: element.clientHeight,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 12, 0, 0],
+    padding: [8, 24, 0, 0],
     axes: [
       { ...axis, size: 28, gap: 6 },
       { ...axis, size: 56 },

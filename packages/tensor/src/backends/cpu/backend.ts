@@ -1,31 +1,94 @@
-/**
- * The cpu backend: WebAssembly SIMD kernels over one memory, which threads may share. Without relaxed SIMD it is
- * bit-identical to the reference.
- */
-import type { HostBackend, KernelCall, Storage } from '../../backend.ts';
-import { noteChange } from '../../changes.ts';
+/** The CPU backend: WebAssembly SIMD kernels over one memory. */
+
+import type { CodecKernels, HostBackend, KernelCall, Storage } from '../../backend.ts';
 import type { ByteInput, ByteTable, Magnitude, Program } from '../../program.ts';
+import { noteChange } from '../../tensor.ts';
 import { checkCopy } from '../check.ts';
 import { placed } from '../operands.ts';
 import { separateNumericMode } from '../reference/backend.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
-import { Allocator } from './allocator.ts';
-import { CpuByteInput } from './byte-input.ts';
-import { ByteOperands, waitingAddress } from './byte-operand.ts';
-import { CpuByteTable } from './byte-table.ts';
+import { ByteOperands, CpuByteInput, CpuByteTable, waitingAddress } from './bytes.ts';
 import * as codes from './call-codes.ts';
-import { CpuCodec } from './codec.ts';
-import { programWords, takesMicrobatches } from './prepare.ts';
-import { type CpuProgram, createProgram, ProgramList, type ProgramMemory, placeProgram } from './programs.ts';
-import { type Placement, type ThreadOptions, ThreadTeam } from './thread-team.ts';
-import { createKernels, type KernelInstance, type Kernels, type WasmMemory } from './webassembly.ts';
+import { Allocator, createKernels, type KernelInstance, type Kernels, type WasmMemory } from './memory.ts';
+import {
+  type CpuProgram,
+  createProgram,
+  ProgramList,
+  type ProgramMemory,
+  placeProgram,
+  programWords,
+  takesMicrobatches,
+} from './programs.ts';
+import { type Placement, type ThreadOptions, ThreadTeam } from './threads.ts';
+
+/** Lanes of the checksum, and one partial block. */
+const stateBytes = 256;
+/** Bytes copied at once from outside the kernels' memory: fits in a processor's cache. */
+const pieceBytes = 64 * 1024;
+/**
+ * Engines copy from and to shared memory in words of this size, or byte by byte if source and target are aligned
+ * differently.
+ */
+const wordBytes = 8;
+/** Bytes that one bit of the bitmap stands for: 64 values. The bitmap has words of 4 bytes. */
+const blockBytes = 256;
+const bitmapBytesOf = (valueBytes: number): number => 4 * Math.ceil(valueBytes / blockBytes / 32);
+
+/** Uses the calling thread's workspace, between its programs. */
+class CpuCodec implements CodecKernels {
+  readonly #kernels: Kernels;
+  readonly #memory: WasmMemory;
+
+  constructor(kernels: Kernels, memory: WasmMemory) {
+    this.#kernels = kernels;
+    this.#memory = memory;
+  }
+
+  checksum(bytes: Uint8Array): number {
+    const state = this.#kernels.workspace();
+    new Uint8Array(this.#memory.buffer, state, stateBytes).fill(0);
+    for (let at = 0; at < bytes.length; ) {
+      const { address, length } = this.#reach(bytes, at, bytes.length);
+      this.#kernels.checksumTake(state, address, length);
+      at += length;
+    }
+    return this.#kernels.checksumEnd(state, bytes.length) >>> 0;
+  }
+
+  nonZeroBlocks(values: Float32Array): Uint8Array {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const bitmap = new Uint8Array(bitmapBytesOf(bytes.length));
+    const part = this.#kernels.workspace();
+    for (let at = 0; at < bytes.length; ) {
+      const { address, length } = this.#reach(bytes, at, pieceBytes);
+      this.#kernels.nonZeroBlocks(address, length / 4, part);
+      bitmap.set(new Uint8Array(this.#memory.buffer, part, bitmapBytesOf(length)), bitmapBytesOf(at));
+      at += length;
+    }
+    return bitmap;
+  }
+
+  /**
+   * Address at which kernels can read the bytes from `at` on: up to `most` bytes in place, else a piece copied to the
+   * workspace.
+   */
+  #reach(bytes: Uint8Array, at: number, most: number): { readonly address: number; readonly length: number } {
+    const rest = bytes.length - at;
+    const { buffer } = this.#memory;
+    if (bytes.buffer === buffer) return { address: bytes.byteOffset + at, length: Math.min(rest, most) };
+    const address = this.#kernels.workspace() + stateBytes + (bytes.byteOffset % wordBytes);
+    const length = Math.min(rest, pieceBytes);
+    new Uint8Array(buffer, address, length).set(bytes.subarray(at, at + length));
+    return { address, length };
+  }
+}
 
 const bytesPerValue = 4;
 
 /** The memory of a storage is the address of a block. */
 class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
-  readonly name: string;
-  readonly numericMode: string;
+  readonly name = 'cpu';
+  readonly numericMode = separateNumericMode;
   readonly kernels: Kernels;
   readonly memory: WasmMemory;
   readonly allocator: Allocator;
@@ -36,10 +99,8 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   /** One list per thread; the first belongs to the calling thread. */
   #lists: readonly ProgramList[];
 
-  constructor(name: string, numericMode: string, { kernels, memory, module }: KernelInstance) {
+  constructor({ kernels, memory, module }: KernelInstance) {
     super();
-    this.name = name;
-    this.numericMode = numericMode;
     this.kernels = kernels;
     this.memory = memory;
     this.#module = module;
@@ -148,25 +209,9 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
  * @throws Error with one sentence if the engine has no WebAssembly SIMD, or a thread cannot start
  */
 export async function createCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
-  const instance = await createKernels('simd', isShared(threads));
-  return withThreads(new CpuBackend('cpu', separateNumericMode, instance), threads);
-}
-
-/** Like `separateNumericMode`, but matrix products and convolutions round each multiply-add once. */
-const fusedNumericMode = 'f32-fma.v1';
-
-/**
- * Opens the cpu backend with relaxed SIMD. Whether the engine fuses multiply-adds depends on the processor; a test here
- * decides the numeric mode. @throws as `createCpuBackend`, and if the engine has no relaxed SIMD
- */
-export async function createRelaxedCpuBackend(threads?: ThreadOptions): Promise<HostBackend> {
-  const instance = await createKernels('relaxed-simd', isShared(threads)).catch((error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`this engine has no relaxed SIMD in WebAssembly (${reason})`);
-  });
-  // The square is 1 + 2^-11 + 2^-24; its last part is lost if it is rounded before the subtraction.
-  const fused = instance.kernels.multiplyAddOnce(-(1 + 2 ** -11), 1 + 2 ** -12, 1 + 2 ** -12) !== 0;
-  return withThreads(new CpuBackend('cpu-relaxed', fused ? fusedNumericMode : separateNumericMode, instance), threads);
+  const backend = new CpuBackend(await createKernels(isShared(threads)));
+  if (threads && isShared(threads)) await backend.startThreads(threads);
+  return backend;
 }
 
 /** Whether the memory is shared. @throws Error with one sentence if threads are requested but cannot share memory */
@@ -176,9 +221,4 @@ function isShared(threads: ThreadOptions | undefined): boolean {
     throw new Error('threads need shared memory (SharedArrayBuffer), which there is none of here');
   }
   return true;
-}
-
-async function withThreads(backend: CpuBackend, threads: ThreadOptions | undefined): Promise<HostBackend> {
-  if (threads && isShared(threads)) await backend.startThreads(threads);
-  return backend;
 }

@@ -4,10 +4,9 @@ import type { Program } from '../../program.ts';
 import { checkCopy } from '../check.ts';
 import { dispatch, placed } from '../operands.ts';
 import { inOrder, StorageBackend } from '../storage-backend.ts';
-import { CopyOnWriteTensor, SharedValues } from './copy-on-write.ts';
 import type { Device } from './device.ts';
-import { lowerings } from './lowering/lower.ts';
-import { Runner } from './runner.ts';
+import { lowerings } from './lowering.ts';
+import { CopyOnWriteTensor, Runner, SharedValues } from './runner.ts';
 
 /** A backend over one mode of gpu.js. */
 export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {

@@ -2,8 +2,8 @@
 import { GpuBackend } from './backend.ts';
 import type { Device } from './device.ts';
 import { loadGpuJs } from './gpujs.ts';
-import { openWebGlDevice } from './webgl/device.ts';
-import { openWebGpuDevice } from './webgpu/device.ts';
+import { openWebGlDevice } from './webgl.ts';
+import { openWebGpuDevice } from './webgpu.ts';
 
 export type GpuMode = 'webgpu' | 'webgl2';
 

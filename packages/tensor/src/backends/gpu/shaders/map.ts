@@ -1,7 +1,7 @@
 /** Shaders of elementwise formulas. */
 import { type Formula, type Primitive, topological } from '../../../formula.ts';
 import { type Shape, sizeOf } from '../../../shape.ts';
-import { type Axis, joinAxes } from '../../axes.ts';
+import { type Axis, joinAxes } from '../../operands.ts';
 import { cellLength, cellsOf, type KernelSource } from '../device.ts';
 import {
   coordinatesOf,

@@ -1,0 +1,158 @@
+/** jax-js on its wasm backend, with one thread: a matrix product and the training step. */
+import { type Absent, type Implementation, packageVersion, timeSteps } from '../benchmark.ts';
+import {
+  joinParameters,
+  type MnistStep,
+  mnist,
+  type Net,
+  oneHotLabels,
+  scaledPixels,
+  splitParameters,
+} from '../nets.ts';
+import type { Product } from '../product.ts';
+
+export type Jax = typeof import('@jax-js/jax');
+export type JaxArray = ReturnType<Jax['numpy']['array']>;
+
+export async function loadJax(): Promise<Jax | Absent> {
+  if ('Worker' in globalThis)
+    return { absent: 'jax-js would compute on a thread for every core here; run the benchmark in Node' };
+  const jax = await import('@jax-js/jax');
+  if (!(await jax.init('wasm')).includes('wasm')) return { absent: 'jax-js finds no WebAssembly here' };
+  jax.defaultDevice('wasm');
+  return jax;
+}
+
+export async function openJaxMatmul(work: Product): Promise<Implementation | Absent> {
+  const jax = await loadJax();
+  if ('absent' in jax) return jax;
+  const { blockUntilReady, jit, numpy } = jax;
+  const left = numpy.array(work.left.slice()).reshape([work.m, work.k]);
+  const right = numpy.array(work.right.slice()).reshape([work.k, work.n]);
+  const product = jit(numpy.matmul);
+  let output = product(left.ref, right.ref);
+  return {
+    version: await packageVersion('@jax-js/jax'),
+    notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that lie ready'],
+    async run(steps) {
+      const startedMs = performance.now();
+      for (let step = 0; step < steps; step++) {
+        output.dispose();
+        output = product(left.ref, right.ref);
+        // jax-js is lazy: an output disposed of before it is awaited is never computed.
+        await blockUntilReady(output);
+      }
+      return performance.now() - startedMs;
+    },
+    result: async () => Float32Array.from(await output.ref.data()),
+    async close() {
+      for (const array of [left, right, output]) array.dispose();
+      product.dispose();
+    },
+  };
+}
+
+/** Batches are prepared as float32 arrays. */
+export async function openJaxStep(work: MnistStep): Promise<Implementation | Absent> {
+  const jax = await loadJax();
+  if ('absent' in jax) return jax;
+  const { blockUntilReady, tree } = jax;
+  const { net, initial } = work;
+  const batches = batchesOf(jax, work);
+  const trainStep = trainStepOf(jax, work);
+  let parameters = parametersToJax(jax, net, initial);
+  let next = 0;
+  const step = (): void => {
+    const { images, labels } = batches[next++ % batches.length]!;
+    const [updated, loss] = trainStep(parameters, images.ref, labels.ref);
+    parameters = updated;
+    loss.dispose();
+  };
+  return {
+    version: await packageVersion('@jax-js/jax'),
+    notes: ['wasm, 1 thread', 'gradient and SGD in one jit, from float32'],
+    async reset() {
+      next = 0;
+      tree.dispose(parameters);
+      parameters = parametersToJax(jax, net, initial);
+      await blockUntilReady(parameters);
+    },
+    run: (steps) => timeSteps(steps, step, () => blockUntilReady(parameters)),
+    result: async () => joinParameters(await parametersFromJax(jax, net, tree.ref(parameters))),
+    async close() {
+      tree.dispose(parameters);
+      tree.dispose(batches);
+      trainStep.dispose();
+    },
+  };
+}
+
+function batchesOf({ numpy }: Jax, { net, batchSize, batches }: MnistStep) {
+  const imageShape = net.name === 'cnn' ? [batchSize, 1, 28, 28] : [batchSize, mnist.pixels];
+  return batches.map((batch) => ({
+    images: numpy.array(scaledPixels(batch)).reshape(imageShape),
+    labels: numpy.array(oneHotLabels(batch)).reshape([batchSize, mnist.classes]),
+  }));
+}
+
+/** (parameters, images, labels) -> [updated parameters, mean cross-entropy], compiled. */
+function trainStepOf(jax: Jax, { net, batchSize, learningRate }: MnistStep) {
+  const { jit, nn, tree, valueAndGrad } = jax;
+  const meanLoss = (parameters: JaxArray[], images: JaxArray, labels: JaxArray): JaxArray => {
+    const logProbabilities = nn.logSoftmax(logitsOf(jax, net, parameters, images));
+    return logProbabilities
+      .mul(labels)
+      .sum()
+      .mul(-1 / batchSize);
+  };
+  const lossAndGradient = valueAndGrad(meanLoss);
+  return jit((parameters: JaxArray[], images: JaxArray, labels: JaxArray): [JaxArray[], JaxArray] => {
+    const [loss, gradients] = lossAndGradient(tree.ref(parameters), images, labels);
+    return [parameters.map((parameter, index) => parameter.sub(gradients[index]!.mul(learningRate))), loss];
+  });
+}
+
+/** jax-js's layout of one parameter: ours viewed as `view`, its axes permuted by `order`, reshaped to `shape`. */
+function layoutOf(net: Net, shape: readonly number[]) {
+  if (shape.length === 4) {
+    const [height, width, inputs, outputs] = shape as readonly [number, number, number, number];
+    return { view: shape, order: [3, 2, 0, 1], shape: [outputs, inputs, height, width] };
+  }
+  // Our flattened image is [7, 7, 16], that of jax-js is [16, 7, 7].
+  if (net.name === 'cnn' && shape.length === 2) return { view: [7, 7, 16, shape[1]!], order: [2, 0, 1, 3], shape };
+  return { view: shape, order: shape.map((_, axis) => axis), shape };
+}
+
+export function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Array): JaxArray[] {
+  return splitParameters(net, parameters).map((values, index) => {
+    const { view, order, shape } = layoutOf(net, net.shapes[index]!);
+    return numpy.transpose(numpy.array(values.slice()).reshape([...view]), [...order]).reshape([...shape]);
+  });
+}
+
+/** Converts arrays of jax-js to our parameters and consumes them. */
+export function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly JaxArray[]): Promise<Float32Array[]> {
+  const values = arrays.map(async (array, index) => {
+    const { view, order } = layoutOf(net, net.shapes[index]!);
+    const inverse = order.map((_, axis) => order.indexOf(axis));
+    const ordered = numpy.transpose(array.reshape(order.map((axis) => view[axis]!)), inverse);
+    return Float32Array.from(await ordered.data());
+  });
+  return Promise.all(values);
+}
+
+/** Class scores of a batch. Every use but the last of an array is a `.ref`: jax-js functions consume their arguments. */
+export function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: JaxArray): JaxArray {
+  const { nn, numpy } = jax;
+  if (net.name === 'mlp') {
+    const [weight1, bias1, weight2, bias2] = parameters;
+    return numpy.matmul(nn.relu(numpy.matmul(images, weight1!).add(bias1!)), weight2!).add(bias2!);
+  }
+  const [kernel1, bias1, kernel2, bias2, weight, bias] = parameters;
+  const stage = (input: JaxArray, kernel: JaxArray, offset: JaxArray): JaxArray => {
+    const sums = jax.lax.conv(input, kernel, [1, 1], 'SAME').add(offset.reshape([-1, 1, 1]));
+    return jax.lax.reduceWindow(nn.relu(sums), (window) => numpy.max(window), [2, 2], [2, 2]);
+  };
+  const features = stage(stage(images, kernel1!, bias1!), kernel2!, bias2!);
+  return numpy.matmul(features.reshape([features.shape[0]!, -1]), weight!).add(bias!);
+}

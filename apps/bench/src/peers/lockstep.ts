@@ -1,0 +1,80 @@
+/** Lockstep's host backends, whose memory JavaScript can read: a matrix product and the training step. */
+import { errorMessage, version } from '@lockstep/command';
+import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
+import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
+import { type Absent, type Implementation, timeSteps } from '../benchmark.ts';
+import type { MnistStep } from '../nets.ts';
+import type { Product } from '../product.ts';
+
+/** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
+async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {
+  try {
+    return (await openBackend(name)).backend;
+  } catch (error) {
+    return { absent: errorMessage(error) };
+  }
+}
+
+export async function openLockstepMatmul(work: Product, name: HostBackendName): Promise<Implementation | Absent> {
+  const backend = await openHost(name);
+  if ('absent' in backend) return backend;
+  const { m, k, n } = work;
+  const [left, right, output] = [backend.allocate(m * k), backend.allocate(k * n), backend.allocate(m * n)];
+  backend.upload(left, work.left);
+  backend.upload(right, work.right);
+  const program = backend.prepare([
+    { kind: 'matmul', m, k, n, left, right, transposeLeft: false, transposeRight: false, output },
+  ]);
+  return {
+    version,
+    notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'a prepared program of one kernel call'],
+    // A call of a host backend is complete when it returns.
+    run: (steps) => timeSteps(steps, program.run),
+    result: () => backend.download(output),
+    async close() {
+      program.dispose();
+      for (const storage of [left, right, output]) backend.free(storage);
+    },
+  };
+}
+
+/** The compiled gradient of a batch as one microbatch, and a run's optimizer. A step starts from pixels as bytes. */
+export function createTraining(backend: HostBackend, { net, batchSize, batches, learningRate, initial }: MnistStep) {
+  const parameters = backend.allocate(initial.length);
+  const gradient = createMicrobatchGradient(backend, net.model, batchSize, parameters);
+  const optimizer = createOptimizer(backend, { type: 'sgd', learningRate }, parameters);
+  let next = 0;
+  return {
+    parameters,
+    /** Returns to the initial parameters and the first batch. */
+    reset(): void {
+      next = 0;
+      backend.upload(parameters, initial);
+    },
+    step(): void {
+      const { pixels, labels } = batches[next++ % batches.length]!;
+      gradient.run(pixels, labels);
+      optimizer.step(labels.length, gradient.output);
+    },
+    dispose(): void {
+      optimizer.dispose();
+      gradient.dispose();
+      backend.free(parameters);
+    },
+  };
+}
+
+export async function openLockstepStep(work: MnistStep, name: HostBackendName): Promise<Implementation | Absent> {
+  const backend = await openHost(name);
+  if ('absent' in backend) return backend;
+  const { parameters, reset, step, dispose } = createTraining(backend, work);
+  return {
+    version,
+    notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'compiled gradient and optimizer, from bytes'],
+    reset: async () => reset(),
+    // A call of a host backend is complete when it returns.
+    run: (steps) => timeSteps(steps, step),
+    result: () => backend.download(parameters),
+    close: async () => dispose(),
+  };
+}

@@ -1,0 +1,111 @@
+/** Work on MNIST: batches, the checks of candidates, and files for runs. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sampleSize, targetValues } from '@lockstep/data';
+import { loadMnist } from '@lockstep/data/node';
+import { initialize } from '@lockstep/nn';
+import { openBackend, randomStream } from '@lockstep/tensor';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { cutBatches, gradientDistance, trainingCase, withoutZeros, writeMnistFiles } from '../src/mnist.ts';
+import {
+  type Batch,
+  joinParameters,
+  type MnistStep,
+  mlpNet,
+  mnist,
+  oneHotLabels,
+  splitParameters,
+} from '../src/nets.ts';
+import { createTraining } from '../src/peers/lockstep.ts';
+import { randomBatch } from './random-batch.ts';
+
+const random = randomStream(7);
+const batchOf = (samples: number): Batch => randomBatch(random, samples);
+const initial = initialize(mlpNet.model, 1);
+const { backend } = await openBackend('cpu');
+
+/** Parameters after some steps of training on `cpu`. */
+function trained(work: MnistStep, steps: number): Float32Array {
+  const training = createTraining(backend, work);
+  training.reset();
+  for (let step = 0; step < steps; step++) training.step();
+  const weights = backend.view(training.parameters).slice();
+  training.dispose();
+  return weights;
+}
+
+describe('checks', () => {
+  const work: MnistStep = { net: mlpNet, batchSize: 4, learningRate: 0.1, batches: [batchOf(4), batchOf(4)], initial };
+
+  test('of weights accept the reference, and neither untrained nor slightly wrong nor cut weights', async () => {
+    const { distance } = await trainingCase('training', work, 3, []);
+    const right = trained(work, 3);
+    expect(distance(right)).toBeLessThan(1e-5);
+    expect(distance(initial)).toBeCloseTo(1, 5);
+    expect(distance(trained({ ...work, learningRate: work.learningRate * 1.001 }, 3))).toBeGreaterThan(5e-4);
+    expect(distance(trained({ ...work, batches: work.batches.toReversed() }, 3))).toBeGreaterThan(1e-3);
+    expect(distance(right.subarray(1))).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('of gradients want that of their batch, neither its sum over samples nor that of another batch', async () => {
+    const [first, last] = work.batches.map((batch) => {
+      const stepped = trained({ ...work, learningRate: 1, batches: [batch] }, 1);
+      return initial.map((weight, index) => weight - stepped[index]!);
+    });
+    const distance = await gradientDistance(work, work.batches[1]!);
+    expect(distance(last!)).toBeLessThan(1e-5);
+    expect(distance(first!)).toBeGreaterThan(0.1);
+    expect(distance(last!.map((value) => value * 4))).toBeCloseTo(3, 4);
+  });
+});
+
+test('parameters split and join in model order, labels become rows, and batches are consecutive', () => {
+  const parts = splitParameters(mlpNet, initial);
+  expect(parts.map(({ length }) => length)).toEqual([100_352, 128, 1280, 10]);
+  expect(joinParameters(parts)).toEqual(initial);
+  expect(oneHotLabels({ pixels: new Uint8Array(), labels: Uint8Array.of(2, 0) })).toEqual(
+    Float32Array.of(0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+  );
+  const images = Uint8Array.from({ length: 5 * mnist.pixels }, (_, index) => Math.floor(index / mnist.pixels));
+  const labeled = (...labels: number[]) => {
+    const targets = { type: 'classes', labels: Uint16Array.from(labels), names: [...'0123456789'] } as const;
+    return { samples: images, targets };
+  };
+  const batches = cutBatches(labeled(9, 8, 7, 6, 5), 2, 2);
+  expect(batches.map(({ labels }) => [...labels])).toEqual([
+    [9, 8],
+    [7, 6],
+  ]);
+  expect(batches[1]!.pixels[0]).toBe(2);
+  expect(() => cutBatches(labeled(1, 2, 3), 2, 2)).toThrow('needs 4 images, got 3');
+});
+
+test('images without zeros keep every other pixel and all labels', () => {
+  const [batch] = withoutZeros([{ pixels: Uint8Array.of(0, 1, 2, 255), labels: Uint8Array.of(7) }]);
+  expect(batch).toEqual({ pixels: Uint8Array.of(1, 1, 2, 255), labels: Uint8Array.of(7) });
+});
+
+let folder = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-mnist-files-'));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test('they are read back as the first samples', async () => {
+  const { train } = await loadMnist(await writeFolder(folder, 'tiny', tinyFiles()));
+  await writeMnistFiles(train, { trainCount: 40, testCount: 7 }, folder);
+  const read = await loadMnist(folder);
+  const size = sampleSize(train);
+  for (const [part, count] of [
+    [read.train, 40],
+    [read.test, 7],
+  ] as const) {
+    expect(part).toMatchObject({ count, sampleShape: train.sampleShape });
+    expect(part.samples).toEqual(train.samples.subarray(0, count * size));
+    expect(targetValues(part.targets)).toEqual(targetValues(train.targets).subarray(0, count));
+  }
+});

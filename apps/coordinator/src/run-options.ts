@@ -1,0 +1,98 @@
+/** A command line as options of the library, with the files that it names, and as the command that resumes its run. */
+import { basename, resolve } from 'node:path';
+import {
+  commandText,
+  isModelFile,
+  libraryOptions,
+  modelText,
+  readOptionBytes,
+  requireOutputs,
+  shellWord,
+  tlsOf,
+  tokenFrom,
+  usageFailure,
+} from '@lockstep/command';
+import { DataError, movableSamples } from '@lockstep/data';
+import { openDataset } from '@lockstep/data/node';
+import type { OpenedDataset } from '@lockstep/data/readers';
+import type { ListenOptions, TrainingData, TrainOptions } from '@lockstep/train';
+import {
+  maxModelFileBytes,
+  type RunValues,
+  type runCommands,
+  runOptions,
+  uploadedData,
+} from '@lockstep/train/command-line';
+
+interface Asked extends TrainOptions {
+  readonly listen?: ListenOptions;
+}
+
+/** @throws CommandFailure with exit code 2 if a file cannot be used */
+export function trainOptionsOf(options: RunValues): TrainOptions {
+  const { init, model, single } = options;
+  const token = tokenFrom(options, process.env['LOCKSTEP_TOKEN']);
+  requireOutputs({ save: options.save, report: options.report, addresses: options.addresses }, inputsOf(options));
+  // `--save` may overwrite the initial weights; the report may not.
+  requireOutputs({ report: options.report }, { init });
+  const { listen, ...asked }: Asked = libraryOptions(runOptions, options);
+  const workerCommand = commandText('worker', '--url');
+  return {
+    ...asked,
+    model: modelText(model),
+    initialWeights: init === undefined ? undefined : readOptionBytes('init', init, maxModelFileBytes),
+    listen: single ? false : { ...listen, tls: tlsOf(options), token, workerCommand },
+    workers: single ? 0 : options.workers,
+  };
+}
+
+/** Input files, which would be lost if a run overwrote them. */
+function inputsOf(options: RunValues): Readonly<Record<string, string | undefined>> {
+  const { data, model } = options;
+  const others = ['token-file', 'tls-cert', 'tls-key', 'fleet-credentials', 'fleet-ca'] as const;
+  return {
+    data: data === uploadedData ? undefined : data,
+    model: isModelFile(model) ? model : undefined,
+    ...Object.fromEntries(others.map((name) => [name, options[name]])),
+  };
+}
+
+/** The data, and a function that splits them by another seed. */
+type OpenedData = OpenedDataset & Pick<TrainingData, 'name' | 'splitBy'>;
+
+/**
+ * Opens the named data; returns undefined if none are named.
+ * @throws CommandFailure with exit code 2 if the data cannot be used
+ */
+export async function openData(options: RunValues): Promise<OpenedData | undefined> {
+  const { data, seed, label, ignore, task, size, gray, fit } = options;
+  if (data === undefined || data === uploadedData) return undefined;
+  // The reader replaces undefined options by its defaults.
+  const readerOptions = { label, ignore, task, size, gray: gray || undefined, fit };
+  try {
+    const name = basename(resolve(data));
+    const splitBy = async (seed: number) => ({ ...(await openDataset(data, { ...readerOptions, seed })), name });
+    const opened = await splitBy(seed);
+    // Movable, because only the run uses the samples.
+    return { ...opened, train: movableSamples(opened.train), splitBy };
+  } catch (error) {
+    if (error instanceof DataError) throw usageFailure(`--data: ${error.message}`);
+    throw error;
+  }
+}
+
+/** `start` or `coordinator`. */
+export type CommandName = keyof typeof runCommands;
+
+/** The command that resumes an interrupted run. @param args those that started it, including `--checkpoint` */
+export function resumeCommand(name: CommandName, args: readonly string[]): string {
+  // A fleet resumes from its newest checkpoint by itself.
+  const isFleet = args.some((arg) => arg === '--fleet' || arg.startsWith('--fleet='));
+  const all = isFleet || args.includes('--resume') ? args : [...args, '--resume'];
+  return commandText(name, all.map((arg) => shellWord(withoutLogin(arg))).join(' '));
+}
+
+/** Removes user and password from a fleet's address, since they must not be printed. */
+function withoutLogin(text: string): string {
+  return text.replaceAll(/\b(nats|tls):\/\/[^/,@]*@/g, '$1://');
+}

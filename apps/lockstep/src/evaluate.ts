@@ -1,0 +1,176 @@
+/** `evaluate`: a model's accuracy or error on the test samples of a data set. */
+import {
+  type Column,
+  dataOptions,
+  decimals,
+  flag,
+  formatTable,
+  generalOptions,
+  percent,
+  readCommandLine,
+  requireOutputs,
+  saveJson,
+  shownLine,
+  significant,
+  text,
+  usageFailure,
+  type ValuesOf,
+  version,
+} from '@lockstep/command';
+import { concatDatasets, DataError, type Dataset } from '@lockstep/data';
+import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
+import { parameterCount } from '@lockstep/nn';
+import { formatShape, sizeOf } from '@lockstep/tensor';
+import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
+import { thousands } from '@lockstep/train/command-line';
+import { inputsOf, loadOptions, openModel } from './saved-model.ts';
+
+const commandLine = {
+  name: 'evaluate',
+  args: '--load FILE.safetensors [options]',
+  summary: 'Measures a saved model on the test samples of a data set: loss, accuracy, and what it confuses.',
+  options: {
+    ...loadOptions,
+    data: dataOptions.data,
+    label: dataOptions.label,
+    all: { kind: flag, help: 'take every sample, including those for training: for data that the model has not seen' },
+    report: {
+      kind: text,
+      placeholder: 'FILE.json',
+      help: 'where to write the figures, with the whole confusion matrix',
+    },
+    ...generalOptions,
+  },
+} as const;
+
+type Values = ValuesOf<typeof commandLine.options>;
+
+/** @returns the exit code */
+export async function evaluate(args: readonly string[]): Promise<number> {
+  const options = readCommandLine(commandLine, args);
+  if (!options) return 0;
+  requireOutputs({ report: options.report }, { ...inputsOf(options), data: options.data });
+  const model = await openModel(options);
+  const test = await testSamples(options, model);
+  requireFit(model, test, options.data);
+  const { architecture, classes, values, weightsSha256 } = model;
+  const parameters = parameterCount(architecture);
+  const which = `Model ${shownLine(architecture.name)}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
+  process.stdout.write(
+    `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}samples of ${test.sampleShape.join(' x ')}\n`,
+  );
+  const evaluation = await model.evaluate(test);
+  model.dispose();
+  process.stdout.write(`${evaluationText(evaluation, classes)}\n`);
+  if (options.report === undefined) return 0;
+  const about = { lockstep: version, model: { name: architecture.name, parameters }, weightsSha256, classes, values };
+  await saveJson(options.report, { ...about, samples: test.count, ...evaluation });
+  process.stdout.write(`report written to ${options.report}\n`);
+  return 0;
+}
+
+function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): void {
+  const where = `--data ${directory}`;
+  const { sampleShape, classes, values, scaling } = model;
+  const expectedShape = sampleShape.length > 1 ? sampleShape.join() : `${sizeOf(sampleShape)}`;
+  const gotShape = sampleShape.length > 1 ? data.sampleShape.join() : `${sizeOf(data.sampleShape)}`;
+  if (gotShape !== expectedShape) {
+    const expected = `samples of ${formatShape(sampleShape)}, as the model takes`;
+    throw usageFailure(`${where}: expected ${expected}, got some of ${formatShape(data.sampleShape)}`);
+  }
+  const type = data.samples instanceof Uint8Array ? 'byte' : 'none';
+  if (type !== scaling.type) {
+    const [expected, got] = scaling.type === 'byte' ? ['bytes', 'floats'] : ['floats', 'bytes'];
+    throw usageFailure(`${where}: expected samples of ${expected}, as in training, got ${got}`);
+  }
+  const [count, what] = classes.length > 0 ? [classes.length, 'classes'] : [values.length, 'values'];
+  const { type: got, names } = data.targets;
+  if (got === what && names.length === count) return;
+  throw usageFailure(`${where}: expected ${count} ${what}, as the model has, got ${names.length} ${got}`);
+}
+
+/**
+ * The samples to evaluate a model on, read in the same way as its training samples. If the data are split by a seed,
+ * returns the test part of the model's own training, by its seed; with `all`, every
+ * sample.
+ * @throws CommandFailure with exit code 2
+ */
+async function testSamples({ data, label, all }: Values, model: LoadedModel): Promise<Dataset> {
+  try {
+    const split = all ? { testFraction: 1 } : { seed: model.seed };
+    const opened = data === undefined ? loadMnist() : openDataset(data, { ...asInTraining(model, label), ...split });
+    const { train, test } = await opened;
+    return all && train.count > 0 ? concatDatasets(train, test) : test;
+  } catch (error) {
+    if (error instanceof DataError) throw usageFailure(`${data === undefined ? '' : '--data: '}${error.message}`);
+    throw error;
+  }
+}
+
+function asInTraining(
+  { reading, sampleShape, scaling, classes, values, standardization }: LoadedModel,
+  label?: string,
+): OpenOptions {
+  if (reading?.type === 'pictures') {
+    const [height, width, channels] = sampleShape;
+    return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
+  }
+  const like = {
+    columns: reading?.columns,
+    bytes: scaling.type === 'byte',
+    classes: classes.length > 0 ? classes : undefined,
+    standardization,
+  };
+  const known = reading && values.length === 1 ? values[0] : undefined;
+  return { like, label: label ?? known };
+}
+
+interface Confusion {
+  readonly label: number;
+  readonly predicted: number;
+  readonly count: number;
+}
+
+const mostShown = 10;
+const nameLength = 60;
+
+const columns: readonly Column[] = [
+  { header: 'class' },
+  { header: 'read as' },
+  { header: 'samples', align: 'right' },
+  { header: 'of its class', align: 'right' },
+];
+
+/** Lines without a trailing line break. @param classes their names */
+export function evaluationText(evaluation: ModelEvaluation, classes: readonly string[]): string {
+  const { loss, accuracy, r2, rmse, confusion } = evaluation;
+  if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
+  if (accuracy === null) {
+    const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
+    return `loss ${decimals(loss)}, root mean squared error ${significant(rmse!)}${explained}`;
+  }
+  if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
+  const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));
+  const samples = totals.reduce((sum, count) => sum + count, 0);
+  const errors = errorsOf(confusion);
+  const wrong = errors.reduce((sum, { count }) => sum + count, 0);
+  const measured = `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}: ${thousands(wrong)} of ${thousands(samples)} wrong`;
+  if (wrong === 0) return measured;
+  const rows = errors
+    .slice(0, mostShown)
+    .map(({ label, predicted, count }) => [
+      shownLine(classes[label]!, nameLength),
+      shownLine(classes[predicted]!, nameLength),
+      thousands(count),
+      percent(count / totals[label]!),
+    ]);
+  return `${measured}\n\nmost frequent errors\n${formatTable(columns, rows, '  ')}`;
+}
+
+/** Most frequent first; ties in the order of the classes. */
+function errorsOf(confusion: NonNullable<ModelEvaluation['confusion']>): Confusion[] {
+  return confusion
+    .flatMap((row, label) => row.map((count, predicted) => ({ label, predicted, count })))
+    .filter(({ label, predicted, count }) => label !== predicted && count > 0)
+    .sort((a, b) => b.count - a.count);
+}

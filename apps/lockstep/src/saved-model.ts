@@ -1,0 +1,92 @@
+/** The saved model that commands use, and `export`, which writes it for other programs. */
+import {
+  errorMessage,
+  generalOptions,
+  isModelFile,
+  modelText,
+  type Options,
+  readCommandLine,
+  readOptionBytes,
+  requireOutputs,
+  saveFile,
+  shownLine,
+  text,
+  usageFailure,
+} from '@lockstep/command';
+import { type Model, resolveModel } from '@lockstep/nn';
+import { writeOnnx } from '@lockstep/onnx';
+import { type LoadedModel, loadModel } from '@lockstep/train';
+import { maxModelFileBytes, readStoredModel } from '@lockstep/train/command-line';
+
+export const loadOptions = {
+  load: { kind: text, placeholder: 'FILE.safetensors', help: 'the model to use, as --save writes it' },
+  model: {
+    kind: text,
+    placeholder: 'NAME|FILE.json',
+    help: 'the layers of a file that does not say them: a built-in model, or a layer list',
+  },
+} as const satisfies Options;
+
+interface LoadValues {
+  readonly load: string | undefined;
+  readonly model: string | undefined;
+}
+
+/** Loads the model on the tensor engine. @throws CommandFailure with exit code 2 */
+export function openModel(values: LoadValues): Promise<LoadedModel> {
+  return load(values, (bytes, model) => loadModel(bytes, { model }));
+}
+
+async function load<Value>(
+  { load: file, model }: LoadValues,
+  read: (bytes: Uint8Array, given: Model | undefined) => Promise<Value>,
+): Promise<Value> {
+  if (file === undefined) throw usageFailure('--load: expected FILE.safetensors, the model to use, got none');
+  const given = model === undefined ? undefined : modelOf(model);
+  const bytes = readOptionBytes('load', file, maxModelFileBytes);
+  try {
+    return await read(bytes, given);
+  } catch (error) {
+    throw usageFailure(`--load ${file}: ${errorMessage(error)}`);
+  }
+}
+
+/** Input files, which would be lost if a command overwrote them. */
+export function inputsOf({ load: file, model }: LoadValues): Readonly<Record<string, string | undefined>> {
+  return { load: file, model: model !== undefined && isModelFile(model) ? model : undefined };
+}
+
+function modelOf(nameOrFile: string): Model {
+  const text = modelText(nameOrFile);
+  try {
+    return resolveModel(text);
+  } catch (error) {
+    throw usageFailure(`--model ${nameOrFile}: ${errorMessage(error)}`);
+  }
+}
+
+const exportCommand = {
+  name: 'export',
+  args: '--load FILE.safetensors --onnx FILE.onnx',
+  summary: 'Writes a saved model as ONNX, which many other programs run.',
+  options: {
+    ...loadOptions,
+    onnx: { kind: text, placeholder: 'FILE.onnx', help: 'where to write the model' },
+    ...generalOptions,
+  },
+} as const;
+
+/** @returns the exit code */
+export async function exportModel(args: readonly string[]): Promise<number> {
+  const options = readCommandLine(exportCommand, args);
+  if (!options) return 0;
+  const { onnx } = options;
+  if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, where to write the model, got none');
+  requireOutputs({ onnx }, inputsOf(options));
+  const { model, weights, metadata } = await load(options, async (bytes, given) => readStoredModel(bytes, given));
+  // It says how PyTorch loads the safetensors file.
+  const { format: _, ...about } = metadata;
+  await saveFile(onnx, writeOnnx(model, weights, about));
+  process.stdout.write(`model ${shownLine(model.name)} written to ${onnx}\n`);
+  return 0;
+}

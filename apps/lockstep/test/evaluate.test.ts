@@ -1,0 +1,116 @@
+/** `npm run evaluate`: its figures equal the run's, and it refuses bad input in one sentence. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs, tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
+import { evaluate, evaluationText } from '../src/evaluate.ts';
+import { barsFile, expectRefusal, printed } from './bars.ts';
+
+const folder = temporaryFolder();
+const place = (name: string): string => join(folder, name);
+let data: string[] = [];
+
+beforeAll(async () => {
+  data = (await tinyArgs(folder)).slice(0, 2);
+  writeFileSync(place('bars'), barsFile());
+});
+
+describe('npm run evaluate', () => {
+  it('finds the loss and accuracy of the run that saved the model, to the bit', async () => {
+    const save = ['--single', '--batch', '32', '--steps', '4', '--save', place('trained')];
+    const { report } = await runToReport(folder, [...data, ...save]);
+    const program = startModelCommand(['evaluate', '--load', place('trained'), ...data, '--report', place('e.json')]);
+    const { code, stdout, stderr } = await program.ended;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { testLoss: loss, testAccuracy: accuracy } = report.epochs.at(-1)!;
+    const written = JSON.parse(readFileSync(place('e.json'), 'utf8'));
+    expect(written).toMatchObject({
+      loss,
+      accuracy,
+      samples: 16,
+      weightsSha256: report.weightsSha256,
+      model: report.model,
+    });
+    expect(written.confusion.flat().reduce((sum: number, count: number) => sum + count, 0)).toBe(16);
+    expect(stdout).toContain(
+      `Model mlp, 101,770 parameters, weights ${report.weightsSha256.slice(0, 16)}…: 16 test samples`,
+    );
+    expect(stdout).toContain(`loss ${loss.toFixed(4)}, accuracy ${(100 * accuracy!).toFixed(2)} %: `);
+  });
+
+  it('names no error where there is none', async () => {
+    const { code, stdout } = await printed(() => evaluate(['--load', place('bars'), ...data]));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\nloss 0\.000\d, accuracy 100\.00 %: 0 of 16 wrong\n$/);
+  });
+
+  it('names the most frequent errors, with their part of the class', () => {
+    const confusion = [
+      [8, 2, 0],
+      [1, 9, 0],
+      [0, 3, 1_200],
+    ];
+    const measured = { loss: 0.5, accuracy: 1217 / 1223, r2: null, rmse: null, confusion, topErrors: [] };
+    const text = evaluationText(measured, ['cat', 'dog', 'cow']);
+    expect(text.split('\n')).toEqual([
+      'loss 0.5000, accuracy 99.51 %: 6 of 1,223 wrong',
+      '',
+      'most frequent errors',
+      '  class  read as  samples  of its class',
+      '  cow    dog            3        0.25 %',
+      '  cat    dog            2       20.00 %',
+      '  dog    cat            1       10.00 %',
+    ]);
+  });
+
+  it('takes the layers of a file that does not say them from --model', async () => {
+    const model = { name: 'bars', input: [784], layers: [{ type: 'dense', units: 10 }] };
+    writeFileSync(place('bars.json'), JSON.stringify(model));
+    const { code } = await printed(() => evaluate(['--load', place('bars'), '--model', place('bars.json'), ...data]));
+    expect(code).toBe(0);
+    await expectRefusal(() => evaluate(['--load', place('bars'), '--model', 'mlp', ...data]), /expected layers\[0\]/);
+  });
+
+  it.each<[args: string[], message: RegExp]>([
+    [[], /^--load: expected FILE\.safetensors, the model to use, got none$/],
+    [['--load', place('none')], /^--load: .*none: expected a file that can be read, got nothing there$/],
+    [['--load', folder], /^--load: .*: expected a regular file, got a folder$/],
+    [
+      ['--load', place('tiny/t10k-labels-idx1-ubyte')],
+      /^--load .*: safetensors: expected a file of this format, got an IDX file$/,
+    ],
+    [
+      ['--load', place('bars'), '--report', place('bars')],
+      /^--report: expected another file than --load reads, got the same: .*bars$/,
+    ],
+    [
+      ['--load', place('bars'), '--data', place('none')],
+      /^--data: .*none: expected a file or a folder with data, got nothing there$/,
+    ],
+    [
+      ['--load', place('bars'), '--label', 'x'],
+      /^--label: expected with --data PATH, the data that are to be read so$/,
+    ],
+    [['--load', place('bars'), '--model', 'nosuch'], /^--model nosuch: .*expected/],
+    [['--load', place('bars'), '--report', folder], /^--report: .*: expected a file, got a folder$/],
+    [['--load', place('bars'), 'x.png'], /^x\.png: expected an option that begins with --$/],
+  ])('%j is refused', async (args, message) => {
+    await expectRefusal(() => evaluate(args), message);
+  });
+
+  it('refuses images of another size', async () => {
+    const files = tinyFiles();
+    for (const name of ['train-images-idx3-ubyte', 't10k-images-idx3-ubyte']) {
+      const bytes = Buffer.from(files.get(name)!);
+      bytes.writeUInt32BE(14, 8);
+      bytes.writeUInt32BE(56, 12);
+      files.set(name, bytes);
+    }
+    const other = await writeFolder(folder, 'other', files);
+    const message =
+      /^--data .*other: expected samples of \[28, 28, 1\], as the model takes, got some of \[14, 56, 1\]$/;
+    await expectRefusal(() => evaluate(['--load', place('bars'), '--data', other]), message);
+  });
+});

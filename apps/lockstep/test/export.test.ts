@@ -1,0 +1,48 @@
+/** `npm run export` writes the ONNX file that `--save` would have written. */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
+import { exportModel } from '../src/saved-model.ts';
+import { barsFile, expectRefusal } from './bars.ts';
+
+const folder = temporaryFolder();
+const place = (name: string): string => join(folder, name);
+
+beforeAll(() => writeFileSync(place('bars'), barsFile()));
+
+describe('npm run export', () => {
+  it('gives the bytes that --save FILE.onnx gives for the same run', async () => {
+    const run = [...(await tinyArgs(folder)), '--single', '--steps', '2'];
+    await runToReport(folder, [...run, '--save', place('saved.onnx')]);
+    await runToReport(folder, [...run, '--save', place('saved.safetensors')]);
+    const args = ['export', '--load', place('saved.safetensors'), '--onnx', place('exported.onnx')];
+    const { code, stdout, stderr } = await startModelCommand(args).ended;
+    expect({ code, stdout, stderr }).toEqual({
+      code: 0,
+      stdout: `model mlp written to ${place('exported.onnx')}\n`,
+      stderr: '',
+    });
+    expect(readFileSync(place('exported.onnx')).equals(readFileSync(place('saved.onnx')))).toBe(true);
+  });
+
+  it.each<[args: string[], message: RegExp]>([
+    [['--load', place('bars')], /^--onnx: expected FILE\.onnx, where to write the model, got none$/],
+    [['--onnx', place('out.onnx')], /^--load: expected FILE\.safetensors, the model to use, got none$/],
+    [['--load', place('none'), '--onnx', place('out.onnx')], /^--load: .*none: expected a file that can be read/],
+    [
+      ['--load', place('bars'), '--onnx', place('none/out.onnx')],
+      /^--onnx: .*: expected a file in a folder that exists/,
+    ],
+    [
+      ['--load', place('bars'), '--onnx', place('bars')],
+      /^--onnx: expected another file than --load reads, got the same: .*bars$/,
+    ],
+  ])('%j is refused, and writes nothing', async (args, message) => {
+    await expectRefusal(() => exportModel(args), message);
+    expect(readFileSync(place('bars'))).toEqual(Buffer.from(barsFile()));
+    expect(existsSync(place('out.onnx'))).toBe(false);
+  });
+});

@@ -1,0 +1,48 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FileError } from '../src/named-files.ts';
+import { fileKind, printable, shownLine } from '../src/shown.ts';
+
+const anyText = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom('\ud800', '\udc00', '\n', '\u202e', '\u2066', '\u2028', '\ufeff', '\x1b', '\x9b', '😀', 'é'),
+    fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
+  ),
+});
+
+describe('shownLine', () => {
+  it('is printable, of bounded length, and the same when it is shown again', () => {
+    fc.assert(
+      fc.property(anyText, fc.integer({ min: 3, max: 60 }), (text, maxLength) => {
+        const line = shownLine(text, maxLength);
+        if (text !== '') expect(line).toMatch(printable);
+        expect(line.length).toBeLessThanOrEqual(maxLength);
+        expect(shownLine(line, maxLength)).toBe(line);
+      }),
+    );
+  });
+
+  it.each([
+    ['plain text', 'plain text'],
+    ['数学 😀 می\u200cخواهم', '数学 😀 می\u200cخواهم'],
+    ['a\nb\tc\r', 'a\\nb\\tc\\r'],
+    ['\x1b[2J', '\\u001b[2J'],
+    ['gnp.\u202eexe', 'gnp.\\u202eexe'],
+    ['x'.repeat(2_000), `${'x'.repeat(499)}…${'x'.repeat(499)}`],
+  ])('%j is %j', (text, line) => {
+    expect(shownLine(text)).toBe(line);
+    expect(new FileError(text).message).toBe(line);
+  });
+});
+
+it.each<[bytes: number[], kind: string]>([
+  [[], 'an empty file'],
+  [[0x1f, 0x8b, 8], 'a gzip file'],
+  [[0x25, 0x50, 0x44, 0x46, 0x2d], 'a PDF'],
+  [[0x68, 0x69, 0x0a], 'a text that begins with "hi\\n"'],
+  // Cutting a two-byte character in half does not make the text invalid.
+  [[...new Array<number>(23).fill(0x61), 0xc3, 0xa9], `a text that begins with "${'a'.repeat(23)}"`],
+  [[1, 2, 3], 'a file that begins with the bytes 01 02 03'],
+])('bytes %j are %s', (bytes, kind) => {
+  expect(fileKind(Uint8Array.from(bytes))).toBe(kind);
+});

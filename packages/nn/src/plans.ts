@@ -1,0 +1,342 @@
+/** Compiled plans of a model: outputs, losses and gradients of samples that are loaded into them. */
+import {
+  type Backend,
+  type ByteTable,
+  compile,
+  createByteInput,
+  fromStorage,
+  type Program,
+  type RandomKeys,
+  randomKey,
+  type Shape,
+  type Storage,
+  sizeOf,
+  sum,
+  type Tensor,
+  valueAndGrad,
+} from '@lockstep/tensor';
+import { layerKind } from './layers.ts';
+import { losses, type TargetType, type TargetValues } from './losses.ts';
+import { type Model, outputCount, parameterLayout, parameterTensors } from './model.ts';
+
+/**
+ * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. `parameters` holds one
+ * tensor per entry of `parameterLayout(model)`. `random`, given only in training, determines the dropout masks.
+ */
+export function forward(
+  model: Model,
+  x: Tensor,
+  parameters: readonly Tensor[],
+  random?: Omit<RandomKeys, 'stream'>,
+): Tensor {
+  return layerOutputs(model, x, parameters, { random }).at(-1)!;
+}
+
+interface LayerOptions {
+  /** Given only in training. */
+  readonly random?: Omit<RandomKeys, 'stream'> | undefined;
+  /** Replaces a layer's output [n, ...output] as the input of the next layer; by default, keeps the output. */
+  readonly pass?: (output: Tensor, layer: number) => Tensor;
+}
+
+/**
+ * Returns each layer's output [n, ...output] for `x` [n, ...input], in the order of `model.layers`.
+ * `parameters` as for `forward`.
+ */
+export function layerOutputs(
+  model: Model,
+  x: Tensor,
+  parameters: readonly Tensor[],
+  { random, pass = (output) => output }: LayerOptions = {},
+): Tensor[] {
+  const layout = parameterLayout(model);
+  let input = x;
+  return model.layers.map((layer, index) => {
+    const own = parameters.filter((_, position) => layout[position]!.layer === index);
+    input = pass(layerKind(layer).forward(layer, input, own, random && { ...random, stream: index }), index);
+    return input;
+  });
+}
+
+/** Concatenated samples: a byte enters the model as byte / 255, a float unchanged. */
+export type SampleValues = Uint8Array | Float32Array;
+
+/** Samples in a table of the plan's backend: row `numbers[i]` holds the bytes of sample i. */
+export interface SampleRows {
+  readonly table: ByteTable;
+  readonly numbers: Uint32Array;
+}
+
+/** A byte enters the model as byte / 255. */
+export const byteDivisor = 255;
+
+interface SampleInput {
+  /** [samples, ...input]; an input for a plan. */
+  readonly x: Tensor;
+  /**
+   * Takes one sample per row of the tensor. Throws one sentence if lengths differ.
+   * @returns programs that finish loading, for the thread that runs the plan
+   */
+  take(samples: SampleValues | SampleRows): readonly Program[];
+  /** Also frees the memory of the samples, so no plan may read them afterwards. */
+  dispose(): void;
+}
+
+/**
+ * Creates an input of `shape` [samples, ...input].
+ * Create it before the plan that reads it: a backend may then leave bytes unconverted for the plan's products.
+ */
+function createSampleInput(backend: Backend, shape: Shape): SampleInput {
+  const storage = backend.allocate(sizeOf(shape));
+  const x = fromStorage(backend, storage, shape);
+  const byteInput = createByteInput(backend, storage, byteDivisor);
+  const count = shape[0]!;
+  return {
+    x,
+    take(samples) {
+      if ('table' in samples) {
+        checkRows(samples, count, x.size / count);
+        return [byteInput.takeRows(samples.table, samples.numbers)];
+      }
+      checkLength('values of samples', samples.length, x.size);
+      if (samples instanceof Uint8Array) return [byteInput.take(samples)];
+      backend.upload(storage, samples);
+      return [];
+    },
+    dispose() {
+      byteInput.dispose();
+      x.dispose();
+      backend.free(storage);
+    },
+  };
+}
+
+function checkRows({ table, numbers }: SampleRows, count: number, size: number): void {
+  if (numbers.length === count && table.columns === size) return;
+  const got = `${numbers.length} rows of ${table.columns}`;
+  throw new Error(`microbatch: expected ${count} rows of ${size} bytes, got ${got}`);
+}
+
+function checkSamples(samples: number): void {
+  if (!Number.isSafeInteger(samples) || samples < 1) {
+    throw new Error(`microbatch: expected 1 or more samples, got ${samples}`);
+  }
+}
+
+function checkLength(what: string, length: number, expected: number): void {
+  if (length !== expected) throw new Error(`microbatch: expected ${expected} ${what}, got ${length}`);
+}
+
+/**
+ * Key that determines a model's random choices in training.
+ * It does not depend on which worker computes.
+ */
+export interface RandomKey {
+  /** The run's seed, a whole number below 2^32. */
+  readonly seed: number;
+  readonly step: number;
+  /** Position of the first sample in its epoch's order; the others follow. */
+  readonly firstSample: number;
+}
+
+/** The default key. */
+export const defaultKey: RandomKey = { seed: 0, step: 0, firstSample: 0 };
+
+/** A compiled computation over a batch of samples and their targets. */
+export interface LabeledPlan {
+  /** Result of `run`; the function that made the plan documents its layout. */
+  readonly output: Storage;
+  /**
+   * Loads the samples of the next run [samples, ...input], and their targets: class indices [samples], or values
+   * [samples, outputs]. Throws one sentence if lengths differ. A label outside the classes makes the loss NaN. `key`
+   * determines the dropout masks in training; without a key, each run uses the same masks.
+   * @returns programs that finish loading, for the thread that runs the plan
+   */
+  load(samples: SampleValues | SampleRows, targets: TargetValues, key?: RandomKey): readonly Program[];
+  /** Returns a program that computes the result of `run` from the loaded samples into `output`, of the same length. */
+  into(output: Storage): Program;
+  /** Loads samples and computes `output`. */
+  run(samples: SampleValues | SampleRows, targets: TargetValues, key?: RandomKey): void;
+  dispose(): void;
+}
+
+/** Computes a plan's outputs from `x` [samples, ...input], the targets, and one tensor per parameter. */
+type LabeledOutputs = (
+  x: Tensor,
+  targets: Tensor,
+  parameters: readonly Tensor[],
+  random: RandomKeys | undefined,
+) => readonly Tensor[];
+
+interface LabeledPlanOptions {
+  readonly targetType: TargetType;
+  /** Whether the outputs depend on random choices, which the key of each run determines. */
+  readonly isRandom: boolean;
+  /** Replaces the plan's own output; still owned by the caller. */
+  readonly output?: Storage | undefined;
+}
+
+export function createLabeledPlan(
+  backend: Backend,
+  model: Model,
+  samples: number,
+  parameters: Storage,
+  { targetType, isRandom, output }: LabeledPlanOptions,
+  outputs: LabeledOutputs,
+): LabeledPlan {
+  checkSamples(samples);
+  const tensors = parameterTensors(backend, model, parameters);
+  const sampleInput = createSampleInput(backend, [samples, ...model.input]);
+  const plan = compile(
+    backend,
+    (x, targets, ...rest) => {
+      const [key, sampleNumbers] = rest.splice(0, isRandom ? 2 : 0);
+      return outputs(x!, targets!, rest, key && sampleNumbers && { key, samples: sampleNumbers });
+    },
+    [
+      sampleInput.x,
+      losses[targetType].targetShape(samples, outputCount(model)),
+      ...(isRandom ? [[4], [samples]] : []),
+      ...tensors,
+    ],
+    output === undefined ? {} : { output },
+  );
+  const [, targetTensor, randomKeys, numbers] = plan.inputs;
+  const takeTargets = targetInput(backend, targetTensor!, targetType);
+  const takeKey = isRandom ? keyInput(backend, randomKeys!, numbers!) : undefined;
+
+  const load: LabeledPlan['load'] = (values, targets, key = defaultKey) => {
+    takeTargets(targets);
+    takeKey?.(key);
+    return sampleInput.take(values);
+  };
+
+  return {
+    output: plan.output,
+    load,
+    into: (storage) => plan.into(storage),
+    run(...batch) {
+      for (const program of load(...batch)) program.run();
+      plan.run();
+    },
+    dispose() {
+      plan.dispose();
+      sampleInput.dispose();
+    },
+  };
+}
+
+/** @returns a function that uploads the key of a run's random values */
+function keyInput(backend: Backend, randomKeys: Tensor, numbers: Tensor): (key: RandomKey) => void {
+  const sampleNumbers = new Float32Array(numbers.size);
+  return ({ seed, step, firstSample }) => {
+    for (let index = 0; index < sampleNumbers.length; index++) sampleNumbers[index] = firstSample + index;
+    backend.upload(randomKeys.storage, randomKey(seed, step));
+    backend.upload(numbers.storage, sampleNumbers);
+  };
+}
+
+/** @returns a function that uploads the targets of a run */
+function targetInput(backend: Backend, { storage, size }: Tensor, type: TargetType): (targets: TargetValues) => void {
+  const floats = new Float32Array(size);
+  return (targets) => {
+    checkLength(type === 'classes' ? 'labels' : 'targets', targets.length, size);
+    if (targets instanceof Float32Array !== (type === 'values')) {
+      throw new Error(`microbatch: expected targets that are ${type}, got ${targets.constructor.name}`);
+    }
+    if (targets instanceof Float32Array) backend.upload(storage, targets);
+    else {
+      floats.set(targets);
+      backend.upload(storage, floats);
+    }
+  };
+}
+
+interface GradientPlanOptions {
+  /** Determines the loss; classes by default. */
+  readonly targetType?: TargetType | undefined;
+  /** Number of microbatches to sum over separately; by default, sums run over all samples at once. */
+  readonly microbatches?: number | undefined;
+  /** Replaces the plan's own output; still owned by the caller. */
+  readonly output?: Storage | undefined;
+}
+
+/**
+ * Compiles a plan that computes the gradient of one microbatch.
+ * `output` [P + 2] holds the SUM of the loss's gradient over its `samples` samples, in the order of the flat
+ * `parameters` [P], then the sum of the losses, then the number of correctly classified samples (0 if targets are
+ * values). The caller owns `parameters`; each run reads their current values.
+ */
+export function createMicrobatchGradient(
+  backend: Backend,
+  model: Model,
+  samples: number,
+  parameters: Storage,
+  { targetType = 'classes', microbatches, output }: GradientPlanOptions = {},
+): LabeledPlan {
+  const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
+  const sumOptions = microbatches === undefined ? {} : { microbatches };
+  const kind = losses[targetType];
+  const options = { targetType, isRandom, output };
+  return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors, random) => {
+    let correctSum: Tensor | undefined;
+    const loss = (...weights: Tensor[]): Tensor => {
+      const outputs = forward(model, x, weights, random);
+      correctSum = kind.correct(outputs, targets, sumOptions);
+      return sum(kind.each(outputs, targets), sumOptions);
+    };
+    const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
+    return [...gradients, value, correctSum!];
+  });
+}
+
+/**
+ * Same as `createMicrobatchGradient`, for several microbatches at once.
+ * The result has the bits of the microbatches computed one by one and added in pairs of neighbors, the sums again in
+ * pairs, and so on. Needs a backend with `microbatchSums`.
+ */
+export function createShardGradient(
+  backend: Backend,
+  model: Model,
+  { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
+  parameters: Storage,
+  options: Pick<GradientPlanOptions, 'targetType' | 'output'> = {},
+): LabeledPlan {
+  if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
+  return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, {
+    ...options,
+    microbatches,
+  });
+}
+
+export interface PredictionPlan {
+  /** [samples, outputs]: class scores before the softmax, or values. */
+  readonly output: Storage;
+  /** Loads samples [samples, ...input]. @returns programs that finish loading, for the thread that runs the plan */
+  load(samples: SampleValues): readonly Program[];
+  /** Returns a program that computes the result of `run` from the loaded samples into `output`. */
+  into(output: Storage): Program;
+  run(samples: SampleValues): void;
+  dispose(): void;
+}
+
+/** Compiles a prediction plan. The caller owns `parameters` [P]; each run reads their current values. */
+export function createPrediction(backend: Backend, model: Model, samples: number, parameters: Storage): PredictionPlan {
+  checkSamples(samples);
+  const tensors = parameterTensors(backend, model, parameters);
+  const sampleInput = createSampleInput(backend, [samples, ...model.input]);
+  const plan = compile(backend, (x, ...weights) => [forward(model, x!, weights)], [sampleInput.x, ...tensors]);
+  return {
+    output: plan.output,
+    load: (values) => sampleInput.take(values),
+    into: (storage) => plan.into(storage),
+    run(values) {
+      for (const program of sampleInput.take(values)) program.run();
+      plan.run();
+    },
+    dispose() {
+      plan.dispose();
+      sampleInput.dispose();
+    },
+  };
+}

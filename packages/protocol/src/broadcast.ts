@@ -1,0 +1,170 @@
+/** One vector to many connections: each chunk is framed once, in memory that is used again. */
+import { frameMemory } from './codec.ts';
+import type { CoordinatorMessage } from './messages.ts';
+import type { VectorStream } from './transport.ts';
+import { chunkRanges, type ValueRange } from './vectors.ts';
+
+/** Enough for the connections of a step, which mostly send the same chunks. */
+const mostFreeMemories = 16;
+
+/** Reuses the memory of frames: garbage outside the heap makes V8 mark the whole heap. */
+export class FramePool {
+  readonly #frameBytes: number;
+  readonly #free: Uint8Array[] = [];
+
+  /** @param frameBytes most bulk bytes of a frame */
+  constructor(frameBytes: number) {
+    this.#frameBytes = frameBytes;
+  }
+
+  /** Memory for one frame. */
+  take(): Uint8Array {
+    return this.#free.pop() ?? frameMemory(this.#frameBytes);
+  }
+
+  /** Takes back the memory of a frame that nothing reads any more. */
+  give(memory: Uint8Array): void {
+    if (this.#free.length < mostFreeMemories) this.#free.push(memory);
+  }
+}
+
+/** Frames kept for connections that lag behind, 4 MB of the usual chunks; connections further behind get new frames. */
+const mostKeptFrames = 8;
+
+/** Vector to broadcast, and how to frame it. */
+interface BroadcastOptions {
+  /** Values of the vector. */
+  readonly length: number;
+  /** The vector's bytes: a view to be read at once, because memory that grows moves. */
+  readonly bytes: () => Uint8Array;
+  readonly chunkBytes: number;
+  /** Makes a chunk's message. @param from its first value @param memory for its frame, if the message needs one */
+  readonly messageOf: (bytes: Uint8Array, from: number, memory: Uint8Array) => CoordinatorMessage;
+  readonly pool: FramePool;
+  /** Called when no connection has anything left to send. */
+  readonly onIdle?: () => void;
+}
+
+/** A chunk's message and its frame's memory, which returns to the pool without users. */
+interface Frame {
+  readonly message: CoordinatorMessage;
+  readonly memory: Uint8Array;
+  /** Connections that may be sending the frame; one more while it is kept. */
+  users: number;
+}
+
+/** A vector on its way to one connection. */
+export interface OutgoingVector extends VectorStream<CoordinatorMessage> {
+  /** Whether some of the vector is still to be sent. */
+  readonly isOpen: boolean;
+  /** Stops sending: the connection has ended. */
+  drop(): void;
+}
+
+/** Sends one vector to any number of connections. Each chunk is framed on demand, once for all connections at it. */
+export class VectorBroadcast {
+  readonly #options: BroadcastOptions;
+  readonly #ranges: readonly ValueRange[];
+  /** Index of the next chunk, per stream that is not at its end. */
+  readonly #places = new Map<OutgoingVector, number>();
+  /** Latest frames, by chunk index. Empty once the vector has changed, because there may be many such vectors. */
+  readonly #kept = new Map<number, Frame>();
+  /** Frames that a connection may be sending. */
+  readonly #inUse = new WeakMap<CoordinatorMessage, Frame>();
+  #hasChanged = false;
+  #given = 0;
+  /** Copy of the unsent bytes, from byte `at` on, of a vector that has changed since. */
+  #rest: { readonly at: number; readonly bytes: Uint8Array } | undefined;
+
+  constructor(options: BroadcastOptions) {
+    this.#options = options;
+    this.#ranges = chunkRanges(options.length, options.chunkBytes);
+  }
+
+  /** Whether some connection has some of the vector still to be sent. */
+  get isOpen(): boolean {
+    return this.#places.size > 0;
+  }
+
+  /** Chunks given to connections so far. */
+  get given(): number {
+    return this.#given;
+  }
+
+  /** Returns a stream of the vector for one more connection. */
+  stream(): OutgoingVector {
+    const places = this.#places;
+    const stream: OutgoingVector = {
+      get isOpen() {
+        return places.has(stream);
+      },
+      next: () => this.#next(stream),
+      sent: (message) => this.#release(this.#inUse.get(message)),
+      drop: () => this.#end(stream),
+    };
+    places.set(stream, 0);
+    return stream;
+  }
+
+  /** Copies the unsent part, if any, because the vector is about to change. */
+  keepRest(): void {
+    if (this.#hasChanged) return;
+    this.#hasChanged = true;
+    this.forgetFrames();
+    if (!this.isOpen) return;
+    const at = 4 * this.#ranges[Math.min(...this.#places.values())]!.from;
+    this.#rest = { at, bytes: this.#options.bytes().slice(at) };
+  }
+
+  /** Stops keeping frames for connections that lag behind. */
+  forgetFrames(): void {
+    for (const index of this.#kept.keys()) this.#forget(index);
+  }
+
+  #next(stream: OutgoingVector): CoordinatorMessage | undefined {
+    const index = this.#places.get(stream);
+    if (index === undefined) return undefined;
+    const frame = this.#kept.get(index) ?? this.#make(index);
+    frame.users += 1;
+    this.#given += 1;
+    if (index + 1 < this.#ranges.length) this.#places.set(stream, index + 1);
+    else this.#end(stream);
+    return frame.message;
+  }
+
+  #make(index: number): Frame {
+    const { bytes, messageOf, pool } = this.#options;
+    const { from, to } = this.#ranges[index]!;
+    const rest = this.#rest ?? { at: 0, bytes: bytes() };
+    const memory = pool.take();
+    const message = messageOf(rest.bytes.subarray(4 * from - rest.at, 4 * to - rest.at), from, memory);
+    const frame: Frame = { message, memory, users: 0 };
+    this.#inUse.set(message, frame);
+    if (this.#hasChanged) return frame;
+    const [oldest] = this.#kept.keys();
+    if (oldest !== undefined && this.#kept.size >= mostKeptFrames) this.#forget(oldest);
+    this.#kept.set(index, frame);
+    frame.users += 1;
+    return frame;
+  }
+
+  #forget(index: number): void {
+    const frame = this.#kept.get(index);
+    this.#kept.delete(index);
+    this.#release(frame);
+  }
+
+  #release(frame: Frame | undefined): void {
+    if (!frame) return;
+    frame.users -= 1;
+    if (frame.users > 0) return;
+    this.#inUse.delete(frame.message);
+    this.#options.pool.give(frame.memory);
+  }
+
+  #end(stream: OutgoingVector): void {
+    if (!this.#places.delete(stream) || this.isOpen) return;
+    this.#rest = undefined;
+    this.#options.onIdle?.();
+  }
+}

@@ -1,0 +1,177 @@
+/** The memory that all kernels and threads share, and who has which part of it. */
+import { getOrCreate } from '../get-or-create.ts';
+import { kernelsHex } from './generated/kernels.ts';
+
+export const pageBytes = 65536;
+
+const alignment = 64;
+/** Kernels may read, but not write, this far past a block. */
+const slackBytes = 64;
+/** Most pages to grow by unless more are needed: a quarter of a large model's memory would mostly stay unused. */
+const mostSparePages = (16 * 2 ** 20) / pageBytes;
+
+interface FreeBlock {
+  start: number;
+  end: number;
+}
+
+export class Allocator {
+  readonly #memory: WasmMemory;
+  /** Free blocks in ascending order, never adjacent. */
+  readonly #free: FreeBlock[];
+  readonly #sizes = new Map<number, number>();
+
+  constructor(memory: WasmMemory, start: number) {
+    this.#memory = memory;
+    this.#free = [{ start: roundUp(start, alignment), end: memory.buffer.byteLength - slackBytes }];
+  }
+
+  /**
+   * Returns the address of a new block, growing the memory if no gap is large enough.
+   * @throws RangeError if the memory cannot grow
+   */
+  allocate(bytes: number): number {
+    const size = Math.max(alignment, roundUp(bytes, alignment));
+    let index = this.#free.findIndex((block) => block.end - block.start >= size);
+    if (index < 0) index = this.#grow(size);
+    const block = this.#free[index]!;
+    const start = block.start;
+    block.start += size;
+    if (block.start === block.end) this.#free.splice(index, 1);
+    this.#sizes.set(start, size);
+    return start;
+  }
+
+  release(start: number): void {
+    const size = this.#sizes.get(start);
+    if (size === undefined) throw new Error(`cpu: no block begins at ${start}`);
+    this.#sizes.delete(start);
+    let index = this.#free.findIndex((block) => block.start > start);
+    if (index < 0) index = this.#free.length;
+    this.#free.splice(index, 0, { start, end: start + size });
+    this.#mergeWithNext(index);
+    if (index > 0) this.#mergeWithNext(index - 1);
+  }
+
+  #mergeWithNext(index: number): void {
+    const [block, next] = [this.#free[index]!, this.#free[index + 1]];
+    if (next === undefined || block.end !== next.start) return;
+    block.end = next.end;
+    this.#free.splice(index + 1, 1);
+  }
+
+  /**
+   * Grows the memory until its last gap has at least `size` bytes; returns the index of that gap. If possible, adds at
+   * least a quarter of the memory or 16 MB, whichever is less.
+   */
+  #grow(size: number): number {
+    const before = this.#memory.buffer.byteLength;
+    const end = before - slackBytes;
+    const lastFree = this.#free.at(-1);
+    const there = lastFree?.end === end ? end - lastFree.start : 0;
+    const needed = Math.ceil((size - there) / pageBytes);
+    const generous = Math.max(needed, Math.min(mostSparePages, Math.ceil(before / 4 / pageBytes)));
+    try {
+      this.#memory.grow(generous);
+    } catch {
+      try {
+        this.#memory.grow(needed);
+      } catch {
+        const [more, given] = [size, before].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`);
+        throw new RangeError(`cpu: expected ${more} more memory than ${given}, the engine refused`);
+      }
+    }
+    const newEnd = this.#memory.buffer.byteLength - slackBytes;
+    if (lastFree?.end === end) lastFree.end = newEnd;
+    else this.#free.push({ start: end, end: newEnd });
+    return this.#free.length - 1;
+  }
+}
+
+function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple;
+}
+
+/** The part of WebAssembly's API that is used here, so that no platform's type library is needed. */
+export interface WasmMemory {
+  /** A SharedArrayBuffer if threads share the memory. */
+  readonly buffer: ArrayBufferLike;
+  /** @throws RangeError if the engine refuses */
+  grow(pages: number): number;
+}
+
+interface WasmEngine {
+  compile(bytes: Uint8Array): Promise<object>;
+  instantiate(module: object, imports: object): Promise<{ readonly exports: unknown }>;
+  readonly Memory: new (descriptor: { initial: number; maximum: number; shared: boolean }) => WasmMemory;
+}
+
+/**
+ * Exports of the kernels. Pointers are byte addresses in the memory; parameters are in the order of the functions in
+ * kernels/.
+ */
+export interface Kernels {
+  /** Runs the calls of a program, from its first byte up to its end. */
+  execute(program: number, end: number): void;
+  workspace(): number;
+  workspaceBytes(): number;
+  setWorkspace(address: number): void;
+  bytesToFloats(bytes: number, output: number, count: number, divisor: number): void;
+  checksumTake(state: number, bytes: number, count: number): void;
+  checksumEnd(state: number, count: number): number;
+  nonZeroBlocks(values: number, count: number, bitmap: number): void;
+}
+
+const initialPages = 64;
+const maximumPages = 65536;
+/** Most memory that one `cpu` backend can have: the address space of 32-bit WebAssembly. */
+export const maxCpuMemoryBytes = maximumPages * pageBytes;
+
+/** Kernels on a memory, and the module that threads need to instantiate them on the same memory. */
+export interface KernelInstance {
+  readonly kernels: Kernels;
+  readonly memory: WasmMemory;
+  /** A WebAssembly.Module, which can be posted to threads. */
+  readonly module: object;
+}
+
+/** Compiled modules, by whether they import a shared memory. */
+const compiled = new Map<boolean, Promise<object>>();
+
+/**
+ * Creates an instance of the kernels with a new memory.
+ * @param isShared whether threads share the memory
+ * @throws if the engine has no WebAssembly, or no SIMD in it
+ */
+export async function createKernels(isShared: boolean): Promise<KernelInstance> {
+  const engine = wasmEngine();
+  const module = await getOrCreate(compiled, isShared, async () => engine.compile(decodeHex(await codeOf(isShared))));
+  const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
+  return { kernels: await instantiateKernels(module, memory), memory, module };
+}
+
+/** Instantiates a compiled module on an existing memory. */
+export async function instantiateKernels(module: object, memory: WasmMemory): Promise<Kernels> {
+  const { exports } = await wasmEngine().instantiate(module, { env: { memory } });
+  return exports as Kernels;
+}
+
+function wasmEngine(): WasmEngine {
+  const { WebAssembly: engine } = globalThis as { WebAssembly?: WasmEngine };
+  if (engine === undefined) throw new Error('this engine has no WebAssembly');
+  return engine;
+}
+
+/** Loads the code for a shared memory on demand, because one thread does not need it. */
+async function codeOf(isShared: boolean): Promise<string> {
+  return isShared ? (await import('./generated/shared-kernels.ts')).sharedKernelsHex : kernelsHex;
+}
+
+/** Decodes two lower-case digits per byte. */
+function decodeHex(text: string): Uint8Array {
+  const digitAt = (at: number): number => {
+    const code = text.charCodeAt(at);
+    return code - (code > 57 ? 87 : 48);
+  };
+  return Uint8Array.from({ length: text.length / 2 }, (_, byte) => 16 * digitAt(2 * byte) + digitAt(2 * byte + 1));
+}

@@ -1,0 +1,349 @@
+/** The checkpoints of a run: where they are kept, which one a run resumes from, and when and how the next is written. */
+import { webcrypto } from 'node:crypto';
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { configurationError, named } from '@lockstep/worker';
+import { newSha256, sha256 } from '../node/sha256.ts';
+import {
+  type CheckpointInterval,
+  type CheckpointOptions,
+  defaultInterval,
+  type RunClaim,
+  type SharedCheckpoints,
+  type StoredCheckpoint,
+} from '../options.ts';
+import { identityOf, type Prepared } from '../prepared.ts';
+import { errorMessage, thousands } from '../words.ts';
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  identityDifference,
+  type RunIdentity,
+  type WrittenCheckpoint,
+} from './checkpoint.ts';
+
+/**
+ * Creates the folder of a run's checkpoints, before anything is started.
+ * @throws ConfigurationError if it cannot be used
+ */
+export function requireCheckpointFolder(checkpoint: CheckpointOptions | undefined): void {
+  if (!checkpoint || checkpoint.store) return;
+  const { folder = '' } = checkpoint;
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch {
+    throw configurationError`${named('checkpoint.folder')}: expected a folder that can be made, read and written to, got ${folder}`;
+  }
+}
+
+type Store = Pick<SharedCheckpoints, 'list' | 'write'>;
+
+/** Number of a run's newest checkpoints that stay. */
+const kept = 3;
+const namePattern = /^checkpoint-(\d{17})-(\d{9,})\.safetensors$/;
+const partEnding = '.part';
+
+/** Checkpoints in a folder, which other runs may use as well. */
+export class CheckpointFolder implements Store {
+  readonly #folder: string;
+
+  /** @param folder existing folder */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /**
+   * Writes a checkpoint next to the others, then renames it; file and folder are synced, so that the checkpoint
+   * survives a crash of the machine. Keeps two of the run's earlier checkpoints, and never removes those of other runs.
+   * @returns the file's name
+   * @throws Error if the disk fails; earlier checkpoints are then kept
+   */
+  async write(run: string, step: number, bytes: Uint8Array): Promise<string> {
+    const name = `checkpoint-${run}-${`${step}`.padStart(9, '0')}.safetensors`;
+    const part = join(this.#folder, `${name}${partEnding}`);
+    try {
+      await synced(part, 'w', (file) => file.writeFile(bytes));
+      await rename(part, join(this.#folder, name));
+    } catch (error) {
+      await rm(part, { force: true }).catch(() => {});
+      throw error;
+    }
+    // Windows cannot open a folder; there the rename alone must do.
+    if (process.platform !== 'win32') await synced(this.#folder, 'r');
+    await this.#prune(run);
+    return name;
+  }
+
+  /** All checkpoints in the folder, newest first. */
+  async list(): Promise<StoredCheckpoint[]> {
+    const entries = await readdir(this.#folder, { withFileTypes: true });
+    const found = entries.flatMap((entry) => {
+      const { name } = entry;
+      const [, run, step] = namePattern.exec(name) ?? [];
+      // Reading a pipe would wait forever.
+      if (run === undefined || !(entry.isFile() || entry.isSymbolicLink())) return [];
+      return [{ name, run, step: Number(step), read: () => readFile(join(this.#folder, name)) }];
+    });
+    return found.sort((a, b) => (a.run === b.run ? b.step - a.step : a.run < b.run ? 1 : -1));
+  }
+
+  async #prune(run: string): Promise<void> {
+    const own = (await this.list()).filter((checkpoint) => checkpoint.run === run);
+    // A process killed during a write has left a partial file.
+    const isPart = (name: string): boolean => name.startsWith(`checkpoint-${run}-`) && name.endsWith(partEnding);
+    const parts = (await readdir(this.#folder)).filter(isPart);
+    for (const name of [...own.slice(kept).map((checkpoint) => checkpoint.name), ...parts]) {
+      await rm(join(this.#folder, name), { force: true });
+    }
+  }
+}
+
+/** Opens a file or folder, and closes it when everything written is on the disk. */
+async function synced(path: string, flags: string, write?: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, flags);
+  try {
+    await write?.(file);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Names a run after its start time, or just after every run in the folder if the clock went back. */
+export function newRunName(stored: readonly StoredCheckpoint[], now: Date): string {
+  const newest = stored[0]?.run ?? '';
+  const name = now.toISOString().replaceAll(/\D/g, '');
+  return name > newest ? name : `${BigInt(newest) + 1n}`;
+}
+
+/** A run's checkpoints, with the one to resume from. */
+export interface OpenedCheckpoints {
+  readonly identity: RunIdentity;
+  /** The checkpoint that the run resumes from, and its file; undefined if it starts from the beginning. */
+  readonly resumeFrom: Checkpoint | undefined;
+  readonly resumed: WrittenCheckpoint | undefined;
+  /** Messages for the person who started the run. */
+  readonly lines: readonly string[];
+  createCheckpointer(run: CheckpointedRun): Checkpointer;
+}
+
+/** Undefined in a run without checkpoints. @throws Error if a shared store does not let this process train */
+export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpoints | undefined> {
+  if (!prepared.checkpoint) return undefined;
+  const { every: interval = defaultInterval, folder = '', store: shared, resume } = prepared.checkpoint;
+  const store = shared ?? new CheckpointFolder(folder);
+  const place = shared?.place ?? folder;
+  const at = (file: string): string => (shared ? `${file} in ${place}` : join(folder, file));
+  const { steps } = prepared.plan;
+  const identity = identityOf(prepared, newSha256);
+  await shared?.open(runClaimOf(identity, steps));
+  const stored = await store.list();
+  const { chosen, passedOver } = await chooseCheckpoint(stored, identity, steps);
+  const resumeFrom = shared || resume ? chosen?.checkpoint : undefined;
+  const resumed = resumeFrom && { file: chosen!.stored.name, step: resumeFrom.step };
+  // Newer files do not belong to this run and must not be removed; the run's own files must sort after them.
+  const runName = resumed && passedOver.length === 0 ? chosen!.stored.run : newRunName(stored, new Date());
+  const skipped = passedOver.map((one) => `Passed over ${one.stored.name}: ${one.reason}.`);
+  const lines = (): string[] => {
+    if (resumed) return [...skipped, resumedLine(at(resumed.file), resumed.step, steps)];
+    const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
+    // The first coordinator of a shared run finds no checkpoints.
+    if (shared ? stored.length > 0 : resume) {
+      return [...skipped, `No checkpoint in ${place} fits this run, which starts from the beginning.`, where];
+    }
+    if (!chosen || chosen.checkpoint.step === steps) return [where];
+    const after = `${at(chosen.stored.name)} is of this run, interrupted after step ${thousands(chosen.checkpoint.step)}`;
+    return [`${after}: with resume, a run goes on from it. This one starts from the beginning and keeps it.`, where];
+  };
+  return {
+    ...{ identity, resumeFrom, resumed, lines: lines() },
+    createCheckpointer: (run) => new Checkpointer({ ...run, store, runName, interval, newest: resumed }),
+  };
+}
+
+function resumedLine(file: string, step: number, steps: number): string {
+  if (step === steps) return `${file} is of the end of this run: every step had been taken.`;
+  return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
+}
+
+/** @param steps of the run in total */
+function runClaimOf(identity: RunIdentity, steps: number): RunClaim {
+  const config = JSON.stringify({ ...identity, steps });
+  return { config, differenceFrom: (other) => identityDifference(JSON.parse(other), JSON.parse(config)) };
+}
+
+interface Choice {
+  /** The newest checkpoint that fits. */
+  readonly chosen: { readonly stored: StoredCheckpoint; readonly checkpoint: Checkpoint } | undefined;
+  /** Newer checkpoints that do not fit. */
+  readonly passedOver: readonly { readonly stored: StoredCheckpoint; readonly reason: string }[];
+}
+
+/**
+ * @param stored newest first
+ * @param identity of the run to resume
+ * @param steps of that run in total
+ */
+export async function chooseCheckpoint(
+  stored: readonly StoredCheckpoint[],
+  identity: RunIdentity,
+  steps: number,
+): Promise<Choice> {
+  const passedOver: { stored: StoredCheckpoint; reason: string }[] = [];
+  for (const one of stored) {
+    try {
+      const checkpoint = decodeCheckpoint(await one.read(), sha256);
+      const difference = identityDifference(identity, checkpoint.identity);
+      if (difference !== undefined) throw new Error(`it belongs to another run: ${difference}`);
+      const { step } = checkpoint;
+      if (step > steps) throw new Error(`it is after step ${step}, past the ${steps} steps of this run`);
+      return { chosen: { stored: one, checkpoint }, passedOver };
+    } catch (error) {
+      passedOver.push({ stored: one, reason: errorMessage(error) });
+    }
+  }
+  return { chosen: undefined, passedOver };
+}
+
+/** Such as `every 50 steps`. */
+export function intervalText(interval: CheckpointInterval): string {
+  const [count, unit] = 'steps' in interval ? [interval.steps, 'step'] : [interval.minutes, 'minute'];
+  return count === 1 ? `every ${unit}` : `every ${count} ${unit}s`;
+}
+
+/** Assumed duration of the first write, as a fraction of the interval's steps: it includes compilation. */
+const assumedPart = 0.5;
+/** Factor by which the next write may take longer than the last one. */
+const reserve = 2;
+/** Least fraction of the interval to reserve for the next write: a write within one step says little about it. */
+const leastPart = 0.1;
+/** Fraction of a slow write's duration remembered after each shorter one: the cause may return. */
+const memory = 0.5;
+
+/**
+ * Decides when the next copy is due. With an interval of N steps, a crash repeats at most N steps: a copy is taken
+ * early, by the steps that its write may last, but at most twice in N steps.
+ */
+export class CheckpointClock {
+  readonly #interval: CheckpointInterval;
+  #copiedStep: number;
+  #copiedAtMs: number;
+  #writeSteps: number;
+
+  constructor(interval: CheckpointInterval, firstStep: number, nowMs: number) {
+    this.#interval = interval;
+    this.#copiedStep = firstStep;
+    this.#copiedAtMs = nowMs;
+    this.#writeSteps = 'steps' in interval ? (assumedPart * interval.steps) / reserve : 0;
+  }
+
+  /** @param step number of steps taken so far */
+  isDue(step: number, nowMs: number): boolean {
+    if ('minutes' in this.#interval) return nowMs - this.#copiedAtMs >= this.#interval.minutes * 60_000;
+    const { steps } = this.#interval;
+    const lasting = Math.max(Math.ceil(reserve * this.#writeSteps), Math.floor(leastPart * steps));
+    const early = Math.min(lasting, Math.floor(steps / 2));
+    return step - this.#copiedStep >= steps - early;
+  }
+
+  copied(step: number, nowMs: number): void {
+    this.#copiedStep = step;
+    this.#copiedAtMs = nowMs;
+  }
+
+  /** @param step number of steps taken when the copy was on disk */
+  written(step: number): void {
+    this.#writeSteps = Math.max(step - this.#copiedStep, memory * this.#writeSteps);
+  }
+}
+
+/** The run that a checkpointer copies. */
+export interface CheckpointedRun {
+  readonly nowMs: () => number;
+  /** Steps taken so far. */
+  readonly stepsTaken: () => number;
+  /** Copies everything the next step depends on; later steps do not change the copy. */
+  readonly copy: () => Checkpoint;
+  readonly onWritten: (written: WrittenCheckpoint) => void;
+  readonly log: (line: string, guestLine: string) => void;
+}
+
+export interface CheckpointerOptions extends CheckpointedRun {
+  readonly store: Pick<Store, 'write'>;
+  /** Prefix of the file names. */
+  readonly runName: string;
+  readonly interval: CheckpointInterval;
+  /** The newest checkpoint in the folder, if the run resumed from it. */
+  readonly newest: WrittenCheckpoint | undefined;
+}
+
+/** Copies a run between two steps, and writes the copies while the run goes on. */
+export class Checkpointer {
+  /** The last checkpoint written to disk. */
+  newest: WrittenCheckpoint | undefined;
+  readonly #options: CheckpointerOptions;
+  readonly #clock: CheckpointClock;
+  #writing: Promise<void> | undefined;
+  #failed = false;
+  #isUrgent = false;
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.newest = options.newest;
+    this.#clock = new CheckpointClock(options.interval, options.stepsTaken(), options.nowMs());
+  }
+
+  /** Called after each complete step: a copy of half a step would belong to no run. */
+  stepped(): void {
+    const { stepsTaken, nowMs, copy } = this.#options;
+    if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
+    this.#isUrgent = false;
+    this.#clock.copied(stepsTaken(), nowMs());
+    this.#writing = this.#save(copy(), '; training goes on without it').finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Takes the next copy after the next step, because earlier checkpoints now state something false about the run. */
+  hurry(): void {
+    this.#isUrgent = true;
+  }
+
+  /** Writes the final state of the run; resolves when that is done or has failed. */
+  async finish(): Promise<void> {
+    const { stepsTaken, copy } = this.#options;
+    const last = stepsTaken() === 0 ? undefined : copy();
+    await this.#writing;
+    if (last && last.step !== this.newest?.step) await this.#save(last, '');
+  }
+
+  /** @param consequence consequence of a failure, for people */
+  async #save(checkpoint: Checkpoint, consequence: string): Promise<void> {
+    const { store, runName, stepsTaken, onWritten, log } = this.#options;
+    const { step } = checkpoint;
+    try {
+      // Lets the next step's weights be sent first.
+      await nextTurn();
+      const file = await store.write(runName, step, await encodeCheckpoint(checkpoint, sha256OffThread));
+      this.newest = { file, step };
+      this.#clock.written(stepsTaken());
+      onWritten(this.newest);
+      const again = `checkpoints are written again, the last one after step ${step}`;
+      if (this.#failed) log(again, again);
+      this.#failed = false;
+    } catch (error) {
+      const what = `the checkpoint after step ${step} was not written`;
+      if (!this.#failed) log(`${what}: ${errorMessage(error)}${consequence}`, `${what}${consequence}`);
+      this.#failed = true;
+    }
+  }
+}
+
+/** Node computes the hash in a separate thread. */
+async function sha256OffThread(bytes: Uint8Array): Promise<string> {
+  return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes)).toString('hex');
+}

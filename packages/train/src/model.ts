@@ -1,0 +1,391 @@
+/** Trained models: as self-describing files, and loaded for predictions and evaluations. */
+import type { Dataset } from '@lockstep/data';
+import {
+  argmax,
+  createConfusionEvaluator,
+  createEvaluator,
+  createPrediction,
+  type DatasetEvaluator,
+  describeModel,
+  inputSize,
+  type LabeledSamples,
+  type Model,
+  type ModelDescription,
+  parameterCount,
+  parseDescription,
+  probabilitiesOf,
+  readModelFile,
+  readSafetensors,
+  restoreValues,
+  type SampleValues,
+  type Standardization,
+  scalingOf,
+  standardizeValues,
+  writeModelFile,
+} from '@lockstep/nn';
+import { writeOnnx } from '@lockstep/onnx';
+import { bytesOf } from '@lockstep/protocol';
+import { type HostBackend, openBackend, type Storage } from '@lockstep/tensor';
+import { configurationError, named } from '@lockstep/worker';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { checkpointFormat } from './checkpoint/checkpoint.ts';
+import type { Prepared } from './prepared.ts';
+import { version } from './version.ts';
+import { errorMessage } from './words.ts';
+
+export interface StoredModel extends ModelDescription {
+  /** [parameters], in model order. */
+  readonly weights: Float32Array;
+  /** SHA-256 of the weights, as in a report. */
+  readonly weightsSha256: string;
+  /** All metadata of the file. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Maximum size of a file: the largest number of parameters a model may have, and a long header. */
+export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
+
+/**
+ * @param bytes of a safetensors file that a run or PyTorch saved
+ * @param given the model, if the file may lack a layer list
+ * @throws Error with one sentence if the file is not a model file, or its weights do not match its model or hash
+ */
+export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
+  const { metadata } = readSafetensors(bytes);
+  if (metadata['format'] === checkpointFormat) {
+    throw new Error('expected a model file as --save writes, got a checkpoint, from which --resume goes on');
+  }
+  const description = parseDescription(metadata, given);
+  const weights = readModelFile(description.model, bytes);
+  const weightsSha256 = bytesToHex(sha256(bytesOf(weights)));
+  const { weightsSha256: expected } = metadata;
+  if (expected !== undefined && expected !== weightsSha256) {
+    const [claimed, got] = [expected, weightsSha256].map((hash) => `${hash.slice(0, 16)}…`);
+    throw new Error(`model file: expected weights with SHA-256 ${claimed}, got ${got}: the file was changed`);
+  }
+  return { ...description, weights, weightsSha256, metadata };
+}
+
+export type ModelFormat = 'safetensors' | 'onnx';
+
+export interface ModelSnapshot {
+  readonly prepared: Pick<Prepared, 'model' | 'train' | 'reading' | 'config'>;
+  readonly weights: Float32Array<ArrayBuffer>;
+  readonly weightsSha256: string;
+  /** Number of steps taken by the weights. */
+  readonly steps: number;
+}
+
+export function modelFileOf({ weights, ...snapshot }: ModelSnapshot, format: ModelFormat) {
+  return (format === 'onnx' ? writeOnnx : writeModelFile)(snapshot.prepared.model, weights, metadataOf(snapshot));
+}
+
+/** Metadata of the file, besides model and weights. */
+export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapshot, 'weights'>): Record<string, string> {
+  const { train, reading, config } = prepared;
+  const { seed, initSha256 } = config;
+  const origin = { lockstep: version, seed, steps, weightsSha256, initSha256 };
+  return describeModel({ ...samplesOf(train), reading }, origin);
+}
+
+/** Inputs and outputs of a model trained on these data. */
+export function samplesOf({ samples, sampleShape, targets }: Dataset) {
+  return { targets, sampleShape, scaling: scalingOf(samples) };
+}
+
+/** ONNX if the file name ends in `.onnx`, otherwise safetensors. */
+export function modelFormatOf(file: string): ModelFormat {
+  return file.toLowerCase().endsWith('.onnx') ? 'onnx' : 'safetensors';
+}
+
+type InitialWeights = Pick<StoredModel, 'weights' | 'weightsSha256'>;
+
+/**
+ * Reads the initial weights of a run.
+ * @throws ConfigurationError if the file has none, or those of another model
+ */
+export function readInitialWeights(bytes: Uint8Array, model: Model): InitialWeights {
+  try {
+    const { weights, weightsSha256 } = readStoredModel(bytes, model);
+    const wrong = weights.find((weight) => !Number.isFinite(weight));
+    if (wrong === undefined) return { weights, weightsSha256 };
+    throw new Error(`expected finite weights to go on from, got ${wrong} among them`);
+  } catch (error) {
+    throw configurationError`${named('initialWeights')}: ${errorMessage(error)}`;
+  }
+}
+
+/** Facts that a model file may lack. */
+export interface LoadModelOptions {
+  /** The model, for a file without a layer list, such as PyTorch's; a file with a layer list must match it. */
+  readonly model?: Model | undefined;
+}
+
+/** The quality of a model on labeled samples. */
+export interface ModelEvaluation {
+  /** Mean over the samples of the cross-entropy, in nats, or of the squared error of standardized values. */
+  readonly loss: number;
+  /** Fraction of the samples classified correctly, 0 to 1; null if targets are values, or the loss is not finite. */
+  readonly accuracy: number | null;
+  /** Fraction of the targets' variance that the model explains; null if targets are classes, or constant. */
+  readonly r2: number | null;
+  /** Root mean squared error in the unit of the given values; null if targets are classes. */
+  readonly rmse: number | null;
+  /**
+   * Confusion matrix, [classes][classes]: one row for each true class, one column for each predicted one. Null if
+   * targets are values, or there are more than 1000 classes.
+   */
+  readonly confusion: readonly (readonly number[])[] | null;
+  /** The most confident wrong predictions, most confident first; `index` identifies the sample. Empty for values. */
+  readonly topErrors: readonly {
+    readonly index: number;
+    readonly label: number;
+    readonly predicted: number;
+    readonly probability: number;
+  }[];
+}
+
+/** A classification of one sample. */
+export interface Prediction {
+  /** The name of the class with the largest score; the first one on a tie. */
+  readonly class: string;
+  /** The index of the class, from 0. */
+  readonly index: number;
+  /** The softmax probability of the class, 0 to 1. */
+  readonly probability: number;
+  /** The logits, [classes]. */
+  readonly scores: Float32Array;
+  /** The softmax of the scores, [classes]. */
+  readonly probabilities: readonly number[];
+}
+
+const topErrorCount = 10;
+/** Most samples of one prediction; a power of two. */
+const mostSamples = 256;
+
+type Plan = ReturnType<typeof createPrediction>;
+
+/** A model with its weights on the tensor engine. The caller must free its memory with `dispose`. */
+export class LoadedModel {
+  /** Name, shape of the input, and layers. */
+  readonly architecture: Model;
+  /** Class names, in the order of the scores; empty if the model predicts values. */
+  readonly classes: readonly string[];
+  /** Names of the predicted values; empty if the model scores classes. */
+  readonly values: readonly string[];
+  /** How the values were standardized in training; undefined if they were not. */
+  readonly standardization: Standardization | undefined;
+  /** [height, width, channels] of an image, or another sample shape. */
+  readonly sampleShape: StoredModel['sampleShape'];
+  /** How the values of a sample are scaled. */
+  readonly scaling: StoredModel['scaling'];
+  /** How a file becomes a sample; undefined if the model was trained on values in memory. */
+  readonly reading: StoredModel['reading'];
+  /** Seed of the training run; undefined if the file lacks it. */
+  readonly seed: number | undefined;
+  /** SHA-256 of the weights: float32, little-endian, in model order. */
+  readonly weightsSha256: string;
+  readonly #targets: StoredModel['targets'];
+  readonly #backend: HostBackend;
+  readonly #weights: Float32Array;
+  /** Values in one sample. */
+  readonly #sampleSize: number;
+  readonly #parameters: Storage;
+  /** Plans by number of samples, a power of two: nine plans serve every count. */
+  readonly #plans = new Map<number, Plan>();
+  #isDisposed = false;
+
+  /** @param backend not in use by any other thread */
+  constructor(stored: StoredModel, backend: HostBackend) {
+    this.architecture = stored.model;
+    const { type, names } = stored.targets;
+    this.classes = type === 'classes' ? names : [];
+    this.values = type === 'values' ? names : [];
+    this.standardization = stored.targets.standardization;
+    this.sampleShape = stored.sampleShape;
+    this.scaling = stored.scaling;
+    this.reading = stored.reading;
+    this.seed = stored.metadata['seed'] === undefined ? undefined : Number(stored.metadata['seed']);
+    this.weightsSha256 = stored.weightsSha256;
+    this.#targets = stored.targets;
+    this.#backend = backend;
+    this.#weights = stored.weights;
+    this.#sampleSize = inputSize(stored.model);
+    this.#parameters = backend.allocate(parameterCount(stored.model));
+    backend.upload(this.#parameters, stored.weights);
+  }
+
+  /**
+   * Predicts the class of each sample. A sample gets the same bits alone as among others.
+   * @param samples [count, ...sampleShape], one after another: images row by row, with the channels of a pixel
+   * together; bytes if the model was trained on bytes, otherwise floats, scaled as in training
+   * @throws Error if samples are of another type, if their length is not a multiple of a sample's, if the model
+   * predicts values, or after `dispose`
+   */
+  async predict(samples: SampleValues): Promise<Prediction[]> {
+    this.#requireOpen();
+    if (this.#targets.type !== 'classes') {
+      throw new Error('predict: expected a model of classes, got one of values: use predictValues');
+    }
+    return this.#outputs(samples).map((scores) => predictionOf(scores, this.classes));
+  }
+
+  /**
+   * Predicts the values of each sample, in the order of `values` and in the unit of the training targets.
+   * @param samples as for `predict`
+   * @throws Error as `predict`, and if the model scores classes
+   */
+  async predictValues(samples: SampleValues): Promise<Float32Array[]> {
+    this.#requireOpen();
+    if (this.#targets.type !== 'values') {
+      throw new Error('predictValues: expected a model of values, got one of classes: use predict');
+    }
+    return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
+  }
+
+  /**
+   * Loss, accuracy and errors on labeled samples; loss and accuracy are bit-identical to a run's own evaluation. Target
+   * values may be raw, or standardized as `targets` says.
+   * @throws Error if samples and labels do not fit each other or the model, or after `dispose`
+   */
+  async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
+    this.#requireOpen();
+    this.#requireFit(data);
+    const alike = likeTraining(data, this.standardization);
+    const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
+    if (data.targets.type === 'values') return { ...measured, confusion: null, topErrors: [] };
+    const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
+    const { counts, topErrors } = await this.#run(confusions);
+    const { length } = this.classes;
+    const rowOf = (label: number): number[] => [...counts!.subarray(label * length, (label + 1) * length)];
+    return { ...measured, confusion: counts && this.classes.map((_, label) => rowOf(label)), topErrors };
+  }
+
+  /** Frees the engine's memory; the model cannot be used afterwards. */
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    for (const plan of this.#plans.values()) plan.dispose();
+    this.#backend.free(this.#parameters);
+  }
+
+  async #run<Result>(evaluator: DatasetEvaluator<Result>): Promise<Result> {
+    try {
+      return await evaluator.evaluate(this.#weights, nextTurn);
+    } finally {
+      evaluator.dispose();
+    }
+  }
+
+  /** Outputs of the last layer for each sample, as copies. */
+  #outputs(samples: SampleValues): Float32Array[] {
+    this.#requireType('predict', samples);
+    const sampleSize = this.#sampleSize;
+    const count = samples.length / sampleSize;
+    if (!Number.isInteger(count)) {
+      throw new Error(`predict: expected samples of ${sampleSize} values each, got ${samples.length} values`);
+    }
+    const { length } = this.#targets.names;
+    const outputs: Float32Array[] = [];
+    for (let from = 0; from < count; ) {
+      const size = Math.min(mostSamples, 2 ** Math.floor(Math.log2(count - from)));
+      const plan = this.#plans.get(size) ?? createPrediction(this.#backend, this.architecture, size, this.#parameters);
+      this.#plans.set(size, plan);
+      plan.run(samples.subarray(from * sampleSize, (from + size) * sampleSize));
+      const batch = this.#backend.view(plan.output);
+      for (let row = 0; row < size; row++) outputs.push(batch.slice(row * length, (row + 1) * length));
+      from += size;
+    }
+    return outputs;
+  }
+
+  #requireOpen(): void {
+    if (this.#isDisposed) throw new Error('model: expected one that is in use, got one that was disposed of');
+  }
+
+  #requireType(what: string, samples: SampleValues): void {
+    const expected = this.scaling.type === 'byte' ? 'Uint8Array' : 'Float32Array';
+    const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
+    if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
+  }
+
+  #requireFit({ samples, count, targets }: LabeledSamples): void {
+    const expected = count * this.#sampleSize;
+    if (count === 0 || samples.length !== expected) {
+      const wanted = `${count} samples of ${this.#sampleSize} values`;
+      throw new Error(`evaluate: expected ${wanted}, got ${samples.length} values`);
+    }
+    this.#requireType('evaluate', samples);
+    const isFit = targets.type === 'classes' ? this.classes.length > 0 : this.values.length > 0;
+    if (!isFit) throw new Error(`evaluate: expected targets that the model gives, got ${targets.type}`);
+    const numbers = targets.type === 'classes' ? targets.labels : targets.values;
+    const perSample = targets.type === 'classes' ? 1 : this.values.length;
+    if (numbers.length !== count * perSample) {
+      throw new Error(`evaluate: expected ${count * perSample} targets, ${perSample} a sample, got ${numbers.length}`);
+    }
+    if (targets.type === 'values') return;
+    const wrong = targets.labels.find((label) => label >= this.classes.length);
+    if (wrong !== undefined)
+      throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
+    this.#requireNumbering(targets.names ?? []);
+  }
+
+  /** Other names, such as numbers, are allowed; a name that the model knows must denote the same class. */
+  #requireNumbering(names: readonly string[]): void {
+    const numbers = new Map(this.classes.map((name, index) => [name, index]));
+    const at = names.findIndex((name, index) => (numbers.get(name) ?? index) !== index);
+    if (at < 0) return;
+    const name = JSON.stringify(names[at]);
+    throw new Error(
+      `evaluate: expected ${name} as class ${numbers.get(names[at]!)}, as the model has it, got it as class ${at}: give the classes of the model`,
+    );
+  }
+}
+
+function predictionOf(scores: Float32Array, classes: readonly string[]): Prediction {
+  const index = argmax(scores);
+  const probabilities = probabilitiesOf(scores);
+  return { class: classes[index]!, index, probability: probabilities[index]!, scores, probabilities };
+}
+
+/**
+ * Loads a model for `predict` and `evaluate`, on the CPU.
+ * It computes in WebAssembly if that has SIMD, otherwise in plain JavaScript.
+ *
+ * @param source a file name, in Node, or a file's bytes, anywhere: safetensors as written by `--save` or by PyTorch
+ * @throws Error with one sentence if the file cannot be read, is damaged, or does not say which model it contains
+ */
+export async function loadModel(source: string | Uint8Array, options: LoadModelOptions = {}): Promise<LoadedModel> {
+  const stored = await readSource(source, options.model);
+  const { backend } = await openBackend('auto');
+  return new LoadedModel(stored, backend);
+}
+
+async function readSource(source: string | Uint8Array, given: Model | undefined): Promise<StoredModel> {
+  if (typeof source !== 'string') return readStoredModel(source, given);
+  // Only Node has files: a page that loads bytes never gets here.
+  const { readRegularFile, shownPath } = await import('@lockstep/data/files');
+  const bytes = readRegularFile(source, maxModelFileBytes);
+  try {
+    return readStoredModel(bytes, given);
+  } catch (error) {
+    throw new Error(`${shownPath(source)}: ${errorMessage(error)}`);
+  }
+}
+
+/** The same samples, with values standardized as in training. */
+function likeTraining(data: LabeledSamples, standardization: Standardization | undefined): LabeledSamples {
+  const { targets } = data;
+  if (targets.type === 'classes') return data;
+  const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
+  const like = standardization ?? { mean: 0, deviation: 1 };
+  if (mean === like.mean && deviation === like.deviation) return data;
+  const values = standardizeValues(restoreValues(targets.values, targets.standardization), standardization);
+  return { ...data, targets: { type: 'values', values, standardization } };
+}
+
+/** Yields to the event loop between two slices of an evaluation. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}

@@ -1,0 +1,129 @@
+/**
+ * The thread that reads an upload: as the data of a run, and as a preview for a person. Parsing takes seconds, during
+ * which the server's own thread keeps answering.
+ */
+import { readdirSync } from 'node:fs';
+import { join, sep } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { DataError, type Dataset, sampleSize } from '@lockstep/data';
+import { openDataset, openRows } from '@lockstep/data/node';
+import { labelColumn, type OpenedDataset, type Table, type Task } from '@lockstep/data/readers';
+import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
+
+type DataSetup = WatchMessageOf<'dataSetup'>;
+type TablePreview = NonNullable<DataSetup['table']>;
+type Example = NonNullable<DataSetup['data']>['examples'][number];
+
+/** How to read a table. */
+export interface ReadingRequest {
+  /** Index of the target column; by default the reader chooses. */
+  readonly label?: number | undefined;
+  readonly task?: Task | undefined;
+}
+
+/** Input of a reading thread. */
+export interface Reading {
+  /** Folder of the upload's files. */
+  readonly folder: string;
+  readonly request: ReadingRequest;
+  /** Splits data without test samples. */
+  readonly seed: number;
+}
+
+/** Plain data, which can be sent between threads. */
+export interface ReadUpload {
+  /** Undefined if the upload is not a table. */
+  readonly table: TablePreview | undefined;
+  /** The data, or the sentence that says why there are none. */
+  readonly opened: OpenedDataset | { readonly fault: string };
+  readonly examples: Example[];
+}
+
+const mostRows = 6;
+const mostColumns = 256;
+const mostExamples = 12;
+const mostExampleBytes = 2 ** 20;
+const cellLength = 40;
+const nameLength = 80;
+
+if (!parentPort) throw new Error('reading-thread: expected to be started as a worker thread');
+
+const read = await readUpload(workerData as Reading);
+parentPort.postMessage(read, buffersOf(read));
+
+/** Buffers of samples and targets, which move to the server's thread. */
+function buffersOf({ opened }: ReadUpload): ArrayBuffer[] {
+  if ('fault' in opened) return [];
+  const arrays = ({ samples, targets }: Dataset) => [
+    samples,
+    targets.type === 'classes' ? targets.labels : targets.values,
+  ];
+  return [...new Set([opened.train, opened.test].flatMap(arrays).map(({ buffer }) => buffer as ArrayBuffer))];
+}
+
+async function readUpload({ folder, request, seed }: Reading): Promise<ReadUpload> {
+  const path = pathOf(folder);
+  let table: TablePreview | undefined;
+  try {
+    const rows = await openRows(path);
+    const label = request.label === undefined ? undefined : rows?.table.columns[request.label]?.name;
+    if (rows) table = previewOf(rows.table, label, request.task);
+    const opened = rows ? await rows.toDataset({ label, task: request.task, seed }) : await openDataset(path, { seed });
+    // A table already shows its rows as they are in the file.
+    return { table, opened, examples: opened.reading?.type === 'rows' ? [] : examplesOf(opened.train) };
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    // The path on this machine does not help the reader.
+    const fault = error.message.replaceAll(`${folder}${sep}`, '').replaceAll(folder, 'the upload');
+    return { table, opened: { fault: toMessageText(fault) }, examples: [] };
+  }
+}
+
+/** A single uploaded file or folder is the data; several are the content of a folder. */
+function pathOf(folder: string): string {
+  const names = readdirSync(folder);
+  return names.length === 1 ? join(folder, names[0]!) : folder;
+}
+
+function previewOf(table: Table, label: string | undefined, task: Task = 'classification'): TablePreview {
+  const columns = table.columns.slice(0, mostColumns);
+  const rows = Array.from({ length: Math.min(mostRows, table.count) }, (_, row) =>
+    columns.map((column) => shown(column.textAt(row), cellLength)),
+  );
+  const names = columns.map(({ name }) => shown(name, nameLength));
+  return { columns: names, rows, label: table.columns.indexOf(labelColumn(table, label)), task };
+}
+
+/** Sample preview: one of each class, then more, up to a message's limit. */
+function examplesOf({ samples, sampleShape, count, targets }: Dataset): Example[] {
+  const size = sampleSize({ sampleShape });
+  const most = Math.min(mostExamples, Math.floor(mostExampleBytes / (size * samples.BYTES_PER_ELEMENT)));
+  const seen = new Set<number>();
+  const firsts: number[] = [];
+  for (let sample = 0; sample < count && firsts.length < most; sample += 1) {
+    if (targets.type === 'classes' && seen.has(targets.labels[sample]!)) continue;
+    if (targets.type === 'classes') seen.add(targets.labels[sample]!);
+    firsts.push(sample);
+  }
+  const others = Array.from({ length: Math.min(count, 2 * most) }, (_, sample) => sample);
+  return [...new Set([...firsts, ...others])].slice(0, most).map((sample) => ({
+    sample: bytesOf(samples.slice(sample * size, (sample + 1) * size)),
+    target: targetText(targets, sample),
+  }));
+}
+
+function targetText(targets: Dataset['targets'], sample: number): string {
+  if (targets.type === 'classes') return shown(targets.names[targets.labels[sample]!] ?? '', nameLength);
+  const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
+  const size = targets.names.length;
+  const values = targets.values.subarray(sample * size, (sample + 1) * size);
+  return shown(
+    Array.from(values, (value) => `${Number((value * deviation + mean).toPrecision(4))}`).join(', '),
+    nameLength,
+  );
+}
+
+/** A dash for an empty cell. */
+function shown(text: string, length: number): string {
+  return text.trim() === '' ? '–' : toMessageText(text, length);
+}

@@ -1,0 +1,171 @@
+/** The result of a run: weights, report, the model with them, and a second run that verifies the weights. */
+import { bytesOf } from '@lockstep/protocol';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
+import type { WrittenCheckpoint } from './checkpoint/checkpoint.ts';
+import { LoadedModel, type ModelFormat, modelFileOf, samplesOf } from './model.ts';
+import type { Platform } from './platform.ts';
+import type { Prepared } from './prepared.ts';
+import type { Report } from './record/report.ts';
+import { createRun } from './run/create-run.ts';
+import type { Trained } from './run/run-training.ts';
+import { thousands } from './words.ts';
+
+/** How a run ended: every step taken, stopped earlier, or unable to go on. */
+export type TrainingOutcome = 'finished' | 'stopped' | 'failed';
+
+/** A run that has ended, with its data and settings. */
+export type TrainedRun = Trained & { readonly prepared: Prepared };
+
+/** The result of a run: weights, report, and the model with them. */
+export class TrainingResult {
+  readonly outcome: TrainingOutcome;
+  /** Who stopped the run: the program that started it, or its owner from the dashboard; undefined if nobody did. */
+  readonly stoppedBy: 'program' | 'owner' | undefined;
+  readonly report: Report;
+  /** [parameters], in model order. */
+  readonly weights: Float32Array<ArrayBuffer>;
+  /** The newest checkpoint on disk, if the run wrote any. */
+  readonly checkpoint: WrittenCheckpoint | undefined;
+  readonly #prepared: Prepared;
+  readonly #platform: Platform;
+  readonly #backend: HostBackend;
+  #model: LoadedModel | undefined;
+
+  /** @param backend not in use by any other thread */
+  constructor({ ending, prepared, report, weights, checkpoint }: TrainedRun, platform: Platform, backend: HostBackend) {
+    this.outcome = ending?.type ?? 'finished';
+    if (ending?.type === 'stopped') this.stoppedBy = ending.code === 'owner' ? 'owner' : 'program';
+    this.report = report;
+    this.weights = weights;
+    this.checkpoint = checkpoint;
+    this.#prepared = prepared;
+    this.#platform = platform;
+    this.#backend = backend;
+  }
+
+  /** Allocates memory for the weights on first use, which the caller must free with `dispose`. */
+  get model(): LoadedModel {
+    const { model, train, reading } = this.#prepared;
+    const description = { model, ...samplesOf(train), reading, metadata: {} };
+    const { weights, report } = this;
+    this.#model ??= new LoadedModel({ ...description, weights, weightsSha256: report.weightsSha256 }, this.#backend);
+    return this.#model;
+  }
+
+  /** The bytes of a model file, for `loadModel` and other programs; by default safetensors. */
+  modelFile(format: ModelFormat = 'safetensors'): Uint8Array {
+    const { weightsSha256, steps } = this.report;
+    return modelFileOf({ prepared: this.#prepared, weights: this.weights, weightsSha256, steps }, format);
+  }
+
+  /** Repeats the steps in this process, and compares the weights; `verified` is null if they cannot be compared. */
+  verify({ signal = new AbortController().signal, log = () => {} }: VerifyRequest = {}): Promise<Verification> {
+    const [prepared, platform, { report }] = [this.#prepared, this.#platform, this];
+    return verifyRun({ prepared, platform, report, isFinished: this.outcome === 'finished', signal, log });
+  }
+}
+
+export async function resultOf(trained: TrainedRun, platform: Platform): Promise<TrainingResult> {
+  const { backend } = await openBackend('auto');
+  return new TrainingResult(trained, platform, backend);
+}
+
+/** The error of a run that could not go on. */
+export class TrainingError extends Error {
+  override readonly name = 'TrainingError';
+  /** The weights and the report up to the failure. */
+  readonly result: TrainingResult;
+
+  constructor(message: string, result: TrainingResult) {
+    super(message);
+    this.result = result;
+  }
+}
+
+export interface VerifyRequest {
+  /** Aborted to end the second run early. */
+  readonly signal?: AbortSignal | undefined;
+  /** Receives one line for people at the beginning, and one at the end. */
+  readonly log?: ((line: string) => void) | undefined;
+}
+
+/** Whether the same steps in one process give the same weights. */
+export interface Verification {
+  /** As in the report. */
+  readonly verified: boolean | null;
+  /** One sentence if the weights differ. */
+  readonly failure?: string;
+}
+
+export interface VerifyOptions {
+  readonly prepared: Prepared;
+  readonly platform: Platform;
+  readonly report: Report;
+  /** Whether the run took its last step. */
+  readonly isFinished: boolean;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+/** If the weights cannot be compared, says why before it spends the time. */
+export async function verifyRun({ report, isFinished, log, ...options }: VerifyOptions): Promise<Verification> {
+  const { weightsSha256: expected } = report;
+  const incomparable = isFinished ? incomparableReason(report) : 'the run did not reach its last step';
+  if (incomparable !== undefined) {
+    log(`not verified: ${incomparable}`);
+    return { verified: null };
+  }
+  log(`Verifying: the same ${thousands(report.steps)} steps in one process`);
+  const got = await trainAgain(options);
+  if (got === undefined) {
+    log('not verified: the second run was interrupted');
+    return { verified: null };
+  }
+  if (got !== `weights ${expected}`) {
+    return { verified: false, failure: `not the same: expected weights ${expected} from one process, got ${got}` };
+  }
+  log(`verified: one process gives the same weights ${expected}`);
+  return { verified: true };
+}
+
+/** Why the weights cannot be compared with those of one process; undefined if they can. */
+function incomparableReason({ exactness, bitExactAmong }: Report): string | undefined {
+  switch (exactness) {
+    case 'bit-exact':
+      if (bitExactAmong === null) return undefined;
+      return `only ${bitExactAmong} computed, which rounds differently than this process`;
+    case 'sample-exact':
+      return 'results were rounded differently than this process rounds, so equal bits cannot be expected';
+    case 'unverified':
+      return 'wrong results of a quarantined worker are in the weights';
+    case null:
+      return 'no step was taken';
+    default:
+      return exactness satisfies never;
+  }
+}
+
+/** Describes what a second run gives, such as `weights ab12…`; undefined if it was interrupted. */
+async function trainAgain({ prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>) {
+  const opened = await openBackend('auto', platform.threads(prepared.threads));
+  const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
+  // A single process cannot cross-check itself, so verification is off.
+  const alone = { ...prepared, verifyRate: 0, listen: undefined };
+  const { run, parameterServer, startInlineWorker } = await createRun({
+    prepared: alone,
+    platform,
+    backend,
+    startWorkers: 1,
+  });
+  const stop = (): void => run.stop('interrupted');
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  const worker = await startInlineWorker();
+  const outcome = await run.outcome;
+  await worker.stop();
+  signal.removeEventListener('abort', stop);
+  const weights = parameterServer.weights();
+  await backend.close?.();
+  if (outcome.type === 'finished') return `weights ${platform.sha256(bytesOf(weights))}`;
+  return signal.aborted ? undefined : `a failure: ${outcome.message}`;
+}
