@@ -92,7 +92,8 @@ describe('JSON Lines', () => {
 
   it('takes both files of a pair as bytes where one has a number above 1', () => {
     const pixels = ['u', 'v'].map((label) => ({ sample: [0, 255], label }));
-    const { train, test } = datasetFromJsonLines(parse(...pixels), {}, parse({ sample: [0, 1], label: 'u' }));
+    const { train, test, found } = datasetFromJsonLines(parse(...pixels), {}, parse({ sample: [0, 1], label: 'u' }));
+    expect(found).toMatch(/: 3 lines, 2 bytes each, /);
     expect([train.samples, test.samples]).toEqual([Uint8Array.of(0, 255, 0, 255), Uint8Array.of(0, 1)]);
   });
 

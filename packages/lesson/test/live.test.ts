@@ -91,6 +91,13 @@ describe('a live run', () => {
     },
   );
 
+  test('begins another curve if one of two changes does', async () => {
+    const run = createLiveRun(await openContext(), defined(['seed', 'lr']));
+    advance(run, 100);
+    run.change({ seed: 2, lr: 0.3 });
+    expect(curvesOf(run)).toHaveLength(2);
+  });
+
   test('keeps what an optimizer knows when only the learning rate changes', async () => {
     const context = await openContext();
     const losses = [0.01, 0.010000001].map((lr) => {

@@ -103,7 +103,11 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     const turn = compile(backend, (a) => transpose(a!), [square], { into: [square.storage] });
     turn.run();
     expect([...read(square)]).toEqual([1, 3, 2, 4]);
-    for (const item of [swap, descend, both, turn, p, g, square]) item.dispose();
+    const tens = fromArray(backend, [10, 20, 30, 40], [2, 2]);
+    const turnAndAdd = compile(backend, (a, b) => add(transpose(a!), b!), [square, tens], { into: [square.storage] });
+    turnAndAdd.run();
+    expect([...read(square)]).toEqual([11, 22, 33, 44]);
+    for (const item of [swap, descend, both, turn, turnAndAdd, p, g, square, tens]) item.dispose();
   });
 
   it('returns inputs, constants, reshapes and the same value twice', () => {

@@ -246,6 +246,8 @@ it('a worker that is late gets one line, and later one with how often it was lat
   expect(late('w2', 1)).toMatch(/^w2 name-w2 is late/);
   const left: RunEvent = { type: 'left', workerId: 'w1', message: 'the connection broke' };
   expect([lineOf(left), lineOf(left)]).toEqual(Array(2).fill('w1 name-w1 left: the connection broke'));
+  const rejected: RunEvent = { type: 'rejected', workerId: 'w1', message: 'x' };
+  expect(lines.eventOf(rejected, known)).toMatchObject({ worker: { id: 'w1' } });
   now += 20_000;
   expect(late('w1', 50)).toBe(
     'w1 name-w1 is late with step 51: other workers get its work, too (and 30 times more in the last 35 s)',

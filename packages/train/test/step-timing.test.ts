@@ -120,6 +120,22 @@ const partsOf = ({ packMs, sendMs, computeMs, waitMs, reduceMs, optimizerMs }: S
 ];
 
 describe('step times', () => {
+  it('are medians of the steps', () => {
+    const { timing, trace } = setUp();
+    let atMs = 0;
+    const times: number[] = [];
+    timing.stepped(atMs);
+    for (const [step, ms] of [10, 40, 20, 70, 30, 90].entries()) {
+      trace(asked('a', step, atMs));
+      trace(answered('a', step, atMs + 5, 5, 5));
+      trace(summed(step, atMs + 5));
+      atMs += ms;
+      timing.stepped(atMs);
+      times.push(timing.times()!.stepMs);
+    }
+    expect(times).toEqual([10, 25, 20, 30, 30, 35]);
+  });
+
   it('follow the mean worker through a step, then the last answer, the sum and the optimizer', () => {
     const { timing, trace } = setUp();
     timing.stepped(100);
