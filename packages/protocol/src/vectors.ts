@@ -191,15 +191,15 @@ const leastSaving = 0.1;
  * @param bitmap of the vector's blocks, if something faster than plain loops has computed it
  */
 export function encodeSparse(values: Float32Array, bitmap = nonZeroBlocks(values)): Uint8Array | undefined {
-  const valueBytes = 4 * presentValues(bitmap, values.length);
+  const { runs, valueCount } = presentRuns(bitmap, values.length);
+  const valueBytes = 4 * valueCount;
   const byteLength = valueBytes + bitmap.length;
   if (byteLength >= (1 - leastSaving) * values.byteLength) return undefined;
   let at = 0;
-  forEachRun(bitmap, values.length, (from, to, isThere) => {
-    if (!isThere) return;
+  for (const { from, to } of runs) {
     values.copyWithin(at, from, to);
     at += to - from;
-  });
+  }
   const encoded = new Uint8Array(values.buffer, values.byteOffset, byteLength);
   encoded.set(bitmap, valueBytes);
   return encoded;
@@ -211,12 +211,12 @@ export function encodeSparse(values: Float32Array, bitmap = nonZeroBlocks(values
  */
 export function encodeHalves(values: Float32Array, unit: number): Uint8Array<ArrayBuffer> | undefined {
   const bitmap = nonZeroBlocks(values);
-  const present = new Float32Array(presentValues(bitmap, values.length));
+  const { runs, valueCount } = presentRuns(bitmap, values.length);
+  const present = new Float32Array(valueCount);
   let at = 0;
-  forEachRun(bitmap, values.length, (from, to, isThere) => {
-    if (!isThere) return;
+  for (const { from, to } of runs) {
     for (let index = from; index < to; index++) present[at++] = values[index]! / unit;
-  });
+  }
   const encoded = new Uint8Array(2 * present.length + bitmap.length);
   encoded.set(bitmap, 2 * present.length);
   return toFloat16(present, new Uint16Array(encoded.buffer, 0, present.length)) ? encoded : undefined;
@@ -297,6 +297,18 @@ function isZero(words: Int32Array, from: number, to: number): boolean {
   }
   for (; index < to; index++) if (words[index] !== 0) return false;
   return true;
+}
+
+/** The runs of present blocks, and their values: loops over runs are faster than callbacks, which are not inlined. */
+function presentRuns(bitmap: Uint8Array, length: number) {
+  const runs: { readonly from: number; readonly to: number }[] = [];
+  let valueCount = 0;
+  forEachRun(bitmap, length, (from, to, isThere) => {
+    if (!isThere) return;
+    runs.push({ from, to });
+    valueCount += to - from;
+  });
+  return { runs, valueCount };
 }
 
 /** Counts the values in the present blocks of a vector of `length` values. */
