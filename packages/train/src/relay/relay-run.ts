@@ -291,8 +291,9 @@ class AskedSamples implements ShardSource {
   use(shard: NamedShard, { samples, targets }: Batch): number {
     const count = samplesInShard(this.#plan, shard.step, shard.lo, shard.n);
     const isWhole = count > 0 && samples.length % count === 0 && targets.length % count === 0;
-    const got = shard.numbers?.length ?? count;
-    if (!isWhole || got !== count) {
+    const numbered = shard.numbers?.length ?? count;
+    if (!isWhole || numbered !== count) {
+      const got = isWhole ? numbered : `${samples.length} values and ${targets.length} targets`;
       throw new Error(`microbatches ${shardKey(shard)} of step ${shard.step}: expected ${count} samples, got ${got}`);
     }
     this.#asked = { shard, samples, targets, count, places: undefined };

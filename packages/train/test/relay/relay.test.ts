@@ -193,6 +193,17 @@ describe('a relay', () => {
   });
 });
 
+it('a relay refuses a shard whose values are not whole samples', async () => {
+  const tree = await createRelayTree();
+  const relay = tree.relay();
+  tree.worker(relay);
+  await tree.untilStep(1);
+  const [shard, targets] = [{ step: 2, lo: 0, n: 1 }, new Uint16Array(2)];
+  expect(() => relay.relay.run!.gradient(shard, { samples: new Uint8Array(5), targets }, {})).toThrow(
+    /^microbatches .* of step 2: expected 3 samples, got 5 values and 2 targets$/,
+  );
+});
+
 describe('a run goes on with the weights of the oracle where', () => {
   it('the run below a relay ends by itself: its workers come back to the next one', async () => {
     const tree = await createRelayTree({ epochs: 10 });
