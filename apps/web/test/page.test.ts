@@ -125,6 +125,7 @@ describePage('the page', ({ browser, folder }) => {
     await tab.press('Start');
     await page.getByRole('link', { name: 'Inside', exact: true }).click();
     await tab.shows(/^after step 60$/);
+    await tab.shows(/^mlp, 101,770 parameters.* · /);
     expect(await picture()).not.toBe(first);
     await tab.shows(/^The network says \d, with [\d.]+ %\. The probabilities add up to 1\.000000\.$/);
 
