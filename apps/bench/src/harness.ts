@@ -1,5 +1,7 @@
 /** Measures the candidates of a case: checks each, warms it up, and times all of them in interleaved rounds. */
-import { CommandFailure, errorMessage } from '@lockstep/command';
+
+import { CommandFailure } from '@lockstep/command';
+import { errorMessage } from '@lockstep/data/shown';
 import type { Candidate, Case, Implementation } from './benchmark.ts';
 import { pairedRatios, spread } from './statistics.ts';
 

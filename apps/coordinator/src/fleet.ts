@@ -45,7 +45,7 @@ export async function joinFleet(options: RunValues, { asked, signal, log }: Join
     options: { ...asked, listen, checkpoint: { store: coordinator, every } },
     deposed: coordinator.deposed,
     announce({ addresses, host, token }) {
-      for (const line of joinLines(fleet.place, options, { host, url: addresses.worker })) log(line);
+      for (const line of fleetJoinLines(fleet.place, options, { host, url: addresses.worker })) log(line);
       void coordinator.announce(joinAddress(announce ?? addresses.worker, { token }));
     },
     announceRelays({ relays }) {
@@ -72,7 +72,7 @@ async function listenOf(
 }
 
 /** How workers join, and what may prevent it. */
-export function joinLines(
+export function fleetJoinLines(
   place: string,
   { run, announce }: Pick<RunValues, 'run' | 'announce'>,
   { host, url }: { readonly host: string; readonly url: string },

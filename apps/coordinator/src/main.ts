@@ -5,7 +5,6 @@ import { constants, setPriority } from 'node:os';
 import {
   CommandFailure,
   commandLineNames,
-  errorMessage,
   interruptedCode,
   modelText,
   onInterruption,
@@ -15,6 +14,7 @@ import {
   saveJson,
   usageFailure,
 } from '@lockstep/command';
+import { errorMessage } from '@lockstep/data/shown';
 import { resolveModel, summary } from '@lockstep/nn';
 import {
   ConfigurationError,

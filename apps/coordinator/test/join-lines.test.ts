@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { joinLines } from '../src/fleet.ts';
+import { fleetJoinLines } from '../src/fleet.ts';
 
 const here = 'nats://127.0.0.1:4222';
 const away = 'tls://a.example:4222,tls://b.example:4222';
@@ -12,7 +12,7 @@ it.each([
   ['an address of the network', away, {}, '0.0.0.0', [join(away)]],
   ['a proxy', away, { announce: 'wss://y' }, 'localhost', [join(away)]],
 ])('%s', (_title, place, options, host, lines) => {
-  expect(joinLines(place, { run: undefined, announce: undefined, ...options }, { host, url: 'ws://x:1' })).toEqual(
+  expect(fleetJoinLines(place, { run: undefined, announce: undefined, ...options }, { host, url: 'ws://x:1' })).toEqual(
     lines,
   );
 });

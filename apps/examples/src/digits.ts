@@ -1,6 +1,8 @@
 /** The digits that chapters train on, from MNIST's files. */
-import { errorMessage, usageFailure } from '@lockstep/command';
+
+import { usageFailure } from '@lockstep/command';
 import { loadMnist } from '@lockstep/data/node';
+import { errorMessage } from '@lockstep/data/shown';
 import { type Digits, fewDigits, labeledImages } from '@lockstep/lesson';
 
 /** @throws CommandFailure with exit code 2 if the files cannot be used */

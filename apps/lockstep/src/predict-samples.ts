@@ -1,8 +1,10 @@
 /** Reads a file as samples of a model: a picture, a list of values, or the rows of a table. */
-import { errorMessage, readInputFile, usageFailure } from '@lockstep/command';
+
+import { readInputFile, usageFailure } from '@lockstep/command';
 import { DataError } from '@lockstep/data';
 import { openSharpDecoder, readRows, type SharpPictureInfo } from '@lockstep/data/node';
 import { encodeFeatures, type FeatureColumn, type PictureForm } from '@lockstep/data/readers';
+import { errorMessage } from '@lockstep/data/shown';
 import type { SampleValues } from '@lockstep/nn';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';

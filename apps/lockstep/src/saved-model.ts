@@ -1,6 +1,6 @@
 /** The saved model that commands use, and `export`, which writes it for other programs. */
+
 import {
-  errorMessage,
   generalOptions,
   isModelFile,
   modelText,
@@ -13,6 +13,7 @@ import {
   text,
   usageFailure,
 } from '@lockstep/command';
+import { errorMessage } from '@lockstep/data/shown';
 import { type Model, resolveModel } from '@lockstep/nn';
 import { writeOnnx } from '@lockstep/onnx';
 import { type LoadedModel, loadModel } from '@lockstep/train';

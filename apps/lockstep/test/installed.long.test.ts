@@ -1,7 +1,13 @@
 /** Slow tests of an installed project: pages under Vite's development server, and a project made by `npm create`. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { findChromium, inChromium, type OpenPage, openDevelopmentPage, type PageOptions } from '@lockstep/chromium';
+import {
+  type BrowserPageOptions,
+  findChromium,
+  inChromium,
+  type OpenPage,
+  openDevelopmentPage,
+} from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expectSuccess, openInstalled, testInstalledPage } from './installed.ts';
 import type { Project } from './project.ts';
@@ -30,7 +36,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expect(readdirSync(join(project.folder, 'new', 'digits'))).toContain('model.safetensors');
   });
 
-  it.skipIf(!findChromium()).each<[how: string, open: (page: PageOptions) => Promise<OpenPage>]>([
+  it.skipIf(!findChromium()).each<[how: string, open: (page: BrowserPageOptions) => Promise<OpenPage>]>([
     ['develops', openDevelopmentPage],
     // README's advice for older releases of Vite.
     [

@@ -2,7 +2,7 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findChromium, type OpenPage, type PageOptions } from '@lockstep/chromium';
+import { type BrowserPageOptions, findChromium, type OpenPage } from '@lockstep/chromium';
 import { type TrainOptions, train } from '@lockstep/train';
 import { expect } from 'vitest';
 import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
@@ -34,7 +34,7 @@ export async function openInstalled(): Promise<Project> {
 /** Expects a page of the project to compute, to train to the same weights as Node, and to join a run. */
 export async function testInstalledPage(
   { folder }: Project,
-  open: (page: PageOptions) => Promise<OpenPage>,
+  open: (page: BrowserPageOptions) => Promise<OpenPage>,
 ): Promise<void> {
   const root = join(folder, 'page');
   cpSync(fileURLToPath(new URL('page', import.meta.url)), root, { recursive: true });

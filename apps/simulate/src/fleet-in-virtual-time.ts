@@ -2,7 +2,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { Fleet, type FleetTime } from '@lockstep/fleet';
 import type { Clock } from '@lockstep/protocol';
-import type { FleetFinder, FleetMember, RunCopy, SimulatedFleet } from '@lockstep/sim';
+import type { FleetFinder, RunCopy, SimulatedFleet, SimulatedMember } from '@lockstep/sim';
 import { SimulatedStore } from './simulated-store.ts';
 
 const run = 'simulated';
@@ -19,7 +19,7 @@ export function openSimulatedFleet(clock: Clock): SimulatedFleet {
   };
 }
 
-function coordinatorOf(fleet: Fleet, name: string): FleetMember {
+function coordinatorOf(fleet: Fleet, name: string): SimulatedMember {
   const { signal } = new AbortController();
   const coordinator = fleet.coordinator({ standby: true, name, signal, log: () => {} });
   return {

@@ -4,7 +4,7 @@ import type { WorkerEvent } from '@lockstep/worker';
 const goneCoordinator = 'the run is over or its coordinator is down; waiting for it to come back';
 
 export class WorkerLines {
-  readonly #progress: Progress;
+  readonly #progress: WorkProgress;
   /** The backend in use, such as `computing on cpu`. */
   #choice = '';
   #hasJoined = false;
@@ -13,7 +13,7 @@ export class WorkerLines {
 
   /** @param progressEveryMs interval between lines about the work done */
   constructor(nowMs: number, progressEveryMs: number) {
-    this.#progress = new Progress(nowMs, progressEveryMs);
+    this.#progress = new WorkProgress(nowMs, progressEveryMs);
   }
 
   of(event: WorkerEvent, nowMs: number): string[] {
@@ -63,7 +63,7 @@ interface Computed {
 }
 
 /** A worker's progress, as an occasional line. */
-export class Progress {
+export class WorkProgress {
   readonly #everyMs: number;
   #sinceMs: number;
   #before = { shards: 0, samples: 0, computeMs: 0 };

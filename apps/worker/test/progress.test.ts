@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { Progress } from '../src/worker-lines.ts';
+import { WorkProgress } from '../src/worker-lines.ts';
 
 it('a worker says now and then what it has computed since', () => {
-  const progress = new Progress(1_000, 30_000);
+  const progress = new WorkProgress(1_000, 30_000);
   expect(progress.line({ step: 7, shards: 1, samples: 64, computeMs: 5_000 }, 2_000)).toBeUndefined();
   expect(progress.line({ step: 7, shards: 2, samples: 128, computeMs: 10_000 }, 30_999)).toBeUndefined();
   expect(progress.line({ step: 1_234, shards: 3, samples: 1_128, computeMs: 15_000 }, 31_000)).toBe(

@@ -73,7 +73,7 @@ function usualPlaces({ platform, environment, home }: Machine): string[] {
   }
 }
 
-/** Command for the user, to run in the project's folder. */
+/** InstallCommand for the user, to run in the project's folder. */
 export const installCommand = 'npx pnpm --filter @lockstep/chromium exec playwright-core install --with-deps chromium';
 
 /** Returns `name, in Chromium`, or the name with the reason why the suite is skipped. */

@@ -32,7 +32,7 @@ export const browserFlags: readonly string[] = [
   '--disable-gpu-rasterization',
 ];
 
-export interface PageOptions {
+export interface BrowserPageOptions {
   /** Folder with `index.html` and the files that it loads. */
   readonly root: string;
   readonly executablePath: string;
@@ -63,7 +63,7 @@ const isolation = {
 } as const;
 
 /** Bundles and minifies the page as for release. If the build or opening the page fails, throws and cleans up. */
-export async function openBuiltPage({ root, executablePath }: PageOptions): Promise<OpenPage> {
+export async function openBuiltPage({ root, executablePath }: BrowserPageOptions): Promise<OpenPage> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-page-'));
   const server = createHttpServer((request, response) => {
     const path = normalize(new URL(request.url ?? '/', 'http://localhost').pathname);
@@ -103,7 +103,7 @@ export async function openBuiltPage({ root, executablePath }: PageOptions): Prom
  * @param exclude packages whose modules are sent as they are, without bundling them beforehand
  */
 export async function openDevelopmentPage(
-  { root, executablePath }: PageOptions,
+  { root, executablePath }: BrowserPageOptions,
   exclude: string[] = [],
 ): Promise<OpenPage> {
   const cacheDir = await mkdtemp(join(tmpdir(), 'lockstep-vite-'));

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, posix } from 'node:path';
 import { findChromium, installCommand, type Machine, noBrowserWanted, thisMachine } from './find.ts';
 
-export interface Command {
+export interface InstallCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface InstallOptions {
   /** Whether this process may install packages. */
   readonly isRoot: boolean;
   /** Runs a program and resolves with the reason of its failure, in one line; undefined if it succeeded. */
-  readonly run: (command: Command) => Promise<string | undefined>;
+  readonly run: (command: InstallCommand) => Promise<string | undefined>;
   readonly log: (message: string) => void;
 }
 
@@ -30,7 +30,7 @@ const versionLimitMs = 60_000;
 export const methods = {
   download: {
     title: "Playwright's download",
-    commands(): readonly Command[] {
+    commands(): readonly InstallCommand[] {
       const program = join(dirname(createRequire(import.meta.url).resolve('playwright-core/package.json')), 'cli.js');
       const args = [program, 'install', '--no-shell', '--no-progress', 'chromium'];
       return [{ program: process.execPath, args, limitMs: installLimitMs }];
@@ -38,9 +38,14 @@ export const methods = {
   },
   apt: {
     title: "Debian's package",
-    commands(): readonly Command[] {
+    commands(): readonly InstallCommand[] {
       const environment = { DEBIAN_FRONTEND: 'noninteractive' };
-      const apt = (...args: string[]): Command => ({ program: 'apt-get', args, environment, limitMs: installLimitMs });
+      const apt = (...args: string[]): InstallCommand => ({
+        program: 'apt-get',
+        args,
+        environment,
+        limitMs: installLimitMs,
+      });
       return [apt('update', '-qq'), apt('install', '-y', '-qq', '--no-install-recommends', 'chromium')];
     },
   },
@@ -90,7 +95,7 @@ function hasApt({ environment, exists }: Machine): boolean {
 }
 
 /** Resolves with the line of standard error that says why the program failed; undefined if it succeeded. */
-export function runQuietly({ program, args, environment, limitMs }: Command): Promise<string | undefined> {
+export function runQuietly({ program, args, environment, limitMs }: InstallCommand): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, installCommand, type Machine } from '../src/find.ts';
-import { type Command, findOrInstall, methods, runQuietly } from '../src/install.ts';
+import { findOrInstall, type InstallCommand, methods, runQuietly } from '../src/install.ts';
 
 const downloaded = '/home/me/.cache/ms-playwright/chromium/chrome';
 
@@ -71,7 +71,7 @@ describe('a browser is found', () => {
 });
 
 describe('installing a browser', () => {
-  const line = ({ program, args }: Command): string => [program, ...args].join(' ');
+  const line = ({ program, args }: InstallCommand): string => [program, ...args].join(' ');
 
   /**
    * Installs on a machine with `files`. A command whose line ends with a key of `outcomes` creates the file that it
@@ -211,7 +211,7 @@ describe.skipIf(process.platform === 'win32')('a program', () => {
   });
 
   test("Playwright's installer takes the options that it is given", async () => {
-    const [{ program, args }] = methods.download.commands() as [Command];
+    const [{ program, args }] = methods.download.commands() as [InstallCommand];
     const dryRun = await new Promise<string>((resolve, reject) => {
       execFile(program, [...args, '--dry-run'], (error, stdout) => (error ? reject(error) : resolve(stdout)));
     });

@@ -28,7 +28,6 @@ export { type Column, decimals, formatTable, percent, significant } from './prin
 export {
   CommandFailure,
   commandText,
-  errorMessage,
   interruptedCode,
   onInterruption,
   runMain,

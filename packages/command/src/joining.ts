@@ -36,7 +36,7 @@ interface Participant<Event> extends AsyncIterable<Event> {
   readonly done: Promise<{ readonly type: string; readonly message: string }>;
 }
 
-/** What differs between the programs that join a run. */
+/** Differences between the programs that join a run. */
 interface Joining<Event, Source> {
   readonly program: 'worker' | 'relay';
   readonly options: JoinValues;

@@ -1,6 +1,7 @@
 /** A program and its user: signals, exit codes, failures as one sentence, commands as they are typed. */
+
 import { reasonOf } from '@lockstep/data/files';
-import { shownLine } from '@lockstep/data/shown';
+import { errorMessage, shownLine } from '@lockstep/data/shown';
 import { ConfigurationError, maxMessageLength } from './option.ts';
 
 /** A failure that a user caused or can fix: one sentence and an exit code, never a stack trace. */
@@ -18,11 +19,6 @@ export class CommandFailure extends Error {
 /** An unknown or impossible value on the command line. */
 export function usageFailure(message: string): CommandFailure {
   return new CommandFailure(message, 2);
-}
-
-/** The message of anything thrown: `catch` does not promise an Error. */
-export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Exit code of a program that a signal has ended. */

@@ -59,3 +59,8 @@ export function fileKind(bytes: Uint8Array): string {
   const hex = Array.from(head.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0'));
   return `a file that begins with the bytes ${hex.join(' ')}`;
 }
+
+/** Returns the message of anything thrown: `catch` does not promise an Error. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -29,7 +29,7 @@ export interface JoinPlace {
   readonly fingerprint?: string | undefined;
 }
 
-/** What a leader tells its workers. */
+/** A leader announces these to its workers. */
 interface Announcement {
   readonly place?: JoinPlace | undefined;
   readonly relays?: readonly RelayRecord[] | undefined;
@@ -48,7 +48,7 @@ export class FleetCoordinator {
   #incarnation: number | undefined;
   #isUnreachable = false;
   #announced: JoinPlace | undefined;
-  /** What the store does not have yet. */
+  /** Not yet in the store. */
   #toAnnounce: Announcement = {};
   #renewals = 0;
   #following: Promise<void> | undefined;

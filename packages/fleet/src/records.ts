@@ -1,4 +1,4 @@
-/** What a run keeps in the store: records with typed values, its configuration, and its checkpoints. */
+/** A run keeps these in the store: records with typed values, its configuration, and its checkpoints. */
 import { createHash } from 'node:crypto';
 import { FleetError, type FleetStore, RevisionConflict } from './store.ts';
 

@@ -1,4 +1,4 @@
-/** What a fleet runs on: a shared store, and a clock with timers, which tests replace; and how it fails. */
+/** The interfaces of a shared store and of a clock with timers, which tests replace, and the errors of a fleet. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** A value with its revision. */

@@ -88,9 +88,9 @@ export interface Parcel<Payload> {
 }
 
 /**
- * What all ends of connections share. What arrives is delivered in order, nothing is lost before `listen`, and `onClose`
- * comes exactly once. Of what is sent, vectors wait while the connection has much buffered, so that short messages can
- * pass between their chunks.
+ * Base of all ends of connections. Messages are delivered in order, none is lost before `listen`, and `onClose` is called
+ * exactly once. Vectors wait while the connection has much buffered, so that short messages can pass between their
+ * chunks.
  */
 export abstract class TransportEnd<Receives extends Message, Sends extends Message, Payload>
   implements Transport<Receives, Sends>

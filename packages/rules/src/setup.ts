@@ -1,4 +1,4 @@
-/** What a run is set up with: its plan, its limits, and how samples and targets travel. */
+/** The setup of a run: its plan, its limits, and how samples and targets travel. */
 
 import { type Dataset, type SampleBatch, sampleSize } from '@lockstep/data';
 import { bytesOf, floatsOf, halfWordsFrom, type MessageOf } from '@lockstep/protocol';

@@ -1,4 +1,4 @@
-/** What must hold in every run: invariants of the state after each event, and each sample counted once. */
+/** Invariants of every run: of the state after each event, and of the samples, each counted once. */
 
 import type { ParameterServer, ShardSource } from '@lockstep/compute';
 import {

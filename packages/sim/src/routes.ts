@@ -1,4 +1,4 @@
-/** Where a simulated worker finds its coordinator: one address, or a fleet's. */
+/** Finds a simulated worker's coordinator: at one address, or through a fleet. */
 import type { Clock, MessageOf } from '@lockstep/protocol';
 import type { RunCopy } from './problem.ts';
 import type { Listener, Route } from './simulated-worker.ts';
@@ -94,13 +94,13 @@ export function fleetRoute(finder: FleetFinder, named: (name: string) => Listene
 
 export interface SimulatedFleet {
   /** @param process runs the coordinator's requests and timers */
-  coordinator(process: Clock, name: string): FleetMember;
+  coordinator(process: Clock, name: string): SimulatedMember;
   finder(process: Clock): FleetFinder;
   readonly store: StoreFaults;
 }
 
 /** A coordinator's part in a fleet. */
-export interface FleetMember {
+export interface SimulatedMember {
   /** Resolves when this process should train. @throws Error if it should not, or if the store does not answer */
   open(): Promise<void>;
   /** Resolves when another process leads. */

@@ -8,7 +8,7 @@ import { InlineWorker, Run } from '@lockstep/train/internal';
 import type { Happening } from './chronicle.ts';
 import type { SampleLedger } from './invariants.ts';
 import type { Problem, RunCopy, RunParts } from './problem.ts';
-import type { FleetMember, SimulatedFleet } from './routes.ts';
+import type { SimulatedFleet, SimulatedMember } from './routes.ts';
 import { SimulatedDisk, SimulatedProcess } from './simulated-process.ts';
 
 /** Connects a worker in the coordinator's process. @param computeMs virtual time to compute n microbatches */
@@ -67,7 +67,7 @@ interface Life {
   readonly run: Run;
   readonly parts: RunParts;
   readonly ledger: SampleLedger | undefined;
-  readonly member: FleetMember | undefined;
+  readonly member: SimulatedMember | undefined;
 }
 
 /** Delay before a coordinator that ended by itself is started again. */
@@ -182,7 +182,7 @@ export class SimulatedCoordinator {
     this.#options.clock.after(restartMs, () => void this.#stand(fleet));
   }
 
-  #resume(process: SimulatedProcess, checkpoint: RunCopy | undefined, member: FleetMember | undefined): void {
+  #resume(process: SimulatedProcess, checkpoint: RunCopy | undefined, member: SimulatedMember | undefined): void {
     const { resume, name, note } = this.#options;
     if (!resume) throw new Error('expected a way to make the run anew');
     const from = checkpoint ? `from the checkpoint before step ${checkpoint.step + 1}` : 'anew';
@@ -193,7 +193,7 @@ export class SimulatedCoordinator {
   #start(
     process: SimulatedProcess,
     { run: parts, ledger }: Pick<SimulatedCoordinatorOptions, 'run' | 'ledger'>,
-    member?: FleetMember,
+    member?: SimulatedMember,
   ): void {
     const { note, onWeights } = this.#options;
     const isAlive = (): boolean => !process.isDead && this.#life?.process === process;

@@ -1,5 +1,6 @@
 /** Trained models: as self-describing files, and loaded for predictions and evaluations. */
 import type { Dataset } from '@lockstep/data';
+import { errorMessage } from '@lockstep/data/shown';
 import {
   argmax,
   createConfusionEvaluator,
@@ -32,7 +33,6 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { checkpointFormat } from './checkpoint/checkpoint.ts';
 import type { Prepared } from './prepared.ts';
 import { version } from './version.ts';
-import { errorMessage } from './words.ts';
 
 export interface StoredModel extends ModelDescription {
   /** [parameters], in model order. */

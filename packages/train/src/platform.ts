@@ -1,6 +1,7 @@
 /** The platform of a run: a Node process, or a page. */
 
 import { type Compute, createLocalCompute, type NewHash } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
@@ -10,7 +11,6 @@ import type { CheckpointOptions, ListenOptions, TrainingData } from './options.t
 import type { NetworkSettings, Prepared } from './prepared.ts';
 import type { MachineReport } from './record/report.ts';
 import type { Site } from './site/site.ts';
-import { errorMessage } from './words.ts';
 
 export interface Platform {
   /** Runtime, system and processor, for the report. */

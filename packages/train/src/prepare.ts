@@ -1,5 +1,6 @@
 /** Turns options into a run that can start, or refuses them. */
 import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
+import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, named, requireThreads } from '@lockstep/worker';
@@ -13,7 +14,7 @@ import type { DataSummary, RunConfig } from './record/report.ts';
 import { memoryFault } from './run/memory-need.ts';
 import { planOf } from './run-plan.ts';
 import type { Site } from './site/site.ts';
-import { errorMessage, newSecret } from './words.ts';
+import { newSecret } from './words.ts';
 
 export const defaultSeed = runOptions.seed.default;
 

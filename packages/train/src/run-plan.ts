@@ -1,4 +1,6 @@
 /** The steps of a run and its optimizer: from the options, or else from the data, the model and the workers. */
+
+import { errorMessage } from '@lockstep/data/shown';
 import {
   hasSetting,
   type OptimizerConfig,
@@ -22,7 +24,6 @@ import {
 import { runOptions } from './option-table.ts';
 import type { OptimizerOptions, TrainOptions } from './options.ts';
 import type { DiLoCoConfig } from './record/report.ts';
-import { errorMessage } from './words.ts';
 
 /** Settings of a batch that is chosen at the start of the run, for the workers that have joined by then. */
 export interface PlanAtStart {
@@ -32,7 +33,7 @@ export interface PlanAtStart {
   readonly microbatchSize?: number;
 }
 
-/** What a run does in each step. */
+/** The steps of a run. */
 export interface PlannedRun {
   readonly plan: RunPlan;
   /** Set if the plan is made again when the run is started. */

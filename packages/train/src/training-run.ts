@@ -1,4 +1,6 @@
 /** A training run in progress, for the program that started it, with its phases and the runs that follow on its server. */
+
+import { errorMessage } from '@lockstep/data/shown';
 import type { OptimizerType, ScheduleType } from '@lockstep/nn';
 import type { ControlAction } from '@lockstep/rules';
 import { EventStream } from '@lockstep/worker';
@@ -14,7 +16,6 @@ import { runTraining, type Trained, type TrainingJob } from './run/run-training.
 import type { Site } from './site/site.ts';
 import type { UploadedData } from './site/upload.ts';
 import { resultOf, type TrainedRun, TrainingError, type TrainingResult } from './training-result.ts';
-import { errorMessage } from './words.ts';
 
 /**
  * A training run in progress: an async iterable of its events.
@@ -35,7 +36,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
   });
   readonly #stopping = new AbortController();
   readonly #platform: Platform;
-  /** Where the server listens. */
+  /** Addresses at which the server listens. */
   readonly #listening = deferred<ListeningEvent>();
   /** The server, across runs; undefined in a page. */
   readonly #site: Site | undefined;

@@ -1,4 +1,4 @@
-/** Figures, samples and errors as words for people, and random secrets as text. */
+/** Figures and samples as words for people, and random secrets as text. */
 
 export function thousands(value: number): string {
   return Math.round(value).toLocaleString('en-US');
@@ -7,10 +7,6 @@ export function thousands(value: number): string {
 /** A shape [height, width, channels] is an image. */
 export function samplesWord({ sampleShape }: { readonly sampleShape: readonly number[] }): string {
   return sampleShape.length === 3 ? 'images' : 'samples';
-}
-
-export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A random 128-bit secret, as 22 letters, digits, dashes and underscores. */

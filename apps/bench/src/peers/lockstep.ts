@@ -1,5 +1,7 @@
 /** Lockstep's host backends, whose memory JavaScript can read: a matrix product and the training step. */
-import { errorMessage, version } from '@lockstep/command';
+
+import { version } from '@lockstep/command';
+import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../benchmark.ts';

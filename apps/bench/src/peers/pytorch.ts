@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { errorMessage } from '@lockstep/command';
+import { errorMessage } from '@lockstep/data/shown';
 import type { Absent, Implementation } from '../benchmark.ts';
 import type { MnistStep } from '../nets.ts';
 

@@ -41,7 +41,7 @@ export type Connection =
   /** The page does not reconnect: its token was refused, or it was shut out later. */
   | { readonly phase: 'refused'; readonly reason: string; readonly given: Given };
 
-/** What a refused page had shown to the coordinator. */
+/** The token or code that a refused page had shown to the coordinator. */
 export type Given = 'nothing' | 'token' | 'admitted';
 
 const maxLogLines = 200;

@@ -1,4 +1,4 @@
-/** What a call reads and writes, as the backends see it. */
+/** The operands of a call: what it reads and writes, as the backends see it. */
 
 import type { KernelCall, MapCall, MatmulBatch, MatmulCall, Storage, StridedView } from '../backend.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../shape.ts';

@@ -1,4 +1,4 @@
-/** What all backends over storages share, and sums per microbatch for those that have no kernel for them. */
+/** Base of all backends over storages, with sums per microbatch for those that have no kernel for them. */
 import type { Backend, HostBackend, KernelCall, Storage } from '../backend.ts';
 import { apply, input } from '../formula.ts';
 import type { Magnitude, Program } from '../program.ts';

@@ -4,6 +4,7 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { errorMessage } from '@lockstep/data/shown';
 import { configurationError, named } from '@lockstep/worker';
 import { newSha256, sha256 } from '../node/sha256.ts';
 import {
@@ -15,7 +16,7 @@ import {
   type StoredCheckpoint,
 } from '../options.ts';
 import { identityOf, type Prepared } from '../prepared.ts';
-import { errorMessage, thousands } from '../words.ts';
+import { thousands } from '../words.ts';
 import {
   type Checkpoint,
   decodeCheckpoint,

@@ -2,6 +2,7 @@
 
 import type { ParameterServer } from '@lockstep/compute';
 import { writeOutput } from '@lockstep/data/files';
+import { errorMessage } from '@lockstep/data/shown';
 import {
   type AdminAction,
   bytesOf,
@@ -15,7 +16,6 @@ import { modelFileOf, modelFormatOf } from '../model.ts';
 import { sha256 } from '../node/sha256.ts';
 import type { Prepared } from '../prepared.ts';
 import type { Recorder } from '../record/recorder.ts';
-import { errorMessage } from '../words.ts';
 import { type OwnerRequest, type Reply, refused } from './viewers.ts';
 
 /** Options that the owner may change for the next run on a server; omitted options stay the same. */

@@ -8,7 +8,7 @@ import type { Trace } from '../coordinator/run-options.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { createRelayCompute, openRelayRun, type RelayRun, runKey, type Welcome } from './relay-run.ts';
 
-export interface RelayOptions {
+export interface RelayCoreOptions {
   readonly name: string;
   /** Token for joining the coordinator above. */
   readonly token?: string | undefined;
@@ -43,11 +43,11 @@ export interface RelayOptions {
   readonly limits?: Partial<Limits>;
   /** Called with each new run below, once workers can join it. */
   readonly onRun?: (run: RelayRun) => void;
-  readonly onEvent?: (event: RelayEvent) => void;
+  readonly onEvent?: (event: RelayCoreEvent) => void;
   readonly onTrace?: (trace: Trace) => void;
 }
 
-export type RelayEvent =
+export type RelayCoreEvent =
   /** An event of the relay as a worker of the coordinator above. */
   | { readonly type: 'above'; readonly event: MembershipEvent }
   /** An event of the relay as a coordinator. */
@@ -64,7 +64,7 @@ const noRun = 'this relay has no run yet';
 export class Relay {
   /** Resolves when the run is over, or when the relay is refused for good, leaves or cannot connect. */
   readonly ended: Promise<MembershipEnd>;
-  readonly #options: RelayOptions;
+  readonly #options: RelayCoreOptions;
   readonly #membership: Membership;
   readonly #waiting: WaitingWorkers;
   readonly #workers: WorkersBehind;
@@ -79,7 +79,7 @@ export class Relay {
   #isLeaving = false;
   #hasEnded = false;
 
-  constructor(options: RelayOptions) {
+  constructor(options: RelayCoreOptions) {
     const { clock, workerToken, backend, createCompute = () => createLocalCompute(backend, clock) } = options;
     this.#options = options;
     this.#waiting = new WaitingWorkers(clock, workerToken);

@@ -43,7 +43,7 @@ import { defaultHost, type ListenOptions } from '../options.ts';
 import { LocalWorkers } from '../site/local-workers.ts';
 import { bareHost, isLoopback, openTls } from '../site/secrets.ts';
 import { newSecret } from '../words.ts';
-import { Relay, type RelayEvent as RuleEvent } from './relay-core.ts';
+import { Relay, type RelayCoreEvent } from './relay-core.ts';
 import { openRelayServer, Upstream } from './relay-server.ts';
 
 /** How a process relays for a run: it sends its own workers' results to the run's coordinator. */
@@ -243,7 +243,7 @@ async function closeBackend(backend: HostBackend & { close?: () => Promise<void>
   await backend.close?.();
 }
 
-export function relayEvents(emit: (event: RelayEvent) => void): (event: RuleEvent) => void {
+export function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {
   const lines = new EventLines(systemClock.nowMs);
   const above = workerEvents((event) => {
     if (event.type !== 'opening' && event.type !== 'opened') emit(event);

@@ -12,6 +12,7 @@ import { ConfigurationError } from '@lockstep/command/options';
 import { DataError } from '@lockstep/data';
 import { reasonOf, shownPath } from '@lockstep/data/files';
 import type { OpenedDataset } from '@lockstep/data/readers';
+import { errorMessage } from '@lockstep/data/shown';
 import { isPrintableLine, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import { formatOf } from '@lockstep/rules';
 import * as v from 'valibot';
@@ -19,7 +20,7 @@ import { outputsOf } from '../dashboard/messages.ts';
 import { type OwnerRequest, type Reply, refused } from '../dashboard/viewers.ts';
 import type { TrainingData } from '../options.ts';
 import { type Prepared, runText } from '../prepared.ts';
-import { errorMessage, newSecret } from '../words.ts';
+import { newSecret } from '../words.ts';
 import { type Answer, bearerOf, sendText, sendUnauthorized } from './pages.ts';
 import type { Reading, ReadingRequest, ReadUpload } from './reading-thread.ts';
 

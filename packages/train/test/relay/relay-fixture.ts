@@ -5,7 +5,7 @@ import { SimulatedLink } from '../../../sim/src/simulated-link.ts';
 import { SimulatedProcess } from '../../../sim/src/simulated-process.ts';
 import type { Listener, SimulatedWorker } from '../../../sim/src/simulated-worker.ts';
 import { createProblem, type ProblemOptions } from '../../../sim/test/support.ts';
-import { Relay, type RelayEvent, type RelayOptions } from '../../src/relay/relay-core.ts';
+import { Relay, type RelayCoreEvent, type RelayCoreOptions } from '../../src/relay/relay-core.ts';
 import { RunFixture } from '../coordinator/run-fixture.ts';
 
 type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
@@ -14,11 +14,11 @@ type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
 export class TestRelay implements Listener {
   readonly process: SimulatedProcess;
   readonly relay: Relay;
-  readonly events: RelayEvent[] = [];
+  readonly events: RelayCoreEvent[] = [];
   readonly #links: SimulatedLink[] = [];
   #isDead = false;
 
-  constructor(tree: RelayTree, above: Listener, name: string, options: Partial<RelayOptions> = {}) {
+  constructor(tree: RelayTree, above: Listener, name: string, options: Partial<RelayCoreOptions> = {}) {
     const { clock, problem } = tree.fixture;
     let keys = 0;
     this.process = new SimulatedProcess(clock);
@@ -118,7 +118,7 @@ export class RelayTree {
     };
   }
 
-  relay(above: Listener = this.root, name = 'relay', options: Partial<RelayOptions> = {}): TestRelay {
+  relay(above: Listener = this.root, name = 'relay', options: Partial<RelayCoreOptions> = {}): TestRelay {
     return new TestRelay(this, above, name, options);
   }
 
