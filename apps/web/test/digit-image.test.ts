@@ -1,7 +1,7 @@
 /** Checks the image rendered from a drawing, and the probabilities computed from logits. */
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
-import { digitImage, digitSize, type Point, type Stroke } from '../src/draw/digit-image.ts';
+import { digitImage, digitSize, type Point, type Stroke, takesDrawings } from '../src/draw/digit-image.ts';
 import { softmax } from '../src/draw/softmax.ts';
 import { canvas, digits } from './digits.ts';
 
@@ -84,4 +84,17 @@ describe('softmax', () => {
       { seed: 1 },
     );
   });
+});
+
+const digitRun = { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 };
+
+test.each([
+  ['an unknown run', undefined, true],
+  ['digits', digitRun, true],
+  ['color', { ...digitRun, sampleShape: [28, 28, 3] }, false],
+  ['floats', { ...digitRun, sampleType: 'f32' }, false],
+  ['values', { ...digitRun, targetType: 'values' }, false],
+  ['other classes', { ...digitRun, outputs: 5 }, false],
+])('a run is drawn for: %s', (_, run, isDrawnFor) => {
+  expect(takesDrawings(run as Parameters<typeof takesDrawings>[0])).toBe(isDrawnFor);
 });

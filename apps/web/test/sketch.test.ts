@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { historyKey, Sketch } from '../src/draw/sketch.ts';
-import { takesDrawings } from '../src/panels/draw.tsx';
 
 const at = { x: 1, y: 2 };
 const acts = {
@@ -62,17 +61,4 @@ test.each([
 ])('$keys: $change', ({ event, change }) => {
   const none = { ctrlKey: false, metaKey: false, shiftKey: false, altKey: false };
   expect(historyKey({ ...none, ...event })).toBe(change);
-});
-
-const digits = { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 };
-
-test.each([
-  ['an unknown run', undefined, true],
-  ['digits', digits, true],
-  ['color', { ...digits, sampleShape: [28, 28, 3] }, false],
-  ['floats', { ...digits, sampleType: 'f32' }, false],
-  ['values', { ...digits, targetType: 'values' }, false],
-  ['other classes', { ...digits, outputs: 5 }, false],
-])('a run is drawn for: %s', (_, run, isDrawnFor) => {
-  expect(takesDrawings(run as Parameters<typeof takesDrawings>[0])).toBe(isDrawnFor);
 });

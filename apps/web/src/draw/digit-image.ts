@@ -1,4 +1,5 @@
 /** Turns pen strokes into an image like MNIST's. */
+import type { Run } from '../watch/run-store.ts';
 
 export const digitSize = 28;
 
@@ -87,4 +88,12 @@ function centerOfMass(image: Uint8Array): Point {
     y += ink * (Math.floor(at / digitSize) + 0.5);
   });
   return mass === 0 ? { x: digitSize / 2, y: digitSize / 2 } : { x: x / mass, y: y / mass };
+}
+
+/** Whether samples are drawings. An unknown run is assumed to use MNIST. */
+export function takesDrawings(run: Run | undefined): boolean {
+  if (!run) return true;
+  const { sampleType, sampleShape, targetType, outputs } = run;
+  const isDigit = sampleShape.length === 3 && sampleShape.join() === [digitSize, digitSize, 1].join();
+  return sampleType === 'u8' && targetType === 'classes' && outputs === 10 && isDigit;
 }

@@ -4,13 +4,12 @@ import { argmax, standardizeValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
-import { digitImage, type Stroke } from '../draw/digit-image.ts';
+import { digitImage, type Stroke, takesDrawings } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { Sketch } from '../draw/sketch.ts';
 import { significant } from '../look/format.ts';
 import { outputName } from '../look/output-name.ts';
-import { takesDrawings } from '../panels/draw.tsx';
 import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
 
 /** The initial digit, on a canvas of side `canvasSide`. */

@@ -1,6 +1,6 @@
 /** Predicts a person's own sample with the current model: a digit to draw, or a table row to type. */
 import { type Signal, untracked, useSignal, useSignalEffect } from '@preact/signals';
-import { digitImage, digitSize } from '../draw/digit-image.ts';
+import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
 import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
 import { softmax } from '../draw/softmax.ts';
@@ -25,14 +25,6 @@ export function Draw({ predictor, run }: DrawProps) {
   const columns = allColumns(run);
   if (!run || !columns) return null;
   return <RowForm key={JSON.stringify(columns)} predictor={predictor} run={run} columns={columns} />;
-}
-
-/** Whether samples are drawings. An unknown run is assumed to use MNIST. */
-export function takesDrawings(run: Run | undefined): boolean {
-  if (!run) return true;
-  const { sampleType, sampleShape, targetType, outputs } = run;
-  const isDigit = sampleShape.length === 3 && sampleShape.join() === [digitSize, digitSize, 1].join();
-  return sampleType === 'u8' && targetType === 'classes' && outputs === 10 && isDigit;
 }
 
 const blankImage = new Uint8Array(digitSize * digitSize);
