@@ -4,43 +4,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { configurationError, named } from '@lockstep/command/options';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 import { CoordinatorBusyError } from './membership.ts';
-
-export interface JoinAddress {
-  /** Address without secrets. */
-  readonly url: string;
-  readonly token: string | undefined;
-  /** SHA-256 of the only certificate to trust. */
-  readonly fingerprint: string | undefined;
-}
-
-interface Given {
-  readonly token?: string | undefined;
-  readonly fingerprint?: string | undefined;
-}
-
-/**
- * Splits the address of a socket or a page. A page's address has the token in its fragment:
- * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address.
- * @throws ConfigurationError if the address is neither
- */
-export function joinAddress(address: string, given: Given): JoinAddress {
-  if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
-    throw configurationError`${named('url')}: expected an address like ws://127.0.0.1:7070, got ${String(address)}`;
-  }
-  const url = new URL(address.replace(/^http/, 'ws'));
-  const fragment = new URLSearchParams(url.hash.slice(1));
-  const secret = (name: string): string | undefined => url.searchParams.get(name) ?? fragment.get(name) ?? undefined;
-  const token = given.token ?? secret('token');
-  const fingerprint = given.fingerprint ?? secret('fingerprint');
-  url.searchParams.delete('token');
-  url.searchParams.delete('fingerprint');
-  url.hash = '';
-  return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
-}
+import { type Given, type JoinAddress, joinAddress } from './options.ts';
 
 /** Addresses of a run's coordinators, and the one that is joined. */
 export interface AddressBook {
@@ -205,7 +172,9 @@ export class FoundAddresses implements AddressBook {
 
 /** Larger than the weights of any model that a worker can train. */
 const maxFrameBytes = 512 * 1024 * 1024;
+
 const handshakeTimeoutMs = 5_000;
+
 const silentMessage = `a server is there, but did not answer within ${handshakeTimeoutMs / 1000} s`;
 
 /**
@@ -263,6 +232,7 @@ export async function connect(url: string, fingerprint?: string): Promise<Worker
 
 /** Statuses with which a coordinator rejects an upgrade, with one sentence as the body. */
 const rejectionStatuses: readonly (number | undefined)[] = [403, 421, 429];
+
 const maxRejectionBytes = 1_024;
 
 /** Explains why a server did not open a WebSocket: in the coordinator's own words, if it is one. */
@@ -320,7 +290,9 @@ async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> 
 }
 
 const unknownName = 'no machine of that name is known';
+
 const unreachable = 'that machine cannot be reached';
+
 const untrusted =
   'its certificate is not from a trusted authority: copy the whole address that the coordinator printed, with the fingerprint, or name the file of your own authority in NODE_EXTRA_CA_CERTS';
 const closedEarly =

@@ -4,9 +4,16 @@
  */
 
 export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
-export { type AddressSource, type FoundAddress, joinAddress } from './addresses.ts';
+export type { AddressSource, FoundAddress } from './addresses.ts';
 export { type JoinOptions, join } from './join.ts';
 export { EventStream, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';
 export type { LocalWork, LocalWorkerAddress } from './local-worker.ts';
-export { type ComputeChoice, computeChoices, defaultThreads, isHostChoice, requireThreads } from './options.ts';
+export {
+  type ComputeChoice,
+  computeChoices,
+  defaultThreads,
+  isHostChoice,
+  joinAddress,
+  requireThreads,
+} from './options.ts';
 export { systemClock } from './system-clock.ts';

@@ -16,7 +16,6 @@ import {
   tokenOptions,
 } from '@lockstep/command/options';
 import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
-
 /** A backend by name, or `auto` for the fastest one with exact bits. */
 export type ComputeChoice = BackendChoice | 'tfjs-node';
 
@@ -69,3 +68,36 @@ export const workerCommand = {
 
 /** The kinds of the options of `join`. */
 export const kindsOfJoin = { ...libraryKinds(workerCommand.options), ...joinKinds } as const;
+
+export interface JoinAddress {
+  /** Address without secrets. */
+  readonly url: string;
+  readonly token: string | undefined;
+  /** SHA-256 of the only certificate to trust. */
+  readonly fingerprint: string | undefined;
+}
+
+export interface Given {
+  readonly token?: string | undefined;
+  readonly fingerprint?: string | undefined;
+}
+
+/**
+ * Splits the address of a socket or a page. A page's address has the token in its fragment:
+ * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address.
+ * @throws ConfigurationError if the address is neither
+ */
+export function joinAddress(address: string, given: Given): JoinAddress {
+  if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
+    throw configurationError`${named('url')}: expected an address like ws://127.0.0.1:7070, got ${String(address)}`;
+  }
+  const url = new URL(address.replace(/^http/, 'ws'));
+  const fragment = new URLSearchParams(url.hash.slice(1));
+  const secret = (name: string): string | undefined => url.searchParams.get(name) ?? fragment.get(name) ?? undefined;
+  const token = given.token ?? secret('token');
+  const fingerprint = given.fingerprint ?? secret('fingerprint');
+  url.searchParams.delete('token');
+  url.searchParams.delete('fingerprint');
+  url.hash = '';
+  return { url: url.href, token, fingerprint: url.protocol === 'wss:' ? fingerprint : undefined };
+}

@@ -5,8 +5,9 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { subprotocol } from '@lockstep/protocol';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { connect, type FoundAddress, FoundAddresses, joinAddress, ToldAddresses } from '../src/addresses.ts';
+import { connect, type FoundAddress, FoundAddresses, ToldAddresses } from '../src/addresses.ts';
 import { CoordinatorBusyError } from '../src/membership.ts';
+import { joinAddress } from '../src/options.ts';
 
 describe('the address to join', () => {
   it.each<[given: string, url: string, token?: string, fingerprint?: string]>([

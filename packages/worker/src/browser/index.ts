@@ -3,8 +3,8 @@
  * @module
  */
 import { configurationError, named } from '@lockstep/command/options';
-import { joinAddress } from '../addresses.ts';
 import { type JoinContext, type JoinEnd, JoinError, JoinedWorker } from '../joined-worker.ts';
+import { joinAddress } from '../options.ts';
 import {
   type ActiveState,
   type EndedState,
