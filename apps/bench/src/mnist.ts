@@ -5,7 +5,7 @@ import { usageFailure } from '@lockstep/command';
 import { DataError, type Dataset, targetValues } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { createMicrobatchGradient, initialize } from '@lockstep/nn';
-import { openBackend } from '@lockstep/tensor';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { Case } from './benchmark.ts';
 import { type Batch, type MnistStep, mnist, type Net } from './nets.ts';
 import { createTraining } from './peers/lockstep.ts';
@@ -63,7 +63,8 @@ export async function trainingCase(
   const { initial, batchSize } = work;
   const change = (weights: Float32Array): Float64Array =>
     Float64Array.from(weights, (weight, index) => weight - initial[index]!);
-  const expected = change(await referenceWeights(work, checkedSteps));
+  const { backend } = await openBackend('reference');
+  const expected = change(trained(backend, work, checkedSteps));
   return {
     name,
     workPerStep: { amount: batchSize, unit: 'images' },
@@ -74,8 +75,8 @@ export async function trainingCase(
   };
 }
 
-async function referenceWeights(work: MnistStep, steps: number): Promise<Float32Array> {
-  const { backend } = await openBackend('reference');
+/** Returns the weights after some steps. */
+export function trained(backend: HostBackend, work: MnistStep, steps: number): Float32Array {
   const training = createTraining(backend, work);
   training.reset();
   for (let step = 0; step < steps; step++) training.step();

@@ -8,7 +8,7 @@ import { initialize } from '@lockstep/nn';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { cutBatches, gradientDistance, trainingCase, withoutZeros, writeMnistFiles } from '../src/mnist.ts';
+import { cutBatches, gradientDistance, trained, trainingCase, withoutZeros, writeMnistFiles } from '../src/mnist.ts';
 import {
   type Batch,
   joinParameters,
@@ -18,7 +18,6 @@ import {
   oneHotLabels,
   splitParameters,
 } from '../src/nets.ts';
-import { createTraining } from '../src/peers/lockstep.ts';
 import { randomBatch } from './random-batch.ts';
 
 const random = randomStream(7);
@@ -26,32 +25,22 @@ const batchOf = (samples: number): Batch => randomBatch(random, samples);
 const initial = initialize(mlpNet.model, 1);
 const { backend } = await openBackend('cpu');
 
-/** Parameters after some steps of training on `cpu`. */
-function trained(work: MnistStep, steps: number): Float32Array {
-  const training = createTraining(backend, work);
-  training.reset();
-  for (let step = 0; step < steps; step++) training.step();
-  const weights = backend.view(training.parameters).slice();
-  training.dispose();
-  return weights;
-}
-
 describe('checks', () => {
   const work: MnistStep = { net: mlpNet, batchSize: 4, learningRate: 0.1, batches: [batchOf(4), batchOf(4)], initial };
 
   test('of weights accept the reference, and neither untrained nor slightly wrong nor cut weights', async () => {
     const { distance } = await trainingCase('training', work, 3, []);
-    const right = trained(work, 3);
+    const right = trained(backend, work, 3);
     expect(distance(right)).toBeLessThan(1e-5);
     expect(distance(initial)).toBeCloseTo(1, 5);
-    expect(distance(trained({ ...work, learningRate: work.learningRate * 1.001 }, 3))).toBeGreaterThan(5e-4);
-    expect(distance(trained({ ...work, batches: work.batches.toReversed() }, 3))).toBeGreaterThan(1e-3);
+    expect(distance(trained(backend, { ...work, learningRate: work.learningRate * 1.001 }, 3))).toBeGreaterThan(5e-4);
+    expect(distance(trained(backend, { ...work, batches: work.batches.toReversed() }, 3))).toBeGreaterThan(1e-3);
     expect(distance(right.subarray(1))).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('of gradients want that of their batch, neither its sum over samples nor that of another batch', async () => {
     const [first, last] = work.batches.map((batch) => {
-      const stepped = trained({ ...work, learningRate: 1, batches: [batch] }, 1);
+      const stepped = trained(backend, { ...work, learningRate: 1, batches: [batch] }, 1);
       return initial.map((weight, index) => weight - stepped[index]!);
     });
     const distance = await gradientDistance(work, work.batches[1]!);

@@ -53,7 +53,7 @@ describe('JSON Lines', () => {
         `{"${names.at(-1)}":9,${names.slice(0, -1).map((name) => `"${name}":8`)}}`,
         ['8', '8', '8', '9'],
       ],
-      ['a key left out', line('1', '2', '3', '4').replace('"key 2998": 3,', ''), ['1', '2', '', '4']],
+      ['a missing key', line('1', '2', '3', '4').replace('"key 2998": 3,', ''), ['1', '2', '', '4']],
       ['a key twice', line('1', '2', '3', '4').replace('}', ', "key 2998": 5}'), ['1', '2', '5', '4']],
     ])('reads %s as JSON does', (_, second, cells) => {
       expect(read(line('1', '"x"', '3', '4'), second)).toEqual([['1', 'x', '3', '4'], cells]);

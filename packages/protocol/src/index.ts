@@ -1,7 +1,6 @@
 /** The wire protocol between workers, the coordinator and viewers: messages, codecs, transports. */
 export * from './broadcast.ts';
 export * from './bytes.ts';
-export type { Clock } from './clock.ts';
 export { decode, decodeWatch, encode, encodeWatch, framed, ProtocolError } from './codec.ts';
 export * from './dashboard.ts';
 export { isPrintableLine, sameSecret, toMessageText } from './fields.ts';

@@ -413,3 +413,11 @@ const maxReasonBytes = 123;
 export function clipUtf8(text: string, maxBytes: number): string {
   return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(maxBytes)).read);
 }
+
+/** Source of time. Passing it as an argument lets a simulation run in virtual time. */
+export interface Clock {
+  /** Milliseconds since an arbitrary fixed moment; never decreases. */
+  nowMs(): number;
+  /** Calls back once after a delay; the returned function cancels the call. */
+  after(delayMs: number, callback: () => void): () => void;
+}

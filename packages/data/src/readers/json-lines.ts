@@ -26,7 +26,7 @@ interface Form {
   /** Key of the arrays. */
   readonly sampleKey: string | undefined;
   readonly shape: readonly number[];
-  /** Whether an object has so many keys that `JSON.parse` makes a hash table of it. */
+  /** Whether objects have more keys than `JSON.parse` keeps in a fast layout. Beyond that, it builds a hash table. */
   readonly isWide: boolean;
 }
 
