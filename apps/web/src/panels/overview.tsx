@@ -1,15 +1,15 @@
 /** The run at a glance: phase, progress, key figures, exactness. */
+
+import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
+import { Figure } from '../look/controls.tsx';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
-import { chartSettings } from '../watch/chart-settings.ts';
-import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
+import { RunTerm } from '../look/term.tsx';
+import { chartSettings } from '../look/theme.ts';
 import type { EpochReport } from '../watch/curves.ts';
 import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
-import { evaluatedText } from '../watch/run-summary.ts';
-import type { StatusName } from '../watch/status.ts';
-import { Exactness } from './exactness.tsx';
-import { Figure } from './figure.tsx';
-import { RunTerm } from './run-term.tsx';
+import { evaluatedText, goesOnText, resumedText } from '../watch/run-texts.ts';
+import type { Progress, StatusName } from '../watch/status.ts';
 
 interface OverviewProps {
   readonly store: RunStore;
@@ -215,4 +215,64 @@ function ValueFigures({ loss, lastEpoch, evaluated, deviation = 1 }: ValueQualit
       />
     </>
   );
+}
+
+interface ExactnessProps {
+  readonly progress: Progress | undefined;
+  /** Whether the badge is visible. Its place is reserved either way. */
+  readonly isShown: boolean;
+}
+
+function Exactness({ progress, isShown }: ExactnessProps) {
+  const { exactness, weightsHash: hash } = progress ?? {};
+  return (
+    <div class={isShown ? '' : 'hidden'}>
+      <button type="button" class={`badge badge-${styleOf(progress)}`} popovertarget="exactness-text">
+        <span>
+          {progress && exactness !== undefined ? shortText(progress) : hash === undefined ? '–' : 'initial weights'}
+        </span>
+        <code>{hash === undefined ? '–––– ––––' : `${hash.slice(0, 4)} ${hash.slice(4, 8)}`}</code>
+      </button>
+      <div id="exactness-text" popover="auto" class="bubble">
+        <p>{explanationOf(progress)}</p>
+        <p>
+          {hash === undefined
+            ? 'The hash of the weights appears here with the first step.'
+            : `SHA-256 of the weights after step ${whole(progress?.weightsHashStep ?? 0)} begins with ${hash}.`}
+        </p>
+      </div>
+    </div>
+  );
+}
+
+/** Only a run whose bits any worker in the coordinator's own numeric mode reproduces is styled as good. */
+function styleOf(progress: Progress | undefined): string {
+  const { exactness = 'none', bitExactAmong } = progress ?? {};
+  return bitExactAmong === undefined ? exactness : 'bit-exact-among';
+}
+
+function shortText({ exactness, numericMode, bitExactAmong }: Progress): string {
+  return claimText({
+    exactness: exactness ?? null,
+    numericMode: numericMode ?? null,
+    bitExactAmong: bitExactAmong ?? null,
+  });
+}
+
+function explanationOf(progress: Progress | undefined): string {
+  const { exactness, numericMode, bitExactAmong } = progress ?? {};
+  switch (exactness) {
+    case undefined:
+      return 'Before its first step, a run claims nothing of its weights.';
+    case 'bit-exact':
+      return bitExactAmong === undefined
+        ? `All workers that contributed compute in the numeric mode ${numericMode}, so the weights are the same to the bit as in any other run with this seed in this mode, on any number of workers.`
+        : `All workers that contributed compute in the numeric mode ${numericMode}. The weights are the same to the bit as in any other run with this seed in this mode, and equal to those of other modes up to float rounding: do not compare their hashes.`;
+    case 'sample-exact':
+      return 'Workers contributed that round differently, such as a GPU and a CPU, or gradients were rounded on their way. Every sample still counts exactly once; the weights agree with other runs up to float rounding, and their hash with no other run’s.';
+    case 'unverified':
+      return 'Results of a worker were added that was later found to send wrong ones. The log names it, and how many of its results had been added.';
+    default:
+      return exactness satisfies never;
+  }
 }

@@ -1,6 +1,19 @@
 /** The status of the run and of this tab, derived from the last message received and the time since. */
+import type { WatchMessageOf } from '@lockstep/protocol';
 import type { TabState } from '@lockstep/worker/browser';
-import type { Connection, Progress, WorkerRow } from './run-store.ts';
+
+export type Progress = WatchMessageOf<'progress'>;
+export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
+
+export type Connection =
+  | { readonly phase: 'connecting' | 'live' }
+  /** The page reconnects by itself. */
+  | { readonly phase: 'lost'; readonly reason: string }
+  /** The page does not reconnect: its token was refused, or it was shut out later. */
+  | { readonly phase: 'refused'; readonly reason: string; readonly given: Given };
+
+/** The token or code that a refused page had shown to the coordinator. */
+export type Given = 'nothing' | 'token' | 'admitted';
 
 export type StatusName =
   /** Nothing has been received yet. */
