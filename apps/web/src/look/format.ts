@@ -51,3 +51,7 @@ export function counted(count: number, noun: string): string {
 export function outputName(run: { readonly names?: readonly string[] } | undefined, index: number): string {
   return run?.names?.[index] ?? `${index}`;
 }
+
+export function capitalized(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
+}

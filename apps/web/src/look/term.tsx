@@ -1,6 +1,7 @@
 /** Terms that show their explanation when pressed, and the glossary of a run's panels. */
 import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
+import { capitalized } from './format.ts';
 
 interface TermProps {
   /** Id of the explanation, unique on this page. */
@@ -57,17 +58,15 @@ const runGlossary = {
     'A row for each true class, a column for each predicted class. Correct predictions are on the diagonal; a dark cell next to it is a pair of classes that the network confuses.',
 } as const satisfies Readonly<Record<string, string>>;
 
+export type RunTermName = keyof typeof runGlossary;
+
 interface RunTermProps {
   /** Each term is used once per page. */
-  readonly term: keyof typeof runGlossary;
+  readonly term: RunTermName;
   readonly children: ComponentChildren;
 }
 
 export function RunTerm({ term, children }: RunTermProps) {
-  const title = `${term[0]!.toUpperCase()}${term.slice(1)}`;
-  return (
-    <Term id={`run-term-${term.replaceAll(' ', '-')}`} term={title} explanation={runGlossary[term]}>
-      {children}
-    </Term>
-  );
+  const id = `run-term-${term.replaceAll(' ', '-')}`;
+  return <Term {...{ id, term: capitalized(term), explanation: runGlossary[term], children }} />;
 }

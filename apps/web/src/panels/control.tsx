@@ -2,7 +2,8 @@
 import type { AdminAction, WatchMessageOf } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
-import { bindInput, useKeptFocus } from '../look/controls.tsx';
+import { Choice, useKeptFocus } from '../look/controls.tsx';
+import { capitalized } from '../look/format.ts';
 import { optimizerOf, type Run, type RunStore } from '../watch/run-store.ts';
 import { batchAtStart } from '../watch/run-texts.ts';
 import type { Progress } from '../watch/status.ts';
@@ -48,7 +49,7 @@ export function Control({ store, isOwner, onAction, onRunAgain }: ControlPanelPr
 
 function noteOf(store: RunStore): string {
   const { value: answer } = store.answer;
-  if (answer !== undefined) return `${answer[0]!.toUpperCase()}${answer.slice(1)}.`;
+  if (answer !== undefined) return `${capitalized(answer)}.`;
   const atStart = batchAtStart(store);
   if (atStart) return atStart.text;
   return waitsForWorkers(store) ? 'It starts with the first worker.' : '';
@@ -78,7 +79,9 @@ function Buttons({ store, onAction }: ControlProps) {
   return (
     <div ref={kept} class="control-buttons" role="toolbar" aria-label="Control the run">
       {store.isOver.value && store.run.value?.canRunAgain ? (
-        <RunAgainButton isPossible={isAnswering} />
+        <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isAnswering}>
+          Run again
+        </button>
       ) : (
         <button
           type="button"
@@ -125,15 +128,6 @@ function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
   );
 }
 
-/** Takes the place of the button that starts and pauses a run. */
-function RunAgainButton({ isPossible }: { readonly isPossible: boolean }) {
-  return (
-    <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isPossible}>
-      Run again
-    </button>
-  );
-}
-
 const saveTitle =
   'Writes the model as it is now to a file on the coordinator’s computer. When the run is over, “This tab” offers the model as a download.';
 
@@ -159,9 +153,18 @@ interface RunAgainProps {
   readonly onRunAgain: (changes: RunChanges) => void;
 }
 
-const optimizers = ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'];
-const models = ['mlp', 'cnn'];
-const schedules = ['constant', 'step', 'cosine'];
+/** The settings of a new run, in the order of the form. Settings without choices are numbers. */
+const settings = {
+  model: { label: 'Model', choices: ['mlp', 'cnn'] },
+  optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] },
+  learningRate: { label: 'Learning rate' },
+  schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'] },
+  epochs: { label: 'Epochs' },
+  batch: { label: 'Batch' },
+  seed: { label: 'Seed' },
+} as const satisfies Readonly<Record<string, { readonly label: string; readonly choices?: readonly string[] }>>;
+
+type SettingName = keyof typeof settings;
 
 /** A popover over the page, to avoid layout shift when a run ends. */
 function RunAgain({ isPossible, ...form }: RunAgainProps) {
@@ -177,20 +180,13 @@ function RunAgain({ isPossible, ...form }: RunAgainProps) {
 }
 
 function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPossible'>) {
-  const before = valuesOf(run);
-  const values = {
-    seed: useSignal(before.seed),
-    learningRate: useSignal(before.learningRate),
-    batch: useSignal(before.batch),
-    epochs: useSignal(before.epochs),
-    schedule: useSignal(before.schedule),
-    optimizer: useSignal(before.optimizer),
-    model: useSignal(before.model),
-  };
+  const before = settingsOf(run);
+  const texts = useSignal(before);
+  const names = Object.keys(settings) as SettingName[];
   const submit = (event: Event): void => {
     event.preventDefault();
-    const changed = Object.entries(values).filter(([name, { value }]) => value !== before[name as keyof Values]);
-    const parsed = changed.map(([name, { value }]) => [name, isNumeric(name) ? Number(value) : value] as const);
+    const changed = names.filter((name) => texts.value[name] !== before[name]);
+    const parsed = changed.map((name) => [name, 'choices' in settings[name] ? texts.value[name] : +texts.value[name]]);
     onRunAgain(Object.fromEntries(parsed));
   };
   return (
@@ -199,13 +195,16 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
       <p class="aside">
         Another run on this server, with its current workers. Options that you leave unchanged stay as they were.
       </p>
-      <Choice label="Model" names={models} bound={values.model} />
-      <Choice label="Optimizer" names={optimizers} bound={values.optimizer} />
-      <NumberField label="Learning rate" bound={values.learningRate} />
-      <Choice label="Schedule" names={schedules} bound={values.schedule} />
-      <NumberField label="Epochs" bound={values.epochs} />
-      <NumberField label="Batch" bound={values.batch} />
-      <NumberField label="Seed" bound={values.seed} />
+      {names.map((name) => (
+        <Setting
+          key={name}
+          {...settings[name]}
+          text={texts.value[name]}
+          onChange={(text) => {
+            texts.value = { ...texts.value, [name]: text };
+          }}
+        />
+      ))}
       <p class="error">{rejection ?? ''}</p>
       <button type="submit" class="primary">
         Begin the run
@@ -214,57 +213,38 @@ function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPos
   );
 }
 
-function NumberField({ label, bound }: { readonly label: string; readonly bound: Signal<string> }) {
-  return (
-    <label>
-      {label}
-      <input type="number" step="any" required {...bindInput(bound)} />
-    </label>
-  );
+interface SettingProps {
+  readonly label: string;
+  readonly choices?: readonly string[];
+  readonly text: string;
+  readonly onChange: (text: string) => void;
 }
 
-const numericNames = ['seed', 'learningRate', 'batch', 'epochs'] as const;
-type NumericName = (typeof numericNames)[number];
+function Setting({ label, choices, text, onChange }: SettingProps) {
+  if (!choices) {
+    return (
+      <label>
+        {label}
+        <input
+          type="number"
+          step="any"
+          required
+          value={text}
+          onInput={({ currentTarget }) => onChange(currentTarget.value)}
+        />
+      </label>
+    );
+  }
+  // Also offers the run's own value, such as the name of a custom model.
+  const options = [...new Set([text, ...choices])].map((name) => [name, name] as const);
+  return <Choice label={label} value={text} options={options} onChoose={onChange} />;
+}
 
-type Values = Readonly<Record<NumericName | 'optimizer' | 'schedule' | 'model', string>>;
-
-function valuesOf({ model, config }: Run): Values {
+function settingsOf({ model, config }: Run): Readonly<Record<SettingName, string>> {
   const { name = '' } = model as { readonly name?: string };
   const { type, learningRate, schedule } = optimizerOf(config);
   return {
-    model: name,
-    optimizer: type,
-    schedule,
-    epochs: `${config.epochs}`,
-    learningRate: `${learningRate}`,
-    batch: `${config.diloco?.batch ?? config.batch}`,
-    seed: `${config.seed}`,
+    ...{ model: name, optimizer: type, schedule, learningRate: `${learningRate}`, epochs: `${config.epochs}` },
+    ...{ batch: `${config.diloco?.batch ?? config.batch}`, seed: `${config.seed}` },
   };
-}
-
-function isNumeric(name: string): boolean {
-  return (numericNames as readonly string[]).includes(name);
-}
-
-interface ChoiceProps {
-  readonly label: string;
-  readonly names: readonly string[];
-  readonly bound: Signal<string>;
-}
-
-/** Also offers the run's own value, such as the name of a custom model. */
-function Choice({ label, names, bound }: ChoiceProps) {
-  const shown = names.includes(bound.value) ? names : [bound.value, ...names];
-  return (
-    <label>
-      {label}
-      <select {...bindInput(bound)}>
-        {shown.map((name) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
 }

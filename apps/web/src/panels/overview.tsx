@@ -3,10 +3,9 @@
 import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
 import { Figure } from '../look/controls.tsx';
-import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
-import { RunTerm } from '../look/term.tsx';
+import { capitalized, durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { RunTerm, type RunTermName } from '../look/term.tsx';
 import { chartSettings } from '../look/theme.ts';
-import type { EpochReport } from '../watch/curves.ts';
 import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
 import { evaluatedText, goesOnText, resumedText } from '../watch/run-texts.ts';
 import type { Progress, StatusName } from '../watch/status.ts';
@@ -120,44 +119,26 @@ interface FiguresProps {
 function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   const { imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
   const isTraining = store.status.value.name === 'training';
-  store.curvesVersion.value;
-  const { loss, accuracy } = isUnknown ? {} : store.training(chartSettings.value.memory);
   const run = store.run.value;
-  const lastEpoch = isUnknown ? undefined : store.epochs.value.at(-1);
-  const evaluated = lastEpoch && evaluatedText(lastEpoch.epoch, store);
   const totals = store.isOver.value ? store.totals.value : undefined;
   const speed = isTraining ? imagesPerSecond : totals?.imagesPerSecond;
+  const timeLeft = isTraining ? secondsLeft : undefined;
   return (
     <dl class="figures">
-      <Figure
-        label={<RunTerm term="training loss">Training loss</RunTerm>}
-        note="recent steps"
-        value={loss === undefined ? undefined : lossText(loss)}
-      />
-      {run?.targetType === 'values' ? (
-        <ValueFigures
-          loss={loss}
-          lastEpoch={lastEpoch}
-          evaluated={evaluated}
-          deviation={run.standardization?.deviation}
-        />
-      ) : (
-        <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} evaluated={evaluated} />
-      )}
+      {qualities(store, isUnknown).map(({ term, note, value }) => (
+        <Figure key={term} label={<RunTerm term={term}>{capitalized(term)}</RunTerm>} note={note} value={value} />
+      ))}
       {!isCutShort && (
         <>
           <Figure
             label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
             note={totals && 'whole run'}
-            value={speed === undefined || isUnknown ? undefined : whole(speed)}
+            value={isUnknown ? undefined : shown(speed, whole)}
           />
           {totals && !isUnknown ? (
             <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
           ) : (
-            <Figure
-              label="Time left"
-              value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
-            />
+            <Figure label="Time left" value={shown(timeLeft, durationText)} />
           )}
         </>
       )}
@@ -165,56 +146,41 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   );
 }
 
-interface QualityProps {
-  readonly lastEpoch: EpochReport | undefined;
-  /** When the last epoch was evaluated. */
-  readonly evaluated: string | undefined;
+interface Quality {
+  readonly term: RunTermName;
+  readonly note: string | undefined;
+  readonly value: string | undefined;
 }
 
-function ClassFigures({ accuracy, lastEpoch, evaluated }: QualityProps & { readonly accuracy: number | undefined }) {
-  const test = lastEpoch?.testAccuracy ?? undefined;
-  return (
-    <>
-      <Figure
-        label={<RunTerm term="training accuracy">Training accuracy</RunTerm>}
-        note="recent steps"
-        value={accuracy === undefined ? undefined : percent(accuracy / 100)}
-      />
-      <Figure
-        label={<RunTerm term="test accuracy">Test accuracy</RunTerm>}
-        note={evaluated}
-        value={test === undefined ? undefined : percent(test)}
-      />
-    </>
-  );
+/** Returns the loss, and the accuracies or errors of the training and the last evaluation. */
+function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
+  store.curvesVersion.value;
+  const { loss, accuracy } = isUnknown ? {} : store.training(chartSettings.value.memory);
+  const last = isUnknown ? undefined : store.epochs.value.at(-1);
+  const evaluated = last && evaluatedText(last.epoch, store);
+  const note = 'recent steps';
+  const { targetType, standardization } = store.run.value ?? {};
+  const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
+  if (targetType !== 'values') {
+    const percentText = (fraction: number): string => percent(fraction);
+    return [
+      training,
+      { term: 'training accuracy', note, value: shown(accuracy && accuracy / 100, percentText) },
+      { term: 'test accuracy', note: evaluated, value: shown(last?.testAccuracy, percentText) },
+    ];
+  }
+  // The root mean squared error has the unit of the values; the loss may be that of standardized values.
+  const rmse = loss === undefined ? undefined : (standardization?.deviation ?? 1) * Math.sqrt(loss);
+  const r2 = shown(last?.testR2, (value) => `, R² ${value < -1000 ? significant(value) : value.toFixed(3)}`);
+  return [
+    training,
+    { term: 'training RMSE', note, value: shown(rmse, significant) },
+    { term: 'test RMSE', note: evaluated && `${evaluated}${r2 ?? ''}`, value: shown(last?.testRmse, significant) },
+  ];
 }
 
-interface ValueQualityProps extends QualityProps {
-  readonly loss: number | undefined;
-  /** Standard deviation of the target values; present if the loss is that of standardized values. */
-  readonly deviation: number | undefined;
-}
-
-/** The root mean squared error has the unit of the values. */
-function ValueFigures({ loss, lastEpoch, evaluated, deviation = 1 }: ValueQualityProps) {
-  const r2 = lastEpoch?.testR2 ?? undefined;
-  const rmse = lastEpoch?.testRmse ?? undefined;
-  return (
-    <>
-      <Figure
-        label={<RunTerm term="training RMSE">Training RMSE</RunTerm>}
-        note="recent steps"
-        value={loss === undefined ? undefined : significant(deviation * Math.sqrt(loss))}
-      />
-      <Figure
-        label={<RunTerm term="test RMSE">Test RMSE</RunTerm>}
-        note={
-          lastEpoch && `${evaluated}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
-        }
-        value={rmse === undefined ? undefined : significant(rmse)}
-      />
-    </>
-  );
+function shown(value: number | null | undefined, format: (value: number) => string): string | undefined {
+  return value === undefined || value === null ? undefined : format(value);
 }
 
 interface ExactnessProps {

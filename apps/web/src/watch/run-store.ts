@@ -1,6 +1,6 @@
 /** The state of the watched run as signals, updated by the messages of the dashboard socket. */
 import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
-import { computed, signal } from '@preact/signals';
+import { computed, type Signal, signal } from '@preact/signals';
 import { type CurveKind, type CurveView, type EpochReport, type RunCurve, RunCurves } from './curves.ts';
 import {
   type Connection,
@@ -18,12 +18,6 @@ export type Timeline = WatchMessageOf<'timeline'>;
 export type Evaluation = WatchMessageOf<'evaluation'>;
 type Checkpoint = WatchMessageOf<'checkpoint'>;
 export type DataSetup = WatchMessageOf<'dataSetup'>;
-
-/** Messages whose newest instance replaces all earlier ones. */
-type NewestMessage = Exclude<
-  WatchMessageFrom<'coordinator'>,
-  WatchMessageOf<'alive' | 'dataSetup' | 'run' | 'earlierRuns' | 'history' | 'progress' | 'epoch' | 'event'>
->;
 
 /** Whether samples are [height, width, channels], gray or in color. An unknown run is assumed to be MNIST. */
 export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
@@ -165,36 +159,11 @@ export class RunStore {
       case 'event':
         this.#appendToLog([message.message], new Date());
         return;
-      default:
-        this.#keepNewest(message);
-    }
-  }
-
-  #keepNewest(message: NewestMessage): void {
-    switch (message.type) {
       case 'workers':
         this.#workerRows.value = message.workers;
         return;
-      case 'timeline':
-        this.timeline.value = message;
-        return;
-      case 'evaluation':
-        this.evaluation.value = message;
-        return;
-      case 'weights':
-        this.weights.value = message;
-        return;
-      case 'result':
-        this.result.value = message;
-        return;
       case 'joinCode':
         this.joinCode.value = message.code;
-        return;
-      case 'role':
-        this.role.value = message;
-        return;
-      case 'checkpoint':
-        this.checkpoint.value = message;
         return;
       case 'refused':
         this.rejection.value = message.message;
@@ -203,7 +172,8 @@ export class RunStore {
         this.answer.value = message.message;
         return;
       default:
-        message satisfies never;
+        // The newest of these messages replaces all earlier ones.
+        (this[message.type] as Signal<typeof message | undefined>).value = message;
     }
   }
 
