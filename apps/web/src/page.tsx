@@ -42,9 +42,6 @@ export function Page(props: PageProps) {
   const isKnown = (run !== undefined || dataSetup.value !== undefined) && !needsCode(status);
   return (
     <>
-      <a class="skip" href="#main">
-        Skip to the run
-      </a>
       <Header
         run={isKnown ? run : undefined}
         dataSetup={dataSetup.value}

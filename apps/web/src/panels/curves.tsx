@@ -54,12 +54,7 @@ export function LearningRate({ store }: { readonly store: RunStore }) {
   );
 }
 
-interface ChartProps {
-  readonly store: RunStore;
-  readonly kind: ChartName;
-}
-
-function Chart({ store, kind }: ChartProps) {
+function Chart({ store, kind }: { readonly store: RunStore; readonly kind: ChartName }) {
   const settings = chartSettings.value;
   const version = useCurvesVersion(store);
   const columns = useMemo(() => columnsOf(store, kind, settings), [store, kind, settings, version]);

@@ -11,12 +11,7 @@ import { evaluatedText } from '../watch/run-texts.ts';
 import { cellsOf, rawTarget, type TableColumn } from '../watch/table-row.ts';
 import { SampleView } from './sample-view.tsx';
 
-interface ConfusionMatrixProps {
-  readonly evaluation: Evaluation;
-  readonly store: RunStore;
-}
-
-export function ConfusionMatrix({ evaluation, store }: ConfusionMatrixProps) {
+export function ConfusionMatrix({ evaluation, store }: { readonly evaluation: Evaluation; readonly store: RunStore }) {
   const run = store.run.value;
   const samples = isPicture(run) ? 'images' : 'samples';
   return (
@@ -63,6 +58,8 @@ function Matrix({ confusion, names, samples }: MatrixProps) {
   );
   const longest = Math.max(...names.map(({ length }) => length));
   const areTurned = longest > 3 && longest * classes > mostCharactersOfHeadings;
+  // The next run may have fewer classes.
+  const { label = classes, predicted = classes } = chosen.value ?? {};
   const { table, ...events } = useCells((place) => {
     chosen.value = place;
   });
@@ -92,71 +89,50 @@ function Matrix({ confusion, names, samples }: MatrixProps) {
           </thead>
           <tbody>
             {rows.map((row, label) => (
-              <Row key={label} name={names[label]!} label={label} counts={row} mostErrors={mostErrors} />
+              <tr key={label}>
+                <th scope="row" dir="auto">
+                  {names[label]}
+                </th>
+                {Array.from(row, (count, predicted) => (
+                  <td
+                    key={predicted}
+                    {...lookOf(row, label, predicted, mostErrors)}
+                    // The keyboard enters at the first cell and later returns to the cell that it left.
+                    {...(label === 0 && predicted === 0 && { tabIndex: 0 })}
+                  >
+                    {count || ''}
+                  </td>
+                ))}
+              </tr>
             ))}
           </tbody>
         </table>
       </div>
-      <Readout place={chosen.value} counts={counts} names={names} samples={samples} />
+      {/* The chosen cell in words. Its place is reserved, to avoid layout shift. */}
+      <p class="matrix-readout">
+        {label < classes && predicted < classes ? (
+          <>
+            <b>{whole(counts[label * classes + predicted]!)}</b> {samples} of <bdi>{names[label]}</bdi> classified as{' '}
+            <bdi>{names[predicted]}</bdi>
+          </>
+        ) : (
+          'Rows: the label. Columns: the prediction. Point at a cell or tap it for its classes.'
+        )}
+      </p>
     </>
   );
 }
 
-interface RowProps {
-  readonly name: string;
-  readonly label: number;
-  /** How often each class was predicted for this label. */
-  readonly counts: Float32Array;
-  /** The highest count of a wrong prediction in the matrix. */
-  readonly mostErrors: number;
-}
-
-function Row({ name, label, counts, mostErrors }: RowProps) {
-  const total = counts.reduce((sum, count) => sum + count, 0);
-  return (
-    <tr>
-      <th scope="row" dir="auto">
-        {name}
-      </th>
-      {Array.from(counts, (count, predicted) => {
-        const isRight = label === predicted;
-        const heat = isRight ? count / Math.max(1, total) : Math.sqrt(count / mostErrors);
-        return (
-          <td
-            key={predicted}
-            class={isRight ? 'right' : count === 0 ? 'none' : 'wrong'}
-            style={isRight || count > 0 ? { '--heat': heat.toFixed(3) } : undefined}
-            // The keyboard enters at the first cell and later returns to the cell that it left.
-            {...(label === 0 && predicted === 0 && { tabIndex: 0 })}
-          >
-            {count || ''}
-          </td>
-        );
-      })}
-    </tr>
-  );
-}
-
-interface ReadoutProps extends Pick<MatrixProps, 'names' | 'samples'> {
-  readonly place: Place | undefined;
-  readonly counts: Float32Array;
-}
-
-/** The selected cell in words. Its place is reserved, to avoid layout shift. */
-function Readout({ place, counts, names, samples }: ReadoutProps) {
-  const { label = 0, predicted = 0 } = place ?? {};
-  return (
-    <p class="matrix-readout">
-      {place && label < names.length && predicted < names.length ? (
-        <>
-          <b>{whole(counts[label * names.length + predicted]!)}</b> {samples} of <bdi>{names[label]}</bdi> classified as{' '}
-          <bdi>{names[predicted]}</bdi>
-        </>
-      ) : (
-        'Rows: the label. Columns: the prediction. Point at a cell or tap it for its classes.'
-      )}
-    </p>
-  );
+/** Returns the color of a cell: the share of its label if it is right, otherwise its part of the most errors. */
+function lookOf(row: Float32Array, label: number, predicted: number, mostErrors: number) {
+  const count = row[predicted]!;
+  if (label === predicted) {
+    const total = row.reduce((sum, each) => sum + each, 0);
+    return { class: 'right', style: { '--heat': (count / Math.max(1, total)).toFixed(3) } };
+  }
+  return count === 0
+    ? { class: 'none' }
+    : { class: 'wrong', style: { '--heat': Math.sqrt(count / mostErrors).toFixed(3) } };
 }
 
 const moves: Readonly<Record<string, readonly [rows: number, columns: number]>> = {
@@ -202,13 +178,8 @@ function isCell(target: EventTarget | null | undefined): target is HTMLTableCell
   return target instanceof HTMLTableCellElement && target.matches('tbody td');
 }
 
-interface TopErrorsProps {
-  readonly evaluation: Evaluation;
-  readonly run: Run;
-}
-
 /** The most confident wrong classes, or the largest errors of values. */
-export function TopErrors({ evaluation, run }: TopErrorsProps) {
+export function TopErrors({ evaluation, run }: { readonly evaluation: Evaluation; readonly run: Run }) {
   const given = run.targetType === 'values' ? 'value' : 'label';
   return (
     <Card name="top-errors" title="Top errors" aside={`${given} → prediction`}>

@@ -1,6 +1,7 @@
 /** The top of every view: its title, links to the others, and buttons for joining, control and the theme. */
 
 import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
 import { whole } from '../look/format.ts';
@@ -25,31 +26,54 @@ interface HeaderProps {
 
 export function Header({ run, dataSetup, token, code, canInvite, unlockFault, onUnlock }: HeaderProps) {
   return (
-    <header class="top">
-      <h1>
-        <Mark />
-        Lockstep
-      </h1>
-      <p class="subtitle">{run ? description(run) : ' '}</p>
-      <div class="top-buttons">
-        <a class="button" href="#learn">
-          Learn
-        </a>
-        <a class="button" href="#inside">
-          Inside
-        </a>
-        {canInvite ? (
-          <JoinAddress run={run ?? dataSetup} token={token} code={code} />
-        ) : (
-          // Reserves the button's place, to avoid layout shift.
-          <button type="button" disabled>
-            Invite
-          </button>
-        )}
-        {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
-        <ThemeButton />
-      </div>
-    </header>
+    <Top title="Lockstep" subtitle={run ? description(run) : ' '} here="#main" content="the run">
+      <a class="button" href="#learn">
+        Learn
+      </a>
+      <a class="button" href="#inside">
+        Inside
+      </a>
+      {canInvite ? (
+        <JoinAddress run={run ?? dataSetup} token={token} code={code} />
+      ) : (
+        // Reserves the button's place, to avoid layout shift.
+        <button type="button" disabled>
+          Invite
+        </button>
+      )}
+      {onUnlock && <Unlock fault={unlockFault} onToken={onUnlock} />}
+    </Top>
+  );
+}
+
+interface TopProps {
+  readonly title: string;
+  readonly subtitle: string;
+  /** The view's own address, for the skip link. `content` names the link's target. */
+  readonly here: string;
+  readonly content: string;
+  /** Buttons before that of the theme. */
+  readonly children: ComponentChildren;
+}
+
+function Top({ title, subtitle, here, content, children }: TopProps) {
+  return (
+    <>
+      <a class="skip" href={here} onClick={focusMain}>
+        Skip to {content}
+      </a>
+      <header class="top">
+        <h1>
+          <Mark />
+          {title}
+        </h1>
+        <p class="subtitle">{subtitle}</p>
+        <div class="top-buttons">
+          {children}
+          <ThemeButton />
+        </div>
+      </header>
+    </>
   );
 }
 
@@ -95,38 +119,20 @@ export function ThemeButton() {
   );
 }
 
-interface ViewHeaderProps {
-  readonly title: string;
-  readonly subtitle: string;
-  /** The view's own address, for the skip link. `content` names the link's target. */
-  readonly here: string;
-  readonly content: string;
+interface ViewHeaderProps extends Omit<TopProps, 'children'> {
   readonly other: { readonly href: string; readonly title: string };
 }
 
-export function ViewHeader({ title, subtitle, here, content, other }: ViewHeaderProps) {
+export function ViewHeader({ other, ...top }: ViewHeaderProps) {
   return (
-    <>
-      <a class="skip" href={here} onClick={focusMain}>
-        Skip to {content}
+    <Top {...top}>
+      <a class="button" href="#run">
+        The run
       </a>
-      <header class="top">
-        <h1>
-          <Mark />
-          {title}
-        </h1>
-        <p class="subtitle">{subtitle}</p>
-        <div class="top-buttons">
-          <a class="button" href="#run">
-            The run
-          </a>
-          <a class="button" href={other.href}>
-            {other.title}
-          </a>
-          <ThemeButton />
-        </div>
-      </header>
-    </>
+      <a class="button" href={other.href}>
+        {other.title}
+      </a>
+    </Top>
   );
 }
 
