@@ -22,13 +22,13 @@ const commands = {
     does: 'measures one process against many, beside other tools',
     packages: 'all',
     build: ['bench', ...training],
-    run: app('bench/dist/compare/main.js'),
+    run: [...app('bench/dist/main.js'), 'compare'],
   },
   bench: {
     does: 'measures each part against its peers',
     packages: 'all',
     build: ['bench', ...training],
-    run: app('bench/dist/main.js'),
+    run: [...app('bench/dist/main.js'), 'bench'],
   },
   simulate: {
     does: 'runs the rules in virtual time, with faults',

@@ -64,3 +64,8 @@ export function fileKind(bytes: Uint8Array): string {
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Formats a count, such as `60,000`. */
+export function thousands(count: number): string {
+  return count.toLocaleString('en-US');
+}

@@ -2,7 +2,7 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { DataError } from '../data-error.ts';
+import { DataError, unexpected } from '../data-error.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
@@ -79,7 +79,7 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: expected a file or a folder with data, got ${reasonOf(error)}`);
+    throw unexpected(shownPath(path), 'a file or a folder with data', reasonOf(error));
   }
 }
 
@@ -89,14 +89,14 @@ async function list(path: string): Promise<Dirent[]> {
     const entries = await readdir(path, { withFileTypes: true });
     return entries.filter(({ name }) => !name.startsWith('.'));
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: expected a folder that can be read, got ${reasonOf(error)}`);
+    throw unexpected(shownPath(path), 'a folder that can be read', reasonOf(error));
   }
 }
 
 function refuseOptions(path: string, what: string, options: OpenOptions, others: readonly (keyof OpenOptions)[]): void {
   const given = others.find((name) => options[name] !== undefined);
   if (given === undefined) return;
-  throw new DataError(`${nameOf(path)}: expected no ${given} for ${what}, got ${JSON.stringify(options[given])}`);
+  throw unexpected(nameOf(path), `no ${given} for ${what}`, JSON.stringify(options[given]));
 }
 
 async function openIdx(path: string): Promise<OpenedDataset> {
@@ -157,9 +157,7 @@ function unrecognized(path: string, entries: readonly Dirent[]): DataError {
   const expected = 'four IDX files, train.csv and test.csv, or a folder of pictures for each class';
   const table = names.find((name) => tableName.test(name));
   const advice = table === undefined ? '' : `: give the file itself, ${join(path, table)}`;
-  return new DataError(
-    `${shownPath(path)}: expected ${expected}, got ${listed(names.sort()) || 'an empty folder'}${advice}`,
-  );
+  return unexpected(shownPath(path), expected, `${listed(names.sort()) || 'an empty folder'}${advice}`);
 }
 
 /** Advice for files that are not tables, by their first bytes. */
@@ -196,8 +194,7 @@ export async function readRows(path: string): Promise<JsonLines> {
   const { bytes, fileBytes } = await readUnpacked(path, (...chunk) => gate.take(...chunk));
   if (startsWith(bytes, parquetMagic)) return { table: await parseParquet(bytes, name, fileBytes) };
   const first = firstCharacter(bytes);
-  if (first === '[')
-    throw new DataError(`${name}: expected an object in each line, got a JSON list: save it as JSON Lines`);
+  if (first === '[') throw unexpected(name, 'an object in each line', 'a JSON list: save it as JSON Lines');
   return first === '{'
     ? parseJsonLines(bytes, name, fileBytes, gate.text)
     : { table: parseDelimited(bytes, name, fileBytes, gate.text) };
@@ -222,10 +219,7 @@ class RowsGate {
   #begin(chunk: Uint8Array): void {
     this.#isFirst = false;
     const other = otherFiles.find(([magic]) => startsWith(chunk, magic));
-    if (other) {
-      const got = `${fileKind(chunk)}: ${other[1]}`;
-      throw new DataError(`${this.#name}: expected CSV, TSV, JSON Lines or Parquet, got ${got}`);
-    }
+    if (other) throw unexpected(this.#name, 'CSV, TSV, JSON Lines or Parquet', `${fileKind(chunk)}: ${other[1]}`);
     if (!startsWith(chunk, parquetMagic)) this.text = new TextGate(this.#name, firstCharacter(chunk) !== '{');
   }
 }

@@ -1,6 +1,8 @@
 /** Decodes pictures with sharp, a package of native code that is loaded on demand; needs Node. */
+
 import { maxPicturePixels } from '../data-error.ts';
 import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/read-pictures.ts';
+import { thousands } from '../shown.ts';
 
 /** The part of sharp's interface that is used here: the package and its types may not be installed. */
 interface SharpImage {
@@ -71,7 +73,7 @@ async function checked<Value>(bytes: Uint8Array, use: () => Promise<Value>): Pro
     return await use();
   } catch (error) {
     const isLarge = (error as Error).message.includes('pixel limit');
-    const limit = maxPicturePixels.toLocaleString('en-US');
+    const limit = thousands(maxPicturePixels);
     throw new Error(isLarge ? `it has more than ${limit} pixels` : 'it is damaged', { cause: error });
   }
 }

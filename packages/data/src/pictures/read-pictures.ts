@@ -1,9 +1,10 @@
 /** Reads a folder of pictures, with one folder for each class, as a data set. */
-import { DataError, requirePixels } from '../data-error.ts';
+import { limitOf, unexpected } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices } from '../order.ts';
 import { listed, shownName, sortedNames } from '../readers/table.ts';
 import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/table-dataset.ts';
+import { thousands } from '../shown.ts';
 
 /** Size in pixels. */
 export interface PictureSize {
@@ -38,11 +39,6 @@ export interface PictureDecoder {
   readonly decode: (bytes: Uint8Array, form: PictureForm) => Promise<Uint8Array>;
 }
 
-const maxBytes = 2 ** 31;
-const freeBytes = 2 ** 28;
-const bytesPerFileByte = 64;
-const bytesPerGiB = 2 ** 30;
-
 /**
  * Reads pictures as samples, each of the class that its first folder names.
  * At most eight files are open and decoded at a time; apart from them, only the pixels that the model sees are kept.
@@ -58,19 +54,21 @@ export async function readPictures(
 ): Promise<OpenedDataset> {
   const tree = pictureTree(files, name, options.classes ? 1 : 2);
   const names = options.classes ?? sortedNames(tree.train.map(({ className }) => className));
-  if (names.length > maxClasses) {
-    throw new DataError(`${name}: expected at most ${maxClasses} classes, got ${names.length}`);
-  }
+  if (names.length > maxClasses) throw unexpected(name, `at most ${maxClasses} classes`, names.length);
   const parts = splitPictures(tree.train, tree.test, names, name, options);
   const all = [...parts.train, ...parts.test];
   const read: Read = (picture, use) => readPicture(picture, name, use);
   const totals = await totalsOf(all, decoder, read);
   const size = options.size ?? usualSize(totals, all.length);
   // Only the overall limit applies to a size that the user chose.
-  const most = options.size ? maxBytes : packedLimit(totals.fileBytes);
+  const most = limitOf('pixelBytes', options.size ? undefined : totals.fileBytes);
   const { fit = 'cover' } = options;
   requireMemory(name, all.length, { ...size, channels: options.gray === false ? 3 : 1, fit }, most);
-  requirePixels(name, totals.pixels, totals.fileBytes);
+  const mostDecoded = limitOf('decodedPixels', totals.fileBytes);
+  if (totals.pixels > mostDecoded) {
+    const expected = `pictures of at most ${inMegapixels(mostDecoded)} in files of their size`;
+    throw unexpected(name, expected, inMegapixels(totals.pixels));
+  }
   const isGray = options.gray ?? (await areGray(all, decoder, read));
   const form: PictureForm = { ...size, channels: isGray ? 1 : 3, fit };
   requireMemory(name, all.length, form, most);
@@ -92,7 +90,7 @@ async function readPicture<Value>(
     return await use(bytes);
   } catch (error) {
     const got = (error as Error).message.trim().split('\n')[0];
-    throw new DataError(`${name}/${path}: expected a PNG, JPEG or WebP picture, got one that cannot be read: ${got}`);
+    throw unexpected(`${name}/${path}`, 'a PNG, JPEG or WebP picture', `one that cannot be read: ${got}`);
   }
 }
 
@@ -112,7 +110,7 @@ function splitPictures(
   const stray = [...train, ...(test ?? [])].find(({ className }) => !known.has(className));
   if (stray !== undefined) {
     const expected = `one of the classes to train with (${listed(names)})`;
-    throw new DataError(`${name}/${stray.path}: expected ${expected}, got ${shownName(stray.className)}`);
+    throw unexpected(`${name}/${stray.path}`, expected, shownName(stray.className));
   }
   if (test === undefined) {
     const indices = splitIndices(targetsOf(train, names), train.length, name, options);
@@ -143,21 +141,20 @@ async function decodeAll(
   return { samples, sampleShape, count: pictures.length, targets: targetsOf(pictures, names) };
 }
 
-/** Returns the maximum bytes of pixels for files of this size. */
-function packedLimit(fileBytes: number): number {
-  return Math.min(maxBytes, Math.max(freeBytes, bytesPerFileByte * fileBytes));
-}
-
 function requireMemory(name: string, count: number, { width, height, channels }: PictureForm, most: number): void {
   const bytes = count * width * height * channels;
   if (bytes <= most) return;
   const got = `${inGiB(bytes)} for ${plural(count, 'picture')} of ${width} x ${height}`;
   const expected = `at most ${inGiB(most)} of pixels`;
-  throw new DataError(`${name}: expected ${expected}, got ${got}: give a smaller size, such as --size 64x64`);
+  throw unexpected(name, expected, `${got}: give a smaller size, such as --size 64x64`);
 }
 
 function inGiB(bytes: number): string {
-  return `${Number((bytes / bytesPerGiB).toFixed(1))} GiB`;
+  return `${Number((bytes / 2 ** 30).toFixed(1))} GiB`;
+}
+
+function inMegapixels(pixels: number): string {
+  return `${thousands(Math.ceil(pixels / 2 ** 20))} megapixels`;
 }
 
 function formText({ width, height, channels, fit }: PictureForm, isOriginalSize: boolean): string {
@@ -315,8 +312,10 @@ function requireClasses(
   if (names.length >= least) return;
   const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
   const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
-  throw new DataError(
-    `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}, got ${got}${beside}`,
+  throw unexpected(
+    name,
+    `a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}`,
+    `${got}${beside}`,
   );
 }
 
