@@ -63,7 +63,7 @@ const tabBenchmark: Benchmark = {
   name: 'tab',
   title: '784-128-10 on MNIST in a tab of Chromium: gradients of batch 64 on the CPU, WebGL and WebGPU, read back',
   method: [
-    'One page, bundled and minified. On a machine without a GPU, WebGL and WebGPU are SwiftShader, a GPU in name only.',
+    'One page, bundled and minified. WebGL and WebGPU are those of SwiftShader, a software renderer, unless there is a GPU.',
     'A step is the gradient of the mean cross-entropy at the initial weights, which stay on the device, and all of it read back.',
     'Lockstep uploads the bytes of its pixels at every step, as a worker does; TensorFlow.js finds its batches on the device.',
     `"Off by" is the relative distance of the gradient of batch ${checkedSteps} from that of plain loops.`,
