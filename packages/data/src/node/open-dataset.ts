@@ -18,7 +18,7 @@ import {
   type TableOptions,
 } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
-import { fileKind } from '../shown.ts';
+import { adviceFor, fileKind } from '../shown.ts';
 import { loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
@@ -160,15 +160,47 @@ function unrecognized(path: string, entries: readonly Dirent[]): DataError {
   return unexpected(shownPath(path), expected, `${listed(names.sort()) || 'an empty folder'}${advice}`);
 }
 
-/** Advice for files that are not tables, by their first bytes. */
-const otherFiles: readonly (readonly [magic: readonly number[], advice: string])[] = [
-  [[0x50, 0x4b, 0x03, 0x04], 'unpack it, or save it as CSV'],
-  [[0x89, 0x50, 0x4e, 0x47], 'give the folder with a folder of pictures for each class'],
-  [[0xff, 0xd8, 0xff], 'give the folder with a folder of pictures for each class'],
-  [[0x52, 0x49, 0x46, 0x46], 'give the folder with a folder of pictures for each class'],
-  [[0x00, 0x00, 0x08], 'give the folder with the four of them'],
+/** A file of rows: its bytes, unpacked; its size as stored; and what has checked it while it was read. */
+interface RowsFile {
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly fileBytes: number;
+  readonly gate: TextGate | undefined;
+}
+
+/** A format of rows. */
+interface Format {
+  readonly begins: (bytes: Uint8Array) => boolean;
+  /** Checks a text while it is read; undefined for bytes that are no text. */
+  readonly gate: (name: string) => TextGate | undefined;
+  readonly parse: (file: RowsFile) => JsonLines | Promise<JsonLines>;
+}
+
+/** Every format of rows, the first that fits; the last one takes any text. */
+const formats: readonly Format[] = [
+  {
+    begins: (bytes) => startsWith(bytes, [0x50, 0x41, 0x52, 0x31]),
+    gate: () => undefined,
+    parse: async ({ bytes, name, fileBytes }) => ({ table: await parseParquet(bytes, name, fileBytes) }),
+  },
+  {
+    begins: (bytes) => firstCharacter(bytes) === '{',
+    gate: (name) => new TextGate(name, false),
+    parse: ({ bytes, name, fileBytes, gate }) => parseJsonLines(bytes, name, fileBytes, gate),
+  },
+  {
+    begins: (bytes) => firstCharacter(bytes) === '[',
+    gate: (name) => new TextGate(name, true),
+    parse({ name }) {
+      throw unexpected(name, 'an object in each line', 'a JSON list: save it as JSON Lines');
+    },
+  },
+  {
+    begins: () => true,
+    gate: (name) => new TextGate(name, true),
+    parse: ({ bytes, name, fileBytes, gate }) => ({ table: parseDelimited(bytes, name, fileBytes, gate) }),
+  },
 ];
-const parquetMagic = [0x50, 0x41, 0x52, 0x31];
 
 /** The rows of a file, before they become samples. */
 export interface OpenedRows {
@@ -190,36 +222,17 @@ async function openTable(path: string, testPath?: string): Promise<OpenedRows> {
 /** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */
 export async function readRows(path: string): Promise<JsonLines> {
   const name = basename(path);
-  const gate = new RowsGate(name);
-  const { bytes, fileBytes } = await readUnpacked(path, (...chunk) => gate.take(...chunk));
-  if (startsWith(bytes, parquetMagic)) return { table: await parseParquet(bytes, name, fileBytes) };
-  const first = firstCharacter(bytes);
-  if (first === '[') throw unexpected(name, 'an object in each line', 'a JSON list: save it as JSON Lines');
-  return first === '{'
-    ? parseJsonLines(bytes, name, fileBytes, gate.text)
-    : { table: parseDelimited(bytes, name, fileBytes, gate.text) };
-}
-
-/** Refuses a file that is not a table by its first bytes, and a text that is too long while it is read. */
-class RowsGate {
-  readonly #name: string;
-  #isFirst = true;
-  /** Undefined before the first chunk, and if the file is not a text. */
-  text: TextGate | undefined;
-
-  constructor(name: string) {
-    this.#name = name;
-  }
-
-  take(chunk: Uint8Array, totalBytes: number, fileBytes: number): void {
-    if (this.#isFirst) this.#begin(chunk);
-    this.text?.take(chunk, totalBytes, fileBytes);
-  }
-
-  #begin(chunk: Uint8Array): void {
-    this.#isFirst = false;
-    const other = otherFiles.find(([magic]) => startsWith(chunk, magic));
-    if (other) throw unexpected(this.#name, 'CSV, TSV, JSON Lines or Parquet', `${fileKind(chunk)}: ${other[1]}`);
-    if (!startsWith(chunk, parquetMagic)) this.text = new TextGate(this.#name, firstCharacter(chunk) !== '{');
-  }
+  let format: Format | undefined;
+  let gate: TextGate | undefined;
+  const { bytes, fileBytes } = await readUnpacked(path, (chunk, totalBytes, stored) => {
+    if (format === undefined) {
+      const advice = adviceFor(chunk);
+      if (advice) throw unexpected(name, 'CSV, TSV, JSON Lines or Parquet', `${fileKind(chunk)}: ${advice}`);
+      format = formats.find(({ begins }) => begins(chunk))!;
+      gate = format.gate(name);
+    }
+    gate?.take(chunk, totalBytes, stored);
+  });
+  format ??= formats.at(-1)!;
+  return format.parse({ bytes, name, fileBytes, gate });
 }
