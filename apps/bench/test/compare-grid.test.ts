@@ -180,7 +180,7 @@ describe('a time budget', () => {
     expect(minutes).toBeLessThanOrEqual(3);
     for (const { steps, rounds } of choices) {
       expect(steps).toBeLessThan(training!.steps);
-      expect(steps).toBeGreaterThanOrEqual(24);
+      expect(steps).toBeGreaterThanOrEqual(12);
       expect(rounds).toBeGreaterThanOrEqual(1);
     }
   });

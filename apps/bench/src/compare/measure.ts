@@ -265,9 +265,9 @@ async function within<Value>(limitMs: number, value: Promise<Value>, failure: st
   return Promise.race([value, late]).finally(() => clearTimeout(timer));
 }
 
-/** Steps of the run that shows how long a step takes here. */
+/** Steps of the run that shows how long a step takes here: no run has fewer. */
 const calibrationSteps = 12;
-/** Steps of a run that are worth timing. */
+/** Steps of a run for which fewer rounds are made, if there is no time for more. */
 const leastSteps = 24;
 /** Time left for the first training's peers, before they are known, and for the end. */
 const [firstPeersMs, reserveMs] = [8_000, 5_000];
@@ -298,9 +298,10 @@ export class TimeBudget {
     this.#left = trainings;
   }
 
-  /** @param measured one run on one thread, with `calibrationSteps` steps */
+  /** @param measured one run on one thread, with `calibrationSteps` steps; the trainings to come take one as well */
   choose(training: Training, workers: readonly Workers[], rounds: number, measured: { ms: number; msPerStep: number }) {
-    const availableMs = (this.#deadlineMs - this.#now()) / this.#left - this.#peersMs;
+    const othersMs = (this.#left - 1) * measured.ms;
+    const availableMs = (this.#deadlineMs - this.#now() - othersMs) / this.#left - this.#peersMs;
     const startUp = Math.max(0, measured.ms - calibrationSteps * measured.msPerStep);
     let [startUpMs, stepMs] = [0, 0];
     for (const { kind } of workers) {
@@ -311,7 +312,7 @@ export class TimeBudget {
     const chosenRounds = Math.min(rounds, Math.max(1, fitting));
     const most = Math.round(training.steps * this.#mostTimes);
     const steps = Math.floor((availableMs / chosenRounds - startUpMs) / stepMs);
-    const chosenSteps = Math.min(most, Math.max(steps, Math.min(leastSteps, most)));
+    const chosenSteps = Math.min(most, Math.max(steps, calibrationSteps));
     this.#left -= 1;
     this.#expectedMs = (chosenRounds * (startUpMs + chosenSteps * stepMs)) / this.#pace;
     return { steps: chosenSteps, rounds: chosenRounds };
