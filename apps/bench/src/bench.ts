@@ -1,6 +1,7 @@
 /** `npm run bench`: its options; runs benchmarks, prints their results as they arrive, and gathers the report. */
 import { readdirSync } from 'node:fs';
 import { type Command, generalOptions, list, oneOf, text, whole } from '@lockstep/command';
+import { thousands } from '@lockstep/data/shown';
 import {
   type Benchmark,
   type CaseResult,
@@ -13,7 +14,6 @@ import {
   measureCase,
   type Output,
   type Row,
-  thousands,
 } from './harness.ts';
 
 const folder = new URL('./cases/', import.meta.url);

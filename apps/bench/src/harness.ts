@@ -391,11 +391,6 @@ export function describeMachine() {
   return { machine: { cpu, cores, memoryGiB, platform, node: `v${node}`, v8 }, lines };
 }
 
-/** Whole, with commas: 101,770. */
-export function thousands(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
 /** Three significant digits, without an exponent. */
 export function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);

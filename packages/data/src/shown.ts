@@ -76,7 +76,7 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Formats a count, such as `60,000`. */
+/** Formats a count, such as `60,000`; a fraction is rounded. */
 export function thousands(count: number): string {
-  return count.toLocaleString('en-US');
+  return Math.round(count).toLocaleString('en-US');
 }

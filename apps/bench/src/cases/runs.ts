@@ -6,12 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { version } from '@lockstep/command';
 import { createShardSource } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
+import { thousands } from '@lockstep/data/shown';
 import { createMicrobatchGradient, initialize } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { relay, type TrainOptions, train } from '@lockstep/train';
 import { join } from '@lockstep/worker';
-import { type Benchmark, type Case, type Child, type Implementation, startChild, thousands } from '../harness.ts';
+import { type Benchmark, type Case, type Child, type Implementation, startChild } from '../harness.ts';
 import { mlpNet, mnist } from '../work.ts';
 import { changeDistance, cutBatches, loadTrainingSet } from './steps.ts';
 

@@ -17,9 +17,10 @@ import {
   whole,
 } from '@lockstep/command';
 import type { Dataset } from '@lockstep/data';
+import { thousands } from '@lockstep/data/shown';
 import { computeChoices } from '@lockstep/worker';
 import { reportOption } from '../bench.ts';
-import { describeMachine, type Output, thousands } from '../harness.ts';
+import { describeMachine, type Output } from '../harness.ts';
 import { PytorchGroup } from '../peers/pytorch.ts';
 import { ddpRanks, evaluatedImages, type Training, workerCounts } from './grid.ts';
 import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.ts';

@@ -1,5 +1,6 @@
 /** The page of a comparison: one self-contained file, without a script, with the report as figures, bars and curves. */
-import { milliseconds, thousands, times } from '../harness.ts';
+import { thousands } from '@lockstep/data/shown';
+import { milliseconds, times } from '../harness.ts';
 import type { CompareReport } from './compare.ts';
 import {
   isLockstep,

@@ -3,6 +3,7 @@
  * workers; estimates for 1, 2 and 4 workers are checked.
  */
 import { CommandFailure, usageFailure, version } from '@lockstep/command';
+import { thousands } from '@lockstep/data/shown';
 import { coarseShares, type Shard, shardsOfRange } from '@lockstep/rules';
 import type { Report, StepTimes } from '@lockstep/train';
 import {
@@ -13,7 +14,6 @@ import {
   milliseconds,
   type Runner,
   runRounds,
-  thousands,
   times,
 } from '../harness.ts';
 import type { CompareContext } from './compare.ts';

@@ -1,17 +1,8 @@
 /** The results of a comparison, from its measurements: rates, ratios, parts of a step, and what they say, as text. */
 import { availableParallelism } from 'node:os';
+import { thousands } from '@lockstep/data/shown';
 import type { CurvePoint, Report, StepTimes } from '@lockstep/train';
-import {
-  ends,
-  figuresTable,
-  median,
-  milliseconds,
-  pairedRatios,
-  type Spread,
-  spread,
-  thousands,
-  times,
-} from '../harness.ts';
+import { ends, figuresTable, median, milliseconds, pairedRatios, type Spread, spread, times } from '../harness.ts';
 import { ddpName, ddpRanks, pytorchName, pytorchThreadsName, type Training } from './grid.ts';
 import type { Measured, Workers } from './measure.ts';
 

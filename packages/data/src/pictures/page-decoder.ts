@@ -3,13 +3,9 @@
  * Unscaled pixels equal those of `sharp-decoder.ts` if the format is lossless. A browser scales, and converts colors to
  * gray, in its own way.
  */
-import {
-  hasNoColor,
-  type PictureDecoder,
-  type PictureFit,
-  type PictureForm,
-  type PictureSize,
-} from './read-pictures.ts';
+
+import type { PictureFit } from '../readers/table-dataset.ts';
+import { hasNoColor, type PictureDecoder, type PictureForm, type PictureSize } from './read-pictures.ts';
 
 interface Bitmap extends PictureSize {
   close(): void;

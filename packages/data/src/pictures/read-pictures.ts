@@ -3,7 +3,14 @@ import { limitOf, unexpected } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices } from '../order.ts';
 import { listed, shownName, sortedNames } from '../readers/table.ts';
-import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/table-dataset.ts';
+import {
+  foundLine,
+  type OpenedDataset,
+  type PictureFit,
+  partsText,
+  plural,
+  targetsText,
+} from '../readers/table-dataset.ts';
 import { thousands } from '../shown.ts';
 
 /** Size in pixels. */
@@ -18,9 +25,6 @@ export interface PictureInfo extends PictureSize {
   /** Whether red, green and blue are equal in each pixel. */
   readonly isGray: () => Promise<boolean>;
 }
-
-/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
-export type PictureFit = 'cover' | 'contain' | 'stretch';
 
 /** Form that a picture is decoded to. */
 export interface PictureForm extends PictureSize {

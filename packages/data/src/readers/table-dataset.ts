@@ -3,7 +3,6 @@
 import { unexpected } from '../data-error.ts';
 import { type Dataset, type SampleValues, type Standardization, sampleSize, type Targets } from '../dataset.ts';
 import { defaultSplitSeed, type SplitOptions, splitIndices, takeSamples, takeTargets } from '../order.ts';
-import type { PictureFit } from '../pictures/read-pictures.ts';
 import { shownLine, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
 import {
@@ -19,6 +18,9 @@ import {
 } from './features.ts';
 import type { JsonLines } from './json-lines.ts';
 import { type Column, columnFinder, listed, requireColumn, shownName, type Table } from './table.ts';
+
+/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
+export type PictureFit = 'cover' | 'contain' | 'stretch';
 
 /** How a file becomes a sample, if that takes more than its values; a saved model knows it as well. */
 export type Reading =
