@@ -1,9 +1,9 @@
 /** Gradients of a convolution that skip the zeros of the output's gradient, bit-identical to the dense ones. */
-import { extendChains } from './chains';
 import { allFinite } from './convert';
-import { fewNonzeros } from './few-nonzeros';
-import { columnListsBytes, listColumns, listEnd, listRow, listSlack, setListEnd } from './nonzeros';
-import { sparseLanes, workspace, workspaceBytes } from './sizes';
+import { sparseLanes, workspace, workspaceBytes } from './shared';
+import {
+  columnListsBytes, extendChains, fewNonzeros, listColumns, listEnd, listRow, listSlack, setListEnd,
+} from './sparse';
 import {
   CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
   WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, padded, paddedRowBytes,

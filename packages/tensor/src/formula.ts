@@ -1,41 +1,6 @@
 /** Elementwise formulas as plain data, which every backend evaluates and `compile` fuses. */
 import { callback, checkArgument, isObject, type Kind, number, oneOf, wholeNumber } from './arguments.ts';
-
-/**
- * The scalar functions that every backend implements, with their numbers of operands.
- * Each rounds to float32 once, except exp and log, whose exact sequences of float32 operations are in float32.ts;
- * float64.ts has the values that tanh, sigmoid, softplus, normalCdf and pow round. A NaN operand gives NaN, except in
- * the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
- * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
- * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 if either is NaN.
- * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
- * - `where(condition, a, b)`: a if the condition is not 0 (NaN counts as not 0), else b.
- */
-export const primitives = {
-  neg: 1,
-  exp: 1,
-  log: 1,
-  abs: 1,
-  sqrt: 1,
-  tanh: 1,
-  sigmoid: 1,
-  softplus: 1,
-  normalCdf: 1,
-  add: 2,
-  sub: 2,
-  mul: 2,
-  div: 2,
-  pow: 2,
-  maximum: 2,
-  minimum: 2,
-  greater: 2,
-  greaterEqual: 2,
-  equal: 2,
-  where: 3,
-} as const satisfies Record<string, 1 | 2 | 3>;
-
-/** The name of an elementwise operation that every backend has. */
-export type Primitive = keyof typeof primitives;
+import { type Primitive, primitives } from './primitives.ts';
 
 /** A directed acyclic graph of primitives; a node that is used twice is computed once. */
 export type Formula =
@@ -63,11 +28,11 @@ const formulaKind: Kind = { expected: 'a number or a formula', accepts: (value) 
 /** Makes a formula that applies a primitive to operands; a number stands for a constant. */
 export function apply(primitive: Primitive, ...operands: readonly (Formula | number)[]): Formula {
   checkArgument('apply', 'the primitive', primitive, primitiveName);
-  const expected = primitives[primitive];
+  const { arity } = primitives[primitive];
   for (const operand of operands)
     if (typeof operand !== 'number') checkArgument('apply', 'an operand', operand, formulaKind);
-  if (operands.length !== expected) {
-    throw new Error(`formula: ${primitive} takes ${expected} operands, got ${operands.length}`);
+  if (operands.length !== arity) {
+    throw new Error(`formula: ${primitive} takes ${arity} operands, got ${operands.length}`);
   }
   const formulas = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : operand));
   return { kind: 'apply', primitive, operands: formulas };

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';
 import { createCpuBackend } from '../src/backends/cpu/backend.ts';
-import { createReferenceBackend } from '../src/backends/reference/backend.ts';
-import { imageSize, type Windows, windowCount, windowsOver } from '../src/windows.ts';
+import { createReferenceBackend } from '../src/backends/reference.ts';
+import { imageSize, type Windows, windowCount, windowsOver } from '../src/shape.ts';
 import { randomValues } from './values.ts';
 
 const cpu = await createCpuBackend();

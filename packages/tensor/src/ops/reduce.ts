@@ -1,11 +1,10 @@
 /** Ops that reduce values along axes. */
 import { boolean, checkOptions, type Kind, list, number } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { defineOp, type Op, type OpResult } from '../autograd.ts';
 import { reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
 import { formatShape, normalizeAxes, reducedShape, ShapeError, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { broadcastTo, reshape } from './arrange.ts';
-import { defineOp, type Op } from './define.ts';
 import { div, equal, mul } from './elementwise.ts';
 
 /** Axes of a reduction. */

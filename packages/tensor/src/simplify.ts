@@ -1,9 +1,9 @@
+import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from './backend.ts';
+import { readsContiguously, readsOf, withStorages, writesOf } from './backends/calls.ts';
+import { type Formula, input, rewrite, substituteInputs, topological } from './formula.ts';
+import { contiguousStrides, type Shape, sameShape, sizeOf } from './shape.ts';
+
 /** Rewrites the recorded calls of a plan into fewer ones with the same bits. */
-import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from '../backend.ts';
-import { readsContiguously } from '../backends/check.ts';
-import { type Formula, input, rewrite, substituteInputs, topological } from '../formula.ts';
-import { contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
-import { readsOf, withStorages, writesOf } from './layout.ts';
 
 /** Longer formulas would not keep their intermediate values in the L1 cache. */
 const largestFormula = 24;

@@ -1,7 +1,10 @@
-/** Text of shaders that all of them share. */
+/** Text that all shaders share, and shaders of elementwise formulas. */
 
-import { contiguousStrides, type Shape } from '../../../shape.ts';
-import { cellLength, cellsOf, type Device, type DeviceStretch, type KernelSource } from '../device.ts';
+import { type Formula, topological } from '../../formula.ts';
+import { primitives, shaderFunctions } from '../../primitives.ts';
+import { contiguousStrides, type Shape, sizeOf } from '../../shape.ts';
+import { type Axis, joinAxes } from '../calls.ts';
+import { cellLength, cellsOf, type Device, type DeviceStretch, type KernelSource } from './device.ts';
 
 /** Properties of a device that its shaders depend on. */
 export type Target = Pick<Device, 'dialect' | 'maxThreads' | 'quarters'>;
@@ -76,7 +79,7 @@ export function dotStrides(strides: readonly number[], coordinates: readonly str
 }
 
 /** A float32 literal that gpu.js keeps as a float. NaN and infinities have no literal. */
-export function literal(value: number): string {
+function literal(value: number): string {
   const text = String(Math.abs(value));
   return value < 0 || Object.is(value, -0) ? `(-${text})` : text;
 }
@@ -114,57 +117,9 @@ export function kernelFunction(
   return { source: `function ${name}(${parameters.join(', ')}) { ${body} }`, argumentTypes, returnType };
 }
 
-/**
- * Minimax polynomial in t = 1 / (1 + x / 5) for the upper tail of the normal distribution, times exp(x^2 / 2) / t; as
- * in float64.ts.
- */
-const tail = [
-  -0.010921304873665497, 0.08383905298934113, -0.2687204815016027, 0.4728461035175983, -0.5427323935986625,
-  0.46976546429777244, -0.25035685627124804, 0.16229160111190444, 0.007831160828161461, 0.07139938874867058,
-  0.06838091567227884, 0.07681572904501807, 0.07977264159081136, 0.0797889784431749,
-]
-  .map((coefficient) => (coefficient < 0 ? `(-${-coefficient})` : String(coefficient)))
-  .reduce((sofar, coefficient) => `(${sofar} * t + ${coefficient})`);
-
-export const kernelFunctions = [
-  // Below a quarter `1 - exp` would cancel, so a series is used.
-  kernelFunction(
-    'tanhOf',
-    ['x'],
-    `const m = Math.abs(x); const q = x * x; const p = Math.exp(-2.0 * m); const big = (1.0 - p) / (1.0 + p);
-    const small = x * (1.0 + q * (q * (0.13333333333 + q * (q * 0.0218694885 - 0.0539682540)) - 0.33333333333));
-    return m < 0.25 ? small : (x < 0.0 ? -big : big);`,
-  ),
-  kernelFunction(
-    'sigmoidOf',
-    ['x'],
-    'const p = Math.exp(-Math.abs(x)); return x < 0.0 ? p / (1.0 + p) : 1.0 / (1.0 + p);',
-  ),
-  // log(1 + p) = 2 atanh(p / (2 + p)), as a series.
-  kernelFunction(
-    'softplusOf',
-    ['x'],
-    `const p = Math.exp(-Math.abs(x)); const s = p / (2.0 + p); const q = s * s;
-    const series = 1.0 + q * (0.3333333333 + q * (0.2 + q * (0.1428571429 + q * (0.1111111111 + q * (0.0909090909 + q * 0.0769230769)))));
-    return (x > 0.0 ? x : 0.0) + 2.0 * s * series;`,
-  ),
-  kernelFunction(
-    'normalCdfOf',
-    ['x'],
-    `const m = Math.abs(x); const t = 1.0 / (1.0 + m * 0.2); const upper = Math.exp(-0.5 * m * m) * (${tail} * t);
-    return x < 0.0 ? upper : 1.0 - upper;`,
-  ),
-  // Limits as in C's powf; values without a literal are parameters.
-  kernelFunction(
-    'powerOf',
-    ['x', 'y', 'notANumber', 'infinity'],
-    `const m = Math.abs(x); const half = 0.5 * y; const whole = Math.floor(y) === y ? 1.0 : 0.0; const odd = whole === 1.0 && Math.floor(half) !== half && x < 0.0 ? 1.0 : 0.0;
-    const zero = y > 0.0 ? 0.0 : infinity;
-    const value = m === 1.0 ? 1.0 : (m === 0.0 ? zero : Math.pow(m, y));
-    const signed = odd === 1.0 ? -value : value;
-    return y === 0.0 ? 1.0 : (x < 0.0 && whole === 0.0 ? notANumber : signed);`,
-  ),
-];
+export const kernelFunctions = shaderFunctions.map(([name, parameters, body]) =>
+  kernelFunction(name, parameters, body),
+);
 
 /** Axes with their strides in the values (`from`) and in the target (`to`), the largest target stride first. */
 function axesOf(shape: Shape, strides: readonly number[]) {
@@ -240,4 +195,134 @@ export function concatenateShader(parts: readonly Part[], inputs: number, { dial
   });
   const zeros = lanes.map((lane) => `let v${lane} = 0.0;`);
   return flatKernel(inputs, start, [...cells, ...zeros, ...values, returnCell(['v0', 'v1', 'v2', 'v3'])]);
+}
+
+type MapView = Source & { readonly strides: readonly number[] };
+
+interface MapShader {
+  readonly formula: Formula;
+  readonly shape: Shape;
+  readonly views: readonly MapView[];
+  /** Number of arrays, and the index of the one with the special values. */
+  readonly inputs: number;
+  readonly specials: number;
+}
+
+/** Values without a literal, in the order of their array; the last one only fills the cell. */
+export const specialValues = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0];
+
+/**
+ * Threads, and the position of a thread's cell: one whole-number expression per axis; the innermost axis counts cells.
+ */
+function cellCoordinates(axes: readonly Axis[], target: Target): { threads: Threads; coordinates: string[] } {
+  const lengths = axes.map((axis, position) => (position === axes.length - 1 ? axis.length / cellLength : axis.length));
+  const [inner = 1, second = 1, third = 1] = lengths.toReversed();
+  const grid: Threads = [inner, second, third];
+  if (axes.length <= 3 && fits(target, grid)) {
+    return { threads: grid, coordinates: ['this.thread.z', 'this.thread.y', 'this.thread.x'].slice(3 - axes.length) };
+  }
+  const cells = lengths.reduce((product, length) => product * length, 1);
+  return { threads: [cells, 1, 1], coordinates: coordinatesOf('this.thread.x', lengths) };
+}
+
+/**
+ * Declares `i<view>` (a cell) or `i<view>_<lane>` (single values) for every view; returns the names of each view's
+ * values.
+ */
+function readInputs({ shape, views }: MapShader, target: Target) {
+  const axes = joinAxes(
+    shape,
+    views.map(({ strides }) => strides),
+  );
+  const inner = axes.at(-1);
+  return inner === undefined || !isWhole(inner.length)
+    ? readValues(sizeOf(shape), views, axes, target)
+    : readCells(views, axes, inner, target);
+}
+
+/** Locates each value separately, because a cell may extend past the end of a row. */
+function readValues(size: number, views: readonly MapView[], axes: readonly Axis[], { dialect }: Target) {
+  const lengths = axes.map(({ length }) => length);
+  const lines: string[] = [];
+  const names = views.map(({ input, offset }, which) =>
+    lanes.map((lane) => {
+      const strides = axes.map((axis) => axis.strides[which]!);
+      const index = plus(dotStrides(strides, coordinatesOf(elementAt(lane), lengths)), offset);
+      lines.push(`const i${which}_${lane} = ${dialect.value(input, index)};`);
+      return `i${which}_${lane}`;
+    }),
+  );
+  return { threads: [cellsOf(size), 1, 1] as const, lines, names };
+}
+
+/** Reads views whose innermost axis is whole cells; along it each view is contiguous, repeated or strided. */
+function readCells(views: readonly MapView[], axes: readonly Axis[], inner: Axis, target: Target) {
+  const { dialect } = target;
+  const { threads, coordinates } = cellCoordinates(axes, target);
+  const lines: string[] = [];
+  const at = coordinates.at(-1)!;
+  const names = views.map(({ input, offset }, which) => {
+    const stride = inner.strides[which]!;
+    const outer = axes.slice(0, -1).map((axis) => axis.strides[which]!);
+    if (stride === 1 && isWhole(offset) && outer.every(isWhole)) {
+      const start = dotStrides(
+        outer.map((step) => step / cellLength),
+        coordinates,
+      );
+      lines.push(`const i${which} = ${dialect.cell(input, plus(start, at, offset / cellLength))};`);
+      return lanes.map((lane) => `i${which}[${lane}]`);
+    }
+    const start = dotStrides(outer, coordinates);
+    for (const lane of stride === 0 ? lanes.slice(0, 1) : lanes) {
+      const index = plus(start, times(stride * cellLength, at), stride * lane, offset);
+      lines.push(`const i${which}_${lane} = ${dialect.value(input, index)};`);
+    }
+    return lanes.map((lane) => `i${which}_${stride === 0 ? 0 : lane}`);
+  });
+  return { threads, lines, names };
+}
+
+export function mapShader(call: MapShader, target: Target): KernelSource {
+  const { threads, lines, names: inputs } = readInputs(call, target);
+  const nodes = topological(call.formula);
+  const special = (value: number): string =>
+    target.dialect.value(call.specials, String(specialValues.findIndex((other) => Object.is(other, value))));
+  const results = lanes.map((lane) => {
+    const names = new Map<Formula, string>();
+    nodes.forEach((node, position) => {
+      switch (node.kind) {
+        case 'input':
+          names.set(node, inputs[node.index]![lane]!);
+          return;
+        case 'constant':
+          names.set(node, Number.isFinite(node.value) ? literal(node.value) : special(node.value));
+          return;
+        case 'apply': {
+          const [a = '', b = '', c = ''] = node.operands.map((other) => names.get(other)!);
+          const name = `v${position}_${lane}`;
+          lines.push(`const ${name} = ${primitives[node.primitive].shader([a, b, c], special)};`);
+          names.set(node, name);
+          return;
+        }
+        default:
+          node satisfies never;
+      }
+    });
+    return names.get(call.formula)!;
+  });
+  lines.push(returnCell(results));
+  return { inputs: call.inputs, length: sizeOf(call.shape), threads, body: lines.join('\n') };
+}
+
+/** Copies a strided view of array 0 to a contiguous result. */
+export function copyShader(shape: Shape, view: Pick<MapView, 'offset' | 'strides'>, target: Target): KernelSource {
+  const formula = { kind: 'input', index: 0 } as const;
+  return mapShader({ formula, shape, views: [{ input: 0, ...view }], inputs: 1, specials: 0 }, target);
+}
+
+/** Whether a formula needs the special values. */
+export function usesSpecials(formula: Formula): boolean {
+  return topological(formula).some((node) =>
+    node.kind === 'apply' ? node.primitive === 'pow' : node.kind === 'constant' && !Number.isFinite(node.value),
+  );
 }

@@ -5,51 +5,46 @@ import type {
   GatherCall,
   HostBackend,
   KernelCall,
+  Magnitude,
   MapCall,
   MatmulCall,
   PoolCall,
+  Program,
+  RandomCall,
   ReduceCall,
   ScatterAddCall,
   Storage,
   UnpoolCall,
-} from '../../backend.ts';
-import { exp32, log32 } from '../../float32.ts';
-import { normalCdf32, pow32, sigmoid32, softplus32, tanh32 } from '../../float64.ts';
-import { type Formula, type Primitive, topological } from '../../formula.ts';
-import type { Magnitude, Program } from '../../program.ts';
-import { sizeOf } from '../../shape.ts';
-import { noteChange } from '../../tensor.ts';
-import type { Windows } from '../../windows.ts';
-import { checkCopy } from '../check.ts';
-import { type ByKind, batchOffsets, dispatch, type Placed, placed } from '../operands.ts';
-import { additionsAfter } from '../pairwise-sum.ts';
-import { fillRandom } from '../random.ts';
-import { HostStorageBackend, inOrder } from '../storage-backend.ts';
+} from '../backend.ts';
+import { type Formula, topological } from '../formula.ts';
+import { exp32, log32, primitives } from '../primitives.ts';
+import { philox, unitFloat } from '../random.ts';
+import { sizeOf, type Windows } from '../shape.ts';
+import { noteChange } from '../tensor.ts';
+import { additionsAfter, type ByKind, batchOffsets, checkCopy, dispatch, type Placed, placed } from './calls.ts';
+import { HostStorageBackend, inOrder } from './storage-backend.ts';
+
+/** Truncates a float32 and clamps it to the range of unsigned 32-bit integers. */
+function toUint32(value: number): number {
+  return Math.trunc(Math.min(Math.max(Number.isNaN(value) ? 0 : value, 0), 0xffffffff)) >>> 0;
+}
+
+/** Computes a `RandomCall`. */
+export function fillRandom({ rows, columns, stream, ...places }: Placed<RandomCall, Float32Array>): void {
+  const { key, samples, output } = places;
+  const part = (index: number): number => toUint32(key[index]!);
+  const [seed, step] = [(part(0) | (part(1) << 16)) >>> 0, (part(2) | (part(3) << 16)) >>> 0];
+  const words = new Uint32Array(4);
+  for (let row = 0; row < rows; row++) {
+    const sample = toUint32(samples[row]!);
+    for (let column = 0; column < columns; column++) {
+      if (column % 4 === 0) philox(words, [column / 4, sample, step, 0], [seed, stream]);
+      output[row * columns + column] = unitFloat(words[column % 4]!);
+    }
+  }
+}
 
 const { fround } = Math;
-
-const scalarFunctions: Record<Primitive, (a: number, b: number, c: number) => number> = {
-  neg: (a) => -a,
-  exp: exp32,
-  log: log32,
-  abs: (a) => Math.abs(a),
-  sqrt: (a) => fround(Math.sqrt(a)),
-  tanh: tanh32,
-  sigmoid: sigmoid32,
-  softplus: softplus32,
-  normalCdf: normalCdf32,
-  add: (a, b) => fround(a + b),
-  sub: (a, b) => fround(a - b),
-  mul: (a, b) => fround(a * b),
-  div: (a, b) => fround(a / b),
-  pow: pow32,
-  maximum: (a, b) => Math.max(a, b),
-  minimum: (a, b) => Math.min(a, b),
-  greater: (a, b) => (a > b ? 1 : 0),
-  greaterEqual: (a, b) => (a >= b ? 1 : 0),
-  equal: (a, b) => (a === b ? 1 : 0),
-  where: (a, b, c) => (a !== 0 ? b : c),
-};
 
 /** Returns a function that evaluates a formula, each shared node once, on the current values of `inputs`. */
 function evaluator(formula: Formula, inputs: readonly number[]): () => number {
@@ -64,7 +59,7 @@ function evaluator(formula: Formula, inputs: readonly number[]): () => number {
         return () => inputs[node.index]!;
       case 'apply': {
         const [a = 0, b = 0, c = 0] = node.operands.map((operand) => position.get(operand)!);
-        const scalar = scalarFunctions[node.primitive];
+        const scalar: (a: number, b: number, c: number) => number = primitives[node.primitive].js;
         return () => scalar(results[a]!, results[b]!, results[c]!);
       }
       default:

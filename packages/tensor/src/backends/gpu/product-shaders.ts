@@ -1,7 +1,6 @@
-/** Matrix products: each thread computes four neighbors of a row, reading whole cells if the operands allow it. */
-import type { MatmulBatch, MatmulCall } from '../../../backend.ts';
-import { sizeOf } from '../../../shape.ts';
-import { cellLength, type Dialect, type KernelSource } from '../device.ts';
+import type { MatmulBatch, MatmulCall } from '../../backend.ts';
+import { sizeOf } from '../../shape.ts';
+import { cellLength, type Dialect, type KernelSource } from './device.ts';
 import {
   coordinatesOf,
   dotStrides,
@@ -21,11 +20,13 @@ import {
   type Threads,
   times,
   zeroSums,
-} from './code.ts';
+} from './shaders.ts';
+
+/** Matrix products: each thread computes four neighbors of a row, reading whole cells if the operands allow it. */
 
 export type MatmulSizes = Pick<MatmulCall, 'm' | 'k' | 'n' | 'transposeLeft' | 'transposeRight'>;
 
-export interface MatmulShader extends MatmulSizes {
+interface MatmulShader extends MatmulSizes {
   readonly left: Source;
   readonly right: Source;
   readonly inputs: number;

@@ -1,4 +1,4 @@
-/** Block sizes of the matrix products, which determine how much scratch memory a call needs. */
+/** Shared by all kernels: the workspace with its block sizes, the step of every chain, and partial stores. */
 
 /** Columns of one packed panel of the right operand: two vectors. */
 export const panelColumns: i32 = 8;
@@ -37,3 +37,24 @@ export const sparseLanes: i32 = 16;
 export const sparseColumns: i32 = 512;
 /** Longest list of nonzeros that is built at once. */
 export const sparseInner: i32 = 1024;
+
+/** `sum + a * b` of four floats, rounded twice on every engine. */
+export function multiplyAdd(sum: v128, a: v128, b: v128): v128 {
+  return f32x4.add(sum, f32x4.mul(a, b));
+}
+
+/** `multiplyAdd` of single values. */
+export function multiplyAddOnce(sum: f32, a: f32, b: f32): f32 {
+  return f32x4.extract_lane(multiplyAdd(f32x4.splat(sum), f32x4.splat(a), f32x4.splat(b)), 0);
+}
+
+/** Stores the first `lanes` of four floats, or all four if `lanes` is larger. */
+export function storeLanes(target: usize, value: v128, lanes: i32): void {
+  if (lanes >= 4) {
+    v128.store(target, value);
+    return;
+  }
+  store<f32>(target, f32x4.extract_lane(value, 0));
+  if (lanes > 1) store<f32>(target, f32x4.extract_lane(value, 1), 4);
+  if (lanes > 2) store<f32>(target, f32x4.extract_lane(value, 2), 8);
+}

@@ -1,7 +1,5 @@
-/** Shaders that reduce: over axes, and over windows of an image. */
-
-import { imageSize, type Windows, windowCount } from '../../../windows.ts';
-import { cellLength, type KernelSource } from '../device.ts';
+import { imageSize, type Windows, windowCount } from '../../shape.ts';
+import { cellLength, type KernelSource } from './device.ts';
 import {
   elementAt,
   fits,
@@ -19,7 +17,9 @@ import {
   type Threads,
   times,
   zeroSums,
-} from './code.ts';
+} from './shaders.ts';
+
+/** Shaders that reduce: over axes, and over windows of an image. */
 
 interface ReduceShader {
   readonly outer: number;
