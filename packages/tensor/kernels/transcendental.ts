@@ -1,4 +1,4 @@
-/** exp and log of four floats in float32, and functions computed in float64 and rounded once: the steps of src/primitives.ts. */
+/** exp and log of four floats in float32, and functions computed in float64 and rounded once: the steps of src/formula.ts. */
 import {
   atanh2Polynomial, exp2Polynomial, exp4Polynomial, log4Polynomial, tail2Polynomial,
 } from './generated/instructions';

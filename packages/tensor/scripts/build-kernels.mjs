@@ -7,7 +7,7 @@ import { rolldown } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-const { polynomials, instructions, instructionCodes, chunkLength } = await sourceModule('src/primitives.ts');
+const { polynomials, instructions, instructionCodes, chunkLength } = await sourceModule('src/formula.ts');
 const { kernelCalls, parameterTypes } = await sourceModule('src/backends/cpu/programs.ts');
 await writeKernelSource('instructions', [...polynomialLines(), ...instructionLines()]);
 await writeKernelSource('execute', executeLines());

@@ -2,8 +2,7 @@
 import { callback, checkArgument, checkOptions, wholeNumber } from './arguments.ts';
 import { ones, zeros } from './creation.ts';
 import { mapOperands, type Operand, reshaped, sumToShape } from './evaluate.ts';
-import { apply, type Formula } from './formula.ts';
-import type { Primitive } from './primitives.ts';
+import { apply, type Formula, type Primitive } from './formula.ts';
 import { formatShape, sameShape } from './shape.ts';
 import {
   changedSince,

@@ -40,9 +40,8 @@ export { createByteInput, createByteTable } from './backends/storage-backend.ts'
 export { compile, type Plan } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export type { Operand } from './evaluate.ts';
-export { apply, constant, type Formula, input, substituteInputs } from './formula.ts';
+export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
-export type { Primitive } from './primitives.ts';
 export { philox, randomStream } from './random.ts';
 export { formatShape, type Pair, type Shape, ShapeError, sizeOf, type WindowOptions, type Windows } from './shape.ts';
 export { fromArray, fromStorage, Tensor, tidy } from './tensor.ts';

@@ -18,10 +18,49 @@ const largestFormula = 24;
 export function simplify(recorded: readonly KernelCall[], outputs: readonly Storage[]): KernelCall[] {
   const wanted = new Set(outputs);
   let calls = withoutDeadCalls(recorded, wanted);
-  calls = readThroughTranspositions(calls);
-  calls = fuseMaps(calls, wanted);
-  calls = withoutCopies(calls, wanted);
-  return withEpilogues(withoutDeadCalls(calls, wanted), wanted);
+  for (const change of [throughTranspositions, withFusedMaps, throughCopies, withEpilogues]) {
+    calls = withoutDeadCalls(rewriteCalls(calls, wanted, change), wanted);
+  }
+  return calls;
+}
+
+/** The calls around one that is being rewritten. */
+interface Surroundings {
+  readonly wanted: ReadonlySet<Storage>;
+  /** Returns the rewritten call that wrote a storage, unless calls write it in parts. */
+  producerOf(storage: Storage): KernelCall | undefined;
+  /** Whether the storage is read by one call alone, and not wanted. */
+  isReadOnce(storage: Storage): boolean;
+}
+
+/** Rewrites the calls in order; a call that a rewritten one no longer reads is dead. */
+function rewriteCalls(
+  calls: readonly KernelCall[],
+  wanted: ReadonlySet<Storage>,
+  change: (call: KernelCall, surroundings: Surroundings) => KernelCall,
+): KernelCall[] {
+  const current = [...calls];
+  const producers = new Map<Storage, KernelCall>();
+  let readers: Map<Storage, number> | undefined;
+  const surroundings: Surroundings = {
+    wanted,
+    producerOf: (storage) => producers.get(storage),
+    isReadOnce(storage) {
+      readers ??= countReaders(withoutDeadCalls(current, wanted));
+      return readers.get(storage) === 1 && !wanted.has(storage);
+    },
+  };
+  calls.forEach((call, index) => {
+    const changed = change(call, surroundings);
+    if (changed !== call) readers = undefined;
+    current[index] = changed;
+    const isPart = changed.kind === 'map' && changed.outputLayout !== undefined;
+    for (const storage of writesOf(changed)) {
+      if (isPart) producers.delete(storage);
+      else producers.set(storage, changed);
+    }
+  });
+  return current;
 }
 
 function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
@@ -40,26 +79,22 @@ function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Stor
 
 function isTransposition(call: KernelCall): call is MapCall {
   if (call.kind !== 'map' || call.formula.kind !== 'input' || call.shape.length !== 2) return false;
-  if (call.outputLayout !== undefined) return false;
   const { offset = 0, strides } = call.inputs[call.formula.index]!;
   return offset === 0 && strides[0] === 1 && strides[1] === call.shape[0];
 }
 
-function readThroughTranspositions(calls: readonly KernelCall[]): KernelCall[] {
-  const transpositions = new Map<Storage, MapCall>();
-  return calls.map((call) => {
-    if (isTransposition(call)) transpositions.set(call.output, call);
-    const transposable = call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
-    return transposable ? untransposed(call, transpositions) : call;
-  });
+function throughTranspositions(call: KernelCall, { producerOf }: Surroundings): KernelCall {
+  const transposable = call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
+  return transposable ? untransposed(call, producerOf) : call;
 }
 
-function untransposed(call: MatmulCall, transpositions: ReadonlyMap<Storage, MapCall>): MatmulCall {
+function untransposed(call: MatmulCall, producerOf: Surroundings['producerOf']): MatmulCall {
   const { m, k, n, transposeLeft, transposeRight } = call;
   // A reshape in between makes it another matrix.
   const sourceOf = (operand: Storage, stored: Shape): Storage | undefined => {
-    const transposition = transpositions.get(operand);
-    return transposition && sameShape(transposition.shape, stored) ? transposition.inputs[0]!.storage : undefined;
+    const producer = producerOf(operand);
+    if (producer === undefined || !isTransposition(producer) || !sameShape(producer.shape, stored)) return undefined;
+    return producer.inputs[0]!.storage;
   };
   const left = sourceOf(call.left, transposeLeft ? [k, m] : [m, k]);
   const right = sourceOf(call.right, transposeRight ? [n, k] : [k, n]);
@@ -81,22 +116,13 @@ function countReaders(calls: Iterable<KernelCall>): Map<Storage, number> {
   return readers;
 }
 
-function fuseMaps(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
-  const current = [...calls];
-  const producers = new Map<Storage, MapCall>();
-  calls.forEach((call, index) => {
-    if (call.kind !== 'map') return;
-    const readers = countReaders(withoutDeadCalls(current, wanted));
-    const fused = absorb(call, ({ storage }) => {
-      const producer = producers.get(storage);
-      const trivial = producer?.formula.kind !== 'apply';
-      return trivial || (readers.get(storage) === 1 && !wanted.has(storage)) ? producer : undefined;
-    });
-    if (fused.outputLayout === undefined) producers.set(fused.output, fused);
-    else producers.delete(fused.output);
-    current[index] = fused;
+function withFusedMaps(call: KernelCall, { producerOf, isReadOnce }: Surroundings): KernelCall {
+  if (call.kind !== 'map') return call;
+  return absorb(call, ({ storage }) => {
+    const producer = producerOf(storage);
+    if (producer?.kind !== 'map') return undefined;
+    return producer.formula.kind !== 'apply' || isReadOnce(storage) ? producer : undefined;
   });
-  return current;
 }
 
 /** Returns `consumer` with the formulas of its producers instead of reads of their outputs. */
@@ -171,52 +197,38 @@ function withUsedInputs(call: MapCall): MapCall {
   };
 }
 
-/** Lets readers of a plain copy read its source. */
-function withoutCopies(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
-  const sources = new Map<Storage, Storage>();
-  const resolve = (storage: Storage): Storage => sources.get(storage) ?? storage;
-  return calls.map((call) => {
-    const outputs = new Set(writesOf(call));
-    const resolved = withStorages(call, (storage) => (outputs.has(storage) ? storage : resolve(storage)));
-    if (resolved.kind === 'map') {
-      const source = resolved.formula.kind === 'input' ? resolved.inputs[resolved.formula.index]! : undefined;
-      const plain = resolved.outputLayout === undefined && source && readsContiguously(resolved, source);
-      if (plain && !wanted.has(resolved.output)) sources.set(resolved.output, source.storage);
-      else sources.delete(resolved.output);
-    }
-    return resolved;
-  });
+/** Reads the source of a plain copy instead of the copy. */
+function throughCopies(call: KernelCall, { producerOf, wanted }: Surroundings): KernelCall {
+  const outputs = new Set(writesOf(call));
+  const sourceOf = (storage: Storage): Storage => {
+    const copy = producerOf(storage);
+    if (copy?.kind !== 'map' || copy.formula.kind !== 'input' || wanted.has(storage)) return storage;
+    const source = copy.inputs[copy.formula.index]!;
+    return readsContiguously(copy, source) ? source.storage : storage;
+  };
+  return withStorages(call, (storage) => (outputs.has(storage) ? storage : sourceOf(storage)));
 }
 
 type Product = MatmulCall | ConvolutionCall;
 
-/** Joins each product with the only map that reads it, if that adds a bias, applies relu, or both. */
-function withEpilogues(calls: readonly KernelCall[], wanted: ReadonlySet<Storage>): KernelCall[] {
-  const readers = new Map<Storage, number>();
-  for (const call of calls) for (const storage of readsOf(call)) readers.set(storage, (readers.get(storage) ?? 0) + 1);
-  const products = new Map<Storage, Product>();
-  const joined = new Set<KernelCall>();
-  const result = calls.map((call): KernelCall => {
-    if (takesEpilogue(call) && readers.get(call.output) === 1 && !wanted.has(call.output)) {
-      products.set(call.output, call);
-    }
-    if (call.kind !== 'map') return call;
-    for (const view of call.inputs) {
-      const product = products.get(view.storage);
-      if (product === undefined) continue;
-      const epilogue = epilogueOf(call, view, product.kind === 'matmul' ? product.n : product.filters);
-      if (epilogue === undefined) continue;
-      joined.add(product);
-      return { ...product, output: call.output, epilogue };
-    }
-    return call;
-  });
-  return result.filter((call) => !joined.has(call));
+/** Joins a map that adds a bias, applies relu, or both with the product that nothing else reads. */
+function withEpilogues(call: KernelCall, { producerOf, isReadOnce }: Surroundings): KernelCall {
+  if (call.kind !== 'map') return call;
+  for (const view of call.inputs) {
+    const product = producerOf(view.storage);
+    const isOnlyView = call.inputs.every((other) => other === view || other.storage !== view.storage);
+    if (!isOnlyView || product === undefined || !takesEpilogue(product) || !isReadOnce(view.storage)) continue;
+    const epilogue = epilogueOf(call, view, product.kind === 'matmul' ? product.n : product.filters);
+    if (epilogue !== undefined) return { ...product, output: call.output, epilogue };
+  }
+  return call;
 }
 
 function takesEpilogue(call: KernelCall): call is Product {
-  if (call.kind === 'convolution') return call.result === 'output';
-  return call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
+  if (call.kind === 'convolution') return call.result === 'output' && call.epilogue === undefined;
+  return (
+    call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined && call.epilogue === undefined
+  );
 }
 
 /** Returns the map's effect on the product that it reads through `view`, if that is an epilogue. */

@@ -1,8 +1,8 @@
 /** Elementwise formulas on every backend have the bits that the scalar functions define. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type Primitive, primitives } from '../src/formula.ts';
 import { apply, constant, type Formula, type HostBackend, input, type MapCall } from '../src/index.ts';
-import { type Primitive, primitives } from '../src/primitives.ts';
 import { contiguousStrides, sizeOf } from '../src/shape.ts';
 import { openAll, randomValues } from './support.ts';
 

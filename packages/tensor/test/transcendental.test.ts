@@ -1,8 +1,8 @@
 /** Accuracy of exp, log, tanh and others compared with float64, and the same bits from the kernels. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { primitives } from '../src/formula.ts';
 import { exp, fromArray, log, normalCdf, pow, sigmoid, softplus, sqrt, type Tensor, tanh, tidy } from '../src/index.ts';
-import { primitives } from '../src/primitives.ts';
 import { normalQuantile } from '../src/random.ts';
 import { bitsOf, openAll, randomStream } from './support.ts';
 

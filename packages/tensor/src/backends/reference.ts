@@ -16,8 +16,7 @@ import type {
   Storage,
   UnpoolCall,
 } from '../backend.ts';
-import { type Formula, topological } from '../formula.ts';
-import { exp32, log32, primitives } from '../primitives.ts';
+import { exp32, type Formula, log32, primitives, topological } from '../formula.ts';
 import { philox, unitFloat } from '../random.ts';
 import { sizeOf, type Windows } from '../shape.ts';
 import { noteChange } from '../tensor.ts';

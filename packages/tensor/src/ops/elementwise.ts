@@ -2,8 +2,7 @@
 import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
 import { binary, defineOp, type Op, type OpResult, unary } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
-import { apply, type Formula } from '../formula.ts';
-import { log32 } from '../primitives.ts';
+import { apply, type Formula, log32 } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** 1 where the operands are equal, else 0; NaN equals nothing. A number is a constant. */

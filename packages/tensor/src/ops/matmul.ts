@@ -1,5 +1,5 @@
 /** Products of matrices and vectors, and the lengths and angles of vectors. */
-import { boolean, checkOptions, number } from '../arguments.ts';
+import { boolean, checkOptions, number, reduceOptions } from '../arguments.ts';
 import { defineOp, noGrad, type OpResult } from '../autograd.ts';
 import type { MatmulBatch, MatmulCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
@@ -17,7 +17,7 @@ import {
 import { checkTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
 import { abs, div, equal, greaterEqual, lessEqual, maximum, mul, sqrt, where } from './elementwise.ts';
-import { max, type ReduceOptions, reduceOptions, sum } from './reduce.ts';
+import { max, type ReduceOptions, sum } from './reduce.ts';
 
 /** How the operands of a matrix product are read. */
 export interface MatmulOptions {

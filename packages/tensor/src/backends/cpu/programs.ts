@@ -1,7 +1,6 @@
 /** Prepares calls once, as programs of words that the kernels run on all threads. */
 import type { ConvolutionCall, KernelCall, MatmulCall, PoolCall, Program, UnpoolCall } from '../../backend.ts';
-import { type Formula, topological } from '../../formula.ts';
-import { chunkLength, instructionCodes as codes } from '../../primitives.ts';
+import { chunkLength, instructionCodes as codes, type Formula, topological } from '../../formula.ts';
 import { sameShape, sizeOf, type Windows } from '../../shape.ts';
 import { type ByKind, batchOffsets, dispatch, joinAxes, type Placed, type PlacedMap } from '../calls.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';

@@ -1,7 +1,6 @@
 /** Text that all shaders share, and shaders of elementwise formulas. */
 
-import { type Formula, topological } from '../../formula.ts';
-import { primitives, shaderFunctions } from '../../primitives.ts';
+import { type Formula, primitives, shaderFunctions, topological } from '../../formula.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../shape.ts';
 import { type Axis, joinAxes } from '../calls.ts';
 import { cellLength, cellsOf, type Device, type DeviceStretch, type KernelSource } from './device.ts';
