@@ -78,7 +78,10 @@ it.each([
   { what: 'a relay whose results are all wrong', join: joinRelay, change: lies.sign, exactness: 'bit-exact' },
   { what: 'a worker whose results become huge', join: joinWorker, change: hugeAtLast(), exactness: 'unverified' },
 ])('$what is refused at a rate of hardly any checks, and changes no bit', async ({ join, change, exactness }) => {
-  const server = await openTestServer({ args: { ...options, listen: {}, verifyRate: 0.0001 }, startWorkers: 3 });
+  const server = await openTestServer({
+    args: { ...options, listen: { port: 0 }, verifyRate: 0.0001 },
+    startWorkers: 3,
+  });
   try {
     const honest = [1, 2].map((index) => joinWorker(server.url, `honest-${index}`));
     const liar = join(server.url, 'liar', change);
