@@ -155,8 +155,9 @@ const shardsOf = ({ state }: ScriptedCoordinator, connection: ConnectionId): num
   state.records.get(state.connections.get(connection)?.workerId ?? '')?.shards ?? -1;
 
 describe('a shard that is drawn for a check', () => {
-  it('is computed by the coordinator once its worker has answered, and counts for the worker', () => {
-    const { coordinator, first, task } = withCheckedShard();
+  it('is given to one worker, computed by the coordinator once that has answered, and counts for the worker', () => {
+    const { coordinator, first, second, task } = withCheckedShard();
+    expect(coordinator.tasksOf(second)).not.toContainEqual(task);
     const before = shardsOf(coordinator, first);
     const effects = coordinator.gradient(first, task);
     expect(effects).toContainEqual({ type: 'referee', ...task });
@@ -164,30 +165,26 @@ describe('a shard that is drawn for a check', () => {
     expect(shardsOf(coordinator, first)).toBe(before + 1);
   });
 
-  it('is given to one worker alone', () => {
-    const { coordinator, second, task } = withCheckedShard();
-    expect(coordinator.tasksOf(second)).not.toContainEqual(task);
-  });
-
-  it("whose worker lies is the coordinator's own: the liar is refused, and adds nothing", () => {
-    const { coordinator, first: liar, task } = withCheckedShard();
-    coordinator.liars.add(liar);
-    const effects = coordinator.gradient(liar, task);
-    expectAdded(effects, task, 0);
-    expect(sentTo(liar, effects)).toEqual(['refuse', 'close']);
-    expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId: 'w1' }));
-    expect(coordinator.state.faults.quarantined).toBe(1);
-    expect(exactnessOf(coordinator.state)).toBe('unverified');
-    coordinator.finish();
-  });
-
-  it('is found out where all workers lie alike', () => {
+  it("whose worker lies is the coordinator's own, also where all lie alike: each is refused, and adds nothing", () => {
     const { coordinator, first, second, task } = withCheckedShard();
     const other = coordinator.tasksOf(second)[0]!;
     coordinator.liars.add(first).add(second);
-    expectAdded(coordinator.gradient(first, task), task, 0);
-    expectAdded(coordinator.gradient(second, other), other, 0);
+    for (const [at, [liar, shard]] of (
+      [
+        [first, task],
+        [second, other],
+      ] as const
+    ).entries()) {
+      const effects = coordinator.gradient(liar, shard);
+      expectAdded(effects, shard, 0);
+      expect(sentTo(liar, effects)).toEqual(['refuse', 'close']);
+      const workerId = `w${at + 1}`;
+      expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId }));
+    }
     expect(coordinator.state.faults.quarantined).toBe(2);
+    expect(exactnessOf(coordinator.state)).toBe('unverified');
+    coordinator.join();
+    coordinator.finish();
   });
 
   it('begins the step again if a liar has contributed to it already', () => {
@@ -229,32 +226,19 @@ it.each([false, true])('a suspect result is computed by the coordinator at once;
   expect(exactnessOf(coordinator.state)).toBe('bit-exact');
 });
 
-describe('a worker on trial', () => {
-  /** A proven worker and a newcomer, in the step of the newcomer's trial. */
-  function withTrial() {
-    const coordinator = createCoordinator({ epochs: 50 });
-    const proven = coordinator.join();
-    coordinator.completeSteps(2);
-    const newcomer = coordinator.join({ isNewcomer: true });
-    while (coordinator.tasksOf(newcomer).length === 0) coordinator.completeSteps(1);
-    return { coordinator, proven, newcomer, task: coordinator.tasksOf(newcomer)[0]! };
-  }
-
-  it('is not believed alone, however fast it is', () => {
-    const { coordinator, proven, newcomer, task } = withTrial();
-    expect(coordinator.tasksOf(proven)).toContainEqual(task);
-    expect(typesOf(coordinator.gradient(newcomer, task))).not.toContain('add');
-    expectAdded(coordinator.gradient(proven, task), task, proven);
-  });
-
-  it('is found out where it lies before the proven worker answers', () => {
-    const { coordinator, proven, newcomer, task } = withTrial();
-    coordinator.liars.add(newcomer);
-    coordinator.gradient(newcomer, task);
-    expectAdded(coordinator.gradient(proven, task), task, proven);
-    expect(coordinator.state.faults.quarantined).toBe(1);
-    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
-  });
+it.each([false, true])('a worker on trial is not believed alone, however fast it is; it lies: %s', (lies) => {
+  const coordinator = createCoordinator({ epochs: 50 });
+  const proven = coordinator.join();
+  coordinator.completeSteps(2);
+  const newcomer = coordinator.join({ isNewcomer: true });
+  while (coordinator.tasksOf(newcomer).length === 0) coordinator.completeSteps(1);
+  const task = coordinator.tasksOf(newcomer)[0]!;
+  expect(coordinator.tasksOf(proven)).toContainEqual(task);
+  if (lies) coordinator.liars.add(newcomer);
+  expect(typesOf(coordinator.gradient(newcomer, task))).not.toContain('add');
+  expectAdded(coordinator.gradient(proven, task), task, proven);
+  expect(coordinator.state.faults.quarantined).toBe(lies ? 1 : 0);
+  expect(exactnessOf(coordinator.state)).toBe('bit-exact');
 });
 
 describe('a newcomer', () => {
@@ -316,11 +300,13 @@ describe('a newcomer', () => {
     expect(isProven(coordinator, one)).toBeUndefined();
   });
 
-  it('whose results are always late is proven by one that equals the sum that was added', () => {
+  it.each([false, true])('whose results are always late is judged by the sum that was added; it lies: %s', (lies) => {
     const { coordinator, newcomer, task } = overtaken();
+    if (lies) coordinator.liars.add(newcomer);
     coordinator.gradient(newcomer, task);
-    expect(isProven(coordinator, newcomer)).toBe(true);
-    expect(shardsOf(coordinator, newcomer)).toBe(0);
+    expect(isProven(coordinator, newcomer)).toBe(lies ? undefined : true);
+    expect(coordinator.state.faults.quarantined).toBe(lies ? 1 : 0);
+    if (!lies) expect(shardsOf(coordinator, newcomer)).toBe(0);
   });
 
   it('is not proven by a late result whose sum is not kept, and gets another trial', () => {
@@ -328,14 +314,6 @@ describe('a newcomer', () => {
     coordinator.receive(newcomer, { type: 'gradient', ...task, computeMs: 1 });
     expect(isProven(coordinator, newcomer)).toBe(false);
     while (coordinator.tasksOf(newcomer).length === 0) coordinator.answerAll(proven);
-  });
-
-  it('that lies late is ended where the sum was compared before', () => {
-    const { coordinator, newcomer, task } = overtaken();
-    coordinator.liars.add(newcomer);
-    coordinator.gradient(newcomer, task);
-    expect(coordinator.connections).not.toContain(newcomer);
-    expect(coordinator.state.faults.quarantined).toBe(1);
   });
 
   it.each(['newcomer', 'proven'] as const)(
