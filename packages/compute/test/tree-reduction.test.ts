@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TreeReduction } from '../src/tree-reduction.ts';
+import { TreeReduction } from '../src/tree-sum.ts';
 import { arrivals, type TreeCase, treeCase, treeText } from './random-shards.ts';
 
 /** Reduces texts, each of which must be the sum of the node that it is given for. */

@@ -54,7 +54,7 @@ describe('a coordinator', () => {
     const first = begin('a');
     expect(await opened(first)).toBe('leads');
     expect(await opened(begin('b', false))).toBe(
-      'run mnist of the fleet at memory has a coordinator, on a: with standby this one waits for its end',
+      'run mnist of the fleet at memory has a coordinator, on a: use --standby to wait for its end',
     );
     first.link.fault = 'cut';
     expect(await opened(begin('b', false))).toBe('leads');
@@ -66,7 +66,7 @@ describe('a coordinator', () => {
     const end = opened(second, 1, 20_000);
     expect(await end).toBe('waits');
     expect(second.lines).toEqual([
-      'Standby: a leads run mnist of the fleet at memory; this coordinator takes over when it is gone.',
+      'Standby: a leads run mnist of the fleet at memory; this coordinator takes over if it fails.',
     ]);
     first.link.fault = 'cut';
     await time.advance(leaseMs.life + 2 * leaseMs.renewEvery);
@@ -74,7 +74,7 @@ describe('a coordinator', () => {
     await time.advance(leaseMs.renewEvery);
     expect(first.coordinator.deposed.aborted).toBe(true);
     expect(first.coordinator.deposed.reason.message).toBe(
-      "b leads run mnist of the fleet at memory now, since this one's lease had run out",
+      'b leads run mnist of the fleet at memory now, because the lease of this coordinator expired',
     );
   });
 
@@ -100,7 +100,7 @@ describe('a coordinator', () => {
     await time.advance(2_000);
     expect(begun.coordinator.deposed.aborted).toBe(false);
     expect(begun.lines).toEqual([
-      'run mnist of the fleet at memory does not answer; training goes on without lease and checkpoints until it does',
+      'run mnist of the fleet at memory does not answer; training continues without a lease and checkpoints until it does',
       'run mnist of the fleet at memory answers again; this coordinator leads it',
     ]);
   });

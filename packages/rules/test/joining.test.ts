@@ -107,7 +107,7 @@ describe('a worker is refused', () => {
     coordinator.hello(connection, { numericMode: gpu });
     const effects = coordinator.numericsResult(connection, 'bbbbbbbb');
     expect(sentTo(connection, effects)).toEqual(['refuse', 'close']);
-    const choice = `gradients as fp16-exact have, got those of ${gpu}: compute on the CPU`;
+    const choice = `fp16-exact gradients requires, got those of ${gpu}: compute on the CPU`;
     const refusal = { type: 'refuse', code: 'numerics', message: expect.stringContaining(choice) };
     expect(effects).toContainEqual(expect.objectContaining({ message: refusal }));
     expect(coordinator.tasksOf(coordinator.join({ numericMode: gpu, hash: 'aaaaaaaa' }))).toHaveLength(1);

@@ -130,7 +130,7 @@ describe('a worker that is removed', () => {
   it('is refused with a sentence and its shards go to others', () => {
     const { coordinator, first } = started(2, { startWorkers: 2 });
     const effects = coordinator.dispatch({ type: 'remove', workerId: coordinator.workerId(first) });
-    const message = 'the owner of this run has removed this worker';
+    const message = 'the owner of this run removed this worker';
     expect(effects).toContainEqual({
       type: 'send',
       connection: first,

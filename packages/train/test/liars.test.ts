@@ -92,7 +92,7 @@ it.each([
     expect(report).toMatchObject({ exactness, faults: { quarantined: 1 } });
     expect(weightsSha256).toBe(honestHash);
     const [found, ...others] = workers.filter(({ quarantined }) => quarantined !== undefined);
-    const quarantined = expect.stringMatching(/^its result of step \d+, microbatches \d+ to \d+, was wrong$/);
+    const quarantined = expect.stringMatching(/^its result for step \d+, microbatches \d+ to \d+, was wrong$/);
     expect(found).toMatchObject({ name: 'liar', quarantined });
     expect(found!.shards > 0).toBe(exactness === 'unverified');
     expect(others).toEqual([]);

@@ -17,11 +17,11 @@ const { weightsSha256 } = report;
 const begins = 'Verifying: the same 8 steps in one process';
 
 it.each<[what: string, changes: Partial<Report>, isFinished: boolean, verified: boolean | null, lines: RegExp[]]>([
-  ['the same', {}, true, true, [new RegExp(`^verified: one process gives the same weights ${weightsSha256}$`)]],
+  ['the same', {}, true, true, [new RegExp(`^verified: training in one process gives the same weights, ${weightsSha256}$`)]],
   ['other weights', { weightsSha256: 'ab'.repeat(32) }, true, false, []],
-  ['those of GPUs', { bitExactAmong: 'webgl' }, true, null, [/^not verified: only webgl computed, /]],
-  ['mixed', { exactness: 'sample-exact' }, true, null, [/^not verified: results were rounded differently/]],
-  ['wrong', { exactness: 'unverified' }, true, null, [/^not verified: wrong results of a quarantined worker/]],
+  ['those of GPUs', { bitExactAmong: 'webgl' }, true, null, [/^not verified: only webgl workers computed, /]],
+  ['mixed', { exactness: 'sample-exact' }, true, null, [/^not verified: workers rounded differently/]],
+  ['wrong', { exactness: 'unverified' }, true, null, [/^not verified: the weights include wrong results/]],
   ['none', { exactness: null }, true, null, [/^not verified: no step was taken$/]],
   ['not those of the end', {}, false, null, [/^not verified: the run did not reach its last step$/]],
 ])('weights that are %s: %j, finished %s: verified %s', async (_, changes, isFinished, verified, expected) => {
@@ -31,7 +31,7 @@ it.each<[what: string, changes: Partial<Report>, isFinished: boolean, verified: 
   const { signal } = new AbortController();
   const log = (line: string): void => void lines.push(line);
   const given = { prepared, platform: nodePlatform, isFinished, signal, log, report: { ...report, ...changes } };
-  const failure = expect.stringMatching(new RegExp(`expected .*(ab){32}.*, got weights ${weightsSha256}$`));
+  const failure = expect.stringMatching(new RegExp(`this run gave weights (ab){32}, one process gave weights ${weightsSha256}$`));
   expect(await verifyRun(given)).toEqual({ verified, ...(verified === false && { failure }) });
   const texts = expected.map((text) => expect.stringMatching(text));
   expect(lines).toEqual(verified === null ? texts : [begins, ...texts]);
@@ -45,6 +45,6 @@ it('--verify that is interrupted says so, and leaves the report', async () => {
   program.kill('SIGINT');
   const { code, stdout, stderr } = await program.ended;
   expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
-  expect(stdout).toContain('not verified: the second run was interrupted');
+  expect(stdout).toContain('not verified: the verifying run was interrupted');
   expect(readReport(file)).toMatchObject({ verified: null, weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
 });

@@ -104,8 +104,8 @@ afterEach(() => void vi.restoreAllMocks());
 const finished = { type: 'finished', message: 'the run is finished' };
 const unreachable = { reason: 'unreachable', message: away.message };
 const joined = 'joined as w1, computing on cpu';
-const waits = `${away.message}; waiting for it; Ctrl-C ends this`;
-const keepsWaiting = `${away.message}; the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this`;
+const waits = `${away.message}; waiting for it (Ctrl-C to stop)`;
+const keepsWaiting = `${away.message}; the run is over or the coordinator is down; waiting for the coordinator to return (Ctrl-C to stop)`;
 
 interface Expected extends Partial<Awaited<ReturnType<typeof play>>> {
   readonly options?: Options;
