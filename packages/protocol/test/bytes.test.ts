@@ -165,20 +165,6 @@ describe('checksumOf', () => {
     expect(sums.size).toBe(bytes.length * 8 + 1);
   });
 
-  it('changes with any change of one word', () => {
-    const word = fc.uint8Array({ minLength: 4, maxLength: 4 });
-    const at = fc.integer({ min: 0, max: 249 });
-    fc.assert(
-      fc.property(word, at, (value, index) => {
-        const damaged = bytes.slice();
-        damaged.set(value, 4 * index);
-        const isSame = value.every((byte, offset) => byte === bytes[4 * index + offset]);
-        expect(checksumOf(damaged) === checksumOf(bytes)).toBe(isSame);
-      }),
-      { seed: 3, numRuns: 2000 },
-    );
-  });
-
   it('changes where two bits do, in neighboring blocks of a lane as well', () => {
     const good = checksumOf(bytes);
     for (let first = 0; first < 32; first++) {

@@ -23,31 +23,21 @@ async function open(args: readonly string[] = [], options: Partial<DashboardServ
 }
 
 describe('controlling a run', () => {
-  it('pauses, resumes, and changes no bit', async () => {
-    const { server, viewer, token } = await open([], {
-      onStep({ step }) {
-        if (step === 10) server.run.control('pause');
-      },
+  it('waits for start, pauses and resumes it, and changes no bit', async () => {
+    const { server, viewer, token } = await open(['--wait-for-start'], {
+      onStep: ({ step }) => step === 10 && server.run.control('pause'),
     });
-    await server.startWorker();
-    const pauseRequested = await viewer.next('progress', (progress) => progress.pauseRequested);
-    expect(pauseRequested).toMatchObject({ phase: 'paused', step: 11 });
-    expect((await viewer.next('event', ({ message }) => message.includes('paused'))).message).toBe(
-      'paused from the dashboard',
-    );
-    viewer.send({ type: 'admin', action: 'resume', token });
-    await viewer.next('progress', ({ phase }) => phase === 'finished');
-    expect(server.weightsSha256()).toBe(await server.expectedSha256());
-  });
-
-  it('waits for start with --wait-for-start', async () => {
-    const { server, viewer, token } = await open(['--wait-for-start']);
     await server.startWorker();
     const ready = await viewer.next('workers', ({ workers }) => workers[0]?.phase === 'ready');
     expect(ready.workers).toHaveLength(1);
     expect(await viewer.next('progress')).toMatchObject({ phase: 'waiting', pauseRequested: true });
     viewer.send({ type: 'admin', action: 'start', token });
+    const paused = await viewer.next('progress', ({ phase, pauseRequested }) => phase === 'paused' && pauseRequested);
+    expect(paused.step).toBe(11);
+    await viewer.next('event', ({ message }) => message === 'paused from the dashboard');
+    viewer.send({ type: 'admin', action: 'resume', token });
     await viewer.next('progress', ({ phase }) => phase === 'finished');
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
     viewer.send({ type: 'admin', action: 'pause', token });
     expect((await viewer.next('refused')).message).toBe('the run has ended');
   });

@@ -6,7 +6,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { parseOptions } from '@lockstep/command';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { resumeCommand } from '../../../apps/coordinator/src/run-options.ts';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import {
   CheckpointClock,
@@ -140,24 +139,6 @@ describe('the checkpoint to resume from', () => {
     expect(passedOver).toEqual([{ stored: bad, reason: expect.stringMatching(reason) }]);
     expect((await chooseCheckpoint([bad], identity, steps)).chosen).toBeUndefined();
   });
-
-  it.each([
-    [
-      'start' as const,
-      ['--checkpoint', 'my runs/a', '--steps', '5'],
-      "npm start -- --checkpoint 'my runs/a' --steps 5 --resume",
-    ],
-    [
-      'coordinator' as const,
-      ['--resume', '--checkpoint', "it's", '--token=a?b'],
-      "npm run coordinator -- --resume --checkpoint 'it'\\''s' '--token=a?b'",
-    ],
-  ])(
-    'is asked for by the command that was given, with --resume once, quoted for a shell: %s',
-    (name, args, command) => {
-      expect(resumeCommand(name, args)).toBe(command);
-    },
-  );
 });
 
 describe('--checkpoint-every', () => {

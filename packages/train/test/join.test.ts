@@ -41,12 +41,6 @@ describe('a worker that joins', () => {
     expect((await join(url, { signal: AbortSignal.abort() }).done).type).toBe('left');
   });
 
-  it('needs the token of a run that has one', async () => {
-    const { url } = await open({ listen: { token: 'a secret' } });
-    await expect(join(url).done).rejects.toMatchObject({ name: 'JoinError', reason: 'refused' });
-    expect((await join(url, { token: 'a secret' }).done).type).toBe('finished');
-  });
-
   it('says so if it opens what computes for long, and not if that is refused at once', async () => {
     let refuse = (_: Error): void => {};
     const opening = new Promise<never>((_, reject) => {
@@ -67,15 +61,6 @@ describe('a worker that joins', () => {
       for await (const event of quick) events.push(event);
     }).rejects.toMatchObject({ name: 'ConfigurationError' });
     expect(events).toHaveLength(1);
-  });
-
-  it('is told where nothing answers', async () => {
-    const { run, url } = await open();
-    await run.stop();
-    const worker = join(url);
-    await expect(async () => {
-      for await (const _ of worker);
-    }).rejects.toMatchObject({ name: 'JoinError', reason: 'unreachable' });
   });
 
   const line = 'name: expected one line of 1 to 80 printable characters, got';

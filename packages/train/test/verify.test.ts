@@ -17,7 +17,13 @@ const { weightsSha256 } = report;
 const begins = 'Verifying: the same 8 steps in one process';
 
 it.each<[what: string, changes: Partial<Report>, isFinished: boolean, verified: boolean | null, lines: RegExp[]]>([
-  ['the same', {}, true, true, [new RegExp(`^verified: training in one process gives the same weights, ${weightsSha256}$`)]],
+  [
+    'the same',
+    {},
+    true,
+    true,
+    [new RegExp(`^verified: training in one process gives the same weights, ${weightsSha256}$`)],
+  ],
   ['other weights', { weightsSha256: 'ab'.repeat(32) }, true, false, []],
   ['those of GPUs', { bitExactAmong: 'webgl' }, true, null, [/^not verified: only webgl workers computed, /]],
   ['mixed', { exactness: 'sample-exact' }, true, null, [/^not verified: workers rounded differently/]],
@@ -31,7 +37,9 @@ it.each<[what: string, changes: Partial<Report>, isFinished: boolean, verified: 
   const { signal } = new AbortController();
   const log = (line: string): void => void lines.push(line);
   const given = { prepared, platform: nodePlatform, isFinished, signal, log, report: { ...report, ...changes } };
-  const failure = expect.stringMatching(new RegExp(`this run gave weights (ab){32}, one process gave weights ${weightsSha256}$`));
+  const failure = expect.stringMatching(
+    new RegExp(`this run gave weights (ab){32}, one process gave weights ${weightsSha256}$`),
+  );
   expect(await verifyRun(given)).toEqual({ verified, ...(verified === false && { failure }) });
   const texts = expected.map((text) => expect.stringMatching(text));
   expect(lines).toEqual(verified === null ? texts : [begins, ...texts]);
