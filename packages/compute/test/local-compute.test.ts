@@ -3,7 +3,7 @@ import { bytesOf } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { model } from '../../sim/test/support.ts';
 import { createLocalCompute } from '../src/local-compute.ts';
 import { addVectors, sumOfTree } from './random-shards.ts';
@@ -18,6 +18,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
   const opened = async (microbatchSize: number) => {
     let now = 0;
     const compute = createLocalCompute(backend, { nowMs: () => (now += 5) });
+    onTestFinished(() => compute.close());
     await compute.open({ model, microbatchSize });
     compute.setWeights(bytesOf(initialize(model, 3)));
     return compute;
@@ -44,7 +45,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
           const root = { lo: 0, n: nextPowerOfTwo(parts.length) };
           const expected = sumOfTree(root, parts.length, (microbatch) => parts[microbatch]!, addVectors);
           expect(await floatsOf(0, count)).toEqual(expected);
-          await compute.close();
         },
       ),
       { numRuns: 30 },
@@ -59,7 +59,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     expect(Number.isInteger(correct) && correct >= 0 && correct <= 10).toBe(true);
     expect(lossSum / 10).toBeGreaterThan(0.5);
     expect(gradient).toHaveLength(parameterCount(model) * 4);
-    await compute.close();
   });
 
   it('returns a gradient that the next shard does not change', async () => {
@@ -68,7 +67,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     const before = first.gradient.slice();
     await compute.gradient(...samplesOf(2, 9));
     expect(first.gradient).toEqual(before);
-    await compute.close();
   });
 
   it('leaves the gradient in its own memory, wherever that moves, until the next shard', async () => {
@@ -81,7 +79,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     expect(left).toEqual(own);
     await compute.gradient(...samplesOf(4, 9));
     expect(left.gradient).not.toEqual(own.gradient);
-    await compute.close();
   });
 
   it('computes cached samples as if they were in the shard, in any order, until it is opened again', async () => {
@@ -103,7 +100,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     );
     await compute.open({ model, microbatchSize: 4 });
     await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createByteCache() before');
-    await compute.close();
   });
 
   it('copies weights at any alignment', async () => {
@@ -116,14 +112,12 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     compute.setWeights(shifted.subarray(1));
     shifted.fill(0);
     expect((await compute.gradient(pixels, labels)).gradient).toEqual(expected);
-    await compute.close();
   });
 
   it('has a loss that is not finite where the computation is not', async () => {
     const compute = await opened(4);
     compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
     expect((await compute.gradient(...samplesOf(5, 6))).lossSum).toBeNaN();
-    await compute.close();
   });
 
   it('opens again for another run', async () => {
@@ -133,11 +127,11 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     compute.setWeights(bytesOf(initialize(larger, 1)));
     const { gradient } = await compute.gradient(...samplesOf(1, 3, inputSize(larger)));
     expect(gradient).toHaveLength(parameterCount(larger) * 4);
-    await compute.close();
   });
 
   it('refuses an invalid model, shards before open, and wrong lengths, each with its message', async () => {
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
+    onTestFinished(() => compute.close());
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
@@ -146,7 +140,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
       /expected 4 values of samples, got 5/,
     );
-    await compute.close();
   });
 });
 

@@ -133,8 +133,8 @@ it('viewers that never read change no bit, and get a bounded number of bytes, an
   expect(await server.run.outcome).toEqual({ type: 'finished' });
   expect(server.weightsSha256()).toBe(await server.expectedSha256());
   let most = 0;
-  // 36 MB for each viewer, of which the kernel buffers a few.
-  for (let index = 0; index < 40_000; index++) {
+  // 18 MB for each viewer, of which the kernel buffers a few.
+  for (let index = 0; index < 20_000; index++) {
     server.recorder.note(`event ${index} ${'x'.repeat(900)}`);
     most = Math.max(most, server.dashboard.figures.queuedBytes);
   }
@@ -143,7 +143,7 @@ it('viewers that never read change no bit, and get a bounded number of bytes, an
   expect(most).toBeLessThan(4 * mostQueuedBytes);
   for (const viewer of viewers) viewer.socket.resume();
   for (const viewer of viewers) {
-    await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('event 39999 ') === true);
-    expect(viewer.received.length).toBeLessThan(40_000);
+    await viewer.next('history', ({ events }) => events.at(-1)?.startsWith('event 19999 ') === true);
+    expect(viewer.received.length).toBeLessThan(20_000);
   }
 });

@@ -215,7 +215,7 @@ describe('a run goes on with the weights of the oracle where', () => {
   });
 
   it('all workers behind a relay are killed: another worker computes, and the relay comes back with its next one', async () => {
-    const tree = await createRelayTree({ epochs: 400, startWorkers: 2 });
+    const tree = await createRelayTree({ epochs: 150, startWorkers: 2 });
     const relay = tree.relay();
     const workers = tree.workers(relay, 2);
     tree.worker(tree.root, { name: 'direct' });
