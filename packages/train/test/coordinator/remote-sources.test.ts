@@ -29,7 +29,15 @@ async function open(length: number) {
   });
   const setup = { plan, limits: defaultLimits };
   const sources = new RemoteSources({ setup, samples, parameterServer, numericsCheck });
-  return { sources, checksMade: () => checksMade };
+  return {
+    sources,
+    /** Sets the weights of a step, and returns their bytes. */
+    set(step: number): Buffer {
+      parameterServer.setWeights(bytesOf(weights.map((value) => value + step)));
+      return Buffer.from(parameterServer.weights().buffer);
+    },
+    checksMade: () => checksMade,
+  };
 }
 
 it('the weights of the numerics check are made once for workers that join together, and again only where they are long', async () => {
@@ -55,6 +63,23 @@ it('weights begin with the step and, where chunks follow, with their number', as
     expect(chunks.map((chunk) => 'at' in chunk && chunk.at)).toEqual(places);
   }
 });
+
+it.each([200_000, 1_200_000])(
+  '%d weights are those of their step to a worker that reads while another step is taken',
+  async (length) => {
+    const { sources, set } = await open(length);
+    const bytesIn = (messages: readonly CoordinatorMessage[]): Buffer =>
+      Buffer.concat(messages.map((message) => ('bytes' in message ? message.bytes : new Uint8Array())));
+    const first = set(1);
+    const [quick, slow] = [sources.weights(1), sources.weights(1)];
+    const begun = slow.next()!;
+    expect(bytesIn(messagesOf(quick)).equals(first)).toBe(true);
+    const second = set(2);
+    expect(bytesIn(messagesOf(sources.weights(2))).equals(second)).toBe(true);
+    set(3);
+    expect(bytesIn([begun, ...messagesOf(slow)]).equals(first)).toBe(true);
+  },
+);
 
 function messagesOf(vector: OutgoingVector): CoordinatorMessage[] {
   const messages: CoordinatorMessage[] = [];
