@@ -4,7 +4,7 @@ import { eventsOf, ScriptedCoordinator, sentTo, started } from './scripted-coord
 
 const { heartbeatMs } = defaultLimits;
 
-/** What a worker that is let in is sent. */
+/** Messages to a worker that is let in. */
 const joins = ['welcome', 'sendNumericsCheck'];
 
 describe('a worker that joins', () => {

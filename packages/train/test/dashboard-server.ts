@@ -3,11 +3,12 @@
 import { type Compute, createLocalCompute, createShardSource, type StepResult } from '@lockstep/compute';
 import { initialize } from '@lockstep/nn';
 import { bytesOf, memoryPair } from '@lockstep/protocol';
-import type { Limits } from '@lockstep/rules';
+import type { Connection, Limits } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import { Session } from '@lockstep/worker/internal';
 import { onTestFinished } from 'vitest';
+import { Changes } from '../../protocol/test/changes.ts';
 import { oracleWeights } from '../../sim/src/oracle.ts';
 import type { Run } from '../src/coordinator/run.ts';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
@@ -68,7 +69,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
   const { listen } = prepared;
   if (!listen) throw new Error('expected a run that listens');
   const { backend } = await openBackend('auto');
-  const waiting = new Set<() => void>();
+  const changes = new Changes();
   const recorder = new Recorder({
     ...{ plan: prepared.plan, targetType: prepared.test.targets.type, nowMs: systemClock.nowMs },
     evaluator: { evaluate: () => new Promise(() => {}), dispose() {} },
@@ -86,7 +87,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
     limits: bounds,
     onEvent(event) {
       recorder.event(event, run.state);
-      for (const check of [...waiting]) check();
+      changes.noted();
     },
     onStep(result) {
       recorder.step(result, run.state);
@@ -125,17 +126,10 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
         wire: attached.traffic(),
         turnedAway: attached.turnedAway!(),
       }),
-    ready: (count) =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          const ready = [...run.state.connections.values()].filter(({ phase }) => phase === 'ready');
-          if (ready.length < count) return;
-          waiting.delete(check);
-          resolve();
-        };
-        waiting.add(check);
-        check();
-      }),
+    async ready(count) {
+      const isReady = ({ phase }: Connection): boolean => phase === 'ready';
+      await changes.until(() => [...run.state.connections.values()].filter(isReady).length >= count);
+    },
     epoch: (report) => recorder.evaluated(report, parameterServer.weights()),
     async close() {
       if (isClosed) return;

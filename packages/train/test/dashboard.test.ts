@@ -138,7 +138,7 @@ describe('the evaluation that viewers see', async () => {
     if (row.isShown) await expect.poll(() => feed.message).toMatchObject({ epoch: 3, outputs: 2 });
     else {
       expect(feed.message).toBeUndefined();
-      // It is made for those who are there.
+      // Later evaluations are made for the connected viewer.
       for (const epoch of [1, 2]) feed.add({ epoch, weights, isLast: false });
       await expect.poll(() => feed.message?.epoch).toBe(2);
     }

@@ -80,7 +80,7 @@ describe('the certificate that --tls makes', () => {
     if (process.platform !== 'win32') expect(statSync(join(checkpoints, 'certificate.json')).mode & 0o777).toBe(0o600);
     expect(await fingerprintOf('--checkpoint', checkpoints, '--resume')).toBe(fingerprint);
     expect(await fingerprintOf('--checkpoint', checkpoints)).not.toBe(fingerprint);
-    // What was kept is none, so that another one is made.
+    // A file that holds no certificate is replaced.
     writeFileSync(join(checkpoints, 'certificate.json'), '{"key":"x","cert":"y"}');
     const next = await fingerprintOf('--checkpoint', checkpoints, '--resume');
     expect(next).toMatch(/^[0-9a-f]{64}$/);

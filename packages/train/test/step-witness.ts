@@ -1,5 +1,6 @@
 /** A worker inside the test that records the steps it computes, and reconnects as every worker does. */
 import { type JoinedWorker, join } from '@lockstep/worker';
+import { Changes } from '../../protocol/test/changes.ts';
 
 export interface StepWitness {
   /** The step of the worker's last result. */
@@ -9,30 +10,26 @@ export interface StepWitness {
   readonly ended: JoinedWorker['done'];
 }
 
-export function openStepWitness(url: string): StepWitness {
+export async function openStepWitness(url: string): Promise<StepWitness> {
   const worker = join(url, { name: 'witness', backend: 'cpu' });
-  let last = -1;
-  const waiting = new Set<() => void>();
+  const changes = new Changes();
+  let [last, results] = [-1, 0];
   const follow = async (): Promise<void> => {
     for await (const event of worker) {
       if (event.type !== 'computed') continue;
       last = event.step - 1;
-      for (const check of [...waiting]) check();
+      results += 1;
+      changes.noted();
     }
   };
   follow().catch(() => {});
   return {
     lastStep: () => last,
-    reached: (step) =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          if (last < step) return;
-          waiting.delete(check);
-          resolve();
-        };
-        // Counts only steps from now on: earlier ones were in the run of an earlier process.
-        waiting.add(check);
-      }),
+    async reached(step) {
+      // Counts only steps from now on: earlier ones were in the run of an earlier process.
+      const before = results;
+      await changes.until(() => results > before && last >= step);
+    },
     ended: worker.done,
   };
 }

@@ -82,7 +82,7 @@ it('an upload is its files again, whatever its pieces are', async () => {
           offset += piece.byteLength;
         }
         expect(upload.isComplete).toBe(true);
-        // Nothing stands beside the files.
+        // The folder holds nothing but the files.
         expect(readdirSync(upload.folder, { recursive: true })).toHaveLength(contents.length + 1);
         const written = contents.map((_, index) => readFileSync(join(upload.folder, 'f', `${index}`)));
         await upload.dispose();

@@ -16,7 +16,7 @@ interface Scene {
   readonly leave: () => void;
 }
 
-/** What the coordinator answers to `hello`, or the error of the attempt to connect. */
+/** The coordinator's answers to `hello`, or the error of the attempt to connect. */
 type Attempt = readonly (CoordinatorMessage | Closing | ((scene: Scene) => void))[] | Error;
 
 const away = new Error('nothing answers there (connection refused)');

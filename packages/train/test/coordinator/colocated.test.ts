@@ -54,7 +54,7 @@ const owesShard = ({ run }: Setting): boolean =>
     assignments.some(({ connection }) => connection === 1),
   );
 
-/** The same beside another worker, in the middle of a step. */
+/** Creates the same run with another worker, and plays it into the middle of a step. */
 async function inTheMiddle(options: ProblemOptions, step = 4): Promise<Setting> {
   const setting = await createColocated({ startWorkers: 2, ...options });
   setting.fixture.join();

@@ -79,7 +79,7 @@ async function play(options: Options) {
 const innerSteps = { batch: 2, learningRate: 0.05, momentum: 0.9 };
 const roundsToHalves = true;
 const own: Options[] = [{ backend: reference }, { backend: threaded }];
-/** Shards are computed in place, in threads, or elsewhere with weights and sums that are copied. */
+/** Shards are computed in place, in threads, or on another backend with copied weights and sums. */
 const everywhere: Options[] = [...own, { copyOn: threaded }];
 
 describe('an inline worker', () => {
