@@ -44,21 +44,15 @@ it('a run that cannot go on says why, and what to try, in the same sentence ever
   expect(said.message).toBe(message);
 });
 
-it('has time left only while it trains', async () => {
-  const { run, viewer, adminToken } = await watched({ epochs: 100_000 });
+it('has time left only while it trains; stopped within an epoch, it is evaluated where it ended', async () => {
+  const { run, viewer, adminToken: token } = await watched({ epochs: 100_000 });
   run.start();
   await viewer.next('progress', ({ phase, secondsLeft = 0 }) => phase === 'training' && secondsLeft > 0);
-  viewer.send({ type: 'admin', action: 'pause', token: adminToken });
+  viewer.send({ type: 'admin', action: 'pause', token });
   const paused = await viewer.next('progress', ({ phase }) => phase === 'paused');
   expect(paused).not.toHaveProperty('secondsLeft');
-});
-
-it('stopped within an epoch, it is evaluated where it ended', async () => {
-  const { run, viewer, adminToken } = await watched({ epochs: 100_000 });
-  run.start();
-  await viewer.next('progress', ({ step }) => step > 0);
-  viewer.send({ type: 'admin', action: 'stop', token: adminToken });
+  viewer.send({ type: 'admin', action: 'stop', token });
   const { report } = await run.result;
-  const stepsPerEpoch = (await viewer.next('run')).stepsPerEpoch;
+  const { stepsPerEpoch } = await viewer.next('run');
   expect(report.epochs.at(-1)?.epoch).toBe(Math.ceil(report.steps / stepsPerEpoch));
 });
