@@ -61,14 +61,10 @@ export const dataOptions = inGroup('data', {
     'columns to ignore, separated by commas',
     { with: data },
   ),
-  task: option(
-    oneOf(['classification', 'regression']),
-    'whether the label is a class (classification) or a number (regression)',
-    {
-      defaultText: 'classification',
-      with: data,
-    },
-  ),
+  task: option(oneOf(['classification', 'regression']), 'whether the label is a class or a number', {
+    defaultText: 'classification',
+    with: data,
+  }),
   size: option(size, 'size to scale pictures to, width first', {
     defaultText: 'the most common size, or 32x32 if there is none',
     with: data,
@@ -76,7 +72,7 @@ export const dataOptions = inGroup('data', {
   gray: option(flag, 'convert pictures to gray', { with: data }),
   fit: option(
     oneOf(['cover', 'contain', 'stretch']),
-    'how to scale a picture with another aspect ratio: cover crops it, contain adds black borders, stretch distorts it',
+    'how to scale a picture with another aspect ratio (cover crops it, contain adds black borders, stretch distorts it)',
     { defaultText: 'cover', with: data },
   ),
 });

@@ -162,7 +162,7 @@ export const runOptions = {
     }),
     schedule: option(
       oneOf(Object.keys(schedules) as ScheduleType[]),
-      'learning rate schedule: step divides the rate by 10 after each third of the run, cosine decays it to 0',
+      'learning rate schedule (step divides the rate by 10 after each third of the run, cosine decays it to 0)',
       { defaultText: defaultsOf('schedule'), library: 'optimizer.schedule' },
     ),
     warmup: option(whole(), 'warm-up: number of steps in which the learning rate rises linearly', {
@@ -240,7 +240,7 @@ export const runOptions = {
     }),
     gradients: option(
       oneOf(['exact', 'fp16-exact']),
-      'gradient encoding; fp16-exact rounds every node of the reduction tree to half precision: half the bytes, and still the same weights on any workers',
+      'gradient encoding (fp16-exact rounds every node of the reduction tree to half precision: half the bytes, and still the same weights on any workers)',
       { default: 'exact', library: 'gradients' },
     ),
     'verify-rate': option(fraction, 'fraction of shards that the coordinator computes too, to catch wrong results', {
