@@ -40,7 +40,7 @@ export class Inbox<Message extends { readonly type: string }> {
     test: (message: Extract<Message, { type: T }>) => boolean = () => true,
     isOver: () => boolean = () => false,
   ): Promise<Extract<Message, { type: T }>> {
-    return this.#changes.until(() => {
+    return this.#changes.until<Extract<Message, { type: T }>>(() => {
       const index = this.#untaken.findIndex((message) => message.type === type && test(message as never));
       if (index >= 0) return this.#untaken.splice(index, 1)[0] as never;
       if (this.#closed) throw new Error(`expected ${type}, got closed: ${this.#closed.code} ${this.#closed.reason}`);
