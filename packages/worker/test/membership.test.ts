@@ -69,9 +69,9 @@ async function play(attempts: readonly Attempt[], { waitForCoordinator = false, 
   const scene = { clock, leave: () => leaving.abort() };
   const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
   lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
-  let end: unknown;
+  let [end, endedAtMs]: [unknown, number | undefined] = [undefined, undefined];
   const settle = (value: unknown): void => {
-    end = value;
+    [end, endedAtMs] = [value, clock.nowMs()];
   };
   const work = {
     compute: { backend: 'none', numericMode: 'none', threads: 1, open: async () => {} } as unknown as Compute,
@@ -95,7 +95,14 @@ async function play(attempts: readonly Attempt[], { waitForCoordinator = false, 
   }
   for (let count = 0; count < 5; count++) await turn();
   const pauses = atMs.slice(1).map((at, index) => at - atMs[index]!);
-  return { end, logged, pauses, attempts: atMs.length, resumeKeys: hellos.map(({ resumeKey }) => resumeKey) };
+  return {
+    end,
+    endedAtMs,
+    logged,
+    pauses,
+    attempts: atMs.length,
+    resumeKeys: hellos.map(({ resumeKey }) => resumeKey),
+  };
 }
 
 beforeEach(() => void vi.spyOn(Math, 'random').mockReturnValue(1));
@@ -183,7 +190,7 @@ it.each<[what: string, attempts: readonly Attempt[], Expected]>([
   [
     'stops waiting if it is told to leave',
     [[...lost, ({ clock, leave }) => void clock.after(100, leave)]],
-    { end: { type: 'left', message: 'left' } },
+    { end: { type: 'left', message: 'left' }, endedAtMs: 100 },
   ],
 ])('a worker %s', async (_what, attempts, { options, ...expected }) => {
   const { end, ...played } = await play(attempts, options);

@@ -146,6 +146,19 @@ describe('a worker that answers pings and never a task', () => {
   });
 });
 
+it('bytes on their way to a worker put off its deadline if its link has become slow', async () => {
+  const limits = { heartbeatMs: 200, hardDeadlineMs: 1_000 };
+  const sizes = { samples: 15_000, batch: 15_000, microbatchSize: 2_000, epochs: 6 };
+  const fixture = await createRunFixture({ ...sizes, limits });
+  const worker = fixture.join({ computeMs: () => 10 });
+  await fixture.until(() => fixture.run.state.current.step > 0);
+  // At this speed the samples of a step take 1.9 s.
+  worker.link?.changeSpeed({ latencyMs: 1, bytesPerMs: 40 });
+  await fixture.finish();
+  expect(fixture.clock.nowMs()).toBeGreaterThan(2 * 1_900);
+  expect(fixture.run.state.faults.disconnects).toBe(0);
+});
+
 it('bytes on their way to a worker count only where they were sent, whatever it says', async () => {
   const fixture = await createRunFixture();
   const liar = await fixture.joinClient();
