@@ -1,5 +1,7 @@
 /** Every kind of data is learned, and its model is used as it was trained; what does not fit is refused. */
 import type { Dataset } from '@lockstep/data';
+import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
+import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
 import { loadModel, type TrainOptions, train } from '../src/index.ts';
 import { temporaryFolder } from './folder.ts';
@@ -33,6 +35,41 @@ it.each(kinds)('$name: the model learns, and is used as it was trained', async (
   const found = type === 'classes' ? await loaded.predict(test.samples) : await loaded.predictValues(test.samples);
   expect(found).toHaveLength(test.count);
   loaded.dispose();
+});
+
+const random = randomStream(5);
+const rows = Array.from({ length: 200 }, () => {
+  const rooms = 1 + Math.floor(6 * random());
+  const area = 20 + 18 * rooms + 40 * random();
+  return `${rooms}\t${area}\t${40_000 + 2600 * area + 15_000 * rooms}`;
+});
+const bytes = new TextEncoder().encode(`rooms\tarea\tprice\n${rows.join('\n')}\n`);
+const prices = datasetFromTable(parseDelimited(bytes, 'prices.tsv'), { task: 'regression', label: 'price' });
+
+it('values in the hundreds of thousands are learned with the defaults, and given and measured in their unit', async () => {
+  const result = await train({ data: prices }).result;
+  const { report } = result;
+  const { testR2, testRmse, testLoss } = report.epochs.at(-1)!;
+  expect(testR2).toBeGreaterThan(0.98);
+  const { targets, samples, count } = prices.test;
+  if (targets.type !== 'values') throw new Error('expected values');
+  const { mean, deviation } = targets.standardization!;
+  expect(report.config.data.standardization).toEqual({ mean, deviation });
+  expect(testRmse).toBeCloseTo(Math.sqrt(testLoss) * deviation, 6);
+
+  const model = await loadModel(result.modelFile());
+  result.model.dispose();
+  const given = targets.values.map((value) => value * deviation + mean);
+  const predicted = await model.predictValues(samples);
+  const squares = predicted.reduce((sum, [value], index) => sum + (value! - given[index]!) ** 2, 0);
+  expect(Math.sqrt(squares / count) / testRmse!).toBeCloseTo(1, 3);
+  // Values in the user's unit are evaluated like those that the reader standardized.
+  const inUnits = await model.evaluate({ samples, count, targets: { type: 'values', values: given } });
+  const standardized = await model.evaluate(prices.test);
+  expect(standardized.rmse).toBe(testRmse);
+  expect(inUnits.rmse! / testRmse!).toBeCloseTo(1, 3);
+  expect(inUnits.r2).toBeCloseTo(testR2!, 4);
+  model.dispose();
 });
 
 it.each([2, 3, 10])('IDX files of %i classes train any model with as many outputs', async (classes) => {

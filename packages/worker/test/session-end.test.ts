@@ -1,5 +1,7 @@
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../sim/src/simulated-process.ts';
+import { LivenessTimer } from '../src/session.ts';
 import { activated, computing, Script, task, weights } from './script.ts';
 
 /** The batch of a task without samples. */
@@ -135,4 +137,23 @@ describe('a worker session', () => {
     expect(script.end).toEqual({ type: 'lost', message });
     expect(script.closing).toMatchObject({ code: 1002, reason: message });
   });
+});
+
+/** Returns when a coordinator whose bytes arrive at these times is taken for dead, in milliseconds. */
+function silentAtMs(arrivalsMs: readonly number[]): number | undefined {
+  const clock = new VirtualClock();
+  const transport = { receivedBytes: 0 };
+  let noticedAtMs: number | undefined;
+  new LivenessTimer(clock, transport, 16_000, () => {
+    noticedAtMs = clock.nowMs();
+  });
+  for (const atMs of arrivalsMs) clock.after(atMs, () => transport.receivedBytes++);
+  while (noticedAtMs === undefined && clock.step());
+  return noticedAtMs;
+}
+
+it('a coordinator is taken for dead once nothing has come for longer than the patience, not while bytes come', () => {
+  expect(silentAtMs([])).toBe(18_000);
+  // Bytes of an unfinished message count, however long that takes.
+  expect(silentAtMs(Array.from({ length: 20 }, (_, index) => 10_000 * (index + 1)))).toBe(218_000);
 });
