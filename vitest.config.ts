@@ -25,7 +25,7 @@ const running = [
 
 /** Files among these that replace modules, read their process's memory, or change it for good. */
 const apart = [
-  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers,watch}.test.ts',
+  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers}.test.ts',
   'packages/worker/test/{own-process,system-clock}.test.ts',
   'apps/coordinator/test/tfjs-node.test.ts',
 ];
@@ -57,7 +57,6 @@ const slowest = [
   'packages/data/test/limits.test.ts',
   'packages/tensor/test/gpu.test.ts',
   'apps/coordinator/test/fleet.test.ts',
-  'packages/train/test/verify.test.ts',
   'apps/coordinator/test/one-process.test.ts',
   'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/resume.test.ts',

@@ -1,5 +1,7 @@
+/** How a program ends, and what it says of its options and of other commands. */
 import { afterEach, expect, it, vi } from 'vitest';
-import { CommandFailure, runMain } from '../src/program.ts';
+import { ConfigurationError, configurationError, named } from '../src/option.ts';
+import { CommandFailure, commandText, runMain } from '../src/program.ts';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -43,3 +45,26 @@ it.each([new RangeError('Maximum call stack size exceeded'), new Error('out of m
     expect(code).toBe(1);
   },
 );
+
+it('names options as the program knows them, and as a command line does', () => {
+  const error = configurationError`${named('threads')}: expected 1 with ${named('backend', 'gpu')}, got ${3}`;
+  expect(error).toBeInstanceOf(ConfigurationError);
+  expect(error.option).toBe('threads');
+  expect(error.message).toBe('threads: expected 1 with backend gpu, got 3');
+  expect(error.messageWith((option) => `--${option}`)).toBe('--threads: expected 1 with --backend gpu, got 3');
+});
+
+it('may name none', () => {
+  const error = configurationError`nothing there`;
+  expect([error.option, error.message]).toEqual([undefined, 'nothing there']);
+});
+
+it.each([
+  { name: 'start', args: '', inClone: 'npm start', elsewhere: 'npx lockstep start' },
+  { name: 'start', args: '--single', inClone: 'npm start -- --single', elsewhere: 'npx lockstep start --single' },
+  { name: 'worker', args: '', inClone: 'npm run worker', elsewhere: 'npx lockstep worker' },
+  { name: 'worker', args: '--wait', inClone: 'npm run worker -- --wait', elsewhere: 'npx lockstep worker --wait' },
+])('$inClone is $elsewhere outside a clone', ({ name, args, inClone, elsewhere }) => {
+  expect(commandText(name, args, {})).toBe(inClone);
+  expect(commandText(name, args, { LOCKSTEP_COMMAND: 'npx lockstep' })).toBe(elsewhere);
+});
