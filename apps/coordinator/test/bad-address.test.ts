@@ -80,7 +80,6 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       /--name: expected one line of 1 to 80 printable characters/,
     ],
     [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
-    [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
     [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (no machine of that name is known|getaddrinfo)/],
   ])('%j', (args, message) => expectFailure(args, message));
 
