@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
@@ -37,6 +38,8 @@ const fewSamples = [...small, '--batch', '64', '--microbatch', '16', '--steps', 
 const initialWeights = file('init.safetensors', writeModelFile(mlp, initialize(mlp, 7)));
 const adamw = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1'];
 
+const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+
 /** Options that the weights depend on. */
 const recipes = {
   'mlp on MNIST': ['--steps', '60'],
@@ -46,6 +49,7 @@ const recipes = {
   'mlp from a file': [...small, '--steps', '12', '--init', initialWeights],
   cnn: [...small, '--model', 'cnn', '--steps', '6', ...adamw],
   dropout: [...small, '--model', file('dropping.json', JSON.stringify(dropping)), '--steps', '20', ...adamw],
+  'values of a table': ['--data', iris, '--task', 'regression', '--label', 'petal_width', '--steps', '20'],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.
   DiLoCo: [...small, '--replicas', '8', '--inner-steps', '25', '--steps', '4'],
   'DiLoCo, rounded': [...small, '--replicas', '3', '--inner-steps', '5', '--steps', '4', '--gradients', 'fp16-exact'],
@@ -81,6 +85,7 @@ describe('weights do not depend on who computes', () => {
     ['cnn', '--workers 2 --threads 2'],
     ['dropout', '--single --threads 2'],
     ['dropout', '--colocate --workers 1 --threads 2'],
+    ['values of a table', '--workers 2 --threads 1'],
     ['DiLoCo', '--single --threads 3'],
     ['DiLoCo', '--workers 3 --threads 2 --verify-rate 0.5'],
     ['DiLoCo, rounded', '--workers 2 --threads 1 --verify-rate 0.5'],
