@@ -70,7 +70,7 @@ describe('deploy/systemd', () => {
   it('has a unit for each program, which the docs name', () => {
     const names = programs.map((program) => `lockstep-${program}.service`);
     expect(units).toEqual(names);
-    for (const name of names) expect(read('docs/deploying.md')).toContain(`deploy/systemd/${name}`);
+    for (const name of names) expect(read('docs/fleet.md')).toContain(`deploy/systemd/${name}`);
   });
 
   it.each(units)('%s: its command is one', (file) => {
@@ -138,16 +138,16 @@ describe('deploy/Dockerfile', () => {
   });
 });
 
-describe('docs/deploying.md', () => {
-  const text = read('docs/deploying.md');
+describe('the guides to several machines', () => {
+  const text = `${read('docs/deploying.md')}\n${read('docs/fleet.md')}`;
   const named = [...text.matchAll(/^(?:\w+=\S+ )?npx lockstep (coordinator|worker|relay) ([^\n#]*)/gm)];
 
-  it('names commands with options that there are', () => {
+  it('name commands with options that exist', () => {
     expect(named.length).toBeGreaterThan(4);
     for (const [, name, options] of named) checkCommand([name!, ...options!.trim().split(/\s+/)]);
   });
 
-  it('names files that there are', () => {
+  it('name files that exist', () => {
     const files = [...text.matchAll(/\bdeploy\/[\w./-]*\w/g)].map(([file]) => file);
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     expect(files.length).toBeGreaterThan(4);
@@ -192,7 +192,7 @@ describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
     const report = join(folder, 'report.json');
     const own = ['--token', 'secret-of-the-run', '--report', report, ...training];
     const coordinator = startCoordinator('coordinator', [...argumentsOf('coordinator'), ...own]);
-    for (const relay of relays) await relay.printed(/The addresses to join and to watch are in /);
+    for (const relay of relays) await relay.printed(/The addresses for joining and watching are in /);
     expect(readFileSync(join(folder, 'relay-1'), 'utf8')).toMatch(/^Join with: LOCKSTEP_TOKEN=secret-of-the-run /);
     const workers = Array.from({ length: 3 }, () => startWorker(argumentsOf('worker')));
     const { report: expected } = await runToReport(folder, ['--single', ...training]);

@@ -36,7 +36,7 @@ describe('an interrupted coordinator', () => {
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    expect(stdout).toMatch(/^the model after step [\d,]+ was not saved: give --save FILE\.safetensors to keep it$/m);
+    expect(stdout).toMatch(/^the model after step [\d,]+ was not saved; use --save FILE\.safetensors to keep it$/m);
   });
 
   it('ends also while it waits for workers, and leaves the model of an earlier run', async () => {
@@ -47,7 +47,7 @@ describe('an interrupted coordinator', () => {
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    expect(stdout).toContain(`no step was taken: nothing is saved to ${model}\n`);
+    expect(stdout).toContain(`no step was taken, so nothing was saved to ${model}\n`);
     expect(readFileSync(model, 'utf8')).toBe('trained');
   });
 });
@@ -81,7 +81,7 @@ describe('kill -9 of the coordinator', () => {
     expect(code).toBe(0);
     const lines = stderr.trim().split('\n');
     // The coordinator may come back before or after an attempt that finds none.
-    expect(lines.filter((line) => !line.includes('Ctrl-C ends this'))).toEqual([
+    expect(lines.filter((line) => !line.includes('(Ctrl-C to stop)'))).toEqual([
       expect.stringMatching(/^worker faithful: joined as w1, computing on /),
       'worker faithful: the connection to the coordinator broke; trying again',
       'worker faithful: back as w1',
@@ -192,7 +192,9 @@ it('a worker that was frozen while its coordinator ended says so', async () => {
   coordinator.kill('SIGKILL');
   await coordinator.ended;
   worker.kill('SIGCONT');
-  await worker.printed(/the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this/);
+  await worker.printed(
+    /the run is over or the coordinator is down; waiting for the coordinator to return \(Ctrl-C to stop\)/,
+  );
   worker.kill('SIGINT');
   expect(await worker.ended).toMatchObject({ code: 130 });
 });
@@ -203,7 +205,7 @@ it('a worker that waits joins a coordinator that is started later', async () => 
   first.kill('SIGKILL');
   await first.ended;
   const worker = startWorker(['--url', url, '--name', 'early', '--wait']);
-  await worker.printed(/connection refused\); waiting for it; Ctrl-C ends this/);
+  await worker.printed(/connection refused\); waiting for it \(Ctrl-C to stop\)/);
   const second = startCoordinator('coordinator', [...tiny, '--port', port, '--steps', '5']);
   expect(await second.ended).toMatchObject({ code: 0 });
   expect(await worker.ended).toMatchObject({ code: 0 });

@@ -1,15 +1,18 @@
-/** The commands in README.md exist, with their options; some run here, and all in the long tests. Its programs run as written. */
+/**
+ * Commands and links in the documents exist, and their programs run as written. Some commands run here, with less work,
+ * and all in the long tests.
+ */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { text as read } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseOptions } from '@lockstep/command';
 import { runCommands } from '@lockstep/train/command-line';
 import { afterEach, describe, expect, it } from 'vitest';
+import { documentedCommands as commands, documentedPrograms, documents, wordsOf } from './documents.ts';
 import { runInside, startNpm } from './processes.ts';
-import { readmeCommands as commands, wordsOf } from './readme-commands.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts as Record<string, string>;
@@ -24,7 +27,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   bench: ['bench/dist/main.js'],
   simulate: ['simulate/dist/main.js'],
 };
-/** Scripts that README.md calls without options. */
+/** Scripts that the documents call without options. */
 const plain = ['test', 'setup', 'docs', 'engines', 'tfjs-node'];
 
 const helps = new Map<string, string>();
@@ -48,8 +51,25 @@ async function printedHelp(name: string, chapter: readonly string[]): Promise<st
   return stdout;
 }
 
-describe('README.md', () => {
-  it('names commands, and a worker that joins', () => {
+/** Anchor of a heading, as GitHub makes it. */
+function anchorOf(heading: string): string {
+  const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\s-]/gu, '');
+  return words.trim().replaceAll(/\s/g, '-');
+}
+
+describe('the documents', () => {
+  it.each([...documents])('%s links to files and headings that exist', (path, text) => {
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    for (const [link, file, anchor] of links) {
+      const target = file === '' ? path : join(dirname(path), file!);
+      expect(existsSync(join(root, target)), `${path}: ${link}`).toBe(true);
+      if (anchor === undefined) continue;
+      const headings = [...documents.get(target)!.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!));
+      expect(headings, `${path}: ${link}`).toContain(anchor);
+    }
+  });
+
+  it('name commands, and a worker that joins', () => {
     expect(commands.length).toBeGreaterThan(8);
     expect(commands).toContain('npm run worker -- --url ws://127.0.0.1:7070');
   });
@@ -86,8 +106,6 @@ describe('README.md', () => {
   });
 });
 
-const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-const readmePrograms = [...readme.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, program]) => program!);
 /** Folder from which the program's imports are resolved. */
 const cwd = fileURLToPath(new URL('..', import.meta.url));
 
@@ -102,17 +120,17 @@ async function run(program: string) {
   const source = program.replace('listen(8080,', 'listen(0,');
   const child = spawn(process.execPath, ['--input-type=module', '-e', source], { cwd, signal: stopping.signal });
   child.on('error', () => {});
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  const [stdout, stderr, [code]] = await Promise.all([read(child.stdout), read(child.stderr), once(child, 'close')]);
   return { code, stderr, lines: stdout.trimEnd().split('\n') };
 }
 
-describe('README.md', () => {
-  it('shows two programs', () => {
-    expect(readmePrograms).toHaveLength(2);
+describe('their programs', () => {
+  it('are two', () => {
+    expect(documentedPrograms).toHaveLength(2);
   });
 
   it('trains with a worker that joins, and alone with the same weights', async () => {
-    const { code, stderr, lines } = await run(readmePrograms[0]!);
+    const { code, stderr, lines } = await run(documentedPrograms[0]!);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(lines).toEqual([
       expect.stringMatching(/^w1 a helper joined \(node, cpu\)$/),
@@ -123,7 +141,7 @@ describe('README.md', () => {
   });
 
   it('serves a run beside a page of its own', async () => {
-    const { code, stderr, lines } = await run(readmePrograms[1]!);
+    const { code, stderr, lines } = await run(documentedPrograms[1]!);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(lines).toEqual([
       expect.stringMatching(/^the dashboard: http:\/\/127\.0\.0\.1:\d+\/lockstep\/#admin=/),
