@@ -17,6 +17,7 @@ const computing = [
   ...['command', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
     (name) => `packages/${name}/test/**/*.test.ts`,
   ),
+  'packages/{data,tensor}/test/!(*-browser|backend|gpu|microbatches|threads).test.ts',
   // The page's modules that need no page.
   'apps/web/test/{batch-at-start,contribution,curves,digit-image,graph-layout,join-addresses}.test.ts',
   'apps/web/test/{sketch,slider,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
@@ -58,18 +59,22 @@ const slowest = [
   'apps/web/test/control.test.ts',
   'apps/web/test/refused.test.ts',
   'apps/lockstep/test/set-up.test.ts',
-  'apps/simulate/test/mutations.test.ts',
   'apps/bench/test/compare-program.test.ts',
-  'packages/data/test/limits.test.ts',
   'packages/tensor/test/gpu.test.ts',
-  'apps/coordinator/test/fleet.test.ts',
-  'packages/train/test/verify.test.ts',
   'apps/coordinator/test/one-process.test.ts',
-  'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/resume.test.ts',
+  'apps/coordinator/test/fleet.test.ts',
   'apps/coordinator/test/signals.test.ts',
-  'apps/coordinator/test/documents.test.ts',
+  'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/start.test.ts',
+  'apps/coordinator/test/kill.test.ts',
+  'apps/coordinator/test/documents.test.ts',
+  'packages/train/test/verify.test.ts',
+  'packages/lesson/test/live.test.ts',
+  'packages/lesson/test/digits.test.ts',
+  'packages/sim/test/simulation.test.ts',
+  'packages/data/test/limits.test.ts',
+  'packages/lesson/test/chapters.test.ts',
 ];
 
 /** Files of different projects cannot share a process: all of a project run in a row. */
