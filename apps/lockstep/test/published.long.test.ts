@@ -9,9 +9,8 @@ import {
   openDevelopmentPage,
 } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectSuccess, openInstalled, testInstalledPage } from './installed.ts';
-import type { Project } from './project.ts';
-import { registryFault } from './registry.ts';
+import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { expectSuccess, openInstalled, type Project, packAll, registryFault, testInstalledPage } from './published.ts';
 
 const fault = await registryFault();
 
@@ -19,7 +18,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
   let project: Project;
 
   beforeAll(async () => {
-    project = await openInstalled();
+    project = await openInstalled(packAll(temporaryFolder()));
   });
   afterAll(() => project.close());
 
