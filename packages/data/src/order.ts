@@ -1,10 +1,51 @@
-/** Splits a data set without test samples of its own into training and test samples. */
+/** The order of samples: shuffled the same on every engine, for each epoch and for the split into training and test. */
+
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { checkWhole } from './check-whole.ts';
-import { DataError } from './data-error.ts';
-import { type Dataset, sampleSize, type Targets, targetSize } from './dataset.ts';
-import { gatherRows } from './gather.ts';
-import { shuffledIndices } from './shuffle.ts';
+import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
+import { checkWhole, DataError } from './data-error.ts';
+import { type Dataset, gatherRows, sampleSize, type Targets, targetSize } from './dataset.ts';
+
+/** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
+export function shuffledIndices(count: number, generator: RandomGenerator): Uint32Array<ArrayBuffer> {
+  const order = new Uint32Array(count);
+  for (let index = 0; index < count; index += 1) order[index] = index;
+  for (let last = count - 1; last > 0; last -= 1) {
+    const chosen = drawBelow(last + 1, generator);
+    const sample = order[chosen]!;
+    order[chosen] = order[last]!;
+    order[last] = sample;
+  }
+  return order;
+}
+
+/**
+ * Draws uniformly from `0 … count - 1`, for counts from 2 to 2^32. Gives the same numbers as pure-rand's `uniformInt`,
+ * but in integers alone: its floating-point remainder takes most of its time.
+ */
+function drawBelow(count: number, generator: RandomGenerator): number {
+  for (;;) {
+    const drawn = (generator.next() ^ 0x80000000) >>> 0;
+    const rest = drawn % count;
+    // Reject the last partial block, to avoid modulo bias.
+    if (drawn - rest + count <= 2 ** 32) return rest;
+  }
+}
+
+/**
+ * Returns a permutation of `0 … count - 1`.
+ * Epoch e draws from the seed's xoroshiro128+ stream after e + 1 jumps of 2^64, so no two epochs of a run share a
+ * number. Integer arithmetic gives every engine the same order.
+ * @throws RangeError unless `count` and `seed` fit u32 and `epoch` is a safe integer of at least 0
+ */
+export function permutation(count: number, seed: number, epoch: number): Uint32Array<ArrayBuffer> {
+  checkWhole('count', count, 0, u32Max);
+  checkWhole('seed', seed, 0, u32Max);
+  checkWhole('epoch', epoch, 0);
+
+  const generator = xoroshiro128plus(seed);
+  for (let jump = 0; jump <= epoch; jump += 1) generator.jump();
+  return shuffledIndices(count, generator);
+}
 
 const u32Max = 2 ** 32 - 1;
 const defaultTestFraction = 0.2;
@@ -18,12 +59,12 @@ export interface SplitOptions {
   readonly seed?: number | undefined;
 }
 
-export interface SplitIndices {
+interface SplitIndices {
   readonly train: Uint32Array<ArrayBuffer>;
   readonly test: Uint32Array<ArrayBuffer>;
 }
 
-export interface SplitDataset {
+interface SplitDataset {
   readonly train: Dataset;
   readonly test: Dataset;
 }
