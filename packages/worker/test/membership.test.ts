@@ -97,7 +97,8 @@ async function play(attempts: readonly Attempt[], { waitForCoordinator = false, 
   const pauses = atMs.slice(1).map((at, index) => at - atMs[index]!);
   return {
     end,
-    endedAtMs,
+    // The compiler does not see that `settle` sets it.
+    endedAtMs: endedAtMs as number | undefined,
     logged,
     pauses,
     attempts: atMs.length,
