@@ -11,10 +11,10 @@ import {
 import {
   type Chapter,
   chapters,
-  createLiveRun,
   type Exhibit,
   type LessonContext,
   type LiveDefinition,
+  LiveRun,
 } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
 import { controlOptions, givenLiveSettings, givenSettings } from './control-options.ts';
@@ -90,7 +90,7 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
 
 /** Trains to the end of the curve. */
 function runLive(context: LessonContext, live: LiveDefinition, settings: ReturnType<typeof givenLiveSettings>): void {
-  const run = createLiveRun(context, live, settings);
+  const run = new LiveRun(context, live, settings);
   try {
     while (run.advance());
     for (const exhibit of run.exhibits()) process.stdout.write(`\n${printExhibit(exhibit)}\n`);

@@ -1,7 +1,7 @@
 /** Checks that the length of bars can be read: their axis has round ends, and contains 0. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { barAxis, barOn } from '../src/bar-axis.ts';
+import { barAxis, barOn } from '../src/exhibit.ts';
 
 const barsOf = (values: readonly number[]) => values.map((value) => ({ label: '', value, text: '' }));
 

@@ -2,7 +2,7 @@
 import { initialize, type Model, parseModel, resolveModel } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
-import { viewWeights } from '../src/inside/weight-view.ts';
+import { viewWeights } from '../src/inside.ts';
 
 const table: Model = parseModel({
   name: 'table',

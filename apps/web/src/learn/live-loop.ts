@@ -1,5 +1,5 @@
 /** The live run in the lesson's thread: trains between requests, and sends a picture at regular intervals. */
-import { chapters, createLiveRun, type DigitsUse, type LessonContext, type LiveRun } from '@lockstep/lesson';
+import { chapters, type DigitsUse, type LessonContext, LiveRun } from '@lockstep/lesson';
 import type { LiveAnswer, LivePhase, LiveRequest } from './messages.ts';
 
 export class LiveLoop {
@@ -61,7 +61,7 @@ export class LiveLoop {
     // Live runs use few digits, even in chapters that use all of them.
     const context = await this.#contextFor(digits && 'few');
     this.#run?.dispose();
-    this.#run = createLiveRun(context, live, settings);
+    this.#run = new LiveRun(context, live, settings);
     this.#phase = 'paused';
   }
 

@@ -1,13 +1,9 @@
 /** Activation functions: their gradients, in one neuron and through many layers, and neurons that die. */
-import { parseOptimizer } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, matmul, mean, mul, normal, sub, sum, type Tensor } from '@lockstep/tensor';
-import { type ActivationName, activationFunctions } from '../activation.ts';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, range } from '../controls.ts';
-import { fit } from '../fit.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal } from '../number-text.ts';
-import { gradientsOf, spaced, valuesOf } from '../values.ts';
+import { choice, count, defineChapter, range } from '../chapter.ts';
+import { defineLive } from '../live-network.ts';
+import { type ActivationName, activationFunctions, fit } from '../trainer.ts';
+import { decimal, gradientsOf, spaced, valuesOf } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
 const names = ['relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh'] as const satisfies readonly ActivationName[];
@@ -130,7 +126,7 @@ function trainNeuron(backend: HostBackend, name: ActivationName, bias: number) {
   );
   const training = fit({
     backend,
-    config: parseOptimizer({ type: 'sgd', learningRate: 0.5 }),
+    optimizer: { type: 'sgd', learningRate: 0.5 },
     shapes: [[1, 1], [1]],
     start,
     given: [inputs],

@@ -1,9 +1,7 @@
 /** Attention: queries, keys and values of one sentence, and the scaling of their dot products. */
 import { div, fromArray, type HostBackend, matmul, max, mul, normal, permute, softmax, sum } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, seedControl } from '../controls.ts';
-import { decimal, percent } from '../number-text.ts';
-import { gradientsOf, meanOf, valuesOf } from '../values.ts';
+import { choice, count, defineChapter, seedControl } from '../chapter.ts';
+import { decimal, gradientsOf, meanOf, percent, valuesOf } from '../values.ts';
 
 /** Number of tokens in the random example. */
 const tokens = 24;

@@ -1,12 +1,9 @@
 /** Back-propagation: the gradients of a small graph, and the cost of all gradients of a network. */
-import { parameterLayout, parseOptimizer } from '@lockstep/nn';
+import { parameterLayout } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, mul, sigmoid, sub, type Tensor } from '@lockstep/tensor';
-import { defineChapter, type LessonContext } from '../chapter.ts';
-import { createClassifier, digitModel, firstOf } from '../classifier.ts';
-import { range } from '../controls.ts';
-import { digitsOf } from '../digits.ts';
-import { decimal, inWords, shapeText, thousands } from '../number-text.ts';
-import { gradientsOf, valuesOf } from '../values.ts';
+import { defineChapter, type LessonContext, range } from '../chapter.ts';
+import { Classifier, digitModel, digitsOf, firstOf, plainSgd } from '../digits.ts';
+import { decimal, gradientsOf, inWords, shapeText, thousands, valuesOf } from '../values.ts';
 
 const knob = { from: -3, to: 3, step: 0.1 };
 /** Step size of a difference quotient. */
@@ -167,7 +164,7 @@ function quotientAt(backend: HostBackend, inputs: Inputs, id: keyof Inputs): num
 function wholeNetwork(context: LessonContext) {
   const { backend, nowMs } = context;
   const images = firstOf(digitsOf(context, 'few').train, batch);
-  const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), 1);
+  const classifier = new Classifier(backend, plainSgd, 1);
   const layout = parameterLayout(digitModel);
   try {
     const gradient = classifier.gradient(images);

@@ -1,13 +1,9 @@
 /** Cross-entropy: the cost of a probability, and the initial loss of an untrained network, ln 10. */
-import { parseOptimizer } from '@lockstep/nn';
 import { fromArray, log, neg, softmaxCrossEntropy, sum } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier } from '../classifier.ts';
-import { range, seedControl } from '../controls.ts';
-import { digitsOf } from '../digits.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent } from '../number-text.ts';
-import { gradientsOf, spaced, valuesOf } from '../values.ts';
+import { defineChapter, range, seedControl } from '../chapter.ts';
+import { Classifier, digitsOf, plainSgd } from '../digits.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, gradientsOf, percent, spaced, valuesOf } from '../values.ts';
 
 const curveProbabilities = spaced(0.005, 1, 200);
 const tableProbabilities = [0.99, 0.5, 0.1, 0.01, 0.0001];
@@ -44,7 +40,7 @@ export const crossEntropy = defineChapter({
       () => [fromArray(backend, logits, [1, classes])],
       (x) => sum(softmaxCrossEntropy(x, fromArray(backend, [0]))),
     );
-    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const classifier = new Classifier(backend, plainSgd, seed);
     try {
       yield {
         p,

@@ -1,9 +1,7 @@
 /** The dot product: one number whose sign tells how two vectors point. */
 import { cosineSimilarity, dot, fromArray, type HostBackend, mul, norm } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { range } from '../controls.ts';
-import { decimal } from '../number-text.ts';
-import { scalarOf, valuesOf } from '../values.ts';
+import { defineChapter, range } from '../chapter.ts';
+import { decimal, scalarOf, valuesOf } from '../values.ts';
 
 const fixed = [2, 1];
 /** Vectors of three numbers, for the arithmetic. */

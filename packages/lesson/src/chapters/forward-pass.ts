@@ -1,5 +1,5 @@
 /** The forward pass: one digit on its way through 784-128-10. */
-import { argmax, createPrediction, parameterLayout, parseOptimizer } from '@lockstep/nn';
+import { argmax, createPrediction, parameterLayout } from '@lockstep/nn';
 import {
   add,
   fromArray,
@@ -12,12 +12,9 @@ import {
   softmax,
   type Tensor,
 } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier, digitModel } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf, sliceOf } from '../digits.ts';
-import { decimal, percent, shapeText } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { batchesOf, Classifier, digitModel, digitsOf, plainSgd, sliceOf } from '../digits.ts';
+import { decimal, percent, shapeText, valuesOf } from '../values.ts';
 
 export const forwardPass = defineChapter({
   id: 'forward-pass',
@@ -36,7 +33,7 @@ export const forwardPass = defineChapter({
   *run(context, { steps, image, seed }) {
     const { backend } = context;
     const { train, test } = digitsOf(context, 'few');
-    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const classifier = new Classifier(backend, plainSgd, seed);
     const { pixels, labels } = sliceOf(test, image, image + 1);
     try {
       const untrained = classifier.evaluate(test).accuracy;

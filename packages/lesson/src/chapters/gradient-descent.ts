@@ -1,13 +1,37 @@
 /** Gradient descent on a landscape of two parameters, with a learning rate to choose. */
-import { fromArray, type HostBackend, matmul, type Tensor } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, range } from '../controls.ts';
-import { type Landscape, landscapes, slopesAt } from '../landscapes.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal } from '../number-text.ts';
-import { planeGrid } from '../plane-grid.ts';
-import { valuesOf } from '../values.ts';
+import { add, fromArray, type HostBackend, matmul, mul, sub, sum, type Tensor } from '@lockstep/tensor';
+import { choice, count, defineChapter, range } from '../chapter.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, gradientsOf, planeGrid, valuesOf } from '../values.ts';
 import { rateVerdictOf } from '../verdict.ts';
+
+/** Computes the loss at each place, elementwise. */
+type Landscape = (x: Tensor, y: Tensor) => Tensor;
+
+export const landscapes = {
+  /** Eight times as steep along y as along x. */
+  bowl: (x, y) => add(mul(mul(x, x), 0.5), mul(mul(y, y), 4)),
+  /** The left valley is the deeper one. */
+  'two valleys': (x, y) => {
+    const valley = sub(mul(x, x), 4);
+    return add(add(mul(mul(valley, valley), 0.1), mul(mul(y, y), 2)), mul(add(x, 2), 0.3));
+  },
+} as const satisfies Record<string, Landscape>;
+
+export interface Places {
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+}
+
+/** Returns the sum of the losses at several places, and the gradient at each place. */
+export function slopesAt(backend: HostBackend, landscape: Landscape, { x, y }: Places) {
+  const { value, gradients } = gradientsOf(
+    backend,
+    () => [fromArray(backend, x), fromArray(backend, y)],
+    (...place) => sum(landscape(place[0]!, place[1]!)),
+  );
+  return { loss: value, x: gradients[0]!, y: gradients[1]! };
+}
 
 const [from, to] = [-4, 4];
 const grid = planeGrid([from, to], [from, to], 48);

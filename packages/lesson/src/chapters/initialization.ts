@@ -1,10 +1,8 @@
 /** The first weights: their size decides how much of a signal is left after many layers. */
 import { fromArray, type HostBackend, matmul, mul, normal, relu, sum, type Tensor } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count, range, seedControl } from '../controls.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal } from '../number-text.ts';
-import { gradientsOf, valuesOf } from '../values.ts';
+import { count, defineChapter, range, seedControl } from '../chapter.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, gradientsOf, valuesOf } from '../values.ts';
 
 /** Number of samples in the signal. */
 const samples = 64;

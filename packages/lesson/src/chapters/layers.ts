@@ -1,12 +1,9 @@
 /** Layers: their number of parameters, and the advantage of depth over width. */
 import { parameterCount, parameterLayout, parseModel } from '@lockstep/nn';
-import type { HostBackend } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count } from '../controls.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { percent, shapeText, thousands } from '../number-text.ts';
-import { deepNetwork, outputsOf, parametersOf, wideNetwork } from '../tent-networks.ts';
-import { spaced } from '../values.ts';
+import { add, fromArray, type HostBackend, matmul, relu } from '@lockstep/tensor';
+import { count, defineChapter } from '../chapter.ts';
+import { defineLive } from '../live-network.ts';
+import { percent, shapeText, spaced, thousands, valuesOf } from '../values.ts';
 
 /** Sizes of GPT-3 (Brown et al. 2020): 96 blocks of six dense layers each, and two embedding tables. */
 const gpt3 = { blocks: 96, embedding: 12_288, hidden: 4 * 12_288, vocabulary: 50_257, positions: 2048 };
@@ -128,4 +125,45 @@ function zigzag(backend: HostBackend, folds: number) {
 interface Zigzag {
   readonly parameters: number;
   readonly outputs: Float32Array;
+}
+
+interface Layer {
+  /** [inputs, outputs] */
+  readonly weight: readonly number[];
+  readonly bias: readonly number[];
+}
+
+/** Builds `folds` hidden layers of two neurons, which apply `2 relu(x) - 4 relu(x - 1/2)` repeatedly. */
+function deepNetwork(folds: number): Layer[] {
+  const bias = [0, -0.5];
+  const rest = Array.from({ length: folds - 1 }, () => ({ weight: [2, 2, -4, -4], bias }));
+  return [{ weight: [1, 1], bias }, ...rest, { weight: [2, -4], bias: [0] }];
+}
+
+/** Builds a network of one hidden layer, whose neuron k bends the line at `k / 2^folds`. */
+function wideNetwork(folds: number): Layer[] {
+  const pieces = 2 ** folds;
+  const bends = Array.from({ length: pieces }, (_, k) => (k === 0 ? pieces : k % 2 === 1 ? -2 * pieces : 2 * pieces));
+  return [
+    { weight: new Array(pieces).fill(1), bias: Array.from({ length: pieces }, (_, k) => -k / pieces) },
+    { weight: bends, bias: [0] },
+  ];
+}
+
+/** Counts weights and biases. */
+function parametersOf(network: readonly Layer[]): number {
+  return network.reduce((sum, { weight, bias }) => sum + weight.length + bias.length, 0);
+}
+
+/** Computes the network's outputs at each of `xs`, with relu between the layers. */
+function outputsOf(backend: HostBackend, network: readonly Layer[], xs: readonly number[]): Float32Array {
+  return valuesOf(backend, () =>
+    network.reduce(
+      (x, { weight, bias }, index) => {
+        const sums = add(matmul(x, fromArray(backend, weight, [x.shape[1]!, bias.length])), fromArray(backend, bias));
+        return index === network.length - 1 ? sums : relu(sums);
+      },
+      fromArray(backend, xs, [xs.length, 1]),
+    ),
+  );
 }

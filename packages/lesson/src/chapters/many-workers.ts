@@ -5,12 +5,9 @@ import { permutation } from '@lockstep/data';
 import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn';
 import { planRun, type Shard, shardsOfRange } from '@lockstep/rules';
 import { add, fromArray, type HostBackend, type Storage } from '@lockstep/tensor';
-import { defineChapter, type LessonContext } from '../chapter.ts';
-import { digitModel } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { digitsOf, type LabeledImages, pick } from '../digits.ts';
-import { decimal, percent, thousands } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { count, defineChapter, type LessonContext, seedControl } from '../chapter.ts';
+import { digitModel, digitsOf, type LabeledImages, pick } from '../digits.ts';
+import { decimal, percent, thousands, valuesOf } from '../values.ts';
 
 const [batch, microbatchSize] = [128, 16];
 const microbatches = batch / microbatchSize;

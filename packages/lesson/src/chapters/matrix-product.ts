@@ -1,9 +1,7 @@
 /** The matrix product: many dot products at once, the rule of its sizes, and batches. */
 import { fromArray, type HostBackend, matmul, normal, ShapeError } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count } from '../controls.ts';
-import { shapeText, thousands } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { count, defineChapter } from '../chapter.ts';
+import { shapeText, thousands, valuesOf } from '../values.ts';
 
 const left = { rows: 2, columns: 3, values: [1, 2, 0, -1, 0, 3] };
 const right = { rows: 3, columns: 2, values: [2, 1, 0, 1, 1, -1] };

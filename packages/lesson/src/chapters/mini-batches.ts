@@ -1,15 +1,11 @@
 /** Mini-batches: the gradient of a few samples approximates the gradient of all samples. */
-import { parseOptimizer } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
 import { cosineSimilarity, fromArray, type HostBackend, normal } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier, firstOf } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf } from '../digits.ts';
-import { landscapes, type Places, slopesAt } from '../landscapes.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, thousands } from '../number-text.ts';
-import { meanOf, scalarOf, valuesOf } from '../values.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { batchesOf, Classifier, digitsOf, firstOf, plainSgd } from '../digits.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, meanOf, scalarOf, thousands, valuesOf } from '../values.ts';
+import { landscapes, type Places, slopesAt } from './gradient-descent.ts';
 
 const mnistSamples = 60_000;
 const comparedBatches = [1, 4, 16, 64, 256];
@@ -42,7 +38,7 @@ export const miniBatches = defineChapter({
   *run(context, { batch, seed }) {
     const { backend } = context;
     const whole = firstOf(digitsOf(context, 'few').train, wholeSamples);
-    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const classifier = new Classifier(backend, plainSgd, seed);
     try {
       const all = classifier.gradient(whole);
       const cosineWithAll = (part: Float32Array): number =>

@@ -1,11 +1,9 @@
 /** One neuron: weights, bias, activation, and the straight line that it draws. */
 import { add, fromArray, type HostBackend, matmul } from '@lockstep/tensor';
-import { activationFunctions } from '../activation.ts';
-import { defineChapter } from '../chapter.ts';
-import { choice, range } from '../controls.ts';
-import { decimal, thousands } from '../number-text.ts';
-import { spaced, valuesOf } from '../values.ts';
-import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
+import { choice, defineChapter, range } from '../chapter.ts';
+import { activationFunctions } from '../trainer.ts';
+import { decimal, spaced, thousands, valuesOf } from '../values.ts';
+import { xorGrid, xorInputs, xorPlane, xorTargets } from './xor.ts';
 
 const weight = { from: -3, to: 3, step: 0.1 };
 const triedValues = spaced(-3, 3, 25);

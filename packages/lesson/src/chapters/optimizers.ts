@@ -1,12 +1,8 @@
 /** From SGD to momentum and Adam: the same loop with one line of configuration changed. */
-import { type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier, type Measured } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf } from '../digits.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent } from '../number-text.ts';
-import { meanOf } from '../values.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { batchesOf, Classifier, digitsOf, type Measured } from '../digits.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, meanOf, percent } from '../values.ts';
 
 const batch = 64;
 /** Number of steps whose mean loss is one point of the curve. */
@@ -18,7 +14,7 @@ const lines = [
 ] as const;
 
 interface Trained {
-  readonly config: OptimizerConfig;
+  readonly config: (typeof lines)[number];
   readonly losses: readonly number[];
   readonly test: Measured;
 }
@@ -44,10 +40,11 @@ export const optimizers = defineChapter({
   },
   *run(context, { epochs, seed }) {
     const { train, test } = digitsOf(context, 'all');
-    const runs = lines.map((line) => {
-      const config = parseOptimizer(line);
-      return { config, classifier: createClassifier(context.backend, config, seed), losses: [] as number[] };
-    });
+    const runs = lines.map((config) => ({
+      config,
+      classifier: new Classifier(context.backend, config, seed),
+      losses: [] as number[],
+    }));
     try {
       for (let epoch = 0; epoch < epochs; epoch++) {
         for (const each of batchesOf(train, batch, seed, epoch)) {
@@ -88,9 +85,9 @@ export const optimizers = defineChapter({
         kind: 'table',
         caption: `After ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
         header: ['optimizer', 'learning rate', 'test loss', 'test accuracy'],
-        rows: trained.map(({ test }, run) => [
-          lines[run]!.type,
-          lines[run]!.learningRate,
+        rows: trained.map(({ config, test }) => [
+          config.type,
+          config.learningRate,
           decimal(test.loss, 4),
           percent(test.accuracy),
         ]),

@@ -1,10 +1,8 @@
 /** The softmax: from logits to probabilities, temperature, and numerical stability. */
 import { div, exp, fromArray, type HostBackend, log, mul, neg, softmax as softmaxOf, sum } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { range } from '../controls.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent } from '../number-text.ts';
-import { scalarOf, valuesOf } from '../values.ts';
+import { defineChapter, range } from '../chapter.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, percent, scalarOf, valuesOf } from '../values.ts';
 
 const others = [0, -1, 1.5, 0.5];
 const comparedTemperatures = [0.05, 1, 50];

@@ -1,9 +1,8 @@
 /** Tensors: any number of axes, and the rule by which different shapes are combined (broadcasting). */
 import { add, arange, type HostBackend, mul, reshape, type Shape, ShapeError, sizeOf, tidy } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { choice } from '../controls.ts';
+import { choice, defineChapter } from '../chapter.ts';
 import type { Exhibit } from '../exhibit.ts';
-import { shapeText, thousands } from '../number-text.ts';
+import { shapeText, thousands } from '../values.ts';
 
 const shapes = {
   scalar: [],

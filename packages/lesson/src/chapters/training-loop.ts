@@ -1,5 +1,5 @@
 /** The complete training loop: forward, loss, backward, step, repeatedly. */
-import { initialize, parameterLayout, parseOptimizer } from '@lockstep/nn';
+import { initialize, parameterLayout } from '@lockstep/nn';
 import {
   add,
   crossEntropy,
@@ -12,12 +12,19 @@ import {
   tidy,
   valueAndGrad,
 } from '@lockstep/tensor';
-import { defineChapter, type LessonContext } from '../chapter.ts';
-import { createClassifier, digitModel, firstOf, type Measured } from '../classifier.ts';
-import { count, range, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf, imageSize, type LabeledImages } from '../digits.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent, thousands } from '../number-text.ts';
+import { count, defineChapter, type LessonContext, range, seedControl } from '../chapter.ts';
+import {
+  batchesOf,
+  Classifier,
+  digitModel,
+  digitsOf,
+  firstOf,
+  imageSize,
+  type LabeledImages,
+  type Measured,
+} from '../digits.ts';
+import { defineLive } from '../live-network.ts';
+import { decimal, percent, thousands } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
 const batch = 64;
@@ -64,7 +71,7 @@ export const trainingLoop = defineChapter({
   *run(context, { lr, epochs, samples, seed }) {
     const { train, test } = digitsOf(context, 'all');
     const images = firstOf(train, samples);
-    const classifier = createClassifier(context.backend, parseOptimizer({ type: 'sgd', learningRate: lr }), seed);
+    const classifier = new Classifier(context.backend, { type: 'sgd', learningRate: lr }, seed);
     const startedAtMs = context.nowMs();
     const evaluate = (epoch: number): EpochResult => ({
       epoch,
@@ -157,7 +164,7 @@ function differenceToFourLines(
   { pixels, labels }: LabeledImages,
   { lr, seed }: { readonly lr: number; readonly seed: number },
 ): number {
-  const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: lr }), seed);
+  const classifier = new Classifier(backend, { type: 'sgd', learningRate: lr }, seed);
   classifier.step({ pixels, labels });
   const trained = backend.view(classifier.parameters).slice();
   classifier.dispose();

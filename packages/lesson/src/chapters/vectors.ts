@@ -1,9 +1,7 @@
 /** Vectors: their magnitude, and the angles between random vectors in many dimensions. */
 import { cosineSimilarity, fromArray, type HostBackend, norm, normal } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count, seedControl } from '../controls.ts';
-import { decimal, thousands } from '../number-text.ts';
-import { meanOf, scalarOf, valuesOf } from '../values.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { decimal, meanOf, scalarOf, thousands, valuesOf } from '../values.ts';
 
 const pairs = 1000;
 const comparedDimensions = [2, 3, 10, 100, 768];

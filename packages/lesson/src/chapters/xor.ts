@@ -1,5 +1,5 @@
 /** XOR: one neuron cannot learn it, three neurons can. */
-import { parseOptimizer } from '@lockstep/nn';
+
 import {
   add,
   fromArray,
@@ -14,14 +14,35 @@ import {
   type Tensor,
   uniform,
 } from '@lockstep/tensor';
-import { type ActivationName, activationFunctions } from '../activation.ts';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, range, seedControl } from '../controls.ts';
-import { fit, tensorsOf } from '../fit.ts';
-import { decimal, thousands } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { choice, count, defineChapter, range, seedControl } from '../chapter.ts';
+import type { Plane } from '../exhibit.ts';
+import { type ActivationName, activationFunctions, fit, tensorsOf } from '../trainer.ts';
+import { decimal, planeGrid, thousands, valuesOf } from '../values.ts';
 import { type Verdict, verdictOf } from '../verdict.ts';
-import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
+
+/** [4, 2] */
+export const xorInputs = [0, 0, 0, 1, 1, 0, 1, 1];
+/** [4, 1] */
+export const xorTargets = [0, 1, 1, 0];
+
+const [from, to] = [-0.5, 1.5];
+export const xorGrid = planeGrid([from, to], [from, to], 41);
+
+/** Shows the four points over the values of a function at the centers of `xorGrid`. */
+export function xorPlane(caption: string, values: Float32Array, low: number, high: number): Plane {
+  const { rows, columns } = xorGrid;
+  return {
+    kind: 'plane',
+    caption,
+    x: [from, to],
+    y: [from, to],
+    field: { rows, columns, values: [...values], low, high },
+    points: xorTargets.map((target, index) => {
+      const [x, y] = [xorInputs[2 * index]!, xorInputs[2 * index + 1]!];
+      return { x, y, label: `${x} XOR ${y} = ${target}`, isOn: target === 1 };
+    }),
+  };
+}
 
 /** Seeds of other first weights to try. */
 const triedSeeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
@@ -117,7 +138,7 @@ function* train(options: TrainOptions): Generator<XorResult, void> {
   const bound = neurons === '1' ? 2 : 1;
   const training = fit({
     backend,
-    config: parseOptimizer({ type: 'adam', learningRate: lr }),
+    optimizer: { type: 'adam', learningRate: lr },
     shapes,
     start: valuesOf(backend, () => uniform(backend, [size], seed, { low: -bound, high: bound })),
     given: [
