@@ -1,6 +1,4 @@
-/** Exhibits of a chapter as plain data: a terminal prints them, a page draws them, a thread can send them. */
-
-import { percent, significant } from './values.ts';
+/** Exhibits of a chapter as plain data, and the text of their numbers: a terminal prints them, a page draws them. */
 import type { Verdict } from './verdict.ts';
 
 /** Named numbers. */
@@ -157,6 +155,31 @@ export interface GraphNode {
   readonly gradient: number;
 }
 
+/** Named numbers, by their labels. */
+export function figures(values: Readonly<Record<string, string>>): Figures {
+  return { kind: 'figures', figures: Object.entries(values).map(([label, value]) => ({ label, value })) };
+}
+
+export function table(caption: string, header: Table['header'], rows: Table['rows']): Table {
+  return { kind: 'table', caption, header, rows };
+}
+
+export function bars(caption: string, all: Bars['bars'], areProbabilities = false): Bars {
+  return { kind: 'bars', caption, bars: all, areProbabilities };
+}
+
+/** @param series values at each of `x`, by their label */
+export function curves(
+  caption: string,
+  xLabel: string,
+  x: readonly number[],
+  series: Readonly<Record<string, readonly number[]>>,
+  isLogarithmic = false,
+): Curves {
+  const all = Object.entries(series).map(([label, values]) => ({ label, values }));
+  return { kind: 'curves', caption, xLabel, x, series: all, isLogarithmic };
+}
+
 export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Code | Pictures | Grid | Plane | Neurons | Graph;
 
 export interface BarAxis {
@@ -196,4 +219,41 @@ export function barOn({ from, to }: BarAxis, value: number): { readonly start: n
   if (!Number.isFinite(value)) return { start: zero, length: 0 };
   const length = Math.abs(value) / (to - from);
   return { start: value < 0 ? zero - length : zero, length };
+}
+
+/** Formats a rounded number as `101,770`, independent of the machine's language. */
+export function thousands(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
+
+/** Formats a large number with three digits: "13.1 million", "662 billion". */
+export function inWords(value: number): string {
+  const [unit, name] = value >= 1e9 ? [1e9, 'billion'] : [1e6, 'million'];
+  return `${Number((value / unit).toPrecision(3))} ${name}`;
+}
+
+/** Formats with `digits` decimal places, or as a power of ten if the number is too small or too large for that. */
+export function decimal(value: number, digits = 3): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity';
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.5 * 10 ** -digits || size >= 1e6)) return value.toExponential(2);
+  // Avoids "-0.000".
+  return (value + 0).toFixed(digits);
+}
+
+/** Formats with `digits` significant digits: 123456.7 -> "123457". */
+export function significant(value: number, digits = 6): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(2);
+  return `${Number(value.toPrecision(digits))}`;
+}
+
+/** Formats a fraction: 0.936 -> "93.60 %". */
+export function percent(fraction: number, digits = 2): string {
+  return `${(100 * fraction).toFixed(digits)} %`;
+}
+
+/** Formats a shape: "[32, 512, 768]", or "[]" for a scalar. */
+export function shapeText(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
 }

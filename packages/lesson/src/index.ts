@@ -23,61 +23,14 @@ import { trainingLoop } from './chapters/training-loop.ts';
 import { vectors } from './chapters/vectors.ts';
 import { xor } from './chapters/xor.ts';
 
-export {
-  accepts,
-  type Chapter,
-  type Control,
-  expectedOf,
-  type LessonContext,
-  type LiveDefinition,
-  type RangeControl,
-  type Setting,
-} from './chapter.ts';
+export type { RangeControl, Setting } from './chapter.ts';
+export { accepts, type Chapter, type Control, expectedOf, type LessonContext, type LiveDefinition } from './chapter.ts';
 export { allDigits, type Digits, type DigitsUse, fewDigits, imageSize, labeledImages } from './digits.ts';
-export {
-  type BarAxis,
-  type Bars,
-  barAxis,
-  barOn,
-  type Code,
-  type Curves,
-  type Exhibit,
-  type Figures,
-  type Graph,
-  type GraphNode,
-  type Grid,
-  isNumericColumn,
-  type LiveCurve,
-  type LiveCurves,
-  type NeuronLayer,
-  type Neurons,
-  type Pictures,
-  type Plane,
-  type Table,
-} from './exhibit.ts';
+export * from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
-export {
-  gradientTable,
-  type Histogram,
-  type InsidePart,
-  insideParts,
-  type LabeledSample,
-  type LayerTrace,
-  outputBars,
-  type ParameterTrace,
-  partsOfChapter,
-  predictionTable,
-  probabilityBars,
-  type SampleTrace,
-  traceSample,
-  viewWeights,
-  type WeightHistograms,
-  type WeightPictures,
-  type WeightView,
-} from './inside.ts';
+export * from './inside.ts';
 export { beginsCurve } from './live-network.ts';
 export { curveText, LiveRun, liveSteps, silentNeurons, stepsPerPlace } from './live-run.ts';
-export { type Verdict, verdictOf } from './verdict.ts';
 
 /** The chapters in the order of the lesson: tests, examples and the page iterate over this table. */
 export const chapters: readonly Chapter[] = [

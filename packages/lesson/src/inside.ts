@@ -23,8 +23,7 @@ import {
   valueAndGrad,
   zeros,
 } from '@lockstep/tensor';
-import type { Exhibit } from './exhibit.ts';
-import { decimal, percent, shapeText, significant, thousands } from './values.ts';
+import { bars, decimal, type Exhibit, percent, shapeText, significant, table, thousands } from './exhibit.ts';
 
 export interface InsidePart {
   /** Name in addresses. */
@@ -216,12 +215,7 @@ export function gradientTable({ layers }: SampleTrace): Exhibit {
       percent(zeros / size),
     ]),
   );
-  return {
-    kind: 'table',
-    caption: 'The gradient by the parameters',
-    header: ['layer', 'shape', 'norm', 'zeros', 'share'],
-    rows,
-  };
+  return table('The gradient by the parameters', ['layer', 'shape', 'norm', 'zeros', 'share'], rows);
 }
 
 /** Maximum rows of a table over outputs, of which there may be thousands. */
@@ -240,22 +234,19 @@ export function predictionTable(
     names[index] ?? `${index}`,
     ...[predicted[index]!, value, predicted[index]! - value].map((number) => significant(number)),
   ]);
-  return {
-    kind: 'table',
-    caption: 'The prediction against the target',
-    header: ['value', 'prediction', 'target', 'off by'],
-    rows: rows.slice(0, mostRows),
-  };
+  return table(
+    'The prediction against the target',
+    ['value', 'prediction', 'target', 'off by'],
+    rows.slice(0, mostRows),
+  );
 }
 
 /** Shows outputs, such as logits, as bars. */
 export function outputBars(caption: string, values: ArrayLike<number>, names: readonly string[]): Exhibit {
-  const bars = Array.from(values, (value, index) => ({
-    label: names[index] ?? `${index}`,
-    value,
-    text: decimal(value, 2),
-  }));
-  return { kind: 'bars', caption, bars };
+  return bars(
+    caption,
+    Array.from(values, (value, index) => ({ label: names[index] ?? `${index}`, value, text: decimal(value, 2) })),
+  );
 }
 
 /** Number of classes shown one by one if not all fit in a table. */
@@ -265,12 +256,11 @@ const mostProbabilities = 10;
 export function probabilityBars(values: readonly number[], names: readonly string[]): Exhibit {
   const all = values.map((value, index) => ({ label: names[index] ?? `${index}`, value, text: percent(value) }));
   const caption = 'The softmax, whose sum is 1';
-  if (all.length <= mostRows) return { kind: 'bars', caption, areProbabilities: true, bars: all };
+  if (all.length <= mostRows) return bars(caption, all, true);
   const likeliest = all.toSorted((left, right) => right.value - left.value);
   const value = likeliest.slice(mostProbabilities).reduce((sum, bar) => sum + bar.value, 0);
   const others = { label: `${thousands(all.length - mostProbabilities)} others`, value, text: percent(value) };
-  const bars = [...likeliest.slice(0, mostProbabilities), others];
-  return { kind: 'bars', caption, areProbabilities: true, bars };
+  return bars(caption, [...likeliest.slice(0, mostProbabilities), others], true);
 }
 
 /** Weights by which each neuron or filter of the first layer multiplies pixels. */

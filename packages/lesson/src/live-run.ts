@@ -1,6 +1,15 @@
 /** A live run: a small network that trains while its settings change, with each curve kept next to the others. */
 import { type LessonContext, type LiveDefinition, type Setting, settingsOf } from './chapter.ts';
-import type { Exhibit, LiveCurve, NeuronLayer, Neurons, Pictures } from './exhibit.ts';
+import {
+  decimal,
+  type Exhibit,
+  type LiveCurve,
+  type NeuronLayer,
+  type Neurons,
+  type Pictures,
+  percent,
+  thousands,
+} from './exhibit.ts';
 import {
   beginsCurve,
   type LiveData,
@@ -11,7 +20,7 @@ import {
   planeExtent,
   valuesOfAll,
 } from './live-network.ts';
-import { decimal, meanOf, type PlaneGrid, percent, planeGrid, thousands } from './values.ts';
+import { meanOf, type PlaneGrid, planeGrid } from './values.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
 
 type Given = Readonly<Record<string, Setting | undefined>>;

@@ -1,9 +1,10 @@
 /** Activation functions: their gradients, in one neuron and through many layers, and neurons that die. */
 import { add, fromArray, type HostBackend, matmul, mean, mul, normal, sub, sum, type Tensor } from '@lockstep/tensor';
 import { choice, count, defineChapter, range } from '../chapter.ts';
+import { curves, decimal, table } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
 import { type ActivationName, activationFunctions, fit } from '../trainer.ts';
-import { decimal, gradientsOf, spaced, valuesOf } from '../values.ts';
+import { gradientsOf, spaced, valuesOf } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
 const names = ['relu', 'leakyRelu', 'gelu', 'sigmoid', 'tanh'] as const satisfies readonly ActivationName[];
@@ -44,40 +45,28 @@ export const activations = defineChapter({
     };
   },
   show: ({ fn, depth, collapse, outputs, slopes, chains, neurons }) => [
-    {
-      kind: 'curves',
-      caption: `${fn} and its gradient`,
-      xLabel: 'x',
-      x: xs,
-      series: [
-        { label: fn, values: [...outputs] },
-        { label: 'gradient', values: [...slopes] },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: `The gradient through ${depth} in a row, from ${chainStart}`,
-      header: ['function', 'gradient'],
-      rows: chains.map(({ name, gradient }) => [name, decimal(gradient, 6)]),
-    },
-    {
-      kind: 'table',
-      caption: 'Three layers against one layer with the product of their matrices',
-      header: ['activation', 'largest difference'],
-      rows: collapse.map(({ name, difference }) => [name, decimal(difference, 4)]),
-    },
-    {
-      kind: 'table',
-      caption: `A neuron with target 1, after ${neuronSteps} steps`,
-      header: ['function', 'first gradient', 'loss before', 'loss after', 'it'],
-      rows: neurons.map((neuron) => [
+    curves(`${fn} and its gradient`, 'x', xs, { [fn]: [...outputs], gradient: [...slopes] }),
+    table(
+      `The gradient through ${depth} in a row, from ${chainStart}`,
+      ['function', 'gradient'],
+      chains.map(({ name, gradient }) => [name, decimal(gradient, 6)]),
+    ),
+    table(
+      'Three layers against one layer with the product of their matrices',
+      ['activation', 'largest difference'],
+      collapse.map(({ name, difference }) => [name, decimal(difference, 4)]),
+    ),
+    table(
+      `A neuron with target 1, after ${neuronSteps} steps`,
+      ['function', 'first gradient', 'loss before', 'loss after', 'it'],
+      neurons.map((neuron) => [
         neuron.name,
         decimal(neuron.firstGradient, 4),
         decimal(neuron.lossBefore),
         decimal(neuron.lossAfter),
         neuron.verdict,
       ]),
-    },
+    ),
   ],
 });
 

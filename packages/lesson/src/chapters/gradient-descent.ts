@@ -1,8 +1,9 @@
 /** Gradient descent on a landscape of two parameters, with a learning rate to choose. */
 import { add, fromArray, type HostBackend, matmul, mul, sub, sum, type Tensor } from '@lockstep/tensor';
 import { choice, count, defineChapter, range } from '../chapter.ts';
+import { curves, decimal, figures, table } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
-import { decimal, gradientsOf, planeGrid, valuesOf } from '../values.ts';
+import { gradientsOf, planeGrid, valuesOf } from '../values.ts';
 import { rateVerdictOf } from '../verdict.ts';
 
 /** Computes the loss at each place, elementwise. */
@@ -62,7 +63,7 @@ export const gradientDescent = defineChapter({
   },
   *run({ backend }, { lr, landscape, startX, startY, steps }) {
     const loss = landscapes[landscape];
-    const descend = (rate: number): Descent => descent(backend, loss, { lr: rate, start: [startX, startY], steps });
+    const descend = (rate: number) => descent(backend, loss, { lr: rate, start: [startX, startY], steps });
     yield {
       field: heights(backend, loss),
       ...descend(lr),
@@ -79,34 +80,26 @@ export const gradientDescent = defineChapter({
       field: { rows: grid.rows, columns: grid.columns, values: Array.from(field, rootAbove(field)), low: 0, high: 6 },
       path,
     },
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'the learning rate is', value: verdict },
-        { label: 'loss at the start', value: decimal(losses[0]!) },
-        { label: 'loss at the end', value: decimal(losses.at(-1)!) },
-        {
-          label: 'it ends at',
-          value: `(${path
-            .at(-1)!
-            .map((value) => value.toFixed(2))
-            .join(', ')})`,
-        },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: 'Three learning rates from the same start',
-      header: ['learning rate', 'steps', 'loss at the end', 'it is'],
-      rows: compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
-    },
-    {
-      kind: 'curves',
-      caption: 'Loss',
-      xLabel: 'step',
-      x: losses.map((_, step) => step),
-      series: [{ label: 'loss', values: losses }],
-    },
+    figures({
+      'the learning rate is': verdict,
+      'loss at the start': decimal(losses[0]!),
+      'loss at the end': decimal(losses.at(-1)!),
+      'it ends at': `(${path
+        .at(-1)!
+        .map((value) => value.toFixed(2))
+        .join(', ')})`,
+    }),
+    table(
+      'Three learning rates from the same start',
+      ['learning rate', 'steps', 'loss at the end', 'it is'],
+      compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
+    ),
+    curves(
+      'Loss',
+      'step',
+      losses.map((_, step) => step),
+      { loss: losses },
+    ),
   ],
 });
 
@@ -116,14 +109,8 @@ interface DescentOptions {
   readonly steps: number;
 }
 
-interface Descent {
-  readonly path: readonly (readonly [x: number, y: number])[];
-  /** Loss at each place of the path. */
-  readonly losses: readonly number[];
-  readonly verdict: ReturnType<typeof rateVerdictOf>;
-}
-
-function descent(backend: HostBackend, landscape: Landscape, { lr, start, steps }: DescentOptions): Descent {
+/** Returns the path, the loss at each of its places, and the verdict on the learning rate. */
+function descent(backend: HostBackend, landscape: Landscape, { lr, start, steps }: DescentOptions) {
   const path: (readonly [number, number])[] = [start];
   const losses: number[] = [];
   const gradients: (readonly [number, number])[] = [];

@@ -2,8 +2,9 @@
 import { parameterCount, parameterLayout, parseModel } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, matmul, relu } from '@lockstep/tensor';
 import { count, defineChapter } from '../chapter.ts';
+import { curves, percent, shapeText, table, thousands } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
-import { percent, shapeText, spaced, thousands, valuesOf } from '../values.ts';
+import { spaced, valuesOf } from '../values.ts';
 
 /** Sizes of GPT-3 (Brown et al. 2020): 96 blocks of six dense layers each, and two embedding tables. */
 const gpt3 = { blocks: 96, embedding: 12_288, hidden: 4 * 12_288, vocabulary: 50_257, positions: 2048 };
@@ -51,21 +52,19 @@ export const layers = defineChapter({
     };
   },
   show: ({ rows, total, known, folds, xs, deep, wide, largestDifference }) => [
-    {
-      kind: 'table',
-      caption: `${thousands(total)} parameters`,
-      header: ['layer', 'weights', 'biases', 'parameters'],
-      rows: rows.map((row, index) => [
+    table(
+      `${thousands(total)} parameters`,
+      ['layer', 'weights', 'biases', 'parameters'],
+      rows.map((row, index) => [
         index === rows.length - 1 ? 'output' : `hidden ${index + 1}`,
         ...row.tensors.map(shapeText),
         thousands(row.parameters),
       ]),
-    },
-    {
-      kind: 'table',
-      caption: 'The same formula, from 62 parameters to 175 billion',
-      header: ['network', 'parameters'],
-      rows: [
+    ),
+    table(
+      'The same formula, from 62 parameters to 175 billion',
+      ['network', 'parameters'],
+      [
         ['3-5-5-2', thousands(known.small)],
         ['784-128-10', thousands(known.digits)],
         [`GPT-3, dense layers of ${gpt3.blocks} blocks`, thousands(known.gpt3.dense)],
@@ -73,23 +72,16 @@ export const layers = defineChapter({
         ['GPT-3, total', thousands(known.gpt3.total)],
         ['GPT-3, share of dense layers', percent(known.gpt3.dense / known.gpt3.total)],
       ],
-    },
-    {
-      kind: 'curves',
-      caption: `A zigzag of ${2 ** folds} pieces`,
-      xLabel: 'x',
-      x: xs,
-      series: [{ label: 'output', values: [...deep.outputs] }],
-    },
-    {
-      kind: 'table',
-      caption: `Two networks that compute it; their largest difference is ${largestDifference}`,
-      header: ['network', 'hidden layers', 'neurons', 'parameters'],
-      rows: [
+    ),
+    curves(`A zigzag of ${2 ** folds} pieces`, 'x', xs, { output: [...deep.outputs] }),
+    table(
+      `Two networks that compute it; their largest difference is ${largestDifference}`,
+      ['network', 'hidden layers', 'neurons', 'parameters'],
+      [
         ['deep', folds, 2 * folds, thousands(deep.parameters)],
         ['wide', 1, thousands(2 ** folds), thousands(wide.parameters)],
       ],
-    },
+    ),
   ],
 });
 
@@ -114,17 +106,13 @@ function knownNetworks() {
 
 function zigzag(backend: HostBackend, folds: number) {
   const xs = spaced(0, 1, 2 ** folds * 8 + 1);
-  const [deep, wide] = [deepNetwork(folds), wideNetwork(folds)].map((network) => ({
-    parameters: parametersOf(network),
+  const computed = (network: readonly Layer[]) => ({
+    parameters: network.reduce((sum, { weight, bias }) => sum + weight.length + bias.length, 0),
     outputs: outputsOf(backend, network, xs),
-  })) as [Zigzag, Zigzag];
+  });
+  const [deep, wide] = [computed(deepNetwork(folds)), computed(wideNetwork(folds))];
   const largestDifference = Math.max(...deep.outputs.map((value, index) => Math.abs(value - wide.outputs[index]!)));
   return { folds, xs, deep, wide, largestDifference };
-}
-
-interface Zigzag {
-  readonly parameters: number;
-  readonly outputs: Float32Array;
 }
 
 interface Layer {
@@ -148,11 +136,6 @@ function wideNetwork(folds: number): Layer[] {
     { weight: new Array(pieces).fill(1), bias: Array.from({ length: pieces }, (_, k) => -k / pieces) },
     { weight: bends, bias: [0] },
   ];
-}
-
-/** Counts weights and biases. */
-function parametersOf(network: readonly Layer[]): number {
-  return network.reduce((sum, { weight, bias }) => sum + weight.length + bias.length, 0);
 }
 
 /** Computes the network's outputs at each of `xs`, with relu between the layers. */

@@ -1,7 +1,8 @@
 /** The matrix product: many dot products at once, the rule of its sizes, and batches. */
 import { fromArray, type HostBackend, matmul, normal, ShapeError } from '@lockstep/tensor';
 import { count, defineChapter } from '../chapter.ts';
-import { shapeText, thousands, valuesOf } from '../values.ts';
+import { figures, shapeText, thousands } from '../exhibit.ts';
+import { valuesOf } from '../values.ts';
 
 const left = { rows: 2, columns: 3, values: [1, 2, 0, -1, 0, 3] };
 const right = { rows: 3, columns: 2, values: [2, 1, 0, 1, 1, -1] };
@@ -27,20 +28,15 @@ export const matrixProduct = defineChapter({
     { kind: 'grid', caption: 'A, [2, 3]', ...left, showsNumbers: true },
     { kind: 'grid', caption: 'B, [3, 2]', ...right, showsNumbers: true },
     { kind: 'grid', caption: 'A B, [2, 2]', rows: 2, columns: 2, values: product, showsNumbers: true },
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'images', value: shapeText([batch, inner]) },
-        { label: 'layer', value: shapeText([inputs, outputs]) },
-        { label: 'product', value: shape ? shapeText(shape) : 'refused' },
-        { label: 'multiplications', value: shape ? thousands(batch * inputs * outputs) : '–' },
-        { label: 'why', value: refusal ?? `the inner sizes are both ${inputs}` },
-        {
-          label: 'numbers that differ from image after image',
-          value: differing === undefined ? '–' : `${differing} of ${thousands(batch * outputs)}`,
-        },
-      ],
-    },
+    figures({
+      images: shapeText([batch, inner]),
+      layer: shapeText([inputs, outputs]),
+      product: shape ? shapeText(shape) : 'refused',
+      multiplications: shape ? thousands(batch * inputs * outputs) : '–',
+      why: refusal ?? `the inner sizes are both ${inputs}`,
+      'numbers that differ from image after image':
+        differing === undefined ? '–' : `${differing} of ${thousands(batch * outputs)}`,
+    }),
   ],
 });
 

@@ -23,8 +23,8 @@ import {
   type LabeledImages,
   type Measured,
 } from '../digits.ts';
+import { curves, decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { defineLive } from '../live-network.ts';
-import { decimal, percent, thousands } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
 const batch = 64;
@@ -105,40 +105,35 @@ export const trainingLoop = defineChapter({
     const { train, test } = results.at(-1)!;
     return [
       { kind: 'code', caption: 'The loop: four lines for each batch', lines: loopLines },
-      {
-        kind: 'curves',
-        caption: 'Accuracy after each epoch, in percent',
-        xLabel: 'epoch',
-        x: results.map(({ epoch }) => epoch),
-        series: [
-          { label: 'training', values: results.map((result) => 100 * result.train.accuracy) },
-          { label: 'test', values: results.map((result) => 100 * result.test.accuracy) },
-        ],
-      },
-      {
-        kind: 'figures',
-        figures: [
-          { label: 'test accuracy', value: percent(test.accuracy) },
-          { label: 'training accuracy', value: percent(train.accuracy) },
-          { label: 'the network', value: verdict },
-          { label: 'training images', value: thousands(images) },
-          { label: 'steps', value: thousands(steps) },
-          { label: 'time', value: `${decimal(seconds, 1)} s` },
-          { label: 'largest difference to the four lines, first step', value: decimal(difference, 6) },
-        ],
-      },
-      {
-        kind: 'table',
-        caption: 'Epoch by epoch',
-        header: ['epoch', 'training loss', 'accuracy', 'test loss', 'accuracy'],
-        rows: results.map((result) => [
+      curves(
+        'Accuracy after each epoch, in percent',
+        'epoch',
+        results.map(({ epoch }) => epoch),
+        {
+          training: results.map((result) => 100 * result.train.accuracy),
+          test: results.map((result) => 100 * result.test.accuracy),
+        },
+      ),
+      figures({
+        'test accuracy': percent(test.accuracy),
+        'training accuracy': percent(train.accuracy),
+        'the network': verdict,
+        'training images': thousands(images),
+        steps: thousands(steps),
+        time: `${decimal(seconds, 1)} s`,
+        'largest difference to the four lines, first step': decimal(difference, 6),
+      }),
+      table(
+        'Epoch by epoch',
+        ['epoch', 'training loss', 'accuracy', 'test loss', 'accuracy'],
+        results.map((result) => [
           result.epoch,
           decimal(result.train.loss, 4),
           percent(result.train.accuracy),
           decimal(result.test.loss, 4),
           percent(result.test.accuracy),
         ]),
-      },
+      ),
     ];
   },
 });
