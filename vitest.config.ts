@@ -62,7 +62,7 @@ const slowest = [
   'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/resume.test.ts',
   'apps/coordinator/test/signals.test.ts',
-  'apps/coordinator/test/readme-commands.test.ts',
+  'apps/coordinator/test/documents.test.ts',
   'apps/coordinator/test/start.test.ts',
 ];
 

@@ -13,36 +13,36 @@ const training = ['coordinator-command'];
 const commands = {
   ...Object.fromEntries(Object.entries(productCommands).map(([name, command]) => [name, ofProduct(command)])),
   example: {
-    does: 'shows how networks learn, a chapter at a time, and runs programs to copy; without a name it lists them',
+    does: 'shows how networks learn, chapter by chapter, and runs example programs; lists them by default',
     packages: 'run',
     build: ['examples'],
     run: app('examples/dist/main.js'),
   },
   compare: {
-    does: 'measures one process against many, beside other tools',
+    does: 'compares one process with several, and with other tools',
     packages: 'all',
     build: ['bench', ...training],
     run: app('bench/dist/compare/main.js'),
   },
   bench: {
-    does: 'measures each part against its peers',
+    does: 'benchmarks each part against its peers',
     packages: 'all',
     build: ['bench', ...training],
     run: app('bench/dist/main.js'),
   },
   simulate: {
-    does: 'runs the rules in virtual time, with faults',
+    does: 'simulates runs with faults in virtual time',
     packages: 'run',
     build: ['simulate'],
     run: app('simulate/dist/main.js'),
   },
   test: {
-    does: 'checks lint, types and every test; takes the arguments of vitest',
+    does: 'runs lint, type checks and all tests; accepts the arguments of vitest',
     packages: 'all',
     run: script('test'),
   },
   'test:long': {
-    does: 'runs the tests that are long by nature, from a fresh seed, for --minutes N; --seed N repeats one',
+    does: 'runs the long tests from a fresh seed, for --minutes N; --seed N repeats a run',
     packages: 'all',
     run: [...script('test'), '--long'],
   },
@@ -53,22 +53,22 @@ const commands = {
     run: app('reference/dist/main.js'),
   },
   engines: {
-    does: 'compares the weights that several engines give',
+    does: 'compares the weights that several JavaScript engines compute',
     packages: 'run',
     build: training,
     run: script('engines'),
   },
   release: {
-    does: 'makes a release of the packages: version, then publish',
+    does: 'releases the packages: version, then publish',
     packages: 'all',
     run: script('release'),
   },
   'tfjs-node': {
-    does: "gets TensorFlow's C library for --backend tfjs-node",
+    does: "installs TensorFlow's C library for --backend tfjs-node",
     packages: 'all',
     run: script('tfjs-node'),
   },
-  setup: { does: 'gets every package: for --backend webgpu and for work on the project', packages: 'all' },
+  setup: { does: 'installs every package, for --backend webgpu and for development', packages: 'all' },
 };
 
 function ofProduct({ does, app: name, args }) {

@@ -64,5 +64,5 @@ export async function quietly(what, program, args, mayFail = () => false) {
     fail(`${what} failed: ${cause.sentence(registry)}`.replace(/ {2,}/g, ' '));
   }
   process.stderr.write(printed);
-  fail(`${what} failed${error ? `: ${error.message}` : ''}; what it printed stands above`);
+  fail(`${what} failed${error ? `: ${error.message}` : ''}; see its output above`);
 }

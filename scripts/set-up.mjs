@@ -112,7 +112,7 @@ const production = ['--prod', '--filter', 'lockstep-repository'].concat(
 
 /** Each set contains the previous one. Megabytes are its download to an empty store, on Linux with x64. */
 const sets = {
-  run: { megabytes: 139, purpose: 'what it takes to build and run', args: production },
+  run: { megabytes: 139, purpose: 'what is needed to build and run', args: production },
   all: { megabytes: 330, purpose: 'what tests, benchmarks and other backends need', args: [] },
 };
 
@@ -196,13 +196,14 @@ function isMeddledWith() {
 /** Removes foreign entries but keeps what pnpm has installed, since programs may be running from it. */
 function removeForeign() {
   const found = foreignEntries();
-  if (found.length > 0) log('What another package manager installed here is replaced: the lock file is that of pnpm.');
+  if (found.length > 0)
+    log('Replacing what another package manager installed: this project uses the lock file of pnpm.');
   if (existsSync(pnpmList)) {
     // pnpm inspects existing files only if its own state is unknown.
     if (found.length > 0) found.push('.bin', '.pnpm-workspace-state-v1.json');
     for (const name of found) rmSync(join(modules, name), removal);
   } else if (existsSync(modules)) {
-    if (found.length === 0) log('An installation here was cut off; it begins again.');
+    if (found.length === 0) log('An earlier installation was interrupted; starting again.');
     rmSync(modules, removal);
   }
 }
@@ -212,7 +213,7 @@ function setForeignLocksAside() {
   const found = foreignLocks.filter((name) => existsSync(join(root, name)));
   if (found.length === 0) return;
   for (const name of found) renameSync(join(root, name), join(root, `${name}.unused`));
-  log(`${found.join(' and ')} set aside as *.unused: pnpm-lock.yaml alone says what is installed here.`);
+  log(`${found.join(' and ')} renamed to *.unused: only pnpm-lock.yaml decides what is installed.`);
 }
 
 function lockHash() {

@@ -117,7 +117,7 @@ function page(): Benchmark {
     name: 'page',
     title: '784-128-10 on MNIST in a page of Chromium: gradients of batch 64 on WebGL and WebGPU, read back',
     method: [
-      'One page, bundled and minified, on a software adapter (SwiftShader): a GPU in name only, the same for all candidates.',
+      'One page, bundled and minified, on a software adapter (SwiftShader): a software renderer, the same for all candidates.',
       'A step is the gradient of the mean cross-entropy at the initial weights, which stay on the device, and all of it read back.',
       'Lockstep uploads the bytes of its pixels at every step, as a worker does; TensorFlow.js finds its batches on the device.',
       `"Off by" is the relative distance of the gradient of batch ${checkedSteps} from that of plain loops.`,

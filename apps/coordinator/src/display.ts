@@ -150,7 +150,7 @@ export class Display {
             { text: `loss ${decimals(loss)}`, priority: 4 },
             { text: quality, priority: 3 },
           ]
-        : [{ text: 'loss no longer finite', priority: 4 }]),
+        : [{ text: 'loss not finite', priority: 4 }]),
       { text: `${duration(secondsLeft)} left`, priority: 7 },
       { text: `${workers} ${workers === 1 ? 'worker' : 'workers'}`, priority: 1 },
     ];
@@ -180,7 +180,7 @@ function qualityText(
   rmse: number | null,
   { bold }: Pick<Colors, 'bold'> = pc.createColors(false),
 ): string {
-  if (!Number.isFinite(loss)) return bold('loss no longer finite');
+  if (!Number.isFinite(loss)) return bold('loss not finite');
   const quality = accuracy === null ? `RMSE ${significant(rmse!)}` : percent(accuracy);
   return `loss ${decimals(loss)}, ${bold(quality)}`;
 }
@@ -288,7 +288,7 @@ function addressLines(event: ListeningEvent): string[] {
   const lines = [...portLines(event), ...joinLines(event), `Dashboard: ${addresses.owner}`];
   if (fingerprint !== undefined) {
     const pairs = fingerprint.toUpperCase().match(/../g) ?? [];
-    lines.push(`The certificate was made for this run, so browsers warn; its SHA-256 is ${pairs.join(':')}`);
+    lines.push(`The certificate is self-signed, so browsers warn; its SHA-256 is ${pairs.join(':')}`);
   }
   if (!isLoopback(host) && process.stdout.isTTY) lines.push('', renderUnicodeCompact(addresses.page));
   return lines;

@@ -81,5 +81,8 @@ export function fleetJoinLines(
   const join = `Join through the fleet: ${commandText('worker', `--fleet ${place}${named}`)}`;
   const isHere = place.split(',').every((server) => isLoopback(new URL(server).hostname));
   if (isHere || !isLoopback(host) || announce !== undefined) return [join];
-  return [join, `Only this machine reaches ${url}: --host, or --announce behind a proxy, lets workers of others in.`];
+  return [
+    join,
+    `Only this machine can reach ${url}: use --host, or --announce behind a proxy, to let other machines join.`,
+  ];
 }

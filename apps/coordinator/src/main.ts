@@ -105,14 +105,14 @@ async function follow(run: TrainingRun, { name, args, options, display, fleet, s
   const wasInterrupted = signal.aborted;
   const deposed = fleet?.deposed.aborted ? errorMessage(fleet.deposed.reason) : undefined;
   if (outcome !== 'finished' && checkpoint && deposed === undefined) {
-    display.line(`Go on after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
+    display.line(`To resume after step ${checkpoint.step}: ${resumeCommand(name, args)}`);
   }
   if (failure !== undefined) failures.push(failure);
   if (stoppedBy === 'program') failures.push(deposed ?? 'the coordinator was interrupted');
   // Printed before the wait: the terminal says why the run ended as soon as the page does.
   for (const text of failures) process.stderr.write(`lockstep: ${text}\n`);
   if (options.stay && !wasInterrupted) {
-    display.line('The dashboard stays; Ctrl-C ends it.');
+    display.line('The dashboard stays open; press Ctrl-C to stop it.');
     if (await followNext(run, options.addresses, signal)) return interruptedCode;
   }
   if (wasInterrupted) return interruptedCode;
@@ -183,11 +183,11 @@ async function finish(
   };
   if (save === undefined) {
     if (outcome !== 'finished' && !checkpoint) {
-      log(`the model after step ${report.steps} was not saved: give --save FILE.safetensors to keep it`);
+      log(`the model after step ${report.steps} was not saved; use --save FILE.safetensors to keep it`);
     }
   } else if (report.steps === 0) {
     // The model of an earlier run is worth more than untrained weights.
-    log(`no step was taken: nothing is saved to ${save}`);
+    log(`no step was taken, so nothing was saved to ${save}`);
   } else {
     await attempt(async () => {
       await saveFile(save, result.modelFile(modelFormatOf(save)));

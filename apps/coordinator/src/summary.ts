@@ -9,8 +9,9 @@ import type { Colors } from './display.ts';
 export function summaryLines(report: Report, colors: Colors): string[] {
   const last = report.epochs.at(-1);
   const lines: string[] = [''];
-  const samples = samplesWord(report.config.data);
-  if (last) lines.push(colors.bold(qualityLine(last, samples)));
+  const { data, testSamples } = report.config;
+  const samples = samplesWord(data);
+  if (last) lines.push(colors.bold(qualityLine(last, `${thousands(testSamples)} ${samples}`)));
   const rate = `${thousands(report.imagesPerSecond)} ${samples}/s`;
   lines.push(`${thousands(report.steps)} steps in ${report.wallSeconds.toFixed(1)} s, ${rate}`);
   if (report.config.workers !== 'single') lines.push('', ...workerTable(report), '');
@@ -19,24 +20,24 @@ export function summaryLines(report: Report, colors: Colors): string[] {
   if (disconnects + reassigned + duplicated + rejected > 0) {
     const counts = `${disconnects} disconnects, ${reassigned} shards reassigned, ${duplicated} duplicated, ${rejected} results rejected`;
     // In the other modes, the bits depend on which worker computed what.
-    lines.push(report.exactness === 'bit-exact' ? `${counts}: none changed the weights` : counts);
+    lines.push(report.exactness === 'bit-exact' ? `${counts}; none changed the weights` : counts);
   }
   return lines;
 }
 
-/** How good the model is on the test set. */
-function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, samples: string): string {
+/** @param testSet its number of samples, such as `10,000 images` */
+function qualityLine({ testLoss, testAccuracy, testR2, testRmse }: EpochReport, testSet: string): string {
   if (!Number.isFinite(testLoss)) {
-    return 'training has diverged, the test loss is no longer finite: try a smaller learning rate';
+    return 'training diverged: the test loss is not finite; try a smaller learning rate';
   }
-  if (testAccuracy !== null) return `${percent(testAccuracy)} of the test ${samples} are read right`;
+  if (testAccuracy !== null) return `Test accuracy ${percent(testAccuracy)} (${testSet})`;
   const explained = testR2 === null ? '' : `, ${explainedText(testR2)}`;
-  return `root mean squared error ${significant(testRmse!)} on the test ${samples}${explained}`;
+  return `Test RMSE ${significant(testRmse!)}${explained} (${testSet})`;
 }
 
 /** Below -1 the model is useless, and the exact value says nothing more. */
 function explainedText(r2: number): string {
-  if (r2 < -1) return 'far worse than always answering with the mean: try a smaller learning rate';
+  if (r2 < -1) return 'far worse than always predicting the mean; try a smaller learning rate';
   return `R² ${decimals(r2)}`;
 }
 
@@ -46,15 +47,15 @@ function claimLine(report: Report): string {
   const text = claimText(report);
   switch (exactness) {
     case null:
-      return `${text}: these are the initial weights`;
+      return `${text}: no step was taken`;
     case 'bit-exact':
       return bitExactAmong === null
-        ? `${text}: any number of such workers gives these weights`
-        : `${text}: any number of such workers gives these weights, others the same up to rounding`;
+        ? `${text}: the same weights on any number of workers`
+        : `${text}: the same weights on any number of these workers, and up to rounding on others`;
     case 'sample-exact':
-      return `${text}: each sample counted once; the workers round differently`;
+      return `${text}: every sample counted once, but the workers round differently`;
     case 'unverified':
-      return `${text}: wrong results of a quarantined worker are in these weights`;
+      return `${text}: the weights include wrong results of a quarantined worker`;
     default:
       return exactness satisfies never;
   }

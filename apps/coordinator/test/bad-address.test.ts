@@ -51,7 +51,10 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       ['--fleet', 'nats://a', '--url', 'ws://127.0.0.1:1'],
       /--url: expected without --fleet, which finds the coordinator/,
     ],
-    [['--url', 'ws://127.0.0.1:1', '--run', 'x'], /--run: expected with --fleet URL, whose option it is/],
+    [
+      ['--url', 'ws://127.0.0.1:1', '--run', 'x'],
+      /--run: expected with --fleet URL, because it applies only to a fleet/,
+    ],
     [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
     [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
     [['--url', 'ftp://localhost:7070'], /--url: expected an address like ws:.*, got ftp:/],
@@ -71,7 +74,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     ],
     [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
     [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
-    [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (no machine of that name is known|getaddrinfo)/],
+    [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (unknown host name|getaddrinfo)/],
   ])('%j', (args, message) => expectFailure(args, message));
 
   it('and its process ends', async () => {
@@ -95,14 +98,17 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
 
   it('where the address says TLS and the coordinator has none', async () => {
     const url = (await coordinator()).replace('ws:', 'wss:');
-    await expectFailure(['--url', url], /--url wss:.*: it does not speak TLS: the address .* begins with ws:\/\//);
-    await expectFailure(['--url', `${url}/?fingerprint=00`], /: it does not speak TLS: /);
+    await expectFailure(
+      ['--url', url],
+      /--url wss:.*: the server does not use TLS: the address .* begins with ws:\/\//,
+    );
+    await expectFailure(['--url', `${url}/?fingerprint=00`], /: the server does not use TLS: /);
   });
 
   it('where the coordinator has TLS and the address does not say so', async () => {
     const program = startCoordinator('coordinator', [...coordinatorArgs, '--tls']);
     const [, port] = await program.printed(/--url 'wss:\/\/127\.0\.0\.1:(\d+)/);
-    await expectFailure(['--url', `ws://127.0.0.1:${port}`], /listens with TLS, the address begins with wss:\/\//);
+    await expectFailure(['--url', `ws://127.0.0.1:${port}`], /uses TLS, the address begins with wss:\/\//);
   });
 
   it('where nothing listens', async () => {
@@ -121,7 +127,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     );
     await expectFailure(
       ['--url', `ws://127.0.0.1:${port}`],
-      /--url .*: a server answers there, but it is no Lockstep coordinator \(HTTP 200 OK\)/,
+      /--url .*: a server answers there, but it is not a Lockstep coordinator \(HTTP 200 OK\)/,
     );
   });
 
@@ -164,7 +170,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
   it('at a coordinator whose token it does not have, and joins with it', async () => {
     const url = await coordinator(['--token', 'abc', '--steps', '2']);
     const message = /the coordinator at .* refused: the token is not the one in the join address/;
-    await expectFailure(['--url', url], /refused: this run needs a token, and none was given: copy the whole address/);
+    await expectFailure(['--url', url], /refused: this run requires a token: copy the whole address/);
     await expectFailure(['--url', url, '--token', 'abd'], message);
     await expectFailure(['--url', `${url.replace('ws', 'http')}/#join&token=abd`], message);
     await expectFailure(['--url', `${url}/?token=abcabc`], message);

@@ -79,7 +79,7 @@ describe('an impossible request', () => {
     [['--threads', '2', '--backend', 'tfjs-node'], /--threads: expected 1 with --backend tfjs-node.*, got 2/],
     [
       ['--threads', '2', '--backend', 'reference'],
-      /--threads: expected 1 with --backend reference, which computes in one thread, got 2/,
+      /--threads: expected 1 with --backend reference, which uses one thread, got 2/,
     ],
     [['--model', 'nosuch'], /--model nosuch: .*expected .*built-in models \(mlp/],
     [
@@ -118,7 +118,7 @@ describe('an impossible request', () => {
       ['--addresses', path('nowhere/a')],
       /--addresses: .*nowhere\/a: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
-    [['--fleet', 'a:4222'], /--fleet: expected addresses like nats:\/\/127\.0\.0\.1:4222, with commas between them/],
+    [['--fleet', 'a:4222'], /--fleet: expected addresses like nats:\/\/127\.0\.0\.1:4222, separated by commas/],
     [['--colocate', '--backend', 'webgpu'], /--backend: expected auto or cpu with --colocate, .*, got webgpu/],
     [['--checkpoint-every', '5s'], /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
     [['--checkpoint', path('no-json.json')], /--checkpoint: expected a folder that can be made, .*got .*no-json\.json/],
@@ -127,11 +127,11 @@ describe('an impossible request', () => {
     [['--report', folder], /--report: .*: expected a file, got a folder/],
     [
       ['--save', path('out'), '--report', path('./link')],
-      /--report: expected another file than --save writes, got the same/,
+      /--report: expected a different file from --save writes, got the same/,
     ],
     [
       ['--data', path('no-json.json'), '--save', path('no-json.json')],
-      /--save: expected another file than --data reads, got the same/,
+      /--save: expected a different file from --data reads, got the same/,
     ],
     [['--save', path('x'.repeat(5_000))], /^lockstep: --save: .{1,300}: expected .* got a name that is too long$/m],
     [['--data', path('x'.repeat(5_000))], /^lockstep: --data: .{1,300}: expected .* got a name that is too long$/m],
@@ -155,7 +155,7 @@ describe('an impossible request', () => {
 
   it('to listen at an address of another machine ends with one line', async () => {
     const program = startCoordinator('start', [...small(), '--host', '203.0.113.1', '--port', '0']);
-    await expectFailure(program, 2, /--host 203\.0\.113\.1: expected an address of this machine, got one that is not/);
+    await expectFailure(program, 2, /--host 203\.0\.113\.1: expected an address of this machine, got another one/);
   });
 });
 
@@ -178,7 +178,7 @@ describe('a port in use', () => {
 
   it('ends the program where it was asked for', async () => {
     const program = startCoordinator('start', [...small(), '--port', `${port}`]);
-    await expectFailure(program, 2, new RegExp(`--port ${port}: expected a free port, this one is in use`));
+    await expectFailure(program, 2, new RegExp(`--port ${port}: expected a free port, but this one is in use`));
   });
 
   it('is replaced by the next free one where it is the default, with a line that says so', async () => {
@@ -209,6 +209,6 @@ describe('a run in progress', () => {
       1,
       /step \d+: the gradient of samples \d+ to \d+ of epoch \d+ is not finite, and the coordinator finds the same: .*smaller learning rate/,
     );
-    expect(stdout).toContain('was not saved: give --save');
+    expect(stdout).toContain('was not saved; use --save');
   });
 });

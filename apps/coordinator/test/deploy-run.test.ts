@@ -49,7 +49,7 @@ describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
     const report = join(folder, 'report.json');
     const own = ['--token', 'secret-of-the-run', '--report', report, ...training];
     const coordinator = startCoordinator('coordinator', [...argumentsOf('coordinator'), ...own]);
-    for (const relay of relays) await relay.printed(/The addresses to join and to watch are in /);
+    for (const relay of relays) await relay.printed(/The addresses for joining and watching are in /);
     expect(readFileSync(join(folder, 'relay-1'), 'utf8')).toMatch(/^Join with: LOCKSTEP_TOKEN=secret-of-the-run /);
     const workers = Array.from({ length: 3 }, () => startWorker(argumentsOf('worker')));
     const { report: expected } = await runToReport(folder, ['--single', ...training]);

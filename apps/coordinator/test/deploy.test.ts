@@ -66,7 +66,7 @@ describe('deploy/systemd', () => {
   it('has a unit for each program, which the docs name', () => {
     const names = programs.map((program) => `lockstep-${program}.service`);
     expect(units).toEqual(names);
-    for (const name of names) expect(read('docs/deploying.md')).toContain(`deploy/systemd/${name}`);
+    for (const name of names) expect(read('docs/fleet.md')).toContain(`deploy/systemd/${name}`);
   });
 
   it.each(units)('%s: its command is one', (file) => {
@@ -134,16 +134,16 @@ describe('deploy/Dockerfile', () => {
   });
 });
 
-describe('docs/deploying.md', () => {
-  const text = read('docs/deploying.md');
+describe('the guides to several machines', () => {
+  const text = `${read('docs/deploying.md')}\n${read('docs/fleet.md')}`;
   const named = [...text.matchAll(/^(?:\w+=\S+ )?npx lockstep (coordinator|worker|relay) ([^\n#]*)/gm)];
 
-  it('names commands with options that there are', () => {
+  it('name commands with options that exist', () => {
     expect(named.length).toBeGreaterThan(4);
     for (const [, name, options] of named) checkCommand([name!, ...options!.trim().split(/\s+/)]);
   });
 
-  it('names files that there are', () => {
+  it('name files that exist', () => {
     const files = [...text.matchAll(/\bdeploy\/[\w./-]*\w/g)].map(([file]) => file);
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     expect(files.length).toBeGreaterThan(4);

@@ -261,9 +261,9 @@ describe('a model that has diverged', () => {
     display.started();
     wait(1000);
     step(0, { loss: Number.NaN });
-    expect(taken()).toMatch(/images\/s · loss no longer finite · /);
+    expect(taken()).toMatch(/images\/s · loss not finite · /);
     display.epoch({ ...epochReport, testLoss: Number.NaN, testAccuracy: null, testRmse: Number.NaN });
-    expect(taken()).toMatch(/train loss 0\.2500, \S+ % {3}test loss no longer finite {3}1\.5 s/);
+    expect(taken()).toMatch(/train loss 0\.2500, \S+ % {3}test loss not finite {3}1\.5 s/);
   });
 });
 

@@ -45,14 +45,12 @@ describe('--init', () => {
     const args = ['--single', '--checkpoint', place('checkpoints')];
     await run(...args, '--init', trained);
     const again = await run(...args, '--init', trained, '--resume');
-    expect(again.stdout).toContain('is of the end of this run: every step had been taken.');
+    expect(again.stdout).toContain('is the end of this run: every step has been taken.');
     const without = await run(...args, '--resume');
-    expect(without.stdout).toMatch(
-      /Passed over .*: it belongs to another run: expected initSha256 none, got [0-9a-f]+/,
-    );
+    expect(without.stdout).toMatch(/Skipped .*: it belongs to another run: expected initSha256 none, got [0-9a-f]+/);
     expect(without.report.weightsSha256).toBe(first.weightsSha256);
     const other = await run(...args, '--init', place('drawn'), '--resume');
-    expect(other.stdout).toMatch(/Passed over .*: expected initSha256 [0-9a-f]+…, got none\./);
+    expect(other.stdout).toMatch(/Skipped .*: expected initSha256 [0-9a-f]+…, got none\./);
   });
 });
 

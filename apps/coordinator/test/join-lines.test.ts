@@ -3,7 +3,8 @@ import { fleetJoinLines } from '../src/fleet.ts';
 
 const here = 'nats://127.0.0.1:4222';
 const away = 'tls://a.example:4222,tls://b.example:4222';
-const only = 'Only this machine reaches ws://x:1: --host, or --announce behind a proxy, lets workers of others in.';
+const only =
+  'Only this machine can reach ws://x:1: use --host, or --announce behind a proxy, to let other machines join.';
 const join = (place: string, run = ''): string => `Join through the fleet: npm run worker -- --fleet ${place}${run}`;
 
 it.each([

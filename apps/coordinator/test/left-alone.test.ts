@@ -29,7 +29,9 @@ it('a worker that was frozen while its coordinator ended says so', async () => {
   coordinator.kill('SIGKILL');
   await coordinator.ended;
   worker.kill('SIGCONT');
-  await worker.printed(/the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this/);
+  await worker.printed(
+    /the run is over or the coordinator is down; waiting for the coordinator to return \(Ctrl-C to stop\)/,
+  );
   worker.kill('SIGINT');
   expect(await worker.ended).toMatchObject({ code: 130 });
 });
@@ -40,7 +42,7 @@ it('a worker that waits joins a coordinator that is started later', async () => 
   first.kill('SIGKILL');
   await first.ended;
   const worker = startWorker(['--url', url, '--name', 'early', '--wait']);
-  await worker.printed(/connection refused\); waiting for it; Ctrl-C ends this/);
+  await worker.printed(/connection refused\); waiting for it \(Ctrl-C to stop\)/);
   const second = startCoordinator('coordinator', [...tiny, '--port', port, '--steps', '5']);
   expect(await second.ended).toMatchObject({ code: 0 });
   expect(await worker.ended).toMatchObject({ code: 0 });

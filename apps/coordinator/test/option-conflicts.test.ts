@@ -91,9 +91,9 @@ describe('beside --summary', () => {
 });
 
 describe('an option that belongs to another', () => {
-  const fleet = 'expected with --fleet URL, whose option it is';
-  const folder = 'expected with --checkpoint DIR, the folder of the checkpoints';
-  const inner = 'expected with --replicas M or --inner-steps H, whose inner steps it is of';
+  const fleet = 'expected with --fleet URL, because it applies only to a fleet';
+  const folder = 'expected with --checkpoint DIR, the folder that holds the checkpoints';
+  const inner = 'expected with --replicas M or --inner-steps H, because it applies only to inner steps';
   it.each([
     ['standby', fleet, ['--fleet', 'nats://a']],
     ['announce', fleet, ['--fleet', 'nats://a']],
@@ -111,7 +111,7 @@ describe('an option that belongs to another', () => {
   });
 
   it.each(['checkpoint', 'resume'])('--%s is refused beside --fleet', (name) => {
-    const because = 'which keeps the checkpoints and goes on from the newest';
+    const because = 'which stores checkpoints and resumes from the newest by itself';
     expect(faultOf(['--fleet', 'nats://a', ...words(name)])).toBe(`--${name}: expected without --fleet, ${because}`);
   });
 });
@@ -119,7 +119,7 @@ describe('an option that belongs to another', () => {
 it.each([
   [['--data', 'upload', '--single'], '--single: expected without --data upload, whose page needs a socket'],
   [['--data', 'upload', '--summary'], '--summary: expected without --data upload, whose page takes the data of a run'],
-  [['--label', 'x'], '--label: expected with --data PATH, the data that are to be read so'],
+  [['--label', 'x'], '--label: expected with --data PATH, because it says how to read the data'],
   [['--data', 'upload', '--gray'], '--gray: expected without --data upload, whose page asks for it'],
 ])('%j is refused', (args, message) => {
   expect(faultOf(args)).toBe(message);

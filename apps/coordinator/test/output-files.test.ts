@@ -80,7 +80,7 @@ it.runIf(existsSync('/dev/full'))('a full disk under what is printed ends no run
   closeSync(full);
   expect({ code: ended.status, stderr: ended.stderr.toString() }).toEqual({
     code: 1,
-    stderr: 'lockstep: could not write what is printed: no space left on its disk\n',
+    stderr: 'lockstep: could not write the output: no space left on its disk\n',
   });
   expect(readReport(report).steps).toBe(2);
 });

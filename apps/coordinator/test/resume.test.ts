@@ -83,7 +83,7 @@ describe('a run that is stopped', () => {
     expect(steps).toBeGreaterThan(0);
     expect(stdout).toContain(`model after step ${steps} saved to ${model}\n`);
     expect(stdout).toContain(`report written to ${reportFile}\n`);
-    expect(stdout).toMatch(new RegExp(`^Go on after step ${steps}: npm start -- --data .* --resume$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^To resume after step ${steps}: npm start -- --data .* --resume$`, 'm'));
     expect(sha256(bytesOf(readModelFile(resolveModel('mlp'), readFileSync(model))))).toBe(weightsSha256);
 
     const { report, stdout: resumed } = await runToReport(folder, [
@@ -109,7 +109,7 @@ describe('--resume', () => {
     const args = [...tiny, '--steps', '5', '--workers', '2', '--checkpoint', path('finished')];
     const first = await runToReport(folder, args);
     const again = await runToReport(folder, [...args, '--resume']);
-    expect(again.stdout).toMatch(/finished\/checkpoint-.* is of the end of this run: every step had been taken\.$/m);
+    expect(again.stdout).toMatch(/finished\/checkpoint-.* is the end of this run: every step has been taken\.$/m);
     expect(again.stdout).not.toContain('Join with');
     // Both runs use a single process.
     const { startedAt } = again.report;
@@ -130,14 +130,14 @@ describe('--resume', () => {
       ...[...tiny, '--single', '--steps', '6'],
       ...['--checkpoint', checkpoints, '--resume'],
     ]);
-    const passedOver = stdout.split('\n').filter((line) => line.startsWith('Passed over checkpoint-'));
+    const passedOver = stdout.split('\n').filter((line) => line.startsWith('Skipped checkpoint '));
     expect(passedOver.map((line) => line.replace(/^.*?safetensors: /, ''))).toEqual([
       expect.stringMatching(/^checkpoint: expected SHA-256 .*: the file is torn or was changed\.$/),
       'it belongs to another run: expected optimizer.learningRate 0.05, got 0.01.',
       'it belongs to another run: expected batch 32, got 16.',
       'it belongs to another run: expected seed 1, got 2.',
     ]);
-    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run, which starts from the beginning.\n`);
+    expect(stdout).toContain(`No checkpoint in ${checkpoints} fits this run; starting from the beginning.\n`);
     expect(report.resumedAtSteps).toEqual([]);
     expect(report.weightsSha256).toBe(await singleHash(6));
     // All old checkpoints, and one of the new run.
@@ -156,7 +156,7 @@ describe('--resume', () => {
       ...args,
       ...['--checkpoint', checkpoints, '--checkpoint-every', '5', '--resume'],
     ]);
-    expect(stdout).toContain(`Passed over ${before.at(-1)}: checkpoint: expected SHA-256`);
+    expect(stdout).toContain(`Skipped checkpoint ${before.at(-1)}: checkpoint: expected SHA-256`);
     expect(stdout).toContain(`Resumed from ${join(checkpoints, before.at(-2)!)}, after step `);
     expect(report.weightsSha256).toBe(await singleHash(40));
     expect(readdirSync(checkpoints)).toEqual(expect.arrayContaining(before));
@@ -171,7 +171,7 @@ describe('--resume', () => {
     expect(report.epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
     await runOf('cosine', 3, ['--schedule', 'cosine']);
     const { stdout } = await longer('cosine', ['--schedule', 'cosine']);
-    expect(stdout).toMatch(/^Passed over .*: expected optimizer\.schedule\.steps 8, got 3\.$/m);
+    expect(stdout).toMatch(/^Skipped .*: expected optimizer\.schedule\.steps 8, got 3\.$/m);
   });
 
   it('reads files that hold no secret of the run', async () => {
@@ -232,7 +232,7 @@ it('a folder that is gone is named once, in the terminal and on the page, and tr
   viewer.send({ type: 'admin', action: 'start', token });
   const { message } = await viewer.next('event', ({ message: text }) => text.includes('was not written'));
   expect(message).toMatch(
-    /^the checkpoint after step [\d,]+ was not written: ENOTDIR: .*; training goes on without it$/,
+    /^the checkpoint after step [\d,]+ was not written: ENOTDIR: .*; training continues without it$/,
   );
   const { code, stdout, stderr } = await program.ended;
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

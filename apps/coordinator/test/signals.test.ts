@@ -35,7 +35,7 @@ describe('an interrupted coordinator', () => {
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    expect(stdout).toMatch(/^the model after step [\d,]+ was not saved: give --save FILE\.safetensors to keep it$/m);
+    expect(stdout).toMatch(/^the model after step [\d,]+ was not saved; use --save FILE\.safetensors to keep it$/m);
   });
 
   it('ends also while it waits for workers, and leaves the model of an earlier run', async () => {
@@ -46,7 +46,7 @@ describe('an interrupted coordinator', () => {
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: interrupted });
-    expect(stdout).toContain(`no step was taken: nothing is saved to ${model}\n`);
+    expect(stdout).toContain(`no step was taken, so nothing was saved to ${model}\n`);
     expect(readFileSync(model, 'utf8')).toBe('trained');
   });
 });
@@ -80,7 +80,7 @@ describe('kill -9 of the coordinator', () => {
     expect(code).toBe(0);
     const lines = stderr.trim().split('\n');
     // The coordinator may come back before or after an attempt that finds none.
-    expect(lines.filter((line) => !line.includes('Ctrl-C ends this'))).toEqual([
+    expect(lines.filter((line) => !line.includes('(Ctrl-C to stop)'))).toEqual([
       expect.stringMatching(/^worker faithful: joined as w1, computing on /),
       'worker faithful: the connection to the coordinator broke; trying again',
       'worker faithful: back as w1',

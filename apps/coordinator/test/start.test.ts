@@ -46,7 +46,7 @@ it('start without options trains MNIST to 97 % or better with two worker process
   expect(stdout).toMatch(/^Training mlp, 101,770 parameters: \d+ epochs? of 60,000 images, batch 128, momentum/);
   expect(stdout).toMatch(/^Join with: npm run worker -- --url ws:\/\/127\.0\.0\.1:\d+$/m);
   expect(stdout.match(/^ {2}epoch \d+\/\d+ {3}train loss/gm)).toHaveLength(report.config.epochs);
-  expect(stdout).toMatch(/^\d\d\.\d\d % of the test images are read right$/m);
+  expect(stdout).toMatch(/^Test accuracy \d\d\.\d\d % \(10,000 images\)$/m);
 }, 240_000);
 
 it('the small convolutional net learns as well', async () => {

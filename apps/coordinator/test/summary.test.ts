@@ -24,6 +24,7 @@ const report: Report = {
   config: {
     data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
     samples: 60_000,
+    testSamples: 10_000,
     seed: 1,
     batch: 128,
     microbatchSize: 32,
@@ -69,7 +70,7 @@ describe('summary', () => {
   it('shows the accuracy, the workers and the bytes', () => {
     expect(summaryLines(report, colors)).toEqual([
       '',
-      '97.31 % of the test images are read right',
+      'Test accuracy 97.31 % (10,000 images)',
       '1,500 steps in 6.0 s, 31,788 images/s',
       '',
       '    worker    on   shards    share  compute   wait',
@@ -77,7 +78,7 @@ describe('summary', () => {
       'w2  a laptop  cpu       7  10.00 %    0.1 s  1.0 s',
       '3,000 MB over the wire, 2.00 MB a step',
       '',
-      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1): any number of such workers gives these weights',
+      'weights 0123456789abcdef…  bit-exact (f32-mul-add.v1): the same weights on any number of workers',
     ]);
   });
 
@@ -85,19 +86,19 @@ describe('summary', () => {
     const single = { ...report, config: { ...report.config, workers: 'single' as const } };
     expect(summaryLines(single, colors)).toEqual([
       '',
-      '97.31 % of the test images are read right',
+      'Test accuracy 97.31 % (10,000 images)',
       '1,500 steps in 6.0 s, 31,788 images/s',
       expect.stringMatching(/^weights 0123456789abcdef…/),
     ]);
   });
 
   it.each([
-    [0.98514, 11_334.2, 'root mean squared error 11330 on the test samples, R² 0.9851'],
-    [-0.0655, 0.000123456, 'root mean squared error 0.0001235 on the test samples, R² -0.0655'],
+    [0.98514, 11_334.2, 'Test RMSE 11330, R² 0.9851 (10,000 samples)'],
+    [-0.0655, 0.000123456, 'Test RMSE 0.0001235, R² -0.0655 (10,000 samples)'],
     [
       -2.52995e31,
       8.567e17,
-      'root mean squared error 8.567e+17 on the test samples, far worse than always answering with the mean: try a smaller learning rate',
+      'Test RMSE 8.567e+17, far worse than always predicting the mean; try a smaller learning rate (10,000 samples)',
     ],
   ])('of values with an R² of %d says how good they are', (testR2, testRmse, line) => {
     const epochs = [{ ...report.epochs[0]!, trainAccuracy: null, testAccuracy: null, testR2, testRmse }];
@@ -108,13 +109,13 @@ describe('summary', () => {
   it('has no accuracy of a model that has diverged', () => {
     const epochs = [{ ...report.epochs[0]!, testLoss: Number.NaN, testAccuracy: null }];
     const [, quality] = summaryLines({ ...report, epochs }, colors);
-    expect(quality).toBe('training has diverged, the test loss is no longer finite: try a smaller learning rate');
+    expect(quality).toBe('training diverged: the test loss is not finite; try a smaller learning rate');
   });
 
   it('counts the faults', () => {
     const faults = { reassigned: 4, duplicated: 3, rejected: 2, disconnects: 1, quarantined: 0 };
     expect(summaryLines({ ...report, faults }, colors).at(-1)).toBe(
-      '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected: none changed the weights',
+      '1 disconnects, 4 shards reassigned, 3 duplicated, 2 results rejected; none changed the weights',
     );
   });
 
@@ -151,7 +152,7 @@ describe('summary', () => {
     const idle = { ...worker, shards: 0, samples: 0, computeMs: 0, waitMs: 0 };
     const text = summaryLines({ ...report, ...none, workers: [idle] }, colors).join('\n');
     expect(text).toContain('0 steps in 0.0 s, 0 images/s');
-    expect(text).toContain('no step was taken: these are the initial weights');
+    expect(text).toContain('no step was taken: no step was taken');
     expect(text).not.toMatch(/NaN|Infinity|undefined|test images|exact/);
   });
 });

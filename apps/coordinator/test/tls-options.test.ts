@@ -18,8 +18,8 @@ describe('the options of a certificate', () => {
   });
 
   it.each<[name: string, args: readonly string[], message: RegExp]>([
-    ['a certificate alone', ['--tls-cert', file], /^--tls-cert: expected with --tls-key, got it alone$/],
-    ['a key alone', ['--tls-key', file], /^--tls-key: expected with --tls-cert, got it alone$/],
+    ['a certificate alone', ['--tls-cert', file], /^--tls-cert: expected with --tls-key, got only the certificate$/],
+    ['a key alone', ['--tls-key', file], /^--tls-key: expected with --tls-cert, got only the key$/],
     ['both ways', ['--tls', '--tls-cert', file, '--tls-key', file], /^--tls: expected without/],
     ['a missing file', ['--tls-cert', '/nowhere', '--tls-key', file], /^--tls-cert: \/nowhere: expected a file/],
   ])('cannot be %s', (_name, args, message) => {

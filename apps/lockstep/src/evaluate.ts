@@ -28,16 +28,19 @@ import { inputsOf, loadOptions, openModel } from './saved-model.ts';
 const commandLine = {
   name: 'evaluate',
   args: '--load FILE.safetensors [options]',
-  summary: 'Measures a saved model on the test samples of a data set: loss, accuracy, and what it confuses.',
+  summary: 'Evaluates a saved model on test data: loss, accuracy, and the classes that it confuses.',
   options: {
     ...loadOptions,
     data: dataOptions.data,
     label: dataOptions.label,
-    all: { kind: flag, help: 'take every sample, including those for training: for data that the model has not seen' },
+    all: {
+      kind: flag,
+      help: 'evaluate on all samples instead of the test split, for data that the model has not seen',
+    },
     report: {
       kind: text,
       placeholder: 'FILE.json',
-      help: 'where to write the figures, with the whole confusion matrix',
+      help: 'file for the results, with the whole confusion matrix',
     },
     ...generalOptions,
   },
@@ -147,7 +150,7 @@ export function evaluationText(evaluation: ModelEvaluation, classes: readonly st
   if (!Number.isFinite(loss)) return 'the loss is not finite: the training of this model has diverged';
   if (accuracy === null) {
     const explained = r2 === null ? '' : `, R² ${decimals(r2)}`;
-    return `loss ${decimals(loss)}, root mean squared error ${significant(rmse!)}${explained}`;
+    return `loss ${decimals(loss)}, RMSE ${significant(rmse!)}${explained}`;
   }
   if (!confusion) return `loss ${loss.toFixed(4)}, accuracy ${percent(accuracy)}`;
   const totals = confusion.map((row) => row.reduce((sum, count) => sum + count, 0));

@@ -18,16 +18,16 @@ import { loadOptions, openModel } from './saved-model.ts';
 const commandLine = {
   name: 'predict',
   args: '--load FILE.safetensors [options] FILE…',
-  summary: 'Says what a saved model sees in pictures, in lists of values, or in the rows of tables.',
+  summary: 'Predicts with a saved model: the classes of pictures or lists of values, or the labels of table rows.',
   options: {
     files: operands(
       'FILE…',
       'PNG, JPEG or WebP pictures, .json files with the values of one sample each, or tables like those of training',
     ),
     ...loadOptions,
-    invert: { kind: flag, help: 'turn dark on light into light on dark, as in MNIST, before the model sees a picture' },
-    top: { kind: whole({ from: 1 }), help: 'how many classes to name, the most probable first', default: 3 },
-    json: { kind: flag, help: 'print JSON: all scores of each file' },
+    invert: { kind: flag, help: 'invert pictures before prediction: MNIST digits are light on dark' },
+    top: { kind: whole({ from: 1 }), help: 'number of classes to print, most probable first', default: 3 },
+    json: { kind: flag, help: 'print all scores of each file as JSON' },
     ...generalOptions,
   },
 } as const;
@@ -37,7 +37,7 @@ export async function predict(args: readonly string[]): Promise<number> {
   const options = readCommandLine(commandLine, args);
   if (!options) return 0;
   const { files, invert, top, json } = options;
-  if (files.length === 0) throw usageFailure('predict: expected one or more files to read, got none');
+  if (files.length === 0) throw usageFailure('predict: expected at least one file, got none');
   const model = await openModel(options);
   const samples: Sample[] = [];
   for (const file of files) for (const sample of await readSamples(file, model, invert)) samples.push(sample);

@@ -20,11 +20,11 @@ import { type LoadedModel, loadModel } from '@lockstep/train';
 import { maxModelFileBytes, readStoredModel } from '@lockstep/train/command-line';
 
 export const loadOptions = {
-  load: { kind: text, placeholder: 'FILE.safetensors', help: 'the model to use, as --save writes it' },
+  load: { kind: text, placeholder: 'FILE.safetensors', help: 'model file, as written by --save' },
   model: {
     kind: text,
     placeholder: 'NAME|FILE.json',
-    help: 'the layers of a file that does not say them: a built-in model, or a layer list',
+    help: 'layers of a model file without them: a built-in model, or a JSON file with a list of layers',
   },
 } as const satisfies Options;
 
@@ -42,7 +42,7 @@ async function load<Value>(
   { load: file, model }: LoadValues,
   read: (bytes: Uint8Array, given: Model | undefined) => Promise<Value>,
 ): Promise<Value> {
-  if (file === undefined) throw usageFailure('--load: expected FILE.safetensors, the model to use, got none');
+  if (file === undefined) throw usageFailure('--load: expected FILE.safetensors, got none');
   const given = model === undefined ? undefined : modelOf(model);
   const bytes = readOptionBytes('load', file, maxModelFileBytes);
   try {
@@ -69,10 +69,10 @@ function modelOf(nameOrFile: string): Model {
 const exportCommand = {
   name: 'export',
   args: '--load FILE.safetensors --onnx FILE.onnx',
-  summary: 'Writes a saved model as ONNX, which many other programs run.',
+  summary: 'Converts a saved model to ONNX, which many other programs can run.',
   options: {
     ...loadOptions,
-    onnx: { kind: text, placeholder: 'FILE.onnx', help: 'where to write the model' },
+    onnx: { kind: text, placeholder: 'FILE.onnx', help: 'file for the ONNX model' },
     ...generalOptions,
   },
 } as const;
@@ -82,7 +82,7 @@ export async function exportModel(args: readonly string[]): Promise<number> {
   const options = readCommandLine(exportCommand, args);
   if (!options) return 0;
   const { onnx } = options;
-  if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, where to write the model, got none');
+  if (onnx === undefined) throw usageFailure('--onnx: expected FILE.onnx, got none');
   requireOutputs({ onnx }, inputsOf(options));
   const { model, weights, metadata } = await load(options, async (bytes, given) => readStoredModel(bytes, given));
   // It says how PyTorch loads the safetensors file.

@@ -83,7 +83,7 @@ describe('npm run evaluate', () => {
     ],
     [
       ['--load', place('bars'), '--report', place('bars')],
-      /^--report: expected another file than --load reads, got the same: .*bars$/,
+      /^--report: expected a different file from --load reads, got the same: .*bars$/,
     ],
     [
       ['--load', place('bars'), '--data', place('none')],
@@ -91,7 +91,7 @@ describe('npm run evaluate', () => {
     ],
     [
       ['--load', place('bars'), '--label', 'x'],
-      /^--label: expected with --data PATH, the data that are to be read so$/,
+      /^--label: expected with --data PATH, because it says how to read the data$/,
     ],
     [['--load', place('bars'), '--model', 'nosuch'], /^--model nosuch: .*expected/],
     [['--load', place('bars'), '--report', folder], /^--report: .*: expected a file, got a folder$/],

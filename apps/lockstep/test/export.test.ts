@@ -38,7 +38,7 @@ describe('npm run export', () => {
     ],
     [
       ['--load', place('bars'), '--onnx', place('bars')],
-      /^--onnx: expected another file than --load reads, got the same: .*bars$/,
+      /^--onnx: expected a different file from --load reads, got the same: .*bars$/,
     ],
   ])('%j is refused, and writes nothing', async (args, message) => {
     await expectRefusal(() => exportModel(args), message);

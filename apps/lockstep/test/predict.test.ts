@@ -70,7 +70,7 @@ describe('npm run predict', () => {
   });
 
   it.each<[args: string[], message: RegExp]>([
-    [[], /^predict: expected one or more files to read, got none$/],
+    [[], /^predict: expected at least one file, got none$/],
     [['none.png'], /^none\.png: expected a file that can be read, got nothing there$/],
     [['seven.png', 'none.png'], /^none\.png: expected a file that can be read, got nothing there$/],
     [[folder], /: expected a regular file, got a folder$/],

@@ -68,7 +68,7 @@ const npm = fake(
 );
 
 const waits = 'Another command is setting up this clone; waiting for it to finish …';
-const installs = 'Installing what it takes to build and run (once; fetches up to 139 MB) …';
+const installs = 'Installing what is needed to build and run (once; fetches up to 139 MB) …';
 const allSteps = ['npm', 'pnpm', 'turbo'].flatMap((name) => [`${name} begins`, `${name} ends`]);
 
 class Clone {
@@ -195,9 +195,9 @@ describe('a command in a new clone', () => {
 
   it('shows what a step printed that failed for another reason, and begins again next time', async () => {
     const clone = new Clone();
-    const said = 'lockstep: installing the packages failed; what it printed stands above';
+    const said = 'lockstep: installing the packages failed; see its output above';
     expect(await clone.run({ PNPM_FAILS: 'yes' })).toEqual({ code: 1, lines: [installs, 'for another reason', said] });
-    const again = 'An installation here was cut off; it begins again.';
+    const again = 'An earlier installation was interrupted; starting again.';
     expect(await clone.run()).toEqual({ code: 0, lines: [again, installs, 'runs'] });
   });
 
@@ -216,7 +216,7 @@ it('replaces what another package manager has put between the packages, and leav
   const { code, lines } = await clone.run();
   expect([code, lines[0]]).toEqual([
     0,
-    'What another package manager installed here is replaced: the lock file is that of pnpm.',
+    'Replacing what another package manager installed: this project uses the lock file of pnpm.',
   ]);
   expect(readdirSync(join(clone.folder, 'node_modules')).sort()).toEqual([
     '.bin',

@@ -41,7 +41,7 @@ export class RelayLines {
         // Printed once: later attempts may fail in the same way.
         const isKnown = this.#lostMessage === event.message;
         this.#lostMessage = event.message;
-        return isKnown ? [] : [`${event.message}; trying again; Ctrl-C ends this`];
+        return isKnown ? [] : [`${event.message}; trying again (Ctrl-C to stop)`];
       }
       case 'note':
         return [event.message];

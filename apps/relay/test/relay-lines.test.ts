@@ -36,6 +36,6 @@ it('says where to join, or writes that to a file if the lines go to a log', () =
   const events: RelayEvent[] = [{ type: 'listening', ...listening }, { type: 'open' }];
   expect(linesOf(events).join('\n')).toMatch(/LOCKSTEP_TOKEN=secret .*\n.*#token=secret$/);
   const file = join(temporaryFolder(), 'addresses');
-  expect(linesOf(events, file)).toEqual([`The addresses to join and to watch are in ${file}.`]);
+  expect(linesOf(events, file)).toEqual([`The addresses for joining and watching are in ${file}.`]);
   expect(readFileSync(file, 'utf8')).toMatch(/LOCKSTEP_TOKEN=secret .*\n.*#token=secret\n$/);
 });

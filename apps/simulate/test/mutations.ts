@@ -71,7 +71,7 @@ export const mutations: readonly Mutation[] = [
     foundBy: 4,
     changes: [
       {
-        file: 'compute/src/tree-reduction.ts',
+        file: 'compute/src/tree-sum.ts',
         before: '    let node = shard;\n',
         after: `
           const [[covered, held] = ['0', undefined]] = this.#waiting;

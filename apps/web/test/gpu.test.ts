@@ -88,7 +88,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
       await tab.computed(2);
       await browser.crashGpu();
       await tab.panelShows(/computes on the CPU \(WebAssembly SIMD\)/);
-      await showsReason(tab, /: this tab goes on with the CPU/);
+      await showsReason(tab, /: this tab continues on the CPU/);
       await tab.computed((await tab.computed(0)) + 10);
       const report = await run.stop();
       // The worker keeps its identity.

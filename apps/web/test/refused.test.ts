@@ -42,8 +42,8 @@ describePage('refusals', ({ browser }) => {
     await guest.computed(1);
     for (const [fragment, title, reason] of [
       ['', 'Code needed', /^Type the six letters and digits/],
-      ['#token=guess', 'Wrong code', /^This is not the token of this run/],
-      ['#join&token=guess', 'Wrong code', /^This is not the token of this run/],
+      ['#token=guess', 'Wrong code', /^The code or token is wrong/],
+      ['#join&token=guess', 'Wrong code', /^The code or token is wrong/],
     ] as const) {
       const unknown = await browser.open({ ...addresses, page: `${addresses.page}${fragment}` });
       await unknown.shows(title, { exact: true });
@@ -137,7 +137,7 @@ describePage('refusals', ({ browser }) => {
 
     const named = await browser.open({ ...addresses, page: addresses.page.replace('127.0.0.1', foreignName) });
     const message =
-      'the name in the address is not one of this machine: open it by its address, or name it with --host';
+      'this host name does not belong to this machine: use its address, or start the coordinator with --host';
     await named.page.getByText(message).waitFor();
     await goesOn(coordinator);
     expect([...coordinator.run.state.records.values()]).toHaveLength(1);

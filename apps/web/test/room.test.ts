@@ -18,7 +18,7 @@ describePage('a room', ({ browser, folder }) => {
     const guest = await browser.open({ ...run, page: `${run.page}#room` });
     const field = guest.page.getByLabel('Code of this run');
     for (const [typed, answer] of [
-      ['AAAAAA', /not the token of this run/],
+      ['AAAAAA', /code or token is wrong/],
       [code.toLowerCase(), 'Waiting for start'],
     ] as const) {
       await guest.during('a field for the code', field.fill(typed));

@@ -110,7 +110,7 @@ const divergedRun: Readonly<Record<string, State>> = {
       await owner!.press('Start');
     },
     title: 'Finished',
-    shows: [/^Training has diverged, the test loss is no longer finite/, 'Time taken'],
+    shows: [/^Training diverged: the test loss is not finite/, 'Time taken'],
     hides: [...evaluations, /^Test (accuracy|RMSE) \d/],
   },
 };
@@ -140,7 +140,7 @@ const lostRun: Readonly<Record<string, State>> = {
         await guest.press('Unlock');
       }),
     title: 'Training',
-    shows: [/not the admin token of this run/],
+    shows: [/rong admin token/],
     hides: [],
   },
   'with a dead coordinator': {
@@ -180,7 +180,7 @@ const lockedRun: Readonly<Record<string, State>> = {
         await page.keyboard.press('Enter');
       }),
     title: 'Wrong code',
-    shows: ['Code of this run', /^This is not the token of this run: type its code again/],
+    shows: ['Code of this run', /^The code or token is wrong: type the code again/],
     hides: nothingOfTheRun,
   },
   // The admin token is in session storage, and the coordinator has not yet said whether it is right.
@@ -291,8 +291,8 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     const args = [...(await tinyArgs(folder)), '--steps', '1', '--optimizer', 'sgd', '--lr', '1e30'];
     const run = await startRun(folder, [...args, '--workers', '1', '--wait-for-start', '--stay']);
     await walk(divergedRun, { run, pages: await open(run, 'owner') });
-    await run.program.printed(/test loss no longer finite/);
-    await run.program.printed(/training has diverged, the test loss is no longer finite: try a smaller learning rate/);
+    await run.program.printed(/test loss not finite/);
+    await run.program.printed(/training diverged: the test loss is not finite; try a smaller learning rate/);
   });
 
   it('of a run that waits for its data', async () => {

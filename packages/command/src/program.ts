@@ -50,7 +50,7 @@ export async function runMain(
       process.stderr.write(`${program}: ${failure.message}\n`);
       process.exitCode = failure.exitCode;
     } else {
-      process.stderr.write(`${program}: this is a defect of Lockstep, please report it:\n`);
+      process.stderr.write(`${program}: this is a bug in Lockstep, please report it:\n`);
       process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
       process.exitCode = 1;
     }
@@ -96,7 +96,7 @@ function watchOutput(program: string): { readonly isLost: () => boolean } {
       isLost = true;
       process.exitCode ||= 1;
       if (stream === process.stderr) return;
-      process.stderr.write(`${program}: could not write what is printed: ${reasonOf(error)}\n`);
+      process.stderr.write(`${program}: could not write the output: ${reasonOf(error)}\n`);
     });
   }
   return { isLost: () => isLost };

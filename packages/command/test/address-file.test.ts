@@ -17,7 +17,7 @@ describe('addresses with secrets', () => {
     writeFileSync(files[1]!, 'x'.repeat(1000));
     chmodSync(files[1]!, 0o644);
     for (const file of files) {
-      expect(addressesToPrint(lines, file)).toEqual([`The addresses to join and to watch are in ${file}.`]);
+      expect(addressesToPrint(lines, file)).toEqual([`The addresses for joining and watching are in ${file}.`]);
       expect(readFileSync(file, 'utf8')).toBe(`${lines.join('\n')}\n`);
       expect(statSync(file).mode & 0o777).toBe(0o600);
     }

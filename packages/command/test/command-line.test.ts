@@ -53,7 +53,7 @@ describe('readCommandLine', () => {
     vi.stubEnv('npm_config_workers', 'true');
     vi.stubEnv('npm_config_weight_decay', '0.1');
     expect(() => readCommandLine(command, ['3'])).toThrow(
-      '--workers and --weight-decay: npm keeps options for itself unless -- stands before them: npm start -- [options]',
+      '--workers and --weight-decay: npm needs -- before options: npm start -- [options]',
     );
   });
 

@@ -39,7 +39,7 @@ it.each([new RangeError('Maximum call stack size exceeded'), new Error('out of m
   'anything else is a defect, with its stack: %s',
   async (thrown) => {
     const { text, code } = await failing(thrown);
-    expect(text).toMatch(/^lockstep: this is a defect of Lockstep, please report it:\n/);
+    expect(text).toMatch(/^lockstep: this is a bug in Lockstep, please report it:\n/);
     expect(code).toBe(1);
   },
 );

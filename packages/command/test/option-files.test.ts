@@ -29,7 +29,7 @@ describe('files of options', () => {
     for (const report of [place('model'), place('link'), `${folder}/./model`]) {
       const same = {
         exitCode: 2,
-        message: `--report: expected another file than --save writes, got the same: ${report}`,
+        message: `--report: expected a different file from --save writes, got the same: ${report}`,
       };
       expect(() => requireOutputs({ save: place('model'), report })).toThrow(expect.objectContaining(same));
     }
@@ -40,7 +40,7 @@ describe('files of options', () => {
     symlinkSync('rows.csv', place('rows'));
     const inputs = { data: place('rows.csv'), model: undefined, load: place('absent') };
     for (const save of [place('rows.csv'), place('rows'), `${folder}/./rows.csv`]) {
-      const message = `--save: expected another file than --data reads, got the same: ${save}`;
+      const message = `--save: expected a different file from --data reads, got the same: ${save}`;
       expect(() => requireOutputs({ save }, inputs)).toThrow(expect.objectContaining({ exitCode: 2, message }));
     }
     expect(() => requireOutputs({ save: place('new'), report: place('absent') }, inputs)).not.toThrow();

@@ -113,7 +113,7 @@ export class NumericsComparison {
     }
     const most = tolerance * values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
     if (this.#worst <= most) return undefined;
-    return `numerics check: this worker's gradient differs from the reference by ${this.#worst.toPrecision(2)}, at most ${most.toPrecision(2)} can be rounding: it computes wrongly`;
+    return `numerics check: this worker's gradient differs from the reference by ${this.#worst.toPrecision(2)}, more than rounding can explain (${most.toPrecision(2)}): its results are wrong`;
   }
 }
 

@@ -11,8 +11,7 @@ import {
 } from '@lockstep/tensor';
 import { microbatchCall, sumCalls } from './half-rounding.ts';
 import { MicrobatchPiece, type PieceCompute, ReplicaPiece, type SampleRange, type ShardBatch } from './pieces.ts';
-import { TreeReduction } from './tree-reduction.ts';
-import { VectorAdder } from './tree-sum.ts';
+import { TreeReduction, VectorAdder } from './tree-sum.ts';
 
 /** Computes the gradient of a shard on one backend, piece by piece, in parallel if the backend has threads. */
 

@@ -2,7 +2,7 @@ import type { Shard } from '@lockstep/rules';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { halvesOf } from '../../rules/src/tree.ts';
-import { TreeReduction } from '../src/tree-reduction.ts';
+import { TreeReduction } from '../src/tree-sum.ts';
 import { arrivals, treeCase } from './random-shards.ts';
 
 /** Writes a node's sum as an expression, by the tree's definition: `((0+1)+2)` for three used microbatches of four. */

@@ -169,7 +169,7 @@ export class FleetCoordinator {
     if (event.type !== 'read' || event.stored?.holder === undefined) return;
     const { standby, log } = this.#options;
     if (standby) {
-      if (!seen) log(`Standby: ${this.#leader} leads ${this.place}; this coordinator takes over when it is gone.`);
+      if (!seen) log(`Standby: ${this.#leader} leads ${this.place}; this coordinator takes over if it fails.`);
       this.#following ??= this.#records
         .followCheckpoints()
         .catch(() => {})
@@ -177,9 +177,7 @@ export class FleetCoordinator {
           this.#following = undefined;
         });
     } else if (seen && seen.revision !== event.stored.revision) {
-      refuse(
-        new FleetError(`${this.place} has a coordinator, on ${this.#leader}: with standby this one waits for its end`),
-      );
+      refuse(new FleetError(`${this.place} has a coordinator, on ${this.#leader}: use --standby to wait for its end`));
     }
   }
 
@@ -187,12 +185,12 @@ export class FleetCoordinator {
     const { log } = this.#options;
     if (event.type === 'unreachable') {
       if (!this.#isUnreachable && state.role === 'leader') {
-        log(`${this.place} does not answer; training goes on without lease and checkpoints until it does`);
+        log(`${this.place} does not answer; training continues without a lease and checkpoints until it does`);
       }
       this.#isUnreachable = true;
     } else if (state.role === 'deposed') {
       this.#deposed.abort(
-        new FleetError(`${this.#leader} leads ${this.place} now, since this one's lease had run out`),
+        new FleetError(`${this.#leader} leads ${this.place} now, because the lease of this coordinator expired`),
       );
     } else if (event.type === 'written') {
       if (this.#isUnreachable && state.role === 'leader') log(`${this.place} answers again; this coordinator leads it`);

@@ -35,7 +35,7 @@ export async function openFleet({ run = 'default', ...options }: FleetOptions): 
 export async function openStore(options: FleetOptions): Promise<FleetStore> {
   const servers = parseServers(options.servers);
   if (!servers) {
-    throw new FleetError('expected addresses like nats://127.0.0.1:4222, with commas between them, got something else');
+    throw new FleetError('expected addresses like nats://127.0.0.1:4222, separated by commas, got something else');
   }
   const nats = await loadNats();
   const connection = await connectToAny(nats, servers, options);

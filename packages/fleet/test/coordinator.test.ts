@@ -57,7 +57,7 @@ describe('a coordinator', () => {
   it('that is no standby is refused where another one is alive', async () => {
     await opened(begin('a'));
     expect(await opened(begin('b', false))).toBe(
-      'run mnist of the fleet at memory has a coordinator, on a: with standby this one waits for its end',
+      'run mnist of the fleet at memory has a coordinator, on a: use --standby to wait for its end',
     );
   });
 
@@ -74,7 +74,7 @@ describe('a coordinator', () => {
     const end = opened(second, 1, 20_000);
     expect(await end).toBe('waits');
     expect(second.lines).toEqual([
-      'Standby: a leads run mnist of the fleet at memory; this coordinator takes over when it is gone.',
+      'Standby: a leads run mnist of the fleet at memory; this coordinator takes over if it fails.',
     ]);
     first.link.fault = 'cut';
     await time.advance(leaseMs.life + 2 * leaseMs.renewEvery);
@@ -82,7 +82,7 @@ describe('a coordinator', () => {
     await time.advance(leaseMs.renewEvery);
     expect(first.coordinator.deposed.aborted).toBe(true);
     expect(first.coordinator.deposed.reason.message).toBe(
-      "b leads run mnist of the fleet at memory now, since this one's lease had run out",
+      'b leads run mnist of the fleet at memory now, because the lease of this coordinator expired',
     );
   });
 
@@ -108,7 +108,7 @@ describe('a coordinator', () => {
     await time.advance(2_000);
     expect(begun.coordinator.deposed.aborted).toBe(false);
     expect(begun.lines).toEqual([
-      'run mnist of the fleet at memory does not answer; training goes on without lease and checkpoints until it does',
+      'run mnist of the fleet at memory does not answer; training continues without a lease and checkpoints until it does',
       'run mnist of the fleet at memory answers again; this coordinator leads it',
     ]);
   });

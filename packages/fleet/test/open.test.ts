@@ -39,7 +39,7 @@ describe('openFleet refuses in one sentence that shows no secret', () => {
   it.each<[object, RegExp, string]>([
     [
       { servers: `http://user:${secret}@a` },
-      /^expected addresses like nats:\/\/127\.0\.0\.1:4222, with commas/,
+      /^expected addresses like nats:\/\/127\.0\.0\.1:4222, separated by commas/,
       'fleet',
     ],
     [{ servers: 'nats://a', run: 'a.b' }, /^expected 1 to 64 letters, digits, - and _, got a\.b$/, 'run'],

@@ -137,7 +137,7 @@ function checkShards(run: RunState, connection: Connection, idleWorkers: () => r
   if (run.nowMs > answerByMs + transferCreditMs) {
     run.patience = morePatience(run);
     recordFailure(run, connection);
-    disconnect(run, connection, 'no result within the time that it may take', 1008);
+    disconnect(run, connection, 'no result before its deadline', 1008);
     return true;
   }
   const waitedMs = run.nowMs - startedAtMs;

@@ -100,9 +100,7 @@ export function helloFault(hello: Hello, token: string | undefined): MessageOf<'
   }
   if (token !== undefined && !sameSecret(token, hello.token ?? '')) {
     const fault =
-      hello.token === undefined
-        ? 'this run needs a token, and none was given'
-        : 'the token is not the one in the join address';
+      hello.token === undefined ? 'this run requires a token' : 'the token is not the one in the join address';
     return { type: 'refuse', code: 'token', message: `${fault}: copy the whole address that the coordinator printed` };
   }
   return undefined;
@@ -112,7 +110,7 @@ function refusalOf(run: RunState, connection: Connection, hello: Hello): Message
   const fault = helloFault(hello, run.setup.token);
   if (fault) return fault;
   if (isRefused(run, connection)) {
-    const message = 'workers at this address have sent wrong results: this coordinator takes no more from it';
+    const message = 'workers at this address sent wrong results, so the coordinator accepts no more from it';
     return { type: 'refuse', code: 'numerics', message };
   }
   return undefined;
@@ -195,14 +193,14 @@ function numericModeFault({ setup }: RunState, numericMode: string | undefined, 
   if (hash === refereeHash) return undefined;
   const expected = `expected the bits of ${refereeMode}`;
   if (numericMode === refereeMode) {
-    return `${expected}, which this worker says that it computes in, got others: try another --backend`;
+    return `${expected}, the mode that this worker claims, got different bits: try another --backend`;
   }
   if (isRelay) {
-    return `${expected}, in which this relay computes, got others: join the coordinator behind it, by its own address`;
+    return `${expected}, the mode of this relay, got different bits: join the coordinator directly`;
   }
   // With nodes rounded to fp16, two modes differ by whole fp16 units, so that a lie looks the same as rounding.
   if (plan.halfUnit !== undefined) {
-    return `${expected}, as all workers of a run with gradients as fp16-exact have, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
+    return `${expected}, as a run with fp16-exact gradients requires, got those of ${numericMode}: compute on the CPU (--backend cpu)`;
   }
   return undefined;
 }
@@ -229,7 +227,7 @@ function settle(
     return;
   }
   if (holder && run.nowMs - sinceMs < run.setup.limits.heartbeatMs) return;
-  if (holder) disconnect(run, holder, 'it came back on another connection', 1000);
+  if (holder) disconnect(run, holder, 'it reconnected on another connection', 1000);
   const record = recordOf(run, hello);
   const isTaken = [...run.connections.values()].some(({ workerId }) => workerId === record?.id);
   admit(run, connection, hello, isTaken ? undefined : record);
@@ -361,7 +359,7 @@ export function rename(run: RunState, { workerId, name }: EventOf<'rename'>): vo
 export function remove(run: RunState, { workerId }: EventOf<'remove'>): void {
   if (hasEnded(run)) return;
   for (const connection of connectionsOf(run, workerId)) {
-    const message = 'the owner of this run has removed this worker';
+    const message = 'the owner of this run removed this worker';
     send(run, connection.connection, { type: 'refuse', code: 'removed', message });
     const isAnnounced = connection.hasBeenReady && run.phase !== 'waiting';
     disconnect(run, connection, message, 1008);

@@ -212,7 +212,7 @@ function quarantine(
 ): void {
   const record = run.records.get(workerId);
   if (!record || record.quarantined !== undefined) return;
-  const message = toMessageText(`its result of step ${step + 1}, microbatches ${lo} to ${lo + n - 1}, was wrong`);
+  const message = toMessageText(`its result for step ${step + 1}, microbatches ${lo} to ${lo + n - 1}, was wrong`);
   countFault(run, 'quarantined');
   updateRecord(run, workerId, { quarantined: message });
   emit(run, { type: 'quarantined', workerId, message, shards: record.shards });

@@ -122,7 +122,7 @@ describe('a worker of another numeric mode', () => {
     const effects = coordinator.numericsResult(gpu, 'bbbbbbbb');
     expect(sentTo(gpu, effects)).toEqual(['refuse', 'close']);
     const message = expect.stringContaining(
-      `gradients as fp16-exact have, got those of gpu.js webgl2: compute on the CPU`,
+      `fp16-exact gradients requires, got those of gpu.js webgl2: compute on the CPU`,
     );
     expect(effects).toContainEqual(expect.objectContaining({ message: { type: 'refuse', code: 'numerics', message } }));
     expect(coordinator.tasksOf(coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'aaaaaaaa' }))).toHaveLength(1);

@@ -161,7 +161,7 @@ describe('a worker that is removed', () => {
     const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
     const [first] = [coordinator.join(), coordinator.join()];
     const effects = coordinator.dispatch({ type: 'remove', workerId: coordinator.workerId(first) });
-    const message = 'the owner of this run has removed this worker';
+    const message = 'the owner of this run removed this worker';
     expect(effects).toContainEqual({
       type: 'send',
       connection: first,

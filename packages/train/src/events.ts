@@ -224,35 +224,35 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
     case 'rejected':
       return {
         type: 'rejected',
-        message: `rejected from ${who}: ${event.message}`,
+        message: `rejected a result of ${who}: ${event.message}`,
         worker: workerId === '' ? undefined : worker,
       };
     case 'late': {
       const step = event.step + 1;
       return {
         type: 'late',
-        message: `${who} is late with step ${step}: other workers get its work, too`,
+        message: `${who} is late with step ${step}: another worker computes its shard as well`,
         worker,
         step,
       };
     }
     case 'slowLink': {
       const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 1_000 ? 2 : 1)} s`;
-      const spent = `${seconds(event.networkMs)} of a step, computing ${seconds(event.computeMs)}`;
-      const message = `the link of ${who} takes ${spent}: a larger batch or --gradients fp16-exact would help`;
+      const spent = `${seconds(event.networkMs)} of a step (${seconds(event.computeMs)} computing)`;
+      const message = `${who} spends ${spent} on its link: a larger batch or --gradients fp16-exact would help`;
       return { type: 'slowLink', message, worker };
     }
     case 'quarantined': {
       const { shards } = event;
-      const before = shards === 0 ? 'none of its results was added' : `${shards} of its results had been added`;
+      const before = shards === 0 ? 'none of its results had been added' : `${shards} of its results had been added`;
       return { type: 'quarantined', message: `${who} is quarantined: ${event.message}; ${before}`, worker, shards };
     }
     case 'renamed':
-      return { type: 'renamed', message: `${who} was ${event.before} until now`, worker, before: event.before };
+      return { type: 'renamed', message: `${who} was renamed from ${event.before}`, worker, before: event.before };
     case 'injectFault':
       return {
         type: 'injectFault',
-        message: `${who} is made to ${faults[event.action]}`,
+        message: `${who} was told to ${faults[event.action]}`,
         worker,
         action: event.action,
       };
@@ -264,7 +264,7 @@ function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>):
 const faults: Readonly<Record<FaultAction, string>> = { kill: 'die', freeze: 'freeze', slow: 'slow down' };
 
 const pauseLines: Readonly<Record<PauseEvent['type'], string>> = {
-  paused: 'paused: no worker is left; training resumes when one joins',
+  paused: 'paused: no workers left; training resumes when one joins',
   resumed: 'training resumes',
-  pauseRequested: 'paused from the dashboard, at the end of this step',
+  pauseRequested: 'paused from the dashboard',
 };

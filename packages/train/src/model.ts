@@ -54,7 +54,7 @@ export const maxModelFileBytes = 2 ** 30 + 2 ** 20;
 export function readStoredModel(bytes: Uint8Array, given?: Model): StoredModel {
   const { metadata } = readSafetensors(bytes);
   if (metadata['format'] === checkpointFormat) {
-    throw new Error('expected a model file as --save writes, got a checkpoint, from which --resume goes on');
+    throw new Error('expected a model file from --save, got a checkpoint; use --resume for that');
   }
   const description = parseDescription(metadata, given);
   const weights = readModelFile(description.model, bytes);

@@ -64,17 +64,17 @@ export const uploadedData = 'upload';
 
 const training: Options[string]['without'] = { summary: 'which trains nothing' };
 const serving: Options[string]['without'] = { single: 'which opens no socket', ...training };
-const fleet = { oneOf: ['fleet'], expected: '--fleet URL, whose option it is' } as const;
-const folder = '--checkpoint DIR, the folder of the checkpoints';
+const fleet = { oneOf: ['fleet'], expected: '--fleet URL, because it applies only to a fleet' } as const;
+const folder = '--checkpoint DIR, the folder that holds the checkpoints';
 const inner = {
   oneOf: ['replicas', 'inner-steps'],
-  expected: '--replicas M or --inner-steps H, whose inner steps it is of',
+  expected: '--replicas M or --inner-steps H, because it applies only to inner steps',
 } as const;
 
 /** How a server listens. @param who needs a token unless the server is reachable only from this machine */
 export function listenOptions(who: string) {
   return inGroup('network', {
-    host: option(text, `address to listen on; any but loopback asks ${who} for a token`, {
+    host: option(text, `address to listen on; any other than loopback requires a token from ${who}`, {
       placeholder: 'HOST',
       default: defaultHost,
       library: 'listen.host',
@@ -105,7 +105,7 @@ const interval: Kind<CheckpointInterval> = {
 
 export const runOptions = {
   ...inGroup('run', {
-    single: option(flag, 'train in this process, without workers or sockets: the same weights', {
+    single: option(flag, 'train in this process, without workers or sockets; gives the same weights', {
       without: { 'data upload': 'whose page needs a socket' },
     }),
     epochs: option(whole({ from: 1, to: 1_000_000 }), 'passes over the training set', {
@@ -115,29 +115,33 @@ export const runOptions = {
     steps: option(whole({ from: 1 }), 'stop after N steps', { library: 'steps' }),
     batch: option(
       either(whole({ from: 1, to: 1_000_000 }), oneOf(['auto'])),
-      'samples in a step, over all workers, or in an inner step of one replica; auto fits --expect, or with --wait-for-start the workers that are there then',
+      'global batch size: samples per step, or per inner step of a replica; auto chooses it for the number of workers (--expect, or those that have joined when --wait-for-start starts the run)',
       {
-        defaultText: `${defaultsOf('batch')}; on small data less, and then the default learning rate too; ${dilocoDefaults.batch} with replicas`,
+        defaultText: `${defaultsOf('batch')}; smaller for small data sets, with a smaller default learning rate; ${dilocoDefaults.batch} with replicas`,
         library: 'batch',
       },
     ),
     microbatch: option(
       whole({ from: 1, to: 1_000_000 }),
-      'samples that a worker computes at least; divides the batch',
-      { defaultText: '16 to 64, or less if workers are expected', library: 'microbatch' },
+      'samples in a microbatch, the smallest unit of work; must divide the batch',
+      { defaultText: '16 to 64, or fewer to give every expected worker one', library: 'microbatch' },
     ),
-    seed: option(whole({ to: 2 ** 32 - 1 }), 'fixes the initial weights and the order of samples', {
+    seed: option(whole({ to: 2 ** 32 - 1 }), 'seed of the initial weights and of the order of samples', {
       default: 1,
       library: 'seed',
     }),
-    'wait-for-start': option(flag, 'begin when the run is started from the dashboard', {
+    'wait-for-start': option(flag, 'do not start training until someone presses Start on the dashboard', {
       library: 'listen.waitForStart',
       without: serving,
     }),
-    stay: option(flag, 'keep serving the dashboard after training, which can begin another run', {
-      library: 'listen.stay',
-      without: serving,
-    }),
+    stay: option(
+      flag,
+      'keep the server running after training, so that the owner can start another run from the dashboard',
+      {
+        library: 'listen.stay',
+        without: serving,
+      },
+    ),
   }),
   ...inGroup('model', {
     lr: option(positive, 'learning rate', {
@@ -149,7 +153,7 @@ export const runOptions = {
       defaultText: defaultsOfSetting('momentum'),
       library: 'optimizer.momentum',
     }),
-    nesterov: option(flag, 'Nesterov momentum, which momentum has with replicas anyway', {
+    nesterov: option(flag, 'Nesterov momentum; always on for momentum with replicas', {
       library: 'optimizer.nesterov',
     }),
     'weight-decay': option(nonNegative, 'weight decay: an L2 penalty, decoupled in adamw', {
@@ -158,26 +162,26 @@ export const runOptions = {
     }),
     schedule: option(
       oneOf(Object.keys(schedules) as ScheduleType[]),
-      'learning rate schedule (step divides it by 10 after each third of the run, cosine ends at 0)',
+      'learning rate schedule (step divides the rate by 10 after each third of the run, cosine decays it to 0)',
       { defaultText: defaultsOf('schedule'), library: 'optimizer.schedule' },
     ),
-    warmup: option(whole(), 'warm-up: steps in which the learning rate rises linearly', {
+    warmup: option(whole(), 'warm-up: number of steps in which the learning rate rises linearly', {
       default: 0,
       library: 'optimizer.warmupSteps',
     }),
-    clip: option(positive, 'largest norm of a gradient; a longer one is scaled down to it', {
+    clip: option(positive, 'clip the gradient to this norm', {
       library: 'optimizer.clipNorm',
     }),
-    model: option(text, `a built-in model (${builtInModels.join(', ')}), or a layer list in a file`, {
+    model: option(text, `a built-in model (${builtInModels.join(', ')}), or a JSON file with a list of layers`, {
       placeholder: 'NAME|FILE.json',
       default: 'mlp',
       library: 'model',
       isNamedWithValue: true,
     }),
-    summary: option(flag, "print the model's layers and parameters, as they are for --data, and train nothing", {
+    summary: option(flag, "print the model's layers and parameters for this data, and exit", {
       without: { 'data upload': 'whose page takes the data of a run' },
     }),
-    init: option(text, 'begin with the weights of this file, of the same model', {
+    init: option(text, 'start from the weights in this file, which must fit the model', {
       placeholder: 'FILE.safetensors',
       library: 'initialWeights',
       isNamedWithValue: true,
@@ -186,21 +190,21 @@ export const runOptions = {
   }),
   ...inGroup('data', {
     ...refusedBeside({ [`data ${uploadedData}`]: 'whose page asks for it' }, dataOptions),
-    data: option(text, `${dataOptions.data.help}; with ${uploadedData} the page takes them, and starts the run`, {
+    data: option(text, `${dataOptions.data.help}; with ${uploadedData}, the owner uploads the data on the dashboard`, {
       placeholder: `PATH|${uploadedData}`,
       defaultText: dataOptions.data.defaultText,
       library: 'data',
     }),
   }),
   ...inGroup('distribution', {
-    workers: option(whole({ to: 256 }), 'local Node workers to start', {
+    workers: option(whole({ to: 256 }), 'number of local worker processes to start', {
       default: 0 as number,
       library: 'workers',
       without: { single: 'which computes in this process alone' },
     }),
     expect: option(
       whole({ from: 1, to: 512 }),
-      'workers to come, who all take part: batch and microbatch are such that each gets one, and slow ones take turns',
+      'number of workers that will join: the batch gets a microbatch for each, and slow workers take turns',
       { defaultText: 'none, or --workers with --batch auto', library: 'expect' },
     ),
     backend: option(oneOf(computeChoices), 'backend of the local workers', {
@@ -208,19 +212,19 @@ export const runOptions = {
       library: 'backend',
     }),
     threads: option(threads, 'compute threads in each local worker, and in this process if it computes', {
-      defaultText: 'all cores with --single, else the cores shared out',
+      defaultText: 'all cores with --single, otherwise an equal share of them',
       library: 'threads',
     }),
-    colocate: option(flag, 'this process computes too, beside its workers: nothing of its share travels', {
+    colocate: option(flag, 'let the coordinator compute a share too, without sending it over a socket', {
       library: 'colocate',
       without: { single: 'which opens no socket' },
     }),
     replicas: option(
       whole({ from: 1, to: 1_024 }),
-      'DiLoCo: replicas that take inner steps by themselves, whose mean is a step',
+      'DiLoCo: number of replicas that take inner steps independently and are then averaged',
       { defaultText: `none, or ${dilocoDefaults.replicas} with --inner-steps`, library: 'diloco.replicas' },
     ),
-    'inner-steps': option(whole({ from: 1, to: 100_000 }), 'DiLoCo: steps of a replica between two exchanges', {
+    'inner-steps': option(whole({ from: 1, to: 100_000 }), 'DiLoCo: steps that a replica takes between two averages', {
       defaultText: `none, or ${dilocoDefaults.innerSteps} with --replicas`,
       library: 'diloco.innerSteps',
     }),
@@ -236,15 +240,15 @@ export const runOptions = {
     }),
     gradients: option(
       oneOf(['exact', 'fp16-exact']),
-      'how gradients travel: fp16-exact rounds each node of the reduction tree to half precision, the same bits on any workers in half of the bytes',
+      'gradient encoding (fp16-exact rounds every node of the reduction tree to half precision: half the bytes, and still the same weights on any workers)',
       { default: 'exact', library: 'gradients' },
     ),
-    'verify-rate': option(
-      fraction,
-      'share of the shards that the coordinator computes as well, so that a wrong result is found',
-      { default: 0.01, library: 'verifyRate', without: { single: 'which computes in this process alone' } },
-    ),
-    chaos: option(flag, 'fault injection: the dashboard can kill, freeze and slow workers', {
+    'verify-rate': option(fraction, 'fraction of shards that the coordinator computes too, to catch wrong results', {
+      default: 0.01,
+      library: 'verifyRate',
+      without: { single: 'which computes in this process alone' },
+    }),
+    chaos: option(flag, 'fault injection: let the owner kill, freeze and slow down workers from the dashboard', {
       library: 'listen.faultInjection',
       without: serving,
     }),
@@ -254,11 +258,11 @@ export const runOptions = {
     inGroup('network', {
       ...listenOptions('workers and viewers'),
       ...tokenOptions(
-        'secret that workers need to join, and viewers to watch',
-        'LOCKSTEP_TOKEN of the environment; else none on loopback, or one made for this run',
+        'secret that workers need to join and viewers need to watch',
+        'the environment variable LOCKSTEP_TOKEN; otherwise none on loopback, and a random one elsewhere',
         'listen.token',
       ),
-      'public-view': option(flag, 'every client that reaches the port may watch, without the token', {
+      'public-view': option(flag, 'let anyone who can reach the port watch, without the token', {
         library: 'listen.publicView',
       }),
       ...tlsOptions,
@@ -266,9 +270,13 @@ export const runOptions = {
         library: 'listen.allowOrigins',
       }),
       ...fleetOptions,
-      standby: option(flag, 'with --fleet: wait while the run has a coordinator, and go on when that is gone', {
-        with: fleet,
-      }),
+      standby: option(
+        flag,
+        'with --fleet: wait while another coordinator leads the run, and take over when it is gone',
+        {
+          with: fleet,
+        },
+      ),
       ...announceOptions,
       ...addressFileOptions,
     }),
@@ -276,27 +284,27 @@ export const runOptions = {
   ...refusedBeside(
     training,
     inGroup('output', {
-      checkpoint: option(text, 'folder for checkpoints, from which a run that was cut off goes on', {
+      checkpoint: option(text, 'folder for checkpoints, from which an interrupted run can resume', {
         placeholder: 'DIR',
         library: 'checkpoint.folder',
-        without: { fleet: 'which keeps the checkpoints and goes on from the newest' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
       }),
-      'checkpoint-every': option(interval, 'steps like 50, or minutes like 5m, between two checkpoints', {
+      'checkpoint-every': option(interval, 'interval between checkpoints, in steps or minutes', {
         defaultText: '1m',
         library: 'checkpoint.every',
         with: { oneOf: ['checkpoint', 'fleet'], expected: folder },
       }),
-      resume: option(flag, 'go on from the newest checkpoint in --checkpoint that fits this run', {
+      resume: option(flag, 'resume from the newest checkpoint in --checkpoint that fits this run', {
         library: 'checkpoint.resume',
-        without: { fleet: 'which keeps the checkpoints and goes on from the newest' },
+        without: { fleet: 'which stores checkpoints and resumes from the newest by itself' },
         with: { oneOf: ['checkpoint'], expected: folder },
       }),
-      verify: option(flag, 'train again in one process afterwards, and compare the weights'),
-      save: option(text, 'where to write the trained model: as ONNX if the name ends with .onnx, else as safetensors', {
+      verify: option(flag, 'train again in one process afterwards and compare the weights'),
+      save: option(text, 'file for the trained model: ONNX if the name ends with .onnx, otherwise safetensors', {
         placeholder: 'FILE',
         library: 'listen.saveTo',
       }),
-      report: option(text, 'where to write the report', { placeholder: 'FILE.json' }),
+      report: option(text, 'file for the report', { placeholder: 'FILE.json' }),
     }),
   ),
   ...generalOptions,
@@ -310,13 +318,13 @@ export const runCommands = {
   start: {
     name: 'start',
     args: '[options]',
-    summary: 'Trains a network on MNIST on this machine: one coordinator and some worker processes.',
+    summary: 'Trains a network on this machine, on MNIST by default: one coordinator and local worker processes.',
     options: { ...runOptions, workers: { ...runOptions.workers, default: 2 } },
   },
   coordinator: {
     name: 'coordinator',
     args: '[options]',
-    summary: 'Waits for workers, on this machine or others, and trains with those that join.',
+    summary: 'Waits for workers to join, from this machine or others, and trains with them.',
     options: runOptions,
   },
 } as const;

@@ -38,7 +38,7 @@ export async function prepare(
   const { plan, optimizer } = planned;
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
-    ...{ data: dataSummary(train), seed, samples: train.count },
+    ...{ data: dataSummary(train), seed, samples: train.count, testSamples: test.count },
     ...{ batch: plan.batch, microbatchSize: plan.microbatchSize },
     epochs: Math.ceil(plan.steps / plan.stepsPerEpoch),
     ...{ steps: plan.steps, optimizer },
@@ -181,7 +181,7 @@ function checkData(data: TrainingData): TrainingData {
 /** @throws DataError if a model of the training set cannot be tested on the test set */
 function requireAlike(train: Dataset, test: Dataset): void {
   const [expected, got] = [train, test].map(describe);
-  if (got !== expected) throw new DataError(`the test set: expected ${expected}, as the training set, got ${got}`);
+  if (got !== expected) throw new DataError(`the test set: expected ${expected}, as in the training set, got ${got}`);
   const at = train.targets.names.findIndex((name, index) => name !== test.targets.names[index]);
   if (at < 0) return;
   const [name, other] = [train, test].map(({ targets }) => JSON.stringify(targets.names[at]));

@@ -52,8 +52,7 @@ export function runText({ model, plan, planAtStart, config, optimizer }: Prepare
   const from = config.initSha256 === undefined ? '' : `, from weights ${config.initSha256.slice(0, 16)}…`;
   const what = `${model.name}, ${thousands(parameterCount(model))} parameters${from}`;
   const samples = `${thousands(plan.samples)} ${samplesWord(config.data)}`;
-  if (planAtStart)
-    return `To train ${what} on ${samples}: the batch is made for the workers that are there at the start`;
+  if (planAtStart) return `Ready to train ${what} on ${samples}; the batch size is chosen when the run starts`;
   const step = config.diloco ? describeRound(config.diloco) : `batch ${plan.batch}`;
   const epochs = config.epochs === 1 ? '1 epoch' : `${config.epochs} epochs`;
   return `Training ${what}: ${epochs} of ${samples}, ${step}, ${describeOptimizer(optimizer)}`;

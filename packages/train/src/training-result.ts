@@ -118,13 +118,16 @@ export async function verifyRun({ report, isFinished, log, ...options }: VerifyO
   log(`Verifying: the same ${thousands(report.steps)} steps in one process`);
   const got = await trainAgain(options);
   if (got === undefined) {
-    log('not verified: the second run was interrupted');
+    log('not verified: the verifying run was interrupted');
     return { verified: null };
   }
   if (got !== `weights ${expected}`) {
-    return { verified: false, failure: `not the same: expected weights ${expected} from one process, got ${got}` };
+    return {
+      verified: false,
+      failure: `verification failed: this run gave weights ${expected}, one process gave ${got}`,
+    };
   }
-  log(`verified: one process gives the same weights ${expected}`);
+  log(`verified: training in one process gives the same weights, ${expected}`);
   return { verified: true };
 }
 
@@ -133,11 +136,11 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
   switch (exactness) {
     case 'bit-exact':
       if (bitExactAmong === null) return undefined;
-      return `only ${bitExactAmong} computed, which rounds differently than this process`;
+      return `only ${bitExactAmong} workers computed, which round differently from this process`;
     case 'sample-exact':
-      return 'results were rounded differently than this process rounds, so equal bits cannot be expected';
+      return 'workers rounded differently from this process, so equal bits cannot be expected';
     case 'unverified':
-      return 'wrong results of a quarantined worker are in the weights';
+      return 'the weights include wrong results of a quarantined worker';
     case null:
       return 'no step was taken';
     default:

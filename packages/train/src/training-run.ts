@@ -183,7 +183,7 @@ export class TrainingRun implements AsyncIterable<TrainingEvent>, AsyncDisposabl
 
   /** @returns why there can be no such run, in which case another may follow */
   async #beginNext(changes: RunChanges, options: TrainOptions): Promise<string | undefined> {
-    if (this.#hasNext) return 'another run begins already';
+    if (this.#hasNext) return 'another run is already starting';
     this.#hasNext = true;
     try {
       const next = new TrainingRun(await changedOptions(options, changes), this.#platform, this.#site);
@@ -238,7 +238,7 @@ async function prepareOnSite(options: TrainOptions, setting: Setting): Promise<P
   if (options.data !== uploadedData || !site) return { options, prepared: await prepare(options, platform, site) };
   const settings = await prepareServer(options, platform);
   await site.open(settings);
-  emit({ type: 'note', message: 'The run waits for its data: bring them on the dashboard.' });
+  emit({ type: 'note', message: 'Waiting for data: upload it on the dashboard.' });
   const prepared = await site.receiveData(settings, {
     seed: options.seed ?? defaultSeed,
     signal,

@@ -334,12 +334,12 @@ describe('a checkpointer', () => {
       await end(write(index), full);
     }
     expect(lines).toEqual([
-      `the checkpoint after step 1 was not written: ${full.message}; training goes on without it`,
+      `the checkpoint after step 1 was not written: ${full.message}; training continues without it`,
     ]);
     expect(checkpointer.newest).toBeUndefined();
     takeStep();
     await end(write(3));
-    expect(lines.slice(1)).toEqual(['checkpoints are written again, the last one after step 4']);
+    expect(lines.slice(1)).toEqual(['checkpoints are being written again, the last one after step 4']);
     expect(written).toEqual([4]);
   });
 

@@ -101,7 +101,7 @@ describe('a run is refused before it begins', () => {
     [
       'for a test set of another kind',
       { data: { train: rows, test: kindsOfData['a table with values'].test } },
-      'data: the test set: expected f32 samples of 4 and 3 classes, as the training set, got f32 samples of 3 and 2 values',
+      'data: the test set: expected f32 samples of 4 and 3 classes, as in the training set, got f32 samples of 3 and 2 values',
     ],
     [
       'for classes that the test set numbers in another way',

@@ -230,7 +230,7 @@ describe('the site', () => {
     const bare = await serve(join(folder, 'nowhere'));
     const { status, body } = await ask(bare, '/');
     expect(status).toBe(503);
-    expect(body).toBe('This is a Lockstep coordinator; its page is not built: npm start builds it.\n');
+    expect(body).toBe('This is a Lockstep coordinator, but its page is not built; npm start builds it.\n');
     expect((await ask(bare, '/healthz')).status).toBe(200);
     expect((await ask(bare, '/secret.txt')).status).toBe(404);
   });

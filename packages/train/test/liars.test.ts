@@ -160,7 +160,7 @@ describe('one liar among three workers', () => {
     expectHonestRun(ended);
     expect(ended.ends).toMatchObject([{ type: 'refused', message: expect.stringContaining('was wrong') }]);
     const [liar] = named(ended.report, 'liar');
-    expect(liar?.quarantined).toMatch(/^its result of step \d+, microbatches \d+ to \d+, was wrong$/);
+    expect(liar?.quarantined).toMatch(/^its result for step \d+, microbatches \d+ to \d+, was wrong$/);
     // Before it has computed a shard, it has no other shard's result to send.
     expect(liar?.shards).toBeLessThanOrEqual(lie === 'other-shard' ? 1 : 0);
     expect(ended.report.faults.quarantined).toBe(1);

@@ -238,7 +238,7 @@ it('a worker that is late gets one line, and later one with how often it was lat
   const lines = new EventLines(() => now);
   const lineOf = (event: RunEvent) => lines.eventOf(event, known)?.message;
   const late = (workerId: string, step: number) => lineOf({ type: 'late', workerId, step });
-  expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: other workers get its work, too');
+  expect(late('w1', 9)).toBe('w1 name-w1 is late with step 10: another worker computes its shard as well');
   for (let step = 10; step < 40; step++) {
     now += 500;
     expect(late('w1', step)).toBeUndefined();
@@ -250,11 +250,11 @@ it('a worker that is late gets one line, and later one with how often it was lat
   expect(lines.eventOf(rejected, known)).toMatchObject({ worker: { id: 'w1' } });
   now += 20_000;
   expect(late('w1', 50)).toBe(
-    'w1 name-w1 is late with step 51: other workers get its work, too (and 30 times more in the last 35 s)',
+    'w1 name-w1 is late with step 51: another worker computes its shard as well (and 30 times more in the last 35 s)',
   );
   expect(late('w1', 51)).toBeUndefined();
   now += 30_000;
   expect(late('w1', 60)).toMatch(/ \(and once more in the last 30 s\)$/);
   now += 30_000;
-  expect(late('w1', 70)).toMatch(/get its work, too$/);
+  expect(late('w1', 70)).toMatch(/computes its shard as well$/);
 });

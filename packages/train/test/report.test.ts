@@ -20,6 +20,7 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
       data: { sampleType: 'u8', sampleShape: [4], targetType: 'classes', outputs: 3 },
       seed: 1,
       samples: 16,
+      testSamples: 10,
       batch: 16,
       microbatchSize: 2,
       epochs: 1,

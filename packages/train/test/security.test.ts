@@ -108,7 +108,7 @@ describe('the origin of a page', () => {
       const url = `${server.ws}${path}`;
       const [status, message] = await upgradeStatus(url, protocol, { origin: 'https://evil.example' });
       expect(status).toBe(403);
-      expect(message).toMatch(/^this page came from another address than the coordinator: open the address .*\n$/);
+      expect(message).toMatch(/^this page was served from another origin: open the address .*\n$/);
       expect((await upgradeStatus(url, protocol, { host: 'evil.example' }))[0]).toBe(421);
       expect((await upgradeStatus(url, protocol, { origin: server.http }))[0]).toBe(101);
     }

@@ -81,17 +81,17 @@ describe('a run under TLS', () => {
     const naive = await startWorker(['--url', plain, '--name', 'naive']).ended;
     expect([naive.code, naive.stderr]).toEqual([
       2,
-      expect.stringMatching(/its certificate is not from a trusted authority: .* NODE_EXTRA_CA_CERTS/),
+      expect.stringMatching(/its certificate is not trusted: .* NODE_EXTRA_CA_CERTS/),
     ]);
     const forged = address.replace(/fingerprint=\w+/, `fingerprint=${'0'.repeat(64)}`);
     const careful = await startWorker(['--url', forged, '--name', 'careful']).ended;
-    expect([careful.code, careful.stderr]).toEqual([2, expect.stringMatching(/is not the one of the join address/)]);
+    expect([careful.code, careful.stderr]).toEqual([2, expect.stringMatching(/does not match the fingerprint/)]);
 
     const viewer = await openViewer(address.replace(/\/\?.*/, ''), { rejectUnauthorized: false });
     const admin = new URLSearchParams(new URL(dashboard).hash.slice(1)).get('admin') ?? '';
     viewer.send({ type: 'admin', action: 'start', token: admin });
     await viewer.next('progress', ({ phase }) => phase === 'finished');
-    await program.printed(/^The dashboard stays; Ctrl-C ends it\.$/m);
+    await program.printed(/^The dashboard stays open; press Ctrl-C to stop it\.$/m);
     // A late viewer still sees the run.
     const late = await openViewer(address.replace(/\/\?.*/, ''), { rejectUnauthorized: false });
     expect(await late.next('progress')).toMatchObject({ phase: 'finished', step: 8 });

@@ -30,7 +30,7 @@ describe('a server that waits for the data of its run', () => {
       for await (const event of guest) if (events.push(event) && event.type === 'lost') return event.message;
       return undefined;
     })();
-    expect(await told).toBe('the run waits for its data, which its owner brings on the page');
+    expect(await told).toBe('the run waits for its data, which the owner uploads on the page');
     const viewer = await watch();
     await upload({ 'bad.csv': Buffer.from('a,label\n1,x\n2,y\n,x\n4,y\n') });
     const bad = await viewer.next('dataSetup', ({ fault }) => fault !== undefined);
@@ -105,7 +105,7 @@ describe('a server that waits for the data of its run', () => {
     const guests = Array.from({ length: count }, (_, at) => join(url, { name: `guest ${at}`, backend: 'cpu' }));
     await upload({ 'iris.csv': iris });
     const { data } = await setup.next('dataSetup', ({ phase }) => phase === 'ready');
-    expect(data?.plan).toContain('the batch is made for the workers that are there at the start');
+    expect(data?.plan).toContain('the batch size is chosen when the run starts');
     setup.send({ type: 'admin', action: 'start', token: admin });
     await setup.closed;
     const viewer = await watch();

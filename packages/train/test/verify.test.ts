@@ -21,7 +21,7 @@ describe('--verify', () => {
   it.each([['--workers', '2'], ['--single']])('finds the same weights in one process: %s', async (...args) => {
     const { stdout, report: verified } = await runToReport(folder, [...tiny, ...args, '--verify']);
     expect(verified).toMatchObject({ verified: true, weightsSha256: report.weightsSha256 });
-    expect(stdout).toContain(`\nverified: one process gives the same weights ${report.weightsSha256}\n`);
+    expect(stdout).toContain(`\nverified: training in one process gives the same weights, ${report.weightsSha256}\n`);
   });
 
   it('needs no token in a run that asks workers for one', async () => {
@@ -39,7 +39,7 @@ describe('--verify', () => {
     program.kill('SIGINT');
     const { code, stdout, stderr } = await program.ended;
     expect({ code, stderr }).toEqual({ code: 130, stderr: '' });
-    expect(stdout).toContain('not verified: the second run was interrupted');
+    expect(stdout).toContain('not verified: the verifying run was interrupted');
     expect(readReport(file)).toMatchObject({ verified: null, weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
   });
 });
@@ -61,15 +61,17 @@ describe('a verification', () => {
     const { weightsSha256 } = report;
     expect(await verify({ weightsSha256: 'ab'.repeat(32) }, true)).toEqual({
       verified: false,
-      failure: expect.stringMatching(new RegExp(`expected .*(ab){32}.*, got weights ${weightsSha256}$`)),
+      failure: expect.stringMatching(
+        new RegExp(`this run gave weights (ab){32}, one process gave weights ${weightsSha256}$`),
+      ),
       lines: ['Verifying: the same 500 steps in one process'],
     });
   });
 
   it.each<[changes: Partial<Report>, reason: RegExp]>([
-    [{ bitExactAmong: 'webgl' }, /^not verified: only webgl computed, /],
-    [{ exactness: 'sample-exact' }, /^not verified: results were rounded differently/],
-    [{ exactness: 'unverified' }, /^not verified: wrong results of a quarantined worker/],
+    [{ bitExactAmong: 'webgl' }, /^not verified: only webgl workers computed, /],
+    [{ exactness: 'sample-exact' }, /^not verified: workers rounded differently/],
+    [{ exactness: 'unverified' }, /^not verified: the weights include wrong results/],
     [{ exactness: null }, /^not verified: no step was taken$/],
   ])('of a run that cannot be compared takes no step: %j', async (changes, reason) => {
     const lines = [expect.stringMatching(reason)];

@@ -23,21 +23,20 @@ describe('watching', () => {
   it('needs the token where joining does: a page without it is told what to do, and sees nothing', async () => {
     const server = await open();
     const stranger = await openViewer(server.ws);
-    const message =
-      'watching this run needs its token: open the whole address that the coordinator printed, with its token';
+    const message = 'watching this run requires its token: open the whole address that the coordinator printed';
     expect(await stranger.next('refused')).toEqual({ type: 'refused', message });
     expect(await stranger.closed).toEqual({ code: 1008, reason: message });
     expect(stranger.received).toHaveLength(1);
     const worker = await openRawClient(server.ws);
     worker.send(hello);
-    const refusal = { code: 'token', message: expect.stringMatching(/^this run needs a token, and none was given/) };
+    const refusal = { code: 'token', message: expect.stringMatching(/^this run requires a token/) };
     expect(await worker.next('refuse')).toMatchObject(refusal);
     const guest = await openRawClient(server.ws);
     guest.send({ ...hello, token });
     expect((await guest.next('welcome')).id).toBe('w1');
     const guesser = await openViewer(server.ws, {}, { token: 'guess' });
     expect((await guesser.next('refused')).message).toMatch(
-      /^this is not the token of this run: type its code again, or open the whole address/,
+      /^the code or token is wrong: type the code again, or open the whole address/,
     );
     for (const shown of [{ token }, { token: server.prepared.adminToken }, server.prepared]) {
       const viewer = await openViewer(server.ws, {}, { token: shown.token! });

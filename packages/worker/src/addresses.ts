@@ -246,7 +246,9 @@ async function rejectionOf(response: IncomingMessage): Promise<Error> {
       return statusCode === 429 ? new CoordinatorBusyError(sentence.trimEnd()) : new Error(sentence.trimEnd());
     }
   }
-  return new Error(`a server answers there, but it is no Lockstep coordinator (HTTP ${statusCode} ${statusMessage})`);
+  return new Error(
+    `a server answers there, but it is not a Lockstep coordinator (HTTP ${statusCode} ${statusMessage})`,
+  );
 }
 
 /** Time-out of the TLS handshake. */
@@ -263,7 +265,7 @@ export async function pinnedCertificate(url: URL, fingerprint: string) {
   const plain = (text: string): string => text.replaceAll(':', '').toLowerCase();
   if (plain(certificate.fingerprint256) !== plain(fingerprint)) {
     throw new Error(
-      'its certificate is not the one of the join address: another server answers there, or the coordinator was restarted',
+      'its certificate does not match the fingerprint in the join address: another server answers there, or the coordinator was restarted',
     );
   }
   // The key identifies the server; the host name in the certificate does not matter.
@@ -273,14 +275,14 @@ export async function pinnedCertificate(url: URL, fingerprint: string) {
 async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> {
   const host = hostname.replace(/^\[|\]$/g, '');
   const socket: TLSSocket = connectTls({ host, port: Number(port || 443), rejectUnauthorized: false });
-  socket.setTimeout(certificateTimeoutMs, () => socket.destroy(new Error('it does not answer')));
+  socket.setTimeout(certificateTimeoutMs, () => socket.destroy(new Error('no answer')));
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('secureConnect', resolve);
       socket.once('error', reject);
     });
     const certificate = socket.getPeerX509Certificate();
-    if (!certificate) throw new Error('it shows no certificate');
+    if (!certificate) throw new Error('the server sent no certificate');
     return certificate;
   } catch (error) {
     throw new Error(connectionFault(error as Error));
@@ -289,14 +291,14 @@ async function certificateOf({ hostname, port }: URL): Promise<X509Certificate> 
   }
 }
 
-const unknownName = 'no machine of that name is known';
+const unknownName = 'unknown host name';
 
-const unreachable = 'that machine cannot be reached';
+const unreachable = 'the host cannot be reached';
 
 const untrusted =
-  'its certificate is not from a trusted authority: copy the whole address that the coordinator printed, with the fingerprint, or name the file of your own authority in NODE_EXTRA_CA_CERTS';
+  'its certificate is not trusted: copy the whole address that the coordinator printed, with the fingerprint, or set NODE_EXTRA_CA_CERTS to the file of your own authority';
 const closedEarly =
-  'it closed the connection before a WebSocket was open: if the coordinator listens with TLS, the address begins with wss://';
+  'the server closed the connection before a WebSocket was open: if the coordinator uses TLS, the address begins with wss://';
 
 /** Phrases that explain to people why a coordinator cannot be reached, by code. */
 const faults: Readonly<Record<string, string>> = {
@@ -316,7 +318,7 @@ const faults: Readonly<Record<string, string>> = {
 function connectionFault({ code = '', message }: Error & { readonly code?: string }): string {
   if (faults[code] !== undefined) return faults[code];
   if (/^(EPROTO|ERR_SSL_)/.test(code)) {
-    return 'it does not speak TLS: the address of a coordinator without TLS begins with ws://';
+    return 'the server does not use TLS: the address of a coordinator without TLS begins with ws://';
   }
   return /subprotocol/i.test(message)
     ? 'a WebSocket server answers there, but it does not speak lockstep.v1'

@@ -18,7 +18,7 @@ export interface JoinOptions {
   readonly backend?: ComputeChoice | undefined;
   /** Compute threads, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
-  /** The secret of the run, if the address lacks it. */
+  /** The secret of the run, if the address does not contain it. */
   readonly token?: string | undefined;
   /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
   readonly fingerprint?: string | undefined;

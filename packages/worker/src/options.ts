@@ -37,7 +37,7 @@ const threadedChoices: readonly ComputeChoice[] = ['auto', 'cpu'];
 export function requireThreads(choice: ComputeChoice, threads: number): void {
   if (threads === 1 || threadedChoices.includes(choice)) return;
   // Two threads that enter TensorFlow at the same moment may deadlock.
-  const why = choice === 'tfjs-node' ? 'whose library serves one thread of a process' : 'which computes in one thread';
+  const why = choice === 'tfjs-node' ? 'whose library runs in one thread per process' : 'which uses one thread';
   const backend = named('backend', choice);
   throw configurationError`${named('threads')}: expected 1 with ${backend}, ${why}, got ${threads}; start more workers instead`;
 }
@@ -51,15 +51,19 @@ export function defaultThreads(choice: ComputeChoice, processes: number, cores: 
 export const workerCommand = {
   name: 'worker',
   args: '--url ws://HOST:PORT [options]',
-  summary: 'Joins a coordinator and computes gradients for it; comes back by itself when the connection breaks.',
+  summary: 'Joins a coordinator and computes gradients for it. Reconnects by itself.',
   options: {
     url: joinOptions.url,
     ...inGroup('distribution', {
-      name: option(name, 'name of this worker in the run', { defaultText: "the machine's name", library: 'name' }),
+      name: option(name, 'name to show for this worker', { defaultText: "the machine's name", library: 'name' }),
       backend: option(oneOf(computeChoices), 'backend that computes', { default: 'auto', library: 'backend' }),
-      threads: option(threads, 'threads that compute', { default: 1, library: 'threads' }),
+      threads: option(threads, 'number of compute threads', { default: 1, library: 'threads' }),
     }),
-    ...tokenOptions('secret of the run, if the address lacks it', 'LOCKSTEP_TOKEN of the environment', 'token'),
+    ...tokenOptions(
+      'secret of the run, if the address does not contain it',
+      'the environment variable LOCKSTEP_TOKEN',
+      'token',
+    ),
     ...fleetOptions,
     wait: joinOptions.wait,
     ...generalOptions,

@@ -103,7 +103,7 @@ export class Session {
     });
     transport.send(helloOf(options));
     this.#liveness = new LivenessTimer(clock, transport, handshakeMs, (patienceMs) => {
-      const message = `the coordinator was silent for ${Math.round(patienceMs / 1000)} s`;
+      const message = `the coordinator sent nothing for ${Math.round(patienceMs / 1000)} s`;
       this.#stop({ type: 'lost', message }, 1001);
     });
   }

@@ -22,20 +22,24 @@ describe('missingGpu', () => {
   });
 
   it.each<[scope: string, GpuScope, RegExp]>([
-    ['neither is there', { webGlRenderer: rendered() }, /^the browser offers no GPU$/],
+    ['neither is there', { webGlRenderer: rendered() }, /^this browser offers no GPU$/],
     [
       'both are programs',
       {
         gpu: webGpu({ vendor: 'google', architecture: 'swiftshader' }),
         webGlRenderer: rendered('ANGLE (Google, SwiftShader Device)'),
       },
-      /^the browser's GPU is a program on the CPU \(google swiftshader\)$/,
+      /^this browser's GPU is a software renderer \(google swiftshader\)$/,
     ],
-    ['WebGL is a program', { webGlRenderer: rendered('llvmpipe (LLVM 19)') }, /on the CPU \(llvmpipe \(LLVM 19\)\)$/],
+    [
+      'WebGL is a program',
+      { webGlRenderer: rendered('llvmpipe (LLVM 19)') },
+      /a software renderer \(llvmpipe \(LLVM 19\)\)$/,
+    ],
     [
       'WebGPU throws',
       { gpu: { requestAdapter: () => Promise.reject(new Error('lost')) }, webGlRenderer: rendered() },
-      /^the browser offers no GPU$/,
+      /^this browser offers no GPU$/,
     ],
   ])('finds none where %s', async (_, scope, reason) => {
     expect(await missingGpu(scope)).toMatch(reason);

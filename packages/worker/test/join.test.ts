@@ -139,7 +139,7 @@ describe('a worker', () => {
       'waits for its first coordinator if it was asked to, and says so once',
       ['no coordinator', 'no coordinator', finish],
       finished,
-      [`${refusedConnection}; waiting for it; Ctrl-C ends this`, joined],
+      [`${refusedConnection}; waiting for it (Ctrl-C to stop)`, joined],
       true,
     ],
     [
@@ -171,7 +171,7 @@ describe('a worker', () => {
     expect(logged).toEqual([
       joined,
       'the machine sleeps; trying again',
-      `${refusedConnection}; the run is over or its coordinator is down; waiting for it to come back; Ctrl-C ends this`,
+      `${refusedConnection}; the run is over or the coordinator is down; waiting for the coordinator to return (Ctrl-C to stop)`,
       'back as w1',
     ]);
     expect(waitsMs).toHaveLength(4);

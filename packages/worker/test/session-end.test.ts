@@ -34,7 +34,7 @@ describe('a worker session', () => {
     await script.pass(14_000);
     expect(script.end).toBeUndefined();
     await script.pass(4_000);
-    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 15 s' });
+    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator sent nothing for 15 s' });
     expect(script.closing).toMatchObject({ code: 1001 });
   });
 
@@ -47,7 +47,7 @@ describe('a worker session', () => {
     }
     expect(script.end).toBeUndefined();
     await script.pass(3_001);
-    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator was silent for 16 s' });
+    expect(script.end).toEqual({ type: 'lost', message: 'the coordinator sent nothing for 16 s' });
   });
 
   it('ends refused, with the message, even where the coordinator never closes', async () => {

@@ -12,7 +12,7 @@ for await (const event of run) {
 }
 const { model } = await run.result;
 const { accuracy, topErrors } = await model.evaluate(data.test);
-console.log(`${(100 * accuracy!).toFixed(1)} % of ${data.test.count} pictures are read right`);
+console.log(`test accuracy ${(100 * accuracy!).toFixed(1)} % (${data.test.count} pictures)`);
 for (const { label, predicted, probability } of topErrors) {
   console.log(
     `a ${model.classes[label]} is read as ${model.classes[predicted]}, with ${(100 * probability).toFixed(0)} %`,

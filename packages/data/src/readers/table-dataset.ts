@@ -10,7 +10,7 @@ import { columnFinder, requireColumn, shownName, type Table } from './table.ts';
 
 /** Columns to read, and the split of rows into training and test samples. */
 export interface TableOptions extends SplitOptions {
-  /** Name of the label's column; default one called label, class, target, species or y, else the last. */
+  /** Name of the label's column; default the column called label, class, target, species or y; otherwise the last one. */
   readonly label?: string | undefined;
   /** Names of columns to ignore. */
   readonly ignore?: readonly string[] | undefined;

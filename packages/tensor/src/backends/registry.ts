@@ -261,7 +261,7 @@ async function comparedWithCpu({ adapter }: Described, ms: number): Promise<stri
 function describe({ name, mode, adapter, threads = 1 }: Described): string {
   if (adapter === undefined) return `computing on ${name}${threads === 1 ? '' : ` in ${threads} threads`}`;
   const device = mode === name || mode === undefined ? adapter : `${mode}, ${adapter}`;
-  return `computing on ${name} (${device}${isSoftwareAdapter(adapter) ? ': a GPU in name only' : ''})`;
+  return `computing on ${name} (${device}${isSoftwareAdapter(adapter) ? ': a software renderer' : ''})`;
 }
 
 /** Reasons why the backends after `chosen`, and those that `auto` does not try, are not used. */
@@ -269,9 +269,7 @@ function reasons(choice: BackendChoice, chosen: string, untried: readonly string
   if (choice !== 'auto') {
     return untried.length === 0 ? [] : [`${listed(untried)} not tried, since ${chosen} comes first`];
   }
-  const inexact = backendNames.filter((name) => !(exactBackendNames as readonly string[]).includes(name));
-  const slower = untried.map((name) => `${name} gives the same bits, slower`);
-  return [...slower, `${listed(inexact)} round in their own way, and compute only where they are asked for`];
+  return ['GPUs round differently, so they are used only on request'];
 }
 
 function listed(names: readonly string[]): string {

@@ -148,13 +148,13 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
   const resumed = resumeFrom && { file: chosen!.stored.name, step: resumeFrom.step };
   // Newer files do not belong to this run and must not be removed; the run's own files must sort after them.
   const runName = resumed && passedOver.length === 0 ? chosen!.stored.run : newRunName(stored, new Date());
-  const skipped = passedOver.map((one) => `Passed over ${one.stored.name}: ${one.reason}.`);
+  const skipped = passedOver.map((one) => `Skipped checkpoint ${one.stored.name}: ${one.reason}.`);
   const lines = (): string[] => {
     if (resumed) return [...skipped, resumedLine(at(resumed.file), resumed.step, steps)];
     const where = `Checkpoints: ${intervalText(interval)}, in ${place}`;
     // The first coordinator of a shared run finds no checkpoints.
     if (shared ? stored.length > 0 : resume) {
-      return [...skipped, `No checkpoint in ${place} fits this run, which starts from the beginning.`, where];
+      return [...skipped, `No checkpoint in ${place} fits this run; starting from the beginning.`, where];
     }
     if (!chosen || chosen.checkpoint.step === steps) return [where];
     const after = `${at(chosen.stored.name)} is of this run, interrupted after step ${thousands(chosen.checkpoint.step)}`;
@@ -167,7 +167,7 @@ export async function openCheckpoints(prepared: Prepared): Promise<OpenedCheckpo
 }
 
 function resumedLine(file: string, step: number, steps: number): string {
-  if (step === steps) return `${file} is of the end of this run: every step had been taken.`;
+  if (step === steps) return `${file} is the end of this run: every step has been taken.`;
   return `Resumed from ${file}, after step ${thousands(step)} of ${thousands(steps)}.`;
 }
 
@@ -304,7 +304,7 @@ export class Checkpointer {
     if (this.#writing !== undefined || !(this.#isUrgent || this.#clock.isDue(stepsTaken(), nowMs()))) return;
     this.#isUrgent = false;
     this.#clock.copied(stepsTaken(), nowMs());
-    this.#writing = this.#save(copy(), '; training goes on without it').finally(() => {
+    this.#writing = this.#save(copy(), '; training continues without it').finally(() => {
       this.#writing = undefined;
     });
   }
@@ -333,7 +333,7 @@ export class Checkpointer {
       this.newest = { file, step };
       this.#clock.written(stepsTaken());
       onWritten(this.newest);
-      const again = `checkpoints are written again, the last one after step ${step}`;
+      const again = `checkpoints are being written again, the last one after step ${step}`;
       if (this.#failed) log(again, again);
       this.#failed = false;
     } catch (error) {

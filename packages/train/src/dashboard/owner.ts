@@ -90,7 +90,7 @@ export class OwnerActions {
 
   async #runAgain({ type: _type, token: _token, ...changes }: WatchMessageOf<'runAgain'>): Promise<Reply> {
     const { run, onRunAgain } = this.#options;
-    if (!onRunAgain) return refused('the server does not stay after this run: it was not asked to');
+    if (!onRunAgain) return refused('the server stops after this run; start it with --stay to run again');
     if (!isOver(run.state)) return refused('the run has not ended');
     const fault = await onRunAgain(changes);
     return fault === undefined ? undefined : refused(fault);
@@ -100,19 +100,19 @@ export class OwnerActions {
     const { run } = this.#options;
     const { workerId } = message;
     if (message.type === 'injectFault' && run.state.setup.faultInjection !== true)
-      return refused('this run was not started with fault injection');
+      return refused('this run was started without --chaos');
     if (isOver(run.state)) return refused('the run has ended');
     const isConnected = [...run.state.connections.values()].some((connection) => connection.workerId === workerId);
     if (!isConnected) return refused(`there is no worker ${workerId} here`);
     if (message.type === 'injectFault' && run.state.records.get(workerId)?.kind === 'local')
-      return refused(`${workerId} is the coordinator itself, which would fail for all`);
+      return refused(`${workerId} is the coordinator itself`);
     run.manageWorker(commandOf(message));
     return undefined;
   }
 
   /** Writes the current model. Owners learn the file, which is on this machine; guests only that it was saved. */
   async #save(): Promise<Reply> {
-    if (this.#isSaving) return refused('the model is being saved already');
+    if (this.#isSaving) return refused('the model is already being saved');
     this.#isSaving = true;
     try {
       const { run, recorder, parameterServer, prepared, saveTo } = this.#options;

@@ -130,7 +130,7 @@ export class Viewers {
     }
     if (place.type === 'taken') {
       this.#viewers.delete(place.from);
-      place.from.refuse(1013, 'the coordinator is full: another viewer needed this place');
+      place.from.refuse(1013, 'the coordinator is full: another viewer took this place');
     }
     viewer.admit(role);
     this.#newcomers.delete(viewer);
@@ -267,7 +267,7 @@ export class Viewer {
   /** Closes a viewer that has shown too many wrong admin tokens. */
   noteBadToken(): void {
     this.#badTokens += 1;
-    if (this.#badTokens >= maxBadTokens) this.close(1008, 'the admin token was wrong too often');
+    if (this.#badTokens >= maxBadTokens) this.close(1008, 'too many wrong admin tokens');
   }
 
   /** Closes the viewer if it has not said `hello` in time. */
@@ -367,13 +367,11 @@ export interface PermissionOptions {
 type TokenFault = string | undefined;
 
 const wrongToken =
-  'this is not the token of this run: type its code again, or open the whole address that the coordinator printed';
-const missingToken =
-  'watching this run needs its token: open the whole address that the coordinator printed, with its token';
-const wrongAdminToken =
-  'this is not the admin token of this run: open the dashboard address that the coordinator printed';
+  'the code or token is wrong: type the code again, or open the whole address that the coordinator printed';
+const missingToken = 'watching this run requires its token: open the whole address that the coordinator printed';
+const wrongAdminToken = 'wrong admin token: open the dashboard address that the coordinator printed';
 const missingAdminToken =
-  'controlling a run needs the admin token: open the dashboard address that the coordinator printed';
+  'controlling a run requires the admin token: open the dashboard address that the coordinator printed';
 
 /** Who may watch a run, who may read its metrics, and who may control it. */
 export class Permission {

@@ -79,7 +79,7 @@ const noProgress: Progress = {
 const stopMessages: Readonly<Record<StopCode, string>> = {
   owner: 'stopped from the dashboard',
   program: 'the coordinator was interrupted',
-  planned: 'the run begins, with a batch for the workers that are there',
+  planned: 'the run starts with a batch for the workers that have joined',
 };
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };

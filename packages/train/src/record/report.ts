@@ -64,8 +64,9 @@ export interface DiLoCoConfig extends InnerSteps {
 export interface RunConfig {
   readonly data: DataSummary;
   readonly seed: number;
-  /** Samples in the training set. */
+  /** Samples in the training set, and in the test set. */
   readonly samples: number;
+  readonly testSamples: number;
   readonly batch: number;
   readonly microbatchSize: number;
   /** The DiLoCo round of a step, whose replicas are the microbatches; omitted if steps are synchronous. */

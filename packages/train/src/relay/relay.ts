@@ -50,7 +50,7 @@ import { openRelayServer, Upstream } from './relay-server.ts';
 export interface RelayOptions {
   /** Name in the run's tables; by default the machine's name. */
   readonly name?: string | undefined;
-  /** The secret of the run, if the address lacks it. */
+  /** The secret of the run, if the address does not contain it. */
   readonly token?: string | undefined;
   /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
   readonly fingerprint?: string | undefined;
@@ -88,14 +88,13 @@ export type RelayEvent =
 export const relayCommand = {
   name: 'relay',
   args: '--url ws://HOST:PORT [options]',
-  summary:
-    'Joins a coordinator as a worker, takes workers of its own, and sends one gradient for all that they compute.',
+  summary: 'Joins a coordinator, lets workers join it, and sends one gradient for all of them.',
   options: {
-    url: { ...joinOptions.url, help: 'address of the coordinator, or of another relay, as it prints it' },
+    url: { ...joinOptions.url, help: 'address that the coordinator, or another relay, printed' },
     ...listenOptions('workers'),
     ...tokenOptions(
-      'secret of the run, which its workers need as well',
-      'LOCKSTEP_TOKEN of the environment; else that of the address',
+      'secret of the run, which its workers need too',
+      'the environment variable LOCKSTEP_TOKEN; otherwise the token in the address',
       'token',
     ),
     ...tlsOptions,
@@ -103,13 +102,16 @@ export const relayCommand = {
     announce: { ...announceOptions.announce, library: 'announce' },
     ...addressFileOptions,
     ...inGroup('distribution', {
-      name: option(name, 'name of this relay in the run', { defaultText: "the machine's name", library: 'name' }),
-      workers: option(runOptions.workers.kind, 'workers to start on this machine', { default: 0, library: 'workers' }),
-      backend: option(oneOf(computeChoices), 'backend of the workers started here', {
+      name: option(name, 'name to show for this relay', { defaultText: "the machine's name", library: 'name' }),
+      workers: option(runOptions.workers.kind, 'number of local worker processes to start', {
+        default: 0,
+        library: 'workers',
+      }),
+      backend: option(oneOf(computeChoices), 'backend of the local workers', {
         default: 'auto',
         library: 'backend',
       }),
-      threads: option(threads, 'threads that add gradients', { default: 1, library: 'threads' }),
+      threads: option(threads, 'number of threads that add gradients', { default: 1, library: 'threads' }),
     }),
     wait: joinOptions.wait,
     ...generalOptions,

@@ -245,7 +245,7 @@ function createRunEvaluator(
   if (!listen || !platform.host || isLarge) return inline();
   const { name, threads = 1 } = backend;
   return platform.host.createEvaluator({ backend: name, threads, model, data: test }, (reason) => {
-    const message = `evaluations take turns with the steps, having no thread of their own: ${reason}`;
+    const message = `evaluations share a thread with training: ${reason}`;
     emit({ type: 'warning', message });
     return inline();
   });

@@ -114,10 +114,10 @@ export function createPages({
     } else if (path === '/metrics' && metrics) {
       sendMetrics(request, response, metrics).catch(() => sendText(response, 500, 'the metrics could not be read'));
     } else if (!sendFile && path === '/') {
-      sendText(response, 503, 'This is a Lockstep coordinator; its page is not built: npm start builds it.');
+      sendText(response, 503, 'This is a Lockstep coordinator, but its page is not built; npm start builds it.');
     } else if (!sendFile?.(path, request, response)) {
       if (next) pass();
-      else sendText(response, 404, 'there is nothing at this address');
+      else sendText(response, 404, 'nothing is served at this address');
     }
   };
 }

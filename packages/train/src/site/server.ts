@@ -36,7 +36,7 @@ export interface ServerOptions {
   readonly turnedAway: TurnedAwayCounts;
 }
 
-const nothingYet = 'nothing answers here yet: try again';
+const nothingYet = 'the server is still starting: try again';
 const noHandlers: Handlers = {
   answer: (_, response) => sendText(response, 503, nothingYet),
   upgrade: (_, socket) => rejectUpgrade(socket, 503, nothingYet),
@@ -191,7 +191,7 @@ function intercept(server: Server, { request: onRequest, upgrade: onUpgrade }: I
       const [request, socket, head] = args as [IncomingMessage, Duplex, Buffer];
       onUpgrade(request, socket, head, () => {
         if (server.listenerCount('upgrade') > 1) next();
-        else rejectUpgrade(socket, 404, 'there is nothing at this address');
+        else rejectUpgrade(socket, 404, 'nothing is served at this address');
       });
     } else return next();
     return true;
@@ -225,20 +225,20 @@ async function listenOnFreePort(server: Server, host: string, port: number | und
         case 'EADDRINUSE':
           continue;
         case 'EACCES':
-          throw configurationError`${at('port', candidate)}: expected a port that this user may open, got one that is reserved`;
+          throw configurationError`${at('port', candidate)}: expected a port that this user may open, got a reserved one`;
         case 'EADDRNOTAVAIL':
         case 'ENOTFOUND':
         case 'EAI_AGAIN':
-          throw configurationError`${at('host', host)}: expected an address of this machine, got one that is not`;
+          throw configurationError`${at('host', host)}: expected an address of this machine, got another one`;
         default:
           throw configurationError`${at('host', host)} ${at('port', candidate)}: cannot listen there (${message})`;
       }
     }
   }
   if (port === undefined) {
-    throw configurationError`expected a free port from ${first} to ${last}, all are in use; name one with ${at('port')}`;
+    throw configurationError`expected a free port from ${first} to ${last}, but all are in use; choose one with ${at('port')}`;
   }
-  throw configurationError`${at('port', port)}: expected a free port, this one is in use; leave ${at('port')} out to take the next free one`;
+  throw configurationError`${at('port', port)}: expected a free port, but this one is in use; omit ${at('port')} to use the next free one`;
 }
 
 function at(option: 'host' | 'port', value?: string | number): NamedOption {
@@ -366,7 +366,7 @@ export function createOriginCheck({ host, secure, allowedOrigins, turnedAway }: 
     if (own === undefined || !isKnown(own.hostname, names)) {
       return refusal(
         421,
-        'the name in the address is not one of this machine: open it by its address, or name it with --host',
+        'this host name does not belong to this machine: use its address, or start the coordinator with --host',
       );
     }
     // Only browsers send it, and a page cannot omit it.
@@ -375,7 +375,7 @@ export function createOriginCheck({ host, secure, allowedOrigins, turnedAway }: 
     if (page !== undefined && (page === own.origin || allowedOrigins.includes(page))) return undefined;
     return refusal(
       403,
-      'this page came from another address than the coordinator: open the address that the coordinator printed, or allow the page with --allow-origin',
+      'this page was served from another origin: open the address that the coordinator printed, or allow this origin with --allow-origin',
     );
   };
 }

@@ -299,7 +299,7 @@ function lobbyPhase(standing: Standing, request: Pick<LobbyOptions, 'seed' | 'pr
     {
       ...helloSizes,
       onConnection: (transport) =>
-        waiting.turnAway(transport, 'the run waits for its data, which its owner brings on the page'),
+        waiting.turnAway(transport, 'the run waits for its data, which the owner uploads on the page'),
       onViewer: (socket, visit) => viewers.add(socket, visit),
     },
     {

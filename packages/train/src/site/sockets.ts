@@ -79,7 +79,7 @@ const maxViewerFrameBytes = 4 * 1024;
 /** Hundreds of tabs behind one router may return at the same moment, repeatedly. */
 const handshakes: Rate = { capacity: 2_048, perSecond: 256 };
 const longestHandshakeMs = 2_000;
-const hasty = 'too many connections are being opened from this address: try again in a few seconds';
+const hasty = 'too many new connections from this address: try again in a few seconds';
 
 export function createSockets(options: SocketOptions, connections: Connections) {
   const { maxFrameBytes, token, turnedAway } = options;

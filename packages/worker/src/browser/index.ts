@@ -42,7 +42,7 @@ export interface JoinOptions {
   readonly backend?: TabBackend | undefined;
   /** Compute threads, if the CPU computes; by default all cores but one if the page is isolated, else 1. */
   readonly threads?: number | undefined;
-  /** The secret of the run, if the address lacks it. */
+  /** The secret of the run, if the address does not contain it. */
   readonly token?: string | undefined;
   /** Aborted to make the worker leave, as `leave` does. */
   readonly signal?: AbortSignal | undefined;

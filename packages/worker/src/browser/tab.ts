@@ -76,8 +76,8 @@ export function openingState(resumeKey: string | undefined): ActiveState {
 export function oneThreadReason(): string | undefined {
   if (crossOriginIsolated) return undefined;
   return isSecureContext
-    ? 'this page is not isolated from other sites, so that one thread computes: open it in a tab of its own'
-    : 'several threads exist only over https or on localhost: start the coordinator with --tls to have them here';
+    ? 'one thread, because this page is not cross-origin isolated: open it in a tab of its own'
+    : 'one thread, because threads require https or localhost: start the coordinator with --tls';
 }
 
 /** Most threads that a person can choose. */
@@ -140,8 +140,8 @@ export async function missingGpu(scope: GpuScope = thisPage()): Promise<string |
   if (names.some((name) => !isSoftwareAdapter(name))) return undefined;
   const [software] = names;
   return software === undefined
-    ? 'the browser offers no GPU'
-    : `the browser's GPU is a program on the CPU (${software})`;
+    ? 'this browser offers no GPU'
+    : `this browser's GPU is a software renderer (${software})`;
 }
 
 function nameOf({ vendor, architecture, description }: AdapterInfo): string {

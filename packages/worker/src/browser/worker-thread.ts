@@ -76,7 +76,7 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
     let deviceLost: string | undefined;
     const compute = watchDevice(createLocalCompute(backend, systemClock), (message) => {
       deviceLost = message;
-      membership?.leave('its GPU was lost');
+      membership?.leave('the GPU was lost');
     });
     membership = new Membership({
       compute,
@@ -95,7 +95,7 @@ async function takePart(request: JoinRequest): Promise<EndedState> {
     if (hasLeft || deviceLost === undefined) {
       return { phase: 'ended', end: hasLeft && type === 'finished' ? 'left' : type, message };
     }
-    state = { ...state, reasons: [...state.reasons, `${deviceLost}: this tab goes on with the CPU`] };
+    state = { ...state, reasons: [...state.reasons, `${deviceLost}: this tab continues on the CPU`] };
     choice = 'cpu';
   }
 }

@@ -1,14 +1,14 @@
-/** The commands in README.md exist, with their options; some run here, with less work, and all in the long tests. */
+/** Commands and links in the documents exist; some commands run here, with less work, and all in the long tests. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions } from '@lockstep/command';
 import { runCommands } from '@lockstep/train/command-line';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { documentedCommands as commands, documents, wordsOf } from './documents.ts';
 import { runInside, startNpm } from './processes.ts';
-import { readmeCommands as commands, wordsOf } from './readme-commands.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts as Record<string, string>;
@@ -24,7 +24,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   bench: ['bench/dist/main.js'],
   simulate: ['simulate/dist/main.js'],
 };
-/** Scripts that README.md calls without options. */
+/** Scripts that the documents call without options. */
 const plain = ['test', 'setup', 'docs', 'engines', 'tfjs-node'];
 
 const helps = new Map<string, string>();
@@ -48,8 +48,25 @@ async function printedHelp(name: string, chapter: readonly string[]): Promise<st
   return stdout;
 }
 
-describe('README.md', () => {
-  it('names commands, and a worker that joins', () => {
+/** Anchor of a heading, as GitHub makes it. */
+function anchorOf(heading: string): string {
+  const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\s-]/gu, '');
+  return words.trim().replaceAll(/\s/g, '-');
+}
+
+describe('the documents', () => {
+  it.each([...documents])('%s links to files and headings that exist', (path, text) => {
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    for (const [link, file, anchor] of links) {
+      const target = file === '' ? path : join(dirname(path), file!);
+      expect(existsSync(join(root, target)), `${path}: ${link}`).toBe(true);
+      if (anchor === undefined) continue;
+      const headings = [...documents.get(target)!.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!));
+      expect(headings, `${path}: ${link}`).toContain(anchor);
+    }
+  });
+
+  it('name commands, and a worker that joins', () => {
     expect(commands.length).toBeGreaterThan(8);
     expect(commands).toContain('npm run worker -- --url ws://127.0.0.1:7070');
   });

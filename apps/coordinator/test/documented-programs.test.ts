@@ -1,13 +1,11 @@
-/** Runs every program in README.md as written. */
+/** Runs every program in README.md and the guides as written. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
+import { documentedPrograms as programs } from './documents.ts';
 
-const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-const programs = [...readme.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, program]) => program!);
 /** Folder from which the program's imports are resolved. */
 const cwd = fileURLToPath(new URL('..', import.meta.url));
 
@@ -26,8 +24,8 @@ async function run(program: string) {
   return { code, stderr, lines: stdout.trimEnd().split('\n') };
 }
 
-describe('README.md', () => {
-  it('shows two programs', () => {
+describe('the documents', () => {
+  it('show two programs', () => {
     expect(programs).toHaveLength(2);
   });
 

@@ -1,16 +1,16 @@
-/** Runs every command in README.md, with less work. */
+/** Runs every command in the documents, with less work. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { documentedCommands as commands, wordsOf } from './documents.ts';
 import { type Ended, startNpm } from './processes.ts';
-import { readmeCommands as commands, wordsOf } from './readme-commands.ts';
 
 const folder = temporaryFolder();
 const [major] = process.versions.node.split('.');
 const short = ['--rounds', '1', '--steps', '10', '--model', 'mlp', '--no-peers'];
 
-/** Options that shorten a command, keyed by the command's first words; they replace the same options in README.md. */
+/** Options that shorten a command, keyed by the command's first words; they replace the same options in the document. */
 const less: Readonly<Record<string, readonly string[]>> = {
   start: ['--steps', '5', '--port', '0'],
   evaluate: [],
@@ -36,7 +36,7 @@ const less: Readonly<Record<string, readonly string[]>> = {
 function shortened(command: string): readonly string[] {
   const { name, args } = wordsOf(command);
   const extra = less[[name, ...args].join(' ')] ?? less[name];
-  if (!extra) throw new Error(`README.md: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
+  if (!extra) throw new Error(`documents: expected a command of ${Object.keys(less).join(', ')}; got ${command}`);
   const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
   // One command writes the model; later commands read it.
@@ -53,7 +53,7 @@ function run(command: string): Promise<Ended> {
   return ended.get(key)!;
 }
 
-describe('README.md', () => {
+describe('the documents', () => {
   it.each(commands.filter((command) => !/npm run (worker|coordinator|relay)/.test(command)))('%s', async (command) => {
     const { code, stdout, stderr } = await run(command);
     if (command === 'npm run tfjs-node' && code === 1) expect(stderr).toMatch(/tfjs-node: .*(no time left|too long)/);
