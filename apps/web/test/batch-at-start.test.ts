@@ -2,8 +2,8 @@
 import { batchForWorkers } from '@lockstep/rules';
 import { signal } from '@preact/signals';
 import { expect, it } from 'vitest';
-import { batchAtStart } from '../src/watch/batch-at-start.ts';
 import type { RunStore } from '../src/watch/run-store.ts';
+import { batchAtStart } from '../src/watch/run-texts.ts';
 
 type Store = Pick<RunStore, 'run' | 'workers' | 'isOver'>;
 

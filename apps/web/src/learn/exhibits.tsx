@@ -3,9 +3,9 @@ import { curveText, type Exhibit, isNumericColumn, type LiveCurve, silentNeurons
 import { useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type uPlot from 'uplot';
+import { Figure } from '../look/controls.tsx';
 import { percent, significant, whole } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
-import { Figure } from '../panels/figure.tsx';
 import { Bars } from '../view/bars.tsx';
 import { Curves } from '../view/curves.tsx';
 import { Raster, Tiles } from '../view/raster.tsx';

@@ -4,7 +4,7 @@ import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/si
 import { Fragment } from 'preact';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { whole } from '../look/format.ts';
-import { ViewHeader } from '../panels/view-header.tsx';
+import { ViewHeader } from '../panels/header.tsx';
 import { Computation } from './computation.ts';
 import { ControlField, defaultsOf } from './control-field.tsx';
 import { ExhibitCard } from './exhibits.tsx';

@@ -8,15 +8,15 @@ import { layOutTiles, type TileGrid, type TileLayout } from './tile-layout.ts';
 
 /** Colors of values; tokens are those of the theme. */
 export type Palette =
-  /** Red, green and blue of each pixel, from 0 to 255. */
-  | { readonly type: 'color' }
+  /** Red, green and blue of each pixel, each dark at `low` and bright at `high`. */
+  | { readonly type: 'color'; readonly low: number; readonly high: number }
   /** From the background at `low` to the token's color at `high`. */
   | { readonly type: 'shades'; readonly color: string; readonly low: number; readonly high: number }
   /** Two colors that fade to the background near 0; the magnitude `scale` gets the full color. 0 itself is gray. */
   | { readonly type: 'signed'; readonly scale: number };
 
 /** Grayscale pictures: 0 is background, 255 ink. */
-export const ink: Palette = { type: 'shades', color: '--text', low: 0, high: 255 };
+export const ink = { type: 'shades', color: '--text', low: 0, high: 255 } as const satisfies Palette;
 
 const signedTokens = { positive: '--accent', negative: '--test', zero: '--border' } as const;
 
@@ -184,7 +184,9 @@ const shades = 256;
 /** Returns a function from a pixel's index to its RGBA word, as an image stores it. */
 function wordsOf(palette: Palette, values: ArrayLike<number>): (index: number) => number {
   if (palette.type === 'color') {
-    return (index) => wordOf([values[3 * index]!, values[3 * index + 1]!, values[3 * index + 2]!]);
+    const { low, high } = palette;
+    const channelOf = (at: number): number => shadeOf((values[at]! - low) / (high - low));
+    return (index) => wordOf([channelOf(3 * index), channelOf(3 * index + 1), channelOf(3 * index + 2)]);
   }
   if (palette.type === 'shades') {
     const { low, high } = palette;

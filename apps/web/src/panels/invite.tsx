@@ -1,10 +1,69 @@
-/** Addresses for joining this run: a link for browsers and a command for terminals. */
+/** How others join this run: an address as a link and a QR code, and a command for terminals. */
+
+import { encode } from 'uqr';
+import { CopyButton } from '../look/controls.tsx';
 import type { Run } from '../watch/run-store.ts';
+
+interface JoinAddressProps {
+  readonly run: Pick<Run, 'joinAddresses' | 'workerCommand' | 'tokenNeeded'> | undefined;
+  readonly token: string | undefined;
+  /** A short code that people may type instead of the token. */
+  readonly code: string | undefined;
+}
+
+export function JoinAddress({ run, token, code }: JoinAddressProps) {
+  const page = new URL(location.href);
+  const invitation = invitationOf(run, token, page);
+  const isOpen = invitation.type === 'open';
+  return (
+    <>
+      <button type="button" popovertarget="join-address">
+        Invite
+      </button>
+      <div id="join-address" popover="auto" class="bubble join-address" role="dialog" aria-label="Join address">
+        {invitation.type !== 'open' && <p class="uninvited">{uninvitedTexts[invitation.type]}</p>}
+        {isOpen && <QrCode text={invitation.link} />}
+        {invitation.type !== 'no-token' && (
+          <>
+            <p>{isOpen ? 'Scan it, or open' : 'On this computer, open'}</p>
+            <p>
+              <code class="address">{invitation.link}</code>
+            </p>
+            <CopyButton text={invitation.link} label="Copy the address" />
+          </>
+        )}
+        {invitation.type !== 'no-token' && code !== undefined && (
+          <p>
+            Or open the address up to the # and type the code <code class="address">{code}</code>
+          </p>
+        )}
+        <p>
+          <a class="button" href="#room">
+            Show it to the room
+          </a>
+        </p>
+        {run && invitation.type !== 'no-token' && <Command command={joinCommand(run, token, page)} />}
+      </div>
+    </>
+  );
+}
+
+function Command({ command }: { readonly command: string }) {
+  return (
+    <>
+      <p>From a terminal</p>
+      <p>
+        <code class="address">{command}</code>
+      </p>
+      <CopyButton text={command} label="Copy the command" />
+    </>
+  );
+}
 
 type JoinPlace = Pick<Run, 'joinAddresses' | 'workerCommand'>;
 
 /** How others can join this run. */
-export type Invitation =
+type Invitation =
   /**
    * @param link joins at once
    * @param address the link without its fragment
@@ -64,4 +123,15 @@ function isLoopback(hostname: string): boolean {
 /** Quotes a word for the shell: zsh would expand an unquoted `?`. */
 function shellWord(text: string): string {
   return /^[\w:/.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+export function QrCode({ text }: { readonly text: string }) {
+  const { size, data } = encode(text, { ecc: 'M', border: 2 });
+  const path = data.flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x} ${y}h1v1h-1z` : ''))).join('');
+  return (
+    <svg class="qr-code" viewBox={`0 0 ${size} ${size}`} role="img" aria-label="QR code of the join address">
+      <rect width={size} height={size} class="qr-light" />
+      <path d={path} class="qr-dark" />
+    </svg>
+  );
 }

@@ -1,13 +1,15 @@
-/** The confusion matrix of the last evaluation. */
+/** The last evaluation: its confusion matrix and its top errors. */
 import { floatsFrom } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
-import { whole } from '../look/format.ts';
-import { outputName } from '../look/output-name.ts';
-import { type Evaluation, isPicture, type RunStore } from '../watch/run-store.ts';
-import { evaluatedText } from '../watch/run-summary.ts';
-import { Card } from './card.tsx';
-import { RunTerm } from './run-term.tsx';
+import { Card } from '../look/controls.tsx';
+import { outputName, percent, significant, whole } from '../look/format.ts';
+import { RunTerm } from '../look/term.tsx';
+import { type Column, Table } from '../view/table.tsx';
+import { type Evaluation, isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { evaluatedText } from '../watch/run-texts.ts';
+import { cellsOf, rawTarget, type TableColumn } from '../watch/table-row.ts';
+import { SampleView } from './sample-view.tsx';
 
 interface ConfusionMatrixProps {
   readonly evaluation: Evaluation;
@@ -198,4 +200,135 @@ function useCells(onChoose: (place: Place) => void) {
 
 function isCell(target: EventTarget | null | undefined): target is HTMLTableCellElement {
   return target instanceof HTMLTableCellElement && target.matches('tbody td');
+}
+
+interface TopErrorsProps {
+  readonly evaluation: Evaluation;
+  readonly run: Run;
+}
+
+/** The most confident wrong classes, or the largest errors of values. */
+export function TopErrors({ evaluation, run }: TopErrorsProps) {
+  const given = run.targetType === 'values' ? 'value' : 'label';
+  return (
+    <Card name="top-errors" title="Top errors" aside={`${given} → prediction`}>
+      <Errors errors={errorsOf(run, evaluation)} run={run} given={given} />
+    </Card>
+  );
+}
+
+/** One wrong prediction. */
+interface TopError {
+  /** Bytes as in a task. */
+  readonly sample: Uint8Array;
+  /** The sample in words, for screen readers. */
+  readonly description: string;
+  /** Label and prediction: one pair for a class, or one for each output value. */
+  readonly pairs: readonly { readonly name?: string; readonly given: string; readonly predicted: string }[];
+  /** Probability of the predicted class. */
+  readonly probability?: number;
+}
+
+/** Maximum number of values of a sample shown. */
+const mostValues = 4;
+const predictionDigits = 6;
+
+function errorsOf(run: Run, { topErrors, farthest }: Evaluation): readonly TopError[] {
+  const ofClasses = topErrors.map(({ sample, label, predicted, probability }): TopError => {
+    const pair = { given: outputName(run, label), predicted: outputName(run, predicted) };
+    const description = `a sample of ${pair.given}, classified as ${pair.predicted}`;
+    return { sample, description, pairs: [pair], probability };
+  });
+  const ofValues = farthest.map(({ sample, target, predicted }): TopError => {
+    const [values, predictions] = [floatsFrom(target), floatsFrom(predicted)];
+    const pairs = Array.from(values.subarray(0, mostValues), (value, index) => ({
+      ...(values.length > 1 && { name: outputName(run, index) }),
+      given: rawTarget(value, run.standardization),
+      predicted: significant(predictions[index]!, predictionDigits),
+    }));
+    return { sample, description: 'a sample whose values were missed', pairs };
+  });
+  return [...ofClasses, ...ofValues];
+}
+
+interface ErrorsProps {
+  readonly errors: readonly TopError[];
+  readonly run: Run;
+  readonly given: string;
+}
+
+/** With names up to this length, four samples fit in a row. */
+const shortName = 12;
+
+function Errors({ errors, run, given }: ErrorsProps) {
+  if (run.columns) return <ErrorTable errors={errors} columns={run.columns} given={given} />;
+  const names = errors.flatMap(({ pairs }) => pairs.flatMap((pair) => [pair.given, pair.predicted]));
+  const areLong = names.some(({ length }) => length > shortName);
+  return (
+    <ol class={`top-errors ${areLong ? 'long-names' : ''}`}>
+      {errors.map((error, index) => (
+        <li key={index}>
+          <SampleView run={run} sample={error.sample} label={error.description} />
+          <ErrorText error={error} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** Maximum number of table columns shown. */
+const mostColumns = 24;
+
+interface ErrorTableProps extends Pick<ErrorsProps, 'errors' | 'given'> {
+  readonly columns: readonly TableColumn[];
+}
+
+/** Shows table rows as they stand in the file. */
+function ErrorTable({ errors, columns, given }: ErrorTableProps) {
+  const shown = columns.slice(0, mostColumns);
+  const rows = errors.map((error) => ({ error, cells: cellsOf(shown, floatsFrom(error.sample)) }));
+  type Row = (typeof rows)[number];
+  const first: Column<Row> = {
+    title: `${given} → prediction`,
+    text: ({ error }) => error.description,
+    cell: ({ error }) => <ErrorText error={error} />,
+  };
+  const cells = shown.map(
+    ({ name, type }, index): Column<Row> => ({
+      title: name,
+      isNumber: type === 'number',
+      text: (row) => row.cells[index]!.text,
+    }),
+  );
+  return (
+    <>
+      <Table
+        label="Rows of the top errors"
+        class="error-rows"
+        regionClass="error-scroll"
+        columns={[first, ...cells]}
+        rows={rows}
+        hasRowHeadings
+      />
+      {columns.length > mostColumns && <p class="aside">The first {whole(mostColumns)} columns.</p>}
+    </>
+  );
+}
+
+function ErrorText({ error: { pairs, probability } }: { readonly error: TopError }) {
+  return (
+    <>
+      {pairs.map(({ name, given, predicted }, index) => (
+        // Isolates a name in Arabic or Hebrew, so that it does not reorder the arrow next to it.
+        <span key={index} class="top-error-text">
+          {name !== undefined && <bdi>{name}</bdi>} <bdi>{given}</bdi> <span aria-hidden="true">→</span>
+          <span class="sr-only">predicted as</span>{' '}
+          <b>
+            <bdi>{predicted}</bdi>
+          </b>
+          {probability !== undefined && <small>{percent(probability, 0)}</small>}
+        </span>
+      ))}
+    </>
+  );
 }
