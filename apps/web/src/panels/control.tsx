@@ -52,7 +52,7 @@ function noteOf(store: RunStore): string {
   if (answer !== undefined) return `${capitalized(answer)}.`;
   const atStart = batchAtStart(store);
   if (atStart) return atStart.text;
-  return waitsForWorkers(store) ? 'It starts with the first worker.' : '';
+  return waitsForWorkers(store) ? 'Training starts when the first worker joins.' : '';
 }
 
 function waitsForWorkers({ status, workers }: RunStore): boolean {
@@ -129,7 +129,7 @@ function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
 }
 
 const saveTitle =
-  'Writes the model as it is now to a file on the coordinator’s computer. When the run is over, “This tab” offers the model as a download.';
+  'Saves the current model to a file on the coordinator’s computer. When the run is over, “This tab” offers the model as a download.';
 
 const actionTitles = { start: 'Start', pause: 'Pause', resume: 'Resume' } as const;
 

@@ -35,7 +35,7 @@ export function DataCard({ setup, actions, rejection }: DataCardProps) {
         <Chooser {...actions} isBusy={phase === 'starting'} />
       ) : (
         <p>
-          The run waits for its data. Its owner chooses them on this page, at the address that the coordinator printed.
+          The run waits for its data. Its owner chooses it on this page, at the address that the coordinator printed.
         </p>
       )}
       <Arrival setup={setup} />

@@ -32,7 +32,7 @@ export function Ending(props: EndingProps) {
 function Quality({ run, epoch }: { readonly run: Run; readonly epoch: EpochReport }) {
   const { testLoss, testAccuracy, testRmse, testR2 } = epoch;
   if (!isLossFinite(testLoss)) {
-    return <p>Training diverged: the test loss is not finite: try a smaller learning rate.</p>;
+    return <p>Training diverged: the test loss is not finite. Try a smaller learning rate.</p>;
   }
   const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
   return (

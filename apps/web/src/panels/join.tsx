@@ -69,7 +69,7 @@ function codeFault(state: TabState): { readonly fault: string | undefined } {
 function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
   const { isCurrent } = status.value;
   if (isOver.value && run.value?.canRunAgain !== true) return 'The run is over: there is nothing left to compute.';
-  return isCurrent ? undefined : 'Joining is possible when the coordinator answers again.';
+  return isCurrent ? undefined : 'You can join when the coordinator answers again.';
 }
 
 /** Lets the tab stay for the next run. No higher than the form, to avoid layout shift when a run ends. */
@@ -87,7 +87,7 @@ function NextRun({ tab, isActive }: { readonly tab: TabWorker; readonly isActive
 
 const endTexts = {
   finished: (message) => `The run is over: ${message}.`,
-  left: () => 'This tab has left. Its unfinished work went to others; the model does not notice.',
+  left: () => 'This tab has left. Other workers take over its unfinished work; the model is not affected.',
   refused: (message) => `The coordinator refused this tab: ${message}.`,
   failed: (message) => `This tab cannot compute: ${message}.`,
   unreachable: (message) => `This tab could not join: ${message}.`,
@@ -104,7 +104,7 @@ function introduction(state: TabState, obstacle: string | undefined): string {
   if (state.phase === 'ended') return endTexts[state.end](state.message);
   return (
     obstacle ??
-    'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.'
+    'Lend this device: it computes gradients in the background. You can close the tab at any time without affecting the model.'
   );
 }
 
@@ -165,7 +165,7 @@ function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
     <div class="active-worker">
       <p class="join-text">
         {backend === undefined ? (
-          'Looking at what this device can compute on …'
+          'Testing the backends of this device …'
         ) : (
           <>
             <b>{id ?? 'This tab'}</b> computes on <b>{backendPhrase(backend)}</b>

@@ -229,15 +229,15 @@ function explanationOf(progress: Progress | undefined): string {
   const { exactness, numericMode, bitExactAmong } = progress ?? {};
   switch (exactness) {
     case undefined:
-      return 'Before its first step, a run claims nothing of its weights.';
+      return 'A run makes no claim about its weights before its first step.';
     case 'bit-exact':
       return bitExactAmong === undefined
         ? `All workers that contributed compute in the numeric mode ${numericMode}, so the weights are the same to the bit as in any other run with this seed in this mode, on any number of workers.`
         : `All workers that contributed compute in the numeric mode ${numericMode}. The weights are the same to the bit as in any other run with this seed in this mode, and equal to those of other modes up to float rounding: do not compare their hashes.`;
     case 'sample-exact':
-      return 'Workers contributed that round differently, such as a GPU and a CPU, or gradients were rounded on their way. Every sample still counts exactly once; the weights agree with other runs up to float rounding, and their hash with no other run’s.';
+      return 'Workers that round differently contributed, such as a GPU and a CPU, or gradients were rounded in transit. Every sample still counts exactly once. The weights agree with those of other runs up to float rounding; their hash matches no other run’s.';
     case 'unverified':
-      return 'Results of a worker were added that was later found to send wrong ones. The log names it, and how many of its results had been added.';
+      return 'The run added results of a worker that was later caught sending wrong ones. The log names the worker and says how many of its results were added.';
     default:
       return exactness satisfies never;
   }

@@ -18,7 +18,8 @@ export function batchAtStart({
   const { planAtStart, samples } = run.value ?? {};
   if (!planAtStart || samples === undefined || isOver.value) return undefined;
   const ready = workers.value.filter(({ phase }) => phase === 'ready').length;
-  if (ready === 0) return { batch: undefined, text: 'The batch is made for the workers that are ready at the start.' };
+  if (ready === 0)
+    return { batch: undefined, text: 'The batch will be sized for the workers that are ready at the start.' };
   const { microbatchSize } = planAtStart;
   const most = Math.floor(samples / (microbatchSize ?? 1));
   const { batch } = batchForWorkers({ ...planAtStart, samples, workers: Math.min(ready, most) });
@@ -35,7 +36,7 @@ export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): strin
 export function goesOnText({ checkpoint, status }: Pick<RunStore, 'checkpoint' | 'status'>): string {
   const { newest } = checkpoint.value ?? {};
   if (!newest || !cutOff.has(status.value.name)) return '';
-  return `Started again with --resume, the run goes on after step ${whole(newest.step)}.`;
+  return `Start the coordinator again with --resume to continue after step ${whole(newest.step)}.`;
 }
 
 const cutOff: ReadonlySet<string> = new Set(['gone', 'stopped', 'failed']);

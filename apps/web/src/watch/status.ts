@@ -97,7 +97,7 @@ function endOf({ phase, ending }: Progress): Status {
 function interruption({ connection, progress, silentMs, isOnline }: Received): Status | undefined {
   const isQuiet = silentMs >= quietMs;
   if (!isOnline && (isQuiet || connection.phase !== 'live')) {
-    const reason = 'This device has no network. The page connects again by itself.';
+    const reason = 'This device has no network. The page reconnects by itself.';
     return { name: 'offline', title: 'No network', reason, isCurrent: false };
   }
   if (connection.phase === 'lost') {
