@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Comment, type DeclarationReflection, ReflectionKind } from 'typedoc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { entries, type Reference, readReference } from '../src/reference.ts';
+import { entries, optionsPage, type Reference, readReference } from '../src/reference.ts';
 
 const longestLine = 99;
 let reference: Reference;

@@ -4,7 +4,7 @@ import { chapters, type GraphNode, type RangeControl } from '@lockstep/lesson';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { sliderPosition, sliderValue } from '../src/learn/control-field.tsx';
-import { layOutGraph } from '../src/learn/drawings.tsx';
+import { layOutGraph } from '../src/learn/graph.tsx';
 
 const ranges = chapters.flatMap(({ id, controls }) =>
   Object.entries(controls).flatMap(([name, control]) =>

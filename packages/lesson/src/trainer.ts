@@ -36,7 +36,7 @@ export interface OptimizerChoice {
 }
 
 /** Computes a tensor, such as a loss, from parameters and inputs. */
-export type Computation = (parameters: readonly Tensor[], inputs: readonly Tensor[]) => Tensor;
+export type TensorFunction = (parameters: readonly Tensor[], inputs: readonly Tensor[]) => Tensor;
 
 export class Trainer {
   /** All parameters, one after another, in backend memory. */
@@ -110,8 +110,8 @@ export function gradientPlan(
   backend: HostBackend,
   parameters: readonly Tensor[],
   inputs: readonly Shape[],
-  loss: Computation,
-  shown?: Computation,
+  loss: TensorFunction,
+  shown?: TensorFunction,
 ): Plan {
   const body = (...all: Tensor[]): Tensor[] => {
     const [own, rest] = [all.slice(0, parameters.length), all.slice(parameters.length)];
@@ -129,7 +129,7 @@ interface FitOptions {
   readonly start: Float32Array;
   /** Constant inputs of the loss. */
   readonly given: readonly { readonly values: readonly number[]; readonly shape: Shape }[];
-  readonly loss: Computation;
+  readonly loss: TensorFunction;
   readonly steps: number;
   /** Steps between results. By default there is one before training and one after. */
   readonly showEvery?: number;

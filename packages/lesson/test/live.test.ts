@@ -12,9 +12,9 @@ import {
   type Pictures,
   silentNeurons,
   stepsPerPlace,
-  type Verdict,
 } from '../src/index.ts';
 import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live-network.ts';
+import type { Verdict } from '../src/verdict.ts';
 import { openContext, openDigits } from './context.ts';
 
 function defined(names: readonly LiveName[], first: Partial<LiveSettings> = {}) {

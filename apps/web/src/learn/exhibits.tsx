@@ -10,7 +10,7 @@ import { Bars } from '../view/bars.tsx';
 import { Curves } from '../view/curves.tsx';
 import { Raster, Tiles } from '../view/raster.tsx';
 import { Table } from '../view/table.tsx';
-import { GraphView, PlaneView } from './drawings.tsx';
+import { GraphView } from './graph.tsx';
 import './lesson.css';
 
 export type ExhibitOf<Kind extends Exhibit['kind']> = Extract<Exhibit, { kind: Kind }>;
@@ -295,5 +295,68 @@ function NeuronsView({ exhibit: { rows, columns, layers, caption } }: Shown<'neu
         );
       })}
     </section>
+  );
+}
+
+type Place = readonly [x: number, y: number];
+
+/** Side of the plane, in its own units. */
+const side = 400;
+
+/** A field of shades with points, arrows and a path over it. */
+function PlaneView({ exhibit }: Shown<'plane'>) {
+  const { field, caption, points = [], arrows = [], path = [] } = exhibit;
+  const place = (x: number, y: number): Place => [
+    (side * (x - exhibit.x[0])) / (exhibit.x[1] - exhibit.x[0]),
+    (side * (exhibit.y[1] - y)) / (exhibit.y[1] - exhibit.y[0]),
+  ];
+  const origin = place(0, 0);
+  const label = [caption, ...points.map((point) => point.label)].filter((text) => text !== '').join('; ');
+  const radius = points.length > 20 ? 4 : 9;
+  return (
+    <div class="plane" role="img" aria-label={label}>
+      {field && <Raster {...field} palette={{ type: 'shades', color: '--accent', ...field }} label={caption} />}
+      <svg viewBox={`0 0 ${side} ${side}`} aria-hidden="true" focusable="false">
+        <path class="axes" d={`M0 ${origin[1]}H${side}M${origin[0]} 0V${side}`} />
+        <polyline class="path" points={path.map(([x, y]) => place(x, y).join()).join(' ')} />
+        {path.map(([x, y], step) => {
+          const name = step === 0 ? 'start' : step === path.length - 1 ? 'end' : 'step';
+          return <Dot key={step} at={place(x, y)} name={name} radius={name === 'step' ? 2.5 : 6} />;
+        })}
+        {arrows.map(({ x, y, label: name }) => (
+          <Arrow key={name} from={origin} to={place(x, y)} name={name} />
+        ))}
+        {points.map(({ x, y, isOn }) => (
+          <Dot key={`${x} ${y}`} at={place(x, y)} name={isOn ? 'on' : 'off'} radius={radius} />
+        ))}
+      </svg>
+    </div>
+  );
+}
+
+interface DotProps {
+  readonly at: Place;
+  readonly name: string;
+  readonly radius: number;
+}
+
+function Dot({ at: [x, y], name, radius }: DotProps) {
+  return <circle class={`dot dot-${name}`} cx={x} cy={y} r={radius} />;
+}
+
+interface ArrowProps extends Record<'from' | 'to', Place> {
+  readonly name: string;
+}
+
+function Arrow({ from: [fromX, fromY], to: [x, y], name }: ArrowProps) {
+  const angle = Math.atan2(y - fromY, x - fromX);
+  const wing = (turn: number): string => `${x - 14 * Math.cos(angle + turn)} ${y - 14 * Math.sin(angle + turn)}`;
+  return (
+    <g class={`arrow arrow-${name}`}>
+      <path d={`M${fromX} ${fromY}L${x} ${y}M${wing(0.4)}L${x} ${y}L${wing(-0.4)}`} />
+      <text x={x + 12 * Math.cos(angle)} y={y + 12 * Math.sin(angle)}>
+        {name}
+      </text>
+    </g>
   );
 }
