@@ -1,6 +1,6 @@
-/** The sample that a person has chosen: a drawing, or one of the last evaluation's errors. */
-import type { LabeledSample } from '@lockstep/lesson';
-import { argmax, standardizeValues } from '@lockstep/nn';
+/** The sample that a person has chosen, a drawing or one of the last evaluation's errors, and its texts. */
+import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
+import { argmax, restoreValues, standardizeValues } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
@@ -53,7 +53,7 @@ export function testSamples(run: Run, evaluation: Evaluation | undefined): reado
 const mostValues = 3;
 
 /** Formats values as "12.5" or "12.5, 3, 0.7, …". */
-export function valuesText(values: Float32Array): string {
+function valuesText(values: Float32Array): string {
   const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
   return [...shown, ...(values.length > mostValues ? ['…'] : [])].join(', ');
 }
@@ -95,4 +95,16 @@ export function useChosenSample(store: RunStore, predictor: Predictor): SampleCh
 function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
   if (strokes.length === 0) return undefined;
   return { values: digitImage(strokes, canvasSide), target: label };
+}
+
+/** Returns the name of a class, or the values in their unit. */
+export function targetText(run: Run | undefined, target: LabeledSample['target']): string {
+  if (typeof target === 'number') return outputName(run, target);
+  return valuesText(restoreValues(target, run?.standardization));
+}
+
+/** Returns the network's prediction in a few words. */
+export function answerText(run: Run | undefined, { probabilities, layers }: SampleTrace): string {
+  if (probabilities) return outputName(run, probabilities.indexOf(Math.max(...probabilities)));
+  return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization));
 }

@@ -1,8 +1,32 @@
-/** Checks the positions of a computation's nodes. */
-import type { GraphNode } from '@lockstep/lesson';
+/** Checks the positions of values on sliders, and of a computation's nodes. */
+
+import { chapters, type GraphNode, type RangeControl } from '@lockstep/lesson';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { layOutGraph } from '../src/learn/exhibits/graph-layout.ts';
+import { sliderPosition, sliderValue } from '../src/learn/control-field.tsx';
+import { layOutGraph } from '../src/learn/graph.tsx';
+
+const ranges = chapters.flatMap(({ id, controls }) =>
+  Object.entries(controls).flatMap(([name, control]) =>
+    control.kind === 'range' ? [{ name: `${id}, ${name}`, control: control as RangeControl }] : [],
+  ),
+);
+
+it.each(ranges)('$name: its ends and its default come back from their positions', ({ control }) => {
+  for (const value of [control.from, control.fallback, control.to]) {
+    expect(sliderValue(control, sliderPosition(control, value))).toBeCloseTo(value, 9);
+  }
+});
+
+it.each(ranges)('$name: no position gives a value that the control refuses', ({ control }) => {
+  const [low, high] = [control.from, control.to].map((value) => sliderPosition(control, value)) as [number, number];
+  for (let position = low - control.step; position <= high + control.step; position += control.step / 3) {
+    const value = sliderValue(control, position);
+    expect(value).toBeGreaterThanOrEqual(control.from);
+    expect(value).toBeLessThanOrEqual(control.to);
+    if (control.isWhole) expect(Number.isInteger(value)).toBe(true);
+  }
+});
 
 /** Computations in which all nodes but the inputs read one or two earlier ones, and all but the last are read. */
 const graphs = fc.array(fc.tuple(fc.nat(), fc.nat(), fc.boolean()), { minLength: 1, maxLength: 12 }).map((draws) => {

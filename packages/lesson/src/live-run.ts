@@ -1,33 +1,29 @@
 /** A live run: a small network that trains while its settings change, with each curve kept next to the others. */
-import type { LessonContext } from '../chapter.ts';
-import { type Setting, settingsOf } from '../controls.ts';
-import type { Exhibit, LiveCurve, Pictures } from '../exhibit.ts';
-import { decimal, percent, thousands } from '../number-text.ts';
-import { meanOf } from '../values.ts';
-import { type Verdict, verdictOf } from '../verdict.ts';
-import { type LiveData, liveData, liveGrid, pictureSide, planeExtent, valuesOfAll } from './live-data.ts';
-import { LiveNetwork } from './live-network.ts';
-import { beginsCurve, type LiveDefinition, type LiveSettings } from './live-settings.ts';
-import { neuronPictures } from './neuron-pictures.ts';
+import { type LessonContext, type LiveDefinition, type Setting, settingsOf } from './chapter.ts';
+import {
+  decimal,
+  type Exhibit,
+  type LiveCurve,
+  type NeuronLayer,
+  type Neurons,
+  type Pictures,
+  percent,
+  thousands,
+} from './exhibit.ts';
+import {
+  beginsCurve,
+  type LiveData,
+  LiveNetwork,
+  type LiveSettings,
+  liveData,
+  pictureSide,
+  planeExtent,
+  valuesOfAll,
+} from './live-network.ts';
+import { meanOf, type PlaneGrid, planeGrid } from './values.ts';
+import { type Verdict, verdictOf } from './verdict.ts';
 
 type Given = Readonly<Record<string, Setting | undefined>>;
-
-export interface LiveRun {
-  /** Whether the newest curve has neither ended nor diverged. */
-  readonly canAdvance: boolean;
-  /** Trains the newest curve up to its next point, if it can advance. @returns whether it can advance further */
-  advance(): boolean;
-  /**
-   * Applies other settings. If they do not affect the parameters and the curve can advance, they apply from the next
-   * step on; otherwise a new curve begins.
-   * @throws RangeError if a control does not accept its setting
-   */
-  change(given: Given): void;
-  /** Begins a new curve with the current settings. */
-  restart(): void;
-  exhibits(): readonly Exhibit[];
-  dispose(): void;
-}
 
 /** Number of steps whose mean loss is one point of a curve. */
 export const stepsPerPlace = 5;
@@ -36,6 +32,14 @@ export const liveSteps = 2000;
 const mostCurves = 4;
 /** The next curve replaces one with fewer steps than this. */
 const leastSteps = 50;
+
+/** Number of training samples shown in the plane, of test digits next to a curve, and of neurons in each layer. */
+const [shownPoints, shownDigits, shownNeurons] = [120, 10, 16];
+const [fieldGrid, neuronGrid] = [32, 16].map((cells) => planeGrid(planeExtent, planeExtent, cells)) as [
+  PlaneGrid,
+  PlaneGrid,
+];
+const smallestProbability = 1e-38;
 
 /** A growing curve, and the settings that it began with. */
 interface Growing {
@@ -54,12 +58,7 @@ interface Tested {
   readonly accuracy: number;
 }
 
-/** @throws Error if the run uses digits, and the context has too few */
-export function createLiveRun(context: LessonContext, definition: LiveDefinition, given: Given = {}): LiveRun {
-  return new CurvesOfRun(context, definition, given);
-}
-
-class CurvesOfRun implements LiveRun {
+export class LiveRun {
   readonly #context: LessonContext;
   readonly #definition: LiveDefinition;
   readonly #curves: Growing[] = [];
@@ -68,7 +67,8 @@ class CurvesOfRun implements LiveRun {
   /** [samples * inputs] */
   #testValues: Float32Array;
 
-  constructor(context: LessonContext, definition: LiveDefinition, given: Given) {
+  /** @throws Error if the run uses digits, and the context has too few */
+  constructor(context: LessonContext, definition: LiveDefinition, given: Given = {}) {
     this.#context = context;
     this.#definition = definition;
     const settings = this.#settings(given);
@@ -78,10 +78,12 @@ class CurvesOfRun implements LiveRun {
     this.#curves.push(this.#newCurve(settings));
   }
 
+  /** Whether the newest curve has neither ended nor diverged. */
   get canAdvance(): boolean {
     return this.#curves.at(-1)!.verdict === undefined;
   }
 
+  /** Trains the newest curve up to its next point, if it can advance. @returns whether it can advance further */
   advance(): boolean {
     if (!this.canAdvance) return false;
     const curve = this.#curves.at(-1)!;
@@ -101,6 +103,11 @@ class CurvesOfRun implements LiveRun {
     return this.canAdvance;
   }
 
+  /**
+   * Applies other settings. If they do not affect the parameters and the curve can advance, they apply from the next
+   * step on; otherwise a new curve begins.
+   * @throws RangeError if a control does not accept its setting
+   */
   change(given: Given): void {
     const before = this.#network.settings;
     const next = this.#settings(given);
@@ -128,6 +135,7 @@ class CurvesOfRun implements LiveRun {
     }
   }
 
+  /** Begins a new curve with the current settings. */
   restart(): void {
     this.#begin(this.#network.settings);
   }
@@ -211,7 +219,7 @@ class CurvesOfRun implements LiveRun {
   }
 
   #plane(): Exhibit {
-    const { rows, columns, centers } = liveGrid;
+    const { rows, columns, centers } = fieldGrid;
     const { train } = this.#data;
     const values = this.#network.probabilities(centers).filter((_, index) => index % 2 === 1);
     const place = new Float32Array(2);
@@ -229,10 +237,6 @@ class CurvesOfRun implements LiveRun {
   }
 }
 
-/** Number of training samples shown in the plane, and of test digits shown next to a curve. */
-const [shownPoints, shownDigits] = [120, 10];
-const smallestProbability = 1e-38;
-
 /** Describes the state of a curve, such as "step 2,000, loss 0.0123, accuracy 99.33 %: generalizes". */
 export function curveText({ steps, losses, accuracies, untrained, verdict }: LiveCurve): string {
   const step = steps.at(-1);
@@ -244,4 +248,39 @@ export function curveText({ steps, losses, accuracies, untrained, verdict }: Liv
 
 function settingOf(settings: LiveSettings, name: string): Setting {
   return settings[name as keyof LiveSettings];
+}
+
+function neuronPictures(network: LiveNetwork): Neurons {
+  const { width } = network.settings;
+  return {
+    kind: 'neurons',
+    caption: 'Output of each hidden neuron over the plane',
+    rows: neuronGrid.rows,
+    columns: neuronGrid.columns,
+    layers: network.hidden(neuronGrid.centers).map((values) => layerOf(values, width)),
+  };
+}
+
+/** @param values [cells, neurons] */
+function layerOf(values: Float32Array, neurons: number): NeuronLayer {
+  const [shown, cells] = [Math.min(neurons, shownNeurons), neuronGrid.rows * neuronGrid.columns];
+  const pictures = new Float32Array(shown * cells);
+  for (let neuron = 0; neuron < shown; neuron++) {
+    const own = Float32Array.from({ length: cells }, (_, cell) => values[cell * neurons + neuron]!);
+    const largest = own.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    pictures.set(
+      own.map((value) => (largest > 0 ? value / largest : 0)),
+      neuron * cells,
+    );
+  }
+  return { neurons, values: pictures };
+}
+
+/** Counts the neurons that give 0 everywhere, in pictures [shown, cells]. */
+export function silentNeurons(values: Float32Array, cells: number): number {
+  let silent = 0;
+  for (let at = 0; at < values.length; at += cells) {
+    if (values.subarray(at, at + cells).every((value) => value === 0)) silent++;
+  }
+  return silent;
 }

@@ -1,4 +1,4 @@
-/** Exhibits of the lesson as text for a terminal. */
+/** Exhibits and paragraphs of the lesson as text for a terminal. */
 import { formatTable } from '@lockstep/command';
 import {
   type Bars,
@@ -16,10 +16,10 @@ import {
   type Neurons,
   type Pictures,
   type Plane,
+  partsOf,
   silentNeurons,
   type Table,
 } from '@lockstep/lesson';
-import { barText, levelText, shadeOf } from './shades.ts';
 
 /** Widths in characters of bars, of curves, and of shaded planes. */
 const [barWidth, curveWidth, planeWidth] = [40, 60, 48];
@@ -204,4 +204,44 @@ function printGraph({ caption, nodes }: Graph): string {
 function short(value: number): string {
   if (!Number.isFinite(value)) return String(value);
   return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+}
+
+const shades = [' ', '░', '▒', '▓', '█'];
+const levels = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+
+/** Index of the value among `count` equal parts of the range; values outside count as the first or last part. */
+function partOf(value: number, low: number, high: number, count: number): number {
+  const part = high > low ? Math.floor(((value - low) / (high - low)) * count) : 0;
+  return Math.max(0, Math.min(count - 1, part));
+}
+
+function shadeOf(value: number, low: number, high: number): string {
+  return shades[partOf(value, low, high, shades.length)]!;
+}
+
+/** The character for one point of a curve; a blank if the value is not finite. */
+function levelText(value: number, low: number, high: number): string {
+  return Number.isFinite(value) ? levels[partOf(value, low, high, levels.length)]! : ' ';
+}
+
+/** A bar of this length in characters, to an eighth. */
+function barText(length: number): string {
+  const whole = Math.floor(length + 1 / 16);
+  return '█'.repeat(whole) + eighths[Math.max(0, Math.round((length - whole) * 8)) % 8]!;
+}
+
+const width = 100;
+
+export function wrapped(paragraph: string): string {
+  const lines = [''];
+  const plain = partsOf(paragraph)
+    .map(({ text }) => text)
+    .join('');
+  for (const word of plain.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
 }
