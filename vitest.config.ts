@@ -32,7 +32,7 @@ const running = [
 
 /** Files among these that replace modules, read their process's memory, or change it for good. */
 const apart = [
-  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers,watch}.test.ts',
+  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers}.test.ts',
   'packages/worker/test/{own-process,system-clock}.test.ts',
   'apps/coordinator/test/tfjs-node.test.ts',
 ];

@@ -2,13 +2,12 @@
  * Matrix products: packs both operands into panels and multiplies them tile by tile, or skips the zeros of a sparse
  * left operand.
  */
-import { convertWaiting, waitingBytes, waitingQuotients } from './byte-operand';
-import { microbatchTile } from './microbatch-tile';
+import { convertWaiting, waitingBytes, waitingQuotients } from './convert';
 import {
   columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes, workspace,
-} from './sizes';
+} from './shared';
 import { sparseProduct, worthSkippingZeros } from './sparse-product';
-import { copyTile, tile, tileHeight, tileRows } from './tile';
+import { copyTile, microbatchTile, tile, tileHeight, tileRows } from './tile';
 
 // Every output element is one chain over the inner dimension from +0: a later block continues from the stored sum, and
 // each element of a tile has its own accumulator. So neither block sizes nor other rows change any bit.
@@ -154,7 +153,7 @@ function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): v
  * microbatch, one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added
  * to each row, and relu is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to
  * be at most 8192.
- * If `operand` is not 0, the left values may be pending bytes (see byte-operand.ts), which are converted if needed.
+ * If `operand` is not 0, the left values may be pending bytes (see convert.ts), which are converted if needed.
  */
 export function matmul(
   m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,

@@ -1,4 +1,4 @@
-/** Philox 4x32-10, word for word as in src/philox.ts. */
+/** Philox 4x32-10, word for word as in src/random.ts. */
 
 function whole(value: f32): u32 {
   return i32x4.extract_lane(i32x4.trunc_sat_f32x4_u(f32x4.splat(value)), 0);

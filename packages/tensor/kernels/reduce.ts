@@ -1,6 +1,5 @@
 /** Reductions over the middle axis of [outer, length, inner]. */
-import { storeLanes } from './lanes';
-import { workspace } from './sizes';
+import { storeLanes, workspace } from './shared';
 
 /** Sums in sixteen interleaved chains, folded in the order given in src/backend.ts. */
 function sumContiguous(source: usize, length: i32): f32 {
@@ -94,7 +93,7 @@ function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, co
     else sumColumns(source, terms, stride, columns, top);
     top += sumBytes;
     run++;
-    // additionsAfter in src/backends/pairwise-sum.ts: the carries of a binary counter; at the end all remaining sums.
+    // additionsAfter in src/backends/calls.ts: the carries of a binary counter; at the end all remaining sums.
     let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
     for (; additions > 0; additions--) {
       top -= sumBytes;

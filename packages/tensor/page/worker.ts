@@ -5,7 +5,7 @@ import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/in
 import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
-import type { CheckReport, CheckRequest } from './messages.ts';
+import type { CheckReport, CheckRequest } from './page.ts';
 
 declare const self: {
   onmessage: ((event: { data: CheckRequest }) => void) | null;

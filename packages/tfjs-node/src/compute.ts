@@ -13,9 +13,8 @@ import type { Clock } from '@lockstep/protocol';
 import { floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
+import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
 import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
-import type { TensorFlow } from './tensorflow.ts';
 
 /**
  * Opens TensorFlow in the calling thread. Each microbatch is computed on its own, so a shard has the same bits however

@@ -1,11 +1,9 @@
 /** Elementwise ops: each is one formula and its derivatives. */
 import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { binary, defineOp, type Op, type OpResult, unary } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
-import { log32 } from '../float32.ts';
-import { apply, type Formula } from '../formula.ts';
+import { apply, type Formula, log32 } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
-import { binary, defineOp, type Op, unary } from './define.ts';
 
 /** 1 where the operands are equal, else 0; NaN equals nothing. A number is a constant. */
 export const equal = binary({ name: 'equal' });

@@ -1,23 +1,30 @@
 /** The CPU backend: WebAssembly SIMD kernels over one memory. */
 
-import type { CodecKernels, HostBackend, KernelCall, Storage } from '../../backend.ts';
-import type { ByteInput, ByteTable, Magnitude, Program } from '../../program.ts';
+import type {
+  ByteInput,
+  ByteTable,
+  CodecKernels,
+  HostBackend,
+  KernelCall,
+  Magnitude,
+  Program,
+  Storage,
+} from '../../backend.ts';
 import { noteChange } from '../../tensor.ts';
-import { checkCopy } from '../check.ts';
-import { placed } from '../operands.ts';
-import { separateNumericMode } from '../reference/backend.ts';
+import { checkCopy, placed } from '../calls.ts';
+import { separateNumericMode } from '../reference.ts';
 import { HostStorageBackend, type Scratch } from '../storage-backend.ts';
 import { ByteOperands, CpuByteInput, CpuByteTable, waitingAddress } from './bytes.ts';
-import * as codes from './call-codes.ts';
 import { Allocator, createKernels, type KernelInstance, type Kernels, type WasmMemory } from './memory.ts';
 import {
   type CpuProgram,
+  callWords,
   createProgram,
+  hasMicrobatchSums,
   ProgramList,
   type ProgramMemory,
   placeProgram,
   programWords,
-  takesMicrobatches,
 } from './programs.ts';
 import { type Placement, type ThreadOptions, ThreadTeam } from './threads.ts';
 
@@ -153,8 +160,8 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
   magnitudeOf(storage: Storage): Magnitude {
     this.#byteOperands.close(this.own(storage));
     const result = this.allocate(1);
-    const words = [codes.largestMagnitude, this.#addressOf(storage), storage.length, this.#addressOf(result)];
-    const program = createProgram(this, words);
+    const places = { input: this.#addressOf(storage), count: storage.length, output: this.#addressOf(result) };
+    const program = createProgram(this, callWords('magnitude', places));
     const dispose = (): void => {
       program.dispose();
       this.free(result);
@@ -181,8 +188,8 @@ class CpuBackend extends HostStorageBackend<number> implements ProgramMemory {
     this.allocator.release(address);
   }
 
-  protected override sumsMicrobatches(call: KernelCall): boolean {
-    return takesMicrobatches(call);
+  protected override hasMicrobatchSums(call: KernelCall): boolean {
+    return hasMicrobatchSums(call);
   }
 
   protected prepareCalls(calls: readonly KernelCall[], scratch: Scratch): Pick<Program, 'run'> {

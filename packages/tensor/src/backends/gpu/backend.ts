@@ -1,12 +1,13 @@
 /** The gpu backend: storages hold values on the device, and programs are gpu.js kernels from values to new values. */
-import type { KernelCall, Storage } from '../../backend.ts';
-import type { Program } from '../../program.ts';
-import { checkCopy } from '../check.ts';
-import { dispatch, placed } from '../operands.ts';
+import type { KernelCall, Program, Storage } from '../../backend.ts';
+import { checkCopy, dispatch, placed } from '../calls.ts';
 import { inOrder, StorageBackend } from '../storage-backend.ts';
 import type { Device } from './device.ts';
+import { loadGpuJs } from './gpujs.ts';
 import { lowerings } from './lowering.ts';
 import { CopyOnWriteTensor, Runner, SharedValues } from './runner.ts';
+import { openWebGlDevice } from './webgl.ts';
+import { openWebGpuDevice } from './webgpu.ts';
 
 /** A backend over one mode of gpu.js. */
 export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
@@ -98,4 +99,17 @@ export class GpuBackend extends StorageBackend<CopyOnWriteTensor> {
       }),
     );
   }
+}
+
+export type GpuMode = 'webgpu' | 'webgl2';
+
+/** @throws Error with one sentence if this mode is unavailable */
+export async function openDevice(mode: GpuMode): Promise<Device> {
+  const gpuJs = await loadGpuJs();
+  return mode === 'webgpu' ? openWebGpuDevice(gpuJs) : openWebGlDevice(gpuJs);
+}
+
+/** @throws Error with one sentence if this mode is unavailable */
+export async function openGpuMode(name: string, mode: GpuMode): Promise<GpuBackend> {
+  return new GpuBackend(name, await openDevice(mode));
 }

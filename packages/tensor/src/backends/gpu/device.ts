@@ -96,3 +96,13 @@ export function cellsOf(length: number): number {
 export function isSoftwareAdapter(adapter: string): boolean {
   return /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i.test(adapter);
 }
+
+/** Returns the value of a key, creating and keeping it on first use. */
+export function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = create();
+    map.set(key, value);
+  }
+  return value;
+}
