@@ -191,6 +191,12 @@ export function startNpm(args: readonly string[]): Program {
   return start('npm', args);
 }
 
+/** Arguments of a line with spaces between them, in which `{name}` is a path in the folder. */
+export function argumentsIn(folder: string, line: string): string[] {
+  const words = line.split(' ').filter((word) => word !== '');
+  return words.map((word) => word.replace(/\{(.*)\}/, (_, name: string) => join(folder, name)));
+}
+
 function appFile(app: string): string {
   return join(root, 'apps', app, 'dist', 'main.js');
 }
