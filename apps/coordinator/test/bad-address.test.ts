@@ -1,4 +1,4 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
 import { encode, protocolVersion, subprotocol } from '@lockstep/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -31,6 +31,16 @@ async function webSocketServer(onConnection: (socket: WebSocket) => void, speaks
   });
   server.on('connection', onConnection);
   return listening(server);
+}
+
+const httpServer = (answer: (response: ServerResponse) => unknown): Promise<number> =>
+  listening(createHttpServer((_request, response) => void answer(response)).listen(0, '127.0.0.1'));
+
+function refuse(socket: WebSocket): void {
+  socket.once('message', () => {
+    socket.send(encode({ type: 'refuse', code: 'protocol', message: 'this coordinator speaks version 2' }));
+    socket.close(1008, 'protocol');
+  });
 }
 
 async function coordinator(args: readonly string[] = []): Promise<string> {
@@ -73,7 +83,6 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       /--name: expected one line of 1 to 80 printable characters/,
     ],
     [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
-    [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
     [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (unknown host name|getaddrinfo)/],
   ])('%j', (args, message) => expectFailure(args, message));
 
@@ -111,60 +120,44 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     await expectFailure(['--url', `ws://127.0.0.1:${port}`], /uses TLS, the address begins with wss:\/\//);
   });
 
-  it('where nothing listens', async () => {
-    const url = `ws://127.0.0.1:${await freePort()}`;
-    await expectFailure(['--url', url], /--url .*: nothing answers there \(connection refused\)/);
-  });
-
   it('where nothing listens, also under a parent that keeps a channel to it', async () => {
     const program = startWorker(['--url', `ws://127.0.0.1:${await freePort()}`], {}, 'channel');
     expect(await program.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing answers there') });
   });
 
-  it('at a plain HTTP server', async () => {
-    const port = await listening(
-      createHttpServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1'),
-    );
-    await expectFailure(
-      ['--url', `ws://127.0.0.1:${port}`],
+  const sentence = 'expected the page of this coordinator, got another origin';
+  it.each<[what: string, port: () => Promise<number>, message: RegExp]>([
+    ['nothing that listens', freePort, /--url .*: nothing answers there \(connection refused\)/],
+    [
+      'a plain HTTP server',
+      () => httpServer((response) => response.end('hello')),
       /--url .*: a server answers there, but it is not a Lockstep coordinator \(HTTP 200 OK\)/,
-    );
-  });
-
-  it('at a coordinator that rejects the connection, in its own words', async () => {
-    const sentence = 'expected the page of this coordinator, got another origin';
-    const server = createHttpServer((_request, response) => {
-      response.writeHead(403, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`);
-    });
-    const port = await listening(server.listen(0, '127.0.0.1'));
-    await expectFailure(['--url', `ws://127.0.0.1:${port}`], new RegExp(`--url .*: ${sentence}`));
-  });
-
-  it.each([
-    ['no subprotocol', []],
-    ['only another subprotocol', ['chat']],
-  ])('at a WebSocket server that speaks %s', async (_name, speaks) => {
-    const port = await webSocketServer(() => {}, speaks);
-    await expectFailure(
-      ['--url', `ws://127.0.0.1:${port}`],
+    ],
+    [
+      'a coordinator that rejects the connection, in its own words',
+      () =>
+        httpServer((response) =>
+          response.writeHead(403, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`),
+        ),
+      new RegExp(`--url .*: ${sentence}`),
+    ],
+    [
+      'a WebSocket server that speaks no subprotocol',
+      () => webSocketServer(() => {}, []),
       /a WebSocket server answers there, .*not speak lockstep\.v1/,
-    );
-  });
-
-  it('at a coordinator that refuses its protocol version', async () => {
-    const port = await webSocketServer(
-      (socket) => {
-        socket.once('message', () => {
-          socket.send(encode({ type: 'refuse', code: 'protocol', message: 'this coordinator speaks version 2' }));
-          socket.close(1008, 'protocol');
-        });
-      },
-      [subprotocol],
-    );
-    await expectFailure(
-      ['--url', `ws://127.0.0.1:${port}`],
+    ],
+    [
+      'a WebSocket server that speaks only another subprotocol',
+      () => webSocketServer(() => {}, ['chat']),
+      /a WebSocket server answers there, .*not speak lockstep\.v1/,
+    ],
+    [
+      'a coordinator that refuses its protocol version',
+      () => webSocketServer(refuse, [subprotocol]),
       /the coordinator at .* refused: this coordinator speaks version 2/,
-    );
+    ],
+  ])('at %s', async (_what, port, message) => {
+    await expectFailure(['--url', `ws://127.0.0.1:${await port()}`], message);
   });
 
   it('at a coordinator whose token it does not have, and joins with it', async () => {

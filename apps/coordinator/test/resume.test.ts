@@ -45,7 +45,7 @@ const pressCtrlC = (program: Program): void => program.killGroup('SIGINT');
 describe('a run that is stopped', () => {
   it.each<[how: string, workers: number, stop: (program: Program) => void | Promise<void>]>([
     ['SIGINT in one process', 0, interrupt],
-    ['SIGINT to the coordinator alone', 2, interrupt],
+    ['SIGINT to the coordinator alone', 1, interrupt],
     ['Ctrl-C, which its workers get as well', 2, pressCtrlC],
     [
       'two Ctrl-C',

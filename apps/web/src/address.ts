@@ -1,6 +1,6 @@
-/** Reads the page's own address: whether to join at once, and the secrets in the fragment. */
-
+/** The page's own address: the view that it selects, whether to join at once, and the secrets in its fragment. */
 import type { WatchMessageOf } from '@lockstep/protocol';
+import { signal } from '@preact/signals';
 
 /** The token that workers need to join, and the admin token needed to control the run. */
 export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
@@ -39,4 +39,37 @@ export function socketAddress(path: string): string {
   const url = new URL(`.${path}`, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   return url.href;
+}
+
+/** The chapter's id, empty for the first one; undefined in other views. */
+export const chapterInAddress = signal(readChapter());
+
+/** The part of the live network, empty for the first one; undefined for other views. */
+export const partInAddress = signal(readPart());
+
+/** Whether the address selects the view for a projector. */
+export const isRoomInAddress = signal(readIsRoom());
+
+addEventListener('hashchange', () => {
+  chapterInAddress.value = readChapter();
+  partInAddress.value = readPart();
+  isRoomInAddress.value = readIsRoom();
+});
+
+function readIsRoom(): boolean {
+  return new URLSearchParams(location.hash.slice(1)).has('room');
+}
+
+function readChapter(): string | undefined {
+  return idBehind(/^#learn(?:\/([a-z-]*))?$/);
+}
+
+function readPart(): string | undefined {
+  return idBehind(/^#inside(?:\/([a-z]*))?$/);
+}
+
+/** Returns the id in the address, empty if it is omitted; undefined if the address does not match the form. */
+function idBehind(form: RegExp): string | undefined {
+  const match = form.exec(location.hash);
+  return match ? (match[1] ?? '') : undefined;
 }

@@ -1,18 +1,35 @@
-/** Sets up the page: its address, its two connections and its panels. */
+/** Sets up the page: its address, its two connections, and the view that the address selects. */
+import './base.css';
+import './run.css';
 import { watchPath } from '@lockstep/protocol';
 import { usualThreads } from '@lockstep/worker/browser';
-import { effect, signal } from '@preact/signals';
-import { render } from 'preact';
-import { helloOf, readAddress, saveSecrets, socketAddress } from './address.ts';
-import { Uploader } from './data/uploader.ts';
+import { effect, type Signal, signal } from '@preact/signals';
+import { type ComponentType, render } from 'preact';
+import {
+  chapterInAddress,
+  helloOf,
+  isRoomInAddress,
+  partInAddress,
+  readAddress,
+  saveSecrets,
+  socketAddress,
+} from './address.ts';
 import { Predictor } from './draw/predictor.ts';
-import { loadFinalModel } from './ending/load-final-model.ts';
-import { deviceName } from './join/device-name.ts';
-import { TabWorker } from './join/tab-worker.ts';
-import { Views } from './views.tsx';
+import type { InsideProps } from './inside/inside.tsx';
+import { deviceName, TabWorker } from './join/tab-worker.ts';
+import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
+import { Uploader } from './panels/data.tsx';
+import type { RoomProps } from './room/room.tsx';
 import { RunStore } from './watch/run-store.ts';
+import { needsCode } from './watch/status.ts';
 import { Viewer } from './watch/viewer.ts';
-import './style.css';
+
+/** The view, or why it could not be loaded. */
+type Loaded<Props> = Signal<{ readonly View?: ComponentType<Props>; readonly failure?: string } | undefined>;
+
+const lesson: Loaded<{ readonly chapterId: string }> = signal();
+const inside: Loaded<InsideProps> = signal();
+const room: Loaded<RoomProps> = signal();
 
 const address = readAddress();
 const secrets = signal(address.secrets);
@@ -38,7 +55,7 @@ render(
 
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
-  if (store.progress.value?.phase === 'training') void loadFinalModel().catch(() => {});
+  if (store.progress.value?.phase === 'training') void import('./watch/run-model.ts').catch(() => {});
 });
 
 // Waits for the run: its workload decides between the GPU and the CPU.
@@ -49,4 +66,60 @@ if (address.joinAtOnce) {
       tab.join({ name: deviceName(), backend: 'auto', threads: usualThreads() });
     queueMicrotask(() => stop());
   });
+}
+
+function Views(props: PageProps) {
+  const { store, predictor, viewer, secrets } = props;
+  const [chapterId, part] = [chapterInAddress.value, partInAddress.value];
+  // Views of a locked run fall back to its page, which asks for the code, and return once the code is accepted.
+  const isLocked = needsCode(store.status.value);
+  if (isRoomInAddress.value && !isLocked) {
+    const View = loaded(room, () => import('./room/room.tsx').then(({ Room }) => Room));
+    return View ? (
+      <View
+        store={store}
+        secrets={secrets.value}
+        onStart={isOwner(store) ? () => requestsOf(props).control('start') : undefined}
+      />
+    ) : (
+      <Loading name="The room's view" failure={room.value?.failure} />
+    );
+  }
+  if (chapterId !== undefined) {
+    const View = loaded(lesson, () => import('./learn/lesson.tsx').then(({ Lesson }) => Lesson));
+    return View ? <View chapterId={chapterId} /> : <Loading name="The lesson" failure={lesson.value?.failure} />;
+  }
+  if (part !== undefined && !isLocked) {
+    const View = loaded(inside, () => import('./inside/inside.tsx').then(({ Inside }) => Inside));
+    const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
+    return View ? (
+      <View {...{ store, predictor, part, requestWeights }} />
+    ) : (
+      <Loading name="The network" failure={inside.value?.failure} />
+    );
+  }
+  return <Page {...props} />;
+}
+
+function Loading({ name, failure }: { readonly name: string; readonly failure: string | undefined }) {
+  return <p role="status">{failure ? `${name} cannot be loaded: ${failure}.` : `${name} is loading …`}</p>;
+}
+
+/** Loads a view when it is first opened; returns undefined until it is loaded. */
+function loaded<Props>(
+  view: Loaded<Props>,
+  load: () => Promise<ComponentType<Props>>,
+): ComponentType<Props> | undefined {
+  if (view.value === undefined) {
+    view.value = {};
+    load().then(
+      (View) => {
+        view.value = { View };
+      },
+      (error: unknown) => {
+        view.value = { failure: error instanceof Error ? error.message : String(error) };
+      },
+    );
+  }
+  return view.value?.View;
 }

@@ -1,28 +1,24 @@
-/** The page: every panel in its place. */
+/** The run's view: every panel in its place, and the requests to the coordinator. */
 import type { AdminAction, WatchMessageFrom } from '@lockstep/protocol';
 import type { Signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
 import { type Secrets, saveSecrets } from './address.ts';
-import type { Uploader } from './data/uploader.ts';
 import type { Predictor } from './draw/predictor.ts';
 import type { TabWorker } from './join/tab-worker.ts';
-import { CodeForm } from './panels/code-form.tsx';
-import { ConfusionMatrix } from './panels/confusion-matrix.tsx';
-import { Control } from './panels/control.tsx';
-import { Curves, LearningRate } from './panels/curves.tsx';
-import { type DataActions, DataCard } from './panels/data-card.tsx';
+import { Card } from './look/controls.tsx';
+import { Control, type RunChanges } from './panels/control.tsx';
+import { CurvesCard, LearningRate } from './panels/curves.tsx';
+import { type DataActions, DataCard, type Uploader } from './panels/data.tsx';
 import { Draw } from './panels/draw.tsx';
 import { Ending } from './panels/ending.tsx';
+import { ConfusionMatrix, TopErrors } from './panels/evaluation.tsx';
 import { Header } from './panels/header.tsx';
-import { Join } from './panels/join.tsx';
-import { Log } from './panels/log.tsx';
+import { CodeForm, Join } from './panels/join.tsx';
 import { Overview } from './panels/overview.tsx';
-import type { RunChanges } from './panels/run-again.tsx';
 import { Runs } from './panels/runs.tsx';
 import { StepTimeline } from './panels/step-timeline.tsx';
-import { TopErrors } from './panels/top-errors.tsx';
-import type { WorkerOwner } from './panels/worker-actions.tsx';
-import { Workers } from './panels/workers.tsx';
-import type { RunStore } from './watch/run-store.ts';
+import { type WorkerOwner, Workers } from './panels/workers.tsx';
+import type { LogLine, Run, RunStore } from './watch/run-store.ts';
 import { needsCode } from './watch/status.ts';
 import type { Viewer } from './watch/viewer.ts';
 
@@ -77,7 +73,7 @@ export function Page(props: PageProps) {
             {admin !== undefined && (
               <Control store={store} isOwner={isOwner(store)} onAction={control} onRunAgain={runAgain} />
             )}
-            <RunPanels {...props} />
+            {run && <RunPanels {...props} run={run} />}
             {store.rateAt.value && <LearningRate store={store} />}
             <Runs store={store} />
           </>
@@ -133,15 +129,14 @@ export function requestsOf({ store, viewer, secrets }: Pick<PageProps, 'store' |
   };
 }
 
-function RunPanels(props: PageProps) {
-  const { store, tab, predictor, viewer, secrets } = props;
-  const run = store.run.value;
+function RunPanels(props: PageProps & { readonly run: Run }) {
+  const { store, tab, predictor, viewer, secrets, run } = props;
   const isFailed = store.status.value.name === 'failed';
   const result = store.isOver.value ? store.result.value : undefined;
   const evaluation = isFailed ? undefined : store.evaluation.value;
   const { admin, owner, enterCode } = requestsOf(props);
   const requestWeights = (): void => viewer.send({ type: 'wantWeights' });
-  const isCodeMissing = run?.tokenNeeded === true && secrets.value.token === undefined;
+  const isCodeMissing = run.tokenNeeded && secrets.value.token === undefined;
   // Empty cards are omitted. A card that appears later moves only the log, which is rendered again. In a short run an
   // evaluation can arrive first: it then reserves the place of the timeline above it.
   const hasStep = store.timeline.value !== undefined || evaluation !== undefined;
@@ -150,7 +145,7 @@ function RunPanels(props: PageProps) {
       <Join tab={tab} store={store} onCode={isCodeMissing ? enterCode : undefined}>
         {result && <Ending store={store} result={result} ownIds={tab.ids} requestWeights={requestWeights} />}
       </Join>
-      <Curves store={store} />
+      <CurvesCard store={store} />
       <Draw predictor={predictor} run={run} />
       <Workers store={store} ownId={tab.id} owner={admin === undefined ? undefined : owner} isOwner={isOwner(store)} />
       {hasStep && <StepTimeline store={store} />}
@@ -172,4 +167,40 @@ function dataActions({ store, viewer, uploader }: PageProps, token: string): Dat
     read: (request) => send({ type: 'readData', token, ...request }),
     start: () => send({ type: 'admin', action: 'start', token }),
   };
+}
+
+/** The log follows new lines unless the person has scrolled up by more than this. */
+const slackPixels = 24;
+
+function Log({ lines }: { readonly lines: readonly LogLine[] }) {
+  const list = useRef<HTMLDivElement>(null);
+  const isAtEnd = useRef(true);
+  useEffect(() => {
+    if (list.current && isAtEnd.current) list.current.scrollTop = list.current.scrollHeight;
+  }, [lines]);
+  return (
+    <Card name="log" title="Log">
+      <div
+        ref={list}
+        class="scroll log"
+        role="log"
+        aria-label="Events of the run"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+        tabIndex={0}
+        onScroll={({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => {
+          isAtEnd.current = scrollTop + clientHeight > scrollHeight - slackPixels;
+        }}
+      >
+        {lines.length === 0 && <p class="empty">Nothing yet.</p>}
+        <ol>
+          {lines.map(({ key, at, text }) => (
+            <li key={key}>
+              <time dateTime={at?.toISOString() ?? ''}>{at?.toLocaleTimeString('en-GB') ?? 'earlier'}</time>
+              <span>{text}</span>
+            </li>
+          ))}
+        </ol>
+      </div>
+    </Card>
+  );
 }

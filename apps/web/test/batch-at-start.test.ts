@@ -2,8 +2,8 @@
 import { batchForWorkers } from '@lockstep/rules';
 import { signal } from '@preact/signals';
 import { expect, it } from 'vitest';
-import { batchAtStart } from '../src/watch/batch-at-start.ts';
 import type { RunStore } from '../src/watch/run-store.ts';
+import { batchAtStart } from '../src/watch/run-texts.ts';
 
 type Store = Pick<RunStore, 'run' | 'workers' | 'isOver'>;
 
@@ -32,7 +32,7 @@ it('counts no more workers than there are microbatches', () => {
 it('knows no batch before a worker is ready, and says nothing of a fixed one or of a run that is over', () => {
   expect(batchAtStart(store(0, { usualBatch: 64 }))).toEqual({
     batch: undefined,
-    text: 'The batch is made for the workers that are ready at the start.',
+    text: 'The batch will be sized for the workers that are ready at the start.',
   });
   expect(batchAtStart(store(3, undefined))).toBeUndefined();
   expect(batchAtStart(store(3, { usualBatch: 64 }, true))).toBeUndefined();

@@ -1,6 +1,6 @@
 /** Checks the page's account of its own contribution to a run. */
 import { expect, it } from 'vitest';
-import { contributionOf } from '../src/ending/contribution.ts';
+import { contributionOf } from '../src/watch/run-store.ts';
 
 const report = new TextEncoder().encode(
   JSON.stringify({

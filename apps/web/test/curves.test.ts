@@ -2,9 +2,9 @@
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
-import { Curves, type EpochReport } from '../src/watch/curves.ts';
+import { type EpochReport, RunCurves } from '../src/watch/curves.ts';
 
-function points(from: number, to: number, loss: (step: number) => number): Parameters<Curves['add']>[0] {
+function points(from: number, to: number, loss: (step: number) => number): Parameters<RunCurves['add']>[0] {
   const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
   return {
     steps: bytesOf(Float32Array.from(steps)),
@@ -35,7 +35,7 @@ const view = (stepsPerEpoch: number, lastStep = Number.POSITIVE_INFINITY) => ({
 
 describe('curves', () => {
   it('have a value of each step, counted from 0, where there are points', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 20, () => 2));
     const { at, smoothTrain, train, test } = curves.ofSteps((step) => 0.1 / (step + 1), { ...view(10), axis: 'step' });
     expect(at).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
@@ -45,7 +45,7 @@ describe('curves', () => {
   });
 
   it('take each step once where history and progress overlap', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 20, () => 2));
     curves.add(points(15, 30, () => 2));
     const { at: epochs, train } = curves.table('loss', [], view(10));
@@ -54,7 +54,7 @@ describe('curves', () => {
   });
 
   it('have no point for a test loss that is not finite, of which no axis could show the others', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 20, () => 1));
     const diverged = { ...report(2), testLoss: Number.MAX_VALUE };
     const { test } = curves.table('loss', [report(1), diverged], view(10));
@@ -65,7 +65,7 @@ describe('curves', () => {
   });
 
   it('place test values at the end of their epoch, with or without a training step there', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 15, () => 1));
     const table = curves.table('loss', [report(1), report(2)], view(10));
     expect(table.at).toHaveLength(16);
@@ -75,7 +75,7 @@ describe('curves', () => {
   });
 
   it('keep the last step, the order and the mean when they are thinned', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     for (let from = 1; from < 50_000; from += 100) curves.add(points(from, from + 99, (step) => step % 2));
     expect(curves.length).toBeLessThanOrEqual(3_000);
     const { at: epochs, train } = curves.table('loss', [], view(1));
@@ -86,13 +86,13 @@ describe('curves', () => {
   });
 
   it('smooth a constant to itself from the first point on', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 500, () => 0.25));
     for (const value of curves.table('loss', [], view(100)).smoothTrain) expect(value).toBeCloseTo(0.25, 10);
   });
 
   it('place the test of an epoch that is cut short where the run ended', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 15, () => 1));
     const { at, test } = curves.table('loss', [report(1), report(2)], view(10, 15));
     expect(at.at(-1)).toBe(1.5);
@@ -100,7 +100,7 @@ describe('curves', () => {
   });
 
   it('have as many points of tests as a screen shows, the newest among them, and those that stand stay', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 20_000, () => 1));
     const testsOf = (epochs: number): (number | null)[][] => {
       const reports = Array.from({ length: epochs }, (_, index) => report(index + 1));
@@ -117,7 +117,7 @@ describe('curves', () => {
   });
 
   it('stand over steps and seconds as well, tests between two points by their time', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 5, () => 1));
     curves.add(points(15, 15, () => 1));
     const tableOver = (axis: 'step' | 'time') => curves.table('loss', [report(1)], { ...view(10), axis });
@@ -127,7 +127,7 @@ describe('curves', () => {
   });
 
   it('are shown as they are without a memory, and their newest value is that of the smoothed curve', () => {
-    const curves = new Curves();
+    const curves = new RunCurves();
     curves.add(points(1, 50, (step) => step));
     const raw = curves.table('loss', [], { ...view(10), memory: 1 });
     expect(raw.smoothTrain).toEqual(raw.train);

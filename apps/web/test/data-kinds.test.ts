@@ -151,7 +151,7 @@ async function takesRow({ page }: Tab, classes: number): Promise<void> {
   await card.getByLabel('color').selectOption('red');
   await card.getByText('model after step 0', { exact: true }).waitFor();
   const percents = async (): Promise<number[]> =>
-    (await card.locator('.probability').allTextContents()).map((text) => Number.parseInt(text, 10));
+    (await card.locator('.bar-text').allTextContents()).map((text) => Number.parseInt(text, 10));
   expect(await percents()).toHaveLength(Math.min(classes, 11));
   const first = await card.locator('.bar-fill').first().getAttribute('width');
   await card.getByLabel('petal length (cm)', { exact: true }).fill('25');

@@ -33,7 +33,7 @@ describePage('data from the page', ({ browser, folder }) => {
     await tab.join('cpu', 'tab');
     await tab.panelShows('the run waits for its data');
     const guest = await browser.open(run);
-    await guest.shows('The run waits for its data. Its owner chooses them on this page');
+    await guest.shows('The run waits for its data. Its owner chooses it on this page');
     expect(await guest.page.locator('.drop-zone').count()).toBe(0);
 
     await drop(tab, 'bad.csv', 'a,label\n1,x\n2,y\n,x\n4,y\n');

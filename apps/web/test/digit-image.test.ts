@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { digitImage, digitSize, type Point, type Stroke, takesDrawings } from '../src/draw/digit-image.ts';
-import { softmax } from '../src/draw/softmax.ts';
+import { softmax } from '../src/draw/predictor.ts';
 import { canvas, digits } from './digits.ts';
 
 /** Returns the center of mass, relative to the middle of the image. */

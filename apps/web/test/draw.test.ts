@@ -41,7 +41,7 @@ describePage('drawing', ({ browser, folder }) => {
     );
     await takesStrokesBack(tab);
     const percents = async (): Promise<number[]> =>
-      (await page.locator('.probability').allTextContents()).map((text) => Number.parseInt(text, 10));
+      (await page.locator('.bar-text').allTextContents()).map((text) => Number.parseInt(text, 10));
     await page.getByLabel('Temperature').fill('-2');
     const sharp = Math.max(...(await percents()));
     await page.getByLabel('Temperature').fill('3');

@@ -1,6 +1,6 @@
 /** Checks that copied links and commands join the run, wherever the page was opened. */
 import { expect, it } from 'vitest';
-import { invitationOf, joinCommand, joinLink } from '../src/join/join-addresses.ts';
+import { invitationOf, joinCommand, joinLink } from '../src/panels/invite.tsx';
 
 const run = {
   joinAddresses: ['http://10.0.0.5:7070/', 'ws://10.0.0.5:7070'],

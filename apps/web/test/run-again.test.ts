@@ -44,7 +44,7 @@ describePage('a server that stays', ({ browser, folder }) => {
     ];
     const expected = await Promise.all(changes.map((more) => singleRun(folder, [...args, ...more])));
     expect(found).toEqual(expected.map(({ weightsSha256 }) => weightsSha256.slice(0, 16)));
-    const legend = tab.page.getByRole('list', { name: 'Runs' }).first().getByRole('listitem');
+    const legend = tab.page.getByRole('list', { name: 'Runs' }).first().locator('.key');
     await tab.during('three curves', legend.nth(2).waitFor());
     expect((await legend.allTextContents()).map((text) => text.split(',')[0])).toEqual([
       'adam',

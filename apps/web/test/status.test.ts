@@ -2,7 +2,7 @@
 import { bytesOf } from '@lockstep/protocol';
 import type { ActiveState, TabState } from '@lockstep/worker/browser';
 import { describe, expect, it } from 'vitest';
-import type { Connection, Progress, WorkerRow } from '../src/watch/run-store.ts';
+import type { Connection, Progress, WorkerRow } from '../src/watch/status.ts';
 import {
   quietMs,
   type Received,

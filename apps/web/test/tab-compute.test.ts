@@ -118,7 +118,7 @@ describePage('tabs', ({ browser, folder }) => {
     await tab.loaded();
     first.program.kill('SIGKILL');
     await tab.page
-      .getByText(/^Not connected: .* Started again with --resume, the run goes on after step [\d,]+/)
+      .getByText(/^Not connected: .* Start the coordinator again with --resume to continue after step [\d,]+/)
       .waitFor();
 
     const second = await startRun(folder, [...args, '--resume'], port);
@@ -128,7 +128,9 @@ describePage('tabs', ({ browser, folder }) => {
     await viewer.next('workers', ({ workers }) => workers.some(({ phase, shards }) => phase === 'ready' && shards > 9));
     const report = await second.stop();
     await tab.page
-      .getByText(/^The coordinator was interrupted\. .*Started again with --resume, the run goes on after step [\d,]+/)
+      .getByText(
+        /^The coordinator was interrupted\. .*Start the coordinator again with --resume to continue after step [\d,]+/,
+      )
       .waitFor();
     await tab.page.getByText(/^Epoch .* resumed after step [\d,]+$/).waitFor();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));

@@ -101,7 +101,7 @@ export class Tab {
     const hasAll = (): boolean => {
       const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
       const asked = [...document.querySelectorAll<HTMLLinkElement>('link[rel=modulepreload]')].map(({ href }) => href);
-      return loaded.some((name) => name.includes('/final-model-')) && asked.every((href) => loaded.includes(href));
+      return loaded.some((name) => name.includes('/run-model-')) && asked.every((href) => loaded.includes(href));
     };
     await this.during('the page to be loaded', this.page.waitForFunction(hasAll));
   }

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Columns, inOrder, nextOrder } from '../src/panels/table-order.ts';
-import { type ColumnName, columns } from '../src/panels/worker-columns.ts';
-import type { WorkerRow } from '../src/watch/run-store.ts';
+import { columns } from '../src/panels/workers.tsx';
+import { type Column, inOrder, nextOrder } from '../src/view/table.tsx';
+import type { WorkerRow } from '../src/watch/status.ts';
 
 const row: fc.Arbitrary<WorkerRow> = fc.record({
   id: fc.string(),
@@ -21,24 +21,23 @@ const row: fc.Arbitrary<WorkerRow> = fc.record({
   health: fc.constantFrom('good' as const, 'idle' as const, 'late' as const, 'finished' as const, 'gone' as const),
   samplesPerSecond: fc.nat(),
 });
-const names = Object.keys(columns) as ColumnName[];
-const all: Columns<ColumnName, WorkerRow> = columns;
+const all = Object.values<Column<WorkerRow>>(columns).filter(isSortable);
+
+function isSortable(column: Column<WorkerRow>): column is Required<Column<WorkerRow>> {
+  return column.value !== undefined;
+}
 
 describe('the table of workers', () => {
   it('is in the order of any column, both ways, with all its rows', () => {
     fc.assert(
-      fc.property(fc.array(row), fc.constantFrom(...names), (workers, by) => {
-        const first = nextOrder(undefined, by);
-        const second = nextOrder(first, by);
-        expect(nextOrder(second, by)).toBeUndefined();
-        const values = (order: typeof first) => inOrder(all, workers, order).map(columns[by].value);
-        const ascending = workers
-          .map((worker): number | string => columns[by].value(worker))
-          .sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+      fc.property(fc.array(row), fc.constantFrom(...all), (workers, { title, isNumber, value }) => {
+        const first = nextOrder(undefined, title);
+        const second = nextOrder(first, title);
+        expect(nextOrder(second, title)).toBeUndefined();
+        const values = (order: typeof first) => inOrder(all, workers, order).map(value);
+        const ascending = workers.map(value).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
         const orders = [values(first), values(second)];
-        expect(orders).toEqual(
-          'isNumber' in columns[by] ? [ascending.toReversed(), ascending] : [ascending, ascending.toReversed()],
-        );
+        expect(orders).toEqual(isNumber ? [ascending.toReversed(), ascending] : [ascending, ascending.toReversed()]);
         expect(inOrder(all, workers, undefined)).toBe(workers);
       }),
     );

@@ -5,7 +5,7 @@ import type { RunStore } from '../watch/run-store.ts';
 import type { Inference } from './inference.ts';
 import { Sketch } from './sketch.ts';
 
-export interface Prediction {
+interface Prediction {
   /** Undefined until a sample is drawn or typed that the model can read. */
   readonly sample: Uint8Array | Float32Array | undefined;
   /** Absent until the model has predicted a sample. */
@@ -120,4 +120,16 @@ export class Predictor {
     const logits = await this.#inference.logits(sample);
     if (own === this.#newest) this.prediction.value = { sample, output: { logits, step } };
   }
+}
+
+/**
+ * Softmax of `logits / temperature`: a low temperature sharpens the distribution, a high one flattens it.
+ * @param temperature above 0
+ */
+export function softmax(logits: ArrayLike<number>, temperature: number): number[] {
+  const scaled = Array.from(logits, (logit) => logit / temperature);
+  const highest = Math.max(...scaled);
+  const exponentials = scaled.map((value) => Math.exp(value - highest));
+  const sum = exponentials.reduce((total, value) => total + value, 0);
+  return exponentials.map((value) => value / sum);
 }

@@ -1,7 +1,8 @@
 /** Describes a sample's label and the network's prediction in a few words. */
+
 import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
 import { restoreValues } from '@lockstep/nn';
-import { outputName } from '../look/output-name.ts';
+import { outputName } from '../look/format.ts';
 import type { Run } from '../watch/run-store.ts';
 import { valuesText } from './chosen-sample.ts';
 

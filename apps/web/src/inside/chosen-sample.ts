@@ -5,11 +5,9 @@ import { floatsFrom } from '@lockstep/protocol';
 import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
 import { useMemo, useRef } from 'preact/hooks';
 import { digitImage, type Stroke, takesDrawings } from '../draw/digit-image.ts';
-import { canvasSide } from '../draw/keyboard-pen.ts';
 import type { Predictor } from '../draw/predictor.ts';
-import { Sketch } from '../draw/sketch.ts';
-import { significant } from '../look/format.ts';
-import { outputName } from '../look/output-name.ts';
+import { canvasSide, Sketch } from '../draw/sketch.ts';
+import { outputName, significant } from '../look/format.ts';
 import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
 
 /** The initial digit, on a canvas of side `canvasSide`. */

@@ -2,7 +2,7 @@
 import { gradientTable } from '@lockstep/lesson';
 import type { Signal } from '@preact/signals';
 import { ExhibitView } from '../learn/exhibits/exhibit.tsx';
-import { Figure } from '../panels/figure.tsx';
+import { Figure } from '../look/controls.tsx';
 import type { Run } from '../watch/run-store.ts';
 import { answerText } from './answer-text.ts';
 import type { InspectedSample } from './messages.ts';

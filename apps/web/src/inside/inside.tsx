@@ -2,9 +2,8 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
-import { whole } from '../look/format.ts';
-import { outputName } from '../look/output-name.ts';
-import { ViewHeader } from '../panels/view-header.tsx';
+import { outputName, whole } from '../look/format.ts';
+import { ViewHeader } from '../panels/header.tsx';
 import type { RunStore } from '../watch/run-store.ts';
 import { ActivationsPart } from './activations-part.tsx';
 import { targetText } from './answer-text.ts';

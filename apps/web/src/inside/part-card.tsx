@@ -2,7 +2,7 @@
 import { chapters, type InsidePart, insideParts } from '@lockstep/lesson';
 import type { ComponentChildren } from 'preact';
 import { Paragraph } from '../learn/paragraph.tsx';
-import { Card } from '../panels/card.tsx';
+import { Card } from '../look/controls.tsx';
 
 interface PartCardProps {
   readonly id: InsidePart['id'];

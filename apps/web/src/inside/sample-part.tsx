@@ -1,7 +1,8 @@
 /** Lets a person choose the sample: a drawing with its label, or a test sample. */
+
 import type { LabeledSample } from '@lockstep/lesson';
 import { takesDrawings } from '../draw/digit-image.ts';
-import { outputName } from '../look/output-name.ts';
+import { outputName } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
 import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';

@@ -1,5 +1,4 @@
 /** This tab's worker as the page sees it: starts its thread, shows its state, and rejoins after a reload. */
-
 import { openingState, type TabBackend, type TabState, TabThread, type Workload } from '@lockstep/worker/browser';
 import { computed, type ReadonlySignal, signal } from '@preact/signals';
 import { type Secrets, socketAddress } from '../address.ts';
@@ -85,4 +84,38 @@ export class TabWorker {
     }
     return { model: run.model, microbatchSize, samples: microbatchSize * Math.ceil(run.microbatches / 2) };
   }
+}
+
+const nameKey = 'lockstep.name';
+
+export function deviceName(): string {
+  return localStorage.getItem(nameKey) ?? defaultName();
+}
+
+/** Stores a name for the next visit and returns it; an empty name restores the default. */
+export function chooseDeviceName(text: string): string {
+  const name = text.trim();
+  if (name === '') localStorage.removeItem(nameKey);
+  else localStorage.setItem(nameKey, name);
+  return deviceName();
+}
+
+/** Checked in this order: Edge also claims to be Chrome, and Chrome to be Safari. */
+const browsers = { 'Edg/': 'Edge', 'Firefox/': 'Firefox', 'Chrome/': 'Chrome', 'Safari/': 'Safari' };
+const systems = {
+  Android: 'Android',
+  iPhone: 'iPhone',
+  iPad: 'iPad',
+  Windows: 'Windows',
+  CrOS: 'ChromeOS',
+  'Mac OS X': 'Mac',
+  Linux: 'Linux',
+};
+
+/** Returns a name such as "Chrome on Android". */
+function defaultName(): string {
+  const find = (names: Readonly<Record<string, string>>): string | undefined =>
+    Object.entries(names).find(([mark]) => navigator.userAgent.includes(mark))?.[1];
+  const system = find(systems);
+  return `${find(browsers) ?? 'Browser'}${system === undefined ? '' : ` on ${system}`}`;
 }

@@ -1,7 +1,7 @@
 /** The lesson: its list of chapters and, next to it, the open chapter. */
 import { type Chapter, chapters } from '@lockstep/lesson';
 import { useEffect, useRef } from 'preact/hooks';
-import { ViewHeader } from '../panels/view-header.tsx';
+import { ViewHeader } from '../panels/header.tsx';
 import { ChapterView } from './chapter-view.tsx';
 import './lesson.css';
 

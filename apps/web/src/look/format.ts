@@ -46,3 +46,12 @@ export function durationText(seconds: number): string {
 export function counted(count: number, noun: string): string {
   return `${whole(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
+
+/** Returns the name of a class or of a target value; its number if there were too many names to send. */
+export function outputName(run: { readonly names?: readonly string[] } | undefined, index: number): string {
+  return run?.names?.[index] ?? `${index}`;
+}
+
+export function capitalized(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}`;
+}

@@ -1,5 +1,7 @@
-/** A term that shows its explanation when pressed. */
+/** Terms that show their explanation when pressed, and the glossary of a run's panels. */
 import type { ComponentChildren } from 'preact';
+import { useRef } from 'preact/hooks';
+import { capitalized } from './format.ts';
 
 interface TermProps {
   /** Id of the explanation, unique on this page. */
@@ -11,14 +13,60 @@ interface TermProps {
 }
 
 export function Term({ id, term, explanation, children }: TermProps) {
+  const word = useRef<HTMLButtonElement>(null);
   return (
     <>
-      <button type="button" class="term" popovertarget={id}>
+      <button ref={word} type="button" class="term" popovertarget={id}>
         {children}
       </button>
-      <span id={id} popover="auto" class="bubble" role="note">
+      <span
+        id={id}
+        popover="auto"
+        class="bubble term-bubble"
+        role="note"
+        onBeforeToggle={({ currentTarget, newState }) => {
+          if (newState === 'open') placeAt(word.current!.getBoundingClientRect(), currentTarget.style);
+        }}
+      >
         <strong>{term}</strong>: {explanation}
       </span>
     </>
   );
+}
+
+/** Places a bubble below its word, or above it in the lower half of the window. It scrolls with the page. */
+function placeAt({ left, top, bottom }: DOMRect, style: CSSStyleDeclaration): void {
+  const isAbove = top + bottom > innerHeight;
+  style.setProperty('--left', `${left}px`);
+  style.top = isAbove ? 'auto' : `${scrollY + bottom}px`;
+  style.bottom = isAbove ? `${innerHeight - scrollY - top}px` : 'auto';
+}
+
+const runGlossary = {
+  'training loss':
+    'How wrong the network is on the samples that it learns from, as one number: cross-entropy for classes, mean squared error for values. Shown as the mean over recent steps.',
+  'training accuracy':
+    'The share of training samples that the network classifies correctly, as the mean over recent steps. It is measured before each step changes the network.',
+  'test accuracy':
+    'The share of test samples that the network classifies correctly. It never learns from them, so this is how well it will do on new samples.',
+  'training RMSE':
+    'The root of the mean squared error on the samples that the network learns from: about how far off it is, in the unit of the values.',
+  'test RMSE':
+    'The root of the mean squared error on samples that the network never learns from, in the unit of the values. R² is the share of their variance that it explains.',
+  step: 'One change of all parameters: workers compute the gradients of a mini-batch in shards, the gradients are added in a fixed order, and the optimizer updates the parameters.',
+  'confusion matrix':
+    'A row for each true class, a column for each predicted class. Correct predictions are on the diagonal; a dark cell next to it is a pair of classes that the network confuses.',
+} as const satisfies Readonly<Record<string, string>>;
+
+export type RunTermName = keyof typeof runGlossary;
+
+interface RunTermProps {
+  /** Each term is used once per page. */
+  readonly term: RunTermName;
+  readonly children: ComponentChildren;
+}
+
+export function RunTerm({ term, children }: RunTermProps) {
+  const id = `run-term-${term.replaceAll(' ', '-')}`;
+  return <Term {...{ id, term: capitalized(term), explanation: runGlossary[term], children }} />;
 }

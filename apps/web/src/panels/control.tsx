@@ -1,10 +1,12 @@
-/** Controls the run with the admin token: start, pause, resume, stop, save. */
-import type { AdminAction } from '@lockstep/protocol';
+/** Controls the run with the admin token: start, pause, resume, stop, save, and run again with other settings. */
+import type { AdminAction, WatchMessageOf } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
-import { useKeptFocus } from '../look/keep-focus.ts';
-import { batchAtStart } from '../watch/batch-at-start.ts';
-import type { Progress, RunStore } from '../watch/run-store.ts';
-import { RunAgain, type RunChanges, runAgainId } from './run-again.tsx';
+import { useEffect, useRef } from 'preact/hooks';
+import { Choice, useKeptFocus } from '../look/controls.tsx';
+import { capitalized } from '../look/format.ts';
+import { optimizerOf, type Run, type RunStore } from '../watch/run-store.ts';
+import { batchAtStart } from '../watch/run-texts.ts';
+import type { Progress } from '../watch/status.ts';
 
 interface ControlProps {
   readonly store: RunStore;
@@ -47,10 +49,10 @@ export function Control({ store, isOwner, onAction, onRunAgain }: ControlPanelPr
 
 function noteOf(store: RunStore): string {
   const { value: answer } = store.answer;
-  if (answer !== undefined) return `${answer[0]!.toUpperCase()}${answer.slice(1)}.`;
+  if (answer !== undefined) return `${capitalized(answer)}.`;
   const atStart = batchAtStart(store);
   if (atStart) return atStart.text;
-  return waitsForWorkers(store) ? 'It starts with the first worker.' : '';
+  return waitsForWorkers(store) ? 'Training starts when the first worker joins.' : '';
 }
 
 function waitsForWorkers({ status, workers }: RunStore): boolean {
@@ -77,7 +79,9 @@ function Buttons({ store, onAction }: ControlProps) {
   return (
     <div ref={kept} class="control-buttons" role="toolbar" aria-label="Control the run">
       {store.isOver.value && store.run.value?.canRunAgain ? (
-        <RunAgainButton isPossible={isAnswering} />
+        <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isAnswering}>
+          Run again
+        </button>
       ) : (
         <button
           type="button"
@@ -124,21 +128,123 @@ function StopButtons({ isConfirming, isDisabled, onStop }: StopButtonsProps) {
   );
 }
 
-/** Takes the place of the button that starts and pauses a run. */
-function RunAgainButton({ isPossible }: { readonly isPossible: boolean }) {
-  return (
-    <button type="button" class="next-action primary" popovertarget={runAgainId} disabled={!isPossible}>
-      Run again
-    </button>
-  );
-}
-
 const saveTitle =
-  'Writes the model as it is now to a file on the coordinator’s computer. When the run is over, “This tab” offers the model as a download.';
+  'Saves the current model to a file on the coordinator’s computer. When the run is over, “This tab” offers the model as a download.';
 
 const actionTitles = { start: 'Start', pause: 'Pause', resume: 'Resume' } as const;
 
 function nextAction(progress: Progress | undefined): keyof typeof actionTitles {
   if (progress?.phase === 'waiting') return 'start';
   return progress?.phase === 'paused' && progress.pauseRequested ? 'resume' : 'pause';
+}
+
+/** Settings that differ from those of the finished run. */
+export type RunChanges = Omit<WatchMessageOf<'runAgain'>, 'type' | 'token'>;
+
+/** Id of the dialog, for the button that opens it. */
+const runAgainId = 'run-again';
+
+interface RunAgainProps {
+  readonly run: Run;
+  /** Whether the run is over and its server still answers. */
+  readonly isPossible: boolean;
+  /** Why the last request was rejected. */
+  readonly rejection: string | undefined;
+  readonly onRunAgain: (changes: RunChanges) => void;
+}
+
+/** The settings of a new run, in the order of the form. Settings without choices are numbers. */
+const settings = {
+  model: { label: 'Model', choices: ['mlp', 'cnn'] },
+  optimizer: { label: 'Optimizer', choices: ['sgd', 'momentum', 'adam', 'adamw', 'rmsprop'] },
+  learningRate: { label: 'Learning rate' },
+  schedule: { label: 'Schedule', choices: ['constant', 'step', 'cosine'] },
+  epochs: { label: 'Epochs' },
+  batch: { label: 'Batch' },
+  seed: { label: 'Seed' },
+} as const satisfies Readonly<Record<string, { readonly label: string; readonly choices?: readonly string[] }>>;
+
+type SettingName = keyof typeof settings;
+
+/** A popover over the page, to avoid layout shift when a run ends. */
+function RunAgain({ isPossible, ...form }: RunAgainProps) {
+  const bubble = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!isPossible) bubble.current?.hidePopover();
+  }, [isPossible]);
+  return (
+    <div ref={bubble} id={runAgainId} popover="auto" class="bubble" role="dialog" aria-label="Run again">
+      <RunAgainForm {...form} />
+    </div>
+  );
+}
+
+function RunAgainForm({ run, rejection, onRunAgain }: Omit<RunAgainProps, 'isPossible'>) {
+  const before = settingsOf(run);
+  const texts = useSignal(before);
+  const names = Object.keys(settings) as SettingName[];
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const changed = names.filter((name) => texts.value[name] !== before[name]);
+    const parsed = changed.map((name) => [name, 'choices' in settings[name] ? texts.value[name] : +texts.value[name]]);
+    onRunAgain(Object.fromEntries(parsed));
+  };
+  return (
+    <form class="run-again" onSubmit={submit}>
+      <h2>Run again</h2>
+      <p class="aside">
+        Another run on this server, with its current workers. Options that you leave unchanged stay as they were.
+      </p>
+      {names.map((name) => (
+        <Setting
+          key={name}
+          {...settings[name]}
+          text={texts.value[name]}
+          onChange={(text) => {
+            texts.value = { ...texts.value, [name]: text };
+          }}
+        />
+      ))}
+      <p class="error">{rejection ?? ''}</p>
+      <button type="submit" class="primary">
+        Begin the run
+      </button>
+    </form>
+  );
+}
+
+interface SettingProps {
+  readonly label: string;
+  readonly choices?: readonly string[];
+  readonly text: string;
+  readonly onChange: (text: string) => void;
+}
+
+function Setting({ label, choices, text, onChange }: SettingProps) {
+  if (!choices) {
+    return (
+      <label>
+        {label}
+        <input
+          type="number"
+          step="any"
+          required
+          value={text}
+          onInput={({ currentTarget }) => onChange(currentTarget.value)}
+        />
+      </label>
+    );
+  }
+  // Also offers the run's own value, such as the name of a custom model.
+  const options = [...new Set([text, ...choices])].map((name) => [name, name] as const);
+  return <Choice label={label} value={text} options={options} onChoose={onChange} />;
+}
+
+function settingsOf({ model, config }: Run): Readonly<Record<SettingName, string>> {
+  const { name = '' } = model as { readonly name?: string };
+  const { type, learningRate, schedule } = optimizerOf(config);
+  return {
+    ...{ model: name, optimizer: type, schedule, learningRate: `${learningRate}`, epochs: `${config.epochs}` },
+    ...{ batch: `${config.diloco?.batch ?? config.batch}`, seed: `${config.seed}` },
+  };
 }

@@ -1,24 +1,42 @@
 /** The training curves: each step in a faint color, their moving mean, and the test result after each epoch. */
-import { type Signal, useSignal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useSignal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
 import uPlot from 'uplot';
-import { whole } from '../look/format.ts';
-import { colorScheme } from '../look/theme.ts';
-import { axisTitles, type ChartSettings, chartSettings } from '../watch/chart-settings.ts';
-import type { Column, CurveAxis, CurveTable, RunCurve } from '../watch/curves.ts';
+import { Choice, download } from '../look/controls.tsx';
+import { lossText, percent, significant, whole } from '../look/format.ts';
+import { axisTitles, type ChartSettings, chartSettings, cssColor, memories } from '../look/theme.ts';
+import { type Curve, Curves, type VerticalAxis } from '../view/curves.tsx';
+import type { CurveAxis, CurveKind } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
-import { type ChartName, chartKinds, chartOptions, earlierColor } from './chart-options.ts';
-import { ChartToolbar } from './chart-toolbar.tsx';
 
-const drawEveryMs = 250;
+type ChartName = CurveKind | 'rate';
 
-export function Curves({ store }: { readonly store: RunStore }) {
+interface ChartKind {
+  readonly title: string;
+  readonly format: (value: number) => string;
+  readonly y: VerticalAxis;
+}
+
+const chartKinds: Readonly<Record<ChartName, ChartKind>> = {
+  loss: { title: 'Loss', format: lossText, y: 'logarithmic' },
+  accuracy: { title: 'Accuracy', format: (value) => percent(value / 100), y: 'percent' },
+  rate: { title: 'Learning rate', format: significant, y: 'fromZero' },
+};
+
+const earlierColors = ['--run-1', '--run-2', '--run-3', '--run-4', '--run-5', '--run-6'] as const;
+
+/** Returns the color token of an earlier run; index 0 is the oldest. */
+export function earlierColor(index: number): string {
+  return earlierColors[index % earlierColors.length]!;
+}
+
+export function CurvesCard({ store }: { readonly store: RunStore }) {
   return (
     <section class="card curves-card" style={{ gridArea: 'curves' }} aria-labelledby="curves-title">
       <h2 id="curves-title" class="sr-only">
         Curves
       </h2>
-      <ChartToolbar store={store} />
+      <Toolbar store={store} />
       <Chart store={store} kind="loss" />
       {store.run.value?.targetType !== 'values' && store.status.value.name !== 'failed' && (
         <Chart store={store} kind="accuracy" />
@@ -41,65 +59,92 @@ interface ChartProps {
   readonly kind: ChartName;
 }
 
-interface Reading {
-  readonly train?: number | undefined;
-  readonly test?: number | undefined;
-  /** The position under the pointer; absent if the values are the newest. */
-  readonly at?: number | undefined;
-}
-
 function Chart({ store, kind }: ChartProps) {
-  const frame = useRef<HTMLDivElement>(null);
-  const reading = useSignal<Reading>({});
-  const run = store.run.value;
   const settings = chartSettings.value;
-  const earlierRuns = kind === 'rate' ? 0 : store.earlierRuns.value.length;
-  const { steps = 1, stepsPerEpoch = 1 } = run ?? {};
+  const version = useCurvesVersion(store);
+  const columns = useMemo(() => columnsOf(store, kind, settings), [store, kind, settings, version]);
+  const { steps = 1, stepsPerEpoch = 1 } = store.run.value ?? {};
   const length = { epoch: steps / stepsPerEpoch, step: steps, time: Number.POSITIVE_INFINITY }[settings.axis];
-  useEffect(
-    () => startPlot(frame.current!, { store, kind, settings, length, earlierRuns }, reading),
-    [kind, length, settings, store, reading, earlierRuns],
-  );
-  const { title, format } = chartKinds[kind];
-  const { train, test, at } = reading.value;
-  const where = at === undefined ? newestText(store) : placeText(settings.axis, at);
-  const [trainText, testText] = [train, test].map((value) => (value === undefined ? '–' : format(value)));
-  const values = kind === 'rate' ? trainText : `training ${trainText}, test ${testText}`;
-  const label = `${title} over the ${axisTitles[settings.axis]}: ${values} (${where})`;
+  const least = settings.axis === 'epoch' ? 0.01 : 1;
+  const { title, format, y } = chartKinds[kind];
   return (
     <figure class="chart">
       <figcaption>
         <h3>{title}</h3>
-        <p class="legend">
-          <span class="key key-train">{kind === 'rate' ? 'of the step' : 'train'}</span>
-          <output>{trainText}</output>
-          {kind !== 'rate' && (
-            <>
-              <span class="key key-test">test</span>
-              <output>{testText}</output>
-            </>
-          )}
-          <span class="where">{where}</span>
-        </p>
-        {earlierRuns > 0 && <RunLegend store={store} />}
       </figcaption>
-      <div ref={frame} class="plot" role="img" aria-label={label} />
+      <Curves
+        {...columns}
+        y={kind === 'loss' && !settings.isLogarithmic ? 'fromZero' : y}
+        xEnd={(newest) => shownLength(newest, length, least * 500)}
+        xSteps={[1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [1, 2, 5].map((digit) => least * power * digit))}
+        format={format}
+        placeText={(at) => (at === undefined ? newestText(store) : placeText(settings.axis, at))}
+        name={([train = '–', test = '–'], place) =>
+          `${title} over the ${axisTitles[settings.axis]}: ${kind === 'rate' ? train : `training ${train}, test ${test}`} (${place})`
+        }
+        isSynced
+      />
     </figure>
   );
 }
 
-/** Names each run by the settings in which it differs. */
-function RunLegend({ store }: { readonly store: RunStore }) {
-  return (
-    <ul class="legend runs" aria-label="Runs">
-      <li class="key key-train">{store.label.value}</li>
-      {store.earlierRuns.value.map(({ label }, index) => (
-        <li key={index} class="key" style={{ '--key': `var(${earlierColor(index)})` }}>
-          {label}
-        </li>
-      ))}
-    </ul>
-  );
+const drawEveryMs = 250;
+
+/** Returns a number that changes with the curves, at most four times a second and only while the page is visible. */
+export function useCurvesVersion({ curvesVersion, isOver }: RunStore): number {
+  const version = useSignal(0);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const draw = (): void => {
+      timer = undefined;
+      version.value++;
+    };
+    const scheduleDraw = (): void => {
+      timer ??= setTimeout(() => requestAnimationFrame(draw), drawEveryMs);
+    };
+    const unsubscribe = [curvesVersion, isOver].map((changing) => changing.subscribe(scheduleDraw));
+    return () => {
+      for (const end of unsubscribe) end();
+      clearTimeout(timer);
+    };
+  }, [curvesVersion, isOver]);
+  return version.value;
+}
+
+/** Joins the curves of all runs on the union of their positions. */
+function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): { x: number[]; curves: Curve[] } {
+  const [own, ...earlier] = kind === 'rate' ? store.rateCurves(settings) : store.curves(kind, settings);
+  if (!own) return { x: [], curves: [] };
+  const { at, train, smoothTrain, test } = own.table;
+  const main = { color: '--train', legend: earlier.length === 0 ? 'line' : 'list' } as const;
+  if (kind === 'rate') return { x: at, curves: [{ ...main, label: 'of the step', values: smoothTrain }] };
+  const tables = [[at, train, smoothTrain, test], ...earlier.map(({ table }) => [table.at, table.smoothTrain])];
+  const [x, steps, means, tests, ...others] = uPlot.join(tables as uPlot.AlignedData[]) as [
+    number[],
+    ...uPlot.AlignedData,
+  ];
+  return {
+    x,
+    curves: [
+      { label: '', color: '--train-faint', width: 1, values: steps!, legend: 'none' },
+      // With earlier runs, the list names each run by the settings in which it differs.
+      { ...main, label: earlier.length === 0 ? 'train' : own.label, values: means! },
+      { label: 'test', color: '--test', values: tests!, hasMarks: true },
+      ...others.map((values, index) => ({
+        ...{ label: earlier[index]!.label, color: earlierColor(index), values },
+        ...{ width: 1.25, legend: 'list' as const },
+      })),
+    ] as Curve[],
+  };
+}
+
+/** Returns the visible length of the axis: short at first, then doubled whenever the curve reaches the end. */
+function shownLength(newest: number, length: number, first: number): number {
+  // Time has no known end: the curve fills the width.
+  if (length === Number.POSITIVE_INFINITY) return Math.max(1, newest);
+  let shown = Math.min(length, first);
+  while (shown < length && shown < newest) shown = Math.min(length, shown * 2);
+  return shown;
 }
 
 /** Says when the newest values were received, in words of similar width, to avoid layout shift. */
@@ -113,62 +158,86 @@ function placeText(axis: CurveAxis, at: number): string {
   return axis === 'epoch' ? `epoch ${at.toFixed(2)}` : `step ${whole(at)}`;
 }
 
-interface PlotSetup extends ChartProps {
-  readonly settings: ChartSettings;
-  /** Length of the whole run on its axis; infinite if unknown. */
-  readonly length: number;
-  readonly earlierRuns: number;
-}
-
-/** Plots the curve in `element`, following the store, the theme and the element's size; returns a function to stop. */
-function startPlot(element: HTMLElement, setup: PlotSetup, reading: Signal<Reading>) {
-  const { store, kind, settings, length, earlierRuns } = setup;
-  const none = Array.from({ length: 4 + earlierRuns }, () => []);
-  const plot = new uPlot(chartOptions(kind, settings, { length, earlierRuns }, element), none as never, element);
-  let table: CurveTable | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const read = (): void => {
-    const { idx } = plot.cursor;
-    if (table) reading.value = readTable(table, typeof idx === 'number' ? plot.data[0][idx] : undefined);
+function Toolbar({ store }: { readonly store: RunStore }) {
+  const { value: settings } = chartSettings;
+  const change = (changes: Partial<ChartSettings>): void => {
+    chartSettings.value = { ...settings, ...changes };
   };
-  const draw = (): void => {
-    timer = undefined;
-    const [current, ...earlier] = kind === 'rate' ? store.rateCurves(settings) : store.curves(kind, settings);
-    if (!current) return;
-    table = current.table;
-    // Another number of runs needs a new plot, which the component creates.
-    if (earlier.length === earlierRuns) plot.setData(joinedTable(table, earlier));
-    read();
-  };
-  const scheduleDraw = (): void => {
-    timer ??= setTimeout(() => requestAnimationFrame(draw), drawEveryMs);
-  };
-  plot.hooks.setCursor = [read];
-  const unsubscribe = [store.curvesVersion, store.isOver, colorScheme].map((changing) =>
-    changing.subscribe(scheduleDraw),
+  return (
+    <div class="chart-toolbar" role="toolbar" aria-label="Curves">
+      <Choice
+        label="Over"
+        value={settings.axis}
+        options={Object.entries(axisTitles)}
+        onChoose={(axis) => change({ axis: axis as CurveAxis })}
+      />
+      <Choice
+        label="Smoothing"
+        value={`${settings.memory}`}
+        options={memories.map((memory) => [`${memory}`, memory === 1 ? 'none' : `${memory} points`])}
+        onChoose={(memory) => change({ memory: Number(memory) })}
+      />
+      <label class="chart-switch">
+        <input
+          type="checkbox"
+          checked={settings.isLogarithmic}
+          onChange={({ currentTarget }) => change({ isLogarithmic: currentTarget.checked })}
+        />
+        Log loss
+      </label>
+      <span class="chart-files">
+        <button type="button" class="small" onClick={() => saveCurvesCsv(store)}>
+          CSV
+        </button>
+        <button type="button" class="small" onClick={() => void saveCurvesPng()}>
+          PNG
+        </button>
+      </span>
+    </div>
   );
-  const observer = new ResizeObserver(() => {
-    plot.setSize({ width: element.clientWidth, height: element.clientHeight });
+}
+
+/** Saves the curves as a table. Runs whose targets are values have no accuracy. */
+export function saveCurvesCsv(store: RunStore): void {
+  const { value: view } = chartSettings;
+  const kinds = store.run.value?.targetType === 'values' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
+  const columns: [name: string, values: readonly (number | null)[]][] = [];
+  for (const kind of kinds) {
+    const { at, train, smoothTrain, test } = store.curves(kind, view)[0]!.table;
+    const name = kind === 'loss' ? 'loss' : 'accuracy_percent';
+    if (kind === 'loss') columns.push([axisTitles[view.axis], at]);
+    columns.push([`train_${name}`, train], [`train_${name}_smoothed`, smoothTrain], [`test_${name}`, test]);
+  }
+  const rows = columns[0]![1].map((_, row) => columns.map(([, values]) => values[row] ?? ''));
+  const lines = [columns.map(([name]) => name), ...rows].map((cells) => `${cells.join(',')}\n`);
+  download('lockstep-curves.csv', new Blob(lines, { type: 'text/csv' }));
+}
+
+const titlePixels = 40;
+
+/** Saves the charts of the page, stacked in one picture. */
+export async function saveCurvesPng(): Promise<void> {
+  const parts = [...document.querySelectorAll('.chart')].flatMap((chart) => {
+    const canvas = chart.querySelector('canvas');
+    return canvas ? [{ canvas, title: chart.querySelector('h3')?.textContent ?? '' }] : [];
   });
-  observer.observe(element);
-  return (): void => {
-    for (const end of unsubscribe) end();
-    clearTimeout(timer);
-    observer.disconnect();
-    plot.destroy();
-  };
-}
-
-/** Joins the columns of all runs on the union of their positions. */
-function joinedTable({ at, train, smoothTrain, test }: CurveTable, earlier: readonly RunCurve[]): uPlot.AlignedData {
-  const own: uPlot.AlignedData = [at, train, smoothTrain, test];
-  if (earlier.length === 0) return own;
-  return uPlot.join([own, ...earlier.map(({ table }): uPlot.AlignedData => [table.at, table.smoothTrain])]);
-}
-
-/** @param at a position on the axis; by default the end */
-function readTable({ at: places, smoothTrain, test }: CurveTable, at?: number): Reading {
-  const last = (column: Column): number | undefined =>
-    column.findLast((value, index) => value !== null && places[index]! <= (at ?? places[index]!)) ?? undefined;
-  return { train: last(smoothTrain), test: last(test), at };
+  const picture = document.createElement('canvas');
+  picture.width = Math.max(1, ...parts.map(({ canvas }) => canvas.width));
+  picture.height = Math.max(
+    1,
+    parts.reduce((sum, { canvas }) => sum + canvas.height + titlePixels, 0),
+  );
+  const context = picture.getContext('2d')!;
+  context.fillStyle = cssColor('--surface');
+  context.fillRect(0, 0, picture.width, picture.height);
+  context.font = `600 20px ${getComputedStyle(document.body).fontFamily}`;
+  context.fillStyle = cssColor('--text');
+  let top = 0;
+  for (const { canvas, title } of parts) {
+    context.fillText(title, 12, top + titlePixels - 12);
+    context.drawImage(canvas, 0, top + titlePixels);
+    top += canvas.height + titlePixels;
+  }
+  const image = await new Promise<Blob | null>((resolve) => picture.toBlob(resolve, 'image/png'));
+  if (image) download('lockstep-curves.png', image);
 }

@@ -1,18 +1,18 @@
-/** Predicts a person's own sample with the current model: a digit to draw, or a table row to type. */
+/** A drawing or a row of the run's table to try, with the current model's prediction. */
+
+import { restoreValues } from '@lockstep/nn';
 import { type Signal, untracked, useSignal, useSignalEffect } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
-import { canvasSide } from '../draw/keyboard-pen.ts';
-import type { Predictor } from '../draw/predictor.ts';
-import { softmax } from '../draw/softmax.ts';
-import { whole } from '../look/format.ts';
+import { type Predictor, softmax } from '../draw/predictor.ts';
+import { canvasSide } from '../draw/sketch.ts';
+import { bindInput, Card, Choice, Figure } from '../look/controls.tsx';
+import { outputName, percent, significant, whole } from '../look/format.ts';
+import { type Bar, Bars } from '../view/bars.tsx';
+import { ink, Raster } from '../view/raster.tsx';
 import type { Run } from '../watch/run-store.ts';
-import { allColumns } from '../watch/table-row.ts';
-import { bindInput } from './bind-input.ts';
-import { Card } from './card.tsx';
+import { allColumns, sampleOfRow, type TableColumn } from '../watch/table-row.ts';
 import { DrawingPad, SketchButtons } from './drawing-canvas.tsx';
-import { GrayImage } from './gray-image.tsx';
-import { Probabilities } from './probabilities.tsx';
-import { RowForm } from './row-form.tsx';
 
 interface DrawProps {
   readonly predictor: Predictor;
@@ -48,7 +48,13 @@ function DrawCard({ predictor, run }: DrawProps) {
             run={run}
           />
           <div class="network-input">
-            <GrayImage pixels={image} rows={digitSize} columns={digitSize} label="The drawing as the network sees it" />
+            <Raster
+              values={image}
+              rows={digitSize}
+              columns={digitSize}
+              palette={ink}
+              label="The drawing as the network sees it"
+            />
             <p>As the network sees it</p>
           </div>
           <div class="draw-controls">
@@ -82,5 +88,135 @@ function Temperature({ logarithm }: { readonly logarithm: Signal<string> }) {
         {...bindInput(logarithm)}
       />
     </p>
+  );
+}
+
+interface RowFormProps {
+  readonly predictor: Predictor;
+  readonly run: Run;
+  readonly columns: readonly TableColumn[];
+}
+
+function RowForm({ predictor, run, columns }: RowFormProps) {
+  const texts = useSignal(columns.map(firstText));
+  const row = texts.value.map((text) => (text.trim() === '' ? Number.NaN : Number(text)));
+  const sample = sampleOfRow(columns, row);
+  const wrong = columns.find((column, index) => sampleOfRow([column], [row[index]!]) === undefined);
+  const { output } = predictor.prediction.value;
+  useEffect(() => predictor.show(sample), [texts.value]);
+  const activate = (): void => predictor.activate();
+  return (
+    <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
+      <div class="row-grid" onFocusIn={activate} onPointerEnter={activate}>
+        <div class="row-fields">
+          {columns.map((column, index) => (
+            <Field
+              key={index}
+              column={column}
+              text={texts.value[index]!}
+              isWrong={column === wrong}
+              onChange={(text) => {
+                texts.value = texts.value.with(index, text);
+              }}
+            />
+          ))}
+        </div>
+        <div class="row-outcome">
+          {run.targetType === 'classes' ? (
+            <Probabilities run={run} probabilities={output && softmax(output.logits, 1)} />
+          ) : (
+            <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />
+          )}
+        </div>
+      </div>
+      <p class="error" role="status">
+        {wrong && `${wrong.name}: expected a number.`}
+        {predictor.error.value}
+      </p>
+    </Card>
+  );
+}
+
+/** Returns the initial text of a field: the mean of a number column to three digits, or the first category. */
+function firstText(column: TableColumn): string {
+  return column.type === 'number' ? `${Number(column.mean.toPrecision(3))}` : '0';
+}
+
+interface FieldProps {
+  readonly column: TableColumn;
+  readonly text: string;
+  readonly isWrong: boolean;
+  readonly onChange: (text: string) => void;
+}
+
+function Field({ column, text, isWrong, onChange }: FieldProps) {
+  const name = <bdi>{column.name}</bdi>;
+  if (column.type === 'number') {
+    return (
+      <label>
+        {name}
+        <input
+          type="number"
+          step="any"
+          value={text}
+          aria-invalid={isWrong}
+          onInput={({ currentTarget }) => onChange(currentTarget.value)}
+        />
+      </label>
+    );
+  }
+  const options = column.categories.map((category, index) => [`${index}`, category] as const);
+  return <Choice label={name} value={text} options={options} onChoose={onChange} />;
+}
+
+/** Maximum number of outputs shown. */
+const mostValues = 10;
+const valueDigits = 6;
+
+function Values({ run, values }: { readonly run: Run; readonly values: Float32Array | undefined }) {
+  return (
+    <dl class="row-values" aria-label="The prediction">
+      {Array.from({ length: Math.min(mostValues, run.outputs) }, (_, index) => (
+        <Figure
+          key={index}
+          label={<bdi>{outputName(run, index)}</bdi>}
+          value={values && significant(values[index]!, valueDigits)}
+        />
+      ))}
+    </dl>
+  );
+}
+
+interface ProbabilitiesProps {
+  readonly run: Run | undefined;
+  /** One probability per class; undefined until the model has predicted a sample. */
+  readonly probabilities: readonly number[] | undefined;
+}
+
+const mostBars = 10;
+
+/** The probability of each class. Of many classes, only the most likely ones are shown. */
+function Probabilities({ run, probabilities }: ProbabilitiesProps) {
+  const classes = run?.outputs ?? mostBars;
+  const of = (index: number): number => probabilities?.[index] ?? 0;
+  const all = Array.from({ length: classes }, (_, index) => index);
+  const likeliest = all.toSorted((left, right) => of(right) - of(left));
+  const shown = classes > mostBars ? likeliest.slice(0, mostBars) : all;
+  const best = probabilities && likeliest[0]!;
+  const others = classes - shown.length;
+  const otherSum = likeliest.slice(mostBars).reduce((sum, index) => sum + of(index), 0);
+  const bar = (label: string, value: number, isBest: boolean): Bar => ({
+    ...{ label, isBest, value: probabilities && value },
+    text: probabilities ? percent(value, 0) : '–',
+  });
+  const bars = shown.map((index) => bar(outputName(run, index), of(index), index === best));
+  if (others > 0) bars.push(bar(`${whole(others)} others`, otherSum, false));
+  return (
+    <>
+      <Bars label="Probability of each class" bars={bars} areProbabilities />
+      <p class="sr-only" role="status">
+        {best === undefined ? '' : `Looks like ${outputName(run, best)}, ${percent(of(best), 0)}`}
+      </p>
+    </>
   );
 }

@@ -2,11 +2,10 @@
 import { useSignalEffect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useRef } from 'preact/hooks';
-import type { Point } from '../draw/digit-image.ts';
-import { canvasSide, type KeyboardPen, pressKey } from '../draw/keyboard-pen.ts';
-import { paintStrokes } from '../draw/paint-strokes.ts';
-import { historyKey, type Sketch } from '../draw/sketch.ts';
-import { useKeptFocus } from '../look/keep-focus.ts';
+import type { Point, Stroke } from '../draw/digit-image.ts';
+import { canvasSide, historyKey, type KeyboardPen, pressKey, type Sketch } from '../draw/sketch.ts';
+import { useKeptFocus } from '../look/controls.tsx';
+import { cssColor } from '../look/theme.ts';
 
 interface DrawingPadProps {
   readonly sketch: Sketch;
@@ -109,4 +108,29 @@ export function SketchButtons({ sketch }: { readonly sketch: Sketch }) {
 function pointOf({ clientX, clientY }: PointerEvent, canvas: HTMLCanvasElement): Point {
   const { left, top, width, height } = canvas.getBoundingClientRect();
   return { x: ((clientX - left) / width) * canvasSide, y: ((clientY - top) / height) * canvasSide };
+}
+
+const penWidth = 18;
+
+function paintStrokes(canvas: HTMLCanvasElement, strokes: readonly Stroke[], pen: KeyboardPen): void {
+  const context = canvas.getContext('2d')!;
+  const scale = canvas.width / canvasSide;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, canvasSide, canvasSide);
+  context.lineCap = 'round';
+  context.lineJoin = 'round';
+  context.lineWidth = penWidth;
+  context.strokeStyle = cssColor('--text');
+  for (const stroke of strokes) {
+    context.beginPath();
+    // A dot is a line from a point to itself.
+    for (const { x, y } of stroke.length === 1 ? [...stroke, ...stroke] : stroke) context.lineTo(x, y);
+    context.stroke();
+  }
+  if (!pen.isShown) return;
+  context.beginPath();
+  context.lineWidth = 2;
+  context.strokeStyle = cssColor('--accent');
+  context.arc(pen.at.x, pen.at.y, penWidth / 2 + 3, 0, 2 * Math.PI);
+  context.stroke();
 }

@@ -2,13 +2,11 @@
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { type Contribution, contributionOf } from '../ending/contribution.ts';
-import { loadFinalModel } from '../ending/load-final-model.ts';
-import { download } from '../look/download.ts';
+import { download } from '../look/controls.tsx';
 import { counted, isLossFinite, percent, significant, whole } from '../look/format.ts';
 import type { EpochReport } from '../watch/curves.ts';
-import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
-import { saveCurvesCsv, saveCurvesPng } from './save-curves.ts';
+import { type Contribution, contributionOf, isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { saveCurvesCsv, saveCurvesPng } from './curves.tsx';
 
 interface EndingProps {
   readonly store: RunStore;
@@ -34,7 +32,7 @@ export function Ending(props: EndingProps) {
 function Quality({ run, epoch }: { readonly run: Run; readonly epoch: EpochReport }) {
   const { testLoss, testAccuracy, testRmse, testR2 } = epoch;
   if (!isLossFinite(testLoss)) {
-    return <p>Training diverged: the test loss is not finite: try a smaller learning rate.</p>;
+    return <p>Training diverged: the test loss is not finite. Try a smaller learning rate.</p>;
   }
   const explained = testR2 === null ? '' : `, R² ${significant(testR2)}`;
   return (
@@ -64,7 +62,7 @@ function Files({ store, result, requestWeights }: EndingProps) {
   useEffect(() => {
     if (!isAsked.value || !isFinal) return;
     isAsked.value = false;
-    loadFinalModel()
+    import('../watch/run-model.ts')
       .then(({ finalModel }) =>
         download('model.safetensors', finalModel(store.run.value?.model, weights.bytes, result)),
       )

@@ -1,9 +1,13 @@
-/** The top of the page: what is being trained, and buttons for joining, control and the theme. */
+/** The top of every view: its title, links to the others, and buttons for joining, control and the theme. */
+
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { bindInput } from '../look/controls.tsx';
 import { whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
 import type { DataSetup, Run } from '../watch/run-store.ts';
-import { JoinAddress } from './join-address.tsx';
-import { Unlock } from './unlock.tsx';
+import { sentence } from '../watch/status.ts';
+import { JoinAddress } from './invite.tsx';
 
 interface HeaderProps {
   readonly run: Run | undefined;
@@ -88,5 +92,89 @@ export function ThemeButton() {
       </svg>
       <span>{title}</span>
     </button>
+  );
+}
+
+interface ViewHeaderProps {
+  readonly title: string;
+  readonly subtitle: string;
+  /** The view's own address, for the skip link. `content` names the link's target. */
+  readonly here: string;
+  readonly content: string;
+  readonly other: { readonly href: string; readonly title: string };
+}
+
+export function ViewHeader({ title, subtitle, here, content, other }: ViewHeaderProps) {
+  return (
+    <>
+      <a class="skip" href={here} onClick={focusMain}>
+        Skip to {content}
+      </a>
+      <header class="top">
+        <h1>
+          <Mark />
+          {title}
+        </h1>
+        <p class="subtitle">{subtitle}</p>
+        <div class="top-buttons">
+          <a class="button" href="#run">
+            The run
+          </a>
+          <a class="button" href={other.href}>
+            {other.title}
+          </a>
+          <ThemeButton />
+        </div>
+      </header>
+    </>
+  );
+}
+
+/** Following the link would change the view's address. */
+function focusMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById('main')?.focus();
+}
+
+interface UnlockProps {
+  /** Why the last token was refused. */
+  readonly fault: string | undefined;
+  readonly onToken: (token: string) => void;
+}
+
+function Unlock({ fault, onToken }: UnlockProps) {
+  const token = useSignal('');
+  const bubble = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (fault !== undefined) bubble.current?.showPopover();
+  }, [fault]);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (token.value.trim() !== '') onToken(token.value.trim());
+  };
+  return (
+    <>
+      <button type="button" popovertarget="unlock">
+        Control
+      </button>
+      <div ref={bubble} id="unlock" popover="auto" class="bubble" role="dialog" aria-label="Control this run">
+        <form class="unlock" onSubmit={submit}>
+          <p>
+            Start, pause, stop and save need the admin token. It is in the address that the coordinator printed for its
+            owner.
+          </p>
+          <label>
+            Admin token
+            <input type="password" autocomplete="off" {...bindInput(token)} />
+          </label>
+          <p class="error" role="alert">
+            {fault === undefined ? '' : sentence(fault)}
+          </p>
+          <button type="submit" class="primary">
+            Unlock
+          </button>
+        </form>
+      </div>
+    </>
   );
 }

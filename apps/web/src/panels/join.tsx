@@ -1,6 +1,6 @@
 /** The panel of this tab as a worker: a form to join, or the worker's state. */
-
 import {
+  type ActiveState,
   type EndedState,
   mostThreads,
   oneThreadReason,
@@ -10,15 +10,11 @@ import {
 } from '@lockstep/worker/browser';
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { tabBackendLabels } from '../join/backends.ts';
-import { chooseDeviceName, deviceName } from '../join/device-name.ts';
-import type { TabWorker } from '../join/tab-worker.ts';
-import { useKeptFocus } from '../look/keep-focus.ts';
-import type { RunStore } from '../watch/run-store.ts';
-import { ActiveWorker } from './active-worker.tsx';
-import { bindInput } from './bind-input.ts';
-import { Card } from './card.tsx';
-import { CodeForm } from './code-form.tsx';
+import { chooseDeviceName, deviceName, type TabWorker } from '../join/tab-worker.ts';
+import { bindInput, Card, Choice, Figure, useKeptFocus } from '../look/controls.tsx';
+import { counted, millisecondsText, whole } from '../look/format.ts';
+import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
+import { backendLabel } from './workers.tsx';
 
 interface JoinProps {
   readonly tab: TabWorker;
@@ -73,7 +69,7 @@ function codeFault(state: TabState): { readonly fault: string | undefined } {
 function obstacleOf({ status, isOver, run }: RunStore): string | undefined {
   const { isCurrent } = status.value;
   if (isOver.value && run.value?.canRunAgain !== true) return 'The run is over: there is nothing left to compute.';
-  return isCurrent ? undefined : 'Joining is possible when the coordinator answers again.';
+  return isCurrent ? undefined : 'You can join when the coordinator answers again.';
 }
 
 /** Lets the tab stay for the next run. No higher than the form, to avoid layout shift when a run ends. */
@@ -91,7 +87,7 @@ function NextRun({ tab, isActive }: { readonly tab: TabWorker; readonly isActive
 
 const endTexts = {
   finished: (message) => `The run is over: ${message}.`,
-  left: () => 'This tab has left. Its unfinished work went to others; the model does not notice.',
+  left: () => 'This tab has left. Other workers take over its unfinished work; the model is not affected.',
   refused: (message) => `The coordinator refused this tab: ${message}.`,
   failed: (message) => `This tab cannot compute: ${message}.`,
   unreachable: (message) => `This tab could not join: ${message}.`,
@@ -108,7 +104,7 @@ function introduction(state: TabState, obstacle: string | undefined): string {
   if (state.phase === 'ended') return endTexts[state.end](state.message);
   return (
     obstacle ??
-    'Lend this device: it computes gradients in the background. Closing the tab at any moment costs the model nothing.'
+    'Lend this device: it computes gradients in the background. You can close the tab at any time without affecting the model.'
   );
 }
 
@@ -129,30 +125,144 @@ function JoinForm({ tab, obstacle }: JoinProps) {
         Name
         <input maxLength={80} autocomplete="off" spellcheck={false} {...bindInput(name)} />
       </label>
-      <label>
-        Compute on
-        <select {...bindInput(backend)}>
-          {Object.entries(tabBackendLabels).map(([value, label]) => (
-            <option key={value} value={value}>
-              {label}
-            </option>
-          ))}
-        </select>
-      </label>
-      <label>
-        Threads
-        <select disabled={reason !== undefined} {...bindInput(threads)}>
-          {Array.from({ length: mostThreads() }, (_, index) => (
-            <option key={index} value={`${index + 1}`}>
-              {index + 1}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice
+        label="Compute on"
+        value={backend.value}
+        options={Object.entries(tabBackendLabels)}
+        onChoose={(value) => {
+          backend.value = value as TabBackend;
+        }}
+      />
+      <Choice
+        label="Threads"
+        value={threads.value}
+        options={Array.from({ length: mostThreads() }, (_, index) => [`${index + 1}`, `${index + 1}`])}
+        isDisabled={reason !== undefined}
+        onChoose={(value) => {
+          threads.value = value;
+        }}
+      />
       {reason !== undefined && <p class="join-text">One thread: {reason}.</p>}
       <button type="submit" class="primary" disabled={obstacle !== undefined}>
         {state.phase === 'ended' ? 'Join again' : 'Join'}
       </button>
     </form>
   );
+}
+
+interface ActiveWorkerProps {
+  readonly state: ActiveState;
+  readonly run: Run | undefined;
+  readonly onLeave: () => void;
+}
+
+function ActiveWorker({ state, run, onLeave }: ActiveWorkerProps) {
+  const { phase, id, backend, threads = 1, device, shards, samples, computeMs, retryReason } = state;
+  const insecure = backend === 'webgpu' ? undefined : insecureContextReason();
+  const oneThread = backend === 'cpu' ? oneThreadReason() : undefined;
+  const reasons = [...state.reasons, insecure, oneThread].filter((reason) => reason !== undefined);
+  return (
+    <div class="active-worker">
+      <p class="join-text">
+        {backend === undefined ? (
+          'Testing the backends of this device …'
+        ) : (
+          <>
+            <b>{id ?? 'This tab'}</b> computes on <b>{backendPhrase(backend)}</b>
+            {threads > 1 && ` in ${threads} threads`}
+            {device && `, ${device}`}.
+          </>
+        )}
+        {phase === 'reconnecting' && <span class="retry-reason"> {retryReason}; trying again.</span>}
+      </p>
+      <dl class="figures">
+        <Figure label="Shards" value={whole(shards)} />
+        <Figure label={isPicture(run) ? 'Images' : 'Samples'} value={whole(samples)} />
+        <Figure label="ms a shard" value={shards === 0 ? undefined : millisecondsText(computeMs / shards)} />
+      </dl>
+      <Reasons reasons={reasons} />
+      <button type="button" onClick={onLeave}>
+        Leave
+      </button>
+    </div>
+  );
+}
+
+function Reasons({ reasons }: Pick<ActiveState, 'reasons'>) {
+  if (reasons.length === 0) return null;
+  return (
+    <details class="reasons">
+      <summary>Why not faster? ({counted(reasons.length, 'reason')})</summary>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
+      <ul tabIndex={0}>
+        {reasons.map((reason) => (
+          <li key={reason}>{reason}</li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+interface CodeFormProps {
+  /** Why the last code was refused. */
+  readonly fault: string | undefined;
+  readonly onCode: (code: string) => void;
+}
+
+const codeLength = 6;
+/** Long enough to paste a whole token instead. */
+const mostLetters = 256;
+
+export function CodeForm({ fault, onCode }: CodeFormProps) {
+  const code = useSignal('');
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const text = code.value.replace(/\s/g, '');
+    if (text !== '') onCode(text.length === codeLength ? text.toUpperCase() : text);
+  };
+  return (
+    <form class="code-form" onSubmit={submit}>
+      <label>
+        Code of this run
+        <input
+          class="code-input"
+          maxLength={mostLetters}
+          autocomplete="off"
+          autocapitalize="characters"
+          spellcheck={false}
+          aria-describedby="code-fault"
+          {...bindInput(code)}
+        />
+      </label>
+      <button type="submit" class="primary">
+        Enter
+      </button>
+      <p class="aside">
+        Type the six letters and digits that the owner of this run shows.{' '}
+        <span id="code-fault" class="error" role="status">
+          {fault ?? ''}
+        </span>
+      </p>
+    </form>
+  );
+}
+
+/** Labels of the backends that a person can choose. */
+const tabBackendLabels: Readonly<Record<TabBackend, string>> = {
+  auto: 'Whatever is fastest here',
+  webgpu: 'GPU, by WebGPU',
+  webgl: 'GPU, by WebGL',
+  cpu: 'CPU',
+};
+
+/** Returns the name of a backend in a sentence: "computes on …". */
+function backendPhrase(backend: string): string {
+  if (backend === 'cpu') return 'the CPU (WebAssembly SIMD)';
+  return backend === 'reference' ? 'the CPU (plain JavaScript)' : backendLabel(backend);
+}
+
+/** Explains why the browser hides WebGPU from this page, if it does. */
+function insecureContextReason(): string | undefined {
+  if (isSecureContext) return undefined;
+  return 'WebGPU exists only over https or on localhost: start the coordinator with --tls to offer it here';
 }

@@ -1,15 +1,14 @@
 /** The run at a glance: phase, progress, key figures, exactness. */
+
+import { claimText } from '@lockstep/rules';
 import type { ComponentChildren } from 'preact';
-import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
-import { chartSettings } from '../watch/chart-settings.ts';
-import { goesOnText, resumedText } from '../watch/checkpoint-text.ts';
-import type { EpochReport } from '../watch/curves.ts';
+import { Figure } from '../look/controls.tsx';
+import { capitalized, durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { RunTerm, type RunTermName } from '../look/term.tsx';
+import { chartSettings } from '../look/theme.ts';
 import { isPicture, type Run, type RunStore } from '../watch/run-store.ts';
-import { evaluatedText } from '../watch/run-summary.ts';
-import type { StatusName } from '../watch/status.ts';
-import { Exactness } from './exactness.tsx';
-import { Figure } from './figure.tsx';
-import { RunTerm } from './run-term.tsx';
+import { evaluatedText, goesOnText, resumedText } from '../watch/run-texts.ts';
+import type { Progress, StatusName } from '../watch/status.ts';
 
 interface OverviewProps {
   readonly store: RunStore;
@@ -120,44 +119,26 @@ interface FiguresProps {
 function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   const { imagesPerSecond = 0, secondsLeft } = store.progress.value ?? {};
   const isTraining = store.status.value.name === 'training';
-  store.curvesVersion.value;
-  const { loss, accuracy } = isUnknown ? {} : store.training(chartSettings.value.memory);
   const run = store.run.value;
-  const lastEpoch = isUnknown ? undefined : store.epochs.value.at(-1);
-  const evaluated = lastEpoch && evaluatedText(lastEpoch.epoch, store);
   const totals = store.isOver.value ? store.totals.value : undefined;
   const speed = isTraining ? imagesPerSecond : totals?.imagesPerSecond;
+  const timeLeft = isTraining ? secondsLeft : undefined;
   return (
     <dl class="figures">
-      <Figure
-        label={<RunTerm term="training loss">Training loss</RunTerm>}
-        note="recent steps"
-        value={loss === undefined ? undefined : lossText(loss)}
-      />
-      {run?.targetType === 'values' ? (
-        <ValueFigures
-          loss={loss}
-          lastEpoch={lastEpoch}
-          evaluated={evaluated}
-          deviation={run.standardization?.deviation}
-        />
-      ) : (
-        <ClassFigures accuracy={accuracy} lastEpoch={lastEpoch} evaluated={evaluated} />
-      )}
+      {qualities(store, isUnknown).map(({ term, note, value }) => (
+        <Figure key={term} label={<RunTerm term={term}>{capitalized(term)}</RunTerm>} note={note} value={value} />
+      ))}
       {!isCutShort && (
         <>
           <Figure
             label={`${isPicture(run) ? 'Images' : 'Samples'} a second`}
             note={totals && 'whole run'}
-            value={speed === undefined || isUnknown ? undefined : whole(speed)}
+            value={isUnknown ? undefined : shown(speed, whole)}
           />
           {totals && !isUnknown ? (
             <Figure label="Time taken" value={durationText(totals.wallSeconds)} />
           ) : (
-            <Figure
-              label="Time left"
-              value={secondsLeft === undefined || !isTraining ? undefined : durationText(secondsLeft)}
-            />
+            <Figure label="Time left" value={shown(timeLeft, durationText)} />
           )}
         </>
       )}
@@ -165,54 +146,99 @@ function Figures({ store, isUnknown, isCutShort }: FiguresProps) {
   );
 }
 
-interface QualityProps {
-  readonly lastEpoch: EpochReport | undefined;
-  /** When the last epoch was evaluated. */
-  readonly evaluated: string | undefined;
+interface Quality {
+  readonly term: RunTermName;
+  readonly note: string | undefined;
+  readonly value: string | undefined;
 }
 
-function ClassFigures({ accuracy, lastEpoch, evaluated }: QualityProps & { readonly accuracy: number | undefined }) {
-  const test = lastEpoch?.testAccuracy ?? undefined;
+/** Returns the loss, and the accuracies or errors of the training and the last evaluation. */
+function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
+  store.curvesVersion.value;
+  const { loss, accuracy } = isUnknown ? {} : store.training(chartSettings.value.memory);
+  const last = isUnknown ? undefined : store.epochs.value.at(-1);
+  const evaluated = last && evaluatedText(last.epoch, store);
+  const note = 'recent steps';
+  const { targetType, standardization } = store.run.value ?? {};
+  const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
+  if (targetType !== 'values') {
+    const percentText = (fraction: number): string => percent(fraction);
+    return [
+      training,
+      { term: 'training accuracy', note, value: shown(accuracy && accuracy / 100, percentText) },
+      { term: 'test accuracy', note: evaluated, value: shown(last?.testAccuracy, percentText) },
+    ];
+  }
+  // The root mean squared error has the unit of the values; the loss may be that of standardized values.
+  const rmse = loss === undefined ? undefined : (standardization?.deviation ?? 1) * Math.sqrt(loss);
+  const r2 = shown(last?.testR2, (value) => `, R² ${value < -1000 ? significant(value) : value.toFixed(3)}`);
+  return [
+    training,
+    { term: 'training RMSE', note, value: shown(rmse, significant) },
+    { term: 'test RMSE', note: evaluated && `${evaluated}${r2 ?? ''}`, value: shown(last?.testRmse, significant) },
+  ];
+}
+
+function shown(value: number | null | undefined, format: (value: number) => string): string | undefined {
+  return value === undefined || value === null ? undefined : format(value);
+}
+
+interface ExactnessProps {
+  readonly progress: Progress | undefined;
+  /** Whether the badge is visible. Its place is reserved either way. */
+  readonly isShown: boolean;
+}
+
+function Exactness({ progress, isShown }: ExactnessProps) {
+  const { exactness, weightsHash: hash } = progress ?? {};
   return (
-    <>
-      <Figure
-        label={<RunTerm term="training accuracy">Training accuracy</RunTerm>}
-        note="recent steps"
-        value={accuracy === undefined ? undefined : percent(accuracy / 100)}
-      />
-      <Figure
-        label={<RunTerm term="test accuracy">Test accuracy</RunTerm>}
-        note={evaluated}
-        value={test === undefined ? undefined : percent(test)}
-      />
-    </>
+    <div class={isShown ? '' : 'hidden'}>
+      <button type="button" class={`badge badge-${styleOf(progress)}`} popovertarget="exactness-text">
+        <span>
+          {progress && exactness !== undefined ? shortText(progress) : hash === undefined ? '–' : 'initial weights'}
+        </span>
+        <code>{hash === undefined ? '–––– ––––' : `${hash.slice(0, 4)} ${hash.slice(4, 8)}`}</code>
+      </button>
+      <div id="exactness-text" popover="auto" class="bubble">
+        <p>{explanationOf(progress)}</p>
+        <p>
+          {hash === undefined
+            ? 'The hash of the weights appears here with the first step.'
+            : `SHA-256 of the weights after step ${whole(progress?.weightsHashStep ?? 0)} begins with ${hash}.`}
+        </p>
+      </div>
+    </div>
   );
 }
 
-interface ValueQualityProps extends QualityProps {
-  readonly loss: number | undefined;
-  /** Standard deviation of the target values; present if the loss is that of standardized values. */
-  readonly deviation: number | undefined;
+/** Only a run whose bits any worker in the coordinator's own numeric mode reproduces is styled as good. */
+function styleOf(progress: Progress | undefined): string {
+  const { exactness = 'none', bitExactAmong } = progress ?? {};
+  return bitExactAmong === undefined ? exactness : 'bit-exact-among';
 }
 
-/** The root mean squared error has the unit of the values. */
-function ValueFigures({ loss, lastEpoch, evaluated, deviation = 1 }: ValueQualityProps) {
-  const r2 = lastEpoch?.testR2 ?? undefined;
-  const rmse = lastEpoch?.testRmse ?? undefined;
-  return (
-    <>
-      <Figure
-        label={<RunTerm term="training RMSE">Training RMSE</RunTerm>}
-        note="recent steps"
-        value={loss === undefined ? undefined : significant(deviation * Math.sqrt(loss))}
-      />
-      <Figure
-        label={<RunTerm term="test RMSE">Test RMSE</RunTerm>}
-        note={
-          lastEpoch && `${evaluated}${r2 === undefined ? '' : `, R² ${r2 < -1000 ? significant(r2) : r2.toFixed(3)}`}`
-        }
-        value={rmse === undefined ? undefined : significant(rmse)}
-      />
-    </>
-  );
+function shortText({ exactness, numericMode, bitExactAmong }: Progress): string {
+  return claimText({
+    exactness: exactness ?? null,
+    numericMode: numericMode ?? null,
+    bitExactAmong: bitExactAmong ?? null,
+  });
+}
+
+function explanationOf(progress: Progress | undefined): string {
+  const { exactness, numericMode, bitExactAmong } = progress ?? {};
+  switch (exactness) {
+    case undefined:
+      return 'A run makes no claim about its weights before its first step.';
+    case 'bit-exact':
+      return bitExactAmong === undefined
+        ? `All workers that contributed compute in the numeric mode ${numericMode}, so the weights are the same to the bit as in any other run with this seed in this mode, on any number of workers.`
+        : `All workers that contributed compute in the numeric mode ${numericMode}. The weights are the same to the bit as in any other run with this seed in this mode, and equal to those of other modes up to float rounding: do not compare their hashes.`;
+    case 'sample-exact':
+      return 'Workers that round differently contributed, such as a GPU and a CPU, or gradients were rounded in transit. Every sample still counts exactly once. The weights agree with those of other runs up to float rounding; their hash matches no other run’s.';
+    case 'unverified':
+      return 'The run added results of a worker that was later caught sending wrong ones. The log names the worker and says how many of its results were added.';
+    default:
+      return exactness satisfies never;
+  }
 }

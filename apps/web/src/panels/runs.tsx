@@ -1,66 +1,73 @@
 /** The table of a server's runs, with their settings and results. */
-import { useSignal } from '@preact/signals';
-import type { RunStore } from '../watch/run-store.ts';
-import type { RunSummary } from '../watch/run-summary.ts';
-import { Card } from './card.tsx';
-import { earlierColor } from './chart-options.ts';
-import { ColumnTitles } from './column-titles.tsx';
-import { runColumns } from './run-columns.ts';
-import { type Columns, inOrder, type Order } from './table-order.ts';
+import { Card } from '../look/controls.tsx';
+import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
+import { type Column, Table } from '../view/table.tsx';
+import type { RunStore, RunSummary } from '../watch/run-store.ts';
+import { earlierColor } from './curves.tsx';
+
+function number(
+  title: string,
+  value: (run: RunSummary) => number | undefined,
+  format: (value: number) => string,
+): Column<RunSummary> {
+  const text = (known: number | undefined): string => (known === undefined ? '–' : format(known));
+  const sortKey = (run: RunSummary): number => value(run) ?? Number.NEGATIVE_INFINITY;
+  return { title, isNumber: true, value: sortKey, text: (run) => text(value(run)) };
+}
+
+function word(title: string, text: (run: RunSummary) => string): Column<RunSummary> {
+  return { title, value: text, text };
+}
+
+/** Columns that distinguish runs on a narrow screen come first. */
+const columns: readonly Column<RunSummary>[] = [
+  number('Test loss', (run) => run.testLoss, lossText),
+  number('Time', (run) => run.seconds, durationText),
+  word('Model', (run) => run.settings.model),
+  word('Optimizer', (run) => run.settings.optimizer),
+  number('Learning rate', (run) => run.settings.learningRate, significant),
+  number('Batch', (run) => run.settings.batch, whole),
+  number('Epochs', (run) => run.settings.epochs, whole),
+  word('Schedule', (run) => run.settings.schedule),
+  number('Seed', (run) => run.settings.seed, String),
+  number('Workers', (run) => run.settings.workers, whole),
+];
+
+const qualities = {
+  classes: number('Test accuracy', (run) => run.testAccuracy, percent),
+  values: number('Test RMSE', (run) => run.testRmse, significant),
+} as const;
 
 export function Runs({ store }: { readonly store: RunStore }) {
-  const order = useSignal<Order<string> | undefined>(undefined);
   const run = store.run.value;
   const runs = store.summaries();
   if (!run || runs.length < 2) return null;
-  const columns = runColumns(run.targetType);
+  const named: Column<RunSummary> = {
+    title: 'Run',
+    value: ({ place }) => -place,
+    text: ({ label }) => label,
+    cell({ place, label }) {
+      const isCurrent = place === runs[0]!.place;
+      return (
+        <>
+          <span class="key" style={{ '--key': `var(${isCurrent ? '--train' : earlierColor(place)})` }}>
+            {label}
+          </span>{' '}
+          {isCurrent && <span class="tag">now</span>}
+        </>
+      );
+    },
+  };
   return (
     <Card name="runs" title="Runs" aside={`${runs.length} on this server`}>
-      <section
-        class="scroll"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-        tabIndex={0}
-        aria-label="Table of runs"
-      >
-        <table class="workers runs-table">
-          <thead>
-            <tr>
-              <ColumnTitles columns={columns} order={order} />
-            </tr>
-          </thead>
-          <tbody>
-            {inOrder(columns, runs, order.value).map((each) => (
-              <Row key={each.place} run={each} isCurrent={each === runs[0]} columns={columns} />
-            ))}
-          </tbody>
-        </table>
-      </section>
+      <Table
+        label="Table of runs"
+        class="runs-table"
+        columns={[named, qualities[run.targetType], ...columns]}
+        rows={runs}
+        keyOf={({ place }) => place}
+        hasRowHeadings
+      />
     </Card>
-  );
-}
-
-interface RowProps {
-  readonly run: RunSummary;
-  readonly isCurrent: boolean;
-  readonly columns: Columns<string, RunSummary>;
-}
-
-function Row({ run, isCurrent, columns }: RowProps) {
-  const color = isCurrent ? '--train' : earlierColor(run.place);
-  const [first, ...rest] = Object.entries(columns);
-  return (
-    <tr>
-      <th scope="row" title={run.label}>
-        <span class="key" style={{ '--key': `var(${color})` }}>
-          {first![1].text(run)}
-        </span>{' '}
-        {isCurrent && <span class="tag">now</span>}
-      </th>
-      {rest.map(([name, { text, isNumber }]) => (
-        <td key={name} class={isNumber ? 'number' : ''}>
-          {text(run)}
-        </td>
-      ))}
-    </tr>
   );
 }

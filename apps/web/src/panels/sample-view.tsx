@@ -1,10 +1,9 @@
 /** A sample as people see it: a grayscale or color picture, or the values of a table row. */
 import { floatsFrom } from '@lockstep/protocol';
 import { significant } from '../look/format.ts';
+import { ink, type Palette, Raster } from '../view/raster.tsx';
 import { isPicture, type Run } from '../watch/run-store.ts';
 import { cellsOf } from '../watch/table-row.ts';
-import { ColorImage } from './color-image.tsx';
-import { GrayImage } from './gray-image.tsx';
 
 interface SampleViewProps {
   readonly run: Pick<Run, 'sampleType' | 'sampleShape' | 'columns'>;
@@ -37,15 +36,14 @@ export function SampleView({ run, sample, label }: SampleViewProps) {
     const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
     return <p class="sample-values">{values.length > mostValues ? [...shown, '…'].join(', ') : shown.join(', ')}</p>;
   }
-  const Image = channels === 3 ? ColorImage : GrayImage;
-  return <Image pixels={bytesOfPicture(values)} rows={rows} columns={columns} label={label} />;
+  // Floats have any range: the minimum is shown as 0 is, the maximum as 255.
+  const range = values instanceof Uint8Array ? { low: 0, high: 255 } : rangeOf(values);
+  const palette: Palette = channels === 3 ? { type: 'color', ...range } : { ...ink, ...range };
+  return <Raster values={values} rows={rows} columns={columns} palette={palette} label={label} />;
 }
 
-/** Scales floats, which have any range: the minimum becomes 0, the maximum 255. */
-function bytesOfPicture(values: Uint8Array | Float32Array): Uint8Array {
-  if (values instanceof Uint8Array) return values;
-  let [least, largest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const value of values) [least, largest] = [Math.min(least, value), Math.max(largest, value)];
-  const range = largest - least || 1;
-  return Uint8Array.from(values, (value) => Math.round((255 * (value - least)) / range));
+function rangeOf(values: Float32Array): { readonly low: number; readonly high: number } {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  return { low, high };
 }

@@ -1,10 +1,10 @@
 /** The timeline of one step: one row per worker, time from left to right. */
 import type { SpanKind } from '@lockstep/protocol';
+import { Card } from '../look/controls.tsx';
 import { millisecondsText, whole } from '../look/format.ts';
+import { RunTerm } from '../look/term.tsx';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
 import type { ShownWorker } from '../watch/status.ts';
-import { Card } from './card.tsx';
-import { RunTerm } from './run-term.tsx';
 
 const spanKinds: readonly SpanKind[] = ['receive', 'compute', 'send', 'wait'];
 

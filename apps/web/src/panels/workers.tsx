@@ -1,14 +1,18 @@
-/** The workers: what each computes on, its share of the work or why it has none, and where its time goes. */
-import { useSignal } from '@preact/signals';
-import { counted } from '../look/format.ts';
-import { useKeptFocus } from '../look/keep-focus.ts';
+/** The workers: what each computes on, its share of the work or why it has none, and the owner's actions on it. */
+import type { FaultAction } from '@lockstep/protocol';
+import { type Signal, useSignal } from '@preact/signals';
+import { bindInput, Card, useKeptFocus } from '../look/controls.tsx';
+import { counted, millisecondsText, percent, whole } from '../look/format.ts';
+import { type Column, Table } from '../view/table.tsx';
 import type { RunStore } from '../watch/run-store.ts';
-import type { ShownWorker } from '../watch/status.ts';
-import { Card } from './card.tsx';
-import { ColumnTitles } from './column-titles.tsx';
-import { type Columns, inOrder, type Order } from './table-order.ts';
-import { WorkerActions, type WorkerOwner } from './worker-actions.tsx';
-import { type ColumnName, columns, isConnected } from './worker-columns.ts';
+import { idleTexts, type ShownWorker } from '../watch/status.ts';
+
+export interface WorkerOwner {
+  readonly rename: (workerId: string, name: string) => void;
+  readonly remove: (workerId: string) => void;
+  /** Absent unless the run allows fault injection. */
+  readonly injectFault: ((action: FaultAction, workerId: string) => void) | undefined;
+}
 
 interface WorkersProps {
   readonly store: RunStore;
@@ -19,51 +23,122 @@ interface WorkersProps {
   readonly isOwner: boolean;
 }
 
-const allColumns: Columns<ColumnName, ShownWorker> = columns;
-const names = Object.keys(columns) as ColumnName[];
+const kindTitles: Readonly<Record<ShownWorker['kind'], string>> = {
+  browser: 'Tab',
+  node: 'Node',
+  local: 'Local',
+  relay: 'Relay',
+};
+
+const backendLabels: Readonly<Record<string, string>> = {
+  cpu: 'CPU',
+  reference: 'CPU (plain)',
+  gpu: 'GPU',
+  webgpu: 'WebGPU',
+  webgl: 'WebGL',
+};
+
+export function backendLabel(backend: string): string {
+  return backendLabels[backend] ?? backend;
+}
+
+/** Workers that need attention come first. */
+const healthOrder: readonly ShownWorker['health'][] = ['unknown', 'late', 'idle', 'good', 'finished', 'gone'];
+
+/** Ordered by importance, for narrow screens. */
+export const columns = {
+  name: { title: 'Worker', value: ({ name }) => name.toLowerCase(), text: ({ name }) => name },
+  health: {
+    title: 'Health',
+    value: ({ health }) => healthOrder.indexOf(health),
+    text: healthText,
+    cell: (worker) => <span class={`health health-${worker.health}`}>{healthText(worker)}</span>,
+  },
+  share: {
+    title: 'Share',
+    isNumber: true,
+    value: ({ share }) => share,
+    text: ({ share }) => percent(share, 1),
+    cell: ({ share }) => (
+      <>
+        {percent(share, 1)}
+        <svg class="share" aria-hidden="true" focusable="false">
+          <rect width={`${share * 100}%`} height="100%" />
+        </svg>
+      </>
+    ),
+  },
+  speed: measured('Samples/s', ({ samplesPerSecond }) => samplesPerSecond, whole),
+  kind: { title: 'Kind', value: ({ kind }) => kindTitles[kind], text: kindText },
+  backend: {
+    title: 'Computes on',
+    value: ({ backend }) => backendLabel(backend),
+    text: ({ backend, threads }) => `${backendLabel(backend)}${threads > 1 ? `, ${threads} threads` : ''}`,
+  },
+  compute: { ...measured('Compute', ({ computeMs }) => computeMs, millisecondsText), unit: 'ms' },
+  link: { ...measured('Link', ({ sendMs }) => sendMs, millisecondsText), unit: 'ms' },
+  wait: { ...measured('Wait', ({ waitMs }) => waitMs, millisecondsText), unit: 'ms' },
+} as const satisfies Readonly<Record<string, Column<ShownWorker>>>;
+
+/** Returns a column of numbers that only connected workers have. */
+function measured(title: string, value: (worker: ShownWorker) => number, format: (value: number) => string) {
+  const text = (worker: ShownWorker): string => (isConnected(worker) ? format(value(worker)) : '–');
+  return { title, isNumber: true, value, text };
+}
+
+function healthText({ health, idle, hidden }: ShownWorker): string {
+  const texts = [health, ...(idle === undefined ? [] : [idleTexts[idle]]), ...(hidden ? ['hidden'] : [])];
+  return texts.join(', ');
+}
+
+function kindText({ kind, workersBehind }: ShownWorker): string {
+  return workersBehind === undefined ? kindTitles[kind] : `${kindTitles[kind]} of ${counted(workersBehind, 'worker')}`;
+}
+
+/** Whether the worker is known to be connected. */
+function isConnected({ health }: ShownWorker): boolean {
+  return health !== 'gone' && health !== 'finished' && health !== 'unknown';
+}
+
 /** With more workers than this, the panel scrolls. */
 const manyWorkers = 5;
 
 export function Workers({ store, ownId, owner, isOwner }: WorkersProps) {
-  const order = useSignal<Order<ColumnName> | undefined>(undefined);
   const workers = store.workers.value;
   // The buttons of a removed worker disappear with it.
   const kept = useKeptFocus<HTMLElement>(workers.filter(isConnected).length);
+  const named: Column<ShownWorker> = {
+    ...columns.name,
+    cell: ({ id, name }) => (
+      <>
+        <span class="worker-id">{id}</span> {id === ownId && <span class="tag">this tab</span>} {name}
+      </>
+    ),
+  };
+  const actions: Column<ShownWorker> = {
+    title: 'Edit',
+    class: `actions ${isOwner ? '' : 'hidden'}`,
+    text: () => '',
+    cell: (worker) => owner && isConnected(worker) && <WorkerActions worker={worker} owner={owner} />,
+  };
+  const { name: _, ...rest } = columns;
   return (
     <Card name="workers" title="Workers" aside={countText(workers)}>
-      <section
-        ref={kept}
-        class={workers.length > manyWorkers ? 'scroll many' : 'scroll'}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-        tabIndex={0}
-        aria-label="Table of workers"
+      <Table
+        label="Table of workers"
+        class="workers"
+        regionClass={workers.length > manyWorkers ? 'many' : ''}
+        region={kept}
+        columns={[named, ...Object.values<Column<ShownWorker>>(rest), ...(owner ? [actions] : [])]}
+        rows={workers}
+        keyOf={({ id }) => id}
+        hasRowHeadings
+        rowProps={({ health, phase }) => ({ class: `worker worker-${health}`, 'data-phase': phase })}
       >
-        <table class="workers">
-          <thead>
-            <tr>
-              <ColumnTitles columns={allColumns} order={order} />
-              {owner && (
-                <th scope="col" class="actions">
-                  <span class="sr-only">Edit</span>
-                </th>
-              )}
-            </tr>
-          </thead>
-          <tbody>
-            {inOrder(allColumns, workers, order.value).map((worker) => (
-              <Row key={worker.id} worker={worker} isOwn={worker.id === ownId} owner={owner} isOwner={isOwner} />
-            ))}
-          </tbody>
-        </table>
         {workers.length === 0 && <p class="empty">No workers yet. Training begins when one joins.</p>}
-      </section>
+      </Table>
     </Card>
   );
-}
-
-/** A fault in the coordinator's own worker would stop the whole run. */
-function withoutFaults(owner: WorkerOwner): WorkerOwner {
-  return { ...owner, injectFault: undefined };
 }
 
 function countText(workers: readonly ShownWorker[]): string {
@@ -76,53 +151,92 @@ function countText(workers: readonly ShownWorker[]): string {
   return `${counted(connected.length, 'worker')} connected, ${computing} computing`;
 }
 
-interface RowProps extends Pick<WorkersProps, 'owner' | 'isOwner'> {
+const faultTitles = { kill: 'Kill', freeze: 'Freeze', slow: 'Slow' } as const satisfies Record<FaultAction, string>;
+
+type Step = 'closed' | 'choosing' | 'naming' | 'removing';
+
+interface WorkerActionsProps {
   readonly worker: ShownWorker;
-  readonly isOwn: boolean;
+  readonly owner: WorkerOwner;
 }
 
-function Row({ worker, isOwn, owner, isOwner }: RowProps) {
-  const { id, name, kind, phase, health } = worker;
+/** Renames the worker, removes it and, with fault injection, makes it fail. */
+function WorkerActions(props: WorkerActionsProps) {
+  const step = useSignal<Step>('closed');
+  const kept = useKeptFocus<HTMLSpanElement>(step.value);
   return (
-    <tr class={`worker worker-${health}`} data-phase={phase}>
-      <th scope="row" title={name}>
-        <span class="worker-id">{id}</span> {isOwn && <span class="tag">this tab</span>} {name}
-      </th>
-      {names
-        .filter((column) => column !== 'name')
-        .map((column) => (
-          <Cell key={column} name={column} worker={worker} />
-        ))}
-      {owner && (
-        <td class={`actions ${isOwner ? '' : 'hidden'}`}>
-          {isConnected(worker) && (
-            <WorkerActions id={id} name={name} owner={kind === 'local' ? withoutFaults(owner) : owner} />
-          )}
-        </td>
-      )}
-    </tr>
+    <span ref={kept} class="worker-actions">
+      <StepActions {...props} step={step} />
+    </span>
   );
 }
 
-function Cell({ name, worker }: { readonly name: ColumnName; readonly worker: ShownWorker }) {
-  const { text, isNumber } = allColumns[name];
-  const { health, share } = worker;
-  if (name === 'health') {
-    return (
-      <td>
-        <span class={`health health-${health}`}>{text(worker)}</span>
-      </td>
-    );
+function StepActions({ worker, owner, step }: WorkerActionsProps & { readonly step: Signal<Step> }) {
+  const { id, name, kind } = worker;
+  const action = (title: string, onPress: () => void, look = '') => (
+    <button key={title} type="button" class={`small ${look}`} aria-label={`${title} ${id} ${name}`} onClick={onPress}>
+      {title}
+    </button>
+  );
+  const go = (next: Step) => (): void => {
+    step.value = next;
+  };
+  // A fault in the coordinator's own worker would stop the whole run.
+  const injectFault = kind === 'local' ? undefined : owner.injectFault;
+  switch (step.value) {
+    case 'closed':
+      return action('Edit', go('choosing'));
+    case 'naming':
+      return <NameForm worker={worker} onName={(given) => owner.rename(id, given)} onEnd={go('closed')} />;
+    case 'removing':
+      return (
+        <>
+          {action('Remove for good', () => owner.remove(id), 'danger')}
+          {action('Keep', go('closed'))}
+        </>
+      );
+    case 'choosing':
+      return (
+        <>
+          {action('Rename', go('naming'))}
+          {action('Remove', go('removing'))}
+          {injectFault &&
+            (Object.keys(faultTitles) as FaultAction[]).map((fault) =>
+              action(faultTitles[fault], () => injectFault(fault, id)),
+            )}
+          {action('Done', go('closed'))}
+        </>
+      );
   }
-  if (name === 'share') {
-    return (
-      <td class="number">
-        {text(worker)}
-        <svg class="share" aria-hidden="true" focusable="false">
-          <rect width={`${share * 100}%`} height="100%" />
-        </svg>
-      </td>
-    );
-  }
-  return <td class={isNumber ? 'number' : ''}>{isNumber && !isConnected(worker) ? '–' : text(worker)}</td>;
+}
+
+interface NameFormProps {
+  readonly worker: ShownWorker;
+  readonly onName: (name: string) => void;
+  readonly onEnd: () => void;
+}
+
+function NameForm({ worker: { id, name }, onName, onEnd }: NameFormProps) {
+  const given = useSignal(name);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const text = given.value.trim();
+    if (text !== '' && text !== name) onName(text);
+    onEnd();
+  };
+  return (
+    <form class="name-form" onSubmit={submit} onKeyDown={({ key }) => key === 'Escape' && onEnd()}>
+      <input
+        aria-label={`Name of ${id} ${name}`}
+        maxLength={80}
+        autocomplete="off"
+        spellcheck={false}
+        ref={(input) => input?.focus()}
+        {...bindInput(given)}
+      />
+      <button type="submit" class="small" aria-label={`Save the name of ${id} ${name}`}>
+        Save
+      </button>
+    </form>
+  );
 }

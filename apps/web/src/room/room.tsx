@@ -1,15 +1,14 @@
 /** The view for a projector: how to join, who has joined, and how accurate the model is so far. */
 import type { Secrets } from '../address.ts';
-import { invitationOf, uninvitedTexts } from '../join/join-addresses.ts';
 import { counted, percent, significant, whole } from '../look/format.ts';
+import { chartSettings } from '../look/theme.ts';
+import { useCurvesVersion } from '../panels/curves.tsx';
 import { Mark, ThemeButton } from '../panels/header.tsx';
-import { QrCode } from '../panels/qr-code.tsx';
-import { batchAtStart } from '../watch/batch-at-start.ts';
-import { chartSettings } from '../watch/chart-settings.ts';
+import { invitationOf, QrCode, uninvitedTexts } from '../panels/invite.tsx';
+import { Curves } from '../view/curves.tsx';
 import type { RunStore } from '../watch/run-store.ts';
-import { evaluatedText } from '../watch/run-summary.ts';
+import { batchAtStart, evaluatedText } from '../watch/run-texts.ts';
 import type { ShownWorker } from '../watch/status.ts';
-import { RoomCurve } from './room-curve.tsx';
 import './room.css';
 
 export interface RoomProps {
@@ -124,6 +123,32 @@ function Score({ store }: { readonly store: RunStore }) {
       <p class="room-figure">{figure}</p>
       <p class="room-epoch">{epochText(store)}</p>
     </section>
+  );
+}
+
+/** Names of the curves, since the large figure may show another quantity. */
+const curveNames = { accuracy: 'Curve: training accuracy, from 0 to 100 %', loss: 'Curve: training loss' } as const;
+
+/** The curve behind the figure: training accuracy from 0 to 100 %, or training loss if targets are values. */
+function RoomCurve({ store }: { readonly store: RunStore }) {
+  useCurvesVersion(store);
+  const kind = store.run.value?.targetType === 'values' ? 'loss' : 'accuracy';
+  const { at = [], smoothTrain = [] } =
+    store.curves(kind, { axis: 'step', memory: chartSettings.value.memory })[0]?.table ?? {};
+  // A model that has diverged has no meaningful accuracy.
+  if (at.length < 2 || store.status.value.name === 'failed') return null;
+  const label = curveNames[kind];
+  return (
+    <Curves
+      x={at}
+      curves={[{ label, color: '--train', width: 3, fill: '--train-faint', values: smoothTrain }]}
+      y={kind === 'loss' ? 'fromZero' : 'percent'}
+      yRange={(_plot, _low, high) => [0, kind === 'loss' ? high || 1 : 100]}
+      format={kind === 'loss' ? significant : (value) => percent(value / 100, 1)}
+      placeText={(step) => (step === undefined ? '' : `step ${whole(step)}`)}
+      name={([value = '–']) => `${label}: ${value}`}
+      isBare
+    />
   );
 }
 

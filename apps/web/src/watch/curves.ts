@@ -8,7 +8,7 @@ export type CurveKind = 'loss' | 'accuracy';
 /** The unit of the horizontal axis: steps, seconds of training, or epochs. */
 export type CurveAxis = 'step' | 'time' | 'epoch';
 
-export type Column = (number | null)[];
+type Column = (number | null)[];
 
 /** Columns of equal length; `null` if a series has no point there. Accuracies are in percent. */
 export interface CurveTable {
@@ -43,7 +43,7 @@ const maxPoints = 3_000;
 /** Growth of the moving mean's memory per point. The memory starts at 1, so that the initial fall keeps its shape. */
 const memoryGrowth = 0.1;
 
-export class Curves {
+export class RunCurves {
   #steps: number[] = [];
   #seconds: number[] = [];
   #values: Record<CurveKind, number[]> = { loss: [], accuracy: [] };

@@ -1,25 +1,23 @@
 /** The state of the watched run as signals, updated by the messages of the dashboard socket. */
 import type { WatchMessageFrom, WatchMessageOf } from '@lockstep/protocol';
-import { computed, signal } from '@preact/signals';
-import { type CurveKind, Curves, type CurveView, type EpochReport, type RunCurve } from './curves.ts';
-import { EarlierRun } from './earlier-run.ts';
-import { type RunSummary, settingsOf, summaryOf } from './run-summary.ts';
-import { totalsOf } from './run-totals.ts';
-import { isOver, quietMs, type ShownWorker, shownWorker, statusOf } from './status.ts';
+import { computed, type Signal, signal } from '@preact/signals';
+import { type CurveKind, type CurveView, type EpochReport, type RunCurve, RunCurves } from './curves.ts';
+import {
+  type Connection,
+  isOver,
+  type Progress,
+  quietMs,
+  type ShownWorker,
+  shownWorker,
+  statusOf,
+  type WorkerRow,
+} from './status.ts';
 
 export type Run = WatchMessageOf<'run'>;
-export type Progress = WatchMessageOf<'progress'>;
-export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
 export type Timeline = WatchMessageOf<'timeline'>;
 export type Evaluation = WatchMessageOf<'evaluation'>;
-export type Checkpoint = WatchMessageOf<'checkpoint'>;
+type Checkpoint = WatchMessageOf<'checkpoint'>;
 export type DataSetup = WatchMessageOf<'dataSetup'>;
-
-/** Messages whose newest instance replaces all earlier ones. */
-type NewestMessage = Exclude<
-  WatchMessageFrom<'coordinator'>,
-  WatchMessageOf<'alive' | 'dataSetup' | 'run' | 'earlierRuns' | 'history' | 'progress' | 'epoch' | 'event'>
->;
 
 /** Whether samples are [height, width, channels], gray or in color. An unknown run is assumed to be MNIST. */
 export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
@@ -33,16 +31,6 @@ export interface LogLine {
   readonly at: Date | undefined;
   readonly text: string;
 }
-
-export type Connection =
-  | { readonly phase: 'connecting' | 'live' }
-  /** The page reconnects by itself. */
-  | { readonly phase: 'lost'; readonly reason: string }
-  /** The page does not reconnect: its token was refused, or it was shut out later. */
-  | { readonly phase: 'refused'; readonly reason: string; readonly given: Given };
-
-/** The token or code that a refused page had shown to the coordinator. */
-export type Given = 'nothing' | 'token' | 'admitted';
 
 const maxLogLines = 200;
 
@@ -98,7 +86,7 @@ export class RunStore {
   readonly joinCode = signal<string>();
   /** The coordinator's answer to the admin token of this page; undefined if the page has sent none. */
   readonly role = signal<WatchMessageOf<'role'>>();
-  readonly #curves = new Curves();
+  readonly #curves = new RunCurves();
   #logLineCount = 0;
 
   /** Returns one curve for each run shown, the current run first. */
@@ -171,36 +159,11 @@ export class RunStore {
       case 'event':
         this.#appendToLog([message.message], new Date());
         return;
-      default:
-        this.#keepNewest(message);
-    }
-  }
-
-  #keepNewest(message: NewestMessage): void {
-    switch (message.type) {
       case 'workers':
         this.#workerRows.value = message.workers;
         return;
-      case 'timeline':
-        this.timeline.value = message;
-        return;
-      case 'evaluation':
-        this.evaluation.value = message;
-        return;
-      case 'weights':
-        this.weights.value = message;
-        return;
-      case 'result':
-        this.result.value = message;
-        return;
       case 'joinCode':
         this.joinCode.value = message.code;
-        return;
-      case 'role':
-        this.role.value = message;
-        return;
-      case 'checkpoint':
-        this.checkpoint.value = message;
         return;
       case 'refused':
         this.rejection.value = message.message;
@@ -209,7 +172,8 @@ export class RunStore {
         this.answer.value = message.message;
         return;
       default:
-        message satisfies never;
+        // The newest of these messages replaces all earlier ones.
+        (this[message.type] as Signal<typeof message | undefined>).value = message;
     }
   }
 
@@ -254,7 +218,7 @@ export class RunStore {
     const { optimizer } = run.config;
     this.rateAt.value = undefined;
     if (!(optimizer as { readonly schedule?: unknown } | null)?.schedule) return;
-    import('./learning-rate.ts').then(
+    import('./run-model.ts').then(
       ({ learningRateOf }) => {
         if (this.run.value === run) this.rateAt.value = learningRateOf(optimizer);
       },
@@ -268,4 +232,124 @@ export class RunStore {
     const lines = texts.map((text) => ({ key: this.#logLineCount++, text, at }));
     this.log.value = [...this.log.value, ...lines].slice(-maxLogLines);
   }
+}
+
+type EarlierRecord = WatchMessageOf<'earlierRuns'>['runs'][number];
+
+class EarlierRun {
+  readonly label: string;
+  readonly place: number;
+  readonly #record: EarlierRecord;
+  readonly #curves = new RunCurves();
+
+  /** @param place index among the server's runs, from 0 */
+  constructor(record: EarlierRecord, place: number) {
+    this.label = record.label;
+    this.place = place;
+    this.#record = record;
+    this.#curves.add(record.points);
+  }
+
+  curve(kind: CurveKind, view: CurveView): RunCurve {
+    const { stepsPerEpoch, steps: lastStep, epochs } = this.#record;
+    return { label: this.label, table: this.#curves.table(kind, epochs, { ...view, stepsPerEpoch, lastStep }) };
+  }
+
+  get summary(): RunSummary {
+    const { settings, epochs } = this.#record;
+    return summaryOf({ place: this.place, label: this.label, settings, seconds: this.#curves.seconds }, epochs);
+  }
+}
+
+type Settings = WatchMessageOf<'earlierRuns'>['runs'][number]['settings'];
+
+export interface RunSummary {
+  /** Index among the server's runs, from 0. */
+  readonly place: number;
+  readonly label: string;
+  readonly settings: Settings;
+  /** Test results of the last epoch that was evaluated. */
+  readonly testLoss: number | undefined;
+  readonly testAccuracy: number | undefined;
+  readonly testRmse: number | undefined;
+  /** Duration of the training. */
+  readonly seconds: number | undefined;
+}
+
+function summaryOf(
+  { place, label, settings, seconds }: Pick<RunSummary, 'place' | 'label' | 'settings' | 'seconds'>,
+  epochs: readonly EpochReport[],
+): RunSummary {
+  const last = epochs.at(-1);
+  return {
+    ...{ place, label, settings, seconds },
+    testLoss: last?.testLoss,
+    testAccuracy: last?.testAccuracy ?? undefined,
+    testRmse: last?.testRmse ?? undefined,
+  };
+}
+
+/** Reads the optimizer, which messages carry as plain data. */
+export function optimizerOf({
+  optimizer,
+}: Run['config']): Pick<Settings, 'learningRate' | 'schedule'> & { type: string } {
+  const {
+    type = 'unknown',
+    learningRate = 0,
+    schedule,
+  } = (optimizer ?? {}) as {
+    readonly type?: string;
+    readonly learningRate?: number;
+    readonly schedule?: { readonly type?: string };
+  };
+  return { type, learningRate, schedule: schedule?.type ?? 'constant' };
+}
+
+/** Returns the settings of the watched run. */
+function settingsOf({ model, config }: Run, workers: readonly ShownWorker[]): Settings {
+  const { name = 'model' } = (model ?? {}) as { readonly name?: string };
+  const { type, learningRate, schedule } = optimizerOf(config);
+  const { batch, epochs, seed } = config;
+  return {
+    ...{ model: name, optimizer: type, learningRate, batch, epochs, schedule, seed },
+    workers: workers.filter(({ shards }) => shards > 0).length,
+  };
+}
+
+interface RunTotals {
+  readonly wallSeconds: number;
+  readonly imagesPerSecond: number;
+}
+
+/** @param report as UTF-8 JSON, as `--report` writes it */
+function totalsOf(report: Uint8Array): RunTotals {
+  const { wallSeconds, imagesPerSecond } = JSON.parse(new TextDecoder().decode(report)) as RunTotals;
+  return { wallSeconds, imagesPerSecond };
+}
+
+interface WorkerPart {
+  readonly id: string;
+  readonly samples: number;
+}
+
+export interface Contribution {
+  /** Samples that this page's workers computed; a shard that two workers computed counts for both. */
+  readonly ownSamples: number;
+  readonly allSamples: number;
+  /** Number of workers that computed at least one sample. */
+  readonly workers: number;
+}
+
+/**
+ * @param report UTF-8 JSON, as `--report` writes it
+ * @param ownIds ids of the workers that this page has been
+ */
+export function contributionOf(report: Uint8Array, ownIds: ReadonlySet<string>): Contribution {
+  const { workers } = JSON.parse(new TextDecoder().decode(report)) as { readonly workers: readonly WorkerPart[] };
+  const sum = (parts: readonly WorkerPart[]): number => parts.reduce((total, { samples }) => total + samples, 0);
+  return {
+    ownSamples: sum(workers.filter(({ id }) => ownIds.has(id))),
+    allSamples: sum(workers),
+    workers: workers.filter(({ samples }) => samples > 0).length,
+  };
 }

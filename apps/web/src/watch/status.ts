@@ -1,6 +1,20 @@
 /** The status of the run and of this tab, derived from the last message received and the time since. */
+import type { WatchMessageOf } from '@lockstep/protocol';
 import type { TabState } from '@lockstep/worker/browser';
-import type { Connection, Progress, WorkerRow } from './run-store.ts';
+import { capitalized } from '../look/format.ts';
+
+export type Progress = WatchMessageOf<'progress'>;
+export type WorkerRow = WatchMessageOf<'workers'>['workers'][number];
+
+export type Connection =
+  | { readonly phase: 'connecting' | 'live' }
+  /** The page reconnects by itself. */
+  | { readonly phase: 'lost'; readonly reason: string }
+  /** The page does not reconnect: its token was refused, or it was shut out later. */
+  | { readonly phase: 'refused'; readonly reason: string; readonly given: Given };
+
+/** The token or code that a refused page had shown to the coordinator. */
+export type Given = 'nothing' | 'token' | 'admitted';
 
 export type StatusName =
   /** Nothing has been received yet. */
@@ -83,7 +97,7 @@ function endOf({ phase, ending }: Progress): Status {
 function interruption({ connection, progress, silentMs, isOnline }: Received): Status | undefined {
   const isQuiet = silentMs >= quietMs;
   if (!isOnline && (isQuiet || connection.phase !== 'live')) {
-    const reason = 'This device has no network. The page connects again by itself.';
+    const reason = 'This device has no network. The page reconnects by itself.';
     return { name: 'offline', title: 'No network', reason, isCurrent: false };
   }
   if (connection.phase === 'lost') {
@@ -115,7 +129,7 @@ function liveStatus({ progress, waitsForData }: Received): Status {
 
 /** Capitalizes the text and ends it with a full stop. */
 export function sentence(text: string): string {
-  return `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
+  return `${capitalized(text)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
 
 /** A row of the table. While the run's state is unknown, so is the health of all workers but those that have left. */

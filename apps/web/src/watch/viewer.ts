@@ -9,7 +9,8 @@ import {
 } from '@lockstep/protocol';
 import { reconnectDelayMs } from '@lockstep/worker/browser';
 import { batch } from '@preact/signals';
-import type { Given, RunStore } from './run-store.ts';
+import type { RunStore } from './run-store.ts';
+import type { Given } from './status.ts';
 
 /** Close code for a page that may not watch, or that sent a message it may not send. */
 const refusedCode = 1008;

@@ -1,8 +1,7 @@
 /** Reads files, plain or gzip, only as far as a reader accepts them; needs Node. */
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { DataError } from '../data-error.ts';
-import { maxFileBytes, unpackedLimit } from '../limits.ts';
+import { DataError, maxFileBytes, unpackedLimit } from '../data-error.ts';
 import { FileError, inMiB, readRegularFile, reasonOf } from '../named-files.ts';
 
 const gunzipChunkBytes = 2 ** 20;

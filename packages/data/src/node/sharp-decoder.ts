@@ -1,6 +1,6 @@
 /** Decodes pictures with sharp, a package of native code that is loaded on demand; needs Node. */
-import { maxPicturePixels } from '../limits.ts';
-import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/decoder.ts';
+import { maxPicturePixels } from '../data-error.ts';
+import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/read-pictures.ts';
 
 /** The part of sharp's interface that is used here: the package and its types may not be installed. */
 interface SharpImage {

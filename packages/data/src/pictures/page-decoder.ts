@@ -3,7 +3,7 @@
  * Unscaled pixels equal those of `sharp-decoder.ts` if the format is lossless. A browser scales, and converts colors to
  * gray, in its own way.
  */
-import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './decoder.ts';
+import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './read-pictures.ts';
 
 interface Bitmap extends PictureSize {
   close(): void;

@@ -1,15 +1,42 @@
 /** Reads a folder of pictures, with one folder for each class, as a data set. */
-import { DataError } from '../data-error.ts';
+import { DataError, requirePixels } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
-import { requirePixels } from '../limits.ts';
-import { sortedNames } from '../readers/class-names.ts';
-import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/opened-dataset.ts';
-import { listed, shownName } from '../readers/table.ts';
-import { type SplitOptions, splitIndices } from '../split.ts';
-import { areAllOf, areGray, type PictureOptions, pictureLanes, type Read, totalsOf, usualSize } from './choose-form.ts';
-import type { PictureDecoder, PictureForm } from './decoder.ts';
-import { forEachBounded } from './for-each-bounded.ts';
-import { type LabeledPicture, type PictureFile, pictureTree } from './tree.ts';
+import { type SplitOptions, splitIndices } from '../order.ts';
+import { listed, shownName, sortedNames } from '../readers/table.ts';
+import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/table-dataset.ts';
+
+/** Size in pixels. */
+export interface PictureSize {
+  /** Size after the orientation tag is applied. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Facts about an encoded picture, known before it is decoded. */
+export interface PictureInfo extends PictureSize {
+  /** Whether red, green and blue are equal in each pixel. */
+  readonly isGray: () => Promise<boolean>;
+}
+
+/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
+export type PictureFit = 'cover' | 'contain' | 'stretch';
+
+/** Form that a picture is decoded to. */
+export interface PictureForm extends PictureSize {
+  /** 1: gray; 3: red, green and blue. */
+  readonly channels: 1 | 3;
+  readonly fit: PictureFit;
+}
+
+/**
+ * Decodes PNG, JPEG and WebP files.
+ * Each method throws an Error with a sentence if the bytes are in another format or damaged.
+ */
+export interface PictureDecoder {
+  readonly describe: (bytes: Uint8Array) => Promise<PictureInfo>;
+  /** Returns u8 [height, width, channels] in new memory; transparent parts become white. */
+  readonly decode: (bytes: Uint8Array, form: PictureForm) => Promise<Uint8Array>;
+}
 
 const maxBytes = 2 ** 31;
 const freeBytes = 2 ** 28;
@@ -140,4 +167,178 @@ function formText({ width, height, channels, fit }: PictureForm, isOriginalSize:
 
 function leftOutText(paths: readonly string[]): string {
   return paths.length === 0 ? '' : `; left out ${plural(paths.length, 'other file')} (${listed(paths)})`;
+}
+
+/** Form and classes of the pictures. */
+export interface PictureOptions {
+  /** Default: the size of more than half of the pictures, or 32 x 32 if there is none. */
+  readonly size?: PictureSize | undefined;
+  /** Default: whether no picture has colors. */
+  readonly gray?: boolean | undefined;
+  /** Default `cover`. */
+  readonly fit?: PictureFit | undefined;
+  /** Classes of an already trained model, in its order; default the names of the folders, sorted. */
+  readonly classes?: readonly string[] | undefined;
+}
+
+const fallbackSize = { width: 32, height: 32 };
+/** Number of pictures that are read and decoded at a time. */
+const pictureLanes = 8;
+
+/** Reads a picture for `use`; errors name the picture. */
+type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;
+
+/** Sums over the pictures of a data set, taken from their headers. */
+interface Totals {
+  /** Number of pictures of each size, keyed by width and height. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly pixels: number;
+  readonly fileBytes: number;
+}
+
+async function totalsOf(pictures: readonly LabeledPicture[], decoder: PictureDecoder, read: Read): Promise<Totals> {
+  const sizes = new Map<string, number>();
+  let [pixels, fileBytes] = [0, 0];
+  await forEachBounded(pictures, pictureLanes, (picture) =>
+    read(picture, async (bytes) => {
+      const size = await decoder.describe(bytes);
+      sizes.set(keyOf(size), (sizes.get(keyOf(size)) ?? 0) + 1);
+      pixels += size.width * size.height;
+      fileBytes += bytes.length;
+    }),
+  );
+  return { sizes, pixels, fileBytes };
+}
+
+/** Returns the size of more than half of the pictures, or the fallback if there is none. */
+function usualSize({ sizes }: Totals, total: number): PictureSize {
+  const [most] = [...sizes].sort(([, a], [, b]) => b - a);
+  if (most === undefined || 2 * most[1] <= total) return fallbackSize;
+  const [width, height] = most[0].split(' ').map(Number);
+  return { width: width!, height: height! };
+}
+
+/** Whether all pictures already have this size. */
+function areAllOf(size: PictureSize, { sizes }: Totals, total: number): boolean {
+  return sizes.get(keyOf(size)) === total;
+}
+
+function keyOf({ width, height }: PictureSize): string {
+  return `${width} ${height}`;
+}
+
+/** Whether no picture has colors. Stops decoding at the first picture that has some. */
+async function areGray(pictures: readonly LabeledPicture[], decoder: PictureDecoder, read: Read): Promise<boolean> {
+  let isGray = true;
+  await forEachBounded(pictures, pictureLanes, async (picture) => {
+    if (!isGray) return;
+    const hasNoColor = await read(picture, async (bytes) => (await decoder.describe(bytes)).isGray());
+    if (!hasNoColor) isGray = false;
+  });
+  return isGray;
+}
+
+/** A file that may be a picture, read on demand. */
+export interface PictureFile {
+  /** Path relative to the opened folder, with slashes. */
+  readonly path: string;
+  readonly read: () => Promise<Uint8Array>;
+}
+
+interface LabeledPicture extends PictureFile {
+  readonly className: string;
+}
+
+interface PictureTree {
+  readonly train: readonly LabeledPicture[];
+  /** Undefined unless the folder has one for training and one for testing. */
+  readonly test: readonly LabeledPicture[] | undefined;
+  /** Paths of files that are not pictures, or not in a class. */
+  readonly leftOut: readonly string[];
+}
+
+const pictureName = /\.(?:png|jpe?g|webp)$/i;
+/** Hidden files, and files that operating systems write into folders. */
+const systemName = /^(?:\..*|__MACOSX|Thumbs\.db|desktop\.ini)$/i;
+const trainName = /^train(?:ing)?$/i;
+const testNames = [/^test(?:ing)?$/i, /^val(?:id|idation)?$/i];
+
+/**
+ * Sorts pictures into classes. A picture's class is its first folder, at any depth; below `train` and `test` it is the
+ * second.
+ * Hidden files and files of operating systems are skipped.
+ * @param files in any order: the result is sorted by path
+ * @param name name of the folder, for messages
+ * @param leastClasses minimum number of classes with training pictures
+ * @throws DataError if there are fewer classes
+ */
+export function pictureTree(files: readonly PictureFile[], name: string, leastClasses = 2): PictureTree {
+  const seen = files
+    .filter(({ path }) => !path.split('/').some((part) => systemName.test(part)))
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+  const pictures = seen.filter(({ path }) => pictureName.test(path));
+  const parts = partFolders(pictures);
+  const train = labeled(pictures, parts?.train);
+  const test = parts && labeled(pictures, parts.test);
+  const used = new Set([...train, ...(test ?? [])].map(({ path }) => path));
+  const leftOut = seen.filter(({ path }) => !used.has(path)).map(({ path }) => path);
+  requireClasses(train, leastClasses, parts ? `${name}/${parts.train}` : name, leftOut);
+  return { train, test, leftOut };
+}
+
+/** Returns the first folders of the paths that are for training and for testing, if both exist. */
+function partFolders(pictures: readonly PictureFile[]): { train: string; test: string } | undefined {
+  const paths = pictures.map(({ path }) => path.split('/'));
+  const folders = [...new Set(paths.filter(({ length }) => length > 2).map(([first]) => first!))];
+  const train = folders.find((folder) => trainName.test(folder));
+  const test = testNames
+    .map((form) => folders.find((folder) => form.test(folder)))
+    .find((folder) => folder !== undefined);
+  return train !== undefined && test !== undefined ? { train, test } : undefined;
+}
+
+function labeled(pictures: readonly PictureFile[], part?: string): LabeledPicture[] {
+  const prefix = part === undefined ? '' : `${part}/`;
+  return pictures.flatMap((file) => {
+    const [className, ...rest] = file.path.slice(prefix.length).split('/');
+    return file.path.startsWith(prefix) && rest.length > 0 ? [{ ...file, className: className! }] : [];
+  });
+}
+
+function requireClasses(
+  pictures: readonly LabeledPicture[],
+  least: number,
+  name: string,
+  leftOut: readonly string[],
+): void {
+  const names = [...new Set(pictures.map(({ className }) => className))];
+  if (names.length >= least) return;
+  const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
+  const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
+  throw new DataError(
+    `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}, got ${got}${beside}`,
+  );
+}
+
+/**
+ * Runs `work` on each item, at most `limit` at a time. Rejects with the first error, after which no more work begins.
+ */
+async function forEachBounded<Item>(
+  items: readonly Item[],
+  limit: number,
+  work: (item: Item, index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        await work(items[index]!, index);
+      } catch (error) {
+        next = items.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
 }

@@ -1,10 +1,8 @@
 /**
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
-import { DataError } from '../data-error.ts';
-import { maxColumns } from '../limits.ts';
-import { Cells, columnsOf } from './column.ts';
-import { checkColumnNames, shownText, type Table } from './table.ts';
+import { DataError, maxColumns } from '../data-error.ts';
+import { Cells, checkColumnNames, columnsOf, shownText, type Table } from './table.ts';
 import { type Delimiter, decodeText, TextGate } from './text.ts';
 
 const lineFeed = 0x0a;

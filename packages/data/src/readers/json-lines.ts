@@ -1,11 +1,9 @@
 /**
  * Reads JSON Lines: one object per line, either flat like a table row, or with an array of numbers next to the label.
  */
-import { DataError } from '../data-error.ts';
-import { requireColumns, requireValues } from '../limits.ts';
-import { Cells, columnsOf } from './column.ts';
-import { flatten, nestedShape } from './nested-values.ts';
-import { checkColumnNames, listed, shownName, shownText, type Table } from './table.ts';
+import { DataError, requireColumns, requireValues } from '../data-error.ts';
+import { flatten, nestedShape } from './dataset-from.ts';
+import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type Table } from './table.ts';
 import { decodeText, TextGate } from './text.ts';
 
 /** The objects of a file as a table, and their arrays as samples. */

@@ -1,10 +1,8 @@
 /** Reads Parquet files with flat columns; the parser is loaded when the first one is read. */
 import type { FileMetaData, SchemaTree } from 'hyparquet';
 import type { readColumn } from 'hyparquet/src/column.js';
-import { DataError } from '../data-error.ts';
-import { requireColumns, requireRows, requireValues, unpackedLimit } from '../limits.ts';
-import { Cells, columnsOf } from './column.ts';
-import { checkColumnNames, shownName, shownText, type Table } from './table.ts';
+import { DataError, requireColumns, requireRows, requireValues, unpackedLimit } from '../data-error.ts';
+import { Cells, checkColumnNames, columnsOf, shownName, shownText, type Table } from './table.ts';
 
 /** Name that pandas gives to an unnamed index, such as the index of shuffled rows. */
 const unnamedIndex = /^__index_level_\d+__$/;

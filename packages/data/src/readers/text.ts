@@ -1,6 +1,5 @@
 /** Decodes the bytes of a text file, after checks that need no memory. */
-import { DataError } from '../data-error.ts';
-import { maxLineBytes, maxTextBytes, requireColumns, requireRows } from '../limits.ts';
+import { DataError, maxLineBytes, maxTextBytes, requireColumns, requireRows } from '../data-error.ts';
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;

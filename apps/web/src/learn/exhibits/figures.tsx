@@ -1,6 +1,6 @@
 /** Named numbers. */
 import type { Figures } from '@lockstep/lesson';
-import { Figure } from '../../panels/figure.tsx';
+import { Figure } from '../../look/controls.tsx';
 
 export function FiguresView({ exhibit }: { readonly exhibit: Figures }) {
   return (

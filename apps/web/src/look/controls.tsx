@@ -1,0 +1,158 @@
+/** Small parts of every view: cards, figures, and what buttons and inputs need. */
+
+import { type Signal, useSignal } from '@preact/signals';
+import type { ComponentChildren, RefObject } from 'preact';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+
+interface CardProps {
+  /** Determines the card's grid area, its class and the id of its title. */
+  readonly name: string;
+  readonly title: ComponentChildren;
+  /** Text is shown as a note, elements as they are. */
+  readonly aside?: ComponentChildren;
+  readonly children: ComponentChildren;
+}
+
+export function Card({ name, title, aside, children }: CardProps) {
+  return (
+    <section class={`card ${name}-card`} style={{ gridArea: name }} aria-labelledby={`${name}-title`}>
+      <header class="card-head">
+        <h2 id={`${name}-title`}>{title}</h2>
+        {typeof aside === 'string' ? <p class="aside">{aside}</p> : aside}
+      </header>
+      {children}
+    </section>
+  );
+}
+
+interface FigureProps {
+  readonly label: ComponentChildren;
+  readonly note?: string | undefined;
+  readonly value: string | undefined;
+}
+
+export function Figure({ label, note, value }: FigureProps) {
+  return (
+    <div class="figure">
+      <dt>
+        {label}
+        {note && <small> {note}</small>}
+      </dt>
+      <dd class={value === undefined ? 'unknown' : ''}>{value ?? '–'}</dd>
+    </div>
+  );
+}
+
+export function CopyButton({ text, label }: { readonly text: string; readonly label: string }) {
+  const outcome = useSignal<{ readonly text: string; readonly isCopied: boolean }>();
+  const copy = async (): Promise<void> => {
+    outcome.value = { text, isCopied: await copyText(text) };
+  };
+  const isNews = outcome.value?.text === text;
+  return (
+    <button type="button" onClick={copy}>
+      {isNews ? (outcome.value?.isCopied ? 'Copied' : 'Select it and copy it by hand') : label}
+    </button>
+  );
+}
+
+/** @returns whether the text was copied */
+async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copySelected(text);
+  }
+}
+
+/** Copies the selection of a temporary text field: the old way, which works in every context. */
+function copySelected(text: string): boolean {
+  const focused = document.activeElement;
+  const field = document.createElement('textarea');
+  field.value = text;
+  field.className = 'sr-only';
+  // A field outside of an open popover would close it.
+  (focused?.parentElement ?? document.body).append(field);
+  field.select();
+  const isCopied = document.execCommand('copy');
+  field.remove();
+  if (focused instanceof HTMLElement) focused.focus();
+  return isCopied;
+}
+
+export function bindInput<Value extends string>(bound: Signal<Value>) {
+  return {
+    value: bound.value,
+    onInput(event: { readonly currentTarget: { readonly value: string } }) {
+      bound.value = event.currentTarget.value as Value;
+    },
+  };
+}
+
+interface ChoiceProps {
+  readonly label: ComponentChildren;
+  readonly value: string;
+  /** Values and their texts. */
+  readonly options: readonly (readonly [value: string, text: string])[];
+  readonly isDisabled?: boolean;
+  readonly onChoose: (value: string) => void;
+}
+
+/** A list to choose one of several options from. */
+export function Choice({ label, value, options, isDisabled = false, onChoose }: ChoiceProps) {
+  return (
+    <label>
+      {label}
+      <select value={value} disabled={isDisabled} onChange={({ currentTarget }) => onChoose(currentTarget.value)}>
+        {options.map(([key, text]) => (
+          <option key={key} value={key} dir="auto">
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/**
+ * If the focus was in the element and a new `version` removes or disables the focused control, moves the focus to the
+ * first control in the element.
+ */
+export function useKeptFocus<Kind extends HTMLElement>(version: unknown): RefObject<Kind | null> {
+  const element = useRef<Kind>(null);
+  // Removing a focused control fires no focusin event: the last place counts, until a pointer is used outside.
+  const isHere = useRef(false);
+  useEffect(() => {
+    const follow = ({ target }: Event): void => {
+      isHere.current = target instanceof Node && (element.current?.contains(target) ?? false);
+    };
+    document.addEventListener('focusin', follow);
+    document.addEventListener('pointerdown', follow);
+    return () => {
+      document.removeEventListener('focusin', follow);
+      document.removeEventListener('pointerdown', follow);
+    };
+  }, []);
+  useLayoutEffect(() => {
+    const { activeElement, body } = document;
+    const isLost = !activeElement || activeElement === body || activeElement.matches(':disabled');
+    if (!isHere.current || !isLost) return;
+    const first = element.current?.querySelector<HTMLElement>('button:not(:disabled), input:not(:disabled), a[href]');
+    first?.focus({ preventScroll: true });
+  }, [version]);
+  return element;
+}
+
+/** Object URL of the last file, kept because a browser may still be reading it after the click. */
+let lastAddress: string | undefined;
+
+export function download(name: string, content: Blob): void {
+  if (lastAddress !== undefined) URL.revokeObjectURL(lastAddress);
+  const address = URL.createObjectURL(content);
+  const link = document.createElement('a');
+  link.href = address;
+  link.download = name;
+  link.click();
+  lastAddress = address;
+}

@@ -1,0 +1,303 @@
+/** The data of a run that does not exist yet. The owner uploads files, checks the result, and starts the run. */
+import type { WatchMessageOf } from '@lockstep/protocol';
+import { signal, useSignal } from '@preact/signals';
+import { Card, Choice } from '../look/controls.tsx';
+import { percent } from '../look/format.ts';
+import { type Column, Table as TableView } from '../view/table.tsx';
+import type { DataSetup } from '../watch/run-store.ts';
+import { SampleView } from './sample-view.tsx';
+
+/** How to read a table: its label column and its task. */
+type ReadingRequest = Pick<WatchMessageOf<'readData'>, 'label' | 'task'>;
+
+/** Actions of the owner. */
+export interface DataActions {
+  readonly uploader: Uploader;
+  readonly send: (files: readonly NamedFile[] | Promise<readonly NamedFile[]>) => void;
+  readonly read: (request: ReadingRequest) => void;
+  readonly start: () => void;
+}
+
+interface DataCardProps {
+  readonly setup: DataSetup;
+  /** Absent unless the admin token is known. */
+  readonly actions: DataActions | undefined;
+  /** Why the last request was rejected. */
+  readonly rejection: string | undefined;
+}
+
+export function DataCard({ setup, actions, rejection }: DataCardProps) {
+  const { phase, data } = setup;
+  const fault = actions?.uploader.fault.value ?? setup.fault ?? rejection;
+  return (
+    <Card name="data" title="Data" aside={phaseTexts[phase]}>
+      {actions ? (
+        <Chooser {...actions} isBusy={phase === 'starting'} />
+      ) : (
+        <p>
+          The run waits for its data. Its owner chooses it on this page, at the address that the coordinator printed.
+        </p>
+      )}
+      <Arrival setup={setup} />
+      <p class="error" role="alert">
+        {fault ?? ''}
+      </p>
+      <div role="status">
+        {data && (
+          <>
+            <p>{data.found}</p>
+            <p class="aside">{data.plan}</p>
+          </>
+        )}
+      </div>
+      <DataPreview setup={setup} onRead={actions?.read} />
+      {actions && (
+        <button type="button" class="primary data-start" disabled={phase !== 'ready'} onClick={actions.start}>
+          Start
+        </button>
+      )}
+    </Card>
+  );
+}
+
+const phaseTexts: Readonly<Record<DataSetup['phase'], string>> = {
+  empty: 'none yet',
+  receiving: 'arriving',
+  reading: 'being read',
+  ready: 'ready to start',
+  starting: 'the run begins',
+};
+
+function Chooser({ uploader, send, isBusy }: DataActions & { readonly isBusy: boolean }) {
+  const isOver = useSignal(false);
+  const isDisabled = isBusy || uploader.isSending.value;
+  const drop = (event: DragEvent): void => {
+    event.preventDefault();
+    isOver.value = false;
+    if (event.dataTransfer && !isDisabled) send(filesOfDrop(event.dataTransfer));
+  };
+  const choose = ({ currentTarget }: { readonly currentTarget: HTMLInputElement }): void => {
+    if (currentTarget.files && currentTarget.files.length > 0) send(filesOfInput(currentTarget.files));
+    // Lets a person choose the same files again after they have changed.
+    currentTarget.value = '';
+  };
+  return (
+    // Each drop target has an equivalent button.
+    <section
+      aria-label="Choose the data"
+      class={`drop-zone ${isOver.value ? 'drop-over' : ''}`}
+      onDragOver={(event) => {
+        event.preventDefault();
+        isOver.value = true;
+      }}
+      onDragLeave={() => (isOver.value = false)}
+      onDrop={drop}
+    >
+      <p>
+        Drop a file or a folder here: CSV, TSV, JSON Lines or Parquet, a folder with a folder of pictures for each
+        class, or four IDX files.
+      </p>
+      <label>
+        Files
+        <input type="file" multiple disabled={isDisabled} onChange={choose} />
+      </label>
+      <label>
+        Folder
+        <input type="file" disabled={isDisabled} onChange={choose} {...{ webkitdirectory: true }} />
+      </label>
+    </section>
+  );
+}
+
+function Arrival({ setup: { phase, receivedBytes, totalBytes } }: Pick<DataCardProps, 'setup'>) {
+  if (phase !== 'receiving') return null;
+  const part = totalBytes === 0 ? 0 : receivedBytes / totalBytes;
+  return (
+    <p class="arrival">
+      <progress max={1} value={part} aria-label="Upload" /> {percent(part, 0)}
+    </p>
+  );
+}
+
+type Table = NonNullable<DataSetup['table']>;
+type Data = NonNullable<DataSetup['data']>;
+
+interface DataPreviewProps {
+  readonly setup: DataSetup;
+  /** Absent for guests, who may only watch. */
+  readonly onRead: ((request: ReadingRequest) => void) | undefined;
+}
+
+function DataPreview({ setup: { table, data, phase }, onRead }: DataPreviewProps) {
+  const isFixed = phase !== 'ready' && phase !== 'empty';
+  return (
+    <>
+      {table && onRead && <ReadingForm table={table} isFixed={isFixed} onRead={onRead} />}
+      {table && <Rows table={table} />}
+      {data && data.examples.length > 0 && <Examples data={data} />}
+    </>
+  );
+}
+
+const tasks: readonly Table['task'][] = ['classification', 'regression'];
+
+interface ReadingFormProps {
+  readonly table: Table;
+  readonly isFixed: boolean;
+  readonly onRead: (request: ReadingRequest) => void;
+}
+
+function ReadingForm({ table: { columns, label, task }, isFixed, onRead }: ReadingFormProps) {
+  return (
+    <div class="reading-form">
+      <Choice
+        label="Label column"
+        value={`${label}`}
+        options={columns.map((name, index) => [`${index}`, name])}
+        isDisabled={isFixed}
+        onChoose={(column) => onRead({ label: Number(column), task })}
+      />
+      <Choice
+        label="Task"
+        value={task}
+        options={tasks.map((name) => [name, name])}
+        isDisabled={isFixed}
+        onChoose={(name) => onRead({ label, task: name as Table['task'] })}
+      />
+    </div>
+  );
+}
+
+/** Maximum number of columns shown, besides the label. */
+const mostColumns = 8;
+
+function Rows({ table: { columns, rows, label } }: { readonly table: Table }) {
+  const shown = columns.map(
+    (title, index): Column<readonly string[]> => ({
+      title,
+      text: (row) => row[index] ?? '',
+      class: index === label ? 'label-column' : '',
+    }),
+  );
+  return (
+    <TableView
+      label="The first rows"
+      class="data-rows"
+      columns={shown.filter((_, index) => index < mostColumns || index === label)}
+      rows={rows}
+    />
+  );
+}
+
+function Examples({ data }: { readonly data: Data }) {
+  return (
+    <ol class="examples" aria-label="Samples">
+      {data.examples.map(({ sample, target }, index) => (
+        <li key={index}>
+          <SampleView run={data} sample={sample} label={`a sample of ${target}`} />
+          <span class="top-error-text">{target}</span>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+interface NamedFile {
+  /** Path separated by slashes. */
+  readonly path: string;
+  readonly file: File;
+}
+
+/** Returns the chosen files without hidden ones, which no reader uses. */
+function filesOfInput(files: FileList): NamedFile[] {
+  return visible([...files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
+}
+
+/** Returns the dropped files, including the contents of folders. Must be called before the drop event ends. */
+async function filesOfDrop({ items }: DataTransfer): Promise<NamedFile[]> {
+  const dropped = [...items].map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
+  const files = dropped.map(async (one) => {
+    if (one instanceof File) return [{ path: one.name, file: one }];
+    return one ? filesBelow(one) : [];
+  });
+  return visible((await Promise.all(files)).flat());
+}
+
+function visible(files: readonly NamedFile[]): NamedFile[] {
+  return files.filter(({ path }) => !path.split('/').some((name) => name.startsWith('.')));
+}
+
+async function filesBelow(entry: FileSystemEntry): Promise<NamedFile[]> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
+    return [{ path: entry.fullPath.slice(1), file }];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: NamedFile[] = [];
+  for (;;) {
+    // A reader returns up to a hundred entries at a time, and none at the end.
+    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (entries.length === 0) return files;
+    for (const inner of await Promise.all(entries.map(filesBelow))) files.push(...inner);
+  }
+}
+
+const leastPieceBytes = 256 * 1024;
+/** The server's limit for one request. */
+const mostPieceBytes = 4 * 2 ** 20;
+/** Target duration of one request: the server aborts requests that take ten seconds. */
+const pieceMs = 1_000;
+
+export class Uploader {
+  readonly isSending = signal(false);
+  /** Why the last upload failed. */
+  readonly fault = signal<string>();
+
+  /**
+   * @param files chosen by a person, or a promise of them
+   * @param token admin token
+   */
+  async send(files: readonly NamedFile[] | Promise<readonly NamedFile[]>, token: string): Promise<void> {
+    if (this.isSending.value) return;
+    this.isSending.value = true;
+    this.fault.value = undefined;
+    try {
+      await sendAll(await files, token);
+    } catch (error) {
+      this.fault.value = error instanceof Error ? error.message : String(error);
+    } finally {
+      this.isSending.value = false;
+    }
+  }
+}
+
+async function sendAll(files: readonly NamedFile[], token: string): Promise<void> {
+  if (files.length === 0) throw new Error('expected a file or a folder with files, got none');
+  const list = files.map(({ path, file }) => ({ path, bytes: file.size }));
+  const { id } = await post('', JSON.stringify(list), token);
+  const stream = new Blob(files.map(({ file }) => file));
+  let pieceBytes = leastPieceBytes;
+  let offset = 0;
+  do {
+    const piece = stream.slice(offset, offset + pieceBytes);
+    const startedAt = performance.now();
+    await post(`?id=${encodeURIComponent(id)}&offset=${offset}`, piece, token);
+    const isQuick = performance.now() - startedAt < pieceMs;
+    pieceBytes = Math.min(mostPieceBytes, Math.max(leastPieceBytes, isQuick ? pieceBytes * 2 : pieceBytes / 2));
+    offset += piece.size;
+  } while (offset < stream.size);
+}
+
+async function post(query: string, body: BodyInit, token: string): Promise<{ readonly id: string }> {
+  const url = new URL(`./upload${query}`, location.href);
+  url.hash = '';
+  let response: Response;
+  try {
+    response = await fetch(url, { method: 'POST', body, headers: { authorization: `Bearer ${token}` } });
+  } catch {
+    throw new Error('the upload broke off: a file has changed or gone, or the server does not answer');
+  }
+  const text = (await response.text()).trim();
+  if (!response.ok) throw new Error(text);
+  return JSON.parse(text) as { readonly id: string };
+}

@@ -1,0 +1,52 @@
+/** Sentences about the state of a run. */
+import { batchForWorkers } from '@lockstep/rules';
+import { counted, whole } from '../look/format.ts';
+import type { RunStore } from './run-store.ts';
+
+interface BatchAtStart {
+  /** Undefined while no worker is ready. */
+  readonly batch: number | undefined;
+  readonly text: string;
+}
+
+/** Returns undefined if the batch is fixed or the run is over. */
+export function batchAtStart({
+  run,
+  workers,
+  isOver,
+}: Pick<RunStore, 'run' | 'workers' | 'isOver'>): BatchAtStart | undefined {
+  const { planAtStart, samples } = run.value ?? {};
+  if (!planAtStart || samples === undefined || isOver.value) return undefined;
+  const ready = workers.value.filter(({ phase }) => phase === 'ready').length;
+  if (ready === 0)
+    return { batch: undefined, text: 'The batch will be sized for the workers that are ready at the start.' };
+  const { microbatchSize } = planAtStart;
+  const most = Math.floor(samples / (microbatchSize ?? 1));
+  const { batch } = batchForWorkers({ ...planAtStart, samples, workers: Math.min(ready, most) });
+  return { batch, text: `${counted(ready, 'worker')}: batch ${whole(batch)}` };
+}
+
+/** Says from which step a run was resumed; empty if it was not resumed. */
+export function resumedText({ checkpoint }: Pick<RunStore, 'checkpoint'>): string {
+  const { resumed } = checkpoint.value ?? {};
+  return resumed ? `, resumed after step ${whole(resumed.step)}` : '';
+}
+
+/** Says how an interrupted run can be continued; empty unless the run was interrupted and left a checkpoint. */
+export function goesOnText({ checkpoint, status }: Pick<RunStore, 'checkpoint' | 'status'>): string {
+  const { newest } = checkpoint.value ?? {};
+  if (!newest || !cutOff.has(status.value.name)) return '';
+  return `Start the coordinator again with --resume to continue after step ${whole(newest.step)}.`;
+}
+
+const cutOff: ReadonlySet<string> = new Set(['gone', 'stopped', 'failed']);
+
+/** Says when a model was evaluated: after a whole epoch, or after the step at which the run ended within an epoch. */
+export function evaluatedText(
+  epoch: number,
+  { run, progress, isOver }: Pick<RunStore, 'run' | 'progress' | 'isOver'>,
+): string {
+  const { stepsPerEpoch = 1 } = run.value ?? {};
+  const { step = 0 } = progress.value ?? {};
+  return isOver.value && step < epoch * stepsPerEpoch ? `step ${whole(step)}` : `epoch ${whole(epoch)}`;
+}
