@@ -1,12 +1,12 @@
 /** Convolution and its gradients, as products whose left operand is read in place, window by window. */
 import { allFinite } from './convert';
-import { packRight } from './matmul';
+import { packRight } from './product';
 import { multiplyAddOnce, panelColumns } from './shared';
 import {
   sparseInputGradient, sparseKernelGradient, worthSkippingInputZeros, worthSkippingKernelZeros,
 } from './sparse-convolution';
 import { copyTile, tile, tileHeight, tileRows } from './tile';
-import { Geometry, RESULT_INPUT_GRADIENT, RESULT_OUTPUT, padded, paddedRowBytes } from './windows';
+import { Geometry, RESULT_INPUT_GRADIENT, RESULT_OUTPUT, padded, paddedRowBytes } from './pool';
 
 /** The descriptor after the kind of its result, as src/backends/cpu/programs.ts writes it. */
 @unmanaged

@@ -5,12 +5,10 @@
 export { checksumEnd, checksumTake, nonZeroBlocks } from './codec';
 export { bytesToFloats, magnitude, rowsToBytes, rowsToFloats } from './convert';
 export { convolution } from './convolution';
-export { crossEntropy } from './cross-entropy';
-export { gather, scatterAdd } from './gather';
 export { execute } from './generated/execute';
 export { map } from './map';
-export { matmul } from './matmul';
-export { random } from './random';
-export { argmax, largest as max, smallest as min, sum } from './reduce';
+export { matmul } from './product';
+export { argmax, largest as max, smallest as min, sum } from './reductions';
+export { crossEntropy, gather, random, scatterAdd } from './rows';
 export { setWorkspace, workspace, workspaceBytes } from './shared';
-export { pool, unpool } from './windows';
+export { pool, unpool } from './pool';

@@ -4,7 +4,7 @@ import { sparseLanes, workspace, workspaceBytes } from './shared';
 import {
   columnListsBytes, extendChains, fewNonzeros, listColumns, listEnd, listRow, listSlack, setListEnd,
 } from './sparse';
-import { Geometry, padded, paddedRowBytes } from './windows';
+import { Geometry, padded, paddedRowBytes } from './pool';
 
 // Max pooling leaves three of four pixels without a gradient, and relu even more. sparse-product.ts says why skipping
 // is exact.

@@ -206,7 +206,7 @@ function extremeShader(better: string): Expression {
   return ([a, b]) => `(${a} ${better} ${b} ? ${a} : (${b} ${better}= ${a} ? ${b} : ${a} + ${b}))`;
 }
 
-/** 1 where the comparison holds, else 0. */
+/** 1 if the comparison holds, else 0. */
 function comparison(name: string, operator: string): Record<'simd' | 'shader', Expression> {
   return {
     simd: ([x, y]) => `v128.and(f32x4.${name}(${x}, ${y}), f32x4.splat(1.0))`,

@@ -1,6 +1,6 @@
 /** The gpu backend, on a device of plain JavaScript and on every mode of gpu.js that works in this Node. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { GpuBackend } from '../src/backends/gpu/backend.ts';
+import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { checkNumerics } from '../src/backends/registry.ts';
 import type { Backend, Formula, KernelCall, Storage } from '../src/index.ts';
 import { apply, input } from '../src/index.ts';

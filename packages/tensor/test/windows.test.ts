@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';
-import { createCpuBackend } from '../src/backends/cpu/backend.ts';
+import { createCpuBackend } from '../src/backends/cpu/cpu-backend.ts';
 import { createReferenceBackend } from '../src/backends/reference.ts';
 import { averagePool2d, fromArray, maxPool2d } from '../src/index.ts';
 import { imageSize, type Windows, windowCount, windowsOver } from '../src/shape.ts';

@@ -28,7 +28,7 @@ export interface MicrobatchGradient {
 const scaledBytes = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
 /** @param host computes the random values of dropout, which are the same on every backend */
-export function createMicrobatchGradient(
+export function createTensorFlowGradient(
   tf: TensorFlow,
   host: HostBackend,
   model: Model,

@@ -406,7 +406,7 @@ export function checkAllocation(length: number): void {
  * (((a + b) + (c + d)) + e).
  *
  * The kernels of the cpu backend inline the same rule: kernels/tile.ts, kernels/sparse-product.ts and
- * kernels/reduce.ts.
+ * kernels/reductions.ts.
  */
 export function additionsAfter(index: number, count: number): number {
   const terms = index + 1;

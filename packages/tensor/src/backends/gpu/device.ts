@@ -92,7 +92,7 @@ export function cellsOf(length: number): number {
   return Math.ceil(length / cellLength);
 }
 
-/** Whether a driver's name is that of a software renderer: a software renderer. */
+/** Whether a driver names a software renderer, such as SwiftShader. */
 export function isSoftwareAdapter(adapter: string): boolean {
   return /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i.test(adapter);
 }
