@@ -1,6 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
-import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import {
+  BaseSequencer,
+  type Reporter,
+  type TestCollection,
+  type TestModule,
+  type TestSpecification,
+} from 'vitest/node';
 
 /**
  * Files that leave their process as they found it run one after another in a few shared processes: starting a process for
@@ -11,6 +17,7 @@ const computing = [
   ...['command', 'lesson', 'nn', 'onnx', 'protocol', 'rules', 'compute', 'sim'].map(
     (name) => `packages/${name}/test/**/*.test.ts`,
   ),
+  'packages/{data,tensor}/test/!(*-browser|backend|gpu|microbatches|threads).test.ts',
   // The page's modules that need no page.
   'apps/web/test/{batch-at-start,contribution,curves,digit-image,graph-layout,join-addresses}.test.ts',
   'apps/web/test/{sketch,slider,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
@@ -25,7 +32,7 @@ const running = [
 
 /** Files among these that replace modules, read their process's memory, or change it for good. */
 const apart = [
-  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers,watch}.test.ts',
+  'packages/train/test/{local-workers,many-workers,memory-need,threads-beside-workers}.test.ts',
   'packages/worker/test/{own-process,system-clock}.test.ts',
   'apps/coordinator/test/tfjs-node.test.ts',
 ];
@@ -40,7 +47,7 @@ const every = ['{packages,apps}/*/test/**/*.test.ts'];
 
 /** The files that take longest, longest first: the last to begin decides when all have ended. */
 const slowest = [
-  'apps/lockstep/test/installed.test.ts',
+  'apps/lockstep/test/published.test.ts',
   'apps/web/test/learn.test.ts',
   'apps/web/test/states.test.ts',
   'packages/tensor/test/gpu-browser.test.ts',
@@ -52,18 +59,22 @@ const slowest = [
   'apps/web/test/control.test.ts',
   'apps/web/test/refused.test.ts',
   'apps/lockstep/test/set-up.test.ts',
-  'apps/simulate/test/mutations.test.ts',
   'apps/bench/test/compare-program.test.ts',
-  'packages/data/test/limits.test.ts',
   'packages/tensor/test/gpu.test.ts',
-  'apps/coordinator/test/fleet.test.ts',
-  'packages/train/test/verify.test.ts',
   'apps/coordinator/test/one-process.test.ts',
-  'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/resume.test.ts',
+  'apps/coordinator/test/fleet.test.ts',
   'apps/coordinator/test/signals.test.ts',
-  'apps/coordinator/test/documents.test.ts',
+  'apps/coordinator/test/narrow-link.test.ts',
   'apps/coordinator/test/start.test.ts',
+  'apps/coordinator/test/kill.test.ts',
+  'apps/coordinator/test/documents.test.ts',
+  'packages/train/test/verify.test.ts',
+  'packages/lesson/test/live.test.ts',
+  'packages/lesson/test/digits.test.ts',
+  'packages/sim/test/simulation.test.ts',
+  'packages/data/test/limits.test.ts',
+  'packages/lesson/test/chapters.test.ts',
 ];
 
 /** Files of different projects cannot share a process: all of a project run in a row. */
@@ -80,11 +91,33 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Skipped suites and tests, each with the reason if its title or note states one: `a page (skipped: no browser found)`. */
+function skippedIn(collection: TestCollection, above = ''): string[] {
+  return [...collection].flatMap((child) => {
+    const title = `${above}${child.name}`;
+    if (child.type === 'suite') {
+      return child.options.mode === 'skip' ? [title] : skippedIn(child.children, `${title} > `);
+    }
+    const { state, note } = child.result() as { readonly state: string; readonly note?: string };
+    return state === 'skipped' ? [note ? `${title} (${note})` : title] : [];
+  });
+}
+
+/** Ends a run of the tests with what it skipped, and why. */
+const skippedReporter: Reporter = {
+  onTestRunEnd(modules: readonly TestModule[]) {
+    const lines = modules.flatMap(({ children, relativeModuleId }) =>
+      skippedIn(children).map((title) => `  ${relativeModuleId}: ${title}`),
+    );
+    if (lines.length > 0) process.stdout.write(`Skipped, and why:\n${lines.join('\n')}\n`);
+  },
+};
+
 /** Ends the programs that a file has started. */
 const endPrograms = 'apps/coordinator/test/end-programs.ts';
 
-/** Many files wait for a page, a process or a socket at times: one more than there are cores keeps all cores busy. */
-const maxWorkers = availableParallelism() + 1;
+/** Many files wait for a page, a process or a socket at times: two more than there are cores keep all cores busy. */
+const maxWorkers = availableParallelism() + 2;
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   extends: true,
@@ -104,7 +137,7 @@ const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
 /** A series of rounds lasts as long as `npm run test:long` was told. */
 const rounds = {
-  setupFiles: [endPrograms, 'scripts/long-tests.ts'],
+  setupFiles: [endPrograms, './vitest.long.ts'],
   testTimeout: 3_600_000,
   maxWorkers: availableParallelism(),
 };
@@ -122,6 +155,7 @@ export default defineConfig(({ mode }) => ({
     // For a machine that does much else: what waits in vain is to say so itself, long before.
     testTimeout: 180_000,
     setupFiles: ['./vitest.setup.ts'],
+    reporters: ['default', skippedReporter],
     hookTimeout: 180_000,
     ...(mode === 'long'
       ? { projects: longProjects }

@@ -15,8 +15,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fail, log, manifest, quietly, root } from './project.mjs';
-import { withLock } from './set-up-lock.mjs';
+import { runChild } from '../apps/lockstep/child.mjs';
+import { environment, fail, log, manifest, root } from './project.mjs';
+import { noteStep, withLock } from './set-up-lock.mjs';
 
 const lock = join(root, '.tools', 'set-up');
 /** Records which builds have succeeded. */
@@ -242,4 +243,45 @@ async function providePnpm() {
     rmSync(cache, { recursive: true, force: true });
   }
   if (!existsSync(list)) fail(`expected npm to install pnpm ${pnpmVersion} into ${toolFolder}; it did not`);
+}
+
+/** Frequent causes of a failed step, recognized in the output of package managers, each with advice. */
+const causes = [
+  {
+    // Error codes of npm, and the wording of pnpm.
+    printed:
+      /error sending request|\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/,
+    sentence: (registry) =>
+      `the package registry ${registry} could not be reached; check the network, or npm's settings registry and proxy, and run the command again`,
+  },
+  { printed: /\bENOSPC\b/, sentence: () => `the disk of ${root} is full; make room, and run the command again` },
+];
+
+/**
+ * Runs a step of the set-up; shows its output only if it fails for an unknown cause.
+ * @param mayFail whether the failure is acceptable, asked after it
+ * @returns whether it succeeded
+ */
+async function quietly(what, program, args, mayFail = () => false) {
+  let printed = '';
+  const { code, signal, error } = await runChild(program, args, {
+    cwd: root,
+    env: environment,
+    shell: process.platform === 'win32',
+    group: true,
+    onStart: noteStep,
+    output: (text) => {
+      printed += text;
+    },
+  });
+  if (signal !== undefined) process.exit(code === 0 ? 130 : code);
+  if (code === 0) return true;
+  if (mayFail()) return false;
+  const cause = causes.find((candidate) => candidate.printed.test(printed));
+  if (cause) {
+    const [registry = ''] = printed.match(/https?:\/\/[^/\s"']+\//) ?? [];
+    fail(`${what} failed: ${cause.sentence(registry)}`.replace(/ {2,}/g, ' '));
+  }
+  process.stderr.write(printed);
+  fail(`${what} failed${error ? `: ${error.message}` : ''}; see its output above`);
 }

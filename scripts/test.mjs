@@ -11,7 +11,6 @@ import { setUp } from './set-up.mjs';
 
 /** Series of rounds that run until their time is over; most machines run two of them at once. */
 const seriesAtOnce = 4;
-const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'skipped-reporter.mjs')}`];
 
 function check(what, program, args, env = {}) {
   const bin = join(root, 'node_modules', '.bin', program);
@@ -48,17 +47,12 @@ async function testLong(args) {
   await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
   process.stdout.write(`Long tests, for ${minutes} min from seed ${seed}: again with --seed ${seed}\n`);
   const order = ['--sequence.shuffle.files', `--sequence.seed=${seed}`];
-  check(
-    `long tests (again with --seed ${seed})`,
-    'vitest',
-    ['run', '--mode', 'long', ...order, ...reporters, ...files],
-    {
-      CHROME_PATH: await browser(),
-      LOCKSTEP_LONG_SEED: `${seed}`,
-      LOCKSTEP_LONG_UNTIL_MS: `${Date.now() + ms}`,
-      LOCKSTEP_LONG_SERIES_MS: `${Math.floor(ms / seriesAtOnce)}`,
-    },
-  );
+  check(`long tests (again with --seed ${seed})`, 'vitest', ['run', '--mode', 'long', ...order, ...files], {
+    CHROME_PATH: await browser(),
+    LOCKSTEP_LONG_SEED: `${seed}`,
+    LOCKSTEP_LONG_UNTIL_MS: `${Date.now() + ms}`,
+    LOCKSTEP_LONG_SERIES_MS: `${Math.floor(ms / seriesAtOnce)}`,
+  });
 }
 
 async function test(args) {
@@ -66,7 +60,7 @@ async function test(args) {
   // Types and tests need the build, which another command may be running as well.
   await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
   check('types', 'turbo', ['run', 'typecheck', '--output-logs=errors-only']);
-  check('tests', 'vitest', ['run', ...reporters, ...args], { CHROME_PATH: await browser() });
+  check('tests', 'vitest', ['run', ...args], { CHROME_PATH: await browser() });
 }
 
 const [first, ...rest] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type Server, type ServerResponse } from 'node:http';
 import { encode, protocolVersion, subprotocol } from '@lockstep/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { hello, openRawClient } from '../../../packages/train/test/raw-client.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, expectRefused, startCoordinator, startWorker } from './processes.ts';
+import { argumentsIn, canListProcesses, expectRefused, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const coordinatorArgs = [...(await tinyArgs(folder)), '--port', '0'];
@@ -33,6 +33,16 @@ async function webSocketServer(onConnection: (socket: WebSocket) => void, speaks
   return listening(server);
 }
 
+const httpServer = (answer: (response: ServerResponse) => unknown): Promise<number> =>
+  listening(createHttpServer((_request, response) => void answer(response)).listen(0, '127.0.0.1'));
+
+function refuse(socket: WebSocket): void {
+  socket.once('message', () => {
+    socket.send(encode({ type: 'refuse', code: 'protocol', message: 'this coordinator speaks version 2' }));
+    socket.close(1008, 'protocol');
+  });
+}
+
 async function coordinator(args: readonly string[] = []): Promise<string> {
   const program = startCoordinator('coordinator', [...coordinatorArgs, ...args]);
   const match = await program.printed(/--url '?ws:\/\/127\.0\.0\.1:(\d+)/);
@@ -46,24 +56,18 @@ const expectFailure = (
 ): Promise<void> => expectRefused('worker', args, message, env && { env });
 
 describe('a worker that cannot start says why in one line, exit code 2:', () => {
-  it.each<[args: string[], message: RegExp]>([
+  it.each<[line: string | string[], message: RegExp]>([
+    ['--fleet nats://a --url ws://127.0.0.1:1', /--url: expected without --fleet, which finds the coordinator/],
+    ['--url ws://127.0.0.1:1 --run x', /--run: expected with --fleet URL, because it applies only to a fleet/],
+    ['', /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
+    ['--url localhost:7070', /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
+    ['--url ftp://localhost:7070', /--url: expected an address like ws:.*, got ftp:/],
+    ['--url ws://127.0.0.1:99999', /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
     [
-      ['--fleet', 'nats://a', '--url', 'ws://127.0.0.1:1'],
-      /--url: expected without --fleet, which finds the coordinator/,
-    ],
-    [
-      ['--url', 'ws://127.0.0.1:1', '--run', 'x'],
-      /--run: expected with --fleet URL, because it applies only to a fleet/,
-    ],
-    [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
-    [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
-    [['--url', 'ftp://localhost:7070'], /--url: expected an address like ws:.*, got ftp:/],
-    [['--url', 'ws://127.0.0.1:99999'], /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
-    [
-      ['--url', 'ws://127.0.0.1:1', '--threads', '2', '--backend', 'tfjs-node'],
+      '--url ws://127.0.0.1:1 --threads 2 --backend tfjs-node',
       /--threads: expected 1 with --backend tfjs-node.*, got 2/,
     ],
-    [['--url', 'ws://127.0.0.1:1', '--threads', '0'], /--threads: expected a whole number from 1 to 256, got 0/],
+    ['--url ws://127.0.0.1:1 --threads 0', /--threads: expected a whole number from 1 to 256, got 0/],
     [
       ['--url', 'ws://127.0.0.1:1', '--name', 'x'.repeat(81)],
       /--name: expected one line of 1 to 80 printable characters/,
@@ -72,10 +76,9 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       ['--url', 'ws://127.0.0.1:1', '--name', '\u001b[31m'],
       /--name: expected one line of 1 to 80 printable characters/,
     ],
-    [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
-    [['--uri', 'ws://127.0.0.1:1'], /--uri: unknown option; did you mean --url\?/],
-    [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (unknown host name|getaddrinfo)/],
-  ])('%j', (args, message) => expectFailure(args, message));
+    ['--url ws://127.0.0.1:1 --backend abacus', /--backend: expected one of auto, .*, got abacus/],
+    ['--url ws://no-such-machine.invalid:7070', /--url ws:.*: (unknown host name|getaddrinfo)/],
+  ])('%j', (line, message) => expectFailure(typeof line === 'string' ? argumentsIn(folder, line) : line, message));
 
   it('and its process ends', async () => {
     const program = startWorker(['--uri', 'ws://127.0.0.1:1']);
@@ -111,60 +114,44 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
     await expectFailure(['--url', `ws://127.0.0.1:${port}`], /uses TLS, the address begins with wss:\/\//);
   });
 
-  it('where nothing listens', async () => {
-    const url = `ws://127.0.0.1:${await freePort()}`;
-    await expectFailure(['--url', url], /--url .*: nothing answers there \(connection refused\)/);
-  });
-
   it('where nothing listens, also under a parent that keeps a channel to it', async () => {
     const program = startWorker(['--url', `ws://127.0.0.1:${await freePort()}`], {}, 'channel');
     expect(await program.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing answers there') });
   });
 
-  it('at a plain HTTP server', async () => {
-    const port = await listening(
-      createHttpServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1'),
-    );
-    await expectFailure(
-      ['--url', `ws://127.0.0.1:${port}`],
+  const sentence = 'expected the page of this coordinator, got another origin';
+  it.each<[what: string, port: () => Promise<number>, message: RegExp]>([
+    ['nothing that listens', freePort, /--url .*: nothing answers there \(connection refused\)/],
+    [
+      'a plain HTTP server',
+      () => httpServer((response) => response.end('hello')),
       /--url .*: a server answers there, but it is not a Lockstep coordinator \(HTTP 200 OK\)/,
-    );
-  });
-
-  it('at a coordinator that rejects the connection, in its own words', async () => {
-    const sentence = 'expected the page of this coordinator, got another origin';
-    const server = createHttpServer((_request, response) => {
-      response.writeHead(403, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`);
-    });
-    const port = await listening(server.listen(0, '127.0.0.1'));
-    await expectFailure(['--url', `ws://127.0.0.1:${port}`], new RegExp(`--url .*: ${sentence}`));
-  });
-
-  it.each([
-    ['no subprotocol', []],
-    ['only another subprotocol', ['chat']],
-  ])('at a WebSocket server that speaks %s', async (_name, speaks) => {
-    const port = await webSocketServer(() => {}, speaks);
-    await expectFailure(
-      ['--url', `ws://127.0.0.1:${port}`],
+    ],
+    [
+      'a coordinator that rejects the connection, in its own words',
+      () =>
+        httpServer((response) =>
+          response.writeHead(403, { 'content-length': sentence.length + 1 }).end(`${sentence}\n`),
+        ),
+      new RegExp(`--url .*: ${sentence}`),
+    ],
+    [
+      'a WebSocket server that speaks no subprotocol',
+      () => webSocketServer(() => {}, []),
       /a WebSocket server answers there, .*not speak lockstep\.v1/,
-    );
-  });
-
-  it('at a coordinator that refuses its protocol version', async () => {
-    const port = await webSocketServer(
-      (socket) => {
-        socket.once('message', () => {
-          socket.send(encode({ type: 'refuse', code: 'protocol', message: 'this coordinator speaks version 2' }));
-          socket.close(1008, 'protocol');
-        });
-      },
-      [subprotocol],
-    );
-    await expectFailure(
-      ['--url', `ws://127.0.0.1:${port}`],
+    ],
+    [
+      'a WebSocket server that speaks only another subprotocol',
+      () => webSocketServer(() => {}, ['chat']),
+      /a WebSocket server answers there, .*not speak lockstep\.v1/,
+    ],
+    [
+      'a coordinator that refuses its protocol version',
+      () => webSocketServer(refuse, [subprotocol]),
       /the coordinator at .* refused: this coordinator speaks version 2/,
-    );
+    ],
+  ])('at %s', async (_what, port, message) => {
+    await expectFailure(['--url', `ws://127.0.0.1:${await port()}`], message);
   });
 
   it('at a coordinator whose token it does not have, and joins with it', async () => {

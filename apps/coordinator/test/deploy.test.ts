@@ -1,17 +1,21 @@
 /**
- * The files of `deploy/` are well formed, and use existing commands and options. Other tests run the commands of
- * `compose.yaml` and the servers of `nats`.
+ * The files of `deploy/` are well formed, use existing commands and options, and run. Other tests run the servers of
+ * `nats`.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Options, parseOptions } from '@lockstep/command';
 import { relayCommand, runOptions } from '@lockstep/train/command-line';
 import { workerCommand } from '@lockstep/worker/options';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { deployNats } from '../../../packages/fleet/test/nats-cluster.ts';
+import { hasNatsServer, type NatsServer, startNatsServer } from '../../../packages/fleet/test/nats-server.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { readReport, runToReport, startCoordinator, startRelay, startWorker } from './processes.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -147,5 +151,55 @@ describe('the guides to several machines', () => {
     const files = [...text.matchAll(/\bdeploy\/[\w./-]*\w/g)].map(([file]) => file);
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     expect(files.length).toBeGreaterThan(4);
+  });
+});
+
+/** The commands of `compose.yaml` as processes over a NATS server: their starting order changes no bit. */
+describe.skipIf(!hasNatsServer)('deploy/compose.yaml, with nats-server', () => {
+  const { services } = parse(read('deploy/compose.yaml'), { merge: true });
+  const folder = temporaryFolder();
+  let server: NatsServer;
+  const nats = join(folder, 'nats');
+
+  /** The arguments of a service, limited to this machine; each service writes its addresses to its own file. */
+  let started = 0;
+  const argumentsOf = (service: string): string[] => {
+    const [, role] = /--fleet-credentials=\S+\/(\w+)-login/.exec(services[service].command.join(' '))!;
+    const here = {
+      ...{ fleet: server.url, 'fleet-credentials': join(nats, `${role}.login`), host: '127.0.0.1', port: '0' },
+      addresses: join(folder, `${service}-${++started}`),
+    };
+    const given = (services[service].command as string[]).slice(1).map((arg) => /^--([\w-]+)(?:=.*)?$/.exec(arg)![1]!);
+    const replaced = given.filter((name) => name in here).map((name) => `--${name}=${here[name as keyof typeof here]}`);
+    const kept = services[service].command.slice(1).filter((_: string, at: number) => !(given[at]! in here));
+    return [...kept, ...replaced];
+  };
+
+  beforeAll(async () => {
+    mkdirSync(nats);
+    deployNats(nats);
+    const { entrypoint, command } = services.nats as { entrypoint: string[]; command: string[] };
+    expect(entrypoint).toEqual(['nats-server']);
+    const args = command.map((arg) => arg.replace('/etc/nats', nats).replace('/data', join(folder, 'data')));
+    server = await startNatsServer({ args: [...args, '--addr', '127.0.0.1', '--port', '-1'] });
+  });
+  afterAll(() => server.close());
+
+  it('relays that start first wait for the coordinator, take the workers, and learn its token', async () => {
+    const relays = ['one', 'other'].map((name) => startRelay([...argumentsOf('relay'), '--name', name]));
+    for (const relay of relays) await relay.printed(/its servers have no records/);
+    const training = [...(await tinyArgs(folder)), '--epochs', '2'];
+    const report = join(folder, 'report.json');
+    const own = ['--token', 'secret-of-the-run', '--report', report, ...training];
+    const coordinator = startCoordinator('coordinator', [...argumentsOf('coordinator'), ...own]);
+    for (const relay of relays) await relay.printed(/The addresses for joining and watching are in /);
+    expect(readFileSync(join(folder, 'relay-1'), 'utf8')).toMatch(/^Join with: LOCKSTEP_TOKEN=secret-of-the-run /);
+    const workers = Array.from({ length: 3 }, () => startWorker(argumentsOf('worker')));
+    const { report: expected } = await runToReport(folder, ['--single', ...training]);
+    expect(await coordinator.ended).toMatchObject({ code: 0, stderr: '' });
+    for (const program of [...workers, ...relays]) expect(await program.ended).toMatchObject({ code: 0 });
+    const { weightsSha256, exactness, workers: taking } = readReport(report);
+    expect({ weightsSha256, exactness }).toEqual({ weightsSha256: expected.weightsSha256, exactness: 'bit-exact' });
+    expect(taking.filter(({ kind, samples }) => kind === 'relay' && samples > 0).length).toBeGreaterThan(0);
   });
 });

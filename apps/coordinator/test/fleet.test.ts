@@ -1,17 +1,24 @@
 /**
- * A run in a fleet survives its coordinator, and attacks with lesser credentials: real processes, real NATS servers.
+ * A run in a fleet survives its coordinator, and attacks with lesser credentials: real processes, real NATS servers. Two
+ * coordinators that lead one run at the same time compute the same weights.
  */
 import { join } from 'node:path';
+import { type StepEvent, type TrainOptions, train } from '@lockstep/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Fleet } from '../../../packages/fleet/src/fleet.ts';
+import { leaseMs } from '../../../packages/fleet/src/lease.ts';
 import { attackRun } from '../../../packages/fleet/test/attacks.ts';
+import { MemoryStore } from '../../../packages/fleet/test/memory-store.ts';
 import { connectAs, type NatsCluster, type Role, startNatsCluster } from '../../../packages/fleet/test/nats-cluster.ts';
 import { hasNatsServer, type NatsServer, startNatsServer } from '../../../packages/fleet/test/nats-server.ts';
+import { VirtualTime } from '../../../packages/fleet/test/virtual-time.ts';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openStepWitness } from '../../../packages/train/test/step-witness.ts';
+import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.ts';
 import { readReport, runToReport, startCoordinator, startRelay, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
-const steps = ['--steps', '400'];
+const steps = ['--steps', '240'];
 const { report: expected } = await runToReport(folder, ['--single', ...steps]);
 
 describe.skipIf(!hasNatsServer)('with nats-server', () => {
@@ -24,18 +31,18 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
 
   it('kill -9 of the coordinator: the standby goes on, the worker follows, and the model is the same', async () => {
     const fleet = ['--fleet', server.url, '--run', 'killed'];
-    const args = [...steps, ...fleet, '--port', '0', '--checkpoint-every', '50', '--standby'];
+    const args = [...steps, ...fleet, '--port', '0', '--checkpoint-every', '20', '--standby'];
     const file = join(folder, 'standby.json');
     const first = startCoordinator('coordinator', args);
     const [, url = ''] = await first.printed(/--url (ws:\S+)/);
     const second = startCoordinator('coordinator', [...args, '--report', file]);
     await second.printed(/^Standby: .* leads run killed of the fleet at nats:\/\/127/m);
     const witness = await openStepWitness(url);
-    await witness.reached(100);
+    await witness.reached(60);
     const worker = startWorker([...fleet, '--name', 'faithful']);
     await worker.printed(/joined as/);
     first.kill('SIGKILL');
-    await second.printed(/^Resumed from checkpoint-\S+ in run killed of the fleet at .*, after step \d+ of 400/m);
+    await second.printed(/^Resumed from checkpoint-\S+ in run killed of the fleet at .*, after step \d+ of 240/m);
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
     expect(await worker.ended).toMatchObject({
       code: 0,
@@ -64,7 +71,7 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
     const attackers = await Promise.all((['viewer', 'worker'] as const).map((role) => connectAs(cluster, role)));
     const ends = attackers.flat().map((connection) => attackRun(connection, run));
     const file = join(folder, 'attacked.json');
-    const args = [...steps, ...fleetOf('coordinator'), '--port', '0', '--checkpoint-every', '50', '--standby'];
+    const args = [...steps, ...fleetOf('coordinator'), '--port', '0', '--checkpoint-every', '20', '--standby'];
     const first = startCoordinator('coordinator', args);
     const [, url = ''] = await first.printed(/--url (ws:\S+)/);
     const second = startCoordinator('coordinator', [...args, '--report', file]);
@@ -74,9 +81,9 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
     const worker = startWorker([...fleetOf('worker'), '--name', 'faithful']);
     await worker.printed(/joined as/);
     const witness = await openStepWitness(url);
-    await witness.reached(100);
+    await witness.reached(60);
     first.kill('SIGKILL');
-    await second.printed(/^Resumed from checkpoint-\S+ in run attacked of the fleet at .*, after step \d+ of 400/m);
+    await second.printed(/^Resumed from checkpoint-\S+ in run attacked of the fleet at .*, after step \d+ of 240/m);
     const late = startWorker([...fleetOf('worker'), '--name', 'late']);
     await late.printed(/joined as/);
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
@@ -85,3 +92,49 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
     expect(readReport(file).weightsSha256).toBe(expected.weightsSha256);
   });
 });
+
+const asked: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, steps: 120, backend: 'cpu', threads: 1 };
+
+it('a leader that lost its lease and does not know finishes with the weights of the one that took over', async () => {
+  const { report: alone } = await train(asked).result;
+  const [store, time] = [new MemoryStore(), new VirtualTime()];
+  /** @param pauseAfter step after which to pause; checked at each step, so that the run cannot end first */
+  const begin = (pauseAfter?: number) => {
+    const link = store.link();
+    const { signal } = new AbortController();
+    const lines: string[] = [];
+    const options = { standby: true, name: 'here', signal, log: (line: string) => void lines.push(line) };
+    const coordinator = new Fleet(link, 'x', time).coordinator(options);
+    const onStep = ({ step }: StepEvent): void => {
+      if (step === pauseAfter) run.pause();
+    };
+    const run = train({ ...asked, onStep, checkpoint: { store: coordinator, every: { steps: 10 } } });
+    const followed = (async () => {
+      for await (const event of run) lines.push('message' in event ? event.message : event.type);
+    })();
+    return { link, coordinator, run, lines, followed };
+  };
+
+  /** Advances virtual time until a line of the run matches. */
+  const noted = async ({ lines }: ReturnType<typeof begin>, pattern: RegExp): Promise<void> => {
+    while (!lines.some((line) => pattern.test(line))) {
+      await time.advance(leaseMs.renewEvery);
+      await new Promise(setImmediate);
+    }
+  };
+
+  const first = begin(40);
+  await noted(first, /^checkpoint/);
+  const second = begin();
+  await noted(second, /^Standby: /);
+  first.link.fault = 'cut';
+  await noted(second, /^Resumed from checkpoint-\S+ in run x of the fleet at memory, after step \d+ of 120/);
+  first.run.resume();
+  const ends = await Promise.all([first.run.result, second.run.result, first.followed, second.followed]);
+
+  expect(first.coordinator.deposed.aborted).toBe(false);
+  for (const { report } of [ends[0], ends[1]]) {
+    expect(report.steps).toBe(120);
+    expect(report.weightsSha256).toBe(alone.weightsSha256);
+  }
+}, 60_000);

@@ -2,7 +2,7 @@
 import { randomStream } from '@lockstep/tensor';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { freshSeeds } from '../../../scripts/long-tests.ts';
+import { freshSeeds } from '../../../vitest.long.ts';
 import { killCoordinator, killWorkers } from './kill.ts';
 import { runToReport } from './processes.ts';
 

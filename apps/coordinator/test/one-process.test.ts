@@ -5,11 +5,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { runToReport } from './processes.ts';
+import { expectRefused, runToReport } from './processes.ts';
 
 const folder = temporaryFolder();
 const file = (name: string, content: string | Uint8Array): string => {
@@ -37,6 +38,8 @@ const fewSamples = [...small, '--batch', '64', '--microbatch', '16', '--steps', 
 const initialWeights = file('init.safetensors', writeModelFile(mlp, initialize(mlp, 7)));
 const adamw = ['--optimizer', 'adamw', '--schedule', 'cosine', '--warmup', '3', '--clip', '1'];
 
+const iris = fileURLToPath(new URL('../../../docs/iris.csv', import.meta.url));
+
 /** Options that the weights depend on. */
 const recipes = {
   'mlp on MNIST': ['--steps', '60'],
@@ -46,6 +49,7 @@ const recipes = {
   'mlp from a file': [...small, '--steps', '12', '--init', initialWeights],
   cnn: [...small, '--model', 'cnn', '--steps', '6', ...adamw],
   dropout: [...small, '--model', file('dropping.json', JSON.stringify(dropping)), '--steps', '20', ...adamw],
+  'values of a table': ['--data', iris, '--task', 'regression', '--label', 'petal_width', '--steps', '20'],
   // 3,200 samples in the first round of an epoch, and 2,400 in the last.
   DiLoCo: [...small, '--replicas', '8', '--inner-steps', '25', '--steps', '4'],
   'DiLoCo, rounded': [...small, '--replicas', '3', '--inner-steps', '5', '--steps', '4', '--gradients', 'fp16-exact'],
@@ -81,6 +85,7 @@ describe('weights do not depend on who computes', () => {
     ['cnn', '--workers 2 --threads 2'],
     ['dropout', '--single --threads 2'],
     ['dropout', '--colocate --workers 1 --threads 2'],
+    ['values of a table', '--workers 2 --threads 1'],
     ['DiLoCo', '--single --threads 3'],
     ['DiLoCo', '--workers 3 --threads 2 --verify-rate 0.5'],
     ['DiLoCo, rounded', '--workers 2 --threads 1 --verify-rate 0.5'],
@@ -145,4 +150,35 @@ it('rounds of an epoch train, and the last is short', async () => {
   });
   expect(report.workers[0]!.samples).toBe(60_000);
   expect(report.epochs.at(-1)!.testAccuracy).toBeGreaterThan(0.9);
+});
+
+/** `--gradients` and rounds of replicas reduce the bytes of a run, and the report says so. */
+const vectorBytes = 101_770 * 4;
+
+it.each([
+  ['exact', 'leaves out only zeros: fewer bytes and the same bits', 0.9, undefined],
+  ['fp16-exact', 'takes no more than half of the bytes', 0.5, 'fp16-exact'],
+])('%s %s', async (gradients, _, mostVectors, reported) => {
+  const args = ['--steps', '12', '--gradients', gradients, '--verify-rate', '0'];
+  const { report } = await runToReport(folder, args);
+  expect(report.exactness).toBe('bit-exact');
+  expect(report.config.gradients).toBe(reported);
+  // Each worker's answer to the numerics check is sent in full; the remaining bytes are the gradients of two workers.
+  const vectors = (report.wire.bytesReceived - 2 * vectorBytes) / (2 * 12 * vectorBytes);
+  expect(vectors).toBeLessThan(mostVectors);
+});
+
+it('replicas send their vectors once a round, and not once an inner step', async () => {
+  const [replicas, rounds, innerSteps] = [2, 3, 10];
+  const shape = ['--replicas', `${replicas}`, '--inner-steps', `${innerSteps}`, '--batch', '16'];
+  const { report } = await runToReport(folder, [...shape, '--steps', `${rounds}`, '--verify-rate', '0']);
+  expect(report.steps).toBe(rounds);
+  // Answers to the numerics check and trials add a few vectors to one for each replica and round.
+  const vectors = report.wire.bytesReceived / vectorBytes;
+  expect(vectors).toBeLessThan((replicas * rounds * innerSteps) / 2);
+});
+
+it.each(['fp16', 'int8', 'int8-exact'])('%s, which earlier releases had, ends with one line', async (gradients) => {
+  const message = new RegExp(`^lockstep: --gradients: expected one of exact, fp16-exact, got ${gradients}\n$`);
+  await expectRefused('coordinator', ['start', '--gradients', gradients], message);
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDataset } from '@lockstep/data/node';
 import { loadModel } from '@lockstep/train';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { runToReport } from './processes.ts';
 
@@ -21,7 +21,7 @@ beforeAll(() => {
   }
 });
 
-describe.each([
+it.each([
   [
     'a table',
     () => ['--data', iris, '--lr', '0.01'],
@@ -38,21 +38,17 @@ describe.each([
     () => ['--data', place('pictures')],
     'pictures: 6 pictures, 2 classes (color, gray), 6 x 4, color; 4 to train, 2 to test (split by seed 3)',
   ],
-])('a run on %s', (_, args, found) => {
-  it('says what it found, ends with the same weights in one process and with two workers, and saves how to read more', async () => {
-    const given = [...args(), '--seed', '3', '--steps', '20', '--save', place('model.safetensors')];
-    const alone = await runToReport(folder, [...given, '--single']);
-    const shared = await runToReport(folder, [...given, '--workers', '2']);
-    expect(alone.stdout).toContain(`${found}\n`);
-    expect(shared.report.weightsSha256).toBe(alone.report.weightsSha256);
+])('a run on %s says what it found, and saves how to read more', async (_, args, found) => {
+  const given = [...args(), '--seed', '3', '--steps', '20', '--save', place('model.safetensors')];
+  const { stdout, report } = await runToReport(folder, [...given, '--single']);
+  expect(stdout).toContain(`${found}\n`);
 
-    const model = await loadModel(place('model.safetensors'));
-    const values = { task: 'regression', label: 'petal_width', ignore: ['species'] } as const;
-    const options = { ...(model.values.length > 0 && values), seed: model.seed };
-    const { test, reading } = await openDataset(args()[1]!, options);
-    expect(model.reading).toEqual(reading);
-    const { testLoss } = shared.report.epochs.at(-1)!;
-    expect((await model.evaluate(test)).loss).toBe(testLoss);
-    model.dispose();
-  });
+  const model = await loadModel(place('model.safetensors'));
+  const values = { task: 'regression', label: 'petal_width', ignore: ['species'] } as const;
+  const options = { ...(model.values.length > 0 && values), seed: model.seed };
+  const { test, reading } = await openDataset(args()[1]!, options);
+  expect(model.reading).toEqual(reading);
+  const { testLoss } = report.epochs.at(-1)!;
+  expect((await model.evaluate(test)).loss).toBe(testLoss);
+  model.dispose();
 });

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
+/** Signals to coordinators and workers: during a run, before it, and while nobody watches them. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readModelFile, resolveModel } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
@@ -13,13 +11,12 @@ import {
   type Program,
   readReport,
   runToReport,
+  savedWeightsSha256,
   startCoordinator,
   startInTerminal,
   startNpm,
   startWorker,
 } from './processes.ts';
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const folder = temporaryFolder();
 const tiny = [...(await tinyArgs(folder)), '--epochs', '1000000'];
@@ -143,8 +140,7 @@ it.runIf(canListProcesses)('a coordinator whose terminal is closed keeps the mod
   program.kill('SIGKILL');
   await program.ended;
   await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 30_000 });
-  const weights = readModelFile(resolveModel('mlp'), readFileSync(model));
-  expect(sha256(bytesOf(weights))).toBe(readReport(reportFile).weightsSha256);
+  expect(savedWeightsSha256(model)).toBe(readReport(reportFile).weightsSha256);
 });
 
 it('a run whose output is no longer read goes on to its end', async () => {
@@ -159,12 +155,53 @@ it('a run whose output is no longer read goes on to its end', async () => {
 // The shell that npm starts would not forward a signal, so package.json replaces it by the program with `exec`.
 describe.runIf(canListProcesses)('a signal to npm alone ends all that it has started', () => {
   it.each(['SIGTERM', 'SIGINT', 'SIGKILL'] as const)('%s', async (signal) => {
-    const program = startNpm(['start', '--', ...endless]);
+    const program = startNpm(['start', '--', ...endless, '--workers', '1']);
     await program.printed(/^ {2}epoch 1\/1000000 /m);
-    // The script, the coordinator and two workers.
-    expect(program.offspring().length).toBeGreaterThanOrEqual(4);
+    // The script, the coordinator and a worker.
+    expect(program.offspring().length).toBeGreaterThanOrEqual(3);
     program.kill(signal);
     await program.ended;
     await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 60_000 });
   });
+});
+
+it.runIf(canListProcesses)('a run whose local workers are told to end goes on with another worker', async () => {
+  const coordinator = startCoordinator('start', [...endless, '--workers', '1', '--wait-for-start']);
+  const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
+  await coordinator.printed(/w1 local-1 joined/);
+  startWorker(['--url', url, '--name', 'other']);
+  await coordinator.printed(/w2 other joined/);
+  const [local] = coordinator.offspring();
+  process.kill(local!, 'SIGTERM');
+  await coordinator.printed(/worker local-1 ended \(exit code 130\)/);
+  const third = startWorker(['--url', url, '--name', 'third']);
+  await third.printed(/joined as w3/);
+});
+
+it('a worker that was frozen while its coordinator ended says so', async () => {
+  const coordinator = startCoordinator('coordinator', endless);
+  const [, url = ''] = await coordinator.printed(/--url (ws:\S+)/);
+  const worker = startWorker(['--url', url, '--name', 'frozen']);
+  await coordinator.printed(/w1 frozen joined/);
+  worker.kill('SIGSTOP');
+  coordinator.kill('SIGKILL');
+  await coordinator.ended;
+  worker.kill('SIGCONT');
+  await worker.printed(
+    /the run is over or the coordinator is down; waiting for the coordinator to return \(Ctrl-C to stop\)/,
+  );
+  worker.kill('SIGINT');
+  expect(await worker.ended).toMatchObject({ code: 130 });
+});
+
+it('a worker that waits joins a coordinator that is started later', async () => {
+  const first = startCoordinator('coordinator', endless);
+  const [, url = '', port = ''] = await first.printed(/--url (ws:\S+:(\d+))/);
+  first.kill('SIGKILL');
+  await first.ended;
+  const worker = startWorker(['--url', url, '--name', 'early', '--wait']);
+  await worker.printed(/connection refused\); waiting for it \(Ctrl-C to stop\)/);
+  const second = startCoordinator('coordinator', [...tiny, '--port', port, '--steps', '5']);
+  expect(await second.ended).toMatchObject({ code: 0 });
+  expect(await worker.ended).toMatchObject({ code: 0 });
 });

@@ -1,6 +1,10 @@
+/** What the terminal says besides the display: the summary, how to join through a fleet, and how to go on. */
+
 import type { DataSummary, Report } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
+import { fleetJoinLines } from '../src/fleet.ts';
+import { resumeCommand } from '../src/run-options.ts';
 import { summaryLines } from '../src/summary.ts';
 
 const colors = pc.createColors(false);
@@ -155,4 +159,37 @@ describe('summary', () => {
     expect(text).toContain('no step was taken: no step was taken');
     expect(text).not.toMatch(/NaN|Infinity|undefined|test images|exact/);
   });
+});
+
+const here = 'nats://127.0.0.1:4222';
+const away = 'tls://a.example:4222,tls://b.example:4222';
+const only =
+  'Only this machine can reach ws://x:1: use --host, or --announce behind a proxy, to let other machines join.';
+const joinLine = (place: string, run = ''): string =>
+  `Join through the fleet: npm run worker -- --fleet ${place}${run}`;
+
+it.each([
+  ['NATS here', here, {}, '127.0.0.1', [joinLine(here)]],
+  [
+    'NATS elsewhere, an address of this machine alone',
+    away,
+    { run: 'a' },
+    '127.0.0.1',
+    [joinLine(away, ' --run a'), only],
+  ],
+  ['an address of the network', away, {}, '0.0.0.0', [joinLine(away)]],
+  ['a proxy', away, { announce: 'wss://y' }, 'localhost', [joinLine(away)]],
+])('%s', (_title, place, options, host, lines) => {
+  expect(fleetJoinLines(place, { run: undefined, announce: undefined, ...options }, { host, url: 'ws://x:1' })).toEqual(
+    lines,
+  );
+});
+
+it.each([
+  [['--checkpoint', 'runs/a b'], "--checkpoint 'runs/a b' --resume"],
+  [['--checkpoint', 'runs', '--resume'], '--checkpoint runs --resume'],
+  [['--fleet', 'nats://user:p@h:1,tls://u:x@i:2'], '--fleet nats://h:1,tls://i:2'],
+  [['--fleet=nats://user:secret@h', '--run', 'x'], '--fleet=nats://h --run x'],
+])('%j goes on by %s', (args, expected) => {
+  expect(resumeCommand('start', args)).toBe(`npm start -- ${expected}`);
 });

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { type Manifest, root } from './packed.ts';
+import { type Manifest, root } from './published.ts';
 
 const program = join(root, 'apps', 'create-lockstep', 'create-lockstep.mjs');
 const folder = temporaryFolder();

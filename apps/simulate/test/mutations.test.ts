@@ -4,7 +4,243 @@
 import { fileURLToPath } from 'node:url';
 import { createServer, type Plugin, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Mutation, mutations } from './mutations.ts';
+import type { ScenarioOptions } from '../src/scenario.ts';
+
+interface Mutation {
+  readonly name: string;
+  /** Seed of the first run that finds it. The others are tried in case rules or scenarios have changed since. */
+  readonly foundBy: number;
+  /** Options of the runs that must find it. */
+  readonly scenario?: ScenarioOptions;
+  readonly changes: readonly {
+    /** Relative to `packages`. */
+    readonly file: string;
+    readonly before: string;
+    readonly after: string;
+  }[];
+}
+
+const mutations: readonly Mutation[] = [
+  {
+    name: 'no re-check of completion when a connection closes',
+    foundBy: 7,
+    changes: [
+      {
+        file: 'rules/src/rules.ts',
+        before: '    advanceRun(run);\n',
+        after: "    if (event.type !== 'closed') advanceRun(run);\n",
+      },
+    ],
+  },
+  {
+    name: 'a late result is added a second time',
+    foundBy: 297,
+    changes: [
+      {
+        file: 'rules/src/settlement.ts',
+        before: "  if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
+        after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
+      },
+    ],
+  },
+  {
+    name: "the coordinator's own sum of a shard is added, whatever has become of the shard",
+    foundBy: 24,
+    changes: [
+      {
+        file: 'train/src/coordinator/run.ts',
+        before: '    if (arrival && arrival.isTaken !== true) this.#results.drop(arrival);\n',
+        after: `
+          if (!arrival || arrival.isTaken) return;
+          const { connection: from, place } = arrival;
+          if (!this.state.connections.get(from)?.isOwn) this.#results.drop(arrival);
+          else this.#results.add({ type: 'add', ...place, from, isChecked: true, keep: false }, arrival);
+        `,
+      },
+    ],
+  },
+  {
+    name: "the coordinator's own result is not compared where it is to be",
+    foundBy: 56,
+    changes: [
+      {
+        file: 'rules/src/settlement.ts',
+        before: 'decide(run, shard, agreesWith, result);',
+        after: 'decide(run, shard, shard.held.map((other) => other.connection), result);',
+      },
+    ],
+  },
+  {
+    name: 'shards are summed in the order of their arrival',
+    foundBy: 4,
+    changes: [
+      {
+        file: 'compute/src/tree-sum.ts',
+        before: '    let node = shard;\n',
+        after: `
+          const [[covered, held] = ['0', undefined]] = this.#waiting;
+          const total = held === undefined ? value : combine(held, value, { lo: 0, n: 0 });
+          const size = Number(covered) + Math.min(shard.lo + shard.n, usedMicrobatches) - shard.lo;
+          this.#waiting.clear();
+          if (size === usedMicrobatches) return total;
+          this.#waiting.set(String(size), total);
+          return undefined;
+          let node = shard;
+        `,
+      },
+    ],
+  },
+  {
+    name: 'sums are rounded where shards end alone',
+    foundBy: 2,
+    changes: [
+      {
+        file: 'compute/src/aggregator.ts',
+        before: 'parameterCount + 2, plan.halfUnit);',
+        after: 'parameterCount + 2);',
+      },
+    ],
+  },
+  {
+    name: 'a checkpoint is taken before the step is whole',
+    foundBy: 56,
+    changes: [
+      {
+        file: 'train/src/coordinator/run.ts',
+        before: '    const result = parameterServer.step(step);\n    onStep?.(result);\n',
+        after: '    onStep?.({ step, loss: 0 });\n    parameterServer.step(step);\n',
+      },
+    ],
+  },
+  {
+    name: 'a newcomer is proven by a result that came too late to be compared',
+    foundBy: 30,
+    changes: [
+      {
+        file: 'rules/src/settlement.ts',
+        before: '  if (!comparison) return;\n',
+        after: '  if (!comparison?.isSame) {\n    recordSuccess(run, id);\n    return;\n  }\n',
+      },
+    ],
+  },
+  {
+    name: 'results count before any was compared, where no worker is proven',
+    foundBy: 50,
+    changes: [
+      {
+        file: 'rules/src/schedule.ts',
+        before: '  const workers = available(run).filter(({ isProven }) => isProven);\n',
+        after:
+          '  const every = available(run);\n  const proven = every.filter(({ isProven }) => isProven);\n  const workers = proven.length > 0 ? proven : every;\n',
+      },
+      {
+        file: 'rules/src/settlement.ts',
+        before: "return isProven ? 'add' : 'hold';",
+        after: "return isTrial({ trial }, result) && shard.assignments.length > 1 ? 'hold' : 'add';",
+      },
+      {
+        file: 'rules/src/settlement.ts',
+        before: '  if (!wasTrial) measureLink(',
+        after: '  recordSuccess(run, id);\n  if (!wasTrial) measureLink(',
+      },
+    ],
+  },
+  {
+    name: 'memory into which a gradient is being written is given to another one',
+    foundBy: 53,
+    changes: [
+      {
+        file: 'compute/src/tree-sum.ts',
+        before: '[...this.#buffers].filter((buffer) => !this.#reserved.has(buffer))',
+        after: '[...this.#buffers]',
+      },
+    ],
+  },
+  {
+    name: 'a relay takes workers that round in another way',
+    foundBy: 3,
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'rules/src/joining.ts',
+        before: '  if (isRelay) {',
+        after: '  if (isRelay && numericMode === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a run that rounds nodes takes workers that round in another way',
+    foundBy: 32,
+    scenario: { mixed: true, honest: true },
+    changes: [
+      {
+        file: 'rules/src/joining.ts',
+        before: '  if (plan.halfUnit !== undefined) {',
+        after: '  if (plan.halfUnit !== undefined && numericMode === undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'a relay computes an earlier step with later weights, where the coordinator came back from a checkpoint',
+    foundBy: 63,
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'train/src/relay/relay-run.ts',
+        before: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return false;',
+        after: 'if (step < Math.max(this.#weightsStep, this.#forwardedStep)) return true;',
+      },
+    ],
+  },
+  {
+    name: 'a relay goes on with what it has added of the shard before',
+    foundBy: 1,
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'rules/src/progress.ts',
+        before: "  run.commands.push({ type: 'restartStep', step, asked });\n",
+        after: '',
+      },
+    ],
+  },
+  {
+    name: 'a relay fails at some shards, which others compute instead',
+    foundBy: 2,
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'train/src/relay/relay-run.ts',
+        before: '    const count = this.#samples.use(shard, batch);\n',
+        after:
+          "    if (shard.step % 4 === 2) throw new Error('broken');\n    const count = this.#samples.use(shard, batch);\n",
+      },
+    ],
+  },
+  {
+    name: 'a worker that is gone keeps its shares behind a relay, until they are late',
+    foundBy: 2,
+    scenario: { relays: 'small' },
+    changes: [
+      {
+        file: 'rules/src/joining.ts',
+        before: "  unassignAll(run, connection);\n  emit(run, { type: 'left'",
+        after: "  if (!run.setup.isRelay) unassignAll(run, connection);\n  emit(run, { type: 'left'",
+      },
+    ],
+  },
+  {
+    name: 'workers are not told that another run may follow',
+    foundBy: 5,
+    changes: [
+      {
+        file: 'rules/src/joining.ts',
+        before: '...(anotherMayFollow === true && { anotherMayFollow })',
+        after: '...(anotherMayFollow === undefined && { anotherMayFollow })',
+      },
+    ],
+  },
+];
 
 const mostRuns = 1_000;
 const packages = fileURLToPath(new URL('../../../packages/', import.meta.url));

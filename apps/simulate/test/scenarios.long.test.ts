@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createProblem, runFault, simulate } from '@lockstep/sim';
 import { expect, it } from 'vitest';
-import { freshSeeds } from '../../../scripts/long-tests.ts';
+import { freshSeeds } from '../../../vitest.long.ts';
 import { openReference, runScenario, type ScenarioOptions } from '../src/scenario.ts';
 import { shardsOf } from './shards.ts';
 

@@ -1,10 +1,11 @@
-/** Finding the browser that the tests run in, and installing one if there is none. */
+/** Finding the browser that the tests run in, installing one if there is none, and opening pages in it. */
 import { execFile } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../../train/test/folder.ts';
 import { findChromium, installCommand, type Machine } from '../src/find.ts';
+import { inChromium, openBuiltPage } from '../src/index.ts';
 import { findOrInstall, type InstallCommand, methods, runQuietly } from '../src/install.ts';
 
 const downloaded = '/home/me/.cache/ms-playwright/chromium/chrome';
@@ -179,11 +180,7 @@ describe('installing a browser', () => {
 });
 
 describe.skipIf(process.platform === 'win32')('a program', () => {
-  let folder = '';
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'lockstep-chromium-test-'));
-  });
-  afterAll(() => rm(folder, { recursive: true }));
+  const folder = temporaryFolder();
 
   const script = async (name: string, text: string): Promise<string> => {
     const file = join(folder, name);
@@ -217,5 +214,37 @@ describe.skipIf(process.platform === 'win32')('a program', () => {
     });
     expect(dryRun).toMatch(/chromium/i);
     expect(dryRun).not.toMatch(/headless shell/i);
+  });
+});
+
+const executablePath = findChromium();
+
+describe.skipIf(!executablePath)(inChromium('a built page'), { timeout: 300_000 }, () => {
+  const folder = temporaryFolder();
+
+  test('a page of TypeScript runs minified, its errors are kept, and nothing is left when it is closed', async () => {
+    const root = join(folder, 'page');
+    await mkdir(root);
+    await writeFile(join(root, 'index.html'), '<!doctype html><script type="module" src="./page.ts"></script>');
+    await writeFile(
+      join(root, 'page.ts'),
+      "const answer: number = [6, 7].reduce((left: number, right: number) => left * right);\nObject.assign(globalThis, { answer });\nthrow new Error('out of paper');\n",
+    );
+    const open = await openBuiltPage({ root, executablePath: executablePath! });
+    try {
+      expect(await open.page.evaluate('answer')).toBe(42);
+      expect(open.errors).toEqual(['out of paper']);
+      const address = open.page.url();
+      const missing = await fetch(new URL('missing.js', address));
+      expect(missing.status).toBe(404);
+      await open.close();
+      await expect(fetch(address)).rejects.toThrow();
+    } finally {
+      await open.close();
+    }
+  });
+
+  test('a page that cannot be built is an error', async () => {
+    await expect(openBuiltPage({ root: join(folder, 'nothing'), executablePath: executablePath! })).rejects.toThrow();
   });
 });

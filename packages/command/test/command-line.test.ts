@@ -1,27 +1,185 @@
+/** A command line is read by its option table, which its help shows as well. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { readCommandLine, version } from '../src/command-line.ts';
-import { generalOptions } from '../src/common-options.ts';
-import { whole } from '../src/option.ts';
+import { helpText, optionTables, parseOptions, readCommandLine, version } from '../src/command-line.ts';
+import { dataOptions, generalOptions } from '../src/common-options.ts';
+import { flag, line, type Options, oneOf, operands, positive, socketUrl, text, whole } from '../src/option.ts';
+import { CommandFailure } from '../src/program.ts';
+
+const table = {
+  batch: { kind: whole({ from: 1 }), help: 'samples in a batch', default: 128 },
+  optimizer: { kind: oneOf(['sgd', 'momentum']), help: 'how a step is taken', default: 'sgd' },
+  port: { kind: whole({ from: 0, to: 65_535 }), help: 'port to listen on', defaultText: '7070, or the next free one' },
+  lr: { kind: positive, help: 'learning rate' },
+  model: { kind: text, placeholder: 'NAME|FILE.json', help: 'a built-in model or a layer list' },
+  save: {
+    kind: text,
+    placeholder: 'FILE.safetensors',
+    help: 'where to write the trained model, in a format that many other programs of the field can read as well',
+  },
+  url: { kind: socketUrl, help: 'address' },
+  single: { kind: flag, help: 'one process' },
+} as const satisfies Options;
+
+describe('parseOptions', () => {
+  it('gives fallbacks where no option is given', () => {
+    const { batch, optimizer, single, ...others } = parseOptions(table, []);
+    expect([batch, optimizer, single]).toEqual([128, 'sgd', false]);
+    expect(Object.values(others)).toEqual(Array.from({ length: 5 }, () => undefined));
+  });
+
+  it('reads values after a space and after an equals sign', () => {
+    const url = 'ws://10.0.0.1:80/?token=a';
+    const values = parseOptions(table, ['--batch', '64', '--lr=0.01', '--single', '--url', url]);
+    expect(values).toMatchObject({ batch: 64, lr: 0.01, single: true, url });
+  });
+
+  it('takes words without an option where the table has operands', () => {
+    const withFiles = { ...table, files: operands('FILE…', 'files') };
+    const values = parseOptions(withFiles, ['a', '--save', 'b', '--single', 'c', '--', '--d']);
+    expect(values).toMatchObject({ files: ['a', 'c', '--d'], save: 'b', single: true });
+    expect(parseOptions(withFiles, []).files).toEqual([]);
+    expect(() => parseOptions(withFiles, ['--files', 'a'])).toThrow('--files: unknown option');
+  });
+
+  const whole1 = '--batch: expected a whole number of at least 1, got';
+  it.each([
+    [['--batch', '0'], `${whole1} 0`],
+    [['--batch', '1e3'], `${whole1} 1e3`],
+    [['--batch', '64.5'], `${whole1} 64.5`],
+    [['--batch=-3'], `${whole1} -3`],
+    [['--batch', '99999999999999999999'], `${whole1} 99999999999999999999`],
+    [['--batch', ''], `${whole1} nothing`],
+    [['--batch'], '--batch: expected a value (N), got none'],
+    [['--batch', '--single'], '--batch: expected a value (N), got none'],
+    [['--batch', '1', '--batch', '2'], '--batch: given twice, expected once'],
+    [['--port', '65536'], '--port: expected a whole number from 0 to 65535, got 65536'],
+    [['--lr', 'nan'], '--lr: expected a number above 0, got nan'],
+    [['--lr', 'Infinity'], '--lr: expected a number above 0, got Infinity'],
+    [['--lr=-1'], '--lr: expected a number above 0, got -1'],
+    [['--optimizer', 'adagrad'], '--optimizer: expected one of sgd, momentum, got adagrad'],
+    [['--url', 'http://127.0.0.1'], '--url: expected an address like ws://127.0.0.1:7070, got http://127.0.0.1'],
+    [['--single=yes'], '--single: takes no value, got yes'],
+    [['--bacth', '3'], '--bacth: unknown option; did you mean --batch? --help lists them all'],
+    [['--frobnicate'], '--frobnicate: unknown option; --help lists them all'],
+    [['--toString'], '--toString: unknown option; --help lists them all'],
+    [['-b'], '-b: unknown option; --help lists them all'],
+    [['64'], '64: expected an option that begins with --'],
+  ])('%j is one sentence and exit code 2', (args, message) => {
+    expect(() => parseOptions(table, args)).toThrow(expect.objectContaining({ message, exitCode: 2 }));
+  });
+});
+
+const name = { name: { kind: line(5), help: 'a name' } };
+
+describe('a line', () => {
+  it.each(['a', 'abcde', 'a b', 'zoë', '👩\u200d🏫', 'می\u200cم'])('takes %j', (given) => {
+    expect(parseOptions(name, ['--name', given])).toEqual({ name: given });
+  });
+
+  it.each(['', ' ', 'abcdef', 'a\nb', '\u001b[m', 'a\u202eb', '\ud800'])('refuses %j', (given) => {
+    const parse = () => parseOptions(name, [`--name=${given}`]);
+    expect(parse).toThrow(CommandFailure);
+    expect(parse).toThrow(/^--name: expected one line of 1 to 5 printable characters, got /);
+  });
+});
+
+describe('helpText', () => {
+  const shown = helpText('npm start -- [options]', 'Trains.', table);
+
+  it('begins with usage and summary, then names every option', () => {
+    expect(shown.startsWith('npm start -- [options]\n\nTrains.\n\n  --batch N ')).toBe(true);
+    for (const name of Object.keys(table)) expect(shown).toContain(`--${name}`);
+  });
+
+  it('shows defaults, also one that depends on other options', () => {
+    expect(shown).toContain('samples in a batch (default 128)');
+    expect(shown).toContain('port to listen on (default 7070, or the next free one)');
+    expect(shown).toContain('one process\n');
+  });
+
+  it('shows operands by their placeholder alone', () => {
+    const withFiles = helpText('npm run predict -- FILE…', 'Predicts.', { files: operands('FILE…', 'pictures') });
+    expect(withFiles).toMatch(/\n {2}FILE… {2}pictures\n$/);
+  });
+
+  it('lists the groups in their order, each under its title', () => {
+    const { batch, port, single } = table;
+    const grouped = { port: { ...port, group: 'network' }, batch: { ...batch, group: 'run' }, single } as const;
+    const lines = helpText('npm start', 'Trains.', grouped)
+      .split('\n')
+      .map((line) => line.trim().split(' ')[0]);
+    expect(lines.slice(4)).toEqual(['--single', '', 'Run:', '--batch', '', 'Network:', '--port', '']);
+  });
+
+  it('stays within 102 columns', () => {
+    for (const line of shown.split('\n')) expect(line.length).toBeLessThanOrEqual(102);
+  });
+});
+
+it('optionTables has names, meanings, what is expected, and defaults', () => {
+  const { batch, model, port, single } = table;
+  expect(optionTables({ batch, model, port: { ...port, group: 'network' }, single })).toBe(
+    [
+      '| option | meaning | expected | default |',
+      '|---|---|---|---|',
+      '| `--batch N` | samples in a batch | a whole number of at least 1 | 128 |',
+      '| `--model NAME\\|FILE.json` | a built-in model or a layer list | | |',
+      '| `--single` | one process | | |',
+      '',
+      '### Network',
+      '',
+      '| option | meaning | expected | default |',
+      '|---|---|---|---|',
+      '| `--port N` | port to listen on | a whole number from 0 to 65535 | 7070, or the next free one |',
+      '',
+    ].join('\n'),
+  );
+});
+
+describe('the options of data', () => {
+  it('leave to the reader what they do not say', () => {
+    const { gray, ...others } = parseOptions(dataOptions, []);
+    expect(gray).toBe(false);
+    expect(Object.values(others).every((value) => value === undefined)).toBe(true);
+  });
+
+  it.each([
+    ['--ignore', 'id, name', { ignore: ['id', 'name'] }],
+    ['--size', '48x32', { size: { width: 48, height: 32 } }],
+    ['--task', 'regression', { task: 'regression' }],
+    ['--fit', 'contain', { fit: 'contain' }],
+    ['--label', 'species', { label: 'species' }],
+  ])('read %s %s', (name, given, expected) => {
+    const values = parseOptions(dataOptions, ['--data', 'x', name, given, '--gray']);
+    expect(values).toMatchObject({ ...expected, gray: true });
+  });
+
+  it.each([
+    ['--ignore', 'id,,name', 'names of columns, separated by commas'],
+    ['--size', '32', 'a size like 32x32, up to 4096x4096'],
+    ['--size', '0x32', 'a size like 32x32, up to 4096x4096'],
+    ['--size', '5000x32', 'a size like 32x32, up to 4096x4096'],
+    ['--task', 'both', 'one of classification, regression'],
+  ])('refuse %s %s', (name, given, expected) => {
+    expect(() => parseOptions(dataOptions, [name, given])).toThrow(`${name}: expected ${expected}, got ${given}`);
+  });
+});
 
 const command = {
   name: 'start',
   args: '[options]',
   summary: 'Trains.',
-  options: {
-    workers: { kind: whole(), help: 'workers' },
-    'weight-decay': { kind: whole(), help: 'decay' },
-    ...generalOptions,
-  },
+  options: { workers: { kind: whole(), help: '' }, 'weight-decay': { kind: whole(), help: '' }, ...generalOptions },
 };
 
 /** Captures stdout from now on; returns a function that returns the text so far. */
 function captured(): () => string {
-  let text = '';
+  let printed = '';
   vi.spyOn(process.stdout, 'write').mockImplementation((part) => {
-    text += part;
+    printed += part;
     return true;
   });
-  return () => text;
+  return () => printed;
 }
 
 afterEach(() => {
@@ -31,21 +189,21 @@ afterEach(() => {
 
 describe('readCommandLine', () => {
   it('gives the values and prints nothing', () => {
-    const text = captured();
+    const printed = captured();
     expect(readCommandLine(command, ['--workers', '3'])).toMatchObject({ workers: 3, help: false, version: false });
-    expect(text()).toBe('');
+    expect(printed()).toBe('');
   });
 
   it.each(['-h', '--help'])('prints the help for %s', (option) => {
-    const text = captured();
+    const printed = captured();
     expect(readCommandLine(command, [option])).toBeUndefined();
-    expect(text()).toMatch(/^npm start -- \[options\]\n\nTrains\.\n\n {2}--workers N/);
+    expect(printed()).toMatch(/^npm start -- \[options\]\n\nTrains\.\n\n {2}--workers N/);
   });
 
   it('prints the version', () => {
-    const text = captured();
+    const printed = captured();
     expect(readCommandLine(command, ['--version'])).toBeUndefined();
-    expect(text()).toBe(`${version}\n`);
+    expect(printed()).toBe(`${version}\n`);
     expect(version).toMatch(/^\d+\.\d+\.\d+$/);
   });
 

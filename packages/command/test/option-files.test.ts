@@ -1,8 +1,17 @@
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../train/test/folder.ts';
-import { readOptionFile, requireOutputs, saveFile, saveJson } from '../src/option-files.ts';
+import { parseOptions } from '../src/command-line.ts';
+import { tokenOptions } from '../src/common-options.ts';
+import {
+  addressesToPrint,
+  readOptionFile,
+  requireOutputs,
+  saveFile,
+  saveJson,
+  tokenFrom,
+} from '../src/option-files.ts';
 
 const folder = temporaryFolder();
 const place = (name: string): string => join(folder, name);
@@ -21,16 +30,12 @@ describe('files of options', () => {
     symlinkSync('model', place('link'));
     expect(() => requireOutputs({ save: undefined, report: undefined })).not.toThrow();
     expect(() => requireOutputs({ save: place('model'), report: place('report') })).not.toThrow();
-    const missing = {
-      exitCode: 2,
-      message: expect.stringMatching(/^--report: .*expected a file in a folder that exists/),
-    };
+    const message = expect.stringMatching(/^--report: .*expected a file in a folder that exists/);
+    const missing = { exitCode: 2, message };
     expect(() => requireOutputs({ report: place('missing/report') })).toThrow(expect.objectContaining(missing));
     for (const report of [place('model'), place('link'), `${folder}/./model`]) {
-      const same = {
-        exitCode: 2,
-        message: `--report: expected a different file from --save writes, got the same: ${report}`,
-      };
+      const twice = `--report: expected a different file from --save writes, got the same: ${report}`;
+      const same = { exitCode: 2, message: twice };
       expect(() => requireOutputs({ save: place('model'), report })).toThrow(expect.objectContaining(same));
     }
   });
@@ -50,5 +55,60 @@ describe('files of options', () => {
     await saveJson(place('json'), { a: 1 });
     expect(readFileSync(place('json'), 'utf8')).toBe('{\n  "a": 1\n}\n');
     await expect(saveFile(place('missing/file'), '')).rejects.toMatchObject({ name: 'CommandFailure', exitCode: 1 });
+  });
+});
+
+function fileWith(text: string): string {
+  const file = place('token');
+  writeFileSync(file, text);
+  return file;
+}
+
+const none = { token: undefined, 'token-file': undefined };
+
+describe('a token', () => {
+  it('comes from the option, a file, or the environment', () => {
+    expect(tokenFrom({ ...none, token: 'option' }, 'environment')).toBe('option');
+    expect(tokenFrom({ ...none, 'token-file': fileWith('file\n') }, 'environment')).toBe('file');
+    expect(tokenFrom(none, 'environment')).toBe('environment');
+    expect([tokenFrom(none, undefined), tokenFrom(none, '')]).toEqual([undefined, undefined]);
+  });
+
+  it('is refused with one sentence that does not contain it', () => {
+    const both = () => parseOptions(tokenOptions('', '', 'token'), ['--token', 'a', '--token-file', 'b']);
+    expect(both).toThrow(/^--token-file: expected without --token, /);
+    expect(() => tokenFrom({ ...none, 'token-file': place('none') }, undefined)).toThrow(
+      /^--token-file: expected a file that can be read, got .*none$/,
+    );
+    const expected = 'expected one line of 1 to 256 printable characters';
+    const file = fileWith('two\nlines');
+    expect(() => tokenFrom({ ...none, 'token-file': file }, undefined)).toThrow(`--token-file ${file}: ${expected}`);
+    expect(() => tokenFrom(none, 'x'.repeat(257))).toThrow(new RegExp(`^LOCKSTEP_TOKEN: ${expected}$`));
+  });
+});
+
+const lines = ['Join with: LOCKSTEP_TOKEN=secret worker', 'Dashboard: http://127.0.0.1/#admin=secret'];
+
+describe('addresses with secrets', () => {
+  it('are printed without a file', () => {
+    expect(addressesToPrint(lines, undefined)).toEqual(lines);
+  });
+
+  it.runIf(process.platform !== 'win32')('are in the file for its owner alone, also where others could read it', () => {
+    const files = [place('made'), place('there before')];
+    writeFileSync(files[1]!, 'x'.repeat(1000));
+    chmodSync(files[1]!, 0o644);
+    for (const file of files) {
+      expect(addressesToPrint(lines, file)).toEqual([`The addresses for joining and watching are in ${file}.`]);
+      expect(readFileSync(file, 'utf8')).toBe(`${lines.join('\n')}\n`);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  it('are not printed if the file cannot be written: that is a failure of one sentence', () => {
+    mkdirSync(place('folder'));
+    const message = expect.stringMatching(/^--addresses: could not write .*folder: .+$/);
+    const failure = expect.objectContaining({ exitCode: 1, message });
+    expect(() => addressesToPrint(lines, place('folder'))).toThrow(failure);
   });
 });

@@ -3,27 +3,17 @@ import { readFileSync } from 'node:fs';
 import { initialize } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { InnerSteps } from '@lockstep/rules';
-import { nextPowerOfTwo, planRun, type Shard, stepDivisor } from '@lockstep/rules';
-import { type HostBackend, openBackend, randomStream } from '@lockstep/tensor';
+import { nextPowerOfTwo, planRun, stepDivisor } from '@lockstep/rules';
+import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { halvesOf } from '../../rules/src/tree.ts';
 import { model } from '../../sim/test/support.ts';
 import type { ShardGradient } from '../src/compute.ts';
 import { createLocalCompute } from '../src/local-compute.ts';
 import { ParameterServer } from '../src/parameter-server.ts';
-import { addSum, hostBackend } from './support.ts';
-
-const size = 4;
-
-function samplesOf(seed: number, count: number) {
-  const random = randomStream(seed);
-  return {
-    pixels: Uint8Array.from({ length: count * size }, () => Math.floor(256 * random())),
-    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
-  };
-}
+import { addVectors, sumOfTree } from './random-shards.ts';
+import { addSum, hostBackend, samplesOf } from './support.ts';
 
 async function opened(backend: HostBackend, microbatchSize: number, innerSteps: InnerSteps) {
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
@@ -60,23 +50,18 @@ describe.each([
     await fc.assert(
       fc.asyncProperty(geometry, async ({ count, replicaSize, batch, momentum, seed }) => {
         const innerSteps = { batch, learningRate: 0.1, momentum };
-        const { pixels, labels } = samplesOf(seed, count);
+        const [pixels, labels] = samplesOf(seed, count);
         const alone = await opened(oracle, replicaSize, innerSteps);
-        const replica = async (index: number): Promise<Float32Array> => {
-          const [from, to] = [index * replicaSize, Math.min(count, (index + 1) * replicaSize)];
-          return valuesOf(await alone.gradient(pixels.subarray(from * size, to * size), labels.subarray(from, to)));
-        };
-        const byHalves = async (shard: Shard): Promise<Float32Array> => {
-          if (shard.n === 1) return replica(shard.lo);
-          const [left, right] = halvesOf(shard);
-          const sum = await byHalves(left);
-          if (right.lo * replicaSize >= count) return sum;
-          const other = await byHalves(right);
-          return sum.map((value, index) => value + other[index]!);
-        };
+        const replicas: Float32Array[] = [];
+        for (let from = 0; from < count; from += replicaSize) {
+          const to = Math.min(count, from + replicaSize);
+          replicas.push(valuesOf(await alone.gradient(pixels.subarray(from * 4, to * 4), labels.subarray(from, to))));
+        }
+        const root = { lo: 0, n: nextPowerOfTwo(replicas.length) };
+        const expected = sumOfTree(root, replicas.length, (index) => replicas[index]!, addVectors);
         const compute = await opened(backend, replicaSize, innerSteps);
         const got = valuesOf(await compute.gradient(pixels, labels));
-        expect(got).toEqual(await byHalves({ lo: 0, n: nextPowerOfTwo(Math.ceil(count / replicaSize)) }));
+        expect(got).toEqual(expected);
         await Promise.all([compute.close(), alone.close()]);
       }),
       { numRuns: 25 },
@@ -86,7 +71,7 @@ describe.each([
 
 it('a replica with one inner step gives its mean gradient times the learning rate', async () => {
   const backend = await hostBackend();
-  const { pixels, labels } = samplesOf(7, 8);
+  const [pixels, labels] = samplesOf(7, 8);
   const plain = createLocalCompute(backend, { nowMs: () => 0 });
   await plain.open({ model, microbatchSize: 8 });
   plain.setWeights(bytesOf(initialize(model, 3)));

@@ -1,21 +1,13 @@
 import { initialize, inputSize, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import { nextPowerOfTwo, type Shard } from '@lockstep/rules';
-import { type HostBackend, randomStream } from '@lockstep/tensor';
+import { nextPowerOfTwo } from '@lockstep/rules';
+import type { HostBackend } from '@lockstep/tensor';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { halvesOf } from '../../rules/src/tree.ts';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { model } from '../../sim/test/support.ts';
 import { createLocalCompute } from '../src/local-compute.ts';
-import { hostBackend } from './support.ts';
-
-function samplesOf(seed: number, count: number, size: number): { pixels: Uint8Array; labels: Uint8Array } {
-  const random = randomStream(seed);
-  return {
-    pixels: Uint8Array.from({ length: count * size }, () => Math.floor(256 * random())),
-    labels: Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
-  };
-}
+import { addVectors, sumOfTree } from './random-shards.ts';
+import { hostBackend, samplesOf } from './support.ts';
 
 describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => {
   let backend: HostBackend;
@@ -26,6 +18,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
   const opened = async (microbatchSize: number) => {
     let now = 0;
     const compute = createLocalCompute(backend, { nowMs: () => (now += 5) });
+    onTestFinished(() => compute.close());
     await compute.open({ model, microbatchSize });
     compute.setWeights(bytesOf(initialize(model, 3)));
     return compute;
@@ -38,24 +31,20 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
         fc.integer({ min: 1, max: 6 }),
         fc.nat(),
         async (count, microbatchSize, seed) => {
-          const { pixels, labels } = samplesOf(seed, count, 4);
+          const [pixels, labels] = samplesOf(seed, count);
           const compute = await opened(microbatchSize);
           const floatsOf = async (from: number, to: number) =>
             new Float32Array(
               (await compute.gradient(pixels.subarray(from * 4, to * 4), labels.subarray(from, to))).gradient.slice()
                 .buffer,
             );
-          const byHalves = async (shard: Shard): Promise<Float32Array> => {
-            const [left, right] = shard.n === 1 ? [shard, undefined] : halvesOf(shard);
-            if (!right) return floatsOf(shard.lo * microbatchSize, Math.min(count, (shard.lo + 1) * microbatchSize));
-            const sum = await byHalves(left);
-            if (right.lo * microbatchSize >= count) return sum;
-            const other = await byHalves(right);
-            return sum.map((value, index) => value + other[index]!);
-          };
-          const microbatches = nextPowerOfTwo(Math.ceil(count / microbatchSize));
-          expect(await floatsOf(0, count)).toEqual(await byHalves({ lo: 0, n: microbatches }));
-          await compute.close();
+          const parts: Float32Array[] = [];
+          for (let from = 0; from < count; from += microbatchSize) {
+            parts.push(await floatsOf(from, Math.min(count, from + microbatchSize)));
+          }
+          const root = { lo: 0, n: nextPowerOfTwo(parts.length) };
+          const expected = sumOfTree(root, parts.length, (microbatch) => parts[microbatch]!, addVectors);
+          expect(await floatsOf(0, count)).toEqual(expected);
         },
       ),
       { numRuns: 30 },
@@ -64,40 +53,37 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
 
   it('returns the numbers of samples and correct answers, and its time', async () => {
     const compute = await opened(4);
-    const { pixels, labels } = samplesOf(1, 10, 4);
+    const [pixels, labels] = samplesOf(1, 10);
     const { count, correct, computeMs, lossSum, gradient } = await compute.gradient(pixels, labels);
     expect({ count, computeMs }).toEqual({ count: 10, computeMs: 5 });
     expect(Number.isInteger(correct) && correct >= 0 && correct <= 10).toBe(true);
     expect(lossSum / 10).toBeGreaterThan(0.5);
     expect(gradient).toHaveLength(parameterCount(model) * 4);
-    await compute.close();
   });
 
   it('returns a gradient that the next shard does not change', async () => {
     const compute = await opened(4);
-    const first = await compute.gradient(...pair(samplesOf(1, 9, 4)));
+    const first = await compute.gradient(...samplesOf(1, 9));
     const before = first.gradient.slice();
-    await compute.gradient(...pair(samplesOf(2, 9, 4)));
+    await compute.gradient(...samplesOf(2, 9));
     expect(first.gradient).toEqual(before);
-    await compute.close();
   });
 
   it('leaves the gradient in its own memory, wherever that moves, until the next shard', async () => {
     const compute = await opened(4);
-    const own = await compute.gradient(...pair(samplesOf(3, 9, 4)));
-    const left = await compute.gradient(...pair(samplesOf(3, 9, 4)), { inPlace: true });
+    const own = await compute.gradient(...samplesOf(3, 9));
+    const left = await compute.gradient(...samplesOf(3, 9), { inPlace: true });
     expect(left).toEqual(own);
     // Larger than the memory, so that it grows.
     compute.createByteCache!(2 ** 22, 4);
     expect(left).toEqual(own);
-    await compute.gradient(...pair(samplesOf(4, 9, 4)));
+    await compute.gradient(...samplesOf(4, 9));
     expect(left.gradient).not.toEqual(own.gradient);
-    await compute.close();
   });
 
   it('computes cached samples as if they were in the shard, in any order, until it is opened again', async () => {
     const compute = await opened(4);
-    const { pixels, labels } = samplesOf(7, 12, 4);
+    const [pixels, labels] = samplesOf(7, 12);
     const pixelsAt = (number: number): Uint8Array => pixels.subarray(number * 4, (number + 1) * 4);
     const cache = compute.createByteCache!(12, 4);
     for (let number = 0; number < 12; number++) cache.write(number, pixelsAt(number));
@@ -114,12 +100,11 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     );
     await compute.open({ model, microbatchSize: 4 });
     await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createByteCache() before');
-    await compute.close();
   });
 
   it('copies weights at any alignment', async () => {
     const compute = await opened(4);
-    const { pixels, labels } = samplesOf(5, 6, 4);
+    const [pixels, labels] = samplesOf(5, 6);
     const expected = (await compute.gradient(pixels, labels)).gradient;
     const weights = bytesOf(initialize(model, 3));
     const shifted = new Uint8Array(weights.length + 1);
@@ -127,14 +112,12 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     compute.setWeights(shifted.subarray(1));
     shifted.fill(0);
     expect((await compute.gradient(pixels, labels)).gradient).toEqual(expected);
-    await compute.close();
   });
 
   it('has a loss that is not finite where the computation is not', async () => {
     const compute = await opened(4);
     compute.setWeights(bytesOf(new Float32Array(parameterCount(model)).fill(Number.NaN)));
-    expect((await compute.gradient(...pair(samplesOf(5, 6, 4)))).lossSum).toBeNaN();
-    await compute.close();
+    expect((await compute.gradient(...samplesOf(5, 6))).lossSum).toBeNaN();
   });
 
   it('opens again for another run', async () => {
@@ -142,13 +125,13 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     const larger = resolveModel('mlp');
     await compute.open({ model: larger, microbatchSize: 2 });
     compute.setWeights(bytesOf(initialize(larger, 1)));
-    const { gradient } = await compute.gradient(...pair(samplesOf(1, 3, inputSize(larger))));
+    const { gradient } = await compute.gradient(...samplesOf(1, 3, inputSize(larger)));
     expect(gradient).toHaveLength(parameterCount(larger) * 4);
-    await compute.close();
   });
 
   it('refuses an invalid model, shards before open, and wrong lengths, each with its message', async () => {
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
+    onTestFinished(() => compute.close());
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
     await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
@@ -157,7 +140,6 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
       /expected 4 values of samples, got 5/,
     );
-    await compute.close();
   });
 });
 
@@ -186,7 +168,7 @@ describe('slices of a long shard', () => {
     whole.setWeights(bytesOf(initialize(model, 3)));
     const pauses: number[] = [];
     for (const count of [1, 2, 3, 16, 37, 64]) {
-      const { pixels, labels } = samplesOf(count, count, 4);
+      const [pixels, labels] = samplesOf(count, count);
       const { computeMs: _, ...expected } = await whole.gradient(pixels, labels);
       for (const lookMs of [0, 1, 7, 30, 60, 1000]) {
         const slow = await openedSlow(lookMs);
@@ -202,7 +184,7 @@ describe('slices of a long shard', () => {
   });
 
   it('stop between two of them where the shard was canceled, or the compute was opened again', async () => {
-    const { pixels, labels } = samplesOf(9, 64, 4);
+    const [pixels, labels] = samplesOf(9, 64);
     const { compute, pauses } = await openedSlow(60);
     let asked = 0;
     const isCanceled = (): boolean => ++asked === 3;
@@ -215,8 +197,3 @@ describe('slices of a long shard', () => {
     expect(await compute.gradient(pixels, labels)).toMatchObject({ count: 64 });
   });
 });
-
-const pair = ({ pixels, labels }: { pixels: Uint8Array; labels: Uint8Array }): [Uint8Array, Uint8Array] => [
-  pixels,
-  labels,
-];

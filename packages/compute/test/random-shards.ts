@@ -42,3 +42,22 @@ export function arrivals({ root, usedMicrobatches, seed }: TreeCase): Shard[] {
   const random = randomStream(seed);
   return shuffled(random, randomShards(random, root, usedMicrobatches));
 }
+
+/** Sums a node by the tree's definition: left half plus right half, or the left half alone if the right one is empty. */
+export function sumOfTree<Sum>(
+  node: Shard,
+  usedMicrobatches: number,
+  sumOf: (microbatch: number) => Sum,
+  add: (left: Sum, right: Sum) => Sum,
+): Sum {
+  if (node.n === 1) return sumOf(node.lo);
+  const [left, right] = halvesOf(node).map((half) => () => sumOfTree(half, usedMicrobatches, sumOf, add));
+  return node.lo + node.n / 2 >= usedMicrobatches ? left!() : add(left!(), right!());
+}
+
+/** Writes a node's sum as an expression: `((0+1)+2)` for three used microbatches of four. */
+export const treeText = (node: Shard, usedMicrobatches: number): string =>
+  sumOfTree(node, usedMicrobatches, String, (left, right) => `(${left}+${right})`);
+
+export const addVectors = (left: Float32Array, right: Float32Array): Float32Array =>
+  left.map((value, index) => value + right[index]!);

@@ -4,13 +4,7 @@ import { nextPowerOfTwo } from '@lockstep/rules';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type PlacedSum, type ScheduleOptions, scheduleShard } from '../src/sliced-gradient.ts';
-
-/** Writes a node's sum by the tree's definition, as `((0+1)+2)`. An empty right half leaves the left unchanged. */
-function definition(lo: number, n: number, used: number): string {
-  if (n === 1) return `${lo}`;
-  const left = definition(lo, n / 2, used);
-  return lo + n / 2 < used ? `(${left}+${definition(lo + n / 2, n / 2, used)})` : left;
-}
+import { treeText } from './random-shards.ts';
 
 /** Plays a schedule with strings in place of vectors. */
 function play(options: ScheduleOptions) {
@@ -30,7 +24,8 @@ function play(options: ScheduleOptions) {
       expect((to - from) % microbatchSize === 0 || to - from < microbatchSize).toBe(true);
       const lo = from / microbatchSize;
       const own = vectors[thread]!;
-      own[vector] = definition(lo, nextPowerOfTwo(Math.ceil((to - from) / microbatchSize)), used);
+      const n = nextPowerOfTwo(Math.ceil((to - from) / microbatchSize));
+      own[vector] = treeText({ lo, n }, used);
       for (let into = vector - 1; into >= vector - additions; into--) own[into] = `(${own[into]}+${own[into + 1]})`;
       if (endsTerm) terms += 1;
     }
@@ -53,7 +48,7 @@ it('gives the sum of the tree for any number of samples, threads and microbatche
   fc.assert(
     fc.property(optionsArbitrary, (options) => {
       const used = Math.ceil(options.samples / options.microbatchSize);
-      expect(play(options).sum).toBe(definition(0, nextPowerOfTwo(used), used));
+      expect(play(options).sum).toBe(treeText({ lo: 0, n: nextPowerOfTwo(used) }, used));
     }),
     { numRuns: 500 },
   );

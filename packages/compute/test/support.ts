@@ -1,7 +1,7 @@
 /** Shared by tests of sums: backends, Node's hash, and how an aggregator is given a sum. */
 import { createHash } from 'node:crypto';
 import type { Shard } from '@lockstep/rules';
-import { type HostBackend, isHostBackend, openBackend } from '@lockstep/tensor';
+import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import type { Aggregator } from '../src/aggregator.ts';
 import type { NewHash } from '../src/numerics-check.ts';
@@ -41,4 +41,13 @@ export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): b
   if (isAdded) aggregator.add(shard, memory);
   else aggregator.release(memory);
   return isAdded;
+}
+
+/** Draws samples of `size` bytes, and labels of three classes. */
+export function samplesOf(seed: number, count: number, size = 4): [pixels: Uint8Array, labels: Uint8Array] {
+  const random = randomStream(seed);
+  return [
+    Uint8Array.from({ length: count * size }, () => Math.floor(256 * random())),
+    Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
+  ];
 }

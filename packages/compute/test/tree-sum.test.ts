@@ -1,11 +1,10 @@
 import type { Shard } from '@lockstep/rules';
-import { type Backend, type HostBackend, randomStream, type Storage } from '@lockstep/tensor';
+import { type HostBackend, type Program, randomStream, type Storage } from '@lockstep/tensor';
 import fc from 'fast-check';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { halvesOf } from '../../rules/src/tree.ts';
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { TreeSum } from '../src/tree-sum.ts';
 import { valueAt } from '../src/vector-memory.ts';
-import { arrivals, treeCase } from './random-shards.ts';
+import { addVectors, arrivals, sumOfTree, treeCase } from './random-shards.ts';
 import { hostBackend } from './support.ts';
 
 const width = 5;
@@ -21,17 +20,8 @@ function microbatchVectors(seed: number, count: number): Float32Array[] {
   );
 }
 
-/** Sums a shard by the tree's definition: left half plus right half, if the right half holds a sample. */
-function definition(microbatches: readonly Float32Array[], { lo, n }: Shard): Float32Array {
-  if (n === 1) return microbatches[lo]!;
-  const [left, right] = halvesOf({ lo, n });
-  const leftSum = definition(microbatches, left);
-  if (right.lo >= microbatches.length) return leftSum;
-  const rightSum = definition(microbatches, right);
-  return leftSum.map((value, index) => value + rightSum[index]!);
-}
-
-const bits = (values: Float32Array): number[] => [...new Uint32Array(values.slice().buffer)];
+const definition = (microbatches: readonly Float32Array[], shard: Shard): Float32Array =>
+  sumOfTree(shard, microbatches.length, (microbatch) => microbatches[microbatch]!, addVectors);
 
 describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
   let backend: HostBackend;
@@ -56,13 +46,13 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
           sum.add(shard, vector);
         }
         expect(sum.complete).toBe(true);
-        const expected = bits(definition(microbatches, root));
+        const expected = definition(microbatches, root);
         const ofParts = Float32Array.from({ length: width }, (_, index) => valueAt(backend, sum.result, index));
-        expect(bits(ofParts)).toEqual(expected);
-        const before = own.map((vector) => bits(backend.view(vector)));
-        expect(bits(backend.view(sum.vector()))).toEqual(expected);
+        expect(ofParts).toEqual(expected);
+        const before = own.map((vector) => backend.view(vector).slice());
+        expect(backend.view(sum.vector())).toEqual(expected);
         expect(sum.result).toBe(sum.vector());
-        expect(own.map((vector) => bits(backend.view(vector)))).toEqual(before);
+        expect(own.map((vector) => backend.view(vector))).toEqual(before);
         sum.dispose();
         for (const vector of own) backend.free(vector);
       }),
@@ -78,7 +68,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
       backend.upload(sum.free, microbatches[microbatch]!);
       sum.add({ lo: microbatch, n: 1 }, sum.free);
     }
-    expect(bits(backend.view(sum.vector()))).toEqual(bits(definition(microbatches, { lo: 4, n: 4 })));
+    expect(backend.view(sum.vector())).toEqual(definition(microbatches, { lo: 4, n: 4 }));
     sum.dispose();
   });
 
@@ -118,7 +108,7 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
           backend.upload(sum.free, definition(microbatches, shard));
           sum.add(shard, sum.free);
         }
-        expect(bits(backend.view(sum.vector()))).toEqual(bits(definition(microbatches, root)));
+        expect(backend.view(sum.vector())).toEqual(definition(microbatches, root));
       }),
       { numRuns: 100 },
     );
@@ -126,47 +116,12 @@ describe.each(['reference', 'cpu'] as const)('a tree sum on %s', (name) => {
   });
 });
 
-/** Wraps a backend to count the storages and programs that were created and not freed. */
-function counted(backend: Backend): { backend: Backend; storages: () => number; programs: () => number } {
-  let storages = 0;
-  let programs = 0;
-  return {
-    storages: () => storages,
-    programs: () => programs,
-    backend: {
-      name: backend.name,
-      numericMode: backend.numericMode,
-      allocate(length) {
-        storages += 1;
-        return backend.allocate(length);
-      },
-      free(storage) {
-        storages -= 1;
-        backend.free(storage);
-      },
-      prepare(calls) {
-        programs += 1;
-        const program = backend.prepare(calls);
-        return {
-          run: () => program.run(),
-          dispose() {
-            programs -= 1;
-            program.dispose();
-          },
-        };
-      },
-      slice: (storage, offset, length) => backend.slice(storage, offset, length),
-      upload: (storage, values) => backend.upload(storage, values),
-      uploadBytes: (storage, bytes, divisor) => backend.uploadBytes(storage, bytes, divisor),
-      download: (storage) => backend.download(storage),
-    },
-  };
-}
-
 describe('the memory of a tree sum', () => {
   it('stays within one vector more than half the microbatches, over thousands of sums in any order', async () => {
-    const counts = counted(await hostBackend());
-    const { backend, storages, programs } = counts;
+    const backend = await hostBackend();
+    const [allocate, free, prepare] = (['allocate', 'free', 'prepare'] as const).map((name) => vi.spyOn(backend, name));
+    onTestFinished(() => void vi.restoreAllMocks());
+    const storages = (): number => allocate!.mock.calls.length - free!.mock.calls.length;
     const sum = new TreeSum(backend, width);
     const tree = { root: { lo: 0, n: 16 }, usedMicrobatches: 16 };
     const vector = new Float32Array(width);
@@ -181,9 +136,11 @@ describe('the memory of a tree sum', () => {
     const buffers = storages();
     expect(buffers).toBeLessThanOrEqual(9);
     // One program for every ordered pair of buffers, added into either of the two.
-    expect(programs()).toBeLessThanOrEqual(buffers * (buffers - 1) * 2);
+    expect(prepare!.mock.calls.length).toBeLessThanOrEqual(buffers * (buffers - 1) * 2);
+    const disposals = prepare!.mock.results.map(({ value }) => vi.spyOn(value as Program, 'dispose'));
     sum.dispose();
-    expect([storages(), programs()]).toEqual([0, 0]);
+    for (const disposal of disposals) expect(disposal).toHaveBeenCalledOnce();
+    expect(storages()).toBe(0);
   });
 
   it('holds the same free vector until it is added', async () => {

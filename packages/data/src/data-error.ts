@@ -1,5 +1,5 @@
-/** The error for data that cannot be used. */
-import { shownLine } from './shown.ts';
+/** The error for data that cannot be used, and the limits beyond which data are refused. */
+import { shownLine, thousands } from './shown.ts';
 
 /**
  * Thrown for data that cannot be used. The message is one sentence that names the file, what was
@@ -11,4 +11,67 @@ export class DataError extends Error {
   constructor(message: string) {
     super(shownLine(message));
   }
+}
+
+/** The error whose message is `PLACE: expected EXPECTED, got GOT`. */
+export function unexpected(place: string, expected: string, got: unknown): DataError {
+  return new DataError(`${place}: expected ${expected}, got ${got}`);
+}
+
+/** Requires a whole number from `from` to `to`, inclusive. @throws RangeError with one sentence otherwise */
+export function checkWhole(name: string, value: number, from: number, to: number = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && value >= from && value <= to) return;
+  const range = to === Number.MAX_SAFE_INTEGER ? `of at least ${from}` : `from ${from} to ${to}`;
+  throw new RangeError(`${name}: expected a whole number ${range}, got ${value}`);
+}
+
+/** Maximum bytes of a file, packed or unpacked. */
+export const maxFileBytes = 2 ** 30;
+/** Maximum bytes of a text, which has to fit in one JavaScript string. */
+export const maxTextBytes = 2 ** 29 - 2 ** 16;
+/** Maximum bytes of a line: more than a color picture of 1,024 x 1,024 pixels takes in JSON. */
+export const maxLineBytes = 2 ** 24;
+/** Maximum number of columns: a model takes at most 65,536, and others may be ignored. */
+export const maxColumns = 100_000;
+/** Maximum nesting depth of lists. */
+export const maxNesting = 8;
+/** Maximum pixels of one picture: more than a 60-megapixel camera takes. */
+export const maxPicturePixels = 2 ** 26;
+
+/** What a file may hold: `free` whatever its size, more for each byte as stored, but never more than `most`. */
+const limits = {
+  /** A small file may compress well. */
+  values: { free: 2 ** 22, perByte: 16, most: 2 ** 27 },
+  /** However well it is packed, a meaningful row takes two bits. */
+  rows: { free: 2 ** 19, perByte: 4, most: Number.POSITIVE_INFINITY },
+  unpackedBytes: { free: 2 ** 26, perByte: 64, most: maxFileBytes },
+  /** A scanned black-and-white page has nearly 256 pixels for each byte. */
+  decodedPixels: { free: 2 ** 27, perByte: 256, most: Number.POSITIVE_INFINITY },
+  /** Pixels that a model sees. */
+  pixelBytes: { free: 2 ** 28, perByte: 64, most: 2 ** 31 },
+} as const;
+
+/** Returns the limit for a file of `fileBytes`, as stored; of any file if omitted. */
+export function limitOf(what: keyof typeof limits, fileBytes = Number.POSITIVE_INFINITY): number {
+  const { free, perByte, most } = limits[what];
+  return Math.min(most, Math.max(free, perByte * fileBytes));
+}
+
+/** Checks the number of values before memory is allocated. @throws DataError whose message begins with `name` */
+export function requireValues(name: string, rows: number, columns: number, fileBytes: number): void {
+  const most = limitOf('values', fileBytes);
+  if (rows * columns <= most) return;
+  const got = `${thousands(rows)} rows of ${thousands(columns)}`;
+  throw unexpected(name, `at most ${thousands(most)} values in a file of its size`, got);
+}
+
+/** Checks the number of rows or lines while they are counted. @throws DataError whose message begins with `name` */
+export function requireRows(name: string, what: 'images' | 'lines' | 'rows', count: number, fileBytes: number): void {
+  const most = limitOf('rows', fileBytes);
+  if (count > most) throw unexpected(name, `at most ${thousands(most)} ${what} in a file of its size`, 'more');
+}
+
+/** @throws DataError whose message begins with `place`: the file's name, or its name and line */
+export function requireColumns(place: string, count: number): void {
+  if (count > maxColumns) throw unexpected(place, `at most ${thousands(maxColumns)} columns`, thousands(count));
 }

@@ -1,6 +1,5 @@
 /** Labeled samples in memory, as every reader returns them and every run trains on them. */
-import { checkWhole } from './check-whole.ts';
-import { DataError } from './data-error.ts';
+import { checkWhole, DataError } from './data-error.ts';
 
 /** Sample values, one sample after another: bytes or floats. */
 export type SampleValues = Uint8Array | Float32Array;
@@ -121,4 +120,144 @@ function finiteFault(values: Float32Array, size: number, what: (position: number
   while (at < values.length && Number.isFinite(values[at])) at += 1;
   if (at === values.length) return undefined;
   return `expected finite numbers, got ${values[at]} as ${what(at % size)} of sample ${Math.floor(at / size)}`;
+}
+
+/** Arrays whose rows can be gathered. */
+type Numbers = Uint8Array | Uint16Array | Float32Array;
+
+/** A copy of some samples. */
+export interface SampleBatch {
+  /** [count, ...sampleShape]. */
+  readonly samples: SampleValues;
+  /** Labels [count], or values [count, outputs]. */
+  readonly targets: Uint16Array | Float32Array;
+  readonly count: number;
+}
+
+/** Copies the samples at positions `[from, to)` of a permutation. @throws RangeError if there is no such sample */
+export function gather(dataset: Dataset, permutation: Uint32Array, from: number, to: number): SampleBatch {
+  checkWhole('from', from, 0);
+  checkWhole('to', to, from, permutation.length);
+  const indices = permutation.subarray(from, to);
+  for (let row = 0; row < indices.length; row += 1) {
+    const sample = indices[row]!;
+    if (sample >= dataset.count) {
+      throw new RangeError(`gather: expected samples below ${dataset.count}, got ${sample} at position ${from + row}`);
+    }
+  }
+  return {
+    samples: gatherRows(dataset.samples, sampleSize(dataset), indices),
+    targets: gatherTargets(dataset, indices),
+    count: indices.length,
+  };
+}
+
+/** Copies the targets of the samples with these indices. @throws RangeError if an index is out of range */
+export function gatherTargets({ targets }: Dataset, indices: Uint32Array): SampleBatch['targets'] {
+  return gatherRows(targetValues(targets), targetSize(targets), indices);
+}
+
+/** Copies the rows with these indices out of `values` [rows, size]. @throws RangeError if an index is out of range */
+export function gatherRows<Values extends Numbers>(values: Values, size: number, indices: Uint32Array): Values {
+  const picked = numbersLike(values, indices.length * size) as Values;
+  const rows = values.length / size;
+  for (let row = 0; row < indices.length; row += 1) {
+    const index = indices[row]!;
+    if (index >= rows) throw new RangeError(`gather: expected rows below ${rows}, got ${index}`);
+    if (size === 1) picked[row] = values[index]!;
+    else picked.set(values.subarray(index * size, (index + 1) * size), row * size);
+  }
+  return picked;
+}
+
+function numbersLike(values: Numbers, length: number): Numbers {
+  if (values instanceof Uint8Array) return new Uint8Array(length);
+  return values instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
+}
+
+/**
+ * Copies the samples of `first`, then the samples of `second`, into new memory.
+ * Both must have the same sample shape, types and names.
+ * @throws RangeError if their shapes or types differ
+ */
+export function concatDatasets(first: Dataset, second: Dataset): Dataset {
+  const [expected, got] = [first, second].map(({ sampleShape }) => sampleShape.join(' x '));
+  if (got !== expected) throw new RangeError(`expected samples of ${expected}, got ${got}`);
+  return {
+    samples: concatValues(first.samples, second.samples),
+    sampleShape: first.sampleShape,
+    count: first.count + second.count,
+    targets: concatTargets(first.targets, second.targets),
+  };
+}
+
+function concatTargets(first: Targets, second: Targets): Targets {
+  if (first.type === 'classes' && second.type === 'classes') {
+    const labels = new Uint16Array(first.labels.length + second.labels.length);
+    labels.set(first.labels);
+    labels.set(second.labels, first.labels.length);
+    return { ...first, labels };
+  }
+  if (first.type === 'values' && second.type === 'values') {
+    return { ...first, values: concatValues(first.values, second.values) as Float32Array };
+  }
+  throw new RangeError(`expected ${first.type}, got ${second.type}`);
+}
+
+function concatValues(first: SampleValues, second: SampleValues): SampleValues {
+  const length = first.length + second.length;
+  const joined = first instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
+  if (joined.constructor !== second.constructor)
+    throw new RangeError('expected samples of one type, got bytes and floats');
+  joined.set(first);
+  joined.set(second, first.length);
+  return joined;
+}
+
+type ReadSamples = () => SampleValues;
+
+/** For each movable data set: replaces the function that reads its samples. */
+const movers = new WeakMap<Dataset, (read: ReadSamples) => void>();
+
+/**
+ * Returns the same data set, with samples that `moveSamples` may move.
+ * Nothing else may hold the samples, and their buffer must contain nothing else: a move leaves all arrays on it empty.
+ */
+export function movableSamples({ samples, sampleShape, count, targets }: Dataset): Dataset {
+  let read = constant(samples);
+  const dataset: Dataset = {
+    get samples() {
+      return read();
+    },
+    sampleShape,
+    count,
+    targets,
+  };
+  movers.set(dataset, (readNow) => {
+    const { buffer } = read();
+    read = readNow;
+    release(buffer);
+  });
+  return dataset;
+}
+
+/**
+ * Makes a data set read its samples from where the caller has copied them, and frees the old memory.
+ * Does nothing if the data set is not movable or has been moved already: a move is final.
+ * @param read returns equal samples; called on each access to the samples
+ */
+export function moveSamples(dataset: Dataset, read: ReadSamples): void {
+  movers.get(dataset)?.(read);
+  movers.delete(dataset);
+}
+
+function constant(samples: SampleValues): ReadSamples {
+  return () => samples;
+}
+
+/**
+ * Frees a buffer by transferring it: the new owner is young garbage, collected soon; old garbage might stay for long.
+ */
+function release(buffer: ArrayBufferLike): void {
+  if (buffer instanceof ArrayBuffer) structuredClone(buffer, { transfer: [buffer] });
 }

@@ -2,13 +2,18 @@
  * Data sets, the order of an epoch, and its samples; runs anywhere (files: `@lockstep/data/node`).
  * @module
  */
-export { checkWhole } from './check-whole.ts';
-export { concatDatasets } from './concat.ts';
-export { DataError } from './data-error.ts';
+export { checkWhole, DataError } from './data-error.ts';
 export {
   bytesPerSample,
   checkDataset,
+  concatDatasets,
   type Dataset,
+  gather,
+  gatherRows,
+  gatherTargets,
+  movableSamples,
+  moveSamples,
+  type SampleBatch,
   type SampleValues,
   type Standardization,
   sampleSize,
@@ -16,6 +21,4 @@ export {
   targetSize,
   targetValues,
 } from './dataset.ts';
-export { gather, gatherRows, gatherTargets, type SampleBatch } from './gather.ts';
-export { movableSamples, moveSamples } from './movable-samples.ts';
-export { permutation } from './permutation.ts';
+export { permutation } from './order.ts';

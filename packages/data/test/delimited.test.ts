@@ -4,9 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Targets } from '../src/dataset.ts';
 import { parseDelimited } from '../src/readers/delimited.ts';
 import { encodeFeatures, type FeatureColumn } from '../src/readers/features.ts';
-import type { OpenedDataset } from '../src/readers/opened-dataset.ts';
 import type { Table } from '../src/readers/table.ts';
-import { datasetFromTable } from '../src/readers/table-dataset.ts';
+import { datasetFromTable, type OpenedDataset } from '../src/readers/table-dataset.ts';
 
 const parse = (text: string) => parseDelimited(new TextEncoder().encode(text), 'x.csv');
 

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Dataset } from '../src/dataset.ts';
-import { gather, gatherRows } from '../src/gather.ts';
-import { permutation } from '../src/permutation.ts';
+import { type Dataset, gather, gatherRows } from '../src/dataset.ts';
+import { permutation } from '../src/order.ts';
 
 /** A dataset whose sample i has label i % 10 and two pixels, i % 256 and its complement. */
 function countingDataset(count: number): Dataset & { targets: { type: 'classes' } } {

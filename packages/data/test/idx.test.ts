@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import { parseImages, parseLabels } from '../src/idx.ts';
-import { joinDataset } from '../src/join-idx.ts';
+import { joinDataset, parseImages, parseLabels } from '../src/node/mnist.ts';
 import { imagesFile, labelsFile } from './files.ts';
 
 describe('parseImages', () => {

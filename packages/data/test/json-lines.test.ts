@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseJsonLines } from '../src/readers/json-lines.ts';
-import { datasetFromJsonLines } from '../src/readers/json-lines-dataset.ts';
+import { datasetFromJsonLines } from '../src/readers/table-dataset.ts';
 
 const parse = (...objects: readonly unknown[]) =>
   parseJsonLines(new TextEncoder().encode(objects.map((object) => `${JSON.stringify(object)}\n`).join('')), 'x.jsonl');

@@ -37,14 +37,14 @@ function endless(start: string, piece: string, end = ''): (path: string) => void
     const file = openSync(path, 'w');
     writeSync(file, start);
     const block = Buffer.alloc(mebibyte, piece);
-    for (let count = 0; count < 200; count += 1) writeSync(file, block);
+    for (let count = 0; count < 40; count += 1) writeSync(file, block);
     writeSync(file, end);
     closeSync(file);
   };
 }
 
 const content = (bytes: () => string | Uint8Array) => (path: string) => writeFileSync(path, bytes());
-const packed = (piece: string, start = '', mebibytes = 60) =>
+const packed = (piece: string, start = '', mebibytes = 24) =>
   content(() => gzipSync(Buffer.concat([Buffer.from(start), Buffer.alloc(mebibytes * mebibyte, piece)])));
 const bigEndian = (...values: number[]): Buffer => {
   const bytes = Buffer.alloc(4 * values.length);

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
 import { targetValues } from '../src/dataset.ts';
-import { loadMnist } from '../src/files.ts';
+import { loadMnist } from '../src/node/mnist.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { colorImagesFile, imagesFile, labelsFile } from './files.ts';
 

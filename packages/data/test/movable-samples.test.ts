@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Dataset } from '../src/dataset.ts';
-import { gather } from '../src/gather.ts';
-import { movableSamples, moveSamples } from '../src/movable-samples.ts';
+import { type Dataset, gather, movableSamples, moveSamples } from '../src/dataset.ts';
 
 const datasetOf = (samples: Dataset['samples']): Dataset => ({
   samples,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { permutation } from '../src/permutation.ts';
+import { permutation } from '../src/order.ts';
 
 const seeds = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const epochs = fc.nat(200);

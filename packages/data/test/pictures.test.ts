@@ -4,9 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { openSharpDecoder } from '../src/node/sharp-decoder.ts';
-import type { PictureDecoder } from '../src/pictures/decoder.ts';
-import { readPictures } from '../src/pictures/read-pictures.ts';
-import { pictureTree } from '../src/pictures/tree.ts';
+import { type PictureDecoder, pictureTree, readPictures } from '../src/pictures/read-pictures.ts';
 import { type Files, folderOf } from './temporary-folder.ts';
 
 const golden = (name: string): Uint8Array => readFileSync(new URL(`../goldens/${name}`, import.meta.url));

@@ -3,7 +3,7 @@ import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import { describe, expect, it } from 'vitest';
-import { shuffledIndices } from '../src/shuffle.ts';
+import { shuffledIndices } from '../src/order.ts';
 
 /** Shuffles in the same way with pure-rand's `uniformInt`. */
 function shuffledByUniformInt(count: number, generator: RandomGenerator): Uint32Array {

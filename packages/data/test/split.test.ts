@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
 import type { Dataset } from '../src/dataset.ts';
-import { splitDataset, splitIndices } from '../src/split.ts';
+import { splitDataset, splitIndices } from '../src/order.ts';
 
 function labeled(labels: readonly number[]): Dataset {
   const names = Array.from({ length: Math.max(...labels) + 1 }, (_, index) => `class ${index}`);

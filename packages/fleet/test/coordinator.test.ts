@@ -50,21 +50,13 @@ async function opened({ coordinator }: Begun, seed = 1, forMs = 20_000): Promise
 }
 
 describe('a coordinator', () => {
-  it('leads at once where it is the first', async () => {
-    expect(await opened(begin('a'))).toBe('leads');
-  });
-
-  it('that is no standby is refused where another one is alive', async () => {
-    await opened(begin('a'));
+  it('leads at once where it is the first; another one that is no standby only once that was killed', async () => {
+    const first = begin('a');
+    expect(await opened(first)).toBe('leads');
     expect(await opened(begin('b', false))).toBe(
       'run mnist of the fleet at memory has a coordinator, on a: use --standby to wait for its end',
     );
-  });
-
-  it('that is no standby takes the place of one that was killed', async () => {
-    const killed = begin('a');
-    await opened(killed);
-    killed.link.fault = 'cut';
+    first.link.fault = 'cut';
     expect(await opened(begin('b', false))).toBe('leads');
   });
 
@@ -227,33 +219,23 @@ describe('a worker', () => {
     expect(await worker.find()).toMatchObject({ url: 'ws://b/' });
   });
 
-  it('has the token that it was given in place of that of the fleet', async () => {
+  it('waits for another coordinator no longer than a takeover may last', async () => {
     await announced('secret');
+    // The token that it was given counts, in place of that of the fleet.
     const worker = finder({ token: 'given' });
     expect(await worker.find()).toMatchObject({ token: 'given' });
-  });
-
-  it('waits for another coordinator no longer than a takeover may last', async () => {
-    await announced();
-    const worker = finder();
-    await worker.find();
     expect(await time.during(worker.changed(signal))).toBe(false);
   });
 
-  it('finds the coordinator also after the store has lost everything', async () => {
+  it.each([
+    ['everything', () => store.values.clear()],
+    ['its address alone', () => store.values.delete(`${run}.address`)],
+  ])('finds the coordinator also after the store has lost %s', async (_, lose) => {
     const [first, worker] = [await announced('secret'), finder()];
-    store.values.clear();
-    await time.advance(2_000);
-    expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
-    expect(first.coordinator.deposed.aborted).toBe(false);
-  });
-
-  it('finds the coordinator also after the store has lost its address alone', async () => {
-    await announced('secret');
-    const worker = finder();
-    store.values.delete(`${run}.address`);
+    lose();
     await time.advance(6_000);
     expect(await worker.find()).toMatchObject({ url: 'ws://a/', token: 'secret' });
+    expect(first.coordinator.deposed.aborted).toBe(false);
   });
 
   it('finds the coordinator also where another one has announced itself under a lease of the same number, which was lost', async () => {

@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Changes } from '../../protocol/test/changes.ts';
 
 export const hasNatsServer = ((): boolean => {
   try {
@@ -47,29 +48,20 @@ export async function startNatsServer({ args }: NatsServerOptions = {}): Promise
 function readLog(child: ChildProcess): NatsServer['logged'] {
   let log = '';
   let isOver = false;
-  const waiting = new Set<() => void>();
-  const checkAll = (): void => {
-    for (const check of [...waiting]) check();
-  };
+  const changes = new Changes();
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     log += text;
-    checkAll();
+    changes.noted();
   });
   child.once('close', () => {
     isOver = true;
-    checkAll();
+    changes.noted();
   });
   return (pattern) =>
-    new Promise((resolve, reject) => {
-      const check = (): void => {
-        const match = pattern.exec(log);
-        if (!match && !isOver) return;
-        waiting.delete(check);
-        if (match) resolve(match);
-        else reject(new Error(`nats-server: expected ${pattern} in its log, got:\n${log}`));
-      };
-      waiting.add(check);
-      check();
+    changes.until(() => {
+      const match = pattern.exec(log);
+      if (!match && isOver) throw new Error(`nats-server: expected ${pattern} in its log, got:\n${log}`);
+      return match ?? undefined;
     });
 }
 

@@ -7,6 +7,7 @@ import { miniBatches } from '../src/chapters/mini-batches.ts';
 import { optimizers } from '../src/chapters/optimizers.ts';
 import { trainingLoop } from '../src/chapters/training-loop.ts';
 import { openDigits } from './context.ts';
+import { plainSgdGeneralizes } from './plain-sgd.ts';
 
 describe('the forward pass', () => {
   test("two products with a relu between them give the logits of the network's own plan", async () => {
@@ -30,14 +31,16 @@ describe('the forward pass', () => {
   });
 });
 
+const ofMiniBatches = openDigits().then((context) => miniBatches.result(context));
+
 describe('mini-batches', () => {
   test('of 64 make 938 steps of 60,000 images, the last with 32', async () => {
-    const { stepsPerEpoch, lastBatch } = miniBatches.result(await openDigits());
+    const { stepsPerEpoch, lastBatch } = await ofMiniBatches;
     expect({ stepsPerEpoch, lastBatch }).toEqual({ stepsPerEpoch: 938, lastBatch: 32 });
   });
 
   test("a larger batch's gradient is closer to that of all; that of 64 points much the same way", async () => {
-    const { agreement } = miniBatches.result(await openDigits());
+    const { agreement } = await ofMiniBatches;
     const cosines = agreement.map(({ cosine }) => cosine);
     expect(cosines).toEqual(cosines.toSorted((a, b) => a - b));
     expect(agreement.find(({ size }) => size === 64)!.cosine).toBeGreaterThan(0.5);
@@ -51,7 +54,7 @@ describe('mini-batches', () => {
 });
 
 test('the noise of small batches leads out of a shallow valley, and the exact gradient does not', async () => {
-  const { escapes } = miniBatches.result(await openDigits());
+  const { escapes } = await ofMiniBatches;
   expect(escapes.map(({ size }) => size)).toEqual([1, 4, 16, 64, Number.POSITIVE_INFINITY]);
   const escaped = escapes.map((each) => each.escaped);
   expect(escaped[0]).toBeGreaterThan(25);
@@ -60,16 +63,7 @@ test('the noise of small batches leads out of a shallow valley, and the exact gr
 });
 
 describe('the training loop', () => {
-  test.each([1, 50, 100])('plain SGD ends above 93.6 % and generalizes, seed %i', async (seed) => {
-    const { results, steps, images, verdict } = trainingLoop.result(await openDigits(), { seed });
-    expect(verdict).toBe('generalizes');
-    expect(images).toBe(60_000);
-    expect(steps).toBe(4 * 938);
-    expect(Math.abs(results[0]!.test.accuracy - 0.1)).toBeLessThan(0.06);
-    const { train, test: measured } = results.at(-1)!;
-    expect(measured.accuracy).toBeGreaterThanOrEqual(0.936);
-    expect(Math.abs(train.accuracy - measured.accuracy)).toBeLessThan(0.02);
-  });
+  test('plain SGD ends above 93.6 % and generalizes', () => plainSgdGeneralizes(1));
 
   test('is the four lines that it shows: they stand in its source, and one step of them gives the same weights', async () => {
     const source = readFileSync(new URL('../src/chapters/training-loop.ts', import.meta.url), 'utf8');
@@ -89,15 +83,16 @@ describe('the training loop', () => {
     [{ lr: 3, epochs: 1 }, 'learns nothing'],
     [{ lr: 0.0001, epochs: 1, samples: 6000 }, 'learns nothing'],
     [{ samples: 100, epochs: 1 }, 'underfits'],
-    [{ samples: 300, epochs: 60, lr: 0.1 }, 'overfits'],
   ] as const)('%j: %s', async (settings, expected) => {
     const { verdict, results } = trainingLoop.result(await openDigits(), settings);
     expect(verdict).toBe(expected);
-    if (expected !== 'overfits') expect(results.at(-1)!.test.accuracy).toBeLessThan(0.7);
+    expect(results.at(-1)!.test.accuracy).toBeLessThan(0.7);
   });
 
   test('on 300 images it learns them by heart and stays behind on others', async () => {
-    const { results, seconds } = trainingLoop.result(await openDigits(), { samples: 300, epochs: 60, lr: 0.1 });
+    const settings = { samples: 300, epochs: 60, lr: 0.1 };
+    const { results, seconds, verdict } = trainingLoop.result(await openDigits(), settings);
+    expect(verdict).toBe('overfits');
     expect(seconds).toBeLessThan(performance.now() / 1000);
     const { train, test: measured } = results.at(-1)!;
     expect(train.accuracy).toBeGreaterThan(0.99);

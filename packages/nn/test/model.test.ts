@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import {
   builtInModels,
+  initialize,
   inputSize,
   layerShapes,
   layers,
@@ -9,7 +11,9 @@ import {
   parameterLayout,
   parseModel,
   resolveModel,
+  summary,
 } from '../src/index.ts';
+import { mlpGoldens } from './goldens.ts';
 
 /** All layer names, as listed in an error. */
 const layerNames = Object.keys(layers)
@@ -134,4 +138,64 @@ describe('models as plain data', () => {
   ])('%s', (_, data, message) => {
     expect(() => parseModel(data)).toThrow(new Error(message));
   });
+});
+
+describe('initial parameters', () => {
+  const model = resolveModel('mlp');
+
+  test.each(mlpGoldens.initial)('seed $seed gives the bits of torch.manual_seed($seed)', ({ seed, sha256, first }) => {
+    const values = initialize(model, seed);
+    expect(values[0]).toBe(Math.fround(first));
+    expect(createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex')).toBe(sha256);
+  });
+
+  test('each parameter is uniform in ±1/sqrt(fanIn)', () => {
+    const values = initialize(model, 3);
+    for (const { name, bound, offset, size } of parameterLayout(model)) {
+      if (size < 1000) continue;
+      const scaled = [...values.subarray(offset, offset + size)].map((value) => value / bound);
+      expect(Math.max(...scaled.map(Math.abs)), name).toBeLessThanOrEqual(1 + 1e-6);
+      expect(Math.abs(scaled.reduce((sum, value) => sum + value, 0) / size), name).toBeLessThan(
+        4 / Math.sqrt(3 * size),
+      );
+      const variance = scaled.reduce((sum, value) => sum + value * value, 0) / size;
+      expect(Math.abs(variance - 1 / 3), name).toBeLessThan(0.03);
+    }
+  });
+
+  test.each([-1, 0.5, 2 ** 32, Number.NaN])('refuses the seed %s', (seed) => {
+    expect(() => initialize(model, seed)).toThrow(`seed: expected a whole number from 0 to 4294967295, got ${seed}`);
+  });
+});
+
+test('a summary has one line for each layer', () => {
+  expect(summary(resolveModel('mlp')).split('\n')).toEqual([
+    'Model: mlp',
+    '─'.repeat(35),
+    'layer     output shape   parameters',
+    '═'.repeat(35),
+    'input     [784]',
+    '0 dense   [128]             100,480',
+    '1 relu    [128]                   0',
+    '2 dense   [10]                1,290',
+    '─'.repeat(35),
+    'Total: 101,770 parameters (397.5 KiB)',
+  ]);
+});
+
+test('the counts of the layers add up to the total', () => {
+  const model = parseModel({
+    name: 'wide',
+    input: [2, 3, 2],
+    layers: [
+      { type: 'flatten' },
+      { type: 'dense', units: 1000 },
+      { type: 'dropout', rate: 0.5 },
+      { type: 'dense', units: 2000 },
+    ],
+  });
+  const lines = summary(model).split('\n');
+  const counts = lines.slice(5, -2).map((line) => Number(line.trim().split(/\s+/).at(-1)!.replaceAll(',', '')));
+  expect(counts).toEqual([0, 13_000, 0, 2_002_000]);
+  expect(lines.at(-1)).toBe('Total: 2,015,000 parameters (7.7 MiB)');
 });

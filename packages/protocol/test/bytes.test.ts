@@ -155,11 +155,6 @@ describe('checksumOf', () => {
     expect(checksumOf(bytes)).toBe(2_858_295_351);
   });
 
-  it.each(lengths)('of %i bytes is that of its definition', (length) => {
-    const data = randomBytes(length, length);
-    expect(checksumOf(data)).toBe(slowChecksum(data));
-  });
-
   it('changes with any one bit, and differently with each', () => {
     const sums = new Set([checksumOf(bytes)]);
     for (let bit = 0; bit < bytes.length * 8; bit += 1) {
@@ -168,20 +163,6 @@ describe('checksumOf', () => {
       sums.add(checksumOf(damaged));
     }
     expect(sums.size).toBe(bytes.length * 8 + 1);
-  });
-
-  it('changes with any change of one word', () => {
-    const word = fc.uint8Array({ minLength: 4, maxLength: 4 });
-    const at = fc.integer({ min: 0, max: 249 });
-    fc.assert(
-      fc.property(word, at, (value, index) => {
-        const damaged = bytes.slice();
-        damaged.set(value, 4 * index);
-        const isSame = value.every((byte, offset) => byte === bytes[4 * index + offset]);
-        expect(checksumOf(damaged) === checksumOf(bytes)).toBe(isSame);
-      }),
-      { seed: 3, numRuns: 2000 },
-    );
   });
 
   it('changes where two bits do, in neighboring blocks of a lane as well', () => {
@@ -239,10 +220,11 @@ describe('checksumOf', () => {
     );
   });
 
-  it('does not depend on alignment, shared memory or earlier calls', () => {
+  it('is that of its definition, at any alignment, in shared memory, and after earlier calls', () => {
     for (const length of lengths) {
       const data = randomBytes(length, 7);
-      const expected = checksumOf(data);
+      const expected = slowChecksum(data);
+      expect(checksumOf(data), `${length} bytes`).toBe(expected);
       for (const memory of [new ArrayBuffer(length + 8), new SharedArrayBuffer(length + 8)]) {
         for (let offset = 0; offset < 8; offset++) {
           const shifted = new Uint8Array(memory, offset, length);

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { CoordinatorMessage, Message, WorkerMessage } from '../src/messages.ts';
 import type { Closing, CoordinatorTransport, Transport, WorkerTransport } from '../src/transport.ts';
 import { exampleOf, maySend, messageTypes } from './arbitraries.ts';
+import { Changes } from './changes.ts';
 
 export interface Link {
   readonly coordinator: CoordinatorTransport;
@@ -23,39 +24,27 @@ export interface TransportUnderTest {
 export class Recorder<Receives extends Message> {
   readonly messages: Receives[] = [];
   readonly closings: Closing[] = [];
-  #waiting: { readonly isMet: () => boolean; readonly resolve: () => void }[] = [];
+  readonly #changes = new Changes();
 
   constructor(transport: Transport<Receives, never>) {
     transport.listen({
       onMessage: (message) => {
         this.messages.push(message);
-        this.#settle();
+        this.#changes.noted();
       },
       onClose: (closing) => {
         this.closings.push(closing);
-        this.#settle();
+        this.#changes.noted();
       },
     });
   }
 
-  messageCount(count: number): Promise<void> {
-    return this.#until(() => this.messages.length >= count);
+  async messageCount(count: number): Promise<void> {
+    await this.#changes.until(() => this.messages.length >= count);
   }
 
-  async closing(): Promise<Closing> {
-    await this.#until(() => this.closings.length > 0);
-    return this.closings[0]!;
-  }
-
-  #until(isMet: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#waiting.push({ isMet, resolve });
-      this.#settle();
-    });
-  }
-
-  #settle(): void {
-    for (const { isMet, resolve } of this.#waiting) if (isMet()) resolve();
+  closing(): Promise<Closing> {
+    return this.#changes.until(() => this.closings[0]);
   }
 }
 

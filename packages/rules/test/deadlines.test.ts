@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+import {
+  type CoordinatorOptions,
+  eventsOf,
+  ScriptedCoordinator,
+  sentTo,
+  sharing,
+  started,
+} from './scripted-coordinator.ts';
 
 /** Two workers that share a step equally; `quick` has answered, `slow` has not. */
 function withSlowWorker(options?: CoordinatorOptions) {
-  const coordinator = new ScriptedCoordinator(options);
-  const [slow, quick] = [coordinator.join(), coordinator.join()];
-  coordinator.completePlannedSteps();
+  const { coordinator, first: slow, second: quick } = sharing(2, options);
   const lateTasks = coordinator.tasksOf(slow);
   coordinator.answerAll(quick);
   return { coordinator, slow, quick, lateTasks };
@@ -43,23 +48,19 @@ describe('a worker past its soft deadline', () => {
   });
 
   it('gets no cancel for a shard that another worker has completed: its answer shows that it is back', () => {
-    const { coordinator, slow, quick } = withSlowWorker();
-    coordinator.wait(300);
-    const from = coordinator.effects.length;
-    coordinator.answerAll(quick);
-    expect(sentTo(slow, coordinator.effects.slice(from))).not.toContain('cancel');
-  });
-
-  it('returns a shard after all: its second owner gets a cancel', () => {
     const { coordinator, slow, quick, lateTasks } = withSlowWorker();
     coordinator.wait(300);
+    // The second owner of a shard that the late worker returns after all gets one.
     expect(sentTo(quick, coordinator.gradient(slow, lateTasks[0]!))).toContain('cancel');
+    const other = withSlowWorker();
+    other.coordinator.wait(300);
+    const from = other.coordinator.effects.length;
+    other.coordinator.answerAll(other.quick);
+    expect(sentTo(other.slow, other.coordinator.effects.slice(from))).not.toContain('cancel');
   });
 
   it('hands its shard on to a third worker when the second is late too', () => {
-    const coordinator = new ScriptedCoordinator({ batch: 6, samples: 60, epochs: 4 });
-    const [first, second, third] = [coordinator.join(), coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
+    const { coordinator, first, second, third } = sharing(3, { batch: 6, samples: 60, epochs: 4 });
     const lateTasks = coordinator.tasksOf(first);
     expect(lateTasks).toHaveLength(1);
     coordinator.answerAll(second);
@@ -107,9 +108,7 @@ describe('the soft deadline', () => {
 
 describe('a worker past its hard deadline', () => {
   it('is disconnected, even when other workers have long computed its shard', () => {
-    const coordinator = new ScriptedCoordinator({ epochs: 100 });
-    const [slow, quick] = [coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
+    const { coordinator, first: slow, second: quick } = sharing(2, { epochs: 100 });
     for (let waited = 0; waited <= 5_000; waited += 100) {
       coordinator.answerAll(quick);
       coordinator.wait(100);
@@ -119,8 +118,7 @@ describe('a worker past its hard deadline', () => {
   });
 
   it('is disconnected when it is the only one, and the run pauses', () => {
-    const coordinator = new ScriptedCoordinator();
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1);
     for (let waited = 0; waited < 5_000; waited += 1_000) {
       coordinator.wait(1_000);
       coordinator.pong(only);
@@ -137,8 +135,7 @@ describe('a worker that says how many bytes have arrived', () => {
    * @returns the time of the disconnect
    */
   function disconnectedAtMs(bytesPerMs: number, forMs: number): number {
-    const coordinator = new ScriptedCoordinator();
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1);
     const startedAtMs = coordinator.nowMs;
     const waitedMs = (): number => coordinator.nowMs - startedAtMs;
     while (coordinator.state.connections.has(only)) {
@@ -164,8 +161,7 @@ describe('a worker that says how many bytes have arrived', () => {
 
 describe('a silent connection', () => {
   it('is closed after 15 s, and not before', () => {
-    const coordinator = new ScriptedCoordinator({ limits: { hardDeadlineMs: 60_000 } });
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1, { limits: { hardDeadlineMs: 60_000 } });
     coordinator.wait(15_000);
     expect(coordinator.state.connections.has(only)).toBe(true);
     expect(eventsOf(coordinator.wait(1))).toContainEqual({ type: 'left', workerId: 'w1', message: 'silent for 15 s' });

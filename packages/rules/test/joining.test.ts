@@ -1,30 +1,31 @@
 import { describe, expect, it } from 'vitest';
 import { defaultLimits } from '../src/setup.ts';
-import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+import { eventsOf, ScriptedCoordinator, sentTo, started } from './scripted-coordinator.ts';
 
 const { heartbeatMs } = defaultLimits;
 
+/** Messages to a worker that is let in. */
+const joins = ['welcome', 'sendNumericsCheck'];
+
 describe('a worker that joins', () => {
   it('gets a welcome and a numerics check first; it counts, and gets tasks, only after its result', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 4 });
-    const first = coordinator.join();
+    const { coordinator, first } = started(1, { startWorkers: 2, epochs: 4 });
     expect(first).toBe(1);
     expect(coordinator.state.phase).toBe('waiting');
     const second = coordinator.open();
-    expect(sentTo(second, coordinator.hello(second))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(sentTo(second, coordinator.hello(second))).toEqual(joins);
     expect(coordinator.state.phase).toBe('waiting');
     coordinator.numericsResult(second);
     expect(coordinator.state.phase).toBe('training');
   });
 
   it('in the middle of a run is assigned shards from the next step that is planned', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 4 });
-    coordinator.join();
+    const { coordinator } = started(1, { startWorkers: 2, epochs: 4 });
     coordinator.join();
     const newest = coordinator.open();
     coordinator.hello(newest);
     coordinator.completePlannedSteps();
-    expect(sentTo(newest, coordinator.effects)).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(sentTo(newest, coordinator.effects)).toEqual(joins);
     coordinator.numericsResult(newest);
     coordinator.completePlannedSteps();
     expect(coordinator.tasksOf(newest).length).toBeGreaterThan(0);
@@ -46,18 +47,12 @@ describe('a hello', () => {
     expect(sentTo(connection, effects)).toEqual(['refuse', 'close']);
     expect(coordinator.state.connections.size + coordinator.state.records.size).toBe(0);
     expect(JSON.stringify(effects)).not.toContain('secret');
-  });
-
-  it('with the right token is welcome', () => {
-    const coordinator = new ScriptedCoordinator({ token: 'secret' });
-    const connection = coordinator.open();
-    const sent = sentTo(connection, coordinator.hello(connection, { token: 'secret' }));
-    expect(sent).toEqual(['welcome', 'sendNumericsCheck']);
+    const welcome = coordinator.open();
+    expect(sentTo(welcome, coordinator.hello(welcome, { token: 'secret' }))).toEqual(joins);
   });
 
   it('to a full run is refused with the time to wait, unless it takes the place of its own half-open connection', () => {
-    const coordinator = new ScriptedCoordinator({ limits: { maxWorkers: 2 } });
-    coordinator.join();
+    const { coordinator } = started(1, { limits: { maxWorkers: 2 } });
     const other = coordinator.join();
     const third = coordinator.open();
     const refusal = { type: 'refuse', code: 'full', retryAfterMs: 30_000 };
@@ -66,7 +61,7 @@ describe('a hello', () => {
     coordinator.hello(returned, { resumeKey: 'key-1' });
     coordinator.nowMs += 1;
     coordinator.pong(other);
-    expect(sentTo(returned, coordinator.wait(heartbeatMs))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(sentTo(returned, coordinator.wait(heartbeatMs))).toEqual(joins);
   });
 
   it('from an address that has its share of the places is refused, from another one it is welcome', () => {
@@ -75,16 +70,19 @@ describe('a hello', () => {
       const connection = coordinator.open(address);
       return sentTo(connection, coordinator.hello(connection));
     };
-    expect(from('a')).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(from('a')).toEqual(joins);
     expect(from('a')).toEqual(['refuse', 'close']);
-    expect(from('b')).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(from('b')).toEqual(joins);
     // Workers of the coordinator's own process have no address.
     expect([from(''), from('')].flat()).not.toContain('refuse');
   });
 });
 
-describe('a worker whose gradient of the numerics check is wrong', () => {
-  it('is refused, and never gets a shard', () => {
+describe('a worker is refused', () => {
+  const own = { refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' };
+  const gpu = 'gpu.js webgl2';
+
+  it('whose gradient of the numerics check is wrong, and never gets a shard', () => {
     const coordinator = new ScriptedCoordinator();
     const connection = coordinator.open();
     coordinator.hello(connection);
@@ -93,46 +91,32 @@ describe('a worker whose gradient of the numerics check is wrong', () => {
     expect(effects[0]).toMatchObject({ type: 'send', message: { type: 'refuse', code: 'numerics' } });
     expect(sentTo(connection, coordinator.effects)).not.toContain('sendTask');
   });
-});
 
-describe('a worker whose numerics check has other bits than the numeric mode that it names', () => {
-  it('is refused where that is the mode of the coordinator, and welcome in a mode of its own', () => {
-    const coordinator = new ScriptedCoordinator({ refereeMode: 'f32-mul-add.v1', refereeHash: 'aaaaaaaa' });
+  it('whose check has other bits than the coordinator in the same numeric mode, and welcome in a mode of its own', () => {
+    const coordinator = new ScriptedCoordinator(own);
     const liar = coordinator.open();
-    coordinator.hello(liar, { numericMode: 'f32-mul-add.v1' });
+    coordinator.hello(liar, { numericMode: own.refereeMode });
     expect(sentTo(liar, coordinator.numericsResult(liar, 'bbbbbbbb'))).toEqual(['refuse', 'close']);
-    const other = coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'bbbbbbbb' });
-    expect(coordinator.tasksOf(other)).toHaveLength(1);
+    expect(coordinator.tasksOf(coordinator.join({ numericMode: gpu, hash: 'bbbbbbbb' }))).toHaveLength(1);
   });
-});
 
-describe('a worker of another numeric mode', () => {
-  it('could never join if nodes are rounded and the coordinator has no bits of its own', () => {
+  it('whose bits are others if nodes are rounded, with a sentence that says what to choose', () => {
     expect(() => new ScriptedCoordinator({ roundsToHalves: true })).toThrow(/^run: expected refereeHash, .* got none$/);
-  });
-
-  it('is refused if nodes are rounded, with a sentence that says what to choose', () => {
-    const coordinator = new ScriptedCoordinator({
-      refereeMode: 'f32-mul-add.v1',
-      refereeHash: 'aaaaaaaa',
-      roundsToHalves: true,
-    });
-    const gpu = coordinator.open();
-    coordinator.hello(gpu, { numericMode: 'gpu.js webgl2' });
-    const effects = coordinator.numericsResult(gpu, 'bbbbbbbb');
-    expect(sentTo(gpu, effects)).toEqual(['refuse', 'close']);
-    const message = expect.stringContaining(
-      `fp16-exact gradients requires, got those of gpu.js webgl2: compute on the CPU`,
-    );
-    expect(effects).toContainEqual(expect.objectContaining({ message: { type: 'refuse', code: 'numerics', message } }));
-    expect(coordinator.tasksOf(coordinator.join({ numericMode: 'gpu.js webgl2', hash: 'aaaaaaaa' }))).toHaveLength(1);
+    const coordinator = new ScriptedCoordinator({ ...own, roundsToHalves: true });
+    const connection = coordinator.open();
+    coordinator.hello(connection, { numericMode: gpu });
+    const effects = coordinator.numericsResult(connection, 'bbbbbbbb');
+    expect(sentTo(connection, effects)).toEqual(['refuse', 'close']);
+    const choice = `fp16-exact gradients requires, got those of ${gpu}: compute on the CPU`;
+    const refusal = { type: 'refuse', code: 'numerics', message: expect.stringContaining(choice) };
+    expect(effects).toContainEqual(expect.objectContaining({ message: refusal }));
+    expect(coordinator.tasksOf(coordinator.join({ numericMode: gpu, hash: 'aaaaaaaa' }))).toHaveLength(1);
   });
 });
 
 describe('a worker that returns', () => {
   it('within the resume window keeps its identity, and its work is counted on', () => {
-    const coordinator = new ScriptedCoordinator({ epochs: 10 });
-    const first = coordinator.join();
+    const { coordinator, first } = started(1, { epochs: 10 });
     coordinator.nowMs += 10;
     coordinator.answerAll(first);
     coordinator.close(first);
@@ -145,8 +129,7 @@ describe('a worker that returns', () => {
   });
 
   it('after the window gets a new identity, and its earlier work stays in the records', () => {
-    const coordinator = new ScriptedCoordinator({ epochs: 10 });
-    const first = coordinator.join();
+    const { coordinator, first } = started(1, { epochs: 10 });
     coordinator.answerAll(first);
     coordinator.close(first);
     coordinator.wait(30_001);
@@ -156,31 +139,28 @@ describe('a worker that returns', () => {
   });
 
   it('replaces the half-open connection that it left behind once that does not answer, and gets its shards', () => {
-    const coordinator = new ScriptedCoordinator();
-    const halfOpen = coordinator.join();
+    const { coordinator, first: halfOpen } = started(1);
     const returned = coordinator.open();
     const claim = coordinator.hello(returned, { resumeKey: 'key-1' });
     expect([sentTo(halfOpen, claim), sentTo(returned, claim)]).toEqual([['ping'], []]);
     expect(coordinator.wait(heartbeatMs - 1)).toEqual([]);
     const effects = coordinator.wait(1);
     expect(sentTo(halfOpen, effects)).toContain('close');
-    expect(sentTo(returned, effects)).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(sentTo(returned, effects)).toEqual(joins);
     expect(coordinator.state.phase).toBe('paused');
     coordinator.numericsResult(returned);
     expect(coordinator.tasksOf(returned).length).toBeGreaterThan(0);
     coordinator.close(halfOpen);
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
     expect(coordinator.state.records.size).toBe(1);
   });
 
   it('is let in at once when its old connection turns out to be closed', () => {
-    const coordinator = new ScriptedCoordinator();
-    const halfOpen = coordinator.join();
+    const { coordinator, first: halfOpen } = started(1);
     const returned = coordinator.open();
     coordinator.hello(returned, { resumeKey: 'key-1' });
     coordinator.close(halfOpen);
-    expect(sentTo(returned, coordinator.wait(1))).toEqual(['welcome', 'sendNumericsCheck']);
+    expect(sentTo(returned, coordinator.wait(1))).toEqual(joins);
     expect(coordinator.workerId(returned)).toBe('w1');
   });
 
@@ -192,8 +172,7 @@ describe('a worker that returns', () => {
         void coordinator.dispatch({ type: 'tick', receivedBytes: new Map([[victim, 1_000]]) }),
     ],
   ])('with the key of a connected worker that %s gets a new identity, and takes nothing', (_, show) => {
-    const coordinator = new ScriptedCoordinator();
-    const victim = coordinator.join();
+    const { coordinator, first: victim } = started(1);
     const tasks = coordinator.tasksOf(victim);
     const thief = coordinator.open();
     coordinator.hello(thief, { resumeKey: 'key-1' });
@@ -206,8 +185,7 @@ describe('a worker that returns', () => {
   });
 
   it('twice at once comes back once', () => {
-    const coordinator = new ScriptedCoordinator();
-    coordinator.join();
+    const { coordinator } = started(1);
     const [first, second] = [coordinator.open(), coordinator.open()];
     for (const connection of [first, second]) coordinator.hello(connection, { resumeKey: 'key-1' });
     coordinator.wait(heartbeatMs);
@@ -223,8 +201,7 @@ describe('a worker that returns', () => {
   });
 
   it('keeps its record while it is checked, even when the resume window ends meanwhile', () => {
-    const coordinator = new ScriptedCoordinator();
-    const other = coordinator.join();
+    const { coordinator, first: other } = started(1);
     const first = coordinator.join();
     coordinator.close(first);
     coordinator.nowMs += 29_000;

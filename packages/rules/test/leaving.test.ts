@@ -1,12 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import type { Command } from '../src/events.ts';
 import { idleReasonOf } from '../src/run-account.ts';
-import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+import type { ConnectionId } from '../src/state.ts';
+import { eventsOf, ScriptedCoordinator, sentTo, sharing, started } from './scripted-coordinator.ts';
+
+interface Leaving {
+  readonly what: string;
+  readonly code: number;
+  readonly reason: string;
+  readonly rejected: number;
+  readonly leave: (run: ScriptedCoordinator, connection: ConnectionId) => readonly Command[];
+}
 
 describe('the shards of a worker that disconnects', () => {
   it('are assigned to other workers in the same event', () => {
-    const coordinator = new ScriptedCoordinator();
-    const [first, second] = [coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
+    const { coordinator, first, second } = sharing();
     const lost = coordinator.tasksOf(first);
     expect(lost.length).toBeGreaterThan(0);
     const effects = coordinator.close(first);
@@ -15,14 +23,11 @@ describe('the shards of a worker that disconnects', () => {
     expect(eventsOf(effects)).toContainEqual({ type: 'left', workerId: 'w1', message: 'its connection closed' });
     expect(coordinator.state.faults.disconnects).toBe(1);
     expect(coordinator.state.faults.reassigned).toBeGreaterThanOrEqual(lost.length);
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
   it('are assigned once where it goes while it is checked again, and its going is told', () => {
-    const coordinator = new ScriptedCoordinator();
-    const [first] = [coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
+    const { coordinator, first } = sharing();
     const [task] = coordinator.tasksOf(first);
     coordinator.receive(first, { type: 'taskError', ...task!, code: 'device-lost', message: 'the device is gone' });
     const { reassigned } = coordinator.state.faults;
@@ -30,13 +35,11 @@ describe('the shards of a worker that disconnects', () => {
     const effects = coordinator.close(first);
     expect(eventsOf(effects)).toEqual([{ type: 'left', workerId: 'w1', message: 'its connection closed' }]);
     expect(coordinator.state.faults).toMatchObject({ disconnects: 1, reassigned });
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
   it('are halved where more workers than shards are idle', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const first = coordinator.join();
+    const { coordinator, first } = started(1, { steps: 1 });
     const [second, third] = [coordinator.join(), coordinator.join()];
     expect(coordinator.tasksOf(first)).toEqual([{ step: 0, lo: 0, n: 8 }]);
     coordinator.close(first);
@@ -44,40 +47,32 @@ describe('the shards of a worker that disconnects', () => {
     expect(coordinator.tasksOf(third)).toEqual([{ step: 0, lo: 4, n: 4 }]);
   });
 
-  it('are assigned to other workers after a bye, which closes its socket', () => {
-    const coordinator = new ScriptedCoordinator();
-    const [first, second] = [coordinator.join(), coordinator.join()];
-    const effects = coordinator.receive(first, { type: 'bye', message: 'worker 1 leaves' });
-    expect(sentTo(first, effects)).toEqual(['close']);
-    expect(coordinator.tasksOf(second).length).toBeGreaterThan(0);
+  const message = 'gradient: expected checksum 1, got 2';
+  const invalid = (closeCode: 1002 | 1003 | 1009): Leaving => ({
+    ...{ what: `an invalid frame (${closeCode})`, code: closeCode, reason: message, rejected: 1 },
+    leave: (run, connection) => run.dispatch({ type: 'invalid', connection, closeCode, message }),
   });
-
-  it('are assigned to other workers after an invalid frame', () => {
-    const coordinator = new ScriptedCoordinator();
-    const [first, second] = [coordinator.join(), coordinator.join()];
-    const message = 'gradient: expected checksum 1, got 2';
-    const effects = coordinator.dispatch({ type: 'invalid', connection: first, closeCode: 1002, message });
-    expect(effects).toContainEqual({ type: 'close', connection: first, code: 1002, reason: message });
-    expect(coordinator.state.faults.rejected).toBe(1);
-    expect(coordinator.tasksOf(second).length).toBeGreaterThan(0);
-  });
-});
-
-describe('an invalid frame', () => {
-  it.each([1002, 1003, 1009] as const)('closes its socket with %i and the reason, and no other socket', (closeCode) => {
-    const coordinator = new ScriptedCoordinator();
-    const [first, second] = [coordinator.join(), coordinator.join()];
-    const message = 'frame: broken';
-    const effects = coordinator.dispatch({ type: 'invalid', connection: first, closeCode, message });
-    expect(effects).toContainEqual({ type: 'close', connection: first, code: closeCode, reason: message });
-    expect(coordinator.connections).toEqual([second]);
-  });
+  it.each<Leaving>([
+    ...[1002, 1003, 1009].map((code) => invalid(code as 1002)),
+    {
+      ...{ what: 'a bye', code: 1000, reason: 'worker 1 leaves', rejected: 0 },
+      leave: (run, connection) => run.receive(connection, { type: 'bye', message: 'worker 1 leaves' }),
+    },
+  ])(
+    'are assigned to other workers after $what, which closes its socket alone',
+    ({ leave, code, reason, rejected }) => {
+      const { coordinator, first, second } = started(2);
+      expect(leave(coordinator, first)).toContainEqual({ type: 'close', connection: first, code, reason });
+      expect(coordinator.state.faults.rejected).toBe(rejected);
+      expect(coordinator.connections).toEqual([second]);
+      expect(coordinator.tasksOf(second).length).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('the record of a worker that computed nothing', () => {
   it('is dropped after it left, and its id is not used again', () => {
-    const coordinator = new ScriptedCoordinator({ epochs: 20 });
-    const stays = coordinator.join();
+    const { coordinator, first: stays } = started(1, { epochs: 20 });
     for (let times = 0; times < 200; times++) {
       const connection = times % 2 === 0 ? coordinator.join() : coordinator.open();
       if (times % 2 === 1) coordinator.hello(connection);
@@ -97,69 +92,43 @@ describe('the record of a worker that computed nothing', () => {
 
 describe('the record of a worker', () => {
   it('counts once the time for which it was ready', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1, { steps: 1 });
     coordinator.nowMs += 25;
     coordinator.answerAll(only, 20);
     expect(coordinator.state.records.get('w1')).toMatchObject({ readyMs: 25, computeMs: 20 });
   });
 });
 
-function finishedCoordinator(): ScriptedCoordinator {
-  const coordinator = new ScriptedCoordinator({ steps: 1 });
-  coordinator.answerAll(coordinator.join());
-  expect(coordinator.state.phase).toBe('finished');
-  return coordinator;
-}
-
 describe('the end of a run', () => {
-  it('closes every connection with a finish, also those before their hello', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const worker = coordinator.join();
+  it('closes every connection with a finish, also those before their hello and after it; nothing follows', () => {
+    const { coordinator, first: worker } = started(1, { steps: 1 });
     const unknown = coordinator.open();
     const from = coordinator.effects.length;
     coordinator.answerAll(worker);
     expect(coordinator.state.phase).toBe('finished');
-    for (const connection of [worker, unknown]) {
+    const late = coordinator.open();
+    for (const connection of [worker, unknown, late]) {
       expect(sentTo(connection, coordinator.effects.slice(from))).toEqual(['finish', 'close']);
     }
     expect(coordinator.state.faults.disconnects).toBe(0);
-  });
-
-  it('closes a connection that is opened after it with a finish, and keeps no state of it', () => {
-    const coordinator = finishedCoordinator();
-    const late = coordinator.open();
-    expect(sentTo(late, coordinator.effects)).toEqual(['finish', 'close']);
     expect(coordinator.hello(late)).toEqual([]);
     expect(coordinator.state.connections.size).toBe(0);
-  });
-
-  it('happens once: a stop after it has no effect', () => {
-    expect(finishedCoordinator().stop('stopped')).toEqual([]);
-    const stopped = new ScriptedCoordinator();
-    stopped.join();
-    expect(stopped.stop('stopped').at(-1)).toEqual({ type: 'failed', message: 'stopped' });
-    expect(stopped.stop('again')).toEqual([]);
-  });
-
-  it('may come while the run is paused', () => {
-    const coordinator = new ScriptedCoordinator();
-    coordinator.join();
-    coordinator.control('pause');
-    expect(coordinator.stop('stopped').at(-1)).toEqual({ type: 'failed', message: 'stopped' });
-  });
-
-  it('leaves nothing to control', () => {
-    const coordinator = finishedCoordinator();
     for (const action of ['start', 'pause', 'resume'] as const) expect(coordinator.control(action)).toEqual([]);
     expect(coordinator.state.pauseRequested).toBe(false);
+    expect(coordinator.stop('stopped')).toEqual([]);
+  });
+
+  it.each([false, true])('happens once if it is stopped; paused: %s', (isPaused) => {
+    const { coordinator } = started(1);
+    if (isPaused) coordinator.control('pause');
+    expect(coordinator.stop('stopped').at(-1)).toEqual({ type: 'failed', message: 'stopped' });
+    expect(coordinator.stop('again')).toEqual([]);
   });
 });
 
 describe('a worker that is removed', () => {
   it('is refused with a sentence and its shards go to others', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
-    const [first] = [coordinator.join(), coordinator.join()];
+    const { coordinator, first } = started(2, { startWorkers: 2 });
     const effects = coordinator.dispatch({ type: 'remove', workerId: coordinator.workerId(first) });
     const message = 'the owner of this run removed this worker';
     expect(effects).toContainEqual({
@@ -169,23 +138,18 @@ describe('a worker that is removed', () => {
     });
     expect(eventsOf(effects)).toEqual([{ type: 'left', workerId: 'w1', message }]);
     expect(coordinator.state.faults.reassigned).toBeGreaterThan(0);
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
-  it('is announced once where it is checked again', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
-    const [first] = [coordinator.join(), coordinator.join()];
+  it.each([
+    ['before the run begins', 1],
+    ['where it is checked again', 2],
+  ] as const)('is announced once %s; one that is unknown is not', (_, workers) => {
+    const { coordinator, first } = started(workers, { startWorkers: 2 });
     const [task] = coordinator.tasksOf(first);
-    coordinator.receive(first, { type: 'taskError', ...task!, code: 'device-lost', message: 'the device is gone' });
+    if (task) coordinator.receive(first, { type: 'taskError', ...task, code: 'device-lost', message: 'it is gone' });
     expect(eventsOf(coordinator.dispatch({ type: 'remove', workerId: 'w1' }))).toMatchObject([{ type: 'left' }]);
-  });
-
-  it('is announced once also before the run begins; one that is unknown is not', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
-    coordinator.join();
-    expect(eventsOf(coordinator.dispatch({ type: 'remove', workerId: 'w1' }))).toMatchObject([{ type: 'left' }]);
-    expect(coordinator.connections).toEqual([]);
+    expect(coordinator.connections).not.toContain(first);
     expect(coordinator.dispatch({ type: 'remove', workerId: 'w1' })).toEqual([]);
   });
 });
@@ -210,8 +174,7 @@ describe('why a worker is idle', () => {
     [...state.connections.values()].map((connection) => idleReasonOf(state, connection));
 
   it('is that it joins, that the run has not begun or is paused', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2 });
-    coordinator.join();
+    const { coordinator } = started(1, { startWorkers: 2 });
     const second = coordinator.open();
     coordinator.hello(second);
     expect(reasonsOf(coordinator)).toEqual(['waiting', 'joining']);
@@ -233,8 +196,7 @@ describe('why a worker is idle', () => {
   });
 
   it('is that it has shown no speed yet, or is too slow', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 1, epochs: 100 });
-    const quick = coordinator.join();
+    const { coordinator, first: quick } = started(1, { startWorkers: 1, epochs: 100 });
     coordinator.completePlannedSteps();
     const slow = coordinator.join({ samplesPerMs: 1e-3, isNewcomer: true });
     expect(reasonsOf(coordinator)).toEqual([undefined, 'trial']);

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { planRun, samplesInShard, shardRange, stepBatch, usedMicrobatches } from '../src/plan.ts';
+import {
+  batchForWorkers,
+  microbatchSizeFor,
+  planRun,
+  samplesInShard,
+  shardRange,
+  stepBatch,
+  usedMicrobatches,
+} from '../src/plan.ts';
 import { nextPowerOfTwo } from '../src/tree.ts';
 
 const options = fc.record({
@@ -109,5 +117,59 @@ describe('the default microbatch', () => {
       const plan = planRun({ samples: 60_000, batch, epochs: 1 });
       expect(usedMicrobatches(plan, 0)).toBeGreaterThanOrEqual(4);
     }
+  });
+});
+
+const isPowerOfTwo = (value: number): boolean => nextPowerOfTwo(value) === value;
+const usualBatch = fc.constantFrom(16, 32, 64, 128);
+const workers = fc.integer({ min: 1, max: 512 });
+const extraSamples = fc.integer({ min: 0, max: 100_000 });
+
+describe('the batch for a number of workers', () => {
+  it('gives each a microbatch of every full step, whatever the data and the microbatch', () => {
+    const microbatchSize = fc.option(fc.integer({ min: 1, max: 100 }), { nil: undefined });
+    fc.assert(
+      fc.property(workers, extraSamples, usualBatch, microbatchSize, (count, extra, usual, given) => {
+        const samples = count * (given ?? 1) + extra;
+        const chosen = batchForWorkers({ samples, workers: count, usualBatch: usual, microbatchSize: given });
+        const plan = planRun({ samples, epochs: 1, ...chosen });
+        expect(usedMicrobatches(plan, 0)).toBeGreaterThanOrEqual(count);
+        expect(chosen.batch).toBeLessThanOrEqual(samples);
+        if (given === undefined) expect(isPowerOfTwo(chosen.microbatchSize)).toBe(true);
+        else expect([chosen.microbatchSize, chosen.batch % given]).toEqual([given, 0]);
+      }),
+    );
+  });
+
+  it('has a power of two of microbatches and no more samples than that takes, where the data have enough', () => {
+    fc.assert(
+      fc.property(workers, usualBatch, (count, usual) => {
+        const samples = 8 * 16 * nextPowerOfTwo(count) + usual;
+        const { batch, microbatchSize } = batchForWorkers({ samples, workers: count, usualBatch: usual });
+        expect(isPowerOfTwo(batch / microbatchSize)).toBe(true);
+        expect(batch).toBe(Math.max(usual, 16 * nextPowerOfTwo(count)));
+      }),
+    );
+  });
+
+  it.each<[samples: number, workers: number, usual: number, batch: number, microbatch: number, given?: number]>([
+    [60_000, 2, 128, 128, 32],
+    [60_000, 8, 128, 128, 16],
+    [60_000, 32, 128, 512, 16],
+    [60_000, 33, 128, 1024, 16],
+    [120, 30, 16, 32, 1],
+    [30, 30, 16, 30, 1],
+    [60_000, 32, 128, 320, 10, 10],
+  ])('of %i samples for %i workers in place of %i is %i, in microbatches of %i', (samples, workers, usual, ...row) => {
+    const [batch, microbatchSize, given] = row;
+    const chosen = batchForWorkers({ samples, workers, usualBatch: usual, ...(given && { microbatchSize: given }) });
+    expect(chosen).toEqual({ batch, microbatchSize });
+  });
+
+  it('is refused where the samples do not go round', () => {
+    expect(() => batchForWorkers({ samples: 9, workers: 10, usualBatch: 16 })).toThrow(
+      'expected at most 9 samples in 10 microbatches, got 10',
+    );
+    expect(() => microbatchSizeFor(9, 10)).toThrow('workers: expected a whole number from 1 to 9, got 10');
   });
 });

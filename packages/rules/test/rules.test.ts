@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Command } from '../src/events.ts';
 import type { ConnectionId } from '../src/state.ts';
-import { eventsOf, ScriptedCoordinator, sentTo } from './scripted-coordinator.ts';
+import { eventsOf, ScriptedCoordinator, sentTo, started } from './scripted-coordinator.ts';
 
 type Violation = (coordinator: ScriptedCoordinator, connection: ConnectionId) => readonly Command[];
 
@@ -24,8 +24,7 @@ describe('a message that its phase does not allow', () => {
     ['a gradient of the next step', 'ready', gradientOf(1)],
     ['a task error before hello', 'handshake', taskError],
   ] as const)('%s closes its socket with 1002', (_, phase, violate) => {
-    const coordinator = new ScriptedCoordinator();
-    const other = coordinator.join();
+    const { coordinator, first: other } = started(1);
     const connection = phase === 'ready' ? coordinator.join() : coordinator.open();
     if (phase === 'checking') coordinator.hello(connection);
     const close = expect.objectContaining({ type: 'close', connection, code: 1002 });
@@ -42,8 +41,7 @@ describe('a message that its phase does not allow', () => {
   });
 
   it('a gradient from a worker that was not sent the weights closes its socket, even where the shard is wanted', () => {
-    const coordinator = new ScriptedCoordinator();
-    coordinator.join();
+    const { coordinator } = started(1);
     const eager = coordinator.join();
     expect(sentTo(eager, coordinator.effects)).not.toContain('sendWeights');
     expect(sentTo(eager, coordinator.gradient(eager, { step: 0, lo: 0, n: 8 }))).toContain('close');
@@ -52,8 +50,7 @@ describe('a message that its phase does not allow', () => {
 
 describe('a status', () => {
   it('says whether a worker is a tab in the background, and changes nothing else', () => {
-    const coordinator = new ScriptedCoordinator();
-    const tab = coordinator.join();
+    const { coordinator, first: tab } = started(1);
     const shards = () => structuredClone([...coordinator.state.current.shards.values()]);
     const before = shards();
     expect(coordinator.receive(tab, { type: 'status', hidden: true })).toEqual([]);
@@ -68,8 +65,7 @@ describe('a ping', () => {
   const ping = { type: 'ping', sentAtMs: 17 } as const;
 
   it('is answered with its own time', () => {
-    const coordinator = new ScriptedCoordinator();
-    const connection = coordinator.join();
+    const { coordinator, first: connection } = started(1);
     const effects = coordinator.receive(connection, ping);
     expect(effects).toEqual([{ type: 'send', connection, message: { type: 'pong', sentAtMs: 17 } }]);
   });
@@ -84,8 +80,7 @@ describe('a ping', () => {
 
 describe('a paused run', () => {
   it('takes results of its current step, and does not take the step', () => {
-    const coordinator = new ScriptedCoordinator();
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1);
     expect(eventsOf(coordinator.control('pause'))).toEqual([{ type: 'pauseRequested' }]);
     expect(coordinator.state).toMatchObject({ phase: 'paused', pauseRequested: true });
     coordinator.answerAll(only);
@@ -94,13 +89,11 @@ describe('a paused run', () => {
     const effects = coordinator.control('resume');
     expect(effects).toContainEqual({ type: 'applyStep', step: 0 });
     expect(eventsOf(effects)).toEqual([{ type: 'resumed' }]);
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
   it('is not changed by a second pause, nor a running one by a second resume', () => {
-    const coordinator = new ScriptedCoordinator();
-    coordinator.join();
+    const { coordinator } = started(1);
     coordinator.control('pause');
     expect(coordinator.control('pause')).toEqual([]);
     coordinator.control('resume');
@@ -108,8 +101,7 @@ describe('a paused run', () => {
   });
 
   it('reassigns the shards of a worker that leaves, and makes no worker late', () => {
-    const coordinator = new ScriptedCoordinator();
-    const [first, second] = [coordinator.join(), coordinator.join()];
+    const { coordinator, first, second } = started(2);
     coordinator.completeSteps(1);
     coordinator.control('pause');
     coordinator.close(second);
@@ -121,21 +113,18 @@ describe('a paused run', () => {
     coordinator.answerAll(first);
     expect(coordinator.state.phase).toBe('paused');
     coordinator.control('resume');
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
     expect(coordinator.state.faults.duplicated).toBe(0);
   });
 
   it('that is resumed without a worker reports that it is paused, and goes on when one joins', () => {
-    const coordinator = new ScriptedCoordinator();
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1);
     coordinator.control('pause');
     coordinator.close(only);
     expect(eventsOf(coordinator.control('resume'))).toEqual([{ type: 'paused' }]);
     coordinator.join();
     expect(eventsOf(coordinator.effects).at(-1)).toEqual({ type: 'resumed' });
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
   it('does not begin until it is resumed', () => {
@@ -150,28 +139,20 @@ describe('a paused run', () => {
 
 describe('start', () => {
   it('begins a run that was set up to wait for it, which no number of workers does', () => {
-    const coordinator = new ScriptedCoordinator({ waitForStart: true });
-    coordinator.join();
+    const { coordinator } = started(1, { waitForStart: true });
     coordinator.wait(10_000);
     expect(coordinator.state.phase).toBe('waiting');
     expect(eventsOf(coordinator.control('start'))).toEqual([{ type: 'started' }]);
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
-  it('begins a run with fewer workers than it was set up for', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 4 });
-    coordinator.join();
+  it.each([true, false])('begins a run with fewer workers than it was set up for, once there is one: %s', (isThere) => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 4, waitForStart: !isThere });
+    if (isThere) coordinator.join();
     expect(coordinator.state.phase).toBe('waiting');
     coordinator.control('start');
-    expect(coordinator.state.phase).toBe('training');
-  });
-
-  it('before any worker is ready begins the run with the first', () => {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 4, waitForStart: true });
-    coordinator.control('start');
-    expect(coordinator.state.phase).toBe('waiting');
-    coordinator.join();
+    expect(coordinator.state.phase).toBe(isThere ? 'training' : 'waiting');
+    if (!isThere) coordinator.join();
     expect(coordinator.state.phase).toBe('training');
   });
 });
@@ -180,8 +161,7 @@ describe('an injected fault', () => {
   const kill = { type: 'injectFault', workerId: 'w1', action: 'kill', forMs: 0 } as const;
 
   it('is sent to the worker that it names, and reported', () => {
-    const coordinator = new ScriptedCoordinator({ faultInjection: true });
-    const [first, second] = [coordinator.join(), coordinator.join()];
+    const { coordinator, first, second } = started(2, { faultInjection: true });
     const effects = coordinator.dispatch({ ...kill, workerId: 'w2' });
     expect(sentTo(second, effects)).toEqual(['injectFault']);
     expect(sentTo(first, effects)).toEqual([]);
@@ -189,9 +169,45 @@ describe('an injected fault', () => {
   });
 
   it('has no effect in a run that was not set up for it, nor on a worker that is not connected', () => {
-    const coordinator = new ScriptedCoordinator();
-    coordinator.join();
+    const { coordinator } = started(1);
     expect(coordinator.dispatch(kill)).toEqual([]);
     expect(new ScriptedCoordinator({ faultInjection: true }).dispatch(kill)).toEqual([]);
+  });
+});
+
+describe('a run', () => {
+  it('begins with fewer workers than it was set up for when the time for them is over', () => {
+    const { coordinator } = started(1, { startWorkers: 3 });
+    coordinator.wait(4_999);
+    expect(coordinator.state.phase).toBe('waiting');
+    coordinator.wait(1);
+    expect(coordinator.state.phase).toBe('training');
+  });
+
+  it('pauses when its last worker disconnects, reports it, and resumes when one joins', () => {
+    const { coordinator, first } = started(1);
+    expect(eventsOf(coordinator.close(first))).toContainEqual({ type: 'paused' });
+    expect(coordinator.state.phase).toBe('paused');
+    coordinator.wait(3_600_000);
+    expect(coordinator.state.phase).toBe('paused');
+    const second = coordinator.join();
+    expect(eventsOf(coordinator.effects)).toContainEqual({ type: 'resumed' });
+    expect(coordinator.tasksOf(second).length).toBeGreaterThan(0);
+    coordinator.finish();
+  });
+});
+
+describe('a run from a checkpoint', () => {
+  it('begins at the step of the checkpoint', () => {
+    const { coordinator, first: only } = started(1, { firstStep: 5, epochs: 2 });
+    expect(coordinator.effects).toContainEqual({ type: 'sendWeights', connection: only, step: 5 });
+    coordinator.completeRun();
+    expect(coordinator.effects.filter(({ type }) => type === 'applyStep')).toEqual(
+      [5, 6, 7].map((step) => ({ type: 'applyStep', step })),
+    );
+  });
+
+  it('of its last step has finished', () => {
+    expect(new ScriptedCoordinator({ firstStep: 8 }).state.phase).toBe('finished');
   });
 });

@@ -1,16 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConnectionId } from '../src/state.ts';
-import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, type Task } from './scripted-coordinator.ts';
+import {
+  type CoordinatorOptions,
+  eventsOf,
+  ScriptedCoordinator,
+  sharing,
+  started,
+  type Task,
+} from './scripted-coordinator.ts';
 
 describe('a worker that is too slow for a share', () => {
   const slowly = { computeMs: 1, totalMs: 40 };
 
   /** Two workers that both have a share. */
   function twoWorkers() {
-    const coordinator = new ScriptedCoordinator({ startWorkers: 2, epochs: 1_000 });
-    const [quick, slow] = [coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
+    const { coordinator, first: quick, second: slow } = sharing(2, { startWorkers: 2, epochs: 1_000 });
     const connectionOf = (id: ConnectionId) => coordinator.state.connections.get(id)!;
     const owes = (id: ConnectionId): boolean => coordinator.tasksOf(id).length > 0;
     return { coordinator, quick, slow, connectionOf, owes };
@@ -89,8 +94,7 @@ describe('workers beyond the number of microbatches', () => {
     // In the first steps the workers are on trial one after another.
     coordinator.completeSteps(10);
     expect(connections.filter((connection) => coordinator.tasksOf(connection).length > 0)).toHaveLength(2);
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 
   it('are not on trial, since no rate would give each worker a share', () => {
@@ -105,11 +109,9 @@ describe('workers beyond the number of microbatches', () => {
 
 describe('a rate that no device has', () => {
   it.each([Number.POSITIVE_INFINITY, Number.NaN, 5e-324, 1e308, 0])('of %d samples/ms does not stop a run', (rate) => {
-    const coordinator = new ScriptedCoordinator({ epochs: 4 });
-    coordinator.join();
+    const { coordinator } = started(1, { epochs: 4 });
     coordinator.join({ samplesPerMs: rate });
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
   });
 });
 
@@ -215,7 +217,7 @@ describe('a run in which all take part', () => {
           slots += owed.length;
         }
       }),
-      { numRuns: 30 },
+      { numRuns: 20 },
     );
     expect(slots).toBeGreaterThan(12);
   });

@@ -1,5 +1,6 @@
 /** The rules of a run by themselves: a test sends events and reads commands; invariants are checked at each event. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
 import type { CheckedMessage, Command, CoordinatorEvent, RunEvent, UntimedEvent } from '../src/events.ts';
@@ -10,25 +11,14 @@ import type { ConnectionId, CoordinatorState } from '../src/state.ts';
 import { type Shard, shardKey } from '../src/tree.ts';
 import { Invariants } from './invariants.ts';
 
-export interface CoordinatorOptions {
-  readonly samples?: number;
-  readonly batch?: number;
-  readonly microbatchSize?: number;
-  readonly epochs?: number;
-  readonly steps?: number;
+type PlanOptions = Pick<
+  Parameters<typeof planRun>[0],
+  'samples' | 'batch' | 'microbatchSize' | 'epochs' | 'steps' | 'roundsToHalves'
+>;
+
+export interface CoordinatorOptions extends Partial<Omit<RunSetup, 'limits'>>, Partial<PlanOptions> {
   readonly firstStep?: number;
-  readonly startWorkers?: number;
-  readonly token?: string;
-  readonly waitForStart?: boolean;
-  readonly faultInjection?: boolean;
-  readonly roundsToHalves?: boolean;
-  /** The coordinator's own numeric mode and numerics hash. */
-  readonly refereeMode?: string;
-  readonly refereeHash?: string;
   readonly limits?: Partial<Limits>;
-  readonly verifyRate?: number;
-  readonly participation?: RunSetup['participation'];
-  readonly isRelay?: boolean;
 }
 
 export interface Task extends Shard {
@@ -36,24 +26,15 @@ export interface Task extends Shard {
 }
 
 /** By default, eight microbatches of two samples a step, four steps an epoch and two epochs. */
-function setupOf(options: CoordinatorOptions): RunSetup {
-  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, roundsToHalves } = options;
-  const { refereeMode, refereeHash } = options;
+function setupOf({ firstStep: _, limits, ...options }: CoordinatorOptions): RunSetup {
+  const { samples = 64, batch = 16, microbatchSize = 2, epochs = 2, steps, roundsToHalves, ...setup } = options;
   return {
     plan: planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves }),
     model: { layers: [] },
     format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
-    limits: { ...defaultLimits, ...options.limits },
-    token: options.token,
-    startWorkers: options.startWorkers ?? 1,
-    startWithinMs: 5_000,
-    waitForStart: options.waitForStart ?? false,
-    faultInjection: options.faultInjection ?? false,
-    verifyRate: options.verifyRate ?? 0,
-    participation: options.participation ?? 'fastest',
-    isRelay: options.isRelay ?? false,
-    ...(refereeMode === undefined ? {} : { refereeMode }),
-    ...(refereeHash === undefined ? {} : { refereeHash }),
+    ...{ startWorkers: 1, startWithinMs: 5_000, verifyRate: 0 },
+    ...setup,
+    limits: { ...defaultLimits, ...limits },
   };
 }
 
@@ -98,9 +79,9 @@ export class ScriptedCoordinator {
     const event = { ...untimed, atMs: this.nowMs } as CoordinatorEvent;
     this.#invariants.expect(this.state, event);
     const commands = this.#rules.handle(event);
-    expect(this.#twin.handle(event)).toEqual(commands);
+    expectSame(this.#twin.handle(event), commands);
     // Comparing whole views takes far longer than handling an event.
-    if (this.#events++ % 32 === 0) expect(this.#twin.view).toEqual(this.state);
+    if (this.#events++ % 32 === 0) expectSame(this.#twin.view, this.state);
     this.effects.push(...commands);
     for (const command of commands) {
       if (command.type !== 'add') continue;
@@ -237,6 +218,12 @@ export class ScriptedCoordinator {
     this.completeSteps(this.setup.plan.steps);
   }
 
+  /** Answers for all connections until the run has finished. */
+  finish(): void {
+    this.completeRun();
+    expect(this.state.phase).toBe('finished');
+  }
+
   /** Answers for all connections until this many steps are taken; the next step has no answers yet. */
   completeSteps(steps: number): void {
     const end = this.state.current.step + steps;
@@ -261,6 +248,11 @@ export class ScriptedCoordinator {
   }
 }
 
+/** Like `toEqual`, which takes far longer where nothing differs. */
+function expectSame(got: unknown, expected: unknown): void {
+  if (!isDeepStrictEqual(got, expected)) expect(got).toEqual(expected);
+}
+
 const isGradient = (event: CoordinatorEvent): boolean => event.type === 'message' && event.message.type === 'gradient';
 
 const keyOf = (step: number, shard: Shard): string => `${step} ${shardKey(shard)}`;
@@ -275,4 +267,23 @@ export function sentTo(connection: ConnectionId, effects: readonly Command[]): s
     if (!('connection' in effect) || effect.connection !== connection) return [];
     return effect.type === 'send' ? [effect.message.type] : [effect.type];
   });
+}
+
+/** A run that up to three workers have joined. */
+export function started(workers: 1 | 2 | 3, options?: CoordinatorOptions) {
+  const coordinator = new ScriptedCoordinator(options);
+  const [first = 0, second = 0, third = 0] = Array.from({ length: workers }, () => coordinator.join());
+  return { coordinator, first, second, third };
+}
+
+/** A run whose workers share the current step; none has answered. */
+export function sharing(workers: 2 | 3 = 2, options?: CoordinatorOptions) {
+  const run = started(workers, options);
+  run.coordinator.completePlannedSteps();
+  return { ...run, task: run.coordinator.tasksOf(run.first)[0]! };
+}
+
+/** Expects that the commands add a shard's sum. @param from the connection, or 0 for the coordinator itself */
+export function expectAdded(effects: readonly Command[], { step, lo, n }: Task, from: ConnectionId): void {
+  expect(effects).toContainEqual(expect.objectContaining({ type: 'add', step, lo, n, from }));
 }

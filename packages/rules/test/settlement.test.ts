@@ -2,19 +2,22 @@ import { describe, expect, it } from 'vitest';
 import { isDrawnForCheck } from '../src/assignments.ts';
 import { exactnessOf } from '../src/run-account.ts';
 import type { ConnectionId } from '../src/state.ts';
-import { type CoordinatorOptions, eventsOf, ScriptedCoordinator, sentTo, type Task } from './scripted-coordinator.ts';
+import {
+  type CoordinatorOptions,
+  eventsOf,
+  expectAdded,
+  ScriptedCoordinator,
+  sentTo,
+  sharing,
+  started,
+  type Task,
+} from './scripted-coordinator.ts';
 
-/** Two workers that share the current step; neither has answered. */
-function withTwoWorkers() {
-  const coordinator = new ScriptedCoordinator();
-  const [first, second] = [coordinator.join(), coordinator.join()];
-  coordinator.completePlannedSteps();
-  return { coordinator, first, second, task: coordinator.tasksOf(first)[0]! };
-}
+const deviceLost = { type: 'taskError', code: 'device-lost', message: 'the device is gone' } as const;
 
 describe('a late or duplicate gradient', () => {
   it('is ignored: its shard is counted once, and no fault is', () => {
-    const { coordinator, first, second, task } = withTwoWorkers();
+    const { coordinator, first, second, task } = sharing();
     coordinator.gradient(first, task);
     const counted = () => structuredClone([coordinator.state.records, coordinator.state.faults]);
     const before = counted();
@@ -26,10 +29,9 @@ describe('a late or duplicate gradient', () => {
   });
 
   it('is ignored where its shard was taken away meanwhile', () => {
-    const { coordinator, first, second, task } = withTwoWorkers();
-    const error = { type: 'taskError', ...task, code: 'device-lost', message: 'the device is gone' } as const;
-    coordinator.receive(first, error);
-    coordinator.receive(first, { type: 'numericsResult', hash: 'aaaaaaaa', samplesPerMs: 1 });
+    const { coordinator, first, second, task } = sharing();
+    coordinator.receive(first, { ...deviceLost, ...task });
+    coordinator.numericsResult(first);
     const added = coordinator.added.length;
     coordinator.gradient(first, task);
     expect(coordinator.added).toHaveLength(added);
@@ -37,7 +39,7 @@ describe('a late or duplicate gradient', () => {
   });
 
   it('is ignored where the shard was never given to the worker', () => {
-    const { coordinator, first, second } = withTwoWorkers();
+    const { coordinator, first, second } = sharing();
     const added = coordinator.added.length;
     for (const task of coordinator.tasksOf(second)) coordinator.gradient(first, task);
     expect(coordinator.added).toHaveLength(added);
@@ -46,8 +48,7 @@ describe('a late or duplicate gradient', () => {
 
 describe('a gradient', () => {
   it('counts for the worker that returned it, not for the one that had lost the shard', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const [first, second] = [coordinator.join(), coordinator.join()];
+    const { coordinator, first, second } = started(2, { steps: 1 });
     expect(coordinator.tasksOf(first)).toHaveLength(1);
     coordinator.wait(6_000);
     expect(coordinator.state.connections.has(first)).toBe(false);
@@ -57,8 +58,7 @@ describe('a gradient', () => {
   });
 
   it('counts at most the time for which its worker had the shard, whatever computing time it reports', () => {
-    const coordinator = new ScriptedCoordinator({ steps: 1 });
-    const only = coordinator.join();
+    const { coordinator, first: only } = started(1, { steps: 1 });
     coordinator.nowMs += 40;
     coordinator.answerAll(only, 1e308);
     expect([...coordinator.state.records.values()][0]).toMatchObject({ shards: 1, samples: 16, computeMs: 40 });
@@ -67,16 +67,15 @@ describe('a gradient', () => {
 
 describe('a gradient that is not finite', () => {
   it('is computed by the coordinator, and the run goes on where that is finite', () => {
-    const { coordinator, first, task } = withTwoWorkers();
+    const { coordinator, first, task } = sharing();
     const effects = coordinator.nonFinite(first, task);
     expect(effects).toContainEqual({ type: 'referee', ...task });
-    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    expectAdded(effects, task, 0);
+    coordinator.finish();
   });
 
   it('fails the run with a message that names the samples where the coordinator finds the same', () => {
-    const { coordinator, first, task } = withTwoWorkers();
+    const { coordinator, first, task } = sharing();
     coordinator.refereeFindsFinite = false;
     const effects = coordinator.nonFinite(first, task);
     const from = 16 * (task.step % 4) + task.lo * 2;
@@ -86,9 +85,7 @@ describe('a gradient that is not finite', () => {
   });
 
   it('from one worker alone does not fail the run, however often it is reported', () => {
-    const coordinator = new ScriptedCoordinator({ limits: { maxTaskErrors: 100 } });
-    const [faulty] = [coordinator.join(), coordinator.join()];
-    coordinator.completePlannedSteps();
+    const { coordinator, first: faulty } = sharing(2, { limits: { maxTaskErrors: 100 } });
     const task = coordinator.tasksOf(faulty)[0]!;
     for (let times = 0; times < 50; times++) coordinator.nonFinite(faulty, task);
     expect(coordinator.state.phase).toBe('training');
@@ -117,25 +114,23 @@ describe('task errors', () => {
   });
 
   it('of a lost device take all shards from the worker until it has passed the numerics check again', () => {
-    const { coordinator, first: broken, second: other, task } = withTwoWorkers();
-    const error = { type: 'taskError', ...task, code: 'device-lost', message: 'the device is gone' } as const;
-    expect(sentTo(broken, coordinator.receive(broken, error))).toEqual(['sendNumericsCheck']);
+    const { coordinator, first: broken, second: other, task } = sharing();
+    expect(sentTo(broken, coordinator.receive(broken, { ...deviceLost, ...task }))).toEqual(['sendNumericsCheck']);
     expect(coordinator.tasksOf(broken)).toEqual([]);
     expect(coordinator.tasksOf(other)).toContainEqual(task);
     // A gradient that was sent before the error is late, not a protocol violation.
     expect(coordinator.gradient(broken, task)).toEqual([]);
     coordinator.numericsResult(broken, 'bbbbbbbb');
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
+    coordinator.finish();
     expect(coordinator.state.contributed.map(({ numericsHash }) => numericsHash)).toEqual(['aaaaaaaa', 'bbbbbbbb']);
   });
 
   it('of several shards that were lost with one device count as one, and lead to one numerics check', () => {
-    const { coordinator, first: broken, task } = withTwoWorkers();
-    const error = { type: 'taskError', code: 'device-lost', message: 'the device is gone' } as const;
-    coordinator.receive(broken, { ...error, ...task });
-    for (const lo of [0, 1, 2])
-      expect(coordinator.receive(broken, { ...error, step: task.step, lo, n: 1 })).toEqual([]);
+    const { coordinator, first: broken, task } = sharing();
+    coordinator.receive(broken, { ...deviceLost, ...task });
+    for (const lo of [0, 1, 2]) {
+      expect(coordinator.receive(broken, { ...deviceLost, step: task.step, lo, n: 1 })).toEqual([]);
+    }
     coordinator.numericsResult(broken, 'bbbbbbbb');
     expect(coordinator.state.connections.get(broken)).toMatchObject({ phase: 'ready', taskErrors: 1 });
     coordinator.completeRun();
@@ -160,44 +155,36 @@ const shardsOf = ({ state }: ScriptedCoordinator, connection: ConnectionId): num
   state.records.get(state.connections.get(connection)?.workerId ?? '')?.shards ?? -1;
 
 describe('a shard that is drawn for a check', () => {
-  it('is computed by the coordinator once its worker has answered, and counts for the worker', () => {
-    const { coordinator, first, task } = withCheckedShard();
+  it('is given to one worker, computed by the coordinator once that has answered, and counts for the worker', () => {
+    const { coordinator, first, second, task } = withCheckedShard();
+    expect(coordinator.tasksOf(second)).not.toContainEqual(task);
     const before = shardsOf(coordinator, first);
     const effects = coordinator.gradient(first, task);
     expect(effects).toContainEqual({ type: 'referee', ...task });
-    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: first }));
+    expectAdded(effects, task, first);
     expect(shardsOf(coordinator, first)).toBe(before + 1);
   });
 
-  it('is given to one worker alone', () => {
-    const { coordinator, second, task } = withCheckedShard();
-    expect(coordinator.tasksOf(second)).not.toContainEqual(task);
-  });
-
-  it("whose worker lies is the coordinator's own: the liar is refused, and adds nothing", () => {
-    const { coordinator, first: liar, task } = withCheckedShard();
-    coordinator.liars.add(liar);
-    const effects = coordinator.gradient(liar, task);
-    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
-    expect(sentTo(liar, effects)).toEqual(['refuse', 'close']);
-    expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId: 'w1' }));
-    expect(coordinator.state.faults.quarantined).toBe(1);
-    expect(exactnessOf(coordinator.state)).toBe('unverified');
-    coordinator.completeRun();
-    expect(coordinator.state.phase).toBe('finished');
-  });
-
-  it('is found out where all workers lie alike', () => {
+  it("whose worker lies is the coordinator's own, also where all lie alike: each is refused, and adds nothing", () => {
     const { coordinator, first, second, task } = withCheckedShard();
     const other = coordinator.tasksOf(second)[0]!;
     coordinator.liars.add(first).add(second);
-    expect(coordinator.gradient(first, task)).toContainEqual(
-      expect.objectContaining({ type: 'add', ...task, from: 0 }),
-    );
-    expect(coordinator.gradient(second, other)).toContainEqual(
-      expect.objectContaining({ type: 'add', ...other, from: 0 }),
-    );
+    for (const [at, [liar, shard]] of (
+      [
+        [first, task],
+        [second, other],
+      ] as const
+    ).entries()) {
+      const effects = coordinator.gradient(liar, shard);
+      expectAdded(effects, shard, 0);
+      expect(sentTo(liar, effects)).toEqual(['refuse', 'close']);
+      const workerId = `w${at + 1}`;
+      expect(eventsOf(effects)).toContainEqual(expect.objectContaining({ type: 'quarantined', workerId }));
+    }
     expect(coordinator.state.faults.quarantined).toBe(2);
+    expect(exactnessOf(coordinator.state)).toBe('unverified');
+    coordinator.join();
+    coordinator.finish();
   });
 
   it('begins the step again if a liar has contributed to it already', () => {
@@ -226,62 +213,32 @@ describe('a shard that is drawn for a check', () => {
   });
 });
 
-describe('a result that is suspect', () => {
-  it('is computed by the coordinator at once, and counts where it was right', () => {
-    const coordinator = createCoordinator({ epochs: 4 });
-    const only = coordinator.join();
-    const [task] = coordinator.tasksOf(only) as [Task];
-    const message = { type: 'gradient', ...task, computeMs: 1, agreesWith: [], isSuspect: true } as const;
-    const effects = coordinator.receive(only, message);
-    expect(typesOf(effects)).toContain('referee');
-    expect(effects).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: only }));
-    expect(coordinator.state.faults.quarantined).toBe(0);
-  });
-
-  it('ends its worker where it was wrong, without harm to the step', () => {
-    const coordinator = createCoordinator({ epochs: 4 });
-    const only = coordinator.join();
-    coordinator.liars.add(only);
-    const [task] = coordinator.tasksOf(only) as [Task];
-    const message = { type: 'gradient', ...task, computeMs: 1, agreesWith: [], isSuspect: true } as const;
-    expect(coordinator.receive(only, message)).toContainEqual(
-      expect.objectContaining({ type: 'add', ...task, from: 0 }),
-    );
-    expect(coordinator.state.faults.quarantined).toBe(1);
-    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
-  });
+it.each([false, true])('a suspect result is computed by the coordinator at once; wrong: %s', (isWrong) => {
+  const coordinator = createCoordinator({ epochs: 4 });
+  const only = coordinator.join();
+  if (isWrong) coordinator.liars.add(only);
+  const [task] = coordinator.tasksOf(only) as [Task];
+  const message = { type: 'gradient', ...task, computeMs: 1, agreesWith: [], isSuspect: true } as const;
+  const effects = coordinator.receive(only, message);
+  expect(typesOf(effects)).toContain('referee');
+  expectAdded(effects, task, isWrong ? 0 : only);
+  expect(coordinator.state.faults.quarantined).toBe(isWrong ? 1 : 0);
+  expect(exactnessOf(coordinator.state)).toBe('bit-exact');
 });
 
-describe('a worker on trial', () => {
-  /** A proven worker and a newcomer, in the step of the newcomer's trial. */
-  function withTrial() {
-    const coordinator = createCoordinator({ epochs: 50 });
-    const proven = coordinator.join();
-    coordinator.completeSteps(2);
-    const newcomer = coordinator.join({ isNewcomer: true });
-    while (coordinator.tasksOf(newcomer).length === 0) coordinator.completeSteps(1);
-    return { coordinator, proven, newcomer, task: coordinator.tasksOf(newcomer)[0]! };
-  }
-
-  it('is not believed alone, however fast it is', () => {
-    const { coordinator, proven, newcomer, task } = withTrial();
-    expect(coordinator.tasksOf(proven)).toContainEqual(task);
-    expect(typesOf(coordinator.gradient(newcomer, task))).not.toContain('add');
-    expect(coordinator.gradient(proven, task)).toContainEqual(
-      expect.objectContaining({ type: 'add', ...task, from: proven }),
-    );
-  });
-
-  it('is found out where it lies before the proven worker answers', () => {
-    const { coordinator, proven, newcomer, task } = withTrial();
-    coordinator.liars.add(newcomer);
-    coordinator.gradient(newcomer, task);
-    expect(coordinator.gradient(proven, task)).toContainEqual(
-      expect.objectContaining({ type: 'add', ...task, from: proven }),
-    );
-    expect(coordinator.state.faults.quarantined).toBe(1);
-    expect(exactnessOf(coordinator.state)).toBe('bit-exact');
-  });
+it.each([false, true])('a worker on trial is not believed alone, however fast it is; it lies: %s', (lies) => {
+  const coordinator = createCoordinator({ epochs: 50 });
+  const proven = coordinator.join();
+  coordinator.completeSteps(2);
+  const newcomer = coordinator.join({ isNewcomer: true });
+  while (coordinator.tasksOf(newcomer).length === 0) coordinator.completeSteps(1);
+  const task = coordinator.tasksOf(newcomer)[0]!;
+  expect(coordinator.tasksOf(proven)).toContainEqual(task);
+  if (lies) coordinator.liars.add(newcomer);
+  expect(typesOf(coordinator.gradient(newcomer, task))).not.toContain('add');
+  expectAdded(coordinator.gradient(proven, task), task, proven);
+  expect(coordinator.state.faults.quarantined).toBe(lies ? 1 : 0);
+  expect(exactnessOf(coordinator.state)).toBe('bit-exact');
 });
 
 describe('a newcomer', () => {
@@ -313,8 +270,7 @@ describe('a newcomer', () => {
       const [first] = newcomers as [ConnectionId];
       expect(typesOf(coordinator.gradient(first, coordinator.tasksOf(first)[0]!))).toContain('referee');
       expect(newcomers.filter((newcomer) => isProven(coordinator, newcomer))).toEqual([first]);
-      coordinator.completeRun();
-      expect(coordinator.state.phase).toBe('finished');
+      coordinator.finish();
       const refereed = coordinator.effects.filter(({ type }) => type === 'referee').length;
       expect(refereed).toBeLessThanOrEqual(Math.min(count, 8));
       expect(coordinator.state.checked.shards).toBeGreaterThanOrEqual(refereed);
@@ -327,7 +283,7 @@ describe('a newcomer', () => {
     const liar = coordinator.join({ isNewcomer: true });
     coordinator.liars.add(liar);
     const [task] = coordinator.tasksOf(liar) as [Task];
-    expect(coordinator.gradient(liar, task)).toContainEqual(expect.objectContaining({ type: 'add', ...task, from: 0 }));
+    expectAdded(coordinator.gradient(liar, task), task, 0);
     expect(coordinator.state.faults.quarantined).toBe(1);
     coordinator.join({ isNewcomer: true });
     coordinator.completeRun();
@@ -344,11 +300,13 @@ describe('a newcomer', () => {
     expect(isProven(coordinator, one)).toBeUndefined();
   });
 
-  it('whose results are always late is proven by one that equals the sum that was added', () => {
+  it.each([false, true])('whose results are always late is judged by the sum that was added; it lies: %s', (lies) => {
     const { coordinator, newcomer, task } = overtaken();
+    if (lies) coordinator.liars.add(newcomer);
     coordinator.gradient(newcomer, task);
-    expect(isProven(coordinator, newcomer)).toBe(true);
-    expect(shardsOf(coordinator, newcomer)).toBe(0);
+    expect(isProven(coordinator, newcomer)).toBe(lies ? undefined : true);
+    expect(coordinator.state.faults.quarantined).toBe(lies ? 1 : 0);
+    if (!lies) expect(shardsOf(coordinator, newcomer)).toBe(0);
   });
 
   it('is not proven by a late result whose sum is not kept, and gets another trial', () => {
@@ -356,14 +314,6 @@ describe('a newcomer', () => {
     coordinator.receive(newcomer, { type: 'gradient', ...task, computeMs: 1 });
     expect(isProven(coordinator, newcomer)).toBe(false);
     while (coordinator.tasksOf(newcomer).length === 0) coordinator.answerAll(proven);
-  });
-
-  it('that lies late is ended where the sum was compared before', () => {
-    const { coordinator, newcomer, task } = overtaken();
-    coordinator.liars.add(newcomer);
-    coordinator.gradient(newcomer, task);
-    expect(coordinator.connections).not.toContain(newcomer);
-    expect(coordinator.state.faults.quarantined).toBe(1);
   });
 
   it.each(['newcomer', 'proven'] as const)(

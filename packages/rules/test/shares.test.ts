@@ -79,12 +79,8 @@ describe('shares', () => {
     { overheads: [0, 0, 8], cut: [13, 14, 5], reason: 'a part of that' },
     { overheads: [40, 40, 40], cut: [11, 10, 11], reason: 'that of every worker' },
   ])('with overheads of $overheads ms, $reason, are $cut', ({ overheads, cut }) => {
-    expect(
-      shares(
-        32,
-        overheads.map((overheadMs) => ({ rate: 1, overheadMs })),
-      ),
-    ).toEqual(cut);
+    const known = overheads.map((ms) => ({ rate: 1, overheadMs: ms }));
+    expect(shares(32, known)).toEqual(cut);
   });
 });
 
@@ -97,19 +93,6 @@ describe('coarse shares', () => {
       return shards + own;
     }, 0);
   };
-
-  it('add up to all microbatches, exclude no worker that the finest cut includes, and take at most 12.5 % or 3 ms longer', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1_000 }), anySpeeds, (microbatches, workers) => {
-        const known = workers.map((speed) => ({ ...speed, rate: speed.rate || 1 }));
-        const [finest, coarse] = [shares(microbatches, known), coarseShares(microbatches, known)];
-        expect(coarse.every((share, at) => Number.isInteger(share) && share >= (finest[at] === 0 ? 0 : 1))).toBe(true);
-        expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(microbatches);
-        const finestMs = stepMs(finest, known);
-        expect(stepMs(coarse, known)).toBeLessThanOrEqual(Math.max(finestMs * 1.125, finestMs + 3) * (1 + 1e-9));
-      }),
-    );
-  });
 
   it('take at most 12.5 % longer than the finest where only rates differ, whatever the unit of time', () => {
     fc.assert(
@@ -138,20 +121,22 @@ describe('coarse shares', () => {
     return Math.max(...ends);
   };
 
-  it('take no longer than the finest, but for 12.5 % or 3 ms, where gradients cost time, and no more messages for them', () => {
+  it('add up to all, exclude no worker that the finest include, and take at most 12.5 % or 3 ms longer, messages included', () => {
     const speed = fc.record({
-      rate: fc.double({ min: 0.01, max: 100, noNaN: true }),
-      overheadMs: fc.double({ min: 0, max: 100, noNaN: true }),
-      gradientMs: fc.double({ min: 0, max: 100, noNaN: true }),
+      rate: fc.double({ min: 1e-4, max: 1e6, noNaN: true }),
+      overheadMs,
+      gradientMs: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 100, noNaN: true })),
     });
+    const workers = fc.array(speed, { minLength: 1, maxLength: 12 });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 200 }), fc.array(speed, { minLength: 1, maxLength: 8 }), (count, known) => {
+      fc.property(fc.integer({ min: 1, max: 1_000 }), workers, (count, known) => {
         const [finest, coarse] = [shares(count, known), coarseShares(count, known)];
-        expect(coarse.every((share, at) => share >= (finest[at] === 0 ? 0 : 1))).toBe(true);
+        expect(coarse.every((share, at) => Number.isInteger(share) && share >= (finest[at] === 0 ? 0 : 1))).toBe(true);
         expect(coarse.reduce((sum, share) => sum + share, 0)).toBe(count);
         const mostMs = Math.max(1.125 * sentMs(finest, known), sentMs(finest, known) + 3);
         expect(sentMs(coarse, known)).toBeLessThanOrEqual(mostMs * (1 + 1e-9));
       }),
+      { numRuns: 200 },
     );
   });
 

@@ -43,7 +43,7 @@ const mostWriteMs = 100;
 describe('a coordinator that crashes', () => {
   it('goes on from its newest checkpoint, and its workers come back by themselves', async () => {
     let again = 0;
-    for (let seed = 1; seed <= 10; seed++) {
+    for (let seed = 1; seed <= 5; seed++) {
       const simulation = await play(seed, ['crash']);
       expect(simulation.others.length).toBe(simulation.met.crash);
       const lives = livesOf(simulation);

@@ -54,7 +54,7 @@ describe('a run in virtual time', () => {
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
         expect(simulation.state.faults).toMatchObject({ reassigned: 0, rejected: 0, disconnects: 0 });
       }),
-      { numRuns: 40 },
+      { numRuns: 20 },
     );
   });
 
@@ -72,7 +72,7 @@ describe('a run in virtual time', () => {
         duplicated += simulation.state.faults.duplicated;
         reassigned += simulation.state.faults.reassigned;
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
     // The property means nothing unless faults met shards.
     expect(Math.min(disconnects, duplicated, reassigned)).toBeGreaterThan(20);
@@ -92,7 +92,7 @@ describe('a run in virtual time', () => {
           expect(simulation.outcome).toMatchObject({ type: 'failed', message: expect.stringContaining('not finite') });
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
     expect(rejected).toBeGreaterThan(20);
   });
@@ -110,25 +110,25 @@ describe('a run in virtual time', () => {
     }
   });
 
-  it.each([10, 100, 1_000])(
-    'is hardly slowed by a worker that stands still for nine tenths of each %d ms',
-    async (everyMs) => {
-      let [aloneMs, besideMs] = [0, 0];
-      for (let seed = 1; seed <= 10; seed++) {
-        const scenario = { seed, workers: 2, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
-        const options = { samples: 120, batch: 64, microbatchSize: 4, epochs: 150 };
-        const { simulation: alone } = await simulateScenario(scenario, options);
+  it('is hardly slowed by a worker that stands still for nine tenths of each 10, 100 or 1,000 ms', async () => {
+    const options = { samples: 120, batch: 64, microbatchSize: 4, epochs: 150 };
+    const periods = [10, 100, 1_000];
+    let aloneMs = 0;
+    const besideMs = periods.map(() => 0);
+    for (let seed = 1; seed <= 3; seed++) {
+      const scenario = { seed, workers: 2, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
+      aloneMs += (await simulateScenario(scenario, options)).simulation.virtualMs;
+      for (const [index, everyMs] of periods.entries()) {
         const { problem, simulation } = await simulateScenario({ ...scenario, stutterEveryMs: [everyMs] }, options);
         expect(problem.run.parameterServer.weights()).toEqual(problem.expected());
-        aloneMs += alone.virtualMs;
-        besideMs += simulation.virtualMs;
+        besideMs[index]! += simulation.virtualMs;
       }
-      expect(aloneMs / besideMs).toBeGreaterThan(0.85);
-    },
-  );
+    }
+    for (const each of besideMs) expect(aloneMs / each).toBeGreaterThan(0.85);
+  });
 
   it('counts a microbatch of each worker in every epoch where all take part, and gives the same weights', async () => {
-    for (let seed = 1; seed <= 5; seed++) {
+    for (let seed = 1; seed <= 2; seed++) {
       const scenario = { seed, workers: 12, faultEveryMs: Number.POSITIVE_INFINITY, corruptResults: 0 };
       const options = { samples: 320, batch: 16, microbatchSize: 4, epochs: 4, startWorkers: 12 };
       const { problem, simulation } = await simulateScenario(scenario, { ...options, participation: 'rotation' });

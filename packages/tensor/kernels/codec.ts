@@ -13,7 +13,7 @@ const wordMultiplier: u32 = 0x85ebca77;
 
 /**
  * Feeds bytes into the 32 lanes at `state`. A partial last block is zero-padded in the block that follows the lanes.
- * The checksum is the one defined in protocol/src/checksum.ts.
+ * The checksum is the one defined in protocol/src/bytes.ts.
  */
 export function checksumTake(state: usize, bytes: usize, count: usize): void {
   const rest = count % blockBytes;

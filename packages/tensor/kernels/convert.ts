@@ -77,6 +77,11 @@ export function allFinite(source: usize, count: i32): bool {
   return reinterpret<u32>(largestMagnitude(source, count)) < 0x7f800000;
 }
 
+/** Stores the largest absolute value of `count` values. */
+export function magnitude(source: usize, count: i32, target: usize): void {
+  store<f32>(target, largestMagnitude(source, count));
+}
+
 /**
  * Returns the largest absolute value: infinity or NaN if there is one. Without their signs, floats sort like their bits
  * as integers, with infinity and NaN last.
@@ -99,4 +104,24 @@ export function largestMagnitude(source: usize, count: i32): f32 {
   bits = max(bits, <u32>max(i32x4.extract_lane(largest, 2), i32x4.extract_lane(largest, 3)));
   for (let rest = count & 3; rest > 0; rest--, source += 4) bits = max(bits, load<u32>(source) & 0x7fffffff);
   return reinterpret<f32>(bits);
+}
+
+// Layout that src/backends/cpu/bytes.ts writes: a pending flag, the divisor, and the quotients of all 256 bytes.
+const DIVISOR: usize = 4;
+const QUOTIENTS: usize = 16;
+
+/** Address of the quotients of all bytes, or 0 if the operand is already floats. */
+export function waitingQuotients(operand: usize): usize {
+  return load<u32>(operand) == 0 ? 0 : operand + QUOTIENTS;
+}
+
+/** Address of the pending bytes of an operand of `count` values at `values`. */
+export function waitingBytes(values: usize, count: i32): usize {
+  return values + 3 * <usize>count;
+}
+
+/** Converts the pending bytes of the operand of `count` values at `values` to floats. */
+export function convertWaiting(operand: usize, values: usize, count: i32): void {
+  bytesToFloats(waitingBytes(values, count), values, count, load<f32>(operand, DIVISOR));
+  store<u32>(operand, 0);
 }

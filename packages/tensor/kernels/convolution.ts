@@ -1,39 +1,39 @@
 /** Convolution and its gradients, as products whose left operand is read in place, window by window. */
 import { allFinite } from './convert';
-import { anyNaN, finishRows, innerConvolution } from './inner-convolution';
-import { packRight } from './matmul';
-import { panelColumns } from './sizes';
-import { sparseInputGradient, sparseKernelGradient, worthSkippingInputZeros, worthSkippingKernelZeros } from './sparse-convolution';
-import { copyTile, tile, tileHeight, tileRows } from './tile';
+import { packRight } from './product';
+import { multiplyAddOnce, panelColumns } from './shared';
 import {
-  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, RESULT_INPUT_GRADIENT,
-  RESULT_OUTPUT, STRIDE_HEIGHT, STRIDE_WIDTH, WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes, padded, paddedRowBytes,
-} from './windows';
+  sparseInputGradient, sparseKernelGradient, worthSkippingInputZeros, worthSkippingKernelZeros,
+} from './sparse-convolution';
+import { copyTile, tile, tileHeight, tileRows } from './tile';
+import { Geometry, RESULT_INPUT_GRADIENT, RESULT_OUTPUT, padded, paddedRowBytes } from './pool';
 
-// The descriptor holds the result's kind, the geometry, and then 32-bit words as written by
-// src/backends/cpu/window-descriptors.ts. The functions below `convolution` take the address of the geometry.
-const FILTERS: usize = geometryBytes;
-const LEFT: usize = geometryBytes + 4;
-const RIGHT: usize = geometryBytes + 8;
-const OUTPUT: usize = geometryBytes + 12;
-/** Room for the packed right operand. */
-const PACKED: usize = geometryBytes + 16;
-/** Room for one image with its zero padding; 0 if there is no padding. */
-const FRAME: usize = geometryBytes + 20;
-/** Four pointers, then one finished edge tile: 16 + 128 bytes. */
-const SCRATCH: usize = geometryBytes + 24;
-/** Address of a bias [filters], or 0, and whether to apply relu. */
-const BIAS: usize = geometryBytes + 28;
-const RELU: usize = geometryBytes + 32;
+/** The descriptor after the kind of its result, as src/backends/cpu/programs.ts writes it. */
+@unmanaged
+class Convolution extends Geometry {
+  filters: i32;
+  left: usize;
+  right: usize;
+  output: usize;
+  /** Room for the packed right operand. */
+  packed: usize;
+  /** Room for one image with its zero padding; 0 if there is no padding. */
+  frame: usize;
+  /** Four pointers, then one finished edge tile: 16 + 128 bytes. */
+  scratch: usize;
+  /** Bias [filters], or 0. */
+  bias: usize;
+  relu: i32;
+}
 
 export function convolution(descriptor: usize): void {
   const result = load<i32>(descriptor);
-  const geometry = descriptor + 4;
-  const left = load<u32>(geometry, LEFT);
-  const right = load<u32>(geometry, RIGHT);
-  const output = load<u32>(geometry, OUTPUT);
-  const filters = load<i32>(geometry, FILTERS);
-  const framed = load<u32>(geometry, FRAME) != 0;
+  const geometry = changetype<Convolution>(descriptor + 4);
+  const left = geometry.left;
+  const right = geometry.right;
+  const output = geometry.output;
+  const filters = geometry.filters;
+  const framed = geometry.frame != 0;
   if (result == RESULT_OUTPUT) {
     if (framed && !allFinite(right, kernelSize(geometry))) innerForward(geometry, filters, left, right, output);
     else forward(geometry);
@@ -41,12 +41,12 @@ export function convolution(descriptor: usize): void {
     if (worthSkippingInputZeros(geometry, filters, left, right)) sparseInputGradient(geometry, filters, left, right, output);
     else if (allFinite(right, kernelSize(geometry))) inputGradient(geometry);
     else {
-      const pixels = load<i32>(geometry, IMAGES) * load<i32>(geometry, HEIGHT) * load<i32>(geometry, WIDTH);
-      innerConvolution(result, geometry, filters, left, right, output, pixels * load<i32>(geometry, CHANNELS));
+      const pixels = geometry.images * geometry.height * geometry.width;
+      innerConvolution(result, geometry, filters, left, right, output, pixels * geometry.channels);
     }
   } else {
     if (worthSkippingKernelZeros(geometry, filters, left, right)) {
-      sparseKernelGradient(geometry, filters, left, right, output, load<u32>(geometry, FRAME));
+      sparseKernelGradient(geometry, filters, left, right, output, geometry.frame);
     } else kernelGradient(geometry);
     // The gradient is larger than the output, so the output is checked instead.
     if (framed && anyNaN(output, kernelSize(geometry))) {
@@ -55,15 +55,15 @@ export function convolution(descriptor: usize): void {
   }
 }
 
-function kernelSize(geometry: usize): i32 {
-  const places = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH);
-  return places * load<i32>(geometry, CHANNELS) * load<i32>(geometry, FILTERS);
+function kernelSize(geometry: Convolution): i32 {
+  const places = geometry.windowHeight * geometry.windowWidth;
+  return places * geometry.channels * geometry.filters;
 }
 
-function innerForward(geometry: usize, filters: i32, left: usize, right: usize, output: usize): void {
-  const windows = load<i32>(geometry, IMAGES) * load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH);
+function innerForward(geometry: Convolution, filters: i32, left: usize, right: usize, output: usize): void {
+  const windows = geometry.images * geometry.outputHeight * geometry.outputWidth;
   innerConvolution(RESULT_OUTPUT, geometry, filters, left, right, output, windows * filters);
-  finishRows(output, windows * filters, filters, load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0);
+  finishRows(output, windows * filters, filters, geometry.bias, geometry.relu != 0);
 }
 
 /** Computes a tile whose rows begin at the pointers in `table`. */
@@ -111,12 +111,12 @@ function windowTileAt(
  * [windowHeight * windowWidth * channels, filters].
  */
 function windowProduct(
-  geometry: usize, image: usize, rowBytes: usize, channels: i32, stepHeight: usize, stepWidth: usize,
+  geometry: Convolution, image: usize, rowBytes: usize, channels: i32, stepHeight: usize, stepWidth: usize,
   outputHeight: i32, outputWidth: i32, filters: i32, output: usize, bias: usize, relu: bool,
 ): void {
-  const table = <usize>load<u32>(geometry, SCRATCH);
-  const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
-  const run = load<i32>(geometry, WINDOW_WIDTH) * channels;
+  const table = geometry.scratch;
+  const windowHeight = geometry.windowHeight;
+  const run = geometry.windowWidth * channels;
   const skip = rowBytes - (<usize>run << 2);
   const panelBytes = <usize>(windowHeight * run) << 5;
   const pixels = outputHeight * outputWidth;
@@ -134,7 +134,7 @@ function windowProduct(
         next += rowSkip;
       }
     }
-    let right = <usize>load<u32>(geometry, PACKED);
+    let right = geometry.packed;
     for (let column = 0; column < filters; column += panelColumns, right += panelBytes) {
       const at = <usize>column << 2;
       const width = min(panelColumns, filters - column);
@@ -148,24 +148,24 @@ function windowProduct(
   }
 }
 
-function forward(geometry: usize): void {
-  const channels = load<i32>(geometry, CHANNELS);
-  const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
-  const filters = load<i32>(geometry, FILTERS);
+function forward(geometry: Convolution): void {
+  const channels = geometry.channels;
+  const outputHeight = geometry.outputHeight;
+  const outputWidth = geometry.outputWidth;
+  const filters = geometry.filters;
   const pixelBytes = <usize>channels << 2;
-  const imageBytes = <usize>(load<i32>(geometry, HEIGHT) * load<i32>(geometry, WIDTH)) * pixelBytes;
+  const imageBytes = <usize>(geometry.height * geometry.width) * pixelBytes;
   const rowBytes = paddedRowBytes(geometry);
   const outputBytes = <usize>(outputHeight * outputWidth * filters) << 2;
-  const inner = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH) * channels;
-  let image = <usize>load<u32>(geometry, LEFT);
-  let output = <usize>load<u32>(geometry, OUTPUT);
-  packRight(load<u32>(geometry, PACKED), load<u32>(geometry, RIGHT), filters, inner, 4, <usize>filters << 2);
-  for (let rest = load<i32>(geometry, IMAGES); rest > 0; rest--, image += imageBytes, output += outputBytes) {
+  const inner = geometry.windowHeight * geometry.windowWidth * channels;
+  let image = geometry.left;
+  let output = geometry.output;
+  packRight(geometry.packed, geometry.right, filters, inner, 4, <usize>filters << 2);
+  for (let rest = geometry.images; rest > 0; rest--, image += imageBytes, output += outputBytes) {
     windowProduct(
-      geometry, padded(geometry, load<u32>(geometry, FRAME), image), rowBytes, channels,
-      <usize>load<i32>(geometry, STRIDE_HEIGHT) * rowBytes, <usize>load<i32>(geometry, STRIDE_WIDTH) * pixelBytes,
-      outputHeight, outputWidth, filters, output, <usize>load<u32>(geometry, BIAS), load<i32>(geometry, RELU) != 0,
+      geometry, padded(geometry, geometry.frame, image), rowBytes, channels,
+      <usize>geometry.strideHeight * rowBytes, <usize>geometry.strideWidth * pixelBytes,
+      outputHeight, outputWidth, filters, output, geometry.bias, geometry.relu != 0,
     );
   }
 }
@@ -188,14 +188,14 @@ function packFlipped(target: usize, kernel: usize, places: i32, channels: i32, f
 }
 
 /** Copies the gradient of one image into its frame, with its pixels a stride apart. */
-function dilateGradient(geometry: usize, frame: usize, frameHeight: i32, frameWidth: i32, gradient: usize): void {
-  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
-  const strideWidth = load<i32>(geometry, STRIDE_WIDTH);
-  const start = load<i32>(geometry, WINDOW_WIDTH) - 1 - load<i32>(geometry, PADDING_WIDTH);
-  const pixelBytes = <usize>load<i32>(geometry, FILTERS) << 2;
+function dilateGradient(geometry: Convolution, frame: usize, frameHeight: i32, frameWidth: i32, gradient: usize): void {
+  const outputWidth = geometry.outputWidth;
+  const strideWidth = geometry.strideWidth;
+  const start = geometry.windowWidth - 1 - geometry.paddingWidth;
+  const pixelBytes = <usize>geometry.filters << 2;
   const rowBytes = <usize>outputWidth * pixelBytes;
-  let row = load<i32>(geometry, WINDOW_HEIGHT) - 1 - load<i32>(geometry, PADDING_HEIGHT);
-  for (let y = load<i32>(geometry, OUTPUT_HEIGHT); y > 0; y--, row += load<i32>(geometry, STRIDE_HEIGHT), gradient += rowBytes) {
+  let row = geometry.windowHeight - 1 - geometry.paddingHeight;
+  for (let y = geometry.outputHeight; y > 0; y--, row += geometry.strideHeight, gradient += rowBytes) {
     if (row < 0 || row >= frameHeight) continue;
     if (strideWidth == 1 && start >= 0 && start + outputWidth <= frameWidth) {
       memory.copy(frame + <usize>(row * frameWidth + start) * pixelBytes, gradient, rowBytes);
@@ -209,23 +209,23 @@ function dilateGradient(geometry: usize, frame: usize, frameHeight: i32, frameWi
   }
 }
 
-function inputGradient(geometry: usize): void {
-  const height = load<i32>(geometry, HEIGHT);
-  const width = load<i32>(geometry, WIDTH);
-  const channels = load<i32>(geometry, CHANNELS);
-  const windowHeight = load<i32>(geometry, WINDOW_HEIGHT);
-  const windowWidth = load<i32>(geometry, WINDOW_WIDTH);
-  const filters = load<i32>(geometry, FILTERS);
-  const frame = <usize>load<u32>(geometry, FRAME);
+function inputGradient(geometry: Convolution): void {
+  const height = geometry.height;
+  const width = geometry.width;
+  const channels = geometry.channels;
+  const windowHeight = geometry.windowHeight;
+  const windowWidth = geometry.windowWidth;
+  const filters = geometry.filters;
+  const frame = geometry.frame;
   const frameWidth = width + windowWidth - 1;
   const pixelBytes = <usize>filters << 2;
   const frameBytes = <usize>frameWidth * pixelBytes;
-  const gradientBytes = <usize>(load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH)) * pixelBytes;
+  const gradientBytes = <usize>(geometry.outputHeight * geometry.outputWidth) * pixelBytes;
   const outputBytes = <usize>(height * width * channels) << 2;
-  let gradient = <usize>load<u32>(geometry, LEFT);
-  let output = <usize>load<u32>(geometry, OUTPUT);
-  packFlipped(load<u32>(geometry, PACKED), load<u32>(geometry, RIGHT), windowHeight * windowWidth, channels, filters);
-  for (let rest = load<i32>(geometry, IMAGES); rest > 0; rest--, gradient += gradientBytes, output += outputBytes) {
+  let gradient = geometry.left;
+  let output = geometry.output;
+  packFlipped(geometry.packed, geometry.right, windowHeight * windowWidth, channels, filters);
+  for (let rest = geometry.images; rest > 0; rest--, gradient += gradientBytes, output += outputBytes) {
     dilateGradient(geometry, frame, height + windowHeight - 1, frameWidth, gradient);
     windowProduct(
       geometry, frame, frameBytes, filters, frameBytes, pixelBytes, height, width, channels, output, 0, false,
@@ -233,21 +233,21 @@ function inputGradient(geometry: usize): void {
   }
 }
 
-function kernelGradient(geometry: usize): void {
-  const images = load<i32>(geometry, IMAGES);
-  const channels = load<i32>(geometry, CHANNELS);
-  const filters = load<i32>(geometry, FILTERS);
-  const output = <usize>load<u32>(geometry, OUTPUT);
-  const imageBytes = <usize>(load<i32>(geometry, HEIGHT) * load<i32>(geometry, WIDTH) * channels) << 2;
-  const gradientBytes = <usize>(load<i32>(geometry, OUTPUT_HEIGHT) * load<i32>(geometry, OUTPUT_WIDTH) * filters) << 2;
-  let image = <usize>load<u32>(geometry, LEFT);
-  let gradient = <usize>load<u32>(geometry, RIGHT);
+function kernelGradient(geometry: Convolution): void {
+  const images = geometry.images;
+  const channels = geometry.channels;
+  const filters = geometry.filters;
+  const output = geometry.output;
+  const imageBytes = <usize>(geometry.height * geometry.width * channels) << 2;
+  const gradientBytes = <usize>(geometry.outputHeight * geometry.outputWidth * filters) << 2;
+  let image = geometry.left;
+  let gradient = geometry.right;
   if (images == 0) {
-    const places = load<i32>(geometry, WINDOW_HEIGHT) * load<i32>(geometry, WINDOW_WIDTH) * channels;
+    const places = geometry.windowHeight * geometry.windowWidth * channels;
     memory.fill(output, 0, <usize>(places * filters) << 2);
   }
   for (let index = 0; index < images; index++, image += imageBytes, gradient += gradientBytes) {
-    addKernelGradient(geometry, padded(geometry, load<u32>(geometry, FRAME), image), paddedRowBytes(geometry), gradient, output, index > 0);
+    addKernelGradient(geometry, padded(geometry, geometry.frame, image), paddedRowBytes(geometry), gradient, output, index > 0);
   }
 }
 
@@ -256,18 +256,18 @@ function kernelGradient(geometry: usize): void {
  * is set.
  */
 function addKernelGradient(
-  geometry: usize, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,
+  geometry: Convolution, frame: usize, frameBytes: usize, gradient: usize, output: usize, goOn: bool,
 ): void {
-  const channels = load<i32>(geometry, CHANNELS);
-  const outputHeight = load<i32>(geometry, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(geometry, OUTPUT_WIDTH);
-  const filters = load<i32>(geometry, FILTERS);
-  const table = <usize>load<u32>(geometry, SCRATCH);
-  const step = (<usize>load<i32>(geometry, STRIDE_WIDTH) * channels) << 2;
-  const skip = <usize>load<i32>(geometry, STRIDE_HEIGHT) * frameBytes - <usize>outputWidth * step;
+  const channels = geometry.channels;
+  const outputHeight = geometry.outputHeight;
+  const outputWidth = geometry.outputWidth;
+  const filters = geometry.filters;
+  const table = geometry.scratch;
+  const step = (<usize>geometry.strideWidth * channels) << 2;
+  const skip = <usize>geometry.strideHeight * frameBytes - <usize>outputWidth * step;
   const filterBytes = <usize>filters << 2;
-  const run = load<i32>(geometry, WINDOW_WIDTH) * channels;
-  const inner = load<i32>(geometry, WINDOW_HEIGHT) * run;
+  const run = geometry.windowWidth * channels;
+  const inner = geometry.windowHeight * run;
   // Address of the window's value that the next row of the result belongs to.
   let next = frame;
   let left = run;
@@ -291,4 +291,72 @@ function addKernelGradient(
     output += <usize>rows * filterBytes;
     place += rows;
   }
+}
+
+/**
+ * Computes a `result` from the places of windows that lie inside the images, in the order given in src/backend.ts.
+ * Slow, but only used for values that are not finite, which end most runs anyway.
+ */
+export function innerConvolution(
+  result: i32, geometry: Geometry, filters: i32, left: usize, right: usize, output: usize, outputSize: i32,
+): void {
+  memory.fill(output, 0, <usize>outputSize << 2);
+  const height = geometry.height;
+  const width = geometry.width;
+  let window = 0;
+  for (let image = 0; image < geometry.images; image++) {
+    for (let windowY = 0; windowY < geometry.outputHeight; windowY++) {
+      for (let windowX = 0; windowX < geometry.outputWidth; windowX++, window++) {
+        const top = windowY * geometry.strideHeight - geometry.paddingHeight;
+        const start = windowX * geometry.strideWidth - geometry.paddingWidth;
+        let place = 0;
+        for (let y = top; y < top + geometry.windowHeight; y++) {
+          for (let x = start; x < start + geometry.windowWidth; x++, place++) {
+            if (y < 0 || y >= height || x < 0 || x >= width) continue;
+            addPlace(result, geometry, filters, left, right, output, window, place, (image * height + y) * width + x);
+          }
+        }
+      }
+    }
+  }
+}
+
+/** Adds the products of one place of a window, which lies on `pixel`, to the result. */
+function addPlace(
+  result: i32, geometry: Geometry, filters: i32, left: usize, right: usize, output: usize, window: i32, place: i32, pixel: i32,
+): void {
+  const channels = geometry.channels;
+  for (let channel = 0; channel < channels; channel++) {
+    const ofImage = <usize>(pixel * channels + channel) << 2;
+    for (let filter = 0; filter < filters; filter++) {
+      const ofOutput = <usize>(window * filters + filter) << 2;
+      const ofKernel = <usize>((place * channels + channel) * filters + filter) << 2;
+      if (result == RESULT_OUTPUT) addProduct(output + ofOutput, left + ofImage, right + ofKernel);
+      else if (result == RESULT_INPUT_GRADIENT) addProduct(output + ofImage, left + ofOutput, right + ofKernel);
+      else addProduct(output + ofKernel, left + ofImage, right + ofOutput);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline function addProduct(sum: usize, left: usize, right: usize): void {
+  store<f32>(sum, multiplyAddOnce(load<f32>(sum), load<f32>(left), load<f32>(right)));
+}
+
+/** Adds the bias [filters], unless `bias` is 0, to every row of an output, then applies relu if `relu` is set. */
+export function finishRows(output: usize, outputSize: i32, filters: i32, bias: usize, relu: bool): void {
+  for (let at = 0; at < outputSize; at++, output += 4) {
+    let value = load<f32>(output);
+    if (bias != 0) value += load<f32>(bias + (<usize>(at % filters) << 2));
+    store<f32>(output, relu ? max(value, <f32>0) : value);
+  }
+}
+
+/** Whether any value is NaN. */
+export function anyNaN(source: usize, count: i32): bool {
+  for (const end = source + (<usize>count << 2); source < end; source += 4) {
+    const value = load<f32>(source);
+    if (value != value) return true;
+  }
+  return false;
 }

@@ -1,13 +1,14 @@
-/** Exports of the module. Pointers are byte addresses; lengths count float32 values. */
+/**
+ * Exports of the module, and all kernels under their names in `kernelCalls` of src/backends/cpu/programs.ts. Pointers are
+ * byte addresses; lengths count float32 values.
+ */
 export { checksumEnd, checksumTake, nonZeroBlocks } from './codec';
+export { bytesToFloats, magnitude, rowsToBytes, rowsToFloats } from './convert';
 export { convolution } from './convolution';
-export { crossEntropy } from './cross-entropy';
-export { execute } from './execute';
-export { gather, scatterAdd } from './gather';
-export { map, mapExp, mapLog, mapTanh, mapSigmoid, mapSoftplus, mapNormalCdf, mapPow } from './map';
-export { matmul } from './matmul';
+export { execute } from './generated/execute';
+export { map } from './map';
+export { matmul } from './product';
+export { argmax, largest as max, smallest as min, sum } from './reductions';
+export { crossEntropy, gather, random, scatterAdd } from './rows';
+export { setWorkspace, workspace, workspaceBytes } from './shared';
 export { pool, unpool } from './pool';
-export { random } from './random';
-export { argmax, largest as max, smallest as min, sum } from './reduce';
-export { bytesToFloats, largestMagnitude, rowsToFloats } from './convert';
-export { setWorkspace, workspace, workspaceBytes } from './sizes';

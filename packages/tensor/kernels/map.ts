@@ -1,137 +1,6 @@
 /** Map programs: all instructions of a formula run on one chunk of elements, then on the next. */
-import * as opcodes from '../src/backends/cpu/opcodes';
-import { normalCdf4, pow4, sigmoid4, softplus4, tanh4 } from './float64';
-import { storeLanes } from './lanes';
-import { exp4, log4 } from './transcendental';
-
-// @ts-ignore: decorator
-@inline function apply(code: i32, a: usize, b: usize, c: usize): v128 {
-  const x = v128.load(a);
-  if (code == opcodes.copy) return x;
-  if (code == opcodes.neg) return f32x4.neg(x);
-  if (code == opcodes.abs) return f32x4.abs(x);
-  if (code == opcodes.sqrt) return f32x4.sqrt(x);
-  const y = v128.load(b);
-  if (code == opcodes.add) return f32x4.add(x, y);
-  if (code == opcodes.sub) return f32x4.sub(x, y);
-  if (code == opcodes.mul) return f32x4.mul(x, y);
-  if (code == opcodes.div) return f32x4.div(x, y);
-  if (code == opcodes.maximum) return f32x4.max(x, y);
-  if (code == opcodes.minimum) return f32x4.min(x, y);
-  if (code == opcodes.greater) return v128.and(f32x4.gt(x, y), f32x4.splat(1.0));
-  if (code == opcodes.greaterEqual) return v128.and(f32x4.ge(x, y), f32x4.splat(1.0));
-  if (code == opcodes.equal) return v128.and(f32x4.eq(x, y), f32x4.splat(1.0));
-  if (code == opcodes.addProduct) return f32x4.add(x, f32x4.mul(y, v128.load(c)));
-  if (code == opcodes.subProduct) return f32x4.sub(x, f32x4.mul(y, v128.load(c)));
-  return v128.bitselect(y, v128.load(c), f32x4.ne(x, f32x4.splat(0.0)));
-}
-
-/** Reads operands up to 12 bytes past their end, for which the allocator leaves room; writes are exact. */
-// @ts-ignore: decorator
-@inline function loop(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
-  const end = target + ((<usize>count & ~3) << 2);
-  // Unrolled to sixteen elements, except for the long sequences of operations.
-  if (code < opcodes.exp || (code > opcodes.log && code < opcodes.tanh) || code > opcodes.pow) {
-    const most = target + ((<usize>count & ~15) << 2);
-    while (target < most) {
-      v128.store(target, apply(code, a, b, c), 0);
-      v128.store(target, apply(code, a + 16, b + 16, c + 16), 16);
-      v128.store(target, apply(code, a + 32, b + 32, c + 32), 32);
-      v128.store(target, apply(code, a + 48, b + 48, c + 48), 48);
-      target += 64;
-      a += 64;
-      b += 64;
-      c += 64;
-    }
-  }
-  while (target < end) {
-    v128.store(target, apply(code, a, b, c));
-    target += 16;
-    a += 16;
-    b += 16;
-    c += 16;
-  }
-  const rest = count & 3;
-  if (rest != 0) storeLanes(target, apply(code, a, b, c), rest);
-}
-
-// @ts-ignore: decorator
-@inline function transcend(code: i32, a: usize, b: usize): v128 {
-  const x = v128.load(a);
-  if (code == opcodes.exp) return exp4(x);
-  if (code == opcodes.log) return log4(x);
-  if (code == opcodes.tanh) return tanh4(x);
-  if (code == opcodes.sigmoid) return sigmoid4(x);
-  if (code == opcodes.softplus) return softplus4(x);
-  if (code == opcodes.normalCdf) return normalCdf4(x);
-  return pow4(x, v128.load(b));
-}
-
-// @ts-ignore: decorator
-@inline function longLoop(code: i32, target: usize, a: usize, b: usize, count: i32): void {
-  for (; count >= 4; count -= 4, target += 16, a += 16, b += 16) v128.store(target, transcend(code, a, b));
-  if (count != 0) storeLanes(target, transcend(code, a, b), count);
-}
-
-// Exported to keep the optimizer from inlining them: it would merge the loops into one that dispatches on the
-// instruction for every four elements.
-
-export function mapExp(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.exp, target, a, b, count);
-}
-
-export function mapLog(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.log, target, a, b, count);
-}
-
-export function mapTanh(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.tanh, target, a, b, count);
-}
-
-export function mapSigmoid(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.sigmoid, target, a, b, count);
-}
-
-export function mapSoftplus(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.softplus, target, a, b, count);
-}
-
-export function mapNormalCdf(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.normalCdf, target, a, b, count);
-}
-
-export function mapPow(target: usize, a: usize, b: usize, count: i32): void {
-  longLoop(opcodes.pow, target, a, b, count);
-}
-
-function execute(code: i32, target: usize, a: usize, b: usize, c: usize, count: i32): void {
-  switch (code) {
-    case opcodes.copy: loop(opcodes.copy, target, a, b, c, count); return;
-    case opcodes.neg: loop(opcodes.neg, target, a, b, c, count); return;
-    case opcodes.exp: mapExp(target, a, b, count); return;
-    case opcodes.log: mapLog(target, a, b, count); return;
-    case opcodes.add: loop(opcodes.add, target, a, b, c, count); return;
-    case opcodes.sub: loop(opcodes.sub, target, a, b, c, count); return;
-    case opcodes.mul: loop(opcodes.mul, target, a, b, c, count); return;
-    case opcodes.div: loop(opcodes.div, target, a, b, c, count); return;
-    case opcodes.maximum: loop(opcodes.maximum, target, a, b, c, count); return;
-    case opcodes.greaterEqual: loop(opcodes.greaterEqual, target, a, b, c, count); return;
-    case opcodes.equal: loop(opcodes.equal, target, a, b, c, count); return;
-    case opcodes.where: loop(opcodes.where, target, a, b, c, count); return;
-    case opcodes.abs: loop(opcodes.abs, target, a, b, c, count); return;
-    case opcodes.sqrt: loop(opcodes.sqrt, target, a, b, c, count); return;
-    case opcodes.tanh: mapTanh(target, a, b, count); return;
-    case opcodes.sigmoid: mapSigmoid(target, a, b, count); return;
-    case opcodes.softplus: mapSoftplus(target, a, b, count); return;
-    case opcodes.normalCdf: mapNormalCdf(target, a, b, count); return;
-    case opcodes.pow: mapPow(target, a, b, count); return;
-    case opcodes.minimum: loop(opcodes.minimum, target, a, b, c, count); return;
-    case opcodes.greater: loop(opcodes.greater, target, a, b, c, count); return;
-    case opcodes.addProduct: loop(opcodes.addProduct, target, a, b, c, count); return;
-    case opcodes.subProduct: loop(opcodes.subProduct, target, a, b, c, count); return;
-    default: unreachable();
-  }
-}
+import { chunkLength, momentumStepCode, runInstruction } from './generated/instructions';
+import { storeLanes } from './shared';
 
 /** Address of the values of operand `index` of an instruction; 0 is its target. */
 // @ts-ignore: decorator
@@ -212,9 +81,9 @@ function bindInputs(
       store<u32>(slot, <u32>source);
       continue;
     }
-    const copy = chunks + (<usize>which * (<usize>opcodes.chunkLength << 2));
+    const copy = chunks + (<usize>which * (<usize>chunkLength << 2));
     if (stride != 0) gather(copy, source, stride, count);
-    else if (start == 0) fill(copy, load<f32>(source), min(opcodes.chunkLength, (innerLength + 3) & ~3));
+    else if (start == 0) fill(copy, load<f32>(source), min(chunkLength, (innerLength + 3) & ~3));
     store<u32>(slot, <u32>copy);
   }
 }
@@ -233,7 +102,7 @@ function bindInputs(
   }
 }
 
-// The descriptor, in 32-bit words, written by src/backends/cpu/map-descriptor.ts:
+// The descriptor, in 32-bit words, written by src/backends/cpu/programs.ts:
 //   0 instructions  1 inputs  2 outer axes  3 outer elements  4 inner length
 //   5 slot pointers: pointer  6 chunks of the slots: pointer
 // then from word 7: per outer axis its size and running index;
@@ -257,23 +126,23 @@ export function map(descriptor: usize): void {
   const lastInstruction = instructions + <usize>(instructionCount - 1) * 20;
   const outputIndex = load<u32>(lastInstruction, 4);
   const outputSlot = slots + (<usize>outputIndex << 2);
-  const outputChunk = chunks + <usize>outputIndex * (<usize>opcodes.chunkLength << 2);
+  const outputChunk = chunks + <usize>outputIndex * (<usize>chunkLength << 2);
   const outputStride = <usize>load<u32>(output, 4);
 
   for (let axis = 0; axis < rank; axis++) store<i32>(axes + (<usize>axis << 3), 0, 4);
   for (let outer = 0; outer < outerCount; outer++) {
-    for (let start = 0; start < innerLength; start += opcodes.chunkLength) {
-      const count = min(opcodes.chunkLength, innerLength - start);
+    for (let start = 0; start < innerLength; start += chunkLength) {
+      const count = min(chunkLength, innerLength - start);
       bindInputs(inputs, inputCount, viewBytes, axes, rank, slots, chunks, start, count, innerLength);
       const target = addressOf(output, axes, rank) + <usize>start * outputStride;
       store<u32>(outputSlot, <u32>(outputStride == 4 ? target : outputChunk));
       for (let at = instructions; at <= lastInstruction; at += 20) {
-        if (load<i32>(at, 0) == opcodes.momentumStep) {
+        if (load<i32>(at, 0) == momentumStepCode) {
           momentumStep(at, slots, count);
           at += 40;
           continue;
         }
-        execute(
+        runInstruction(
           load<i32>(at, 0),
           <usize>load<u32>(slots + (<usize>load<u32>(at, 4) << 2)),
           <usize>load<u32>(slots + (<usize>load<u32>(at, 8) << 2)),

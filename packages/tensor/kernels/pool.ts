@@ -1,15 +1,52 @@
-/** Pooling over windows, and its adjoint. */
-import { storeLanes } from './lanes';
-import {
-  CHANNELS, HEIGHT, IMAGES, OUTPUT_HEIGHT, OUTPUT_WIDTH, PADDING_HEIGHT, PADDING_WIDTH, STRIDE_HEIGHT, STRIDE_WIDTH,
-  WIDTH, WINDOW_HEIGHT, WINDOW_WIDTH, geometryBytes,
-} from './windows';
+/** The geometry of windows in a descriptor, padded images, and pooling. */
+import { storeLanes } from './shared';
 
-// After the geometry the descriptor continues with 32-bit words, written by src/backends/cpu/window-descriptors.ts.
-const INPUT: usize = geometryBytes;
-const OUTPUT: usize = geometryBytes + 4;
-/** Address of the argmax indices of max pooling; 0 for sums. */
-const ARGMAX_INDICES: usize = geometryBytes + 8;
+/** Windows over images, with the fields of `Windows` in src/shape.ts; programs.ts writes descriptors that begin so. */
+@unmanaged
+export class Geometry {
+  images: i32;
+  height: i32;
+  width: i32;
+  channels: i32;
+  windowHeight: i32;
+  windowWidth: i32;
+  strideHeight: i32;
+  strideWidth: i32;
+  paddingHeight: i32;
+  paddingWidth: i32;
+  outputHeight: i32;
+  outputWidth: i32;
+}
+
+/** Kinds of result of a convolution in a descriptor; the third is the kernel gradient. */
+export const RESULT_OUTPUT: i32 = 0;
+export const RESULT_INPUT_GRADIENT: i32 = 1;
+
+/** Bytes of a row of a padded image. */
+export function paddedRowBytes(geometry: Geometry): usize {
+  return <usize>((geometry.width + 2 * geometry.paddingWidth) * geometry.channels) << 2;
+}
+
+/** Returns the padded image: `image` itself if `frame` is 0, else a copy in `frame`, whose border stays 0. */
+export function padded(geometry: Geometry, frame: usize, image: usize): usize {
+  if (frame == 0) return image;
+  const frameBytes = paddedRowBytes(geometry);
+  const pixelBytes = <usize>geometry.channels << 2;
+  const rowBytes = <usize>geometry.width * pixelBytes;
+  let to = frame + geometry.paddingHeight * frameBytes + geometry.paddingWidth * pixelBytes;
+  for (let row = geometry.height; row > 0; row--, to += frameBytes, image += rowBytes) {
+    memory.copy(to, image, rowBytes);
+  }
+  return frame;
+}
+
+@unmanaged
+class Pooling extends Geometry {
+  input: usize;
+  output: usize;
+  /** Argmax indices of max pooling; 0 for sums. */
+  argmaxIndices: usize;
+}
 
 /**
  * Pools one window over all channels, four at a time; the last four may be read past their end. `corner` is the first
@@ -75,25 +112,25 @@ function unpoolWindow(
 }
 
 // @ts-ignore: decorator
-@inline function overWindows(descriptor: usize, forward: bool): void {
-  const images = load<i32>(descriptor, IMAGES);
-  const height = load<i32>(descriptor, HEIGHT);
-  const width = load<i32>(descriptor, WIDTH);
-  const channels = load<i32>(descriptor, CHANNELS);
-  const windowHeight = load<i32>(descriptor, WINDOW_HEIGHT);
-  const windowWidth = load<i32>(descriptor, WINDOW_WIDTH);
-  const strideHeight = load<i32>(descriptor, STRIDE_HEIGHT);
-  const strideWidth = load<i32>(descriptor, STRIDE_WIDTH);
-  const paddingHeight = load<i32>(descriptor, PADDING_HEIGHT);
-  const paddingWidth = load<i32>(descriptor, PADDING_WIDTH);
-  const outputHeight = load<i32>(descriptor, OUTPUT_HEIGHT);
-  const outputWidth = load<i32>(descriptor, OUTPUT_WIDTH);
+@inline function overWindows(pooling: Pooling, forward: bool): void {
+  const images = pooling.images;
+  const height = pooling.height;
+  const width = pooling.width;
+  const channels = pooling.channels;
+  const windowHeight = pooling.windowHeight;
+  const windowWidth = pooling.windowWidth;
+  const strideHeight = pooling.strideHeight;
+  const strideWidth = pooling.strideWidth;
+  const paddingHeight = pooling.paddingHeight;
+  const paddingWidth = pooling.paddingWidth;
+  const outputHeight = pooling.outputHeight;
+  const outputWidth = pooling.outputWidth;
   const pixelBytes = <usize>channels << 2;
   const rowBytes = <usize>width * pixelBytes;
   // Images are the input of pooling and the output of its adjoint; `values` has one value per window and channel.
-  let image = <usize>load<u32>(descriptor + (forward ? INPUT : OUTPUT));
-  let values = <usize>load<u32>(descriptor + (forward ? OUTPUT : INPUT));
-  let argmaxIndices = <usize>load<u32>(descriptor, ARGMAX_INDICES);
+  let image = forward ? pooling.input : pooling.output;
+  let values = forward ? pooling.output : pooling.input;
+  let argmaxIndices = pooling.argmaxIndices;
   const indexBytes: usize = argmaxIndices == 0 ? 0 : pixelBytes;
   for (let index = 0; index < images; index++, image += <usize>height * rowBytes) {
     if (!forward) memory.fill(image, 0, <usize>height * rowBytes);
@@ -115,9 +152,9 @@ function unpoolWindow(
 }
 
 export function pool(descriptor: usize): void {
-  overWindows(descriptor, true);
+  overWindows(changetype<Pooling>(descriptor), true);
 }
 
 export function unpool(descriptor: usize): void {
-  overWindows(descriptor, false);
+  overWindows(changetype<Pooling>(descriptor), false);
 }

@@ -1,12 +1,10 @@
 /** Matrix products that skip the zeros of the left operand, bit-identical to the dense product. */
-import { addChains, extendChains } from './chains';
 import { allFinite } from './convert';
-import { storeLanes } from './lanes';
-import { fewNonzeros } from './few-nonzeros';
+import { sparseColumns, sparseInner, sparseLanes, storeLanes, workspace } from './shared';
 import {
-  columnListsBytes, columnMask, listColumns, listEnd, listRow, listSlack, maskRows, setListEnd,
-} from './nonzeros';
-import { sparseColumns, sparseInner, sparseLanes, workspace } from './sizes';
+  addChains, columnListsBytes, columnMask, extendChains, fewNonzeros, listColumns, listEnd, listRow, listSlack,
+  maskRows, setListEnd,
+} from './sparse';
 
 // Why skipping is exact: 0 times a finite number is +0 or -0, and adding either to an accumulator that began at +0
 // changes no bit, because such an accumulator is never -0. With an infinity or NaN on the right the product would be
@@ -38,7 +36,7 @@ const LISTS: usize = STATES + 8 * <usize>sparseLanes;
 /**
  * Computes `output[m, n] = left x right` without the terms whose left factor is 0; a transposed left operand is stored
  * as [k, m]. If the left operand is transposed, the sums over k are per microbatch and added pairwise (`Microbatches`
- * in src/backend.ts, additionsAfter in src/backends/pairwise-sum.ts); otherwise there is one sum. Then `bias` [n],
+ * in src/backend.ts, additionsAfter in src/backends/calls.ts); otherwise there is one sum. Then `bias` [n],
  * unless it is 0, is added to each row, and relu is applied if `relu` is set.
  *
  * The left values may be bytes, as in `worthSkippingZeros`.

@@ -1,11 +1,11 @@
 /** The worker: opens a backend of the built, minified bundle and runs one check of it. */
-import type { GpuBackend } from '../src/backends/gpu/backend.ts';
+import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
-import type { CheckReport, CheckRequest } from './messages.ts';
+import type { CheckReport, CheckRequest } from './page.ts';
 
 declare const self: {
   onmessage: ((event: { data: CheckRequest }) => void) | null;

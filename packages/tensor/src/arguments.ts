@@ -26,6 +26,9 @@ export const boolean: Kind = { expected: 'true or false', accepts: (value) => ty
 
 export const list: Kind = { expected: 'a list', accepts: Array.isArray };
 
+/** Options of every reduction. */
+export const reduceOptions: Readonly<Record<string, Kind>> = { axes: list, keepAxes: boolean };
+
 export const callback: Kind = { expected: 'a function', accepts: (value) => typeof value === 'function' };
 
 export const backendKind: Kind = {

@@ -1,8 +1,8 @@
-/** Reverse-mode differentiation: records the ops that ran, and walks the record backward. */
+/** Ops as functions that record their gradients, and reverse-mode differentiation, which walks the record backward. */
 import { callback, checkArgument, checkOptions, wholeNumber } from './arguments.ts';
 import { ones, zeros } from './creation.ts';
 import { mapOperands, type Operand, reshaped, sumToShape } from './evaluate.ts';
-import { apply } from './formula.ts';
+import { apply, type Formula, type Primitive } from './formula.ts';
 import { formatShape, sameShape } from './shape.ts';
 import {
   changedSince,
@@ -19,7 +19,7 @@ import {
  * Computes the gradient of one operand, using ops, from the gradient of the output.
  * The result may have the broadcast shape: autograd sums it to the operand's shape.
  */
-export type GradientRule = (gradient: Tensor) => Tensor;
+type GradientRule = (gradient: Tensor) => Tensor;
 
 /** The output of an op, and the rules that propagate gradients back through it. */
 export interface OpResult {
@@ -28,7 +28,7 @@ export interface OpResult {
   /** One rule per operand; omitted if the op has no useful derivative. */
   readonly gradient?: readonly GradientRule[];
   /** Whether the rules themselves sum per microbatch. If not, only the sum that undoes broadcasting does. */
-  readonly sumsMicrobatches?: boolean;
+  readonly microbatchSums?: boolean;
 }
 
 let recording = true;
@@ -90,7 +90,7 @@ class RecordedNode implements GraphNode {
   #operandGradient(gradient: Tensor, { shape, microbatches }: Tensor, position: number): Tensor {
     const result = this.#result!;
     const broadcast = result.gradient![position]!(gradient);
-    if (microbatches !== undefined && !result.sumsMicrobatches && sameShape(broadcast.shape, shape)) {
+    if (microbatches !== undefined && !result.microbatchSums && sameShape(broadcast.shape, shape)) {
       throw new Error(
         `valueAndGrad: ${this.#opName} cannot sum the gradient of a ${formatShape(shape)} parameter per microbatch`,
       );
@@ -209,4 +209,56 @@ function aliasOf(tensor: Tensor, requiresGrad: boolean): Tensor {
   const alias = reshaped(tensor, tensor.shape);
   alias.requiresGrad = requiresGrad;
   return alias;
+}
+
+export interface Op<Parameters extends unknown[]> {
+  (...parameters: Parameters): Tensor;
+  readonly opName: string;
+}
+
+/** Defines any op. `compute` checks shapes, computes the output and returns the gradient rules. */
+export function defineOp<Parameters extends unknown[]>(
+  opName: string,
+  compute: (...parameters: Parameters) => OpResult,
+): Op<Parameters> {
+  return Object.assign((...parameters: Parameters) => record(opName, compute(...parameters)), { opName });
+}
+
+/** An op's name and formula; by default, the formula is the primitive with the op's name. */
+type Named =
+  | { readonly name: Primitive; readonly formula?: undefined }
+  | { readonly name: string; readonly formula: (x: Formula, y: Formula) => Formula };
+
+function mapNamed({ name, formula }: Named, operands: readonly Operand[]): Tensor {
+  return mapOperands(name, formula ?? ((...inputs) => apply(name, ...inputs)), operands);
+}
+
+type UnaryDefinition = Named & {
+  /** Computes the gradient of `x` from the gradient of the output `y`. */
+  readonly gradient: (gradient: Tensor, x: Tensor, y: Tensor) => Tensor;
+};
+
+/** Defines an op that applies one formula to each element of a tensor. */
+export function unary(definition: UnaryDefinition): Op<[x: Tensor]> {
+  return defineOp(definition.name, (x: Tensor): OpResult => {
+    const output = mapNamed(definition, [x]);
+    return { output, operands: [x], gradient: [(g) => definition.gradient(g, x, output)] };
+  });
+}
+
+type BinaryGradient = (gradient: Tensor, x: Operand, y: Operand, output: Tensor) => Tensor;
+
+type BinaryDefinition = Named & {
+  /** Computes the gradients of x and y from the gradient of the output; omitted if there is no useful derivative. */
+  readonly gradient?: readonly [BinaryGradient, BinaryGradient];
+};
+
+/** Defines an op that applies one formula to two operands, broadcast to a common shape; numbers are constants. */
+export function binary(definition: BinaryDefinition): Op<[x: Operand, y: Operand]> {
+  return defineOp(definition.name, (x: Operand, y: Operand): OpResult => {
+    const operands = [x, y];
+    const output = mapNamed(definition, operands);
+    if (definition.gradient === undefined) return { output, operands };
+    return { output, operands, gradient: definition.gradient.map((rule) => (g: Tensor) => rule(g, x, y, output)) };
+  });
 }

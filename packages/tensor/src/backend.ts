@@ -1,8 +1,6 @@
-/** The interface between tensors and a device: float32 storages, and calls that read and write them. */
+/** The interface between tensors and a device: float32 storages, calls that read and write them, and prepared programs. */
 import type { Formula } from './formula.ts';
-import type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
-import type { Shape } from './shape.ts';
-import type { Windows } from './windows.ts';
+import type { Shape, Windows } from './shape.ts';
 
 /** A buffer of `length` float32 values on a device, unspecified until they are written. */
 export interface Storage {
@@ -147,7 +145,7 @@ export interface ScatterAddCall extends Omit<GatherCall, 'kind'> {
 
 /**
  * Uniform values in [0, 1), multiples of 2^-24; each depends only on its position and the keys.
- * `output` [rows, columns] holds word `column mod 4` of Philox 4x32-10 (philox.ts), shifted right by 8, for the counter
+ * `output` [rows, columns] holds word `column mod 4` of Philox 4x32-10 (random.ts), shifted right by 8, for the counter
  * `[floor(column / 4), sample of the row, step, 0]` and the key `[seed, stream]`.
  */
 export interface RandomCall {
@@ -270,9 +268,9 @@ export interface Backend {
  * Plain loops in `protocol/src` give the same results.
  */
 export interface CodecKernels {
-  /** Computes the 32-bit checksum of `checksum.ts`. */
+  /** Computes the 32-bit checksum of protocol/src/bytes.ts. */
   checksum(bytes: Uint8Array): number;
-  /** Returns a bitmap, in the format of `vector-blocks.ts`, of the blocks of 64 values that are not all +0. */
+  /** Returns a bitmap, in the format of protocol/src/vectors.ts, of the blocks of 64 values that are not all +0. */
   nonZeroBlocks(values: Float32Array): Uint8Array;
 }
 
@@ -290,4 +288,46 @@ export interface HostBackend extends Backend {
 /** Whether results can be read synchronously, in the memory of this process. */
 export function isHostBackend(backend: Backend): backend is HostBackend {
   return 'view' in backend && 'magnitudeOf' in backend;
+}
+
+/** Prepared calls. A program must not run after a storage of its calls was freed. */
+export interface Program {
+  /** Runs the calls in order on the current values of the storages; allocates nothing. */
+  run(): void;
+  /** Frees the memory that preparing took; the storages belong to the caller. */
+  dispose(): void;
+}
+
+/** Rows of bytes in a backend's memory, which an input can take by row number. */
+export interface ByteTable {
+  readonly rows: number;
+  /** Bytes per row. */
+  readonly columns: number;
+  /** A view of all rows, row-major; valid until the backend's next allocation. */
+  readonly bytes: Uint8Array;
+  /** Writes a row; `bytes` [columns]. A row is unspecified until it is written. */
+  write(row: number, bytes: Uint8Array): void;
+  /** Returns a copy of a row. */
+  read(row: number): Uint8Array;
+  dispose(): void;
+}
+
+/**
+ * Feeds bytes into a storage as `byte / divisor`, a float32 division.
+ * Bytes are taken in immediately. The returned program belongs to the input, and may do the conversion on the thread
+ * that runs it. Products may convert while they read, so programs that read the storage must not run in parallel.
+ */
+export interface ByteInput {
+  /** Takes one byte for each value of the storage. @throws RangeError for any other number of bytes */
+  take(bytes: Uint8Array): Program;
+  /** Takes the rows of a table with these numbers, in order. @throws RangeError if a row does not exist */
+  takeRows(table: ByteTable, numbers: Uint32Array): Program;
+  dispose(): void;
+}
+
+/** Finds the largest absolute value of a storage. */
+export interface Magnitude {
+  readonly program: Program;
+  /** Returns the result of the program's last run: 0 if there are no values, not finite if any is NaN or infinite. */
+  value(): number;
 }

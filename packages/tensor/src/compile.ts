@@ -1,13 +1,18 @@
-/** Runs a function once on a recording backend and returns a plan of its calls. */
-
+/** Runs a function once on a recording backend and returns a plan of its calls, with a static plan of their memory. */
 import { backendKind, callback, checkArgument, checkOptions, type Kind, list, storageKind } from './arguments.ts';
-import type { Backend, KernelCall, Storage } from './backend.ts';
-import { checkAllocation, checkCall, checkCopy, readsContiguously } from './backends/check.ts';
-import { lastReads, layOut, readsOf, withStorages, writesOf } from './compile/layout.ts';
-import { simplify } from './compile/simplify.ts';
+import type { Backend, KernelCall, Program, Storage } from './backend.ts';
+import {
+  checkAllocation,
+  checkCall,
+  checkCopy,
+  readsContiguously,
+  readsOf,
+  withStorages,
+  writesOf,
+} from './backends/calls.ts';
 import { input } from './formula.ts';
-import type { Program } from './program.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';
+import { simplify } from './simplify.ts';
 import {
   changeNoter,
   checkTensor,
@@ -344,4 +349,97 @@ function bindInput(backend: Backend, given: Tensor | Shape, allocate: (length: n
     throw new Error(`compile: an input lives on ${given.backend.name}, but the plan is for ${backend.name}`);
   }
   return fromStorage(backend, given.storage, given.shape, { requiresGrad: given.requiresGrad });
+}
+
+/** Offsets are multiples of this many values: a cache line. */
+const alignment = 16;
+
+interface Gap {
+  start: number;
+  end: number;
+}
+
+/** Free space below a high-water mark. */
+class Arena {
+  readonly #gaps: Gap[] = [];
+  length = 0;
+
+  /** Takes the smallest gap that is large enough, else space at the end. */
+  take(size: number): number {
+    const roomIn = ({ start, end }: Gap): number => end - start;
+    const largeEnough = this.#gaps.filter((gap) => roomIn(gap) >= size);
+    const [best] = largeEnough.sort((left, right) => roomIn(left) - roomIn(right));
+    if (best !== undefined) {
+      const { start } = best;
+      best.start += size;
+      if (best.start === best.end) this.#gaps.splice(this.#gaps.indexOf(best), 1);
+      return start;
+    }
+    const last = this.#gaps.at(-1);
+    const start = last?.end === this.length ? this.#gaps.pop()!.start : this.length;
+    this.length = start + size;
+    return start;
+  }
+
+  give(start: number, size: number): void {
+    const after = this.#gaps.findIndex((gap) => gap.start > start);
+    const index = after < 0 ? this.#gaps.length : after;
+    this.#gaps.splice(index, 0, { start, end: start + size });
+    for (const at of [index, index - 1]) {
+      const [gap, next] = [this.#gaps[at], this.#gaps[at + 1]];
+      if (gap === undefined || next === undefined || gap.end !== next.start) continue;
+      gap.end = next.end;
+      this.#gaps.splice(at + 1, 1);
+    }
+  }
+}
+
+function roomFor(storage: Storage): number {
+  return Math.max(1, Math.ceil(storage.length / alignment)) * alignment;
+}
+
+/** Returns the index of the last call that reads each storage. */
+function lastReads(calls: readonly KernelCall[]): Map<Storage, number> {
+  const last = new Map<Storage, number>();
+  calls.forEach((call, index) => {
+    for (const storage of readsOf(call)) last.set(storage, index);
+  });
+  return last;
+}
+
+/** Returns an input that a map may overwrite with its output: same length, read in order, not read later. */
+function overwritable(call: KernelCall, dying: (storage: Storage) => boolean): Storage | undefined {
+  if (call.kind !== 'map' || call.outputLayout !== undefined) return undefined;
+  return call.inputs.find(({ storage }) => {
+    const views = call.inputs.filter((view) => view.storage === storage);
+    const inOrder = views.every((view) => readsContiguously(call, view));
+    return inOrder && storage.length === call.output.length && dying(storage);
+  })?.storage;
+}
+
+/**
+ * Places every storage that calls write and that is not `placed`; several calls may write parts of one storage. Offsets
+ * and the arena's length count values.
+ */
+export function layOut(
+  calls: readonly KernelCall[],
+  placed: ReadonlySet<Storage>,
+): { offsets: Map<Storage, number>; length: number } {
+  const arena = new Arena();
+  const offsets = new Map<Storage, number>();
+  const last = lastReads(calls);
+  calls.forEach((call, index) => {
+    const inherited = overwritable(call, (storage) => offsets.has(storage) && last.get(storage) === index);
+    const written = writesOf(call).filter((storage) => !placed.has(storage) && !offsets.has(storage));
+    for (const storage of written) {
+      offsets.set(storage, inherited === undefined ? arena.take(roomFor(storage)) : offsets.get(inherited)!);
+    }
+    for (const storage of new Set(readsOf(call))) {
+      const offset = offsets.get(storage);
+      const passedOn = storage === inherited && written.length > 0;
+      if (offset !== undefined && last.get(storage) === index && !passedOn) arena.give(offset, roomFor(storage));
+    }
+    for (const storage of written) if (!last.has(storage)) arena.give(offsets.get(storage)!, roomFor(storage));
+  });
+  return { offsets, length: arena.length };
 }

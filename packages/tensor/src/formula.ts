@@ -1,41 +1,391 @@
-/** Elementwise formulas as plain data, which every backend evaluates and `compile` fuses. */
+/** Elementwise formulas as plain data, and their primitives: one entry each, with what every kind of code makes of it. */
 import { callback, checkArgument, isObject, type Kind, number, oneOf, wholeNumber } from './arguments.ts';
 
+// The kernels' build turns the column `simd` and the polynomials into AssemblyScript (scripts/build-kernels.mjs).
+
+const { fround } = Math;
+const floatBits = new Float32Array(1);
+const integerBits = new Int32Array(floatBits.buffer);
+const doubleBits = new Float64Array(1);
+const wordBits = new Uint32Array(doubleBits.buffer);
+const high = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0;
+const low = 1 - high;
+
+/** Coefficients, the highest power first: of `exp4` and `log4` in float32, of the others in float64. */
+export const polynomials = {
+  exp4: [1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1].map(
+    fround,
+  ),
+  log4: [
+    7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+  ].map(fround),
+  /** 1/12!, …, 1/1!, 1. */
+  exp2: [
+    2.08767569878681e-9, 2.505210838544172e-8, 2.755731922398589e-7, 2.7557319223985893e-6, 2.48015873015873e-5,
+    0.0001984126984126984, 0.001388888888888889, 0.008333333333333333, 0.041666666666666664, 0.16666666666666666, 0.5,
+    1.0, 1.0,
+  ],
+  /** 1/23, …, 1/3, 1. */
+  atanh2: [
+    0.043478260869565216, 0.047619047619047616, 0.05263157894736842, 0.058823529411764705, 0.06666666666666667,
+    0.07692307692307693, 0.09090909090909091, 0.1111111111111111, 0.14285714285714285, 0.2, 0.3333333333333333, 1.0,
+  ],
+  /** Minimax polynomial in t = 1 / (1 + x / 5) for `exp(x^2 / 2) (1 - normalCdf(x)) / t`; relative error 1e-12. */
+  tail2: [
+    -0.010921304873665497, 0.08383905298934113, -0.2687204815016027, 0.4728461035175983, -0.5427323935986625,
+    0.46976546429777244, -0.25035685627124804, 0.16229160111190444, 0.007831160828161461, 0.07139938874867058,
+    0.06838091567227884, 0.07681572904501807, 0.07977264159081136, 0.0797889784431749,
+  ],
+} as const satisfies Record<string, readonly number[]>;
+
+function horner(coefficients: readonly number[], x: number): number {
+  let value = coefficients[0]!;
+  for (let index = 1; index < coefficients.length; index++) value = value * x + coefficients[index]!;
+  return value;
+}
+
+// exp and log follow the single-precision routines of Moshier's Cephes library (expf, logf): range reduction with a
+// two-part constant, then a polynomial. Every step is rounded, in the same order as in kernels/transcendental.ts.
+
+const log2OfE = fround(Math.LOG2E);
+const log2High = fround(0.693359375);
+const log2Low = fround(-2.1219444e-4);
+/** Beyond these bounds the result is 0 or infinity; clamping keeps the exponent arithmetic in range. */
+const [lowestExponent, highestExponent] = [fround(-104.5), fround(89.5)];
+/** Adding and subtracting 1.5 * 2^23 rounds a float32 below 2^22 to the nearest integer, ties to even. */
+const roundingShift = 12582912;
+
+function add(left: number, right: number): number {
+  return fround(left + right);
+}
+
+function mul(left: number, right: number): number {
+  return fround(left * right);
+}
+
+function horner32(coefficients: readonly number[], x: number): number {
+  let value = coefficients[0]!;
+  for (let index = 1; index < coefficients.length; index++) value = add(mul(value, x), coefficients[index]!);
+  return value;
+}
+
+/** Returns `2^exponent` for an integer exponent in [-126, 127]. */
+function powerOfTwo(exponent: number): number {
+  integerBits[0] = (exponent + 127) << 23;
+  return floatBits[0]!;
+}
+
+/** `e^x` of a float32: within 1 ulp, subnormals included; underflows to 0, overflows to infinity; NaN for NaN. */
+export function exp32(x: number): number {
+  const clamped = Math.min(Math.max(x, lowestExponent), highestExponent);
+  const n = add(add(mul(clamped, log2OfE), roundingShift), -roundingShift);
+  const r = add(add(clamped, -mul(n, log2High)), -mul(n, log2Low));
+  const polynomial = add(add(mul(horner32(polynomials.exp4, r), mul(r, r)), r), 1);
+  const whole = n | 0;
+  const half = whole >> 1;
+  return mul(mul(polynomial, powerOfTwo(half)), powerOfTwo(whole - half));
+}
+
+/** Natural logarithm of a float32: within 1 ulp; -infinity for 0, NaN below 0 and for NaN. */
+export function log32(x: number): number {
+  if (!(x > 0)) return x === 0 ? Number.NEGATIVE_INFINITY : Number.NaN;
+  if (x === Number.POSITIVE_INFINITY) return x;
+  const subnormal = x < 1.1754943508222875e-38;
+  floatBits[0] = subnormal ? x * 33554432 : x;
+  const bits = integerBits[0]!;
+  let exponent = (bits >> 23) - 126 - (subnormal ? 25 : 0);
+  integerBits[0] = (bits & 0x007fffff) | 0x3f000000;
+  let m = floatBits[0]!;
+  if (m < fround(Math.SQRT1_2)) {
+    exponent -= 1;
+    m = add(m, m);
+  }
+  const r = add(m, -1);
+  const squared = mul(r, r);
+  let tail = mul(mul(horner32(polynomials.log4, r), r), squared);
+  tail = add(tail, mul(exponent, log2Low));
+  tail = add(tail, -mul(squared, 0.5));
+  return add(add(r, tail), mul(exponent, log2High));
+}
+
+// The functions below are computed in float64 with only IEEE operations, and rounded once: kernels/transcendental.ts has
+// the same operations in the same order. exp is range reduction and Taylor's polynomial, log is the series of
+// 2 atanh((m - 1) / (m + 1)). Both are accurate to 1e-14, far below the final rounding to float32.
+
+/** Beyond these bounds a float32 result is 0 or infinity. */
+const [lowestPower, highestPower] = [-150, 150];
+/** Adding and subtracting 1.5 * 2^52 rounds a small float64 to the nearest integer, ties to even. */
+const roundingShift64 = 6755399441055744;
+/** The sum is log(2). The first term ends in zero bits, so that its small multiples are exact. */
+const [log2High64, log2Low64] = [0.6931471803691238, 1.9082149292705877e-10];
+/** Below this magnitude tanh uses the first terms of its series, because `1 - exp` would cancel. */
+const smallArgument = 2 ** -9;
+
+/** `e^x`, with x clamped to [-150, 150]. */
+function exp64(x: number): number {
+  const clamped = Math.min(Math.max(x, lowestPower), highestPower);
+  const n = clamped * Math.LOG2E + roundingShift64 - roundingShift64;
+  const r = clamped - n * log2High64 - n * log2Low64;
+  wordBits[low] = 0;
+  wordBits[high] = (n + 1023) << 20;
+  return horner(polynomials.exp2, r) * doubleBits[0]!;
+}
+
+/** `atanh(s)` for |s| <= 1/3. */
+function atanh64(s: number): number {
+  return horner(polynomials.atanh2, s * s) * s;
+}
+
+/** Natural logarithm, accurate to 1e-14, of 0, infinity, NaN or a positive normal float64. */
+export function log64(x: number): number {
+  if (!(x > 0)) return x === 0 ? Number.NEGATIVE_INFINITY : Number.NaN;
+  if (x === Number.POSITIVE_INFINITY) return x;
+  doubleBits[0] = x;
+  let exponent = (wordBits[high]! >> 20) - 1023;
+  wordBits[high] = (wordBits[high]! & 0x000fffff) | 0x3ff00000;
+  let m = doubleBits[0]!;
+  if (m > Math.SQRT2) {
+    m *= 0.5;
+    exponent += 1;
+  }
+  const s = (m - 1) / (m + 1);
+  return exponent * Math.LN2 + 2 * atanh64(s);
+}
+
+/** Hyperbolic tangent; -0 for -0. */
+function tanh32(x: number): number {
+  const magnitude = Math.abs(x);
+  const squared = x * x;
+  if (magnitude < smallArgument) return fround(x * (1 + squared * (squared * (2 / 15) - 1 / 3)));
+  const power = exp64(magnitude * -2);
+  const value = (1 - power) / (1 + power);
+  return fround(x < 0 ? -value : value);
+}
+
+/** `1 / (1 + e^-x)`. */
+function sigmoid32(x: number): number {
+  const power = exp64(-Math.abs(x));
+  return fround((x < 0 ? power : 1) / (1 + power));
+}
+
+/** `log(1 + e^x)`. */
+function softplus32(x: number): number {
+  const power = exp64(-Math.abs(x));
+  return fround(Math.max(x, 0) + 2 * atanh64(power / (2 + power)));
+}
+
+/** The standard normal distribution function, `(1 + erf(x / sqrt(2))) / 2`. */
+function normalCdf32(x: number): number {
+  const magnitude = Math.abs(x);
+  const t = 1 / (1 + magnitude * 0.2);
+  const tail = exp64(magnitude * magnitude * -0.5) * (horner(polynomials.tail2, t) * t);
+  return fround(x < 0 ? tail : 1 - tail);
+}
+
 /**
- * The scalar functions that every backend implements, with their numbers of operands.
- * Each rounds to float32 once, except exp and log, whose exact sequences of float32 operations are in float32.ts;
- * float64.ts has the values that tanh, sigmoid, softplus, normalCdf and pow round. A NaN operand gives NaN, except in
- * the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
+ * `x^y` with the special cases of C's powf: `x^0` and `1^y` are 1 even for NaN.
+ * A negative x gives NaN unless y is an integer or x is infinite.
+ */
+function pow32(x: number, y: number): number {
+  const magnitude = Math.abs(x);
+  if (y === 0) return 1;
+  const whole = Math.floor(y) === y;
+  if (x < 0 && x !== Number.NEGATIVE_INFINITY && !whole) return Number.NaN;
+  const value = magnitude === 1 ? 1 : fround(exp64(y * log64(magnitude)));
+  const half = y * 0.5;
+  const odd = whole && Math.floor(half) !== half;
+  return odd && (x < 0 || Object.is(x, -0)) ? -value : value;
+}
+
+/** Text of a primitive. Operands are expressions; `special` returns that of a value without a literal. */
+type Expression = (operands: readonly [string, string, string], special: (value: number) => string) => string;
+
+/** A NaN fails both comparisons and propagates through the sum. */
+function extremeShader(better: string): Expression {
+  return ([a, b]) => `(${a} ${better} ${b} ? ${a} : (${b} ${better}= ${a} ? ${b} : ${a} + ${b}))`;
+}
+
+/** 1 if the comparison holds, else 0. */
+function comparison(name: string, operator: string): Record<'simd' | 'shader', Expression> {
+  return {
+    simd: ([x, y]) => `v128.and(f32x4.${name}(${x}, ${y}), f32x4.splat(1.0))`,
+    shader: ([a, b]) => `(${a} ${operator} ${b} ? 1.0 : 0.0)`,
+  };
+}
+
+/** A function of one operand that takes many instructions. */
+function long(name: string, shader = `${name}Of`): Record<'simd' | 'shader', Expression> & { readonly isLong: true } {
+  return { isLong: true, simd: ([x]) => `${name}4(${x})`, shader: ([a]) => `${shader}(${a})` };
+}
+
+interface Definition {
+  /** Number of operands. */
+  readonly arity: 1 | 2 | 3;
+  /** The value in the reference backend, which all exact backends share. */
+  readonly js: (a: number, b: number, c: number) => number;
+  /** AssemblyScript for four elements, in terms of operands of type v128; an operand may be read 12 bytes past its end. */
+  readonly simd: Expression;
+  /** JavaScript for one element, as gpu.js compiles it. */
+  readonly shader: Expression;
+  /** Whether `simd` is a long sequence of operations, whose loop is not unrolled. */
+  readonly isLong?: true;
+}
+
+/**
+ * The scalar functions that every backend implements.
+ * Each rounds to float32 once, except exp and log, which are exact sequences of float32 operations. A NaN operand gives
+ * NaN, except in the comparisons, in `where`, in `pow(x, 0)` and in `pow(1, y)`.
  * - `maximum(a, b)`, `minimum(a, b)`: the larger, the smaller; 0 is above -0.
  * - `greaterEqual(a, b)`, `greater(a, b)`, `equal(a, b)`: 1 or 0; 0 if either is NaN.
  * - `softplus(a)`: log(1 + e^a); `normalCdf(a)`: the standard normal distribution function.
  * - `where(condition, a, b)`: a if the condition is not 0 (NaN counts as not 0), else b.
  */
 export const primitives = {
-  neg: 1,
-  exp: 1,
-  log: 1,
-  abs: 1,
-  sqrt: 1,
-  tanh: 1,
-  sigmoid: 1,
-  softplus: 1,
-  normalCdf: 1,
-  add: 2,
-  sub: 2,
-  mul: 2,
-  div: 2,
-  pow: 2,
-  maximum: 2,
-  minimum: 2,
-  greater: 2,
-  greaterEqual: 2,
-  equal: 2,
-  where: 3,
-} as const satisfies Record<string, 1 | 2 | 3>;
+  neg: { arity: 1, js: (a) => -a, simd: ([x]) => `f32x4.neg(${x})`, shader: ([a]) => `-${a}` },
+  exp: { arity: 1, js: exp32, ...long('exp', 'Math.exp') },
+  log: { arity: 1, js: log32, ...long('log', 'Math.log') },
+  add: {
+    arity: 2,
+    js: (a, b) => fround(a + b),
+    simd: ([x, y]) => `f32x4.add(${x}, ${y})`,
+    shader: ([a, b]) => `${a} + ${b}`,
+  },
+  sub: {
+    arity: 2,
+    js: (a, b) => fround(a - b),
+    simd: ([x, y]) => `f32x4.sub(${x}, ${y})`,
+    shader: ([a, b]) => `${a} - ${b}`,
+  },
+  mul: {
+    arity: 2,
+    js: (a, b) => fround(a * b),
+    simd: ([x, y]) => `f32x4.mul(${x}, ${y})`,
+    shader: ([a, b]) => `${a} * ${b}`,
+  },
+  div: {
+    arity: 2,
+    js: (a, b) => fround(a / b),
+    simd: ([x, y]) => `f32x4.div(${x}, ${y})`,
+    shader: ([a, b]) => `${a} / ${b}`,
+  },
+  maximum: {
+    arity: 2,
+    js: (a, b) => Math.max(a, b),
+    simd: ([x, y]) => `f32x4.max(${x}, ${y})`,
+    shader: extremeShader('>'),
+  },
+  greaterEqual: { arity: 2, js: (a, b) => (a >= b ? 1 : 0), ...comparison('ge', '>=') },
+  equal: { arity: 2, js: (a, b) => (a === b ? 1 : 0), ...comparison('eq', '===') },
+  where: {
+    arity: 3,
+    js: (a, b, c) => (a !== 0 ? b : c),
+    simd: ([x, y, z]) => `v128.bitselect(${y}, ${z}, f32x4.ne(${x}, f32x4.splat(0.0)))`,
+    shader: ([a, b, c]) => `(${a} !== 0.0 ? ${b} : ${c})`,
+  },
+  abs: { arity: 1, js: (a) => Math.abs(a), simd: ([x]) => `f32x4.abs(${x})`, shader: ([a]) => `Math.abs(${a})` },
+  sqrt: {
+    arity: 1,
+    js: (a) => fround(Math.sqrt(a)),
+    simd: ([x]) => `f32x4.sqrt(${x})`,
+    shader: ([a]) => `Math.sqrt(${a})`,
+  },
+  tanh: { arity: 1, js: tanh32, ...long('tanh') },
+  sigmoid: { arity: 1, js: sigmoid32, ...long('sigmoid') },
+  softplus: { arity: 1, js: softplus32, ...long('softplus') },
+  normalCdf: { arity: 1, js: normalCdf32, ...long('normalCdf') },
+  pow: {
+    arity: 2,
+    js: pow32,
+    isLong: true,
+    simd: ([x, y]) => `pow4(${x}, ${y})`,
+    shader: ([a, b], special) => `powerOf(${a}, ${b}, ${special(Number.NaN)}, ${special(Number.POSITIVE_INFINITY)})`,
+  },
+  minimum: {
+    arity: 2,
+    js: (a, b) => Math.min(a, b),
+    simd: ([x, y]) => `f32x4.min(${x}, ${y})`,
+    shader: extremeShader('<'),
+  },
+  greater: { arity: 2, js: (a, b) => (a > b ? 1 : 0), ...comparison('gt', '>') },
+} as const satisfies Record<string, Definition>;
 
 /** The name of an elementwise operation that every backend has. */
 export type Primitive = keyof typeof primitives;
+
+/** Instructions of the kernels' map programs that are no primitives; products and results are each rounded. */
+const shortcuts = {
+  /** `x + y * z`. */
+  addProduct: { simd: ([x, y, z]) => `f32x4.add(${x}, f32x4.mul(${y}, ${z}))` },
+  /** `x - y * z`. */
+  subProduct: { simd: ([x, y, z]) => `f32x4.sub(${x}, f32x4.mul(${y}, ${z}))` },
+} as const satisfies Record<string, Pick<Definition, 'simd'>>;
+
+/** The instructions of map programs; each one's code is its position. */
+export const instructions: Readonly<Record<string, Pick<Definition, 'simd' | 'isLong'>>> = {
+  copy: { simd: ([x]) => x },
+  ...primitives,
+  ...shortcuts,
+};
+
+type InstructionName = Primitive | keyof typeof shortcuts | 'copy' | 'momentumStep';
+
+/**
+ * Codes of the instructions. `momentumStep` is a step with momentum in one loop: `sum = x * a + y * b`, then
+ * `difference = z - c * sum`, with scalars a, b and c. It replaces the code of the first instruction, a `mul`; the
+ * `addProduct` and the `subProduct` follow unchanged.
+ */
+export const instructionCodes = Object.fromEntries(
+  [...Object.keys(instructions), 'momentumStep'].map((name, code) => [name, code]),
+) as Readonly<Record<InstructionName, number>>;
+
+/** Floats in a chunk of a map program: few enough that the operands of an instruction stay in the L1 cache. */
+export const chunkLength = 512;
+
+/** Text of a polynomial in `variable`. */
+function polynomialText(coefficients: readonly number[], variable: string): string {
+  const texts = coefficients.map((value) =>
+    value < 0 ? `(-${-value})` : Number.isInteger(value) ? `${value}.0` : `${value}`,
+  );
+  return texts.reduce((sofar, coefficient) => `(${sofar} * ${variable} + ${coefficient})`);
+}
+
+/** Functions that the shaders of primitives call: name, parameters, body. */
+export const shaderFunctions: readonly (readonly [name: string, parameters: readonly string[], body: string])[] = [
+  // Below a quarter `1 - exp` would cancel, so a series is used.
+  [
+    'tanhOf',
+    ['x'],
+    `const m = Math.abs(x); const q = x * x; const p = Math.exp(-2.0 * m); const big = (1.0 - p) / (1.0 + p);
+    const small = x * (1.0 + q * (q * (0.13333333333 + q * (q * 0.0218694885 - 0.0539682540)) - 0.33333333333));
+    return m < 0.25 ? small : (x < 0.0 ? -big : big);`,
+  ],
+  ['sigmoidOf', ['x'], 'const p = Math.exp(-Math.abs(x)); return x < 0.0 ? p / (1.0 + p) : 1.0 / (1.0 + p);'],
+  // log(1 + p) = 2 atanh(p / (2 + p)), as a series.
+  [
+    'softplusOf',
+    ['x'],
+    `const p = Math.exp(-Math.abs(x)); const s = p / (2.0 + p); const q = s * s;
+    const series = ${polynomialText(polynomials.atanh2.slice(-7), 'q')};
+    return (x > 0.0 ? x : 0.0) + 2.0 * s * series;`,
+  ],
+  [
+    'normalCdfOf',
+    ['x'],
+    `const m = Math.abs(x); const t = 1.0 / (1.0 + m * 0.2); const upper = Math.exp(-0.5 * m * m) * (${polynomialText(polynomials.tail2, 't')} * t);
+    return x < 0.0 ? upper : 1.0 - upper;`,
+  ],
+  // Limits as in C's powf; values without a literal are parameters.
+  [
+    'powerOf',
+    ['x', 'y', 'notANumber', 'infinity'],
+    `const m = Math.abs(x); const half = 0.5 * y; const whole = Math.floor(y) === y ? 1.0 : 0.0; const odd = whole === 1.0 && Math.floor(half) !== half && x < 0.0 ? 1.0 : 0.0;
+    const zero = y > 0.0 ? 0.0 : infinity;
+    const value = m === 1.0 ? 1.0 : (m === 0.0 ? zero : Math.pow(m, y));
+    const signed = odd === 1.0 ? -value : value;
+    return y === 0.0 ? 1.0 : (x < 0.0 && whole === 0.0 ? notANumber : signed);`,
+  ],
+];
 
 /** A directed acyclic graph of primitives; a node that is used twice is computed once. */
 export type Formula =
@@ -63,11 +413,11 @@ const formulaKind: Kind = { expected: 'a number or a formula', accepts: (value) 
 /** Makes a formula that applies a primitive to operands; a number stands for a constant. */
 export function apply(primitive: Primitive, ...operands: readonly (Formula | number)[]): Formula {
   checkArgument('apply', 'the primitive', primitive, primitiveName);
-  const expected = primitives[primitive];
+  const { arity } = primitives[primitive];
   for (const operand of operands)
     if (typeof operand !== 'number') checkArgument('apply', 'an operand', operand, formulaKind);
-  if (operands.length !== expected) {
-    throw new Error(`formula: ${primitive} takes ${expected} operands, got ${operands.length}`);
+  if (operands.length !== arity) {
+    throw new Error(`formula: ${primitive} takes ${arity} operands, got ${operands.length}`);
   }
   const formulas = operands.map((operand) => (typeof operand === 'number' ? constant(operand) : operand));
   return { kind: 'apply', primitive, operands: formulas };

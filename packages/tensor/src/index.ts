@@ -5,15 +5,18 @@
 export { noGrad, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
+  type ByteInput,
+  type ByteTable,
   type CodecKernels,
   type HostBackend,
   isHostBackend,
   type KernelCall,
+  type Magnitude,
   type MapCall,
+  type Program,
   type Storage,
   type StridedView,
 } from './backend.ts';
-export { createByteInput, createByteTable } from './backends/byte-table.ts';
 export { maxCpuMemoryBytes } from './backends/cpu/memory.ts';
 export {
   type PlatformThread,
@@ -33,14 +36,14 @@ export {
   type OpenedBackend,
   openBackend,
 } from './backends/registry.ts';
+export { createByteInput, createByteTable } from './backends/storage-backend.ts';
 export { compile, type Plan } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
-export type { ByteInput, ByteTable, Magnitude, Program } from './program.ts';
 export { philox, randomStream } from './random.ts';
-export { formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
+export { formatShape, type Pair, type Shape, ShapeError, sizeOf, type WindowOptions, type Windows } from './shape.ts';
 export { fromArray, fromStorage, Tensor, tidy } from './tensor.ts';
 export {
   additionCall,
@@ -53,4 +56,3 @@ export {
   type VectorSum,
   vectorsOf,
 } from './vectors.ts';
-export type { Pair, WindowOptions, Windows } from './windows.ts';

@@ -1,5 +1,5 @@
 /** Random numbers with the same bits on every engine: Philox for keys, normal values, and a seeded stream. */
-import { log64 } from './float64.ts';
+import { log64 } from './formula.ts';
 
 // Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
 

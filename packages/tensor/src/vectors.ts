@@ -1,7 +1,6 @@
 /** Operations on whole vectors: sums in a given order, and maps that threads split into slices. */
-import type { Backend, MapCall, Storage } from './backend.ts';
+import type { Backend, MapCall, Program, Storage } from './backend.ts';
 import { apply, type Formula, input } from './formula.ts';
-import type { Program } from './program.ts';
 
 /** An addition of two sums. */
 interface Addition {

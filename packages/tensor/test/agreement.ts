@@ -128,22 +128,21 @@ export interface NetworkSizes {
   readonly classes: number;
 }
 
+/** Returns gradients, sum of losses and number correct of a two-layer network. */
+export function networkStep(x?: Tensor, labels?: Tensor, ...parameters: Tensor[]): Tensor[] {
+  let right: Tensor | undefined;
+  const { value, gradients } = valueAndGrad((w1, b1, w2, b2) => {
+    const logits = add(matmul(relu(add(matmul(x!, w1!), b1!)), w2!), b2!);
+    right = sum(correct(logits, labels!));
+    return sum(softmaxCrossEntropy(logits, labels!));
+  }, parameters);
+  return [...gradients, value, right!];
+}
+
 /** Compiles the step of a two-layer network: gradients, sum of losses, number correct. */
 export function networkPlan(backend: Backend, { batch, features, hidden, classes }: NetworkSizes): Plan {
   const shapes = [[features, hidden], [hidden], [hidden, classes], [classes]];
-  const plan = compile(
-    backend,
-    (x, labels, ...parameters) => {
-      let right: Tensor | undefined;
-      const { value, gradients } = valueAndGrad((w1, b1, w2, b2) => {
-        const logits = add(matmul(relu(add(matmul(x!, w1!), b1!)), w2!), b2!);
-        right = sum(correct(logits, labels!));
-        return sum(softmaxCrossEntropy(logits, labels!));
-      }, parameters);
-      return [...gradients, value, right!];
-    },
-    [[batch, features], [batch], ...shapes],
-  );
+  const plan = compile(backend, networkStep, [[batch, features], [batch], ...shapes]);
   const [x, labels, ...parameters] = plan.inputs;
   const pixels = Uint8Array.from(randomValues(batch * features, 1, 0.2), (value) => Math.abs(value) * 255);
   backend.uploadBytes(x!.storage, pixels, 255);

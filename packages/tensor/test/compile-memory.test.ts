@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { KernelCall, Storage } from '../src/backend.ts';
-import { layOut } from '../src/compile/layout.ts';
+import { layOut } from '../src/compile.ts';
 import { compile, constant, fromArray, matmul, mul, openBackend, relu, sum, tidy, valueAndGrad } from '../src/index.ts';
 import { randomValues } from './support.ts';
 

@@ -1,6 +1,7 @@
 /** A subset of the op examples, for devices that compile slowly. */
-import { GpuBackend } from '../src/backends/gpu/backend.ts';
+
 import type { DeviceArray, DeviceKernel, KernelSource } from '../src/backends/gpu/device.ts';
+import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { type ExamplesByOp, resultsOf } from './agreement.ts';
 import type { Example } from './examples.ts';
 import { HostDevice } from './host-device.ts';

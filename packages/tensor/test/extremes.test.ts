@@ -102,4 +102,33 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
       expect(read(tensor.norm(x))).toEqual(read(tensor.sqrt(tensor.sum(tensor.mul(x, x)))));
     });
   });
+
+  const softmaxOf = (...values: number[]): number[] =>
+    read(tensor.softmax(tensor.fromArray(backend, values, [1, values.length])));
+  const lossAt = (scores: readonly number[], label: number) => {
+    const labels = tensor.fromArray(backend, [label]);
+    const leaf = tensor.fromArray(backend, scores, [1, scores.length]);
+    const { value, gradients } = tensor.valueAndGrad((x) => tensor.sum(tensor.softmaxCrossEntropy(x!, labels)), [leaf]);
+    return { loss: read(value)[0]!, gradient: read(gradients[0]!) };
+  };
+
+  it.each([1e4, -1e4])('softmax does not overflow at logits around %s', (shift) => {
+    const expected = softmaxOf(3, 2, 1);
+    for (const [index, value] of softmaxOf(3 + shift, 2 + shift, 1 + shift).entries()) {
+      expect(value).toBeCloseTo(expected[index]!, 6);
+    }
+    expect(softmaxOf(1e4, -1e4, 0)).toEqual([1, 0, 0]);
+  });
+
+  it('cross-entropy is 0 if the scores are sure and right, and as large as they are if sure and wrong', () => {
+    expect(lossAt([1e4, 0, 0], 0).loss).toBe(0);
+    expect(lossAt([1e4, 0, 0], 1).loss).toBe(1e4);
+  });
+
+  it('cross-entropy has a finite loss and gradient at scores of 1e4', () => {
+    const { loss, gradient } = lossAt([1e4, 9999, -1e4], 1);
+    expect(loss).toBeCloseTo(Math.log(1 + Math.E), 4);
+    expect(gradient.every(Number.isFinite)).toBe(true);
+    expect(gradient.reduce((total, value) => total + value, 0)).toBeCloseTo(0, 6);
+  });
 });

@@ -1,23 +1,66 @@
-/** Ops on every backend compared with PyTorch, forward and backward (`goldens/make_goldens.py`). */
+/** Ops on every backend compared with PyTorch, forward and backward (`goldens/make_*goldens.py`). */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Operand, Tensor } from '../src/index.ts';
+import type { Tensor } from '../src/index.ts';
 import * as tensor from '../src/index.ts';
 import { openAll } from './support.ts';
 
 type Numbers = readonly (number | 'NaN' | 'Infinity' | '-Infinity')[];
 
+interface Values {
+  readonly shape: number[];
+  readonly values: Numbers;
+}
+
+/** Maximum error from float32 rounding, relative to the value and to the largest value of the same result. */
+type Tolerance = readonly [relative: number, besideLargest: number];
+
 interface Golden {
   readonly operation: string;
   readonly options: unknown;
-  readonly inputs: readonly { readonly shape: number[]; readonly values: Numbers }[];
-  readonly output: { readonly shape: number[]; readonly values: Numbers };
+  readonly inputs: readonly Values[];
+  readonly output: Values;
   readonly gradients?: Readonly<Record<string, Numbers>>;
+  /** Weights of the sum whose gradient PyTorch computed; by default those of make_goldens.py. */
+  readonly weights?: readonly number[];
+  readonly tolerance?: Tolerance;
 }
 
-const goldens = JSON.parse(
-  readFileSync(new URL('../goldens/operations.json', import.meta.url), 'utf8'),
-) as readonly Golden[];
+/** A convolution, or pooling under a window. */
+interface WindowGolden {
+  readonly kind?: string;
+  readonly images: Values;
+  readonly kernel?: Values;
+  readonly window?: readonly number[];
+  readonly stride: readonly number[];
+  readonly padding: readonly number[];
+  readonly outputShape: number[];
+  readonly output: Numbers;
+  readonly weights: readonly number[];
+  readonly imageGradient: Numbers;
+  readonly kernelGradient?: Numbers;
+}
+
+function readGoldens<Content>(name: string): Content {
+  return JSON.parse(readFileSync(new URL(`../goldens/${name}.json`, import.meta.url), 'utf8')) as Content;
+}
+
+const { convolutions, pools } = readGoldens<Record<'convolutions' | 'pools', readonly WindowGolden[]>>('conv');
+
+const goldens: readonly Golden[] = [
+  ...readGoldens<readonly Golden[]>('operations'),
+  ...[...convolutions, ...pools].map(
+    ({ kind = 'conv2d', images, kernel, window, stride, padding, outputShape, output, ...golden }): Golden => ({
+      operation: kind,
+      options: { stride, padding, ...(window && { window }) },
+      inputs: kernel ? [images, kernel] : [images],
+      output: { shape: outputShape, values: output },
+      gradients: { 0: golden.imageGradient, ...(golden.kernelGradient && { 1: golden.kernelGradient }) },
+      weights: golden.weights,
+      tolerance: [0, 2e-6],
+    }),
+  ),
+];
 const backends = await openAll();
 
 type AnyOperation = (...given: unknown[]) => Tensor;
@@ -29,7 +72,11 @@ const adapted: Readonly<Record<string, (inputs: readonly Tensor[], options: neve
   transpose: ([x], axes: [number, number]) => tensor.transpose(x!, ...axes),
   pad: ([x], { amounts, value }: { amounts: [number, number][]; value: number }) => tensor.pad(x!, amounts, value),
   gather: ([x, indices], axis: number) => tensor.gather(x!, axis, indices!),
+  maxPool2d: ([x], { window, ...options }: PoolOptions) => tensor.maxPool2d(x!, window, options),
+  averagePool2d: ([x], { window, ...options }: PoolOptions) => tensor.averagePool2d(x!, window, options),
 };
+
+type PoolOptions = tensor.WindowOptions & { readonly window: tensor.Pair };
 
 function compute({ operation, options }: Golden, inputs: readonly Tensor[]): Tensor {
   const special = adapted[operation];
@@ -38,17 +85,16 @@ function compute({ operation, options }: Golden, inputs: readonly Tensor[]): Ten
   return options === null ? plain(...inputs) : plain(...inputs, options);
 }
 
-/** Returns the weights of the sum whose gradient PyTorch computed. */
-function weights(backend: tensor.Backend, shape: readonly number[]): Operand {
-  const size = shape.reduce((product, length) => product * length, 1);
-  const values = Float32Array.from({ length: size }, (_, index) => (((index * 7) % 11) - 5) / 4 + 0.1875);
-  return tensor.fromArray(backend, values, shape);
+function defaultWeights(size: number): Float32Array {
+  return Float32Array.from({ length: size }, (_, index) => (((index * 7) % 11) - 5) / 4 + 0.1875);
 }
 
-/** Maximum error from float32 rounding, relative to the value and to the largest value of the same result. */
-const [relative, besideLargest] = [5e-6, 1e-6];
-
-function expectClose(computed: Float32Array, golden: Numbers, what: string): void {
+function expectClose(
+  computed: Float32Array,
+  golden: Numbers,
+  what: string,
+  [relative, besideLargest]: Tolerance,
+): void {
   const expected = golden.map(Number);
   expect(computed.length, what).toBe(expected.length);
   const largest = Math.max(0, ...expected.map(Math.abs).filter(Number.isFinite));
@@ -67,6 +113,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
       return [`${index} ${golden.operation} ${shapes} ${JSON.stringify(golden.options)}`, golden] as const;
     }),
   )('%s', (_label, golden) => {
+    const { tolerance = [5e-6, 1e-6] } = golden;
     tensor.tidy(() => {
       const inputs = golden.inputs.map(({ shape, values }, index) =>
         tensor.fromArray(backend, values.map(Number), shape, {
@@ -75,13 +122,14 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
       );
       const output = compute(golden, inputs);
       expect(output.shape).toEqual(golden.output.shape);
-      expectClose(backend.view(output.storage), golden.output.values, 'the result');
+      expectClose(backend.view(output.storage), golden.output.values, 'the result', tolerance);
       if (golden.gradients === undefined) return;
-      tensor.sum(tensor.mul(output, weights(backend, output.shape))).backward();
+      const weights = tensor.fromArray(backend, golden.weights ?? defaultWeights(output.size), output.shape);
+      tensor.sum(tensor.mul(output, weights)).backward();
       for (const [position, gradient] of Object.entries(golden.gradients)) {
         const { grad } = inputs[Number(position)]!;
         expect(grad!.shape).toEqual(inputs[Number(position)]!.shape);
-        expectClose(backend.view(grad!.storage), gradient, `gradient ${position}`);
+        expectClose(backend.view(grad!.storage), gradient, `gradient ${position}`, tolerance);
         grad!.dispose();
       }
     });

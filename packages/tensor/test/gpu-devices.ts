@@ -1,6 +1,7 @@
 /** Test devices, besides the plain JavaScript one. */
+
 import type { Device } from '../src/backends/gpu/device.ts';
-import { type GpuMode, openDevice } from '../src/backends/gpu/open.ts';
+import { type GpuMode, openDevice } from '../src/backends/gpu/gpu-backend.ts';
 import { HostDevice } from './host-device.ts';
 
 export interface Opened {

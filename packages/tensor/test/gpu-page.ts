@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
 import { afterAll, beforeAll, describe } from 'vitest';
-import type { CheckReport, CheckRequest } from '../page/messages.ts';
+import type { CheckReport, CheckRequest } from '../page/page.ts';
 
 declare const window: { runCheck(request: CheckRequest): Promise<CheckReport> };
 

@@ -1,6 +1,6 @@
 /** Every example of every op on every device; gpu.test.ts runs a subset that covers every kernel statement. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { GpuBackend } from '../src/backends/gpu/backend.ts';
+import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { openBackend } from '../src/index.ts';
 import { disagreements } from './agreement.ts';
 import { cramped, openModes } from './gpu-devices.ts';

@@ -1,8 +1,8 @@
 /** The gpu backend, on a device of plain JavaScript and on every mode of gpu.js that works in this Node. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { GpuBackend } from '../src/backends/gpu/backend.ts';
+import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { checkNumerics } from '../src/backends/registry.ts';
-import type { Backend, KernelCall } from '../src/index.ts';
+import type { Backend, Formula, KernelCall, Storage } from '../src/index.ts';
 import { apply, input } from '../src/index.ts';
 import { difference, disagreements, imageNetworkPlan, networkPlan } from './agreement.ts';
 import { examplesOfEveryStatement } from './every-statement.ts';
@@ -26,16 +26,29 @@ afterAll(() => {
   return Promise.all(modes.map(({ device }) => device?.close()));
 });
 
-/** Runs the calls as one program, and returns the output of one of them. */
-async function computed(
-  backend: Backend,
-  calls: readonly KernelCall[],
-  output: KernelCall & { output: unknown },
-): Promise<Float32Array> {
-  const program = backend.prepare(calls);
+/** Runs a call, and returns its output. */
+async function computed(on: Backend, call: KernelCall & { readonly output: Storage }): Promise<Float32Array> {
+  const program = on.prepare([call]);
   program.run();
   program.dispose();
-  return backend.download(output.output as Parameters<Backend['download']>[0]);
+  return on.download(call.output);
+}
+
+/** Returns a storage with random values. */
+function filled(on: Backend, length: number, seed: number): Storage {
+  const storage = on.allocate(length);
+  on.upload(storage, randomValues(length, seed));
+  return storage;
+}
+
+/** A map over one storage, element by element. */
+function mapOf(formula: Formula, storage: Storage, output: Storage) {
+  return { kind: 'map', formula, shape: [output.length], inputs: [{ storage, strides: [1] }], output } as const;
+}
+
+async function expectAgreement(backend: Backend, compute: (on: Backend) => Promise<Float32Array>, label = '') {
+  const [expected, got] = await Promise.all([reference, backend].map(compute));
+  expect(difference(expected!, got!), label).toBeUndefined();
 }
 
 describe.each(devices)('$title', ({ device, examples }) => {
@@ -94,16 +107,7 @@ describe.each(devices)('$title', ({ device, examples }) => {
         const from = whole(23 - length + 1);
         const source = backend!.slice(storage, from, length);
         const copied = expected.slice(from, from + length).map((value) => value + 1);
-        const one = { kind: 'constant', value: 1 } as const;
-        const view = { storage: source, strides: [1] };
-        const call = {
-          kind: 'map',
-          formula: apply('add', input(0), one),
-          shape: [length],
-          inputs: [view],
-          output: slice,
-        } as const;
-        const program = backend!.prepare([call]);
+        const program = backend!.prepare([mapOf(apply('add', input(0), 1), source, slice)]);
         program.run();
         program.dispose();
         expected.set(copied, offset);
@@ -115,15 +119,7 @@ describe.each(devices)('$title', ({ device, examples }) => {
 
   run('reads what was there when the download was asked for', async () => {
     const storage = backend!.allocate(6);
-    const view = { storage, strides: [1] };
-    const double = {
-      kind: 'map',
-      formula: apply('add', input(0), input(0)),
-      shape: [6],
-      inputs: [view],
-      output: storage,
-    } as const;
-    const program = backend!.prepare([double]);
+    const program = backend!.prepare([mapOf(apply('add', input(0), input(0)), storage, storage)]);
     backend!.upload(storage, Float32Array.of(1, 2, 3, 4, 5, 6));
     program.run();
     const first = backend!.download(storage);
@@ -142,50 +138,26 @@ describe.each(devices)('$title', ({ device, examples }) => {
       { shape: [1, 4], outputLayout: { offset: 3, strides: [9, 4] } },
     ];
     for (const { shape, outputLayout } of layouts) {
-      const results = [reference, backend!].map(async (on: Backend) => {
-        const [source, output] = [on.allocate(6), on.allocate(20)];
-        on.upload(source, randomValues(6, 1));
-        on.upload(output, randomValues(20, 2));
-        const view = { storage: source, strides: [shape[1]!, 1] };
-        const call = { kind: 'map', formula: input(0), shape, inputs: [view], output, outputLayout } as const;
-        return computed(on, [call], call);
-      });
-      const [expected, got] = await Promise.all(results);
-      expect(difference(expected!, got!), JSON.stringify(outputLayout)).toBeUndefined();
+      const scattered = (on: Backend): Promise<Float32Array> => {
+        const view = { storage: filled(on, 6, 1), strides: [shape[1]!, 1] };
+        const output = filled(on, 20, 2);
+        return computed(on, { kind: 'map', formula: input(0), shape, inputs: [view], output, outputLayout });
+      };
+      await expectAgreement(backend!, scattered, JSON.stringify(outputLayout));
     }
   });
 
   run('sums long axes and multiplies along a long k', async () => {
     const length = 5000;
-    const results = [reference, backend!].map(async (on: Backend) => {
-      const [values, other, output] = [on.allocate(length), on.allocate(3 * length), on.allocate(3)];
-      on.upload(values, randomValues(length, 3));
-      on.upload(other, randomValues(3 * length, 4));
-      const sum = {
-        kind: 'reduce',
-        reduction: 'sum',
-        outer: 1,
-        length,
-        inner: 1,
-        input: values,
-        output: on.slice(output, 0, 1),
-      } as const;
-      const total = await computed(on, [sum], sum);
-      const transposes = { transposeLeft: true, transposeRight: false };
-      const product = {
-        kind: 'matmul',
-        m: 1,
-        k: length,
-        n: 3,
-        left: values,
-        right: other,
-        ...transposes,
-        output,
-      } as const;
-      return [...total, ...(await computed(on, [product], product))];
+    await expectAgreement(backend!, async (on) => {
+      const [values, other, output] = [filled(on, length, 3), filled(on, 3 * length, 4), on.allocate(3)];
+      const sizes = { outer: 1, length, inner: 1 };
+      const total = on.slice(output, 0, 1);
+      const sum = await computed(on, { kind: 'reduce', reduction: 'sum', ...sizes, input: values, output: total });
+      const operands = { left: values, right: other, transposeLeft: true, transposeRight: false };
+      const product = await computed(on, { kind: 'matmul', m: 1, k: length, n: 3, ...operands, output });
+      return Float32Array.of(...sum, ...product);
     });
-    const [expected, got] = await Promise.all(results);
-    expect(difference(Float32Array.from(expected!), Float32Array.from(got!))).toBeUndefined();
   });
 
   run.each([
@@ -202,20 +174,14 @@ describe.each(devices)('$title', ({ device, examples }) => {
     { m: 3, k: 0, n: 5, transposes: [true, false], bias: true, relu: false },
   ])('multiplies %o, wherever the operands lie', async ({ m, k, n, transposes, bias, relu }) => {
     for (const offset of [0, 4, 3]) {
-      const results = [reference, backend!].map((on: Backend) => {
-        const part = (length: number, seed: number) => {
-          const whole = on.allocate(length + offset);
-          on.upload(whole, randomValues(length + offset, seed));
-          return on.slice(whole, offset, length);
-        };
+      const multiplied = (on: Backend): Promise<Float32Array> => {
+        const part = (length: number, seed: number) => on.slice(filled(on, length + offset, seed), offset, length);
         const [transposeLeft, transposeRight] = transposes as [boolean, boolean];
         const operands = { left: part(m * k, 1), right: part(k * n, 2), transposeLeft, transposeRight };
         const epilogue = { relu, ...(bias && { bias: part(n, 3) }) };
-        const call = { kind: 'matmul', m, k, n, ...operands, output: on.allocate(m * n), epilogue } as const;
-        return computed(on, [call], call);
-      });
-      const [expected, got] = await Promise.all(results);
-      expect(difference(expected!, got!), `from value ${offset} on`).toBeUndefined();
+        return computed(on, { kind: 'matmul', m, k, n, ...operands, output: on.allocate(m * n), epilogue });
+      };
+      await expectAgreement(backend!, multiplied, `from value ${offset} on`);
     }
   });
 
@@ -225,26 +191,22 @@ describe.each(devices)('$title', ({ device, examples }) => {
       { batch: 3, image: 9, channels: 3, filters: 3, hidden: 7, classes: 5 },
     ];
     for (const size of sizes) {
-      const plans = [reference, backend!].map((on: Backend) => ({ on, plan: imageNetworkPlan(on, size) }));
-      for (const { plan } of plans) plan.run();
-      const [expected, got] = await Promise.all(plans.map(({ on, plan }) => on.download(plan.output)));
-      expect(difference(expected!, got!), JSON.stringify(size)).toBeUndefined();
-      for (const { plan } of plans) plan.dispose();
+      const step = async (on: Backend): Promise<Float32Array> => {
+        const plan = imageNetworkPlan(on, size);
+        plan.run();
+        const values = await on.download(plan.output);
+        plan.dispose();
+        return values;
+      };
+      await expectAgreement(backend!, step, JSON.stringify(size));
     }
   });
 
   run('computes more cells in a row than a texture has along a side', async () => {
     const length = 4 * 20_000;
-    const results = [reference, backend!].map(async (on: Backend) => {
-      const [source, output] = [on.allocate(length), on.allocate(length)];
-      on.upload(source, randomValues(length, 6));
-      const formula = apply('mul', input(0), input(0));
-      const inputs = [{ storage: source, strides: [1] }];
-      const call = { kind: 'map', formula, shape: [length], inputs, output } as const;
-      return computed(on, [call], call);
-    });
-    const [expected, got] = await Promise.all(results);
-    expect(difference(expected!, got!)).toBeUndefined();
+    await expectAgreement(backend!, (on) =>
+      computed(on, mapOf(apply('mul', input(0), input(0)), filled(on, length, 6), on.allocate(length))),
+    );
   });
 
   run('refuses storages that are gone, too small or of another backend, as every backend does', () => {

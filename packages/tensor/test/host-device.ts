@@ -9,7 +9,7 @@ import {
   type KernelSource,
 } from '../src/backends/gpu/device.ts';
 import { inputNames } from '../src/backends/gpu/runner.ts';
-import { kernelFunctions } from '../src/backends/gpu/shaders/code.ts';
+import { kernelFunctions } from '../src/backends/gpu/shaders.ts';
 
 type Thread = { readonly thread: { x: number; y: number; z: number } };
 type Part = (...values: number[]) => void;

@@ -1,7 +1,7 @@
 /** Sums per microbatch have the bits of each microbatch summed separately and added by a fixed binary tree. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { additionsAfter } from '../src/backends/pairwise-sum.ts';
+import { additionsAfter } from '../src/backends/calls.ts';
 import type { HostBackend, Tensor } from '../src/index.ts';
 import {
   abs,

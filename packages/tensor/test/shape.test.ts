@@ -5,8 +5,10 @@ import {
   add,
   arange,
   argmax,
+  averagePool2d,
   broadcastTo,
   concat,
+  conv2d,
   correct,
   cosineSimilarity,
   crossEntropy,
@@ -19,6 +21,7 @@ import {
   logSoftmax,
   matmul,
   max,
+  maxPool2d,
   mean,
   min,
   mse,
@@ -133,6 +136,38 @@ describe('errors', () => {
     [() => full(backend, [2 ** 16, 2 ** 15], 0), 'full: a tensor has at most 1073741824 elements, got [65536, 32768]'],
     [() => uniform(backend, [1e12], 1), 'uniform: a tensor has at most 1073741824 elements, got [1000000000000]'],
     [() => arange(backend, 1e12), 'arange: a tensor has at most 1073741824 elements, got [1000000000000]'],
+    [
+      () => conv2d(zeros(5, 5, 1), zeros(3, 3, 1, 2)),
+      'conv2d: expected images [n, height, width, channels], got [5, 5, 1]',
+    ],
+    [
+      () => conv2d(zeros(1, 5, 5, 1), zeros(9, 2)),
+      'conv2d: expected a kernel [height, width, channels, filters], got [9, 2]',
+    ],
+    [
+      () => conv2d(zeros(64, 28, 28, 1), zeros(3, 3, 2, 8)),
+      'conv2d: images [64, 28, 28, 1] and kernel [3, 3, 2, 8]: 1 and 2 channels differ',
+    ],
+    [() => conv2d(zeros(1, 4, 9, 1), zeros(5, 5, 1, 1)), 'conv2d: a window of 5 x 5 does not fit into images of 4 x 9'],
+    [
+      () => conv2d(zeros(1, 4, 4, 1), zeros(7, 7, 1, 1), { padding: 1 }),
+      'a window of 7 x 7 does not fit into images of 4 x 4 with padding 1 x 1',
+    ],
+    [
+      () => conv2d(zeros(1, 4, 4, 1), zeros(2, 2, 1, 1), { stride: [1, 0] }),
+      'conv2d: stride must be one whole number of at least 1, or two, got [1, 0]',
+    ],
+    [() => maxPool2d(zeros(4, 4), 2), 'maxPool2d: expected images [n, height, width, channels], got [4, 4]'],
+    [() => maxPool2d(zeros(1, 4, 4, 1), 5), 'maxPool2d: a window of 5 x 5 does not fit into images of 4 x 4'],
+    [
+      () => averagePool2d(zeros(1, 4, 4, 1), 2, { padding: [2, 0] }),
+      'averagePool2d: padding must be at most half of the window, so that no window covers padding alone, got 2 x 0 for 2 x 2',
+    ],
+    [
+      () => maxPool2d(zeros(1, 4, 4, 1), 1.5),
+      'maxPool2d: window must be one whole number of at least 1, or two, got [1.5, 1.5]',
+    ],
+    [() => matmul(zeros(64, 784), zeros(128, 10)), 'matmul: [64, 784] x [128, 10]: inner sizes 784 and 128 differ'],
   ])('%#', (attempt, message) => {
     expect(attempt).toThrow(message);
   });

@@ -2,24 +2,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConvolutionCall, HostBackend, KernelCall, Storage } from '../src/backend.ts';
-import { createCpuBackend } from '../src/backends/cpu/backend.ts';
-import { createReferenceBackend } from '../src/backends/reference/backend.ts';
-import { imageSize, type Windows, windowCount, windowsOver } from '../src/windows.ts';
-import { randomValues } from './values.ts';
+import { createCpuBackend } from '../src/backends/cpu/cpu-backend.ts';
+import { createReferenceBackend } from '../src/backends/reference.ts';
+import { averagePool2d, fromArray, maxPool2d } from '../src/index.ts';
+import { imageSize, type Windows, windowCount, windowsOver } from '../src/shape.ts';
+import { bitsOf, randomValues } from './support.ts';
 
 const cpu = await createCpuBackend();
 const reference = createReferenceBackend();
-
-function bitsOf(values: Float32Array): Uint32Array {
-  return new Uint32Array(values.slice().buffer);
-}
 
 /** Runs a call twice over `inputs`, with outputs of the given lengths that initially hold garbage. */
 function run(
   backend: HostBackend,
   inputs: readonly Float32Array[],
   lengths: readonly number[],
-  callOn: (...storages: Storage[]) => KernelCall,
+  callOn: (...storages: [Storage, Storage, Storage, Storage]) => KernelCall,
 ): Float32Array[] {
   const filled = (values: Float32Array): Storage => {
     const storage = backend.allocate(values.length);
@@ -28,7 +25,7 @@ function run(
   };
   const given = inputs.map(filled);
   const made = lengths.map((length) => filled(new Float32Array(length).fill(Number.NaN)));
-  const program = backend.prepare([callOn(...given, ...made)]);
+  const program = backend.prepare([callOn(...([...given, ...made] as [Storage, Storage, Storage, Storage]))]);
   program.run();
   program.run();
   const results = made.map((storage) => backend.view(storage).slice());
@@ -60,15 +57,14 @@ function sizesOf({ result, windows, filters }: Convolution): [number, number, nu
   }
 }
 
-function convolve(backend: HostBackend, of: Convolution, left: Float32Array, right: Float32Array): Float32Array {
-  const callOn = (...[a, b, output]: Storage[]): KernelCall => ({
-    kind: 'convolution',
-    ...of,
-    left: a!,
-    right: b!,
-    output: output!,
-  });
-  return run(backend, [left, right], [sizesOf(of)[2]], callOn)[0]!;
+function convolve(
+  backend: HostBackend,
+  of: Convolution,
+  ...operands: readonly [Float32Array, Float32Array]
+): Float32Array {
+  return run(backend, operands, [sizesOf(of)[2]], (left, right, output) => {
+    return { kind: 'convolution', ...of, left, right, output };
+  })[0]!;
 }
 
 const length = fc.integer({ min: 1, max: 9 });
@@ -193,24 +189,14 @@ describe('convolution on cpu', () => {
         backend,
         [new Float32Array(4).fill(1), Float32Array.from(kernel), Float32Array.of(-1, 3)],
         [18],
-        (left, right, bias, output) => ({
-          kind: 'convolution',
-          ...{ result: 'output', windows, filters: 2, left: left!, right: right!, output: output! },
-          epilogue: { bias: bias!, relu: true },
-        }),
+        (left, right, bias, output) => {
+          const epilogue = { bias, relu: true };
+          return { kind: 'convolution', result: 'output', windows, filters: 2, left, right, output, epilogue };
+        },
       );
-      const rows = [
-        [0, 1],
-        [0, 0],
-        [0, 1],
-        [0, 0],
-        [Infinity, 0],
-        [Infinity, 0],
-        [0, 1],
-        [Infinity, 0],
-        [Infinity, 1],
-      ];
-      expect([...output!]).toEqual(rows.flat());
+      // Nine windows of two filters.
+      const rows = [0, 1, 0, 0, 0, 1, 0, 0, Infinity, 0, Infinity, 0, 0, 1, Infinity, 0, Infinity, 1];
+      expect([...output!]).toEqual(rows);
     }
   });
 });
@@ -221,14 +207,9 @@ describe('pooling', () => {
   const coarse = (count: number, seed: number): Float32Array => randomValues(count, seed).map((x) => Math.round(3 * x));
   const max = (backend: HostBackend, windows: Windows, images: Float32Array): Float32Array[] => {
     const size = windowCount(windows) * windows.channels;
-    return run(backend, [images], [size, size], (input, output, argmaxIndices) => ({
-      kind: 'pool',
-      reduction: 'max',
-      windows,
-      input: input!,
-      output: output!,
-      argmaxIndices: argmaxIndices!,
-    }));
+    return run(backend, [images], [size, size], (input, output, argmaxIndices) => {
+      return { kind: 'pool', reduction: 'max', windows, input, output, argmaxIndices };
+    });
   };
 
   it('has the bits of the reference for any geometry', () => {
@@ -241,28 +222,15 @@ describe('pooling', () => {
         expect(max(cpu, windows, images)).toEqual([best, argmaxIndices]);
         const gradient = randomValues(values, seed + 1);
         const sum = (backend: HostBackend): Float32Array[] =>
-          run(backend, [images], [values], (input, output) => ({
-            kind: 'pool',
-            reduction: 'sum',
-            windows,
-            input: input!,
-            output: output!,
-          }));
+          run(backend, [images], [values], (input, output) => {
+            return { kind: 'pool', reduction: 'sum', windows, input, output };
+          });
         const shared = (backend: HostBackend): Float32Array[] =>
-          run(backend, [gradient], [count], (input, output) => ({
-            kind: 'unpool',
-            windows,
-            input: input!,
-            output: output!,
-          }));
+          run(backend, [gradient], [count], (input, output) => ({ kind: 'unpool', windows, input, output }));
         const won = (backend: HostBackend): Float32Array[] =>
-          run(backend, [gradient, argmaxIndices], [count], (input, places, output) => ({
-            kind: 'unpool',
-            windows,
-            input: input!,
-            argmaxIndices: places!,
-            output: output!,
-          }));
+          run(backend, [gradient, argmaxIndices], [count], (input, argmaxIndices, output) => {
+            return { kind: 'unpool', windows, input, argmaxIndices, output };
+          });
         for (const compute of [sum, shared, won]) {
           expect(compute(cpu).map(bitsOf)).toEqual(compute(reference).map(bitsOf));
         }
@@ -276,24 +244,8 @@ describe('pooling', () => {
     ['cpu', cpu],
   ] as const)('gives ties to the first place, and everything to the first NaN: %s', (_, backend) => {
     const windows = windowsOver('test', [1, 2, 8, 1], 2, { stride: 2 });
-    const images = Float32Array.of(
-      3,
-      3,
-      -1,
-      0,
-      -Infinity,
-      -Infinity,
-      5,
-      NaN,
-      3,
-      3,
-      -0,
-      -2,
-      -Infinity,
-      -Infinity,
-      NaN,
-      9,
-    );
+    const rows = [3, 3, -1, 0, -Infinity, -Infinity, 5, NaN, 3, 3, -0, -2, -Infinity, -Infinity, NaN, 9];
+    const images = Float32Array.from(rows);
     expect(max(backend, windows, images)).toEqual([Float32Array.of(3, 0, -Infinity, NaN), Float32Array.of(0, 1, 0, 1)]);
   });
 
@@ -309,5 +261,11 @@ describe('pooling', () => {
       'convolution: the left operand needs 32 values, but its storage has 16',
     );
     cpu.free(storage);
+  });
+
+  it('strides by the window by default', () => {
+    const images = fromArray(cpu, [1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 4, 1]);
+    expect([...cpu.view(maxPool2d(images, 2).storage)]).toEqual([6, 8]);
+    expect([...cpu.view(averagePool2d(images, [2, 1]).storage)]).toEqual([3, 4, 5, 6]);
   });
 });

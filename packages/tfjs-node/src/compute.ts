@@ -13,9 +13,8 @@ import type { Clock } from '@lockstep/protocol';
 import { floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
-import { type LoadedTensorFlow, loadTensorFlow } from './load.ts';
-import { createMicrobatchGradient, type MicrobatchGradient } from './microbatch.ts';
-import type { TensorFlow } from './tensorflow.ts';
+import { type LoadedTensorFlow, loadTensorFlow, type TensorFlow } from './load.ts';
+import { createTensorFlowGradient, type MicrobatchGradient } from './microbatch.ts';
 
 /**
  * Opens TensorFlow in the calling thread. Each microbatch is computed on its own, so a shard has the same bits however
@@ -66,7 +65,7 @@ class TensorFlowCompute implements Compute {
       microbatchSize,
       inputSize: inputSize(model),
       targetSize: targetType === 'classes' ? 1 : outputCount(model),
-      microbatch: createMicrobatchGradient(this.#tf, this.#host, model, targetType),
+      microbatch: createTensorFlowGradient(this.#tf, this.#host, model, targetType),
       parameterCount: parameterCount(model),
       sum: new TreeSum(this.#host, parameterCount(model) + 2),
     };

@@ -9,9 +9,8 @@ import {
   type TargetValues,
 } from '@lockstep/nn';
 import { fromArray, type HostBackend, randomKey, randomUniform, type Storage, tidy } from '@lockstep/tensor';
-import { applyLayer } from './layers.ts';
-import { crossEntropy, meanSquaredError } from './losses.ts';
-import type { Tensor, TensorFlow } from './tensorflow.ts';
+import { applyLayer, crossEntropy, meanSquaredError } from './layers.ts';
+import type { Tensor, TensorFlow } from './load.ts';
 
 export interface MicrobatchGradient {
   /** Copies all parameters, in model order. */
@@ -29,7 +28,7 @@ export interface MicrobatchGradient {
 const scaledBytes = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
 /** @param host computes the random values of dropout, which are the same on every backend */
-export function createMicrobatchGradient(
+export function createTensorFlowGradient(
   tf: TensorFlow,
   host: HostBackend,
   model: Model,

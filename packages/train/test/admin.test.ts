@@ -1,11 +1,10 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join as joinPath } from 'node:path';
 import type { InlineCompute } from '@lockstep/compute';
 import { readModelFile } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
-import { systemClock } from '@lockstep/worker';
-import { describe, expect, it } from 'vitest';
-import { startWorker } from '../../../apps/coordinator/test/processes.ts';
+import { join, systemClock } from '@lockstep/worker';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { InlineWorker } from '../src/coordinator/inline-worker.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import { type DashboardServerOptions, openDashboardServer } from './dashboard-server.ts';
@@ -24,31 +23,21 @@ async function open(args: readonly string[] = [], options: Partial<DashboardServ
 }
 
 describe('controlling a run', () => {
-  it('pauses, resumes, and changes no bit', async () => {
-    const { server, viewer, token } = await open([], {
-      onStep({ step }) {
-        if (step === 10) server.run.control('pause');
-      },
+  it('waits for start, pauses and resumes it, and changes no bit', async () => {
+    const { server, viewer, token } = await open(['--wait-for-start'], {
+      onStep: ({ step }) => step === 10 && server.run.control('pause'),
     });
-    await server.startWorker();
-    const pauseRequested = await viewer.next('progress', (progress) => progress.pauseRequested);
-    expect(pauseRequested).toMatchObject({ phase: 'paused', step: 11 });
-    expect((await viewer.next('event', ({ message }) => message.includes('paused'))).message).toBe(
-      'paused from the dashboard',
-    );
-    viewer.send({ type: 'admin', action: 'resume', token });
-    await viewer.next('progress', ({ phase }) => phase === 'finished');
-    expect(server.weightsSha256()).toBe(await server.expectedSha256());
-  });
-
-  it('waits for start with --wait-for-start', async () => {
-    const { server, viewer, token } = await open(['--wait-for-start']);
     await server.startWorker();
     const ready = await viewer.next('workers', ({ workers }) => workers[0]?.phase === 'ready');
     expect(ready.workers).toHaveLength(1);
     expect(await viewer.next('progress')).toMatchObject({ phase: 'waiting', pauseRequested: true });
     viewer.send({ type: 'admin', action: 'start', token });
+    const paused = await viewer.next('progress', ({ phase, pauseRequested }) => phase === 'paused' && pauseRequested);
+    expect(paused.step).toBe(11);
+    await viewer.next('event', ({ message }) => message === 'paused from the dashboard');
+    viewer.send({ type: 'admin', action: 'resume', token });
     await viewer.next('progress', ({ phase }) => phase === 'finished');
+    expect(server.weightsSha256()).toBe(await server.expectedSha256());
     viewer.send({ type: 'admin', action: 'pause', token });
     expect((await viewer.next('refused')).message).toBe('the run has ended');
   });
@@ -56,51 +45,36 @@ describe('controlling a run', () => {
   it('stops the run where it is', async () => {
     const { server, viewer, token } = await open();
     viewer.send({ type: 'admin', action: 'stop', token });
-    expect(await server.run.outcome).toEqual({ type: 'failed', message: 'stopped from the dashboard' });
-    expect(await viewer.next('progress', ({ phase }) => phase === 'failed')).toMatchObject({ step: 0 });
     const ending = { type: 'stopped', message: 'stopped from the dashboard' };
+    expect(await server.run.outcome).toEqual({ type: 'failed', message: ending.message });
+    expect(await viewer.next('progress', ({ phase }) => phase === 'failed')).toMatchObject({ step: 0 });
     expect(await viewer.next('progress', (progress) => progress.ending !== undefined)).toMatchObject({ ending });
     expect(await viewer.next('event', ({ message }) => message === ending.message)).toBeDefined();
   });
 
-  it('saves the model as it is now', async () => {
-    const file = join(folder, 'now.safetensors');
-    const { server, viewer, token } = await open(['--save', file]);
+  it.each([true, false])('saves the model as it is now, and says where; with --save: %s', async (isNamed) => {
+    const name = isNamed ? joinPath(folder, 'now.safetensors') : `mlp-step-${steps}.safetensors`;
+    const { server, viewer, token } = await open(isNamed ? ['--save', name] : []);
     const guest = await openViewer(server.ws);
     await server.startWorker();
     await server.run.outcome;
+    onTestFinished(() => rmSync(name, { force: true }));
     viewer.send({ type: 'admin', action: 'save', token });
     const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
-    expect(message).toBe(`model after step ${steps} saved to ${file}`);
+    const place = isNamed ? name : `${name}, in the folder ${process.cwd()}`;
+    expect(message).toBe(`model after step ${steps} saved to ${place}`);
     expect((await viewer.next('done')).message).toBe(message);
     // Guests learn that the model was saved, but nothing about the coordinator's folders.
-    expect((await guest.next('event', (event) => event.message.includes('saved'))).message).toBe(
-      `model after step ${steps} saved`,
-    );
-    const late = await (await openViewer(server.ws)).next('history');
-    expect(late.events).toContain(`model after step ${steps} saved`);
-    expect(sha256(bytesOf(readModelFile(server.prepared.model, readFileSync(file))))).toBe(server.weightsSha256());
-    expect(readdirSync(folder).filter((name) => name.includes('.part'))).toEqual([]);
-  });
-
-  it('saves without --save into the working folder, and says where', async () => {
-    const { server, viewer, token } = await open();
-    await server.startWorker();
-    await server.run.outcome;
-    const file = `mlp-step-${steps}.safetensors`;
-    try {
-      viewer.send({ type: 'admin', action: 'save', token });
-      const { message } = await viewer.next('event', (event) => event.message.includes('saved'));
-      expect(message).toBe(`model after step ${steps} saved to ${file}, in the folder ${process.cwd()}`);
-      expect(sha256(bytesOf(readModelFile(server.prepared.model, readFileSync(file))))).toBe(server.weightsSha256());
-    } finally {
-      rmSync(file, { force: true });
-    }
+    const forGuests = `model after step ${steps} saved`;
+    expect((await guest.next('event', (event) => event.message.includes('saved'))).message).toBe(forGuests);
+    expect((await (await openViewer(server.ws)).next('history')).events).toContain(forGuests);
+    expect(sha256(bytesOf(readModelFile(server.prepared.model, readFileSync(name))))).toBe(server.weightsSha256());
+    expect(readdirSync(folder).filter((file) => file.includes('.part'))).toEqual([]);
   });
 
   it('says why the model could not be saved, and the run goes on', async () => {
-    const gone = mkdtempSync(join(folder, 'gone-'));
-    const { server, viewer, token } = await open(['--save', join(gone, 'now.safetensors')]);
+    const gone = mkdtempSync(joinPath(folder, 'gone-'));
+    const { server, viewer, token } = await open(['--save', joinPath(gone, 'now.safetensors')]);
     rmSync(gone, { recursive: true });
     viewer.send({ type: 'admin', action: 'save', token });
     expect((await viewer.next('refused')).message).toMatch(
@@ -128,27 +102,25 @@ describe('controlling a run', () => {
   });
 });
 
-describe('a worker', () => {
-  it('is renamed and removed by the owner alone; removed, it ends with a sentence and does not come back', async () => {
-    const { server, viewer, token } = await open(['--wait-for-start']);
-    const worker = startWorker(['--url', server.ws, '--name', 'tab']);
-    await viewer.next('workers', ({ workers }) => workers[0]?.phase === 'ready');
-    const guest = await openViewer(server.ws);
-    const rename = { type: 'renameWorker', workerId: 'w1', name: 'Ada' } as const;
-    const remove = { type: 'removeWorker', workerId: 'w1' } as const;
-    for (const request of [rename, remove]) {
-      guest.send(request);
-      expect((await guest.next('refused')).message).toMatch(/^controlling a run requires the admin token/);
-    }
-    viewer.send({ ...rename, token });
-    await guest.next('event', ({ message }) => message === 'w1 Ada was renamed from tab');
-    viewer.send({ ...remove, token });
-    const sentence = 'the owner of this run removed this worker';
-    await guest.next('event', ({ message }) => message === `w1 Ada left: ${sentence}`);
-    expect(await worker.ended).toMatchObject({ code: 2, stderr: expect.stringContaining(sentence) });
-    viewer.send({ ...remove, token });
-    expect((await viewer.next('refused')).message).toBe('there is no worker w1 here');
-  });
+it('a worker is renamed and removed by the owner alone; removed, it ends with a sentence and does not come back', async () => {
+  const { server, viewer, token } = await open(['--wait-for-start']);
+  const message = 'the owner of this run removed this worker';
+  const ending = expect(join(server.ws, { name: 'tab' }).done).rejects.toMatchObject({ reason: 'refused', message });
+  await viewer.next('workers', ({ workers }) => workers[0]?.phase === 'ready');
+  const guest = await openViewer(server.ws);
+  const rename = { type: 'renameWorker', workerId: 'w1', name: 'Ada' } as const;
+  const remove = { type: 'removeWorker', workerId: 'w1' } as const;
+  for (const request of [rename, remove]) {
+    guest.send(request);
+    expect((await guest.next('refused')).message).toMatch(/^controlling a run requires the admin token/);
+  }
+  viewer.send({ ...rename, token });
+  await guest.next('event', ({ message }) => message === 'w1 Ada was renamed from tab');
+  viewer.send({ ...remove, token });
+  await guest.next('event', (event) => event.message === `w1 Ada left: ${message}`);
+  await ending;
+  viewer.send({ ...remove, token });
+  expect((await viewer.next('refused')).message).toBe('there is no worker w1 here');
 });
 
 describe('fault injection', () => {
@@ -176,32 +148,21 @@ describe('fault injection', () => {
   });
 
   it('kills one worker, freezes and slows others, and changes no bit', async () => {
-    const { server, viewer, token } = await open(['--chaos', '--wait-for-start'], {
-      startWorkers: 3,
-      onStep({ step }) {
-        if (step === 5) viewer.send({ type: 'injectFault', action: 'kill', workerId: 'w1', token });
-        if (step === 10) viewer.send({ type: 'injectFault', action: 'freeze', workerId: 'w2', token });
-        if (step === 12) viewer.send({ type: 'injectFault', action: 'slow', workerId: 'w3', token });
-        // A pause at each step keeps the run from ending before the faults arrive.
-        if (step < 20) server.run.control('pause');
-        setImmediate(() => server.run.control('resume'));
-      },
-    });
-    const workers = Array.from({ length: 3 }, (_, index) => startWorker(['--url', server.ws, '--name', `n${index}`]));
+    const { server, viewer, token } = await open(['--chaos', '--wait-for-start'], { startWorkers: 3 });
+    const ends = [1, 2, 3].map(() => join(server.ws, { backend: 'cpu' }).done.catch((error: Error) => error));
     await viewer.next('workers', (table) => table.workers.filter(({ phase }) => phase === 'ready').length === 3);
+    for (const [at, action] of (['kill', 'freeze', 'slow'] as const).entries()) {
+      viewer.send({ type: 'injectFault', action, workerId: `w${at + 1}`, token });
+    }
+    for (const what of ['die', 'freeze', 'slow down']) {
+      await viewer.next('event', ({ message }) => message.endsWith(`was told to ${what}`));
+    }
     viewer.send({ type: 'admin', action: 'start', token });
-    const lines = await Promise.all(
-      ['die', 'freeze', 'slow down'].map((what) =>
-        viewer.next('event', ({ message }) => message.endsWith(`was told to ${what}`)),
-      ),
-    );
-    expect(lines).toHaveLength(3);
     expect(await server.run.outcome).toEqual({ type: 'finished' });
     expect(server.weightsSha256()).toBe(await server.expectedSha256());
-    expect(server.run.state.faults.disconnects).toBe(1);
-    const ends = await Promise.all(workers.map((worker) => worker.ended));
-    expect(ends.filter(({ code, stderr }) => code === 1 && stderr.includes('killed from the dashboard'))).toHaveLength(
-      1,
-    );
-  }, 240_000);
+    // A frozen worker may be taken for dead as well.
+    expect(server.run.state.faults.disconnects).toBeGreaterThanOrEqual(1);
+    const failed = (await Promise.all(ends)).filter((end) => end instanceof Error);
+    expect(failed).toMatchObject([{ reason: 'failed', message: 'killed from the dashboard' }]);
+  });
 });

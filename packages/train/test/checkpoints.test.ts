@@ -140,24 +140,12 @@ describe('the checkpoint to resume from', () => {
     expect(passedOver).toEqual([{ stored: bad, reason: expect.stringMatching(reason) }]);
     expect((await chooseCheckpoint([bad], identity, steps)).chosen).toBeUndefined();
   });
+});
 
-  it.each([
-    [
-      'start' as const,
-      ['--checkpoint', 'my runs/a', '--steps', '5'],
-      "npm start -- --checkpoint 'my runs/a' --steps 5 --resume",
-    ],
-    [
-      'coordinator' as const,
-      ['--resume', '--checkpoint', "it's", '--token=a?b'],
-      "npm run coordinator -- --resume --checkpoint 'it'\\''s' '--token=a?b'",
-    ],
-  ])(
-    'is asked for by the command that was given, with --resume once, quoted for a shell: %s',
-    (name, args, command) => {
-      expect(resumeCommand(name, args)).toBe(command);
-    },
-  );
+it('a run is resumed by the command that began it, with --resume once, quoted for a shell', () => {
+  const args = ['--resume', '--checkpoint', "it's", '--token=a?b'];
+  const resumed = "npm run coordinator -- --resume --checkpoint 'it'\\''s' '--token=a?b'";
+  expect(resumeCommand('coordinator', args)).toBe(resumed);
 });
 
 describe('--checkpoint-every', () => {

@@ -3,11 +3,12 @@
 import { type Compute, createLocalCompute, createShardSource, type StepResult } from '@lockstep/compute';
 import { initialize } from '@lockstep/nn';
 import { bytesOf, memoryPair } from '@lockstep/protocol';
-import type { Limits } from '@lockstep/rules';
+import type { Connection, Limits } from '@lockstep/rules';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import { Session } from '@lockstep/worker/internal';
 import { onTestFinished } from 'vitest';
+import { Changes } from '../../protocol/test/changes.ts';
 import { oracleWeights } from '../../sim/src/oracle.ts';
 import type { Run } from '../src/coordinator/run.ts';
 import type { Dashboard } from '../src/dashboard/dashboard.ts';
@@ -16,12 +17,11 @@ import type { Addresses } from '../src/events.ts';
 import { nodePlatform } from '../src/node/node-platform.ts';
 import { sha256 } from '../src/node/sha256.ts';
 import type { Prepared } from '../src/prepared.ts';
-import type { Recorder } from '../src/record/recorder.ts';
-import type { EpochReport } from '../src/record/report.ts';
+import { Recorder } from '../src/record/recorder.ts';
+import { createReport, type EpochReport, type Report } from '../src/record/report.ts';
 import { createRun, idlePool } from '../src/run/create-run.ts';
 import { Site, type WorkerPool } from '../src/site/site.ts';
 import { type Asked, prepareAsked } from './prepare-arguments.ts';
-import { recorderFor } from './recorder-for.ts';
 
 export interface DashboardServer {
   readonly run: Run;
@@ -38,33 +38,57 @@ export interface DashboardServer {
   expectedSha256(): Promise<string>;
   /** Starts a worker in this process, which joins. */
   startWorker(): Promise<WorkerPool>;
+  report(): Report;
+  /** Resolves when this number of workers are ready. */
+  ready(workers: number): Promise<void>;
   epoch(report: EpochReport): void;
-  /** Also called after each test. */
+  /** Cuts every socket and stops listening; the run sees only that its connections closed. */
+  drop(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface DashboardServerOptions {
   readonly args: Asked;
+  /** Number of ready workers at which the run begins. */
   readonly startWorkers?: number;
   readonly onStep?: (result: StepResult) => void;
   readonly limits?: Partial<Limits>;
   readonly viewerLimits?: Partial<ViewerLimits>;
 }
 
+/** Opens a server that is closed after the test. */
 export async function openDashboardServer(opening: DashboardServerOptions): Promise<DashboardServer> {
+  const server = await openServer(opening);
+  onTestFinished(() => server.close());
+  return server;
+}
+
+export async function openServer(opening: DashboardServerOptions): Promise<DashboardServer> {
   const { args, startWorkers = 1, onStep, viewerLimits, limits: bounds = {} } = opening;
   const prepared = await prepareAsked('length' in args ? ['--port', '0', ...args] : args);
   const { listen } = prepared;
   if (!listen) throw new Error('expected a run that listens');
   const { backend } = await openBackend('auto');
-  const recorder = recorderFor(prepared, () => run);
+  const changes = new Changes();
+  const recorder = new Recorder({
+    ...{ plan: prepared.plan, targetType: prepared.test.targets.type, nowMs: systemClock.nowMs },
+    evaluator: { evaluate: () => new Promise(() => {}), dispose() {} },
+    weights: () => new Float32Array(),
+    run: () => run,
+    pause: async () => {},
+    signal: new AbortController().signal,
+    emit: () => {},
+  });
   const { run, parameterServer, limits } = await createRun({
     prepared,
     platform: nodePlatform,
     backend,
     startWorkers,
     limits: bounds,
-    onEvent: (event) => recorder.event(event, run.state),
+    onEvent(event) {
+      recorder.event(event, run.state);
+      changes.noted();
+    },
     onStep(result) {
       recorder.step(result, run.state);
       onStep?.(result);
@@ -85,20 +109,26 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
   const workers: WorkerPool[] = [];
   const [http = '', ws = ''] = addresses.open.map((address) => address.replace(/\/$/, ''));
   let isClosed = false;
-  const server: DashboardServer = {
-    run,
-    recorder,
-    dashboard,
-    prepared,
-    addresses,
-    http,
-    ws,
+  return {
+    ...{ run, recorder, dashboard, prepared, addresses, http, ws },
     weightsSha256: () => sha256(bytesOf(parameterServer.weights())),
     expectedSha256: async () => sha256(bytesOf(expectedWeights(backend, prepared))),
     async startWorker() {
       const worker = await startSession(run, createLocalCompute(backend, systemClock));
       workers.push(worker);
       return worker;
+    },
+    report: () =>
+      createReport({
+        ...{ startedAt: '', machine: nodePlatform.machine, data: { name: null, sha256: '' } },
+        ...{ config: prepared.config, model: prepared.model, state: run.state, record: recorder.data },
+        weightsSha256: sha256(bytesOf(parameterServer.weights())),
+        wire: attached.traffic(),
+        turnedAway: attached.turnedAway!(),
+      }),
+    async ready(count) {
+      const isReady = ({ phase }: Connection): boolean => phase === 'ready';
+      await changes.until(() => [...run.state.connections.values()].filter(isReady).length >= count);
     },
     epoch: (report) => recorder.evaluated(report, parameterServer.weights()),
     async close() {
@@ -108,9 +138,8 @@ export async function openDashboardServer(opening: DashboardServerOptions): Prom
       await Promise.all([...workers, attached].map((pool) => pool.stop()));
       await site.close();
     },
+    drop: () => site.close(),
   };
-  onTestFinished(() => server.close());
-  return server;
 }
 
 /** A worker in this process that joins and leaves by messages. */

@@ -1,5 +1,6 @@
 /** The messages that a test's socket has received, to be taken by type. */
 import type { WebSocket } from 'ws';
+import { Changes } from '../../protocol/test/changes.ts';
 
 export interface Closed {
   readonly code: number;
@@ -11,17 +12,22 @@ export class Inbox<Message extends { readonly type: string }> {
   readonly received: Message[] = [];
   readonly closed: Promise<Closed>;
   readonly #untaken: Message[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #changes = new Changes();
+  #closed: Closed | undefined;
 
   constructor(socket: WebSocket, decode: (frame: Buffer) => Message) {
     socket.on('message', (data: Buffer) => {
       const message = decode(data);
       this.received.push(message);
       this.#untaken.push(message);
-      for (const check of [...this.#waiting]) check();
+      this.#changes.noted();
     });
     this.closed = new Promise((resolve) => {
-      socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+      socket.once('close', (code, reason) => {
+        this.#closed = { code, reason: reason.toString() };
+        resolve(this.#closed);
+        this.#changes.noted();
+      });
     });
   }
 
@@ -34,17 +40,12 @@ export class Inbox<Message extends { readonly type: string }> {
     test: (message: Extract<Message, { type: T }>) => boolean = () => true,
     isOver: () => boolean = () => false,
   ): Promise<Extract<Message, { type: T }>> {
-    return new Promise((resolve, reject) => {
-      const check = (): void => {
-        const index = this.#untaken.findIndex((message) => message.type === type && test(message as never));
-        if (index < 0 && !isOver()) return;
-        this.#waiting.delete(check);
-        if (index >= 0) resolve(this.#untaken.splice(index, 1)[0] as never);
-        else reject(new Error(`expected ${type}, but the run has ended: ${JSON.stringify(this.received.at(-1))}`));
-      };
-      this.#waiting.add(check);
-      check();
-      void this.closed.then(({ code, reason }) => reject(new Error(`expected ${type}, got closed: ${code} ${reason}`)));
+    return this.#changes.until<Extract<Message, { type: T }>>(() => {
+      const index = this.#untaken.findIndex((message) => message.type === type && test(message as never));
+      if (index >= 0) return this.#untaken.splice(index, 1)[0] as never;
+      if (this.#closed) throw new Error(`expected ${type}, got closed: ${this.#closed.code} ${this.#closed.reason}`);
+      if (!isOver()) return undefined;
+      throw new Error(`expected ${type}, but the run has ended: ${JSON.stringify(this.received.at(-1))}`);
     });
   }
 }

@@ -65,7 +65,8 @@ describe('a secret', () => {
     (_, right, count, wrong) => {
       const { guess, show } = openGuesses();
       guess(count, 'a', wrong);
-      expect(show(right).results).toEqual(['right']);
+      // What is right costs nothing: a class may come back as often as it likes.
+      for (let index = 0; index < 1_000; index++) expect(show(right).results).toEqual(['right']);
     },
   );
 
@@ -78,12 +79,6 @@ describe('a secret', () => {
     wait(longestWaitMs);
     // A waiting secret is not compared once its client has gone.
     expect([late.results, gone.results]).toEqual([['right'], []]);
-  });
-
-  it('that is the code costs nothing: a class may come back as often as it likes', () => {
-    const { guess, show } = openGuesses();
-    guess(ofClient - 1);
-    for (let index = 0; index < 1_000; index++) expect(show(code).results).toEqual(['right']);
   });
 });
 

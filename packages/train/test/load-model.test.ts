@@ -1,5 +1,4 @@
 /** A loaded model predicts according to its weights, and other files are refused in one sentence. */
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -22,10 +21,10 @@ import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../src/checkpoint/checkpoint.ts';
 import { type LoadedModel, loadModel } from '../src/model.ts';
+import { sha256 } from '../src/node/sha256.ts';
 import { temporaryFolder } from './folder.ts';
 import { sampleCheckpoint } from './sample-checkpoint.ts';
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const model = resolveModel('cnn');
 const weights = initialize(model, 3);
 const weightsSha256 = sha256(bytesOf(weights));
@@ -52,17 +51,18 @@ describe('a loaded model', () => {
   });
   afterAll(() => loaded.dispose());
 
-  it('says what it is', () => {
+  it('gives class, probability and scores of each sample, with the bits of the engine', async () => {
     expect(loaded).toMatchObject({ architecture: model, classes, sampleShape: [28, 28, 1], weightsSha256 });
     expect(loaded.scaling).toEqual({ type: 'byte', divisor: 255 });
-  });
-
-  it('gives class, probability and scores of each sample, with the bits of the engine', async () => {
     const predictions = await loaded.predict(images);
     expect(predictions).toHaveLength(count);
     const { backend } = await openBackend('auto');
     const parameters = backend.allocate(parameterCount(model));
     backend.upload(parameters, weights);
+    // A sample has the same bits alone as among others.
+    const [alone] = await loaded.predict(images.subarray(784 * 299));
+    expect(predictions.at(-1)).toEqual(alone);
+    expect(await loaded.predict(new Uint8Array())).toEqual([]);
     const plan = createPrediction(backend, model, count, parameters);
     plan.run(images);
     const scores = backend.view(plan.output);
@@ -74,12 +74,6 @@ describe('a loaded model', () => {
       expect(prediction.probability).toBe(Math.max(...prediction.probabilities));
       expect(prediction.probabilities.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 12);
     }
-  });
-
-  it('gives a sample the same bits alone as among others', async () => {
-    const [alone] = await loaded.predict(images.subarray(784 * 299));
-    expect((await loaded.predict(images)).at(-1)).toEqual(alone);
-    expect(await loaded.predict(new Uint8Array())).toEqual([]);
   });
 
   it('evaluates as a run does, and counts every error', async () => {
@@ -99,31 +93,25 @@ describe('a loaded model', () => {
     await expect(loaded.predict(new Uint8Array(785))).rejects.toThrow(
       new Error('predict: expected samples of 784 values each, got 785 values'),
     );
+    const classesOf = (given: Uint16Array, more = {}): Partial<LabeledSamples> => ({
+      targets: { type: 'classes', labels: given, ...more },
+    });
     const refusals: [Partial<LabeledSamples>, string][] = [
-      [{ count: 299 }, 'evaluate: expected 299 samples of 784 values, got 235200 values'],
+      [{ count: 299 }, 'expected 299 samples of 784 values, got 235200 values'],
+      [classesOf(labels.slice(1)), 'expected 300 targets, 1 a sample, got 299'],
+      [classesOf(labels.slice().fill(10)), "expected labels below 10, the model's classes, got 10"],
       [
-        { targets: { type: 'classes', labels: labels.slice(1) } },
-        'evaluate: expected 300 targets, 1 a sample, got 299',
-      ],
-      [
-        { targets: { type: 'classes', labels: labels.slice().fill(10) } },
-        "evaluate: expected labels below 10, the model's classes, got 10",
-      ],
-      [
-        { targets: { type: 'classes', labels, names: ['0', 'two', 'one'] } },
-        'evaluate: expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
+        classesOf(labels, { names: ['0', 'two', 'one'] }),
+        'expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
       ],
       [
         { targets: { type: 'values', values: new Float32Array(3000) } },
-        'evaluate: expected targets that the model gives, got values',
+        'expected targets that the model gives, got values',
       ],
-      [
-        { samples: Float32Array.from(images) },
-        'evaluate: expected samples in a Uint8Array, as in training, got a Float32Array',
-      ],
+      [{ samples: Float32Array.from(images) }, 'expected samples in a Uint8Array, as in training, got a Float32Array'],
     ];
     for (const [part, message] of refusals) {
-      await expect(loaded.evaluate({ ...data, ...part })).rejects.toThrow(new Error(message));
+      await expect(loaded.evaluate({ ...data, ...part })).rejects.toThrow(new Error(`evaluate: ${message}`));
     }
     await expect(loaded.predictValues(images)).rejects.toThrow(
       'predictValues: expected a model of values, got one of classes: use predict',

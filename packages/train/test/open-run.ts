@@ -4,7 +4,7 @@ import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
 import { openViewer, type TestViewer } from './test-viewer.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
-export const tiny: TrainOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
+export const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 } satisfies TrainOptions;
 
 export async function openRun({ listen, ...options }: TrainOptions) {
   const run = train({ ...options, listen: { port: 0, ...(typeof listen === 'object' && listen) } });

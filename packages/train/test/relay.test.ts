@@ -32,39 +32,15 @@ async function openRelay(url: string, { listen, ...options }: RelayOptions = {})
 describe('a relay', () => {
   it('is one worker of the run, whose weights are those of one process', async () => {
     const { run, url } = await open();
-    const between = await openRelay(url);
-    const workers = ['one', 'other'].map((name) => join(between.url, { name }));
+    // One of its workers is a process that it has started itself.
+    const between = await openRelay(url, { workers: 1 });
+    const worker = join(between.url, { name: 'guest' });
     const { report } = await run.result;
-    for (const worker of workers)
-      expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
+    expect(await worker.done).toEqual({ type: 'finished', message: 'the run is finished' });
     expect(await between.relay.done).toEqual({ type: 'finished', message: 'the run is finished' });
     expect(report.workers).toMatchObject([{ name: 'relay', kind: 'relay', workersBehind: expect.any(Number) }]);
     expect(report.exactness).toBe('bit-exact');
     expect(report.weightsSha256).toBe(await hashAlone(tiny));
-  });
-
-  it('may stand behind another one, and start workers itself', async () => {
-    const { run, url } = await open({ epochs: 20 });
-    const top = await openRelay(url, { name: 'top' });
-    await openRelay(top.url, { name: 'below', workers: 1 });
-    const { report } = await run.result;
-    expect(report.workers).toMatchObject([{ name: 'top', workersBehind: 1 }]);
-    expect(report.weightsSha256).toBe(await hashAlone({ ...tiny, epochs: 20 }));
-  });
-
-  it('leaves, and its worker goes on at the coordinator of which it was told', async () => {
-    const { run, url } = await open({ epochs: 2_000 });
-    const between = await openRelay(url);
-    const worker = join(between.url, { name: 'guest' });
-    for await (const { type } of worker) if (type === 'computed') break;
-    await between.relay.leave();
-    for await (const { workers } of workersOf(url)) if (workers.some(({ name }) => name === 'guest')) break;
-    await run.stop();
-    const { report } = await run.result;
-    expect(report.workers.map(({ name, kind }) => [name, kind])).toEqual([
-      ['relay', 'relay'],
-      ['guest', 'node'],
-    ]);
   });
 
   it('passes viewers on to the coordinator, and metrics; the page it has itself', async () => {
@@ -153,24 +129,21 @@ describe('a relay', () => {
     await expect(relay(url, { listen: { port: 0 } }).done).rejects.toMatchObject({ reason: 'unreachable' });
   });
 
-  it.each<[url: string, options: object, message: string]>([
-    ['ftp://127.0.0.1', {}, 'url: expected an address like ws://127.0.0.1:7070, got ftp://127.0.0.1'],
-    ['ws://127.0.0.1:1', { name: '' }, 'name: expected one line of 1 to 80 printable characters, got nothing'],
-    ['ws://127.0.0.1:1', { token: '' }, 'token: expected one line of 1 to 256 printable characters'],
-    ['ws://127.0.0.1:1', { fingerprint: 'no' }, 'fingerprint: expected a SHA-256 in hex, got no'],
-    ['ws://127.0.0.1:1', { threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
-    ['ws://127.0.0.1:1', { workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
-    ['ws://127.0.0.1:1', { backend: 'abacus' }, 'backend: expected one of auto, cpu'],
-    ['ws://127.0.0.1:1', { wait: 1 }, 'wait: expected true or false, got 1'],
-    ['ws://127.0.0.1:1', { listen: { port: 70_000 } }, 'listen.port: expected a whole number from 0 to 65535'],
-    [
-      'ws://127.0.0.1:1',
-      { listen: { stay: true } },
-      'listen.stay: unknown option; there are host, port, token, tls, allowOrigins',
-    ],
-    ['ws://127.0.0.1:1', { listen: 1 }, 'listen: expected an object with some of host, port, token, tls, allowOrigins'],
-    ['ws://127.0.0.1:1', { signal: 1 }, 'signal: expected an AbortSignal, got 1'],
-  ])('with a wrong option is refused in one sentence: %s %j', async (url, options, message) => {
+  const line = 'expected one line of 1 to';
+  it.each<[options: object, message: string, url?: string]>([
+    [{}, 'url: expected an address like ws://127.0.0.1:7070, got ftp://127.0.0.1', 'ftp://127.0.0.1'],
+    [{ name: '' }, `name: ${line} 80 printable characters, got nothing`],
+    [{ token: '' }, `token: ${line} 256 printable characters`],
+    [{ fingerprint: 'no' }, 'fingerprint: expected a SHA-256 in hex, got no'],
+    [{ threads: 0 }, 'threads: expected a whole number from 1 to 256, got 0'],
+    [{ workers: -1 }, 'workers: expected a whole number from 0 to 256, got -1'],
+    [{ backend: 'abacus' }, 'backend: expected one of auto, cpu'],
+    [{ wait: 1 }, 'wait: expected true or false, got 1'],
+    [{ listen: { port: 70_000 } }, 'listen.port: expected a whole number from 0 to 65535'],
+    [{ listen: { stay: true } }, 'listen.stay: unknown option; there are host, port, token, tls, allowOrigins'],
+    [{ listen: 1 }, 'listen: expected an object with some of host, port, token, tls, allowOrigins'],
+    [{ signal: 1 }, 'signal: expected an AbortSignal, got 1'],
+  ])('with a wrong option is refused in one sentence: %j', async (options, message, url = 'ws://127.0.0.1:1') => {
     const error = await relay(url, options as RelayOptions).done.catch((reason: Error) => reason);
     expect(error).toMatchObject({ name: 'ConfigurationError' });
     expect((error as Error).message.startsWith(message), (error as Error).message).toBe(true);
@@ -229,18 +202,3 @@ describe('the clients of a relay', () => {
     await run.stop();
   });
 });
-
-/** The successive worker tables that a viewer of a run sees. */
-async function* workersOf(url: string) {
-  const viewer = await openViewer(url.replace(/\/$/, ''));
-  let shown = 0;
-  try {
-    for (;;) {
-      const { workers } = await viewer.next('workers', () => viewer.received.length > shown);
-      shown = viewer.received.length;
-      yield { workers };
-    }
-  } finally {
-    viewer.socket.close();
-  }
-}

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { ScriptedCoordinator } from '../../rules/test/scripted-coordinator.ts';
 import { model, optimizer } from '../../sim/test/support.ts';
@@ -51,11 +52,12 @@ describe('the report of a run', () => {
     coordinator.answerAll(second, 60);
     expect(coordinator.state.phase).toBe('finished');
 
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
     const report = createReport(optionsFor(coordinator));
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
     expect(new Set(Object.values(report.turnedAway))).toEqual(new Set([0]));
     expect(report).toMatchObject({
-      lockstep: '0.1.0',
+      lockstep: version,
       model: { name: 'tiny', parameters: 43 },
       initialLoss: 1.1,
       imagesPerSecond: 300,

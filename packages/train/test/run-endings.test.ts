@@ -1,26 +1,19 @@
 /** The end of a run, as viewers see it: why it ended, and what it leaves behind. */
 import { parseModel, writeModelFile } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
-import { afterEach, expect, it } from 'vitest';
-import { type TrainingRun, type TrainOptions, train } from '../src/index.ts';
+import { expect, it } from 'vitest';
+import type { TrainOptions } from '../src/index.ts';
+import { openRun, tiny } from './open-run.ts';
 import { openViewer } from './test-viewer.ts';
-import { tinyData, tinyModel } from './tiny-dataset.ts';
-
-const runs: TrainingRun[] = [];
-afterEach(() => Promise.all(runs.splice(0).map((run) => run[Symbol.asyncDispose]())));
 
 async function watched(options: TrainOptions) {
-  const listen = { port: 0, waitForStart: true, ...(options.listen as object) };
-  const run = train({ data: tinyData, model: tinyModel, batch: 16, epochs: 3, workers: 1, ...options, listen });
-  runs.push(run);
-  const { local, owner } = await run.addresses;
-  const viewer = await openViewer(local);
-  const adminToken = new URLSearchParams(new URL(owner).hash.slice(1)).get('admin') ?? '';
-  return { run, viewer, local, adminToken };
+  const listen = { waitForStart: true, ...(options.listen as object) };
+  const { run, url, admin: adminToken } = await openRun({ ...tiny, workers: 1, ...options, listen });
+  return { run, viewer: await openViewer(url), url, adminToken };
 }
 
 it.each([false, true])('weights and report come with the end; stay: %s', async (stay) => {
-  const { run, viewer, local } = await watched({ listen: { stay } });
+  const { run, viewer, url } = await watched({ listen: { stay } });
   run.start();
   const [about, weights, left] = [
     await viewer.next('run'),
@@ -33,7 +26,7 @@ it.each([false, true])('weights and report come with the end; stay: %s', async (
   expect(file).toEqual(result.modelFile());
   expect(weights.step).toBe(left.step);
   if (!stay) return;
-  const late = await openViewer(local);
+  const late = await openViewer(url);
   expect(await late.next('result')).toEqual(left);
   late.send({ type: 'wantWeights' });
   expect(await late.next('weights')).toEqual(weights);
@@ -51,21 +44,15 @@ it('a run that cannot go on says why, and what to try, in the same sentence ever
   expect(said.message).toBe(message);
 });
 
-it('has time left only while it trains', async () => {
-  const { run, viewer, adminToken } = await watched({ epochs: 100_000 });
+it('has time left only while it trains; stopped within an epoch, it is evaluated where it ended', async () => {
+  const { run, viewer, adminToken: token } = await watched({ epochs: 100_000 });
   run.start();
   await viewer.next('progress', ({ phase, secondsLeft = 0 }) => phase === 'training' && secondsLeft > 0);
-  viewer.send({ type: 'admin', action: 'pause', token: adminToken });
+  viewer.send({ type: 'admin', action: 'pause', token });
   const paused = await viewer.next('progress', ({ phase }) => phase === 'paused');
   expect(paused).not.toHaveProperty('secondsLeft');
-});
-
-it('stopped within an epoch, it is evaluated where it ended', async () => {
-  const { run, viewer, adminToken } = await watched({ epochs: 100_000 });
-  run.start();
-  await viewer.next('progress', ({ step }) => step > 0);
-  viewer.send({ type: 'admin', action: 'stop', token: adminToken });
+  viewer.send({ type: 'admin', action: 'stop', token });
   const { report } = await run.result;
-  const stepsPerEpoch = (await viewer.next('run')).stepsPerEpoch;
+  const { stepsPerEpoch } = await viewer.next('run');
   expect(report.epochs.at(-1)?.epoch).toBe(Math.ceil(report.steps / stepsPerEpoch));
 });

@@ -30,17 +30,18 @@ describe('the token of a run that others may join', () => {
     expect(await tokenOf(...open, '--resume')).toBe(other);
   });
 
-  it.each([
-    ['is no token', (file: string) => writeFileSync(file, 'x')],
-    ['is empty', (file: string) => writeFileSync(file, '')],
-    ['others can read', (file: string) => chmodSync(file, 0o604)],
-    ['its group can read', (file: string) => chmodSync(file, 0o640)],
-    ['its group can write', (file: string) => chmodSync(file, 0o620)],
-  ])('is made again if what was kept %s', async (what, damage) => {
+  it.each<[what: string, text: string | undefined, mode: number]>([
+    ['is no token', 'x', 0o600],
+    ['is empty', '', 0o600],
+    ['others can read', undefined, 0o604],
+    ['its group can read', undefined, 0o640],
+    ['its group can write', undefined, 0o620],
+  ])('is made again if what was kept %s', async (what, text, mode) => {
     const checkpoints = join(folder, what);
     const open = ['--host', '0.0.0.0', '--checkpoint', checkpoints];
     const token = await tokenOf(...open);
-    damage(fileIn(checkpoints));
+    if (text !== undefined) writeFileSync(fileIn(checkpoints), text);
+    chmodSync(fileIn(checkpoints), mode);
     const next = await tokenOf(...open, '--resume');
     expect(next).toMatch(/^[\w-]{22}$/);
     expect(next).not.toBe(token);
@@ -79,11 +80,7 @@ describe('the certificate that --tls makes', () => {
     if (process.platform !== 'win32') expect(statSync(join(checkpoints, 'certificate.json')).mode & 0o777).toBe(0o600);
     expect(await fingerprintOf('--checkpoint', checkpoints, '--resume')).toBe(fingerprint);
     expect(await fingerprintOf('--checkpoint', checkpoints)).not.toBe(fingerprint);
-  });
-
-  it('is made again if what was kept is none', async () => {
-    const checkpoints = join(folder, 'no certificate');
-    const fingerprint = await fingerprintOf('--checkpoint', checkpoints);
+    // A file that holds no certificate is replaced.
     writeFileSync(join(checkpoints, 'certificate.json'), '{"key":"x","cert":"y"}');
     const next = await fingerprintOf('--checkpoint', checkpoints, '--resume');
     expect(next).toMatch(/^[0-9a-f]{64}$/);

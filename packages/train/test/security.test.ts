@@ -119,13 +119,7 @@ describe('the origin of a page', () => {
     response.resume();
     await server.startWorker();
     expect(await server.run.outcome).toEqual({ type: 'finished' });
-    expect(server.run.state.faults).toEqual({
-      reassigned: 0,
-      duplicated: 0,
-      rejected: 0,
-      disconnects: 0,
-      quarantined: 0,
-    });
+    expect(new Set(Object.values(server.run.state.faults))).toEqual(new Set([0]));
   });
 });
 
@@ -147,7 +141,7 @@ describe('a viewer', () => {
   it('that sends too many messages is closed', async () => {
     const server = await open();
     const viewer = await openViewer(server.ws);
-    for (let sent = 0; sent < 60; sent++) viewer.send({ type: 'wantWeights' });
+    for (let sent = 0; sent < 1_000; sent++) viewer.send({ type: 'wantWeights' });
     expect(await viewer.closed).toMatchObject({ code: 1008, reason: expect.stringMatching(/messages a second/) });
   });
 });

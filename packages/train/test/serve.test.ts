@@ -4,29 +4,25 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join as joinRun } from '@lockstep/worker';
 import express from 'express';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import { type ServeOptions, serve, type TrainingRun, train } from '../src/index.ts';
+import { serve, type TrainingRun } from '../src/index.ts';
+import { hashAlone, tiny } from './open-run.ts';
 import { openViewer } from './test-viewer.ts';
-import { tinyData, tinyModel } from './tiny-dataset.ts';
 
-const tiny: ServeOptions = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
-const opened: { server: Server; runs: TrainingRun[] }[] = [];
-
-afterEach(async () => {
-  for (const { server, runs } of opened.splice(0)) {
-    for (const run of runs) await run[Symbol.asyncDispose]();
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-async function listening(server: Server) {
+/** Serves a run on the caller's server. */
+async function opened(server: Server, stay = false) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const runs: TrainingRun[] = [];
-  opened.push({ server, runs });
-  return { runs, at: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+  const before = server.listeners('request');
+  const run: TrainingRun = serve(server, { ...tiny, listen: { path: '/lockstep', stay } });
+  onTestFinished(async () => {
+    await run[Symbol.asyncDispose]();
+    server.closeAllConnections();
+    server.close();
+  });
+  const { open, worker } = await run.addresses;
+  return { run, open, worker, before, at: `127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 const textOf = async (url: string): Promise<string> =>
@@ -49,12 +45,9 @@ describe.each([
   ['a plain server', plain],
   ['a server with Express', withExpress],
 ])('a run on %s', (_name, create) => {
-  it('answers below its path, and lets the rest go on', async () => {
-    const server = create();
-    const { at, runs } = await listening(server);
-    const run = serve(server, { ...tiny, listen: { path: '/lockstep', stay: true } });
-    runs.push(run);
-    expect((await run.addresses).open).toEqual([`http://${at}/lockstep/`, `ws://${at}/lockstep`]);
+  it('is joined and watched below its path, gives the weights of one process, and lets the rest go on', async () => {
+    const { at, run, open, worker: url } = await opened(create(), true);
+    expect(open).toEqual([`http://${at}/lockstep/`, `ws://${at}/lockstep`]);
     expect(JSON.parse(await textOf(`http://${at}/lockstep/healthz`))).toMatchObject({ status: 'ok', phase: 'waiting' });
     expect(await textOf(`http://${at}/lockstep/metrics`)).toContain('lockstep_steps 18');
     expect((await fetch(`http://${at}/lockstep`, { redirect: 'manual' })).headers.get('location')).toBe('/lockstep/');
@@ -65,20 +58,12 @@ describe.each([
     }
     const posted = await fetch(`http://${at}/lockstep/form`, { method: 'POST', body: 'x' });
     expect(await posted.text()).toBe("the caller's /lockstep/form");
-  });
-
-  it('is joined and watched there, and gives the weights of one process', async () => {
-    const server = create();
-    const { at, runs } = await listening(server);
-    const run = serve(server, { ...tiny, listen: { path: '/lockstep', stay: true } });
-    runs.push(run);
-    const { worker: url } = await run.addresses;
     const worker = joinRun(url, { name: 'guest', backend: 'cpu' });
     const { report } = await run.result;
     // Another run may follow on a server that stays.
     await worker.leave();
     expect(report.workers).toMatchObject([{ name: 'guest', kind: 'node' }]);
-    expect(report.weightsSha256).toBe((await train(tiny).result).report.weightsSha256);
+    expect(report.weightsSha256).toBe(await hashAlone(tiny));
     const viewer = await openViewer(`ws://${at}/lockstep`, { origin: `http://${at}` });
     expect(await viewer.next('progress')).toMatchObject({ phase: 'finished', step: 18 });
     viewer.socket.terminate();
@@ -86,10 +71,7 @@ describe.each([
 
   it('gives the server back as it was', async () => {
     const server = create();
-    const { at } = await listening(server);
-    const before = server.listeners('request');
-    const run = serve(server, { ...tiny, listen: { path: '/lockstep' } });
-    await run.addresses;
+    const { at, run, before } = await opened(server);
     await run.stop();
     expect(server.listeners('request')).toEqual(before);
     expect(server.listeners('upgrade')).toEqual([]);
@@ -97,34 +79,25 @@ describe.each([
   });
 });
 
-describe('a run beside sockets of the caller', () => {
-  it('leaves those to the caller', async () => {
-    const server = plain();
-    const echo = new WebSocketServer({ server, path: '/echo' });
-    echo.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
-    const { at, runs } = await listening(server);
-    const run = serve(server, { ...tiny, listen: { path: '/lockstep' } });
-    runs.push(run);
-    await run.addresses;
-    const socket = new WebSocket(`ws://${at}/echo`);
-    await once(socket, 'open');
-    socket.send('hello');
-    const [data] = await once(socket, 'message');
-    expect(String(data)).toBe('hello');
-    socket.terminate();
-  });
+it('a run leaves sockets of the caller to the caller', async () => {
+  const server = plain();
+  const echo = new WebSocketServer({ server, path: '/echo' });
+  echo.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+  const { at } = await opened(server);
+  const socket = new WebSocket(`ws://${at}/echo`);
+  await once(socket, 'open');
+  socket.send('hello');
+  const [data] = await once(socket, 'message');
+  expect(String(data)).toBe('hello');
+  socket.terminate();
+});
 
-  it('turns away sockets that nothing takes', async () => {
-    const server = plain();
-    const { at, runs } = await listening(server);
-    const run = serve(server, { ...tiny, listen: { path: '/lockstep' } });
-    runs.push(run);
-    await run.addresses;
-    const socket = new WebSocket(`ws://${at}/elsewhere`);
-    socket.on('error', () => {});
-    const [, response] = await once(socket, 'unexpected-response');
-    expect(response.statusCode).toBe(404);
-  });
+it('a run turns away sockets that nothing takes', async () => {
+  const { at } = await opened(plain());
+  const socket = new WebSocket(`ws://${at}/elsewhere`);
+  socket.on('error', () => {});
+  const [, response] = await once(socket, 'unexpected-response');
+  expect(response.statusCode).toBe(404);
 });
 
 it('a server that does not listen yet is refused', async () => {

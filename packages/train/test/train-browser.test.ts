@@ -1,9 +1,12 @@
-/** The library in a page: runs in the page's main thread, in a Web Worker, and workers that join from the page. */
+/** The library in a page: runs in its main thread and in a Web Worker, workers that join from it, and a loaded model. */
 import { fileURLToPath } from 'node:url';
 import { findChromium, inChromium, type OpenPage, openBuiltPage } from '@lockstep/chromium';
+import { initialize, resolveModel, writeModelFile } from '@lockstep/nn';
+import { randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrainedInPage } from '../page/contract.ts';
-import { type TrainOptions, train } from '../src/index.ts';
+import { loadModel, type TrainOptions, train } from '../src/index.ts';
+import { tiny } from './open-run.ts';
 import { tinyData, tinyModel } from './tiny-dataset.ts';
 
 declare const window: {
@@ -11,11 +14,11 @@ declare const window: {
   trainInWorker(options: TrainOptions): Promise<TrainedInPage>;
   refusalOf(options: TrainOptions): Promise<string>;
   joinRun(url: string): Promise<{ types: string[]; end: string }>;
+  scoresOf(file: readonly number[], samples: readonly number[]): Promise<number[][]>;
 };
 
 const executablePath = findChromium();
 const root = fileURLToPath(new URL('../page/', import.meta.url));
-const tiny = { data: tinyData, model: tinyModel, batch: 16, epochs: 3 };
 
 describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () => {
   let opened: OpenPage;
@@ -64,5 +67,19 @@ describe.skipIf(!executablePath)(inChromium('train'), { timeout: 300_000 }, () =
     expect(joined).toEqual({ types: ['opened', 'joined', 'ready', 'computed'], end: 'finished' });
     expect(report.workers).toMatchObject([{ name: 'page', kind: 'browser' }]);
     expect(report.weightsSha256).toBe(weightsSha256);
+  });
+
+  it('loads a model, with the scores of Node to the bit', async () => {
+    const model = resolveModel('cnn');
+    const file = writeModelFile(model, initialize(model, 3));
+    const random = randomStream(5);
+    const samples = Uint8Array.from({ length: 3 * 784 }, () => random() * 256);
+    const loaded = await loadModel(file);
+    const expected = (await loaded.predict(samples)).map(({ scores }) => [...scores]);
+    loaded.dispose();
+    const [bytes, pixels] = [[...file], [...samples]];
+    const scores = await opened.page.evaluate((given) => window.scoresOf(given.bytes, given.pixels), { bytes, pixels });
+    expect(scores).toEqual(expected);
+    expect(opened.errors).toEqual([]);
   });
 });

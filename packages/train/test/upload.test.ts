@@ -82,6 +82,8 @@ it('an upload is its files again, whatever its pieces are', async () => {
           offset += piece.byteLength;
         }
         expect(upload.isComplete).toBe(true);
+        // The folder holds nothing but the files.
+        expect(readdirSync(upload.folder, { recursive: true })).toHaveLength(contents.length + 1);
         const written = contents.map((_, index) => readFileSync(join(upload.folder, 'f', `${index}`)));
         await upload.dispose();
         expect(written.map((bytes) => [...bytes])).toEqual(contents.map((bytes) => [...bytes]));
@@ -117,12 +119,6 @@ describe('a piece is refused', () => {
   });
 });
 
-it('an upload writes nothing beside its files', async () => {
-  const upload = open([{ path: 'cats/1.png', bytes: 1 }]);
-  await upload.add(0, new Uint8Array(1));
-  expect(readdirSync(upload.folder, { recursive: true })).toEqual(['cats', 'cats/1.png']);
-});
-
 const folder = temporaryFolder();
 
 /** A folder name as another process of this machine would choose it. */
@@ -130,16 +126,11 @@ function nameOf(pid: number, end: string): string {
   return `${uploadPrefix().replace(/-\d+-$/, `-${pid}-`)}${end}`;
 }
 
-/** The id of a process that has ended. */
-function deadPid(): number {
-  return spawnSync(process.execPath, ['-e', '']).pid;
-}
-
 it('only folders of processes that are gone are removed', async () => {
   const place = mkdtempSync(join(folder, 'uploads-'));
   const living = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] });
   onTestFinished(() => void living.kill('SIGKILL'));
-  const dead = deadPid();
+  const dead = spawnSync(process.execPath, ['-e', '']).pid;
   const stay = [
     nameOf(process.pid, 'own'),
     nameOf(living.pid!, 'living'),
@@ -157,9 +148,6 @@ it('only folders of processes that are gone are removed', async () => {
   await removeLeftBehind(place);
   expect(readdirSync(place).sort()).toEqual([...stay, nameOf(dead, 'file'), nameOf(dead, 'link')].sort());
   expect(readdirSync(join(place, 'something-else', 'data'))).toEqual(['iris.csv']);
-});
-
-it('a folder that is not there, or cannot be read, is none to look into', async () => {
   await expect(removeLeftBehind(join(folder, 'missing'))).resolves.toBeUndefined();
 });
 

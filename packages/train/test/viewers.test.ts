@@ -38,11 +38,7 @@ class FakeSocket extends EventEmitter {
 
 describe('a viewer that does not keep up', () => {
   const snapshot: readonly Message[] = [{ type: 'event', message: 'everything' }];
-  const large = (step: number): Message => ({
-    type: 'weights',
-    step,
-    bytes: new Uint8Array(100 * 1024),
-  });
+  const large = (step: number): Message => ({ type: 'weights', step, bytes: new Uint8Array(100 * 1024) });
 
   function setUp() {
     let now = 0;

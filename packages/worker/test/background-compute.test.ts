@@ -5,6 +5,7 @@ import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { samplesOf } from '../../compute/test/support.ts';
 
 const model = parseModel({
   name: 'small',
@@ -20,9 +21,6 @@ beforeAll(async () => {
   start = (await import(/* @vite-ignore */ program)).startBackgroundCompute;
 });
 
-const pixelsOf = (count: number, seed: number): Uint8Array =>
-  Uint8Array.from({ length: count * 12 }, (_, index) => (index * 31 * seed + (index >> 3)) & 255);
-const labelsOf = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, index) => index % 4);
 const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 describe('a background compute', () => {
@@ -38,8 +36,8 @@ describe('a background compute', () => {
       for (const each of [local, compute]) each.setWeights(bytesOf(initialize(model, seed)));
       for (const count of [20, 3, 64]) {
         const key = { seed: 2 ** 32 - 5, step: seed, firstSample: 16 };
-        const expected = await local.gradient(pixelsOf(count, seed), labelsOf(count), { key });
-        const got = await compute.gradient(pixelsOf(count, seed), labelsOf(count), { key });
+        const expected = await local.gradient(...samplesOf(seed, count, 12), { key });
+        const got = await compute.gradient(...samplesOf(seed, count, 12), { key });
         expect(withoutTime(got)).toEqual(withoutTime(expected));
       }
     }
@@ -51,21 +49,21 @@ describe('a background compute', () => {
     const { compute } = await start('reference');
     await compute.open(setup);
     compute.setWeights(bytesOf(initialize(model, 1)));
-    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8), { halfUnit: 1 })).rejects.toThrow('rounds no sums');
+    await expect(compute.gradient(...samplesOf(1, 8, 12), { halfUnit: 1 })).rejects.toThrow('rounds no sums');
     await compute.close();
   });
 
   it('computes again after a failure, and ends with a sentence', async () => {
     const { compute } = await start('reference');
-    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('expected open() before');
+    await expect(compute.gradient(...samplesOf(1, 8, 12))).rejects.toThrow('expected open() before');
     await expect(compute.open({ ...setup, model: { nothing: true } })).rejects.toThrow(/^model: /);
     await compute.open(setup);
     compute.setWeights(new Uint8Array(4));
-    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow(/values/);
+    await expect(compute.gradient(...samplesOf(1, 8, 12))).rejects.toThrow(/values/);
     compute.setWeights(bytesOf(initialize(model, 1)));
-    expect(await compute.gradient(pixelsOf(8, 1), labelsOf(8))).toMatchObject({ count: 8 });
+    expect(await compute.gradient(...samplesOf(1, 8, 12))).toMatchObject({ count: 8 });
     await compute.close();
-    await expect(compute.gradient(pixelsOf(8, 1), labelsOf(8))).rejects.toThrow('the compute thread ended');
+    await expect(compute.gradient(...samplesOf(1, 8, 12))).rejects.toThrow('the compute thread ended');
   });
 
   it('cannot be started on what cannot be opened, with the reason', async () => {

@@ -1,34 +1,36 @@
-/** When a worker reconnects, to the coordinator's next run or one that does not exist yet, and when it gives up. */
+/** When a worker reconnects, to its coordinator or to the next run, what it says, and when it gives up. */
 
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Compute } from '@lockstep/compute';
-import type { CoordinatorMessage, MessageOf, TransportListener, WorkerTransport } from '@lockstep/protocol';
-import { expect, it } from 'vitest';
+import type { Closing, CoordinatorMessage, MessageOf, TransportListener, WorkerTransport } from '@lockstep/protocol';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { WorkerLines } from '../../../apps/worker/src/worker-lines.ts';
 import { hash } from '../../compute/test/support.ts';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
-import { CoordinatorBusyError, Membership, type MembershipEnd } from '../src/membership.ts';
+import { runWorker } from '../src/join.ts';
+import { CoordinatorBusyError } from '../src/membership.ts';
+import { welcome as anyWelcome } from './script.ts';
+
+interface Scene {
+  readonly clock: VirtualClock;
+  readonly leave: () => void;
+}
 
 /** The coordinator's answers to `hello`, or the error of the attempt to connect. */
-type Attempt = readonly CoordinatorMessage[] | Error;
+type Attempt = readonly (CoordinatorMessage | Closing | ((scene: Scene) => void))[] | Error;
 
-const unreached = new Error('the connection was refused');
+const away = new Error('nothing answers there (connection refused)');
+const busy = new CoordinatorBusyError('it did not answer');
 const waiting: CoordinatorMessage = { type: 'refuse', code: 'waiting', message: 'no run yet', retryAfterMs: 2_000 };
 const full: CoordinatorMessage = { ...waiting, code: 'full', message: 'full' };
 const finish: CoordinatorMessage = { type: 'finish', message: 'the run is finished' };
-const goesOn: CoordinatorMessage = { ...finish, anotherMayFollow: true };
-const welcome: CoordinatorMessage = {
-  ...{ type: 'welcome', id: 'w1', resumeKey: 'a key', model: {}, microbatchSize: 1 },
-  ...{
-    sampleType: 'u8',
-    sampleShape: [1],
-    targetType: 'classes',
-    heartbeatMs: 2_000,
-    maxFrameBytes: 1,
-    chunkBytes: 1_024,
-  },
-};
+const welcome: CoordinatorMessage = { ...anyWelcome, resumeKey: 'a key' };
+const done = [welcome, finish];
+/** The run ends, and another may follow. */
+const between = [welcome, { ...finish, anotherMayFollow: true } as CoordinatorMessage];
+const lost = [welcome, { code: 1001, reason: 'the machine sleeps', by: 'remote' } as Closing];
 
-function transport(answers: readonly CoordinatorMessage[], hellos: MessageOf<'hello'>[]): WorkerTransport {
+function transport(answers: Exclude<Attempt, Error>, scene: Scene, hellos: MessageOf<'hello'>[]): WorkerTransport {
   let listener: TransportListener<CoordinatorMessage> | undefined;
   return {
     remote: 'a test',
@@ -40,7 +42,11 @@ function transport(answers: readonly CoordinatorMessage[], hellos: MessageOf<'he
       if (message.type !== 'hello') return;
       hellos.push(message);
       queueMicrotask(() => {
-        for (const answer of answers) listener?.onMessage(answer);
+        for (const answer of answers) {
+          if (typeof answer === 'function') answer(scene);
+          else if ('type' in answer) listener?.onMessage(answer);
+          else listener?.onClose(answer);
+        }
       });
     },
     sendVector: () => {},
@@ -50,72 +56,156 @@ function transport(answers: readonly CoordinatorMessage[], hellos: MessageOf<'he
   };
 }
 
-/** Plays the attempts one after another. */
-async function play(attempts: readonly Attempt[], waitForCoordinator = false, outlivesServer = waitForCoordinator) {
-  const clock = new VirtualClock();
-  const left = [...attempts];
-  const hellos: MessageOf<'hello'>[] = [];
-  const atMs: number[] = [];
-  let end: MembershipEnd | undefined;
-  const membership = new Membership({
-    compute: { backend: 'none', numericMode: 'none', threads: 1 } as Compute,
-    identity: { kind: 'node', name: 'tester' },
-    ...{ clock, hash, waitForCoordinator, outlivesServer, random: () => 1 },
+interface Options {
+  readonly waitForCoordinator?: boolean;
+  readonly outlivesServer?: boolean;
+}
+
+/** Plays the attempts one after another, until the worker has ended or waits for its coordinator. */
+async function play(attempts: readonly Attempt[], { waitForCoordinator = false, ...options }: Options = {}) {
+  const { outlivesServer = waitForCoordinator } = options;
+  const [clock, leaving, left] = [new VirtualClock(), new AbortController(), [...attempts]];
+  const [hellos, atMs, logged]: [MessageOf<'hello'>[], number[], string[]] = [[], [], []];
+  const scene = { clock, leave: () => leaving.abort() };
+  const lines = new WorkerLines(0, Number.POSITIVE_INFINITY);
+  lines.of({ type: 'opened', backend: 'cpu', threads: 1, reasons: ['computing on cpu'] }, 0);
+  let [end, endedAtMs]: [unknown, number | undefined] = [undefined, undefined];
+  const settle = (value: unknown): void => {
+    [end, endedAtMs] = [value, clock.nowMs()];
+  };
+  const work = {
+    compute: { backend: 'none', numericMode: 'none', threads: 1, open: async () => {} } as unknown as Compute,
+    identity: { kind: 'node', name: 'tester' } as const,
+    ...{ clock, hash, waitForCoordinator, outlivesServer },
     async connect() {
       atMs.push(clock.nowMs());
-      const attempt = left.shift() ?? unreached;
+      const attempt = left.shift() ?? away;
       if (attempt instanceof Error) throw attempt;
-      return transport(attempt, hellos);
+      return transport(attempt, scene, hellos);
     },
-  });
-  void membership.ended.then((given) => {
-    end = given;
-  });
-  while (left.length > 0 || (!waitForCoordinator && end === undefined)) {
+  };
+  const context = {
+    emit: (event: Parameters<WorkerLines['of']>[0]) => void logged.push(...lines.of(event, 0)),
+    leaving: leaving.signal,
+  };
+  runWorker(work, context).then(settle, settle);
+  while (end === undefined && !(waitForCoordinator && left.length === 0)) {
     await turn();
     clock.step();
   }
-  await turn();
-  return { end, hellos, atMs };
+  for (let count = 0; count < 5; count++) await turn();
+  const pauses = atMs.slice(1).map((at, index) => at - atMs[index]!);
+  return {
+    end,
+    // The compiler does not see that `settle` sets it.
+    endedAtMs: endedAtMs as number | undefined,
+    logged,
+    pauses,
+    attempts: atMs.length,
+    resumeKeys: hellos.map(({ resumeKey }) => resumeKey),
+  };
 }
 
-it('it comes back for the next run, as a new worker, and goes with the last one', async () => {
-  const { end, hellos } = await play([[welcome, goesOn], [waiting], [welcome, goesOn], [welcome, finish]]);
-  expect(end).toEqual({ type: 'finished', message: 'the run is finished' });
-  expect(hellos.map(({ resumeKey }) => resumeKey)).toEqual([undefined, undefined, undefined, undefined]);
+beforeEach(() => void vi.spyOn(Math, 'random').mockReturnValue(1));
+afterEach(() => void vi.restoreAllMocks());
+
+const finished = { type: 'finished', message: 'the run is finished' };
+const unreachable = { reason: 'unreachable', message: away.message };
+const joined = 'joined as w1, computing on cpu';
+const waits = `${away.message}; waiting for it (Ctrl-C to stop)`;
+const keepsWaiting = `${away.message}; the run is over or the coordinator is down; waiting for the coordinator to return (Ctrl-C to stop)`;
+
+interface Expected extends Partial<Awaited<ReturnType<typeof play>>> {
+  readonly options?: Options;
+}
+
+it.each<[what: string, attempts: readonly Attempt[], Expected]>([
+  ['stays until the run is over', [done], { end: finished, logged: [joined] }],
+  ['ends unreachable, without a second attempt, if its first one fails', [away], { end: unreachable, logged: [] }],
+  [
+    'waits for its first coordinator if it was asked to, and says so once',
+    [away, away, done],
+    { end: finished, logged: [waits, joined], options: { waitForCoordinator: true } },
+  ],
+  [
+    'ends with the message of a final refusal',
+    [[{ type: 'refuse', code: 'token', message: 'the token is wrong' }]],
+    { end: { reason: 'refused', message: 'the token is wrong' }, logged: [] },
+  ],
+  [
+    'comes back after a temporary refusal, which names the time',
+    [[{ ...full, retryAfterMs: 30_000 }], done],
+    { end: finished, logged: ['full; trying again', joined], pauses: [30_500] },
+  ],
+  [
+    'comes back with its resume key after a lost connection, and waits longer after each failure',
+    [lost, away, away, away, done],
+    {
+      ...{ end: finished, resumeKeys: [undefined, 'a key'], pauses: [500, 1_000, 2_000, 4_000] },
+      logged: [joined, 'the machine sleeps; trying again', keepsWaiting, 'back as w1'],
+    },
+  ],
+  [
+    'waits shortly again after it was welcomed',
+    [lost, away, away, lost, done],
+    { end: finished, pauses: [500, 1_000, 2_000, 500] },
+  ],
+  [
+    'comes back for the next run, as a new worker, and goes with the last one',
+    [between, [waiting], between, done],
+    { end: finished, resumeKeys: [undefined, undefined, undefined, undefined] },
+  ],
+  [
+    'goes where the server has ended between two runs, though not at the first sign',
+    [between, away, [waiting], away, away],
+    { end: finished, attempts: 5 },
+  ],
+  [
+    'tries a busy coordinator again, also at first',
+    [busy, busy, busy, done],
+    { end: finished, resumeKeys: [undefined] },
+  ],
+  ['does not try again one that is not there', [busy, away], { end: unreachable }],
+  [
+    'stays between two runs where it is to wait for its coordinator',
+    [between, away, away, away, [waiting]],
+    { end: undefined, resumeKeys: [undefined, undefined], options: { waitForCoordinator: true } },
+  ],
+  [
+    'waits for another server where it is to outlive its own',
+    [between, away, away, away, done],
+    { resumeKeys: [undefined, undefined], options: { outlivesServer: true } },
+  ],
+  ['waits for none before it has been in a run', [away], { end: unreachable, options: { outlivesServer: true } }],
+  [
+    'asks a run that does not exist yet as often after a minute as at first',
+    [...Array.from({ length: 20 }, () => [waiting]), done],
+    { end: finished, pauses: Array.from({ length: 20 }, () => 2_500) },
+  ],
+  ['asks a full run less and less often', [[full], [full], [full], done], { pauses: [2_500, 3_000, 4_000] }],
+  [
+    'says goodbye if it is told to leave',
+    [[welcome, ({ leave }) => leave()]],
+    { end: { type: 'left', message: 'tester leaves' } },
+  ],
+  [
+    'stops waiting if it is told to leave',
+    [[...lost, ({ clock, leave }) => void clock.after(100, leave)]],
+    { end: { type: 'left', message: 'left' }, endedAtMs: 100 },
+  ],
+])('a worker %s', async (_what, attempts, { options, ...expected }) => {
+  const { end, ...played } = await play(attempts, options);
+  if ('end' in expected) {
+    if (expected.end === undefined) expect(end).toBeUndefined();
+    else expect(end).toMatchObject(expected.end as object);
+  }
+  expect({ ...played, end: undefined }).toMatchObject({ attempts: attempts.length, ...expected, end: undefined });
 });
 
-it('it goes where the server has ended between two runs, though not at the first sign', async () => {
-  const { end, atMs } = await play([[welcome, goesOn], unreached, [waiting], unreached, unreached]);
-  expect(end).toEqual({ type: 'finished', message: 'the run is finished' });
-  expect(atMs).toHaveLength(5);
-});
-
-it('a coordinator that is there but busy is tried again, also at first; one that is not there is not', async () => {
-  const busy = new CoordinatorBusyError('it did not answer');
-  const { end, hellos } = await play([busy, busy, busy, [welcome, finish]]);
-  expect(end).toEqual({ type: 'finished', message: 'the run is finished' });
-  expect(hellos).toHaveLength(1);
-  expect((await play([busy, unreached])).end).toEqual({ type: 'unreachable', message: unreached.message });
-});
-
-it('it stays between two runs where it is to wait for its coordinator', async () => {
-  const { end, hellos } = await play([[welcome, goesOn], unreached, unreached, unreached, [waiting]], true);
-  expect(end).toBeUndefined();
-  expect(hellos).toHaveLength(2);
-});
-
-it('it waits for another server only after it has been in a run, where it is to outlive its own', async () => {
-  const { hellos } = await play([[welcome, goesOn], unreached, unreached, unreached, [welcome, finish]], false, true);
-  expect(hellos).toHaveLength(2);
-  const { end } = await play([unreached], false, true);
-  expect(end).toMatchObject({ type: 'unreachable' });
-});
-
-it('a run that does not exist yet is no failure: it asks as often after a minute as at first', async () => {
-  const { atMs } = await play([...Array.from({ length: 20 }, () => [waiting]), [welcome, finish]]);
-  const pauses = atMs.slice(1).map((at, index) => at - atMs[index]!);
-  expect(new Set(pauses)).toEqual(new Set([2_500]));
-  const others = await play([[full], [full], [full], [welcome, finish]]);
-  expect(others.atMs).toEqual([0, 2_500, 5_500, 9_500]);
+it('a worker comes back to a coordinator that is away for long, and tries at least every 15 s until then', async () => {
+  const { end, logged, pauses } = await play([lost, ...Array.from({ length: 60 }, () => away), done]);
+  expect(end).toMatchObject(finished);
+  expect(logged.at(-1)).toBe('back as w1');
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(15_000);
+  expect(pauses.reduce((sum, pauseMs) => sum + pauseMs)).toBeGreaterThan(6 * 60_000);
 });

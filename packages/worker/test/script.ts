@@ -194,5 +194,19 @@ export const task = (step: number, lo: number): MessageOf<'task'> => ({
   targets: bytesOf(Uint16Array.of(lo, lo)),
 });
 
-/** Returns the weights and `lo` of each shard that was begun. */
-export const begun = (script: Script): [number, number][] => script.jobs.map((job) => [job.weights, job.labels[0]!]);
+/** Returns the weights and `lo` of each shard that was begun, as in `3:0`. */
+export const begun = ({ jobs }: Script): string[] => jobs.map(({ weights: of, labels }) => `${of}:${labels[0]}`);
+
+/** A session that waits for tasks. */
+export async function activated(changes?: Partial<MessageOf<'welcome'>>, sampleCacheBytes?: number): Promise<Script> {
+  const script = new Script({}, sampleCacheBytes);
+  await script.activate(changes);
+  return script;
+}
+
+/** A session that has begun the first of these tasks of step 0. */
+export async function computing(...lows: number[]): Promise<Script> {
+  const script = await activated();
+  await script.send(weights(0), ...lows.map((lo) => task(0, lo)));
+  return script;
+}

@@ -1,7 +1,7 @@
 /** A session's vectors in chunks: arriving weights, outgoing gradients, and refused chunks. */
 import { type CoordinatorMessage, chunkChecksum, gradientChecksum } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
-import { begun, Script, task, weights } from './script.ts';
+import { activated, begun, computing, task, weights } from './script.ts';
 
 /**
  * First message of weights in three chunks of the two values that the script's welcome announces; the last is short.
@@ -15,38 +15,30 @@ const chunk = (at: number, values: number): CoordinatorMessage => ({
 
 describe('weights in chunks', () => {
   it('count from their last chunk on; other messages may come between them', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(first(1), task(1, 0), chunk(2, 2), { type: 'ping', sentAtMs: 3 });
     expect(script.of('pong')).toHaveLength(1);
     expect(script.jobs).toEqual([]);
     await script.send(chunk(4, 1));
-    expect(begun(script)).toEqual([[1, 0]]);
+    expect(begun(script)).toEqual(['1:0']);
   });
 
   it('give way to others that begin before they are whole', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(first(1), task(1, 0), chunk(2, 2), first(1), chunk(2, 2));
     expect(begun(script)).toEqual([]);
     await script.send(chunk(4, 1));
-    expect(begun(script)).toEqual([[1, 0]]);
+    expect(begun(script)).toEqual(['1:0']);
   });
 
   it('do not touch those before them, which a shard that is computed has kept from being taken over', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 0));
+    const script = await computing(0);
     await script.send(first(1), chunk(2, 2), chunk(4, 1), task(1, 1), task(2, 2));
     await script.send(first(2), chunk(2, 2));
     await script.jobs[0]!.finish();
     await script.send(chunk(4, 1));
     await script.jobs[1]!.finish();
-    expect(begun(script)).toEqual([
-      [0, 0],
-      [1, 1],
-      [2, 2],
-    ]);
+    expect(begun(script)).toEqual(['0:0', '1:1', '2:2']);
   });
 
   it.each<[string, CoordinatorMessage[], string]>([
@@ -61,8 +53,7 @@ describe('weights in chunks', () => {
       'float32 values, got fp16',
     ],
   ])('with %s end the connection', async (_, messages, reason) => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(...messages);
     expect(script.end).toEqual({ type: 'lost', message: expect.stringContaining(reason) });
     expect(script.closing).toMatchObject({ code: 1002 });
@@ -70,9 +61,7 @@ describe('weights in chunks', () => {
 });
 
 it('a gradient that is longer than a chunk is sent in several, each with its checksum', async () => {
-  const script = new Script();
-  await script.activate();
-  await script.send(weights(0), task(0, 2));
+  const script = await computing(2);
   const gradient = Uint8Array.from({ length: 20 }, (_, index) => index + 1);
   await script.jobs[0]!.finish({ gradient: gradient.slice() });
   const sum = { step: 0, lo: 2, n: 1, lossSum: 2, correct: 0, count: 2, bytes: gradient.subarray(0, 8) };

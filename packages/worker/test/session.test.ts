@@ -2,7 +2,7 @@ import { ComputeError } from '@lockstep/compute';
 import { bytesOf, enclosed, gradientChecksum, protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { hash } from '../../compute/test/support.ts';
-import { begun, numericsCheck, Script, task, weights, welcome } from './script.ts';
+import { activated, begun, computing, numericsCheck, Script, task, weights, welcome } from './script.ts';
 
 describe('a worker session that joins', () => {
   it('sends hello first, with its identity and its compute', async () => {
@@ -56,24 +56,18 @@ describe('a worker session that joins', () => {
 
 describe('a worker session that computes', () => {
   it('begins a task when the weights of its step have arrived', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(task(3, 0), task(3, 1));
     expect(script.jobs).toEqual([]);
     await script.send(weights(3));
-    expect(begun(script)).toEqual([[3, 0]]);
+    expect(begun(script)).toEqual(['3:0']);
     await script.jobs[0]!.finish();
-    expect(begun(script)).toEqual([
-      [3, 0],
-      [3, 1],
-    ]);
+    expect(begun(script)).toEqual(['3:0', '3:1']);
   });
 
   it('computes one shard at a time, in order of arrival, and answers each with its checksum', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 2), task(0, 0));
-    expect(begun(script)).toEqual([[0, 2]]);
+    const script = await computing(2, 0);
+    expect(begun(script)).toEqual(['0:2']);
     await script.jobs[0]!.finish({ gradient: Uint8Array.of(1, 2, 3, 4), correct: 1 });
     await script.jobs[1]!.finish();
     const bytes = Uint8Array.of(1, 2, 3, 4);
@@ -85,36 +79,27 @@ describe('a worker session that computes', () => {
   });
 
   it('computes a shard with the weights of its step, even where newer ones arrive meanwhile', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(weights(1), task(1, 0), task(2, 5));
     await script.send(weights(2));
-    expect(begun(script)).toEqual([[1, 0]]);
+    expect(begun(script)).toEqual(['1:0']);
     await script.jobs[0]!.finish();
-    expect(begun(script)).toEqual([
-      [1, 0],
-      [2, 5],
-    ]);
+    expect(begun(script)).toEqual(['1:0', '2:5']);
     await script.jobs[1]!.finish();
     expect(script.of('gradient').map(({ step }) => step)).toEqual([1, 2]);
   });
 
   it('drops tasks of steps before the newest weights, waiting or arriving', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(weights(1), task(1, 0), task(1, 1), task(2, 2));
     await script.send(weights(2), task(1, 3));
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
-    expect(begun(script)).toEqual([
-      [1, 0],
-      [2, 2],
-    ]);
+    expect(begun(script)).toEqual(['1:0', '2:2']);
   });
 
   it('caches samples, even those of a task that it drops', async () => {
-    const script = new Script({}, 18);
-    await script.activate({ cachedSamples: 6 });
+    const script = await activated({ cachedSamples: 6 }, 18);
     expect(script.of('hello')[0]!.sampleCacheBytes).toBe(18);
     const named = (...numbers: number[]) => ({ numbers: bytesOf(Uint32Array.from(numbers)) });
     const stale = { ...task(1, 5), ...named(enclosed, 2 + enclosed), targets: bytesOf(Uint16Array.of(5, 6)) };
@@ -124,19 +109,16 @@ describe('a worker session that computes', () => {
   });
 
   it('uses the newest of the weights that arrive while it is busy', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(weights(1), task(1, 0));
     await script.send(task(2, 1), weights(2), task(3, 2), weights(3));
     await script.jobs[0]!.finish();
-    expect(begun(script).at(-1)).toEqual([3, 2]);
+    expect(begun(script).at(-1)).toBe('3:2');
     expect(script.jobs).toHaveLength(2);
   });
 
   it('does not begin a task that was canceled, and goes on with the next', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 0), task(0, 1), task(0, 2));
+    const script = await computing(0, 1, 2);
     await script.send({ type: 'cancel', step: 0, lo: 1, n: 1 });
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
@@ -146,9 +128,7 @@ describe('a worker session that computes', () => {
   it.each(['finish', 'fail'] as const)(
     'sends nothing for a task that was canceled while it ran (%s)',
     async (ending) => {
-      const script = new Script();
-      await script.activate();
-      await script.send(weights(0), task(0, 0), task(0, 1));
+      const script = await computing(0, 1);
       expect(script.jobs[0]!.isCanceled()).toBe(false);
       await script.send({ type: 'cancel', step: 0, lo: 0, n: 1 });
       expect(script.jobs[0]!.isCanceled()).toBe(true);
@@ -162,17 +142,13 @@ describe('a worker session that computes', () => {
   );
 
   it('cancels the shard that it computes when the session ends', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 0));
+    const script = await computing(0);
     await script.send({ type: 'finish', message: 'the run is finished' });
     expect(script.jobs[0]!.isCanceled()).toBe(true);
   });
 
   it('answers another numerics check before anything else, and drops the tasks that wait', async () => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 0), task(0, 1));
+    const script = await computing(0, 1);
     await script.send(numericsCheck);
     await script.jobs[0]!.finish();
     await script.jobs[1]!.finish();
@@ -180,7 +156,7 @@ describe('a worker session that computes', () => {
     expect(script.of('numericsResult')).toHaveLength(2);
     expect(script.jobs).toHaveLength(3);
     await script.send(task(0, 1), weights(0));
-    expect(begun(script).at(-1)).toEqual([0, 1]);
+    expect(begun(script).at(-1)).toBe('0:1');
   });
 });
 
@@ -188,8 +164,7 @@ describe('a worker session of a run with inner steps', () => {
   const innerSteps = { batch: 2, learningRate: 0.1, momentum: 0 };
 
   it('computes each numerics check without them, also one after a task that it failed at', async () => {
-    const script = new Script();
-    await script.activate({ innerSteps });
+    const script = await activated({ innerSteps });
     const model = { name: 'any' };
     const forCheck = { model, microbatchSize: 2, targetType: 'classes' };
     const forRun = { model, microbatchSize: 4, targetType: 'classes', innerSteps };
@@ -207,10 +182,9 @@ describe('a worker session of a run with inner steps', () => {
 
 describe('a worker session that gets many messages at once', () => {
   it('begins no task that is stale by the time it could begin', async () => {
-    const script = new Script();
-    await script.activate();
+    const script = await activated();
     await script.send(weights(1), task(1, 0), task(2, 5), weights(2));
-    expect(begun(script)).toEqual([[2, 5]]);
+    expect(begun(script)).toEqual(['2:5']);
   });
 });
 
@@ -220,9 +194,7 @@ describe('a worker session that fails at a task reports it and goes on', () => {
     [new ComputeError('out-of-memory', 'too large'), 'out-of-memory', 'too large'],
     [new Error('something\nelse'), 'failed', 'something else'],
   ])('%s', async (error, code, message) => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 0), task(0, 1));
+    const script = await computing(0, 1);
     await script.jobs[0]!.fail(error);
     expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code, message }]);
     await script.jobs[1]!.finish();
@@ -231,9 +203,7 @@ describe('a worker session that fails at a task reports it and goes on', () => {
   });
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY])('a loss of %d is reported as an error', async (lossSum) => {
-    const script = new Script();
-    await script.activate();
-    await script.send(weights(0), task(0, 0));
+    const script = await computing(0);
     await script.jobs[0]!.finish({ lossSum });
     const message = `the loss of this shard is ${lossSum}`;
     expect(script.of('taskError')).toEqual([{ type: 'taskError', step: 0, lo: 0, n: 1, code: 'non-finite', message }]);

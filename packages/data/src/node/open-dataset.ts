@@ -2,17 +2,25 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { DataError } from '../data-error.ts';
-import { loadMnist } from '../files.ts';
+import { DataError, unexpected } from '../data-error.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
-import type { PictureOptions } from '../pictures/choose-form.ts';
-import { readPictures } from '../pictures/read-pictures.ts';
-import type { PictureFile } from '../pictures/tree.ts';
-import { foundLine, type OpenedDataset, partsText, plural } from '../readers/opened-dataset.ts';
-import { listed } from '../readers/table.ts';
-import type { TableOptions } from '../readers/table-dataset.ts';
-import { type OpenedRows, openTable } from './open-table.ts';
-import { readFile } from './read-unpacked.ts';
+import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
+import { parseDelimited } from '../readers/delimited.ts';
+import { type JsonLines, parseJsonLines } from '../readers/json-lines.ts';
+import { parseParquet } from '../readers/parquet.ts';
+import { listed, type Table } from '../readers/table.ts';
+import {
+  datasetFromJsonLines,
+  foundLine,
+  type OpenedDataset,
+  partsText,
+  plural,
+  type TableOptions,
+} from '../readers/table-dataset.ts';
+import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
+import { adviceFor, fileKind } from '../shown.ts';
+import { loadMnist } from './mnist.ts';
+import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
 
 /** How a file or folder is read: options for tables and for pictures. */
@@ -71,7 +79,7 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: expected a file or a folder with data, got ${reasonOf(error)}`);
+    throw unexpected(shownPath(path), 'a file or a folder with data', reasonOf(error));
   }
 }
 
@@ -81,14 +89,14 @@ async function list(path: string): Promise<Dirent[]> {
     const entries = await readdir(path, { withFileTypes: true });
     return entries.filter(({ name }) => !name.startsWith('.'));
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: expected a folder that can be read, got ${reasonOf(error)}`);
+    throw unexpected(shownPath(path), 'a folder that can be read', reasonOf(error));
   }
 }
 
 function refuseOptions(path: string, what: string, options: OpenOptions, others: readonly (keyof OpenOptions)[]): void {
   const given = others.find((name) => options[name] !== undefined);
   if (given === undefined) return;
-  throw new DataError(`${nameOf(path)}: expected no ${given} for ${what}, got ${JSON.stringify(options[given])}`);
+  throw unexpected(nameOf(path), `no ${given} for ${what}`, JSON.stringify(options[given]));
 }
 
 async function openIdx(path: string): Promise<OpenedDataset> {
@@ -149,7 +157,82 @@ function unrecognized(path: string, entries: readonly Dirent[]): DataError {
   const expected = 'four IDX files, train.csv and test.csv, or a folder of pictures for each class';
   const table = names.find((name) => tableName.test(name));
   const advice = table === undefined ? '' : `: give the file itself, ${join(path, table)}`;
-  return new DataError(
-    `${shownPath(path)}: expected ${expected}, got ${listed(names.sort()) || 'an empty folder'}${advice}`,
-  );
+  return unexpected(shownPath(path), expected, `${listed(names.sort()) || 'an empty folder'}${advice}`);
+}
+
+/** A file of rows: its bytes, unpacked; its size as stored; and what has checked it while it was read. */
+interface RowsFile {
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly fileBytes: number;
+  readonly gate: TextGate | undefined;
+}
+
+/** A format of rows. */
+interface Format {
+  readonly begins: (bytes: Uint8Array) => boolean;
+  /** Checks a text while it is read; undefined for bytes that are no text. */
+  readonly gate: (name: string) => TextGate | undefined;
+  readonly parse: (file: RowsFile) => JsonLines | Promise<JsonLines>;
+}
+
+/** Every format of rows, the first that fits; the last one takes any text. */
+const formats: readonly Format[] = [
+  {
+    begins: (bytes) => startsWith(bytes, [0x50, 0x41, 0x52, 0x31]),
+    gate: () => undefined,
+    parse: async ({ bytes, name, fileBytes }) => ({ table: await parseParquet(bytes, name, fileBytes) }),
+  },
+  {
+    begins: (bytes) => firstCharacter(bytes) === '{',
+    gate: (name) => new TextGate(name, false),
+    parse: ({ bytes, name, fileBytes, gate }) => parseJsonLines(bytes, name, fileBytes, gate),
+  },
+  {
+    begins: (bytes) => firstCharacter(bytes) === '[',
+    gate: (name) => new TextGate(name, true),
+    parse({ name }) {
+      throw unexpected(name, 'an object in each line', 'a JSON list: save it as JSON Lines');
+    },
+  },
+  {
+    begins: () => true,
+    gate: (name) => new TextGate(name, true),
+    parse: ({ bytes, name, fileBytes, gate }) => ({ table: parseDelimited(bytes, name, fileBytes, gate) }),
+  },
+];
+
+/** The rows of a file, before they become samples. */
+export interface OpenedRows {
+  readonly table: Table;
+  /** Turns the rows into samples, and reads the file of the test rows if there is one. @throws DataError */
+  toDataset(options: TableOptions): Promise<OpenedDataset>;
+}
+
+/** Opens a file of rows. @param testPath file with the test rows @throws DataError */
+async function openTable(path: string, testPath?: string): Promise<OpenedRows> {
+  const rows = await readRows(path);
+  return {
+    table: rows.table,
+    toDataset: async (options) =>
+      datasetFromJsonLines(rows, options, testPath === undefined ? undefined : await readRows(testPath)),
+  };
+}
+
+/** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */
+export async function readRows(path: string): Promise<JsonLines> {
+  const name = basename(path);
+  let format: Format | undefined;
+  let gate: TextGate | undefined;
+  const { bytes, fileBytes } = await readUnpacked(path, (chunk, totalBytes, stored) => {
+    if (format === undefined) {
+      const advice = adviceFor(chunk);
+      if (advice) throw unexpected(name, 'CSV, TSV, JSON Lines or Parquet', `${fileKind(chunk)}: ${advice}`);
+      format = formats.find(({ begins }) => begins(chunk))!;
+      gate = format.gate(name);
+    }
+    gate?.take(chunk, totalBytes, stored);
+  });
+  format ??= formats.at(-1)!;
+  return format.parse({ bytes, name, fileBytes, gate });
 }

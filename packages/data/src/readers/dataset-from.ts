@@ -1,12 +1,12 @@
 /** Builds a data set from arrays in memory. */
-import { DataError } from '../data-error.ts';
+import { DataError, maxNesting, unexpected } from '../data-error.ts';
 import { checkDataset, type Dataset, maxClasses, type SampleValues, type Targets } from '../dataset.ts';
-import { sortedNames } from './class-names.ts';
-import { flatten, nestedShape } from './nested-values.ts';
+import { shownLine } from '../shown.ts';
+import { sortedNames } from './table.ts';
 
 type Numbers = Uint8Array | Uint16Array | Float32Array | readonly number[];
 
-export interface ArraySamples {
+interface ArraySamples {
   /**
    * One array [count, ...sampleShape], whose bytes count as byte / 255; or a list of samples, nested like their shape.
    */
@@ -65,7 +65,7 @@ function classTargets({ labels, classes }: LabeledArrays): Targets {
     const index = typeof label === 'string' ? indexOf.get(label) : label;
     if (typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < names.length) return index;
     const got = typeof label === 'string' ? JSON.stringify(label) : label;
-    throw new DataError(`datasetFrom: label ${sample}: expected one of ${names.length} classes, got ${got}`);
+    throw unexpected(`datasetFrom: label ${sample}`, `one of ${names.length} classes`, got);
   });
   return { type: 'classes', labels: Uint16Array.from(indices), names };
 }
@@ -88,4 +88,55 @@ function valueTargets({ values, names }: ValuedArrays, count: number): Targets {
   const fault = flatten(values, nestedShape(values), flat, 0);
   if (fault !== undefined) throw new DataError(`datasetFrom: values: ${fault}`);
   return { type: 'values', values: flat, names: given };
+}
+
+/** Returns the lengths of the lists from the outside in, by the first list of each level, up to `maxNesting` levels. */
+export function nestedShape(value: unknown): number[] {
+  const shape: number[] = [];
+  for (let inner = value; isList(inner) && shape.length < maxNesting; inner = inner[0]) shape.push(inner.length);
+  return shape;
+}
+
+/**
+ * Writes the numbers into `into`, starting at `offset`.
+ * @returns the fault as `expected …, got …`; undefined if the lists have this shape and finite float32 numbers
+ */
+export function flatten(
+  value: unknown,
+  shape: readonly number[],
+  into: Float32Array,
+  offset: number,
+): string | undefined {
+  const [length, ...rest] = shape;
+  if (length === undefined) {
+    const rounded = typeof value === 'number' ? Math.fround(value) : Number.NaN;
+    if (!Number.isFinite(rounded)) return `expected finite numbers, got ${shown(value)}`;
+    into[offset] = rounded;
+    return undefined;
+  }
+  if (!isList(value)) return `expected a list of ${length}, got ${shown(value)}`;
+  if (value.length !== length) return `expected a list of ${length}, got one of ${value.length}`;
+  const size = rest.reduce((product, one) => product * one, 1);
+  for (let index = 0; index < length; index += 1) {
+    const fault = flatten(value[index], rest, into, offset + index * size);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** Returns the position of the first number that is not a whole number from 0 to 255; -1 if all are bytes. */
+export function firstBeyondBytes(values: Float32Array): number {
+  return values.findIndex((value) => !Number.isInteger(value) || value < 0 || value > 255);
+}
+
+function isList(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'number') return `${value}`;
+  if (typeof value === 'bigint') return `${value}n, a BigInt`;
+  if (isList(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return shownLine(JSON.stringify(value) ?? typeof value, 40);
 }

@@ -1,12 +1,70 @@
-/** Turns a table into a data set: a model learns one column and sees the others. */
-import { DataError } from '../data-error.ts';
-import type { Dataset, Standardization, Targets } from '../dataset.ts';
-import { type SplitOptions, splitIndices, takeTargets } from '../split.ts';
-import type { Column } from './column.ts';
-import { encodeFeatures, type FeatureColumn, featureCount, fitFeatures } from './features.ts';
-import { classesOf, fitTargets, labelColumn, type Task, targetsOf } from './labels.ts';
-import { foundLine, type OpenedDataset, partsText, plural, targetsText } from './opened-dataset.ts';
-import { columnFinder, requireColumn, shownName, type Table } from './table.ts';
+/** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
+
+import { unexpected } from '../data-error.ts';
+import { type Dataset, type SampleValues, type Standardization, sampleSize, type Targets } from '../dataset.ts';
+import { defaultSplitSeed, type SplitOptions, splitIndices, takeSamples, takeTargets } from '../order.ts';
+import { shownLine, thousands } from '../shown.ts';
+import { firstBeyondBytes } from './dataset-from.ts';
+import {
+  classesOf,
+  encodeFeatures,
+  type FeatureColumn,
+  featureCount,
+  fitFeatures,
+  fitTargets,
+  labelColumn,
+  type Task,
+  targetsOf,
+} from './features.ts';
+import type { JsonLines } from './json-lines.ts';
+import { type Column, columnFinder, listed, requireColumn, shownName, type Table } from './table.ts';
+
+/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
+export type PictureFit = 'cover' | 'contain' | 'stretch';
+
+/** How a file becomes a sample, if that takes more than its values; a saved model knows it as well. */
+export type Reading =
+  /** A row of a table, encoded by `encodeFeatures`. */
+  | { readonly type: 'rows'; readonly columns: readonly FeatureColumn[] }
+  /** A picture, scaled to the sample's height and width. */
+  | { readonly type: 'pictures'; readonly fit: PictureFit };
+
+/** Result of a reader: training and test samples, and what it found. */
+export interface OpenedDataset {
+  readonly train: Dataset;
+  readonly test: Dataset;
+  /** One line for people that says what was read and how. */
+  readonly found: string;
+  readonly reading?: Reading;
+}
+
+/** Returns the line that says what was read, and from which files. */
+export function foundLine(files: readonly (Pick<Table, 'name'> | undefined)[], what: string): string {
+  const names = files.flatMap((file) => (file ? [file.name] : []));
+  return shownLine(`${names.join(' and ')}: ${what}`);
+}
+
+/** Formats the two counts, and the seed of the split if there was one. */
+export function partsText({ train, test }: Pick<OpenedDataset, 'train' | 'test'>, split?: SplitOptions): string {
+  const counts = `${thousands(train.count)} to train, ${thousands(test.count)} to test`;
+  return split ? `${counts} (split by seed ${split.seed ?? defaultSplitSeed})` : counts;
+}
+
+/** Formats the names of the classes, or the range of the values. */
+export function targetsText(targets: Targets): string {
+  if (targets.type === 'classes') return `${targets.names.length} classes (${listed(targets.names)})`;
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of targets.values) [least, most] = [Math.min(least, value), Math.max(most, value)];
+  return `values from ${short(least)} to ${short(most)}`;
+}
+
+export function plural(count: number, thing: string, things = `${thing}s`): string {
+  return `${thousands(count)} ${count === 1 ? thing : things}`;
+}
+
+function short(value: number): string {
+  return `${Number(value.toPrecision(6))}`;
+}
 
 /** Columns to read, and the split of rows into training and test samples. */
 export interface TableOptions extends SplitOptions {
@@ -43,9 +101,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
   if (seen.length === 0) {
-    throw new DataError(
-      `${table.name}: expected columns beside ${shownName(label.name)}, the label, got none: what is a model to see?`,
-    );
+    throw unexpected(table.name, `columns beside ${shownName(label.name)}, the label`, 'none: what is a model to see?');
   }
   const names = classNames(table, label, options);
   const given = targetsOf(table, label, names);
@@ -73,7 +129,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
 }
 
 /** Returns undefined if values are learned. @throws DataError if the label's column has no classes */
-export function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
+function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
   if (like) return like.classes;
   return task === 'regression' ? undefined : classesOf(table, label);
 }
@@ -93,7 +149,7 @@ function part(table: Table, features: readonly FeatureColumn[], targets: Targets
   };
 }
 
-export function allRows({ count }: Table): Uint32Array {
+function allRows({ count }: Table): Uint32Array {
   return Uint32Array.from({ length: count }, (_, row) => row);
 }
 
@@ -104,4 +160,64 @@ function seenText(features: readonly FeatureColumn[]): string {
   if (categories.length === 0) return parts.join();
   const size = plural(featureCount(categories), 'value');
   return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
+}
+
+/**
+ * Turns the objects of a JSON Lines file into samples and their labels.
+ * Arrays whose numbers are all whole from 0 to 255, like pixels, become bytes; others stay as they are. For an already
+ * trained model, arrays become what the model takes. Values to learn are standardized by the mean and deviation of the
+ * training lines.
+ * @param test the test samples; without it, a seeded part of `lines`
+ * @throws DataError
+ */
+export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {}, test?: JsonLines): OpenedDataset {
+  if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
+  const { table, samples } = lines;
+  const label = labelColumn(table, options.label);
+  const names = classNames(table, label, options);
+  const given = targetsOf(table, label, names);
+  if (test) requireShape(test, samples.shape, table.name);
+  const rows = test ? undefined : splitIndices(given, table.count, table.name, options);
+  const standardization = options.like
+    ? options.like.standardization
+    : fitTargets(table, label, names, rows?.train ?? allRows(table));
+  const areBytes = options.like?.bytes ?? holdBytes(test ? [lines, test] : [lines]);
+  const labeled = (part: JsonLines): Dataset => {
+    const column = requireColumn(part.table, label.name, 'the label');
+    const targets = targetsOf(part.table, column, names, standardization);
+    const values = areBytes ? bytesOf(part) : part.samples!.values;
+    return { samples: values, sampleShape: samples.shape, count: part.table.count, targets };
+  };
+  const all = labeled(lines);
+  const parts = rows
+    ? { train: takeSamples(all, rows.train), test: takeSamples(all, rows.test) }
+    : { train: all, test: labeled(test!) };
+  const kind = areBytes ? 'bytes' : 'numbers';
+  const what = `${plural(table.count + (test?.table.count ?? 0), 'line')}, ${samples.shape.join(' x ')} ${kind} each`;
+  const counts = partsText(parts, test ? undefined : options);
+  const found = foundLine(
+    [table, test?.table],
+    `${what}, ${targetsText(given)} in ${shownName(label.name)}; ${counts}`,
+  );
+  return { ...parts, found };
+}
+
+function requireShape({ table, samples }: JsonLines, shape: readonly number[], like: string): void {
+  if (samples?.shape.join() === shape.join()) return;
+  throw unexpected(table.name, `arrays of ${shape.join(' x ')}, as in ${like}`, samples?.shape.join(' x ') ?? 'none');
+}
+
+/** Whether all values are bytes. Zeros and ones alone are flags rather than pixels. */
+function holdBytes(parts: readonly JsonLines[]): boolean {
+  const values = parts.map(({ samples }) => samples!.values);
+  return values.every((one) => firstBeyondBytes(one) < 0) && values.some((one) => one.some((value) => value > 1));
+}
+
+/** @throws DataError that names the line of a number that is not a byte */
+function bytesOf({ table, samples }: JsonLines): SampleValues {
+  const { values, shape } = samples!;
+  const at = firstBeyondBytes(values);
+  if (at < 0) return Uint8Array.from(values);
+  const place = table.placeOf(Math.floor(at / sampleSize({ sampleShape: shape })));
+  throw unexpected(`${table.name}: ${place}`, 'whole numbers from 0 to 255, as in training', values[at]);
 }

@@ -1,8 +1,6 @@
-/** Rows and named columns, from any file format. */
-
-import { DataError } from '../data-error.ts';
+/** Rows and named columns, from any file format: cells stored as numbers if possible. */
+import { type DataError, requireValues, unexpected } from '../data-error.ts';
 import { shownLine } from '../shown.ts';
-import type { Column } from './column.ts';
 
 /** Rows of a file, stored by columns, whose cells are texts or numbers. */
 export interface Table {
@@ -40,7 +38,7 @@ export function cellError(table: Table, row: number, column: Column, expected: s
   const text = column.textAt(row);
   const got = text === '' ? 'none' : column.numberAt(row) === undefined ? shownText(text) : text;
   const place = `${table.placeOf(row)}, column ${shownName(column.name)}`;
-  return new DataError(`${table.name}: ${place}: expected ${expected}, got ${got}`);
+  return unexpected(`${table.name}: ${place}`, expected, got);
 }
 
 /** Returns a column. @throws DataError if there is no column with this name; `use` says what needs it */
@@ -54,8 +52,7 @@ export function columnFinder(table: Table): (name: string, use: string) => Colum
   return (name, use) => {
     const column = columns.get(name);
     if (column) return column;
-    const got = listed([...columns.keys()]);
-    throw new DataError(`${table.name}: expected a column ${shownText(name)}, ${use}, got ${got}`);
+    throw unexpected(table.name, `a column ${shownText(name)}, ${use}`, listed([...columns.keys()]));
   };
 }
 
@@ -64,11 +61,135 @@ export function checkColumnNames(fileName: string, names: readonly string[], fir
   const seen = new Map<string, number>();
   names.forEach((name, index) => {
     if (index < first) return;
-    if (name === '') throw new DataError(`${fileName}: line 1: expected a name for column ${index + 1}, got none`);
+    if (name === '') throw unexpected(`${fileName}: line 1`, `a name for column ${index + 1}`, 'none');
     const earlier = seen.get(name);
     seen.set(name, index);
     if (earlier === undefined) return;
     const got = `${shownText(name)} for columns ${earlier + 1} and ${index + 1}`;
-    throw new DataError(`${fileName}: line 1: expected a different name for each column, got ${got}`);
+    throw unexpected(`${fileName}: line 1`, 'a different name for each column', got);
   });
+}
+
+/** Matches the same digits in one way only, so that the time grows linearly with the length of any text. */
+const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?$/i;
+/** Maximum values in a block of rows, unless a single row has more. */
+const blockValues = 2 ** 16;
+
+interface Block {
+  /** [columns, rows of a block], column by column; NaN if the cell is a text. */
+  readonly numbers: Float64Array;
+  /** For each cell, 1 plus the index of its text; undefined if no cell of the block is a text. */
+  codes: Uint32Array | undefined;
+}
+
+export class Cells {
+  readonly #name: string;
+  readonly #columns: number;
+  readonly #fileBytes: number;
+  /** Log2 of the rows in a block. */
+  readonly #shift: number;
+  readonly #blocks: Block[] = [];
+  readonly #texts: string[] = [];
+  readonly #codeOf = new Map<string, number>();
+
+  /**
+   * @param name name of the file, for messages
+   * @param fileBytes size of the file as stored, which limits the number of values
+   */
+  constructor(name: string, columns: number, fileBytes: number) {
+    this.#name = name;
+    this.#columns = columns;
+    this.#fileBytes = fileBytes;
+    this.#shift = Math.max(0, Math.floor(Math.log2(blockValues / Math.max(1, columns))));
+  }
+
+  /**
+   * Stores a cell. A text in the form of a finite number becomes one; a number that is not finite becomes a text. `''`
+   * stands for a missing value.
+   * @throws DataError if the file has more values than its size allows
+   */
+  set(row: number, column: number, cell: string | number): void {
+    const block = this.#blocks[row >> this.#shift] ?? this.#blockOf(row);
+    const at = this.#position(row, column);
+    const text = typeof cell === 'string' ? cell.trim() : cell;
+    const value = typeof text === 'number' || numberForm.test(text) ? Number(text) : Number.NaN;
+    if (Number.isFinite(value)) block.numbers[at] = value;
+    else this.#setText(block, at, `${text}`);
+  }
+
+  /** Returns undefined if the cell is a text. */
+  numberAt(row: number, column: number): number | undefined {
+    const value = this.#blocks[row >> this.#shift]!.numbers[this.#position(row, column)]!;
+    return Number.isNaN(value) ? undefined : value;
+  }
+
+  /** Returns a text, or a number in its shortest form. */
+  textAt(row: number, column: number): string {
+    const { codes, numbers } = this.#blocks[row >> this.#shift]!;
+    const at = this.#position(row, column);
+    const code = codes?.[at];
+    return code ? this.#texts[code - 1]! : `${numbers[at]}`;
+  }
+
+  #position(row: number, column: number): number {
+    return (column << this.#shift) + (row & ((1 << this.#shift) - 1));
+  }
+
+  #blockOf(row: number): Block {
+    const index = row >> this.#shift;
+    while (index >= this.#blocks.length) {
+      requireValues(this.#name, (this.#blocks.length << this.#shift) + 1, this.#columns, this.#fileBytes);
+      this.#blocks.push({ numbers: new Float64Array(this.#columns << this.#shift), codes: undefined });
+    }
+    return this.#blocks[index]!;
+  }
+
+  #setText(block: Block, at: number, text: string): void {
+    let code = this.#codeOf.get(text);
+    if (code === undefined) {
+      code = this.#texts.push(text);
+      this.#codeOf.set(text, code);
+    }
+    block.codes ??= new Uint32Array(block.numbers.length);
+    block.codes[at] = code;
+    block.numbers[at] = Number.NaN;
+  }
+}
+
+/** One column of a table. */
+export class Column {
+  readonly name: string;
+  /** Number of cells. */
+  readonly count: number;
+  readonly #cells: Cells;
+  readonly #index: number;
+
+  constructor(name: string, cells: Cells, index: number, count: number) {
+    this.name = name;
+    this.count = count;
+    this.#cells = cells;
+    this.#index = index;
+  }
+
+  /** Returns undefined if the cell is a text. */
+  numberAt(row: number): number | undefined {
+    return this.#cells.numberAt(row, this.#index);
+  }
+
+  /** Returns a text, or a number in its shortest form. */
+  textAt(row: number): string {
+    return this.#cells.textAt(row, this.#index);
+  }
+}
+
+/** Creates the columns with these names, in the order of their cells. */
+export function columnsOf(names: readonly string[], cells: Cells, count: number): Column[] {
+  return names.map((name, index) => new Column(name, cells, index, count));
+}
+
+/** Returns the distinct names, in numeric order if all are numbers, else by their UTF-16 code units, as `sort` does. */
+export function sortedNames(names: Iterable<string>): string[] {
+  const different = [...new Set(names)].sort();
+  const areNumbers = different.every((name) => name !== '' && Number.isFinite(Number(name)));
+  return areNumbers ? different.sort((a, b) => Number(a) - Number(b)) : different;
 }

@@ -11,11 +11,11 @@ import { matmul } from '../ops/matmul.ts';
 import { mean } from '../ops/reduce.ts';
 import { conv2d, maxPool2d } from '../ops/windows.ts';
 import type { Shape } from '../shape.ts';
-import { createCpuBackend } from './cpu/backend.ts';
+import { createCpuBackend } from './cpu/cpu-backend.ts';
 import type { ThreadOptions } from './cpu/threads.ts';
 import { isSoftwareAdapter } from './gpu/device.ts';
-import type { GpuMode } from './gpu/open.ts';
-import { createReferenceBackend } from './reference/backend.ts';
+import type { GpuMode } from './gpu/gpu-backend.ts';
+import { createReferenceBackend } from './reference.ts';
 
 /**
  * The network has every kind of product, forward and backward: a dense layer turns features into images, followed by a
@@ -184,7 +184,7 @@ function candidatesOf(choice: BackendChoice, threads: ThreadOptions | undefined)
 
 /** Imports on demand, because half of this package's code is about GPUs. */
 async function openOnGpu(name: string, mode: GpuMode): Promise<Backend> {
-  const { openGpuMode } = await import('./gpu/open.ts');
+  const { openGpuMode } = await import('./gpu/gpu-backend.ts');
   return openGpuMode(name, mode);
 }
 

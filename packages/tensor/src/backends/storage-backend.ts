@@ -1,27 +1,45 @@
-/** Base of all backends over storages, with sums per microbatch for those that have no kernel for them. */
-import type { Backend, HostBackend, KernelCall, Storage } from '../backend.ts';
+/** Base of all backends over storages: sums per microbatch for those that have no kernel for them, and byte tables. */
+
+import { isWholeNumber } from '../arguments.ts';
+import type {
+  Backend,
+  ByteInput,
+  ByteTable,
+  HostBackend,
+  KernelCall,
+  Magnitude,
+  Program,
+  Storage,
+} from '../backend.ts';
 import { apply, input } from '../formula.ts';
-import type { Magnitude, Program } from '../program.ts';
 import { noteChange, noteSlice } from '../tensor.ts';
-import { checkAllocation, checkCall, checkCopy, checkSlice } from './check.ts';
-import { isEmpty, lengthsOf, placed } from './operands.ts';
-import { additionsAfter } from './pairwise-sum.ts';
+import {
+  additionsAfter,
+  checkAllocation,
+  checkCall,
+  checkCopy,
+  checkSlice,
+  isEmpty,
+  microbatchOf,
+  outputLength,
+  placed,
+} from './calls.ts';
 
 /**
  * Returns the call itself if it has at most one microbatch; else one call per microbatch, and additions of their sums.
  * `scratch` allocates `length` values that live as long as the calls may run.
  */
-function lowerMicrobatches(
+function splitMicrobatches(
   call: KernelCall,
   slice: (storage: Storage, offset: number, length: number) => Storage,
   scratch: (length: number) => Storage,
 ): readonly KernelCall[] {
   if (!('microbatches' in call) || call.microbatches === undefined || call.microbatches === 1) return [call];
   const { microbatches: count, ...whole } = call;
-  const part = partOf(whole, count);
-  const output = slice(whole.output, 0, lengthsOf(part).output!);
+  const part = microbatchOf(whole, count);
+  const output = slice(whole.output, 0, outputLength(part));
   const calls: KernelCall[] = [];
-  // The stack of pairwise-sum.ts; its lowest value is the output.
+  // The stack of `additionsAfter`; its lowest value is the output.
   const stack: Storage[] = [output];
   let height = 0;
   for (let index = 0; index < count; index++) {
@@ -37,22 +55,6 @@ function lowerMicrobatches(
     }
   }
   return calls;
-}
-
-type Sum = Extract<KernelCall, { readonly microbatches?: number }>;
-
-/** Returns the call for one of `count` microbatches, on the storages of the whole call. */
-function partOf(call: Sum, count: number): Sum {
-  switch (call.kind) {
-    case 'reduce':
-      return { ...call, length: call.length / count };
-    case 'matmul':
-      return { ...call, k: call.k / count };
-    case 'convolution':
-      return { ...call, windows: { ...call.windows, images: call.windows.images / count } };
-    default:
-      return call satisfies never;
-  }
 }
 
 /** `sum += term`. */
@@ -154,9 +156,10 @@ export abstract class StorageBackend<Memory> implements Backend {
     };
     const slice = (storage: Storage, offset: number, length: number): Storage =>
       this.own(storage).slice(offset, length);
+    const isSplit = (call: KernelCall): boolean => this.microbatchSums && !this.hasMicrobatchSums(call);
     const lowered = calls
       .filter((call) => !isEmpty(call))
-      .flatMap((call) => (this.sumsMicrobatches(call) ? [call] : lowerMicrobatches(call, slice, scratch)));
+      .flatMap((call) => (isSplit(call) ? splitMicrobatches(call, slice, scratch) : [call]));
     return {
       ...this.prepareCalls(lowered, scratch),
       dispose: () => {
@@ -165,9 +168,9 @@ export abstract class StorageBackend<Memory> implements Backend {
     };
   }
 
-  /** Whether `prepareCalls` accepts the call with its microbatches, instead of one call per microbatch. */
-  protected sumsMicrobatches(_call: KernelCall): boolean {
-    return !this.microbatchSums;
+  /** Whether a kernel of a backend with `microbatchSums` computes them for this call; if not, the call is split. */
+  protected hasMicrobatchSums(_call: KernelCall): boolean {
+    return false;
   }
 
   /** @throws TypeError for a storage of another backend, Error for one that was freed */
@@ -196,4 +199,82 @@ export abstract class HostStorageBackend<Memory> extends StorageBackend<Memory> 
   async download(storage: Storage): Promise<Float32Array> {
     return this.view(storage).slice();
   }
+}
+
+/** Creates a table of `rows` rows of `columns` bytes each. @throws RangeError if either is not a whole number */
+export function createByteTable(backend: Backend, rows: number, columns: number): ByteTable {
+  if (!isWholeNumber(rows) || !isWholeNumber(columns)) {
+    throw new RangeError(`table: expected whole numbers of rows and columns, got ${rows} and ${columns}`);
+  }
+  return backend.byteTable?.(rows, columns) ?? new DetachedTable(rows, columns);
+}
+
+/** A table whose bytes JavaScript can access. */
+export abstract class HostTable implements ByteTable {
+  readonly rows: number;
+  readonly columns: number;
+
+  constructor(rows: number, columns: number) {
+    this.rows = rows;
+    this.columns = columns;
+  }
+
+  abstract get bytes(): Uint8Array;
+  abstract dispose(): void;
+
+  write(row: number, bytes: Uint8Array): void {
+    const { columns } = this;
+    if (bytes.length !== columns)
+      throw new RangeError(`table: expected ${columns} bytes in a row, got ${bytes.length}`);
+    this.row(row).set(bytes);
+  }
+
+  read(row: number): Uint8Array {
+    return this.row(row).slice();
+  }
+
+  /** Returns a view of a row. @throws RangeError if there is no such row */
+  protected row(row: number): Uint8Array {
+    const { rows, columns } = this;
+    if (!isWholeNumber(row) || row >= rows) throw new RangeError(`table: expected a row below ${rows}, got ${row}`);
+    return this.bytes.subarray(row * columns, (row + 1) * columns);
+  }
+}
+
+class DetachedTable extends HostTable {
+  readonly bytes: Uint8Array;
+
+  constructor(rows: number, columns: number) {
+    super(rows, columns);
+    this.bytes = new Uint8Array(rows * columns);
+  }
+
+  dispose(): void {}
+}
+
+const nothing: Program = { run() {}, dispose() {} };
+
+/**
+ * Creates a byte input, through which programs see byte / divisor.
+ * @param divisor as in `uploadBytes`
+ */
+export function createByteInput(backend: Backend, storage: Storage, divisor: number): ByteInput {
+  return (
+    backend.byteInput?.(storage, divisor) ?? {
+      take(bytes) {
+        backend.uploadBytes(storage, bytes, divisor);
+        return nothing;
+      },
+      takeRows(table, numbers) {
+        checkCopy(storage, numbers.length * table.columns);
+        const picked = new Uint8Array(storage.length);
+        for (let index = 0; index < numbers.length; index++) {
+          picked.set(table.read(numbers[index]!), index * table.columns);
+        }
+        backend.uploadBytes(storage, picked, divisor);
+        return nothing;
+      },
+      dispose() {},
+    }
+  );
 }

@@ -1,6 +1,6 @@
 /** Ops that move values: views, slices, joins, gathering and scattering. */
 import { checkArgument, checkFields, isWholeNumber, list, number, shown, wholeNumber } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { defineOp, type OpResult } from '../autograd.ts';
 import type { GatherCall, Layout, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
 import { broadcastCopy, commonBackend, computed, mapViews, reshaped, runCall } from '../evaluate.ts';
@@ -17,7 +17,6 @@ import {
   unexpectedShapes,
 } from '../shape.ts';
 import { checkTensor, checkTensors, emptyTensor, type Tensor } from '../tensor.ts';
-import { defineOp } from './define.ts';
 import { equal } from './elementwise.ts';
 
 /** Changes the shape and keeps the row-major order of the values; one size may be -1, to be inferred. */

@@ -1,12 +1,11 @@
 /** Dropout whose mask depends only on seed, step, sample, stream and position. */
 import { checkArgument, checkFields, checkWord, type Kind, number, wholeNumber } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { defineOp, type OpResult } from '../autograd.ts';
 import { commonBackend, computed, mapOperands } from '../evaluate.ts';
 import { apply, type Formula } from '../formula.ts';
 import { formatShape, unexpectedShapes } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { defineOp } from './define.ts';
 
 /** Keys of random values. They are tensors, so that each run of a compiled plan can use new keys. */
 export interface RandomKeys {

@@ -1,32 +1,30 @@
 /** Elementwise ops: each is one formula and its derivatives. */
 import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { binary, defineOp, type Op, type OpResult, unary } from '../autograd.ts';
 import { mapOperands, type Operand } from '../evaluate.ts';
-import { log32 } from '../float32.ts';
-import { apply, type Formula } from '../formula.ts';
+import { apply, type Formula, log32 } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
-import { binary, defineOp, type Op, unary } from './define.ts';
 
-/** 1 where the operands are equal, else 0; NaN equals nothing. A number is a constant. */
+/** 1 if the operands are equal, else 0; NaN equals nothing. A number is a constant. */
 export const equal = binary({ name: 'equal' });
 
-/** 1 where the operands differ, else 0; NaN differs from everything. */
+/** 1 if the operands differ, else 0; NaN differs from everything. */
 export const notEqual = binary({ name: 'notEqual', formula: (x, y) => apply('sub', 1, apply('equal', x, y)) });
 
-/** 1 where `x > y`, else 0; 0 if either is NaN. */
+/** 1 if `x > y`, else 0; 0 if either is NaN. */
 export const greater = binary({ name: 'greater' });
 
-/** 1 where `x >= y`, else 0; 0 if either is NaN. */
+/** 1 if `x >= y`, else 0; 0 if either is NaN. */
 export const greaterEqual = binary({ name: 'greaterEqual' });
 
-/** 1 where `x < y`, else 0; 0 if either is NaN. */
+/** 1 if `x < y`, else 0; 0 if either is NaN. */
 export const less = binary({ name: 'less', formula: (x, y) => apply('greater', y, x) });
 
-/** 1 where `x <= y`, else 0; 0 if either is NaN. */
+/** 1 if `x <= y`, else 0; 0 if either is NaN. */
 export const lessEqual = binary({ name: 'lessEqual', formula: (x, y) => apply('greaterEqual', y, x) });
 
 /**
- * `whenTrue` where the condition is not 0 (NaN is not 0), else `whenFalse`.
+ * `whenTrue` if the condition is not 0 (NaN is not 0), else `whenFalse`.
  * NaN in the value that is not chosen has no effect.
  */
 export const where = defineOp('where', (condition: Operand, whenTrue: Operand, whenFalse: Operand): OpResult => {
@@ -130,7 +128,7 @@ export const relu = unary({
   gradient: (g, _, y) => reluGrad(g, y),
 });
 
-/** `reluGrad(x, y)`: x where y > 0 or y is NaN, else 0; the gradient of relu, whose output is y. */
+/** `reluGrad(x, y)`: x if y > 0 or y is NaN, else 0; the gradient of relu, whose output is y. */
 export const reluGrad = binary({
   name: 'reluGrad',
   formula: (x, y) => apply('where', apply('greaterEqual', 0, y), 0, x),

@@ -1,11 +1,10 @@
 /** Softmax, losses, and what they say of classes. */
 import { checkOptions, number, oneOf } from '../arguments.ts';
-import { noGrad, type OpResult } from '../autograd.ts';
+import { defineOp, noGrad, type OpResult } from '../autograd.ts';
 import { commonBackend, runCall } from '../evaluate.ts';
 import { normalizeAxes, sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
 import { checkTensor, emptyTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { defineOp } from './define.ts';
 import { div, equal, exp, log, mul, neg, sub } from './elementwise.ts';
 import { argmax, max, mean, type ReduceOptions, sum } from './reduce.ts';
 

@@ -1,6 +1,6 @@
 /** Products of matrices and vectors, and the lengths and angles of vectors. */
-import { boolean, checkOptions, number } from '../arguments.ts';
-import { noGrad, type OpResult } from '../autograd.ts';
+import { boolean, checkOptions, number, reduceOptions } from '../arguments.ts';
+import { defineOp, noGrad, type OpResult } from '../autograd.ts';
 import type { MatmulBatch, MatmulCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
 import {
@@ -16,9 +16,8 @@ import {
 } from '../shape.ts';
 import { checkTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';
-import { defineOp } from './define.ts';
 import { abs, div, equal, greaterEqual, lessEqual, maximum, mul, sqrt, where } from './elementwise.ts';
-import { max, type ReduceOptions, reduceOptions, sum } from './reduce.ts';
+import { max, type ReduceOptions, sum } from './reduce.ts';
 
 /** How the operands of a matrix product are read. */
 export interface MatmulOptions {
@@ -75,7 +74,7 @@ export const matmul = defineOp('matmul', (left: Tensor, right: Tensor, options: 
       (g) => leftGradient(matrices(g), rows, columns, read),
       (g) => rightGradient(matrices(g), rows, columns, read),
     ],
-    sumsMicrobatches: true,
+    microbatchSums: true,
   };
 });
 

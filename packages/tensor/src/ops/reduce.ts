@@ -1,11 +1,10 @@
 /** Ops that reduce values along axes. */
-import { boolean, checkOptions, type Kind, list, number } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { checkOptions, number, reduceOptions } from '../arguments.ts';
+import { defineOp, type Op, type OpResult } from '../autograd.ts';
 import { reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
 import { formatShape, normalizeAxes, reducedShape, ShapeError, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { broadcastTo, reshape } from './arrange.ts';
-import { defineOp, type Op } from './define.ts';
 import { div, equal, mul } from './elementwise.ts';
 
 /** Axes of a reduction. */
@@ -24,9 +23,6 @@ export interface SumOptions extends ReduceOptions {
    */
   readonly microbatches?: number;
 }
-
-/** Fields of `ReduceOptions`. */
-export const reduceOptions: Readonly<Record<string, Kind>> = { axes: list, keepAxes: boolean };
 
 /** Sum of the values along axes: `[2, 3, 4] over axes [0, 2] -> [3]`. The sum of no values is 0. */
 export const sum = defineOp('sum', (x: Tensor, options: SumOptions = {}): OpResult => {

@@ -1,12 +1,20 @@
 /** Ops over windows of an image: convolution and pooling. */
 import { checkOptions } from '../arguments.ts';
-import type { OpResult } from '../autograd.ts';
+import { defineOp, type Op, type OpResult } from '../autograd.ts';
 import type { ConvolutionCall, PoolCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
-import { formatShape, type Shape, ShapeError, unexpectedShapes } from '../shape.ts';
+import {
+  formatShape,
+  type Pair,
+  type Shape,
+  ShapeError,
+  unexpectedShapes,
+  type WindowOptions,
+  type Windows,
+  windowOptions,
+  windowsOver,
+} from '../shape.ts';
 import { checkTensor, emptyTensor, type Tensor } from '../tensor.ts';
-import { type Pair, type WindowOptions, type Windows, windowOptions, windowsOver } from '../windows.ts';
-import { defineOp, type Op } from './define.ts';
 import { div } from './elementwise.ts';
 
 /**
@@ -41,7 +49,7 @@ export const conv2d = defineOp('conv2d', (images: Tensor, kernel: Tensor, option
         return convolve({ result: 'kernelGradient', windows, filters, ...perMicrobatch }, images, g, kernel.shape);
       },
     ],
-    sumsMicrobatches: true,
+    microbatchSums: true,
   };
 });
 

@@ -54,6 +54,14 @@ const owesShard = ({ run }: Setting): boolean =>
     assignments.some(({ connection }) => connection === 1),
   );
 
+/** Creates the same run with another worker, and plays it into the middle of a step. */
+async function inTheMiddle(options: ProblemOptions, step = 4): Promise<Setting> {
+  const setting = await createColocated({ startWorkers: 2, ...options });
+  setting.fixture.join();
+  await setting.fixture.until(() => setting.run.state.current.step >= step && owesShard(setting));
+  return setting;
+}
+
 describe('a worker of the coordinator beside others', () => {
   it.each([
     {},
@@ -87,10 +95,8 @@ describe('a worker of the coordinator beside others', () => {
   });
 
   it('does not hold a step up while it pauses, and adds nothing to a later one', async () => {
-    const setting = await createColocated({ startWorkers: 2, epochs: 20 });
+    const setting = await inTheMiddle({ epochs: 20 });
     const { fixture, run } = setting;
-    fixture.join();
-    await fixture.until(() => run.state.current.step >= 4 && owesShard(setting));
     setting.pauseMs = 2_000;
     await fixture.until(() => run.state.faults.duplicated > 0);
     setting.pauseMs = 0.5;
@@ -99,10 +105,8 @@ describe('a worker of the coordinator beside others', () => {
   });
 
   it('joins again under its name where it was taken for dead', async () => {
-    const setting = await createColocated({ startWorkers: 2, epochs: 400 });
+    const setting = await inTheMiddle({ epochs: 400 });
     const { fixture, run } = setting;
-    fixture.join();
-    await fixture.until(() => run.state.current.step >= 4 && owesShard(setting));
     setting.pauseMs = 12_000;
     await fixture.until(() => run.state.faults.disconnects > 0);
     setting.pauseMs = 0.5;
@@ -113,10 +117,8 @@ describe('a worker of the coordinator beside others', () => {
   });
 
   it('stays away where its owner has removed it, and the run goes on', async () => {
-    const setting = await createColocated({ startWorkers: 2, epochs: 20 });
+    const setting = await inTheMiddle({ epochs: 20 });
     const { fixture, run } = setting;
-    fixture.join();
-    await fixture.until(() => run.state.current.step >= 4 && owesShard(setting));
     const { id } = ownRecord(setting)!;
     run.manageWorker({ type: 'remove', workerId: id });
     const { shards } = ownRecord(setting)!;
@@ -126,10 +128,8 @@ describe('a worker of the coordinator beside others', () => {
   });
 
   it('leaves what it computes where the run ends, and gives its memory back', async () => {
-    const setting = await createColocated({ startWorkers: 2 });
+    const setting = await inTheMiddle({}, 2);
     const { fixture, run } = setting;
-    fixture.join();
-    await fixture.until(() => run.state.current.step >= 2 && owesShard(setting));
     setting.pauseMs = 500;
     run.stop('stopped here');
     while (fixture.clock.step()) await drain();

@@ -1,20 +1,35 @@
 /** A run in virtual time over in-memory connections, with real workers and with clients that a test scripts. */
 
-import { createLocalCompute } from '@lockstep/compute';
+import {
+  checkedSetup,
+  createLocalCompute,
+  createNumericsCheck,
+  createReferee,
+  createShardSource,
+  ParameterServer,
+  referenceOf,
+} from '@lockstep/compute';
+import { bytesPerSample, type Dataset } from '@lockstep/data';
+import { initialize, type Model, type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
 import {
   type Closing,
   type CoordinatorMessage,
+  floatsFrom,
   gradientChecksum,
   gradientMessages,
+  type Message,
   type MessageOf,
   memoryPair,
   protocolVersion,
+  type Transport,
   type WorkerMessage,
 } from '@lockstep/protocol';
-import type { RunEvent, RunSetup } from '@lockstep/rules';
-import { decodeBatch } from '@lockstep/rules';
+import type { RunEvent, RunPlan, RunSetup } from '@lockstep/rules';
+import { decodeBatch, defaultLimits, formatOf } from '@lockstep/rules';
+import type { HostBackend } from '@lockstep/tensor';
 import { expect } from 'vitest';
-import { drain, hash, hostBackend } from '../../../compute/test/support.ts';
+import { drain, hash, hostBackend, newHash } from '../../../compute/test/support.ts';
+import { oracleWeights } from '../../../sim/src/oracle.ts';
 import { VirtualClock } from '../../../sim/src/simulated-process.ts';
 import { type Listener, SimulatedWorker } from '../../../sim/src/simulated-worker.ts';
 import { createProblem, type Problem, type ProblemOptions } from '../../../sim/test/support.ts';
@@ -101,6 +116,106 @@ export class RunFixture {
     const gradient = new Uint8Array(this.problem.run.referenceGradient.values.slice().buffer);
     return { type: 'numericsResult', gradient, hash: hash(gradient), lossSum: 1, correct: 0, computeMs: 1 };
   }
+}
+
+interface RunParts {
+  readonly backend: HostBackend;
+  readonly model: Model;
+  readonly dataset: Dataset;
+  readonly plan: RunPlan;
+  readonly optimizer?: OptimizerConfig;
+  readonly seed?: number;
+  readonly setup?: Partial<RunSetup>;
+}
+
+const usualOptimizer = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
+
+/** Creates a run of any model on any data, with its parts and the oracle's weights. Time stands still. */
+export async function createRunOf({ backend, model, dataset, plan, seed = 1, ...given }: RunParts) {
+  const { optimizer = usualOptimizer } = given;
+  const clock = new VirtualClock();
+  const format = formatOf(dataset);
+  const { microbatchSize, innerSteps } = plan;
+  const { targetType } = format;
+  const computing = { model, microbatchSize, targetType, innerSteps };
+  const checked = checkedSetup(computing);
+  const samples = createShardSource(dataset, plan, seed);
+  const weights = initialize(model, seed);
+  const parameterServer = new ParameterServer({ backend, plan, weights, optimizer });
+  const numericsCheck = createNumericsCheck(model, checked.microbatchSize, format);
+  const own = createLocalCompute(backend, clock);
+  await own.open(checked);
+  own.setWeights(numericsCheck.weights);
+  const { gradient } = await own.gradient(numericsCheck.samples, numericsCheck.targets);
+  const referenceGradient = referenceOf(floatsFrom(gradient));
+  const refereeHash = hash(gradient);
+  let keys = 0;
+  const run = new Run({
+    setup: {
+      ...{ plan, model, format, seed, limits: defaultLimits, startWorkers: 1, startWithinMs: 5_000 },
+      ...{ sampleBytes: bytesPerSample(dataset), refereeHash, refereeMode: backend.numericMode },
+      ...given.setup,
+    },
+    ...{ samples, parameterServer, numericsCheck, referenceGradient, clock, newHash },
+    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer }),
+    newResumeKey: () => `key-${++keys}`,
+  });
+  const expected = (): Float32Array =>
+    oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, seed });
+  return {
+    run,
+    clock,
+    parameterServer,
+    samples,
+    weights,
+    computing,
+    numericsCheck,
+    referenceGradient,
+    refereeHash,
+    expected,
+  };
+}
+
+interface Observer {
+  /** Called with each message before the listener. */
+  received?(message: Message): void;
+  /** Called with each message after the listener. */
+  handled?(message: Message): void;
+  /** Called with each message before it is sent. */
+  sent?(message: Message): void;
+}
+
+/** Wraps a transport so that a test sees its messages. */
+export function observed<Receives extends Message, Sends extends Message>(
+  transport: Transport<Receives, Sends>,
+  { received, handled, sent }: Observer,
+): Transport<Receives, Sends> {
+  return {
+    remote: transport.remote,
+    bufferedBytes: 0,
+    listen: ({ onMessage, onClose }) =>
+      transport.listen({
+        onMessage(message) {
+          received?.(message);
+          onMessage(message);
+          handled?.(message);
+        },
+        onClose,
+      }),
+    send(message) {
+      sent?.(message);
+      transport.send(message);
+    },
+    sendVector: (stream) =>
+      transport.sendVector({
+        next() {
+          const message = stream.next();
+          if (message) sent?.(message);
+          return message;
+        },
+      }),
+    close: (code, reason) => transport.close(code, reason),
+  };
 }
 
 export async function createRunFixture(options: ProblemOptions = {}, firstStep = 0): Promise<RunFixture> {

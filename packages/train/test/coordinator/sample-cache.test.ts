@@ -123,34 +123,27 @@ describe.each([
   });
 });
 
-describe.each([
-  { owner: 'itself', inCompute: false },
-  { owner: 'the compute', inCompute: true },
-])('a sample cache whose samples belong to $owner', ({ inCompute }) => {
+describe.each([false, true])('a sample cache whose samples belong to the compute: %s', (inCompute) => {
   const open = (count: number, maxBytes: number) => {
-    const { createByteCache } = createBytes();
-    const cache = new SampleCache({ count, maxBytes, ...(inCompute ? { createByteCache } : {}) });
+    const cache = new SampleCache({
+      count,
+      maxBytes,
+      ...(inCompute ? { createByteCache: createBytes().createByteCache } : {}),
+    });
     return (batch: ArrivedBatch) => cache.samplesOf(batch);
   };
 
-  const faults: readonly (readonly [string, ArrivedBatch, string])[] = [
-    ['has not arrived', arrived(sampleNumbers([1, 2], 1), 1), 'task: expected samples that have arrived, got sample 1'],
-    ['is not in the training set', arrived(sampleNumbers([9], 0), 1), 'task: expected samples below 6, got 9'],
-    [
-      'has more targets than the others',
-      { ...arrived(sampleNumbers([3], 0), 1), targets: new Uint16Array(2) },
-      'task: expected 1 targets a sample, got 2',
-    ],
-    [
-      'is one of more than the training set has',
-      arrived(sampleNumbers([0, 0, 0, 0, 0, 0, 0]), 0),
-      'task: expected at most 6 samples, got 7',
-    ],
-  ];
-  it.each(faults)('refuses a task where a sample %s', (_, batch, message) => {
+  const one = (number: number, enclosedFrom: number, count: number): ArrivedBatch =>
+    arrived(sampleNumbers([number], enclosedFrom), count);
+  it.each<[what: string, ArrivedBatch, message: string]>([
+    ['has not arrived', arrived(sampleNumbers([1, 2], 1), 1), 'samples that have arrived, got sample 1'],
+    ['is not in the training set', one(9, 0, 1), 'samples below 6, got 9'],
+    ['has more targets', { ...one(3, 0, 1), targets: new Uint16Array(2) }, '1 targets a sample, got 2'],
+    ['is one too many', arrived(sampleNumbers([0, 0, 0, 0, 0, 0, 0]), 0), 'at most 6 samples, got 7'],
+  ])('refuses a task where a sample %s', (_, batch, message) => {
     const samplesOf = open(6, 36);
-    samplesOf(arrived(sampleNumbers([0], 0), 1));
-    expect(() => samplesOf(batch)).toThrow(message);
+    samplesOf(one(0, 0, 1));
+    expect(() => samplesOf(batch)).toThrow(`task: expected ${message}`);
   });
 
   it.each([6, 2 ** 31 - 1])('allocates no memory for %i samples that do not fit into its bytes', (count) => {

@@ -2,7 +2,8 @@
 import type { CoordinatorTransport, Message, MessageOf, WorkerTransport } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import type { SimulatedLink } from '../../../sim/src/simulated-link.ts';
-import { createRelayTree, observed, type RelayTree, type TestRelay } from './relay-fixture.ts';
+import { observed } from '../coordinator/run-fixture.ts';
+import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
 
 type WeightsPart = MessageOf<'weights' | 'chunk'>;
 

@@ -1,12 +1,12 @@
 /** A tree of a coordinator, relays and workers in virtual time, compared with the oracle. */
-import { type CoordinatorTransport, encode, type Message, type Transport } from '@lockstep/protocol';
+import { type CoordinatorTransport, encode, type Message } from '@lockstep/protocol';
 import { hostBackend, newHash } from '../../../compute/test/support.ts';
 import { SimulatedLink } from '../../../sim/src/simulated-link.ts';
 import { SimulatedProcess } from '../../../sim/src/simulated-process.ts';
 import type { Listener, SimulatedWorker } from '../../../sim/src/simulated-worker.ts';
 import { createProblem, type ProblemOptions } from '../../../sim/test/support.ts';
 import { Relay, type RelayCoreEvent, type RelayCoreOptions } from '../../src/relay/relay-core.ts';
-import { RunFixture } from '../coordinator/run-fixture.ts';
+import { observed, RunFixture } from '../coordinator/run-fixture.ts';
 
 type WorkerOptions = ConstructorParameters<typeof SimulatedWorker>[0];
 
@@ -23,14 +23,7 @@ export class TestRelay implements Listener {
     let keys = 0;
     this.process = new SimulatedProcess(clock);
     this.relay = new Relay({
-      ...{
-        name,
-        newHash,
-        backend: problem.backend,
-        clock: this.process,
-        verifySalt: 7,
-        random: () => 0,
-      },
+      ...{ name, newHash, backend: problem.backend, clock: this.process, verifySalt: 7, random: () => 0 },
       newResumeKey: () => `${name}-key-${++keys}`,
       connect: async () => {
         if (!above.process) throw new Error('the connection was refused');
@@ -56,48 +49,6 @@ export class TestRelay implements Listener {
     for (const link of this.#links) link.cut('killed');
     for (const worker of workers) worker.link?.cut('killed');
   }
-}
-
-interface Observer {
-  /** Called with each message before the listener. */
-  received?(message: Message): void;
-  /** Called with each message after the listener. */
-  handled?(message: Message): void;
-  /** Called with each message before it is sent. */
-  sent?(message: Message): void;
-}
-
-/** Wraps a transport so that a test sees its messages. */
-export function observed<Receives extends Message, Sends extends Message>(
-  transport: Transport<Receives, Sends>,
-  { received, handled, sent }: Observer,
-): Transport<Receives, Sends> {
-  return {
-    remote: transport.remote,
-    bufferedBytes: 0,
-    listen: ({ onMessage, onClose }) =>
-      transport.listen({
-        onMessage(message) {
-          received?.(message);
-          onMessage(message);
-          handled?.(message);
-        },
-        onClose,
-      }),
-    send(message) {
-      sent?.(message);
-      transport.send(message);
-    },
-    sendVector: (stream) =>
-      transport.sendVector({
-        next() {
-          const message = stream.next();
-          if (message) sent?.(message);
-          return message;
-        },
-      }),
-    close: (code, reason) => transport.close(code, reason),
-  };
 }
 
 export class RelayTree {

@@ -1,15 +1,12 @@
 /** Bytes in the memory of the kernels: tables of samples, and operands that stay bytes. */
 
-import type { KernelCall, Storage } from '../../backend.ts';
-import type { ByteInput, ByteTable, Program } from '../../program.ts';
+import type { ByteInput, ByteTable, KernelCall, Program, Storage } from '../../backend.ts';
 import { noteChange } from '../../tensor.ts';
-import { HostTable } from '../byte-table.ts';
-import { checkCopy } from '../check.ts';
-import type { Role } from '../operands.ts';
-import type { OwnedStorage } from '../storage-backend.ts';
-import * as codes from './call-codes.ts';
+import type { Role } from '../calls.ts';
+import { checkCopy } from '../calls.ts';
+import { HostTable, type OwnedStorage } from '../storage-backend.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
-import { createProgram, type ProgramMemory } from './programs.ts';
+import { callWords, createProgram, type ProgramMemory } from './programs.ts';
 
 export class CpuByteTable extends HostTable {
   /** Address of the first row. */
@@ -42,7 +39,7 @@ export class CpuByteTable extends HostTable {
 
 const bytesPerValue = 4;
 const byteValues = 256;
-// Layout that kernels/byte-operand.ts reads: a pending flag, the divisor, and the quotients of all bytes.
+// Layout that kernels/convert.ts reads: a pending flag, the divisor, and the quotients of all bytes.
 const divisorOffset = 4;
 const quotientsOffset = 16;
 const operandBytes = quotientsOffset + byteValues * bytesPerValue;
@@ -230,8 +227,10 @@ export class CpuByteInput implements ByteInput {
       this.#nothing ??= createProgram(this.#context, []);
       return this.#nothing;
     }
-    const words = [codes.bytesToFloats, waiting, this.#address, length, this.#divisorBits];
-    this.#conversion ??= createProgram(this.#context, words);
+    this.#conversion ??= createProgram(
+      this.#context,
+      callWords('bytesToFloats', { bytes: waiting, output: this.#address, count: length, divisor: this.#divisor }),
+    );
     return this.#conversion;
   }
 
@@ -259,10 +258,6 @@ export class CpuByteInput implements ByteInput {
     return this.#operand.waits;
   }
 
-  get #divisorBits(): number {
-    return new Uint32Array(Float32Array.of(this.#divisor).buffer)[0]!;
-  }
-
   #rowInput(table: CpuByteTable, count: number, areBytes: boolean): RowInput {
     const known = this.#rows.get(table);
     if (known?.areBytes === areBytes) return known;
@@ -275,10 +270,10 @@ export class CpuByteInput implements ByteInput {
   #createRowInput(table: CpuByteTable, count: number, areBytes: boolean): RowInput {
     const { allocator } = this.#context;
     const numbers = allocator.allocate(count * wordBytes);
-    const rows = [table.address, table.columns, numbers, count];
+    const rows = { table: table.address, columns: table.columns, numbers, count };
     const words = areBytes
-      ? [codes.rowsToBytes, ...rows, waitingAddress(this.#address, this.#storage.length)]
-      : [codes.rowsToFloats, ...rows, this.#address, this.#divisorBits];
+      ? callWords('rowsToBytes', { ...rows, output: waitingAddress(this.#address, this.#storage.length) })
+      : callWords('rowsToFloats', { ...rows, output: this.#address, divisor: this.#divisor });
     const program = createProgram(this.#context, words);
     return {
       numbers,

@@ -1,5 +1,4 @@
 /** The memory that all kernels and threads share, and who has which part of it. */
-import { getOrCreate } from '../get-or-create.ts';
 import { kernelsHex } from './generated/kernels.ts';
 
 export const pageBytes = 65536;
@@ -145,7 +144,9 @@ const compiled = new Map<boolean, Promise<object>>();
  */
 export async function createKernels(isShared: boolean): Promise<KernelInstance> {
   const engine = wasmEngine();
-  const module = await getOrCreate(compiled, isShared, async () => engine.compile(decodeHex(await codeOf(isShared))));
+  const compiling = compiled.get(isShared) ?? codeOf(isShared).then((code) => engine.compile(decodeHex(code)));
+  compiled.set(isShared, compiling);
+  const module = await compiling;
   const memory = new engine.Memory({ initial: initialPages, maximum: maximumPages, shared: isShared });
   return { kernels: await instantiateKernels(module, memory), memory, module };
 }

@@ -1,16 +1,74 @@
-/** Prepares calls once, as programs that run on all threads. */
-
-import type { GatherCall, KernelCall, MatmulCall, Reduction, ScatterAddCall } from '../../backend.ts';
-import type { Program } from '../../program.ts';
-import { type ByKind, batchOffsets, dispatch, type Placed, type PlacedMap } from '../operands.ts';
-import * as codes from './call-codes.ts';
-import { convolutionDescriptor, type Descriptor, fusedMaps, mapDescriptor, poolDescriptor } from './descriptors.ts';
+/** Prepares calls once, as programs of words that the kernels run on all threads. */
+import type { ConvolutionCall, KernelCall, MatmulCall, PoolCall, Program, UnpoolCall } from '../../backend.ts';
+import { chunkLength, instructionCodes as codes, type Formula, topological } from '../../formula.ts';
+import { sameShape, sizeOf, type Windows } from '../../shape.ts';
+import { type ByKind, batchOffsets, dispatch, joinAxes, type Placed, type PlacedMap } from '../calls.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
 import type { Placement } from './threads.ts';
 
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
 /** Size of a call that runs another program. */
 const callBytes = 3 * wordBytes;
+
+const reduction = ['outer', 'length', 'inner', 'input', 'output'] as const;
+const indexing = ['outer', 'length', 'inner', 'count', 'ownIndices', 'input', 'indices', 'output'] as const;
+
+/**
+ * The kernels that programs call, and their parameters. A call is its code, the position here, then one 32-bit word for
+ * each parameter. The kernels' build makes the loop that reads programs of this table (scripts/build-kernels.mjs).
+ */
+export const kernelCalls = {
+  /** Runs another program. */
+  program: ['address', 'end'],
+  map: ['descriptor'],
+  sum: reduction,
+  argmax: reduction,
+  max: reduction,
+  min: reduction,
+  matmul: [
+    ...['m', 'k', 'n', 'left', 'right', 'transposeLeft', 'transposeRight', 'microbatches', 'output'],
+    ...['bias', 'relu', 'byteOperand'],
+  ],
+  crossEntropy: ['rows', 'classes', 'logits', 'labels', 'losses', 'gradient', 'gradientRowBytes'],
+  convolution: ['descriptor'],
+  pool: ['descriptor'],
+  unpool: ['descriptor'],
+  gather: indexing,
+  scatterAdd: indexing,
+  random: ['rows', 'columns', 'stream', 'key', 'samples', 'output'],
+  bytesToFloats: ['bytes', 'output', 'count', 'divisor'],
+  /** Converts rows of a table. */
+  rowsToFloats: ['table', 'columns', 'numbers', 'count', 'output', 'divisor'],
+  /** Copies rows of a table as bytes. */
+  rowsToBytes: ['table', 'columns', 'numbers', 'count', 'output'],
+  /** Stores the largest absolute value. */
+  magnitude: ['input', 'count', 'output'],
+} as const satisfies Record<string, readonly string[]>;
+
+/** Types of the parameters that are not whole numbers. */
+export const parameterTypes: Readonly<Record<string, 'flag' | 'float' | undefined>> = {
+  transposeLeft: 'flag',
+  transposeRight: 'flag',
+  relu: 'flag',
+  ownIndices: 'flag',
+  divisor: 'float',
+};
+
+type Kernel = keyof typeof kernelCalls;
+const kernelNames = Object.keys(kernelCalls) as readonly Kernel[];
+
+/** Returns the words of a call; `values` may have more fields than the kernel's parameters. */
+export function callWords<Name extends Kernel>(
+  kernel: Name,
+  values: { readonly [Parameter in (typeof kernelCalls)[Name][number]]: number | boolean },
+): number[] {
+  const byName: Readonly<Record<string, number | boolean>> = values;
+  const words = kernelCalls[kernel].map((name) => {
+    const value = Number(byName[name]);
+    return parameterTypes[name] === 'float' ? new Uint32Array(Float32Array.of(value).buffer)[0]! : value;
+  });
+  return [kernelNames.indexOf(kernel), ...words];
+}
 
 export type CpuProgram = Program & Placement;
 
@@ -69,7 +127,7 @@ export class ProgramList {
 
   #write(programs: readonly Placement[]): void {
     this.#placed = programs;
-    const words = programs.flatMap(({ address, end }) => [codes.program, address, end]);
+    const words = programs.flatMap(({ address, end }) => callWords('program', { address, end }));
     if (words.length > this.#capacity) {
       const { allocator } = this.#context;
       if (this.#capacity > 0) allocator.release(this.#address);
@@ -80,8 +138,6 @@ export class ProgramList {
   }
 }
 
-const codeOf: Readonly<Record<Reduction | 'gather' | 'scatterAdd', number>> = codes;
-const bytesPerValue = 4;
 /**
  * Longest k for which the kernel sums microbatches: the packed operands of a longer one do not fit in its workspace.
  */
@@ -96,7 +152,7 @@ interface CallContext {
 }
 
 /** Whether the kernel itself sums per microbatch, without a pass over the output for each microbatch. */
-export function takesMicrobatches(call: KernelCall): boolean {
+export function hasMicrobatchSums(call: KernelCall): boolean {
   return call.kind === 'matmul' && call.k <= longestMicrobatchSum;
 }
 
@@ -114,63 +170,372 @@ export function programWords(calls: readonly Placed<KernelCall, number>[], conte
 
 const writers: ByKind<number, [context: CallContext], number[]> = {
   map: (call, context) => mapWords([call], context),
-  reduce: ({ reduction, outer, length, inner, input, output }) => [
-    codeOf[reduction],
-    outer,
-    length,
-    inner,
-    input,
-    output,
-  ],
+  reduce: (call) => callWords(call.reduction, call),
   matmul: matmulWords,
-  crossEntropy({ rows, classes, logits, labels, losses, ...call }, { reserve }) {
-    const rowBytes = classes * bytesPerValue;
+  crossEntropy(call, { reserve }) {
+    const rowBytes = call.classes * bytesPerValue;
     // If the gradient is not kept, all rows share one scratch row.
-    const [gradient, step] = call.gradient === undefined ? [reserve(rowBytes), 0] : [call.gradient, rowBytes];
-    return [codes.crossEntropy, rows, classes, logits, labels, losses, gradient, step];
+    const gradient = call.gradient ?? reserve(rowBytes);
+    return callWords('crossEntropy', {
+      ...call,
+      gradient,
+      gradientRowBytes: call.gradient === undefined ? 0 : rowBytes,
+    });
   },
-  convolution: (call, context) => [codes.convolution, placeDescriptor(convolutionDescriptor(call), context)],
-  pool: (call, context) => [codes.pool, placeDescriptor(poolDescriptor(call), context)],
-  unpool: (call, context) => [codes.unpool, placeDescriptor(poolDescriptor(call), context)],
-  gather: gatherWords,
-  scatterAdd: gatherWords,
-  random: ({ rows, columns, stream, key, samples, output }) => [
-    codes.random,
-    rows,
-    columns,
-    stream,
-    key,
-    samples,
-    output,
-  ],
+  convolution: (call, context) => descriptorWords('convolution', convolutionDescriptor(call), context),
+  pool: (call, context) => descriptorWords('pool', poolDescriptor(call), context),
+  unpool: (call, context) => descriptorWords('unpool', poolDescriptor(call), context),
+  gather: (call) => callWords('gather', call),
+  scatterAdd: (call) => callWords('scatterAdd', call),
+  random: (call) => callWords('random', call),
 };
 
 function mapWords(maps: readonly PlacedMap<number>[], context: CallContext): number[] {
-  return [codes.map, placeDescriptor(mapDescriptor(maps), context)];
+  return descriptorWords('map', mapDescriptor(maps), context);
 }
 
-function placeDescriptor({ bytes, write }: Descriptor, context: CallContext): number {
-  const address = context.reserve(bytes);
-  write(context.memory.buffer, address);
-  return address;
+/** Places the descriptor of a kernel that takes nothing else. */
+function descriptorWords(
+  kernel: 'map' | 'convolution' | 'pool' | 'unpool',
+  { bytes, write }: Descriptor,
+  context: CallContext,
+): number[] {
+  const descriptor = context.reserve(bytes);
+  write(context.memory.buffer, descriptor);
+  return callWords(kernel, { descriptor });
 }
 
-function matmulWords(call: Placed<MatmulCall, number>, { byteOperand }: CallContext): number[] {
-  const { m, k, n, left, right, output, bias = 0, microbatches = 1 } = call;
-  const transposed = [Number(call.transposeLeft), Number(call.transposeRight)];
-  const relu = Number(call.epilogue?.relu ?? false);
-  const operand = call.batch === undefined ? byteOperand(left, m * k) : 0;
-  return batchOffsets(call).flatMap((at) => {
-    const [a, b, c] = [
-      left + bytesPerValue * at.left,
-      right + bytesPerValue * at.right,
-      output + bytesPerValue * at.output,
-    ];
-    return [codes.matmul, m, k, n, a, b, ...transposed, microbatches, c, bias, relu, operand];
+function matmulWords(call: Placed<MatmulCall, number>, context: CallContext): number[] {
+  const { m, k, left, right, output, bias = 0, microbatches = 1 } = call;
+  const relu = call.epilogue?.relu ?? false;
+  const byteOperand = call.batch === undefined ? context.byteOperand(left, m * k) : 0;
+  return batchOffsets(call).flatMap((at) =>
+    callWords('matmul', {
+      ...call,
+      left: left + bytesPerValue * at.left,
+      right: right + bytesPerValue * at.right,
+      output: output + bytesPerValue * at.output,
+      microbatches,
+      bias,
+      relu,
+      byteOperand,
+    }),
+  );
+}
+
+/** A kernel's parameters in memory, followed by its scratch space. */
+interface Descriptor {
+  readonly bytes: number;
+  /** Writes the descriptor at `address`, which must be a multiple of 16 and have room for `bytes`. */
+  write(buffer: ArrayBufferLike, address: number): void;
+}
+
+const bytesPerValue = 4;
+/** Columns of one packed panel of a right operand, as in kernels/shared.ts. */
+const panelColumns = 8;
+/** Four pointers and one finished edge tile, as in kernels/convolution.ts. */
+const scratchBytes = 16 + 4 * panelColumns * bytesPerValue;
+/** Kernels read right operands and biases in whole panels. */
+const readBeyondBytes = panelColumns * bytesPerValue;
+
+/** Codes of `result`, as in kernels/windows.ts. */
+const resultCodes = { output: 0, inputGradient: 1, kernelGradient: 2 } as const;
+
+function convolutionDescriptor(call: Placed<ConvolutionCall, number>): Descriptor {
+  const { result, windows, filters, left, right, output, bias = 0 } = call;
+  const words = 22;
+  const packed = aligned(words * bytesPerValue);
+  const frame = aligned(packed + packedValues(result, windows, filters) * bytesPerValue);
+  const frameLength = frameValues(result, windows, filters) * bytesPerValue;
+  const scratch = aligned(frame + frameLength);
+  return {
+    bytes: scratch + scratchBytes + readBeyondBytes,
+    write(buffer, address) {
+      new Uint32Array(buffer, address, words).set([
+        resultCodes[result],
+        ...wordsOf(windows),
+        filters,
+        left,
+        right,
+        output,
+        address + packed,
+        frameLength === 0 ? 0 : address + frame,
+        address + scratch,
+        bias,
+        Number(call.epilogue?.relu ?? false),
+      ]);
+      new Uint8Array(buffer, address + frame, frameLength).fill(0);
+    },
+  };
+}
+
+function poolDescriptor(call: Placed<PoolCall | UnpoolCall, number>): Descriptor {
+  const indices = ('argmaxIndices' in call && call.argmaxIndices) || 0;
+  const words = [...wordsOf(call.windows), call.input, call.output, indices];
+  return {
+    bytes: words.length * bytesPerValue,
+    write: (buffer, address) => new Uint32Array(buffer, address, words.length).set(words),
+  };
+}
+
+/** Words of the geometry, in the order of the kernels' descriptors. */
+function wordsOf(windows: Windows): number[] {
+  const { images, height, width, channels, windowHeight, windowWidth, outputHeight, outputWidth } = windows;
+  const { strideHeight, strideWidth, paddingHeight, paddingWidth } = windows;
+  const steps = [strideHeight, strideWidth, paddingHeight, paddingWidth];
+  return [images, height, width, channels, windowHeight, windowWidth, ...steps, outputHeight, outputWidth];
+}
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16;
+}
+
+type Result = ConvolutionCall['result'];
+
+/** Number of values of the packed right operand. */
+function packedValues(result: Result, { windowHeight, windowWidth, channels }: Windows, filters: number): number {
+  if (result === 'kernelGradient') return 0;
+  const [inner, columns] = result === 'output' ? [channels, filters] : [filters, channels];
+  return windowHeight * windowWidth * inner * Math.ceil(columns / panelColumns) * panelColumns;
+}
+
+/** Number of values of one padded image; 0 if images can be read in place. */
+function frameValues(result: Result, windows: Windows, filters: number): number {
+  const { height, width, channels, windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
+  if (result === 'inputGradient') return (height + windowHeight - 1) * (width + windowWidth - 1) * filters;
+  if (paddingHeight === 0 && paddingWidth === 0) return 0;
+  return (height + 2 * paddingHeight) * (width + 2 * paddingWidth) * channels;
+}
+
+/** A range of memory that a map reads or writes: a whole vector, or one value for all elements. */
+interface Stretch {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/**
+ * Returns the longest run of maps from `calls[from]` on that can be fused. They work on vectors of one length, and any
+ * two stretches, at least one of which is written, are identical or disjoint. So element i of each map depends only on
+ * element i of earlier maps.
+ */
+function fusedMaps(calls: readonly Placed<KernelCall, number>[], from: number): readonly PlacedMap<number>[] {
+  const run: PlacedMap<number>[] = [];
+  const [read, written]: [Stretch[], Stretch[]] = [[], []];
+  for (let at = from; at < calls.length; at++) {
+    const call = calls[at]!;
+    const stretches = stretchesOf(call);
+    if (call.kind !== 'map' || stretches === undefined) break;
+    if (run.length > 0 && sizeOf(call.shape) !== sizeOf(run[0]!.shape)) break;
+    const output = stretches.pop()!;
+    const fits =
+      stretches.every((stretch) => written.every((other) => isSameOrApart(stretch, other))) &&
+      [...read, ...written, ...stretches].every((other) => isSameOrApart(output, other));
+    if (!fits) break;
+    const size = sizeOf(call.shape);
+    run.push({
+      ...call,
+      shape: [size],
+      strides: [...stretches, output].map(({ bytes }) => [bytes === bytesPerValue ? 0 : 1]),
+    });
+    read.push(...stretches);
+    written.push(output);
+  }
+  return run;
+}
+
+/** Returns the stretches of the inputs, then of the output; undefined if one is not visited in order. */
+function stretchesOf(call: Placed<KernelCall, number>): Stretch[] | undefined {
+  if (call.kind !== 'map') return undefined;
+  const axes = joinAxes(call.shape, call.strides);
+  const strides = axes[0]?.strides;
+  const isVector = axes.length === 1 && strides!.every((stride) => stride <= 1) && strides!.at(-1) === 1;
+  if (!isVector) return undefined;
+  const size = sizeOf(call.shape);
+  return [...call.inputs, call.output].map((address, which) => ({
+    address,
+    bytes: bytesPerValue * (strides![which] === 1 ? size : 1),
+  }));
+}
+
+function isSameOrApart(one: Stretch, other: Stretch): boolean {
+  const isSame = one.address === other.address && one.bytes === other.bytes;
+  return isSame || one.address + one.bytes <= other.address || other.address + other.bytes <= one.address;
+}
+
+type Application = Extract<Formula, { kind: 'apply' }>;
+
+/** Finds each sum or difference with a product that nothing else reads; returns its operands, as `x ± y * z`. */
+function withProducts(nodes: readonly Formula[]) {
+  const readers = new Map<Formula, number>();
+  for (const node of nodes) {
+    if (node.kind !== 'apply') continue;
+    for (const operand of node.operands) readers.set(operand, (readers.get(operand) ?? 0) + 1);
+  }
+  const joined = new Map<Formula, { product: Application; operands: readonly Formula[] }>();
+  for (const node of nodes) {
+    if (node.kind !== 'apply' || (node.primitive !== 'add' && node.primitive !== 'sub')) continue;
+    const [left, right] = node.operands as [Formula, Formula];
+    const isProduct = (formula: Formula): formula is Application =>
+      formula.kind === 'apply' && formula.primitive === 'mul' && readers.get(formula) === 1;
+    if (isProduct(right)) joined.set(node, { product: right, operands: [left, ...right.operands] });
+    else if (node.primitive === 'add' && isProduct(left)) {
+      joined.set(node, { product: left, operands: [right, ...left.operands] });
+    }
+  }
+  return joined;
+}
+
+/** Layout of a map's view in memory. */
+interface View {
+  readonly address: number;
+  readonly strides: readonly number[];
+}
+
+interface Instruction {
+  readonly code: number;
+  /** Slot of the result; operands are slots too. */
+  readonly target: number;
+  readonly operands: readonly number[];
+}
+
+/**
+ * Instructions and slots of the maps of one pass. Slots are the views first, then results, constants and intermediate
+ * values.
+ */
+class Assembly {
+  readonly instructions: Instruction[] = [];
+  readonly constants = new Map<number, number>();
+  readonly views: readonly View[];
+  slots: number;
+  /** Slots of computed values that are still valid, by code and operands. */
+  readonly #known = new Map<string, { readonly slot: number; readonly operands: readonly number[] }>();
+
+  constructor(views: readonly View[]) {
+    this.views = views;
+    this.slots = views.length;
+  }
+
+  /** Adds the instructions of a map, which leave its values in `target`, by default a new slot. */
+  add(formula: Formula, inputSlots: readonly number[], target?: number): void {
+    const slotOf = new Map<Formula, number>();
+    const nodes = topological(formula);
+    const joined = withProducts(nodes);
+    const products = new Set<Formula>(Array.from(joined.values(), ({ product }) => product));
+    const result = target ?? this.slots++;
+    for (const node of nodes) {
+      if (products.has(node)) continue;
+      const own = node === formula ? result : undefined;
+      if (node.kind === 'input') slotOf.set(node, inputSlots[node.index]!);
+      else if (node.kind === 'constant') slotOf.set(node, this.#constant(node.value));
+      else {
+        const product = joined.get(node);
+        const operands = (product?.operands ?? node.operands).map((operand) => slotOf.get(operand)!);
+        const name = product === undefined ? node.primitive : node.primitive === 'add' ? 'addProduct' : 'subProduct';
+        slotOf.set(node, this.#apply(codes[name], operands, own));
+      }
+    }
+    if (formula.kind !== 'apply') this.#write(codes.copy, [slotOf.get(formula)!], result);
+  }
+
+  #constant(value: number): number {
+    for (const [slot, known] of this.constants) if (Object.is(known, value)) return slot;
+    this.constants.set(this.slots, value);
+    return this.slots++;
+  }
+
+  /** Reuses the slot of a value that is already computed, unless a target is given. */
+  #apply(code: number, operands: readonly number[], target: number | undefined): number {
+    const key = `${code} ${operands}`;
+    const known = this.#known.get(key);
+    if (known !== undefined && target === undefined) return known.slot;
+    const slot = target ?? this.slots++;
+    this.#write(code, operands, slot);
+    // Values in a given slot are not reused, because a view can be overwritten.
+    if (target === undefined) this.#known.set(key, { slot, operands });
+    return slot;
+  }
+
+  #write(code: number, operands: readonly number[], target: number): void {
+    this.instructions.push({ code, target, operands });
+    for (const [key, known] of this.#known) if (known.operands.includes(target)) this.#known.delete(key);
+  }
+}
+
+/**
+ * Assembles one map, or several over the same elements as one pass (`fusedMaps`), each of which may read earlier
+ * results.
+ */
+function assemble(maps: readonly PlacedMap<number>[]): Assembly {
+  const views: View[] = [];
+  const slotOf = (address: number, strides: readonly number[]): number => {
+    const isSame = (view: View): boolean => view.address === address && sameShape(view.strides, strides);
+    const known = views.findIndex(isSame);
+    return known >= 0 ? known : views.push({ address, strides }) - 1;
+  };
+  const slots = maps.map(({ inputs, output, strides }, index) => ({
+    inputs: inputs.map((address, which) => slotOf(address, strides[which]!)),
+    // Intermediate outputs are views like inputs: their slots point to their memory.
+    output: index < maps.length - 1 ? slotOf(output, strides.at(-1)!) : undefined,
+  }));
+  const assembly = new Assembly(views);
+  for (const [index, { formula }] of maps.entries()) assembly.add(formula, slots[index]!.inputs, slots[index]!.output);
+  return assembly;
+}
+
+/** Marks the first instruction of each `momentumStep`. */
+function withSteps(instructions: readonly Instruction[], views: number, isUniform: (slot: number) => boolean) {
+  const reads = instructions.flatMap(({ operands }) => operands);
+  return instructions.map((instruction, index): Instruction => {
+    const [sum, difference] = [instructions[index + 1], instructions[index + 2]];
+    const { code, target, operands } = instruction;
+    if (code !== codes.mul || sum?.code !== codes.addProduct || difference?.code !== codes.subProduct)
+      return instruction;
+    const [product, , b] = sum.operands as [number, number, number];
+    const [, c, factor] = difference.operands as [number, number, number];
+    const areUniform = [operands[1]!, b, c].every(isUniform);
+    // A step does not store the first product, so only the sum may read it.
+    const isInner = target >= views && product === target && reads.filter((slot) => slot === target).length === 1;
+    const isStep = areUniform && isInner && factor === sum.target;
+    return isStep ? { ...instruction, code: codes.momentumStep } : instruction;
   });
 }
 
-function gatherWords(call: Placed<GatherCall | ScatterAddCall, number>): number[] {
-  const { kind, outer, length, inner, count, input, indices, output } = call;
-  return [codeOf[kind], outer, length, inner, count, Number(call.ownIndices), input, indices, output];
+/** @param maps one map, or several of the same shape */
+function mapDescriptor(maps: readonly PlacedMap<number>[]): Descriptor {
+  const { instructions: assembled, constants, slots, views } = assemble(maps);
+  const { output, shape, strides } = maps.at(-1)!;
+  const all = [...views, { address: output, strides: strides.at(-1)! }];
+  const axes = joinAxes(
+    shape,
+    all.map((view) => view.strides),
+  );
+  const inner = axes.pop() ?? { length: 1, strides: all.map(() => 1) };
+  const isUniform = (slot: number): boolean =>
+    constants.has(slot) || (slot < views.length && inner.strides[slot] === 0);
+  const instructions = withSteps(assembled, views.length, isUniform);
+  const outerElements = axes.reduce((product, axis) => product * axis.length, 1);
+  const headerWords = 7 + 2 * axes.length + all.length * (2 + axes.length) + 5 * instructions.length;
+  const chunksOffset = 4 * (headerWords + slots);
+  return {
+    bytes: chunksOffset + 4 * chunkLength * slots,
+    write(buffer, address) {
+      const slotPointers = address + 4 * headerWords;
+      const chunks = address + chunksOffset;
+      const counts = [instructions.length, views.length, axes.length, outerElements, inner.length];
+      const words = [...counts, slotPointers, chunks];
+      for (const axis of axes) words.push(axis.length, 0);
+      all.forEach((view, which) => {
+        words.push(view.address, 4 * inner.strides[which]!, ...axes.map((axis) => 4 * axis.strides[which]!));
+      });
+      for (const { code, target, operands } of instructions) {
+        const [a = 0, b = a, c = a] = operands;
+        words.push(code, target, a, b, c);
+      }
+      for (let slot = 0; slot < slots; slot++) words.push(chunks + 4 * chunkLength * slot);
+      new Uint32Array(buffer, address, words.length).set(words);
+      for (const [slot, value] of constants) {
+        new Float32Array(buffer, chunks + 4 * chunkLength * slot, chunkLength).fill(value);
+      }
+    },
+  };
 }

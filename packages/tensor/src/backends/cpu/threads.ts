@@ -236,7 +236,7 @@ export interface ThreadSetup {
   readonly workspace: number;
   /** Number of this thread, from 1; 0 is the backend's own. */
   readonly thread: number;
-  /** Shared control words, see thread-control.ts. */
+  /** Shared control words, a line for each thread. */
   readonly control: SharedArrayBuffer;
 }
 

@@ -92,7 +92,17 @@ export function cellsOf(length: number): number {
   return Math.ceil(length / cellLength);
 }
 
-/** Whether a driver's name is that of a software renderer: a software renderer. */
+/** Whether a driver names a software renderer, such as SwiftShader. */
 export function isSoftwareAdapter(adapter: string): boolean {
   return /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i.test(adapter);
+}
+
+/** Returns the value of a key, creating and keeping it on first use. */
+export function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = create();
+    map.set(key, value);
+  }
+  return value;
 }

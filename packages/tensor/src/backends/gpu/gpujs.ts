@@ -1,6 +1,5 @@
 /** gpu.js: its types as far as they are used, how it is loaded, and what its devices share. */
-import { getOrCreate } from '../get-or-create.ts';
-import { type DeviceArray, type DeviceKernel, DeviceLostError, type KernelSource } from './device.ts';
+import { type DeviceArray, type DeviceKernel, DeviceLostError, getOrCreate, type KernelSource } from './device.ts';
 import { kernelText } from './runner.ts';
 
 /** Internals of a kernel that gpu.js's own pipelines use too. Pinned to version 2.24.1. */

@@ -12,17 +12,19 @@ import type {
   ScatterAddCall,
   UnpoolCall,
 } from '../../backend.ts';
-import { contiguousStrides, type Shape, sizeOf } from '../../shape.ts';
-import { windowCount } from '../../windows.ts';
-import { type ByKind, type Placed, reachOf } from '../operands.ts';
-import { fillRandom } from '../random.ts';
+import { contiguousStrides, type Shape, sizeOf, windowCount } from '../../shape.ts';
+import { type ByKind, type Placed, reachOf } from '../calls.ts';
+import { fillRandom } from '../reference.ts';
 import type { DeviceArray, KernelSource } from './device.ts';
+import { type MatmulSizes, matmulShader } from './product-shaders.ts';
 import { type Operands, type Runner, SharedValues, type Stretch } from './runner.ts';
 import {
+  copyShader,
   elementAt,
   flatKernel,
   isNested,
   lanes,
+  mapShader,
   plus,
   quotient,
   remainder,
@@ -32,17 +34,9 @@ import {
   sumLoop,
   type Target,
   times,
-} from './shaders/code.ts';
-import { copyShader, mapShader, usesSpecials } from './shaders/map.ts';
-import { type MatmulSizes, matmulShader } from './shaders/matmul.ts';
-import {
-  partialSumShader,
-  poolShader,
-  selectShader,
-  sumShader,
-  unfoldShader,
-  unpoolShader,
-} from './shaders/windows.ts';
+  usesSpecials,
+} from './shaders.ts';
+import { partialSumShader, poolShader, selectShader, sumShader, unfoldShader, unpoolShader } from './window-shaders.ts';
 
 function lowerMap(call: Placed<MapCall, Stretch>, runner: Runner): () => void {
   const { formula, shape, strides } = call;

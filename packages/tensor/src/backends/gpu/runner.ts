@@ -1,8 +1,8 @@
 /** Runs launches on a device, and copies what is written while it is still read. */
-import { getOrCreate } from '../get-or-create.ts';
+
 import type { Device, DeviceArray, DeviceKernel, KernelSource } from './device.ts';
-import { concatenateShader, type Source } from './shaders/code.ts';
-import { specialValues } from './shaders/map.ts';
+import { getOrCreate } from './device.ts';
+import { concatenateShader, type Source, specialValues } from './shaders.ts';
 
 /** Values `offset` to `offset + length` of a tensor. */
 export interface Stretch {

@@ -1,6 +1,5 @@
 /** Shaders on WebGL 2: arrays are textures. */
 
-import { getOrCreate } from '../get-or-create.ts';
 import {
   cellLength,
   cellsOf,
@@ -9,11 +8,12 @@ import {
   type DeviceKernel,
   type DeviceStretch,
   type Dialect,
+  getOrCreate,
   type KernelSource,
 } from './device.ts';
 import { type GpuJs, GpuJsDevice, type GpuJsInstance, type GpuJsShortcut, type PooledMemory } from './gpujs.ts';
 import { kernelText } from './runner.ts';
-import { kernelFunctions } from './shaders/code.ts';
+import { kernelFunctions } from './shaders.ts';
 
 interface WebGlContext {
   readonly [constant: string]: unknown;

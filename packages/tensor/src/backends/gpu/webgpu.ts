@@ -1,6 +1,5 @@
 /** Shaders on WebGPU: arrays are buffers, and a program is one submit. */
 
-import { getOrCreate } from '../get-or-create.ts';
 import {
   cellLength,
   cellsOf,
@@ -10,6 +9,7 @@ import {
   DeviceLostError,
   type DeviceStretch,
   type Dialect,
+  getOrCreate,
   type KernelSource,
 } from './device.ts';
 import {
@@ -26,7 +26,7 @@ import {
   type PooledMemory,
 } from './gpujs.ts';
 import { inputNames } from './runner.ts';
-import { kernelFunction, kernelFunctions } from './shaders/code.ts';
+import { kernelFunction, kernelFunctions } from './shaders.ts';
 
 /** Passes recorded before a submit, so that the device starts while more are recorded. */
 const passesPerSubmit = 64;

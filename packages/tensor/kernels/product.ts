@@ -1,0 +1,172 @@
+/**
+ * Matrix products: packs both operands into panels and multiplies them tile by tile, or skips the zeros of a sparse
+ * left operand.
+ */
+import { convertWaiting, waitingBytes, waitingQuotients } from './convert';
+import {
+  columnBlock, innerBlock, packedLeftBytes, packedRightBytes, panelColumns, rowBlock, tileBytes, workspace,
+} from './shared';
+import { sparseProduct, worthSkippingZeros } from './sparse-product';
+import { copyTile, microbatchTile, tile, tileHeight, tileRows } from './tile';
+
+// Every output element is one chain over the inner dimension from +0: a later block continues from the stored sum, and
+// each element of a tile has its own accumulator. So neither block sizes nor other rows change any bit.
+
+/** Packs rows into panels of the tile heights, the inner index outermost; missing rows are 0. */
+export function packLeft(target: usize, source: usize, rows: i32, inner: i32, rowBytes: usize, innerBytes: usize): void {
+  let row = 0;
+  while (row < rows) {
+    const height = tileHeight(rows - row);
+    if (height == 4 && row + 4 <= rows && rowBytes == 4) {
+      let from = source + (<usize>row << 2);
+      for (let index = 0; index < inner; index++, target += 16, from += innerBytes) v128.store(target, v128.load(from));
+      row += height;
+      continue;
+    }
+    for (let lane = 0; lane < height; lane++) {
+      let to = target + (<usize>lane << 2);
+      const step = <usize>height << 2;
+      if (row + lane < rows) {
+        let from = source + <usize>(row + lane) * rowBytes;
+        for (let index = 0; index < inner; index++, to += step, from += innerBytes) store<f32>(to, load<f32>(from));
+      } else {
+        for (let index = 0; index < inner; index++, to += step) store<f32>(to, 0);
+      }
+    }
+    target += (<usize>height * inner) << 2;
+    row += height;
+  }
+}
+
+/** Packs columns into panels of 8, the inner index outermost; missing columns are 0. */
+export function packRight(target: usize, source: usize, columns: i32, inner: i32, columnBytes: usize, innerBytes: usize): void {
+  for (let column = 0; column < columns; column += panelColumns) {
+    const width = min(panelColumns, columns - column);
+    let from = source + <usize>column * columnBytes;
+    if (width == panelColumns && columnBytes == 4) {
+      for (let index = 0; index < inner; index++, target += 32, from += innerBytes) {
+        v128.store(target, v128.load(from, 0), 0);
+        v128.store(target, v128.load(from, 16), 16);
+      }
+      continue;
+    }
+    for (let lane = 0; lane < panelColumns; lane++) {
+      let to = target + (<usize>lane << 2);
+      if (lane < width) {
+        let at = from + <usize>lane * columnBytes;
+        for (let index = 0; index < inner; index++, to += 32, at += innerBytes) store<f32>(to, load<f32>(at));
+      } else {
+        for (let index = 0; index < inner; index++, to += 32) store<f32>(to, 0);
+      }
+    }
+    target += (<usize>inner) << 5;
+  }
+}
+
+// @ts-ignore: decorator
+@inline function packedTile(
+  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
+): void {
+  const step = <usize>height << 2;
+  tile(height, true, left, 0, 0, 0, 1, inner, step, 0, right, 32, c, rowBytes, accumulate, bias, relu);
+}
+
+function packedTileOf(
+  height: i32, left: usize, right: usize, inner: i32, c: usize, rowBytes: usize, accumulate: bool, bias: usize, relu: bool,
+): void {
+  if (height == 4) packedTile(4, left, right, inner, c, rowBytes, accumulate, bias, relu);
+  else if (height == 2) packedTile(2, left, right, inner, c, rowBytes, accumulate, bias, relu);
+  else packedTile(1, left, right, inner, c, rowBytes, accumulate, bias, relu);
+}
+
+/**
+ * Multiplies dense operands. With microbatches a block spans all of k, so that the sums of a tile fit in registers and
+ * a small stack; this requires k to be at most 8192.
+ */
+function denseProduct(
+  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
+  output: usize, bias: usize, relu: bool,
+): void {
+  const whole = microbatches > 1;
+  const innerStep = whole ? k : innerBlock;
+  const rowStep = whole ? (<i32>(packedLeftBytes >> 2) / k) & ~(tileRows - 1) : rowBlock;
+  const columnStep = whole ? (<i32>(packedRightBytes >> 2) / k) & ~(panelColumns - 1) : columnBlock;
+  const packedLeft = workspace();
+  const packedRight = packedLeft + packedLeftBytes;
+  const edge = packedRight + packedRightBytes;
+  const stack = edge + tileBytes;
+  const leftRowBytes = transposeLeft ? 4 : <usize>k << 2;
+  const leftInnerBytes = transposeLeft ? <usize>m << 2 : 4;
+  const rightColumnBytes = transposeRight ? <usize>k << 2 : 4;
+  const rightInnerBytes = transposeRight ? 4 : <usize>n << 2;
+  const outputBytes = <usize>n << 2;
+  for (let column = 0; column < n; column += columnStep) {
+    const columns = min(columnStep, n - column);
+    for (let start = 0; start < k; start += innerStep) {
+      const inner = min(innerStep, k - start);
+      const accumulate = start > 0;
+      const last = start + inner == k;
+      const rightBlock = right + <usize>column * rightColumnBytes + <usize>start * rightInnerBytes;
+      packRight(packedRight, rightBlock, columns, inner, rightColumnBytes, rightInnerBytes);
+      for (let row = 0; row < m; row += rowStep) {
+        const rows = min(rowStep, m - row);
+        const leftBlock = left + <usize>row * leftRowBytes + <usize>start * leftInnerBytes;
+        packLeft(packedLeft, leftBlock, rows, inner, leftRowBytes, leftInnerBytes);
+        for (let panel = 0; panel < columns; panel += panelColumns) {
+          const width = min(panelColumns, columns - panel);
+          const rightPanel = packedRight + ((<usize>panel * inner) << 2);
+          const added: usize = last && bias != 0 ? bias + (<usize>(column + panel) << 2) : 0;
+          let leftPanel = packedLeft;
+          let c = output + <usize>row * outputBytes + (<usize>(column + panel) << 2);
+          for (let at = 0; at < rows; ) {
+            const height = tileHeight(rows - at);
+            const valid = min(height, rows - at);
+            const fits = width == panelColumns && valid == height;
+            const target = fits ? c : edge;
+            const targetBytes: usize = fits ? outputBytes : 32;
+            if (accumulate && !fits) copyTile(edge, 32, c, outputBytes, valid, width);
+            if (whole) microbatchTile(height, leftPanel, rightPanel, microbatches, k / microbatches, target, targetBytes, stack);
+            else packedTileOf(height, leftPanel, rightPanel, inner, target, targetBytes, accumulate, added, last && relu);
+            if (!fits) copyTile(c, outputBytes, edge, 32, valid, width);
+            leftPanel += (<usize>height * inner) << 2;
+            c += <usize>height * outputBytes;
+            at += height;
+          }
+        }
+      }
+    }
+  }
+}
+
+/** Writes the product for k = 0: `output[row] = bias`, after relu if `relu` is set. */
+function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): void {
+  for (let row = 0; row < m; row++) {
+    for (let at: usize = 0; at < <usize>n << 2; at += 4, output += 4) {
+      const value: f32 = bias != 0 ? load<f32>(bias + at) : 0;
+      store<f32>(output, relu ? max(value, 0) : value);
+    }
+  }
+}
+
+/**
+ * Computes `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. The sums over k are per
+ * microbatch, one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added
+ * to each row, and relu is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to
+ * be at most 8192.
+ * If `operand` is not 0, the left values may be pending bytes (see convert.ts), which are converted if needed.
+ */
+export function matmul(
+  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
+  output: usize, bias: usize, relu: bool, operand: usize,
+): void {
+  const quotients = operand == 0 ? 0 : waitingQuotients(operand);
+  const values = quotients == 0 ? left : waitingBytes(left, m * k);
+  if (k == 0) {
+    emptyProduct(m, n, output, bias, relu);
+  } else if (!transposeRight && worthSkippingZeros(m, k, n, values, quotients, right)) {
+    sparseProduct(m, k, n, values, quotients, right, transposeLeft, microbatches, output, bias, relu);
+  } else {
+    if (quotients != 0) convertWaiting(operand, left, m * k);
+    denseProduct(m, k, n, left, right, transposeLeft, transposeRight, microbatches, output, bias, relu);
+  }
+}

@@ -1,0 +1,199 @@
+/** Reductions over the middle axis of [outer, length, inner]. */
+import { storeLanes, workspace } from './shared';
+
+/** Sums in sixteen interleaved chains, folded in the order given in src/backend.ts. */
+function sumContiguous(source: usize, length: i32): f32 {
+  let a = f32x4.splat(0.0);
+  let b = f32x4.splat(0.0);
+  let c = f32x4.splat(0.0);
+  let d = f32x4.splat(0.0);
+  let rest = length;
+  for (; rest >= 16; rest -= 16, source += 64) {
+    a = f32x4.add(a, v128.load(source, 0));
+    b = f32x4.add(b, v128.load(source, 16));
+    c = f32x4.add(c, v128.load(source, 32));
+    d = f32x4.add(d, v128.load(source, 48));
+  }
+  if (rest > 0) a = f32x4.add(a, loadMasked(source, rest));
+  if (rest > 4) b = f32x4.add(b, loadMasked(source + 16, rest - 4));
+  if (rest > 8) c = f32x4.add(c, loadMasked(source + 32, rest - 8));
+  if (rest > 12) d = f32x4.add(d, loadMasked(source + 48, rest - 12));
+  const four = f32x4.add(f32x4.add(a, c), f32x4.add(b, d));
+  const pairs0 = f32x4.extract_lane(four, 0) + f32x4.extract_lane(four, 2);
+  const pairs1 = f32x4.extract_lane(four, 1) + f32x4.extract_lane(four, 3);
+  return pairs0 + pairs1;
+}
+
+/** Loads the first `count` of four floats and +0 for the rest: adding +0 changes no chain that began at +0. */
+function loadMasked(source: usize, count: i32): v128 {
+  if (count >= 4) return v128.load(source);
+  let value = f32x4.replace_lane(f32x4.splat(0.0), 0, load<f32>(source));
+  if (count > 1) value = f32x4.replace_lane(value, 1, load<f32>(source, 4));
+  if (count > 2) value = f32x4.replace_lane(value, 2, load<f32>(source, 8));
+  return value;
+}
+
+/** Sums `length` rows, `stride` bytes apart: one chain for each of their `columns`. */
+function sumColumns(source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
+  let column = 0;
+  for (; column + 16 <= columns; column += 16, target += 64) {
+    let at = source + (<usize>column << 2);
+    let a = f32x4.splat(0.0);
+    let b = f32x4.splat(0.0);
+    let c = f32x4.splat(0.0);
+    let d = f32x4.splat(0.0);
+    for (let index = 0; index < length; index++, at += stride) {
+      a = f32x4.add(a, v128.load(at, 0));
+      b = f32x4.add(b, v128.load(at, 16));
+      c = f32x4.add(c, v128.load(at, 32));
+      d = f32x4.add(d, v128.load(at, 48));
+    }
+    v128.store(target, a, 0);
+    v128.store(target, b, 16);
+    v128.store(target, c, 32);
+    v128.store(target, d, 48);
+  }
+  for (; column + 8 <= columns; column += 8, target += 32) {
+    let at = source + (<usize>column << 2);
+    let a = f32x4.splat(0.0);
+    let b = f32x4.splat(0.0);
+    for (let index = 0; index < length; index++, at += stride) {
+      a = f32x4.add(a, v128.load(at, 0));
+      b = f32x4.add(b, v128.load(at, 16));
+    }
+    v128.store(target, a, 0);
+    v128.store(target, b, 16);
+  }
+  for (; column < columns; column += 4) {
+    const lanes = min(4, columns - column);
+    let at = source + (<usize>column << 2);
+    let a = f32x4.splat(0.0);
+    for (let index = 0; index < length; index++, at += stride) a = f32x4.add(a, v128.load(at));
+    storeLanes(target, a, lanes);
+    target += <usize>lanes << 2;
+  }
+}
+
+/** Sums of more terms are split into runs of `runLength`: `sum` in src/backend.ts. */
+const longestRun: i32 = 65536;
+const runLength: i32 = 128;
+
+/** Number of columns whose runs are summed together, and the size of their sums in bytes. */
+const columnsTogether: i32 = 16;
+const sumBytes: usize = 64;
+
+/** Sums runs of rows of at most `columnsTogether` columns, or of consecutive values if `contiguous` is set. */
+function sumRuns(contiguous: bool, source: usize, length: i32, stride: usize, columns: i32, target: usize): void {
+  const stack = workspace();
+  let top = stack;
+  let run = 0;
+  for (let rest = length; rest > 0; rest -= runLength, source += <usize>runLength * stride) {
+    const terms = min(runLength, rest);
+    if (contiguous) store<f32>(top, sumContiguous(source, terms));
+    else sumColumns(source, terms, stride, columns, top);
+    top += sumBytes;
+    run++;
+    // additionsAfter in src/backends/calls.ts: the carries of a binary counter; at the end all remaining sums.
+    let additions = rest <= runLength ? <i32>((top - stack) / sumBytes) - 1 : ctz(run);
+    for (; additions > 0; additions--) {
+      top -= sumBytes;
+      for (let at: usize = 0; at < sumBytes; at += 16) {
+        const left = top - sumBytes + at;
+        v128.store(left, f32x4.add(v128.load(left), v128.load(top + at)));
+      }
+    }
+  }
+  memory.copy(target, stack, <usize>columns << 2);
+}
+
+export function sum(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  const stride = <usize>inner << 2;
+  for (let row = 0; row < outer; row++, source += <usize>length * stride, target += stride) {
+    if (length <= longestRun) {
+      if (inner == 1) store<f32>(target, sumContiguous(source, length));
+      else sumColumns(source, length, stride, inner, target);
+      continue;
+    }
+    for (let column = 0; column < inner; column += columnsTogether) {
+      const offset = <usize>column << 2;
+      sumRuns(inner == 1, source + offset, length, stride, min(columnsTogether, inner - column), target + offset);
+    }
+  }
+}
+
+function choose4(largest: bool, a: v128, b: v128): v128 {
+  return largest ? f32x4.max(a, b) : f32x4.min(a, b);
+}
+
+function choose(largest: bool, a: f32, b: f32): f32 {
+  return largest ? max(a, b) : min(a, b);
+}
+
+/** Finds the largest or smallest value; the order of comparisons does not change it. */
+// @ts-ignore: decorator
+@inline function extreme(
+  largest: bool, outer: i32, length: i32, inner: i32, source: usize, target: usize,
+): void {
+  const stride = <usize>inner << 2;
+  for (let row = 0; row < outer; row++, source += <usize>length * stride) {
+    let column = 0;
+    if (inner == 1 && length >= 4) {
+      let best = v128.load(source);
+      let index = 4;
+      for (; index + 4 <= length; index += 4) best = choose4(largest, best, v128.load(source + (<usize>index << 2)));
+      best = choose4(largest, best, v128.load(source + (<usize>(length - 4) << 2)));
+      const pair0 = choose(largest, f32x4.extract_lane(best, 0), f32x4.extract_lane(best, 2));
+      const pair1 = choose(largest, f32x4.extract_lane(best, 1), f32x4.extract_lane(best, 3));
+      store<f32>(target, choose(largest, pair0, pair1));
+      target += 4;
+      continue;
+    }
+    for (; column + 4 <= inner; column += 4, target += 16) {
+      let at = source + (<usize>column << 2);
+      let best = v128.load(at);
+      for (let index = 1; index < length; index++) {
+        at += stride;
+        best = choose4(largest, best, v128.load(at));
+      }
+      v128.store(target, best);
+    }
+    for (; column < inner; column++, target += 4) {
+      let at = source + (<usize>column << 2);
+      let best = load<f32>(at);
+      for (let index = 1; index < length; index++) {
+        at += stride;
+        best = choose(largest, best, load<f32>(at));
+      }
+      store<f32>(target, best);
+    }
+  }
+}
+
+export function largest(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  extreme(true, outer, length, inner, source, target);
+}
+
+export function smallest(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  extreme(false, outer, length, inner, source, target);
+}
+
+export function argmax(outer: i32, length: i32, inner: i32, source: usize, target: usize): void {
+  const stride = <usize>inner << 2;
+  for (let row = 0; row < outer; row++) {
+    for (let column = 0; column < inner; column++, target += 4) {
+      let at = source + (<usize>column << 2);
+      let best = 0;
+      let largest = load<f32>(at);
+      for (let index = 1; index < length && largest == largest; index++) {
+        at += stride;
+        const value = load<f32>(at);
+        if (value > largest || value != value) {
+          best = index;
+          largest = value;
+        }
+      }
+      store<f32>(target, <f32>best);
+    }
+    source += <usize>length * stride;
+  }
+}

@@ -1,0 +1,152 @@
+/** Kernels that work row by row: cross-entropy, gathering and scattering, random values. */
+import { exp4, log4 } from './transcendental';
+
+/**
+ * Uses the formula and the order of `CrossEntropyCall` in src/backend.ts. `gradient` first holds the exponentials. If
+ * only the losses are wanted, `gradientRowBytes` is 0 and all rows share the room of one.
+ */
+export function crossEntropy(
+  rows: i32, classes: i32, logits: usize, labels: usize, losses: usize, gradient: usize, gradientRowBytes: usize,
+): void {
+  const bytes = <usize>classes << 2;
+  for (let row = 0; row < rows; row++, logits += bytes, gradient += gradientRowBytes, labels += 4, losses += 4) {
+    const label = load<f32>(labels);
+    if (!(label >= 0 && label < <f32>classes && floor(label) == label)) {
+      store<f32>(losses, f32.NaN);
+      for (let at: usize = 0; at < bytes; at += 4) store<f32>(gradient + at, f32.NaN);
+      continue;
+    }
+    let largest: f32 = f32.NEGATIVE_INFINITY;
+    for (let at: usize = 0; at < bytes; at += 4) largest = max(largest, load<f32>(logits + at));
+    const labelAt = <usize>label << 2;
+    const atLabel = load<f32>(logits + labelAt) - largest;
+    const shift = f32x4.splat(largest);
+    let total: f32 = 0;
+    let at: usize = 0;
+    for (; at + 16 <= bytes; at += 16) {
+      const power = exp4(f32x4.sub(v128.load(logits + at), shift));
+      v128.store(gradient + at, power);
+      total += f32x4.extract_lane(power, 0);
+      total += f32x4.extract_lane(power, 1);
+      total += f32x4.extract_lane(power, 2);
+      total += f32x4.extract_lane(power, 3);
+    }
+    for (; at < bytes; at += 4) {
+      const power = f32x4.extract_lane(exp4(f32x4.splat(load<f32>(logits + at) - largest)), 0);
+      store<f32>(gradient + at, power);
+      total += power;
+    }
+    store<f32>(losses, f32x4.extract_lane(log4(f32x4.splat(total)), 0) - atLabel);
+    for (at = 0; at < bytes; at += 4) store<f32>(gradient + at, load<f32>(gradient + at) / total);
+    store<f32>(gradient + labelAt, load<f32>(gradient + labelAt) - 1);
+  }
+}
+
+// Gather and its adjoint: indices are [count], or [outer, count, inner] if `own` is set.
+
+function isIndex(value: f32, length: i32): bool {
+  return value >= 0 && value < <f32>length && floor(value) == value;
+}
+
+function fillNaN(target: usize, bytes: usize): void {
+  for (const end = target + bytes; target < end; target += 4) store<f32>(target, f32.NaN);
+}
+
+function addRow(target: usize, source: usize, bytes: usize): void {
+  const end = target + bytes;
+  for (; target + 16 <= end; target += 16, source += 16) {
+    v128.store(target, f32x4.add(v128.load(target), v128.load(source)));
+  }
+  for (; target < end; target += 4, source += 4) store<f32>(target, load<f32>(target) + load<f32>(source));
+}
+
+export function gather(
+  outer: i32, length: i32, inner: i32, count: i32, own: bool, source: usize, indices: usize, target: usize,
+): void {
+  const row = <usize>inner << 2;
+  const whole = <usize>length * row;
+  for (let block = 0; block < outer; block++, source += whole) {
+    if (own) {
+      for (let index = 0; index < count; index++) {
+        for (let column: usize = 0; column < row; column += 4, indices += 4, target += 4) {
+          const at = load<f32>(indices);
+          store<f32>(target, isIndex(at, length) ? load<f32>(source + <usize>at * row + column) : f32.NaN);
+        }
+      }
+    } else {
+      for (let index = 0; index < count; index++, target += row) {
+        const at = load<f32>(indices + (<usize>index << 2));
+        if (isIndex(at, length)) memory.copy(target, source + <usize>at * row, row);
+        else fillNaN(target, row);
+      }
+    }
+  }
+}
+
+export function scatterAdd(
+  outer: i32, length: i32, inner: i32, count: i32, own: bool, source: usize, indices: usize, target: usize,
+): void {
+  const row = <usize>inner << 2;
+  const whole = <usize>length * row;
+  memory.fill(target, 0, <usize>outer * whole);
+  for (let block = 0; block < outer; block++, target += whole) {
+    if (own) {
+      for (let index = 0; index < count; index++) {
+        for (let column: usize = 0; column < row; column += 4, indices += 4, source += 4) {
+          const at = load<f32>(indices);
+          if (!isIndex(at, length)) continue;
+          const place = target + <usize>at * row + column;
+          store<f32>(place, load<f32>(place) + load<f32>(source));
+        }
+      }
+    } else {
+      for (let index = 0; index < count; index++, source += row) {
+        const at = load<f32>(indices + (<usize>index << 2));
+        if (isIndex(at, length)) addRow(target + <usize>at * row, source, row);
+      }
+    }
+  }
+}
+
+// Philox 4x32-10, word for word as in src/random.ts.
+
+function whole(value: f32): u32 {
+  return i32x4.extract_lane(i32x4.trunc_sat_f32x4_u(f32x4.splat(value)), 0);
+}
+
+function storeUnit(target: usize, word: u32): void {
+  store<f32>(target, <f32>(word >> 8) * 5.9604644775390625e-8);
+}
+
+/** Fills `target[rows, columns]` with values in [0, 1); src/backend.ts defines the key and the counters. */
+export function random(rows: i32, columns: i32, stream: u32, key: usize, samples: usize, target: usize): void {
+  const seed = whole(load<f32>(key)) | (whole(load<f32>(key, 4)) << 16);
+  const time = whole(load<f32>(key, 8)) | (whole(load<f32>(key, 12)) << 16);
+  for (let row = 0; row < rows; row++, samples += 4) {
+    const sample = whole(load<f32>(samples));
+    for (let column = 0; column < columns; column += 4) {
+      let c0 = <u32>column >> 2;
+      let c1 = sample;
+      let c2 = time;
+      let c3: u32 = 0;
+      let k0 = seed;
+      let k1 = stream;
+      for (let round = 0; round < 10; round++) {
+        const p0 = <u64>c0 * 0xd2511f53;
+        const p1 = <u64>c2 * 0xcd9e8d57;
+        c0 = <u32>(p1 >> 32) ^ c1 ^ k0;
+        c2 = <u32>(p0 >> 32) ^ c3 ^ k1;
+        c1 = <u32>p1;
+        c3 = <u32>p0;
+        k0 += 0x9e3779b9;
+        k1 += 0xbb67ae85;
+      }
+      const rest = columns - column;
+      storeUnit(target, c0);
+      if (rest > 1) storeUnit(target + 4, c1);
+      if (rest > 2) storeUnit(target + 8, c2);
+      if (rest > 3) storeUnit(target + 12, c3);
+      target += <usize>min(4, rest) << 2;
+    }
+  }
+}

@@ -1,0 +1,421 @@
+/** Kernel calls as the backends and the compiler see them: one entry for each kind of call, and what follows from it. */
+import { isWholeNumber } from '../arguments.ts';
+import type {
+  GatherCall,
+  KernelCall,
+  Layout,
+  MapCall,
+  MatmulBatch,
+  MatmulCall,
+  PoolCall,
+  ScatterAddCall,
+  Storage,
+  StridedView,
+  UnpoolCall,
+} from '../backend.ts';
+import { topological } from '../formula.ts';
+import { contiguousStrides, formatShape, imageSize, type Shape, sizeOf, type Windows, windowCount } from '../shape.ts';
+
+/** Role of a storage in its call: the property that holds it, or the bias of its epilogue. */
+export type Role = TensorRole | 'logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples';
+type TensorRole = 'input' | 'output' | 'left' | 'right' | 'bias' | 'indices' | 'argmaxIndices';
+
+/** All calls but maps, whose operands have layouts. */
+type PlainCall = Exclude<KernelCall, MapCall>;
+
+interface CallKind<Call extends PlainCall> {
+  readonly reads: readonly Role[];
+  readonly writes: readonly Role[];
+  /** Number of values that the call reads or writes from the start of each storage. */
+  sizes(call: Call): { readonly [Key in Role]?: number };
+  /** Throws unless the call is well-formed; the lengths of its storages are checked by their sizes. */
+  check?(call: Call): void;
+  /** Returns the call for one of `count` microbatches, on the storages of the whole call. */
+  microbatch?(call: Call, count: number): Call;
+}
+
+const kinds: { readonly [Kind in PlainCall['kind']]: CallKind<Extract<PlainCall, { kind: Kind }>> } = {
+  reduce: {
+    reads: ['input'],
+    writes: ['output'],
+    sizes({ outer, length, inner }) {
+      return { input: outer * length * inner, output: outer * inner };
+    },
+    check({ reduction, outer, length, microbatches }) {
+      if (reduction !== 'sum' && length === 0) throw new RangeError(`${reduction}: needs at least one value`);
+      checkMicrobatches(reduction, microbatches, length, reduction === 'sum' && outer === 1);
+    },
+    microbatch: (call, count) => ({ ...call, length: call.length / count }),
+  },
+  matmul: {
+    reads: ['left', 'right', 'bias'],
+    writes: ['output'],
+    sizes({ m, k, n, batch }) {
+      const [left, right] = [operandLength(batch, 'left', m * k), operandLength(batch, 'right', k * n)];
+      return { left, right, bias: n, output: sizeOf(batch?.shape ?? []) * m * n };
+    },
+    check({ k, batch, epilogue, transposeLeft, transposeRight, microbatches }) {
+      if (batch && [batch.leftStrides, batch.rightStrides].some(({ length }) => length !== batch.shape.length)) {
+        throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
+      }
+      const plain = batch === undefined && epilogue === undefined;
+      checkMicrobatches('matmul', microbatches, k, plain && transposeLeft && !transposeRight);
+    },
+    microbatch: (call, count) => ({ ...call, k: call.k / count }),
+  },
+  crossEntropy: {
+    reads: ['logits', 'labels'],
+    writes: ['losses', 'gradient'],
+    sizes({ rows, classes }) {
+      return { logits: rows * classes, labels: rows, losses: rows, gradient: rows * classes };
+    },
+  },
+  gather: indexing((picked, long) => ({ input: long, output: picked })),
+  scatterAdd: indexing((picked, long) => ({ input: picked, output: long })),
+  random: {
+    reads: ['key', 'samples'],
+    writes: ['output'],
+    sizes({ rows, columns }) {
+      return { key: 4, samples: rows, output: rows * columns };
+    },
+  },
+  convolution: {
+    reads: ['left', 'right', 'bias'],
+    writes: ['output'],
+    sizes({ result, windows, filters }) {
+      const images = imageSize(windows);
+      const kernel = windows.windowHeight * windows.windowWidth * windows.channels * filters;
+      const outputs = windowCount(windows) * filters;
+      return {
+        output: { left: images, right: kernel, bias: filters, output: outputs },
+        inputGradient: { left: outputs, right: kernel, output: images },
+        kernelGradient: { left: images, right: outputs, output: kernel },
+      }[result];
+    },
+    check({ result, windows, epilogue, microbatches }) {
+      if (epilogue !== undefined && result !== 'output') {
+        throw new RangeError(`convolution: only the output takes an epilogue, not the ${result}`);
+      }
+      checkMicrobatches('convolution', microbatches, windows.images, result === 'kernelGradient');
+    },
+    microbatch: (call, count) => ({ ...call, windows: { ...call.windows, images: call.windows.images / count } }),
+  },
+  pool: {
+    reads: ['input'],
+    writes: ['output', 'argmaxIndices'],
+    sizes: ({ windows }) => pooling(windows, (images, outputs) => ({ input: images, output: outputs })),
+    check: checkPadding,
+  },
+  unpool: {
+    reads: ['input', 'argmaxIndices'],
+    writes: ['output'],
+    sizes: ({ windows }) => pooling(windows, (images, outputs) => ({ input: outputs, output: images })),
+    check: checkPadding,
+  },
+};
+
+type Ends = { readonly input: number; readonly output: number };
+
+/** An entry for picking values or its adjoint; `ends` gets the numbers of values picked and to pick from. */
+function indexing(
+  ends: (picked: number, long: number) => Ends,
+): Pick<CallKind<GatherCall | ScatterAddCall>, 'reads' | 'writes' | 'sizes'> {
+  return {
+    reads: ['input', 'indices'],
+    writes: ['output'],
+    sizes({ outer, length, inner, count, ownIndices }) {
+      const [picked, long] = [outer * count * inner, outer * length * inner];
+      return { ...ends(picked, long), indices: ownIndices ? picked : count };
+    },
+  };
+}
+
+function pooling(windows: Windows, ends: (images: number, outputs: number) => Ends) {
+  const outputs = windowCount(windows) * windows.channels;
+  return { ...ends(imageSize(windows), outputs), argmaxIndices: outputs };
+}
+
+function checkPadding({ kind, windows }: PoolCall | UnpoolCall): void {
+  const { windowHeight, windowWidth, paddingHeight, paddingWidth } = windows;
+  if (2 * paddingHeight > windowHeight || 2 * paddingWidth > windowWidth) {
+    throw new RangeError(`${kind}: a window of ${windowHeight} x ${windowWidth} could cover padding alone`);
+  }
+}
+
+function checkMicrobatches(kind: string, microbatches: number | undefined, terms: number, fits: boolean): void {
+  if (microbatches === undefined) return;
+  if (!isWholeNumber(microbatches, 1) || terms % microbatches !== 0) {
+    throw new RangeError(`${kind}: ${terms} terms cannot be cut into ${microbatches} equal microbatches`);
+  }
+  if (!fits) throw new RangeError(`${kind}: a call of this form takes no microbatches`);
+}
+
+/** Number of values up to the end of the last matrix of an operand; a matrix has `size` values. */
+function operandLength(batch: MatmulBatch | undefined, side: 'left' | 'right', size: number): number {
+  if (batch === undefined) return size;
+  return sizeOf(batch.shape) === 0 ? 0 : reachOf(batch.shape, batch[`${side}Strides`]) - 1 + size;
+}
+
+/** The entry of a call's kind. */
+function kindOf(call: PlainCall): CallKind<PlainCall> {
+  return kinds[call.kind] as CallKind<PlainCall>;
+}
+
+/** Returns the storages of a call with these roles, without those that the call does not have. */
+function storagesOf(call: PlainCall, roles: readonly Role[]): [Role, Storage][] {
+  const bias = 'epilogue' in call ? call.epilogue?.bias : undefined;
+  const byRole = call as unknown as Readonly<Record<string, Storage | undefined>>;
+  return roles.flatMap((role): [Role, Storage][] => {
+    const storage = role === 'bias' ? bias : byRole[role];
+    return storage === undefined ? [] : [[role, storage]];
+  });
+}
+
+export function readsOf(call: KernelCall): readonly Storage[] {
+  if (call.kind === 'map') return call.inputs.map((view) => view.storage);
+  return storagesOf(call, kinds[call.kind].reads).map(([, storage]) => storage);
+}
+
+export function writesOf(call: KernelCall): readonly Storage[] {
+  if (call.kind === 'map') return [call.output];
+  return storagesOf(call, kinds[call.kind].writes).map(([, storage]) => storage);
+}
+
+/** Returns the same call on other storages. */
+export function withStorages(call: KernelCall, replace: (storage: Storage) => Storage): KernelCall {
+  if (call.kind === 'map') {
+    const inputs = call.inputs.map((view) => ({ ...view, storage: replace(view.storage) }));
+    return { ...call, inputs, output: replace(call.output) };
+  }
+  const { reads, writes } = kinds[call.kind];
+  const { bias, ...own } = Object.fromEntries(
+    storagesOf(call, [...reads, ...writes]).map(([role, storage]) => [role, replace(storage)]),
+  );
+  const epilogue = bias === undefined ? {} : { epilogue: { ...(call as MatmulCall).epilogue, bias } };
+  return { ...call, ...own, ...epilogue } as KernelCall;
+}
+
+/** Whether a call writes nothing. */
+export function isEmpty(call: KernelCall): boolean {
+  if (call.kind === 'map') return sizeOf(call.shape) === 0;
+  const { output, losses } = kindOf(call).sizes(call);
+  return (output ?? losses) === 0;
+}
+
+/** A call whose sums can be split into microbatches. */
+export type SummingCall = Extract<KernelCall, { readonly microbatches?: number }>;
+
+/** Returns the call for one of `count` microbatches, on the storages of the whole call. */
+export function microbatchOf<Call extends SummingCall>(call: Call, count: number): Call {
+  return kindOf(call).microbatch!(call, count) as Call;
+}
+
+/** Number of values of a call's output. */
+export function outputLength(call: PlainCall): number {
+  return kindOf(call).sizes(call).output!;
+}
+
+/** A loop, with each view's stride along it. */
+export interface Axis {
+  length: number;
+  strides: readonly number[];
+}
+
+/** Returns the axes, outermost first, without those of size 1; merges neighbors that are contiguous in every view. */
+export function joinAxes(shape: Shape, views: readonly (readonly number[])[]): Axis[] {
+  const axes: Axis[] = [];
+  shape.forEach((length, position) => {
+    if (length === 1) return;
+    const strides = views.map((view) => view[position]!);
+    const previous = axes.at(-1);
+    if (previous?.strides.every((stride, which) => stride === strides[which]! * length)) {
+      previous.length *= length;
+      previous.strides = strides;
+    } else {
+      axes.push({ length, strides });
+    }
+  });
+  return axes;
+}
+
+/**
+ * Returns the offset of each matrix in elements, one entry per matrix of the output; a call without a batch has one
+ * entry.
+ */
+export function batchOffsets({ m, n, batch }: Pick<MatmulCall, 'm' | 'n' | 'batch'>) {
+  const { shape, leftStrides, rightStrides } = batch ?? { shape: [], leftStrides: [], rightStrides: [] };
+  return Array.from({ length: sizeOf(shape) }, (_, matrix) => {
+    let [left, right, rest] = [0, 0, matrix];
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const index = rest % shape[axis]!;
+      rest = (rest - index) / shape[axis]!;
+      left += index * leftStrides[axis]!;
+      right += index * rightStrides[axis]!;
+    }
+    return { left, right, output: matrix * m * n };
+  });
+}
+
+/** A call with a place, such as an address, instead of each storage. */
+export type Placed<Call extends KernelCall, Place> = Call extends MapCall
+  ? PlacedMap<Place>
+  : { readonly [Key in keyof Call]: Key extends Role ? Place : Call[Key] } & Bias<Call, Place>;
+
+/** Only products have a bias. */
+type Bias<Call, Place> = 'epilogue' extends keyof Call ? { readonly bias?: Place } : unknown;
+
+/** The places include the offsets of the layouts. */
+export interface PlacedMap<Place> extends Pick<MapCall, 'kind' | 'formula' | 'shape'> {
+  readonly inputs: readonly Place[];
+  readonly output: Place;
+  /** Strides of each input, then of the output. */
+  readonly strides: readonly (readonly number[])[];
+}
+
+/** A table with one function for each kind of call; a missing kind does not compile. */
+export type ByKind<Place, Rest extends readonly unknown[], Result> = {
+  readonly [Kind in KernelCall['kind']]: (
+    call: Placed<Extract<KernelCall, { kind: Kind }>, Place>,
+    ...rest: Rest
+  ) => Result;
+};
+
+/** Applies the table's function for the call. */
+export function dispatch<Place, Rest extends readonly unknown[], Result>(
+  table: ByKind<Place, Rest, Result>,
+  call: Placed<KernelCall, Place>,
+  ...rest: Rest
+): Result {
+  return (table[call.kind] as (call: Placed<KernelCall, Place>, ...rest: Rest) => Result)(call, ...rest);
+}
+
+/** Returns the inputs of a map, then its output. */
+export function viewsOf({ inputs, output, shape, outputLayout }: MapCall): StridedView[] {
+  return [...inputs, { storage: output, ...(outputLayout ?? { strides: contiguousStrides(shape) }) }];
+}
+
+/** Number of values from the first element of a strided layout to its last. */
+export function reachOf(shape: Shape, strides: readonly number[]): number {
+  return sizeOf(shape) === 0 ? 0 : strides.reduce((sum, stride, axis) => sum + stride * (shape[axis]! - 1), 1);
+}
+
+/** Returns each storage of a call, with the number of values that the call reads or writes there. */
+function sizedStorages(call: PlainCall): [Role, Storage, number][] {
+  const sizes = Object.entries(kindOf(call).sizes(call)) as [Role, number][];
+  return sizes.flatMap(([role, length]) =>
+    storagesOf(call, [role]).map(([, storage]): [Role, Storage, number] => [role, storage, length]),
+  );
+}
+
+/** Replaces each storage of a call with the place of its values: `length` of them from `offset` on. */
+export function placed<Place>(
+  call: KernelCall,
+  placeOf: (storage: Storage, length: number, offset: number, role: Role) => Place,
+): Placed<KernelCall, Place> {
+  if (call.kind === 'map') {
+    const { kind, formula, shape } = call;
+    const views = viewsOf(call);
+    const places = views.map(({ storage, offset = 0, strides }, index) =>
+      placeOf(storage, reachOf(shape, strides), offset, index < call.inputs.length ? 'input' : 'output'),
+    );
+    const output = places.pop()!;
+    return { kind, formula, shape, inputs: places, output, strides: views.map(({ strides }) => strides) };
+  }
+  const places: { [Key in Role]?: Place } = {};
+  for (const [role, storage, length] of sizedStorages(call)) places[role] = placeOf(storage, length, 0, role);
+  return { ...call, ...places } as Placed<Exclude<KernelCall, MapCall>, Place>;
+}
+
+function checkLength(kind: string, role: string, storage: Storage, needed: number): void {
+  if (storage.length < needed) {
+    throw new RangeError(`${kind}: ${role} needs ${needed} values, but its storage has ${storage.length}`);
+  }
+}
+
+/** Whether a map visits a storage element by element, in order, from its start. */
+export function readsContiguously({ shape }: MapCall, { offset = 0, strides }: Layout): boolean {
+  const contiguous = contiguousStrides(shape);
+  return offset === 0 && shape.every((length, axis) => length === 1 || strides[axis] === contiguous[axis]);
+}
+
+function checkMap(call: MapCall): void {
+  const { formula, shape, inputs } = call;
+  for (const node of topological(formula)) {
+    if (node.kind === 'input' && (node.index < 0 || node.index >= inputs.length)) {
+      throw new RangeError(`map: the formula reads input ${node.index}, but there are ${inputs.length}`);
+    }
+  }
+  viewsOf(call).forEach(({ storage, offset = 0, strides }, index) => {
+    const role = index < inputs.length ? `input ${index}` : 'the output';
+    if (strides.length !== shape.length || strides.some((stride) => stride < 0) || offset < 0) {
+      throw new RangeError(
+        `map: ${role} needs an offset and one stride of at least 0 per axis of ${formatShape(shape)}, got ${offset} and ${formatShape(strides)}`,
+      );
+    }
+    const reach = reachOf(shape, strides);
+    if (reach > 0) checkLength('map', role, storage, offset + reach);
+  });
+}
+
+const roleNames: { readonly [Key in Role]?: string } = {
+  left: 'the left operand',
+  right: 'the right operand',
+  argmaxIndices: 'the storage of argmax indices',
+};
+
+/** Checks a call. A RangeError for a short storage names it, the length it needs and the length it has. */
+export function checkCall(call: KernelCall): void {
+  if (call.kind === 'map') {
+    checkMap(call);
+    return;
+  }
+  kindOf(call).check?.(call);
+  const name = call.kind === 'reduce' ? call.reduction : call.kind;
+  for (const [role, storage, needed] of sizedStorages(call)) {
+    checkLength(name, roleNames[role] ?? `the ${role}`, storage, needed);
+  }
+}
+
+/** Throws unless `offset` and `length` lie inside the storage. */
+export function checkSlice(storage: Storage, offset: number, length: number): void {
+  if (!isWholeNumber(offset) || !isWholeNumber(length) || offset + length > storage.length) {
+    throw new RangeError(`slice: ${length} values from ${offset} on do not lie inside a storage of ${storage.length}`);
+  }
+}
+
+/** Throws unless exactly as many values are copied as the storage holds. */
+export function checkCopy(storage: Storage, given: number): void {
+  if (given !== storage.length) {
+    throw new RangeError(`upload: the storage holds ${storage.length} values, but ${given} were given`);
+  }
+}
+
+/** Throws unless `length` is a whole number of at least 0. */
+export function checkAllocation(length: number): void {
+  if (!isWholeNumber(length)) {
+    throw new RangeError(`allocate: the length must be a whole number of at least 0, got ${length}`);
+  }
+}
+
+/**
+ * Number of additions after term `index` of `count` in pairwise summation on a stack. Each term in turn is pushed; each
+ * addition replaces the two topmost values with lower + upper.
+ *
+ * The additions form a tree: neighbors are added in pairs, left + right, then those sums in pairs, and so on. A value
+ * without a neighbor is passed on unchanged. Terms a to e give (a + b), (c + d), ((a + b) + (c + d)),
+ * (((a + b) + (c + d)) + e).
+ *
+ * The kernels of the cpu backend inline the same rule: kernels/tile.ts, kernels/sparse-product.ts and
+ * kernels/reductions.ts.
+ */
+export function additionsAfter(index: number, count: number): number {
+  const terms = index + 1;
+  // Until the last term, the stack holds one complete tree for each 1 in the binary number of terms.
+  return onesIn(index) + 1 - (terms < count ? onesIn(terms) : 1);
+}
+
+function onesIn(value: number): number {
+  let ones = 0;
+  for (let rest = value; rest > 0; rest = Math.floor(rest / 2)) ones += rest % 2;
+  return ones;
+}
