@@ -22,13 +22,13 @@ const commands = {
     does: 'compares one process with several, and with other tools',
     packages: 'all',
     build: ['bench', ...training],
-    run: app('bench/dist/compare/main.js'),
+    run: [...app('bench/dist/main.js'), 'compare'],
   },
   bench: {
     does: 'benchmarks each part against its peers',
     packages: 'all',
     build: ['bench', ...training],
-    run: app('bench/dist/main.js'),
+    run: [...app('bench/dist/main.js'), 'bench'],
   },
   simulate: {
     does: 'simulates runs with faults in virtual time',

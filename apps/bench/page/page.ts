@@ -1,21 +1,30 @@
-/** The page of the benchmark `page`: runs candidates as Node asks it to. */
+/** The page of the benchmark `tab`: runs candidates as Node asks it to. */
 import { createMicrobatchGradient, resolveModel } from '@lockstep/nn';
-import { type GpuBackendName, openBackend } from '@lockstep/tensor';
+import { openBackend } from '@lockstep/tensor';
 import * as tf from '@tensorflow/tfjs-core';
-import { joinParameters, mlpNet } from '../src/nets.ts';
-import type { PageBench, PageCandidate, PageGradient, PageWork } from '../src/peers/browser.ts';
-import { meanLossOf, parameterTensors, tensorBatch } from '../src/peers/tensorflow-nets.ts';
+import type { Tab, TabCandidate, TabWork } from '../src/cases/tab.ts';
+import { joinParameters, meanLossOf, mlpNet, parameterTensors, tensorBatch } from '../src/work.ts';
 import '@tensorflow/tfjs-backend-webgl';
 import '@tensorflow/tfjs-backend-webgpu';
 import '@tensorflow/tfjs-layers';
 
-export async function openLockstep(work: PageWork, name: GpuBackendName): Promise<PageGradient> {
+/** Computes one gradient after another, each read back, at the initial parameters of 784-128-10. */
+interface Gradient {
+  readonly version?: string;
+  readonly notes: readonly string[];
+  /** Makes this backend the library's active one. */
+  activate?(): Promise<void>;
+  /** The gradient of the mean loss of batch `index`, read back, one array per parameter in model order. */
+  step(index: number): Promise<readonly Float32Array[]>;
+  close(): void;
+}
+
+async function openLockstep(work: TabWork, name: 'cpu' | 'webgl' | 'webgpu'): Promise<Gradient> {
   const { backend, choice } = await openBackend(name);
   const parameters = backend.allocate(work.initial.length);
   backend.upload(parameters, work.initial);
   const gradient = createMicrobatchGradient(backend, resolveModel('mlp'), work.batchSize, parameters);
   return {
-    version: undefined,
     notes: [choice, 'compiled gradient, from bytes that each step uploads, read back whole'],
     async step(index) {
       const { pixels, labels } = work.batches[index]!;
@@ -34,7 +43,7 @@ export async function openLockstep(work: PageWork, name: GpuBackendName): Promis
 // Turns off debug checks, as in Node.
 tf.enableProdMode();
 
-export async function openTensorflow(work: PageWork, name: 'webgl' | 'webgpu'): Promise<PageGradient> {
+async function openTensorflow(work: TabWork, name: 'webgl' | 'webgpu'): Promise<Gradient> {
   if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js finds no ${name} here`);
   await tf.ready();
   const batches = work.batches.map((batch) => tensorBatch(tf, mlpNet, batch));
@@ -61,21 +70,22 @@ export async function openTensorflow(work: PageWork, name: 'webgl' | 'webgpu'): 
 }
 
 interface Opened {
-  readonly gradient: PageGradient;
+  readonly gradient: Gradient;
   readonly batchCount: number;
   next: number;
   last: readonly Float32Array[];
 }
 
-const opened = new Map<PageCandidate, Opened>();
+const opened = new Map<TabCandidate, Opened>();
 
-const pageBench: PageBench = {
+const tab: Tab = {
   async open(name, work) {
     try {
-      const [library, api] = name.split(' ') as ['lockstep' | 'TensorFlow.js', 'webgl' | 'webgpu'];
-      const gradient = await (library === 'lockstep' ? openLockstep(work, api) : openTensorflow(work, api));
+      const [library, device] = name.split(' ') as ['lockstep' | 'TensorFlow.js', 'webgl' | 'webgpu'];
+      const gradient = await (library === 'lockstep' ? openLockstep(work, device) : openTensorflow(work, device));
       opened.set(name, { gradient, batchCount: work.batches.length, next: 0, last: [] });
-      return { version: gradient.version, notes: gradient.notes };
+      const { version, notes } = gradient;
+      return { notes, ...(version !== undefined && { version }) };
     } catch (error) {
       return { absent: error instanceof Error ? error.message : String(error) };
     }
@@ -100,4 +110,4 @@ const pageBench: PageBench = {
   },
 };
 
-Object.assign(globalThis, { pageBench });
+Object.assign(globalThis, { tab });

@@ -1,6 +1,6 @@
 /** Peers as child processes: answers in order, and an error instead of a hang if one is missing or ends. */
 import { describe, expect, test } from 'vitest';
-import { startChild } from '../src/peers/pytorch.ts';
+import { startChild } from '../src/harness.ts';
 
 const echo = `
   require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {

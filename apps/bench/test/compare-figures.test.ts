@@ -2,7 +2,8 @@
 import type { CurvePoint } from '@lockstep/train';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { curveDistance, partsOf, speedUps, steadyMsPerStep, timeTo } from '../src/compare/results.ts';
+import { steadyMsPerStep } from '../src/compare/measure.ts';
+import { curveDistance, partsOf, speedUps, timeTo } from '../src/compare/results.ts';
 
 const point = (steps: number, seconds: number, accuracy = 0, loss = 1): CurvePoint => ({
   steps,

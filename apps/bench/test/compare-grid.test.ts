@@ -1,10 +1,8 @@
 /** The grid of a comparison: by default, and with options. */
 import type { Dataset } from '@lockstep/data';
 import { describe, expect, test } from 'vitest';
-import { defaultPoints, gridOf, runDataOf, trainedImages, workerCounts } from '../src/compare/grid.ts';
-import { commandOf } from '../src/compare/lockstep-run.ts';
-import { peerNet } from '../src/compare/peers.ts';
-import { startUpPart } from '../src/compare/results.ts';
+import { defaultPoints, gridOf, peerNet, runDataOf, startUpPart, workerCounts } from '../src/compare/grid.ts';
+import { commandOf, TimeBudget, type Workers } from '../src/compare/measure.ts';
 
 const nothing = { model: undefined, batch: undefined, steps: undefined, lr: undefined };
 /** Images in one epoch, and in the default number of epochs. */
@@ -27,10 +25,15 @@ describe('the grid', () => {
     expect(grid.map(({ parameters }) => parameters)).toEqual([101_770, 101_770, 101_770, 101_770, 814_090, 11_274]);
   });
 
-  test('measures perceptrons of large batches when their workers have kept every sample', () => {
-    const large = gridOf(nothing).filter(({ model, batch }) => model.name.startsWith('mlp') && batch >= 512);
-    expect(large).toHaveLength(3);
-    for (const { batch, steps } of large) expect(batch * steps * startUpPart).toBeGreaterThanOrEqual(trainedImages);
+  test('is measured when workers have kept every sample, however few steps there are', () => {
+    const all = dataset(oneEpoch);
+    for (const training of gridOf(nothing)) {
+      for (const steps of [24, training.steps]) {
+        const { count } = runDataOf(all, { ...training, steps });
+        expect(count).toBeGreaterThanOrEqual(training.batch);
+        expect(training.batch * steps * startUpPart).toBeGreaterThanOrEqual(count);
+      }
+    }
   });
 
   test('is every model at every batch where these are given', () => {
@@ -112,20 +115,78 @@ function dataset(count: number) {
 
 describe('what the runs of a comparison train on', () => {
   test.each([
-    [60_000, [64, 2_048], 30_000],
-    [60_000, [64, 40_000], 40_000],
-    [500, [64], 500],
-  ])('of %i samples and batches of %j is the first %i', (count, batches, expected) => {
+    [60_000, { batch: 2_048, steps: 65 }, 30_000],
+    [60_000, { batch: 256, steps: 36 }, 6_144],
+    [60_000, { batch: 40_000, steps: 10 }, 40_000],
+    [500, { batch: 64, steps: 700 }, 500],
+  ])('of %i samples for %j is the first %i', (count, training, expected) => {
     const all = dataset(count);
-    const data = runDataOf(
-      all,
-      batches.map((batch) => ({ batch })),
-    );
+    const data = runDataOf(all, training);
     expect(data).toEqual({
       ...all,
       count: expected,
       samples: all.samples.subarray(0, 2 * expected),
       targets: { ...all.targets, labels: dataset(expected).targets.labels },
     });
+  });
+});
+
+describe('a time budget', () => {
+  const [training] = gridOf({ ...nothing, model: ['mlp'], batch: [64] });
+  const workers: Workers[] = [
+    { kind: 'threads', count: 1 },
+    { kind: 'workers', count: 2 },
+  ];
+  const minuteMs = 60_000;
+
+  interface Machine {
+    readonly startUpMs: number;
+    readonly msPerStep: number;
+    readonly times?: number;
+    readonly minutes?: number;
+  }
+
+  /** Measures trainings on a machine with these costs of a run and a step, `times` as slow with its real rows. */
+  function comparison(machine: Machine) {
+    const { startUpMs, msPerStep, times = 1, minutes = 3 } = machine;
+    const [trainings, peersMs] = [6, 5_000];
+    let nowMs = 0;
+    const budget = new TimeBudget(minutes, 3, trainings, () => nowMs);
+    const choices = Array.from({ length: trainings }, () => {
+      const measured = { ms: startUpMs + 12 * msPerStep, msPerStep };
+      nowMs += measured.ms;
+      const choice = budget.choose(training!, workers, 3, measured);
+      const runsMs = choice.rounds * times * workers.length * (startUpMs + choice.steps * msPerStep);
+      nowMs += runsMs + peersMs;
+      budget.spent(runsMs, peersMs);
+      return choice;
+    });
+    return { choices, minutes: nowMs / minuteMs };
+  }
+
+  test('gives a fast machine all the steps that a training needs, and no more', () => {
+    const { choices, minutes } = comparison({ startUpMs: 500, msPerStep: 0.5 });
+    for (const choice of choices) expect(choice).toEqual({ steps: training!.steps, rounds: 3 });
+    expect(minutes).toBeLessThan(2);
+  });
+
+  test.each([
+    { startUpMs: 1_000, msPerStep: 5 },
+    { startUpMs: 1_000, msPerStep: 20, times: 2 },
+    { startUpMs: 4_000, msPerStep: 50 },
+    { startUpMs: 4_000, msPerStep: 50, times: 2 },
+  ])('ends in time with fewer steps, then fewer rounds, at %j', (machine) => {
+    const { choices, minutes } = comparison(machine);
+    expect(minutes).toBeLessThanOrEqual(3);
+    for (const { steps, rounds } of choices) {
+      expect(steps).toBeLessThan(training!.steps);
+      expect(steps).toBeGreaterThanOrEqual(12);
+      expect(rounds).toBeGreaterThanOrEqual(1);
+    }
+  });
+
+  test('takes longer runs where more time was given', () => {
+    const { choices } = comparison({ startUpMs: 500, msPerStep: 0.5, minutes: 9 });
+    for (const { steps } of choices) expect(steps).toBe(3 * training!.steps);
   });
 });

@@ -1,14 +1,21 @@
 /** The command line of compare: units, lists, and one sentence for each mistake. */
 import { parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
-import { compareCommand } from '../src/options.ts';
+import { compareCommand } from '../src/compare/compare.ts';
 
 const batches = 'whole numbers from 1 to 1000000 with commas between them, each once, like 64,512';
 const parse = (...args: readonly string[]) => parseOptions(compareCommand.options, args);
 
 describe('options', () => {
   test('without any, the grid is compared three times and the page goes to compare.html', () => {
-    expect(parse()).toMatchObject({ rounds: 3, accuracy: 80, html: 'compare.html', browser: false, predict: false });
+    expect(parse()).toMatchObject({
+      rounds: 3,
+      minutes: 3,
+      accuracy: 80,
+      html: 'compare.html',
+      browser: false,
+      predict: false,
+    });
     expect(parse()).toMatchObject({ model: undefined, batch: undefined, workers: undefined, steps: undefined });
   });
 
@@ -54,6 +61,7 @@ describe('options', () => {
     ],
     [['--speeds', '1,-1'], '--speeds: expected numbers above 0 with commas between them, like 1,1,0.5, got 1,-1'],
     [['--rounds', '0'], '--rounds: expected a whole number from 1 to 100, got 0'],
+    [['--minutes', '0'], '--minutes: expected a number above 0, got 0'],
     [['--accuracy', '100'], '--accuracy: expected a number from 1 to below 100, got 100'],
   ])('%j is refused', (args, message) => {
     expect(() => parse(...args)).toThrow(message);

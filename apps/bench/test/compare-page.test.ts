@@ -8,8 +8,7 @@ import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CompareReport } from '../src/compare/compare.ts';
 import { pageOf } from '../src/compare/html.ts';
-import { resultOf } from '../src/compare/results.ts';
-import { conclusionOf } from '../src/compare/text.ts';
+import { conclusionOf, resultOf } from '../src/compare/results.ts';
 import { measured, own, sampleTraining } from './sample-results.ts';
 
 /** Checks that each tag is closed by its own closing tag. Returns how often each was opened. */
@@ -31,18 +30,20 @@ function tagsOf(page: string): Map<string, number> {
   return counts;
 }
 
-/** Runs in the page: returns the kinds of rows whose color is missing from the first chart of images per second. */
-const kindsWithoutBar = `() => {
-  const canvas = document.querySelector('[data-chart=throughput] canvas');
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  const drawn = new Set();
-  for (let at = 0; at < data.length; at += 4) {
-    drawn.add('#' + [...data.subarray(at, at + 3)].map((part) => part.toString(16).padStart(2, '0')).join(''));
-  }
-  const style = getComputedStyle(document.documentElement);
-  const [{ rows }] = JSON.parse(document.getElementById('report').textContent).results;
-  const kinds = rows.filter(({ kind }) => kind !== 'missing').map((row) => (row.kind === 'peer' ? 'peer' : row.workers.kind));
-  return [...new Set(kinds)].filter((kind) => !drawn.has(style.getPropertyValue('--' + kind).trim()));
+/** Runs in the page: returns the charts whose parts, one for each row and part of a step, are not all drawn. */
+const faultyCharts = `() => {
+  const results = JSON.parse(document.getElementById('report').textContent).results;
+  const isSeen = (part) => part.getBoundingClientRect().width > 0 && getComputedStyle(part).backgroundColor !== 'rgba(0, 0, 0, 0)';
+  return [...document.querySelectorAll('.cards')].flatMap((cards) => [...cards.children].flatMap((card, index) => {
+    const timed = results[index].rows.filter(({ kind }) => kind !== 'missing');
+    const own = timed.filter(({ kind }) => kind === 'lockstep');
+    const drawn = {
+      throughput: () => [...card.querySelectorAll('i')].filter(isSeen).length === timed.length,
+      step: () => own.every((_, row) => [...card.querySelectorAll('dd')[row].querySelectorAll('i')].some(isSeen)),
+      curves: () => [...card.querySelectorAll('polyline')].filter((line) => line.getTotalLength() > 100).length === own.length,
+    }[card.dataset.chart];
+    return drawn() ? [] : [card.dataset.chart + ' ' + index];
+  }));
 }`;
 
 const results = [measured(4, 8, 2), measured(1, 4, 5)];
@@ -68,7 +69,7 @@ const page = pageOf(report);
 /** One training by a single process. */
 const smallest = pageOf({
   ...report,
-  results: [resultOf(sampleTraining!, [own('single', [4])], 0.99)],
+  results: [resultOf(sampleTraining, [own('single', [4])], 0.99)],
   conclusion: [],
 });
 
@@ -79,7 +80,7 @@ describe('the page', () => {
   test('is well formed, with a chart of each kind for every training and all figures as a table', () => {
     const tags = tagsOf(page);
     for (const chart of ['throughput', 'step', 'curves']) {
-      expect(page.match(new RegExp(`data-chart="${chart}" data-training="[01]"`, 'g'))).toHaveLength(2);
+      expect(page.match(new RegExp(`data-chart="${chart}"`, 'g'))).toHaveLength(2);
     }
     expect(tags.get('table')).toBe(1);
     // A header row, a row for each training, and six timed rows for each.
@@ -88,9 +89,9 @@ describe('the page', () => {
     for (const message of report.conclusion) expect(page).toContain(message);
   });
 
-  test('loads nothing, and runs only its own scripts', () => {
+  test('loads nothing, and runs no script', () => {
     expect(/<link|<img|<iframe|@import|url\(|\ssrc=|\son[a-z]+="/i.test(textOf(page))).toBe(false);
-    expect(page).toMatch(/default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-\S+' 'sha256-\S+'"/);
+    expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`);
   });
 
   test('holds the whole report as data', () => {
@@ -144,10 +145,8 @@ describe.skipIf(executablePath === undefined)('in a browser, from disk and witho
       tab.on('pageerror', (error) => errors.push(error.message));
       tab.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
       await tab.goto(pathToFileURL(file).href);
-      const charts = await tab.locator('.plot').count();
-      await expect.poll(() => tab.locator('.plot canvas').count()).toBe(charts);
+      expect(await tab.evaluate(`(${faultyCharts})()`)).toEqual([]);
       expect(errors).toEqual([]);
-      expect(await tab.evaluate(`(${kindsWithoutBar})()`)).toEqual([]);
       expect(await tab.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
       await context.close();
     },

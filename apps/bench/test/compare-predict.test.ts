@@ -8,7 +8,7 @@ import {
   predict,
   scalingEstimate,
   sharesOf,
-} from '../src/compare/predict-model.ts';
+} from '../src/compare/predict.ts';
 import { reportOf } from './sample-report.ts';
 
 const costs: Costs = {

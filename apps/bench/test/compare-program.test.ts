@@ -12,7 +12,7 @@ import type { CompareReport } from '../src/compare/compare.ts';
 import type { predictAndCheck } from '../src/compare/predict.ts';
 import type { LockstepRow } from '../src/compare/results.ts';
 
-const compareProgram = fileURLToPath(new URL('../dist/compare/main.js', import.meta.url));
+const benchProgram = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const coordinatorProgram = fileURLToPath(new URL('../../coordinator/dist/main.js', import.meta.url));
 
 /** Many processes start one after another, possibly on a busy machine. */
@@ -43,7 +43,7 @@ function run(program: string, args: readonly string[]): Promise<{ code: number; 
 }
 
 test('--help goes to stdout and is no failure', async () => {
-  const { code, stdout, stderr } = await run(compareProgram, ['--help']);
+  const { code, stdout, stderr } = await run(benchProgram, ['compare', '--help']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/^npm run compare -- \[options\]\n/);
   expect(stdout).toContain('--predict');
@@ -64,7 +64,7 @@ test.each([
   [['--batch', '70000'], '--batch: expected at most the 60000 samples of the training set, got 70000'],
 ])('%j is one sentence on stderr and exit code 2, with nothing measured', async (args, message) => {
   const before = await readdir(folder);
-  const { code, stdout, stderr } = await run(compareProgram, args);
+  const { code, stdout, stderr } = await run(benchProgram, ['compare', ...args]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   if (typeof message === 'string') expect(stderr).toBe(`lockstep: ${message}\n`);
   else expect(stderr).toMatch(message);
@@ -79,7 +79,7 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
     const args = ['--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '1', '--workers', '2', '--no-peers'];
     const files = ['--data', data, '--report', 'compare.json', '--html', 'page.html'];
     const tabs = findChromium() === undefined ? [] : ['--browser'];
-    const { code, stdout, stderr } = await run(compareProgram, [...args, ...tabs, ...files]);
+    const { code, stdout, stderr } = await run(benchProgram, ['compare', ...args, ...tabs, ...files]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const report = JSON.parse(await readFile(join(folder, 'compare.json'), 'utf8')) as CompareReport;
     expect(report).toMatchObject({ compare: 1, rounds: 1, accuracy: 0.8 });
@@ -111,7 +111,7 @@ describe('a small comparison', { timeout: timeoutMs }, () => {
   test('predicts, and shows how far off it is', async () => {
     const args = ['--predict', '--model', 'mlp', '--batch', '32', '--steps', '12', '--rounds', '1', '--workers', '3'];
     const files = ['--data', data, '--report', 'predict.json', '--link', '100Mbit/s', '--latency', '2ms'];
-    const { code, stdout, stderr } = await run(compareProgram, [...args, ...files]);
+    const { code, stdout, stderr } = await run(benchProgram, ['compare', ...args, ...files]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const text = await readFile(join(folder, 'predict.json'), 'utf8');
     const report = JSON.parse(text) as Awaited<ReturnType<typeof predictAndCheck>>;

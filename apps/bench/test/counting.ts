@@ -1,7 +1,5 @@
 /** Candidates that count instead of computing, on a clock that they advance themselves. */
-import type { Candidate, Case, Implementation } from '../src/benchmark.ts';
-import type { Effort } from '../src/harness.ts';
-import { relativeDistance } from '../src/statistics.ts';
+import { type Candidate, type Case, type Effort, type Implementation, relativeDistance } from '../src/harness.ts';
 
 export const effort: Effort = { rounds: 4, burstMs: 100, warmUpMs: 50, budgetMs: 5000 };
 

@@ -1,8 +1,7 @@
 /** The harness with candidates that log their calls instead of computing: order, checks, ratios and cleaning up. */
 import { describe, expect, test } from 'vitest';
-import type { Candidate, Implementation } from '../src/benchmark.ts';
-import { measureCase, type Row } from '../src/harness.ts';
-import { caseLines } from '../src/run-benchmarks.ts';
+import { caseLines } from '../src/bench.ts';
+import { type Candidate, type Implementation, measureCase, type Row } from '../src/harness.ts';
 import { counter, countingCase, effort, silent } from './counting.ts';
 
 function rowOf(result: Awaited<ReturnType<typeof measureCase>>, name: string): Row {

@@ -8,7 +8,8 @@ import { initialize } from '@lockstep/nn';
 import { openBackend, randomStream } from '@lockstep/tensor';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { cutBatches, gradientDistance, trained, trainingCase, withoutZeros, writeMnistFiles } from '../src/mnist.ts';
+import { cutBatches, gradientDistance, trained, trainingCase, withoutZeros } from '../src/cases/steps.ts';
+import { writeMnistFiles } from '../src/compare/grid.ts';
 import {
   type Batch,
   joinParameters,
@@ -17,7 +18,7 @@ import {
   mnist,
   oneHotLabels,
   splitParameters,
-} from '../src/nets.ts';
+} from '../src/work.ts';
 import { randomBatch } from './random-batch.ts';
 
 const random = randomStream(7);

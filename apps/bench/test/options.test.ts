@@ -2,12 +2,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { helpText, parseOptions } from '@lockstep/command';
 import { describe, expect, test } from 'vitest';
-import { benchmarks } from '../src/benchmarks.ts';
-import { benchCommand } from '../src/options.ts';
+import { benchCommand, benchmarks } from '../src/bench.ts';
 
 const parse = (...args: readonly string[]) => parseOptions(benchCommand.options, args);
 
-const listed = 'names of gradient-step, matmul, cnn-step, page with commas between them, each once';
+const listed =
+  'names of coordinator-throughput, diloco, gradient-step, matmul, cnn-step, tab with commas between them, each once';
 
 describe('options', () => {
   test('none: every benchmark, default rounds, no report', () => {
@@ -16,15 +16,15 @@ describe('options', () => {
   });
 
   test('benchmarks, rounds, report and help are read', () => {
-    expect(parse('--benchmark', 'page, matmul')).toMatchObject({ benchmark: ['page', 'matmul'] });
+    expect(parse('--benchmark', 'tab, matmul')).toMatchObject({ benchmark: ['tab', 'matmul'] });
     expect(parse('--rounds', '3', '--report', 'out.json')).toMatchObject({ rounds: 3, report: 'out.json' });
     expect(parse('--help').help).toBe(true);
   });
 
   test.each([
     [['--benchmark', 'speed'], `--benchmark: expected ${listed}, got speed`],
-    [['--benchmark', 'page,speed'], `--benchmark: expected ${listed}, got page,speed`],
-    [['--benchmark', 'page,page'], `--benchmark: expected ${listed}, got page,page`],
+    [['--benchmark', 'tab,speed'], `--benchmark: expected ${listed}, got tab,speed`],
+    [['--benchmark', 'tab,tab'], `--benchmark: expected ${listed}, got tab,tab`],
     [['--rounds', '0'], '--rounds: expected a whole number from 1 to 10000, got 0'],
     [['--rounds', '2.5'], '--rounds: expected a whole number from 1 to 10000, got 2.5'],
     [['--rounds', '1e3'], '--rounds: expected a whole number from 1 to 10000, got 1e3'],
@@ -54,6 +54,6 @@ describe('options', () => {
   test('the help names every option and benchmark', () => {
     const text = helpText('npm run bench', benchCommand.summary, benchCommand.options);
     for (const word of ['--benchmark', '--rounds', '--report', '--help']) expect(text).toContain(word);
-    for (const { name, title } of benchmarks) expect(text).toContain(`${name.padEnd(13)}  ${title}`);
+    for (const { name, title } of benchmarks) expect(text).toContain(`${name.padEnd(22)}  ${title}`);
   });
 });

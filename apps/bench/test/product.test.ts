@@ -1,6 +1,6 @@
 /** The work of the benchmark `matmul`: dense operands, and the check of their product. */
 import { expect, test } from 'vitest';
-import { denseProduct, floatingPointOperations, productDistance } from '../src/product.ts';
+import { denseProduct, floatingPointOperations, productDistance } from '../src/cases/steps.ts';
 
 test('operands are dense, within ±1, and the same each time', () => {
   const work = denseProduct(13, 17, 11);

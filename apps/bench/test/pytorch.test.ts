@@ -2,10 +2,10 @@
 import { parseModel } from '@lockstep/nn';
 import { randomStream } from '@lockstep/tensor';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Implementation } from '../src/benchmark.ts';
-import { trainingCase } from '../src/mnist.ts';
-import { type MnistStep, netOf } from '../src/nets.ts';
+import { trainingCase } from '../src/cases/steps.ts';
+import type { Implementation } from '../src/harness.ts';
 import { openPytorchStep, PytorchGroup } from '../src/peers/pytorch.ts';
+import { type MnistStep, netOf } from '../src/work.ts';
 import { randomBatch } from './random-batch.ts';
 
 const layers = [{ type: 'dense', units: 16 }, { type: 'relu' }, { type: 'dense', units: 10 }];

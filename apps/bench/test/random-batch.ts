@@ -1,5 +1,5 @@
 /** Random batches similar to MNIST's. */
-import type { Batch } from '../src/nets.ts';
+import type { Batch } from '../src/work.ts';
 
 /** Most pixels are 0, for which the reference and the kernels take a shortcut. */
 export function randomBatch(random: () => number, samples: number): Batch {

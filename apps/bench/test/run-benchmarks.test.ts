@@ -1,7 +1,7 @@
 /** A run of benchmarks: what it prints, reports and closes, and when it is sound. */
-import { expect, test } from 'vitest';
-import type { Benchmark, Candidate } from '../src/benchmark.ts';
-import { isSound, runBenchmarks } from '../src/run-benchmarks.ts';
+import { describe, expect, test } from 'vitest';
+import { isSound, runBenchmarks } from '../src/bench.ts';
+import type { Benchmark, Candidate } from '../src/harness.ts';
 import { counter, countingCase, effort, silent } from './counting.ts';
 
 test('a run prints each candidate with its notes, and reports what it printed', async () => {
@@ -53,4 +53,29 @@ test('a benchmark closes what its cases shared, though one of them could not be 
     'out of memory',
   );
   expect(closed).toBe(1);
+});
+
+/** The built benchmarks: their workers are processes of the built program. */
+const built: Promise<{ readonly default: readonly Benchmark[] }> = import(
+  new URL('../dist/cases/runs.js', import.meta.url).href
+);
+
+describe('a coordinator of four workers', () => {
+  test.each(['lockstep', 'lockstep, 2 relays', 'bare star'])(
+    'as %s ends with the weights of one process',
+    async (name) => {
+      const [coordinator] = (await built).default;
+      const subject = (await coordinator!.cases()).find((each) => each.name === '4 workers')!;
+      const opened = await subject.candidates.find((candidate) => candidate.name === name)!.open();
+      if ('absent' in opened) throw new Error(opened.absent);
+      try {
+        expect(await opened.run(subject.checkedSteps)).toBeGreaterThan(0);
+        const distance = subject.distance(await opened.result());
+        if (name === 'bare star') expect(distance).toBeLessThan(1e-5);
+        else expect(distance).toBe(0);
+      } finally {
+        await opened.close?.();
+      }
+    },
+  );
 });

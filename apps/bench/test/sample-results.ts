@@ -1,12 +1,12 @@
 /** Made-up results of comparisons, for tests of how they are shown. */
 import { availableParallelism } from 'node:os';
-import { gridOf } from '../src/compare/grid.ts';
-import { type Workers, workersName } from '../src/compare/lockstep-run.ts';
-import type { Measured } from '../src/compare/measure.ts';
-import { ddpName, pytorchName, resultOf, type TrainingResult } from '../src/compare/results.ts';
+import { ddpName, gridOf, pytorchName } from '../src/compare/grid.ts';
+import { type Measured, type Workers, workersName } from '../src/compare/measure.ts';
+import { resultOf, type TrainingResult } from '../src/compare/results.ts';
 import { reportOf, type SampleOptions } from './sample-report.ts';
 
-export const [sampleTraining] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });
+const [training] = gridOf({ model: ['mlp'], batch: [512], steps: 20, lr: undefined });
+export const sampleTraining = { ...training!, rounds: 2 };
 
 const cores = availableParallelism();
 
@@ -54,7 +54,7 @@ export const absent: Measured = {
  */
 export function measured(singleMs: number, oneMs: number, twoMs: number): TrainingResult {
   return resultOf(
-    sampleTraining!,
+    sampleTraining,
     [
       own('single', [singleMs, singleMs * 2]),
       own(1, [oneMs, oneMs * 2]),

@@ -1,7 +1,7 @@
 /** The statistics behind every figure of the bench. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { median, pairedRatios, relativeDistance, spread } from '../src/statistics.ts';
+import { median, pairedRatios, relativeDistance, spread } from '../src/harness.ts';
 
 const milliseconds = fc.double({ min: 1e-3, max: 1e6, noNaN: true });
 const measurements = fc.array(milliseconds, { minLength: 1, maxLength: 40 });

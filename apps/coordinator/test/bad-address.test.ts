@@ -6,7 +6,7 @@ import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { hello, openRawClient } from '../../../packages/train/test/raw-client.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, expectRefused, startCoordinator, startWorker } from './processes.ts';
+import { argumentsIn, canListProcesses, expectRefused, startCoordinator, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
 const coordinatorArgs = [...(await tinyArgs(folder)), '--port', '0'];
@@ -56,24 +56,18 @@ const expectFailure = (
 ): Promise<void> => expectRefused('worker', args, message, env && { env });
 
 describe('a worker that cannot start says why in one line, exit code 2:', () => {
-  it.each<[args: string[], message: RegExp]>([
+  it.each<[line: string | string[], message: RegExp]>([
+    ['--fleet nats://a --url ws://127.0.0.1:1', /--url: expected without --fleet, which finds the coordinator/],
+    ['--url ws://127.0.0.1:1 --run x', /--run: expected with --fleet URL, because it applies only to a fleet/],
+    ['', /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
+    ['--url localhost:7070', /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
+    ['--url ftp://localhost:7070', /--url: expected an address like ws:.*, got ftp:/],
+    ['--url ws://127.0.0.1:99999', /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
     [
-      ['--fleet', 'nats://a', '--url', 'ws://127.0.0.1:1'],
-      /--url: expected without --fleet, which finds the coordinator/,
-    ],
-    [
-      ['--url', 'ws://127.0.0.1:1', '--run', 'x'],
-      /--run: expected with --fleet URL, because it applies only to a fleet/,
-    ],
-    [[], /--url: expected the address that the coordinator printed, like ws:\/\/127\.0\.0\.1:7070/],
-    [['--url', 'localhost:7070'], /--url: expected an address like ws:\/\/127\.0\.0\.1:7070, got localhost:7070/],
-    [['--url', 'ftp://localhost:7070'], /--url: expected an address like ws:.*, got ftp:/],
-    [['--url', 'ws://127.0.0.1:99999'], /--url: expected an address like ws:.*, got ws:\/\/127\.0\.0\.1:99999/],
-    [
-      ['--url', 'ws://127.0.0.1:1', '--threads', '2', '--backend', 'tfjs-node'],
+      '--url ws://127.0.0.1:1 --threads 2 --backend tfjs-node',
       /--threads: expected 1 with --backend tfjs-node.*, got 2/,
     ],
-    [['--url', 'ws://127.0.0.1:1', '--threads', '0'], /--threads: expected a whole number from 1 to 256, got 0/],
+    ['--url ws://127.0.0.1:1 --threads 0', /--threads: expected a whole number from 1 to 256, got 0/],
     [
       ['--url', 'ws://127.0.0.1:1', '--name', 'x'.repeat(81)],
       /--name: expected one line of 1 to 80 printable characters/,
@@ -82,9 +76,9 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
       ['--url', 'ws://127.0.0.1:1', '--name', '\u001b[31m'],
       /--name: expected one line of 1 to 80 printable characters/,
     ],
-    [['--url', 'ws://127.0.0.1:1', '--backend', 'abacus'], /--backend: expected one of auto, .*, got abacus/],
-    [['--url', 'ws://no-such-machine.invalid:7070'], /--url ws:.*: (unknown host name|getaddrinfo)/],
-  ])('%j', (args, message) => expectFailure(args, message));
+    ['--url ws://127.0.0.1:1 --backend abacus', /--backend: expected one of auto, .*, got abacus/],
+    ['--url ws://no-such-machine.invalid:7070', /--url ws:.*: (unknown host name|getaddrinfo)/],
+  ])('%j', (line, message) => expectFailure(typeof line === 'string' ? argumentsIn(folder, line) : line, message));
 
   it('and its process ends', async () => {
     const program = startWorker(['--uri', 'ws://127.0.0.1:1']);

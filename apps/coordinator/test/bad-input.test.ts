@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, expectRefused, type Program, startCoordinator } from './processes.ts';
+import { argumentsIn, canListProcesses, expectRefused, type Program, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
 const path = (name: string): string => join(folder, name);
@@ -51,90 +51,76 @@ async function expectFailure(program: Program, code: number, message: RegExp): P
 }
 
 describe('an impossible request', () => {
-  it.each<[args: string[], message: RegExp]>([
+  it.each<[line: string | string[], message: RegExp]>([
     [['--token', 'x'.repeat(257)], /--token: expected one line of 1 to 256 printable characters, got x{40}/],
-    [['--batch', '0'], /--batch: expected a whole number from 1 to \d+, or auto, got 0/],
-    [['--batch', '60001'], /--batch: expected at most the 60000 samples of the training set, got 60001/],
+    ['--batch 0', /--batch: expected a whole number from 1 to \d+, or auto, got 0/],
+    ['--batch 60001', /--batch: expected at most the 60000 samples of the training set, got 60001/],
     [
-      ['--single', '--batch', 'auto'],
+      '--single --batch auto',
       /--batch auto: expected with --expect, the number of workers to come, or with --wait-for-start, for those that are there at the start$/m,
     ],
-    [['--lr', '-1'], /--lr: expected a number above 0, got -1/],
-    [['--epochs', '0'], /--epochs: expected a whole number from 1 to \d+, got 0/],
-    [['--optimizer', 'x'], /--optimizer: expected one of sgd, .*, got x/],
-    [['--backend', 'x'], /--backend: expected one of auto, .*, got x/],
-    [['--seed', '4294967296'], /--seed: expected a whole number from 0 to 4294967295, got 4294967296/],
+    ['--lr -1', /--lr: expected a number above 0, got -1/],
+    ['--epochs 0', /--epochs: expected a whole number from 1 to \d+, got 0/],
+    ['--optimizer x', /--optimizer: expected one of sgd, .*, got x/],
+    ['--backend x', /--backend: expected one of auto, .*, got x/],
+    ['--seed 4294967296', /--seed: expected a whole number from 0 to 4294967295, got 4294967296/],
     [
-      ['--gradients', 'fp16-exact', '--backend', 'webgpu'],
+      '--gradients fp16-exact --backend webgpu',
       /--backend: expected auto, cpu, reference with --gradients fp16-exact, which promises equal bits on any workers, got webgpu/,
     ],
-    [['--threads', '2', '--backend', 'tfjs-node'], /--threads: expected 1 with --backend tfjs-node.*, got 2/],
+    ['--threads 2 --backend tfjs-node', /--threads: expected 1 with --backend tfjs-node.*, got 2/],
+    ['--threads 2 --backend reference', /--threads: expected 1 with --backend reference, which uses one thread, got 2/],
+    ['--model nosuch', /--model nosuch: .*expected .*built-in models \(mlp/],
+    ['--model {missing.json}', /--model: .*missing\.json: expected a file that can be read, got nothing there/],
+    ['--model {no-json.json}', /--model .*no-json\.json: model: expected JSON, got/],
+    ['--model {no-layers.json}', /--model .*: model: layers: expected a list of 1 to 256 layers, got a list of 0/],
+    ['--model {strange-layer.json}', /--model .*layers\[0\].*wormhole/],
+    ['--model {wrong-input.json}', /--model .*: expected an input of 784 values, .*got 100/],
+    ['--model {wrong-outputs.json}', /--model .*: expected 10 outputs, one for each class, got 7/],
+    ['--data {nowhere}', /--data: .*nowhere: expected a file or a folder with data, got nothing there/],
+    ['--data {no-json.json}', /--data: no-json\.json: line 1: expected a JSON object, got /],
+    ['--data {no-json.json} --gray', /--data: no-json\.json: expected no gray for a file of rows, got true/],
+    ['--size 32', /--size: expected a size like 32x32, up to 4096x4096, got 32/],
+    ['--data {incomplete}', /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
+    ['--data {truncated}', /--data: train-images-idx3-ubyte: truncated: 50192 bytes expected .*, got 5000/],
+    ['--data {swapped}', /--data: train-(images|labels)-.*: are two files swapped\?/],
+    ['--data {corrupt}', /--data: t10k-labels-idx1-ubyte: expected gzip data, got a corrupt file/],
+    ['--port 99999', /--port: expected a whole number from 0 to 65535, got 99999/],
     [
-      ['--threads', '2', '--backend', 'reference'],
-      /--threads: expected 1 with --backend reference, which uses one thread, got 2/,
-    ],
-    [['--model', 'nosuch'], /--model nosuch: .*expected .*built-in models \(mlp/],
-    [
-      ['--model', path('missing.json')],
-      /--model: .*missing\.json: expected a file that can be read, got nothing there/,
-    ],
-    [['--model', path('no-json.json')], /--model .*no-json\.json: model: expected JSON, got/],
-    [
-      ['--model', path('no-layers.json')],
-      /--model .*: model: layers: expected a list of 1 to 256 layers, got a list of 0/,
-    ],
-    [['--model', path('strange-layer.json')], /--model .*layers\[0\].*wormhole/],
-    [['--model', path('wrong-input.json')], /--model .*: expected an input of 784 values, .*got 100/],
-    [['--model', path('wrong-outputs.json')], /--model .*: expected 10 outputs, one for each class, got 7/],
-    [['--data', path('nowhere')], /--data: .*nowhere: expected a file or a folder with data, got nothing there/],
-    [['--data', path('no-json.json')], /--data: no-json\.json: line 1: expected a JSON object, got /],
-    [
-      ['--data', path('no-json.json'), '--gray'],
-      /--data: no-json\.json: expected no gray for a file of rows, got true/,
-    ],
-    [['--size', '32'], /--size: expected a size like 32x32, up to 4096x4096, got 32/],
-    [['--data', path('incomplete')], /--data: .*incomplete: expected one of t10k-labels-idx1-ubyte, .* got none/],
-    [['--data', path('truncated')], /--data: train-images-idx3-ubyte: truncated: 50192 bytes expected .*, got 5000/],
-    [['--data', path('swapped')], /--data: train-(images|labels)-.*: are two files swapped\?/],
-    [['--data', path('corrupt')], /--data: t10k-labels-idx1-ubyte: expected gzip data, got a corrupt file/],
-    [['--port', '99999'], /--port: expected a whole number from 0 to 65535, got 99999/],
-    [
-      ['--save', path('nowhere/m.safetensors')],
+      '--save {nowhere/m.safetensors}',
       /--save: .*nowhere\/m\.safetensors: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
     [
-      ['--report', path('nowhere/r.json')],
+      '--report {nowhere/r.json}',
       /--report: .*nowhere\/r\.json: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
     [
-      ['--addresses', path('nowhere/a')],
+      '--addresses {nowhere/a}',
       /--addresses: .*nowhere\/a: expected a file in a folder that exists, got nothing there at .*nowhere/,
     ],
-    [['--fleet', 'a:4222'], /--fleet: expected addresses like nats:\/\/127\.0\.0\.1:4222, separated by commas/],
-    [['--colocate', '--backend', 'webgpu'], /--backend: expected auto or cpu with --colocate, .*, got webgpu/],
-    [['--checkpoint-every', '5s'], /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
-    [['--checkpoint', path('no-json.json')], /--checkpoint: expected a folder that can be made, .*got .*no-json\.json/],
-    [['--checkpoint', path('no-json.json/sub')], /--checkpoint: expected a folder that can be made, .*got .*sub/],
+    ['--fleet a:4222', /--fleet: expected addresses like nats:\/\/127\.0\.0\.1:4222, separated by commas/],
+    ['--colocate --backend webgpu', /--backend: expected auto or cpu with --colocate, .*, got webgpu/],
+    ['--checkpoint-every 5s', /--checkpoint-every: expected steps like 50, or minutes like 5m, got 5s/],
+    ['--checkpoint {no-json.json}', /--checkpoint: expected a folder that can be made, .*got .*no-json\.json/],
+    ['--checkpoint {no-json.json/sub}', /--checkpoint: expected a folder that can be made, .*got .*sub/],
     [['--checkpoint', 'x'.repeat(5000)], /--checkpoint: expected a folder that can be made/],
-    [['--report', folder], /--report: .*: expected a file, got a folder/],
+    ['--report {}', /--report: .*: expected a file, got a folder/],
+    ['--save {out} --report {./link}', /--report: expected a different file from --save writes, got the same/],
     [
-      ['--save', path('out'), '--report', path('./link')],
-      /--report: expected a different file from --save writes, got the same/,
-    ],
-    [
-      ['--data', path('no-json.json'), '--save', path('no-json.json')],
+      '--data {no-json.json} --save {no-json.json}',
       /--save: expected a different file from --data reads, got the same/,
     ],
     [['--save', path('x'.repeat(5_000))], /^lockstep: --save: .{1,300}: expected .* got a name that is too long$/m],
     [['--data', path('x'.repeat(5_000))], /^lockstep: --data: .{1,300}: expected .* got a name that is too long$/m],
-    [['--replicas', '0'], /--replicas: expected a whole number from 1 to 1024, got 0/],
-    [['--inner-steps', 'x'], /--inner-steps: expected a whole number from 1 to \d+, got x/],
-    [['--inner-momentum', '1', '--replicas', '2'], /--inner-momentum: expected a number from 0 to below 1, got 1/],
+    ['--replicas 0', /--replicas: expected a whole number from 1 to 1024, got 0/],
+    ['--inner-steps x', /--inner-steps: expected a whole number from 1 to \d+, got x/],
+    ['--inner-momentum 1 --replicas 2', /--inner-momentum: expected a number from 0 to below 1, got 1/],
     [
-      ['--replicas', '800'],
+      '--replicas 800',
       /--inner-steps: expected a round of at most the 60000 samples of the training set, got 800 replicas x 50 inner steps x 16 samples, which are 640000/,
     ],
-  ])('%j ends with one line, exit code 2', async (args, message) => {
+  ])('%j ends with one line, exit code 2', async (line, message) => {
+    const args = typeof line === 'string' ? argumentsIn(folder, line) : line;
     await expectRefused('coordinator', ['start', ...args], message);
   });
 

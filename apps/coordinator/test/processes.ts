@@ -1,9 +1,11 @@
 /** Starts the built programs as a user would and always ends them, or runs them from source within the test process. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readModelFile, resolveModel } from '@lockstep/nn';
+import { bytesOf } from '@lockstep/protocol';
 import type { Report } from '@lockstep/train';
 import { expect, vi } from 'vitest';
 
@@ -149,6 +151,12 @@ export function readReport(file: string): Report {
   return JSON.parse(readFileSync(file, 'utf8')) as Report;
 }
 
+/** The SHA-256 of the weights of an MLP that a run saved. */
+export function savedWeightsSha256(file: string): string {
+  const weights = readModelFile(resolveModel('mlp'), readFileSync(file));
+  return createHash('sha256').update(bytesOf(weights)).digest('hex');
+}
+
 export function startCoordinator(
   command: 'start' | 'coordinator',
   args: readonly string[],
@@ -181,6 +189,12 @@ export function startModelCommand(args: readonly string[]): Program {
 /** Runs npm in the project's folder, as a user does. */
 export function startNpm(args: readonly string[]): Program {
   return start('npm', args);
+}
+
+/** Arguments of a line with spaces between them, in which `{name}` is a path in the folder. */
+export function argumentsIn(folder: string, line: string): string[] {
+  const words = line.split(' ').filter((word) => word !== '');
+  return words.map((word) => word.replace(/\{(.*)\}/, (_, name: string) => join(folder, name)));
 }
 
 function appFile(app: string): string {

@@ -1,16 +1,19 @@
 /** A run that is stopped, and `--checkpoint` and `--resume` as a user runs them. */
-import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readModelFile, resolveModel } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { canListProcesses, type Program, readReport, runToReport, startCoordinator } from './processes.ts';
+import {
+  canListProcesses,
+  type Program,
+  readReport,
+  runToReport,
+  savedWeightsSha256,
+  startCoordinator,
+} from './processes.ts';
 
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const interrupted = 'lockstep: the coordinator was interrupted\n';
 
 const folder = temporaryFolder();
@@ -84,7 +87,7 @@ describe('a run that is stopped', () => {
     expect(stdout).toContain(`model after step ${steps} saved to ${model}\n`);
     expect(stdout).toContain(`report written to ${reportFile}\n`);
     expect(stdout).toMatch(new RegExp(`^To resume after step ${steps}: npm start -- --data .* --resume$`, 'm'));
-    expect(sha256(bytesOf(readModelFile(resolveModel('mlp'), readFileSync(model))))).toBe(weightsSha256);
+    expect(savedWeightsSha256(model)).toBe(weightsSha256);
 
     const { report, stdout: resumed } = await runToReport(folder, [
       ...common,

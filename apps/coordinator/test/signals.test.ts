@@ -1,9 +1,6 @@
 /** Signals to coordinators and workers: during a run, before it, and while nobody watches them. */
-import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readModelFile, resolveModel } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
@@ -14,13 +11,12 @@ import {
   type Program,
   readReport,
   runToReport,
+  savedWeightsSha256,
   startCoordinator,
   startInTerminal,
   startNpm,
   startWorker,
 } from './processes.ts';
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const folder = temporaryFolder();
 const tiny = [...(await tinyArgs(folder)), '--epochs', '1000000'];
@@ -144,8 +140,7 @@ it.runIf(canListProcesses)('a coordinator whose terminal is closed keeps the mod
   program.kill('SIGKILL');
   await program.ended;
   await vi.waitFor(() => expect(program.offspring()).toEqual([]), { timeout: 30_000 });
-  const weights = readModelFile(resolveModel('mlp'), readFileSync(model));
-  expect(sha256(bytesOf(weights))).toBe(readReport(reportFile).weightsSha256);
+  expect(savedWeightsSha256(model)).toBe(readReport(reportFile).weightsSha256);
 });
 
 it('a run whose output is no longer read goes on to its end', async () => {

@@ -1,13 +1,7 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readModelFile, resolveModel } from '@lockstep/nn';
-import { bytesOf } from '@lockstep/protocol';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { canListProcesses, readReport, runToReport, startCoordinator } from './processes.ts';
-
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+import { canListProcesses, readReport, runToReport, savedWeightsSha256, startCoordinator } from './processes.ts';
 
 const folder = temporaryFolder();
 
@@ -41,7 +35,7 @@ it('start without options trains MNIST to 97 % or better with two worker process
   const shards = report.workers.reduce((sum, worker) => sum + worker.shards, 0);
   expect(shards).toBeGreaterThanOrEqual(report.steps);
   expect(report.wire.bytesReceived).toBeGreaterThan(shards * 2 * 101_770);
-  expect(report.weightsSha256).toBe(sha256(bytesOf(readModelFile(resolveModel('mlp'), readFileSync(model)))));
+  expect(report.weightsSha256).toBe(savedWeightsSha256(model));
 
   expect(stdout).toMatch(/^Training mlp, 101,770 parameters: \d+ epochs? of 60,000 images, batch 128, momentum/);
   expect(stdout).toMatch(/^Join with: npm run worker -- --url ws:\/\/127\.0\.0\.1:\d+$/m);

@@ -1,54 +1,72 @@
-/** The examples' command line: lists the chapters and programs, or runs one of them. */
+/** The command line of the examples: lists the chapters and programs, or runs one of them. */
 import {
   commandText,
   dataOptions,
   formatTable,
   generalOptions,
+  kindOf,
+  type Option,
   type Options,
   readCommandLine,
   usageFailure,
 } from '@lockstep/command';
+import { loadMnist } from '@lockstep/data/node';
+import { errorMessage } from '@lockstep/data/shown';
 import {
+  accepts,
   type Chapter,
+  type Control,
   chapters,
-  createLiveRun,
+  type Digits,
   type Exhibit,
-  type LessonContext,
-  type LiveDefinition,
+  expectedOf,
+  fewDigits,
+  LiveRun,
+  labeledImages,
+  type Setting,
 } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
-import { controlOptions, givenLiveSettings, givenSettings } from './control-options.ts';
-import { loadDigits } from './digits.ts';
-import { type Program, programs } from './programs.ts';
-import { wrapped } from './terminal/paragraph.ts';
-import { printExhibit } from './terminal/print.ts';
+import { printExhibit, wrapped } from './print.ts';
+
+/** Titles of the programs to copy, by the names of their files. A program is a module that runs when it is imported. */
+export const programs: Readonly<Record<string, string>> = {
+  iris: 'A table in a CSV file',
+  pictures: 'A folder of pictures for each class',
+  'xor-in-eight-lines': 'The smallest run, on arrays in memory',
+  'layer-list': 'A model of your own layers',
+  'early-stopping': 'Stops when the test loss no longer falls',
+  'learning-rate-sweep': 'Three learning rates in one table',
+  'own-server': 'A run on an HTTP server of your own',
+  'own-page': 'A page of your own, whose tabs compute',
+};
 
 const name = 'example';
-const usage = commandText(name, 'NAME [options]');
 
 /** @returns the exit code */
 export async function example(args: readonly string[]): Promise<number> {
   const [asked, ...rest] = args;
-  if (asked === undefined || asked.startsWith('-')) return list(args);
+  if (asked === undefined || asked.startsWith('-')) {
+    const summary = `Runs a chapter of the lesson, or a program.\n${names()}`;
+    if (!readCommandLine({ name, args: 'NAME [options]', summary, options: generalOptions }, args)) return 0;
+    process.stdout.write(`${commandText(name, 'NAME [options]')}\n${names()}\n`);
+    return 0;
+  }
   const chapter = chapters.find(({ id }) => id === asked);
   if (chapter) return runChapter(chapter, rest);
-  const program = programs.find((one) => one.name === asked);
-  if (program) return runProgram(program, rest);
-  const names = [...chapters.map(({ id }) => id), ...programs.map((one) => one.name)];
-  throw usageFailure(`${asked}: expected one of ${names.join(', ')}`);
-}
-
-function list(args: readonly string[]): number {
-  const summary = `Runs a chapter of the lesson, or a program.\n${names()}`;
-  if (!readCommandLine({ name, args: 'NAME [options]', summary, options: generalOptions }, args)) return 0;
-  process.stdout.write(`${usage}\n${names()}\n`);
+  if (!Object.hasOwn(programs, asked)) {
+    const known = [...chapters.map(({ id }) => id), ...Object.keys(programs)];
+    throw usageFailure(`${asked}: expected one of ${known.join(', ')}`);
+  }
+  const summary = `${programs[asked]}: apps/examples/src/programs/${asked}.ts`;
+  if (readCommandLine({ name, args: asked, summary, options: generalOptions }, rest)) {
+    await import(`./programs/${asked}.ts`);
+  }
   return 0;
 }
 
 function names(): string {
   const lesson = chapters.map(({ id, title }) => [id, title]);
-  const toCopy = programs.map(({ name, title }) => [name, title]);
-  const [first, second] = [lesson, toCopy].map((rows) => formatTable([{}, {}], rows, '  '));
+  const [first, second] = [lesson, Object.entries(programs)].map((rows) => formatTable([{}, {}], rows, '  '));
   return [
     'Chapters of the lesson, with options that NAME --help lists:',
     first,
@@ -57,54 +75,83 @@ function names(): string {
   ].join('\n');
 }
 
-async function runProgram({ name: program, title, run }: Program, args: readonly string[]): Promise<number> {
-  const summary = `${title}: apps/examples/src/programs/${program}.ts`;
-  if (!readCommandLine({ name, args: program, summary, options: generalOptions }, args)) return 0;
-  await run();
-  return 0;
-}
-
 async function runChapter(chapter: Chapter, args: readonly string[]): Promise<number> {
+  const { id, title, claim, text, controls, live } = chapter;
   const data = { ...dataOptions.data, placeholder: 'DIR', help: 'folder with four IDX files, plain or .gz' } as const;
-  const table: Options = { ...controlOptions(chapter), ...(chapter.digits ? { data } : {}) };
-  const line = {
-    name,
-    args: `${chapter.id} [options]`,
-    summary: chapter.claim,
-    options: { ...table, ...generalOptions },
+  const table: Options = {
+    ...controlOptions(controls),
+    ...controlOptions(live?.controls ?? {}, 'live-', 'Live run, '),
+    ...(chapter.digits ? { data } : {}),
   };
+  const line = { name, args: `${id} [options]`, summary: claim, options: { ...table, ...generalOptions } };
   const options = readCommandLine(line, args) as Readonly<Record<string, unknown>> | undefined;
   if (!options) return 0;
   const digits = chapter.digits ? await loadDigits(options['data'] as string | undefined) : undefined;
   const { backend } = await openBackend('auto');
-  process.stdout.write(`${chapter.title}\n${wrapped(chapter.claim)}\n`);
+  const print = (part: string): void => void process.stdout.write(`${part}\n`);
+  const printAll = (exhibits: readonly Exhibit[]): void => {
+    for (const exhibit of exhibits) print(`\n${printExhibit(exhibit)}`);
+  };
+  print(`${title}\n${wrapped(claim)}`);
   const context = { backend, digits, nowMs: () => performance.now() };
-  const [frames, last] = lastOf(chapter.exhibits(context, givenSettings(chapter, options)));
-  for (const paragraph of chapter.text) process.stdout.write(`\n${wrapped(paragraph)}\n`);
-  for (const exhibit of last) process.stdout.write(`\n${printExhibit(exhibit)}\n`);
-  if (chapter.live) runLive(context, chapter.live, givenLiveSettings(chapter.live, options));
-  if (chapter.live) process.stdout.write('\nOn the page, #learn changes this curve while it grows.\n');
-  else if (frames > 1) process.stdout.write('\nOn the page, #learn shows this while it computes.\n');
+  const frames = [...chapter.exhibits(context, settingsIn(options, controls))];
+  for (const paragraph of text) print(`\n${wrapped(paragraph)}`);
+  printAll(frames.at(-1)!);
+  if (live) {
+    const run = new LiveRun(context, live, settingsIn(options, live.controls, 'live-'));
+    while (run.advance());
+    printAll(run.exhibits());
+    run.dispose();
+    print('\nOn the page, #learn changes this curve while it grows.');
+  } else if (frames.length > 1) {
+    print('\nOn the page, #learn shows this while it computes.');
+  }
   return 0;
 }
 
-/** Trains to the end of the curve. */
-function runLive(context: LessonContext, live: LiveDefinition, settings: ReturnType<typeof givenLiveSettings>): void {
-  const run = createLiveRun(context, live, settings);
-  try {
-    while (run.advance());
-    for (const exhibit of run.exhibits()) process.stdout.write(`\n${printExhibit(exhibit)}\n`);
-  } finally {
-    run.dispose();
-  }
+/** Options for controls: `--start-x` for the control `startX`, `--live-lr` for `lr` of the live run. */
+function controlOptions(controls: Chapter['controls'], prefix = '', labelPrefix = ''): Record<string, Option<Setting>> {
+  const options = Object.entries(controls).map(([control, { label, ...rest }]) => {
+    const text = labelPrefix ? `${labelPrefix}${label.toLowerCase()}` : label;
+    return [optionName(prefix, control), optionOf({ ...rest, label: text } as Control)];
+  });
+  return Object.fromEntries(options);
 }
 
-function lastOf(all: Iterable<readonly Exhibit[]>): [number, readonly Exhibit[]] {
-  let frames = 0;
-  let last: readonly Exhibit[] = [];
-  for (const exhibits of all) {
-    frames++;
-    last = exhibits;
+/** Returns the given settings, by the names of controls. */
+function settingsIn(options: Readonly<Record<string, unknown>>, controls: Chapter['controls'], prefix = '') {
+  const settings = Object.keys(controls).map((control) => [control, options[optionName(prefix, control)]]);
+  return Object.fromEntries(settings) as Record<string, Setting | undefined>;
+}
+
+function optionName(prefix: string, control: string): string {
+  return prefix + control.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function optionOf(control: Control): Option<Setting> {
+  const { kind, label, fallback } = control;
+  return {
+    kind: {
+      ...kindOf<Setting>(expectedOf(control), (value) => accepts(control, value as Setting)),
+      placeholder: kind === 'choice' ? 'NAME' : control.isWhole ? 'N' : 'X',
+      read: (text) => (kind === 'choice' ? text : text.trim() === '' ? Number.NaN : Number(text)),
+    },
+    help: `${label}: ${expectedOf(control)}`,
+    defaultText: String(fallback),
+  };
+}
+
+/** Loads MNIST from its files. @throws CommandFailure with exit code 2 if the files cannot be used */
+async function loadDigits(directory: string | undefined): Promise<Digits> {
+  try {
+    const { train, test } = await loadMnist(directory);
+    const [trainCount, testCount] = [train.count, test.count];
+    if (trainCount >= fewDigits.train && testCount >= fewDigits.test) {
+      return { train: labeledImages(train), test: labeledImages(test) };
+    }
+    const expected = `at least ${fewDigits.train} training images and ${fewDigits.test} test images`;
+    throw new Error(`expected ${expected}, got ${trainCount} and ${testCount}`);
+  } catch (error) {
+    throw usageFailure(`${directory === undefined ? '' : '--data: '}${errorMessage(error)}`);
   }
-  return [frames, last];
 }

@@ -4,8 +4,7 @@ import { chapters } from '@lockstep/lesson';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { example } from '../src/example.ts';
-import { programs } from '../src/programs.ts';
+import { example, programs } from '../src/example.ts';
 
 async function printed(...args: string[]): Promise<string> {
   const parts: string[] = [];
@@ -61,10 +60,10 @@ describe('npm run example', () => {
   test('without a name it lists the chapters and the programs', async () => {
     const list = await printed();
     for (const { id, title } of chapters) expect(list).toContain(`${id.padEnd(16)}  ${title}\n`);
-    for (const { name, title } of programs) expect(list).toContain(`${name.padEnd(19)}  ${title}\n`);
+    for (const [name, title] of Object.entries(programs)) expect(list).toContain(`${name.padEnd(19)}  ${title}\n`);
   });
 
-  test.each(programs.map(({ name }) => name))('%s --help says where its file is, and runs nothing', async (name) => {
+  test.each(Object.keys(programs))('%s --help says where its file is, and runs nothing', async (name) => {
     expect(await printed(name, '--help')).toContain(`apps/examples/src/programs/${name}.ts`);
   });
 

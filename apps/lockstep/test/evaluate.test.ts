@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs, tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
-import { runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
+import { argumentsIn, runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
 import { evaluate, evaluationText } from '../src/evaluate.ts';
 import { barsFile, expectRefusal, printed } from './bars.ts';
 
@@ -73,31 +73,22 @@ describe('npm run evaluate', () => {
     await expectRefusal(() => evaluate(['--load', place('bars'), '--model', 'mlp', ...data]), /expected layers\[0\]/);
   });
 
-  it.each<[args: string[], message: RegExp]>([
-    [[], /^--load: expected FILE\.safetensors, the model to use, got none$/],
-    [['--load', place('none')], /^--load: .*none: expected a file that can be read, got nothing there$/],
-    [['--load', folder], /^--load: .*: expected a regular file, got a folder$/],
+  it.each<[line: string, message: RegExp]>([
+    ['', /^--load: expected FILE\.safetensors, got none$/],
+    ['--load {none}', /^--load: .*none: expected a file that can be read, got nothing there$/],
+    ['--load {}', /^--load: .*: expected a regular file, got a folder$/],
     [
-      ['--load', place('tiny/t10k-labels-idx1-ubyte')],
+      '--load {tiny/t10k-labels-idx1-ubyte}',
       /^--load .*: safetensors: expected a file of this format, got an IDX file$/,
     ],
-    [
-      ['--load', place('bars'), '--report', place('bars')],
-      /^--report: expected a different file from --load reads, got the same: .*bars$/,
-    ],
-    [
-      ['--load', place('bars'), '--data', place('none')],
-      /^--data: .*none: expected a file or a folder with data, got nothing there$/,
-    ],
-    [
-      ['--load', place('bars'), '--label', 'x'],
-      /^--label: expected with --data PATH, because it says how to read the data$/,
-    ],
-    [['--load', place('bars'), '--model', 'nosuch'], /^--model nosuch: .*expected/],
-    [['--load', place('bars'), '--report', folder], /^--report: .*: expected a file, got a folder$/],
-    [['--load', place('bars'), 'x.png'], /^x\.png: expected an option that begins with --$/],
-  ])('%j is refused', async (args, message) => {
-    await expectRefusal(() => evaluate(args), message);
+    ['--load {bars} --report {bars}', /^--report: expected a different file from --load reads, got the same: .*bars$/],
+    ['--load {bars} --data {none}', /^--data: .*none: expected a file or a folder with data, got nothing there$/],
+    ['--load {bars} --label x', /^--label: expected with --data PATH, because it says how to read the data$/],
+    ['--load {bars} --model nosuch', /^--model nosuch: .*expected/],
+    ['--load {bars} --report {}', /^--report: .*: expected a file, got a folder$/],
+    ['--load {bars} x.png', /^x\.png: expected an option that begins with --$/],
+  ])('%j is refused', async (line, message) => {
+    await expectRefusal(() => evaluate(argumentsIn(folder, line)), message);
   });
 
   it('refuses images of another size', async () => {

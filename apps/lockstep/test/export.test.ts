@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
-import { runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
+import { argumentsIn, runToReport, startModelCommand } from '../../coordinator/test/processes.ts';
 import { exportModel } from '../src/saved-model.ts';
 import { barsFile, expectRefusal } from './bars.ts';
 
@@ -28,20 +28,14 @@ describe('npm run export', () => {
     expect(readFileSync(place('exported.onnx')).equals(readFileSync(place('saved.onnx')))).toBe(true);
   });
 
-  it.each<[args: string[], message: RegExp]>([
-    [['--load', place('bars')], /^--onnx: expected FILE\.onnx, where to write the model, got none$/],
-    [['--onnx', place('out.onnx')], /^--load: expected FILE\.safetensors, the model to use, got none$/],
-    [['--load', place('none'), '--onnx', place('out.onnx')], /^--load: .*none: expected a file that can be read/],
-    [
-      ['--load', place('bars'), '--onnx', place('none/out.onnx')],
-      /^--onnx: .*: expected a file in a folder that exists/,
-    ],
-    [
-      ['--load', place('bars'), '--onnx', place('bars')],
-      /^--onnx: expected a different file from --load reads, got the same: .*bars$/,
-    ],
-  ])('%j is refused, and writes nothing', async (args, message) => {
-    await expectRefusal(() => exportModel(args), message);
+  it.each<[line: string, message: RegExp]>([
+    ['--load {bars}', /^--onnx: expected FILE\.onnx, got none$/],
+    ['--onnx {out.onnx}', /^--load: expected FILE\.safetensors, got none$/],
+    ['--load {none} --onnx {out.onnx}', /^--load: .*none: expected a file that can be read/],
+    ['--load {bars} --onnx {none/out.onnx}', /^--onnx: .*: expected a file in a folder that exists/],
+    ['--load {bars} --onnx {bars}', /^--onnx: expected a different file from --load reads, got the same: .*bars$/],
+  ])('%j is refused, and writes nothing', async (line, message) => {
+    await expectRefusal(() => exportModel(argumentsIn(folder, line)), message);
     expect(readFileSync(place('bars'))).toEqual(Buffer.from(barsFile()));
     expect(existsSync(place('out.onnx'))).toBe(false);
   });

@@ -1,8 +1,7 @@
 /** `npm run docs`: writes the API reference to `docs/api` and the page of all options, as Markdown. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { optionsPage } from './options-page.ts';
-import { entries, readReference } from './reference.ts';
+import { entries, optionsPage, readReference } from './reference.ts';
 
 const reference = await readReference();
 await reference.write(fileURLToPath(new URL('../../../docs/api/', import.meta.url)));

@@ -1,7 +1,7 @@
 /** Checks that pictures are laid out in a grid that fits its room. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { layOutTiles } from '../src/inside/tile-layout.ts';
+import { layOutTiles } from '../src/view/tile-layout.ts';
 
 test('the 128 neurons of the default model fill their rows, wide and narrow', () => {
   const grid = { count: 128, rows: 28, columns: 28 };

@@ -1,7 +1,7 @@
 /** Checks that a view of the weights requests them only while a person looks, and one at a time. */
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openWeightsFeed } from '../src/inside/weights-feed.ts';
+import { openWeightsFeed } from '../src/inside/inspection.ts';
 import { RunStore } from '../src/watch/run-store.ts';
 
 const page = Object.assign(new EventTarget(), { hidden: false });

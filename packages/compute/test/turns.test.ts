@@ -16,21 +16,15 @@ function turnsUntilYielded(course: readonly { isAny: boolean; given: number }[])
   return yieldToOthers().then(() => turns);
 }
 
-const sending = (given: number) => ({ isAny: true, given });
+const sending = (...given: number[]) => given.map((each) => ({ isAny: true, given: each }));
+const last = { isAny: false, given: 3 };
 
-it('gives one turn where nothing is on its way', async () => {
-  expect(await turnsUntilYielded([{ isAny: false, given: 3 }])).toBe(1);
-});
-
-it('waits until the last chunk was given', async () => {
-  expect(await turnsUntilYielded([sending(0), sending(1), sending(2), { isAny: false, given: 3 }])).toBe(3);
-});
-
-it('waits no more than a millisecond for connections that take nothing', async () => {
-  expect(await turnsUntilYielded([sending(5)])).toBe(2);
-  expect(await turnsUntilYielded([sending(0), sending(1), sending(2), sending(2), sending(2), sending(2)])).toBe(4);
-});
-
-it('waits ten milliseconds for connections that go on taking', async () => {
-  expect(await turnsUntilYielded(Array.from({ length: 100 }, (_, index) => sending(index)))).toBe(20);
+it.each([
+  ['gives one turn where nothing is on its way', [last], 1],
+  ['waits until the last chunk was given', [...sending(0, 1, 2), last], 3],
+  ['waits no more than a millisecond for connections that take nothing', sending(5), 2],
+  ['waits no more than a millisecond for connections that stop taking', sending(0, 1, 2, 2, 2, 2), 4],
+  ['waits ten milliseconds for connections that go on taking', sending(...Array(100).keys()), 20],
+])('%s', async (_, course, turns) => {
+  expect(await turnsUntilYielded(course)).toBe(turns);
 });

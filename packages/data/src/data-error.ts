@@ -1,5 +1,5 @@
 /** The error for data that cannot be used, and the limits beyond which data are refused. */
-import { shownLine } from './shown.ts';
+import { shownLine, thousands } from './shown.ts';
 
 /**
  * Thrown for data that cannot be used. The message is one sentence that names the file, what was
@@ -11,6 +11,11 @@ export class DataError extends Error {
   constructor(message: string) {
     super(shownLine(message));
   }
+}
+
+/** The error whose message is `PLACE: expected EXPECTED, got GOT`. */
+export function unexpected(place: string, expected: string, got: unknown): DataError {
+  return new DataError(`${place}: expected ${expected}, got ${got}`);
 }
 
 /** Requires a whole number from `from` to `to`, inclusive. @throws RangeError with one sentence otherwise */
@@ -33,70 +38,40 @@ export const maxNesting = 8;
 /** Maximum pixels of one picture: more than a 60-megapixel camera takes. */
 export const maxPicturePixels = 2 ** 26;
 
-const mostValues = 2 ** 27;
-/** Allowed in a file of any size: a small file may compress well. */
-const freeValues = 2 ** 22;
-const valuesPerByte = 16;
-const freeRows = 2 ** 19;
-/** However well it is packed, a meaningful row takes two bits. */
-const rowsPerByte = 4;
-const freeUnpackedBytes = 2 ** 26;
-const unpackedPerByte = 64;
+/** What a file may hold: `free` whatever its size, more for each byte as stored, but never more than `most`. */
+const limits = {
+  /** A small file may compress well. */
+  values: { free: 2 ** 22, perByte: 16, most: 2 ** 27 },
+  /** However well it is packed, a meaningful row takes two bits. */
+  rows: { free: 2 ** 19, perByte: 4, most: Number.POSITIVE_INFINITY },
+  unpackedBytes: { free: 2 ** 26, perByte: 64, most: maxFileBytes },
+  /** A scanned black-and-white page has nearly 256 pixels for each byte. */
+  decodedPixels: { free: 2 ** 27, perByte: 256, most: Number.POSITIVE_INFINITY },
+  /** Pixels that a model sees. */
+  pixelBytes: { free: 2 ** 28, perByte: 64, most: 2 ** 31 },
+} as const;
 
-const freePixels = 2 ** 27;
-/** A scanned black-and-white page has nearly as many. */
-const pixelsPerByte = 256;
-
-/** Returns the maximum number of values for a file of `fileBytes`, as stored. */
-function valueLimit(fileBytes: number): number {
-  return Math.min(mostValues, Math.max(freeValues, valuesPerByte * fileBytes));
+/** Returns the limit for a file of `fileBytes`, as stored; of any file if omitted. */
+export function limitOf(what: keyof typeof limits, fileBytes = Number.POSITIVE_INFINITY): number {
+  const { free, perByte, most } = limits[what];
+  return Math.min(most, Math.max(free, perByte * fileBytes));
 }
 
-/** Returns the maximum bytes that a packed file of `fileBytes` may unpack to. */
-export function unpackedLimit(fileBytes: number): number {
-  return Math.min(maxFileBytes, Math.max(freeUnpackedBytes, unpackedPerByte * fileBytes));
-}
-
-/**
- * Checks the number of values before memory is allocated.
- * @throws DataError whose message begins with the file's name
- */
+/** Checks the number of values before memory is allocated. @throws DataError whose message begins with `name` */
 export function requireValues(name: string, rows: number, columns: number, fileBytes: number): void {
-  const most = valueLimit(fileBytes);
+  const most = limitOf('values', fileBytes);
   if (rows * columns <= most) return;
-  const expected = `at most ${most.toLocaleString('en-US')} values in a file of its size`;
-  const got = `${rows.toLocaleString('en-US')} rows of ${columns.toLocaleString('en-US')}`;
-  throw new DataError(`${name}: expected ${expected}, got ${got}`);
+  const got = `${thousands(rows)} rows of ${thousands(columns)}`;
+  throw unexpected(name, `at most ${thousands(most)} values in a file of its size`, got);
 }
 
-/**
- * Checks the number of rows or lines of a file while they are counted.
- * @throws DataError whose message begins with the file's name
- */
+/** Checks the number of rows or lines while they are counted. @throws DataError whose message begins with `name` */
 export function requireRows(name: string, what: 'images' | 'lines' | 'rows', count: number, fileBytes: number): void {
-  const most = Math.max(freeRows, rowsPerByte * fileBytes);
-  if (count <= most) return;
-  throw new DataError(
-    `${name}: expected at most ${most.toLocaleString('en-US')} ${what} in a file of its size, got more`,
-  );
-}
-
-/**
- * Checks the pixels of a folder of pictures before any is decoded.
- * @throws DataError whose message begins with the folder's name
- */
-export function requirePixels(name: string, pixels: number, fileBytes: number): void {
-  const most = Math.max(freePixels, pixelsPerByte * fileBytes);
-  if (pixels <= most) return;
-  const [expected, got] = [most, pixels].map(
-    (count) => `${Math.ceil(count / 2 ** 20).toLocaleString('en-US')} megapixels`,
-  );
-  throw new DataError(`${name}: expected pictures of at most ${expected} in files of their size, got ${got}`);
+  const most = limitOf('rows', fileBytes);
+  if (count > most) throw unexpected(name, `at most ${thousands(most)} ${what} in a file of its size`, 'more');
 }
 
 /** @throws DataError whose message begins with `place`: the file's name, or its name and line */
 export function requireColumns(place: string, count: number): void {
-  if (count <= maxColumns) return;
-  const got = count.toLocaleString('en-US');
-  throw new DataError(`${place}: expected at most ${maxColumns.toLocaleString('en-US')} columns, got ${got}`);
+  if (count > maxColumns) throw unexpected(place, `at most ${thousands(maxColumns)} columns`, thousands(count));
 }

@@ -2,7 +2,7 @@
 
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
-import { checkWhole, DataError } from './data-error.ts';
+import { checkWhole, unexpected } from './data-error.ts';
 import { type Dataset, gatherRows, sampleSize, type Targets, targetSize } from './dataset.ts';
 
 /** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
@@ -98,7 +98,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
   });
   if (test.length === 0) {
     const expected = targets.type === 'classes' ? 'two samples of a class' : 'two samples';
-    throw new DataError(`${name}: expected at least ${expected}, one to train with and one to test with, got ${count}`);
+    throw unexpected(name, `at least ${expected}, one to train with and one to test with`, count);
   }
   const isTest = new Uint8Array(count);
   for (const sample of test) isTest[sample] = 1;

@@ -9,7 +9,6 @@ export { openPageDecoder } from './pictures/page-decoder.ts';
 export {
   type PictureDecoder,
   type PictureFile,
-  type PictureFit,
   type PictureForm,
   type PictureInfo,
   type PictureOptions,
@@ -26,6 +25,7 @@ export {
   datasetFromJsonLines,
   datasetFromTable,
   type OpenedDataset,
+  type PictureFit,
   type Reading,
   type TableOptions,
   type TrainedTable,

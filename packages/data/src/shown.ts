@@ -28,15 +28,17 @@ function escaped(character: string): string {
   return shortEscapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** Magic bytes at the start of files, and the kinds they indicate. */
-const kinds: readonly (readonly [magic: readonly number[], kind: string])[] = [
-  [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx or a .pt'],
-  [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture'],
-  [[0xff, 0xd8, 0xff], 'a JPEG picture'],
-  [[0x52, 0x49, 0x46, 0x46], 'a RIFF file, such as a WebP picture'],
+const asPictures = 'give the folder with a folder of pictures for each class';
+
+/** Magic bytes at the start of files, the kinds they indicate, and how data of such a kind can be read instead. */
+const kinds: readonly (readonly [magic: readonly number[], kind: string, advice?: string])[] = [
+  [[0x50, 0x4b, 0x03, 0x04], 'a ZIP archive, such as an .xlsx or a .pt', 'unpack it, or save it as CSV'],
+  [[0x89, 0x50, 0x4e, 0x47], 'a PNG picture', asPictures],
+  [[0xff, 0xd8, 0xff], 'a JPEG picture', asPictures],
+  [[0x52, 0x49, 0x46, 0x46], 'a RIFF file, such as a WebP picture', asPictures],
   [[0x50, 0x41, 0x52, 0x31], 'a Parquet file'],
   [[0x1f, 0x8b], 'a gzip file'],
-  [[0x00, 0x00, 0x08], 'an IDX file'],
+  [[0x00, 0x00, 0x08], 'an IDX file', 'give the folder with the four of them'],
   [[0x89, 0x48, 0x44, 0x46], 'an HDF5 file, such as a model of Keras'],
   [[0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59], 'a NumPy array'],
   [[0x25, 0x50, 0x44, 0x46], 'a PDF'],
@@ -45,10 +47,19 @@ const kinds: readonly (readonly [magic: readonly number[], kind: string])[] = [
 ];
 const headBytes = 24;
 
+function kindOf(bytes: Uint8Array) {
+  return kinds.find(([magic]) => magic.every((byte, index) => bytes[index] === byte));
+}
+
+/** How data of a file that is no table can be read; undefined if its first bytes are those of no such kind. */
+export function adviceFor(bytes: Uint8Array): string | undefined {
+  return kindOf(bytes)?.[2];
+}
+
 /** Names the kind of a file by its first bytes, in words that follow "got". */
 export function fileKind(bytes: Uint8Array): string {
   if (bytes.length === 0) return 'an empty file';
-  const known = kinds.find(([magic]) => magic.every((byte, index) => bytes[index] === byte));
+  const known = kindOf(bytes);
   if (known) return known[1];
   const head = bytes.subarray(0, headBytes);
   const text = new TextDecoder().decode(head, { stream: true });
@@ -63,4 +74,9 @@ export function fileKind(bytes: Uint8Array): string {
 /** Returns the message of anything thrown: `catch` does not promise an Error. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Formats a count, such as `60,000`; a fraction is rounded. */
+export function thousands(count: number): string {
+  return Math.round(count).toLocaleString('en-US');
 }

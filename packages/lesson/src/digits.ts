@@ -1,6 +1,8 @@
-/** The labeled images that chapters train on, from any source. */
+/** Labeled images of digits, and the classifier 784-128-10 that chapters train on them. */
 import { type Dataset, permutation } from '@lockstep/data';
-import type { LessonContext } from './chapter.ts';
+import { createEvaluation, createMicrobatchGradient, initialize, type Model, resolveModel } from '@lockstep/nn';
+import type { HostBackend, Storage } from '@lockstep/tensor';
+import { type OptimizerChoice, Trainer } from './trainer.ts';
 
 /** Pixels [count * 784], 0 to 255, and labels [count], 0 to 9. */
 export interface LabeledImages {
@@ -24,12 +26,12 @@ export const allDigits = { train: 60_000, test: 10_000 } as const;
 /** How many digits a chapter uses. It uses the same ones on a page and in a terminal, so both show the same figures. */
 export type DigitsUse = 'few' | 'all';
 
-/** Returns the digits of a chapter. @throws Error if the context has fewer than `fewDigits` */
-export function digitsOf({ digits }: LessonContext, use: DigitsUse): Digits {
+/** Returns the digits of a chapter. @throws Error if there are fewer than `fewDigits` */
+export function digitsOf({ digits }: { readonly digits?: Digits | undefined }, use: DigitsUse): Digits {
   const [train, test] = [digits?.train.labels.length ?? 0, digits?.test.labels.length ?? 0];
   if (!digits || train < fewDigits.train || test < fewDigits.test) {
     const expected = `at least ${fewDigits.train} training images and ${fewDigits.test} test images`;
-    throw new Error(`lesson: expected ${expected}, got ${train} and ${test}`);
+    throw new Error(`expected ${expected}, got ${train} and ${test}`);
   }
   if (use === 'all') return digits;
   return { train: sliceOf(digits.train, 0, fewDigits.train), test: sliceOf(digits.test, 0, fewDigits.test) };
@@ -51,6 +53,11 @@ export function sliceOf({ pixels, labels }: LabeledImages, from: number, to: num
   return { pixels: pixels.subarray(from * imageSize, to * imageSize), labels: labels.subarray(from, to) };
 }
 
+/** Returns the first images, or all if there are fewer than `count`. */
+export function firstOf(images: LabeledImages, count: number): LabeledImages {
+  return sliceOf(images, 0, Math.min(count, images.labels.length));
+}
+
 /** Copies the images with these indices. */
 export function pick({ pixels, labels }: LabeledImages, numbers: Uint32Array): LabeledImages {
   const picked = { pixels: new Uint8Array(numbers.length * imageSize), labels: new Uint16Array(numbers.length) };
@@ -70,4 +77,78 @@ export function* batchesOf(
 ): Generator<LabeledImages> {
   const order = permutation(images.labels.length, seed, epoch);
   for (let first = 0; first < order.length; first += batch) yield pick(images, order.subarray(first, first + batch));
+}
+
+export const digitModel: Model = resolveModel('mlp');
+
+/** Optimizer of the chapters that do not compare optimizers. */
+export const plainSgd = { type: 'sgd', learningRate: 0.1 } as const;
+
+/** Number of images evaluated at once. */
+const evaluationBatch = 500;
+
+/** Mean loss and accuracy, from 0 to 1, over images. */
+export interface Measured {
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+const planKinds = { gradient: createMicrobatchGradient, evaluation: createEvaluation } as const;
+
+export class Classifier {
+  readonly #backend: HostBackend;
+  readonly #trainer: Trainer;
+
+  constructor(backend: HostBackend, optimizer: OptimizerChoice, seed: number) {
+    this.#backend = backend;
+    this.#trainer = new Trainer(backend, optimizer, initialize(digitModel, seed));
+  }
+
+  /** Parameters, in backend memory. */
+  get parameters(): Storage {
+    return this.#trainer.parameters;
+  }
+
+  /** Takes one optimizer step on the mean gradient of a batch. @returns the batch's mean loss before the step */
+  step(batch: LabeledImages): number {
+    const sums = this.#sums(batch);
+    const loss = this.#trainer.lossIn(sums) / batch.labels.length;
+    this.#trainer.step(sums, batch.labels.length);
+    return loss;
+  }
+
+  /** Returns the mean gradient over images, [parameters]. */
+  gradient(images: LabeledImages): Float32Array {
+    const sums = this.#backend.view(this.#sums(images)).slice(0, this.parameters.length);
+    return sums.map((value) => value / images.labels.length);
+  }
+
+  evaluate(images: LabeledImages): Measured {
+    const count = images.labels.length;
+    let [lossSum, correct] = [0, 0];
+    for (let from = 0; from < count; from += evaluationBatch) {
+      const slice = sliceOf(images, from, Math.min(count, from + evaluationBatch));
+      const [sliceLoss, sliceCorrect] = this.#backend.view(this.#run('evaluation', slice));
+      lossSum += sliceLoss!;
+      correct += sliceCorrect!;
+    }
+    return { loss: lossSum / count, accuracy: correct / count };
+  }
+
+  dispose(): void {
+    this.#trainer.dispose();
+  }
+
+  /** Computes the sums over a batch of gradients and losses. */
+  #sums(batch: LabeledImages): Storage {
+    return this.#run('gradient', batch);
+  }
+
+  #run(name: keyof typeof planKinds, { pixels, labels }: LabeledImages): Storage {
+    const plan = this.#trainer.plan(`${name} of ${labels.length}`, () =>
+      planKinds[name](this.#backend, digitModel, labels.length, this.parameters),
+    );
+    plan.run(pixels, labels);
+    return plan.output;
+  }
 }

@@ -1,4 +1,4 @@
-/** Exhibits of a chapter as plain data: a terminal prints them, a page draws them, a worker can send them. */
+/** Exhibits of a chapter as plain data, and the text of their numbers: a terminal prints them, a page draws them. */
 import type { Verdict } from './verdict.ts';
 
 /** Named numbers. */
@@ -155,4 +155,105 @@ export interface GraphNode {
   readonly gradient: number;
 }
 
+/** Named numbers, by their labels. */
+export function figures(values: Readonly<Record<string, string>>): Figures {
+  return { kind: 'figures', figures: Object.entries(values).map(([label, value]) => ({ label, value })) };
+}
+
+export function table(caption: string, header: Table['header'], rows: Table['rows']): Table {
+  return { kind: 'table', caption, header, rows };
+}
+
+export function bars(caption: string, all: Bars['bars'], areProbabilities = false): Bars {
+  return { kind: 'bars', caption, bars: all, areProbabilities };
+}
+
+/** @param series values at each of `x`, by their label */
+export function curves(
+  caption: string,
+  xLabel: string,
+  x: readonly number[],
+  series: Readonly<Record<string, readonly number[]>>,
+  isLogarithmic = false,
+): Curves {
+  const all = Object.entries(series).map(([label, values]) => ({ label, values }));
+  return { kind: 'curves', caption, xLabel, x, series: all, isLogarithmic };
+}
+
 export type Exhibit = Figures | Table | Bars | Curves | LiveCurves | Code | Pictures | Grid | Plane | Neurons | Graph;
+
+export interface BarAxis {
+  /** At most 0. */
+  readonly from: number;
+  /** At least 0. */
+  readonly to: number;
+  /** Labels of the ends. */
+  readonly fromText: string;
+  readonly toText: string;
+}
+
+/** Leading digits that an end may have. */
+const ends = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
+
+/** Returns an axis from 0 to 100 % for probabilities, else one whose round ends enclose 0 and all values. */
+export function barAxis({ bars, areProbabilities = false }: Pick<Bars, 'bars' | 'areProbabilities'>): BarAxis {
+  if (areProbabilities) return { from: 0, to: 1, fromText: percent(0, 0), toText: percent(1, 0) };
+  const values = bars.map(({ value }) => value).filter(Number.isFinite);
+  const from = -roundedUp(Math.max(0, ...values.map((value) => -value)));
+  const to = roundedUp(Math.max(0, ...values));
+  // If all values are 0, the axis still needs a length.
+  const axis = from === 0 && to === 0 ? { from: 0, to: 1 } : { from: from + 0, to };
+  return { ...axis, fromText: significant(axis.from), toText: significant(axis.to) };
+}
+
+function roundedUp(size: number): number {
+  if (size === 0) return 0;
+  const power = 10 ** Math.floor(Math.log10(size));
+  const end = ends.find((digits) => digits * power >= size);
+  return end === undefined ? size : Number((end * power).toPrecision(3));
+}
+
+/** Returns the start of a bar, from the left end of the axis, and its length, both as fractions of the axis. */
+export function barOn({ from, to }: BarAxis, value: number): { readonly start: number; readonly length: number } {
+  const zero = -from / (to - from);
+  if (!Number.isFinite(value)) return { start: zero, length: 0 };
+  const length = Math.abs(value) / (to - from);
+  return { start: value < 0 ? zero - length : zero, length };
+}
+
+/** Formats a rounded number as `101,770`, independent of the machine's language. */
+export function thousands(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
+
+/** Formats a large number with three digits: "13.1 million", "662 billion". */
+export function inWords(value: number): string {
+  const [unit, name] = value >= 1e9 ? [1e9, 'billion'] : [1e6, 'million'];
+  return `${Number((value / unit).toPrecision(3))} ${name}`;
+}
+
+/** Formats with `digits` decimal places, or as a power of ten if the number is too small or too large for that. */
+export function decimal(value: number, digits = 3): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity';
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.5 * 10 ** -digits || size >= 1e6)) return value.toExponential(2);
+  // Avoids "-0.000".
+  return (value + 0).toFixed(digits);
+}
+
+/** Formats with `digits` significant digits: 123456.7 -> "123457". */
+export function significant(value: number, digits = 6): string {
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(2);
+  return `${Number(value.toPrecision(digits))}`;
+}
+
+/** Formats a fraction: 0.936 -> "93.60 %". */
+export function percent(fraction: number, digits = 2): string {
+  return `${(100 * fraction).toFixed(digits)} %`;
+}
+
+/** Formats a shape: "[32, 512, 768]", or "[]" for a scalar. */
+export function shapeText(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`;
+}

@@ -2,47 +2,55 @@
  * How a network learns, chapter by chapter. Each chapter computes its claims with Lockstep's own packages, and shows
  * them as plain data.
  */
-export { type BarAxis, barAxis, barOn } from './bar-axis.ts';
-export type { Chapter, LessonContext } from './chapter.ts';
-export { chapters } from './chapters.ts';
-export { accepts, type Control, expectedOf, type RangeControl, type Setting } from './controls.ts';
+import type { Chapter } from './chapter.ts';
+import { activations } from './chapters/activations.ts';
+import { attention } from './chapters/attention.ts';
+import { backPropagation } from './chapters/back-propagation.ts';
+import { crossEntropy } from './chapters/cross-entropy.ts';
+import { dotProduct } from './chapters/dot-product.ts';
+import { forwardPass } from './chapters/forward-pass.ts';
+import { gradientDescent } from './chapters/gradient-descent.ts';
+import { initialization } from './chapters/initialization.ts';
+import { layers } from './chapters/layers.ts';
+import { manyWorkers } from './chapters/many-workers.ts';
+import { matrixProduct } from './chapters/matrix-product.ts';
+import { miniBatches } from './chapters/mini-batches.ts';
+import { neuron } from './chapters/neuron.ts';
+import { optimizers } from './chapters/optimizers.ts';
+import { softmax } from './chapters/softmax.ts';
+import { tensors } from './chapters/tensors.ts';
+import { trainingLoop } from './chapters/training-loop.ts';
+import { vectors } from './chapters/vectors.ts';
+import { xor } from './chapters/xor.ts';
+
+export type { RangeControl, Setting } from './chapter.ts';
+export { accepts, type Chapter, type Control, expectedOf, type LessonContext, type LiveDefinition } from './chapter.ts';
 export { allDigits, type Digits, type DigitsUse, fewDigits, imageSize, labeledImages } from './digits.ts';
-export {
-  type Bars,
-  type Code,
-  type Curves,
-  type Exhibit,
-  type Figures,
-  type Graph,
-  type GraphNode,
-  type Grid,
-  isNumericColumn,
-  type LiveCurve,
-  type LiveCurves,
-  type NeuronLayer,
-  type Neurons,
-  type Pictures,
-  type Plane,
-  type Table,
-} from './exhibit.ts';
+export * from './exhibit.ts';
 export { glossary, partsOf } from './glossary.ts';
-export { type InsidePart, insideParts, partsOfChapter } from './inside/parts.ts';
-export { gradientTable, outputBars, predictionTable, probabilityBars } from './inside/sample-exhibits.ts';
-export {
-  type LabeledSample,
-  type LayerTrace,
-  type ParameterTrace,
-  type SampleTrace,
-  traceSample,
-} from './inside/sample-trace.ts';
-export {
-  type Histogram,
-  viewWeights,
-  type WeightHistograms,
-  type WeightPictures,
-  type WeightView,
-} from './inside/weight-view.ts';
-export { createLiveRun, curveText, type LiveRun, liveSteps, stepsPerPlace } from './live/live-run.ts';
-export { beginsCurve, type LiveDefinition } from './live/live-settings.ts';
-export { silentNeurons } from './live/neuron-pictures.ts';
-export { type Verdict, verdictOf } from './verdict.ts';
+export * from './inside.ts';
+export { beginsCurve } from './live-network.ts';
+export { curveText, LiveRun, liveSteps, silentNeurons, stepsPerPlace } from './live-run.ts';
+
+/** The chapters in the order of the lesson: tests, examples and the page iterate over this table. */
+export const chapters: readonly Chapter[] = [
+  vectors,
+  dotProduct,
+  matrixProduct,
+  tensors,
+  neuron,
+  xor,
+  activations,
+  layers,
+  forwardPass,
+  softmax,
+  crossEntropy,
+  gradientDescent,
+  miniBatches,
+  backPropagation,
+  initialization,
+  trainingLoop,
+  optimizers,
+  attention,
+  manyWorkers,
+];

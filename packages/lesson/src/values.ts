@@ -1,4 +1,4 @@
-/** Reads values out of tensors: results of the engine as numbers. */
+/** Numbers of the engine: read from tensors, and computed over the plane. */
 import { type HostBackend, type Tensor, tidy, valueAndGrad } from '@lockstep/tensor';
 
 /** Returns the values of the tensor that `body` computes, and frees everything that `body` allocated. */
@@ -34,4 +34,27 @@ export function spaced(from: number, to: number, count: number): number[] {
 
 export function meanOf(values: ArrayLike<number>): number {
   return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+export interface PlaneGrid {
+  readonly rows: number;
+  readonly columns: number;
+  /** Centers of the cells, row after row from the largest y: [rows * columns, 2]. */
+  readonly centers: Float32Array;
+}
+
+export function planeGrid(
+  [left, right]: readonly [number, number],
+  [bottom, top]: readonly [number, number],
+  cells: number,
+): PlaneGrid {
+  const centers = new Float32Array(cells * cells * 2);
+  for (let row = 0; row < cells; row++) {
+    for (let column = 0; column < cells; column++) {
+      const at = 2 * (row * cells + column);
+      centers[at] = left + ((right - left) * (column + 0.5)) / cells;
+      centers[at + 1] = top - ((top - bottom) * (row + 0.5)) / cells;
+    }
+  }
+  return { rows: cells, columns: cells, centers };
 }

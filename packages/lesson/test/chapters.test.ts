@@ -1,6 +1,6 @@
 /** Checks of every chapter: its text, its terms, its controls. */
 import { expect, test } from 'vitest';
-import { settingsOf } from '../src/controls.ts';
+import { settingsOf } from '../src/chapter.ts';
 import { chapters, type Exhibit, expectedOf, glossary, partsOf } from '../src/index.ts';
 import { openDigits } from './context.ts';
 

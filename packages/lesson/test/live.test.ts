@@ -3,18 +3,18 @@ import { describe, expect, test } from 'vitest';
 import {
   beginsCurve,
   chapters,
-  createLiveRun,
   curveText,
   type Exhibit,
   type LiveCurves,
-  type LiveRun,
+  LiveRun,
+  liveSteps,
   type Neurons,
   type Pictures,
   silentNeurons,
-  type Verdict,
+  stepsPerPlace,
 } from '../src/index.ts';
-import { liveSteps, stepsPerPlace } from '../src/live/live-run.ts';
-import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live/live-settings.ts';
+import { defineLive, type LiveName, type LiveSettings, liveControls } from '../src/live-network.ts';
+import type { Verdict } from '../src/verdict.ts';
 import { openContext, openDigits } from './context.ts';
 
 function defined(names: readonly LiveName[], first: Partial<LiveSettings> = {}) {
@@ -34,7 +34,7 @@ function advance(run: LiveRun, steps: number): void {
 async function changedAt(step: number, name: LiveName, value: number | string) {
   const context = await openContext();
   return [{}, { [name]: value }].map((change) => {
-    const run = createLiveRun(context, defined([name]));
+    const run = new LiveRun(context, defined([name]));
     advance(run, step);
     run.change(change);
     advance(run, 100);
@@ -48,7 +48,7 @@ describe('a live run', () => {
   test('gives the same curve for the same settings, to the bit', async () => {
     const context = await openContext();
     const [first, second] = [1, 2].map(() => {
-      const run = createLiveRun(context, defined([]));
+      const run = new LiveRun(context, defined([]));
       advance(run, 200);
       return curvesOf(run);
     });
@@ -92,7 +92,7 @@ describe('a live run', () => {
   );
 
   test('begins another curve if one of two changes does', async () => {
-    const run = createLiveRun(await openContext(), defined(['seed', 'lr']));
+    const run = new LiveRun(await openContext(), defined(['seed', 'lr']));
     advance(run, 100);
     run.change({ seed: 2, lr: 0.3 });
     expect(curvesOf(run)).toHaveLength(2);
@@ -101,7 +101,7 @@ describe('a live run', () => {
   test('keeps what an optimizer knows when only the learning rate changes', async () => {
     const context = await openContext();
     const losses = [0.01, 0.010000001].map((lr) => {
-      const run = createLiveRun(context, defined(['lr'], { optimizer: 'momentum', lr: 0.01 }));
+      const run = new LiveRun(context, defined(['lr'], { optimizer: 'momentum', lr: 0.01 }));
       advance(run, 100);
       run.change({ lr });
       advance(run, 100);
@@ -111,14 +111,14 @@ describe('a live run', () => {
   });
 
   test('shows a slider on its way as one change, and one that comes back as its end', async () => {
-    const run = createLiveRun(await openContext(), defined(['lr']));
+    const run = new LiveRun(await openContext(), defined(['lr']));
     advance(run, 50);
     for (const lr of [0.2, 0.3, 0.5]) run.change({ lr });
     expect(curvesOf(run)[0]!.changes).toEqual([{ step: 50, text: 'Learning rate 0.5' }]);
   });
 
   test('replaces a curve that has hardly begun, and keeps the newest four', async () => {
-    const run = createLiveRun(await openContext(), defined(['seed']));
+    const run = new LiveRun(await openContext(), defined(['seed']));
     run.change({ seed: 2 });
     expect(curvesOf(run)).toHaveLength(1);
     for (let seed = 3; seed < 9; seed++) {
@@ -129,7 +129,7 @@ describe('a live run', () => {
   });
 
   test('ends after its steps; a change begins another curve then', async () => {
-    const run = createLiveRun(await openContext(), defined(['lr'], { width: 2 }));
+    const run = new LiveRun(await openContext(), defined(['lr'], { width: 2 }));
     while (run.advance());
     expect(curvesOf(run)[0]!.steps.at(-1)).toBe(liveSteps);
     expect(run.advance()).toBe(false);
@@ -139,7 +139,7 @@ describe('a live run', () => {
   });
 
   test.each(['relu', 'tanh'] as const)('has a picture of what every hidden neuron gives, of %s', async (activation) => {
-    const run = createLiveRun(await openContext(), defined(['start', 'depth'], { activation, width: 20, depth: 3 }));
+    const run = new LiveRun(await openContext(), defined(['start', 'depth'], { activation, width: 20, depth: 3 }));
     const neuronsOf = (): Neurons => run.exhibits().find((exhibit): exhibit is Neurons => exhibit.kind === 'neurons')!;
     const cells = neuronsOf().rows * neuronsOf().columns;
     const before = neuronsOf();
@@ -166,7 +166,7 @@ describe('a live run', () => {
   });
 
   test('a tanh neuron of the first layer bends along a line: equal values lie on parallels', async () => {
-    const run = createLiveRun(await openContext(), defined([], { activation: 'tanh', depth: 1, width: 1 }));
+    const run = new LiveRun(await openContext(), defined([], { activation: 'tanh', depth: 1, width: 1 }));
     const neurons = run.exhibits().find((exhibit): exhibit is Neurons => exhibit.kind === 'neurons')!;
     const { columns, rows, layers } = neurons;
     const { values } = layers[0]!;
@@ -184,7 +184,7 @@ describe('a live run', () => {
   });
 
   test('says that it diverged, and takes no more steps', async () => {
-    const run = createLiveRun(await openContext(), defined([], { start: 'ten times', depth: 6 }));
+    const run = new LiveRun(await openContext(), defined([], { start: 'ten times', depth: 6 }));
     while (run.advance());
     const [curve] = curvesOf(run);
     expect(curve!.verdict).toBe('diverges');
@@ -198,7 +198,7 @@ describe('a live run', () => {
       [{}, ['live-curves', 'plane', 'neurons']],
       [{ data: 'digits', depth: 1, width: 32 }, ['live-curves', 'pictures']],
     ] as const) {
-      const run = createLiveRun(context, defined(['lr'], first));
+      const run = new LiveRun(context, defined(['lr'], first));
       const exhibits = run.exhibits();
       expect(exhibits.map(({ kind }) => kind)).toEqual(kinds);
       const [curve] = curvesOf(run);
@@ -221,7 +221,7 @@ describe('a live run', () => {
     [{ data: 'digits', depth: 1, width: 32, lr: 10 }, 'learns nothing'],
     [{ data: 'digits', depth: 1, width: 32 }, 'generalizes'],
   ])('%j at its end: %s', async (first, expected) => {
-    const run = createLiveRun(await openDigits(), defined([], first));
+    const run = new LiveRun(await openDigits(), defined([], first));
     while (run.advance());
     const [{ verdict, accuracies }] = curvesOf(run) as [LiveCurves['curves'][number]];
     expect(verdict, `${accuracies.at(-1)}`).toBe(expected);
@@ -229,14 +229,14 @@ describe('a live run', () => {
   });
 
   test('refuses a setting by name', async () => {
-    const run = createLiveRun(await openContext(), defined(['lr']));
+    const run = new LiveRun(await openContext(), defined(['lr']));
     expect(() => run.change({ lr: 100 })).toThrow('lr: expected a number from 0.0001 to 10, got 100');
   });
 });
 
 /** Returns the last accuracy with these settings. */
 async function accuracyWith(first: Partial<LiveSettings>, steps = liveSteps): Promise<number> {
-  const run = createLiveRun(await openDigits(), defined([], first));
+  const run = new LiveRun(await openDigits(), defined([], first));
   advance(run, steps);
   const { accuracies } = curvesOf(run)[0]!;
   run.dispose();
@@ -278,7 +278,7 @@ describe('what the hints say', () => {
 
 /** Returns the curve with these settings after a number of steps. */
 async function curveWith(first: Partial<LiveSettings>, steps: number): Promise<LiveCurves['curves'][number]> {
-  const run = createLiveRun(await openDigits(), defined([], first));
+  const run = new LiveRun(await openDigits(), defined([], first));
   advance(run, steps);
   const [curve] = curvesOf(run);
   run.dispose();
@@ -320,7 +320,7 @@ const withLive = chapters.filter(({ live }) => live);
 test.each(withLive)('$id: its live run trains, and every control changes it', async ({ live }) => {
   const context = await openDigits();
   for (const [name, control] of Object.entries(live!.controls)) {
-    const run = createLiveRun(context, live!);
+    const run = new LiveRun(context, live!);
     advance(run, 50);
     const values = control.kind === 'range' ? [control.from, control.to] : control.names;
     run.change({ [name]: values.find((value) => value !== control.fallback)! });

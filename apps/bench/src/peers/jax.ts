@@ -1,38 +1,40 @@
 /** jax-js on its wasm backend, with one thread: a matrix product and the training step. */
-import { type Absent, type Implementation, packageVersion, timeSteps } from '../benchmark.ts';
+import { readFile } from 'node:fs/promises';
+import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
   joinParameters,
   type MnistStep,
   mnist,
   type Net,
   oneHotLabels,
+  type Product,
   scaledPixels,
   splitParameters,
-} from '../nets.ts';
-import type { Product } from '../product.ts';
+} from '../work.ts';
 
-export type Jax = typeof import('@jax-js/jax');
-export type JaxArray = ReturnType<Jax['numpy']['array']>;
+type Jax = typeof import('@jax-js/jax');
+type JaxArray = ReturnType<Jax['numpy']['array']>;
 
-export async function loadJax(): Promise<Jax | Absent> {
-  if ('Worker' in globalThis)
-    return { absent: 'jax-js would compute on a thread for every core here; run the benchmark in Node' };
+async function loadJax(): Promise<Absent | { readonly jax: Jax; readonly version: string }> {
   const jax = await import('@jax-js/jax');
   if (!(await jax.init('wasm')).includes('wasm')) return { absent: 'jax-js finds no WebAssembly here' };
   jax.defaultDevice('wasm');
-  return jax;
+  const manifest = new URL('../package.json', import.meta.resolve('@jax-js/jax'));
+  const { version } = JSON.parse(await readFile(manifest, 'utf8')) as { readonly version: string };
+  return { jax, version };
 }
 
 export async function openJaxMatmul(work: Product): Promise<Implementation | Absent> {
-  const jax = await loadJax();
-  if ('absent' in jax) return jax;
+  const loaded = await loadJax();
+  if ('absent' in loaded) return loaded;
+  const { jax, version } = loaded;
   const { blockUntilReady, jit, numpy } = jax;
   const left = numpy.array(work.left.slice()).reshape([work.m, work.k]);
   const right = numpy.array(work.right.slice()).reshape([work.k, work.n]);
   const product = jit(numpy.matmul);
   let output = product(left.ref, right.ref);
   return {
-    version: await packageVersion('@jax-js/jax'),
+    version,
     notes: ['wasm, 1 thread', 'numpy.matmul in a jit, of arrays that lie ready'],
     async run(steps) {
       const startedMs = performance.now();
@@ -54,8 +56,9 @@ export async function openJaxMatmul(work: Product): Promise<Implementation | Abs
 
 /** Batches are prepared as float32 arrays. */
 export async function openJaxStep(work: MnistStep): Promise<Implementation | Absent> {
-  const jax = await loadJax();
-  if ('absent' in jax) return jax;
+  const loaded = await loadJax();
+  if ('absent' in loaded) return loaded;
+  const { jax, version } = loaded;
   const { blockUntilReady, tree } = jax;
   const { net, initial } = work;
   const batches = batchesOf(jax, work);
@@ -69,7 +72,7 @@ export async function openJaxStep(work: MnistStep): Promise<Implementation | Abs
     loss.dispose();
   };
   return {
-    version: await packageVersion('@jax-js/jax'),
+    version,
     notes: ['wasm, 1 thread', 'gradient and SGD in one jit, from float32'],
     async reset() {
       next = 0;
@@ -123,7 +126,7 @@ function layoutOf(net: Net, shape: readonly number[]) {
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
 
-export function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Array): JaxArray[] {
+function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Array): JaxArray[] {
   return splitParameters(net, parameters).map((values, index) => {
     const { view, order, shape } = layoutOf(net, net.shapes[index]!);
     return numpy.transpose(numpy.array(values.slice()).reshape([...view]), [...order]).reshape([...shape]);
@@ -131,7 +134,7 @@ export function parametersToJax({ numpy }: Jax, net: Net, parameters: Float32Arr
 }
 
 /** Converts arrays of jax-js to our parameters and consumes them. */
-export function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly JaxArray[]): Promise<Float32Array[]> {
+function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly JaxArray[]): Promise<Float32Array[]> {
   const values = arrays.map(async (array, index) => {
     const { view, order } = layoutOf(net, net.shapes[index]!);
     const inverse = order.map((_, axis) => order.indexOf(axis));
@@ -142,7 +145,7 @@ export function parametersFromJax({ numpy }: Jax, net: Net, arrays: readonly Jax
 }
 
 /** Class scores of a batch. Every use but the last of an array is a `.ref`: jax-js functions consume their arguments. */
-export function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: JaxArray): JaxArray {
+function logitsOf(jax: Jax, net: Net, parameters: readonly JaxArray[], images: JaxArray): JaxArray {
   const { nn, numpy } = jax;
   if (net.name === 'mlp') {
     const [weight1, bias1, weight2, bias2] = parameters;

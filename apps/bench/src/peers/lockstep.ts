@@ -1,12 +1,10 @@
 /** Lockstep's host backends, whose memory JavaScript can read: a matrix product and the training step. */
-
 import { version } from '@lockstep/command';
 import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, type HostBackendName, openBackend } from '@lockstep/tensor';
-import { type Absent, type Implementation, timeSteps } from '../benchmark.ts';
-import type { MnistStep } from '../nets.ts';
-import type { Product } from '../product.ts';
+import { type Absent, type Implementation, timeSteps } from '../harness.ts';
+import type { MnistStep, Product } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 async function openHost(name: HostBackendName): Promise<HostBackend | Absent> {

@@ -1,26 +1,23 @@
 /** TensorFlow.js in Node, on one thread of one of its Node backends: a matrix product and the training step. */
 import { fileURLToPath } from 'node:url';
 import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs-node';
-import { type Absent, type Implementation, timeSteps } from '../benchmark.ts';
-import type { MnistStep } from '../nets.ts';
-import { joinParameters, type Net } from '../nets.ts';
-import type { Product } from '../product.ts';
-import { meanLossOf, parameterTensors, type TensorFlow, tensorBatch } from './tensorflow-nets.ts';
+import { type Absent, type Implementation, timeSteps } from '../harness.ts';
+import {
+  joinParameters,
+  type MnistStep,
+  meanLossOf,
+  type Net,
+  type Product,
+  parameterTensors,
+  type TensorFlow,
+  tensorBatch,
+} from '../work.ts';
 
 /** `node` is TensorFlow's C library, through @tensorflow/tfjs-node. */
-export type TensorFlowBackend = 'wasm' | 'cpu' | 'node';
-
-export interface Loaded {
-  readonly tf: TensorFlow;
-  /** TensorFlow.js's name of the backend. */
-  readonly registered: string;
-  readonly version: string;
-  /** Engine and threads, for the notes of a candidate. */
-  readonly description: string;
-}
+type TensorFlowBackend = 'wasm' | 'cpu' | 'node';
 
 /** Loads and activates a backend. Only one is active at a time, so each candidate activates its own in its `reset`. */
-export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded | Absent> {
+async function loadTensorFlow(backend: TensorFlowBackend) {
   const tf = await import('@tensorflow/tfjs-core');
   // The core's Node build registers no gradients; the layers' build registers the gradients of the core.
   await import('@tensorflow/tfjs-layers');
@@ -29,6 +26,7 @@ export async function loadTensorFlow(backend: TensorFlowBackend): Promise<Loaded
   const activate = async (registered: string, version: string, describe: () => Promise<string>) => {
     await tf.setBackend(registered);
     await tf.ready();
+    /** `registered` is TensorFlow.js's name of the backend; `description` says engine and threads. */
     return { tf, registered, version, description: await describe() };
   };
   switch (backend) {

@@ -27,4 +27,4 @@ const run = train({
 });
 const { report } = await run.result;
 const accuracy = report.epochs.at(-1)!.testAccuracy!;
-console.log(`${report.model.parameters} parameters read ${(100 * accuracy).toFixed(1)} % of the test images right`);
+console.log(`${report.model.parameters} parameters, test accuracy ${(100 * accuracy).toFixed(1)} %`);

@@ -15,7 +15,7 @@ const { accuracy, topErrors } = await model.evaluate(data.test);
 console.log(`test accuracy ${(100 * accuracy!).toFixed(1)} % (${data.test.count} pictures)`);
 for (const { label, predicted, probability } of topErrors) {
   console.log(
-    `a ${model.classes[label]} is read as ${model.classes[predicted]}, with ${(100 * probability).toFixed(0)} %`,
+    `a ${model.classes[label]} is classified as ${model.classes[predicted]}, with ${(100 * probability).toFixed(0)} %`,
   );
 }
 model.dispose();

@@ -5,14 +5,9 @@ import type { Predictor } from '../draw/predictor.ts';
 import { outputName, whole } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
 import type { RunStore } from '../watch/run-store.ts';
-import { ActivationsPart } from './activations-part.tsx';
-import { targetText } from './answer-text.ts';
-import { useChosenSample } from './chosen-sample.ts';
-import { GradientPart } from './gradient-part.tsx';
 import { openInspection } from './inspection.ts';
-import { SamplePart } from './sample-part.tsx';
-import { WeightsPart } from './weights-part.tsx';
-import '../learn/lesson.css';
+import { ActivationsPart, GradientPart, SamplePart, WeightsPart } from './parts.tsx';
+import { targetText, useChosenSample } from './sample.ts';
 import './inside.css';
 
 export interface InsideProps {

@@ -1,6 +1,6 @@
-/** A chapter's control as a slider or a list of names. */
+/** A chapter's control as a slider, on a linear or logarithmic scale, or a list of names. */
 import type { Control, RangeControl, Setting } from '@lockstep/lesson';
-import { sliderPosition, sliderValue } from './slider.ts';
+import type { Settings } from './messages.ts';
 
 interface FieldProps<Kind extends Control> {
   readonly name: string;
@@ -43,4 +43,20 @@ function Slider({ name, control, value, onChange }: FieldProps<RangeControl>) {
       />
     </p>
   );
+}
+
+export function sliderPosition({ scale }: RangeControl, value: number): number {
+  return scale === 'log' ? Math.log10(value) : value;
+}
+
+/** Returns the value at a position: an integer if the control requires it, otherwise rounded for display. */
+export function sliderValue({ scale, from, to, isWhole = false }: RangeControl, position: number): number {
+  const value = scale === 'log' ? 10 ** position : position;
+  const rounded = isWhole ? Math.round(value) : Number(value.toPrecision(scale === 'log' ? 3 : 10));
+  return Math.max(from, Math.min(to, rounded));
+}
+
+/** Returns the default settings of controls. */
+export function defaultsOf(controls: Readonly<Record<string, Control>>): Settings {
+  return Object.fromEntries(Object.entries(controls).map(([name, { fallback }]) => [name, fallback]));
 }

@@ -1,9 +1,16 @@
-/** The lesson: its list of chapters and, next to it, the open chapter. */
-import { type Chapter, chapters } from '@lockstep/lesson';
-import { useEffect, useRef } from 'preact/hooks';
+/** The lesson: its list of chapters and, next to it, the open chapter with its text, controls and exhibits. */
+import { allDigits, type Chapter, chapters, fewDigits, partsOfChapter } from '@lockstep/lesson';
+import { type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { Fragment } from 'preact';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { whole } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
-import { ChapterView } from './chapter-view.tsx';
-import './lesson.css';
+import { Computation } from './computation.ts';
+import { ControlField, defaultsOf } from './control-field.tsx';
+import { ExhibitCard } from './exhibits.tsx';
+import { LiveCard, liveCardId } from './live-card.tsx';
+import type { Settings } from './messages.ts';
+import { Paragraph, unbroken } from './paragraph.tsx';
 
 export function Lesson({ chapterId }: { readonly chapterId: string }) {
   const found = chapters.findIndex(({ id }) => id === chapterId);
@@ -44,28 +51,147 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
           </ol>
         </nav>
         <main id="main" tabIndex={-1}>
-          <ChapterView key={chapter.id} chapter={chapter}>
-            <Neighbors before={chapters[number - 1]} after={chapters[number + 1]} />
-          </ChapterView>
+          <ChapterView key={chapter.id} chapter={chapter} before={chapters[number - 1]} after={chapters[number + 1]} />
         </main>
       </div>
     </>
   );
 }
 
-function Neighbors({ before, after }: Record<'before' | 'after', Chapter | undefined>) {
+type ChapterViewProps = { readonly chapter: Chapter } & Readonly<Record<'before' | 'after', Chapter | undefined>>;
+
+function ChapterView({ chapter, before, after }: ChapterViewProps) {
+  const computation = useMemo(() => new Computation(), []);
+  const changed = useSignal<Settings>({});
+  const settings = useComputed(() => ({ ...defaultsOf(chapter.controls), ...changed.value }));
+  const compute = (): void => computation.send({ type: 'chapter', chapterId: chapter.id, settings: settings.value });
+  useSignalEffect(compute);
+  useEffect(() => () => computation.stop(), [computation]);
+  const phase = computation.phase.value;
+  // Avoids layout shift while exhibits load.
+  const isShown = useRef(false);
+  isShown.current ||= phase !== 'computing';
   return (
-    <p class="neighbors">
-      {before && (
-        <a class="button" href={`#learn/${before.id}`}>
-          ← {before.title}
-        </a>
+    <article class="chapter" aria-labelledby="chapter-title" data-phase={phase}>
+      <div class="chapter-body">
+        <section class="card">
+          <h2 id="chapter-title">{chapter.title}</h2>
+          <p class="claim">{unbroken(chapter.claim)}</p>
+          {chapter.text.map((text, index) => (
+            <Paragraph key={text} text={text} name={`${chapter.id}-${index}`} />
+          ))}
+          {chapter.digits && <DigitsNote chapter={chapter} />}
+          <InsideLinks chapterId={chapter.id} />
+          {chapter.live && <ToLiveRun isThere={isShown.current} />}
+        </section>
+        <Controls {...{ chapter, computation, changed }} settings={settings.value} onAgain={compute} />
+        <div class="exhibits">
+          {computation.exhibits.value.map((exhibit, index) => (
+            <ExhibitCard key={`${index} ${exhibit.kind}`} exhibit={exhibit} />
+          ))}
+        </div>
+      </div>
+      {chapter.live && isShown.current && <LiveCard chapterId={chapter.id} live={chapter.live} />}
+      {isShown.current && (
+        <p class="neighbors">
+          {before && (
+            <a class="button" href={`#learn/${before.id}`}>
+              ← {before.title}
+            </a>
+          )}
+          {after && (
+            <a class="button next" href={`#learn/${after.id}`}>
+              {after.title} →
+            </a>
+          )}
+        </p>
       )}
-      {after && (
-        <a class="button next" href={`#learn/${after.id}`}>
-          {after.title} →
-        </a>
-      )}
+    </article>
+  );
+}
+
+interface ControlsProps {
+  readonly chapter: Chapter;
+  readonly computation: Computation;
+  readonly settings: Settings;
+  /** Settings that differ from the chapter's defaults. */
+  readonly changed: Signal<Settings>;
+  readonly onAgain: () => void;
+}
+
+function Controls({ chapter, computation, settings, changed, onAgain }: ControlsProps) {
+  return (
+    <section class="card controls" aria-label="Controls">
+      {Object.entries(chapter.controls).map(([name, control]) => (
+        <ControlField
+          key={name}
+          name={name}
+          control={control}
+          value={settings[name]!}
+          onChange={(value) => {
+            changed.value = { ...changed.value, [name]: value };
+          }}
+        />
+      ))}
+      <div class="control-buttons">
+        <button type="button" onClick={onAgain}>
+          Again
+        </button>
+        <button type="button" disabled={Object.keys(changed.value).length === 0} onClick={() => (changed.value = {})}>
+          Reset
+        </button>
+      </div>
+      <p class="aside" role="status">
+        {phaseText(computation)}
+      </p>
+    </section>
+  );
+}
+
+function phaseText({ phase, failure }: Computation): string {
+  if (phase.value === 'failed') return `This chapter cannot be computed here: ${failure.value}.`;
+  return phase.value === 'computing' ? 'Computing …' : 'Computed.';
+}
+
+/** Links to the parts of the live network's view that show the subject of the chapter. */
+function InsideLinks({ chapterId }: { readonly chapterId: string }) {
+  const parts = partsOfChapter(chapterId);
+  if (parts.length === 0) return null;
+  return (
+    <p class="aside">
+      In the network that the run trains now:{' '}
+      {parts.map(({ id, title }, index) => (
+        <Fragment key={id}>
+          {index > 0 && ' · '}
+          <a href={`#inside/${id}`}>{title}</a>
+        </Fragment>
+      ))}
+    </p>
+  );
+}
+
+function ToLiveRun({ isThere }: { readonly isThere: boolean }) {
+  const show = (): void => {
+    const card = document.getElementById(liveCardId)!;
+    card.scrollIntoView({ block: 'start' });
+    card.focus({ preventScroll: true });
+  };
+  return (
+    <p>
+      <button type="button" disabled={!isThere} onClick={show}>
+        Watch it in training ↓
+      </button>
+    </p>
+  );
+}
+
+function DigitsNote({ chapter }: { readonly chapter: Chapter }) {
+  const { train, test } = chapter.digits === 'all' ? allDigits : fewDigits;
+  return (
+    <p class="aside">
+      This chapter uses {chapter.digits === 'all' ? 'all' : 'the first'} {whole(train)} training digits and{' '}
+      {whole(test)} test digits of MNIST. <code>npm run example -- {chapter.id}</code> shows the same figures in a
+      terminal.
     </p>
   );
 }

@@ -1,22 +1,12 @@
 /** The live run of a chapter: a network that trains in this tab, and controls that change it during training. */
-import {
-  beginsCurve,
-  type Control,
-  type Exhibit,
-  type LiveDefinition,
-  liveSteps,
-  type Setting,
-  stepsPerPlace,
-} from '@lockstep/lesson';
+import { beginsCurve, type Exhibit, type LiveDefinition, liveSteps, stepsPerPlace } from '@lockstep/lesson';
 import { useSignal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo } from 'preact/hooks';
-import { ControlField } from './control-field.tsx';
-import { LiveCurvesView } from './exhibits/live-curves.tsx';
-import { NeuronsView } from './exhibits/neurons.tsx';
-import { PicturesView } from './exhibits/pictures.tsx';
-import { PlaneView } from './exhibits/plane.tsx';
-import { LiveTraining } from './live-training.ts';
-import './live.css';
+import { Computation } from './computation.ts';
+import { ControlField, defaultsOf } from './control-field.tsx';
+import { type ExhibitOf, ExhibitView, LiveCurvesView } from './exhibits.tsx';
+import type { Settings } from './messages.ts';
 
 interface LiveCardProps {
   readonly chapterId: string;
@@ -25,40 +15,58 @@ interface LiveCardProps {
 
 export const liveCardId = 'live-run';
 
+/** With reduced motion, each picture stays for one second. */
+const paces = {
+  usual: { places: 1, pictureEveryMs: 30 },
+  reduced: { places: 30, pictureEveryMs: 1000 },
+} as const;
+
 export function LiveCard({ chapterId, live }: LiveCardProps) {
-  const training = useMemo(() => new LiveTraining(chapterId), [chapterId]);
-  const changed = useSignal<Readonly<Record<string, Setting>>>({});
-  const settings = { ...firstOf(live), ...changed.value };
+  const computation = useMemo(() => new Computation(), [chapterId]);
+  const changed = useSignal<Settings>({});
+  const settings = { ...defaultsOf(live.controls), ...changed.value };
+  // Shows the data and the untrained network.
+  const open = (): void => computation.send({ type: 'open', chapterId, settings });
   useEffect(() => {
-    training.open(settings);
-    return () => training.stop();
-  }, [training]);
-  const controls = Object.entries(live.controls);
-  const group = (legend: string, begins: boolean) => (
-    <LiveControls
-      legend={legend}
-      controls={controls.filter(([name]) => beginsCurve(name) === begins)}
-      settings={settings}
-      onChange={(name, value) => {
-        changed.value = { ...changed.value, [name]: value };
-        training.change({ ...settings, [name]: value });
-      }}
-    />
-  );
+    open();
+    return () => computation.stop();
+  }, [computation]);
+  const group = (legend: string, begins: boolean) => {
+    const controls = Object.entries(live.controls).filter(([name]) => beginsCurve(name) === begins);
+    return (
+      controls.length > 0 && (
+        <fieldset>
+          <legend>{legend}</legend>
+          {controls.map(([name, control]) => (
+            <ControlField
+              key={name}
+              name={`live-${name}`}
+              control={control}
+              value={settings[name]!}
+              onChange={(value) => {
+                changed.value = { ...changed.value, [name]: value };
+                computation.send({ type: 'change', settings: { ...settings, [name]: value } });
+              }}
+            />
+          ))}
+        </fieldset>
+      )
+    );
+  };
   return (
     <section
       id={liveCardId}
       class="card live-card"
       aria-labelledby="live-title"
       tabIndex={-1}
-      data-live={training.phase}
+      data-live={computation.phase}
     >
       <h3 id="live-title">{live.caption}</h3>
       <p class="prose">{live.hint}</p>
       <div class={live.fixed['data'] === 'digits' ? 'live' : 'live live-with-plane'}>
-        <LiveExhibits live={live} exhibits={training.exhibits.value} />
+        <LiveExhibits live={live} exhibits={computation.exhibits.value} />
         <div class="live-side">
-          <LiveButtons training={training} settings={settings} />
+          <LiveButtons computation={computation} onClear={open} />
           {group('Acts from the next step on', false)}
           {group('Begins another curve beside it', true)}
         </div>
@@ -67,151 +75,95 @@ export function LiveCard({ chapterId, live }: LiveCardProps) {
   );
 }
 
-interface LiveExhibitsProps {
-  readonly live: LiveDefinition;
-  readonly exhibits: readonly Exhibit[];
-}
-
-/** The curves and the data. */
-function LiveExhibits({ live, exhibits }: LiveExhibitsProps) {
-  const curves = exhibits.find((each): each is Kind<'live-curves'> => each.kind === 'live-curves');
-  const plane = exhibits.find((each): each is Kind<'plane'> => each.kind === 'plane');
-  const neurons = exhibits.find((each): each is Kind<'neurons'> => each.kind === 'neurons');
+/** The curves and the data. They keep their places while the thread opens. */
+function LiveExhibits({ live, exhibits }: Pick<LiveCardProps, 'live'> & { readonly exhibits: readonly Exhibit[] }) {
+  const find = <Kind extends Exhibit['kind']>(kind: Kind) =>
+    exhibits.find((each): each is ExhibitOf<Kind> => each.kind === kind);
+  const part = (kind: 'pictures' | 'plane' | 'neurons', name: string, caption: ComponentChildren) => {
+    const exhibit = find(kind);
+    return (
+      <figure class={`live-${name}`}>
+        {exhibit ? <ExhibitView exhibit={exhibit} /> : kind !== 'pictures' && <div class={kind} />}
+        <figcaption class="aside">{caption}</figcaption>
+      </figure>
+    );
+  };
+  const empty = { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] } as const;
   return (
     <>
       <div class="live-curves">
-        <LiveCurvesView
-          exhibit={curves ?? { kind: 'live-curves', caption: live.caption, length: liveSteps, curves: [] }}
-        />
+        <LiveCurvesView exhibit={find('live-curves') ?? empty} />
       </div>
       {live.fixed['data'] === 'digits' ? (
-        <LiveDigits pictures={exhibits.find((each): each is Kind<'pictures'> => each.kind === 'pictures')} />
+        part('pictures', 'digits', find('pictures')?.caption)
       ) : (
         <>
-          <LivePlane plane={plane} />
-          <LiveNeurons neurons={neurons} />
+          {part('plane', 'plane', "Dots: samples of two classes. Shade: probability of the filled dots' class.")}
+          {part(
+            'neurons',
+            'neurons',
+            'Each square is a hidden neuron: its output over the same plane, blue above 0, orange below.',
+          )}
         </>
       )}
     </>
   );
 }
 
-type Kind<Name extends Exhibit['kind']> = Extract<Exhibit, { kind: Name }>;
-
-function firstOf({ controls }: LiveDefinition): Readonly<Record<string, Setting>> {
-  return Object.fromEntries(Object.entries(controls).map(([name, { fallback }]) => [name, fallback]));
-}
-
-interface LiveControlsProps {
-  readonly legend: string;
-  readonly controls: readonly (readonly [string, Control])[];
-  readonly settings: Readonly<Record<string, Setting>>;
-  readonly onChange: (name: string, value: Setting) => void;
-}
-
-function LiveControls({ legend, controls, settings, onChange }: LiveControlsProps) {
-  if (controls.length === 0) return null;
-  return (
-    <fieldset>
-      <legend>{legend}</legend>
-      {controls.map(([name, control]) => (
-        <ControlField
-          key={name}
-          name={`live-${name}`}
-          control={control}
-          value={settings[name]!}
-          onChange={(value) => onChange(name, value)}
-        />
-      ))}
-    </fieldset>
-  );
-}
-
-/** Keeps its height while the thread opens. */
-function LiveDigits({ pictures }: { readonly pictures: Kind<'pictures'> | undefined }) {
-  return (
-    <figure class="live-digits">
-      {pictures && <PicturesView exhibit={pictures} />}
-      <figcaption class="aside">{pictures?.caption}</figcaption>
-    </figure>
-  );
-}
-
-/** Keeps its place while there is nothing to show. */
-function LivePlane({ plane }: { readonly plane: Kind<'plane'> | undefined }) {
-  return (
-    <figure class="live-plane">
-      {plane ? <PlaneView exhibit={plane} /> : <div class="plane" />}
-      <figcaption class="aside">Dots: samples of two classes. Shade: probability of the filled dots' class.</figcaption>
-    </figure>
-  );
-}
-
-/** Keeps its height while the thread opens. */
-function LiveNeurons({ neurons }: { readonly neurons: Kind<'neurons'> | undefined }) {
-  return (
-    <figure class="live-neurons">
-      {neurons ? <NeuronsView exhibit={neurons} /> : <div class="neurons" />}
-      <figcaption class="aside">
-        Each square is a hidden neuron: its output over the same plane, blue above 0, orange below.
-      </figcaption>
-    </figure>
-  );
-}
-
 interface LiveButtonsProps {
-  readonly training: LiveTraining;
-  readonly settings: Readonly<Record<string, Setting>>;
+  readonly computation: Computation;
+  readonly onClear: () => void;
 }
 
-function LiveButtons({ training, settings }: LiveButtonsProps) {
-  const phase = training.phase.value;
+function LiveButtons({ computation, onClear }: LiveButtonsProps) {
+  const phase = computation.phase.value;
   const isTraining = phase === 'training';
-  const isUntrained = hasNoStep(training.exhibits.value);
+  const hasEnded = phase === 'ended' || phase === 'failed';
+  // Whether no training step was taken yet.
+  const isUntrained = computation.exhibits.value.every(
+    (each) => each.kind !== 'live-curves' || each.curves.every(({ steps }) => steps.length === 0),
+  );
+  const train = (): void => {
+    const isReduced = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    computation.send({ type: 'train', ...paces[isReduced ? 'reduced' : 'usual'] });
+  };
+  const ask = (type: 'pause' | 'restart' | 'step') => (): void => computation.send({ type });
   return (
     <>
       <div class="control-buttons">
         <button
           type="button"
           class="primary next-action"
-          disabled={phase === 'ended' || phase === 'failed'}
-          onClick={() => (isTraining ? training.pause() : training.train())}
+          disabled={hasEnded}
+          onClick={isTraining ? ask('pause') : train}
         >
           {isTraining ? 'Pause' : isUntrained ? 'Train' : 'Go on'}
         </button>
-        <button
-          type="button"
-          disabled={isTraining || phase === 'ended' || phase === 'failed'}
-          onClick={() => training.step()}
-        >
+        <button type="button" disabled={isTraining || hasEnded} onClick={ask('step')}>
           {stepsPerPlace} steps
         </button>
-        <button type="button" disabled={isUntrained} onClick={() => training.restart()}>
+        <button type="button" disabled={isUntrained} onClick={ask('restart')}>
           Another curve
         </button>
-        <button type="button" disabled={isUntrained} onClick={() => training.clear(settings)}>
+        <button type="button" disabled={isUntrained} onClick={onClear}>
           Clear
         </button>
       </div>
       <p class="aside live-status" role="status">
-        {statusOf(training, isUntrained)}
+        {statusOf(computation, isUntrained)}
       </p>
     </>
   );
 }
 
-/** Whether no training step was taken yet. */
-function hasNoStep(exhibits: readonly Exhibit[]): boolean {
-  return exhibits.every((each) => each.kind !== 'live-curves' || each.curves.every(({ steps }) => steps.length === 0));
-}
-
-function statusOf(training: LiveTraining, isUntrained: boolean): string {
+function statusOf({ phase, failure }: Computation, isUntrained: boolean): string {
   const texts = {
-    opening: 'Loading …',
+    computing: 'Loading …',
     training: 'Training in this tab.',
     paused: isUntrained ? 'Untrained. Train, and move the controls while the curve grows.' : 'Paused.',
+    done: '',
     ended: 'The curve is at its end. Move a control, or begin another curve.',
-    failed: `The network cannot be trained here: ${training.message.value}.`,
+    failed: `The network cannot be trained here: ${failure.value}.`,
   };
-  return texts[training.phase.value];
+  return texts[phase.value];
 }

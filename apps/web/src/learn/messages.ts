@@ -1,32 +1,65 @@
-/** Messages between the page and the lesson's thread. */
-import type { Exhibit, Setting } from '@lockstep/lesson';
+/** Messages between a page and the lesson's thread. */
+import type { Exhibit, LabeledSample, SampleTrace, Setting, WeightView } from '@lockstep/lesson';
 
-type Settings = Readonly<Record<string, Setting>>;
+export type Settings = Readonly<Record<string, Setting>>;
 
 /** Computes a chapter; a newer request cancels an older one. */
 export interface ChapterRequest {
+  readonly type: 'chapter';
+  /** Number of the request, which its answers repeat. */
   readonly request: number;
   readonly chapterId: string;
   readonly settings: Settings;
 }
 
-export type ChapterAnswer = { readonly request: number } & (
-  | { readonly type: 'shown'; readonly exhibits: readonly Exhibit[] }
-  | { readonly type: 'done' }
-  | { readonly type: 'failed'; readonly message: string }
-);
-
 /** Controls the live run of a chapter. There is one live run at a time. */
 export type LiveRequest =
-  | { readonly live: 'open'; readonly chapterId: string; readonly settings: Settings }
+  /** Shows the data and the untrained network. */
+  | { readonly type: 'open'; readonly chapterId: string; readonly settings: Settings }
   /** `places` is the number of points of the curve between two pictures. */
-  | { readonly live: 'train'; readonly places: number; readonly pictureEveryMs: number }
-  | { readonly live: 'change'; readonly settings: Settings }
+  | { readonly type: 'train'; readonly places: number; readonly pictureEveryMs: number }
+  | { readonly type: 'change'; readonly settings: Settings }
   /** `step` trains one point of the curve and pauses. */
-  | { readonly live: 'pause' | 'restart' | 'step' };
+  | { readonly type: 'pause' | 'restart' | 'step' };
 
-export type LivePhase = 'paused' | 'training' | 'ended';
+/** Inspects a network and, if given, a sample in it. At most one request is pending. */
+export interface InspectRequest {
+  readonly type: 'inspect';
+  readonly model: unknown;
+  readonly sampleShape: readonly number[];
+  /** All parameters in model order, little-endian float32. */
+  readonly weights: Uint8Array;
+  /** Number of steps that produced the weights. */
+  readonly step: number;
+  readonly sample: LabeledSample | undefined;
+}
 
-export type LiveAnswer =
-  | { readonly type: 'live'; readonly phase: LivePhase; readonly exhibits: readonly Exhibit[] }
-  | { readonly type: 'live-failed'; readonly message: string };
+export type LessonRequest = ChapterRequest | LiveRequest | InspectRequest;
+
+/** One sample in a network: its trace and its gradient. */
+export interface InspectedSample {
+  readonly trace: SampleTrace;
+  /** The trace's gradient, in the form in which weights are shown. */
+  readonly gradientView: WeightView;
+}
+
+export interface Inspected {
+  /** Number of steps that produced the weights. */
+  readonly step: number;
+  readonly weightView: WeightView;
+  readonly sample: InspectedSample | undefined;
+}
+
+/** A chapter is computed once; a live run can be paused and continued. */
+export type Phase = 'computing' | 'done' | 'paused' | 'training' | 'ended';
+
+export type LessonAnswer =
+  | {
+      readonly type: 'shown';
+      /** Number of the chapter's request; undefined for live runs. */
+      readonly request?: number;
+      readonly phase: Phase;
+      readonly exhibits: readonly Exhibit[];
+    }
+  | { readonly type: 'inspected'; readonly inspected: Inspected }
+  | { readonly type: 'failed'; readonly request?: number; readonly message: string };

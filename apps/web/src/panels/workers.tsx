@@ -1,6 +1,7 @@
 /** The workers: what each computes on, its share of the work or why it has none, and the owner's actions on it. */
 import type { FaultAction } from '@lockstep/protocol';
 import { type Signal, useSignal } from '@preact/signals';
+import { Fragment } from 'preact';
 import { bindInput, Card, useKeptFocus } from '../look/controls.tsx';
 import { counted, millisecondsText, percent, whole } from '../look/format.ts';
 import { type Column, Table } from '../view/table.tsx';
@@ -173,8 +174,9 @@ function WorkerActions(props: WorkerActionsProps) {
 
 function StepActions({ worker, owner, step }: WorkerActionsProps & { readonly step: Signal<Step> }) {
   const { id, name, kind } = worker;
+  // Buttons have no keys: after Remove, the focus is on Keep, which takes its place.
   const action = (title: string, onPress: () => void, look = '') => (
-    <button key={title} type="button" class={`small ${look}`} aria-label={`${title} ${id} ${name}`} onClick={onPress}>
+    <button type="button" class={`small ${look}`} aria-label={`${title} ${id} ${name}`} onClick={onPress}>
       {title}
     </button>
   );
@@ -201,9 +203,9 @@ function StepActions({ worker, owner, step }: WorkerActionsProps & { readonly st
           {action('Rename', go('naming'))}
           {action('Remove', go('removing'))}
           {injectFault &&
-            (Object.keys(faultTitles) as FaultAction[]).map((fault) =>
-              action(faultTitles[fault], () => injectFault(fault, id)),
-            )}
+            (Object.keys(faultTitles) as FaultAction[]).map((fault) => (
+              <Fragment key={fault}>{action(faultTitles[fault], () => injectFault(fault, id))}</Fragment>
+            ))}
           {action('Done', go('closed'))}
         </>
       );

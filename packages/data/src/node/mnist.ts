@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { DataError, requireRows } from '../data-error.ts';
+import { DataError, requireRows, unexpected } from '../data-error.ts';
 import type { Dataset } from '../dataset.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
 import { readUnpacked } from './read-unpacked.ts';
@@ -23,15 +23,13 @@ export async function loadMnist(directory: string = bundledDirectory()): Promise
   const names = await listDirectory(directory);
   const parts = await Promise.all([readPart(directory, names, 'train'), readPart(directory, names, 't10k')]);
   const classes = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0) + 1;
-  if (classes < 2) throw new DataError(`${parts[0].labels.name}: expected labels of at least 2 classes, got 0 alone`);
+  if (classes < 2) throw unexpected(parts[0].labels.name, 'labels of at least 2 classes', '0 alone');
   const [train, test] = parts.map(({ images, labels }) => joinDataset(images, labels, classes)) as [Dataset, Dataset];
   const [expected, got] = [train, test].map(({ sampleShape: [rows, columns, channels] }) =>
     [rows, columns, ...(channels === 1 ? [] : [channels])].join(' x '),
   );
   if (got !== expected) {
-    throw new DataError(
-      `${shownPath(directory)}: expected test images of ${expected} pixels as in the training set, got ${got}`,
-    );
+    throw unexpected(shownPath(directory), `test images of ${expected} pixels as in the training set`, got);
   }
   return { train, test };
 }
@@ -63,8 +61,7 @@ async function listDirectory(directory: string): Promise<ReadonlySet<string>> {
   try {
     return new Set(await readdir(directory));
   } catch (error) {
-    const got = reasonOf(error);
-    throw new DataError(`${shownPath(directory)}: expected a directory with the four MNIST files, got ${got}`);
+    throw unexpected(shownPath(directory), 'a directory with the four MNIST files', reasonOf(error));
   }
 }
 
@@ -72,9 +69,7 @@ function find(directory: string, names: ReadonlySet<string>, part: string, conte
   const plain = forms[content].flatMap((idx) => [`${part}-${content}-${idx}-ubyte`, `${part}-${content}.${idx}-ubyte`]);
   const candidates = plain.flatMap((name) => [name, `${name}.gz`]);
   const found = candidates.find((name) => names.has(name));
-  if (found === undefined) {
-    throw new DataError(`${shownPath(directory)}: expected one of ${candidates.join(', ')}, got none of them`);
-  }
+  if (found === undefined) throw unexpected(shownPath(directory), `one of ${candidates.join(', ')}`, 'none of them');
   return join(directory, found);
 }
 
@@ -88,14 +83,14 @@ export function joinDataset(
   classes: number,
 ): Dataset {
   if (labels.count !== images.count) {
-    throw new DataError(
-      `${labels.name}: expected ${images.count} labels, one for each image of ${images.name}, got ${labels.count}`,
-    );
+    throw unexpected(labels.name, `${images.count} labels, one for each image of ${images.name}`, labels.count);
   }
   const sample = labels.labels.findIndex((label) => label >= classes);
   if (sample >= 0) {
-    throw new DataError(
-      `${labels.name}: expected labels from 0 to ${classes - 1}, as those to train with, got ${labels.labels[sample]} at sample ${sample}`,
+    throw unexpected(
+      labels.name,
+      `labels from 0 to ${classes - 1}, as those to train with`,
+      `${labels.labels[sample]} at sample ${sample}`,
     );
   }
   const names = Array.from({ length: classes }, (_, index) => `${index}`);
@@ -125,9 +120,7 @@ export function parseImages(file: Uint8Array, name: string) {
   // PyTorch puts channels before rows; such a file would be misread, with channels as rows.
   if ((rows === 1 || rows === 3) && channels > 4) {
     const got = dimensions.join(' x ');
-    throw new DataError(
-      `${name}: expected images as count x rows x columns x channels, got ${got}: move the channels to the end`,
-    );
+    throw unexpected(name, 'images as count x rows x columns x channels', `${got}: move the channels to the end`);
   }
   return { name, count: count!, rows: rows!, columns: columns!, channels, pixels: elements };
 }
@@ -174,9 +167,7 @@ function headerOf(file: Uint8Array, name: string, content: Content) {
     throw new DataError(`${name}: truncated: ${headerBytes} bytes expected for its header, got ${file.byteLength}`);
   }
   const dimensions = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
-  if (dimensions.includes(0)) {
-    throw new DataError(`${name}: expected ${content}, got none: its dimensions are ${dimensions.join(' x ')}`);
-  }
+  if (dimensions.includes(0)) throw unexpected(name, content, `none: its dimensions are ${dimensions.join(' x ')}`);
   const elementCount = dimensions.reduce((product, dimension) => product * dimension, 1);
   return { dimensions, headerBytes, expectedBytes: headerBytes + elementCount };
 }
@@ -191,9 +182,9 @@ function refuseMagic(found: number, name: string, content: Content): never {
   const expected = `${content} (magic ${hex(magics[content][0])})`;
   for (const [other, known] of Object.entries(magics)) {
     if (!known.some((magic) => magic === found)) continue;
-    throw new DataError(`${name}: expected ${expected}, got ${other} (magic ${hex(found)}): are two files swapped?`);
+    throw unexpected(name, expected, `${other} (magic ${hex(found)}): are two files swapped?`);
   }
-  throw new DataError(`${name}: expected an IDX file of ${expected}, got magic ${hex(found)}`);
+  throw unexpected(name, `an IDX file of ${expected}`, `magic ${hex(found)}`);
 }
 
 const hex = (magic: number): string => `0x${magic.toString(16).padStart(8, '0')}`;

@@ -2,7 +2,7 @@
 import { type Dirent, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { DataError } from '../data-error.ts';
+import { DataError, unexpected } from '../data-error.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
 import { type PictureFile, type PictureOptions, readPictures } from '../pictures/read-pictures.ts';
 import { parseDelimited } from '../readers/delimited.ts';
@@ -18,7 +18,7 @@ import {
   type TableOptions,
 } from '../readers/table-dataset.ts';
 import { firstCharacter, startsWith, TextGate } from '../readers/text.ts';
-import { fileKind } from '../shown.ts';
+import { adviceFor, fileKind } from '../shown.ts';
 import { loadMnist } from './mnist.ts';
 import { readFile, readUnpacked } from './read-unpacked.ts';
 import { openSharpDecoder } from './sharp-decoder.ts';
@@ -79,7 +79,7 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: expected a file or a folder with data, got ${reasonOf(error)}`);
+    throw unexpected(shownPath(path), 'a file or a folder with data', reasonOf(error));
   }
 }
 
@@ -89,14 +89,14 @@ async function list(path: string): Promise<Dirent[]> {
     const entries = await readdir(path, { withFileTypes: true });
     return entries.filter(({ name }) => !name.startsWith('.'));
   } catch (error) {
-    throw new DataError(`${shownPath(path)}: expected a folder that can be read, got ${reasonOf(error)}`);
+    throw unexpected(shownPath(path), 'a folder that can be read', reasonOf(error));
   }
 }
 
 function refuseOptions(path: string, what: string, options: OpenOptions, others: readonly (keyof OpenOptions)[]): void {
   const given = others.find((name) => options[name] !== undefined);
   if (given === undefined) return;
-  throw new DataError(`${nameOf(path)}: expected no ${given} for ${what}, got ${JSON.stringify(options[given])}`);
+  throw unexpected(nameOf(path), `no ${given} for ${what}`, JSON.stringify(options[given]));
 }
 
 async function openIdx(path: string): Promise<OpenedDataset> {
@@ -157,20 +157,50 @@ function unrecognized(path: string, entries: readonly Dirent[]): DataError {
   const expected = 'four IDX files, train.csv and test.csv, or a folder of pictures for each class';
   const table = names.find((name) => tableName.test(name));
   const advice = table === undefined ? '' : `: give the file itself, ${join(path, table)}`;
-  return new DataError(
-    `${shownPath(path)}: expected ${expected}, got ${listed(names.sort()) || 'an empty folder'}${advice}`,
-  );
+  return unexpected(shownPath(path), expected, `${listed(names.sort()) || 'an empty folder'}${advice}`);
 }
 
-/** Advice for files that are not tables, by their first bytes. */
-const otherFiles: readonly (readonly [magic: readonly number[], advice: string])[] = [
-  [[0x50, 0x4b, 0x03, 0x04], 'unpack it, or save it as CSV'],
-  [[0x89, 0x50, 0x4e, 0x47], 'give the folder with a folder of pictures for each class'],
-  [[0xff, 0xd8, 0xff], 'give the folder with a folder of pictures for each class'],
-  [[0x52, 0x49, 0x46, 0x46], 'give the folder with a folder of pictures for each class'],
-  [[0x00, 0x00, 0x08], 'give the folder with the four of them'],
+/** A file of rows: its bytes, unpacked; its size as stored; and what has checked it while it was read. */
+interface RowsFile {
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly fileBytes: number;
+  readonly gate: TextGate | undefined;
+}
+
+/** A format of rows. */
+interface Format {
+  readonly begins: (bytes: Uint8Array) => boolean;
+  /** Checks a text while it is read; undefined for bytes that are no text. */
+  readonly gate: (name: string) => TextGate | undefined;
+  readonly parse: (file: RowsFile) => JsonLines | Promise<JsonLines>;
+}
+
+/** Every format of rows, the first that fits; the last one takes any text. */
+const formats: readonly Format[] = [
+  {
+    begins: (bytes) => startsWith(bytes, [0x50, 0x41, 0x52, 0x31]),
+    gate: () => undefined,
+    parse: async ({ bytes, name, fileBytes }) => ({ table: await parseParquet(bytes, name, fileBytes) }),
+  },
+  {
+    begins: (bytes) => firstCharacter(bytes) === '{',
+    gate: (name) => new TextGate(name, false),
+    parse: ({ bytes, name, fileBytes, gate }) => parseJsonLines(bytes, name, fileBytes, gate),
+  },
+  {
+    begins: (bytes) => firstCharacter(bytes) === '[',
+    gate: (name) => new TextGate(name, true),
+    parse({ name }) {
+      throw unexpected(name, 'an object in each line', 'a JSON list: save it as JSON Lines');
+    },
+  },
+  {
+    begins: () => true,
+    gate: (name) => new TextGate(name, true),
+    parse: ({ bytes, name, fileBytes, gate }) => ({ table: parseDelimited(bytes, name, fileBytes, gate) }),
+  },
 ];
-const parquetMagic = [0x50, 0x41, 0x52, 0x31];
 
 /** The rows of a file, before they become samples. */
 export interface OpenedRows {
@@ -192,40 +222,17 @@ async function openTable(path: string, testPath?: string): Promise<OpenedRows> {
 /** Reads the rows of one CSV, TSV, JSON Lines or Parquet file, plain or gzip. @throws DataError */
 export async function readRows(path: string): Promise<JsonLines> {
   const name = basename(path);
-  const gate = new RowsGate(name);
-  const { bytes, fileBytes } = await readUnpacked(path, (...chunk) => gate.take(...chunk));
-  if (startsWith(bytes, parquetMagic)) return { table: await parseParquet(bytes, name, fileBytes) };
-  const first = firstCharacter(bytes);
-  if (first === '[')
-    throw new DataError(`${name}: expected an object in each line, got a JSON list: save it as JSON Lines`);
-  return first === '{'
-    ? parseJsonLines(bytes, name, fileBytes, gate.text)
-    : { table: parseDelimited(bytes, name, fileBytes, gate.text) };
-}
-
-/** Refuses a file that is not a table by its first bytes, and a text that is too long while it is read. */
-class RowsGate {
-  readonly #name: string;
-  #isFirst = true;
-  /** Undefined before the first chunk, and if the file is not a text. */
-  text: TextGate | undefined;
-
-  constructor(name: string) {
-    this.#name = name;
-  }
-
-  take(chunk: Uint8Array, totalBytes: number, fileBytes: number): void {
-    if (this.#isFirst) this.#begin(chunk);
-    this.text?.take(chunk, totalBytes, fileBytes);
-  }
-
-  #begin(chunk: Uint8Array): void {
-    this.#isFirst = false;
-    const other = otherFiles.find(([magic]) => startsWith(chunk, magic));
-    if (other) {
-      const got = `${fileKind(chunk)}: ${other[1]}`;
-      throw new DataError(`${this.#name}: expected CSV, TSV, JSON Lines or Parquet, got ${got}`);
+  let format: Format | undefined;
+  let gate: TextGate | undefined;
+  const { bytes, fileBytes } = await readUnpacked(path, (chunk, totalBytes, stored) => {
+    if (format === undefined) {
+      const advice = adviceFor(chunk);
+      if (advice) throw unexpected(name, 'CSV, TSV, JSON Lines or Parquet', `${fileKind(chunk)}: ${advice}`);
+      format = formats.find(({ begins }) => begins(chunk))!;
+      gate = format.gate(name);
     }
-    if (!startsWith(chunk, parquetMagic)) this.text = new TextGate(this.#name, firstCharacter(chunk) !== '{');
-  }
+    gate?.take(chunk, totalBytes, stored);
+  });
+  format ??= formats.at(-1)!;
+  return format.parse({ bytes, name, fileBytes, gate });
 }

@@ -1,7 +1,7 @@
 /** Reads files, plain or gzip, only as far as a reader accepts them; needs Node. */
 import { basename } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { DataError, maxFileBytes, unpackedLimit } from '../data-error.ts';
+import { DataError, limitOf, maxFileBytes, unexpected } from '../data-error.ts';
 import { FileError, inMiB, readRegularFile, reasonOf } from '../named-files.ts';
 
 const gunzipChunkBytes = 2 ** 20;
@@ -28,14 +28,14 @@ export async function readUnpacked(path: string, gate: Gate): Promise<UnpackedFi
   const file = readFile(path, maxFileBytes, gate);
   const fileBytes = file.length;
   if (!isGzip(file)) return { bytes: file, fileBytes };
-  const most = unpackedLimit(fileBytes);
+  const most = limitOf('unpackedBytes', fileBytes);
   const name = basename(path);
   let count = 0;
   await unpack(file, name, (chunk) => {
     count += chunk.length;
     if (count > most) {
       const expected = `gzip data that unpack to at most ${inMiB(most)}`;
-      throw new DataError(`${name}: expected ${expected}, as a file of ${inMiB(fileBytes)} may, got more`);
+      throw unexpected(name, `${expected}, as a file of ${inMiB(fileBytes)} may`, 'more');
     }
     gate(chunk, 0, fileBytes);
   });
@@ -74,7 +74,7 @@ async function unpack(file: Uint8Array, name: string, take: (chunk: Uint8Array) 
     for await (const chunk of stream as AsyncIterable<Uint8Array>) take(chunk);
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw new DataError(`${name}: expected gzip data, got a corrupt file (${reasonOf(error)})`);
+    throw unexpected(name, 'gzip data', `a corrupt file (${reasonOf(error)})`);
   } finally {
     stream.destroy();
   }

@@ -1,6 +1,8 @@
 /** Decodes pictures with sharp, a package of native code that is loaded on demand; needs Node. */
+
 import { maxPicturePixels } from '../data-error.ts';
-import type { PictureDecoder, PictureForm, PictureInfo } from '../pictures/read-pictures.ts';
+import { hasNoColor, type PictureDecoder, type PictureForm, type PictureInfo } from '../pictures/read-pictures.ts';
+import { thousands } from '../shown.ts';
 
 /** The part of sharp's interface that is used here: the package and its types may not be installed. */
 interface SharpImage {
@@ -71,7 +73,7 @@ async function checked<Value>(bytes: Uint8Array, use: () => Promise<Value>): Pro
     return await use();
   } catch (error) {
     const isLarge = (error as Error).message.includes('pixel limit');
-    const limit = maxPicturePixels.toLocaleString('en-US');
+    const limit = thousands(maxPicturePixels);
     throw new Error(isLarge ? `it has more than ${limit} pixels` : 'it is damaged', { cause: error });
   }
 }
@@ -82,8 +84,8 @@ async function describe(open: Open, bytes: Uint8Array): Promise<SharpPictureInfo
   const { autoOrient, channels, hasAlpha } = await checked(bytes, () => open(bytes).metadata());
   const hasOneChannel = channels - Number(hasAlpha) === 1;
   const pixels = autoOrient.width * autoOrient.height;
-  const hasNoColor = async () => hasEqualChannels(await checked(bytes, () => pixelsOf(open(bytes), 3)));
-  const isGray = async () => hasOneChannel || (pixels < largePixels ? hasNoColor() : oneAtATime(hasNoColor));
+  const lacksColor = async () => hasNoColor(await checked(bytes, () => pixelsOf(open(bytes), 3)), 3);
+  const isGray = async () => hasOneChannel || (pixels < largePixels ? lacksColor() : oneAtATime(lacksColor));
   return { ...autoOrient, hasAlpha, hasOneChannel, isGray };
 }
 
@@ -104,11 +106,4 @@ async function pixelsOf(image: SharpImage, channels: 1 | 3, form?: PictureForm):
   const { data, info } = await raw.toBuffer({ resolveWithObject: true });
   if (info.channels !== channels) throw new Error(`it has ${info.channels} channels where ${channels} were asked for`);
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-function hasEqualChannels(pixels: Uint8Array): boolean {
-  for (let at = 0; at < pixels.length; at += 3) {
-    if (pixels[at] !== pixels[at + 1] || pixels[at] !== pixels[at + 2]) return false;
-  }
-  return true;
 }

@@ -3,7 +3,9 @@
  * Unscaled pixels equal those of `sharp-decoder.ts` if the format is lossless. A browser scales, and converts colors to
  * gray, in its own way.
  */
-import type { PictureDecoder, PictureFit, PictureForm, PictureSize } from './read-pictures.ts';
+
+import type { PictureFit } from '../readers/table-dataset.ts';
+import { hasNoColor, type PictureDecoder, type PictureForm, type PictureSize } from './read-pictures.ts';
 
 interface Bitmap extends PictureSize {
   close(): void;
@@ -44,7 +46,7 @@ export function openPageDecoder(): PictureDecoder {
       bitmap.close();
       const isGray = async () => {
         const form = { width, height, channels: 3, fit: 'stretch' } as const;
-        return hasEqualChannels(draw(page as Page, await open(bytes), form));
+        return hasNoColor(draw(page as Page, await open(bytes), form), bytesPerPixel);
       };
       return { width, height, isGray };
     },
@@ -72,13 +74,6 @@ function drawnSize(from: PictureSize, to: PictureSize, fit: PictureFit): Picture
   const scales = [to.width / from.width, to.height / from.height];
   const scale = fit === 'cover' ? Math.max(...scales) : Math.min(...scales);
   return { width: from.width * scale, height: from.height * scale };
-}
-
-function hasEqualChannels(rgba: Uint8ClampedArray): boolean {
-  for (let at = 0; at < rgba.length; at += bytesPerPixel) {
-    if (rgba[at] !== rgba[at + 1] || rgba[at] !== rgba[at + 2]) return false;
-  }
-  return true;
 }
 
 function valuesOf(rgba: Uint8ClampedArray, channels: 1 | 3): Uint8Array {

@@ -1,9 +1,17 @@
 /** Reads a folder of pictures, with one folder for each class, as a data set. */
-import { DataError, requirePixels } from '../data-error.ts';
+import { limitOf, unexpected } from '../data-error.ts';
 import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices } from '../order.ts';
 import { listed, shownName, sortedNames } from '../readers/table.ts';
-import { foundLine, type OpenedDataset, partsText, plural, targetsText } from '../readers/table-dataset.ts';
+import {
+  foundLine,
+  type OpenedDataset,
+  type PictureFit,
+  partsText,
+  plural,
+  targetsText,
+} from '../readers/table-dataset.ts';
+import { thousands } from '../shown.ts';
 
 /** Size in pixels. */
 export interface PictureSize {
@@ -18,14 +26,19 @@ export interface PictureInfo extends PictureSize {
   readonly isGray: () => Promise<boolean>;
 }
 
-/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
-export type PictureFit = 'cover' | 'contain' | 'stretch';
-
 /** Form that a picture is decoded to. */
 export interface PictureForm extends PictureSize {
   /** 1: gray; 3: red, green and blue. */
   readonly channels: 1 | 3;
   readonly fit: PictureFit;
+}
+
+/** Whether red, green and blue are equal in each of the pixels, which have `channels` bytes. */
+export function hasNoColor(pixels: ArrayLike<number>, channels: 3 | 4): boolean {
+  for (let at = 0; at < pixels.length; at += channels) {
+    if (pixels[at] !== pixels[at + 1] || pixels[at] !== pixels[at + 2]) return false;
+  }
+  return true;
 }
 
 /**
@@ -37,11 +50,6 @@ export interface PictureDecoder {
   /** Returns u8 [height, width, channels] in new memory; transparent parts become white. */
   readonly decode: (bytes: Uint8Array, form: PictureForm) => Promise<Uint8Array>;
 }
-
-const maxBytes = 2 ** 31;
-const freeBytes = 2 ** 28;
-const bytesPerFileByte = 64;
-const bytesPerGiB = 2 ** 30;
 
 /**
  * Reads pictures as samples, each of the class that its first folder names.
@@ -58,68 +66,89 @@ export async function readPictures(
 ): Promise<OpenedDataset> {
   const tree = pictureTree(files, name, options.classes ? 1 : 2);
   const names = options.classes ?? sortedNames(tree.train.map(({ className }) => className));
-  if (names.length > maxClasses) {
-    throw new DataError(`${name}: expected at most ${maxClasses} classes, got ${names.length}`);
-  }
-  const parts = splitPictures(tree.train, tree.test, names, name, options);
+  if (names.length > maxClasses) throw unexpected(name, `at most ${maxClasses} classes`, names.length);
+  const parts = splitPictures(tree, names, name, options);
   const all = [...parts.train, ...parts.test];
-  const read: Read = (picture, use) => readPicture(picture, name, use);
-  const totals = await totalsOf(all, decoder, read);
-  const size = options.size ?? usualSize(totals, all.length);
+  /** Number of pictures of each size, by width and height. */
+  const sizes = new Map<string, number>();
+  let [pixels, fileBytes] = [0, 0];
+  await eachPicture(all, name, async (bytes) => {
+    const { width, height } = await decoder.describe(bytes);
+    sizes.set(`${width} x ${height}`, (sizes.get(`${width} x ${height}`) ?? 0) + 1);
+    pixels += width * height;
+    fileBytes += bytes.length;
+  });
+  const size = options.size ?? usualSize(sizes, all.length);
   // Only the overall limit applies to a size that the user chose.
-  const most = options.size ? maxBytes : packedLimit(totals.fileBytes);
+  const most = limitOf('pixelBytes', options.size ? undefined : fileBytes);
   const { fit = 'cover' } = options;
   requireMemory(name, all.length, { ...size, channels: options.gray === false ? 3 : 1, fit }, most);
-  requirePixels(name, totals.pixels, totals.fileBytes);
-  const isGray = options.gray ?? (await areGray(all, decoder, read));
+  const mostDecoded = limitOf('decodedPixels', fileBytes);
+  if (pixels > mostDecoded) {
+    const expected = `pictures of at most ${inMegapixels(mostDecoded)} in files of their size`;
+    throw unexpected(name, expected, inMegapixels(pixels));
+  }
+  let isGray = options.gray ?? true;
+  if (options.gray === undefined) {
+    // The first picture with colors decides: no more are decoded.
+    await eachPicture(all, name, async (bytes) => {
+      if (isGray && !(await (await decoder.describe(bytes)).isGray())) isGray = false;
+    });
+  }
   const form: PictureForm = { ...size, channels: isGray ? 1 : 3, fit };
   requireMemory(name, all.length, form, most);
-  const train = await decodeAll(parts.train, names, form, decoder, read);
-  const test = await decodeAll(parts.test, names, form, decoder, read);
+  const train = await decodeAll(parts.train, name, names, form, decoder);
+  const test = await decodeAll(parts.test, name, names, form, decoder);
   const counts = partsText({ train, test }, tree.test ? undefined : options);
-  const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form, areAllOf(form, totals, all.length))}; ${counts}`;
+  const isOriginal = sizes.get(`${size.width} x ${size.height}`) === all.length;
+  const what = `${plural(all.length, 'picture')}, ${targetsText(train.targets)}, ${formText(form, isOriginal)}; ${counts}`;
   const found = foundLine([{ name }], `${what}${leftOutText(tree.leftOut)}`);
   return { train, test, found, reading: { type: 'pictures', fit: form.fit } };
 }
 
-async function readPicture<Value>(
-  { path, read }: LabeledPicture,
+/** Number of pictures that are read and decoded at a time. */
+const pictureLanes = 8;
+
+/**
+ * Calls `use` with each picture, a few at a time. Rejects with the first error, which names the picture and after which
+ * no more are read.
+ */
+async function eachPicture(
+  pictures: readonly LabeledPicture[],
   name: string,
-  use: (bytes: Uint8Array) => Promise<Value>,
-): Promise<Value> {
-  const bytes = await read();
-  try {
-    return await use(bytes);
-  } catch (error) {
-    const got = (error as Error).message.trim().split('\n')[0];
-    throw new DataError(`${name}/${path}: expected a PNG, JPEG or WebP picture, got one that cannot be read: ${got}`);
-  }
+  use: (bytes: Uint8Array, index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < pictures.length) {
+      const index = next++;
+      const { path, read } = pictures[index]!;
+      try {
+        const bytes = await read();
+        await use(bytes, index).catch((error: Error) => {
+          const reason = error.message.trim().split('\n')[0];
+          throw unexpected(`${name}/${path}`, 'a PNG, JPEG or WebP picture', `one that cannot be read: ${reason}`);
+        });
+      } catch (error) {
+        next = pictures.length;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(pictureLanes, pictures.length) }, lane));
 }
 
-interface Parts {
-  readonly train: readonly LabeledPicture[];
-  readonly test: readonly LabeledPicture[];
-}
-
-function splitPictures(
-  train: readonly LabeledPicture[],
-  test: readonly LabeledPicture[] | undefined,
-  names: readonly string[],
-  name: string,
-  options: SplitOptions,
-): Parts {
+function splitPictures({ train, test }: PictureTree, names: readonly string[], name: string, options: SplitOptions) {
   const known = new Set(names);
   const stray = [...train, ...(test ?? [])].find(({ className }) => !known.has(className));
   if (stray !== undefined) {
     const expected = `one of the classes to train with (${listed(names)})`;
-    throw new DataError(`${name}/${stray.path}: expected ${expected}, got ${shownName(stray.className)}`);
+    throw unexpected(`${name}/${stray.path}`, expected, shownName(stray.className));
   }
-  if (test === undefined) {
-    const indices = splitIndices(targetsOf(train, names), train.length, name, options);
-    const pick = (chosen: Uint32Array) => Array.from(chosen, (index) => train[index]!);
-    return { train: pick(indices.train), test: pick(indices.test) };
-  }
-  return { train, test };
+  if (test !== undefined) return { train, test };
+  const indices = splitIndices(targetsOf(train, names), train.length, name, options);
+  const pick = (chosen: Uint32Array) => Array.from(chosen, (index) => train[index]!);
+  return { train: pick(indices.train), test: pick(indices.test) };
 }
 
 function targetsOf(pictures: readonly LabeledPicture[], names: readonly string[]): Targets {
@@ -129,23 +158,18 @@ function targetsOf(pictures: readonly LabeledPicture[], names: readonly string[]
 
 async function decodeAll(
   pictures: readonly LabeledPicture[],
+  name: string,
   names: readonly string[],
   form: PictureForm,
   decoder: PictureDecoder,
-  read: Read,
 ): Promise<Dataset> {
   const sampleShape = [form.height, form.width, form.channels];
   const size = form.height * form.width * form.channels;
   const samples = new Uint8Array(pictures.length * size);
-  await forEachBounded(pictures, pictureLanes, async (picture, index) => {
-    samples.set(await read(picture, (bytes) => decoder.decode(bytes, form)), index * size);
+  await eachPicture(pictures, name, async (bytes, index) => {
+    samples.set(await decoder.decode(bytes, form), index * size);
   });
   return { samples, sampleShape, count: pictures.length, targets: targetsOf(pictures, names) };
-}
-
-/** Returns the maximum bytes of pixels for files of this size. */
-function packedLimit(fileBytes: number): number {
-  return Math.min(maxBytes, Math.max(freeBytes, bytesPerFileByte * fileBytes));
 }
 
 function requireMemory(name: string, count: number, { width, height, channels }: PictureForm, most: number): void {
@@ -153,11 +177,15 @@ function requireMemory(name: string, count: number, { width, height, channels }:
   if (bytes <= most) return;
   const got = `${inGiB(bytes)} for ${plural(count, 'picture')} of ${width} x ${height}`;
   const expected = `at most ${inGiB(most)} of pixels`;
-  throw new DataError(`${name}: expected ${expected}, got ${got}: give a smaller size, such as --size 64x64`);
+  throw unexpected(name, expected, `${got}: give a smaller size, such as --size 64x64`);
 }
 
 function inGiB(bytes: number): string {
-  return `${Number((bytes / bytesPerGiB).toFixed(1))} GiB`;
+  return `${Number((bytes / 2 ** 30).toFixed(1))} GiB`;
+}
+
+function inMegapixels(pixels: number): string {
+  return `${thousands(Math.ceil(pixels / 2 ** 20))} megapixels`;
 }
 
 function formText({ width, height, channels, fit }: PictureForm, isOriginalSize: boolean): string {
@@ -182,60 +210,12 @@ export interface PictureOptions {
 }
 
 const fallbackSize = { width: 32, height: 32 };
-/** Number of pictures that are read and decoded at a time. */
-const pictureLanes = 8;
-
-/** Reads a picture for `use`; errors name the picture. */
-type Read = <Value>(picture: LabeledPicture, use: (bytes: Uint8Array) => Promise<Value>) => Promise<Value>;
-
-/** Sums over the pictures of a data set, taken from their headers. */
-interface Totals {
-  /** Number of pictures of each size, keyed by width and height. */
-  readonly sizes: ReadonlyMap<string, number>;
-  readonly pixels: number;
-  readonly fileBytes: number;
-}
-
-async function totalsOf(pictures: readonly LabeledPicture[], decoder: PictureDecoder, read: Read): Promise<Totals> {
-  const sizes = new Map<string, number>();
-  let [pixels, fileBytes] = [0, 0];
-  await forEachBounded(pictures, pictureLanes, (picture) =>
-    read(picture, async (bytes) => {
-      const size = await decoder.describe(bytes);
-      sizes.set(keyOf(size), (sizes.get(keyOf(size)) ?? 0) + 1);
-      pixels += size.width * size.height;
-      fileBytes += bytes.length;
-    }),
-  );
-  return { sizes, pixels, fileBytes };
-}
-
 /** Returns the size of more than half of the pictures, or the fallback if there is none. */
-function usualSize({ sizes }: Totals, total: number): PictureSize {
+function usualSize(sizes: ReadonlyMap<string, number>, total: number): PictureSize {
   const [most] = [...sizes].sort(([, a], [, b]) => b - a);
   if (most === undefined || 2 * most[1] <= total) return fallbackSize;
-  const [width, height] = most[0].split(' ').map(Number);
+  const [width, height] = most[0].split(' x ').map(Number);
   return { width: width!, height: height! };
-}
-
-/** Whether all pictures already have this size. */
-function areAllOf(size: PictureSize, { sizes }: Totals, total: number): boolean {
-  return sizes.get(keyOf(size)) === total;
-}
-
-function keyOf({ width, height }: PictureSize): string {
-  return `${width} ${height}`;
-}
-
-/** Whether no picture has colors. Stops decoding at the first picture that has some. */
-async function areGray(pictures: readonly LabeledPicture[], decoder: PictureDecoder, read: Read): Promise<boolean> {
-  let isGray = true;
-  await forEachBounded(pictures, pictureLanes, async (picture) => {
-    if (!isGray) return;
-    const hasNoColor = await read(picture, async (bytes) => (await decoder.describe(bytes)).isGray());
-    if (!hasNoColor) isGray = false;
-  });
-  return isGray;
 }
 
 /** A file that may be a picture, read on demand. */
@@ -315,30 +295,9 @@ function requireClasses(
   if (names.length >= least) return;
   const beside = leftOut.length === 0 ? '' : ` beside ${listed(leftOut)}`;
   const got = names.length === 1 ? `1 (${listed(names)})` : 'none';
-  throw new DataError(
-    `${name}: expected a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}, got ${got}${beside}`,
+  throw unexpected(
+    name,
+    `a folder of PNG, JPEG or WebP pictures for each of at least ${plural(least, 'class', 'classes')}`,
+    `${got}${beside}`,
   );
-}
-
-/**
- * Runs `work` on each item, at most `limit` at a time. Rejects with the first error, after which no more work begins.
- */
-async function forEachBounded<Item>(
-  items: readonly Item[],
-  limit: number,
-  work: (item: Item, index: number) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < items.length) {
-      const index = next++;
-      try {
-        await work(items[index]!, index);
-      } catch (error) {
-        next = items.length;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
 }

@@ -1,5 +1,5 @@
 /** Builds a data set from arrays in memory. */
-import { DataError, maxNesting } from '../data-error.ts';
+import { DataError, maxNesting, unexpected } from '../data-error.ts';
 import { checkDataset, type Dataset, maxClasses, type SampleValues, type Targets } from '../dataset.ts';
 import { shownLine } from '../shown.ts';
 import { sortedNames } from './table.ts';
@@ -65,7 +65,7 @@ function classTargets({ labels, classes }: LabeledArrays): Targets {
     const index = typeof label === 'string' ? indexOf.get(label) : label;
     if (typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < names.length) return index;
     const got = typeof label === 'string' ? JSON.stringify(label) : label;
-    throw new DataError(`datasetFrom: label ${sample}: expected one of ${names.length} classes, got ${got}`);
+    throw unexpected(`datasetFrom: label ${sample}`, `one of ${names.length} classes`, got);
   });
   return { type: 'classes', labels: Uint16Array.from(indices), names };
 }

@@ -1,7 +1,7 @@
 /**
  * Reads CSV and TSV as in RFC 4180: a header row, cells between commas, semicolons or tabs, quotes, quoted line breaks.
  */
-import { DataError, maxColumns } from '../data-error.ts';
+import { maxColumns, unexpected } from '../data-error.ts';
 import { Cells, checkColumnNames, columnsOf, shownText, type Table } from './table.ts';
 import { type Delimiter, decodeText, TextGate } from './text.ts';
 
@@ -28,7 +28,7 @@ export function parseDelimited(
   gate = new TextGate(name, true),
 ): Table {
   const text = decodeText(bytes, name, gate, fileBytes);
-  if (text.trim() === '') throw new DataError(`${name}: expected a header row and rows of values, got an empty file`);
+  if (text.trim() === '') throw unexpected(name, 'a header row and rows of values', 'an empty file');
   const { delimiter } = gate;
   const rowLines: number[] = [];
   let names: readonly string[] | undefined;
@@ -41,8 +41,7 @@ export function parseDelimited(
       return;
     }
     if (count !== names.length) {
-      const expected = `${names.length} values, as the header row has`;
-      throw new DataError(`${name}: line ${line}: expected ${expected}, got ${count}`);
+      throw unexpected(`${name}: line ${line}`, `${names.length} values, as the header row has`, count);
     }
     for (let column = 0; column < count; column += 1) {
       const cell = row[column]!;
@@ -50,7 +49,7 @@ export function parseDelimited(
     }
     rowLines.push(line);
   });
-  if (rowLines.length === 0) throw new DataError(`${name}: expected rows of values, got a header row alone`);
+  if (rowLines.length === 0) throw unexpected(name, 'rows of values', 'a header row alone');
   const table = {
     name,
     columns: columnsOf(names!, cells, rowLines.length),
@@ -110,15 +109,12 @@ function quotedRow(text: string, from: number, delimiter: Delimiter, place: stri
     let cell: string;
     if (text.charCodeAt(at) === quote) {
       const quoted = quotedCell(text, at + 1);
-      if (!quoted) {
-        throw new DataError(`${place}: expected a quote at the end of a cell that begins with one, got none`);
-      }
+      if (!quoted) throw unexpected(place, 'a quote at the end of a cell that begins with one', 'none');
       cell = quoted.cell;
       lines += lineFeeds(cell);
       at = quoted.close + 1;
       while (text.charCodeAt(at) === space) at += 1;
-      if (!isEnd(at))
-        throw new DataError(`${place}: expected the end of a cell after its closing quote, got more of it`);
+      if (!isEnd(at)) throw unexpected(place, 'the end of a cell after its closing quote', 'more of it');
     } else {
       const start = at;
       while (!isEnd(at)) at += 1;
@@ -167,7 +163,7 @@ function namesOf(cells: readonly string[], fileName: string): string[] {
   const names = cells.map((cell) => cell.trim());
   if (names.every((name) => numeric.test(name))) {
     const got = `numbers alone (${shownText(names.slice(0, 20).join(' '))})`;
-    throw new DataError(`${fileName}: line 1: expected a header row with the names of the columns, got ${got}`);
+    throw unexpected(`${fileName}: line 1`, 'a header row with the names of the columns', got);
   }
   checkColumnNames(fileName, names, names[0] === '' ? 1 : 0);
   return names;
@@ -180,7 +176,7 @@ function withoutIndex({ name, columns }: Table): Table['columns'] {
   const start = first.numberAt(0);
   for (let row = 0; row < first.count; row += 1) {
     if ((start === 0 || start === 1) && first.numberAt(row) === start + row) continue;
-    throw new DataError(`${name}: line 1: expected a name for column 1, got none, and it does not count the rows`);
+    throw unexpected(`${name}: line 1`, 'a name for column 1', 'none, and it does not count the rows');
   }
   return columns.slice(1);
 }

@@ -1,6 +1,8 @@
 /** The columns of a table that a model sees, and the column that it learns. */
-import { DataError } from '../data-error.ts';
+
+import { DataError, unexpected } from '../data-error.ts';
 import { maxClasses, type Standardization, type Targets } from '../dataset.ts';
+import { thousands } from '../shown.ts';
 import {
   type Column,
   cellError,
@@ -28,7 +30,6 @@ export type FeatureColumn =
 const maxCategories = 256;
 const rowsAtATime = 64;
 const maxFeatureValues = 2 ** 27;
-const thousands = (count: number): string => count.toLocaleString('en-US');
 const notNumbers: ReadonlySet<string> = new Set(['', 'na', 'n/a', 'nan', 'null', 'none', '?', '-', 'inf', 'infinity']);
 
 /**
@@ -79,7 +80,7 @@ function requireFeatures({ name }: Table, rows: number, size: number): void {
   if (rows * size <= maxFeatureValues) return;
   const expected = `at most ${thousands(maxFeatureValues)} values once each category has one`;
   const got = `${thousands(rows)} rows of ${thousands(size)}`;
-  throw new DataError(`${name}: expected ${expected}, got ${got}: leave columns out with --ignore`);
+  throw unexpected(name, expected, `${got}: leave columns out with --ignore`);
 }
 
 interface ColumnWriter {
@@ -152,9 +153,7 @@ function categoriesOf(table: Table, column: Column): string[] {
   const got = `${different.size} texts such as ${shownText(example!)}`;
   const expected = `numbers or at most ${maxCategories} categories`;
   const name = shownName(column.name);
-  throw new DataError(
-    `${table.name}: column ${name}: expected ${expected}, got ${got}: leave it out with --ignore ${name}`,
-  );
+  throw unexpected(`${table.name}: column ${name}`, expected, `${got}: leave it out with --ignore ${name}`);
 }
 
 /**
@@ -200,7 +199,7 @@ export function labelColumn(table: Table, label: string | undefined): Column {
   if (label !== undefined) return requireColumn(table, label, 'the label');
   const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
   const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);
-  if (!found) throw new DataError(`${table.name}: expected a column with the label, got no columns`);
+  if (!found) throw unexpected(table.name, 'a column with the label', 'no columns');
   return found;
 }
 

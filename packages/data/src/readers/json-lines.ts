@@ -1,7 +1,9 @@
 /**
  * Reads JSON Lines: one object per line, either flat like a table row, or with an array of numbers next to the label.
  */
-import { DataError, requireColumns, requireValues } from '../data-error.ts';
+
+import { DataError, requireColumns, requireValues, unexpected } from '../data-error.ts';
+import { thousands } from '../shown.ts';
 import { flatten, nestedShape } from './dataset-from.ts';
 import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type Table } from './table.ts';
 import { decodeText, TextGate } from './text.ts';
@@ -54,7 +56,7 @@ export function parseJsonLines(
 ): JsonLines {
   const text = decodeText(bytes, name, gate, fileBytes);
   const count = countOf(text);
-  if (count === 0) throw new DataError(`${name}: expected a JSON object in each line, got an empty file`);
+  if (count === 0) throw unexpected(name, 'a JSON object in each line', 'an empty file');
   const lineOf: number[] = [];
   let form: Form | undefined;
   let cells = new Cells(name, 0, fileBytes);
@@ -117,7 +119,7 @@ function parseObject(line: string, place: string): JsonObject {
     value = undefined;
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
-  throw new DataError(`${place}: expected a JSON object, got ${shownText(line.trim())}`);
+  throw unexpected(place, 'a JSON object', shownText(line.trim()));
 }
 
 /**
@@ -145,8 +147,8 @@ function requireParts(line: string, place: string): void {
     if (code === openingBracket || code === openingBrace) count += 1;
   }
   if (count <= maxParts) return;
-  const most = maxParts.toLocaleString('en-US');
-  throw new DataError(`${place}: expected at most ${most} lists and objects, got ${count.toLocaleString('en-US')}`);
+  const most = thousands(maxParts);
+  throw unexpected(place, `at most ${most} lists and objects`, thousands(count));
 }
 
 function formOf(first: JsonObject, name: string): Form {
@@ -154,12 +156,12 @@ function formOf(first: JsonObject, name: string): Form {
   const keys = Object.keys(first).filter((key) => key !== sampleKey);
   if (keys.length === 0) {
     const got = sampleKey === undefined ? 'an empty one' : `${sampleKey} alone`;
-    throw new DataError(`${name}: line 1: expected an object with a label, got ${got}`);
+    throw unexpected(`${name}: line 1`, 'an object with a label', got);
   }
   requireColumns(`${name}: line 1`, keys.length);
   checkColumnNames(name, keys, 0);
   const shape = sampleKey === undefined ? [] : nestedShape(first[sampleKey]);
-  if (shape.includes(0)) throw new DataError(`${name}: line 1, ${sampleKey}: expected numbers, got an empty list`);
+  if (shape.includes(0)) throw unexpected(`${name}: line 1, ${sampleKey}`, 'numbers', 'an empty list');
   return {
     keys,
     indexOf: new Map(keys.map((key, index) => [key, index])),
@@ -184,14 +186,13 @@ function setObject(cells: Cells, row: number, form: Form, object: JsonObject, pl
   const { keys, indexOf, sampleKey } = form;
   const unknown = Object.keys(object).find((key) => key !== sampleKey && !indexOf.has(key));
   if (unknown !== undefined) {
-    const expected = `the keys of the first line (${listed(keys)})`;
-    throw new DataError(`${place}: expected ${expected}, got ${shownText(unknown)} as well`);
+    throw unexpected(place, `the keys of the first line (${listed(keys)})`, `${shownText(unknown)} as well`);
   }
   keys.forEach((key, column) => {
     const value = Object.hasOwn(object, key) ? object[key] : null;
     if (typeof value === 'object' && value !== null) {
       const got = Array.isArray(value) ? 'a list' : 'an object';
-      throw new DataError(`${place}, ${shownName(key)}: expected a number or a text, got ${got}`);
+      throw unexpected(`${place}, ${shownName(key)}`, 'a number or a text', got);
     }
     cells.set(row, column, typeof value === 'number' ? value : value === null ? '' : `${value}`);
   });

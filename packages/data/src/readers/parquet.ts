@@ -1,7 +1,9 @@
 /** Reads Parquet files with flat columns; the parser is loaded when the first one is read. */
+
 import type { FileMetaData, SchemaTree } from 'hyparquet';
 import type { readColumn } from 'hyparquet/src/column.js';
-import { DataError, requireColumns, requireRows, requireValues, unpackedLimit } from '../data-error.ts';
+import { DataError, limitOf, requireColumns, requireRows, requireValues, unexpected } from '../data-error.ts';
+import { thousands } from '../shown.ts';
 import { Cells, checkColumnNames, columnsOf, shownName, shownText, type Table } from './table.ts';
 
 /** Name that pandas gives to an unnamed index, such as the index of shuffled rows. */
@@ -33,14 +35,14 @@ export async function parseParquet(bytes: Uint8Array, name: string, fileBytes: n
   const nested = fields.find(({ children }) => children.length > 0)?.element.name;
   if (nested !== undefined) {
     const column = shownName(nested);
-    throw new DataError(`${name}: column ${column}: expected a number or a text in each row, got nested values`);
+    throw unexpected(`${name}: column ${column}`, 'a number or a text in each row', 'nested values');
   }
   const used = fields.flatMap((field, index) => (unnamedIndex.test(field.element.name) ? [] : [{ field, index }]));
   const names = used.map(({ field }) => field.element.name);
   requireColumns(name, fields.length);
   checkColumnNames(name, names, 0);
   const count = parsed(name, () => rowCount(metadata));
-  if (count === 0) throw new DataError(`${name}: expected rows of values, got none`);
+  if (count === 0) throw unexpected(name, 'rows of values', 'none');
   requireValues(name, count, fields.length, fileBytes);
   requireRows(name, 'rows', count, fileBytes);
   const cells = new Cells(name, names.length, fileBytes);
@@ -93,7 +95,7 @@ function parsed<Value>(name: string, use: () => Value): Value {
     return use();
   } catch (error) {
     if (error instanceof DataError) throw error;
-    throw new DataError(`${name}: expected a Parquet file, got one that cannot be read: ${(error as Error).message}`);
+    throw unexpected(name, 'a Parquet file', `one that cannot be read: ${(error as Error).message}`);
   }
 }
 
@@ -157,10 +159,10 @@ function requirePages({ reader: { view } }: Chunk, rows: number, { parquetHeader
 }
 
 function requireUnpacked(name: string, unpackedBytes: number, fileBytes: number): void {
-  const most = unpackedLimit(fileBytes);
+  const most = limitOf('unpackedBytes', fileBytes);
   if (unpackedBytes <= most) return;
-  const [expected, got] = [most, unpackedBytes].map((bytes) => bytes.toLocaleString('en-US'));
-  throw new DataError(`${name}: expected pages that unpack to at most ${expected} bytes in all, got ${got}`);
+  const [expected, got] = [most, unpackedBytes].map((bytes) => thousands(bytes));
+  throw unexpected(name, `pages that unpack to at most ${expected} bytes in all`, got);
 }
 
 /** Returns the values, page by page. */
@@ -177,7 +179,7 @@ function cellOf(value: unknown, place: () => string): string | number {
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'boolean') return `${value}`;
   if (value instanceof Date && !Number.isNaN(value.getTime())) return value.toISOString();
-  throw new DataError(`${place()}: expected a number or a text, got ${shownValue(value)}`);
+  throw unexpected(place(), 'a number or a text', shownValue(value));
 }
 
 function shownValue(value: unknown): string {

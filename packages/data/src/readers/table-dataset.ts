@@ -1,10 +1,9 @@
 /** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
 
-import { DataError } from '../data-error.ts';
+import { unexpected } from '../data-error.ts';
 import { type Dataset, type SampleValues, type Standardization, sampleSize, type Targets } from '../dataset.ts';
 import { defaultSplitSeed, type SplitOptions, splitIndices, takeSamples, takeTargets } from '../order.ts';
-import type { PictureFit } from '../pictures/read-pictures.ts';
-import { shownLine } from '../shown.ts';
+import { shownLine, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
 import {
   classesOf,
@@ -19,6 +18,9 @@ import {
 } from './features.ts';
 import type { JsonLines } from './json-lines.ts';
 import { type Column, columnFinder, listed, requireColumn, shownName, type Table } from './table.ts';
+
+/** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
+export type PictureFit = 'cover' | 'contain' | 'stretch';
 
 /** How a file becomes a sample, if that takes more than its values; a saved model knows it as well. */
 export type Reading =
@@ -54,10 +56,6 @@ export function targetsText(targets: Targets): string {
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of targets.values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   return `values from ${short(least)} to ${short(most)}`;
-}
-
-function thousands(count: number): string {
-  return count.toLocaleString('en-US');
 }
 
 export function plural(count: number, thing: string, things = `${thing}s`): string {
@@ -103,9 +101,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
   if (seen.length === 0) {
-    throw new DataError(
-      `${table.name}: expected columns beside ${shownName(label.name)}, the label, got none: what is a model to see?`,
-    );
+    throw unexpected(table.name, `columns beside ${shownName(label.name)}, the label`, 'none: what is a model to see?');
   }
   const names = classNames(table, label, options);
   const given = targetsOf(table, label, names);
@@ -208,8 +204,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
 
 function requireShape({ table, samples }: JsonLines, shape: readonly number[], like: string): void {
   if (samples?.shape.join() === shape.join()) return;
-  const got = samples?.shape.join(' x ') ?? 'none';
-  throw new DataError(`${table.name}: expected arrays of ${shape.join(' x ')}, as in ${like}, got ${got}`);
+  throw unexpected(table.name, `arrays of ${shape.join(' x ')}, as in ${like}`, samples?.shape.join(' x ') ?? 'none');
 }
 
 /** Whether all values are bytes. Zeros and ones alone are flags rather than pixels. */
@@ -224,7 +219,5 @@ function bytesOf({ table, samples }: JsonLines): SampleValues {
   const at = firstBeyondBytes(values);
   if (at < 0) return Uint8Array.from(values);
   const place = table.placeOf(Math.floor(at / sampleSize({ sampleShape: shape })));
-  throw new DataError(
-    `${table.name}: ${place}: expected whole numbers from 0 to 255, as in training, got ${values[at]}`,
-  );
+  throw unexpected(`${table.name}: ${place}`, 'whole numbers from 0 to 255, as in training', values[at]);
 }

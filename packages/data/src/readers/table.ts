@@ -1,5 +1,5 @@
 /** Rows and named columns, from any file format: cells stored as numbers if possible. */
-import { DataError, requireValues } from '../data-error.ts';
+import { type DataError, requireValues, unexpected } from '../data-error.ts';
 import { shownLine } from '../shown.ts';
 
 /** Rows of a file, stored by columns, whose cells are texts or numbers. */
@@ -38,7 +38,7 @@ export function cellError(table: Table, row: number, column: Column, expected: s
   const text = column.textAt(row);
   const got = text === '' ? 'none' : column.numberAt(row) === undefined ? shownText(text) : text;
   const place = `${table.placeOf(row)}, column ${shownName(column.name)}`;
-  return new DataError(`${table.name}: ${place}: expected ${expected}, got ${got}`);
+  return unexpected(`${table.name}: ${place}`, expected, got);
 }
 
 /** Returns a column. @throws DataError if there is no column with this name; `use` says what needs it */
@@ -52,8 +52,7 @@ export function columnFinder(table: Table): (name: string, use: string) => Colum
   return (name, use) => {
     const column = columns.get(name);
     if (column) return column;
-    const got = listed([...columns.keys()]);
-    throw new DataError(`${table.name}: expected a column ${shownText(name)}, ${use}, got ${got}`);
+    throw unexpected(table.name, `a column ${shownText(name)}, ${use}`, listed([...columns.keys()]));
   };
 }
 
@@ -62,12 +61,12 @@ export function checkColumnNames(fileName: string, names: readonly string[], fir
   const seen = new Map<string, number>();
   names.forEach((name, index) => {
     if (index < first) return;
-    if (name === '') throw new DataError(`${fileName}: line 1: expected a name for column ${index + 1}, got none`);
+    if (name === '') throw unexpected(`${fileName}: line 1`, `a name for column ${index + 1}`, 'none');
     const earlier = seen.get(name);
     seen.set(name, index);
     if (earlier === undefined) return;
     const got = `${shownText(name)} for columns ${earlier + 1} and ${index + 1}`;
-    throw new DataError(`${fileName}: line 1: expected a different name for each column, got ${got}`);
+    throw unexpected(`${fileName}: line 1`, 'a different name for each column', got);
   });
 }
 

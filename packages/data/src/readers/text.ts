@@ -1,12 +1,13 @@
 /** Decodes the bytes of a text file, after checks that need no memory. */
-import { DataError, maxLineBytes, maxTextBytes, requireColumns, requireRows } from '../data-error.ts';
+
+import { DataError, maxLineBytes, maxTextBytes, requireColumns, requireRows, unexpected } from '../data-error.ts';
+import { thousands } from '../shown.ts';
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const space = 0x20;
 const quote = 0x22;
 const byteOrderMark = [0xef, 0xbb, 0xbf];
-const thousands = (count: number): string => count.toLocaleString('en-US');
 
 const delimiters = [',', ';', '\t'] as const;
 /** Separates the cells of a row. */
@@ -125,9 +126,7 @@ export class TextGate {
   #requireRow(end: number): void {
     if (end - this.#rowStart <= maxLineBytes) return;
     const got = this.#isQuoted || this.#rowLine <= this.#lineFeeds ? 'more: is a quote missing?' : 'more';
-    throw new DataError(
-      `${this.#name}: line ${this.#rowLine}: expected at most ${thousands(maxLineBytes)} bytes, got ${got}`,
-    );
+    throw unexpected(`${this.#name}: line ${this.#rowLine}`, `at most ${thousands(maxLineBytes)} bytes`, got);
   }
 }
 
@@ -157,7 +156,7 @@ export function decodeText(bytes: Uint8Array, name: string, gate: TextGate, file
   if (gate.isUnused) gate.take(bytes, bytes.length, fileBytes);
   const text = decode(bytes.includes(carriageReturn) ? withLineFeeds(bytes) : bytes);
   if (text !== undefined) return text;
-  throw new DataError(`${name}: expected UTF-8 text, got other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
+  throw unexpected(name, 'UTF-8 text', `other bytes in line ${faultyLine(bytes)}: save it as UTF-8`);
 }
 
 /** Converts line ends byte by byte: a string method would take minutes on a text of carriage returns alone. */

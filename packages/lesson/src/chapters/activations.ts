@@ -1,12 +1,9 @@
 /** Activation functions: their gradients, in one neuron and through many layers, and neurons that die. */
-import { parseOptimizer } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, matmul, mean, mul, normal, sub, sum, type Tensor } from '@lockstep/tensor';
-import { type ActivationName, activationFunctions } from '../activation.ts';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, range } from '../controls.ts';
-import { fit } from '../fit.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal } from '../number-text.ts';
+import { choice, count, defineChapter, range } from '../chapter.ts';
+import { curves, decimal, table } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
+import { type ActivationName, activationFunctions, fit } from '../trainer.ts';
 import { gradientsOf, spaced, valuesOf } from '../values.ts';
 import { verdictOf } from '../verdict.ts';
 
@@ -48,40 +45,28 @@ export const activations = defineChapter({
     };
   },
   show: ({ fn, depth, collapse, outputs, slopes, chains, neurons }) => [
-    {
-      kind: 'curves',
-      caption: `${fn} and its gradient`,
-      xLabel: 'x',
-      x: xs,
-      series: [
-        { label: fn, values: [...outputs] },
-        { label: 'gradient', values: [...slopes] },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: `The gradient through ${depth} in a row, from ${chainStart}`,
-      header: ['function', 'gradient'],
-      rows: chains.map(({ name, gradient }) => [name, decimal(gradient, 6)]),
-    },
-    {
-      kind: 'table',
-      caption: 'Three layers against one layer with the product of their matrices',
-      header: ['activation', 'largest difference'],
-      rows: collapse.map(({ name, difference }) => [name, decimal(difference, 4)]),
-    },
-    {
-      kind: 'table',
-      caption: `A neuron with target 1, after ${neuronSteps} steps`,
-      header: ['function', 'first gradient', 'loss before', 'loss after', 'it'],
-      rows: neurons.map((neuron) => [
+    curves(`${fn} and its gradient`, 'x', xs, { [fn]: [...outputs], gradient: [...slopes] }),
+    table(
+      `The gradient through ${depth} in a row, from ${chainStart}`,
+      ['function', 'gradient'],
+      chains.map(({ name, gradient }) => [name, decimal(gradient, 6)]),
+    ),
+    table(
+      'Three layers against one layer with the product of their matrices',
+      ['activation', 'largest difference'],
+      collapse.map(({ name, difference }) => [name, decimal(difference, 4)]),
+    ),
+    table(
+      `A neuron with target 1, after ${neuronSteps} steps`,
+      ['function', 'first gradient', 'loss before', 'loss after', 'it'],
+      neurons.map((neuron) => [
         neuron.name,
         decimal(neuron.firstGradient, 4),
         decimal(neuron.lossBefore),
         decimal(neuron.lossAfter),
         neuron.verdict,
       ]),
-    },
+    ),
   ],
 });
 
@@ -130,7 +115,7 @@ function trainNeuron(backend: HostBackend, name: ActivationName, bias: number) {
   );
   const training = fit({
     backend,
-    config: parseOptimizer({ type: 'sgd', learningRate: 0.5 }),
+    optimizer: { type: 'sgd', learningRate: 0.5 },
     shapes: [[1, 1], [1]],
     start,
     given: [inputs],

@@ -1,8 +1,7 @@
 /** Attention: queries, keys and values of one sentence, and the scaling of their dot products. */
 import { div, fromArray, type HostBackend, matmul, max, mul, normal, permute, softmax, sum } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, seedControl } from '../controls.ts';
-import { decimal, percent } from '../number-text.ts';
+import { choice, count, defineChapter, seedControl } from '../chapter.ts';
+import { decimal, figures, percent, table } from '../exhibit.ts';
 import { gradientsOf, meanOf, valuesOf } from '../values.ts';
 
 /** Number of tokens in the random example. */
@@ -46,11 +45,10 @@ export const attention = defineChapter({
     yield { token, asked, size, scaled: both[0]!, plain: both[1]!, shown: scale === '√d' ? both[0]! : both[1]! };
   },
   show: ({ token, asked, size, scaled, plain, shown }) => [
-    {
-      kind: 'table',
-      caption: `"${token}" asks with the query ${vectorText(asked.query)}`,
-      header: ['token', 'key', 'query · key', 'divided by √2', 'weight', 'value'],
-      rows: sentence.map(({ word, key, value }, row) => [
+    table(
+      `"${token}" asks with the query ${vectorText(asked.query)}`,
+      ['token', 'key', 'query · key', 'divided by √2', 'weight', 'value'],
+      sentence.map(({ word, key, value }, row) => [
         word,
         vectorText(key),
         asked.products[row]!,
@@ -58,15 +56,12 @@ export const attention = defineChapter({
         percent(asked.weights[row]!),
         vectorText(value),
       ]),
-    },
-    {
-      kind: 'figures',
-      figures: [
-        { label: `"${token}" looks at`, value: asked.looksAt },
-        { label: 'weights together', value: percent(asked.weights.reduce((total, weight) => total + weight, 0)) },
-        { label: 'result, weights x values', value: vectorText(Array.from(asked.result, (value) => value.toFixed(2))) },
-      ],
-    },
+    ),
+    figures({
+      [`"${token}" looks at`]: asked.looksAt,
+      'weights together': percent(asked.weights.reduce((total, weight) => total + weight, 0)),
+      'result, weights x values': vectorText(Array.from(asked.result, (value) => value.toFixed(2))),
+    }),
     {
       kind: 'grid',
       caption: `Weights of ${tokens} random tokens: each row is a query, each column a key`,
@@ -74,11 +69,10 @@ export const attention = defineChapter({
       columns: tokens,
       values: [...shown.weights],
     },
-    {
-      kind: 'table',
-      caption: `With and without the scale, d = ${size}`,
-      header: ['divided by', 'spread of scores', 'largest score', 'largest weight, mean', 'gradient, median'],
-      rows: [
+    table(
+      `With and without the scale, d = ${size}`,
+      ['divided by', 'spread of scores', 'largest score', 'largest weight, mean', 'gradient, median'],
+      [
         { label: '√d', result: scaled },
         { label: '1', result: plain },
       ].map(({ label, result }) => [
@@ -88,7 +82,7 @@ export const attention = defineChapter({
         decimal(result.largest),
         decimal(result.medianGradient, 4),
       ]),
-    },
+    ),
   ],
 });
 

@@ -1,11 +1,9 @@
 /** Back-propagation: the gradients of a small graph, and the cost of all gradients of a network. */
-import { parameterLayout, parseOptimizer } from '@lockstep/nn';
+import { parameterLayout } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, mul, sigmoid, sub, type Tensor } from '@lockstep/tensor';
-import { defineChapter, type LessonContext } from '../chapter.ts';
-import { createClassifier, digitModel, firstOf } from '../classifier.ts';
-import { range } from '../controls.ts';
-import { digitsOf } from '../digits.ts';
-import { decimal, inWords, shapeText, thousands } from '../number-text.ts';
+import { defineChapter, type LessonContext, range } from '../chapter.ts';
+import { Classifier, digitModel, digitsOf, firstOf, plainSgd } from '../digits.ts';
+import { decimal, inWords, shapeText, table, thousands } from '../exhibit.ts';
 import { gradientsOf, valuesOf } from '../values.ts';
 
 const knob = { from: -3, to: 3, step: 0.1 };
@@ -72,26 +70,20 @@ export const backPropagation = defineChapter({
   },
   show: ({ nodes: shown, uses, ofZ, quotients, network }) => [
     { kind: 'graph', caption: 'Values from left to right, gradients back', nodes: shown },
-    {
-      kind: 'table',
-      caption: 'z is used twice: its gradients add up',
-      header: ['way back', 'gradient'],
-      rows: [
-        ...uses.map(({ use, gradient }) => [use, decimal(gradient, 4)]),
-        ['sum, the gradient of z', decimal(ofZ, 4)],
-      ],
-    },
-    {
-      kind: 'table',
-      caption: `Checked by moving one input by 1/${1 / nudge} either way`,
-      header: ['input', 'gradient', 'difference quotient'],
-      rows: quotients.map(({ id, gradient, quotient }) => [id, decimal(gradient, 4), decimal(quotient, 4)]),
-    },
-    {
-      kind: 'table',
-      caption: `The gradient of all ${thousands(network.parameters)} parameters`,
-      header: ['passes', 'multiplications', 'time here'],
-      rows: [
+    table(
+      'z is used twice: its gradients add up',
+      ['way back', 'gradient'],
+      [...uses.map(({ use, gradient }) => [use, decimal(gradient, 4)]), ['sum, the gradient of z', decimal(ofZ, 4)]],
+    ),
+    table(
+      `Checked by moving one input by 1/${1 / nudge} either way`,
+      ['input', 'gradient', 'difference quotient'],
+      quotients.map(({ id, gradient, quotient }) => [id, decimal(gradient, 4), decimal(quotient, 4)]),
+    ),
+    table(
+      `The gradient of all ${thousands(network.parameters)} parameters`,
+      ['passes', 'multiplications', 'time here'],
+      [
         [
           `forward ${thousands(network.parameters)} times`,
           network.forwardMultiplications * network.parameters,
@@ -99,17 +91,16 @@ export const backPropagation = defineChapter({
         ] as const,
         ['forward and back once', network.stepMultiplications, network.stepMs] as const,
       ].map(([passes, multiplications, ms]) => [passes, inWords(multiplications), durationText(ms)]),
-    },
-    {
-      kind: 'table',
-      caption: 'The steepest parameter of each tensor, checked in the same way',
-      header: ['tensor', 'gradient', 'difference quotient'],
-      rows: network.checks.map(({ shape, gradient, quotient }) => [
+    ),
+    table(
+      'The steepest parameter of each tensor, checked in the same way',
+      ['tensor', 'gradient', 'difference quotient'],
+      network.checks.map(({ shape, gradient, quotient }) => [
         shapeText(shape),
         decimal(gradient, 5),
         decimal(quotient, 5),
       ]),
-    },
+    ),
   ],
 });
 
@@ -167,7 +158,7 @@ function quotientAt(backend: HostBackend, inputs: Inputs, id: keyof Inputs): num
 function wholeNetwork(context: LessonContext) {
   const { backend, nowMs } = context;
   const images = firstOf(digitsOf(context, 'few').train, batch);
-  const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), 1);
+  const classifier = new Classifier(backend, plainSgd, 1);
   const layout = parameterLayout(digitModel);
   try {
     const gradient = classifier.gradient(images);

@@ -1,12 +1,9 @@
 /** Cross-entropy: the cost of a probability, and the initial loss of an untrained network, ln 10. */
-import { parseOptimizer } from '@lockstep/nn';
 import { fromArray, log, neg, softmaxCrossEntropy, sum } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier } from '../classifier.ts';
-import { range, seedControl } from '../controls.ts';
-import { digitsOf } from '../digits.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent } from '../number-text.ts';
+import { defineChapter, range, seedControl } from '../chapter.ts';
+import { Classifier, digitsOf, plainSgd } from '../digits.ts';
+import { bars, curves, decimal, figures, percent, table } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
 import { gradientsOf, spaced, valuesOf } from '../values.ts';
 
 const curveProbabilities = spaced(0.005, 1, 200);
@@ -44,7 +41,7 @@ export const crossEntropy = defineChapter({
       () => [fromArray(backend, logits, [1, classes])],
       (x) => sum(softmaxCrossEntropy(x, fromArray(backend, [0]))),
     );
-    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const classifier = new Classifier(backend, plainSgd, seed);
     try {
       yield {
         p,
@@ -59,31 +56,20 @@ export const crossEntropy = defineChapter({
     }
   },
   show: ({ p, loss, gradient, curve, costs, untrained }) => [
-    {
-      kind: 'figures',
-      figures: [
-        { label: `loss at ${p.toFixed(2)}`, value: decimal(loss) },
-        { label: 'untrained network: loss', value: `${decimal(untrained.loss)} (ln 10 = ${decimal(Math.LN10)})` },
-        { label: 'untrained network: accuracy', value: percent(untrained.accuracy) },
-      ],
-    },
-    {
-      kind: 'curves',
-      caption: 'Loss by the probability of the right class',
-      xLabel: 'probability',
-      x: curveProbabilities,
-      series: [{ label: 'loss', values: [...curve] }],
-    },
-    {
-      kind: 'table',
-      caption: 'The cost of a probability',
-      header: ['probability of the right class', 'loss'],
-      rows: tableProbabilities.map((probability, index) => [`${probability}`, decimal(costs[index]!)]),
-    },
-    {
-      kind: 'bars',
-      caption: 'The gradient for each logit; class 0 is right',
-      bars: Array.from(gradient, (value, index) => ({ label: `${index}`, value, text: decimal(value) })),
-    },
+    figures({
+      [`loss at ${p.toFixed(2)}`]: decimal(loss),
+      'untrained network: loss': `${decimal(untrained.loss)} (ln 10 = ${decimal(Math.LN10)})`,
+      'untrained network: accuracy': percent(untrained.accuracy),
+    }),
+    curves('Loss by the probability of the right class', 'probability', curveProbabilities, { loss: [...curve] }),
+    table(
+      'The cost of a probability',
+      ['probability of the right class', 'loss'],
+      tableProbabilities.map((probability, index) => [`${probability}`, decimal(costs[index]!)]),
+    ),
+    bars(
+      'The gradient for each logit; class 0 is right',
+      Array.from(gradient, (value, index) => ({ label: `${index}`, value, text: decimal(value) })),
+    ),
   ],
 });

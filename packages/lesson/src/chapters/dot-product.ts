@@ -1,8 +1,7 @@
 /** The dot product: one number whose sign tells how two vectors point. */
 import { cosineSimilarity, dot, fromArray, type HostBackend, mul, norm } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { range } from '../controls.ts';
-import { decimal } from '../number-text.ts';
+import { defineChapter, range } from '../chapter.ts';
+import { decimal, figures, table } from '../exhibit.ts';
 import { scalarOf, valuesOf } from '../values.ts';
 
 const fixed = [2, 1];
@@ -46,30 +45,25 @@ export const dotProduct = defineChapter({
         { x: turned.other[0]!, y: turned.other[1]!, label: 'b' },
       ],
     },
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'dot product', value: decimal(turned.dotProduct) },
-        { label: 'length of a x length of b x cosine', value: decimal(turned.byLengths) },
-        { label: 'cosine', value: decimal(turned.cosine) },
-        { label: 'the vectors', value: turned.relation },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: 'The arithmetic: multiply number by number, then add',
-      header: ['number', 'a', 'b', 'a x b'],
-      rows: [
+    figures({
+      'dot product': decimal(turned.dotProduct),
+      'length of a x length of b x cosine': decimal(turned.byLengths),
+      cosine: decimal(turned.cosine),
+      'the vectors': turned.relation,
+    }),
+    table(
+      'The arithmetic: multiply number by number, then add',
+      ['number', 'a', 'b', 'a x b'],
+      [
         ...arithmetic.products.map((product, row) => [`${row + 1}`, first![row]!, second![row]!, product]),
         ['sum', '', '', arithmetic.sum],
       ],
-    },
-    {
-      kind: 'table',
-      caption: 'Three directions',
-      header: ['angle', 'dot product', 'cosine', 'they'],
-      rows: cases.map((row) => [`${row.angle}°`, decimal(row.dotProduct), decimal(row.cosine), row.relation]),
-    },
+    ),
+    table(
+      'Three directions',
+      ['angle', 'dot product', 'cosine', 'they'],
+      cases.map((row) => [`${row.angle}°`, decimal(row.dotProduct), decimal(row.cosine), row.relation]),
+    ),
   ],
 });
 

@@ -1,5 +1,5 @@
 /** The forward pass: one digit on its way through 784-128-10. */
-import { argmax, createPrediction, parameterLayout, parseOptimizer } from '@lockstep/nn';
+import { argmax, createPrediction, parameterLayout } from '@lockstep/nn';
 import {
   add,
   fromArray,
@@ -12,11 +12,9 @@ import {
   softmax,
   type Tensor,
 } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier, digitModel } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf, sliceOf } from '../digits.ts';
-import { decimal, percent, shapeText } from '../number-text.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { batchesOf, Classifier, digitModel, digitsOf, plainSgd, sliceOf } from '../digits.ts';
+import { bars, decimal, figures, percent, shapeText, table } from '../exhibit.ts';
 import { valuesOf } from '../values.ts';
 
 export const forwardPass = defineChapter({
@@ -36,7 +34,7 @@ export const forwardPass = defineChapter({
   *run(context, { steps, image, seed }) {
     const { backend } = context;
     const { train, test } = digitsOf(context, 'few');
-    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const classifier = new Classifier(backend, plainSgd, seed);
     const { pixels, labels } = sliceOf(test, image, image + 1);
     try {
       const untrained = classifier.evaluate(test).accuracy;
@@ -67,30 +65,25 @@ export const forwardPass = defineChapter({
   show: ({ pixels, label, hidden, active, logits, probabilities, answer, accuracy, untrained }) => [
     { kind: 'grid', caption: 'The image, [784]', rows: 28, columns: 28, values: [...pixels] },
     { kind: 'grid', caption: 'The hidden layer after relu, [128]', rows: 8, columns: 16, values: [...hidden] },
-    {
-      kind: 'bars',
-      caption: 'The logits, [10]',
-      bars: Array.from(logits, (value, digit) => ({ label: `${digit}`, value, text: decimal(value, 2) })),
-    },
-    {
-      kind: 'table',
-      caption: 'Shapes on the way',
-      header: ['computation', 'shapes', 'result'],
-      rows: [
+    bars(
+      'The logits, [10]',
+      Array.from(logits, (value, digit) => ({ label: `${digit}`, value, text: decimal(value, 2) })),
+    ),
+    table(
+      'Shapes on the way',
+      ['computation', 'shapes', 'result'],
+      [
         ['image x weights + biases', '[1, 784] x [784, 128] + [128]', '[1, 128]'],
         ['relu', shapeText([1, 128]), `[1, 128], ${active} above 0`],
         ['hidden x weights + biases', '[1, 128] x [128, 10] + [10]', '[1, 10]'],
       ],
-    },
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'the digit is', value: `${label}` },
-        { label: 'the network says', value: `${answer}, with ${percent(probabilities[answer]!)}` },
-        { label: 'accuracy before training', value: percent(untrained) },
-        { label: 'accuracy now', value: percent(accuracy) },
-      ],
-    },
+    ),
+    figures({
+      'the digit is': `${label}`,
+      'the network says': `${answer}, with ${percent(probabilities[answer]!)}`,
+      'accuracy before training': percent(untrained),
+      'accuracy now': percent(accuracy),
+    }),
   ],
 });
 

@@ -1,13 +1,38 @@
 /** Gradient descent on a landscape of two parameters, with a learning rate to choose. */
-import { fromArray, type HostBackend, matmul, type Tensor } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, range } from '../controls.ts';
-import { type Landscape, landscapes, slopesAt } from '../landscapes.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal } from '../number-text.ts';
-import { planeGrid } from '../plane-grid.ts';
-import { valuesOf } from '../values.ts';
+import { add, fromArray, type HostBackend, matmul, mul, sub, sum, type Tensor } from '@lockstep/tensor';
+import { choice, count, defineChapter, range } from '../chapter.ts';
+import { curves, decimal, figures, table } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
+import { gradientsOf, planeGrid, valuesOf } from '../values.ts';
 import { rateVerdictOf } from '../verdict.ts';
+
+/** Computes the loss at each place, elementwise. */
+type Landscape = (x: Tensor, y: Tensor) => Tensor;
+
+export const landscapes = {
+  /** Eight times as steep along y as along x. */
+  bowl: (x, y) => add(mul(mul(x, x), 0.5), mul(mul(y, y), 4)),
+  /** The left valley is the deeper one. */
+  'two valleys': (x, y) => {
+    const valley = sub(mul(x, x), 4);
+    return add(add(mul(mul(valley, valley), 0.1), mul(mul(y, y), 2)), mul(add(x, 2), 0.3));
+  },
+} as const satisfies Record<string, Landscape>;
+
+export interface Places {
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+}
+
+/** Returns the sum of the losses at several places, and the gradient at each place. */
+export function slopesAt(backend: HostBackend, landscape: Landscape, { x, y }: Places) {
+  const { value, gradients } = gradientsOf(
+    backend,
+    () => [fromArray(backend, x), fromArray(backend, y)],
+    (...place) => sum(landscape(place[0]!, place[1]!)),
+  );
+  return { loss: value, x: gradients[0]!, y: gradients[1]! };
+}
 
 const [from, to] = [-4, 4];
 const grid = planeGrid([from, to], [from, to], 48);
@@ -38,7 +63,7 @@ export const gradientDescent = defineChapter({
   },
   *run({ backend }, { lr, landscape, startX, startY, steps }) {
     const loss = landscapes[landscape];
-    const descend = (rate: number): Descent => descent(backend, loss, { lr: rate, start: [startX, startY], steps });
+    const descend = (rate: number) => descent(backend, loss, { lr: rate, start: [startX, startY], steps });
     yield {
       field: heights(backend, loss),
       ...descend(lr),
@@ -55,34 +80,26 @@ export const gradientDescent = defineChapter({
       field: { rows: grid.rows, columns: grid.columns, values: Array.from(field, rootAbove(field)), low: 0, high: 6 },
       path,
     },
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'the learning rate is', value: verdict },
-        { label: 'loss at the start', value: decimal(losses[0]!) },
-        { label: 'loss at the end', value: decimal(losses.at(-1)!) },
-        {
-          label: 'it ends at',
-          value: `(${path
-            .at(-1)!
-            .map((value) => value.toFixed(2))
-            .join(', ')})`,
-        },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: 'Three learning rates from the same start',
-      header: ['learning rate', 'steps', 'loss at the end', 'it is'],
-      rows: compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
-    },
-    {
-      kind: 'curves',
-      caption: 'Loss',
-      xLabel: 'step',
-      x: losses.map((_, step) => step),
-      series: [{ label: 'loss', values: losses }],
-    },
+    figures({
+      'the learning rate is': verdict,
+      'loss at the start': decimal(losses[0]!),
+      'loss at the end': decimal(losses.at(-1)!),
+      'it ends at': `(${path
+        .at(-1)!
+        .map((value) => value.toFixed(2))
+        .join(', ')})`,
+    }),
+    table(
+      'Three learning rates from the same start',
+      ['learning rate', 'steps', 'loss at the end', 'it is'],
+      compared.map((row) => [row.rate, row.path.length - 1, decimal(row.losses.at(-1)!), row.verdict]),
+    ),
+    curves(
+      'Loss',
+      'step',
+      losses.map((_, step) => step),
+      { loss: losses },
+    ),
   ],
 });
 
@@ -92,14 +109,8 @@ interface DescentOptions {
   readonly steps: number;
 }
 
-interface Descent {
-  readonly path: readonly (readonly [x: number, y: number])[];
-  /** Loss at each place of the path. */
-  readonly losses: readonly number[];
-  readonly verdict: ReturnType<typeof rateVerdictOf>;
-}
-
-function descent(backend: HostBackend, landscape: Landscape, { lr, start, steps }: DescentOptions): Descent {
+/** Returns the path, the loss at each of its places, and the verdict on the learning rate. */
+function descent(backend: HostBackend, landscape: Landscape, { lr, start, steps }: DescentOptions) {
   const path: (readonly [number, number])[] = [start];
   const losses: number[] = [];
   const gradients: (readonly [number, number])[] = [];

@@ -1,9 +1,8 @@
 /** The first weights: their size decides how much of a signal is left after many layers. */
 import { fromArray, type HostBackend, matmul, mul, normal, relu, sum, type Tensor } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count, range, seedControl } from '../controls.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal } from '../number-text.ts';
+import { count, defineChapter, range, seedControl } from '../chapter.ts';
+import { curves, decimal, table } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
 import { gradientsOf, valuesOf } from '../values.ts';
 
 /** Number of samples in the signal. */
@@ -47,25 +46,23 @@ export const initialization = defineChapter({
     yield { depth, signals };
   },
   show: ({ depth, signals }) => [
-    {
-      kind: 'curves',
-      caption: "The signal's size after each layer",
-      xLabel: 'layer',
-      x: Array.from({ length: depth + 1 }, (_, layer) => layer),
-      series: signals.map(({ label, sizes }) => ({ label, values: sizes })),
-      isLogarithmic: true,
-    },
-    {
-      kind: 'table',
-      caption: `Sizes after ${depth} ${depth === 1 ? 'layer' : 'layers'}, relative to the first`,
-      header: ['weights', 'deviation times √inputs', 'signal', 'gradient'],
-      rows: signals.map(({ label, gain, sizes, gradient }) => [
+    curves(
+      "The signal's size after each layer",
+      'layer',
+      Array.from({ length: depth + 1 }, (_, layer) => layer),
+      Object.fromEntries(signals.map(({ label, sizes }) => [label, sizes])),
+      true,
+    ),
+    table(
+      `Sizes after ${depth} ${depth === 1 ? 'layer' : 'layers'}, relative to the first`,
+      ['weights', 'deviation times √inputs', 'signal', 'gradient'],
+      signals.map(({ label, gain, sizes, gradient }) => [
         label,
         decimal(gain),
         decimal(sizes.at(-1)! / sizes[0]!, 4),
         decimal(gradient, 4),
       ]),
-    },
+    ),
   ],
 });
 

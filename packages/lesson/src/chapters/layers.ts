@@ -1,12 +1,10 @@
 /** Layers: their number of parameters, and the advantage of depth over width. */
 import { parameterCount, parameterLayout, parseModel } from '@lockstep/nn';
-import type { HostBackend } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count } from '../controls.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { percent, shapeText, thousands } from '../number-text.ts';
-import { deepNetwork, outputsOf, parametersOf, wideNetwork } from '../tent-networks.ts';
-import { spaced } from '../values.ts';
+import { add, fromArray, type HostBackend, matmul, relu } from '@lockstep/tensor';
+import { count, defineChapter } from '../chapter.ts';
+import { curves, percent, shapeText, table, thousands } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
+import { spaced, valuesOf } from '../values.ts';
 
 /** Sizes of GPT-3 (Brown et al. 2020): 96 blocks of six dense layers each, and two embedding tables. */
 const gpt3 = { blocks: 96, embedding: 12_288, hidden: 4 * 12_288, vocabulary: 50_257, positions: 2048 };
@@ -54,21 +52,19 @@ export const layers = defineChapter({
     };
   },
   show: ({ rows, total, known, folds, xs, deep, wide, largestDifference }) => [
-    {
-      kind: 'table',
-      caption: `${thousands(total)} parameters`,
-      header: ['layer', 'weights', 'biases', 'parameters'],
-      rows: rows.map((row, index) => [
+    table(
+      `${thousands(total)} parameters`,
+      ['layer', 'weights', 'biases', 'parameters'],
+      rows.map((row, index) => [
         index === rows.length - 1 ? 'output' : `hidden ${index + 1}`,
         ...row.tensors.map(shapeText),
         thousands(row.parameters),
       ]),
-    },
-    {
-      kind: 'table',
-      caption: 'The same formula, from 62 parameters to 175 billion',
-      header: ['network', 'parameters'],
-      rows: [
+    ),
+    table(
+      'The same formula, from 62 parameters to 175 billion',
+      ['network', 'parameters'],
+      [
         ['3-5-5-2', thousands(known.small)],
         ['784-128-10', thousands(known.digits)],
         [`GPT-3, dense layers of ${gpt3.blocks} blocks`, thousands(known.gpt3.dense)],
@@ -76,23 +72,16 @@ export const layers = defineChapter({
         ['GPT-3, total', thousands(known.gpt3.total)],
         ['GPT-3, share of dense layers', percent(known.gpt3.dense / known.gpt3.total)],
       ],
-    },
-    {
-      kind: 'curves',
-      caption: `A zigzag of ${2 ** folds} pieces`,
-      xLabel: 'x',
-      x: xs,
-      series: [{ label: 'output', values: [...deep.outputs] }],
-    },
-    {
-      kind: 'table',
-      caption: `Two networks that compute it; their largest difference is ${largestDifference}`,
-      header: ['network', 'hidden layers', 'neurons', 'parameters'],
-      rows: [
+    ),
+    curves(`A zigzag of ${2 ** folds} pieces`, 'x', xs, { output: [...deep.outputs] }),
+    table(
+      `Two networks that compute it; their largest difference is ${largestDifference}`,
+      ['network', 'hidden layers', 'neurons', 'parameters'],
+      [
         ['deep', folds, 2 * folds, thousands(deep.parameters)],
         ['wide', 1, thousands(2 ** folds), thousands(wide.parameters)],
       ],
-    },
+    ),
   ],
 });
 
@@ -117,15 +106,47 @@ function knownNetworks() {
 
 function zigzag(backend: HostBackend, folds: number) {
   const xs = spaced(0, 1, 2 ** folds * 8 + 1);
-  const [deep, wide] = [deepNetwork(folds), wideNetwork(folds)].map((network) => ({
-    parameters: parametersOf(network),
+  const computed = (network: readonly Layer[]) => ({
+    parameters: network.reduce((sum, { weight, bias }) => sum + weight.length + bias.length, 0),
     outputs: outputsOf(backend, network, xs),
-  })) as [Zigzag, Zigzag];
+  });
+  const [deep, wide] = [computed(deepNetwork(folds)), computed(wideNetwork(folds))];
   const largestDifference = Math.max(...deep.outputs.map((value, index) => Math.abs(value - wide.outputs[index]!)));
   return { folds, xs, deep, wide, largestDifference };
 }
 
-interface Zigzag {
-  readonly parameters: number;
-  readonly outputs: Float32Array;
+interface Layer {
+  /** [inputs, outputs] */
+  readonly weight: readonly number[];
+  readonly bias: readonly number[];
+}
+
+/** Builds `folds` hidden layers of two neurons, which apply `2 relu(x) - 4 relu(x - 1/2)` repeatedly. */
+function deepNetwork(folds: number): Layer[] {
+  const bias = [0, -0.5];
+  const rest = Array.from({ length: folds - 1 }, () => ({ weight: [2, 2, -4, -4], bias }));
+  return [{ weight: [1, 1], bias }, ...rest, { weight: [2, -4], bias: [0] }];
+}
+
+/** Builds a network of one hidden layer, whose neuron k bends the line at `k / 2^folds`. */
+function wideNetwork(folds: number): Layer[] {
+  const pieces = 2 ** folds;
+  const bends = Array.from({ length: pieces }, (_, k) => (k === 0 ? pieces : k % 2 === 1 ? -2 * pieces : 2 * pieces));
+  return [
+    { weight: new Array(pieces).fill(1), bias: Array.from({ length: pieces }, (_, k) => -k / pieces) },
+    { weight: bends, bias: [0] },
+  ];
+}
+
+/** Computes the network's outputs at each of `xs`, with relu between the layers. */
+function outputsOf(backend: HostBackend, network: readonly Layer[], xs: readonly number[]): Float32Array {
+  return valuesOf(backend, () =>
+    network.reduce(
+      (x, { weight, bias }, index) => {
+        const sums = add(matmul(x, fromArray(backend, weight, [x.shape[1]!, bias.length])), fromArray(backend, bias));
+        return index === network.length - 1 ? sums : relu(sums);
+      },
+      fromArray(backend, xs, [xs.length, 1]),
+    ),
+  );
 }

@@ -1,15 +1,12 @@
 /** The same loop on several workers: the order of additions, and the bytes that a step sends. */
-
 import { ParameterServer, TreeSum } from '@lockstep/compute';
 import { permutation } from '@lockstep/data';
 import { createShardGradient, defaultOptimizer, initialize } from '@lockstep/nn';
 import { planRun, type Shard, shardsOfRange } from '@lockstep/rules';
 import { add, fromArray, type HostBackend, type Storage } from '@lockstep/tensor';
-import { defineChapter, type LessonContext } from '../chapter.ts';
-import { digitModel } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { digitsOf, type LabeledImages, pick } from '../digits.ts';
-import { decimal, percent, thousands } from '../number-text.ts';
+import { count, defineChapter, type LessonContext, seedControl } from '../chapter.ts';
+import { digitModel, digitsOf, type LabeledImages, pick } from '../digits.ts';
+import { decimal, figures, percent, table, thousands } from '../exhibit.ts';
 import { valuesOf } from '../values.ts';
 
 const [batch, microbatchSize] = [128, 16];
@@ -52,28 +49,18 @@ export const manyWorkers = defineChapter({
     };
   },
   show: ({ parameters, runs, sums, stepMs, bytes, linkMs }) => [
-    {
-      kind: 'table',
-      caption: 'Weights after training, compared with those of one worker',
-      header: ['workers', 'weights that differ'],
-      rows: runs.map(({ workers, differing }) => [workers, `${thousands(differing)} of ${thousands(parameters)}`]),
-    },
-    {
-      kind: 'figures',
-      figures: [
-        {
-          label: 'sums that differ, added as gradients arrive',
-          value: `${thousands(sums.asTheyCome)} of ${thousands(parameters)} (${percent(sums.asTheyCome / parameters)})`,
-        },
-        {
-          label: 'sums that differ, added in the tree',
-          value: `${thousands(sums.inTheTree)} of ${thousands(parameters)}`,
-        },
-        { label: 'a step here, one worker', value: `${decimal(stepMs, 2)} ms` },
-        { label: 'a step sends to and from each worker', value: `${thousands(bytes / 1000)} KB` },
-        { label: 'that takes, at 100 Mbit/s', value: `${decimal(linkMs, 1)} ms` },
-      ],
-    },
+    table(
+      'Weights after training, compared with those of one worker',
+      ['workers', 'weights that differ'],
+      runs.map(({ workers, differing }) => [workers, `${thousands(differing)} of ${thousands(parameters)}`]),
+    ),
+    figures({
+      'sums that differ, added as gradients arrive': `${thousands(sums.asTheyCome)} of ${thousands(parameters)} (${percent(sums.asTheyCome / parameters)})`,
+      'sums that differ, added in the tree': `${thousands(sums.inTheTree)} of ${thousands(parameters)}`,
+      'a step here, one worker': `${decimal(stepMs, 2)} ms`,
+      'a step sends to and from each worker': `${thousands(bytes / 1000)} KB`,
+      'that takes, at 100 Mbit/s': `${decimal(linkMs, 1)} ms`,
+    }),
   ],
 });
 

@@ -1,8 +1,7 @@
 /** The matrix product: many dot products at once, the rule of its sizes, and batches. */
 import { fromArray, type HostBackend, matmul, normal, ShapeError } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count } from '../controls.ts';
-import { shapeText, thousands } from '../number-text.ts';
+import { count, defineChapter } from '../chapter.ts';
+import { figures, shapeText, thousands } from '../exhibit.ts';
 import { valuesOf } from '../values.ts';
 
 const left = { rows: 2, columns: 3, values: [1, 2, 0, -1, 0, 3] };
@@ -29,20 +28,15 @@ export const matrixProduct = defineChapter({
     { kind: 'grid', caption: 'A, [2, 3]', ...left, showsNumbers: true },
     { kind: 'grid', caption: 'B, [3, 2]', ...right, showsNumbers: true },
     { kind: 'grid', caption: 'A B, [2, 2]', rows: 2, columns: 2, values: product, showsNumbers: true },
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'images', value: shapeText([batch, inner]) },
-        { label: 'layer', value: shapeText([inputs, outputs]) },
-        { label: 'product', value: shape ? shapeText(shape) : 'refused' },
-        { label: 'multiplications', value: shape ? thousands(batch * inputs * outputs) : '–' },
-        { label: 'why', value: refusal ?? `the inner sizes are both ${inputs}` },
-        {
-          label: 'numbers that differ from image after image',
-          value: differing === undefined ? '–' : `${differing} of ${thousands(batch * outputs)}`,
-        },
-      ],
-    },
+    figures({
+      images: shapeText([batch, inner]),
+      layer: shapeText([inputs, outputs]),
+      product: shape ? shapeText(shape) : 'refused',
+      multiplications: shape ? thousands(batch * inputs * outputs) : '–',
+      why: refusal ?? `the inner sizes are both ${inputs}`,
+      'numbers that differ from image after image':
+        differing === undefined ? '–' : `${differing} of ${thousands(batch * outputs)}`,
+    }),
   ],
 });
 

@@ -1,15 +1,12 @@
 /** Mini-batches: the gradient of a few samples approximates the gradient of all samples. */
-import { parseOptimizer } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
 import { cosineSimilarity, fromArray, type HostBackend, normal } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier, firstOf } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf } from '../digits.ts';
-import { landscapes, type Places, slopesAt } from '../landscapes.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, thousands } from '../number-text.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { batchesOf, Classifier, digitsOf, firstOf, plainSgd } from '../digits.ts';
+import { bars, decimal, figures, table, thousands } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
 import { meanOf, scalarOf, valuesOf } from '../values.ts';
+import { landscapes, type Places, slopesAt } from './gradient-descent.ts';
 
 const mnistSamples = 60_000;
 const comparedBatches = [1, 4, 16, 64, 256];
@@ -42,7 +39,7 @@ export const miniBatches = defineChapter({
   *run(context, { batch, seed }) {
     const { backend } = context;
     const whole = firstOf(digitsOf(context, 'few').train, wholeSamples);
-    const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: 0.1 }), seed);
+    const classifier = new Classifier(backend, plainSgd, seed);
     try {
       const all = classifier.gradient(whole);
       const cosineWithAll = (part: Float32Array): number =>
@@ -68,29 +65,24 @@ export const miniBatches = defineChapter({
     }
   },
   show: ({ batch, stepsPerEpoch, lastBatch, agreement, escapes }) => [
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'images in an epoch', value: thousands(mnistSamples) },
-        { label: 'steps in an epoch', value: thousands(stepsPerEpoch) },
-        { label: 'images in the last step', value: thousands(lastBatch) },
-      ],
-    },
-    {
-      kind: 'bars',
-      caption: `Cosine of a batch's gradient and the gradient of ${thousands(wholeSamples)} images`,
-      bars: agreement.map(({ size, cosine }) => ({
+    figures({
+      'images in an epoch': thousands(mnistSamples),
+      'steps in an epoch': thousands(stepsPerEpoch),
+      'images in the last step': thousands(lastBatch),
+    }),
+    bars(
+      `Cosine of a batch's gradient and the gradient of ${thousands(wholeSamples)} images`,
+      agreement.map(({ size, cosine }) => ({
         label: `${thousands(size)}${size === batch ? ' (yours)' : ''}`,
         value: cosine,
         text: decimal(cosine),
       })),
-    },
-    {
-      kind: 'table',
-      caption: `Of ${escapePaths} paths, those that leave the shallower valley`,
-      header: ['samples in a batch', 'paths that end in the deeper valley'],
-      rows: escapes.map(({ size, escaped }) => [Number.isFinite(size) ? size : 'all', `${escaped} of ${escapePaths}`]),
-    },
+    ),
+    table(
+      `Of ${escapePaths} paths, those that leave the shallower valley`,
+      ['samples in a batch', 'paths that end in the deeper valley'],
+      escapes.map(({ size, escaped }) => [Number.isFinite(size) ? size : 'all', `${escaped} of ${escapePaths}`]),
+    ),
   ],
 });
 

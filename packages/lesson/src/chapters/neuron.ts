@@ -1,11 +1,10 @@
 /** One neuron: weights, bias, activation, and the straight line that it draws. */
 import { add, fromArray, type HostBackend, matmul } from '@lockstep/tensor';
-import { activationFunctions } from '../activation.ts';
-import { defineChapter } from '../chapter.ts';
-import { choice, range } from '../controls.ts';
-import { decimal, thousands } from '../number-text.ts';
+import { choice, defineChapter, range } from '../chapter.ts';
+import { decimal, figures, table, thousands } from '../exhibit.ts';
+import { activationFunctions } from '../trainer.ts';
 import { spaced, valuesOf } from '../values.ts';
-import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
+import { xorGrid, xorInputs, xorPlane, xorTargets } from './xor.ts';
 
 const weight = { from: -3, to: 3, step: 0.1 };
 const triedValues = spaced(-3, 3, 25);
@@ -40,24 +39,17 @@ export const neuron = defineChapter({
   },
   show: ({ activation, sums, outputs, field, right, tried, best }) => [
     xorPlane('What the neuron says at each place', field, activation === 'sigmoid' ? 0 : -1, 1),
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'right with these weights', value: `${right} of 4` },
-        { label: `best of ${thousands(tried)} neurons`, value: `${best} of 4` },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: 'The four cases',
-      header: ['inputs', 'XOR', 'weighted sum', 'output'],
-      rows: xorTargets.map((target, row) => [
+    figures({ 'right with these weights': `${right} of 4`, [`best of ${thousands(tried)} neurons`]: `${best} of 4` }),
+    table(
+      'The four cases',
+      ['inputs', 'XOR', 'weighted sum', 'output'],
+      xorTargets.map((target, row) => [
         `${xorInputs[2 * row]}, ${xorInputs[2 * row + 1]}`,
         target,
         decimal(sums[row]!),
         decimal(outputs[row]!),
       ]),
-    },
+    ),
   ],
 });
 

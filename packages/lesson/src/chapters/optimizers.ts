@@ -1,11 +1,8 @@
 /** From SGD to momentum and Adam: the same loop with one line of configuration changed. */
-import { type OptimizerConfig, parseOptimizer } from '@lockstep/nn';
-import { defineChapter } from '../chapter.ts';
-import { createClassifier, type Measured } from '../classifier.ts';
-import { count, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf } from '../digits.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent } from '../number-text.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { batchesOf, Classifier, digitsOf } from '../digits.ts';
+import { curves, decimal, percent, table } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
 import { meanOf } from '../values.ts';
 
 const batch = 64;
@@ -16,12 +13,6 @@ const lines = [
   { type: 'momentum', learningRate: 0.01 },
   { type: 'adam', learningRate: 0.001 },
 ] as const;
-
-interface Trained {
-  readonly config: OptimizerConfig;
-  readonly losses: readonly number[];
-  readonly test: Measured;
-}
 
 export const optimizers = defineChapter({
   id: 'optimizers',
@@ -44,10 +35,11 @@ export const optimizers = defineChapter({
   },
   *run(context, { epochs, seed }) {
     const { train, test } = digitsOf(context, 'all');
-    const runs = lines.map((line) => {
-      const config = parseOptimizer(line);
-      return { config, classifier: createClassifier(context.backend, config, seed), losses: [] as number[] };
-    });
+    const runs = lines.map((config) => ({
+      config,
+      classifier: new Classifier(context.backend, config, seed),
+      losses: [] as number[],
+    }));
     try {
       for (let epoch = 0; epoch < epochs; epoch++) {
         for (const each of batchesOf(train, batch, seed, epoch)) {
@@ -55,13 +47,11 @@ export const optimizers = defineChapter({
         }
         yield {
           epochs: epoch + 1,
-          trained: runs.map(
-            ({ config, classifier, losses }): Trained => ({
-              config,
-              losses: [...losses],
-              test: classifier.evaluate(test),
-            }),
-          ),
+          trained: runs.map(({ config, classifier, losses }) => ({
+            config,
+            losses: [...losses],
+            test: classifier.evaluate(test),
+          })),
         };
       }
     } finally {
@@ -69,32 +59,29 @@ export const optimizers = defineChapter({
     }
   },
   show({ epochs, trained }) {
-    const curves = trained.map(({ config, losses }) => ({ label: config.type, values: smoothed(losses) }));
     return [
       {
         kind: 'code',
         caption: 'The line',
         lines: lines.map((line) => ({ code: JSON.stringify(line), note: line.type })),
       },
-      {
-        kind: 'curves',
-        caption: `Loss, the mean of ${curveSteps} steps`,
-        xLabel: 'step',
-        x: curves[0]!.values.map((_, index) => (index + 1) * curveSteps),
-        series: curves,
-        isLogarithmic: true,
-      },
-      {
-        kind: 'table',
-        caption: `After ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
-        header: ['optimizer', 'learning rate', 'test loss', 'test accuracy'],
-        rows: trained.map(({ test }, run) => [
-          lines[run]!.type,
-          lines[run]!.learningRate,
+      curves(
+        `Loss, the mean of ${curveSteps} steps`,
+        'step',
+        smoothed(trained[0]!.losses).map((_, index) => (index + 1) * curveSteps),
+        Object.fromEntries(trained.map(({ config, losses }) => [config.type, smoothed(losses)])),
+        true,
+      ),
+      table(
+        `After ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}`,
+        ['optimizer', 'learning rate', 'test loss', 'test accuracy'],
+        trained.map(({ config, test }) => [
+          config.type,
+          config.learningRate,
           decimal(test.loss, 4),
           percent(test.accuracy),
         ]),
-      },
+      ),
     ];
   },
 });

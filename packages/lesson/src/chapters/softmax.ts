@@ -1,9 +1,8 @@
 /** The softmax: from logits to probabilities, temperature, and numerical stability. */
 import { div, exp, fromArray, type HostBackend, log, mul, neg, softmax as softmaxOf, sum } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { range } from '../controls.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent } from '../number-text.ts';
+import { defineChapter, range } from '../chapter.ts';
+import { bars, decimal, figures, percent, table } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
 import { scalarOf, valuesOf } from '../values.ts';
 
 const others = [0, -1, 1.5, 0.5];
@@ -55,59 +54,44 @@ export const softmax = defineChapter({
     };
   },
   show: ({ logits, probabilities, plain, entropy, temperatures, shifts }) => [
-    {
-      kind: 'bars',
-      caption: 'Probabilities',
-      areProbabilities: true,
-      bars: Array.from(probabilities, (value, index) => ({
+    bars(
+      'Probabilities',
+      Array.from(probabilities, (value, index) => ({
         label: decimal(logits[index]!, 1),
         value,
         text: percent(value),
       })),
-    },
-    {
-      kind: 'figures',
-      figures: [
-        {
-          label: 'sum',
-          value: decimal(
-            probabilities.reduce((total, value) => total + value, 0),
-            6,
-          ),
-        },
-        { label: 'entropy', value: `${decimal(entropy)} of at most ${decimal(Math.log(logits.length))}` },
-        {
-          label: `logit ${decimal(logits[0]!, 1)} against logit ${decimal(logits[1]!, 1)}`,
-          value: likelihoodText(probabilities[0]!, probabilities[1]!),
-        },
-        {
-          label: 'the plain formula',
-          value: plain.every(Number.isFinite) ? 'gives the same' : 'overflows: infinity / infinity is not a number',
-        },
-      ],
-    },
-    {
-      kind: 'table',
-      caption: 'These logits at three temperatures',
-      header: ['temperature', 'largest probability', 'smallest probability'],
-      rows: temperatures.map((row) => [row.temperature, percent(row.largest), percent(row.smallest)]),
-    },
-    {
-      kind: 'table',
-      caption: 'The first probability after a shift of all logits',
-      header: ['added to all', 'softmax', 'plain formula'],
-      rows: shifts.map((row) => [row.shift, decimal(row.first, 4), decimal(row.plain, 4)]),
-    },
-    {
-      kind: 'table',
-      caption: 'With the largest subtracted first, and without',
-      header: ['logit', 'softmax', 'plain formula'],
-      rows: logits.map((logit, index) => [
-        decimal(logit, 1),
-        decimal(probabilities[index]!, 4),
-        decimal(plain[index]!, 4),
-      ]),
-    },
+      true,
+    ),
+    figures({
+      sum: decimal(
+        probabilities.reduce((total, value) => total + value, 0),
+        6,
+      ),
+      entropy: `${decimal(entropy)} of at most ${decimal(Math.log(logits.length))}`,
+      [`logit ${decimal(logits[0]!, 1)} against logit ${decimal(logits[1]!, 1)}`]: likelihoodText(
+        probabilities[0]!,
+        probabilities[1]!,
+      ),
+      'the plain formula': plain.every(Number.isFinite)
+        ? 'gives the same'
+        : 'overflows: infinity / infinity is not a number',
+    }),
+    table(
+      'These logits at three temperatures',
+      ['temperature', 'largest probability', 'smallest probability'],
+      temperatures.map((row) => [row.temperature, percent(row.largest), percent(row.smallest)]),
+    ),
+    table(
+      'The first probability after a shift of all logits',
+      ['added to all', 'softmax', 'plain formula'],
+      shifts.map((row) => [row.shift, decimal(row.first, 4), decimal(row.plain, 4)]),
+    ),
+    table(
+      'With the largest subtracted first, and without',
+      ['logit', 'softmax', 'plain formula'],
+      logits.map((logit, index) => [decimal(logit, 1), decimal(probabilities[index]!, 4), decimal(plain[index]!, 4)]),
+    ),
   ],
 });
 

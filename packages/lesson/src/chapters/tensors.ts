@@ -1,9 +1,7 @@
 /** Tensors: any number of axes, and the rule by which different shapes are combined (broadcasting). */
 import { add, arange, type HostBackend, mul, reshape, type Shape, ShapeError, sizeOf, tidy } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { choice } from '../controls.ts';
-import type { Exhibit } from '../exhibit.ts';
-import { shapeText, thousands } from '../number-text.ts';
+import { choice, defineChapter } from '../chapter.ts';
+import { type Exhibit, figures, shapeText, table, thousands } from '../exhibit.ts';
 
 const shapes = {
   scalar: [],
@@ -49,13 +47,12 @@ export const tensors = defineChapter({
     numbersOf('First', left),
     numbersOf('Second', right),
     ...(sum ? [numbersOf('Their sum', sum)] : []),
-    ...(refusal === undefined ? [] : [{ kind: 'figures' as const, figures: [{ label: 'refused', value: refusal }] }]),
-    {
-      kind: 'table',
-      caption: 'By the number of axes',
-      header: ['tensor', 'such as', 'shape', 'numbers'],
-      rows: kinds.map(({ name, example, shape, size }) => [name, example, shapeText(shape), thousands(size)]),
-    },
+    ...(refusal === undefined ? [] : [figures({ refused: refusal })]),
+    table(
+      'By the number of axes',
+      ['tensor', 'such as', 'shape', 'numbers'],
+      kinds.map(({ name, example, shape, size }) => [name, example, shapeText(shape), thousands(size)]),
+    ),
   ],
 });
 

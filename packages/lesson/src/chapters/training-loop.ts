@@ -1,5 +1,5 @@
 /** The complete training loop: forward, loss, backward, step, repeatedly. */
-import { initialize, parameterLayout, parseOptimizer } from '@lockstep/nn';
+import { initialize, parameterLayout } from '@lockstep/nn';
 import {
   add,
   crossEntropy,
@@ -12,12 +12,19 @@ import {
   tidy,
   valueAndGrad,
 } from '@lockstep/tensor';
-import { defineChapter, type LessonContext } from '../chapter.ts';
-import { createClassifier, digitModel, firstOf, type Measured } from '../classifier.ts';
-import { count, range, seedControl } from '../controls.ts';
-import { batchesOf, digitsOf, imageSize, type LabeledImages } from '../digits.ts';
-import { defineLive } from '../live/live-settings.ts';
-import { decimal, percent, thousands } from '../number-text.ts';
+import { count, defineChapter, type LessonContext, range, seedControl } from '../chapter.ts';
+import {
+  batchesOf,
+  Classifier,
+  digitModel,
+  digitsOf,
+  firstOf,
+  imageSize,
+  type LabeledImages,
+  type Measured,
+} from '../digits.ts';
+import { curves, decimal, figures, percent, table, thousands } from '../exhibit.ts';
+import { defineLive } from '../live-network.ts';
 import { verdictOf } from '../verdict.ts';
 
 const batch = 64;
@@ -64,7 +71,7 @@ export const trainingLoop = defineChapter({
   *run(context, { lr, epochs, samples, seed }) {
     const { train, test } = digitsOf(context, 'all');
     const images = firstOf(train, samples);
-    const classifier = createClassifier(context.backend, parseOptimizer({ type: 'sgd', learningRate: lr }), seed);
+    const classifier = new Classifier(context.backend, { type: 'sgd', learningRate: lr }, seed);
     const startedAtMs = context.nowMs();
     const evaluate = (epoch: number): EpochResult => ({
       epoch,
@@ -98,40 +105,35 @@ export const trainingLoop = defineChapter({
     const { train, test } = results.at(-1)!;
     return [
       { kind: 'code', caption: 'The loop: four lines for each batch', lines: loopLines },
-      {
-        kind: 'curves',
-        caption: 'Accuracy after each epoch, in percent',
-        xLabel: 'epoch',
-        x: results.map(({ epoch }) => epoch),
-        series: [
-          { label: 'training', values: results.map((result) => 100 * result.train.accuracy) },
-          { label: 'test', values: results.map((result) => 100 * result.test.accuracy) },
-        ],
-      },
-      {
-        kind: 'figures',
-        figures: [
-          { label: 'test accuracy', value: percent(test.accuracy) },
-          { label: 'training accuracy', value: percent(train.accuracy) },
-          { label: 'the network', value: verdict },
-          { label: 'training images', value: thousands(images) },
-          { label: 'steps', value: thousands(steps) },
-          { label: 'time', value: `${decimal(seconds, 1)} s` },
-          { label: 'largest difference to the four lines, first step', value: decimal(difference, 6) },
-        ],
-      },
-      {
-        kind: 'table',
-        caption: 'Epoch by epoch',
-        header: ['epoch', 'training loss', 'accuracy', 'test loss', 'accuracy'],
-        rows: results.map((result) => [
+      curves(
+        'Accuracy after each epoch, in percent',
+        'epoch',
+        results.map(({ epoch }) => epoch),
+        {
+          training: results.map((result) => 100 * result.train.accuracy),
+          test: results.map((result) => 100 * result.test.accuracy),
+        },
+      ),
+      figures({
+        'test accuracy': percent(test.accuracy),
+        'training accuracy': percent(train.accuracy),
+        'the network': verdict,
+        'training images': thousands(images),
+        steps: thousands(steps),
+        time: `${decimal(seconds, 1)} s`,
+        'largest difference to the four lines, first step': decimal(difference, 6),
+      }),
+      table(
+        'Epoch by epoch',
+        ['epoch', 'training loss', 'accuracy', 'test loss', 'accuracy'],
+        results.map((result) => [
           result.epoch,
           decimal(result.train.loss, 4),
           percent(result.train.accuracy),
           decimal(result.test.loss, 4),
           percent(result.test.accuracy),
         ]),
-      },
+      ),
     ];
   },
 });
@@ -157,7 +159,7 @@ function differenceToFourLines(
   { pixels, labels }: LabeledImages,
   { lr, seed }: { readonly lr: number; readonly seed: number },
 ): number {
-  const classifier = createClassifier(backend, parseOptimizer({ type: 'sgd', learningRate: lr }), seed);
+  const classifier = new Classifier(backend, { type: 'sgd', learningRate: lr }, seed);
   classifier.step({ pixels, labels });
   const trained = backend.view(classifier.parameters).slice();
   classifier.dispose();

@@ -1,8 +1,7 @@
 /** Vectors: their magnitude, and the angles between random vectors in many dimensions. */
 import { cosineSimilarity, fromArray, type HostBackend, norm, normal } from '@lockstep/tensor';
-import { defineChapter } from '../chapter.ts';
-import { count, seedControl } from '../controls.ts';
-import { decimal, thousands } from '../number-text.ts';
+import { count, defineChapter, seedControl } from '../chapter.ts';
+import { bars, decimal, table, thousands } from '../exhibit.ts';
 import { meanOf, scalarOf, valuesOf } from '../values.ts';
 
 const pairs = 1000;
@@ -38,26 +37,23 @@ export const vectors = defineChapter({
     yield { dimensions, magnitudes, compared, angles };
   },
   show: ({ dimensions, magnitudes, compared, angles }) => [
-    {
-      kind: 'bars',
-      caption: `Angles of ${thousands(pairs)} random pairs in ${thousands(dimensions)} dimensions`,
-      bars: Array.from({ length: 18 }, (_, bin) => {
+    bars(
+      `Angles of ${thousands(pairs)} random pairs in ${thousands(dimensions)} dimensions`,
+      Array.from({ length: 18 }, (_, bin) => {
         const inBin = angles.filter((angle) => Math.min(17, Math.floor(angle / 10)) === bin).length;
         return { label: `${bin * 10}–${bin * 10 + 10}°`, value: inBin, text: thousands(inBin) };
       }),
-    },
-    {
-      kind: 'table',
-      caption: 'How far from perpendicular',
-      header: ['dimensions', 'mean |cosine|', 'mean distance from 90°'],
-      rows: compared.map((row) => [row.dimensions, decimal(row.meanCosine), `${decimal(row.meanTilt, 1)}°`]),
-    },
-    {
-      kind: 'table',
-      caption: 'Magnitudes: the root of the sum of squares',
-      header: ['vector', 'magnitude'],
-      rows: magnitudes.map(({ vector, magnitude }) => [`(${vector.join(', ')})`, decimal(magnitude)]),
-    },
+    ),
+    table(
+      'How far from perpendicular',
+      ['dimensions', 'mean |cosine|', 'mean distance from 90°'],
+      compared.map((row) => [row.dimensions, decimal(row.meanCosine), `${decimal(row.meanTilt, 1)}°`]),
+    ),
+    table(
+      'Magnitudes: the root of the sum of squares',
+      ['vector', 'magnitude'],
+      magnitudes.map(({ vector, magnitude }) => [`(${vector.join(', ')})`, decimal(magnitude)]),
+    ),
   ],
 });
 

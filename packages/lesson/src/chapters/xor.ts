@@ -1,5 +1,4 @@
 /** XOR: one neuron cannot learn it, three neurons can. */
-import { parseOptimizer } from '@lockstep/nn';
 import {
   add,
   fromArray,
@@ -14,14 +13,35 @@ import {
   type Tensor,
   uniform,
 } from '@lockstep/tensor';
-import { type ActivationName, activationFunctions } from '../activation.ts';
-import { defineChapter } from '../chapter.ts';
-import { choice, count, range, seedControl } from '../controls.ts';
-import { fit, tensorsOf } from '../fit.ts';
-import { decimal, thousands } from '../number-text.ts';
-import { valuesOf } from '../values.ts';
+import { choice, count, defineChapter, range, seedControl } from '../chapter.ts';
+import { curves, decimal, figures, type Plane, thousands } from '../exhibit.ts';
+import { type ActivationName, activationFunctions, fit, tensorsOf } from '../trainer.ts';
+import { planeGrid, valuesOf } from '../values.ts';
 import { type Verdict, verdictOf } from '../verdict.ts';
-import { xorGrid, xorInputs, xorPlane, xorTargets } from '../xor-problem.ts';
+
+/** [4, 2] */
+export const xorInputs = [0, 0, 0, 1, 1, 0, 1, 1];
+/** [4, 1] */
+export const xorTargets = [0, 1, 1, 0];
+
+const [from, to] = [-0.5, 1.5];
+export const xorGrid = planeGrid([from, to], [from, to], 41);
+
+/** Shows the four points over the values of a function at the centers of `xorGrid`. */
+export function xorPlane(caption: string, values: Float32Array, low: number, high: number): Plane {
+  const { rows, columns } = xorGrid;
+  return {
+    kind: 'plane',
+    caption,
+    x: [from, to],
+    y: [from, to],
+    field: { rows, columns, values: [...values], low, high },
+    points: xorTargets.map((target, index) => {
+      const [x, y] = [xorInputs[2 * index]!, xorInputs[2 * index + 1]!];
+      return { x, y, label: `${x} XOR ${y} = ${target}`, isOn: target === 1 };
+    }),
+  };
+}
 
 /** Seeds of other first weights to try. */
 const triedSeeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
@@ -50,42 +70,29 @@ export const xor = defineChapter({
   },
   *run({ backend }, { neurons, activation, lr, steps, seed }) {
     const options = { backend, neurons, activation, lr, steps };
-    let own: XorResult | undefined;
-    for (const result of train({ ...options, seed, showEvery: 25 })) {
-      own = result;
-      yield { ...own, tried: [] as readonly Verdict[] };
-    }
-    const tried: Verdict[] = [];
+    let tried: readonly Verdict[] = [];
+    let own = {} as XorResult;
+    for (own of train({ ...options, seed, showEvery: 25 })) yield { ...own, tried };
     for (const each of triedSeeds) {
-      tried.push([...train({ ...options, seed: each })].at(-1)!.verdict);
-      yield { ...own!, tried: [...tried] };
+      tried = [...tried, [...train({ ...options, seed: each })].at(-1)!.verdict];
+      yield { ...own, tried };
     }
   },
   show: ({ losses, outputs, right, verdict, field, tried }) => [
     xorPlane(`Output of the network after ${thousands(losses.length - 1)} steps`, field, 0, 1),
-    {
-      kind: 'figures',
-      figures: [
-        { label: 'loss', value: decimal(losses.at(-1)!, 4) },
-        { label: 'right', value: `${right} of 4` },
-        { label: 'the network', value: verdict },
-        { label: 'outputs for 00, 01, 10, 11', value: Array.from(outputs, (value) => value.toFixed(3)).join(', ') },
-        {
-          label: `seeds 1 to ${triedSeeds.length} that learn it`,
-          value: `${tried.filter((each) => each === 'learns').length} of ${tried.length}`,
-        },
-      ],
-    },
-    {
-      kind: 'curves',
-      caption: 'Loss, and the loss of a coin toss, ln 2',
-      xLabel: 'step',
-      x: losses.map((_, step) => step),
-      series: [
-        { label: 'loss', values: losses },
-        { label: 'ln 2', values: losses.map(() => Math.LN2) },
-      ],
-    },
+    figures({
+      loss: decimal(losses.at(-1)!, 4),
+      right: `${right} of 4`,
+      'the network': verdict,
+      'outputs for 00, 01, 10, 11': Array.from(outputs, (value) => value.toFixed(3)).join(', '),
+      [`seeds 1 to ${triedSeeds.length} that learn it`]: `${tried.filter((each) => each === 'learns').length} of ${tried.length}`,
+    }),
+    curves(
+      'Loss, and the loss of a coin toss, ln 2',
+      'step',
+      losses.map((_, step) => step),
+      { loss: losses, 'ln 2': losses.map(() => Math.LN2) },
+    ),
   ],
 });
 
@@ -100,24 +107,15 @@ interface TrainOptions {
   readonly showEvery?: number;
 }
 
-interface XorResult {
-  readonly losses: readonly number[];
-  /** [4] */
-  readonly outputs: Float32Array;
-  readonly right: number;
-  readonly verdict: Verdict;
-  /** Outputs at the centers of `xorGrid`. */
-  readonly field: Float32Array;
-}
-
-function* train(options: TrainOptions): Generator<XorResult, void> {
+/** Yields the network's outputs for the four points, and its field: the outputs at the centers of `xorGrid`. */
+function* train(options: TrainOptions) {
   const { backend, neurons, activation, lr, steps, seed } = options;
   const shapes = shapesOf[neurons];
   const size = neurons === '1' ? 3 : 9;
   const bound = neurons === '1' ? 2 : 1;
   const training = fit({
     backend,
-    config: parseOptimizer({ type: 'adam', learningRate: lr }),
+    optimizer: { type: 'adam', learningRate: lr },
     shapes,
     start: valuesOf(backend, () => uniform(backend, [size], seed, { low: -bound, high: bound })),
     given: [
@@ -130,7 +128,10 @@ function* train(options: TrainOptions): Generator<XorResult, void> {
   });
   for (const { losses, parameters } of training) {
     const answersAt = (inputs: ArrayLike<number>): Float32Array =>
-      answers(backend, () => tensorsOf(backend, parameters, shapes), inputs, activation);
+      valuesOf(backend, () => {
+        const x = fromArray(backend, inputs, [inputs.length / 2, 2]);
+        return sigmoid(scoresOf(tensorsOf(backend, parameters, shapes), x, activation));
+      });
     const outputs = answersAt(xorInputs);
     const right = xorTargets.filter((target, row) => outputs[row]! > 0.5 === (target === 1)).length;
     // Always giving the same answer gets two of the four right.
@@ -138,6 +139,8 @@ function* train(options: TrainOptions): Generator<XorResult, void> {
     yield { losses, outputs, right, verdict, field: answersAt(xorGrid.centers) };
   }
 }
+
+type XorResult = ReturnType<typeof train> extends Generator<infer Result> ? Result : never;
 
 /** Returns scores [n, 1] of inputs [n, 2]; above 0 stands for on. */
 function scoresOf(parameters: readonly Tensor[], x: Tensor, activation: ActivationName): Tensor {
@@ -149,16 +152,4 @@ function scoresOf(parameters: readonly Tensor[], x: Tensor, activation: Activati
 /** Returns the mean cross-entropy of `sigmoid(score)` with targets of 0 and 1: `log(1 + e^score) - target score`. */
 function crossEntropy(scores: Tensor, targets: Tensor): Tensor {
   return mean(sub(softplus(scores), mul(targets, scores)));
-}
-
-function answers(
-  backend: HostBackend,
-  parameters: () => Tensor[],
-  inputs: ArrayLike<number>,
-  activation: ActivationName,
-): Float32Array {
-  return valuesOf(backend, () => {
-    const x = fromArray(backend, inputs, [inputs.length / 2, 2]);
-    return sigmoid(scoresOf(parameters(), x, activation));
-  });
 }

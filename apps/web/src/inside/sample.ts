@@ -1,0 +1,110 @@
+/** The sample that a person has chosen, a drawing or one of the last evaluation's errors, and its texts. */
+import type { LabeledSample, SampleTrace } from '@lockstep/lesson';
+import { argmax, restoreValues, standardizeValues } from '@lockstep/nn';
+import { floatsFrom } from '@lockstep/protocol';
+import { type ReadonlySignal, type Signal, useComputed, useSignal, useSignalEffect } from '@preact/signals';
+import { useMemo, useRef } from 'preact/hooks';
+import { digitImage, type Stroke, takesDrawings } from '../draw/digit-image.ts';
+import type { Predictor } from '../draw/predictor.ts';
+import { canvasSide, Sketch } from '../draw/sketch.ts';
+import { outputName, significant } from '../look/format.ts';
+import type { Evaluation, Run, RunStore } from '../watch/run-store.ts';
+
+/** The initial digit, on a canvas of side `canvasSide`. */
+const firstDrawing: { readonly strokes: readonly Stroke[]; readonly label: number } = {
+  strokes: [
+    [
+      { x: 78, y: 62 },
+      { x: 140, y: 56 },
+      { x: 202, y: 56 },
+      { x: 168, y: 129 },
+      { x: 134, y: 235 },
+    ],
+  ],
+  label: 7,
+};
+
+/** A test sample: its bytes as in a task, its values, and its class or values in a few words. */
+export interface TestSample {
+  readonly bytes: Uint8Array;
+  readonly sample: LabeledSample;
+  readonly text: string;
+}
+
+/** Returns the top errors of the last evaluation. */
+export function testSamples(run: Run, evaluation: Evaluation | undefined): readonly TestSample[] {
+  const { topErrors = [], farthest = [] } = evaluation ?? {};
+  const valuesOf = (bytes: Uint8Array) => (run.sampleType === 'u8' ? bytes : floatsFrom(bytes));
+  return [
+    ...topErrors.map(({ sample: bytes, label }) => ({
+      bytes,
+      sample: { values: valuesOf(bytes), target: label },
+      text: outputName(run, label),
+    })),
+    ...farthest.map(({ sample: bytes, target }) => {
+      const given = floatsFrom(target);
+      const sample = { values: valuesOf(bytes), target: standardizeValues(given, run.standardization) };
+      return { bytes, sample, text: valuesText(given) };
+    }),
+  ];
+}
+
+/** Maximum number of values shown. */
+const mostValues = 3;
+
+/** Formats values as "12.5" or "12.5, 3, 0.7, …". */
+function valuesText(values: Float32Array): string {
+  const shown = Array.from(values.subarray(0, mostValues), (value) => significant(value));
+  return [...shown, ...(values.length > mostValues ? ['…'] : [])].join(', ');
+}
+
+export interface SampleChoice {
+  readonly sketch: Sketch;
+  /** The drawing's label. */
+  readonly label: Signal<number>;
+  /** A test sample chosen instead of the drawing. */
+  readonly picked: Signal<LabeledSample | undefined>;
+  /** The picked sample, else the drawing or, unless samples are drawings, the first test sample if any. */
+  readonly sample: ReadonlySignal<LabeledSample | undefined>;
+}
+
+/** Begins with the drawing of the run's page, labeled with the network's prediction, or with a digit of its own. */
+export function useChosenSample(store: RunStore, predictor: Predictor): SampleChoice {
+  const drawn = predictor.sketch.strokes.peek();
+  const { output } = predictor.prediction.peek();
+  const first = drawn.length > 0 && output ? { strokes: drawn, label: argmax(output.logits) } : firstDrawing;
+  const sketch = useMemo(() => new Sketch(first.strokes), []);
+  const label = useSignal(first.label);
+  const picked = useSignal<LabeledSample>();
+  const sample = useComputed(() => {
+    const run = store.run.value;
+    if (picked.value) return picked.value;
+    if (takesDrawings(run)) return drawnSample(sketch.strokes.value, label.value);
+    return run && testSamples(run, store.evaluation.value)[0]?.sample;
+  });
+  // Drawing deselects the test sample.
+  const seen = useRef(first.strokes);
+  useSignalEffect(() => {
+    if (sketch.strokes.value === seen.current) return;
+    seen.current = sketch.strokes.value;
+    picked.value = undefined;
+  });
+  return { sketch, label, picked, sample };
+}
+
+function drawnSample(strokes: readonly Stroke[], label: number): LabeledSample | undefined {
+  if (strokes.length === 0) return undefined;
+  return { values: digitImage(strokes, canvasSide), target: label };
+}
+
+/** Returns the name of a class, or the values in their unit. */
+export function targetText(run: Run | undefined, target: LabeledSample['target']): string {
+  if (typeof target === 'number') return outputName(run, target);
+  return valuesText(restoreValues(target, run?.standardization));
+}
+
+/** Returns the network's prediction in a few words. */
+export function answerText(run: Run | undefined, { probabilities, layers }: SampleTrace): string {
+  if (probabilities) return outputName(run, probabilities.indexOf(Math.max(...probabilities)));
+  return valuesText(restoreValues(layers.at(-1)!.values, run?.standardization));
+}

@@ -1,0 +1,371 @@
+/** The view of a live network: its parts, the pictures of its weights, and one sample traced through it and back. */
+import {
+  byteDivisor,
+  layerOutputs,
+  layerShapes,
+  losses,
+  type Model,
+  parameterLayout,
+  probabilitiesOf,
+  restoreValues,
+  type SampleValues,
+  type Standardization,
+} from '@lockstep/nn';
+import {
+  add,
+  fromArray,
+  type HostBackend,
+  type Shape,
+  sizeOf,
+  sum,
+  type Tensor,
+  tidy,
+  valueAndGrad,
+  zeros,
+} from '@lockstep/tensor';
+import { bars, decimal, type Exhibit, percent, shapeText, significant, table, thousands } from './exhibit.ts';
+
+export interface InsidePart {
+  /** Name in addresses. */
+  readonly id: 'weights' | 'sample' | 'activations' | 'gradient';
+  readonly title: string;
+  /** Marks terms as chapters do. */
+  readonly text: string;
+  /** Ids of the chapters that explain the part. */
+  readonly chapters: readonly string[];
+}
+
+export const insideParts: readonly InsidePart[] = [
+  {
+    id: 'weights',
+    title: 'Weights',
+    text: 'The first layer multiplies its inputs by these numbers. A run begins with random weights, and each step changes them a little. If the inputs are pixels, strokes appear that help to tell one class from another.',
+    chapters: ['dot-product', 'neuron', 'layers', 'initialization', 'training-loop'],
+  },
+  {
+    id: 'sample',
+    title: 'One sample',
+    text: 'This tab computes all that follows for this one sample, with the [[weight|weights]] above. The [[loss]] compares the answer of the network with the label of the sample, or with its value if targets are numbers.',
+    chapters: [],
+  },
+  {
+    id: 'activations',
+    title: 'Activations, layer by layer',
+    text: 'The [[forward pass]]: each layer reads the output of the layer before it. A neuron that [[relu]] sets to 0 takes no part in the answer. The last layer gives a [[logit]] for each class, and the [[softmax]] turns logits into probabilities; if targets are numbers, the last layer gives the prediction.',
+    chapters: ['forward-pass', 'activations', 'softmax', 'matrix-product'],
+  },
+  {
+    id: 'gradient',
+    title: 'The gradient, layer by layer',
+    text: 'The gradient says for each [[parameter]] how much the [[loss]] rises when the parameter grows a little. One pass back through the layers computes it. In a [[dense layer]] the weights of a pixel without ink, and those of a [[neuron]] at 0, have a [[gradient]] of 0: this sample does not change them.',
+    chapters: ['back-propagation', 'cross-entropy'],
+  },
+];
+
+/** Returns the parts that show a chapter's subject in a live network. */
+export function partsOfChapter(chapterId: string): readonly InsidePart[] {
+  return insideParts.filter(({ chapters }) => chapters.includes(chapterId));
+}
+
+/** A sample of a task, with the index of its class or with its target values. */
+export interface LabeledSample {
+  readonly values: SampleValues;
+  /** Class index, or target values, which are standardized if the run's are. */
+  readonly target: number | Float32Array;
+}
+
+/** The weights or biases of a layer, and the size of the gradient with respect to them. */
+export interface ParameterTrace {
+  /** Name as in a model file, such as `0.weight`. */
+  readonly name: string;
+  readonly shape: Shape;
+  /** Index of the first element in the flat parameters, and number of elements. */
+  readonly offset: number;
+  readonly size: number;
+  /** Euclidean norm of the gradient. */
+  readonly norm: number;
+  /** Number of gradient elements that are 0. */
+  readonly zeros: number;
+}
+
+export interface LayerTrace {
+  readonly type: string;
+  /** Shape of the layer's output for one sample. */
+  readonly shape: Shape;
+  readonly values: Float32Array;
+  /** Gradient of the loss with respect to `values`. */
+  readonly gradient: Float32Array;
+  readonly parameters: readonly ParameterTrace[];
+}
+
+export interface SampleTrace {
+  /** Values as the first layer reads them. */
+  readonly input: Float32Array;
+  readonly layers: readonly LayerTrace[];
+  /** Label or target values of the sample. */
+  readonly target: LabeledSample['target'];
+  /** Softmax of the last layer's values; undefined if the target is values. */
+  readonly probabilities: readonly number[] | undefined;
+  readonly loss: number;
+  /** Gradient of the loss with respect to all parameters, in model order. */
+  readonly gradient: Float32Array;
+}
+
+/**
+ * Runs one sample forward and back, without dropout.
+ * @param weights all parameters in model order
+ * @throws Error if the sizes do not match the model
+ */
+export function traceSample(
+  backend: HostBackend,
+  model: Model,
+  weights: Float32Array,
+  { values, target }: LabeledSample,
+): SampleTrace {
+  return tidy(() => {
+    const x = inputTensor(backend, model, values);
+    const parameters = parameterTensors(backend, model, weights);
+    const outputs = layerOutputs(model, x, parameters);
+    // Zeros are added to every output, so that one backward pass also gives the gradient with respect to each output.
+    const added = outputs.map(({ shape }) => zeros(backend, shape));
+    const { value, gradients } = valueAndGrad(
+      (...all) => {
+        const pass = (output: Tensor, layer: number): Tensor => add(output, all[parameters.length + layer]!);
+        return sampleLoss(layerOutputs(model, x, all.slice(0, parameters.length), { pass }).at(-1)!, target);
+      },
+      [...parameters, ...added],
+    );
+    const read = ({ storage }: Tensor): Float32Array => backend.view(storage).slice();
+    const gradient = joined(gradients.slice(0, parameters.length).map(read), weights.length);
+    return {
+      input: read(x),
+      layers: outputs.map((output, layer) => ({
+        type: model.layers[layer]!.type,
+        shape: output.shape.slice(1),
+        values: read(output),
+        gradient: read(gradients[parameters.length + layer]!),
+        parameters: parameterTraces(model, layer, gradient),
+      })),
+      target,
+      probabilities: typeof target === 'number' ? probabilitiesOf(read(outputs.at(-1)!)) : undefined,
+      loss: read(value)[0]!,
+      gradient,
+    };
+  });
+}
+
+/** Returns [1, ...input], with bytes scaled as in training. */
+function inputTensor(backend: HostBackend, { input }: Model, values: SampleValues): Tensor {
+  const shape = [1, ...input];
+  if (values instanceof Float32Array) return fromArray(backend, values, shape);
+  const tensor = zeros(backend, shape);
+  if (values.length !== tensor.size) throw new Error(`sample: expected ${tensor.size} bytes, got ${values.length}`);
+  backend.uploadBytes(tensor.storage, values, byteDivisor);
+  return tensor;
+}
+
+function parameterTensors(backend: HostBackend, model: Model, weights: Float32Array): Tensor[] {
+  const layout = parameterLayout(model);
+  const count = layout.reduce((total, { size }) => total + size, 0);
+  if (weights.length !== count) throw new Error(`weights: expected ${count} values, got ${weights.length}`);
+  return layout.map(({ offset, size, shape }) => fromArray(backend, weights.subarray(offset, offset + size), shape));
+}
+
+/** Returns the loss that training minimizes, for outputs [1, outputs]. */
+function sampleLoss(outputs: Tensor, target: LabeledSample['target']): Tensor {
+  const { backend, shape } = outputs;
+  if (typeof target === 'number') return sum(losses.classes.each(outputs, fromArray(backend, [target])));
+  const count = shape[1]!;
+  if (target.length !== count) throw new Error(`target: expected ${count} values, got ${target.length}`);
+  return sum(losses.values.each(outputs, fromArray(backend, target, shape)));
+}
+
+function parameterTraces(model: Model, layer: number, gradient: Float32Array): ParameterTrace[] {
+  return parameterLayout(model)
+    .filter((parameter) => parameter.layer === layer)
+    .map(({ name, shape, offset, size }) => {
+      const own = gradient.subarray(offset, offset + size);
+      return { name, shape, offset, size, norm: normOf(own), zeros: own.filter((value) => value === 0).length };
+    });
+}
+
+/** Returns the Euclidean norm, computed in float64. */
+function normOf(values: Float32Array): number {
+  return Math.sqrt(values.reduce((total, value) => total + value * value, 0));
+}
+
+function joined(parts: readonly Float32Array[], length: number): Float32Array {
+  const whole = new Float32Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/** Shows the norm of the gradient for each parameter tensor, and how many of its elements are 0. */
+export function gradientTable({ layers }: SampleTrace): Exhibit {
+  const rows = layers.flatMap(({ type, parameters }) =>
+    parameters.map(({ name, shape, size, norm, zeros }) => [
+      `${type}, ${name}`,
+      shapeText(shape),
+      decimal(norm, 4),
+      `${thousands(zeros)} of ${thousands(size)}`,
+      percent(zeros / size),
+    ]),
+  );
+  return table('The gradient by the parameters', ['layer', 'shape', 'norm', 'zeros', 'share'], rows);
+}
+
+/** Maximum rows of a table over outputs, of which there may be thousands. */
+const mostRows = 20;
+
+/** Shows the prediction next to the target, in the unit of the values, for a sample whose target is values. */
+export function predictionTable(
+  { layers, target }: SampleTrace,
+  names: readonly string[],
+  standardization: Standardization | undefined,
+): Exhibit {
+  const [predicted, right] = [layers.at(-1)!.values, target as Float32Array].map((values) =>
+    restoreValues(values, standardization),
+  ) as [Float32Array, Float32Array];
+  const rows = Array.from(right, (value, index) => [
+    names[index] ?? `${index}`,
+    ...[predicted[index]!, value, predicted[index]! - value].map((number) => significant(number)),
+  ]);
+  return table(
+    'The prediction against the target',
+    ['value', 'prediction', 'target', 'off by'],
+    rows.slice(0, mostRows),
+  );
+}
+
+/** Shows outputs, such as logits, as bars. */
+export function outputBars(caption: string, values: ArrayLike<number>, names: readonly string[]): Exhibit {
+  return bars(
+    caption,
+    Array.from(values, (value, index) => ({ label: names[index] ?? `${index}`, value, text: decimal(value, 2) })),
+  );
+}
+
+/** Number of classes shown one by one if not all fit in a table. */
+const mostProbabilities = 10;
+
+/** Shows the probability of each class; if there are many, only of the most likely ones, and the sum of the others. */
+export function probabilityBars(values: readonly number[], names: readonly string[]): Exhibit {
+  const all = values.map((value, index) => ({ label: names[index] ?? `${index}`, value, text: percent(value) }));
+  const caption = 'The softmax, whose sum is 1';
+  if (all.length <= mostRows) return bars(caption, all, true);
+  const likeliest = all.toSorted((left, right) => right.value - left.value);
+  const value = likeliest.slice(mostProbabilities).reduce((sum, bar) => sum + bar.value, 0);
+  const others = { label: `${thousands(all.length - mostProbabilities)} others`, value, text: percent(value) };
+  return bars(caption, [...likeliest.slice(0, mostProbabilities), others], true);
+}
+
+/** Weights by which each neuron or filter of the first layer multiplies pixels. */
+export interface WeightPictures {
+  readonly kind: 'pictures';
+  readonly of: 'neurons' | 'filters';
+  /** Number of pictures here, and number of all neurons or filters. */
+  readonly count: number;
+  readonly total: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Channels of a pixel; the pictures show the mean over them. */
+  readonly channels: number;
+  /** [count, rows, columns] */
+  readonly values: Float32Array;
+  /** Absolute value that gets the full color: 99 % of the values are smaller. */
+  readonly scale: number;
+  /** Histograms of all layers. */
+  readonly histograms: readonly Histogram[];
+}
+
+export interface Histogram {
+  /** Name of the tensor, such as `0.weight`. */
+  readonly name: string;
+  readonly shape: Shape;
+  /** Counts of equal bins from -`limit` to `limit`, the largest absolute value. */
+  readonly counts: readonly number[];
+  readonly limit: number;
+}
+
+export interface WeightHistograms {
+  readonly kind: 'histograms';
+  /** Why there are no pictures, in one sentence. */
+  readonly reason: string;
+  readonly histograms: readonly Histogram[];
+}
+
+export type WeightView = WeightPictures | WeightHistograms;
+
+const mostPictures = 256;
+const bins = 41;
+
+/** @param sampleShape [height, width, channels] of a picture, [features] of a table row */
+export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Array): WeightView {
+  const first = parameterLayout(model)[0];
+  const geometry = first === undefined ? 'This model has no weights.' : pictureGeometry(model, sampleShape);
+  const all = histograms(model, weights);
+  if (typeof geometry === 'string') return { kind: 'histograms', reason: geometry, histograms: all };
+  const values = weights.subarray(0, first!.size);
+  const pictures = picturesOf(values, geometry);
+  return { kind: 'pictures', ...geometry, values: pictures, scale: scaleOf(pictures), histograms: all };
+}
+
+type Geometry = Pick<WeightPictures, 'of' | 'count' | 'total' | 'rows' | 'columns' | 'channels'>;
+
+/** Returns the geometry of the first layer with weights, or why its weights are not pictures. */
+function pictureGeometry(model: Model, sampleShape: Shape): Geometry | string {
+  const [height, width, depth] = sampleShape;
+  if (height === undefined || width === undefined || depth === undefined) {
+    return `A sample is a row of ${sizeOf(sampleShape)} values, so the weights of a neuron make no picture.`;
+  }
+  const { layer, shape } = parameterLayout(model)[0]!;
+  const total = shape.at(-1)!;
+  const count = Math.min(total, mostPictures);
+  if (shape.length === 4) {
+    const [rows, columns, channels] = shape as [number, number, number, number];
+    return { of: 'filters', count, total, rows, columns, channels };
+  }
+  const reads = layerShapes(model)[layer]!;
+  // Values keep their places only if the layers before flatten them or pass them one by one.
+  if (sizeOf(reads) !== sizeOf(sampleShape)) {
+    return `The first dense layer reads ${sizeOf(reads)} values that are no pixels, so its weights make no picture.`;
+  }
+  return { of: 'neurons', count, total, rows: height, columns: width, channels: depth };
+}
+
+/** Converts [rows, columns, channels, total] to [count, rows, columns], the mean over channels. */
+function picturesOf(values: Float32Array, { count, total, rows, columns, channels }: Geometry): Float32Array {
+  const pixels = rows * columns;
+  const pictures = new Float32Array(count * pixels);
+  for (let picture = 0; picture < count; picture++) {
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      let sum = 0;
+      for (let channel = 0; channel < channels; channel++)
+        sum += values[(pixel * channels + channel) * total + picture]!;
+      pictures[picture * pixels + pixel] = sum / channels;
+    }
+  }
+  return pictures;
+}
+
+function scaleOf(values: Float32Array): number {
+  const sizes = values.map(Math.abs).sort();
+  return sizes[Math.floor(0.99 * (sizes.length - 1))]! || 1;
+}
+
+function histograms(model: Model, weights: Float32Array): Histogram[] {
+  return parameterLayout(model).map(({ name, shape, offset, size }) => {
+    const values = weights.subarray(offset, offset + size);
+    const limit = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+    const counts = new Array<number>(bins).fill(0);
+    for (const value of values) {
+      const part = limit === 0 ? 0.5 : (value / limit + 1) / 2;
+      counts[Math.min(bins - 1, Math.floor(part * bins))]!++;
+    }
+    return { name, shape, counts, limit };
+  });
+}
