@@ -379,7 +379,7 @@ export function terminalOutput() {
   };
 }
 
-/** What the figures were measured on, and the two lines about it that precede them. */
+/** The machine of the figures, and the two lines about it that precede them. */
 export function describeMachine() {
   const cpu = cpus()[0]?.model.trim() || process.arch;
   /** Cores that this process may use. */

@@ -9,7 +9,7 @@ export interface Net {
   /** The form that the peers have a program for: 784-hidden-10 with relu, or the built-in convolutional net. */
   readonly name: 'mlp' | 'cnn';
   readonly model: Model;
-  /** Of the parameters: weights [in, out], kernels [height, width, in, out], an image [height, width, channels]. */
+  /** Shapes of the parameters: weights [in, out], kernels [height, width, in, out], an image [height, width, channels]. */
   readonly shapes: readonly (readonly number[])[];
 }
 

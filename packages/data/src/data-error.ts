@@ -38,7 +38,7 @@ export const maxNesting = 8;
 /** Maximum pixels of one picture: more than a 60-megapixel camera takes. */
 export const maxPicturePixels = 2 ** 26;
 
-/** What a file may hold: `free` whatever its size, more for each byte as stored, but never more than `most`. */
+/** Limits on the contents of a file: `free` for any size, `perByte` as stored for a larger one, at most `most`. */
 const limits = {
   /** A small file may compress well. */
   values: { free: 2 ** 22, perByte: 16, most: 2 ** 27 },

@@ -79,7 +79,9 @@ async function openRun({ options, workers, stepsOfOne, warmUp }: RunOptions): Pr
       let [startedMs, endedMs] = [0, 0];
       const run = train({
         ...{ ...options, seed, steps: last, epochs: last, threads: 1 },
-        ...(workers && { expect: workers.processes * workers.each, listen: { port: 0, waitForStart: true } }),
+        // With replicas, each is computed by one worker, however many there are.
+        ...(workers && !options.diloco && { expect: workers.processes * workers.each }),
+        ...(workers && { listen: { port: 0, waitForStart: true } }),
         onStep({ step }) {
           if (step === first) startedMs = performance.now();
           if (step === last) endedMs = performance.now();

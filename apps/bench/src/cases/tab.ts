@@ -6,13 +6,13 @@ import type { Absent, Benchmark, Implementation } from '../harness.ts';
 import { type MnistStep, mlpNet } from '../work.ts';
 import { gradientDistance, mnistWork } from './steps.ts';
 
-/** What computes in the page: a library, and what it computes on. */
+/** A library and the device that it computes on. */
 export type TabCandidate = `${'lockstep' | 'TensorFlow.js'} ${'webgl' | 'webgpu'}` | 'lockstep cpu';
 
 /** The parts of the work that can be sent to the page. */
 export type TabWork = Pick<MnistStep, 'batchSize' | 'batches' | 'initial'>;
 
-/** What the page offers to Node, as `tab` of its global object. */
+/** The interface of the page for Node: `tab` of its global object. */
 export interface Tab {
   /** `version` is undefined for Lockstep, whose version is known to Node. */
   open(

@@ -130,7 +130,7 @@ function quantity(
   };
 }
 
-/** What every part of a comparison needs to measure. */
+/** Inputs and outputs of every part of a comparison. */
 export interface CompareContext {
   readonly options: CompareOptions;
   readonly grid: readonly Training[];

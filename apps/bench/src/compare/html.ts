@@ -118,7 +118,7 @@ function cards(results: readonly TrainingResult[], chart: string, draw: (result:
 
 const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(2)}%`;
 
-/** Bars of images per second, each with a line that spans the rounds, and the ratio to one thread beside it. */
+/** Bars of images per second, each with a line that spans the rounds, and next to it the ratio to one thread. */
 function throughputBars({ rows }: TrainingResult): Markup {
   const timed = rows.filter(isTimed);
   const most = Math.max(...timed.map(({ imagesPerSecond }) => imagesPerSecond.max));
