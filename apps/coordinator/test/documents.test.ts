@@ -23,8 +23,8 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   predict: ['lockstep/dist/main.js', 'predict'],
   export: ['lockstep/dist/main.js', 'export'],
   example: ['examples/dist/main.js'],
-  compare: ['bench/dist/compare/main.js'],
-  bench: ['bench/dist/main.js'],
+  compare: ['bench/dist/main.js', 'compare'],
+  bench: ['bench/dist/main.js', 'bench'],
   simulate: ['simulate/dist/main.js'],
 };
 /** Scripts that the documents call without options. */

@@ -18,7 +18,7 @@ import { tinyData, tinyModel } from '../../../packages/train/test/tiny-dataset.t
 import { readReport, runToReport, startCoordinator, startRelay, startWorker } from './processes.ts';
 
 const folder = temporaryFolder();
-const steps = ['--steps', '240'];
+const steps = ['--steps', '400'];
 const { report: expected } = await runToReport(folder, ['--single', ...steps]);
 
 describe.skipIf(!hasNatsServer)('with nats-server', () => {
@@ -42,7 +42,7 @@ describe.skipIf(!hasNatsServer)('with nats-server', () => {
     const worker = startWorker([...fleet, '--name', 'faithful']);
     await worker.printed(/joined as/);
     first.kill('SIGKILL');
-    await second.printed(/^Resumed from checkpoint-\S+ in run killed of the fleet at .*, after step \d+ of 240/m);
+    await second.printed(/^Resumed from checkpoint-\S+ in run killed of the fleet at .*, after step \d+ of 400/m);
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
     expect(await worker.ended).toMatchObject({
       code: 0,
@@ -83,7 +83,7 @@ describe.skipIf(!hasNatsServer)('with the servers and credentials of deploy/nats
     const witness = await openStepWitness(url);
     await witness.reached(60);
     first.kill('SIGKILL');
-    await second.printed(/^Resumed from checkpoint-\S+ in run attacked of the fleet at .*, after step \d+ of 240/m);
+    await second.printed(/^Resumed from checkpoint-\S+ in run attacked of the fleet at .*, after step \d+ of 400/m);
     const late = startWorker([...fleetOf('worker'), '--name', 'late']);
     await late.printed(/joined as/);
     expect(await second.ended).toMatchObject({ code: 0, stderr: '' });
