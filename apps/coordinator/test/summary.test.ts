@@ -1,4 +1,4 @@
-/** What the terminal says besides the display: the summary, how to join through a fleet, and how to go on. */
+/** Lines of the terminal besides the display: the summary, how to join through a fleet, and how to resume. */
 
 import type { DataSummary, Report } from '@lockstep/train';
 import pc from 'picocolors';

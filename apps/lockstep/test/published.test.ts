@@ -304,7 +304,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
   });
   afterAll(() => project.close());
 
-  /** What `npx lockstep` runs: npx itself takes longer than most commands. */
+  /** Runs the program of `npx lockstep` directly: npx itself takes longer than most commands. */
   const program = (): string => join(project.folder, 'node_modules', '.bin', 'lockstep');
   const lockstep = (...args: string[]): Promise<Ended> => project.run(program(), args);
 

@@ -65,7 +65,7 @@ describe('a secret', () => {
     (_, right, count, wrong) => {
       const { guess, show } = openGuesses();
       guess(count, 'a', wrong);
-      // What is right costs nothing: a class may come back as often as it likes.
+      // A right secret costs nothing: a class may come back as often as it likes.
       for (let index = 0; index < 1_000; index++) expect(show(right).results).toEqual(['right']);
     },
   );

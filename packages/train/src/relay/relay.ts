@@ -88,7 +88,7 @@ export type RelayEvent =
 export const relayCommand = {
   name: 'relay',
   args: '--url ws://HOST:PORT [options]',
-  summary: 'Joins a coordinator, lets workers join it, and sends one gradient for all of them.',
+  summary: 'Joins a coordinator, takes workers, and sends one gradient for all of them.',
   options: {
     url: { ...joinOptions.url, help: 'address that the coordinator, or another relay, printed' },
     ...listenOptions('workers'),
