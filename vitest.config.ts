@@ -116,8 +116,8 @@ const skippedReporter: Reporter = {
 /** Ends the programs that a file has started. */
 const endPrograms = 'apps/coordinator/test/end-programs.ts';
 
-/** Many files wait for a page, a process or a socket at times: two more than there are cores keep all cores busy. */
-const maxWorkers = availableParallelism() + 2;
+/** Many files wait for a page, a process or a socket at times: one more than there are cores keeps all cores busy. */
+const maxWorkers = availableParallelism() + 1;
 
 const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   extends: true,

@@ -45,6 +45,8 @@ it('64 workers on 64 sockets take every step, with the bits of one process and m
       handshakeMs: 600_000,
       numericsCheckMs: 600_000,
       deadMs: 600_000,
+      // A worker gives up after eight of them.
+      heartbeatMs: 75_000,
     },
     onStep({ step }) {
       taken.push(step);
