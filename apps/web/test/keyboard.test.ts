@@ -32,7 +32,7 @@ const focused = (tab: Tab): Promise<Focused> => tab.page.evaluate(readFocus);
 /** Presses Tab until the control with this name has the focus. The focus must be visible all the way. */
 async function tabTo(tab: Tab, name: RegExp, key: 'Tab' | 'Shift+Tab' = 'Tab'): Promise<void> {
   const passed: string[] = [];
-  while (passed.length < mostControls) {
+  for (let presses = 0; presses < mostControls; presses++) {
     await tab.page.keyboard.press(key);
     const now = await focused(tab);
     // After the last control, the focus moves through the browser's own controls.
