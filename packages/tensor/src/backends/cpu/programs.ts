@@ -235,7 +235,7 @@ const bytesPerValue = 4;
 const panelColumns = 8;
 /** Four pointers and one finished edge tile, as in kernels/convolution.ts. */
 const scratchBytes = 16 + 4 * panelColumns * bytesPerValue;
-/** Kernels read right operands and biases in whole panels. */
+/** Kernels read whole panels of right operands and biases. */
 const readBeyondBytes = panelColumns * bytesPerValue;
 
 /** Codes of `result`, as in kernels/windows.ts. */
