@@ -135,10 +135,10 @@ const quickProjects = [
 /** Packages whose properties are worth other random values than those of the quick tests. */
 const fuzz = ['packages/{nn,protocol,rules,compute,sim}/test/**/*.test.ts'];
 
-/** A series of rounds lasts as long as `npm run test:long` was told. */
 const rounds = {
   setupFiles: [endPrograms, './vitest.long.ts'],
-  testTimeout: 3_600_000,
+  // `npm run test:long` adds the time of a series of rounds.
+  testTimeout: 600_000,
   maxWorkers: availableParallelism(),
 };
 const longProjects = [

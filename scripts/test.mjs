@@ -46,12 +46,14 @@ async function testLong(args) {
   const ms = minutes * 60_000;
   await setUp({ packages: 'all', build: ['build', 'build-for-tests'] });
   process.stdout.write(`Long tests, for ${minutes} min from seed ${seed}: again with --seed ${seed}\n`);
+  const seriesMs = Math.floor(ms / seriesAtOnce);
+  const limit = `--testTimeout=${seriesMs + 600_000}`;
   const order = ['--sequence.shuffle.files', `--sequence.seed=${seed}`];
-  check(`long tests (again with --seed ${seed})`, 'vitest', ['run', '--mode', 'long', ...order, ...files], {
+  check(`long tests (again with --seed ${seed})`, 'vitest', ['run', '--mode', 'long', limit, ...order, ...files], {
     CHROME_PATH: await browser(),
     LOCKSTEP_LONG_SEED: `${seed}`,
     LOCKSTEP_LONG_UNTIL_MS: `${Date.now() + ms}`,
-    LOCKSTEP_LONG_SERIES_MS: `${Math.floor(ms / seriesAtOnce)}`,
+    LOCKSTEP_LONG_SERIES_MS: `${seriesMs}`,
   });
 }
 

@@ -40,7 +40,7 @@ function shortened(command: string): readonly string[] {
   const given = args.map((word) => (word === 'NAME' ? 'iris' : word));
   const kept = given.filter((word, index) => !extra.includes(word) && !extra.includes(given[index - 1] ?? ''));
   // One command writes the model; later commands read it.
-  const placed = kept.map((word) => (/^(?:model|iris)\.\w+$/.test(word) ? join(folder, word) : word));
+  const placed = kept.map((word) => (/^(?:(?:model|iris)\.\w+|runs\/\w+)$/.test(word) ? join(folder, word) : word));
   return ['run', name, '--', ...placed, ...extra];
 }
 
@@ -53,8 +53,11 @@ function run(command: string): Promise<Ended> {
   return ended.get(key)!;
 }
 
+/** Commands that end only when somebody, or another machine, does something. */
+const waits = /^npm run (worker|coordinator|relay)\b|--data upload/;
+
 describe('the documents', () => {
-  it.each(commands.filter((command) => !/npm run (worker|coordinator|relay)/.test(command)))('%s', async (command) => {
+  it.each(commands.filter((command) => !waits.test(command)))('%s', async (command) => {
     const { code, stdout, stderr } = await run(command);
     if (command === 'npm run tfjs-node' && code === 1) expect(stderr).toMatch(/tfjs-node: .*(no time left|too long)/);
     else expect({ code, ends: code === 0 ? '' : `${stdout}${stderr}`.slice(-2_000) }).toEqual({ code: 0, ends: '' });

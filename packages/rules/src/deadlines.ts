@@ -196,10 +196,12 @@ function duplicate(run: RunState, owned: readonly ShardState[], idle: readonly C
       ({ workerId, connection }) => !taken.has(connection) && !shard.held.some((vote) => vote.workerId === workerId),
     );
     const worker = others[index % others.length];
-    if (!worker) {
-      if (shard.held.length > 0) referee(run, shard);
+    // A newcomer's result would be held as well, and decide nothing.
+    if (!worker?.isProven && shard.held.length > 0) {
+      referee(run, shard);
       continue;
     }
+    if (!worker) continue;
     if (!worker.isProven) taken.add(worker.connection);
     if (worker.isProven || shard.n === 1) assign(run, run.current, shard, worker, 'late');
     else updateShard(run.current, shard, { assignments: [] });

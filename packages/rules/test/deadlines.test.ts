@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { type ConnectionId, defaultLimits } from '../src/index.ts';
 import {
   type CoordinatorOptions,
   eventsOf,
@@ -103,6 +104,20 @@ describe('the soft deadline', () => {
     coordinator.join({ samplesPerMs: 1 });
     // At the reported rate two samples take 4 s, and the deadline would be 12 s.
     expect(eventsOf(coordinator.wait(251))).toEqual([{ type: 'late', workerId: 'w1', step: 0 }]);
+  });
+});
+
+describe('a newcomer past its soft deadline', () => {
+  it('has its microbatch computed by one other newcomer, then by the coordinator, whose result decides', () => {
+    const coordinator = new ScriptedCoordinator({ startWorkers: 4, batch: 2, microbatchSize: 2 });
+    const newcomers = Array.from({ length: 4 }, () => coordinator.join({ isNewcomer: true }));
+    const assigned = (): ConnectionId[] => newcomers.filter((newcomer) => coordinator.tasksOf(newcomer).length > 0);
+    expect(assigned()).toHaveLength(1);
+    coordinator.wait(defaultLimits.softDeadlineMs + 1);
+    const [, second] = assigned();
+    coordinator.gradient(second!, coordinator.tasksOf(second!)[0]!);
+    expect(coordinator.wait(1)).toContainEqual(expect.objectContaining({ type: 'referee' }));
+    expect(coordinator.state.current.step).toBe(1);
   });
 });
 
