@@ -1,8 +1,9 @@
 /** The platform of a run: a Node process, or a page. */
 
 import { type Compute, createLocalCompute, type NewHash } from '@lockstep/compute';
+import type { Dataset } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
-import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
+import type { Evaluator, Model } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
@@ -56,7 +57,7 @@ export interface EvaluationSetup {
   readonly backend: string;
   readonly threads: number;
   readonly model: Model;
-  readonly data: LabeledSamples;
+  readonly data: Dataset;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** One training run from its first worker to its last evaluation. */
 
 import { createPause } from '@lockstep/compute';
+import { fieldOf } from '@lockstep/data';
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
@@ -209,7 +210,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
       take: () => parameterServer.aggregator.reserveVector(),
       give: (vector) => parameterServer.aggregator.release(vector),
     }),
-    targetType: prepared.test.targets.type,
+    targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
     run: () => run,
     nowMs: systemClock.nowMs,
