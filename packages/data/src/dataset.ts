@@ -22,7 +22,7 @@ export type Role = 'scaled' | 'index' | 'value';
 /** One dtype, shape and role of samples or targets. */
 export interface Field<D extends Dtype = Dtype, R extends Role = Role> {
   readonly dtype: D;
-  /** Of one sample: [height, width, channels] of a picture, [features] of a table row, [] of a class. */
+  /** Shape of one sample: [height, width, channels] of a picture, [features] of a table row, [] of a class. */
   readonly shape: readonly number[];
   readonly role: R;
 }

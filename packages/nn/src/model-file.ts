@@ -114,9 +114,9 @@ const byteScaling = { type: 'byte', divisor: byteDivisor } as const;
 /** Everything needed to use a model, except its weights. */
 export interface ModelDescription {
   readonly model: Model;
-  /** What the model sees, before it flattens a sample: [height, width, channels] for an image. */
+  /** A sample before the model flattens it: [height, width, channels] for an image. */
   readonly samples: SampleField;
-  /** What the model learned, and one name per output, in order. */
+  /** The learned classes or values, and one name per output, in order. */
   readonly targets: TargetField & {
     readonly names: readonly string[];
     /** Standardization of the outputs; omitted if they are in the unit of the original values. */

@@ -137,7 +137,7 @@ const field = <D extends Dtype, R extends Role>(
     role: v.literal(role),
   });
 
-/** What samples and targets are in all messages; their numbers are little-endian. */
+/** Samples and targets in all messages; their numbers are little-endian. */
 export const dataFields = {
   sampleField: v.variant('role', [field('u8', 'scaled', [1, 4]), field('f32', 'value', [1, 4])], 'scaled or value'),
   targetField: v.variant('role', [field('u16', 'index', [0, 0]), field('f32', 'value', [1, 1])], 'index or value'),

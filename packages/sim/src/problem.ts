@@ -51,7 +51,7 @@ const optimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRa
 const shape = [2, 2, 1];
 const names = ['one', 'two', 'three'];
 
-/** What the samples and the targets of a problem may be. */
+/** All kinds of samples and targets of a problem. */
 export const sampleFields: Record<'u8' | 'f32', DataFormat['sampleField']> = {
   u8: scaledField(shape),
   f32: valueField(shape),

@@ -174,7 +174,7 @@ export class LoadedModel {
   readonly values: readonly string[];
   /** How the values were standardized in training; undefined if they were not. */
   readonly standardization: Standardization | undefined;
-  /** What the model sees: bytes that it scales, or floats as they are; [height, width, channels] of an image. */
+  /** A sample that it takes: bytes that it scales, or floats as they are; [height, width, channels] of an image. */
   readonly samples: SampleField;
   /** How a file becomes a sample; undefined if the model was trained on values in memory. */
   readonly reading: StoredModel['reading'];
