@@ -17,10 +17,10 @@ const arrays: { readonly [D in Dtype]: { new (length: number): Arrays[D]; readon
 };
 
 /** `scaled`: a model sees value / 255. `index`: the number of a class. `value`: a number as it is. */
-export type Role = 'scaled' | 'index' | 'value';
+export type FieldRole = 'scaled' | 'index' | 'value';
 
 /** One dtype, shape and role of samples or targets. */
-export interface Field<D extends Dtype = Dtype, R extends Role = Role> {
+export interface Field<D extends Dtype = Dtype, R extends FieldRole = FieldRole> {
   readonly dtype: D;
   /** Shape of one sample: [height, width, channels] of a picture, [features] of a table row, [] of a class. */
   readonly shape: readonly number[];

@@ -1,5 +1,5 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
-import type { Dtype, Role, SampleField, TargetField } from '@lockstep/data';
+import type { Dtype, FieldRole, SampleField, TargetField } from '@lockstep/data';
 import { printable, unprintableRun } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
@@ -126,7 +126,7 @@ export const workerKinds = ['node', 'browser', 'local', 'relay'] as const;
 /** `kill` ends a worker. For a limited time, `freeze` stops it from answering and `slow` slows its computing. */
 export const faultActions = ['kill', 'freeze', 'slow'] as const;
 
-const field = <D extends Dtype, R extends Role>(
+const field = <D extends Dtype, R extends FieldRole>(
   dtype: D,
   role: R,
   dimensions: readonly [least: number, most: number],

@@ -64,7 +64,7 @@ export interface EvaluationSetup {
  * Opens a computer for shards besides the run's own backend, with a line that explains the choice.
  * @throws ConfigurationError if the choice does not compute in this process
  */
-export async function openCompute(platform: Platform, name: ComputeChoice, threads: number) {
+export async function openInlineCompute(platform: Platform, name: ComputeChoice, threads: number) {
   try {
     if (name === 'tfjs-node') {
       const compute = await platform.openTensorFlow?.();

@@ -12,7 +12,7 @@ import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
-import { openCompute, type Platform } from '../platform.ts';
+import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
@@ -112,7 +112,7 @@ async function openBackends(
   return {
     backend,
     choice,
-    inline: suits ? { compute: undefined, choice } : await openCompute(platform, name, threads),
+    inline: suits ? { compute: undefined, choice } : await openInlineCompute(platform, name, threads),
   };
 }
 
