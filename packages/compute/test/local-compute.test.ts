@@ -102,6 +102,19 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createByteCache() before');
   });
 
+  it('rounds the sums of each shard as that shard asks, whatever the one before it asked', async () => {
+    const compute = await opened(2);
+    const shard = samplesOf(6, 12);
+    const units = [undefined, 1, 2 ** 6, undefined];
+    const sums: Uint8Array[] = [];
+    for (const halfUnit of units) {
+      const { gradient } = await compute.gradient(...shard, { halfUnit });
+      expect(gradient).toEqual((await (await opened(2)).gradient(...shard, { halfUnit })).gradient);
+      sums.push(gradient.slice());
+    }
+    expect(new Set(sums.map(String)).size).toBe(3);
+  });
+
   it('copies weights at any alignment', async () => {
     const compute = await opened(4);
     const [pixels, labels] = samplesOf(5, 6);

@@ -261,6 +261,8 @@ export function inChunks(
 export class Client {
   readonly messages: CoordinatorMessage[] = [];
   closing: Closing | undefined;
+  /** Bytes of it that have arrived, also those of an unfinished frame, if the coordinator counts them. */
+  sentBytes: number | undefined;
   readonly #pair;
   readonly #problem: Problem;
 
@@ -273,7 +275,9 @@ export class Client {
         this.closing = closing;
       },
     });
-    run.connect(this.#pair.coordinator);
+    const { coordinator } = this.#pair;
+    Object.defineProperty(coordinator, 'receivedBytes', { get: () => this.sentBytes });
+    run.connect(coordinator);
   }
 
   send(message: WorkerMessage): void {
