@@ -17,7 +17,7 @@ import {
   type ValuesOf,
   version,
 } from '@lockstep/command';
-import { concatDatasets, DataError, type Dataset, sizeOfField } from '@lockstep/data';
+import { concatDatasets, DataError, type Dataset, sizeOfField, targetWords } from '@lockstep/data';
 import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
 import { formatShape } from '@lockstep/tensor';
@@ -88,7 +88,7 @@ function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): voi
   }
   const [count, what] = classes.length > 0 ? [classes.length, 'classes'] : [values.length, 'values'];
   const { role, names } = data.targets;
-  const got = role === 'index' ? 'classes' : 'values';
+  const got = targetWords[role].many;
   if (got === what && names.length === count) return;
   throw usageFailure(`${where}: expected ${count} ${what}, as the model has, got ${names.length} ${got}`);
 }

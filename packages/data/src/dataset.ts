@@ -110,6 +110,12 @@ export function fieldOf<F extends Samples | Targets>({ dtype, shape, role }: F):
   return { dtype, shape, role } as WithoutValues<F>;
 }
 
+/** Words for targets, by role. */
+export const targetWords = {
+  index: { one: 'class', many: 'classes' },
+  value: { one: 'value', many: 'values' },
+} as const satisfies Readonly<Record<TargetField['role'], object>>;
+
 /** Returns the number of values of one sample. */
 export function sizeOfField({ shape }: Pick<Field, 'shape'>): number {
   return shape.reduce((size, length) => size * length, 1);

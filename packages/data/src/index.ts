@@ -31,6 +31,7 @@ export {
   type TargetField,
   type Targets,
   type TargetValues,
+  targetWords,
   valueField,
   valueTargets,
 } from './dataset.ts';

@@ -1,5 +1,5 @@
 /** Labeled images of digits, and the classifier 784-128-10 that chapters train on them. */
-import { type Dataset, permutation } from '@lockstep/data';
+import { type Dataset, permutation, targetWords } from '@lockstep/data';
 import { createEvaluation, createMicrobatchGradient, initialize, type Model, resolveModel } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { type OptimizerChoice, Trainer } from './trainer.ts';
@@ -42,7 +42,7 @@ export function labeledImages({ samples, count, targets }: Dataset): LabeledImag
   const isClassified = targets.role === 'index' && targets.names.length === 10;
   if (samples.dtype !== 'u8' || samples.values.length !== count * imageSize || !isClassified) {
     const what = samples.dtype === 'u8' ? 'bytes' : 'floats';
-    const outputs = `${targets.names.length} ${targets.role === 'index' ? 'classes' : 'values'}`;
+    const outputs = `${targets.names.length} ${targetWords[targets.role].many}`;
     const got = `${samples.values.length / count} ${what} and ${outputs}`;
     throw new Error(`digits: expected images of ${imageSize} bytes in 10 classes, got ${got}`);
   }

@@ -6,6 +6,7 @@ import {
   type Standardization,
   scaledField,
   type TargetField,
+  targetWords,
   valueField,
 } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
@@ -149,7 +150,7 @@ export function describeModel(
   { lockstep, seed, steps, weightsSha256, initSha256 }: ModelOrigin,
 ): Record<string, string> {
   return {
-    [targets.role === 'index' ? 'classes' : 'values']: JSON.stringify(targets.names),
+    [targetWords[targets.role].many]: JSON.stringify(targets.names),
     sampleShape: JSON.stringify(samples.shape),
     scaling: JSON.stringify(samples.role === 'scaled' ? byteScaling : { type: 'none' }),
     ...(targets.standardization && { standardization: JSON.stringify(targets.standardization) }),

@@ -1,6 +1,6 @@
 /** Compiled plans of a model: outputs, losses and gradients of samples that are loaded into them. */
 
-import { classField, type SampleValues, type TargetField, type TargetValues } from '@lockstep/data';
+import { classField, type SampleValues, type TargetField, type TargetValues, targetWords } from '@lockstep/data';
 import {
   type Backend,
   type ByteTable,
@@ -240,8 +240,9 @@ function targetInput(
   return (targets) => {
     checkLength(role === 'index' ? 'labels' : 'targets', targets.length, size);
     if (targets instanceof Float32Array !== (role === 'value')) {
-      const expected = role === 'index' ? 'classes' : 'values';
-      throw new Error(`microbatch: expected targets that are ${expected}, got ${targets.constructor.name}`);
+      throw new Error(
+        `microbatch: expected targets that are ${targetWords[role].many}, got ${targets.constructor.name}`,
+      );
     }
     if (targets instanceof Float32Array) backend.upload(storage, targets);
     else {

@@ -1,7 +1,7 @@
 import type { MessageOf } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { memoryPair, type Delivery } from '../src/memory-pair.ts';
+import { type Delivery, memoryPair } from '../src/memory-pair.ts';
 import { describeTransport, Recorder } from './transport-suite.ts';
 
 const nothing = async (): Promise<void> => {};

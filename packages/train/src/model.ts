@@ -5,6 +5,7 @@ import {
   type SampleValues,
   type Standardization,
   sizeOfField,
+  targetWords,
   valueTargets,
 } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
@@ -313,8 +314,7 @@ export class LoadedModel {
     }
     this.#requireType('evaluate', samples.values);
     if (targets.role !== this.#targets.role) {
-      const got = targets.role === 'index' ? 'classes' : 'values';
-      throw new Error(`evaluate: expected targets that the model gives, got ${got}`);
+      throw new Error(`evaluate: expected targets that the model gives, got ${targetWords[targets.role].many}`);
     }
     const perSample = sizeOfField(this.#targets);
     const numbers = targets.values;

@@ -1,5 +1,5 @@
 /** Turns options into a run that can start, or refuses them. */
-import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField } from '@lockstep/data';
+import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf } from '@lockstep/rules';
@@ -161,8 +161,7 @@ function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
     throw configurationError`${named('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
   if (outputs === names.length) return model;
-  const each = targets.role === 'index' ? 'class' : 'value';
-  throw configurationError`${named('model')}: expected ${names.length} outputs, one for each ${each}, got ${outputs}`;
+  throw configurationError`${named('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
 }
 
 /** @throws ConfigurationError if the data cannot be used for training */
@@ -186,7 +185,7 @@ function requireAlike(train: Dataset, test: Dataset): void {
   const at = train.targets.names.findIndex((name, index) => name !== test.targets.names[index]);
   if (at < 0) return;
   const [name, other] = [train, test].map(({ targets }) => JSON.stringify(targets.names[at]));
-  const which = `${train.targets.role === 'index' ? 'class' : 'value'} ${at}`;
+  const which = `${targetWords[train.targets.role].one} ${at}`;
   throw new DataError(
     `the test set: expected ${name} as ${which}, as in the training set, got ${other}: give both the same names in one order`,
   );
@@ -195,6 +194,6 @@ function requireAlike(train: Dataset, test: Dataset): void {
 /** A description such as `u8 samples of 28 x 28 x 1 and 10 classes`. */
 function describe(data: Dataset): string {
   const { samples, targets } = data;
-  const outputs = `${targets.names.length} ${targets.role === 'index' ? 'classes' : 'values'}`;
+  const outputs = `${targets.names.length} ${targetWords[targets.role].many}`;
   return `${samples.dtype} samples of ${samples.shape.join(' x ')} and ${outputs}`;
 }
