@@ -1,6 +1,12 @@
 /** The parameters of a model at the start of a step, the sum of the step's gradients, and the optimizer step. */
 
-import { createOptimizer, type Optimizer, type OptimizerConfig, type OptimizerState } from '@lockstep/nn';
+import {
+  createOptimizer,
+  type DecayRange,
+  type Optimizer,
+  type OptimizerConfig,
+  type OptimizerState,
+} from '@lockstep/nn';
 import { bytesOf, type Checksum } from '@lockstep/protocol';
 import { type RunPlan, type Shard, stepBatch, stepDivisor } from '@lockstep/rules';
 import type { HostBackend, Storage } from '@lockstep/tensor';
@@ -95,6 +101,8 @@ export interface StepResult {
 
 interface ParameterServerOptions extends ParametersOptions {
   readonly optimizer: OptimizerConfig;
+  /** Which parameters decay; all by default. */
+  readonly layout?: readonly DecayRange[];
   readonly optimizerState?: OptimizerState;
   /** First step to take; 0 by default. */
   readonly firstStep?: number;
@@ -104,10 +112,10 @@ export class ParameterServer extends Parameters {
   readonly #plan: RunPlan;
   readonly #optimizer: Optimizer;
 
-  constructor({ optimizer, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
+  constructor({ optimizer, layout, optimizerState, firstStep = 0, ...options }: ParameterServerOptions) {
     super(options);
     this.#plan = options.plan;
-    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters);
+    this.#optimizer = createOptimizer(options.backend, optimizer, this.parameters, layout);
     if (optimizerState) this.#optimizer.restore(optimizerState);
     this.beginStep(firstStep);
   }

@@ -1,5 +1,5 @@
 import type { TargetField } from '@lockstep/data';
-import { layerShapes, type Model } from '@lockstep/nn';
+import { everyLayer, inputSize, type Model } from '@lockstep/nn';
 import { type InnerSteps, nextPowerOfTwo, powerOfTwoUpTo, type Shard, shardsOfRange } from '@lockstep/rules';
 import {
   type Backend,
@@ -276,7 +276,8 @@ function ownVectors(backend: Backend, length: number): VectorMemory {
 
 /** @param spared length of a vector if saving vectors matters more than the cache, otherwise 0 */
 function samplesAtOnce(model: Model, spared: number): number {
-  const values = layerShapes(model).reduce((sum, shape) => sum + shape.reduce((size, length) => size * length, 1), 0);
+  const valuesOf = (shape: readonly number[]): number => shape.reduce((size, length) => size * length, 1);
+  const values = everyLayer(model).reduce((sum, { output }) => sum + valuesOf(output), inputSize(model));
   return Math.min(maxSamples, Math.floor(Math.max(maxValues, spared / 8) / values));
 }
 

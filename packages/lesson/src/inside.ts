@@ -2,10 +2,11 @@
 import type { SampleValues, Standardization } from '@lockstep/data';
 import {
   byteDivisor,
-  layerOutputs,
-  layerShapes,
+  everyLayer,
+  forward,
   losses,
   type Model,
+  type PlacedLayer,
   parameterLayout,
   probabilitiesOf,
   restoreValues,
@@ -124,29 +125,35 @@ export function traceSample(
   return tidy(() => {
     const x = inputTensor(backend, model, values);
     const parameters = parameterTensors(backend, model, weights);
-    const outputs = layerOutputs(model, x, parameters);
+    /** Each layer with its output, in the order of the forward pass. */
+    const passed: { readonly layer: PlacedLayer; readonly output: Tensor }[] = [];
     // Zeros are added to every output, so that one backward pass also gives the gradient with respect to each output.
-    const added = outputs.map(({ shape }) => zeros(backend, shape));
+    const every = everyLayer(model);
+    const paths = every.map(({ path }) => path);
+    const additions = every.map(({ output }) => zeros(backend, [1, ...output]));
     const { value, gradients } = valueAndGrad(
       (...all) => {
-        const pass = (output: Tensor, layer: number): Tensor => add(output, all[parameters.length + layer]!);
-        return sampleLoss(layerOutputs(model, x, all.slice(0, parameters.length), { pass }).at(-1)!, target);
+        const pass = (output: Tensor, layer: PlacedLayer): Tensor => {
+          passed.push({ layer, output });
+          return add(output, all[parameters.length + paths.indexOf(layer.path)]!);
+        };
+        return sampleLoss(forward(model, x, all.slice(0, parameters.length), { pass }), target);
       },
-      [...parameters, ...added],
+      [...parameters, ...additions],
     );
     const read = ({ storage }: Tensor): Float32Array => backend.view(storage).slice();
     const gradient = joined(gradients.slice(0, parameters.length).map(read), weights.length);
     return {
       input: read(x),
-      layers: outputs.map((output, layer) => ({
-        type: model.layers[layer]!.type,
-        shape: output.shape.slice(1),
+      layers: passed.map(({ layer, output }) => ({
+        type: layer.layer.type,
+        shape: layer.output,
         values: read(output),
-        gradient: read(gradients[parameters.length + layer]!),
-        parameters: parameterTraces(model, layer, gradient),
+        gradient: read(gradients[parameters.length + paths.indexOf(layer.path)]!),
+        parameters: parameterTraces(layer, gradient),
       })),
       target,
-      probabilities: typeof target === 'number' ? probabilitiesOf(read(outputs.at(-1)!)) : undefined,
+      probabilities: typeof target === 'number' ? probabilitiesOf(read(passed.at(-1)!.output)) : undefined,
       loss: read(value)[0]!,
       gradient,
     };
@@ -179,13 +186,11 @@ function sampleLoss(outputs: Tensor, target: LabeledSample['target']): Tensor {
   return sum(losses.value.each(outputs, fromArray(backend, target, shape)));
 }
 
-function parameterTraces(model: Model, layer: number, gradient: Float32Array): ParameterTrace[] {
-  return parameterLayout(model)
-    .filter((parameter) => parameter.layer === layer)
-    .map(({ name, shape, offset, size }) => {
-      const own = gradient.subarray(offset, offset + size);
-      return { name, shape, offset, size, norm: normOf(own), zeros: own.filter((value) => value === 0).length };
-    });
+function parameterTraces({ parameters }: PlacedLayer, gradient: Float32Array): ParameterTrace[] {
+  return parameters.map(({ name, shape, offset, size }) => {
+    const own = gradient.subarray(offset, offset + size);
+    return { name, shape, offset, size, norm: normOf(own), zeros: own.filter((value) => value === 0).length };
+  });
 }
 
 /** Returns the Euclidean norm, computed in float64. */
@@ -304,11 +309,11 @@ const bins = 41;
 
 /** @param sampleShape [height, width, channels] of a picture, [features] of a table row */
 export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Array): WeightView {
-  const first = parameterLayout(model)[0];
-  const geometry = first === undefined ? 'This model has no weights.' : pictureGeometry(model, sampleShape);
+  const first = everyLayer(model).find(({ parameters }) => parameters.length > 0);
+  const geometry = first === undefined ? 'This model has no weights.' : pictureGeometry(first, sampleShape);
   const all = histograms(model, weights);
   if (typeof geometry === 'string') return { kind: 'histograms', reason: geometry, histograms: all };
-  const values = weights.subarray(0, first!.size);
+  const values = weights.subarray(0, first!.parameters[0]!.size);
   const pictures = picturesOf(values, geometry);
   return { kind: 'pictures', ...geometry, values: pictures, scale: scaleOf(pictures), histograms: all };
 }
@@ -316,22 +321,21 @@ export function viewWeights(model: Model, sampleShape: Shape, weights: Float32Ar
 type Geometry = Pick<WeightPictures, 'of' | 'count' | 'total' | 'rows' | 'columns' | 'channels'>;
 
 /** Returns the geometry of the first layer with weights, or why its weights are not pictures. */
-function pictureGeometry(model: Model, sampleShape: Shape): Geometry | string {
+function pictureGeometry({ parameters, input }: PlacedLayer, sampleShape: Shape): Geometry | string {
   const [height, width, depth] = sampleShape;
   if (height === undefined || width === undefined || depth === undefined) {
     return `A sample is a row of ${sizeOf(sampleShape)} values, so the weights of a neuron make no picture.`;
   }
-  const { layer, shape } = parameterLayout(model)[0]!;
+  const { shape } = parameters[0]!;
   const total = shape.at(-1)!;
   const count = Math.min(total, mostPictures);
   if (shape.length === 4) {
     const [rows, columns, channels] = shape as [number, number, number, number];
     return { of: 'filters', count, total, rows, columns, channels };
   }
-  const reads = layerShapes(model)[layer]!;
   // Values keep their places only if the layers before flatten them or pass them one by one.
-  if (sizeOf(reads) !== sizeOf(sampleShape)) {
-    return `The first dense layer reads ${sizeOf(reads)} values that are no pixels, so its weights make no picture.`;
+  if (sizeOf(input) !== sizeOf(sampleShape)) {
+    return `The first dense layer reads ${sizeOf(input)} values that are no pixels, so its weights make no picture.`;
   }
   return { of: 'neurons', count, total, rows: height, columns: width, channels: depth };
 }

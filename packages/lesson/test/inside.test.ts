@@ -32,9 +32,20 @@ const table: Model = parseModel({
 const seed = 3;
 const pixels = Uint8Array.from({ length: 784 }, (_, index) => (index % 3 === 0 ? (index * 37) % 256 : 0));
 
+/** Inner layers come before the layer that holds them. */
+const nested: Model = parseModel({
+  name: 'nested',
+  input: [5],
+  layers: [
+    { type: 'residual', layers: [{ type: 'dense', units: 5 }, { type: 'tanh' }] },
+    { type: 'dense', units: 3 },
+  ],
+});
+
 const cases: readonly { readonly name: string; readonly model: Model; readonly sample: LabeledSample }[] = [
   { name: 'mlp', model: resolveModel('mlp'), sample: { values: pixels, target: 4 } },
   { name: 'cnn', model: resolveModel('cnn'), sample: { values: pixels, target: 9 } },
+  { name: 'nested', model: nested, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), target: 2 } },
   { name: 'table', model: table, sample: { values: Float32Array.of(1, -2, 0, 0.5, 3), target: 2 } },
   {
     name: 'table of values',
@@ -79,7 +90,9 @@ describe.each(cases)('a sample in $name', ({ model, sample }) => {
   test('has gradients of every layer', async () => {
     const { backend } = await openContext();
     const { layers, gradient } = traceSample(backend, model, weights, sample);
-    expect(layers.map(({ type }) => type)).toEqual(model.layers.map(({ type }) => type));
+    const inOrder = (list: Model['layers']): string[] =>
+      list.flatMap((layer) => [...('layers' in layer ? inOrder(layer.layers) : []), layer.type]);
+    expect(layers.map(({ type }) => type)).toEqual(inOrder(model.layers));
     for (const { values, gradient: own } of layers) expect(own.length).toBe(values.length);
     const tensors = layers.flatMap(({ parameters }) => parameters);
     expect(tensors.reduce((total, { size }) => total + size, 0)).toBe(parameterCount(model));

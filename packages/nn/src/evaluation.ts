@@ -1,9 +1,10 @@
 /** Evaluates a model on a data set: loss, accuracy or errors, the confusion matrix, and the worst samples. */
 import { classField, type Dataset, type TargetField } from '@lockstep/data';
 import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
+import { forward } from './forward.ts';
 import { losses } from './losses.ts';
 import { type Model, outputCount, parameterCount } from './model.ts';
-import { createLabeledPlan, createPrediction, forward, type LabeledPlan, type PredictionPlan } from './plans.ts';
+import { createLabeledPlan, createPrediction, type LabeledPlan, type PredictionPlan } from './plans.ts';
 import { rootMeanSquaredError } from './standardization.ts';
 
 /** Mean loss and quality measures over labeled samples. */

@@ -16,16 +16,25 @@ export {
   probabilitiesOf,
   type WeightsMemory,
 } from './evaluation.ts';
-export { type Layer, type LayerType, layers } from './layers.ts';
+export {
+  checkOps,
+  forward,
+  type OpTable,
+  recordLoss,
+  recordPrediction,
+  replay,
+  type Tape,
+} from './forward.ts';
+export { type Layer, type LayerType, layers, sameLayout, type TorchLayout } from './layers.ts';
 export { losses } from './losses.ts';
 export {
   builtInModels,
+  everyLayer,
   initialize,
   inputSize,
-  layerParameters,
-  layerShapes,
   type Model,
   outputCount,
+  type PlacedLayer,
   parameterCount,
   parameterLayout,
   parseModel,
@@ -41,7 +50,7 @@ export {
   torchTensors,
   writeModelFile,
 } from './model-file.ts';
-export { createOptimizer, type Optimizer, type OptimizerState, stepCalls } from './optimizer.ts';
+export { createOptimizer, type DecayRange, type Optimizer, type OptimizerState, stepCalls } from './optimizer.ts';
 export {
   defaultOptimizer,
   hasSetting,
@@ -59,7 +68,6 @@ export {
   createShardGradient,
   defaultKey,
   type LabeledPlan,
-  layerOutputs,
   type RandomKey,
   type SampleRows,
 } from './plans.ts';

@@ -15,58 +15,98 @@ import {
   sizeOf,
   type Tensor,
 } from '@lockstep/tensor';
+import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
+import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
 import { fraction, fractionBelowOne, wholeNumber } from './check.ts';
+
 /** One trainable tensor of a layer. */
 export interface LayerParameter {
   /** Last part of its name, as in PyTorch's modules: `weight`, `bias`. */
   readonly suffix: string;
   readonly shape: Shape;
-  /** Initial values are uniform in ±bound. If the bound is 0 they are zeros, and no random numbers are drawn. */
-  readonly bound: number;
+  readonly initial: Initializer;
+  /** Whether the weight decay of an optimizer shrinks it. */
+  readonly decays: boolean;
   readonly torch: TorchLayout;
+}
+
+/** Returns the next initial value, for which it may draw random numbers; values are asked for in PyTorch's order. */
+type Initializer = (generator: RandomGenerator) => number;
+
+function constant(value: number): Initializer {
+  return () => value;
+}
+
+/** Uniform in ±bound, with the bits of PyTorch on a CPU. */
+function uniform(exactBound: number): Initializer {
+  const bound = Math.fround(exactBound);
+  const width = 2 * bound;
+  // The product is exact in float64 (24 x 24 bits), so only the result is rounded, as in a fused multiply-add.
+  return (generator) => uniformFloat32(generator) * width - bound;
+}
+
+/** A parameter that decays, as all do in PyTorch, in PyTorch's order by default. */
+function parameter(
+  suffix: string,
+  shape: Shape,
+  initial: Initializer,
+  torch: TorchLayout = sameLayout(shape),
+): LayerParameter {
+  return { suffix, shape, initial, decays: true, torch };
+}
+
+/** The surroundings of a layer in its model. */
+interface LayerPlace {
+  /** [height, width, channels] if a sample is a flattened image. */
+  readonly image: Shape | undefined;
+  /** Shape of one sample after the layers inside; the input's shape if there are none. */
+  readonly nested: Shape;
+}
+
+interface ForwardContext {
+  /** Determines the layer's random choices; given only in training. */
+  readonly random?: RandomKeys | undefined;
+  /** Runs the layers inside. */
+  readonly nested: (input: Tensor) => Tensor;
 }
 
 interface LayerKind<Config> {
   /** Checks a layer that comes from a file or the network; every message is a sentence. */
   readonly schema: GenericSchema<unknown, Config>;
   /** Returns the shape of one sample after the layer, by default `input`; throws one sentence if `input` is invalid. */
-  outputShape?(config: Config, input: Shape): Shape;
-  /**
-   * Returns the trainable tensors in PyTorch's order; by default none.
-   * @param image [height, width, channels] if a sample is a flattened image
-   */
+  outputShape?(config: Config, input: Shape, place: LayerPlace): Shape;
+  /** Returns the trainable tensors in PyTorch's order, without those of layers inside; by default none. */
   parameters?(config: Config, input: Shape, image: Shape | undefined): readonly LayerParameter[];
   /** Whether the layer makes random choices in training; by default it never does. */
   isRandom?(config: Config): boolean;
   /**
    * Maps `[n, ...input]` to `[n, ...output]`. `parameters` has one tensor per entry of the method `parameters`, in the
-   * same order. `random` determines the layer's random choices; it is given only in training.
+   * same order. It is called only for its ops, which other libraries and formats repeat, so it may not read values.
    */
-  forward(config: Config, input: Tensor, parameters: readonly Tensor[], random?: RandomKeys): Tensor;
+  forward(config: Config, input: Tensor, parameters: readonly Tensor[], context: ForwardContext): Tensor;
 }
 
-/** Bounds of the weights, by name. */
-const weightBounds = {
-  kaiming: (fanIn: number) => Math.sqrt(6 / fanIn),
-  xavier: (fanIn: number, fanOut: number) => Math.sqrt(6 / (fanIn + fanOut)),
-  zeros: () => 0,
+/** Initial weights, by name, of a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
+const weightInitializers = {
+  kaiming: (fanIn: number) => uniform(Math.sqrt(6 / fanIn)),
+  xavier: (fanIn: number, fanOut: number) => uniform(Math.sqrt(6 / (fanIn + fanOut))),
+  zeros: () => constant(0),
 };
 
-type Name = keyof typeof weightBounds;
+type Name = keyof typeof weightInitializers;
 
 /**
  * By default as in `torch.nn`: weights and bias in ±1/sqrt(fanIn). Otherwise the bias is zeros, and the weights are
  * drawn as by `torch.nn.init.kaiming_uniform_` (for relu) or `xavier_uniform_`, or are zeros.
  */
-const initializer = v.exactOptional(v.picklist(Object.keys(weightBounds) as Name[]));
+const initializer = v.exactOptional(v.picklist(Object.keys(weightInitializers) as Name[]));
 
-/** Returns the bounds for a layer in which `fanIn` inputs feed one output, and one input feeds `fanOut` outputs. */
-function initialBounds({ init }: { readonly init?: Name }, fanIn: number, fanOut: number) {
-  if (init !== undefined) return { weight: weightBounds[init](fanIn, fanOut), bias: 0 };
-  const bound = 1 / Math.sqrt(fanIn);
-  return { weight: bound, bias: bound };
+function initializersOf({ init }: { readonly init?: Name }, fanIn: number, fanOut: number) {
+  if (init !== undefined) return { weight: weightInitializers[init](fanIn, fanOut), bias: constant(0) };
+  const initial = uniform(1 / Math.sqrt(fanIn));
+  return { weight: initial, bias: initial };
 }
 
 /** Size of a window, or of the stride between two windows. */
@@ -102,34 +142,33 @@ function outputSize([height, width]: Shape, { size, stride, padding }: Window): 
 
 const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536), init: initializer });
 
+/** Works on the last axis, as `torch.nn.Linear` does. */
 const dense = {
   schema: denseSchema,
   outputShape({ units }, input) {
     inputUnits(input);
-    return [units];
+    return [...input.slice(0, -1), units];
   },
   parameters(config, input, image) {
     const { units } = config;
     const fanIn = inputUnits(input);
-    const { weight, bias } = initialBounds(config, fanIn, units);
+    const { weight, bias } = initializersOf(config, fanIn, units);
     // PyTorch stores [out, in], and flattens an image channel by channel; this project flattens it pixel by pixel.
     const torch =
       image?.length === 3
         ? { view: [...image, units], order: [3, 2, 0, 1], shape: [units, fanIn] }
         : { view: [fanIn, units], order: [1, 0], shape: [units, fanIn] };
-    return [
-      { suffix: 'weight', shape: [fanIn, units], bound: weight, torch },
-      { suffix: 'bias', shape: [units], bound: bias, torch: sameLayout([units]) },
-    ];
+    return [parameter('weight', [fanIn, units], weight, torch), parameter('bias', [units], bias)];
   },
   forward(_, input, [weight, bias]) {
     return add(matmul(input, weight!), bias!);
   },
 } satisfies LayerKind<v.InferOutput<typeof denseSchema>>;
 
+/** PyTorch's images have their width last, so a dense layer on an image would mean something else there. */
 function inputUnits(shape: Shape): number {
-  if (shape.length === 1) return shape[0]!;
-  throw new Error(`expected a sample of one axis, got ${formatShape(shape)}`);
+  if (shape.length <= 2) return shape.at(-1)!;
+  throw new Error(`expected a sample of one or two axes, got ${formatShape(shape)}; flatten an image first`);
 }
 
 const conv2dSchema = v.strictObject({
@@ -153,13 +192,10 @@ const conv2d = {
     const { filters, kernel } = config;
     const channels = imageShape(input)[2];
     const area = kernel * kernel;
-    const { weight, bias } = initialBounds(config, area * channels, area * filters);
+    const { weight, bias } = initializersOf(config, area * channels, area * filters);
     const shape = [kernel, kernel, channels, filters];
     const torch = { view: shape, order: [3, 2, 0, 1], shape: [filters, channels, kernel, kernel] };
-    return [
-      { suffix: 'weight', shape, bound: weight, torch },
-      { suffix: 'bias', shape: [filters], bound: bias, torch: sameLayout([filters]) },
-    ];
+    return [parameter('weight', shape, weight, torch), parameter('bias', [filters], bias)];
   },
   forward(config, input, [weight, bias]) {
     const { stride, padding } = windowOf(config);
@@ -247,11 +283,11 @@ const dropoutSchema = v.strictObject({ type: v.literal('dropout'), rate: fractio
 const dropout = {
   schema: dropoutSchema,
   isRandom: ({ rate }) => rate > 0,
-  forward: ({ rate }, input, _, random) => (random === undefined ? input : dropoutOp(input, rate, random)),
+  forward: ({ rate }, input, _, { random }) => (random === undefined ? input : dropoutOp(input, rate, random)),
 } satisfies LayerKind<v.InferOutput<typeof dropoutSchema>>;
 
-/** The table of layers, by type. */
-export const layers = {
+/** The layers that hold no others. */
+const leafLayers = {
   dense,
   conv2d,
   maxPool2d,
@@ -267,16 +303,55 @@ export const layers = {
   softsign,
 };
 
-export const layerSchema = v.variant(
-  'type',
-  Object.values(layers).map(({ schema }) => schema),
-);
+interface ResidualLayer {
+  readonly type: 'residual';
+  /** Applied one after another; their last output is added to the input. */
+  readonly layers: readonly Layer[];
+}
 
 /** One layer of a model, as plain data. */
-export type Layer = v.InferOutput<typeof layerSchema>;
+export type Layer = v.InferOutput<(typeof leafLayers)[keyof typeof leafLayers]['schema']> | ResidualLayer;
 
 /** The name of a layer in a layer list. */
 export type LayerType = Layer['type'];
+
+const maximumLayers = 256;
+/** A model may come from the network, and a list that holds itself a million times would exhaust the stack. */
+const maximumDepth = 8;
+
+function residualSchema(depth: number) {
+  const tooDeep = 'expected a list of layers that holds no further lists';
+  const list = v.custom<readonly Layer[]>(() => false, tooDeep);
+  return v.strictObject({ type: v.literal('residual'), layers: depth === 0 ? list : layersSchema(depth) });
+}
+
+function layersSchema(depth: number): GenericSchema<unknown, readonly Layer[]> {
+  const message = `expected a list of 1 to ${maximumLayers} layers`;
+  const leaves = Object.values(leafLayers).map(({ schema }) => schema);
+  const layer = v.variant('type', [...leaves, residualSchema(depth - 1)]);
+  return v.pipe(v.array(layer, message), v.minLength(1, message), v.maxLength(maximumLayers, message));
+}
+
+export const layerListSchema = layersSchema(maximumDepth);
+
+/** `x + layers(x)`. */
+const residual = {
+  schema: residualSchema(maximumDepth - 1),
+  outputShape(_, input, { nested, image }) {
+    if (nested.join() !== input.join()) {
+      throw new Error(`expected layers that keep the shape ${formatShape(input)}, got ${formatShape(nested)}`);
+    }
+    // PyTorch's values are in another order there, which the outputs of a dense layer inside do not follow.
+    if (image && image[2]! > 1) {
+      throw new Error(`expected samples other than flattened images of ${image[2]} channels; put a dense layer before`);
+    }
+    return input;
+  },
+  forward: (_, input, __, { nested }) => add(input, nested(input)),
+} satisfies LayerKind<ResidualLayer>;
+
+/** The table of layers, by type. */
+export const layers = { ...leafLayers, residual };
 
 /** Returns the kind of `layer`. Call its methods only with the same layer as config. */
 export function layerKind(layer: Layer): LayerKind<Layer> {

@@ -226,11 +226,15 @@ function architectureFault(expected: Model, got: Model): string | undefined {
   return undefined;
 }
 
+/** Returns the layer as JSON: its type, then the other settings that affect predictions, sorted by name. */
 function essence(layer: Model['layers'][number] | undefined): string {
   if (layer === undefined) return 'none';
-  const { type, ...settings } = layer as Readonly<Record<string, unknown>>;
-  const names = Object.keys(settings).filter((name) => name !== 'init' && name !== 'rate');
-  return JSON.stringify({ type, ...Object.fromEntries(names.sort().map((name) => [name, settings[name]])) });
+  return JSON.stringify(layer, (name, value: unknown) => {
+    if (name === 'init' || name === 'rate') return undefined;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    const { type, ...settings } = value as Readonly<Record<string, unknown>>;
+    return { type, ...Object.fromEntries(Object.entries(settings).sort()) };
+  });
 }
 
 function modelOf({ model: text }: Readonly<Record<string, string>>, given: Model | undefined): Model {

@@ -9,11 +9,10 @@ import {
   sizeOf,
   type Tensor,
 } from '@lockstep/tensor';
-import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import { mersenne } from 'pure-rand/generator/mersenne';
 import * as v from 'valibot';
 import { check, wholeNumber } from './check.ts';
-import { inTorchOrder, type Layer, type LayerParameter, layerKind, layerSchema } from './layers.ts';
+import { inTorchOrder, type Layer, type LayerParameter, layerKind, layerListSchema } from './layers.ts';
 
 /** A model as plain data: the shape of a sample, and a list of layers. */
 export interface Model {
@@ -25,11 +24,9 @@ export interface Model {
 
 /** A model may come from the network, so its sizes are checked before anything is allocated. */
 const maximumParameters = 2 ** 28;
-const maximumLayers = 256;
 const maximumSize = 65_536;
 
 const sizesMessage = 'expected a list of 1 to 4 sizes';
-const layersMessage = `expected a list of 1 to ${maximumLayers} layers`;
 const modelSchema = v.strictObject({
   name: v.pipe(
     v.string('expected a name'),
@@ -40,11 +37,7 @@ const modelSchema = v.strictObject({
     v.minLength(1, sizesMessage),
     v.maxLength(4, sizesMessage),
   ),
-  layers: v.pipe(
-    v.array(layerSchema, layersMessage),
-    v.minLength(1, layersMessage),
-    v.maxLength(maximumLayers, layersMessage),
-  ),
+  layers: layerListSchema,
 });
 
 /**
@@ -54,43 +47,82 @@ const modelSchema = v.strictObject({
 export function parseModel(data: unknown): Model {
   const model = check('model', modelSchema, data);
   outputCount(model);
-  const tensors = layerParameters(model).flat();
-  const parameters = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const parameters = parameterCount(model);
   if (parameters > maximumParameters) {
     throw new Error(`model ${model.name}: expected at most ${maximumParameters} parameters, got ${parameters}`);
   }
   return model;
 }
 
-/** Returns the `layers.length + 1` shapes of one sample: before the first layer and after each layer. */
-export function layerShapes(model: Model): Shape[] {
-  const shapes: Shape[] = [model.input];
-  for (const [index, layer] of model.layers.entries()) {
-    const input = shapes[index]!;
-    try {
-      shapes.push(layerKind(layer).outputShape?.(layer, input) ?? input);
-    } catch (error) {
-      throw new Error(`model ${model.name}: layers[${index}] (${layer.type}): ${(error as Error).message}`);
-    }
-  }
-  return shapes;
+interface Parameter extends LayerParameter {
+  /** Name in `torch.nn.Sequential`: `0.weight`, `0.bias`, `2.weight`, … */
+  readonly name: string;
+  /** Index of the first element in the flat vector. `size` is the number of elements. */
+  readonly offset: number;
+  readonly size: number;
 }
 
-/**
- * Returns the trainable tensors of each layer.
- * A flattened image still counts as one after elementwise layers, which keep every value in place.
- */
-export function layerParameters(model: Model): (readonly LayerParameter[])[] {
-  const shapes = layerShapes(model);
+/** A layer in its place in a model. */
+export interface PlacedLayer {
+  /** Index in its list, after those of the layers that hold it: `3`, or `3.0`. */
+  readonly path: string;
+  readonly layer: Layer;
+  /** Shapes of one sample. */
+  readonly input: Shape;
+  readonly output: Shape;
+  /** Its own parameters, without those of layers inside. */
+  readonly parameters: readonly Parameter[];
+  /** Makes its random choices independent of other layers'. */
+  readonly stream: number;
+  /** The layers inside. */
+  readonly nested: readonly PlacedLayer[];
+}
+
+/** Returns the layers of the model's own list. Throws one sentence if they do not fit one another. */
+export function placeLayers(model: Model): readonly PlacedLayer[] {
+  let [offset, stream] = [0, 0];
+  /** Shape of the image if a sample is flattened. Elementwise layers keep every value in its place. */
   let image: Shape | undefined;
-  return model.layers.map((layer, index) => {
-    const [input, output] = [shapes[index]!, shapes[index + 1]!];
-    const parameters = layerKind(layer).parameters?.(layer, input, image) ?? [];
+  const place = (layer: Layer, input: Shape, path: string): PlacedLayer => {
+    const kind = layerKind(layer);
+    const checked = <Result>(run: () => Result): Result => {
+      try {
+        return run();
+      } catch (error) {
+        const where = path.replaceAll('.', '].layers[');
+        throw new Error(`model ${model.name}: layers[${where}] (${layer.type}): ${(error as Error).message}`);
+      }
+    };
+    const own = { path, layer, input, stream: stream++ };
+    const parameters = checked(() => kind.parameters?.(layer, input, image) ?? []).map((parameter) => {
+      const size = sizeOf(parameter.shape);
+      offset += size;
+      return { ...parameter, name: `${path}.${parameter.suffix}`, offset: offset - size, size };
+    });
+    const before = image;
+    const nested = 'layers' in layer ? placeList(layer.layers, input, `${path}.`) : [];
+    const inner = { image: before, nested: nested.at(-1)?.output ?? input };
+    const output = checked(() => kind.outputShape?.(layer, input, inner) ?? input);
     const isElementwise = parameters.length === 0 && input.join() === output.join();
-    if (layer.type === 'flatten') image = input.length === 3 ? input : image;
-    else if (!isElementwise) image = undefined;
-    return parameters;
-  });
+    if (layer.type === 'flatten') image = input.length === 3 ? input : before;
+    else image = isElementwise ? before : undefined;
+    return { ...own, output, parameters, nested };
+  };
+  const placeList = (layers: readonly Layer[], first: Shape, prefix: string): PlacedLayer[] => {
+    let input = first;
+    return layers.map((layer, index) => {
+      const placed = place(layer, input, `${prefix}${index}`);
+      input = placed.output;
+      return placed;
+    });
+  };
+  return placeList(model.layers, model.input, '');
+}
+
+/** Returns all layers, each before the layers inside. */
+export function everyLayer(model: Model): readonly PlacedLayer[] {
+  const flat = (list: readonly PlacedLayer[]): PlacedLayer[] => list.flatMap((each) => [each, ...flat(each.nested)]);
+  return flat(placeLayers(model));
 }
 
 /** Returns the number of values in one sample. */
@@ -100,7 +132,7 @@ export function inputSize(model: Model): number {
 
 /** Returns the number of outputs per sample: one score per class, or one per value to predict. */
 export function outputCount(model: Model): number {
-  const output = layerShapes(model).at(-1)!;
+  const { output } = placeLayers(model).at(-1)!;
   if (output.length !== 1) {
     const got = formatShape(output);
     throw new Error(`model ${model.name}: expected the last layer to give one row of outputs, got ${got}`);
@@ -174,7 +206,7 @@ export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
   if (builtIn) {
     const model = { name: builtIn.name, ...builtIn.fit(fit) };
     // Throws if the samples are too small for a layer.
-    layerShapes(model);
+    placeLayers(model);
     return model;
   }
   if (!nameOrJson.trimStart().startsWith('{')) {
@@ -191,26 +223,9 @@ export function resolveModel(nameOrJson: string, fit: ModelFit = mnist): Model {
   return parseModel(data);
 }
 
-interface Parameter extends LayerParameter {
-  /** Name in `torch.nn.Sequential`: `0.weight`, `0.bias`, `2.weight`, … */
-  readonly name: string;
-  /** Index of its layer in `model.layers`. */
-  readonly layer: number;
-  /** Index of the first element in the flat vector. `size` is the number of elements. */
-  readonly offset: number;
-  readonly size: number;
-}
-
 /** Returns all parameters in model order, contiguous. */
 export function parameterLayout(model: Model): Parameter[] {
-  let offset = 0;
-  return layerParameters(model).flatMap((parameters, layer) =>
-    parameters.map((parameter) => {
-      const size = sizeOf(parameter.shape);
-      offset += size;
-      return { ...parameter, name: `${layer}.${parameter.suffix}`, layer, offset: offset - size, size };
-    }),
-  );
+  return everyLayer(model).flatMap(({ parameters }) => parameters);
 }
 
 /** Returns the length of the flat vector. */
@@ -249,13 +264,9 @@ export function initialize(model: Model, seed: number): Float32Array {
   const generator = mersenne(seed);
   const layout = parameterLayout(model);
   const result = new Float32Array(totalSize(layout));
-  for (const { bound: exactBound, torch, offset } of layout) {
-    if (exactBound === 0) continue;
-    const bound = Math.fround(exactBound);
-    const width = 2 * bound;
+  for (const { initial, torch, offset } of layout) {
     inTorchOrder(torch, (place) => {
-      // The product is exact in float64 (24 x 24 bits), so only the result is rounded, as in a fused multiply-add.
-      result[offset + place] = uniformFloat32(generator) * width - bound;
+      result[offset + place] = initial(generator);
     });
   }
   return result;
@@ -263,18 +274,16 @@ export function initialize(model: Model, seed: number): Float32Array {
 
 /** Returns a table of layers, output shapes of one sample and parameter counts, as lines of text. */
 export function summary(model: Model): string {
-  const shapes = layerShapes(model);
-  const layout = parameterLayout(model);
-  const rows = model.layers.map(({ type }, index) => {
-    const count = totalSize(layout.filter(({ layer }) => layer === index));
-    return [`${index} ${type}`, formatShape(shapes[index + 1]!), grouped(count)] as const;
-  });
+  const rows = everyLayer(model).map(
+    ({ path, layer, output, parameters }) =>
+      [`${path} ${layer.type}`, formatShape(output), grouped(totalSize(parameters))] as const,
+  );
   const table = [['layer', 'output shape', 'parameters'], ['input', formatShape(model.input), ''], ...rows] as const;
   const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]!.length)));
   const line = (row: readonly string[]): string =>
     `${row[0]!.padEnd(widths[0]!)}   ${row[1]!.padEnd(widths[1]!)}   ${row[2]!.padStart(widths[2]!)}`.trimEnd();
   const rule = (mark: string): string => mark.repeat(widths[0]! + widths[1]! + widths[2]! + 6);
-  const total = totalSize(layout);
+  const total = parameterCount(model);
   return [
     `Model: ${model.name}`,
     rule('─'),

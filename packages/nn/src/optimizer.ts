@@ -19,8 +19,29 @@ import {
 } from '@lockstep/tensor';
 import { learningRateAt, type OptimizerConfig, optimizerRule } from './optimizers.ts';
 
+/** A run of neighboring values of the flat vector. */
+export interface DecayRange {
+  readonly offset: number;
+  readonly size: number;
+  /** Whether weight decay shrinks its parameters. */
+  readonly decays: boolean;
+}
+
+/** Joins neighbors with equal `decays`; by default all `size` values decay. */
+function joined(layout: readonly DecayRange[], size: number): readonly DecayRange[] {
+  if (layout.every(({ decays }) => decays)) return [{ offset: 0, size, decays: true }];
+  const ranges: DecayRange[] = [];
+  for (const { offset, size: own, decays } of layout) {
+    const last = ranges.at(-1);
+    if (last?.decays === decays) ranges.splice(-1, 1, { ...last, size: last.size + own });
+    else ranges.push({ offset, size: own, decays });
+  }
+  return ranges;
+}
+
 interface StepStorages {
   readonly parameters: Storage;
+  readonly ranges: readonly DecayRange[];
   readonly slots: ReadonlyMap<string, Storage>;
   readonly scalarNames: readonly string[];
   /** Values of `scalarNames`, then the divisor, then the clipping factor if the config sets `clipNorm`. */
@@ -71,22 +92,43 @@ class StepPrograms {
     for (const programs of [this.#programs, this.#scaled, this.#additions]) programs.dispose();
   }
 
-  /** Prepares the rule's formulas on the mean of the gradient, clipped if the config says so. */
   #prepare(sum: VectorSum, division: 'div' | 'mul'): Program {
+    const programs = this.#storages.ranges.map((range) => this.#prepareRange(sum, division, range));
+    if (programs.length === 1) return programs[0]!;
+    return {
+      run() {
+        for (const program of programs) program.run();
+      },
+      dispose() {
+        for (const program of programs) program.dispose();
+      },
+    };
+  }
+
+  /** Prepares the rule's formulas on the mean of the gradient, clipped if the config says so. */
+  #prepareRange(sum: VectorSum, division: 'div' | 'mul', { offset, size, decays }: DecayRange): Program {
     const backend = this.#backend;
-    const { scalarNames, scalars } = this.#storages;
+    const { scalarNames, scalars, parameters, slots } = this.#storages;
+    const part = (vector: Storage): Storage => {
+      return vector.length === size ? vector : backend.slice(vector, offset, size);
+    };
     const reads = new Reads();
     const scalarFormulas = Array.from({ length: scalars.length }, (_, index) =>
       reads.shared(backend.slice(scalars, index, 1)),
     );
     const [divisor, clip] = scalarFormulas.slice(scalarNames.length);
-    const gradient = sumFormula(sum, (vector) => reads.each(this.#gradientIn(vector)));
+    const gradient = sumFormula(sum, (vector) => reads.each(part(this.#gradientIn(vector))));
     const mean = apply(division, gradient, divisor!);
     const values = {
       gradient: clip === undefined ? mean : apply('mul', mean, clip),
       scalars: Object.fromEntries(scalarNames.map((name, index) => [name, scalarFormulas[index]!])),
     };
-    return prepareElementwise(backend, updateCalls(this.#config, this.#storages, reads, values));
+    const storages = {
+      parameters: part(parameters),
+      slots: new Map(Array.from(slots, ([name, slot]) => [name, part(slot)])),
+    };
+    const config = decays ? this.#config : { ...this.#config, weightDecay: 0 };
+    return prepareElementwise(backend, updateCalls(config, storages, reads, values));
   }
 
   /** @throws Error if the vector is shorter than the parameters */
@@ -197,8 +239,16 @@ export interface Optimizer {
   dispose(): void;
 }
 
-/** Creates an optimizer that updates `parameters` [P], which the caller owns, in place. */
-export function createOptimizer(backend: HostBackend, config: OptimizerConfig, parameters: Storage): Optimizer {
+/**
+ * Creates an optimizer that updates `parameters` [P], which the caller owns, in place.
+ * @param layout which parameters decay, by default all: `parameterLayout(model)`
+ */
+export function createOptimizer(
+  backend: HostBackend,
+  config: OptimizerConfig,
+  parameters: Storage,
+  layout: readonly DecayRange[] = [],
+): Optimizer {
   const size = parameters.length;
   const slotNames = optimizerRule(config).slots(config);
   const slots = new Map(slotNames.map((name) => [name, backend.allocate(size)]));
@@ -206,7 +256,13 @@ export function createOptimizer(backend: HostBackend, config: OptimizerConfig, p
   const scalarNames = Object.keys(ruleScalars(config, 1));
   const scalarValues = new Float32Array(scalarNames.length + (config.clipNorm === undefined ? 1 : 2));
   const scalars = backend.allocate(scalarValues.length);
-  const programs = new StepPrograms(backend, config, { parameters, slots, scalarNames, scalars });
+  const programs = new StepPrograms(backend, config, {
+    parameters,
+    ranges: joined(layout, size),
+    slots,
+    scalarNames,
+    scalars,
+  });
   let stepsTaken = 0;
   return {
     step(samples, gradient) {

@@ -231,8 +231,10 @@ const adamw = {
     ...adamRule.scalars(config, context),
     shrinkage: 1 - context.learningRate * config.weightDecay,
   }),
-  update: (config, values) =>
-    adamUpdate(config, { ...values, parameters: apply('mul', values.parameters, values.scalars.shrinkage) }),
+  update(config, { parameters, ...values }) {
+    const shrunk = config.weightDecay === 0 ? parameters : apply('mul', parameters, values.scalars.shrinkage);
+    return adamUpdate(config, { ...values, parameters: shrunk });
+  },
 } satisfies OptimizerRule<v.InferOutput<typeof adamwSchema>, AdamSlot, AdamScalar | 'shrinkage'>;
 
 /** The table of optimizers, by type. */

@@ -13,52 +13,12 @@ import {
   type Shape,
   type Storage,
   sizeOf,
-  sum,
   type Tensor,
   valueAndGrad,
 } from '@lockstep/tensor';
+import { forward, lossSums } from './forward.ts';
 import { layerKind } from './layers.ts';
-import { losses } from './losses.ts';
-import { type Model, parameterLayout, parameterTensors } from './model.ts';
-
-/**
- * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. `parameters` holds one
- * tensor per entry of `parameterLayout(model)`. `random`, given only in training, determines the dropout masks.
- */
-export function forward(
-  model: Model,
-  x: Tensor,
-  parameters: readonly Tensor[],
-  random?: Omit<RandomKeys, 'stream'>,
-): Tensor {
-  return layerOutputs(model, x, parameters, { random }).at(-1)!;
-}
-
-interface LayerOptions {
-  /** Given only in training. */
-  readonly random?: Omit<RandomKeys, 'stream'> | undefined;
-  /** Replaces a layer's output [n, ...output] as the input of the next layer; by default, keeps the output. */
-  readonly pass?: (output: Tensor, layer: number) => Tensor;
-}
-
-/**
- * Returns each layer's output [n, ...output] for `x` [n, ...input], in the order of `model.layers`.
- * `parameters` as for `forward`.
- */
-export function layerOutputs(
-  model: Model,
-  x: Tensor,
-  parameters: readonly Tensor[],
-  { random, pass = (output) => output }: LayerOptions = {},
-): Tensor[] {
-  const layout = parameterLayout(model);
-  let input = x;
-  return model.layers.map((layer, index) => {
-    const own = parameters.filter((_, position) => layout[position]!.layer === index);
-    input = pass(layerKind(layer).forward(layer, input, own, random && { ...random, stream: index }), index);
-    return input;
-  });
-}
+import { everyLayer, type Model, parameterTensors } from './model.ts';
 
 /** Samples in a table of the plan's backend: row `numbers[i]` holds the bytes of sample i. */
 export interface SampleRows {
@@ -274,16 +234,15 @@ export function createMicrobatchGradient(
   parameters: Storage,
   { targetField = classField, microbatches, output }: GradientPlanOptions = {},
 ): LabeledPlan {
-  const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
   const sumOptions = microbatches === undefined ? {} : { microbatches };
-  const kind = losses[targetField.role];
+  const isRandom = everyLayer(model).some(({ layer }) => layerKind(layer).isRandom?.(layer) ?? false);
   const options = { targetField, isRandom, output };
   return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...weights: Tensor[]): Tensor => {
-      const outputs = forward(model, x, weights, random);
-      correctSum = kind.correct(outputs, targets, sumOptions);
-      return sum(kind.each(outputs, targets), sumOptions);
+      const sums = lossSums(forward(model, x, weights, { random }), targets, targetField.role, sumOptions);
+      correctSum = sums.correct;
+      return sums.loss;
     };
     const { value, gradients } = valueAndGrad(loss, tensors, sumOptions);
     return [...gradients, value, correctSum!];

@@ -4,8 +4,8 @@ import type { HostBackend } from '@lockstep/tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   createPrediction,
+  everyLayer,
   initialize,
-  layerShapes,
   parameterCount,
   parameterLayout,
   parseModel,
@@ -22,7 +22,7 @@ const model = resolveModel('cnn');
 const { seed } = mlpGoldens;
 
 /** The model of `layers_run` in make_goldens.py: every kind of layer over images. */
-const everyLayer = parseModel({
+const everyKind = parseModel({
   name: 'every-layer',
   input: [9, 8, 2],
   layers: [
@@ -45,8 +45,7 @@ const savedByTorch = readFileSync(new URL('../goldens/layers.safetensors', impor
 
 describe('cnn', () => {
   test('is two convolutions with pooling and a dense layer', () => {
-    expect(layerShapes(model)).toEqual([
-      [28, 28, 1],
+    expect(everyLayer(model).map(({ output }) => output)).toEqual([
       [28, 28, 8],
       [28, 28, 8],
       [14, 14, 8],
@@ -95,9 +94,9 @@ describe.each(backends)('on $name', ({ name, open }) => {
   });
 
   test('a model that PyTorch saved, with every kind of layer, gives the scores of PyTorch', () => {
-    const parameters = backend.allocate(parameterCount(everyLayer));
-    backend.upload(parameters, readModelFile(everyLayer, savedByTorch));
-    const prediction = createPrediction(backend, everyLayer, 5, parameters);
+    const parameters = backend.allocate(parameterCount(everyKind));
+    backend.upload(parameters, readModelFile(everyKind, savedByTorch));
+    const prediction = createPrediction(backend, everyKind, 5, parameters);
     prediction.run(Uint8Array.from(layerGoldens.pixels));
     const scores = [...backend.view(prediction.output)];
     for (const [index, expected] of layerGoldens.logits.entries()) {
@@ -122,7 +121,7 @@ describe.each(backends)('on $name', ({ name, open }) => {
 describe('files', () => {
   test('have the names, shapes and numbers that PyTorch saves', () => {
     const theirs = readSafetensors(savedByTorch).tensors;
-    const ours = readSafetensors(writeModelFile(everyLayer, initialize(everyLayer, seed))).tensors;
+    const ours = readSafetensors(writeModelFile(everyKind, initialize(everyKind, seed))).tensors;
     expect(ours.map(({ name, shape }) => ({ name, shape }))).toEqual(
       ['0', '3', '10', '12'].flatMap((layer) =>
         ['weight', 'bias'].map((suffix) => {

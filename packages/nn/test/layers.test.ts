@@ -3,14 +3,20 @@ import type { HostBackend, Shape } from '@lockstep/tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   createMicrobatchGradient,
+  createPrediction,
+  everyLayer,
   initialize,
   inputSize,
   type Layer,
   type LayerType,
-  layerShapes,
   type Model,
   parameterLayout,
+  parseDescription,
   parseModel,
+  readModelFile,
+  readSafetensors,
+  summary,
+  writeModelFile,
 } from '../src/index.ts';
 import { backends } from './backends.ts';
 
@@ -41,7 +47,8 @@ const cases = {
     refused: {
       layer: { type: 'dense', units: 2 },
       input: [4, 4, 1],
-      message: 'model case: layers[0] (dense): expected a sample of one axis, got [4, 4, 1]',
+      message:
+        'model case: layers[0] (dense): expected a sample of one or two axes, got [4, 4, 1]; flatten an image first',
     },
   },
   conv2d: {
@@ -93,9 +100,43 @@ const cases = {
   tanh: elementwise({ type: 'tanh' }),
   softplus: elementwise({ type: 'softplus' }),
   softsign: elementwise({ type: 'softsign' }),
+  residual: {
+    layer: {
+      type: 'residual',
+      layers: [
+        { type: 'dense', units: 2 },
+        { type: 'tanh' },
+        { type: 'residual', layers: [{ type: 'softplus' }] },
+        { type: 'dense', units: 6 },
+      ],
+    },
+    input: [6],
+    output: [6],
+    parameters: {
+      '0.0.weight': { shape: [6, 2], torch: [2, 6] },
+      '0.0.bias': { shape: [2], torch: [2] },
+      '0.3.weight': { shape: [2, 6], torch: [6, 2] },
+      '0.3.bias': { shape: [6], torch: [6] },
+    },
+    refused: {
+      layer: { type: 'residual', layers: [{ type: 'dense', units: 2 }] },
+      message: 'model case: layers[0] (residual): expected layers that keep the shape [6], got [2]',
+    },
+  },
 } satisfies Record<LayerType, LayerCase>;
 
 const table: [LayerType, LayerCase][] = Object.entries(cases).map(([type, entry]) => [type as LayerType, entry]);
+
+/** Models in which a layer stands elsewhere than between two others of a flat list. */
+const others = {
+  'a dense layer on the last axis': [
+    { type: 'dense', units: 3 },
+    { type: 'tanh' },
+    { type: 'residual', layers: [{ type: 'dense', units: 3 }, { type: 'sigmoid' }] },
+    { type: 'flatten' },
+    { type: 'dense', units: 3 },
+  ],
+} as const;
 
 describe.each(table)('%s', (type, { layer, input, output, parameters, refused }) => {
   const alone: Model = { name: 'case', input, layers: [layer] };
@@ -103,7 +144,8 @@ describe.each(table)('%s', (type, { layer, input, output, parameters, refused })
   test('its case is of its own type', () => expect(layer.type).toBe(type));
 
   test('gives the shape that follows from its input', () => {
-    expect(layerShapes(alone)).toEqual([input, output]);
+    const [first] = everyLayer(alone);
+    expect([first!.input, first!.output]).toEqual([input, output]);
   });
 
   test('has the parameters of PyTorch, in its layout', () => {
@@ -139,8 +181,14 @@ describe.each(backends)('gradients on $name', ({ open }) => {
     backend = await open();
   });
 
-  test.each(table)('of %s are those of finite differences within 1e-3', (_, entry) => {
-    const model = modelAround(entry);
+  const models = [
+    ...table.map(([type, entry]) => [type, modelAround(entry)] as const),
+    ...Object.entries(others).map(
+      ([name, layers]) => [name, parseModel({ name: 'other', input: [4, 2], layers })] as const,
+    ),
+  ];
+
+  test.each(models)('of %s are those of finite differences within 1e-3', (_, model) => {
     // With this seed no value is within `delta` of the kink of a relu or of another value of its pooling window.
     const weights = initialize(model, 2);
     const parameters = backend.allocate(weights.length);
@@ -164,5 +212,110 @@ describe.each(backends)('gradients on $name', ({ open }) => {
     }
     plan.dispose();
     backend.free(parameters);
+  });
+});
+
+describe('layers inside layers', () => {
+  const block = (layers: readonly object[]) => ({ type: 'residual', layers });
+  const of = (layers: readonly object[], input: Shape = [6]) => parseModel({ name: 'nested', input, layers });
+
+  test('are placed by path, each with its shapes, its parameters and a stream of random values of its own', () => {
+    const model = of([
+      { type: 'dropout', rate: 0.5 },
+      block([{ type: 'dropout', rate: 0.5 }, block([{ type: 'dense', units: 6 }]), { type: 'dropout', rate: 0.5 }]),
+      { type: 'dense', units: 2 },
+    ]);
+    const rows = everyLayer(model).map(({ path, layer, stream }) => [path, layer.type, stream]);
+    expect(rows).toEqual([
+      ['0', 'dropout', 0],
+      ['1', 'residual', 1],
+      ['1.0', 'dropout', 2],
+      ['1.1', 'residual', 3],
+      ['1.1.0', 'dense', 4],
+      ['1.2', 'dropout', 5],
+      ['2', 'dense', 6],
+    ]);
+    expect(parameterLayout(model).map(({ name, offset, size }) => [name, offset, size])).toEqual([
+      ['1.1.0.weight', 0, 36],
+      ['1.1.0.bias', 36, 6],
+      ['2.weight', 42, 12],
+      ['2.bias', 54, 2],
+    ]);
+    expect(parseModel(JSON.parse(JSON.stringify(model)))).toEqual(model);
+    expect(
+      summary(model)
+        .split('\n')
+        .slice(4, -2)
+        .map((line) => line.split(/ {2,}/)),
+    ).toEqual([
+      ['input', '[6]'],
+      ['0 dropout', '[6]', '0'],
+      ['1 residual', '[6]', '0'],
+      ['1.0 dropout', '[6]', '0'],
+      ['1.1 residual', '[6]', '0'],
+      ['1.1.0 dense', '[6]', '42'],
+      ['1.2 dropout', '[6]', '0'],
+      ['2 dense', '[2]', '14'],
+    ]);
+  });
+
+  test('add their output to their input', async () => {
+    const backend = await backends[0]!.open();
+    const model = of([block([{ type: 'dense', units: 3 }, { type: 'relu' }])], [3]);
+    const weights = Float32Array.of(1, 0, 0, 0, 2, 0, 0, 0, -1, 0, 0.5, 0);
+    const parameters = backend.allocate(weights.length);
+    backend.upload(parameters, weights);
+    const plan = createPrediction(backend, model, 1, parameters);
+    plan.run(Float32Array.of(1, 2, 3));
+    expect([...backend.view(plan.output)]).toEqual([2, 6.5, 3]);
+  });
+
+  test('are in files under their paths, and read back to the same bits', () => {
+    const model = of([block([{ type: 'dense', units: 6 }, { type: 'tanh' }]), { type: 'dense', units: 2 }]);
+    const weights = initialize(model, 3);
+    const file = writeModelFile(model, weights);
+    expect(readSafetensors(file).tensors.map(({ name, shape }) => [name, shape])).toEqual([
+      ['0.0.weight', [6, 6]],
+      ['0.0.bias', [6]],
+      ['1.weight', [2, 6]],
+      ['1.bias', [2]],
+    ]);
+    expect(readModelFile(model, file)).toEqual(weights);
+    const { metadata } = readSafetensors(file);
+    const other = of([block([{ type: 'dense', units: 6 }, { type: 'relu' }]), { type: 'dense', units: 2 }]);
+    expect(
+      parseDescription(
+        metadata,
+        of([block([{ init: 'zeros', units: 6, type: 'dense' }, { type: 'tanh' }]), { type: 'dense', units: 2 }]),
+      ).model,
+    ).toEqual(model);
+    expect(() => parseDescription(metadata, other)).toThrow(
+      'expected layers[0] {"type":"residual","layers":[{"type":"dense","units":6},{"type":"relu"}]}, got {"type":"residual","layers":[{"type":"dense","units":6},{"type":"tanh"}]}',
+    );
+  });
+
+  const deep = (depth: number): object => (depth === 0 ? { type: 'relu' } : block([deep(depth - 1)]));
+  test.each<[string, readonly object[], Shape, string]>([
+    [
+      'one that does not fit',
+      [block([{ type: 'tanh' }, { type: 'conv2d', filters: 1, kernel: 1 }])],
+      [6],
+      'model nested: layers[0].layers[1] (conv2d): expected a sample of [height, width, channels], got [6]',
+    ],
+    ['none', [block([])], [6], 'model: layers[0].layers: expected a list of 1 to 256 layers, got a list of 0'],
+    [
+      'a list nested too deeply',
+      [deep(9)],
+      [6],
+      `model: ${'layers[0].'.repeat(8)}layers: expected a list of layers that holds no further lists, got a list of 1`,
+    ],
+    [
+      'a flattened image of several channels, which PyTorch has in another order',
+      [{ type: 'flatten' }, block([{ type: 'tanh' }])],
+      [2, 2, 3],
+      'model nested: layers[1] (residual): expected samples other than flattened images of 3 channels; put a dense layer before',
+    ],
+  ])('%s', (_, layers, input, message) => {
+    expect(() => of(layers, input)).toThrow(new Error(message));
   });
 });

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import {
   builtInModels,
+  everyLayer,
   initialize,
   inputSize,
-  layerShapes,
   layers,
+  type Model,
   outputCount,
   parameterCount,
   parameterLayout,
@@ -20,6 +21,11 @@ const layerNames = Object.keys(layers)
   .map((type) => `"${type}"`)
   .join(' or ');
 
+/** Returns the shapes of one sample: before the first layer, and after each. */
+function shapesOf(model: Model) {
+  return [model.input, ...everyLayer(model).map(({ output }) => output)];
+}
+
 const tiny = {
   name: 'tiny',
   input: [4],
@@ -29,7 +35,7 @@ const tiny = {
 describe('built-in models', () => {
   test('mlp is 784-128-10 with 101,770 parameters, in the order and with the names of torch.nn.Sequential', () => {
     const model = resolveModel('mlp');
-    expect(layerShapes(model)).toEqual([[784], [128], [128], [10]]);
+    expect(shapesOf(model)).toEqual([[784], [128], [128], [10]]);
     expect(inputSize(model)).toBe(784);
     expect(outputCount(model)).toBe(10);
     expect(parameterCount(model)).toBe(101_770);
@@ -60,7 +66,7 @@ describe('built-in models', () => {
       [[32, 32, 3], [32, 32, 8], [32, 32, 8], [16, 16, 8], [16, 16, 16], [16, 16, 16], [8, 8, 16], [1024], [7]],
     ],
   ])('%s fits itself to samples of %j and %i outputs', (name, sampleShape, outputs, shapes) => {
-    expect(layerShapes(resolveModel(name, { sampleShape, outputs }))).toEqual(shapes);
+    expect(shapesOf(resolveModel(name, { sampleShape, outputs }))).toEqual(shapes);
   });
 
   test('one that cannot take the samples says so', () => {
@@ -122,13 +128,18 @@ describe('models as plain data', () => {
     ],
     [
       'an image into a dense layer',
-      { ...tiny, input: [28, 28] },
-      'model tiny: layers[0] (dense): expected a sample of one axis, got [28, 28]',
+      { ...tiny, input: [28, 28, 1] },
+      'model tiny: layers[0] (dense): expected a sample of one or two axes, got [28, 28, 1]; flatten an image first',
     ],
     [
       'an image as result',
       { ...tiny, input: [28, 28], layers: [{ type: 'relu' }] },
       'model tiny: expected the last layer to give one row of outputs, got [28, 28]',
+    ],
+    [
+      'a dense layer on the last of two axes as result',
+      { ...tiny, input: [28, 28] },
+      'model tiny: expected the last layer to give one row of outputs, got [28, 2]',
     ],
     [
       'more parameters than the limit',
@@ -151,8 +162,9 @@ describe('initial parameters', () => {
 
   test('each parameter is uniform in ±1/sqrt(fanIn)', () => {
     const values = initialize(model, 3);
-    for (const { name, bound, offset, size } of parameterLayout(model)) {
+    for (const { name, shape, offset, size } of parameterLayout(model)) {
       if (size < 1000) continue;
+      const bound = 1 / Math.sqrt(shape[0]!);
       const scaled = [...values.subarray(offset, offset + size)].map((value) => value / bound);
       expect(Math.max(...scaled.map(Math.abs)), name).toBeLessThanOrEqual(1 + 1e-6);
       expect(Math.abs(scaled.reduce((sum, value) => sum + value, 0) / size), name).toBeLessThan(

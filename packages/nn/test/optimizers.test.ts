@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   createOptimizer,
+  type DecayRange,
   defaultOptimizer,
   hasSetting,
   type OptimizerConfig,
@@ -30,12 +31,12 @@ const configs: Record<OptimizerType, OptimizerConfig> = {
 describe.each(backends)('on $name', ({ open }) => {
   const opening = open();
 
-  async function setUp(config: OptimizerConfig, start: Float32Array) {
+  async function setUp(config: OptimizerConfig, start: Float32Array, layout?: readonly DecayRange[]) {
     const backend = await opening;
     const parameters = backend.allocate(start.length);
     const gradient = backend.allocate(start.length);
     backend.upload(parameters, start);
-    const optimizer = createOptimizer(backend, config, parameters);
+    const optimizer = createOptimizer(backend, config, parameters, layout);
     const step = (values: Float32Array, samples: number) => {
       backend.upload(gradient, values);
       optimizer.step(samples, gradient);
@@ -74,6 +75,22 @@ describe.each(backends)('on $name', ({ open }) => {
           }
         }
       }
+    });
+
+    test('shrinks only the parameters that decay', async () => {
+      const start = Float32Array.of(1, -2, 3, -4, 5, -6);
+      const gradient = Float32Array.of(0.1, 0.2, -0.3, 0.4, 0.5, 0.6);
+      const after = async (weightDecay: number, layout?: readonly DecayRange[]) => {
+        const { step } = await setUp({ ...config, weightDecay }, start, layout);
+        step(gradient, 2);
+        return step(gradient, 2);
+      };
+      const layout = [1, 1, 2, 2].map((size, index) => ({ offset: [0, 1, 2, 4][index]!, size, decays: index !== 2 }));
+      const [all, none] = [await after(0.1), await after(0)];
+      expect(all.every((value, index) => value !== none[index])).toBe(true);
+      expect(await after(0.1, layout)).toEqual(
+        all.map((value, index) => (index === 2 || index === 3 ? none[index]! : value)),
+      );
     });
 
     test('divides the sum by the count, once', async () => {

@@ -11,7 +11,7 @@ export interface Node {
   /** Operator, such as `Gemm`. */
   readonly type: string;
   /** Names of values. */
-  readonly inputs: readonly string[];
+  readonly inputs: string[];
   readonly output: string;
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
@@ -42,7 +42,7 @@ export class Graph {
   /** Adds a node. @returns the name of its value */
   node(type: string, inputs: readonly string[], attributes: Node['attributes'] = {}, name?: string): string {
     const output = name ?? `${this.#scope}.${this.nodes.length}.${type}`;
-    this.nodes.push({ type, inputs, output, attributes });
+    this.nodes.push({ type, inputs: [...inputs], output, attributes });
     return output;
   }
 

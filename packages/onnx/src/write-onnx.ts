@@ -1,57 +1,261 @@
-/** Writes a model with its weights as an ONNX file: each kind of layer with ONNX operators. */
+/** Writes a model with its weights as an ONNX file: each op of its forward pass as ONNX operators. */
 import type { SampleField, Standardization } from '@lockstep/data';
-import { type Layer, layerShapes, type Model, outputCount, parseDescription, torchTensors } from '@lockstep/nn';
-import type { Shape } from '@lockstep/tensor';
+import {
+  checkOps,
+  type Model,
+  type OpTable,
+  outputCount,
+  parameterLayout,
+  parseDescription,
+  recordPrediction,
+  replay,
+  sameLayout,
+  type Tape,
+  type TorchLayout,
+  torchTensors,
+} from '@lockstep/nn';
+import type { MatmulOptions, Pair, ReduceOptions, Shape, Tensor, WindowOptions } from '@lockstep/tensor';
 import { encodeModel, Graph, type Node, type Port } from './graph.ts';
 
-type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
+/** A named value of the graph. */
+interface Value {
+  readonly name: string;
+  /** Our shape; the first axis of a value that depends on the input counts samples. */
+  readonly shape: Shape;
+  /** Order in which it is stored: ONNX has images channel by channel, and a parameter is stored as in PyTorch. */
+  readonly layout: TorchLayout;
+  readonly isParameter?: true;
+  /** The node of a product that nothing else reads, to which a bias may be added. */
+  readonly product?: Node;
+}
 
-/** Adds a layer's nodes to the graph. @returns the name of the layer's value, or `input` if the layer does nothing */
-type WriteLayer<Type extends Layer['type']> = (
-  graph: Graph,
-  layer: LayerOf<Type>,
-  input: string,
-  parameters: readonly string[],
-) => string;
+/** Returns the layout; values whose axes keep their order are plain, whatever their view is. */
+function layoutOf(view: Shape, order: readonly number[], shape: Shape): TorchLayout {
+  return order.every((from, axis) => from === axis) ? sameLayout(shape) : { view, order, shape };
+}
 
-/**
- * One writer for each layer of `@lockstep/nn`, which the type requires. Images are [n, channels, height, width],
- * parameters in PyTorch's shapes.
- */
-const layers: { readonly [Type in Layer['type']]: WriteLayer<Type> } = {
-  dense: (graph, _, input, parameters) => graph.node('Gemm', [input, ...parameters], { transB: { int: 1 } }),
-  conv2d: (graph, { kernel, stride = 1, padding = 0 }, input, parameters) =>
-    graph.node('Conv', [input, ...parameters], windowOf(kernel, stride, padding)),
-  maxPool2d: (graph, { window, stride = window, padding = 0 }, input) =>
-    graph.node('MaxPool', [input], windowOf(window, stride, padding)),
-  averagePool2d: (graph, { window, stride = window, padding = 0 }, input) =>
-    graph.node('AveragePool', [input], { ...windowOf(window, stride, padding), count_include_pad: { int: 1 } }),
-  flatten: (graph, _, input) => graph.node('Flatten', [input], { axis: { int: 1 } }),
-  // Dropout is active only in training.
-  dropout: (_, __, input) => input,
-  relu: (graph, _, input) => graph.node('Relu', [input]),
-  leakyRelu: (graph, { slope = 0.01 }, input) => graph.node('LeakyRelu', [input], { alpha: { float: slope } }),
-  // x (1 + erf(x / sqrt(2))) / 2: ONNX has a Gelu operator only from opset 20 on.
-  gelu(graph, _, input) {
-    const error = graph.node('Erf', [graph.node('Mul', [input, graph.scalar(Math.fround(Math.SQRT1_2))])]);
-    const twice = graph.node('Mul', [input, graph.node('Add', [error, graph.scalar(1)])]);
-    return graph.node('Mul', [twice, graph.scalar(0.5)]);
-  },
-  sigmoid: (graph, _, input) => graph.node('Sigmoid', [input]),
-  tanh: (graph, _, input) => graph.node('Tanh', [input]),
-  softplus: (graph, _, input) => graph.node('Softplus', [input]),
-  softsign: (graph, _, input) => graph.node('Softsign', [input]),
-};
+/** Layout of images [n, height, width, channels] as [n, channels, height, width]. */
+function channelsFirst([n, height, width, channels]: Shape): TorchLayout {
+  const view = [n!, height!, width!, channels!];
+  return { view, order: [0, 3, 1, 2], shape: [n!, channels!, height!, width!] };
+}
 
-const writeLayer: WriteLayer<Layer['type']> = (graph, layer, ...rest) =>
-  (layers[layer.type] as WriteLayer<Layer['type']>)(graph, layer, ...rest);
+function permuted({ view, order }: Pick<TorchLayout, 'view' | 'order'>): Shape {
+  return order.map((axis) => view[axis]!);
+}
 
-function windowOf(size: number, stride: number, padding: number): Node['attributes'] {
-  return {
-    kernel_shape: { ints: [size, size] },
-    strides: { ints: [stride, stride] },
-    pads: { ints: [padding, padding, padding, padding] },
+function isSame(left: TorchLayout, right: TorchLayout): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
+}
+
+/** Elementwise ops whose operator has the same name, with a capital letter. */
+const sameNames = [
+  'abs',
+  'div',
+  'exp',
+  'log',
+  'mul',
+  'neg',
+  'pow',
+  'relu',
+  'sigmoid',
+  'softplus',
+  'softsign',
+  'sqrt',
+  'sub',
+  'tanh',
+] as const;
+
+/** Writes ops as nodes of a graph. */
+class OpWriter {
+  readonly #graph: Graph;
+  readonly #reads: ReadonlyMap<unknown, number>;
+  /** The output of the op that is being written. */
+  #output: Tensor | undefined;
+
+  /** @param tape its ops are written in order, each announced by `begin` */
+  constructor(graph: Graph, tape: Tape) {
+    this.#graph = graph;
+    const reads = new Map<unknown, number>();
+    for (const arg of [...tape.ops.flatMap(({ args }) => args), ...tape.outputs]) {
+      reads.set(arg, (reads.get(arg) ?? 0) + 1);
+    }
+    this.#reads = reads;
+  }
+
+  /** Names the nodes that follow after the op's layer. */
+  begin({ layer, name, output }: Tape['ops'][number]): void {
+    this.#graph.enter(layer ? `${layer.path}.${layer.layer.type}` : name);
+    this.#output = output;
+  }
+
+  /** Returns the name of the value's copy in another layout, or its own name if it has that layout. */
+  stored(value: Value, layout: TorchLayout = sameLayout(value.shape)): string {
+    if (isSame(value.layout, layout)) return value.name;
+    const own = value.layout;
+    const inverse = own.order.map((_, axis) => own.order.indexOf(axis));
+    const turned = this.#transposed(this.#reshaped(value.name, own.shape, permuted(own)), inverse);
+    const viewed = this.#transposed(this.#reshaped(turned, own.view, layout.view), layout.order);
+    return this.#reshaped(viewed, permuted(layout), layout.shape);
+  }
+
+  #reshaped(name: string, from: Shape, to: Shape): string {
+    if (from.join() === to.join()) return name;
+    return this.#graph.node('Reshape', [name, this.#graph.integers([-1, ...to.slice(1)])]);
+  }
+
+  #transposed(name: string, order: readonly number[]): string {
+    if (order.every((from, axis) => from === axis)) return name;
+    return this.#graph.node('Transpose', [name], { perm: { ints: order } });
+  }
+
+  /** Adds a node whose value is the output of the current op, in our own order by default. */
+  #value(type: string, inputs: readonly string[], attributes: Node['attributes'] = {}, layout?: TorchLayout): Value {
+    const { shape } = this.#output!;
+    return { name: this.#graph.node(type, inputs, attributes), shape, layout: layout ?? sameLayout(shape) };
+  }
+
+  /** Marks the value of the last node as a product, if the current op's output is read once. */
+  #product(value: Value): Value {
+    return this.#reads.get(this.#output) === 1 ? { ...value, product: this.#graph.nodes.at(-1)! } : value;
+  }
+
+  /** Applies nodes to each element; numbers are constants. If all values have the same layout, so has the result. */
+  #elementwise(operands: readonly (Value | number)[], write: (...names: string[]) => string): Value {
+    const { shape } = this.#output!;
+    const values = operands.filter((operand) => typeof operand !== 'number');
+    const { layout } = values[0]!;
+    const isAlike = values.every((value) => isSame(value.layout, layout));
+    const names = operands.map((operand) => {
+      if (typeof operand === 'number') return this.#graph.scalar(operand);
+      return isAlike ? operand.name : this.stored(operand);
+    });
+    return { name: write(...names), shape, layout: isAlike ? layout : sameLayout(shape) };
+  }
+
+  #operator(type: string, attributes: Node['attributes'] = {}) {
+    return (...operands: readonly (Value | number)[]): Value =>
+      this.#elementwise(operands, (...names) => this.#graph.node(type, names, attributes));
+  }
+
+  /** Adds; a bias becomes an input of the product's node. */
+  #sum(left: Value | number, right: Value | number): Value {
+    const isBias = typeof right === 'object' && right.isParameter && right.shape.length === 1;
+    if (typeof left === 'number' || !left.product || !isBias || left.shape.at(-1) !== right.shape[0]) {
+      return this.#operator('Add')(left, right);
+    }
+    left.product.inputs.push(right.name);
+    return { name: left.name, shape: left.shape, layout: left.layout };
+  }
+
+  #matmul(left: Value, right: Value, { transposeLeft = false, transposeRight = false }: MatmulOptions): Value {
+    const { view, order, shape } = right.layout;
+    const isWeight = right.isParameter && right.shape.length === 2 && order[0] === view.length - 1;
+    if (isWeight && left.shape.length === 2 && !transposeLeft && !transposeRight) {
+      // The weight's rows may be in another order than ours, which the left operand then follows.
+      const rows = [0, ...order.slice(1).map((axis) => axis + 1)];
+      const layout = layoutOf([left.shape[0]!, ...view.slice(0, -1)], rows, left.shape);
+      const inputs = [this.stored(left, layout), this.stored(right, { view, order, shape })];
+      return this.#product(this.#value('Gemm', inputs, { transB: { int: 1 } }));
+    }
+    const read = (value: Value, isTransposed: boolean): string => {
+      const axes = [...value.shape.keys()];
+      const swapped = [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!];
+      return isTransposed && axes.length > 1 ? this.#transposed(this.stored(value), swapped) : this.stored(value);
+    };
+    return this.#value('MatMul', [read(left, transposeLeft), read(right, transposeRight)]);
+  }
+
+  #reshape(x: Value): Value {
+    const { shape } = this.#output!;
+    const { view, order } = x.layout;
+    if (shape.length === 2 && shape[0] === x.shape[0] && order[0] === 0) {
+      return this.#value('Flatten', [x.name], { axis: { int: 1 } }, layoutOf(view, order, shape));
+    }
+    return { name: this.#reshaped(this.stored(x), x.shape, shape), shape, layout: sameLayout(shape) };
+  }
+
+  /** Adds a node over windows of images; `inputs` follow the images. */
+  #windows(type: string, images: Value, attributes: Node['attributes'], ...inputs: readonly string[]): Value {
+    const first = this.stored(images, channelsFirst(images.shape));
+    return this.#value(type, [first, ...inputs], attributes, channelsFirst(this.#output!.shape));
+  }
+
+  #reduce(type: string, x: Value, { axes = [...x.shape.keys()], keepAxes = false }: ReduceOptions): Value {
+    const keepdims = { int: Number(keepAxes) };
+    // Opset 17 has the axes of a sum as an input, and those of the other reductions as an attribute.
+    return type === 'ReduceSum'
+      ? this.#value(type, [this.stored(x), this.#graph.integers(axes)], { keepdims })
+      : this.#value(type, [this.stored(x)], { keepdims, axes: { ints: axes } });
+  }
+
+  /** ONNX has a Gelu operator only from opset 20 on. */
+  #gelu(x: Value, approximate: 'none' | 'tanh'): Value {
+    const graph = this.#graph;
+    const op = (type: string, left: string, right: string | number): string =>
+      graph.node(type, [left, typeof right === 'number' ? graph.scalar(Math.fround(right)) : right]);
+    return this.#elementwise([x], (name) => {
+      const cubic = (): string => op('Mul', name, op('Add', op('Mul', op('Mul', name, name), 0.044715), 1));
+      // x (1 + erf(x / sqrt(2))) / 2, or x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+      const inner =
+        approximate === 'none'
+          ? graph.node('Erf', [op('Mul', name, Math.SQRT1_2)])
+          : graph.node('Tanh', [op('Mul', cubic(), Math.sqrt(2 / Math.PI))]);
+      return op('Mul', op('Mul', name, op('Add', inner, 1)), 0.5);
+    });
+  }
+
+  readonly table: OpTable<Value> = {
+    ...(Object.fromEntries(
+      sameNames.map((name) => [name, this.#operator(`${name[0]!.toUpperCase()}${name.slice(1)}`)]),
+    ) as Pick<OpTable<Value>, (typeof sameNames)[number]>),
+    add: (left, right) => this.#sum(left, right),
+    maximum: this.#operator('Max'),
+    minimum: this.#operator('Min'),
+    leakyRelu: (x, slope = 0.01) => this.#operator('LeakyRelu', { alpha: { float: slope } })(x),
+    gelu: (x, { approximate = 'none' } = {}) => this.#gelu(x, approximate),
+    matmul: (left, right, options = {}) => this.#matmul(left, right, options),
+    conv2d: (images, kernel, options = {}) => {
+      const size = kernel.shape.slice(0, 2) as [number, number];
+      const order = [3, 2, 0, 1];
+      const shape = permuted({ view: kernel.shape, order });
+      const weight = this.stored(kernel, { view: kernel.shape, order, shape });
+      return this.#product(this.#windows('Conv', images, windowOf(size, options), weight));
+    },
+    maxPool2d: (images, window, options = {}) =>
+      this.#windows('MaxPool', images, windowOf(window, { stride: window, ...options })),
+    averagePool2d: (images, window, options = {}) => {
+      const attributes = windowOf(window, { stride: window, ...options });
+      return this.#windows('AveragePool', images, { ...attributes, count_include_pad: { int: 1 } });
+    },
+    reshape: (x) => this.#reshape(x),
+    permute: (x, order) => this.#value('Transpose', [this.stored(x)], { perm: { ints: order } }),
+    sum: (x, options = {}) => this.#reduce('ReduceSum', x, options),
+    max: (x, options = {}) => this.#reduce('ReduceMax', x, options),
+    min: (x, options = {}) => this.#reduce('ReduceMin', x, options),
+    softmax: (x, { axis = -1, temperature = 1 } = {}) => {
+      const scaled =
+        temperature === 1 ? this.stored(x) : this.#graph.node('Div', [this.stored(x), this.#graph.scalar(temperature)]);
+      return this.#value('Softmax', [scaled], { axis: { int: axis } });
+    },
   };
+}
+
+function windowOf(size: Pair, { stride = 1, padding = 0 }: WindowOptions): Node['attributes'] {
+  const [kernel, strides, pads] = [size, stride, padding].map((pair) =>
+    typeof pair === 'number' ? [pair, pair] : pair,
+  );
+  return { kernel_shape: { ints: kernel! }, strides: { ints: strides! }, pads: { ints: [...pads!, ...pads!] } };
+}
+
+/** Writes the ops of a tape. @param inputs name and layout of each input. @returns the name of the output's value */
+export function writeOps(graph: Graph, tape: Tape, inputs: readonly Omit<Value, 'shape'>[]): string {
+  const writer = new OpWriter(graph, tape);
+  checkOps(tape, writer.table, 'ONNX');
+  const values = inputs.map((value, index) => ({ ...value, shape: tape.inputs[index]!.shape }));
+  const [output] = replay(tape, writer.table, values, (op) => writer.begin(op));
+  graph.enter('output');
+  return writer.stored(output!);
 }
 
 /**
@@ -68,29 +272,23 @@ export function writeOnnx(
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const graph = new Graph();
-  const tensors = torchTensors(model, parameters);
-  graph.initializers.push(...tensors);
-  const shapes = layerShapes(model);
+  graph.initializers.push(...torchTensors(model, parameters));
   const { samples, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
   const inputName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
-  let value = inputName;
-  /** Shape of the image that was flattened, as long as its values are in ONNX's order. */
-  let image: Shape | undefined;
-  for (const [index, layer] of model.layers.entries()) {
-    graph.enter(`${index}.${layer.type}`);
-    const own = tensors.map(({ name }) => name).filter((name) => name.startsWith(`${index}.`));
-    value = writeLayer(graph, layer, value, own);
-    if (layer.type === 'flatten' && shapes[index]!.length === 3) image = shapes[index];
-    // PyTorch's weights of a dense layer take a flattened image channel by channel, as in ONNX.
-    if (layer.type === 'dense') image = undefined;
-  }
-  if (image) value = pixelByPixel(graph, value, image);
+  // Any number of samples will do; the nodes are for all.
+  const tape = recordPrediction(model, 2);
+  const { shape } = tape.inputs[0]!;
+  const layout = shape.length === 4 ? channelsFirst(shape) : sameLayout(shape);
+  const weights = parameterLayout(model).map(
+    ({ name, torch }) => ({ name, layout: torch, isParameter: true }) as const,
+  );
+  let value = writeOps(graph, tape, [{ name: inputName, layout }, ...weights]);
   if (targets.standardization) value = restored(graph, value, targets.standardization);
   const isScores = targets.role === 'index';
   const outputName = isScores ? 'logits' : 'values';
   graph.node('Identity', [value], {}, outputName);
   const description = inputDescription(model.input, samples);
-  const input: Port = { name: inputName, shape: inputShape(model.input), description };
+  const input: Port = { name: inputName, shape: layout.shape.slice(1), description };
   const output: Port = {
     name: outputName,
     shape: [outputCount(model)],
@@ -100,23 +298,10 @@ export function writeOnnx(
   return encodeModel({ name: model.name, graph, input, output, version: metadata['lockstep'] ?? '', metadata: about });
 }
 
-/** Reorders scores that are a flattened image from ONNX's channel-by-channel order to the model's order. */
-function pixelByPixel(graph: Graph, value: string, [height, width, channels]: Shape): string {
-  graph.enter('classes');
-  const image = graph.node('Reshape', [value, graph.integers([-1, channels!, height!, width!])]);
-  const turned = graph.node('Transpose', [image], { perm: { ints: [0, 2, 3, 1] } });
-  return graph.node('Flatten', [turned], { axis: { int: 1 } });
-}
-
 /** Converts standardized values back to their original unit. */
 function restored(graph: Graph, value: string, { mean, deviation }: Standardization): string {
   graph.enter('standardization');
   return graph.node('Add', [graph.node('Mul', [value, graph.scalar(deviation)]), graph.scalar(mean)]);
-}
-
-function inputShape(input: Shape): Shape {
-  const [height, width, channels] = input;
-  return input.length === 3 ? [channels!, height!, width!] : input;
 }
 
 function inputDescription(input: Shape, { role }: SampleField): string {

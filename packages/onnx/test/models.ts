@@ -37,4 +37,35 @@ export const models = [
     input: [4, 3],
     layers: [{ type: 'flatten' }, { type: 'dense', units: 2 }, { type: 'dropout', rate: 0.1 }],
   }),
+  // Outputs of convolutions that are read twice, layers in layers, and a dense layer on the last axis.
+  parseModel({
+    name: 'residual',
+    input: [5, 4, 2],
+    layers: [
+      { type: 'conv2d', filters: 3, kernel: 1 },
+      {
+        type: 'residual',
+        layers: [
+          { type: 'conv2d', filters: 3, kernel: 3, padding: 1 },
+          { type: 'relu' },
+          { type: 'residual', layers: [{ type: 'conv2d', filters: 3, kernel: 1 }] },
+        ],
+      },
+      { type: 'flatten' },
+      { type: 'dense', units: 4 },
+      { type: 'residual', layers: [{ type: 'dense', units: 4 }, { type: 'tanh' }] },
+      { type: 'dense', units: 2 },
+    ],
+  }),
+  parseModel({
+    name: 'positions',
+    input: [4, 3],
+    layers: [
+      { type: 'dense', units: 5 },
+      { type: 'gelu' },
+      { type: 'residual', layers: [{ type: 'dense', units: 5 }] },
+      { type: 'flatten' },
+      { type: 'dense', units: 2 },
+    ],
+  }),
 ];

@@ -5,17 +5,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   createPrediction,
+  everyLayer,
   initialize,
   inputSize,
   layers,
   type Model,
   parameterCount,
   resolveModel,
+  sameLayout,
+  type Tape,
 } from '@lockstep/nn';
-import { openBackend, randomStream, sizeOf } from '@lockstep/tensor';
+import * as ops from '@lockstep/tensor';
+import { type OpCall, openBackend, randomStream, type Shape, sizeOf, type Tensor } from '@lockstep/tensor';
 import { PbfReader } from 'pbf';
 import { afterAll, describe, expect, test } from 'vitest';
-import { writeOnnx } from '../src/index.ts';
+import { encodeModel, Graph } from '../src/graph.ts';
+import { writeOnnx, writeOps } from '../src/write-onnx.ts';
 import { models } from './models.ts';
 
 /** Reads every field of a message by its number, undecoded: numbers or bytes. */
@@ -128,7 +133,8 @@ describe('the file', () => {
 });
 
 test('the models that are compared have every kind of layer', () => {
-  const types = new Set(models.flatMap((model) => model.layers.map(({ type }) => type)));
+  const types = new Set(models.flatMap((model) => everyLayer(model).map(({ layer }) => layer.type)));
+  for (const model of models) expect(writeOnnx(model, initialize(model, 1), {}).length).toBeGreaterThan(0);
   expect([...types].sort()).toEqual(Object.keys(layers).sort());
 });
 
@@ -159,6 +165,57 @@ function asInput({ input }: Model, bytes: Uint8Array): Float32Array {
   });
 }
 
+/** Ops that the models above do not have, as functions of [3, 4, 5]. */
+const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+  arithmetic: (x) => ops.sub(ops.div(ops.mul(x, 3), ops.add(ops.abs(x), 1)), ops.neg(x)),
+  powers: (x) => ops.pow(ops.sqrt(ops.exp(ops.log(ops.add(ops.abs(x), 0.5)))), 1.5),
+  extremes: (x) => ops.maximum(ops.minimum(x, 0.5), -0.25),
+  'approximate gelu': (x) => ops.gelu(x, { approximate: 'tanh' }),
+  reductions: (x) => {
+    const [largest, least] = [ops.max(x, { axes: [-1], keepAxes: true }), ops.min(x, { axes: [1, 2] })];
+    return ops.mul(ops.sum(x, { axes: [1] }), ops.sub(ops.sum(largest, { axes: [1] }), ops.reshape(least, [3, 1])));
+  },
+  softmax: (x) => ops.softmax(ops.softmax(x, { temperature: 0.5 }), { axis: 1 }),
+  products: (x) => ops.matmul(ops.matmul(x, x, { transposeRight: true }), x),
+  'products of transposed': (x) =>
+    ops.matmul(x, ops.reshape(ops.permute(x, [0, 2, 1]), [3, 4, 5]), { transposeLeft: true }),
+};
+
+function encoded(body: (x: Tensor) => Tensor, input: Shape): Uint8Array {
+  const taped: Tape['ops'][number][] = [];
+  const see = (call: OpCall) => taped.push({ ...call, layer: undefined });
+  const tape = { ...ops.recordOps([input], (x) => [body(x!)], see), ops: taped };
+  const graph = new Graph();
+  const shape = input.slice(1);
+  const value = writeOps(graph, tape, [{ name: 'images', layout: sameLayout(input) }]);
+  graph.node('Identity', [value], {}, 'logits');
+  const port = { shape, description: '' };
+  const output = { name: 'logits', ...port, shape: tape.outputs[0]!.shape.slice(1) };
+  return encodeModel({ name: 'ops', graph, input: { name: 'images', ...port }, output, version: '', metadata: {} });
+}
+
+test('an op that ONNX lacks is named', () => {
+  expect(() => encoded((x) => ops.equal(x, 0), [3, 4])).toThrow(
+    new Error('ONNX: expected ops that it knows, got equal'),
+  );
+});
+
+/** Runs a file in onnxruntime. */
+function run(name: string, file: Uint8Array, samples: Float32Array): number[] {
+  const [model, values] = [join(folder, `${name}.onnx`), join(folder, `${name}.f32`)];
+  writeFileSync(model, file);
+  writeFileSync(values, new Uint8Array(samples.buffer));
+  const { stdout, stderr, status } = python('-c', script, model, values);
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return JSON.parse(stdout);
+}
+
+function expectNear(theirs: readonly number[], ours: Float32Array): void {
+  expect(theirs).toHaveLength(ours.length);
+  expect(ours.every(Number.isFinite)).toBe(true);
+  expect(Math.max(...ours.map((score, index) => Math.abs(score - theirs[index]!)))).toBeLessThan(1e-5);
+}
+
 describe.skipIf(!hasRuntime)(`onnxruntime${hasRuntime ? '' : ' (skipped: python3 has no package onnxruntime)'}`, () => {
   test.each(models)('gives the logits of $name within 1e-5', async (model) => {
     const count = 33;
@@ -170,15 +227,15 @@ describe.skipIf(!hasRuntime)(`onnxruntime${hasRuntime ? '' : ' (skipped: python3
     backend.upload(parameters, weights);
     const plan = createPrediction(backend, model, count, parameters);
     plan.run(bytes);
-    const ours = [...(await backend.download(plan.output))];
-    const [file, samples] = [join(folder, `${model.name}.onnx`), join(folder, `${model.name}.f32`)];
-    writeFileSync(file, writeOnnx(model, weights, {}));
-    writeFileSync(samples, new Uint8Array(asInput(model, bytes).buffer));
-    const { stdout, stderr, status } = python('-c', script, file, samples);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    const theirs: number[] = JSON.parse(stdout);
-    expect(theirs).toHaveLength(ours.length);
-    const largest = Math.max(...ours.map((score, index) => Math.abs(score - theirs[index]!)));
-    expect(largest).toBeLessThan(1e-5);
+    const ours = await backend.download(plan.output);
+    expectNear(run(model.name, writeOnnx(model, weights, {}), asInput(model, bytes)), ours);
+  });
+
+  test.each(Object.entries(functions))('computes %s', async (name, body) => {
+    const random = randomStream(5);
+    const values = Float32Array.from({ length: 60 }, () => 3 * random() - 1.5);
+    const { backend } = await openBackend('cpu');
+    const ours = await body(ops.fromArray(backend, values, [3, 4, 5])).values();
+    expectNear(run(name.replaceAll(' ', '-'), encoded(body, [3, 4, 5]), values), ours);
   });
 });

@@ -14,6 +14,7 @@ import {
   type Model,
   type OptimizerConfig,
   parameterCount,
+  parameterLayout,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { InnerSteps } from '@lockstep/rules';
@@ -47,7 +48,7 @@ export function oracleWeights(options: OracleOptions): Float32Array {
   const parameters = backend.allocate(weights.length);
   const gradient = backend.allocate(weights.length);
   backend.upload(parameters, weights);
-  const optimizer = createOptimizer(backend, options.optimizer, parameters);
+  const optimizer = createOptimizer(backend, options.optimizer, parameters, parameterLayout(model));
   for (let step = 0; step < plan.steps; step++) {
     backend.upload(microbatches.parameters, floatsFrom(round(bytesOf(backend.view(parameters)))));
     const ofMicrobatch = (index: number): Float32Array => rounded(sumOver(options, step, index, microbatches));

@@ -20,7 +20,14 @@ import {
   valueField,
   valueTargets,
 } from '@lockstep/data';
-import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
+import {
+  initialize,
+  type OptimizerConfig,
+  type OptimizerState,
+  parameterLayout,
+  parseModel,
+  parseOptimizer,
+} from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { InnerSteps } from '@lockstep/rules';
 import {
@@ -201,7 +208,7 @@ export async function createProblem(
     const start = { weights, step: 0, ...checkpoint };
     const firstStep = start.step;
     const parameterServer = new ParameterServer({
-      ...{ backend, plan, optimizer, weights: start.weights, firstStep },
+      ...{ backend, plan, optimizer, layout: parameterLayout(model), weights: start.weights, firstStep },
       ...(checkpoint && { optimizerState: checkpoint.optimizer }),
     });
     const ledger = new SampleLedger(plan, samples, checkpoint?.counts);

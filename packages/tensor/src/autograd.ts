@@ -216,12 +216,44 @@ export interface Op<Parameters extends unknown[]> {
   readonly opName: string;
 }
 
+/** A call of an op, with its arguments as they were given. */
+export interface OpCall {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly output: Tensor;
+}
+
+let seen: ((call: OpCall) => void) | undefined;
+
+/** Passes `see` each op that `body` calls, but not the ops that an op itself calls. */
+export function watchOps<Result>(see: ((call: OpCall) => void) | undefined, body: () => Result): Result {
+  const before = seen;
+  seen = see;
+  try {
+    return body();
+  } finally {
+    seen = before;
+  }
+}
+
+/** Makes a function of ops count as one op for `watchOps`. */
+export function named<Parameters extends unknown[]>(name: string, compute: (...parameters: Parameters) => Tensor) {
+  return (...args: Parameters): Tensor => {
+    if (seen === undefined) return compute(...args);
+    const see = seen;
+    const output = watchOps(undefined, () => compute(...args));
+    see({ name, args, output });
+    return output;
+  };
+}
+
 /** Defines any op. `compute` checks shapes, computes the output and returns the gradient rules. */
 export function defineOp<Parameters extends unknown[]>(
   opName: string,
   compute: (...parameters: Parameters) => OpResult,
 ): Op<Parameters> {
-  return Object.assign((...parameters: Parameters) => record(opName, compute(...parameters)), { opName });
+  const op = named(opName, (...parameters: Parameters) => record(opName, compute(...parameters)));
+  return Object.assign(op, { opName });
 }
 
 /** An op's name and formula; by default, the formula is the primitive with the op's name. */

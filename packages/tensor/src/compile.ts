@@ -1,5 +1,6 @@
 /** Runs a function once on a recording backend and returns a plan of its calls, with a static plan of their memory. */
 import { backendKind, callback, checkArgument, checkOptions, type Kind, list, storageKind } from './arguments.ts';
+import { type OpCall, watchOps } from './autograd.ts';
 import type { Backend, KernelCall, Program, Storage } from './backend.ts';
 import {
   checkAllocation,
@@ -17,6 +18,7 @@ import {
   changeNoter,
   checkTensor,
   checkTensors,
+  emptyTensor,
   fromStorage,
   leaveScopes,
   Memory,
@@ -54,6 +56,23 @@ function record(
     });
     const { calls, constants } = recorder;
     return { calls, constants, outputs, inputs: symbols.map((symbol) => symbol.storage) };
+  };
+  return withScope(run, () => []);
+}
+
+/**
+ * Runs `body` on tensors that have shapes but no values, and passes `see` each op that it calls.
+ * The tensors only identify operands and outputs, and have their shapes.
+ */
+export function recordOps(
+  inputShapes: readonly Shape[],
+  body: (...inputs: Tensor[]) => readonly Tensor[],
+  see: (call: OpCall) => void,
+): { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] } {
+  const recorder = new Recorder('none');
+  const run = () => {
+    const inputs = inputShapes.map((shape) => emptyTensor(recorder, shape));
+    return { inputs, outputs: watchOps(see, () => body(...inputs)) };
   };
   return withScope(run, () => []);
 }

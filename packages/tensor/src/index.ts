@@ -2,7 +2,7 @@
  * The package's public API: tensors, their operations, gradients, compiled plans and backends.
  * @module
  */
-export { noGrad, valueAndGrad } from './autograd.ts';
+export { noGrad, type OpCall, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
   type ByteInput,
@@ -37,7 +37,7 @@ export {
   openBackend,
 } from './backends/registry.ts';
 export { createByteInput, createByteTable } from './backends/storage-backend.ts';
-export { compile, type Plan } from './compile.ts';
+export { compile, type Plan, recordOps } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
 export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';

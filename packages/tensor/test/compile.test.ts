@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Tensor } from '../src/index.ts';
+import type { OpCall, Tensor } from '../src/index.ts';
 import {
   add,
+  averagePool2d,
   compile,
   div,
   fromArray,
@@ -9,8 +10,10 @@ import {
   matmul,
   mul,
   neg,
+  recordOps,
   reshape,
   slice,
+  softmax,
   sub,
   sum,
   tidy,
@@ -226,5 +229,45 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     expect(() => compile(backend, (x) => [mul(x!, 2), add(x!, 1)], [[2]], { output: short })).toThrow(
       'compile: the outputs have 4 values, but the storage for it has 3',
     );
+  });
+});
+
+describe('recordOps', () => {
+  it('sees each op that a function calls, not the ops inside of it, on tensors without values', () => {
+    const calls: OpCall[] = [];
+    const { inputs, outputs } = recordOps(
+      [
+        [2, 4, 4, 1],
+        [4, 3],
+      ],
+      (images, weight) => [softmax(matmul(reshape(averagePool2d(images!, 2), [2, -1]), weight!))],
+      (call) => calls.push(call),
+    );
+    expect(calls.map(({ name, output }) => [name, output.shape])).toEqual([
+      ['averagePool2d', [2, 2, 2, 1]],
+      ['reshape', [2, 4]],
+      ['matmul', [2, 3]],
+      ['softmax', [2, 3]],
+    ]);
+    const [pooled, flat, product, result] = calls.map(({ output }) => output);
+    expect(calls.map(({ args }) => args)).toEqual([[inputs[0], 2], [pooled, [2, -1]], [flat, inputs[1]], [product]]);
+    expect(outputs).toEqual([result]);
+    expect(() => outputs[0]!.storage).toThrow('already disposed of');
+  });
+
+  it('sees nothing after the function has thrown', () => {
+    const calls: OpCall[] = [];
+    const fail = (x: Tensor | undefined): never => {
+      add(x!, 1);
+      throw new Error('given up');
+    };
+    expect(() => recordOps([[2]], fail, (call) => calls.push(call))).toThrow('given up');
+    expect(calls.map(({ name, args }) => [name, args[1]])).toEqual([['add', 1]]);
+    recordOps(
+      [[2]],
+      (x) => [mul(x!, 2)],
+      () => {},
+    );
+    expect(calls).toHaveLength(1);
   });
 });

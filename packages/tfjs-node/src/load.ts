@@ -63,7 +63,20 @@ export interface Tensor {
   dataSync(): ArrayLike<number>;
 }
 
-export interface TensorFlow {
+type Operand = Tensor | number;
+
+type Pair = [height: number, width: number];
+
+/** Functions with the name and the arguments of an op of `@lockstep/tensor`. */
+export const unaryOps = ['abs', 'exp', 'log', 'neg', 'relu', 'sigmoid', 'softplus', 'sqrt', 'tanh'] as const;
+export const binaryOps = ['add', 'div', 'maximum', 'minimum', 'mul', 'pow', 'sub'] as const;
+
+type Unary = Readonly<Record<(typeof unaryOps)[number] | 'erf' | 'logSoftmax', (input: Tensor) => Tensor>>;
+type Binary = Readonly<Record<(typeof binaryOps)[number] | 'equal', (left: Operand, right: Operand) => Tensor>>;
+type Reduction = Readonly<Record<'max' | 'min' | 'sum', (x: Tensor, axes?: number[], keepAxes?: boolean) => Tensor>>;
+type Pool = (images: Tensor, window: Pair, stride: Pair, padding: 'valid') => Tensor;
+
+export interface TensorFlow extends Unary, Binary, Reduction {
   readonly version: { readonly 'tfjs-node': string };
   enableProdMode(): void;
   setBackend(name: string): Promise<boolean>;
@@ -71,31 +84,21 @@ export interface TensorFlow {
   getBackend(): string;
   memory(): { readonly numTensors: number };
   tensor(values: Float32Array, shape: number[]): Tensor;
-  tensor1d(values: Int32Array, type: 'int32'): Tensor;
-  oneHot(indices: Tensor, depth: number): Tensor;
   tidy(run: () => void): void;
   dispose(tensors: Tensor[]): void;
   valueAndGrads(loss: (...parameters: Tensor[]) => Tensor): (parameters: Tensor[]) => {
     readonly value: Tensor;
     readonly grads: Tensor[];
   };
-  abs(input: Tensor): Tensor;
-  erf(input: Tensor): Tensor;
-  logSoftmax(input: Tensor): Tensor;
-  neg(input: Tensor): Tensor;
-  relu(input: Tensor): Tensor;
-  sigmoid(input: Tensor): Tensor;
-  softplus(input: Tensor): Tensor;
-  sum(input: Tensor): Tensor;
-  tanh(input: Tensor): Tensor;
-  add(left: Tensor, right: Tensor | number): Tensor;
-  div(left: Tensor, right: Tensor | number): Tensor;
-  mul(left: Tensor, right: Tensor | number): Tensor;
+  argMax(input: Tensor, axis: number): Tensor;
   matMul(left: Tensor, right: Tensor): Tensor;
   leakyRelu(input: Tensor, slope: number): Tensor;
-  conv2d(images: Tensor, weight: Tensor, stride: number, padding: 'same' | 'valid'): Tensor;
-  maxPool(images: Tensor, window: number, stride: number, padding: 'valid'): Tensor;
-  avgPool(images: Tensor, window: number, stride: number, padding: 'valid'): Tensor;
+  conv2d(images: Tensor, weight: Tensor, stride: Pair, padding: 'same' | 'valid'): Tensor;
+  readonly maxPool: Pool;
+  readonly avgPool: Pool;
   pad(input: Tensor, around: [number, number][], value: number): Tensor;
+  cast(input: Tensor, type: 'float32' | 'int32'): Tensor;
+  oneHot(indices: Tensor, depth: number): Tensor;
   reshape(input: Tensor, shape: number[]): Tensor;
+  transpose(input: Tensor, order: number[]): Tensor;
 }

@@ -1,9 +1,26 @@
-/** Computes the gradient of one microbatch with TensorFlow operations, eagerly. */
+/** Computes the gradient of one microbatch with TensorFlow: the ops of the engine's forward pass and loss, repeated. */
 import { type SampleValues, sizeOfField, type TargetField, type TargetValues } from '@lockstep/data';
-import { type Model, outputCount, parameterLayout, type RandomKey } from '@lockstep/nn';
-import { fromArray, type HostBackend, randomKey, randomUniform, type Storage, tidy } from '@lockstep/tensor';
-import { applyLayer, losses } from './layers.ts';
-import type { Tensor, TensorFlow } from './load.ts';
+import {
+  checkOps,
+  type Model,
+  type OpTable,
+  parameterLayout,
+  type RandomKey,
+  recordLoss,
+  replay,
+  type Tape,
+} from '@lockstep/nn';
+import {
+  fromArray,
+  type HostBackend,
+  type Pair,
+  randomKey,
+  randomUniform,
+  type Storage,
+  tidy,
+  type WindowOptions,
+} from '@lockstep/tensor';
+import { binaryOps, type Tensor, type TensorFlow, unaryOps } from './load.ts';
 
 export interface MicrobatchGradient {
   /** Copies all parameters, in model order. */
@@ -20,7 +37,10 @@ export interface MicrobatchGradient {
 
 const scaledBytes = Float32Array.from({ length: 256 }, (_, byte) => byte / 255);
 
-/** @param host computes the random values of dropout, which are the same on every backend */
+/**
+ * @param host computes the random values of dropout, which are the same on every backend
+ * @throws Error with one sentence if the model has an op that TensorFlow does not compute here
+ */
 export function createTensorFlowGradient(
   tf: TensorFlow,
   host: HostBackend,
@@ -28,11 +48,19 @@ export function createTensorFlowGradient(
   targetField: TargetField,
 ): MicrobatchGradient {
   const layout = parameterLayout(model);
-  const outputs = outputCount(model);
-  const openLoss = losses[targetField.role];
   let weights: Tensor[] = [];
-
-  const forward = createForward(tf, host, model);
+  let key: RandomKey;
+  const table = opTable(tf, (like, rate, stream) => {
+    return tf.tensor(dropoutScale(host, key, stream, like, rate), like.shape);
+  });
+  /** Tapes by number of samples. */
+  const tapes = new Map<number, Tape>();
+  const tapeOf = (samples: number): Tape => {
+    const tape = tapes.get(samples) ?? recordLoss(model, samples, targetField);
+    tapes.set(samples, tape);
+    return tape;
+  };
+  checkOps(tapeOf(1), table, 'tfjs-node');
 
   return {
     setWeights(values) {
@@ -40,22 +68,24 @@ export function createTensorFlowGradient(
       // TensorFlow may read an array in place for as long as its tensor lives, so each tensor gets a copy.
       weights = layout.map(({ offset, size, shape }) => tf.tensor(values.slice(offset, offset + size), [...shape]));
     },
-    run(values, targets, key, outputStorage) {
-      const samples = targets.length / sizeOfField(targetField);
+    run(values, targetValues, ownKey, outputStorage) {
+      const tape = tapeOf(targetValues.length / sizeOfField(targetField));
+      key = ownKey;
       const floats = floatsOf(values);
       tf.tidy(() => {
-        const input = tf.tensor(floats, [samples, ...model.input]);
-        const loss = openLoss(tf, targets, [samples, outputs]);
+        const [x, targets] = [floats, Float32Array.from(targetValues)].map((list, index) =>
+          tf.tensor(list, [...tape.inputs[index]!.shape]),
+        );
         let correct = 0;
         const { value, grads } = tf.valueAndGrads((...parameters: Tensor[]) => {
-          const result = forward(input, parameters, key);
-          correct = loss.correct(result);
-          return loss.sum(result);
+          const [loss, count] = replay(tape, table, [x, targets, undefined, undefined, ...parameters]);
+          correct = count?.dataSync()[0] ?? 0;
+          return loss!;
         })(weights);
         // Taken only now: computing the dropout values may have moved the host's memory.
         const output = host.view(outputStorage);
         for (const [position, { offset }] of layout.entries()) output.set(grads[position]!.dataSync(), offset);
-        output[output.length - 2] = loss.isValid ? value.dataSync()[0]! : Number.NaN;
+        output[output.length - 2] = value.dataSync()[0]!;
         output[output.length - 1] = correct;
       });
     },
@@ -66,16 +96,81 @@ export function createTensorFlowGradient(
   };
 }
 
-/** @returns a function that computes the outputs of a batch */
-function createForward(tf: TensorFlow, host: HostBackend, model: Model) {
-  const layout = parameterLayout(model);
-  return (input: Tensor, parameters: readonly Tensor[], key: RandomKey): Tensor =>
-    model.layers.reduce((x, layer, index) => {
-      const own = parameters.filter((_, position) => layout[position]!.layer === index);
-      return applyLayer(tf, layer, x, own, (like, rate) => {
-        return tf.tensor(dropoutScale(host, key, index, like, rate), like.shape);
-      });
-    }, input);
+/** Returns factors for the values of `input`: 0 for a dropped value, `1 / (1 - rate)` for the others. */
+type DropoutScale = (input: Tensor, rate: number, stream: number) => Tensor;
+
+/** The ops of `@lockstep/tensor` in TensorFlow, rounded by another library. */
+function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<Tensor> {
+  const float = (input: Tensor): Tensor => tf.cast(input, 'float32');
+  const transposed = (input: Tensor): Tensor => {
+    const axes = [...input.shape.keys()];
+    return tf.transpose(input, [...axes.slice(0, -2), axes.at(-1)!, axes.at(-2)!]);
+  };
+  const same = [...unaryOps, ...binaryOps].map((name) => [name, (...args: [Tensor, Tensor]) => tf[name](...args)]);
+  return {
+    ...(Object.fromEntries(same) as Pick<OpTable<Tensor>, (typeof unaryOps | typeof binaryOps)[number]>),
+    equal: (left, right) => float(tf.equal(left, right)),
+    leakyRelu: (x, slope = 0.01) => tf.leakyRelu(x, slope),
+    gelu: (x, { approximate = 'none' } = {}) => {
+      const cubic = (): Tensor => tf.mul(tf.add(tf.mul(tf.mul(x, x), 0.044715), 1), tf.mul(x, Math.sqrt(2 / Math.PI)));
+      const inner = approximate === 'none' ? tf.erf(tf.mul(x, Math.SQRT1_2)) : tf.tanh(cubic());
+      return tf.mul(x, tf.mul(tf.add(inner, 1), 0.5));
+    },
+    softsign: (x) => tf.div(x, tf.add(tf.abs(x), 1)),
+    dropout: (x, rate, { stream = 0 }) => (rate === 0 ? x : tf.mul(x, scale(x, rate, stream))),
+    matmul: (left, right, { transposeLeft, transposeRight } = {}) => {
+      const [a, b] = [transposeLeft ? transposed(left) : left, transposeRight ? transposed(right) : right];
+      if (b.shape.length !== 2 || a.shape.length === 2) return tf.matMul(a, b);
+      // TensorFlow does not repeat one matrix for a batch of others in its gradient.
+      const rows = tf.reshape(a, [-1, b.shape[0]!]);
+      return tf.reshape(tf.matMul(rows, b), [...a.shape.slice(0, -1), b.shape[1]!]);
+    },
+    conv2d(images, kernel, { stride = 1, padding = 0 } = {}) {
+      const [size, strides, pads] = [kernel.shape, pairOf(stride), pairOf(padding)];
+      const keepsSize = [0, 1].every((axis) => strides[axis] === 1 && 2 * pads[axis]! === size[axis]! - 1);
+      const padded = keepsSize ? images : paddedBy(tf, images, padding, 0);
+      return tf.conv2d(padded, kernel, strides, keepsSize ? 'same' : 'valid');
+    },
+    maxPool2d(images, window, { stride = window, padding = 0 }: WindowOptions = {}) {
+      const padded = paddedBy(tf, images, padding, Number.NEGATIVE_INFINITY);
+      return tf.maxPool(padded, pairOf(window), pairOf(stride), 'valid');
+    },
+    averagePool2d(images, window, { stride = window, padding = 0 }: WindowOptions = {}) {
+      return tf.avgPool(paddedBy(tf, images, padding, 0), pairOf(window), pairOf(stride), 'valid');
+    },
+    reshape: (x, shape) => tf.reshape(x, [...shape]),
+    permute: (x, order) => tf.transpose(x, [...order]),
+    sum: (x, { axes, keepAxes } = {}) => tf.sum(x, axes && [...axes], keepAxes),
+    max: (x, { axes, keepAxes } = {}) => tf.max(x, axes && [...axes], keepAxes),
+    min: (x, { axes, keepAxes } = {}) => tf.min(x, axes && [...axes], keepAxes),
+    argmax: (x, axis) => float(axis === undefined ? tf.argMax(tf.reshape(x, [-1]), 0) : tf.argMax(x, axis)),
+    softmaxCrossEntropy(logits, labels) {
+      const expected = tf.oneHot(tf.cast(labels, 'int32'), logits.shape[1]!);
+      // Dividing by 1 changes nothing; for a label that is no class, 0 / 0 is NaN.
+      const loss = tf.neg(tf.sum(tf.mul(expected, tf.logSoftmax(logits)), [1]));
+      return tf.div(loss, tf.sum(float(expected), [1]));
+    },
+  };
+}
+
+function pairOf(pair: Pair): [number, number] {
+  return typeof pair === 'number' ? [pair, pair] : [...pair];
+}
+
+/** Pads images explicitly: the gradients of TensorFlow.js support no padding of a given size. */
+function paddedBy(tf: TensorFlow, images: Tensor, padding: Pair, value: number): Tensor {
+  const [rows, columns] = pairOf(padding);
+  if (rows === 0 && columns === 0) return images;
+  return tf.pad(
+    images,
+    [
+      [0, 0],
+      [rows, rows],
+      [columns, columns],
+      [0, 0],
+    ],
+    value,
+  );
 }
 
 /** Copies the values, since TensorFlow may read an array in place. */

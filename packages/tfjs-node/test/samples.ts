@@ -56,6 +56,16 @@ export const models: readonly Model[] = [
       { type: 'dense', units: 4 },
     ],
   }),
+  parseModel({
+    name: 'residual layers and positions',
+    input: [5, 3],
+    layers: [
+      { type: 'dense', units: 4 },
+      { type: 'residual', layers: [{ type: 'dropout', rate: 0.2 }, { type: 'dense', units: 4 }, { type: 'gelu' }] },
+      { type: 'flatten' },
+      { type: 'dense', units: 3 },
+    ],
+  }),
 ];
 
 export interface Samples {

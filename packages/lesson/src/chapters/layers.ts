@@ -1,5 +1,5 @@
 /** Layers: their number of parameters, and the advantage of depth over width. */
-import { parameterCount, parameterLayout, parseModel } from '@lockstep/nn';
+import { everyLayer, parameterCount, parseModel } from '@lockstep/nn';
 import { add, fromArray, type HostBackend, matmul, relu } from '@lockstep/tensor';
 import { count, defineChapter } from '../chapter.ts';
 import { curves, percent, shapeText, table, thousands } from '../exhibit.ts';
@@ -38,10 +38,9 @@ export const layers = defineChapter({
       input: [inputs],
       layers: sizes.map((units) => ({ type: 'dense', units })),
     });
-    const layout = parameterLayout(model);
-    const rows = model.layers.map((_, index) => ({
-      parameters: layout.filter(({ layer }) => layer === index).reduce((sum, { size }) => sum + size, 0),
-      tensors: layout.filter(({ layer }) => layer === index).map(({ shape }) => shape),
+    const rows = everyLayer(model).map(({ parameters }) => ({
+      parameters: parameters.reduce((sum, { size }) => sum + size, 0),
+      tensors: parameters.map(({ shape }) => shape),
     }));
     yield {
       rows,

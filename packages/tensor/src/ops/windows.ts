@@ -1,6 +1,6 @@
 /** Ops over windows of an image: convolution and pooling. */
 import { checkOptions } from '../arguments.ts';
-import { defineOp, type Op, type OpResult } from '../autograd.ts';
+import { defineOp, named, type Op, type OpResult } from '../autograd.ts';
 import type { ConvolutionCall, PoolCall } from '../backend.ts';
 import { commonBackend, computed } from '../evaluate.ts';
 import {
@@ -73,10 +73,10 @@ export const maxPool2d = poolOp('maxPool2d', 'max');
 export const sumPool2d = poolOp('sumPool2d', 'sum');
 
 /** Mean under each window, zeros of the padding included; the output has the shape of maxPool2d's. */
-export function averagePool2d(images: Tensor, window: Pair, options: WindowOptions = {}): Tensor {
+export const averagePool2d = named('averagePool2d', (images: Tensor, window: Pair, options: WindowOptions = {}) => {
   const { windowHeight, windowWidth } = poolWindows('averagePool2d', images, window, options);
   return div(sumPool2d(images, window, options), windowHeight * windowWidth);
-}
+});
 
 function poolOp(name: string, reduction: 'max' | 'sum'): Op<[images: Tensor, window: Pair, options?: WindowOptions]> {
   return defineOp(name, (images: Tensor, window: Pair, options: WindowOptions = {}): OpResult => {

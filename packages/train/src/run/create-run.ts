@@ -16,7 +16,7 @@ import {
   referenceOf,
 } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
-import { initialize, type Model, parameterCount } from '@lockstep/nn';
+import { initialize, type Model, parameterCount, parameterLayout } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
 import { defaultLimits, formatOf, type Limits } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
@@ -66,7 +66,7 @@ export async function createRun(options: CreateRunOptions) {
   const numerics = await checkOwnNumerics(backend, setup, numericsCheck, platform.sha256);
   const { gradient: referenceGradient } = numerics;
   const parameterServer = new ParameterServer({
-    ...{ backend, plan, optimizer: prepared.optimizer },
+    ...{ backend, plan, optimizer: prepared.optimizer, layout: parameterLayout(model) },
     ...beginning(prepared, resumeFrom),
   });
   const samples = createShardSource(train, plan, seed);

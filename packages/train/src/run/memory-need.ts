@@ -1,12 +1,5 @@
 /** Estimates the minimum memory of a run, so that a run that cannot fit is refused before it begins. */
-import {
-  layerParameters,
-  layerShapes,
-  type Model,
-  type OptimizerConfig,
-  optimizerRule,
-  parameterCount,
-} from '@lockstep/nn';
+import { everyLayer, type Model, type OptimizerConfig, optimizerRule, parameterCount } from '@lockstep/nn';
 import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
 import { thousands } from '../words.ts';
 
@@ -64,9 +57,8 @@ export function memoryNeed(options: MemoryNeedOptions): MemoryNeed {
 
 /** Values of one sample that the gradient needs: the inputs of layers with parameters. */
 function keptActivations(model: Model): number {
-  const shapes = layerShapes(model);
-  return layerParameters(model).reduce(
-    (sum, parameters, index) => (parameters.length === 0 ? sum : sum + sizeOf(shapes[index]!)),
+  return everyLayer(model).reduce(
+    (sum, { parameters, input }) => (parameters.length === 0 ? sum : sum + sizeOf(input)),
     0,
   );
 }

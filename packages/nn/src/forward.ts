@@ -1,0 +1,165 @@
+/** The forward pass of a model, and its tape: the ops that it calls, for other libraries and formats to repeat. */
+
+import type { TargetField } from '@lockstep/data';
+import type * as tensor from '@lockstep/tensor';
+import { type OpCall, type RandomKeys, recordOps, type Shape, type SumOptions, sum, Tensor } from '@lockstep/tensor';
+import { layerKind } from './layers.ts';
+import { losses } from './losses.ts';
+import { type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
+
+interface ForwardOptions {
+  /** Determines the dropout masks; given only in training. */
+  readonly random?: Omit<RandomKeys, 'stream'> | undefined;
+  /** Sees the output of each layer, inner layers first, and returns the input of the next; by default the output. */
+  readonly pass?: (output: Tensor, layer: PlacedLayer) => Tensor;
+}
+
+/**
+ * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. `parameters` holds one
+ * tensor per entry of `parameterLayout(model)`.
+ */
+export function forward(
+  model: Model,
+  x: Tensor,
+  parameters: readonly Tensor[],
+  { random, pass = (output) => output }: ForwardOptions = {},
+): Tensor {
+  const byName = new Map(parameterLayout(model).map(({ name }, index) => [name, parameters[index]!]));
+  const run = (layers: readonly PlacedLayer[], input: Tensor): Tensor =>
+    layers.reduce((value, placed) => {
+      const { layer, stream } = placed;
+      const own = placed.parameters.map(({ name }) => byName.get(name)!);
+      const nested = (inner: Tensor): Tensor => run(placed.nested, inner);
+      const keys = random && { ...random, stream };
+      return pass(layerKind(layer).forward(layer, value, own, { random: keys, nested }), placed);
+    }, input);
+  return run(placeLayers(model), x);
+}
+
+/** Returns the sum of the samples' losses and the number classified correctly. */
+export function lossSums(
+  outputs: Tensor,
+  targets: Tensor,
+  role: TargetField['role'],
+  options: SumOptions,
+): { readonly loss: Tensor; readonly correct: Tensor } {
+  const { each, correct } = losses[role];
+  return { correct: correct(outputs, targets, options), loss: sum(each(outputs, targets), options) };
+}
+
+/** A recorded op, with the layer that called it; the loss has no layer. */
+interface TapedOp extends OpCall {
+  readonly layer: PlacedLayer | undefined;
+}
+
+/** The ops of a computation, in order. Its tensors have shapes but no values. */
+export interface Tape {
+  readonly inputs: readonly Tensor[];
+  readonly ops: readonly TapedOp[];
+  readonly outputs: readonly Tensor[];
+}
+
+function record(
+  shapes: readonly Shape[],
+  body: (pass: ForwardOptions['pass'], ...inputs: Tensor[]) => readonly Tensor[],
+): Tape {
+  const ops: TapedOp[] = [];
+  let calls: OpCall[] = [];
+  const take = (layer: PlacedLayer | undefined): void => {
+    ops.push(...calls.map((call) => ({ ...call, layer })));
+    calls = [];
+  };
+  const pass = (output: Tensor, layer: PlacedLayer): Tensor => {
+    take(layer);
+    return output;
+  };
+  const recorded = recordOps(
+    shapes,
+    (...inputs) => body(pass, ...inputs),
+    (call) => calls.push(call),
+  );
+  take(undefined);
+  return { ...recorded, ops };
+}
+
+/**
+ * Records a prediction.
+ * Inputs are x [samples, ...input] and the parameters; the output is [samples, outputs].
+ */
+export function recordPrediction(model: Model, samples: number): Tape {
+  const shapes = [[samples, ...model.input], ...parameterLayout(model).map(({ shape }) => shape)];
+  return record(shapes, (pass, x, ...parameters) => [forward(model, x!, parameters, { pass: pass! })]);
+}
+
+/**
+ * Records what training differentiates.
+ * Inputs are x [samples, ...input], the targets, the random key [4], the numbers of the samples [samples], and the
+ * parameters. Outputs are those of `lossSums`: loss, then correct.
+ */
+export function recordLoss(model: Model, samples: number, targetField: TargetField): Tape {
+  const parameterShapes = parameterLayout(model).map(({ shape }) => shape);
+  return record(
+    [[samples, ...model.input], [samples, ...targetField.shape], [4], [samples], ...parameterShapes],
+    (pass, x, targets, key, numbers, ...parameters) => {
+      const random = { key: key!, samples: numbers! };
+      const outputs = forward(model, x!, parameters, { random, pass: pass! });
+      const { loss, correct } = lossSums(outputs, targets!, targetField.role, {});
+      return [loss, correct];
+    },
+  );
+}
+
+type Ops = typeof tensor;
+
+/** Names of the functions whose first argument is a tensor and that return one. */
+type OpName = {
+  [Name in keyof Ops]: Ops[Name] extends (...args: never[]) => Tensor ? Name : never;
+}[keyof Ops];
+
+type Exchanged<Args, Value> = {
+  [Index in keyof Args]: Extract<Args[Index], Tensor> extends never
+    ? Args[Index]
+    : Exclude<Args[Index], Tensor> | Value;
+};
+
+/**
+ * Ops of another library or format, by name.
+ * Each takes the arguments of the op of `@lockstep/tensor`, with a `Value` for each tensor.
+ */
+export type OpTable<Value> = {
+  readonly [Name in OpName]?: (...args: Exchanged<Parameters<Ops[Name]>, Value>) => Value;
+};
+
+/**
+ * Throws one sentence unless the table has every op of the tape.
+ * @param owner names the table in the error
+ */
+export function checkOps<Value>(tape: Tape, table: OpTable<Value>, owner: string): void {
+  const missing = tape.ops.find(({ name }) => !Object.hasOwn(table, name));
+  if (missing === undefined) return;
+  const { name, layer } = missing;
+  const user = layer === undefined ? '' : ` in layer ${layer.path} (${layer.layer.type})`;
+  throw new Error(`${owner}: expected ops that it knows, got ${name}${user}`);
+}
+
+/**
+ * Repeats the ops of a tape with those of a table.
+ * @param inputs one value for each input of the tape; undefined if no op reads it
+ * @param before sees each op before it is computed
+ * @returns the values of the tape's outputs; undefined for an output that no op computed
+ */
+export function replay<Value>(
+  tape: Tape,
+  table: OpTable<Value>,
+  inputs: readonly (Value | undefined)[],
+  before: (op: TapedOp) => void = () => {},
+): (Value | undefined)[] {
+  const values = new Map(tape.inputs.map((input, index) => [input, inputs[index]]));
+  for (const op of tape.ops) {
+    before(op);
+    const args = op.args.map((arg) => (arg instanceof Tensor ? values.get(arg) : arg));
+    const compute = table[op.name as OpName] as (...args: unknown[]) => Value;
+    values.set(op.output, compute(...args));
+  }
+  return tape.outputs.map((output) => values.get(output));
+}
