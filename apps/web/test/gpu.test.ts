@@ -67,7 +67,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
   );
 
   it('together with the CPU make a run sample-exact', async () => {
-    const run = await startRun(folder, [...endless, '--wait-for-start']);
+    const run = await startRun(folder, [...endless, '--wait-for-start'], { isSlow: true });
     const [gpu, cpu] = [await browser.open(run, 'owner'), await browser.open(run)];
     await gpu.join('webgl', 'gpu tab');
     await cpu.join('cpu', 'cpu tab');
@@ -82,7 +82,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
   it.each(['webgl', 'webgpu'] as const)(
     'a tab whose GPU is lost under %s says so and goes on with the CPU',
     async (gpu) => {
-      const run = await startRun(folder, endless);
+      const run = await startRun(folder, endless, { isSlow: true });
       const tab = await browser.open(run);
       await tab.join(gpu, 'tab');
       await tab.computed(2);
@@ -100,7 +100,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
   it.each(['webgl', 'webgpu'] as const)(
     'a tab whose kernels are tampered with under %s is refused before it computes a shard',
     async (gpu) => {
-      const run = await startRun(folder, endless);
+      const run = await startRun(folder, endless, { isSlow: true });
       const tab = await browser.open(run);
       await tab.page.context().route(/worker-thread[^/]*\.js$/, async (route) => {
         const response = await route.fetch();

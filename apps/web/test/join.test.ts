@@ -61,7 +61,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
   };
 
   it.each(Object.entries(faults))('a tab that is %s in the middle of a step changes no bit', async (_, fail) => {
-    const run = await startRun(folder, endless);
+    const run = await startRun(folder, endless, { isSlow: true });
     const [tab, viewer] = [await browser.open(run), await run.watch()];
     await tab.join('cpu', 'tab');
     await tab.computed(3);
@@ -78,7 +78,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
   });
 
   it('a tab that is reloaded, before the start and in the middle of a step, is the same worker', async () => {
-    const run = await startRun(folder, [...endless, '--wait-for-start']);
+    const run = await startRun(folder, [...endless, '--wait-for-start'], { isSlow: true });
     const tab = await browser.open(run, 'owner');
     await tab.join('cpu', 'tab');
     await tab.workersReady(1);
@@ -98,7 +98,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
   });
 
   it('a hidden tab goes on, is shown as hidden, and reconnects when its coordinator is gone', async () => {
-    const run = await startRun(folder, endless);
+    const run = await startRun(folder, endless, { isSlow: true });
     const owner = await browser.open(run, 'owner');
     const tab = await browser.open(run);
     await tab.join('cpu', 'tab');
@@ -113,7 +113,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
   });
 
   it('a hidden tab that reconnects reports again that it is hidden', async () => {
-    const run = await startRun(folder, endless);
+    const run = await startRun(folder, endless, { isSlow: true });
     const tab = await browser.open(run);
     await tab.join('cpu', 'tab');
     await tab.computed(3);
@@ -136,7 +136,7 @@ describePage('tabs as workers', ({ browser, folder }) => {
   });
 
   it('a tab without the token is asked for the code, and one that leaves does not come back', async () => {
-    const run = await startRun(folder, [...endless, '--token', 'let me in']);
+    const run = await startRun(folder, [...endless, '--token', 'let me in'], { isSlow: true });
     const unknown = await browser.open(run);
     await unknown.shows('Code needed', { exact: true });
     expect(await unknown.page.getByRole('button', { name: 'Join' }).count()).toBe(0);

@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import type { Report } from '../../../packages/train/src/record/report.ts';
 import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
+import { openThrottledLink } from '../../../packages/train/test/throttled-link.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 
 /** The addresses that a coordinator prints, and the end of its run. */
@@ -44,16 +45,34 @@ export const endless = ['--epochs', '1000000', '--batch', '64', '--microbatch', 
 
 let reports = 0;
 
-/**
- * @param folder for the report
- * @param port 0 for any free port
- */
-export async function startRun(folder: string, args: readonly string[], port = 0): Promise<TestRun> {
+interface Listening {
+  /** 0 for any free port. */
+  readonly port?: number;
+  /**
+   * Whether connections are so narrow that workers take about ten steps of the default model a second. At full speed they
+   * would take the processors from the pages.
+   */
+  readonly isSlow?: boolean;
+}
+
+const slowBytesPerSecond = 5_000_000;
+
+/** @param folder for the report */
+export async function startRun(
+  folder: string,
+  args: readonly string[],
+  { port = 0, isSlow = false }: Listening = {},
+): Promise<TestRun> {
   const file = join(folder, `report-${++reports}.json`);
-  const program = startCoordinator('coordinator', ['--port', `${port}`, '--report', file, ...args]);
-  const [, owner = ''] = await program.printed(/Dashboard: (\S+)/);
-  const [, guest = ''] = await program.printed(/Join in a browser: (\S+)/);
-  const [, worker = ''] = await program.printed(/--url '?([^'\s]+)/);
+  const program = startCoordinator('coordinator', ['--port', `${isSlow ? 0 : port}`, '--report', file, ...args]);
+  const [, shownOwner = '', shownPort = ''] = await program.printed(/Dashboard: (\S+:(\d+)\S+)/);
+  const link = isSlow ? await openThrottledLink(shownOwner, slowBytesPerSecond, port) : undefined;
+  void program.ended.then(() => link?.close());
+  const here = (address: string): string =>
+    link ? address.replace(`:${shownPort}`, `:${new URL(link.url).port}`) : address;
+  const owner = here(shownOwner);
+  const guest = here((await program.printed(/Join in a browser: (\S+)/))[1]!);
+  const worker = here((await program.printed(/--url '?([^'\s]+)/))[1]!);
   const page = owner.replace(/#.*/, '');
   const reportAfter = async (expectedCode: number): Promise<Report> => {
     const { code, stderr } = await program.ended;

@@ -1,6 +1,7 @@
 /** Checks every state of a run, as owner and guests see it: accessible, nothing cut off, no layout shift. */
 import { expect, it } from 'vitest';
 import { tinyArgs } from '../../../packages/train/test/tiny-data.ts';
+import { startWorker } from '../../coordinator/test/processes.ts';
 import { seriousViolations, violations } from './axe.ts';
 import { describePage } from './browser.ts';
 import { namelessParts, textWithoutPlace } from './layout.ts';
@@ -257,7 +258,8 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
     Promise.all(screens.map((screen) => browser.open(run, address, screen)));
 
   it('of a run that waits, trains, pauses, freezes and is stopped', async () => {
-    const run = await startRun(folder, [...long, '--workers', '1', '--wait-for-start']);
+    const run = await startRun(folder, [...long, '--wait-for-start'], { isSlow: true });
+    startWorker(['--url', run.worker, '--name', 'terminal']);
     // A guest's page has fewer elements. Other widths are checked while it loses its coordinator.
     const guest = await browser.open(run, 'page', screens[2]);
     await walk(runOfOwner, { run, pages: [...(await open(run, 'owner')), guest] });
@@ -307,7 +309,8 @@ describePage('every state, wide and narrow', ({ browser, folder }) => {
   });
 
   it('of a page that loses its coordinator', async () => {
-    const run = await startRun(folder, [...long, '--workers', '1']);
+    const run = await startRun(folder, long, { isSlow: true });
+    startWorker(['--url', run.worker, '--name', 'terminal']);
     await walk(lostRun, { run, pages: await open(run, 'page') });
   });
 

@@ -33,7 +33,7 @@ describePage('tabs', ({ browser, folder }) => {
     it('have one if the page is not secure, and the page says why', async () => {
       const port = await freePort();
       const origin = `http://${foreignName}:${port}`;
-      const run = await startRun(folder, [...endless, '--allow-origin', origin], port);
+      const run = await startRun(folder, [...endless, '--allow-origin', origin], { port, isSlow: true });
       const tab = await browser.open({ ...run, page: `${origin}/` });
       expect(await tab.page.evaluate(() => crossOriginIsolated)).toBe(false);
       const reason = 'one thread, because threads require https or localhost: start the coordinator with --tls';
@@ -50,7 +50,7 @@ describePage('tabs', ({ browser, folder }) => {
 
     it('end with one sentence when a thread dies, and the run goes on without them to the same weights', async () => {
       const args = ['--epochs', '1000000', '--batch', '256'];
-      const run = await startRun(folder, args);
+      const run = await startRun(folder, args, { isSlow: true });
       const tab = await browser.open(run);
       await tab.join('cpu', 'doomed', 2);
       await tab.computed(2);
@@ -68,7 +68,7 @@ describePage('tabs', ({ browser, folder }) => {
   });
 
   it('at the address of a relay see the run of the coordinator, compute for it, and change no bit', async () => {
-    const run = await startRun(folder, endless);
+    const run = await startRun(folder, endless, { isSlow: true });
     const relay = startRelay(['--url', run.worker, '--name', 'relay', '--port', '0']);
     const [, page = ''] = await relay.printed(/Join in a browser: (\S+)#join/);
     const tab = await browser.open({ ...run, page, join: `${page}#join` });
@@ -111,7 +111,7 @@ describePage('tabs', ({ browser, folder }) => {
     const port = await freePort();
     const checkpoints = ['--checkpoint', join(folder, 'checkpoints'), '--checkpoint-every', '5'];
     const args = [...endless, ...checkpoints];
-    const first = await startRun(folder, args, port);
+    const first = await startRun(folder, args, { port, isSlow: true });
     const tab = await browser.open(first);
     await tab.join('cpu', 'tab');
     await tab.computed(30);
@@ -121,7 +121,7 @@ describePage('tabs', ({ browser, folder }) => {
       .getByText(/^Not connected: .* Start the coordinator again with --resume to continue after step [\d,]+/)
       .waitFor();
 
-    const second = await startRun(folder, [...args, '--resume'], port);
+    const second = await startRun(folder, [...args, '--resume'], { port, isSlow: true });
     await tab.page.getByText(/step [\d,]+ of [\d,]+, resumed after step [\d,]+/).waitFor();
     await second.program.printed(/w\d+ tab joined/);
     const viewer = await second.watch();
