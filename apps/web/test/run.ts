@@ -45,17 +45,32 @@ export const endless = ['--epochs', '1000000', '--batch', '64', '--microbatch', 
 
 let reports = 0;
 
+/** Connections to a server, as a proxy. */
+interface Link {
+  /** Returns an address of the server with the proxy's port. */
+  through(address: string): string;
+  close(): void;
+}
+
+/**
+ * Opens connections so narrow that a worker takes about ten steps of the default model a second. Workers at full speed
+ * would take the processors from the pages.
+ * @param port 0 for any free port
+ */
+export async function openSlowLink(address: string, port = 0): Promise<Link> {
+  const { url, close } = await openThrottledLink(address, 5_000_000, port);
+  const [there, here] = [address, url].map((each) => `:${new URL(each).port}`) as [string, string];
+  return { through: (shown) => shown.replace(there, here), close };
+}
+
+const direct: Link = { through: (address) => address, close() {} };
+
 interface Listening {
   /** 0 for any free port. */
   readonly port?: number;
-  /**
-   * Whether connections are so narrow that workers take about ten steps of the default model a second. At full speed they
-   * would take the processors from the pages.
-   */
+  /** Whether the addresses are those of a slow link. */
   readonly isSlow?: boolean;
 }
-
-const slowBytesPerSecond = 5_000_000;
 
 /** @param folder for the report */
 export async function startRun(
@@ -65,14 +80,12 @@ export async function startRun(
 ): Promise<TestRun> {
   const file = join(folder, `report-${++reports}.json`);
   const program = startCoordinator('coordinator', ['--port', `${isSlow ? 0 : port}`, '--report', file, ...args]);
-  const [, shownOwner = '', shownPort = ''] = await program.printed(/Dashboard: (\S+:(\d+)\S+)/);
-  const link = isSlow ? await openThrottledLink(shownOwner, slowBytesPerSecond, port) : undefined;
-  void program.ended.then(() => link?.close());
-  const here = (address: string): string =>
-    link ? address.replace(`:${shownPort}`, `:${new URL(link.url).port}`) : address;
-  const owner = here(shownOwner);
-  const guest = here((await program.printed(/Join in a browser: (\S+)/))[1]!);
-  const worker = here((await program.printed(/--url '?([^'\s]+)/))[1]!);
+  const [, dashboard = ''] = await program.printed(/Dashboard: (\S+)/);
+  const { through, close } = isSlow ? await openSlowLink(dashboard, port) : direct;
+  void program.ended.then(close);
+  const [, guest = ''] = await program.printed(/Join in a browser: (\S+)/);
+  const [, worker = ''] = await program.printed(/--url '?([^'\s]+)/);
+  const owner = through(dashboard);
   const page = owner.replace(/#.*/, '');
   const reportAfter = async (expectedCode: number): Promise<Report> => {
     const { code, stderr } = await program.ended;
@@ -84,8 +97,8 @@ export async function startRun(
     ended: program.ended.then(({ code, stdout, stderr }) => `it ended with exit code ${code}:\n${stdout}${stderr}`),
     page,
     owner,
-    join: guest,
-    worker,
+    join: through(guest),
+    worker: through(worker),
     watch: () => openViewer(page.replace(/^http/, 'ws').replace(/\/$/, '')),
     report: () => reportAfter(0),
     stop() {
