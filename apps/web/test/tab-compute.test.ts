@@ -1,20 +1,21 @@
 /** Checks that tabs on threads, behind a relay, with replicas and with rounded sums give the bits of one process. */
 import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
 import { startRelay, startWorker } from '../../coordinator/test/processes.ts';
+import { endThreads, openInspector } from '../../worker/test/inspector.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage, foreignName } from './browser.ts';
 import { addressesOf, endless, singleHash, singleRun, startRun } from './run.ts';
-import { endThreads } from './worker-target.ts';
 
 describePage('tabs', ({ browser, folder }) => {
   describe('with threads', () => {
     it.each([
-      ['mlp', '60'],
-      ['cnn', '4'],
+      ['mlp', '20'],
+      ['cnn', '3'],
     ])('train the model that one process trains: %s', async (model, steps) => {
       const args = ['--model', model, '--steps', steps];
       const run = await startRun(folder, [...args, '--wait-for-start']);
@@ -54,7 +55,7 @@ describePage('tabs', ({ browser, folder }) => {
       const tab = await browser.open(run);
       await tab.join('cpu', 'doomed', 2);
       await tab.computed(2);
-      expect(await endThreads(tab.page)).toBe(1);
+      expect(await endThreadsOf(tab.page)).toBe(1);
       await tab.panelShows(/a compute thread has died: it gave no result for \d+ s/);
       startWorker(['--url', run.worker, '--name', 'next', '--threads', '1']);
       await run.program.printed(/w2 next joined[\s\S]*epoch/);
@@ -137,3 +138,18 @@ describePage('tabs', ({ browser, folder }) => {
     expect(tab.errors).toEqual([]);
   });
 });
+
+/** Ends every worker that the tab's own worker has started. */
+async function endThreadsOf(page: Page): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  const attached = new Promise<string>((resolve) => {
+    session.on('Target.attachedToTarget', ({ sessionId }) => resolve(sessionId));
+  });
+  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+  const sessionId = await attached;
+  const inspector = openInspector((message) => session.send('Target.sendMessageToTarget', { sessionId, message }));
+  session.on('Target.receivedMessageFromTarget', ({ message }) => inspector.read(message));
+  const ended = await endThreads(inspector, 'Worker.prototype');
+  await session.detach();
+  return ended;
+}
