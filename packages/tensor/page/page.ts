@@ -4,8 +4,9 @@ export interface CheckRequest {
   readonly backend: 'gpu' | 'webgpu' | 'webgl';
   /**
    * Run one after another on one device, since opening it takes longest. `ops` and `every example of ops` compare ops with
-   * the reference: a few examples that together have every kernel statement, or all of them. `steps` compares whole steps.
-   * `endings`, the last, closes the device twice, during a read, then opens another one and takes that away.
+   * the reference: a few examples that together have every kernel statement, or all of them. `steps` compares whole steps
+   * and slices that are read back. `endings`, the last, closes the device twice, during a read, then opens another one and
+   * takes that away.
    */
   readonly checks: readonly ('ops' | 'every example of ops' | 'steps' | 'endings')[];
 }

@@ -46,6 +46,31 @@ async function stepDisagreements(backend: Backend, compared: typeof steps): Prom
   return failures;
 }
 
+/** Offset and length of slices in several rows of a texture, or in a part of one. */
+const slices = [
+  [0, 5],
+  [6, 3],
+  [4_001, 7],
+  [4_002, 5_000],
+  [9_999, 1],
+] as const;
+
+async function sliceDisagreements(backend: Backend): Promise<string[]> {
+  const values = Float32Array.from({ length: 10_000 }, (_, index) => index);
+  const storage = backend.allocate(values.length);
+  backend.upload(storage, values);
+  const failures: string[] = [];
+  for (const [offset, length] of slices) {
+    const wrong = difference(
+      values.slice(offset, offset + length),
+      await backend.download(backend.slice(storage, offset, length)),
+    );
+    if (wrong !== undefined) failures.push(`${length} values from ${offset} on: ${wrong}`);
+  }
+  backend.free(storage);
+  return failures;
+}
+
 const contexts: WebGlContext[] = [];
 const { getContext } = OffscreenCanvas.prototype;
 OffscreenCanvas.prototype.getContext = function (...parameters) {
@@ -126,7 +151,7 @@ async function opDisagreements(backend: Backend, examples: ExamplesByOp): Promis
 const checks = {
   ops: (backend) => opDisagreements(backend, fewExamplesOfEveryStatement()),
   'every example of ops': (backend) => opDisagreements(backend, opExamples),
-  steps: (backend) => stepDisagreements(backend, steps),
+  steps: async (backend) => [...(await sliceDisagreements(backend)), ...(await stepDisagreements(backend, steps))],
   endings: endingFailures,
 } satisfies Record<
   CheckRequest['checks'][number],

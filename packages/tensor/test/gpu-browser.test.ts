@@ -4,7 +4,7 @@ import { backends, describeGpuPage } from './gpu-page.ts';
 
 describeGpuPage('the gpu backends', (runCheck) => {
   it.each(backends)(
-    '%s: kernels and compiled steps agree with the reference, closing gives the device back once, and a loss is reported',
+    '%s: kernels, slices read back and compiled steps agree with the reference, closing gives the device back once, and a loss is reported',
     async (backend) => {
       const report = await runCheck({ backend, checks: ['ops', 'steps', 'endings'] });
       expect(report).toMatchObject({ kind: 'report', failures: [] });

@@ -1,6 +1,6 @@
 /** The options of a worker: its command line, those of `join` in Node, and what it can compute with. */
 import {
-  type Command,
+  type CommandLine,
   configurationError,
   fleetOptions,
   generalOptions,
@@ -68,7 +68,7 @@ export const workerCommand = {
     wait: joinOptions.wait,
     ...generalOptions,
   },
-} as const satisfies Command;
+} as const satisfies CommandLine;
 
 /** The kinds of the options of `join`. */
 export const kindsOfJoin = { ...libraryKinds(workerCommand.options), ...joinKinds } as const;
