@@ -1,7 +1,7 @@
-/** The worker: opens a backend of the built, minified bundle and runs one check of it. */
+/** The worker: opens a backend of the built, minified bundle and runs checks of it. */
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
-import { add, type Backend, compile, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
+import { add, apply, type Backend, compile, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
@@ -58,7 +58,16 @@ const slices = [
 async function sliceDisagreements(backend: Backend): Promise<string[]> {
   const values = Float32Array.from({ length: 10_000 }, (_, index) => index);
   const storage = backend.allocate(values.length);
-  backend.upload(storage, values);
+  backend.upload(
+    storage,
+    values.map((value) => value - 1),
+  );
+  // What was uploaded would be read from its copy, not from the device.
+  const inputs = [{ storage, strides: [1] }];
+  const call = { formula: apply('add', input(0), 1), shape: [values.length], inputs, output: storage };
+  const program = backend.prepare([{ kind: 'map', ...call }]);
+  program.run();
+  program.dispose();
   const failures: string[] = [];
   for (const [offset, length] of slices) {
     const wrong = difference(
