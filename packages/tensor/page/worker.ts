@@ -1,6 +1,7 @@
 /** The worker: opens a backend of the built, minified bundle and runs one check of it. */
+
+import { loadGpuJs } from '../src/backends/gpu/device.ts';
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
-import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';

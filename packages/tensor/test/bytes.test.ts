@@ -74,7 +74,7 @@ const layers = fc
   })
   .map(({ size, ...layer }) => ({ ...layer, rows: size * layer.microbatches }));
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('bytes as operands on %s', (_, backend) => {
+describe.each(backends)('bytes as operands on $name', (backend) => {
   /** Runs `check` on a storage that was filled from bytes, and on one that was filled with their floats. */
   function both(layer: Layer, bytes: Uint8Array, check: (x: Storage) => void): void {
     for (const isByte of [true, false]) {
@@ -290,7 +290,7 @@ function takeRows(backend: HostBackend, storage: Storage, divisor: number, ...ro
 
 type Rows = Parameters<ReturnType<typeof createByteInput>['takeRows']>;
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('a table of bytes on %s', (_, backend) => {
+describe.each(backends)('a table of bytes on $name', (backend) => {
   it('uploads rows in any order, often or never, as their bytes are', () => {
     const shapes = fc.record({ rows: fc.integer({ min: 1, max: 40 }), columns: fc.integer({ min: 1, max: 50 }) });
     fc.assert(

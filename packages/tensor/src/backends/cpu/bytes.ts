@@ -6,7 +6,7 @@ import type { Role } from '../calls.ts';
 import { checkCopy } from '../calls.ts';
 import { HostTable, type OwnedStorage } from '../storage-backend.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
-import { callWords, createProgram, type ProgramMemory } from './programs.ts';
+import { callWords, createProgram, isDenseLeft, type ProgramMemory } from './programs.ts';
 
 export class CpuByteTable extends HostTable {
   /** Address of the first row. */
@@ -181,7 +181,7 @@ export class ByteOperands {
 
 /** Whether the call multiplies the whole storage from the left. */
 function isLeftOfProduct(call: KernelCall, role: Role): boolean {
-  return call.kind === 'matmul' && role === 'left' && call.batch === undefined;
+  return call.kind === 'matmul' && role === 'left' && isDenseLeft(call);
 }
 
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT;
