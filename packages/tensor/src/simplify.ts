@@ -1,4 +1,13 @@
-import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from './backend.ts';
+import type {
+  ConvolutionCall,
+  Epilogue,
+  KernelCall,
+  Layout,
+  MapCall,
+  MatmulCall,
+  Storage,
+  StridedView,
+} from './backend.ts';
 import { joinAxes, operandsOf, readsContiguously, readsOf, withStorages, writesOf } from './backends/calls.ts';
 import { type Formula, input, rewrite, substituteInputs, topological } from './formula.ts';
 import { contiguousStrides, type Shape, sameShape, sizeOf } from './shape.ts';
@@ -85,13 +94,17 @@ function throughViews(call: KernelCall, { producerOf }: Surroundings): KernelCal
     const right = sourceOf({ ...operands.right, storage: call.right }, operands.right.shape, producerOf);
     return {
       ...call,
-      ...(left && { left: left.storage, leftLayout: left }),
-      ...(right && { right: right.storage, rightLayout: right }),
+      ...(left && { left: left.storage, leftLayout: layoutOf(left) }),
+      ...(right && { right: right.storage, rightLayout: layoutOf(right) }),
     };
   }
   if (call.kind !== 'map' || call.formula.kind !== 'input') return call;
   const source = sourceOf(call.inputs[call.formula.index]!, call.shape, producerOf);
   return source === undefined ? call : { ...call, formula: input(0), inputs: [source] };
+}
+
+function layoutOf({ offset = 0, strides }: StridedView): Layout {
+  return { offset, strides };
 }
 
 /** Returns the view of a copy's source that has the values of `view`, a view of the copy; undefined if there is none. */

@@ -14,6 +14,7 @@ import {
   type Plan,
   relu,
   type Storage,
+  slice,
   sum,
   type Tensor,
   tidy,
@@ -161,6 +162,13 @@ describe.each(backends)('bytes as operands on $name', (backend) => {
     'a product of some rows': (x) => {
       const part = fromStorage(backend, backend.slice(x.storage, 0, 10 * inputs), [10, inputs]);
       return matmul(part, fromArray(backend, randomValues(inputs * 20, 72), [inputs, 20]));
+    },
+    'a product that reads through a slice': (x) => {
+      const weights = fromArray(backend, randomValues(inputs * 20, 74), [inputs, 20]);
+      const plan = compile(backend, (values, w) => matmul(slice(values!, [{ end: 10 }]), w!), [x, weights]);
+      expect(plan.calls).toEqual(['matmul']);
+      plan.run();
+      return plan.outputs[0]!;
     },
     'a batch of products': (x) => {
       const halves = fromStorage(backend, x.storage, [2, rows / 2, inputs]);
