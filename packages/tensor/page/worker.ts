@@ -3,7 +3,14 @@
 import { loadGpuJs } from '../src/backends/gpu/device.ts';
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { apply, type Backend, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
-import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
+import {
+  allDisagreements,
+  attentionPlan,
+  difference,
+  type ExamplesByOp,
+  imageNetworkPlan,
+  networkPlan,
+} from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
 import type { CheckReport, CheckRequest } from './page.ts';
@@ -23,9 +30,10 @@ interface WebGlContext {
 
 const sizes = { batch: 64, features: 784, hidden: 128, classes: 10 };
 
-/** Steps of networks: dense with MNIST's sizes; over images with sizes that four divides, and does not divide. */
+/** Steps: dense with MNIST's sizes; heads of attention; over images with sizes that four divides, and does not divide. */
 const steps: readonly ((backend: Backend) => Plan)[] = [
   (backend) => networkPlan(backend, sizes),
+  attentionPlan,
   (backend) => imageNetworkPlan(backend, { batch: 16, image: 28, channels: 1, filters: 8, hidden: 32, classes: 10 }),
   (backend) => imageNetworkPlan(backend, { batch: 5, image: 13, channels: 3, filters: 3, hidden: 17, classes: 7 }),
 ];

@@ -16,7 +16,7 @@ import {
   tidy,
   transpose,
 } from '../src/index.ts';
-import { networkStep } from './agreement.ts';
+import { attend, networkStep } from './agreement.ts';
 import { bitsOf, openAll, randomValues, valuesIn } from './support.ts';
 
 const backends = await openAll();
@@ -136,20 +136,11 @@ describe.each(backends)('$name', (backend) => {
   });
 
   it('multiplies heads where they lie in one tensor: no copies, and the bits of eager execution', () => {
-    const [samples, positions, heads, width] = [2, 5, 3, 4];
-    const x = fromArray(backend, randomValues(samples * positions * 3 * heads * width, 1), [samples, positions, 36]);
-    const body = (all: Tensor): Tensor[] => {
-      const part = (index: number): Tensor => {
-        const own = slice(all, [{}, {}, { start: index * heads * width, end: (index + 1) * heads * width }]);
-        return transpose(reshape(own, [samples, positions, heads, width]), 1, 2);
-      };
-      const scores = matmul(part(0), part(1), { transposeRight: true });
-      return [scores, matmul(scores, part(2))];
-    };
-    const plan = compile(backend, (all) => body(all!), [x]);
+    const x = fromArray(backend, randomValues(2 * 5 * 36, 1), [2, 5, 36]);
+    const plan = compile(backend, (all) => attend(all!, 3), [x]);
     plan.run();
     expect(plan.calls).toEqual(['matmul', 'matmul']);
-    expect(plan.outputs.map(read).map(bitsOf)).toEqual(tidy(() => body(x).map(read)).map(bitsOf));
+    expect(plan.outputs.map(read).map(bitsOf)).toEqual(tidy(() => attend(x, 3).map(read)).map(bitsOf));
   });
 
   it.each<[name: string, body: (x: Tensor) => Tensor]>([
