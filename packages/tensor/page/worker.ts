@@ -1,8 +1,15 @@
 /** The worker: opens a backend of the built, minified bundle and runs checks of it. */
+import { loadGpuJs } from '../src/backends/gpu/device.ts';
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
-import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
 import { add, apply, type Backend, compile, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
-import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
+import {
+  allDisagreements,
+  attentionPlan,
+  difference,
+  type ExamplesByOp,
+  imageNetworkPlan,
+  networkPlan,
+} from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
 import { randomValues } from '../test/values.ts';
@@ -21,9 +28,10 @@ interface WebGlContext {
   getExtension(name: 'WEBGL_lose_context'): { loseContext(): void } | null;
 }
 
-/** Steps of networks: dense with MNIST's sizes; over images with sizes that four divides, and does not divide. */
+/** Steps: dense with MNIST's sizes; heads of attention; over images with sizes that four divides, and does not divide. */
 const steps: readonly ((backend: Backend) => Plan)[] = [
   (backend) => networkPlan(backend, { batch: 64, features: 784, hidden: 128, classes: 10 }),
+  attentionPlan,
   (backend) => imageNetworkPlan(backend, { batch: 16, image: 28, channels: 1, filters: 8, hidden: 32, classes: 10 }),
   (backend) => imageNetworkPlan(backend, { batch: 5, image: 13, channels: 3, filters: 3, hidden: 17, classes: 7 }),
 ];
