@@ -1,6 +1,7 @@
 /** A real worker session; the test plays the coordinator, the compute and the clock. */
 
 import type { Compute, ShardGradient } from '@lockstep/compute';
+import { classField, scaledField } from '@lockstep/data';
 import {
   bytesOf,
   type Closing,
@@ -164,9 +165,8 @@ export const welcome: MessageOf<'welcome'> = {
   resumeKey: 'key-1',
   model: { name: 'any' },
   microbatchSize: 4,
-  sampleType: 'u8',
-  sampleShape: [1],
-  targetType: 'classes',
+  sampleField: scaledField([1]),
+  targetField: classField,
   heartbeatMs: 2_000,
   maxFrameBytes: 1_000_000,
   chunkBytes: 8,

@@ -43,6 +43,22 @@ export function Figure({ label, note, value }: FigureProps) {
   );
 }
 
+interface KeyProps {
+  /** Color token. */
+  readonly color: string;
+  readonly class?: string;
+  readonly children: ComponentChildren;
+}
+
+/** The meaning of a color, next to a sample of it. */
+export function Key({ color, class: look = '', children }: KeyProps) {
+  return (
+    <span class={`key ${look}`} style={{ '--key': `var(${color})` }}>
+      {children}
+    </span>
+  );
+}
+
 export function CopyButton({ text, label }: { readonly text: string; readonly label: string }) {
   const outcome = useSignal<{ readonly text: string; readonly isCopied: boolean }>();
   const copy = async (): Promise<void> => {

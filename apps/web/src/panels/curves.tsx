@@ -38,7 +38,7 @@ export function CurvesCard({ store }: { readonly store: RunStore }) {
       </h2>
       <Toolbar store={store} />
       <Chart store={store} kind="loss" />
-      {store.run.value?.targetType !== 'values' && store.status.value.name !== 'failed' && (
+      {store.run.value?.targetField.role !== 'value' && store.status.value.name !== 'failed' && (
         <Chart store={store} kind="accuracy" />
       )}
     </section>
@@ -184,7 +184,7 @@ function Toolbar({ store }: { readonly store: RunStore }) {
 /** Saves the curves as a table. Runs whose targets are values have no accuracy. */
 export function saveCurvesCsv(store: RunStore): void {
   const { value: view } = chartSettings;
-  const kinds = store.run.value?.targetType === 'values' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
+  const kinds = store.run.value?.targetField.role === 'value' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
   const columns: [name: string, values: readonly (number | null)[]][] = [];
   for (const kind of kinds) {
     const { at, train, smoothTrain, test } = store.curves(kind, view)[0]!.table;

@@ -1,5 +1,5 @@
 /** The table of a server's runs, with their settings and results. */
-import { Card } from '../look/controls.tsx';
+import { Card, Key } from '../look/controls.tsx';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { type Column, Table } from '../view/table.tsx';
 import type { RunStore, RunSummary } from '../watch/run-store.ts';
@@ -34,8 +34,8 @@ const columns: readonly Column<RunSummary>[] = [
 ];
 
 const qualities = {
-  classes: number('Test accuracy', (run) => run.testAccuracy, percent),
-  values: number('Test RMSE', (run) => run.testRmse, significant),
+  index: number('Test accuracy', (run) => run.testAccuracy, percent),
+  value: number('Test RMSE', (run) => run.testRmse, significant),
 } as const;
 
 export function Runs({ store }: { readonly store: RunStore }) {
@@ -50,9 +50,7 @@ export function Runs({ store }: { readonly store: RunStore }) {
       const isCurrent = place === runs[0]!.place;
       return (
         <>
-          <span class="key" style={{ '--key': `var(${isCurrent ? '--train' : earlierColor(place)})` }}>
-            {label}
-          </span>{' '}
+          <Key color={isCurrent ? '--train' : earlierColor(place)}>{label}</Key>{' '}
           {isCurrent && <span class="tag">now</span>}
         </>
       );
@@ -63,7 +61,7 @@ export function Runs({ store }: { readonly store: RunStore }) {
       <Table
         label="Table of runs"
         class="runs-table"
-        columns={[named, qualities[run.targetType], ...columns]}
+        columns={[named, qualities[run.targetField.role], ...columns]}
         rows={runs}
         keyOf={({ place }) => place}
         hasRowHeadings
