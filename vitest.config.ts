@@ -38,12 +38,12 @@ const apart = [
 ];
 
 /** Files that mostly wait for pages and installations. Those of one process share a browser. */
-const waiting = ['apps/{examples,lockstep,web}/test/**/*.test.ts', 'packages/chromium/test/**/*.test.ts'];
+const waiting = ['{apps/lockstep,apps/web,packages/chromium,examples}/test/**/*.test.ts'];
 const pages = 'packages/*/test/**/*-browser.test.ts';
 
 /** Soak, fuzz, floods and thousands of workers: `npm run test:long`. */
 const long = ['{packages,apps}/*/test/**/*.long.test.ts'];
-const every = ['{packages,apps}/*/test/**/*.test.ts'];
+const every = ['{packages/*,apps/*,examples}/test/**/*.test.ts'];
 
 /** The files that take longest, longest first: the last to begin decides when all have ended. */
 const slowest = [

@@ -20,7 +20,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   evaluate: ['lockstep/dist/main.js', 'evaluate'],
   predict: ['lockstep/dist/main.js', 'predict'],
   export: ['lockstep/dist/main.js', 'export'],
-  example: ['examples/dist/main.js'],
+  example: ['../examples/dist/src/main.js'],
   compare: ['bench/dist/main.js', 'compare'],
   bench: ['bench/dist/main.js', 'bench'],
   simulate: ['simulate/dist/main.js'],
