@@ -3,7 +3,7 @@ import { curveText, type Exhibit, isNumericColumn, type LiveCurve, silentNeurons
 import { useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type uPlot from 'uplot';
-import { Figure } from '../look/controls.tsx';
+import { Choice, Figure } from '../look/controls.tsx';
 import { percent, significant, whole } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
 import { Bars } from '../view/bars.tsx';
@@ -149,19 +149,14 @@ export function LiveCurvesView({ exhibit: { caption, curves, length } }: Shown<'
       .join(' · ');
   return (
     <>
-      <label class="inline-field">
-        Curve
-        <select
-          value={measure.value}
-          onChange={({ currentTarget }) => (measure.value = currentTarget.value as keyof typeof measures)}
-        >
-          {Object.entries(measures).map(([name, { title }]) => (
-            <option key={name} value={name}>
-              {title}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice
+        label="Curve"
+        value={measure.value}
+        options={Object.entries(measures).map(([name, { title }]) => [name, title])}
+        onChoose={(name) => {
+          measure.value = name as keyof typeof measures;
+        }}
+      />
       <Curves
         x={x}
         curves={drawn}

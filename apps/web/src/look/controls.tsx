@@ -131,6 +131,35 @@ export function Choice({ label, value, options, isDisabled = false, onChoose }: 
   );
 }
 
+interface SliderProps {
+  readonly id: string;
+  readonly label: string;
+  /** Position of the slider, between `min` and `max`. */
+  readonly value: number;
+  readonly min: number;
+  readonly max: number;
+  readonly step?: number;
+  /** The value that the position stands for. */
+  readonly text: string;
+  readonly onInput: (position: number) => void;
+}
+
+export function Slider({ id, label, text, onInput, ...input }: SliderProps) {
+  return (
+    <p class="field">
+      <label for={id}>{label}</label>
+      <output for={id}>{text}</output>
+      <input
+        id={id}
+        type="range"
+        aria-valuetext={text}
+        {...input}
+        onInput={({ currentTarget }) => onInput(Number(currentTarget.value))}
+      />
+    </p>
+  );
+}
+
 /**
  * If the focus was in the element and a new `version` removes or disables the focused control, moves the focus to the
  * first control in the element.
