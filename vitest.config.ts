@@ -19,8 +19,8 @@ const computing = [
   ),
   'packages/{data,tensor}/test/!(*-browser|backend|gpu|microbatches|threads).test.ts',
   // The page's modules that need no page.
-  'apps/web/test/{batch-at-start,contribution,curves,digit-image,graph-layout,join-addresses}.test.ts',
-  'apps/web/test/{sketch,slider,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
+  'apps/web/test/{batch-at-start,contribution,curves,digit-image,join-addresses,lesson}.test.ts',
+  'apps/web/test/{sketch,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
 ];
 
 /** Files that mostly wait for processes and sockets. */
