@@ -173,9 +173,9 @@ function product(
 }
 
 /**
- * Computes `output[m, n] = left x right`. Strides in bytes say where the operands lie. The sums over k are per microbatch,
- * one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added to each row, and
- * relu is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to be at most 8192.
+ * Computes `output[m, n] = left x right`; the operands have strides in bytes. The sums over k are per microbatch, one or
+ * more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added to each row, and relu
+ * is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to be at most 8192.
  *
  * If `batch` is not 0, there is one product for each element of the batch. Its 32-bit words are written by
  * src/backends/cpu/programs.ts: number of axes, number of products; per axis its size, the strides of left and right, and

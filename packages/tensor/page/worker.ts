@@ -28,7 +28,7 @@ interface WebGlContext {
   getExtension(name: 'WEBGL_lose_context'): { loseContext(): void } | null;
 }
 
-/** Steps: dense with MNIST's sizes; heads of attention; over images with sizes that four divides, and does not divide. */
+/** Steps: dense with the sizes of MNIST, heads of attention, and over images with sizes that four divides or not. */
 const steps: readonly ((backend: Backend) => Plan)[] = [
   (backend) => networkPlan(backend, { batch: 64, features: 784, hidden: 128, classes: 10 }),
   attentionPlan,

@@ -86,7 +86,7 @@ function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Stor
   return kept.reverse();
 }
 
-/** Lets products and copies read the source of a copy, such as a slice or a permutation, where it lies. */
+/** Makes products and copies read the source of a copy, such as a slice or a permutation, directly. */
 function throughViews(call: KernelCall, { producerOf }: Surroundings): KernelCall {
   if (call.kind === 'matmul' && call.microbatches === undefined) {
     const operands = operandsOf(call);

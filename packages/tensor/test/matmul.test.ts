@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HostBackend } from '../src/index.ts';
 import { fromArray, matmul, openBackend, tidy } from '../src/index.ts';
-import { bitsOf, randomValues } from './support.ts';
+import { addedInPairs, bitsOf, randomValues } from './support.ts';
 
 const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
@@ -14,18 +14,19 @@ interface Product {
   readonly n: number;
   readonly transposeLeft?: boolean;
   readonly transposeRight?: boolean;
+  readonly microbatches?: number;
 }
 
 function product(
   backend: HostBackend,
-  { m, k, n, transposeLeft = false, transposeRight = false }: Product,
+  { m, k, n, transposeLeft = false, transposeRight = false, ...options }: Product,
   left: Float32Array,
   right: Float32Array,
 ): Float32Array {
   return tidy(() => {
     const a = fromArray(backend, left, transposeLeft ? [k, m] : [m, k]);
     const b = fromArray(backend, right, transposeRight ? [n, k] : [k, n]);
-    return backend.view(matmul(a, b, { transposeLeft, transposeRight }).storage).slice();
+    return backend.view(matmul(a, b, { transposeLeft, transposeRight, ...options }).storage).slice();
   });
 }
 
@@ -181,13 +182,13 @@ describe('cpu', () => {
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
     'lets %f on the right reach every row, through zeros too',
     (poison) => {
-      const sizes = { m: 40, k: 60, n: 32 };
-      for (const transposeLeft of [false, true]) {
+      for (const form of [{}, { transposeLeft: true }, { transposeLeft: true, microbatches: 4 }]) {
+        const sizes = { m: 40, k: 60, n: 32, ...form };
         const left = randomValues(sizes.m * sizes.k, 31, 0.1);
         const right = randomValues(sizes.k * sizes.n, 32);
-        right[5 * sizes.n + 3] = poison;
-        const result = product(cpu, { ...sizes, transposeLeft }, left, right);
-        expect(result).toEqual(product(reference, { ...sizes, transposeLeft }, left, right));
+        right[17 * sizes.n + 3] = poison;
+        const result = product(cpu, sizes, left, right);
+        expect(result).toEqual(product(reference, sizes, left, right));
         for (let row = 0; row < sizes.m; row++) expect(Number.isFinite(result[row * sizes.n + 3]!)).toBe(false);
       }
     },
@@ -208,6 +209,58 @@ describe('cpu', () => {
       const left = randomValues(sizes.m * sizes.k, 35, density).map((value) => (value === 0 ? -0 : value * 1e-30));
       const right = randomValues(sizes.k * sizes.n, 36).map((value) => value * 1e-30);
       expect(product(cpu, sizes, left, right).some((value) => Object.is(value, -0))).toBe(false);
+    }
+  });
+});
+
+/** Computes the product of each microbatch separately, and adds the products in pairs. */
+function productInPairs(sizes: Product, left: Float32Array, right: Float32Array): Float32Array {
+  const { m, k, n, microbatches = 1 } = sizes;
+  const run = k / microbatches;
+  const parts = Array.from({ length: microbatches }, (_, index) => {
+    const part = (values: Float32Array, width: number): Float32Array =>
+      values.subarray(index * run * width, (index + 1) * run * width);
+    return product(cpu, { m, k: run, n, transposeLeft: true }, part(left, m), part(right, n));
+  });
+  return addedInPairs(parts);
+}
+
+describe('a product per microbatch on cpu', () => {
+  const products = fc.record({
+    m: fc.integer({ min: 1, max: 40 }),
+    n: fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constant(515)),
+    microbatches: fc.integer({ min: 1, max: 16 }),
+    run: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 20 }) }, fc.integer({ min: 21, max: 70 })),
+  });
+
+  it('has the bits of its runs and of the reference, for random sizes and densities', () => {
+    fc.assert(
+      fc.property(products, fc.constantFrom(1, 0.3, 0.1, 0.01, 0), fc.nat(), ({ run, ...rest }, density, seed) => {
+        const sizes = { ...rest, k: rest.microbatches * run, transposeLeft: true };
+        const left = randomValues(sizes.m * sizes.k, seed, density).map((value) =>
+          value === 0 && seed % 2 ? -0 : value,
+        );
+        const right = randomValues(sizes.n * sizes.k, seed + 1);
+        const whole = bitsOf(product(cpu, sizes, left, right));
+        expect(whole).toEqual(bitsOf(productInPairs(sizes, left, right)));
+        expect(whole).toEqual(bitsOf(product(reference, sizes, left, right)));
+      }),
+      { numRuns: 80, seed: 5 },
+    );
+  });
+
+  it.each([
+    { m: 784, k: 128, n: 128, microbatches: 4 },
+    { m: 128, k: 512, n: 10, microbatches: 8 },
+    { m: 50, k: 4500, n: 40, microbatches: 9 },
+    { m: 20, k: 6000, n: 20, microbatches: 4 },
+    { m: 6, k: 9000, n: 20, microbatches: 3 },
+  ])('has the bits of its runs at the size of real work: %o', (sizes) => {
+    for (const density of [1, 0.19]) {
+      const left = randomValues(sizes.m * sizes.k, 7, density);
+      const right = randomValues(sizes.n * sizes.k, 8);
+      const whole = product(cpu, { ...sizes, transposeLeft: true }, left, right);
+      expect(bitsOf(whole)).toEqual(bitsOf(productInPairs(sizes, left, right)));
     }
   });
 });

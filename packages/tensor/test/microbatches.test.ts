@@ -1,8 +1,7 @@
 /** Sums per microbatch have the bits of each microbatch summed separately and added by a fixed binary tree. */
-import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { additionsAfter } from '../src/backends/calls.ts';
-import type { HostBackend, Tensor } from '../src/index.ts';
+import type { Tensor } from '../src/index.ts';
 import {
   abs,
   add,
@@ -20,25 +19,10 @@ import {
   valueAndGrad,
 } from '../src/index.ts';
 import { sizeOf } from '../src/shape.ts';
-import { bitsOf, openAll, randomValues, valuesIn } from './support.ts';
+import { addedInPairs, bitsOf, foldInPairs, openAll, randomValues, valuesIn } from './support.ts';
 
-const { backend: cpu } = await openBackend('cpu');
 const { backend: reference } = await openBackend('reference');
 const backends = await openAll();
-
-/** The oracle: adds neighbors in pairs, then their sums in pairs; a term without a neighbor passes unchanged. */
-function foldInPairs<Term>(terms: readonly Term[], sum: (left: Term, right: Term) => Term): Term {
-  if (terms.length === 1) return terms[0]!;
-  const pairs = Array.from({ length: Math.ceil(terms.length / 2) }, (_, pair) => {
-    const [left, right] = terms.slice(2 * pair, 2 * pair + 2) as [Term, Term?];
-    return right === undefined ? left : sum(left, right);
-  });
-  return foldInPairs(pairs, sum);
-}
-
-function addedInPairs(vectors: readonly Float32Array[]): Float32Array {
-  return foldInPairs(vectors, (left, right) => left.map((value, index) => value + right[index]!));
-}
 
 it('adds the terms of a stack as the tree of pairs does, for any number of terms', () => {
   const sum = (left: string, right: string): string => `(${left} + ${right})`;
@@ -54,89 +38,6 @@ it('adds the terms of a stack as the tree of pairs does, for any number of terms
     });
     expect(stack).toEqual([foldInPairs(terms, sum)]);
   }
-});
-
-interface Product {
-  readonly m: number;
-  readonly n: number;
-  readonly microbatches: number;
-  /** Length of a microbatch along k. */
-  readonly run: number;
-}
-
-function product(
-  backend: HostBackend,
-  { m, n, microbatches, run }: Product,
-  left: Float32Array,
-  right: Float32Array,
-): Float32Array {
-  const k = microbatches * run;
-  return tidy(() => {
-    const [a, b] = [fromArray(backend, left, [k, m]), fromArray(backend, right, [k, n])];
-    return backend.view(matmul(a, b, { transposeLeft: true, microbatches }).storage).slice();
-  });
-}
-
-/** Computes the product of each run of k separately, and adds the products in pairs. */
-function productInPairs(backend: HostBackend, sizes: Product, left: Float32Array, right: Float32Array): Float32Array {
-  const { m, n, microbatches, run } = sizes;
-  const parts = Array.from({ length: microbatches }, (_, index) => {
-    const part = (values: Float32Array, width: number): Float32Array =>
-      values.subarray(index * run * width, (index + 1) * run * width);
-    return product(backend, { ...sizes, microbatches: 1 }, part(left, m), part(right, n));
-  });
-  return addedInPairs(parts);
-}
-
-const products = fc.record({
-  m: fc.integer({ min: 1, max: 40 }),
-  n: fc.oneof(fc.integer({ min: 1, max: 70 }), fc.constant(515)),
-  microbatches: fc.integer({ min: 1, max: 16 }),
-  run: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 20 }) }, fc.integer({ min: 21, max: 70 })),
-});
-
-describe('a product per microbatch on cpu', () => {
-  it('has the bits of its runs and of the reference, for random sizes and densities', () => {
-    fc.assert(
-      fc.property(products, fc.constantFrom(1, 0.3, 0.1, 0.01, 0), fc.nat(), (sizes, density, seed) => {
-        const k = sizes.microbatches * sizes.run;
-        const left = randomValues(sizes.m * k, seed, density).map((value) => (value === 0 && seed % 2 ? -0 : value));
-        const right = randomValues(sizes.n * k, seed + 1);
-        const whole = bitsOf(product(cpu, sizes, left, right));
-        expect(whole).toEqual(bitsOf(productInPairs(cpu, sizes, left, right)));
-        expect(whole).toEqual(bitsOf(product(reference, sizes, left, right)));
-      }),
-      { numRuns: 80, seed: 5 },
-    );
-  });
-
-  it.each([
-    { m: 784, n: 128, microbatches: 4, run: 32 },
-    { m: 128, n: 10, microbatches: 8, run: 64 },
-    { m: 50, n: 40, microbatches: 9, run: 500 },
-    { m: 20, n: 20, microbatches: 4, run: 1500 },
-    { m: 6, n: 20, microbatches: 3, run: 3000 },
-  ])('has the bits of its runs at the size of real work: %o', (sizes) => {
-    for (const density of [1, 0.19]) {
-      const k = sizes.microbatches * sizes.run;
-      const left = randomValues(sizes.m * k, 7, density);
-      const right = randomValues(sizes.n * k, 8);
-      expect(bitsOf(product(cpu, sizes, left, right))).toEqual(bitsOf(productInPairs(cpu, sizes, left, right)));
-    }
-  });
-
-  it.each([Number.NaN, Number.POSITIVE_INFINITY])(
-    'lets %f on the right reach every row, through zeros too',
-    (poison) => {
-      const sizes = { m: 40, n: 32, microbatches: 4, run: 15 };
-      const left = randomValues(sizes.m * 60, 31, 0.1);
-      const right = randomValues(60 * sizes.n, 32);
-      right[17 * sizes.n + 3] = poison;
-      const result = product(cpu, sizes, left, right);
-      expect(result).toEqual(product(reference, sizes, left, right));
-      for (let row = 0; row < sizes.m; row++) expect(Number.isFinite(result[row * sizes.n + 3]!)).toBe(false);
-    },
-  );
 });
 
 /** Parameters of a convolution from two channels to three filters, and of two dense layers after it. */

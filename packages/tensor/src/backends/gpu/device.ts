@@ -1,4 +1,4 @@
-/** What the gpu backend needs of a mode of gpu.js: arrays on the device, kernels from arrays to arrays; and what both modes share. */
+/** The interface of a GPU device: arrays, and kernels from arrays to arrays. Both modes of gpu.js share a base class. */
 import { DeviceLostError } from '../../backend.ts';
 
 /** Float32 values on the device, four to a cell; immutable once written. */

@@ -28,9 +28,9 @@ export interface Product {
   readonly k: number;
   readonly n: number;
   readonly batch?: Shape | undefined;
-  /** Of [...batch, m, k]. */
+  /** One for each axis of [...batch, m, k]. */
   readonly leftStrides: readonly number[];
-  /** Of [...batch, k, n]. */
+  /** One for each axis of [...batch, k, n]. */
   readonly rightStrides: readonly number[];
 }
 

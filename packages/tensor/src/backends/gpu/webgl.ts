@@ -74,17 +74,12 @@ function textureSize(length: number): TextureSize {
   return [width, Math.ceil(cells / width)];
 }
 
-/** Size of a texture whose quarters are whole rows; undefined if that would make it too narrow. */
-function quarteredSize(length: number): TextureSize | undefined {
-  const cells = length / cellLength;
+/** Size of each quarter of a texture of `length` values, in whole rows; undefined if those would be too narrow. */
+function quarterSize(length: number): TextureSize | undefined {
+  const cells = length / (4 * cellLength);
   let [width] = textureSize(length);
-  while (width >= 16 && cells % (4 * width) !== 0) width /= 2;
-  return width >= 16 && cells % (4 * width) === 0 ? [width, cells / width] : undefined;
-}
-
-/** Size of one quarter of such a texture. */
-function quarterOf([width, height]: TextureSize): TextureSize {
-  return [width, height / 4];
+  while (width >= 16 && cells % width !== 0) width /= 2;
+  return width >= 16 ? [width, cells / width] : undefined;
 }
 
 class Textures {
@@ -149,10 +144,10 @@ class Textures {
 function createProgram(
   gpu: GpuJsInstance,
   gl: WebGlContext,
-  source: KernelSource,
+  { source, size }: GlKernel,
   inputs: readonly GlArray[],
 ): GpuJsShortcut {
-  const { threads, length, quartered } = source;
+  const { threads, quartered } = source;
   const readers = inputs.flatMap(({ memory }, input) => readersOf(input, [memory.width, memory.height]));
   const own = {
     ...settings,
@@ -168,7 +163,7 @@ function createProgram(
   kernel.checkTextureSize = () => {};
   kernel.validateSettings = (given) => {
     validate(given);
-    kernel.texSize = Int32Array.from(quartered ? quarterOf(quarteredSize(length)!) : textureSize(length));
+    kernel.texSize = Int32Array.from(size);
   };
   const attachments = [0, 1, 2, 3].map((part) => Number(gl['COLOR_ATTACHMENT0']) + part);
   kernel.drawBuffersMap = attachments;
@@ -324,6 +319,8 @@ function readersOf(input: number, [width, height]: TextureSize): ReturnType<type
 const mostTextures = 12;
 
 interface GlKernel extends DeviceKernel {
+  /** Size of the texture that a run draws, or of each of four. */
+  readonly size: TextureSize;
   /** One per combination of input texture sizes, which gpu.js compiles in. */
   readonly bySizes: Map<string, GpuJsShortcut>;
 }
@@ -363,8 +360,8 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   }
 
   quarters(length: number): boolean {
-    const size = quarteredSize(length);
-    return size !== undefined && size[1] <= this.#largest;
+    const size = quarterSize(length);
+    return size !== undefined && 4 * size[1] <= this.#largest;
   }
 
   upload(values: Float32Array): DeviceArray {
@@ -375,21 +372,19 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
 
   run(kernel: DeviceKernel, inputs: readonly DeviceArray[]): DeviceArray {
     this.check();
-    const { bySizes, source } = kernel as GlKernel;
+    const own = kernel as GlKernel;
     const read = inputs as readonly GlArray[];
     const sizes = read.map(({ memory }) => memory.size).join(' ');
-    const program = getOrCreate(bySizes, sizes, () => createProgram(this.#gpu, this.#gl, source, read));
-    if (source.quartered) return this.#runQuartered(program, source, read);
-    const result = this.#take(source.length);
-    draw(program, read, [result]);
-    return result;
-  }
-
-  #runQuartered(program: GpuJsShortcut, { length }: KernelSource, inputs: readonly GlArray[]): GlArray {
-    const size = quarteredSize(length)!;
-    const quarters = [0, 1, 2, 3].map(() => this.#take(length / 4, quarterOf(size)));
-    draw(program, inputs, quarters);
-    const result = this.#take(length, size);
+    const program = getOrCreate(own.bySizes, sizes, () => createProgram(this.#gpu, this.#gl, own, read));
+    const { length, quartered } = own.source;
+    const [width, height] = own.size;
+    const result = this.#take(length, quartered ? [width, 4 * height] : own.size);
+    if (!quartered) {
+      draw(program, read, [result]);
+      return result;
+    }
+    const quarters = [0, 1, 2, 3].map(() => this.#take(length / 4, own.size));
+    draw(program, read, quarters);
     this.#textures.stack(
       quarters.map(({ memory }) => memory),
       result.memory,
@@ -406,7 +401,8 @@ class WebGlDevice extends GpuJsDevice<GlKernel, TextureMemory> implements Device
   }
 
   protected createKernel(source: KernelSource): GlKernel {
-    return { source, bySizes: new Map() };
+    const size = source.quartered ? quarterSize(source.length)! : textureSize(source.length);
+    return { source, size, bySizes: new Map() };
   }
 
   protected destroyMemory(unused: readonly TextureMemory[]): void {
