@@ -19,8 +19,8 @@ const computing = [
   ),
   'packages/{data,tensor}/test/!(*-browser|backend|gpu|microbatches|threads).test.ts',
   // The page's modules that need no page.
-  'apps/web/test/{batch-at-start,contribution,curves,digit-image,graph-layout,join-addresses}.test.ts',
-  'apps/web/test/{sketch,slider,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
+  'apps/web/test/{batch-at-start,contribution,curves,digit-image,join-addresses,lesson}.test.ts',
+  'apps/web/test/{sketch,status,table-row,tile-layout,weights-feed,worker-columns}.test.ts',
 ];
 
 /** Files that mostly wait for processes and sockets. */
@@ -37,13 +37,13 @@ const apart = [
   'apps/coordinator/test/tfjs-node.test.ts',
 ];
 
-/** Files that mostly wait for pages and installations, each in a process of its own. */
-const waiting = [...apart, 'apps/{examples,lockstep,web}/test/**/*.test.ts', 'packages/chromium/test/**/*.test.ts'];
+/** Files that mostly wait for pages and installations. Those of one process share a browser. */
+const waiting = ['{apps/lockstep,apps/web,packages/chromium,examples}/test/**/*.test.ts'];
 const pages = 'packages/*/test/**/*-browser.test.ts';
 
 /** Soak, fuzz, floods and thousands of workers: `npm run test:long`. */
 const long = ['{packages,apps}/*/test/**/*.long.test.ts'];
-const every = ['{packages,apps}/*/test/**/*.test.ts'];
+const every = ['{packages/*,apps/*,examples}/test/**/*.test.ts'];
 
 /** The files that take longest, longest first: the last to begin decides when all have ended. */
 const slowest = [
@@ -126,8 +126,9 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
 
 /** In the order in which they run, without a pause in between: the longest files are in the first. */
 const quickProjects = [
-  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long] }),
+  project('pages', { include: [...waiting, pages], exclude: [...computing, ...long], isolate: false }),
   project('alone', { include: every, exclude: [...waiting, pages, ...running, ...computing, ...long] }),
+  project('apart', { include: apart }),
   project('running', { include: running, exclude: [...apart, pages, ...long], isolate: false }),
   project('computing', { include: computing, exclude: [pages, ...long], isolate: false }),
 ];

@@ -16,7 +16,7 @@ const commands = {
     does: 'shows how networks learn, chapter by chapter, and runs example programs; lists them by default',
     packages: 'run',
     build: ['examples'],
-    run: app('examples/dist/main.js'),
+    run: [join(root, 'examples/dist/src/main.js')],
   },
   compare: {
     does: 'compares one process with several, and with other tools',

@@ -81,17 +81,18 @@ function missingFor(packages, build) {
 }
 
 function changedSince(builtAtMs) {
-  for (const folder of ['packages', 'apps']) {
-    for (const name of readdirSync(join(root, folder))) {
-      const sources = join(folder, name, 'src');
-      if (!existsSync(join(root, sources))) continue;
-      for (const file of readdirSync(join(root, sources), { recursive: true })) {
-        // Written by the build itself.
-        if (/(^|[\\/])generated([\\/]|$)/.test(file)) continue;
-        const path = join(sources, file);
-        const stats = statSync(join(root, path));
-        if (stats.isFile() && stats.mtimeMs > builtAtMs) return path;
-      }
+  const projects = ['packages', 'apps'].flatMap((group) =>
+    readdirSync(join(root, group)).map((name) => join(group, name)),
+  );
+  for (const project of [...projects, 'examples']) {
+    const sources = join(project, 'src');
+    if (!existsSync(join(root, sources))) continue;
+    for (const file of readdirSync(join(root, sources), { recursive: true })) {
+      // Written by the build itself.
+      if (/(^|[\\/])generated([\\/]|$)/.test(file)) continue;
+      const path = join(sources, file);
+      const stats = statSync(join(root, path));
+      if (stats.isFile() && stats.mtimeMs > builtAtMs) return path;
     }
   }
   return undefined;

@@ -1,4 +1,5 @@
 /** The page of the benchmark `tab`: runs candidates as Node asks it to. */
+import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import * as tf from '@tensorflow/tfjs-core';
@@ -87,7 +88,7 @@ const tab: Tab = {
       const { version, notes } = gradient;
       return { notes, ...(version !== undefined && { version }) };
     } catch (error) {
-      return { absent: error instanceof Error ? error.message : String(error) };
+      return { absent: errorMessage(error) };
     }
   },
   async reset(name) {

@@ -1,4 +1,4 @@
-/** The page of a comparison: one file that shows the measurements, loads nothing, and draws in a real browser. */
+/** The page of a comparison: one file that loads nothing, and shows every measurement in a real browser. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,43 +6,26 @@ import { pathToFileURL } from 'node:url';
 import { browserFlags, findChromium } from '@lockstep/chromium';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { seriousViolations } from '../../web/test/axe.ts';
 import type { CompareReport } from '../src/compare/compare.ts';
-import { pageOf } from '../src/compare/html.ts';
+import { type CompareContent, pageOf } from '../src/compare/html.ts';
 import { conclusionOf, resultOf } from '../src/compare/results.ts';
 import { measured, own, sampleTraining } from './sample-results.ts';
 
-/** Checks that each tag is closed by its own closing tag. Returns how often each was opened. */
-function tagsOf(page: string): Map<string, number> {
-  const empty = new Set(['meta', 'br']);
-  const open: string[] = [];
-  const counts = new Map<string, number>();
-  const body = page.replace(/^<!doctype html>/, '').replace(/<(style|script)[^>]*>[\s\S]*?<\/\1>/g, '');
-  for (const [tag, slash, name] of body.matchAll(/<(\/?)([a-z][a-z0-9]*)\b[^<>]*>/g)) {
-    if (slash === '/') expect(open.pop(), tag).toBe(name);
-    else {
-      counts.set(name!, (counts.get(name!) ?? 0) + 1);
-      if (!empty.has(name!)) open.push(name!);
-    }
-  }
-  expect(open).toEqual([]);
-  // A remaining bracket would be text that was not escaped.
-  expect(body.replace(/<\/?[a-z][^<>]*>/g, '')).not.toMatch(/[<>]/);
-  return counts;
-}
-
-/** Runs in the page: returns the charts whose parts, one for each row and part of a step, are not all drawn. */
+/** Runs in the page: returns the bars and curves that are not drawn, by the section and the exhibit. */
 const faultyCharts = `() => {
-  const results = JSON.parse(document.getElementById('report').textContent).results;
-  const isSeen = (part) => part.getBoundingClientRect().width > 0 && getComputedStyle(part).backgroundColor !== 'rgba(0, 0, 0, 0)';
-  return [...document.querySelectorAll('.cards')].flatMap((cards) => [...cards.children].flatMap((card, index) => {
-    const timed = results[index].rows.filter(({ kind }) => kind !== 'missing');
-    const own = timed.filter(({ kind }) => kind === 'lockstep');
-    const drawn = {
-      throughput: () => [...card.querySelectorAll('i')].filter(isSeen).length === timed.length,
-      step: () => own.every((_, row) => [...card.querySelectorAll('dd')[row].querySelectorAll('i')].some(isSeen)),
-      curves: () => [...card.querySelectorAll('polyline')].filter((line) => line.getTotalLength() > 100).length === own.length,
-    }[card.dataset.chart];
-    return drawn() ? [] : [card.dataset.chart + ' ' + index];
+  const { sections } = JSON.parse(document.getElementById('content').textContent);
+  const isSeen = (rect) => rect.getBoundingClientRect().width > 0 && getComputedStyle(rect).fill !== 'none';
+  const isPainted = (canvas) => new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer).some(Boolean);
+  const shown = [...document.querySelectorAll('.exhibits')];
+  return sections.flatMap(({ title, exhibits }, section) => exhibits.flatMap((exhibit, index) => {
+    const card = shown[section].children[index];
+    const isDrawn = {
+      bars: () => exhibit.bars.every((_, bar) => [...card.querySelectorAll('.bar')[bar].querySelectorAll('rect')].some(isSeen)),
+      curves: () => isPainted(card.querySelector('canvas')) && card.querySelectorAll('.key').length === exhibit.series.length,
+      table: () => card.querySelectorAll('tbody tr').length === exhibit.rows.length,
+    }[exhibit.kind];
+    return isDrawn() ? [] : [title + ' ' + index];
   }));
 }`;
 
@@ -73,42 +56,36 @@ const smallest = pageOf({
   conclusion: [],
 });
 
-/** The visible text, without scripts and styles. */
-const textOf = (html: string): string => html.replace(/<(style|script)[^>]*>[\s\S]*?<\/\1>/g, '');
+/** A JSON element of the page. */
+function jsonIn(html: string, id: string) {
+  const [, json] = new RegExp(`<script type="application/json" id="${id}">([\\s\\S]*?)</script>`).exec(html)!;
+  expect(json).not.toContain('<');
+  return JSON.parse(json!);
+}
 
 describe('the page', () => {
-  test('is well formed, with a chart of each kind for every training and all figures as a table', () => {
-    const tags = tagsOf(page);
-    for (const chart of ['throughput', 'step', 'curves']) {
-      expect(page.match(new RegExp(`data-chart="${chart}"`, 'g'))).toHaveLength(2);
-    }
-    expect(tags.get('table')).toBe(1);
-    // A header row, a row for each training, and six timed rows for each.
-    expect(tags.get('tr')).toBe(1 + 2 * (1 + 6));
-    expect(textOf(page)).not.toMatch(/NaN|Infinity|undefined/);
-    for (const message of report.conclusion) expect(page).toContain(message);
+  test('has a chart of each kind for every training, and all figures as tables', () => {
+    const content = jsonIn(page, 'content') as CompareContent;
+    const kinds = content.sections.map(({ exhibits }) => exhibits.map(({ kind }) => kind));
+    expect(kinds).toEqual([
+      ['bars', 'bars'],
+      ['bars', 'bars'],
+      ['curves', 'curves'],
+      ['table', 'table'],
+    ]);
+    // Six timed rows for each training.
+    for (const exhibit of content.sections.at(-1)!.exhibits) expect(exhibit).toMatchObject({ rows: { length: 6 } });
+    expect(content.conclusion).toEqual(report.conclusion);
   });
 
-  test('loads nothing, and runs no script', () => {
-    expect(/<link|<img|<iframe|@import|url\(|\ssrc=|\son[a-z]+="/i.test(textOf(page))).toBe(false);
-    expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`);
+  test('loads nothing', () => {
+    const markup = page.replace(/<(style|script)[^>]*>[\s\S]*?<\/\1>/g, '');
+    expect(/<link|<img|<iframe|@import|url\(|\ssrc=|\son[a-z]+="/i.test(markup)).toBe(false);
+    expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"`);
   });
 
   test('holds the whole report as data', () => {
-    const [, json] = /<script type="application\/json" id="report">([\s\S]*?)<\/script>/.exec(page)!;
-    expect(json).not.toContain('<');
-    expect(JSON.parse(json!)).toEqual(JSON.parse(JSON.stringify(report)));
-  });
-
-  test('shows text as text', () => {
-    expect(page).toContain('A &lt;fast&gt; &quot;chip&quot; &amp; more');
-    expect(page).toContain('no &lt;WebAssembly&gt; here');
-  });
-
-  test('can be made of one training by one process alone', () => {
-    tagsOf(smallest);
-    expect(textOf(smallest)).toContain('not reached');
-    expect(textOf(smallest)).not.toMatch(/NaN|Infinity|undefined/);
+    expect(jsonIn(page, 'report')).toEqual(JSON.parse(JSON.stringify(report)));
   });
 });
 
@@ -127,12 +104,12 @@ describe.skipIf(executablePath === undefined)('in a browser, from disk and witho
   });
 
   test.each([
-    ['light', 390, page],
-    ['dark', 1280, page],
-    ['light', 1280, smallest],
+    ['light', 390, page, [...report.conclusion, 'A <fast> "chip" & more', 'no <WebAssembly> here']],
+    ['dark', 1280, page, report.conclusion],
+    ['light', 1280, smallest, ['not reached']],
   ] as const)(
-    'in %s colors, %d pixels wide, every chart is drawn and nothing overflows',
-    async (scheme, width, html) => {
+    'in %s colors, %d pixels wide, every chart is drawn, every text is shown as text, and nothing overflows',
+    async (scheme, width, html, texts) => {
       const file = join(folder, 'page.html');
       await writeFile(file, html);
       const context = await browser.newContext({
@@ -145,9 +122,13 @@ describe.skipIf(executablePath === undefined)('in a browser, from disk and witho
       tab.on('pageerror', (error) => errors.push(error.message));
       tab.on('console', (message) => message.type() === 'error' && errors.push(message.text()));
       await tab.goto(pathToFileURL(file).href);
-      expect(await tab.evaluate(`(${faultyCharts})()`)).toEqual([]);
+      await expect.poll(() => tab.evaluate(`(${faultyCharts})()`)).toEqual([]);
+      const shown = await tab.locator('#page').textContent();
+      for (const text of texts) expect(shown).toContain(text);
+      expect(shown).not.toMatch(/NaN|Infinity|undefined|null/);
       expect(errors).toEqual([]);
       expect(await tab.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+      expect(await seriousViolations(tab)).toEqual([]);
       await context.close();
     },
   );

@@ -115,7 +115,7 @@ describe('a worker that cannot start says why in one line, exit code 2:', () => 
   });
 
   it('where nothing listens, also under a parent that keeps a channel to it', async () => {
-    const program = startWorker(['--url', `ws://127.0.0.1:${await freePort()}`], {}, 'channel');
+    const program = startWorker(['--url', `ws://127.0.0.1:${await freePort()}`], { hasChannel: true });
     expect(await program.ended).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing answers there') });
   });
 

@@ -2,17 +2,15 @@
  * Commands and links in the documents exist, and their programs run as written. Some commands run here, with less work,
  * and all in the long tests.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { text as read } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseOptions } from '@lockstep/command';
 import { runCommands } from '@lockstep/train/command-line';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { documentedCommands as commands, documentedPrograms, documents, wordsOf } from './documents.ts';
-import { runInside, startNpm } from './processes.ts';
+import { runInside, startNpm, startProgram } from './processes.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const scripts = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts as Record<string, string>;
@@ -22,7 +20,7 @@ const programs: Readonly<Record<string, readonly string[]>> = {
   evaluate: ['lockstep/dist/main.js', 'evaluate'],
   predict: ['lockstep/dist/main.js', 'predict'],
   export: ['lockstep/dist/main.js', 'export'],
-  example: ['examples/dist/main.js'],
+  example: ['../examples/dist/src/main.js'],
   compare: ['bench/dist/main.js', 'compare'],
   bench: ['bench/dist/main.js', 'bench'],
   simulate: ['simulate/dist/main.js'],
@@ -109,18 +107,11 @@ describe('the documents', () => {
 /** Folder from which the program's imports are resolved. */
 const cwd = fileURLToPath(new URL('..', import.meta.url));
 
-let stopping = new AbortController();
-afterEach(() => {
-  stopping.abort();
-  stopping = new AbortController();
-});
-
 async function run(program: string) {
   // Any free port will do instead of the program's.
   const source = program.replace('listen(8080,', 'listen(0,');
-  const child = spawn(process.execPath, ['--input-type=module', '-e', source], { cwd, signal: stopping.signal });
-  child.on('error', () => {});
-  const [stdout, stderr, [code]] = await Promise.all([read(child.stdout), read(child.stderr), once(child, 'close')]);
+  const { ended } = startProgram(process.execPath, ['--input-type=module', '-e', source], { cwd });
+  const { code, stdout, stderr } = await ended;
   return { code, stderr, lines: stdout.trimEnd().split('\n') };
 }
 

@@ -18,6 +18,8 @@ export interface Ended {
 export interface Program {
   readonly pid: number;
   readonly ended: Promise<Ended>;
+  /** Writes to the program's standard input. */
+  write(text: string): void;
   /** Stops reading the program's output, as `head` does. */
   stopReading(): void;
   /** Resolves with the match once the program's output, past or future, matches. */
@@ -68,20 +70,26 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
-type Channel = 'channel' | 'no channel';
+interface StartOptions {
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  readonly cwd?: string;
+  /** Whether the program has a channel to the test, as a worker has to a coordinator that started it. */
+  readonly hasChannel?: boolean;
+  /** Whether the test writes to the program's standard input. */
+  readonly takesInput?: boolean;
+}
 
-function start(
+export function startProgram(
   command: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-  channel: Channel = 'no channel',
+  { env, cwd = root, hasChannel = false, takesInput = false }: StartOptions = {},
 ): Program {
   // All descendants inherit the mark, which finds them even after the program has ended.
   const mark = `LOCKSTEP_TEST_PROGRAM=${randomUUID()}`;
   const [markName, markValue] = mark.split('=') as [string, string];
   const child = spawn(command, args, {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe', ...(channel === 'channel' ? (['ipc'] as const) : [])],
+    cwd,
+    stdio: [takesInput ? 'pipe' : 'ignore', 'pipe', 'pipe', ...(hasChannel ? (['ipc'] as const) : [])],
     env: { ...process.env, NO_COLOR: '1', ...env, [markName]: markValue },
     detached: true,
   });
@@ -112,6 +120,7 @@ function start(
   return {
     pid: child.pid!,
     ended,
+    write: (text) => void child.stdin!.write(text),
     stopReading: () => void child.stdout!.destroy(),
     kill: (signal) => void child.kill(signal),
     killGroup: (signal) => void process.kill(-child.pid!, signal),
@@ -162,33 +171,32 @@ export function startCoordinator(
   args: readonly string[],
   env?: NodeJS.ProcessEnv,
 ): Program {
-  return start(process.execPath, [appFile('coordinator'), command, ...args], env);
+  return startProgram(process.execPath, [appFile('coordinator'), command, ...args], { env });
 }
 
 /** A coordinator in a terminal, which `kill` closes. */
 export function startInTerminal(args: readonly string[]): Program {
   const words = [process.execPath, appFile('coordinator'), 'start', ...args];
   // A separate session, led by the coordinator.
-  return start('script', ['-qec', `exec ${words.map((word) => `'${word}'`).join(' ')}`, '/dev/null']);
+  return startProgram('script', ['-qec', `exec ${words.map((word) => `'${word}'`).join(' ')}`, '/dev/null']);
 }
 
-/** @param channel whether the worker has a channel to the test, as to a coordinator that started it */
-export function startWorker(args: readonly string[], env?: NodeJS.ProcessEnv, channel?: Channel): Program {
-  return start(process.execPath, [appFile('worker'), ...args], env, channel);
+export function startWorker(args: readonly string[], options?: StartOptions): Program {
+  return startProgram(process.execPath, [appFile('worker'), ...args], options);
 }
 
-export function startRelay(args: readonly string[], env?: NodeJS.ProcessEnv): Program {
-  return start(process.execPath, [appFile('relay'), ...args], env);
+export function startRelay(args: readonly string[], options?: StartOptions): Program {
+  return startProgram(process.execPath, [appFile('relay'), ...args], options);
 }
 
 /** Starts a model command, such as `evaluate`, with its options. */
 export function startModelCommand(args: readonly string[]): Program {
-  return start(process.execPath, [appFile('lockstep'), ...args]);
+  return startProgram(process.execPath, [appFile('lockstep'), ...args]);
 }
 
 /** Runs npm in the project's folder, as a user does. */
 export function startNpm(args: readonly string[]): Program {
-  return start('npm', args);
+  return startProgram('npm', args);
 }
 
 /** Arguments of a line with spaces between them, in which `{name}` is a path in the folder. */

@@ -44,7 +44,7 @@ export function workspacePackages(): { readonly folder: string; readonly manifes
   const folders = ['packages', 'apps'].flatMap((group) =>
     readdirSync(join(root, group)).map((name) => join(root, group, name)),
   );
-  return folders.map((folder) => ({
+  return [...folders, join(root, 'examples')].map((folder) => ({
     folder,
     manifest: JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest,
   }));

@@ -1,11 +1,10 @@
 /** Only one process at a time sets up a clone, whatever happens to the others. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
+import { type Program, startProgram } from '../../coordinator/test/processes.ts';
 
 const folder = temporaryFolder();
 let locks = 0;
@@ -39,92 +38,58 @@ console.log('done');
 process.exit(0);
 `;
 
-class Holder {
-  readonly process: ChildProcessWithoutNullStreams;
-  printed = '';
-
-  constructor(lock: string, how = 'until told') {
-    this.process = spawn(process.execPath, ['--input-type=module', '-e', program, lock, how]);
-    this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
-      this.printed += text;
-    });
-    onTestFinished(() => void this.process.kill('SIGKILL'));
-  }
-
-  /** Resolves when a line that matches has been printed. */
-  async prints(line: RegExp): Promise<RegExpMatchArray> {
-    for (;;) {
-      const match = this.printed.match(line);
-      if (match) return match;
-      await Promise.race([once(this.process.stdout, 'data'), once(this.process, 'close').then(() => this.fail(line))]);
-    }
-  }
-
-  fail(line: RegExp): void {
-    if (!line.test(this.printed)) throw new Error(`expected ${line}, got ${JSON.stringify(this.printed)}`);
-  }
-
-  release(): void {
-    this.process.stdin.write('go\n');
-  }
-
-  async kill(): Promise<void> {
-    const closed = once(this.process, 'close');
-    this.process.kill('SIGKILL');
-    await closed;
-  }
-}
+const hold = (lock: string, how = 'until told'): Program =>
+  startProgram(process.execPath, ['--input-type=module', '-e', program, lock, how], { takesInput: true });
+const release = (holder: Program): void => holder.write('go\n');
+const printedBy = async (holder: Program): Promise<string> => (await holder.ended).stdout;
 
 describe('the lock of a set-up', () => {
   it('lets the second process wait, which says so and goes on by itself', async () => {
     const lock = newLock();
-    const first = new Holder(lock);
-    await first.prints(/holds/);
-    const second = new Holder(lock);
-    await second.prints(/waits/);
-    expect(second.printed).toBe('waits\n');
-    first.release();
-    await second.prints(/holds/);
-    await first.prints(/done/);
-    second.release();
-    await second.prints(/done/);
-    expect(second.printed).toBe('waits\nholds\ndone\n');
+    const first = hold(lock);
+    await first.printed(/holds/);
+    const second = hold(lock);
+    await second.printed(/waits/);
+    release(first);
+    await second.printed(/holds/);
+    await first.printed(/done/);
+    release(second);
+    expect(await printedBy(second)).toBe('waits\nholds\ndone\n');
     expect(readdirSync(lock)).toEqual([]);
   });
 
   it('is held by one of many that come at once', async () => {
     const lock = newLock();
-    const many = Array.from({ length: 6 }, () => new Holder(lock, 'at once'));
-    for (const each of many) await each.prints(/done/);
-    expect(many.map(({ printed }) => printed.replace('waits\n', ''))).toEqual(Array(6).fill('holds\ndone\n'));
+    const many = Array.from({ length: 6 }, () => hold(lock, 'at once'));
+    const printed = await Promise.all(many.map(printedBy));
+    expect(printed.map((text) => text.replace('waits\n', ''))).toEqual(Array(6).fill('holds\ndone\n'));
   });
 
   it.each(['SIGKILL', 'SIGTERM'] as const)('is free after %s of the process that holds it', async (signal) => {
     const lock = newLock();
-    const first = new Holder(lock);
-    await first.prints(/holds/);
-    const second = new Holder(lock, 'after kill');
-    await second.prints(/waits/);
-    first.process.kill(signal);
-    await second.prints(/holds/);
-    second.release();
-    await second.prints(/done/);
+    const first = hold(lock);
+    await first.printed(/holds/);
+    const second = hold(lock, 'after kill');
+    await second.printed(/waits/);
+    first.kill(signal);
+    await second.printed(/holds/);
+    release(second);
+    await second.printed(/done/);
     expect(readdirSync(lock)).toEqual([]);
   });
 
   it('stays taken while a step of the killed process still runs', async () => {
     const lock = newLock();
-    const first = new Holder(lock, 'step');
-    const [, step] = await first.prints(/step (\d+)/);
-    await first.prints(/holds/);
-    await first.kill();
-    const second = new Holder(lock, 'after kill');
-    await second.prints(/waits/);
-    expect(existsSync(join(lock, readdirSync(lock).find((name) => name.startsWith(`${first.process.pid}.`))!))).toBe(
-      true,
-    );
+    const first = hold(lock, 'step');
+    const [, step] = await first.printed(/step (\d+)/);
+    await first.printed(/holds/);
+    first.kill('SIGKILL');
+    await first.ended;
+    const second = hold(lock, 'after kill');
+    await second.printed(/waits/);
+    expect(existsSync(join(lock, readdirSync(lock).find((name) => name.startsWith(`${first.pid}.`))!))).toBe(true);
     process.kill(-Number(step), 'SIGKILL');
-    await second.prints(/holds/);
+    await second.printed(/holds/);
   });
 
   it.each([
@@ -135,8 +100,8 @@ describe('the lock of a set-up', () => {
     const lock = newLock();
     mkdirSync(lock, { recursive: true });
     writeFileSync(join(lock, name), claim);
-    const holder = new Holder(lock);
-    await holder.prints(/holds/);
+    const holder = hold(lock);
+    await holder.printed(/holds/);
     expect(readdirSync(lock)).toHaveLength(1);
   });
 });

@@ -1,6 +1,7 @@
 /** Sets up the page: its address, its two connections, and the view that the address selects. */
 import './base.css';
 import './run.css';
+import { errorMessage } from '@lockstep/data/shown';
 import { watchPath } from '@lockstep/protocol';
 import { usualThreads } from '@lockstep/worker/browser';
 import { effect, type Signal, signal } from '@preact/signals';
@@ -117,7 +118,7 @@ function loaded<Props>(
         view.value = { View };
       },
       (error: unknown) => {
-        view.value = { failure: error instanceof Error ? error.message : String(error) };
+        view.value = { failure: errorMessage(error) };
       },
     );
   }

@@ -13,7 +13,7 @@ describePage('a tab in the background', ({ folder }) => {
   afterEach(() => Promise.all(windows.splice(0).map((window) => window.close())));
 
   it('goes on computing between any two of seven heartbeats, is shown as hidden, and changes no bit', async () => {
-    const run = await startRun(folder, endless);
+    const run = await startRun(folder, endless, { isSlow: true });
     const [window, viewer] = [await openWindow(findChromium()!), await run.watch()];
     windows.push(window);
     const tab = await window.open(run.join);

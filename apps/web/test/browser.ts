@@ -1,4 +1,4 @@
-/** A real Chromium for one test file. */
+/** A real Chromium, which all files of one process share. */
 import { browserFlags, findChromium, inChromium } from '@lockstep/chromium';
 import { type Browser, type BrowserContextOptions, chromium } from 'playwright-core';
 import { afterAll, afterEach, describe } from 'vitest';
@@ -33,21 +33,31 @@ export function describePage(name: string, define: (suite: PageSuite) => void): 
   });
 }
 
-/** Starts the browser when the first tab is opened. */
+/** Launched when the first tab is opened; ends with this process. */
+let launched: Promise<Browser> | undefined;
+
 function useBrowser(executablePath: string): TestBrowser {
   const args = [...browserFlags, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
-  let launched: Promise<Browser> | undefined;
+  // Playwright would keep a process that is told to end.
+  const endsWithProcess = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
   const launch = (): Promise<Browser> => {
-    launched ??= chromium.launch({ executablePath, args, timeout: testTimeoutMs / 2 });
+    launched ??= chromium.launch({ executablePath, args, timeout: testTimeoutMs / 2, ...endsWithProcess });
     return launched;
   };
+  let hasCrashed = false;
   afterEach(async () => {
     const browser = await launched;
     await Promise.all((browser?.contexts() ?? []).map((context) => context.close()));
   });
-  afterAll(async () => (await launched)?.close());
+  afterAll(async () => {
+    if (!hasCrashed) return;
+    // After a few crashes Chromium does without the GPU.
+    await (await launched)?.close();
+    launched = undefined;
+  });
   return {
     async crashGpu() {
+      hasCrashed = true;
       const session = await (await launch()).newBrowserCDPSession();
       await session.send('Browser.crashGpuProcess');
       await session.detach();

@@ -9,7 +9,8 @@ import { endless, singleHash, startRun } from './run.ts';
 describePage('control', ({ browser, folder }) => {
   it('the owner starts, pauses, saves and stops, and a guest resumes once the admin token is right', async () => {
     const file = join(folder, 'saved.safetensors');
-    const run = await startRun(folder, [...endless, '--workers', '1', '--wait-for-start', '--save', file]);
+    const run = await startRun(folder, [...endless, '--wait-for-start', '--save', file], { isSlow: true });
+    startWorker(['--url', run.worker, '--name', 'terminal']);
     const tab = await browser.open(run, 'owner');
     expect(tab.page.url()).not.toContain('admin');
     await tab.shows('Waiting for start');
@@ -41,7 +42,7 @@ describePage('control', ({ browser, folder }) => {
   });
 
   it('killing and freezing workers from the page changes no bit', async () => {
-    const run = await startRun(folder, [...endless, '--chaos']);
+    const run = await startRun(folder, [...endless, '--chaos'], { isSlow: true });
     const [owner, tab] = [await browser.open(run, 'owner'), await browser.open(run)];
     await tab.join('cpu', 'tab');
     startWorker(['--url', run.worker, '--name', 'victim']);

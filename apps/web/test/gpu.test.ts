@@ -66,33 +66,27 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
     },
   );
 
-  it('together with the CPU make a run sample-exact', async () => {
-    const run = await startRun(folder, [...endless, '--wait-for-start']);
-    const [gpu, cpu] = [await browser.open(run, 'owner'), await browser.open(run)];
-    await gpu.join('webgl', 'gpu tab');
-    await cpu.join('cpu', 'cpu tab');
-    await gpu.workersReady(2);
-    await gpu.press('Start');
-    await gpu.computed(2);
-    await cpu.computed(2);
-    const badge = gpu.page.getByRole('button', { name: /^sample-exact/ });
-    await gpu.during('the badge to say sample-exact', badge.waitFor());
-  });
-
   it.each(['webgl', 'webgpu'] as const)(
-    'a tab whose GPU is lost under %s says so and goes on with the CPU',
+    'a tab under %s beside one on the CPU makes the run sample-exact; when it loses its GPU it says so and goes on with the CPU',
     async (gpu) => {
-      const run = await startRun(folder, endless);
-      const tab = await browser.open(run);
+      const run = await startRun(folder, [...endless, '--wait-for-start'], { isSlow: true });
+      const [tab, other] = [await browser.open(run, 'owner'), await browser.open(run)];
       await tab.join(gpu, 'tab');
+      await tab.workersReady(1);
+      await other.join('cpu', 'cpu tab');
+      await tab.workersReady(2);
+      await tab.press('Start');
       await tab.computed(2);
+      await other.computed(2);
+      const badge = tab.page.getByRole('button', { name: /^sample-exact/ });
+      await tab.during('the badge to say sample-exact', badge.waitFor());
       await browser.crashGpu();
       await tab.panelShows(/computes on the CPU \(WebAssembly SIMD\)/);
       await showsReason(tab, /: this tab continues on the CPU/);
       await tab.computed((await tab.computed(0)) + 10);
       const report = await run.stop();
       // The worker keeps its identity.
-      expect(report.workers).toMatchObject([{ id: 'w1', name: 'tab', backend: 'cpu' }]);
+      expect(report.workers).toMatchObject([{ id: 'w1', name: 'tab', backend: 'cpu' }, { name: 'cpu tab' }]);
       expect(report.steps).toBeGreaterThan(10);
     },
   );
@@ -100,7 +94,7 @@ describePage('tabs on the GPU', ({ browser, folder }) => {
   it.each(['webgl', 'webgpu'] as const)(
     'a tab whose kernels are tampered with under %s is refused before it computes a shard',
     async (gpu) => {
-      const run = await startRun(folder, endless);
+      const run = await startRun(folder, endless, { isSlow: true });
       const tab = await browser.open(run);
       await tab.page.context().route(/worker-thread[^/]*\.js$/, async (route) => {
         const response = await route.fetch();

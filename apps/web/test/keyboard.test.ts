@@ -56,7 +56,7 @@ async function keepsFocus(tab: Tab, name: RegExp): Promise<void> {
 
 describePage('by keyboard alone', ({ browser, folder }) => {
   it('a run: join, start, pause, sort, rename, remove, stop, and run again', async () => {
-    const run = await startRun(folder, ['--epochs', '1000', '--wait-for-start', '--stay']);
+    const run = await startRun(folder, ['--epochs', '1000', '--wait-for-start', '--stay'], { isSlow: true });
     const tab = await browser.open(run, 'owner');
     startWorker(['--url', run.worker, '--name', 'guest']);
     await tab.workersReady(1);

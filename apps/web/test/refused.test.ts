@@ -9,8 +9,9 @@ import {
   openDashboardServer,
 } from '../../../packages/train/test/dashboard-server.ts';
 import { openViewer } from '../../../packages/train/test/test-viewer.ts';
+import { startWorker } from '../../coordinator/test/processes.ts';
 import { describePage, foreignName } from './browser.ts';
-import { endless, type RunAddresses } from './run.ts';
+import { endless, openSlowLink, type RunAddresses } from './run.ts';
 
 describePage('refusals', ({ browser }) => {
   const closing: (() => Promise<void>)[] = [];
@@ -21,9 +22,17 @@ describePage('refusals', ({ browser }) => {
   async function openCoordinator({ args = [], ...options }: Options = {}) {
     const coordinator = await openDashboardServer({ ...options, args: [...endless, ...args] });
     closing.push(() => coordinator.close());
+    const { through, close } = await openSlowLink(coordinator.http);
+    closing.push(async () => close());
     const { page: join, owner } = coordinator.addresses;
     const ended = coordinator.run.outcome.then((outcome) => JSON.stringify(outcome));
-    return { coordinator, addresses: { page: `${coordinator.http}/`, owner, join, ended } satisfies RunAddresses };
+    const page = through(`${coordinator.http}/`);
+    const addresses: RunAddresses = { page, owner: through(owner), join: through(join), ended };
+    return {
+      coordinator,
+      addresses,
+      work: () => startWorker(['--url', through(coordinator.ws), '--name', 'terminal']),
+    };
   }
 
   /** Expects the run to make progress without a fault. */
@@ -72,8 +81,8 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a page beyond the limit of viewers shows why', async () => {
-    const { coordinator, addresses } = await openCoordinator({ viewerLimits: { total: 2 } });
-    await coordinator.startWorker();
+    const { coordinator, addresses, work } = await openCoordinator({ viewerLimits: { total: 2 } });
+    work();
     const first = await browser.open(addresses);
     await first.during('a live page', first.page.getByText('Training', { exact: true }).waitFor());
     const watching = await openViewer(coordinator.ws);
@@ -109,8 +118,8 @@ describePage('refusals', ({ browser }) => {
   });
 
   it('a page of another origin can neither join nor read, and a foreign host name is refused with the reason', async () => {
-    const { coordinator, addresses } = await openCoordinator();
-    await coordinator.startWorker();
+    const { coordinator, addresses, work } = await openCoordinator();
+    work();
     const server = createServer((_request, response) =>
       response.setHeader('content-type', 'text/html').end('<p>hello'),
     );

@@ -77,7 +77,7 @@ describePage('a room', ({ browser, folder }) => {
   });
 
   it('of tabs and Node workers takes part, and changes no bit', async () => {
-    const args = ['--batch', 'auto', '--expect', '32', '--epochs', '2', '--steps', '150'];
+    const args = ['--batch', 'auto', '--expect', '32', '--epochs', '2', '--steps', '30'];
     const run = await startRun(folder, [...args, '--wait-for-start']);
     for (const name of ['n1', 'n2']) startWorker(['--url', run.worker, '--name', name]);
     const owner = await browser.open(run, 'owner');

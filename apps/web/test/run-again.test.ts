@@ -63,7 +63,7 @@ describePage('a server that stays', ({ browser, folder }) => {
   it('is left behind by a tab that stays for the next run, which joins the server that follows', async () => {
     const port = await freePort();
     const args = [...(await tinyArgs(folder)), '--epochs', '3', '--stay'];
-    const first = await startRun(folder, args, port);
+    const first = await startRun(folder, args, { port });
     const tab = await browser.open(first, 'join');
     await tab.panelShows('This tab stays for the next run.');
     first.program.kill('SIGINT');
@@ -71,7 +71,7 @@ describePage('a server that stays', ({ browser, folder }) => {
     await tab.panelShowsAtEnd('The coordinator has ended; this is what it left.');
     // A worker in a terminal would have given up after four failures.
     await turnAway(port, 4);
-    const second = await startRun(folder, args, port);
+    const second = await startRun(folder, args, { port });
     await second.program.printed(/joined \(browser/);
     expect((await second.stop()).workers).toMatchObject([{ kind: 'browser' }]);
     expect(tab.errors).toEqual([]);

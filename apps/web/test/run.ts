@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 import type { Report } from '../../../packages/train/src/record/report.ts';
 import type { DashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { openViewer, type TestViewer } from '../../../packages/train/test/test-viewer.ts';
+import { openThrottledLink } from '../../../packages/train/test/throttled-link.ts';
 import { type Program, startCoordinator } from '../../coordinator/test/processes.ts';
 
 /** The addresses that a coordinator prints, and the end of its run. */
@@ -44,16 +45,47 @@ export const endless = ['--epochs', '1000000', '--batch', '64', '--microbatch', 
 
 let reports = 0;
 
+/** Connections to a server, as a proxy. */
+interface Link {
+  /** Returns an address of the server with the proxy's port. */
+  through(address: string): string;
+  close(): void;
+}
+
 /**
- * @param folder for the report
+ * Opens connections so narrow that a worker takes about ten steps of the default model a second. Workers at full speed
+ * would take the processors from the pages.
  * @param port 0 for any free port
  */
-export async function startRun(folder: string, args: readonly string[], port = 0): Promise<TestRun> {
+export async function openSlowLink(address: string, port = 0): Promise<Link> {
+  const { url, close } = await openThrottledLink(address, 5_000_000, port);
+  const [there, here] = [address, url].map((each) => `:${new URL(each).port}`) as [string, string];
+  return { through: (shown) => shown.replace(there, here), close };
+}
+
+const direct: Link = { through: (address) => address, close() {} };
+
+interface Listening {
+  /** 0 for any free port. */
+  readonly port?: number;
+  /** Whether the addresses are those of a slow link. */
+  readonly isSlow?: boolean;
+}
+
+/** @param folder for the report */
+export async function startRun(
+  folder: string,
+  args: readonly string[],
+  { port = 0, isSlow = false }: Listening = {},
+): Promise<TestRun> {
   const file = join(folder, `report-${++reports}.json`);
-  const program = startCoordinator('coordinator', ['--port', `${port}`, '--report', file, ...args]);
-  const [, owner = ''] = await program.printed(/Dashboard: (\S+)/);
+  const program = startCoordinator('coordinator', ['--port', `${isSlow ? 0 : port}`, '--report', file, ...args]);
+  const [, dashboard = ''] = await program.printed(/Dashboard: (\S+)/);
+  const { through, close } = isSlow ? await openSlowLink(dashboard, port) : direct;
+  void program.ended.then(close);
   const [, guest = ''] = await program.printed(/Join in a browser: (\S+)/);
   const [, worker = ''] = await program.printed(/--url '?([^'\s]+)/);
+  const owner = through(dashboard);
   const page = owner.replace(/#.*/, '');
   const reportAfter = async (expectedCode: number): Promise<Report> => {
     const { code, stderr } = await program.ended;
@@ -65,8 +97,8 @@ export async function startRun(folder: string, args: readonly string[], port = 0
     ended: program.ended.then(({ code, stdout, stderr }) => `it ended with exit code ${code}:\n${stdout}${stderr}`),
     page,
     owner,
-    join: guest,
-    worker,
+    join: through(guest),
+    worker: through(worker),
     watch: () => openViewer(page.replace(/^http/, 'ws').replace(/\/$/, '')),
     report: () => reportAfter(0),
     stop() {

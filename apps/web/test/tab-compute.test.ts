@@ -1,20 +1,21 @@
 /** Checks that tabs on threads, behind a relay, with replicas and with rounded sums give the bits of one process. */
 import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { openDashboardServer } from '../../../packages/train/test/dashboard-server.ts';
 import { freePort } from '../../../packages/train/test/free-port.ts';
 import { kindsOfData } from '../../../packages/train/test/kinds-of-data.ts';
 import { startRelay, startWorker } from '../../coordinator/test/processes.ts';
+import { endThreads, openInspector } from '../../worker/test/inspector.ts';
 import { seriousViolations } from './axe.ts';
 import { describePage, foreignName } from './browser.ts';
 import { addressesOf, endless, singleHash, singleRun, startRun } from './run.ts';
-import { endThreads } from './worker-target.ts';
 
 describePage('tabs', ({ browser, folder }) => {
   describe('with threads', () => {
     it.each([
-      ['mlp', '60'],
-      ['cnn', '4'],
+      ['mlp', '20'],
+      ['cnn', '3'],
     ])('train the model that one process trains: %s', async (model, steps) => {
       const args = ['--model', model, '--steps', steps];
       const run = await startRun(folder, [...args, '--wait-for-start']);
@@ -33,7 +34,7 @@ describePage('tabs', ({ browser, folder }) => {
     it('have one if the page is not secure, and the page says why', async () => {
       const port = await freePort();
       const origin = `http://${foreignName}:${port}`;
-      const run = await startRun(folder, [...endless, '--allow-origin', origin], port);
+      const run = await startRun(folder, [...endless, '--allow-origin', origin], { port, isSlow: true });
       const tab = await browser.open({ ...run, page: `${origin}/` });
       expect(await tab.page.evaluate(() => crossOriginIsolated)).toBe(false);
       const reason = 'one thread, because threads require https or localhost: start the coordinator with --tls';
@@ -50,11 +51,11 @@ describePage('tabs', ({ browser, folder }) => {
 
     it('end with one sentence when a thread dies, and the run goes on without them to the same weights', async () => {
       const args = ['--epochs', '1000000', '--batch', '256'];
-      const run = await startRun(folder, args);
+      const run = await startRun(folder, args, { isSlow: true });
       const tab = await browser.open(run);
       await tab.join('cpu', 'doomed', 2);
       await tab.computed(2);
-      expect(await endThreads(tab.page)).toBe(1);
+      expect(await endThreadsOf(tab.page)).toBe(1);
       await tab.panelShows(/a compute thread has died: it gave no result for \d+ s/);
       startWorker(['--url', run.worker, '--name', 'next', '--threads', '1']);
       await run.program.printed(/w2 next joined[\s\S]*epoch/);
@@ -68,7 +69,7 @@ describePage('tabs', ({ browser, folder }) => {
   });
 
   it('at the address of a relay see the run of the coordinator, compute for it, and change no bit', async () => {
-    const run = await startRun(folder, endless);
+    const run = await startRun(folder, endless, { isSlow: true });
     const relay = startRelay(['--url', run.worker, '--name', 'relay', '--port', '0']);
     const [, page = ''] = await relay.printed(/Join in a browser: (\S+)#join/);
     const tab = await browser.open({ ...run, page, join: `${page}#join` });
@@ -111,7 +112,7 @@ describePage('tabs', ({ browser, folder }) => {
     const port = await freePort();
     const checkpoints = ['--checkpoint', join(folder, 'checkpoints'), '--checkpoint-every', '5'];
     const args = [...endless, ...checkpoints];
-    const first = await startRun(folder, args, port);
+    const first = await startRun(folder, args, { port, isSlow: true });
     const tab = await browser.open(first);
     await tab.join('cpu', 'tab');
     await tab.computed(30);
@@ -121,7 +122,7 @@ describePage('tabs', ({ browser, folder }) => {
       .getByText(/^Not connected: .* Start the coordinator again with --resume to continue after step [\d,]+/)
       .waitFor();
 
-    const second = await startRun(folder, [...args, '--resume'], port);
+    const second = await startRun(folder, [...args, '--resume'], { port, isSlow: true });
     await tab.page.getByText(/step [\d,]+ of [\d,]+, resumed after step [\d,]+/).waitFor();
     await second.program.printed(/w\d+ tab joined/);
     const viewer = await second.watch();
@@ -137,3 +138,18 @@ describePage('tabs', ({ browser, folder }) => {
     expect(tab.errors).toEqual([]);
   });
 });
+
+/** Ends every worker that the tab's own worker has started. */
+async function endThreadsOf(page: Page): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  const attached = new Promise<string>((resolve) => {
+    session.on('Target.attachedToTarget', ({ sessionId }) => resolve(sessionId));
+  });
+  await session.send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: false });
+  const sessionId = await attached;
+  const inspector = openInspector((message) => session.send('Target.sendMessageToTarget', { sessionId, message }));
+  session.on('Target.receivedMessageFromTarget', ({ message }) => inspector.read(message));
+  const ended = await endThreads(inspector, 'Worker.prototype');
+  await session.detach();
+  return ended;
+}

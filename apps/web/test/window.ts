@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { browserFlags } from '@lockstep/chromium';
 import { WebSocket } from 'ws';
+import { openInspector } from '../../worker/test/inspector.ts';
 
 export interface WindowTab {
   /** Evaluates an expression in the page, and awaits its value. */
@@ -25,13 +26,11 @@ export interface BrowserWindow {
   close(): Promise<void>;
 }
 
-interface Reply {
-  readonly id?: number;
+/** A message without an answer. */
+interface Event {
   readonly method?: string;
   readonly sessionId?: string;
-  readonly params?: { readonly sessionId?: string; readonly targetInfo?: { readonly type: string } };
-  readonly result?: Readonly<Record<string, unknown>>;
-  readonly error?: { readonly message: string };
+  readonly params: { readonly sessionId: string; readonly targetInfo: { readonly type: string } };
 }
 
 export async function openWindow(executablePath: string): Promise<BrowserWindow> {
@@ -42,46 +41,34 @@ export async function openWindow(executablePath: string): Promise<BrowserWindow>
   const socket = new WebSocket(await addressOf(browser));
   await once(socket, 'open');
 
-  const pending = new Map<number, (reply: Reply) => void>();
   /** The session of each page's worker, by the page's session. */
   const workers = new Map<string, string>();
   const waiting = new Set<() => void>();
   const settle = (): void => {
     for (const check of [...waiting]) check();
   };
-  let sent = 0;
   let isClosed = false;
+  const { ask, read, closed } = openInspector((message) => socket.send(message));
   socket.on('message', (data: Buffer) => {
-    const reply = JSON.parse(data.toString()) as Reply;
-    const { id, method, params, sessionId } = reply;
-    if (id !== undefined) pending.get(id)?.(reply);
-    if (method === 'Target.attachedToTarget' && params?.targetInfo?.type === 'worker' && sessionId !== undefined) {
-      workers.set(sessionId, params.sessionId ?? '');
-      settle();
-    }
+    read(data.toString());
+    const { method, params, sessionId } = JSON.parse(data.toString()) as Event;
+    if (method !== 'Target.attachedToTarget' || params.targetInfo.type !== 'worker' || !sessionId) return;
+    workers.set(sessionId, params.sessionId);
+    settle();
   });
   socket.on('close', () => {
     isClosed = true;
-    for (const answer of pending.values()) answer({ error: { message: 'the browser has gone' } });
+    closed();
     settle();
   });
 
-  const send = (method: string, params: object = {}, sessionId?: string): Promise<Readonly<Record<string, unknown>>> =>
-    new Promise((resolve, reject) => {
-      const id = ++sent;
-      pending.set(id, ({ result, error }) => {
-        pending.delete(id);
-        if (error) reject(new Error(`${method}: ${error.message}`));
-        else resolve(result ?? {});
-      });
-      socket.send(JSON.stringify({ id, method, params, sessionId }));
-    });
-
   const evaluate = async <T>(expression: string, sessionId: string): Promise<T> => {
-    const params = { expression, awaitPromise: true, returnByValue: true };
-    const { result, exceptionDetails } = await send('Runtime.evaluate', params, sessionId);
-    if (exceptionDetails) throw new Error(`${expression}: ${JSON.stringify(exceptionDetails)}`);
-    return (result as { value: T }).value;
+    const { result } = await ask(
+      'Runtime.evaluate',
+      { expression, awaitPromise: true, returnByValue: true },
+      sessionId,
+    );
+    return result?.value as T;
   };
 
   const workerOf = (sessionId: string): Promise<string> =>
@@ -99,15 +86,14 @@ export async function openWindow(executablePath: string): Promise<BrowserWindow>
 
   return {
     async open(url) {
-      const { targetId } = await send('Target.createTarget', { url: 'about:blank' });
-      const attached = await send('Target.attachToTarget', { targetId, flatten: true });
-      const sessionId = attached['sessionId'] as string;
-      await send('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, sessionId);
-      await send('Page.navigate', { url }, sessionId);
+      const { targetId } = await ask('Target.createTarget', { url: 'about:blank' });
+      const { sessionId = '' } = await ask('Target.attachToTarget', { targetId, flatten: true });
+      await ask('Target.setAutoAttach', { autoAttach: true, waitForDebuggerOnStart: false, flatten: true }, sessionId);
+      await ask('Page.navigate', { url }, sessionId);
       return {
         evaluate: (expression) => evaluate(expression, sessionId),
         evaluateInWorker: async (expression) => evaluate(expression, await workerOf(sessionId)),
-        activate: async () => void (await send('Target.activateTarget', { targetId })),
+        activate: async () => void (await ask('Target.activateTarget', { targetId })),
       };
     },
     async close() {

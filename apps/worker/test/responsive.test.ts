@@ -1,9 +1,6 @@
 /** A real worker process with one thread answers and obeys messages while it computes a long shard. */
-
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { createNumericsCheck } from '@lockstep/compute';
 import { initialize, inputSize, resolveModel } from '@lockstep/nn';
 import {
@@ -15,30 +12,25 @@ import {
 } from '@lockstep/protocol';
 import { afterEach, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { startWorker } from '../../coordinator/test/processes.ts';
 
 const model = resolveModel('mlp');
 const microbatchSize = 16;
 const step = 0;
 
 let server: WebSocketServer | undefined;
-let worker: ChildProcess | undefined;
 
-afterEach(async () => {
-  if (worker?.exitCode === null) {
-    worker.kill('SIGKILL');
-    await once(worker, 'close');
-  }
+afterEach(() => {
   for (const client of server?.clients ?? []) client.terminate();
   server?.close();
 });
 
 /** Starts a worker on the slowest backend; `onMessage` receives its messages. */
-async function startWorker(onMessage: (message: WorkerMessage) => void): Promise<CoordinatorTransport> {
+async function listenToWorker(onMessage: (message: WorkerMessage) => void): Promise<CoordinatorTransport> {
   server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   await once(server, 'listening');
   const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const program = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-  worker = spawn(process.execPath, [program, '--url', url, '--backend', 'reference'], { stdio: 'ignore' });
+  startWorker(['--url', url, '--backend', 'reference']);
   const [socket] = (await once(server, 'connection')) as [WebSocket];
   const coordinator = webSocketTransport(socket, { side: 'coordinator', remote: 'the worker' });
   coordinator.listen({ onMessage, onClose: () => {} });
@@ -58,7 +50,7 @@ it('answers pings between the slices of a shard, and leaves a shard that is canc
   const nextOf = <Type extends WorkerMessage['type']>(type: Type) =>
     new Promise<MessageOf<Type>>((resolve) => next.set(type, resolve as (message: WorkerMessage) => void));
   const greeted = nextOf('hello');
-  coordinator = await startWorker((message) => {
+  coordinator = await listenToWorker((message) => {
     received.push(message.type);
     next.get(message.type)?.(message);
     // Answers each pong with another ping, which arrives while the worker computes.

@@ -105,7 +105,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
   it('rounds the sums of each shard as that shard asks, whatever the one before it asked', async () => {
     const compute = await opened(2);
     const shard = samplesOf(6, 12);
-    const units = [undefined, 1, 2 ** 6, undefined];
+    const units = [undefined, 2 ** 8, 1, undefined];
     const sums: Uint8Array[] = [];
     for (const halfUnit of units) {
       const { gradient } = await compute.gradient(...shard, { halfUnit });

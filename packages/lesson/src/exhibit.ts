@@ -25,8 +25,23 @@ export interface Bars {
   readonly caption: string;
   /** Whether the values are probabilities, whose axis ends at 100 %. */
   readonly areProbabilities?: boolean;
-  /** `value` may be negative; if it is not finite, there is no bar. `text` is shown next to the bar. */
-  readonly bars: readonly { readonly label: string; readonly value: number; readonly text: string }[];
+  readonly bars: readonly Bar[];
+  /** Meanings of the bars' colors. */
+  readonly keys?: readonly { readonly color: string; readonly label: string }[];
+}
+
+export interface Bar {
+  readonly label: string;
+  /** May be negative; if it is not finite, there is no bar. */
+  readonly value: number;
+  /** Shown next to the bar. */
+  readonly text: string;
+  /** Color token; by default, the color depends on the sign. */
+  readonly color?: string;
+  /** What the value is the sum of, from left to right. */
+  readonly parts?: readonly { readonly value: number; readonly color: string; readonly label: string }[];
+  /** Lowest and highest of the measurements that the value summarizes. */
+  readonly range?: readonly [low: number, high: number];
 }
 
 export interface Curves {
@@ -34,6 +49,7 @@ export interface Curves {
   readonly caption: string;
   readonly xLabel: string;
   readonly x: readonly number[];
+  /** A value for each of `x`; one that is not finite is left out. */
   readonly series: readonly { readonly label: string; readonly values: readonly number[] }[];
   /** Whether the value axis is logarithmic, for values that span powers of ten. */
   readonly isLogarithmic?: boolean;
@@ -198,7 +214,7 @@ const ends = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
 /** Returns an axis from 0 to 100 % for probabilities, else one whose round ends enclose 0 and all values. */
 export function barAxis({ bars, areProbabilities = false }: Pick<Bars, 'bars' | 'areProbabilities'>): BarAxis {
   if (areProbabilities) return { from: 0, to: 1, fromText: percent(0, 0), toText: percent(1, 0) };
-  const values = bars.map(({ value }) => value).filter(Number.isFinite);
+  const values = bars.flatMap(({ value, range = [] }) => [value, ...range]).filter(Number.isFinite);
   const from = -roundedUp(Math.max(0, ...values.map((value) => -value)));
   const to = roundedUp(Math.max(0, ...values));
   // If all values are 0, the axis still needs a length.

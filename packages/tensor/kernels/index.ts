@@ -5,7 +5,7 @@
 export { checksumEnd, checksumTake, nonZeroBlocks } from './codec';
 export { bytesToFloats, magnitude, rowsToBytes, rowsToFloats } from './convert';
 export { convolution } from './convolution';
-export { execute } from './generated/execute';
+export { execute } from './generated/programs';
 export { map } from './map';
 export { matmul } from './product';
 export { argmax, largest as max, smallest as min, sum } from './reductions';

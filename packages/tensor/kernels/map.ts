@@ -1,5 +1,5 @@
 /** Map programs: all instructions of a formula run on one chunk of elements, then on the next. */
-import { chunkLength, momentumStepCode, runInstruction } from './generated/instructions';
+import { chunkLength, momentumStepCode, runInstruction } from './generated/programs';
 import { storeLanes } from './shared';
 
 /** Address of the values of operand `index` of an instruction; 0 is its target. */

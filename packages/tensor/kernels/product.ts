@@ -84,8 +84,8 @@ function packedTileOf(
  * a small stack; this requires k to be at most 8192.
  */
 function denseProduct(
-  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
-  output: usize, bias: usize, relu: bool,
+  m: i32, k: i32, n: i32, left: usize, right: usize, leftRowBytes: usize, leftInnerBytes: usize,
+  rightInnerBytes: usize, rightColumnBytes: usize, microbatches: i32, output: usize, bias: usize, relu: bool,
 ): void {
   const whole = microbatches > 1;
   const innerStep = whole ? k : innerBlock;
@@ -95,10 +95,6 @@ function denseProduct(
   const packedRight = packedLeft + packedLeftBytes;
   const edge = packedRight + packedRightBytes;
   const stack = edge + tileBytes;
-  const leftRowBytes = transposeLeft ? 4 : <usize>k << 2;
-  const leftInnerBytes = transposeLeft ? <usize>m << 2 : 4;
-  const rightColumnBytes = transposeRight ? <usize>k << 2 : 4;
-  const rightInnerBytes = transposeRight ? 4 : <usize>n << 2;
   const outputBytes = <usize>n << 2;
   for (let column = 0; column < n; column += columnStep) {
     const columns = min(columnStep, n - column);
@@ -149,24 +145,69 @@ function emptyProduct(m: i32, n: i32, output: usize, bias: usize, relu: bool): v
 }
 
 /**
- * Computes `output[m, n] = left x right`; a transposed operand is stored as [k, m] or [n, k]. The sums over k are per
- * microbatch, one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added
- * to each row, and relu is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to
- * be at most 8192.
- * If `operand` is not 0, the left values may be pending bytes (see convert.ts), which are converted if needed.
+ * Computes one product. If `operand` is not 0, the left values, which are contiguous, may be pending bytes (see
+ * convert.ts), which are converted if needed.
  */
-export function matmul(
-  m: i32, k: i32, n: i32, left: usize, right: usize, transposeLeft: bool, transposeRight: bool, microbatches: i32,
-  output: usize, bias: usize, relu: bool, operand: usize,
+function product(
+  m: i32, k: i32, n: i32, left: usize, right: usize, leftRowBytes: usize, leftInnerBytes: usize,
+  rightInnerBytes: usize, rightColumnBytes: usize, microbatches: i32, output: usize, bias: usize, relu: bool,
+  operand: usize,
 ): void {
-  const quotients = operand == 0 ? 0 : waitingQuotients(operand);
-  const values = quotients == 0 ? left : waitingBytes(left, m * k);
   if (k == 0) {
     emptyProduct(m, n, output, bias, relu);
-  } else if (!transposeRight && worthSkippingZeros(m, k, n, values, quotients, right)) {
-    sparseProduct(m, k, n, values, quotients, right, transposeLeft, microbatches, output, bias, relu);
+    return;
+  }
+  const quotients = operand == 0 ? 0 : waitingQuotients(operand);
+  const values = quotients == 0 ? left : waitingBytes(left, m * k);
+  const byRows = leftInnerBytes == 4 && leftRowBytes == <usize>k << 2;
+  const isDense = byRows || (leftRowBytes == 4 && leftInnerBytes == <usize>m << 2);
+  const mayBeSparse = isDense && rightColumnBytes == 4 && rightInnerBytes == <usize>n << 2;
+  if (mayBeSparse && worthSkippingZeros(m, k, n, values, quotients, right)) {
+    sparseProduct(m, k, n, values, quotients, right, !byRows, microbatches, output, bias, relu);
   } else {
     if (quotients != 0) convertWaiting(operand, left, m * k);
-    denseProduct(m, k, n, left, right, transposeLeft, transposeRight, microbatches, output, bias, relu);
+    denseProduct(
+      m, k, n, left, right, leftRowBytes, leftInnerBytes, rightInnerBytes, rightColumnBytes, microbatches, output, bias, relu,
+    );
+  }
+}
+
+/**
+ * Computes `output[m, n] = left x right`. Strides in bytes say where the operands lie. The sums over k are per microbatch,
+ * one or more of equal size (`Microbatches` in src/backend.ts). Then `bias` [n], unless it is 0, is added to each row, and
+ * relu is applied if `relu` is set. More than one microbatch excludes bias and relu and requires k to be at most 8192.
+ *
+ * If `batch` is not 0, there is one product for each element of the batch. Its 32-bit words are written by
+ * src/backends/cpu/programs.ts: number of axes, number of products; per axis its size, the strides of left and right, and
+ * the running index.
+ */
+export function matmul(
+  m: i32, k: i32, n: i32, left: usize, right: usize, leftRowBytes: usize, leftInnerBytes: usize,
+  rightInnerBytes: usize, rightColumnBytes: usize, microbatches: i32, output: usize, bias: usize, relu: bool,
+  operand: usize, batch: usize,
+): void {
+  const rank = batch == 0 ? 0 : load<i32>(batch);
+  const products = batch == 0 ? 1 : load<i32>(batch, 4);
+  const axes = batch + 8;
+  for (let axis = 0; axis < rank; axis++) store<i32>(axes + (<usize>axis << 4), 0, 12);
+  for (let index = 0; index < products; index++, output += <usize>(m * n) << 2) {
+    product(
+      m, k, n, left, right, leftRowBytes, leftInnerBytes, rightInnerBytes, rightColumnBytes, microbatches, output, bias, relu,
+      operand,
+    );
+    for (let axis = rank - 1; axis >= 0; axis--) {
+      const at = axes + (<usize>axis << 4);
+      const length = load<u32>(at, 0), leftBytes = load<u32>(at, 4), rightBytes = load<u32>(at, 8);
+      const next = load<u32>(at, 12) + 1;
+      left += leftBytes;
+      right += rightBytes;
+      if (next < length) {
+        store<u32>(at, next, 12);
+        break;
+      }
+      left -= leftBytes * length;
+      right -= rightBytes * length;
+      store<u32>(at, 0, 12);
+    }
   }
 }

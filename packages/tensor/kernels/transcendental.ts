@@ -1,7 +1,7 @@
 /** exp and log of four floats in float32, and functions computed in float64 and rounded once: the steps of src/formula.ts. */
 import {
   atanh2Polynomial, exp2Polynomial, exp4Polynomial, log4Polynomial, tail2Polynomial,
-} from './generated/instructions';
+} from './generated/programs';
 
 function powerOfTwo(exponent: v128): v128 {
   return i32x4.shl(i32x4.add(exponent, i32x4.splat(127)), 23);

@@ -3,11 +3,12 @@
 export interface CheckRequest {
   readonly backend: 'gpu' | 'webgpu' | 'webgl';
   /**
-   * `opening` only opens the backend. `ops` and `every example of ops` compare ops with the reference: a few examples
-   * that together have every kernel statement, or all of them. `steps` compares whole steps, and slices read back.
-   * `loss` takes the device away. `closing` closes it twice, during a read, and after its loss.
+   * Run one after another on one device, since opening it takes longest. `ops` and `every example of ops` compare ops with
+   * the reference: a few examples that together have every kernel statement, or all of them. `steps` compares whole steps
+   * and slices that are read back. `endings`, the last, closes the device twice, during a read, then opens another one and
+   * takes that away.
    */
-  readonly check: 'opening' | 'ops' | 'every example of ops' | 'steps' | 'loss' | 'closing';
+  readonly checks: readonly ('ops' | 'every example of ops' | 'steps' | 'endings')[];
 }
 
 export type CheckReport =
@@ -28,7 +29,7 @@ declare class Worker {
   terminate(): void;
 }
 
-/** A worker of its own for each check, so that none inherits a device. */
+/** A new worker for each request, so that none inherits a device. */
 window.runCheck = (request) =>
   new Promise((resolve) => {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });

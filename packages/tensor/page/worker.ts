@@ -1,10 +1,18 @@
-/** The worker: opens a backend of the built, minified bundle and runs one check of it. */
+/** The worker: opens a backend of the built, minified bundle and runs checks of it. */
+import { loadGpuJs } from '../src/backends/gpu/device.ts';
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
-import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
-import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
-import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
+import { add, apply, type Backend, compile, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
+import {
+  allDisagreements,
+  attentionPlan,
+  difference,
+  type ExamplesByOp,
+  imageNetworkPlan,
+  networkPlan,
+} from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
+import { randomValues } from '../test/values.ts';
 import type { CheckReport, CheckRequest } from './page.ts';
 
 declare const self: {
@@ -20,11 +28,10 @@ interface WebGlContext {
   getExtension(name: 'WEBGL_lose_context'): { loseContext(): void } | null;
 }
 
-const sizes = { batch: 64, features: 784, hidden: 128, classes: 10 };
-
-/** Steps of networks: dense with MNIST's sizes; over images with sizes that four divides, and does not divide. */
+/** Steps: dense with MNIST's sizes; heads of attention; over images with sizes that four divides, and does not divide. */
 const steps: readonly ((backend: Backend) => Plan)[] = [
-  (backend) => networkPlan(backend, sizes),
+  (backend) => networkPlan(backend, { batch: 64, features: 784, hidden: 128, classes: 10 }),
+  attentionPlan,
   (backend) => imageNetworkPlan(backend, { batch: 16, image: 28, channels: 1, filters: 8, hidden: 32, classes: 10 }),
   (backend) => imageNetworkPlan(backend, { batch: 5, image: 13, channels: 3, filters: 3, hidden: 17, classes: 7 }),
 ];
@@ -37,7 +44,7 @@ async function resultOf(backend: Backend, planOf: (backend: Backend) => Plan): P
   return values;
 }
 
-async function stepDisagreements(backend: Backend, compared = steps): Promise<string[]> {
+async function stepDisagreements(backend: Backend, compared: typeof steps): Promise<string[]> {
   const { backend: reference } = await openBackend('reference');
   const failures: string[] = [];
   for (const [index, step] of compared.entries()) {
@@ -59,7 +66,16 @@ const slices = [
 async function sliceDisagreements(backend: Backend): Promise<string[]> {
   const values = Float32Array.from({ length: 10_000 }, (_, index) => index);
   const storage = backend.allocate(values.length);
-  backend.upload(storage, values);
+  backend.upload(
+    storage,
+    values.map((value) => value - 1),
+  );
+  // What was uploaded would be read from its copy, not from the device.
+  const inputs = [{ storage, strides: [1] }];
+  const call = { formula: apply('add', input(0), 1), shape: [values.length], inputs, output: storage };
+  const program = backend.prepare([{ kind: 'map', ...call }]);
+  program.run();
+  program.dispose();
   const failures: string[] = [];
   for (const [offset, length] of slices) {
     const wrong = difference(
@@ -85,9 +101,16 @@ async function loseDevice(): Promise<void> {
   await (await loadGpuJs()).WebGPUContext.destroy();
 }
 
+/** A plan of one kernel, which compiles quickly. */
+function doubling(backend: Backend): Plan {
+  const plan = compile(backend, (values) => add(values, values), [[64]]);
+  backend.upload(plan.inputs[0]!.storage, randomValues(64, 1));
+  return plan;
+}
+
 /** Takes the device away as a driver would, and expects a DeviceLostError. */
 async function lossFailures(backend: Backend): Promise<string[]> {
-  const plan = networkPlan(backend, sizes);
+  const plan = doubling(backend);
   plan.run();
   await backend.download(plan.output);
   await loseDevice();
@@ -116,8 +139,8 @@ async function closedFailures(use: string, body: () => Promise<unknown>): Promis
 }
 
 /** Closes twice during a read, uses what is closed, opens another device, and closes that one after its loss. */
-async function closingFailures(first: GpuBackend, name: CheckRequest['backend']): Promise<string[]> {
-  const plan = networkPlan(first, sizes);
+async function endingFailures(first: GpuBackend, name: CheckRequest['backend']): Promise<string[]> {
+  const plan = doubling(first);
   plan.run();
   const reading = first.download(plan.output).then(
     (values) => (values.every(Number.isFinite) ? [] : ['a read under way gave values that are not finite']),
@@ -132,8 +155,7 @@ async function closingFailures(first: GpuBackend, name: CheckRequest['backend'])
   failures.push(...(await closedFailures('a download', () => first.download(plan.output))));
   plan.dispose();
   const { backend: second } = await openBackend(name);
-  failures.push(...(await stepDisagreements(second, steps.slice(-1))));
-  await loseDevice();
+  failures.push(...(await stepDisagreements(second, [doubling])), ...(await lossFailures(second)));
   await (second as GpuBackend).close();
   return failures;
 }
@@ -144,17 +166,22 @@ async function opDisagreements(backend: Backend, examples: ExamplesByOp): Promis
 
 /** The failures that each check finds. */
 const checks = {
-  opening: async () => [],
   ops: (backend) => opDisagreements(backend, fewExamplesOfEveryStatement()),
   'every example of ops': (backend) => opDisagreements(backend, opExamples),
-  steps: async (backend) => [...(await sliceDisagreements(backend)), ...(await stepDisagreements(backend))],
-  loss: lossFailures,
-  closing: closingFailures,
-} satisfies Record<CheckRequest['check'], (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;
+  steps: async (backend) => [...(await sliceDisagreements(backend)), ...(await stepDisagreements(backend, steps))],
+  endings: endingFailures,
+} satisfies Record<
+  CheckRequest['checks'][number],
+  (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>
+>;
 
-async function report({ backend: name, check }: CheckRequest): Promise<CheckReport> {
+async function report({ backend: name, checks: asked }: CheckRequest): Promise<CheckReport> {
   const { backend, choice } = await openBackend(name);
-  const failures = await checks[check](backend as GpuBackend, name);
+  const failures: string[] = [];
+  for (const check of asked) {
+    const found = await checks[check](backend as GpuBackend, name);
+    failures.push(...found.map((failure) => `${check}: ${failure}`));
+  }
   return { kind: 'report', choice, failures: [...failures, ...uncaught] };
 }
 

@@ -9,8 +9,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const { polynomials, instructions, instructionCodes, chunkLength } = await sourceModule('src/formula.ts');
 const { kernelCalls, parameterTypes } = await sourceModule('src/backends/cpu/programs.ts');
-await writeKernelSource('instructions', [...polynomialLines(), ...instructionLines()]);
-await writeKernelSource('execute', executeLines());
+await writeIfChanged(
+  `${root}kernels/generated/programs.ts`,
+  `${['/** Written by scripts/build-kernels.mjs. */', ...imports(), ...polynomialLines(), ...instructionLines(), ...executeLines()].join('\n')}\n`,
+);
 
 /** For several threads that share one memory, which may grow to the maximum that WebAssembly can address. */
 const shared = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536'];
@@ -25,9 +27,13 @@ async function sourceModule(path) {
   return import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
 }
 
-function writeKernelSource(name, lines) {
-  const head = '/** Written by scripts/build-kernels.mjs. */';
-  return writeIfChanged(`${root}kernels/generated/${name}.ts`, `${[head, ...lines].join('\n')}\n`);
+function imports() {
+  const long = Object.entries(instructions).flatMap(([name, { isLong }]) => (isLong ? [`${name}4`] : []));
+  return [
+    "import * as kernels from '../index';",
+    "import { storeLanes } from '../shared';",
+    `import { ${long.join(', ')} } from '../transcendental';`,
+  ];
 }
 
 /** A function for each polynomial, by Horner's rule; its name ends in the number of lanes. */
@@ -69,10 +75,7 @@ function instructionLines() {
     ];
   });
   const cases = all.map(([name]) => `    case ${instructionCodes[name]}: ${name}Loop(target, a, b, c, count); return;`);
-  const long = all.flatMap(([name, { isLong }]) => (isLong ? [`${name}4`] : []));
   return [
-    "import { storeLanes } from '../shared';",
-    `import { ${long.join(', ')} } from '../transcendental';`,
     `export const chunkLength: i32 = ${chunkLength};`,
     `export const momentumStepCode: i32 = ${instructionCodes.momentumStep};`,
     ...loops,
@@ -97,7 +100,6 @@ function executeLines() {
     return `      case ${code}: ${name}(${values.join(', ')}); call += ${4 * (parameters.length + 1)}; break;`;
   });
   return [
-    `import * as kernels from '../index';`,
     'export function execute(call: usize, end: usize): void {',
     '  while (call < end) {',
     '    switch (load<i32>(call)) {',

@@ -1,7 +1,6 @@
 /** The interface between tensors and a device: float32 storages, calls that read and write them, and prepared programs. */
 import type { Formula } from './formula.ts';
 import type { Shape, Windows } from './shape.ts';
-
 /** A buffer of `length` float32 values on a device, unspecified until they are written. */
 export interface Storage {
   readonly length: number;
@@ -64,9 +63,8 @@ export interface ReduceCall {
 export type Microbatches = number;
 
 /**
- * `output[m, n] = left[m, k] x right[k, n]`, all contiguous.
- * A transposed operand is stored as [k, m] or [n, k].
- * With a batch, there is one product for each batch element, and the outputs follow one another.
+ * `output[...batch, m, n] = left[...batch, m, k] x right[...batch, k, n]`: one product for each element of the batch.
+ * The layout of an operand transposes it, repeats a matrix of it, or picks a part of a larger tensor.
  * Every output element is one chain over k in increasing order from +0. Each product is rounded before it is added,
  * so that a row's bits do not depend on the other rows. The output must not overlap an operand.
  */
@@ -77,12 +75,16 @@ export interface MatmulCall {
   readonly n: number;
   readonly left: Storage;
   readonly right: Storage;
-  readonly transposeLeft: boolean;
-  readonly transposeRight: boolean;
+  /** Contiguous. */
   readonly output: Storage;
-  readonly batch?: MatmulBatch;
+  /** No axes by default. */
+  readonly batch?: Shape;
+  /** Positions of [...batch, m, k]; contiguous by default. */
+  readonly leftLayout?: Layout;
+  /** Positions of [...batch, k, n]; contiguous by default. */
+  readonly rightLayout?: Layout;
   readonly epilogue?: Epilogue;
-  /** Splits the sums over k; only if just the left operand is transposed, without batch and epilogue. */
+  /** Splits the sums over k; only for a left operand that is stored as [k, m], without batch and epilogue. */
   readonly microbatches?: Microbatches;
 }
 
@@ -90,14 +92,6 @@ export interface MatmulCall {
 export interface Epilogue {
   readonly bias?: Storage;
   readonly relu: boolean;
-}
-
-/** The products of one call: matrix (i, j, …) begins at element `i * strides[0] + j * strides[1] + …`. */
-export interface MatmulBatch {
-  readonly shape: Shape;
-  /** 0 repeats the operand along that axis. */
-  readonly leftStrides: readonly number[];
-  readonly rightStrides: readonly number[];
 }
 
 /**
@@ -330,4 +324,13 @@ export interface Magnitude {
   readonly program: Program;
   /** Returns the result of the program's last run: 0 if there are no values, not finite if any is NaN or infinite. */
   value(): number;
+}
+
+/**
+ * Thrown after the device was lost: a driver restarted, a card was removed, a tab lost its context.
+ * Nothing on the device can be read any more.
+ */
+export class DeviceLostError extends Error {
+  override name = 'DeviceLostError';
+  readonly code = 'device-lost';
 }

@@ -1,7 +1,7 @@
 /** Creates tensors from a shape and a constant, a range, or seeded random numbers. */
 import { backendKind, checkArgument, checkOptions, checkWord, number } from './arguments.ts';
+import { mapViews } from './autograd.ts';
 import type { Backend } from './backend.ts';
-import { mapViews } from './evaluate.ts';
 import { constant } from './formula.ts';
 import { normalQuantile, philox, unitFloat } from './random.ts';
 import { checkShape, type Shape, sizeOf } from './shape.ts';

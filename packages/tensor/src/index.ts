@@ -2,12 +2,13 @@
  * The package's public API: tensors, their operations, gradients, compiled plans and backends.
  * @module
  */
-export { noGrad, valueAndGrad } from './autograd.ts';
+export { noGrad, type Operand, valueAndGrad } from './autograd.ts';
 export {
   type Backend,
   type ByteInput,
   type ByteTable,
   type CodecKernels,
+  DeviceLostError,
   type HostBackend,
   isHostBackend,
   type KernelCall,
@@ -26,20 +27,19 @@ export {
   type ThreadOptions,
   type ThreadSetup,
 } from './backends/cpu/threads.ts';
-export { DeviceLostError, isSoftwareAdapter } from './backends/gpu/device.ts';
 export {
   type BackendChoice,
   backendNames,
   type GpuBackendName,
   type HostBackendName,
   hostBackendNames,
+  isSoftwareAdapter,
   type OpenedBackend,
   openBackend,
 } from './backends/registry.ts';
 export { createByteInput, createByteTable } from './backends/storage-backend.ts';
 export { compile, type Plan } from './compile.ts';
 export { arange, full, normal, ones, uniform, zeros } from './creation.ts';
-export type { Operand } from './evaluate.ts';
 export { apply, constant, type Formula, input, type Primitive, substituteInputs } from './formula.ts';
 export * from './ops/index.ts';
 export { philox, randomStream } from './random.ts';

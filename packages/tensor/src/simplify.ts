@@ -1,5 +1,14 @@
-import type { ConvolutionCall, Epilogue, KernelCall, MapCall, MatmulCall, Storage, StridedView } from './backend.ts';
-import { readsContiguously, readsOf, withStorages, writesOf } from './backends/calls.ts';
+import type {
+  ConvolutionCall,
+  Epilogue,
+  KernelCall,
+  Layout,
+  MapCall,
+  MatmulCall,
+  Storage,
+  StridedView,
+} from './backend.ts';
+import { joinAxes, operandsOf, readsContiguously, readsOf, withStorages, writesOf } from './backends/calls.ts';
 import { type Formula, input, rewrite, substituteInputs, topological } from './formula.ts';
 import { contiguousStrides, type Shape, sameShape, sizeOf } from './shape.ts';
 
@@ -9,7 +18,7 @@ import { contiguousStrides, type Shape, sameShape, sizeOf } from './shape.ts';
 const largestFormula = 24;
 
 /**
- * Removes calls that no output needs, reads through transpositions and copies, and fuses maps, into products as well (epilogues).
+ * Removes calls that no output needs, reads through copies, and fuses maps, into products as well (epilogues).
  * `outputs` are the storages whose values are wanted.
  *
  * A storage is written by one call, or in parts by calls with an output layout, the first of which may follow one call
@@ -18,7 +27,7 @@ const largestFormula = 24;
 export function simplify(recorded: readonly KernelCall[], outputs: readonly Storage[]): KernelCall[] {
   const wanted = new Set(outputs);
   let calls = withoutDeadCalls(recorded, wanted);
-  for (const change of [throughTranspositions, withFusedMaps, throughCopies, withEpilogues]) {
+  for (const change of [throughViews, withFusedMaps, throughCopies, withEpilogues]) {
     calls = withoutDeadCalls(rewriteCalls(calls, wanted, change), wanted);
   }
   return calls;
@@ -77,34 +86,56 @@ function withoutDeadCalls(calls: readonly KernelCall[], wanted: ReadonlySet<Stor
   return kept.reverse();
 }
 
-function isTransposition(call: KernelCall): call is MapCall {
-  if (call.kind !== 'map' || call.formula.kind !== 'input' || call.shape.length !== 2) return false;
-  const { offset = 0, strides } = call.inputs[call.formula.index]!;
-  return offset === 0 && strides[0] === 1 && strides[1] === call.shape[0];
+/** Lets products and copies read the source of a copy, such as a slice or a permutation, where it lies. */
+function throughViews(call: KernelCall, { producerOf }: Surroundings): KernelCall {
+  if (call.kind === 'matmul' && call.microbatches === undefined) {
+    const operands = operandsOf(call);
+    const left = sourceOf({ ...operands.left, storage: call.left }, operands.left.shape, producerOf);
+    const right = sourceOf({ ...operands.right, storage: call.right }, operands.right.shape, producerOf);
+    return {
+      ...call,
+      ...(left && { left: left.storage, leftLayout: layoutOf(left) }),
+      ...(right && { right: right.storage, rightLayout: layoutOf(right) }),
+    };
+  }
+  if (call.kind !== 'map' || call.formula.kind !== 'input') return call;
+  const source = sourceOf(call.inputs[call.formula.index]!, call.shape, producerOf);
+  return source === undefined ? call : { ...call, formula: input(0), inputs: [source] };
 }
 
-function throughTranspositions(call: KernelCall, { producerOf }: Surroundings): KernelCall {
-  const transposable = call.kind === 'matmul' && call.batch === undefined && call.microbatches === undefined;
-  return transposable ? untransposed(call, producerOf) : call;
+function layoutOf({ offset = 0, strides }: StridedView): Layout {
+  return { offset, strides };
 }
 
-function untransposed(call: MatmulCall, producerOf: Surroundings['producerOf']): MatmulCall {
-  const { m, k, n, transposeLeft, transposeRight } = call;
-  // A reshape in between makes it another matrix.
-  const sourceOf = (operand: Storage, stored: Shape): Storage | undefined => {
-    const producer = producerOf(operand);
-    if (producer === undefined || !isTransposition(producer) || !sameShape(producer.shape, stored)) return undefined;
-    return producer.inputs[0]!.storage;
-  };
-  const left = sourceOf(call.left, transposeLeft ? [k, m] : [m, k]);
-  const right = sourceOf(call.right, transposeRight ? [n, k] : [k, n]);
-  return {
-    ...call,
-    left: left ?? call.left,
-    right: right ?? call.right,
-    transposeLeft: transposeLeft !== (left !== undefined),
-    transposeRight: transposeRight !== (right !== undefined),
-  };
+/** Returns the view of a copy's source that has the values of `view`, a view of the copy; undefined if there is none. */
+function sourceOf(
+  { storage, offset = 0, strides }: StridedView,
+  shape: Shape,
+  producerOf: Surroundings['producerOf'],
+): StridedView | undefined {
+  const copy = producerOf(storage);
+  if (copy?.kind !== 'map' || copy.formula.kind !== 'input' || sizeOf(shape) === 0) return undefined;
+  const source = copy.inputs[copy.formula.index]!;
+  // Each axis of the view must stay on one axis of the copy, outermost first.
+  const axes = joinAxes(copy.shape, [contiguousStrides(copy.shape), source.strides]).map(
+    ({ length, strides: both }) => ({
+      length,
+      own: both[0]!,
+      there: both[1]!,
+    }),
+  );
+  const ends = axes.map(({ length, own }) => Math.floor(offset / own) % length);
+  const start = axes.reduce((sum, { there }, axis) => sum + there * ends[axis]!, source.offset ?? 0);
+  const found = strides.map((stride, axis) => {
+    if (shape[axis] === 1 || stride === 0) return 0;
+    const along = axes.findIndex(({ own }) => own <= stride);
+    if (along < 0 || stride % axes[along]!.own !== 0) return undefined;
+    const steps = stride / axes[along]!.own;
+    ends[along]! += steps * (shape[axis]! - 1);
+    return steps * axes[along]!.there;
+  });
+  const fits = found.every((stride) => stride !== undefined) && ends.every((end, axis) => end < axes[axis]!.length);
+  return fits ? { storage: source.storage, offset: start, strides: found } : undefined;
 }
 
 /** Counts the calls that read each storage. */

@@ -14,9 +14,11 @@ import {
   randomKey,
   relu,
   reshape,
+  slice,
   softmaxCrossEntropy,
   sum,
   tidy,
+  transpose,
   valueAndGrad,
 } from '../src/index.ts';
 import type { Example } from './examples.ts';
@@ -153,6 +155,23 @@ export function networkPlan(backend: Backend, { batch, features, hidden, classes
       randomValues(parameter.size, 3 + index).map((value) => value * 0.1),
     );
   });
+  return plan;
+}
+
+/** Scores of heads and their sums of values, from queries, keys and values in one tensor [samples, positions, 3 * width]. */
+export function attend(x: Tensor, heads: number): Tensor[] {
+  const [samples, positions, all] = x.shape as [number, number, number];
+  const part = (index: number): Tensor => {
+    const own = slice(x, [{}, {}, { start: (index * all) / 3, end: ((index + 1) * all) / 3 }]);
+    return transpose(reshape(own, [samples, positions, heads, all / 3 / heads]), 1, 2);
+  };
+  const scores = matmul(part(0), part(1), { transposeRight: true });
+  return [scores, matmul(scores, part(2))];
+}
+
+export function attentionPlan(backend: Backend): Plan {
+  const plan = compile(backend, (x) => attend(x!, 3), [[2, 8, 36]]);
+  backend.upload(plan.inputs[0]!.storage, randomValues(2 * 8 * 36, 51));
   return plan;
 }
 

@@ -14,6 +14,7 @@ import {
   type Plan,
   relu,
   type Storage,
+  slice,
   sum,
   type Tensor,
   tidy,
@@ -74,7 +75,7 @@ const layers = fc
   })
   .map(({ size, ...layer }) => ({ ...layer, rows: size * layer.microbatches }));
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('bytes as operands on %s', (_, backend) => {
+describe.each(backends)('bytes as operands on $name', (backend) => {
   /** Runs `check` on a storage that was filled from bytes, and on one that was filled with their floats. */
   function both(layer: Layer, bytes: Uint8Array, check: (x: Storage) => void): void {
     for (const isByte of [true, false]) {
@@ -161,6 +162,13 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('byte
     'a product of some rows': (x) => {
       const part = fromStorage(backend, backend.slice(x.storage, 0, 10 * inputs), [10, inputs]);
       return matmul(part, fromArray(backend, randomValues(inputs * 20, 72), [inputs, 20]));
+    },
+    'a product that reads through a slice': (x) => {
+      const weights = fromArray(backend, randomValues(inputs * 20, 74), [inputs, 20]);
+      const plan = compile(backend, (values, w) => matmul(slice(values!, [{ end: 10 }]), w!), [x, weights]);
+      expect(plan.calls).toEqual(['matmul']);
+      plan.run();
+      return plan.outputs[0]!;
     },
     'a batch of products': (x) => {
       const halves = fromStorage(backend, x.storage, [2, rows / 2, inputs]);
@@ -290,7 +298,7 @@ function takeRows(backend: HostBackend, storage: Storage, divisor: number, ...ro
 
 type Rows = Parameters<ReturnType<typeof createByteInput>['takeRows']>;
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('a table of bytes on %s', (_, backend) => {
+describe.each(backends)('a table of bytes on $name', (backend) => {
   it('uploads rows in any order, often or never, as their bytes are', () => {
     const shapes = fc.record({ rows: fc.integer({ min: 1, max: 40 }), columns: fc.integer({ min: 1, max: 50 }) });
     fc.assert(

@@ -144,7 +144,7 @@ function reversed({ shape }: Tensor): number[] {
   return [...shape.keys()].reverse();
 }
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+describe.each(backends)('$name', (backend) => {
   const read = (tensor: Tensor): Float32Array => backend.view(tensor.storage).slice();
 
   it('gives the bits of eager execution for random programs', () => {

@@ -34,7 +34,7 @@ function callsOf(
   return calls;
 }
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+describe.each(backends)('$name', (backend) => {
   it.each([
     [[64, 784], [784, 128], 0.19],
     [[33, 70], [70, 24], 1],
@@ -105,7 +105,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
   it('refuses an epilogue on a gradient, and a bias that is too short', () => {
     const storage = backend.allocate(4);
     const three = { left: storage, right: storage, output: backend.slice(storage, 0, 4) };
-    const product = { kind: 'matmul', m: 2, k: 2, n: 2, transposeLeft: false, transposeRight: false } as const;
+    const product = { kind: 'matmul', m: 2, k: 2, n: 2 } as const;
     const bias = backend.slice(storage, 0, 1);
     expect(() => backend.prepare([{ ...product, ...three, epilogue: { bias, relu: false } }])).toThrow(
       'matmul: the bias needs 2 values, but its storage has 1',

@@ -1,6 +1,7 @@
 /** Elementwise formulas on every backend have the bits that the scalar functions define. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { runCall } from '../src/autograd.ts';
 import { type Primitive, primitives } from '../src/formula.ts';
 import { apply, constant, type Formula, type HostBackend, input, type MapCall } from '../src/index.ts';
 import { contiguousStrides, sizeOf } from '../src/shape.ts';
@@ -86,10 +87,8 @@ function runMap(
   });
   const output = backend.allocate(size + 3);
   backend.upload(output, new Float32Array(size + 3).fill(7));
-  const program = backend.prepare([{ kind: 'map', ...call, inputs, output: backend.slice(output, 0, size) }]);
-  program.run();
+  runCall(backend, { kind: 'map', ...call, inputs, output: backend.slice(output, 0, size) });
   const values = backend.view(output).slice();
-  program.dispose();
   for (const storage of [output, ...inputs.map((view) => view.storage)]) backend.free(storage);
   return values;
 }
@@ -121,7 +120,7 @@ function inputValues(size: number, index: number): Float32Array {
 const shapes = fc.constantFrom([1], [5], [300], [1027], [2, 3], [3, 1, 70], [4, 5, 6], [2, 300], [700, 2], [3, 0]);
 const patterns = fc.constantFrom<Pattern>('contiguous', 'repeat first', 'repeat last', 'scalar', 'transposed');
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+describe.each(backends)('$name', (backend) => {
   it('gives the bits of the scalar functions, and writes nothing beyond its output', () => {
     fc.assert(
       fc.property(formulas, shapes, fc.array(patterns, { minLength: 3, maxLength: 3 }), (formula, shape, pattern) => {
@@ -166,9 +165,7 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
       backend.upload(source, values);
       const run = (call: Omit<MapCall, 'kind' | 'shape' | 'formula'>): Float32Array => {
         backend.upload(target, new Float32Array(target.length).fill(7));
-        const program = backend.prepare([{ kind: 'map', shape, formula: apply('neg', input(0)), ...call }]);
-        program.run();
-        program.dispose();
+        runCall(backend, { kind: 'map', shape, formula: apply('neg', input(0)), ...call });
         return backend.view(target).slice();
       };
       const contiguous = { storage: source, strides: contiguousStrides(shape) };
@@ -190,10 +187,8 @@ describe.each(backends.map((backend) => [backend.name, backend] as const))('%s',
     backend.upload(storage, values);
     const formula = apply('add', apply('mul', input(0), input(0)), input(0));
     const view = { storage, strides: [1] };
-    const program = backend.prepare([{ kind: 'map', formula, shape: [1000], inputs: [view], output: storage }]);
-    program.run();
+    runCall(backend, { kind: 'map', formula, shape: [1000], inputs: [view], output: storage });
     expect(backend.view(storage)).toEqual(values.map((value) => Math.fround(value * value) + value));
-    program.dispose();
     backend.free(storage);
   });
 });

@@ -12,8 +12,8 @@ interface Values {
   readonly values: Numbers;
 }
 
-/** Maximum error from float32 rounding, relative to the value and to the largest value of the same result. */
-type Tolerance = readonly [relative: number, besideLargest: number];
+/** Maximum error from float32 rounding, relative to the value and to the largest value of the same result, and at least. */
+type Tolerance = readonly [relative: number, besideLargest: number, least?: number];
 
 interface Golden {
   readonly operation: string;
@@ -41,6 +41,23 @@ interface WindowGolden {
   readonly kernelGradient?: Numbers;
 }
 
+/** An elementwise op at infinities, near overflow and at subnormals, in float64. */
+interface ExtremeGolden {
+  readonly arguments: readonly Numbers[];
+  readonly values: Numbers;
+  /** With respect to each argument. */
+  readonly derivatives: readonly Numbers[];
+}
+
+/** Options of goldens at extremes; the name ends in a variant. */
+const extremeOptions: Readonly<Record<string, object>> = {
+  'gelu tanh': { approximate: 'tanh' },
+  clamp: { low: -0.25, high: 1e12 },
+};
+
+/** Absolute tolerances: derivatives of saturating functions use their outputs, which float32 rounds near 1. */
+const absolute: Readonly<Record<string, number>> = { tanh: 2 ** -23, sigmoid: 2 ** -23 };
+
 function readGoldens<Content>(name: string): Content {
   return JSON.parse(readFileSync(new URL(`../goldens/${name}.json`, import.meta.url), 'utf8')) as Content;
 }
@@ -59,6 +76,20 @@ const goldens: readonly Golden[] = [
       weights: golden.weights,
       tolerance: [0, 2e-6],
     }),
+  ),
+  ...Object.entries(readGoldens<Readonly<Record<string, ExtremeGolden>>>('extremes')).map(
+    ([name, { arguments: given, values, derivatives }]): Golden => {
+      const shape = [values.length];
+      return {
+        operation: name.split(' ')[0]!,
+        options: extremeOptions[name] ?? null,
+        inputs: given.map((each) => ({ shape, values: each })),
+        output: { shape, values },
+        gradients: Object.fromEntries(derivatives.entries()),
+        weights: values.map(() => 1),
+        tolerance: [5e-6, 0, absolute[name] ?? 2 ** -149],
+      };
+    },
   ),
 ];
 const backends = await openAll();
@@ -93,20 +124,20 @@ function expectClose(
   computed: Float32Array,
   golden: Numbers,
   what: string,
-  [relative, besideLargest]: Tolerance,
+  [relative, besideLargest, least = 1e-38]: Tolerance,
 ): void {
   const expected = golden.map(Number);
   expect(computed.length, what).toBe(expected.length);
   const largest = Math.max(0, ...expected.map(Math.abs).filter(Number.isFinite));
   expected.forEach((value, index) => {
     const got = computed[index]!;
-    const allowed = relative * Math.abs(value) + besideLargest * Math.min(largest, 1e3) + 1e-38;
+    const allowed = Math.max(least, relative * Math.abs(value) + besideLargest * Math.min(largest, 1e3));
     const close = Number.isFinite(value) ? Math.abs(got - value) <= allowed : Object.is(got, value);
     expect(close, `${what}, value ${index}: expected ${value}, got ${got}`).toBe(true);
   });
 }
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+describe.each(backends)('$name', (backend) => {
   it.each(
     goldens.map((golden, index) => {
       const shapes = golden.inputs.map(({ shape }) => `[${shape}]`).join(' ');

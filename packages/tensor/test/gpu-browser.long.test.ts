@@ -4,7 +4,7 @@ import { backends, describeGpuPage } from './gpu-page.ts';
 
 describeGpuPage('every example on the gpu backends', (runCheck) => {
   it.each(backends)('%s agrees with the reference', async (backend) => {
-    const report = await runCheck({ backend, check: 'every example of ops' });
+    const report = await runCheck({ backend, checks: ['every example of ops'] });
     expect(report).toMatchObject({ kind: 'report', failures: [] });
   });
 });

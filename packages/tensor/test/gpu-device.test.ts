@@ -1,9 +1,9 @@
 /** The gpu backend except for its kernels: device memory, the numerics check, the choice of a mode. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type DeviceKernel, isSoftwareAdapter, type KernelSource } from '../src/backends/gpu/device.ts';
+import type { DeviceKernel, KernelSource } from '../src/backends/gpu/device.ts';
 import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
-import { checkNumerics } from '../src/backends/registry.ts';
+import { checkNumerics, isSoftwareAdapter } from '../src/backends/registry.ts';
 import { openBackend } from '../src/index.ts';
 import { networkPlan } from './agreement.ts';
 import { openModes } from './gpu-devices.ts';

@@ -1,5 +1,6 @@
 /** The gpu backend, on a device of plain JavaScript and on every mode of gpu.js that works in this Node. */
 import { afterAll, describe, expect, it } from 'vitest';
+import { runCall } from '../src/autograd.ts';
 import { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { checkNumerics } from '../src/backends/registry.ts';
 import type { Backend, Formula, KernelCall, Storage } from '../src/index.ts';
@@ -28,9 +29,7 @@ afterAll(() => {
 
 /** Runs a call, and returns its output. */
 async function computed(on: Backend, call: KernelCall & { readonly output: Storage }): Promise<Float32Array> {
-  const program = on.prepare([call]);
-  program.run();
-  program.dispose();
+  runCall(on, call);
   return on.download(call.output);
 }
 
@@ -107,9 +106,7 @@ describe.each(devices)('$title', ({ device, examples }) => {
         const from = whole(23 - length + 1);
         const source = backend!.slice(storage, from, length);
         const copied = expected.slice(from, from + length).map((value) => value + 1);
-        const program = backend!.prepare([mapOf(apply('add', input(0), 1), source, slice)]);
-        program.run();
-        program.dispose();
+        runCall(backend!, mapOf(apply('add', input(0), 1), source, slice));
         expected.set(copied, offset);
       }
       expect(difference(expected, await backend!.download(storage))).toBeUndefined();
@@ -154,7 +151,7 @@ describe.each(devices)('$title', ({ device, examples }) => {
       const sizes = { outer: 1, length, inner: 1 };
       const total = on.slice(output, 0, 1);
       const sum = await computed(on, { kind: 'reduce', reduction: 'sum', ...sizes, input: values, output: total });
-      const operands = { left: values, right: other, transposeLeft: true, transposeRight: false };
+      const operands = { left: values, right: other, leftLayout: { strides: [1, 1] } };
       const product = await computed(on, { kind: 'matmul', m: 1, k: length, n: 3, ...operands, output });
       return Float32Array.of(...sum, ...product);
     });
@@ -176,13 +173,32 @@ describe.each(devices)('$title', ({ device, examples }) => {
     for (const offset of [0, 4, 3]) {
       const multiplied = (on: Backend): Promise<Float32Array> => {
         const part = (length: number, seed: number) => on.slice(filled(on, length + offset, seed), offset, length);
-        const [transposeLeft, transposeRight] = transposes as [boolean, boolean];
-        const operands = { left: part(m * k, 1), right: part(k * n, 2), transposeLeft, transposeRight };
+        const operands = { left: part(m * k, 1), right: part(k * n, 2) };
+        const leftLayout = { strides: transposes[0] ? [1, m] : [k, 1] };
+        const rightLayout = { strides: transposes[1] ? [1, k] : [n, 1] };
         const epilogue = { relu, ...(bias && { bias: part(n, 3) }) };
-        return computed(on, { kind: 'matmul', m, k, n, ...operands, output: on.allocate(m * n), epilogue });
+        const product = { kind: 'matmul', m, k, n, ...operands, leftLayout, rightLayout, epilogue } as const;
+        return computed(on, { ...product, output: on.allocate(m * n) });
       };
       await expectAgreement(backend!, multiplied, `from value ${offset} on`);
     }
+  });
+
+  run.each([
+    // Queries and keys, then values, of two heads in one tensor [2, 5, 3 * 8].
+    { m: 5, k: 4, n: 5, left: { offset: 0, strides: [120, 4, 24, 1] }, right: { offset: 8, strides: [120, 4, 1, 24] } },
+    { m: 5, k: 5, n: 4, left: { strides: [50, 25, 5, 1] }, right: { offset: 16, strides: [120, 4, 24, 1] } },
+    { m: 64, k: 32, n: 48, left: { offset: 3, strides: [0, 1, 70, 2] }, right: { strides: [1600, 0, 49, 1] } },
+    { m: 64, k: 32, n: 47, left: { strides: [1, 2, 4, 256] }, right: { strides: [2048, 0, 1, 36] } },
+    { m: 4, k: 1024, n: 4, left: { strides: [0, 0, 1, 4] }, right: { strides: [1, 0, 8, 2] } },
+  ])('multiplies matrices of a batch %o where they lie', async ({ m, k, n, left, right }) => {
+    const product = { kind: 'matmul', batch: [2, 2], m, k, n, leftLayout: left, rightLayout: right } as const;
+    await expectAgreement(backend!, (on) =>
+      computed(on, {
+        ...product,
+        ...{ left: filled(on, 9000, 7), right: filled(on, 9000, 8), output: on.allocate(4 * m * n) },
+      }),
+    );
   });
 
   run('computes steps over images, with dropout', async () => {

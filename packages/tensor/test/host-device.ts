@@ -6,9 +6,9 @@ import {
   type DeviceArray,
   type DeviceKernel,
   type DeviceStretch,
+  inputNames,
   type KernelSource,
 } from '../src/backends/gpu/device.ts';
-import { inputNames } from '../src/backends/gpu/runner.ts';
 import { kernelFunctions } from '../src/backends/gpu/shaders.ts';
 
 type Thread = { readonly thread: { x: number; y: number; z: number } };
@@ -63,16 +63,13 @@ export class HostDevice implements Device {
   /** Number of kernel runs so far. */
   runs = 0;
 
-  readonly quartering: boolean;
-
-  constructor(maxInputs = 8, maxThreads: readonly [number, number] = [1000, 1000], quartering = true) {
+  constructor(maxInputs = 8, maxThreads: readonly [number, number] = [1000, 1000]) {
     this.maxInputs = maxInputs;
     this.maxThreads = maxThreads;
-    this.quartering = quartering;
   }
 
   quarters(length: number): boolean {
-    return this.quartering && length % 16 === 0;
+    return length % 16 === 0;
   }
 
   upload(values: Float32Array): DeviceArray {

@@ -33,6 +33,23 @@ function transposed(values: Float32Array, rows: number, columns: number): Float3
   return values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)]!);
 }
 
+/** Lays axes out in any order with gaps between neighbors; the first axis may repeat the same values. */
+function layoutOf(
+  shape: readonly number[],
+  { order, gaps }: { order: readonly number[]; gaps: number },
+  offset: number,
+  repeats: boolean,
+) {
+  const strides = shape.map(() => 0);
+  let stride = 1 + (gaps % 2);
+  for (const axis of order) {
+    if (axis === 0 && repeats) continue;
+    strides[axis] = stride;
+    stride = stride * shape[axis]! + gaps;
+  }
+  return { strides, offset, length: offset + Math.max(stride, 1) };
+}
+
 const size = fc.oneof(fc.constantFrom(0, 1), fc.integer({ min: 2, max: 40 }), fc.constantFrom(96, 97, 130));
 const anyProduct = fc.record({
   m: size,
@@ -106,6 +123,39 @@ describe('cpu', () => {
       const alone = product(cpu, { m, k, n, transposeRight: true }, own, others);
       expect(bitsOf(together.subarray(index * m * n, (index + 1) * m * n))).toEqual(bitsOf(alone));
     }
+  });
+
+  it('has the bits of the reference wherever the matrices of a batch lie', () => {
+    const few = fc.constantFrom(0, 1, 2, 5, 8);
+    const layout = fc.record({
+      order: fc.shuffledSubarray([0, 1, 2, 3], { minLength: 4 }),
+      gaps: fc.nat(2),
+      seed: fc.nat(),
+    });
+    const axes = fc.record({ batch: fc.tuple(few, few), m: few, k: fc.oneof(few, fc.constant(400)), n: few });
+    fc.assert(
+      fc.property(axes, layout, layout, fc.nat(9), fc.boolean(), ({ batch, m, k, n }, own, other, offset, repeats) => {
+        const layouts = [layoutOf([...batch, m, k], own, offset, repeats), layoutOf([...batch, k, n], other, 3, false)];
+        const on = (backend: HostBackend): Float32Array => {
+          const [left, right] = layouts.map(({ length }, index) => {
+            const storage = backend.allocate(length);
+            backend.upload(storage, randomValues(length, own.seed + index, 0.5));
+            return storage;
+          });
+          const output = backend.allocate(batch[0] * batch[1] * m * n);
+          const call = { kind: 'matmul', batch, m, k, n, left: left!, right: right!, output } as const;
+          const program = backend.prepare([{ ...call, leftLayout: layouts[0]!, rightLayout: layouts[1]! }]);
+          program.run();
+          program.run();
+          const result = backend.view(output).slice();
+          program.dispose();
+          for (const storage of [left!, right!, output]) backend.free(storage);
+          return result;
+        };
+        expect(bitsOf(on(cpu))).toEqual(bitsOf(on(reference)));
+      }),
+      { numRuns: 200, seed: 5 },
+    );
   });
 
   it('skips zeros with the bits of the product that does not', () => {

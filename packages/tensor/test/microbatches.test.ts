@@ -151,57 +151,54 @@ function lossOf(x: Tensor, labels: Tensor, microbatches?: number): (...parameter
   };
 }
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))(
-  'a gradient per microbatch on %s',
-  (_, backend) => {
-    const parameters = shapes.map((shape, index) => fromArray(backend, randomValues(sizeOf(shape), 60 + index), shape));
+describe.each(backends)('a gradient per microbatch on $name', (backend) => {
+  const parameters = shapes.map((shape, index) => fromArray(backend, randomValues(sizeOf(shape), 60 + index), shape));
 
-    /** Returns the gradients, then the loss. */
-    const gradientOf = (x: Float32Array, labels: Float32Array, microbatches?: number): Float32Array => {
-      const count = labels.length;
-      const plan = compile(
-        backend,
-        (samples, classes, ...leaves) => {
-          const options = microbatches === undefined ? {} : { microbatches };
-          const { value, gradients } = valueAndGrad(lossOf(samples!, classes!, microbatches), leaves, options);
-          return [...gradients, value];
-        },
-        [[count, 5, 5, 2], [count], ...parameters],
+  /** Returns the gradients, then the loss. */
+  const gradientOf = (x: Float32Array, labels: Float32Array, microbatches?: number): Float32Array => {
+    const count = labels.length;
+    const plan = compile(
+      backend,
+      (samples, classes, ...leaves) => {
+        const options = microbatches === undefined ? {} : { microbatches };
+        const { value, gradients } = valueAndGrad(lossOf(samples!, classes!, microbatches), leaves, options);
+        return [...gradients, value];
+      },
+      [[count, 5, 5, 2], [count], ...parameters],
+    );
+    backend.upload(plan.inputs[0]!.storage, x);
+    backend.upload(plan.inputs[1]!.storage, labels);
+    plan.run();
+    const result = backend.view(plan.output).slice();
+    plan.dispose();
+    return result;
+  };
+
+  it.each([1, 2, 3, 7, 8])('has the bits of %i gradients, added in pairs', (microbatches) => {
+    for (const run of [1, 5]) {
+      const count = microbatches * run;
+      const x = randomValues(count * 50, 70 + run, 0.4);
+      const labels = valuesIn('class index', [count], 71, 4);
+      const parts = Array.from({ length: microbatches }, (_, index) =>
+        gradientOf(
+          x.subarray(index * run * 50, (index + 1) * run * 50),
+          labels.subarray(index * run, (index + 1) * run),
+        ),
       );
-      backend.upload(plan.inputs[0]!.storage, x);
-      backend.upload(plan.inputs[1]!.storage, labels);
-      plan.run();
-      const result = backend.view(plan.output).slice();
-      plan.dispose();
-      return result;
-    };
+      expect(bitsOf(gradientOf(x, labels, microbatches))).toEqual(bitsOf(addedInPairs(parts)));
+    }
+  });
 
-    it.each([1, 2, 3, 7, 8])('has the bits of %i gradients, added in pairs', (microbatches) => {
-      for (const run of [1, 5]) {
-        const count = microbatches * run;
-        const x = randomValues(count * 50, 70 + run, 0.4);
-        const labels = valuesIn('class index', [count], 71, 4);
-        const parts = Array.from({ length: microbatches }, (_, index) =>
-          gradientOf(
-            x.subarray(index * run * 50, (index + 1) * run * 50),
-            labels.subarray(index * run, (index + 1) * run),
-          ),
-        );
-        expect(bitsOf(gradientOf(x, labels, microbatches))).toEqual(bitsOf(addedInPairs(parts)));
-      }
-    });
-
-    it('gives back the memory of its sums', () => {
-      const [input, output] = [backend.allocate(36), backend.allocate(3)];
-      const allocate = vi.spyOn(backend, 'allocate');
-      const free = vi.spyOn(backend, 'free');
-      const call = { kind: 'reduce', reduction: 'sum', outer: 1, length: 12, inner: 3, input, output } as const;
-      backend.prepare([{ ...call, microbatches: 4 }]).dispose();
-      expect(free.mock.calls.map(([storage]) => storage)).toEqual(allocate.mock.results.map(({ value }) => value));
-      vi.restoreAllMocks();
-    });
-  },
-);
+  it('gives back the memory of its sums', () => {
+    const [input, output] = [backend.allocate(36), backend.allocate(3)];
+    const allocate = vi.spyOn(backend, 'allocate');
+    const free = vi.spyOn(backend, 'free');
+    const call = { kind: 'reduce', reduction: 'sum', outer: 1, length: 12, inner: 3, input, output } as const;
+    backend.prepare([{ ...call, microbatches: 4 }]).dispose();
+    expect(free.mock.calls.map(([storage]) => storage)).toEqual(allocate.mock.results.map(({ value }) => value));
+    vi.restoreAllMocks();
+  });
+});
 
 describe('what cannot be summed per microbatch', () => {
   const x = fromArray(reference, randomValues(12, 1), [4, 3]);
@@ -226,7 +223,7 @@ describe('what cannot be summed per microbatch', () => {
   });
 });
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('a long sum on %s', (_, backend) => {
+describe.each(backends)('a long sum on $name', (backend) => {
   const sumOf = (values: Float32Array, shape: readonly number[], axis: number, microbatches?: number): Float32Array =>
     tidy(() => {
       const options = microbatches === undefined ? {} : { microbatches };

@@ -74,19 +74,16 @@ describe.each(opNames)('%s', (name) => {
     for (const backend of backends) expect(computed(backend, example).map(bitsOf)).toEqual(expected);
   });
 
-  it.each(backends.map((backend) => [backend.name, backend] as const))(
-    'compiled, has the bits of eager execution on %s',
-    (_name, backend) => {
-      for (const example of opExamples[name]) {
-        // The compiler treats the operands as constants.
-        const plan = compile(backend, (scalar) => resultsOf(scalar!.backend, example), [[]]);
-        plan.run();
-        const compiled = plan.outputs.map((tensor) => bitsOf(backend.view(tensor.storage)));
-        plan.dispose();
-        expect(compiled, example.label).toEqual(computed(backend, example).map(bitsOf));
-      }
-    },
-  );
+  it.each(backends)('compiled, has the bits of eager execution on $name', (backend) => {
+    for (const example of opExamples[name]) {
+      // The compiler treats the operands as constants.
+      const plan = compile(backend, (scalar) => resultsOf(scalar!.backend, example), [[]]);
+      plan.run();
+      const compiled = plan.outputs.map((tensor) => bitsOf(backend.view(tensor.storage)));
+      plan.dispose();
+      expect(compiled, example.label).toEqual(computed(backend, example).map(bitsOf));
+    }
+  });
 
   it.each(examples)('%s: the gradient matches finite differences', (_label, example) => {
     const [, ...gradients] = computed(reference, example);

@@ -48,7 +48,7 @@ it.each([
   },
 );
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+describe.each(backends)('$name', (backend) => {
   const read = (tensor: Tensor): Float32Array => backend.view(tensor.storage).slice();
   const keysOf = (seed: number, step: number, samples: readonly number[], stream = 0) => ({
     key: fromArray(backend, randomKey(seed, step)),

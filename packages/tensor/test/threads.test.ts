@@ -39,7 +39,7 @@ describe('three threads', () => {
       const [left, right] = [uploaded(on, randomValues(m * k, seed)), uploaded(on, randomValues(k * n, seed + 1))];
       const output = on.allocate(m * n);
       const sums = on.allocate(m);
-      const product = { kind: 'matmul', m, k, n, left, right, transposeLeft: false, transposeRight: false } as const;
+      const product = { kind: 'matmul', m, k, n, left, right } as const;
       const sum = {
         kind: 'reduce',
         reduction: 'sum',

@@ -130,7 +130,7 @@ describe('accuracy', () => {
   });
 });
 
-describe.each(backends.map((backend) => [backend.name, backend] as const))('%s', (_, backend) => {
+describe.each(backends)('$name', (backend) => {
   const on = (operation: (x: Tensor) => Tensor, values: Float32Array): Float32Array =>
     tidy(() => backend.view(operation(fromArray(backend, values)).storage).slice());
 

@@ -1,10 +1,11 @@
 /** A worker's socket on the server: what its guard lets through, when it is cut, and the bytes that it counts. */
 import { EventEmitter, once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Closing, type CoordinatorTransport, subprotocol } from '@lockstep/protocol';
+import { type Closing, type CoordinatorTransport, encode, subprotocol } from '@lockstep/protocol';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { VirtualClock } from '../../sim/src/simulated-process.ts';
+import { welcome } from '../../worker/test/script.ts';
 import { Guesses, newTurnedAwayCounts } from '../src/site/limiter.ts';
 import { cutAtMs, cutInTime, GuardedTransport, TrafficCounter } from '../src/site/sockets.ts';
 
@@ -30,8 +31,11 @@ describe('the guard of a socket', () => {
         ...{ heartbeatMs: 2_000, clock, token: undefined, guesses: new Guesses(clock), turnedAway },
       },
     );
-    const closing = new Promise<Closing>((resolve) => transport.listen({ onMessage: () => {}, onClose: resolve }));
-    return { client, transport, closing, turnedAway };
+    const arrivals = new EventEmitter();
+    const closing = new Promise<Closing>((resolve) =>
+      transport.listen({ onMessage: ({ type }) => void arrivals.emit(type), onClose: resolve }),
+    );
+    return { client, transport, arrivals, closing, turnedAway };
   }
 
   it('cuts a worker that reads nothing while weights wait for it', async () => {
@@ -62,6 +66,20 @@ describe('the guard of a socket', () => {
     socket.write(Uint8Array.from([...header, ...new Uint8Array(100)]));
     while ((transport.receivedBytes ?? 0) === before) await new Promise((resolve) => setImmediate(resolve));
     expect(transport.receivedBytes).toBe(before + header.length + 100);
+  });
+
+  it('takes an answer to every ping', async () => {
+    const { client, transport, arrivals, closing } = await connect();
+    const welcomed = once(client, 'message');
+    transport.send(welcome);
+    await welcomed;
+    client.on('message', () => client.send(encode({ type: 'pong', sentAtMs: 0 })));
+    // Time stands still, so that a worker may send fewer messages that nothing explains.
+    for (let answered = 0; answered < 100; answered++) {
+      const answer = once(arrivals, 'pong');
+      transport.send({ type: 'ping', sentAtMs: 0 });
+      expect(await Promise.race([answer, closing])).toEqual([]);
+    }
   });
 
   it('cuts a client that sends pings and no hello', async () => {

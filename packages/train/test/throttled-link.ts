@@ -12,7 +12,8 @@ export interface ThrottledLink {
 /** Duration of one slice of bytes. */
 const sliceMs = 20;
 
-export async function openThrottledLink(url: string, bytesPerSecond: number): Promise<ThrottledLink> {
+/** @param ownPort 0 for any free port */
+export async function openThrottledLink(url: string, bytesPerSecond: number, ownPort = 0): Promise<ThrottledLink> {
   const { port } = new URL(url);
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
@@ -26,7 +27,7 @@ export async function openThrottledLink(url: string, bytesPerSecond: number): Pr
       void pass(from, to, (bytesPerSecond * sliceMs) / 1000);
     }
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(ownPort, '127.0.0.1');
   await once(server, 'listening');
   return {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -18,6 +18,8 @@ interface Job {
   readonly labels: number[];
   /** First byte of the weights that the shard was computed with. */
   readonly weights: number;
+  /** Seed of what is random in the model. */
+  readonly seed: number | undefined;
   readonly isCanceled: () => boolean;
   finish(changes?: Partial<ShardGradient>): Promise<void>;
   fail(error: Error): Promise<void>;
@@ -71,7 +73,7 @@ export class Script {
       setWeights: (bytes) => {
         this.#weights = bytes[0]!;
       },
-      gradient: (_samples, labels, { isCanceled = () => false } = {}) =>
+      gradient: (_samples, labels, { key, isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
           const result = {
             gradient: new Uint8Array(8).fill(1),
@@ -83,6 +85,7 @@ export class Script {
           this.jobs.push({
             labels: [...labels],
             weights: this.#weights,
+            seed: key?.seed,
             isCanceled,
             finish: (changes = {}) => {
               resolve({ ...result, ...changes });

@@ -66,6 +66,15 @@ describe('a worker session that computes', () => {
     expect(begun(script)).toEqual(['3:0', '3:1']);
   });
 
+  it.each([
+    [{}, 0],
+    [{ seed: 7 }, 7],
+  ])('of a welcome of %o computes with the seed %i', async (changes, seed) => {
+    const script = await activated(changes);
+    await script.send(weights(0), task(0, 0));
+    expect(script.jobs[0]!.seed).toBe(seed);
+  });
+
   it('computes one shard at a time, in order of arrival, and answers each with its checksum', async () => {
     const script = await computing(2, 0);
     expect(begun(script)).toEqual(['0:2']);

@@ -22,9 +22,7 @@ export async function openLockstepMatmul(work: Product, name: HostBackendName): 
   const [left, right, output] = [backend.allocate(m * k), backend.allocate(k * n), backend.allocate(m * n)];
   backend.upload(left, work.left);
   backend.upload(right, work.right);
-  const program = backend.prepare([
-    { kind: 'matmul', m, k, n, left, right, transposeLeft: false, transposeRight: false, output },
-  ]);
+  const program = backend.prepare([{ kind: 'matmul', m, k, n, left, right, output }]);
   return {
     version,
     notes: [`numeric mode ${backend.numericMode}, 1 thread`, 'a prepared program of one kernel call'],

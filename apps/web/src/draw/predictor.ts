@@ -1,4 +1,5 @@
 /** Predicts a person's samples with the current model, and requests its weights as they change. */
+import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { effect, signal, untracked } from '@preact/signals';
 import type { RunStore } from '../watch/run-store.ts';
@@ -86,7 +87,7 @@ export class Predictor {
     } catch (error) {
       // The code could not be loaded because the server is gone. The page tries again when it hears of the run.
       if (json === this.#modelJson) this.#modelJson = undefined;
-      this.error.value = `The model cannot be used here: ${error instanceof Error ? error.message : String(error)}.`;
+      this.error.value = `The model cannot be used here: ${errorMessage(error)}.`;
     }
   }
 

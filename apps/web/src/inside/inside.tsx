@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import type { Predictor } from '../draw/predictor.ts';
 import { outputName, whole } from '../look/format.ts';
 import { ViewHeader } from '../panels/header.tsx';
-import type { RunStore } from '../watch/run-store.ts';
+import { modelName, type RunStore } from '../watch/run-store.ts';
 import { openInspection } from './inspection.ts';
 import { ActivationsPart, GradientPart, SamplePart, WeightsPart } from './parts.tsx';
 import { targetText, useChosenSample } from './sample.ts';
@@ -97,19 +97,11 @@ function useAddress(part: string, isReady: boolean): void {
     });
     return () => cancelAnimationFrame(frame);
   }, [part, isReady]);
-  useEffect(() => {
-    const { title } = document;
-    document.title = 'Inside the network, Lockstep';
-    return () => {
-      document.title = title;
-    };
-  }, []);
 }
 
 function InsideHeader({ store, part, note }: Pick<InsideProps, 'store' | 'part'> & { readonly note: string }) {
   const run = store.run.value;
-  const { name = 'model' } = (run?.model ?? {}) as { readonly name?: string };
-  const about = [name, `${whole(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
+  const about = [modelName(run), `${whole(run?.parameters ?? 0)} parameters`, note].filter((text) => text !== '');
   return (
     <ViewHeader
       title="Inside the network"

@@ -21,7 +21,7 @@ import { takesDrawings } from '../draw/digit-image.ts';
 import { ExhibitCard } from '../learn/exhibits.tsx';
 import type { InspectedSample } from '../learn/messages.ts';
 import { Paragraph } from '../learn/paragraph.tsx';
-import { Card, Figure } from '../look/controls.tsx';
+import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { DrawingPad, SketchButtons } from '../panels/drawing-canvas.tsx';
 import { SampleView } from '../panels/sample-view.tsx';
@@ -152,20 +152,15 @@ function ChosenPicture({ view, trace, chosen }: PicturesProps) {
   return (
     <div class="one-picture">
       <Tiles {...{ rows, columns, label, scale }} values={own} count={1} height={208} largestCell={40} gap={0} legend />
-      <p class="field">
-        <label for="picture">{title}</label>
-        <output for="picture">{number}</output>
-        <input
-          id="picture"
-          type="range"
-          min={0}
-          max={count - 1}
-          value={number}
-          onInput={({ currentTarget }) => {
-            chosen.value = Number(currentTarget.value);
-          }}
-        />
-      </p>
+      <Slider
+        id="picture"
+        label={title}
+        {...{ min: 0, max: count - 1, value: number }}
+        text={`${number}`}
+        onInput={(picture) => {
+          chosen.value = picture;
+        }}
+      />
       {outputs && of === 'neurons' && <p class="aside">For the sample below it gives: {outputs.join(', ')}.</p>}
     </div>
   );
@@ -250,22 +245,15 @@ function Drawing({ run, choice: { sketch, label, picked } }: DrawingProps) {
   return (
     <DrawingPad sketch={sketch} isUnused={picked.value !== undefined}>
       <div class="drawing-controls">
-        <label>
-          Its label
-          <select
-            value={label.value}
-            onChange={({ currentTarget }) => {
-              label.value = Number(currentTarget.value);
-              picked.value = undefined;
-            }}
-          >
-            {Array.from({ length: 10 }, (_, digit) => (
-              <option key={digit} value={digit} dir="auto">
-                {outputName(run, digit)}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Choice
+          label="Its label"
+          value={`${label.value}`}
+          options={Array.from({ length: 10 }, (_, digit) => [`${digit}`, outputName(run, digit)])}
+          onChoose={(digit) => {
+            label.value = Number(digit);
+            picked.value = undefined;
+          }}
+        />
         <SketchButtons sketch={sketch} />
       </div>
     </DrawingPad>

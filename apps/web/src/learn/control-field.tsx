@@ -1,47 +1,30 @@
 /** A chapter's control as a slider, on a linear or logarithmic scale, or a list of names. */
 import type { Control, RangeControl, Setting } from '@lockstep/lesson';
+import { Choice, Slider } from '../look/controls.tsx';
 import type { Settings } from './messages.ts';
 
-interface FieldProps<Kind extends Control> {
+interface ControlFieldProps {
   readonly name: string;
-  readonly control: Kind;
+  readonly control: Control;
   readonly value: Setting;
   readonly onChange: (value: Setting) => void;
 }
 
-export function ControlField({ control, ...props }: FieldProps<Control>) {
-  if (control.kind === 'range') return <Slider control={control} {...props} />;
+export function ControlField({ name, control, value, onChange }: ControlFieldProps) {
+  const { label } = control;
+  if (control.kind === 'choice') {
+    const options = control.names.map((choice) => [choice, choice] as const);
+    return <Choice label={label} value={`${value}`} options={options} onChoose={onChange} />;
+  }
+  const [min, max, at] = [control.from, control.to, Number(value)].map((each) => sliderPosition(control, each));
   return (
-    <label>
-      {control.label}
-      <select value={props.value} onChange={({ currentTarget }) => props.onChange(currentTarget.value)}>
-        {control.names.map((name) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-function Slider({ name, control, value, onChange }: FieldProps<RangeControl>) {
-  const id = `control-${name}`;
-  return (
-    <p class="field">
-      <label for={id}>{control.label}</label>
-      <output for={id}>{value}</output>
-      <input
-        id={id}
-        type="range"
-        min={sliderPosition(control, control.from)}
-        max={sliderPosition(control, control.to)}
-        step={sliderStep(control)}
-        value={sliderPosition(control, Number(value))}
-        aria-valuetext={String(value)}
-        onInput={({ currentTarget }) => onChange(sliderValue(control, Number(currentTarget.value)))}
-      />
-    </p>
+    <Slider
+      id={`control-${name}`}
+      label={label}
+      {...{ min: min!, max: max!, step: sliderStep(control), value: at! }}
+      text={`${value}`}
+      onInput={(position) => onChange(sliderValue(control, position))}
+    />
   );
 }
 

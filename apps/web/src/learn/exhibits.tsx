@@ -3,7 +3,7 @@ import { curveText, type Exhibit, isNumericColumn, type LiveCurve, silentNeurons
 import { useSignal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type uPlot from 'uplot';
-import { Figure } from '../look/controls.tsx';
+import { Choice, Figure } from '../look/controls.tsx';
 import { percent, significant, whole } from '../look/format.ts';
 import { cssColor } from '../look/theme.ts';
 import { Bars } from '../view/bars.tsx';
@@ -22,7 +22,7 @@ export interface Shown<Kind extends Exhibit['kind']> {
 const views: { readonly [Kind in Exhibit['kind']]: ComponentType<Shown<Kind>> } = {
   figures: FiguresView,
   table: TableView,
-  bars: ({ exhibit: { bars, areProbabilities = false } }) => <Bars {...{ bars, areProbabilities }} />,
+  bars: ({ exhibit }) => <Bars {...exhibit} />,
   curves: CurvesView,
   'live-curves': LiveCurvesView,
   code: CodeView,
@@ -69,18 +69,22 @@ function TableView({ exhibit }: Shown<'table'>) {
 }
 
 /** Color tokens by the index of the curve. */
-const colors = ['--train', '--test', '--good', '--bad'] as const;
+const colors = ['--train', '--test', '--good', '--bad', '--run-2', '--run-1', '--run-6', '--run-5'] as const;
 /** Maximum number of values for a curve to mark its points. */
 const mostMarks = 25;
 
 function CurvesView({ exhibit: { series, x, isLogarithmic = false, caption, xLabel } }: Shown<'curves'>) {
   const curves = series.map(({ label, values }, index) => ({
     label,
-    color: colors[index] ?? '--text',
+    color: colors[index % colors.length]!,
+    dash: dashes[Math.floor(index / colors.length) % dashes.length]!,
     values: values.map(drawable),
     hasMarks: x.length <= mostMarks,
   }));
-  const ends = series.map(({ label, values }) => `${label} from ${short(values[0])} to ${short(values.at(-1))}`);
+  const ends = series.map(({ label, values }) => {
+    const [first, last] = [values.find(Number.isFinite), values.findLast(Number.isFinite)];
+    return `${label} from ${short(first)} to ${short(last)}`;
+  });
   return (
     <Curves
       x={x}
@@ -145,19 +149,14 @@ export function LiveCurvesView({ exhibit: { caption, curves, length } }: Shown<'
       .join(' · ');
   return (
     <>
-      <label class="inline-field">
-        Curve
-        <select
-          value={measure.value}
-          onChange={({ currentTarget }) => (measure.value = currentTarget.value as keyof typeof measures)}
-        >
-          {Object.entries(measures).map(([name, { title }]) => (
-            <option key={name} value={name}>
-              {title}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice
+        label="Curve"
+        value={measure.value}
+        options={Object.entries(measures).map(([name, { title }]) => [name, title])}
+        onChoose={(name) => {
+          measure.value = name as keyof typeof measures;
+        }}
+      />
       <Curves
         x={x}
         curves={drawn}

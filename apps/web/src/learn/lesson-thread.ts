@@ -1,4 +1,5 @@
 /** The lesson's thread: computes chapters, live runs and inspections, so that the page stays responsive. */
+import { errorMessage } from '@lockstep/data/shown';
 import {
   allDigits,
   chapters,
@@ -46,8 +47,7 @@ function post(answer: LessonAnswer): void {
 
 function failed(request?: number) {
   return (error: unknown): void => {
-    const message = error instanceof Error ? error.message : String(error);
-    post({ type: 'failed', message, ...(request === undefined ? {} : { request }) });
+    post({ type: 'failed', message: errorMessage(error), ...(request === undefined ? {} : { request }) });
   };
 }
 

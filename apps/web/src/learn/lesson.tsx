@@ -23,16 +23,12 @@ export function Lesson({ chapterId }: { readonly chapterId: string }) {
     if (!isFirst.current) document.getElementById('main')?.focus({ preventScroll: true });
     isFirst.current = false;
     scrollTo(0, 0);
-    const { title } = document;
-    document.title = `${chapter.title}, Lockstep`;
-    return () => {
-      document.title = title;
-    };
   }, [chapter.id]);
   return (
     <>
       <ViewHeader
         title="How a network learns"
+        windowTitle={chapter.title}
         subtitle="Everything here is computed live in this tab, by the engine that trains."
         here={`#learn/${chapter.id}`}
         content="the chapter"

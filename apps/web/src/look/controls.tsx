@@ -43,6 +43,22 @@ export function Figure({ label, note, value }: FigureProps) {
   );
 }
 
+interface KeyProps {
+  /** Color token. */
+  readonly color: string;
+  readonly class?: string;
+  readonly children: ComponentChildren;
+}
+
+/** The meaning of a color, next to a sample of it. */
+export function Key({ color, class: look = '', children }: KeyProps) {
+  return (
+    <span class={`key ${look}`} style={{ '--key': `var(${color})` }}>
+      {children}
+    </span>
+  );
+}
+
 export function CopyButton({ text, label }: { readonly text: string; readonly label: string }) {
   const outcome = useSignal<{ readonly text: string; readonly isCopied: boolean }>();
   const copy = async (): Promise<void> => {
@@ -112,6 +128,35 @@ export function Choice({ label, value, options, isDisabled = false, onChoose }: 
         ))}
       </select>
     </label>
+  );
+}
+
+interface SliderProps {
+  readonly id: string;
+  readonly label: string;
+  /** Position of the slider, between `min` and `max`. */
+  readonly value: number;
+  readonly min: number;
+  readonly max: number;
+  readonly step?: number;
+  /** The value that the position stands for. */
+  readonly text: string;
+  readonly onInput: (position: number) => void;
+}
+
+export function Slider({ id, label, text, onInput, ...input }: SliderProps) {
+  return (
+    <p class="field">
+      <label for={id}>{label}</label>
+      <output for={id}>{text}</output>
+      <input
+        id={id}
+        type="range"
+        aria-valuetext={text}
+        {...input}
+        onInput={({ currentTarget }) => onInput(Number(currentTarget.value))}
+      />
+    </p>
   );
 }
 

@@ -4,7 +4,7 @@ import { type Signal, useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { Choice, useKeptFocus } from '../look/controls.tsx';
 import { capitalized } from '../look/format.ts';
-import { optimizerOf, type Run, type RunStore } from '../watch/run-store.ts';
+import { modelName, optimizerOf, type Run, type RunStore } from '../watch/run-store.ts';
 import { batchAtStart } from '../watch/run-texts.ts';
 import type { Progress } from '../watch/status.ts';
 
@@ -241,10 +241,15 @@ function Setting({ label, choices, text, onChange }: SettingProps) {
 }
 
 function settingsOf({ model, config }: Run): Readonly<Record<SettingName, string>> {
-  const { name = '' } = model as { readonly name?: string };
   const { type, learningRate, schedule } = optimizerOf(config);
   return {
-    ...{ model: name, optimizer: type, schedule, learningRate: `${learningRate}`, epochs: `${config.epochs}` },
+    ...{
+      model: modelName({ model }),
+      optimizer: type,
+      schedule,
+      learningRate: `${learningRate}`,
+      epochs: `${config.epochs}`,
+    },
     ...{ batch: `${config.diloco?.batch ?? config.batch}`, seed: `${config.seed}` },
   };
 }

@@ -1,4 +1,5 @@
 /** The data of a run that does not exist yet. The owner uploads files, checks the result, and starts the run. */
+import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { signal, useSignal } from '@preact/signals';
 import { Card, Choice } from '../look/controls.tsx';
@@ -264,7 +265,7 @@ export class Uploader {
     try {
       await sendAll(await files, token);
     } catch (error) {
-      this.fault.value = error instanceof Error ? error.message : String(error);
+      this.fault.value = errorMessage(error);
     } finally {
       this.isSending.value = false;
     }

@@ -1,12 +1,12 @@
 /** A drawing or a row of the run's table to try, with the current model's prediction. */
 
 import { restoreValues } from '@lockstep/nn';
-import { type Signal, untracked, useSignal, useSignalEffect } from '@preact/signals';
+import { untracked, useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import { digitImage, digitSize, takesDrawings } from '../draw/digit-image.ts';
 import { type Predictor, softmax } from '../draw/predictor.ts';
 import { canvasSide } from '../draw/sketch.ts';
-import { bindInput, Card, Choice, Figure } from '../look/controls.tsx';
+import { Card, Choice, Figure, Slider } from '../look/controls.tsx';
 import { outputName, percent, significant, whole } from '../look/format.ts';
 import { type Bar, Bars } from '../view/bars.tsx';
 import { ink, Raster } from '../view/raster.tsx';
@@ -31,7 +31,8 @@ const blankImage = new Uint8Array(digitSize * digitSize);
 
 function DrawCard({ predictor, run }: DrawProps) {
   const { sketch } = predictor;
-  const logTemperature = useSignal('0');
+  /** Base-2 logarithm. */
+  const temperature = useSignal(0);
   useSignalEffect(() => {
     const strokes = sketch.strokes.value;
     const image = strokes.length === 0 ? undefined : digitImage(strokes, canvasSide);
@@ -43,10 +44,7 @@ function DrawCard({ predictor, run }: DrawProps) {
     <Card name="draw" title="Try it" aside={output ? `model after step ${whole(output.step)}` : ''}>
       <div class="draw-grid">
         <DrawingPad sketch={sketch} onActivate={() => predictor.activate()}>
-          <Probabilities
-            probabilities={output && softmax(output.logits, 2 ** Number(logTemperature.value))}
-            run={run}
-          />
+          <Probabilities probabilities={output && softmax(output.logits, 2 ** temperature.value)} run={run} />
           <div class="network-input">
             <Raster
               values={image}
@@ -59,7 +57,15 @@ function DrawCard({ predictor, run }: DrawProps) {
           </div>
           <div class="draw-controls">
             <SketchButtons sketch={sketch} />
-            <Temperature logarithm={logTemperature} />
+            <Slider
+              id="temperature"
+              label="Temperature"
+              {...{ min: -2, max: 3, step: 0.05, value: temperature.value }}
+              text={(2 ** temperature.value).toFixed(2)}
+              onInput={(logarithm) => {
+                temperature.value = logarithm;
+              }}
+            />
             <a class="button" href="#inside/activations">
               Look inside
             </a>
@@ -68,26 +74,6 @@ function DrawCard({ predictor, run }: DrawProps) {
       </div>
       {predictor.error.value && <p class="error">{predictor.error.value}</p>}
     </Card>
-  );
-}
-
-/** @param logarithm base-2 logarithm of the temperature */
-function Temperature({ logarithm }: { readonly logarithm: Signal<string> }) {
-  const text = (2 ** Number(logarithm.value)).toFixed(2);
-  return (
-    <p class="field">
-      <label for="temperature">Temperature</label>
-      <output for="temperature">{text}</output>
-      <input
-        id="temperature"
-        type="range"
-        min={-2}
-        max={3}
-        step={0.05}
-        aria-valuetext={text}
-        {...bindInput(logarithm)}
-      />
-    </p>
   );
 }
 

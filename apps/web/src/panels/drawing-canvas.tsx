@@ -123,8 +123,9 @@ function paintStrokes(canvas: HTMLCanvasElement, strokes: readonly Stroke[], pen
   context.strokeStyle = cssColor('--text');
   for (const stroke of strokes) {
     context.beginPath();
-    // A dot is a line from a point to itself.
-    for (const { x, y } of stroke.length === 1 ? [...stroke, ...stroke] : stroke) context.lineTo(x, y);
+    // A line from a point to itself paints nothing, so that a dot would not be seen.
+    context.moveTo(stroke[0]!.x - 0.01, stroke[0]!.y);
+    for (const { x, y } of stroke) context.lineTo(x, y);
     context.stroke();
   }
   if (!pen.isShown) return;

@@ -1,4 +1,5 @@
 /** The outcome of a finished run: the quality of its model, who computed it, and files to save. */
+import { errorMessage } from '@lockstep/data/shown';
 import type { WatchMessageOf } from '@lockstep/protocol';
 import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
@@ -67,7 +68,7 @@ function Files({ store, result, requestWeights }: EndingProps) {
         download('model.safetensors', finalModel(store.run.value?.model, weights.bytes, result)),
       )
       .catch((error: unknown) => {
-        failure.value = `The model cannot be written: ${error instanceof Error ? error.message : error}.`;
+        failure.value = `The model cannot be written: ${errorMessage(error)}.`;
       });
   }, [isAsked.value, isFinal]);
   const askForModel = (): void => {

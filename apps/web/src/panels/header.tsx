@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { bindInput } from '../look/controls.tsx';
 import { whole } from '../look/format.ts';
 import { nextTheme, type Theme, theme } from '../look/theme.ts';
-import type { DataSetup, Run } from '../watch/run-store.ts';
+import { type DataSetup, modelName, type Run } from '../watch/run-store.ts';
 import { sentence } from '../watch/status.ts';
 import { JoinAddress } from './invite.tsx';
 
@@ -78,14 +78,13 @@ function Top({ title, subtitle, here, content, children }: TopProps) {
 }
 
 function description({ model, parameters, config, microbatches }: Run): string {
-  const { name = 'model' } = (model ?? {}) as { readonly name?: string };
   const { type = 'optimizer unknown', learningRate } = (config.optimizer ?? {}) as Partial<Record<string, unknown>>;
   const optimizer = learningRate === undefined ? type : `${type}, lr ${learningRate}`;
   const { diloco } = config;
   const batch = diloco
     ? `${diloco.replicas} replicas x ${diloco.innerSteps} inner steps x ${diloco.batch} samples`
     : `batch ${config.batch} in ${microbatches} ${microbatches === 1 ? 'microbatch' : 'microbatches'}`;
-  return `${name}, ${whole(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
+  return `${modelName({ model })}, ${whole(parameters)} parameters · ${batch} · ${optimizer} · seed ${config.seed}`;
 }
 
 export function Mark() {
@@ -120,10 +119,20 @@ export function ThemeButton() {
 }
 
 interface ViewHeaderProps extends Omit<TopProps, 'children'> {
+  /** Title of the window while the view is open. */
+  readonly windowTitle?: string;
   readonly other: { readonly href: string; readonly title: string };
 }
 
-export function ViewHeader({ other, ...top }: ViewHeaderProps) {
+export function ViewHeader({ other, windowTitle, ...top }: ViewHeaderProps) {
+  const shown = windowTitle ?? top.title;
+  useEffect(() => {
+    const before = document.title;
+    document.title = `${shown}, Lockstep`;
+    return () => {
+      document.title = before;
+    };
+  }, [shown]);
   return (
     <Top {...top}>
       <a class="button" href="#run">

@@ -1,5 +1,5 @@
 /** The table of a server's runs, with their settings and results. */
-import { Card } from '../look/controls.tsx';
+import { Card, Key } from '../look/controls.tsx';
 import { durationText, lossText, percent, significant, whole } from '../look/format.ts';
 import { type Column, Table } from '../view/table.tsx';
 import type { RunStore, RunSummary } from '../watch/run-store.ts';
@@ -50,9 +50,7 @@ export function Runs({ store }: { readonly store: RunStore }) {
       const isCurrent = place === runs[0]!.place;
       return (
         <>
-          <span class="key" style={{ '--key': `var(${isCurrent ? '--train' : earlierColor(place)})` }}>
-            {label}
-          </span>{' '}
+          <Key color={isCurrent ? '--train' : earlierColor(place)}>{label}</Key>{' '}
           {isCurrent && <span class="tag">now</span>}
         </>
       );

@@ -1,6 +1,6 @@
 /** The timeline of one step: one row per worker, time from left to right. */
 import type { SpanKind } from '@lockstep/protocol';
-import { Card } from '../look/controls.tsx';
+import { Card, Key } from '../look/controls.tsx';
 import { millisecondsText, whole } from '../look/format.ts';
 import { RunTerm } from '../look/term.tsx';
 import type { RunStore, Timeline } from '../watch/run-store.ts';
@@ -39,9 +39,9 @@ function Legend() {
   return (
     <p class="legend">
       {spanKinds.map((kind) => (
-        <span key={kind} class={`key key-${kind}`} style={{ '--key': `var(--${kind})` }}>
+        <Key key={kind} color={`--${kind}`} class={`key-${kind}`}>
           {kind}
-        </span>
+        </Key>
       ))}
     </p>
   );

@@ -1,8 +1,8 @@
 /** Curves over a common axis, drawn by uPlot, with the values under the pointer in their legend. */
 import { useSignal } from '@preact/signals';
-import { Fragment } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import { Key } from '../look/controls.tsx';
 import { colorScheme, cssColor } from '../look/theme.ts';
 
 export interface Curve {
@@ -97,30 +97,31 @@ export function Curves(props: CurvesProps) {
       <p class="legend">
         {keys
           .filter(({ legend }) => legend !== 'list')
-          .map(({ index, label, color, text }) => (
-            <Fragment key={index}>
-              <span class="key" style={{ '--key': `var(${color})` }}>
-                {label}
-              </span>
-              <output>{text}</output>
-            </Fragment>
+          .map((curve) => (
+            <Pair key={curve.index} {...curve} />
           ))}
         <span class="where">{place}</span>
       </p>
       {below.length > 0 && (
         <ul class="legend runs" aria-label="Runs">
-          {below.map(({ index, label, color, text }) => (
-            <li key={index}>
-              <span class="key" style={{ '--key': `var(${color})` }}>
-                {label}
-              </span>{' '}
-              <output>{text}</output>
+          {below.map((curve) => (
+            <li key={curve.index}>
+              <Pair {...curve} />
             </li>
           ))}
         </ul>
       )}
       <div ref={frame} class="plot" role="img" aria-label={name(texts, place)} />
     </>
+  );
+}
+
+/** A curve's name and value, which stay on one line. */
+function Pair({ label, color, text }: Pick<Curve, 'label' | 'color'> & { readonly text: string }) {
+  return (
+    <span class="pair">
+      <Key color={color}>{label}</Key> <output>{text}</output>
+    </span>
   );
 }
 

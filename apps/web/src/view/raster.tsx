@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals';
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { Key } from '../look/controls.tsx';
 import { significant } from '../look/format.ts';
 import { colorScheme, cssColor } from '../look/theme.ts';
 import { layOutTiles, type TileGrid, type TileLayout } from './tile-layout.ts';
@@ -112,11 +113,7 @@ function Scale({ scale, zero }: { readonly scale: number; readonly zero: string 
         style={{ '--low': `var(${negative})`, '--high': `var(${positive})` }}
       />
       <span>{text}</span>
-      {zero && (
-        <span class="key" style={{ '--key': `var(${signedTokens.zero})` }}>
-          {zero}
-        </span>
-      )}
+      {zero && <Key color={signedTokens.zero}>{zero}</Key>}
     </p>
   );
 }

@@ -290,6 +290,12 @@ function summaryOf(
   };
 }
 
+/** Reads the name of the model, which messages carry as plain data. */
+export function modelName(run: Pick<Run, 'model'> | undefined): string {
+  const { name = 'model' } = (run?.model ?? {}) as { readonly name?: string };
+  return name;
+}
+
 /** Reads the optimizer, which messages carry as plain data. */
 export function optimizerOf({
   optimizer,
@@ -308,11 +314,10 @@ export function optimizerOf({
 
 /** Returns the settings of the watched run. */
 function settingsOf({ model, config }: Run, workers: readonly ShownWorker[]): Settings {
-  const { name = 'model' } = (model ?? {}) as { readonly name?: string };
   const { type, learningRate, schedule } = optimizerOf(config);
   const { batch, epochs, seed } = config;
   return {
-    ...{ model: name, optimizer: type, learningRate, batch, epochs, schedule, seed },
+    ...{ model: modelName({ model }), optimizer: type, learningRate, batch, epochs, schedule, seed },
     workers: workers.filter(({ shards }) => shards > 0).length,
   };
 }

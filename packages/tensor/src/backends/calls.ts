@@ -5,7 +5,6 @@ import type {
   KernelCall,
   Layout,
   MapCall,
-  MatmulBatch,
   MatmulCall,
   PoolCall,
   ScatterAddCall,
@@ -14,7 +13,16 @@ import type {
   UnpoolCall,
 } from '../backend.ts';
 import { topological } from '../formula.ts';
-import { contiguousStrides, formatShape, imageSize, type Shape, sizeOf, type Windows, windowCount } from '../shape.ts';
+import {
+  contiguousStrides,
+  formatShape,
+  imageSize,
+  type Shape,
+  sameShape,
+  sizeOf,
+  type Windows,
+  windowCount,
+} from '../shape.ts';
 
 /** Role of a storage in its call: the property that holds it, or the bias of its epilogue. */
 export type Role = TensorRole | 'logits' | 'labels' | 'losses' | 'gradient' | 'key' | 'samples';
@@ -50,16 +58,24 @@ const kinds: { readonly [Kind in PlainCall['kind']]: CallKind<Extract<PlainCall,
   matmul: {
     reads: ['left', 'right', 'bias'],
     writes: ['output'],
-    sizes({ m, k, n, batch }) {
-      const [left, right] = [operandLength(batch, 'left', m * k), operandLength(batch, 'right', k * n)];
-      return { left, right, bias: n, output: sizeOf(batch?.shape ?? []) * m * n };
+    sizes(call) {
+      const { left, right } = operandsOf(call);
+      const output = sizeOf(call.batch ?? []) * call.m * call.n;
+      return {
+        left: reachOf(left.shape, left.strides),
+        right: reachOf(right.shape, right.strides),
+        bias: call.n,
+        output,
+      };
     },
-    check({ k, batch, epilogue, transposeLeft, transposeRight, microbatches }) {
-      if (batch && [batch.leftStrides, batch.rightStrides].some(({ length }) => length !== batch.shape.length)) {
-        throw new RangeError(`matmul: a batch ${formatShape(batch.shape)} needs one stride per axis and operand`);
-      }
-      const plain = batch === undefined && epilogue === undefined;
-      checkMicrobatches('matmul', microbatches, k, plain && transposeLeft && !transposeRight);
+    check(call) {
+      const { m, k, n, batch, epilogue, microbatches } = call;
+      const { left, right } = operandsOf(call);
+      checkLayout('matmul', 'the left operand', left.shape, left);
+      checkLayout('matmul', 'the right operand', right.shape, right);
+      const plain = batch === undefined && epilogue === undefined && left.offset === 0 && right.offset === 0;
+      const fits = plain && sameShape(left.strides, [1, m]) && sameShape(right.strides, [n, 1]);
+      checkMicrobatches('matmul', microbatches, k, fits);
     },
     microbatch: (call, count) => ({ ...call, k: call.k / count }),
   },
@@ -150,10 +166,19 @@ function checkMicrobatches(kind: string, microbatches: number | undefined, terms
   if (!fits) throw new RangeError(`${kind}: a call of this form takes no microbatches`);
 }
 
-/** Number of values up to the end of the last matrix of an operand; a matrix has `size` values. */
-function operandLength(batch: MatmulBatch | undefined, side: 'left' | 'right', size: number): number {
-  if (batch === undefined) return size;
-  return sizeOf(batch.shape) === 0 ? 0 : reachOf(batch.shape, batch[`${side}Strides`]) - 1 + size;
+/** Returns the shapes and the layouts of a product's operands. */
+export function operandsOf({
+  m,
+  k,
+  n,
+  batch = [],
+  leftLayout,
+  rightLayout,
+}: Pick<MatmulCall, 'm' | 'k' | 'n' | 'batch' | 'leftLayout' | 'rightLayout'>) {
+  const operand = (shape: Shape, { offset = 0, strides }: Layout = { strides: contiguousStrides(shape) }) => {
+    return { shape, offset, strides };
+  };
+  return { left: operand([...batch, m, k], leftLayout), right: operand([...batch, k, n], rightLayout) };
 }
 
 /** The entry of a call's kind. */
@@ -238,24 +263,6 @@ export function joinAxes(shape: Shape, views: readonly (readonly number[])[]): A
   return axes;
 }
 
-/**
- * Returns the offset of each matrix in elements, one entry per matrix of the output; a call without a batch has one
- * entry.
- */
-export function batchOffsets({ m, n, batch }: Pick<MatmulCall, 'm' | 'n' | 'batch'>) {
-  const { shape, leftStrides, rightStrides } = batch ?? { shape: [], leftStrides: [], rightStrides: [] };
-  return Array.from({ length: sizeOf(shape) }, (_, matrix) => {
-    let [left, right, rest] = [0, 0, matrix];
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const index = rest % shape[axis]!;
-      rest = (rest - index) / shape[axis]!;
-      left += index * leftStrides[axis]!;
-      right += index * rightStrides[axis]!;
-    }
-    return { left, right, output: matrix * m * n };
-  });
-}
-
 /** A call with a place, such as an address, instead of each storage. */
 export type Placed<Call extends KernelCall, Place> = Call extends MapCall
   ? PlacedMap<Place>
@@ -322,8 +329,16 @@ export function placed<Place>(
     return { kind, formula, shape, inputs: places, output, strides: views.map(({ strides }) => strides) };
   }
   const places: { [Key in Role]?: Place } = {};
-  for (const [role, storage, length] of sizedStorages(call)) places[role] = placeOf(storage, length, 0, role);
+  for (const [role, storage, length] of sizedStorages(call)) {
+    places[role] = placeOf(storage, length, offsetOf(call, role), role);
+  }
   return { ...call, ...places } as Placed<Exclude<KernelCall, MapCall>, Place>;
+}
+
+/** First value that a call reads of a storage. */
+function offsetOf(call: PlainCall, role: Role): number {
+  if (call.kind !== 'matmul') return 0;
+  return (role === 'left' ? call.leftLayout?.offset : role === 'right' ? call.rightLayout?.offset : 0) ?? 0;
 }
 
 function checkLength(kind: string, role: string, storage: Storage, needed: number): void {
@@ -338,6 +353,14 @@ export function readsContiguously({ shape }: MapCall, { offset = 0, strides }: L
   return offset === 0 && shape.every((length, axis) => length === 1 || strides[axis] === contiguous[axis]);
 }
 
+function checkLayout(kind: string, role: string, shape: Shape, { offset = 0, strides }: Layout): void {
+  if (strides.length !== shape.length || strides.some((stride) => stride < 0) || offset < 0) {
+    throw new RangeError(
+      `${kind}: ${role} needs an offset and one stride of at least 0 per axis of ${formatShape(shape)}, got ${offset} and ${formatShape(strides)}`,
+    );
+  }
+}
+
 function checkMap(call: MapCall): void {
   const { formula, shape, inputs } = call;
   for (const node of topological(formula)) {
@@ -347,11 +370,7 @@ function checkMap(call: MapCall): void {
   }
   viewsOf(call).forEach(({ storage, offset = 0, strides }, index) => {
     const role = index < inputs.length ? `input ${index}` : 'the output';
-    if (strides.length !== shape.length || strides.some((stride) => stride < 0) || offset < 0) {
-      throw new RangeError(
-        `map: ${role} needs an offset and one stride of at least 0 per axis of ${formatShape(shape)}, got ${offset} and ${formatShape(strides)}`,
-      );
-    }
+    checkLayout('map', role, shape, { offset, strides });
     const reach = reachOf(shape, strides);
     if (reach > 0) checkLength('map', role, storage, offset + reach);
   });
@@ -371,7 +390,8 @@ export function checkCall(call: KernelCall): void {
   }
   kindOf(call).check?.(call);
   const name = call.kind === 'reduce' ? call.reduction : call.kind;
-  for (const [role, storage, needed] of sizedStorages(call)) {
+  for (const [role, storage, length] of sizedStorages(call)) {
+    const needed = length === 0 ? 0 : offsetOf(call, role) + length;
     checkLength(name, roleNames[role] ?? `the ${role}`, storage, needed);
   }
 }

@@ -18,9 +18,9 @@ import type {
 } from '../backend.ts';
 import { exp32, type Formula, log32, primitives, topological } from '../formula.ts';
 import { philox, unitFloat } from '../random.ts';
-import { sizeOf, type Windows } from '../shape.ts';
+import { type Shape, sizeOf, type Windows } from '../shape.ts';
 import { noteChange } from '../tensor.ts';
-import { additionsAfter, type ByKind, batchOffsets, checkCopy, dispatch, type Placed, placed } from './calls.ts';
+import { additionsAfter, type ByKind, checkCopy, dispatch, operandsOf, type Placed, placed } from './calls.ts';
 import { HostStorageBackend, inOrder } from './storage-backend.ts';
 
 /** Truncates a float32 and clamps it to the range of unsigned 32-bit integers. */
@@ -243,29 +243,36 @@ function forEachPlace(windows: Windows, visit: (window: number, place: number, p
   }
 }
 
-/**
- * A contiguous matrix [rows, columns], or a transposed one, stored as [columns, rows].
- * Element (i, j) is at `start + i * rowStride + j * columnStride`.
- */
-function matrix(values: Float32Array, rows: number, columns: number, transposed = false) {
-  return { values, start: 0, rowStride: transposed ? 1 : columns, columnStride: transposed ? rows : 1 };
+/** Matrices one after another: element (i, j) of one is at `start + i * rowStride + j * columnStride`. */
+interface Matrices {
+  readonly values: Float32Array;
+  readonly starts: readonly number[];
+  readonly rowStride: number;
+  readonly columnStride: number;
 }
 
-type Matrix = ReturnType<typeof matrix>;
+/** Returns the matrices of an operand of shape [...batch, rows, columns], the last batch axis fastest. */
+function matricesOf(values: Float32Array, { shape, strides }: { shape: Shape; strides: readonly number[] }): Matrices {
+  let starts = [0];
+  for (let axis = 0; axis < shape.length - 2; axis++) {
+    const steps = Array.from({ length: shape[axis]! }, (_, index) => index * strides[axis]!);
+    starts = starts.flatMap((start) => steps.map((step) => start + step));
+  }
+  return { values, starts, rowStride: strides.at(-2)!, columnStride: strides.at(-1)! };
+}
 
-/** Computes `output[m, n] = left[m, k] x right[k, n]`, contiguous from `start` on. */
+/** Adds the product of matrices number `matrix` to its place in `output`. */
 function multiply(
-  [m, k, n]: readonly [number, number, number],
-  left: Matrix,
-  right: Matrix,
-  output: Float32Array,
-  start = 0,
+  { m, k, n, output }: Placed<MatmulCall, Float32Array>,
+  matrix: number,
+  left: Matrices,
+  right: Matrices,
 ): void {
-  output.fill(0, start, start + m * n);
+  const start = matrix * m * n;
   for (let row = 0; row < m; row++) {
     for (let inner = 0; inner < k; inner++) {
-      const factor = left.values[left.start + row * left.rowStride + inner * left.columnStride]!;
-      const rightRow = right.start + inner * right.rowStride;
+      const factor = left.values[left.starts[matrix]! + row * left.rowStride + inner * left.columnStride]!;
+      const rightRow = right.starts[matrix]! + inner * right.rowStride;
       for (let column = 0; column < n; column++) {
         const term = fround(factor * right.values[rightRow + column * right.columnStride]!);
         output[start + row * n + column]! += term;
@@ -286,12 +293,10 @@ function finishProduct(call: Placed<MatmulCall | ConvolutionCall, Float32Array>)
 }
 
 function matmul(call: Placed<MatmulCall, Float32Array>): void {
-  const { m, k, n, output } = call;
-  const left = matrix(call.left, m, k, call.transposeLeft);
-  const right = matrix(call.right, k, n, call.transposeRight);
-  for (const at of batchOffsets(call)) {
-    multiply([m, k, n], { ...left, start: at.left }, { ...right, start: at.right }, output, at.output);
-  }
+  const operands = operandsOf(call);
+  const [left, right] = [matricesOf(call.left, operands.left), matricesOf(call.right, operands.right)];
+  call.output.fill(0);
+  for (let matrix = 0; matrix < left.starts.length; matrix++) multiply(call, matrix, left, right);
   finishProduct(call);
 }
 

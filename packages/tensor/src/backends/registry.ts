@@ -13,7 +13,6 @@ import { conv2d, maxPool2d } from '../ops/windows.ts';
 import type { Shape } from '../shape.ts';
 import { createCpuBackend } from './cpu/cpu-backend.ts';
 import type { ThreadOptions } from './cpu/threads.ts';
-import { isSoftwareAdapter } from './gpu/device.ts';
 import type { GpuMode } from './gpu/gpu-backend.ts';
 import { createReferenceBackend } from './reference.ts';
 
@@ -25,6 +24,7 @@ import { createReferenceBackend } from './reference.ts';
 const [samples, features, height, width, channels] = [16, 64, 4, 4, 4];
 const [window, filters, classes] = [3, 4, 7];
 const image = height * width * channels;
+
 const pooled = Math.floor(height / 2) * Math.floor(width / 2) * filters;
 
 /** Shapes of the parameters. */
@@ -139,6 +139,7 @@ export type HostBackendName = keyof typeof hostOpeners;
 
 /** Names of backends that compute on a GPU. */
 export type GpuBackendName = keyof typeof gpuModes;
+
 type BackendName = HostBackendName | GpuBackendName;
 
 /** A backend by its name, or `auto` for the first that passes its check. */
@@ -213,7 +214,9 @@ export function openBackend(
   choice: HostBackendName | 'auto',
   threads?: ThreadOptions,
 ): Promise<OpenedBackend<HostBackend>>;
+
 export function openBackend(choice: BackendChoice, threads?: ThreadOptions): Promise<OpenedBackend>;
+
 export async function openBackend(choice: BackendChoice, threads?: ThreadOptions): Promise<OpenedBackend> {
   checkArgument('openBackend', 'the backend', choice, oneOf('auto', ...backendNames));
   if (threads !== undefined) {
@@ -274,4 +277,9 @@ function reasons(choice: BackendChoice, chosen: string, untried: readonly string
 
 function listed(names: readonly string[]): string {
   return names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
+
+/** Whether a driver names a software renderer, such as SwiftShader. */
+export function isSoftwareAdapter(adapter: string): boolean {
+  return /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i.test(adapter);
 }

@@ -1,11 +1,11 @@
 /** Ops that move values: views, slices, joins, gathering and scattering. */
 import { checkArgument, checkFields, isWholeNumber, list, number, shown, wholeNumber } from '../arguments.ts';
-import { defineOp, type OpResult } from '../autograd.ts';
+import { commonBackend, computed, defineOp, mapViews, type OpResult, reshaped, runCall } from '../autograd.ts';
 import type { GatherCall, Layout, ScatterAddCall } from '../backend.ts';
 import { arange } from '../creation.ts';
-import { broadcastCopy, commonBackend, computed, mapViews, reshaped, runCall } from '../evaluate.ts';
 import { constant, input } from '../formula.ts';
 import {
+  broadcastStrides,
   checkShape,
   contiguousStrides,
   formatShape,
@@ -80,7 +80,8 @@ export const broadcastTo = defineOp('broadcastTo', (x: Tensor, shape: Shape): Op
   if (missing < 0 || !fits) {
     throw new ShapeError(`broadcastTo: ${formatShape(x.shape)} cannot be repeated to ${formatShape(shape)}`);
   }
-  return { output: broadcastCopy(x, shape), operands: [x], gradient: [(g) => g] };
+  const view = { storage: x.storage, strides: broadcastStrides(x.shape, shape) };
+  return { output: mapViews(x.backend, input(0), shape, [view]), operands: [x], gradient: [(g) => g] };
 });
 
 /** A range of one axis. Negative positions count from the end; positions are clamped to the axis. */

@@ -1,7 +1,6 @@
 /** Dropout whose mask depends only on seed, step, sample, stream and position. */
 import { checkArgument, checkFields, checkWord, type Kind, number, wholeNumber } from '../arguments.ts';
-import { defineOp, type OpResult } from '../autograd.ts';
-import { commonBackend, computed, mapOperands } from '../evaluate.ts';
+import { commonBackend, computed, defineOp, mapOperands, type OpResult } from '../autograd.ts';
 import { apply, type Formula } from '../formula.ts';
 import { formatShape, unexpectedShapes } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';

@@ -1,7 +1,6 @@
 /** Elementwise ops: each is one formula and its derivatives. */
 import { checkArgument, checkOptions, number, oneOf } from '../arguments.ts';
-import { binary, defineOp, type Op, type OpResult, unary } from '../autograd.ts';
-import { mapOperands, type Operand } from '../evaluate.ts';
+import { binary, defineOp, mapOperands, type Op, type Operand, type OpResult, unary } from '../autograd.ts';
 import { apply, type Formula, log32 } from '../formula.ts';
 import type { Tensor } from '../tensor.ts';
 

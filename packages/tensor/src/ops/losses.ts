@@ -1,7 +1,6 @@
 /** Softmax, losses, and what they say of classes. */
 import { checkOptions, number, oneOf } from '../arguments.ts';
-import { defineOp, noGrad, type OpResult } from '../autograd.ts';
-import { commonBackend, runCall } from '../evaluate.ts';
+import { commonBackend, defineOp, noGrad, type OpResult, runCall } from '../autograd.ts';
 import { normalizeAxes, sameShape, sizeOf, unexpectedShapes } from '../shape.ts';
 import { checkTensor, emptyTensor, type Tensor, tidy } from '../tensor.ts';
 import { reshape } from './arrange.ts';

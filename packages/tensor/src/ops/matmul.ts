@@ -1,8 +1,6 @@
 /** Products of matrices and vectors, and the lengths and angles of vectors. */
 import { boolean, checkOptions, number, reduceOptions } from '../arguments.ts';
-import { defineOp, noGrad, type OpResult } from '../autograd.ts';
-import type { MatmulBatch, MatmulCall } from '../backend.ts';
-import { commonBackend, computed } from '../evaluate.ts';
+import { commonBackend, computed, defineOp, noGrad, type OpResult } from '../autograd.ts';
 import {
   broadcastShapes,
   broadcastStrides,
@@ -82,30 +80,42 @@ function describe(operand: Tensor, transposed: boolean): string {
   return formatShape(operand.shape) + (transposed ? 'ᵀ' : '');
 }
 
-type Transposes = Pick<MatmulCall, 'transposeLeft' | 'transposeRight'>;
-type Sizes = Transposes & Pick<MatmulCall, 'm' | 'k' | 'n' | 'microbatches'>;
+interface Transposes {
+  readonly transposeLeft: boolean;
+  readonly transposeRight: boolean;
+}
+
+interface Sizes extends Transposes {
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly microbatches?: number;
+}
 
 /** Returns the product, with shape `shape`, of matrices with batch axes `batch`. */
 function product(left: Tensor, right: Tensor, sizes: Sizes, batch: Shape, shape: Shape): Tensor {
+  const { transposeLeft, transposeRight, ...rest } = sizes;
   // If all matrices of the batch share one right operand, their rows form one tall matrix.
-  const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !sizes.transposeLeft;
+  const joined = sizeOf(right.shape.slice(0, -2)) === 1 && !transposeLeft;
+  const axes = joined ? [] : batch;
   return computed(commonBackend('matmul', [left, right]), shape, (output) => ({
     kind: 'matmul',
-    ...sizes,
+    ...rest,
     m: joined ? sizes.m * sizeOf(batch) : sizes.m,
     left: left.storage,
     right: right.storage,
     output,
-    ...(joined || batch.length === 0 ? {} : { batch: batchOf(left, right, batch) }),
+    leftLayout: { strides: stridesOf(left, axes, transposeLeft) },
+    rightLayout: { strides: stridesOf(right, axes, transposeRight) },
+    ...(axes.length === 0 ? {} : { batch: axes }),
   }));
 }
 
-function batchOf(left: Tensor, right: Tensor, shape: Shape): MatmulBatch {
-  const stridesOf = (operand: Tensor): number[] => {
-    const matrix = sizeOf(operand.shape.slice(-2));
-    return broadcastStrides(operand.shape.slice(0, -2), shape).map((stride) => stride * matrix);
-  };
-  return { shape, leftStrides: stridesOf(left), rightStrides: stridesOf(right) };
+/** Returns the strides of the batch axes, then those of one matrix. */
+function stridesOf({ shape }: Tensor, batch: Shape, isTransposed: boolean): number[] {
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  const own = batch.length === 0 ? [] : broadcastStrides(shape.slice(0, -2), batch);
+  return [...own.map((stride) => stride * rows * columns), ...(isTransposed ? [1, columns] : [columns, 1])];
 }
 
 /** `g x rightᵀ`, transposed if the left operand is. */

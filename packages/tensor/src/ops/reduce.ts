@@ -1,7 +1,6 @@
 /** Ops that reduce values along axes. */
 import { checkOptions, number, reduceOptions } from '../arguments.ts';
-import { defineOp, type Op, type OpResult } from '../autograd.ts';
-import { reduceMiddle, reduceOverAxes, reshaped } from '../evaluate.ts';
+import { defineOp, type Op, type OpResult, reduceMiddle, reduceOverAxes, reshaped } from '../autograd.ts';
 import { formatShape, normalizeAxes, reducedShape, ShapeError, sizeOf } from '../shape.ts';
 import { checkTensor, type Tensor } from '../tensor.ts';
 import { broadcastTo, reshape } from './arrange.ts';

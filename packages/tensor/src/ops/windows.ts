@@ -1,8 +1,7 @@
 /** Ops over windows of an image: convolution and pooling. */
 import { checkOptions } from '../arguments.ts';
-import { defineOp, type Op, type OpResult } from '../autograd.ts';
+import { commonBackend, computed, defineOp, type Op, type OpResult } from '../autograd.ts';
 import type { ConvolutionCall, PoolCall } from '../backend.ts';
-import { commonBackend, computed } from '../evaluate.ts';
 import {
   formatShape,
   type Pair,

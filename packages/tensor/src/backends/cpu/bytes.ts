@@ -6,7 +6,7 @@ import type { Role } from '../calls.ts';
 import { checkCopy } from '../calls.ts';
 import { HostTable, type OwnedStorage } from '../storage-backend.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
-import { callWords, createProgram, type ProgramMemory } from './programs.ts';
+import { callWords, createProgram, isDenseLeft, type ProgramMemory } from './programs.ts';
 
 export class CpuByteTable extends HostTable {
   /** Address of the first row. */
@@ -155,7 +155,8 @@ export class ByteOperands {
   /** Records that a program uses the storage in this role. */
   noteUse(storage: CpuStorage, call: KernelCall, role: Role): void {
     const operand = this.#operands.get(storage.memory);
-    const isOperand = operand?.length === storage.length && storage.offset === 0 && isLeftOfProduct(call, role);
+    const { length, offset } = storage;
+    const isOperand = operand?.length === length && offset === 0 && isLeftOfProduct(call, role, length);
     if (!isOperand) this.close(storage);
   }
 
@@ -179,9 +180,9 @@ export class ByteOperands {
   }
 }
 
-/** Whether the call multiplies the whole storage from the left. */
-function isLeftOfProduct(call: KernelCall, role: Role): boolean {
-  return call.kind === 'matmul' && role === 'left' && call.batch === undefined;
+/** Whether the call multiplies all `length` values of a storage from the left. */
+function isLeftOfProduct(call: KernelCall, role: Role, length: number): boolean {
+  return call.kind === 'matmul' && role === 'left' && isDenseLeft(call) && call.m * call.k === length;
 }
 
 const wordBytes = Uint32Array.BYTES_PER_ELEMENT;

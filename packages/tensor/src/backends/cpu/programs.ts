@@ -1,8 +1,8 @@
 /** Prepares calls once, as programs of words that the kernels run on all threads. */
 import type { ConvolutionCall, KernelCall, MatmulCall, PoolCall, Program, UnpoolCall } from '../../backend.ts';
 import { chunkLength, instructionCodes as codes, type Formula, topological } from '../../formula.ts';
-import { sameShape, sizeOf, type Windows } from '../../shape.ts';
-import { type ByKind, batchOffsets, dispatch, joinAxes, type Placed, type PlacedMap } from '../calls.ts';
+import { type Shape, sameShape, sizeOf, type Windows } from '../../shape.ts';
+import { type ByKind, dispatch, joinAxes, operandsOf, type Placed, type PlacedMap } from '../calls.ts';
 import type { Allocator, Kernels, WasmMemory } from './memory.ts';
 import type { Placement } from './threads.ts';
 
@@ -26,8 +26,8 @@ export const kernelCalls = {
   max: reduction,
   min: reduction,
   matmul: [
-    ...['m', 'k', 'n', 'left', 'right', 'transposeLeft', 'transposeRight', 'microbatches', 'output'],
-    ...['bias', 'relu', 'byteOperand'],
+    ...['m', 'k', 'n', 'left', 'right', 'leftRowBytes', 'leftInnerBytes', 'rightInnerBytes', 'rightColumnBytes'],
+    ...['microbatches', 'output', 'bias', 'relu', 'byteOperand', 'batch'],
   ],
   crossEntropy: ['rows', 'classes', 'logits', 'labels', 'losses', 'gradient', 'gradientRowBytes'],
   convolution: ['descriptor'],
@@ -47,8 +47,6 @@ export const kernelCalls = {
 
 /** Types of the parameters that are not whole numbers. */
 export const parameterTypes: Readonly<Record<string, 'flag' | 'float' | undefined>> = {
-  transposeLeft: 'flag',
-  transposeRight: 'flag',
   relu: 'flag',
   ownIndices: 'flag',
   divisor: 'float',
@@ -206,21 +204,46 @@ function descriptorWords(
 }
 
 function matmulWords(call: Placed<MatmulCall, number>, context: CallContext): number[] {
-  const { m, k, left, right, output, bias = 0, microbatches = 1 } = call;
-  const relu = call.epilogue?.relu ?? false;
-  const byteOperand = call.batch === undefined ? context.byteOperand(left, m * k) : 0;
-  return batchOffsets(call).flatMap((at) =>
-    callWords('matmul', {
-      ...call,
-      left: left + bytesPerValue * at.left,
-      right: right + bytesPerValue * at.right,
-      output: output + bytesPerValue * at.output,
-      microbatches,
-      bias,
-      relu,
-      byteOperand,
-    }),
-  );
+  const { m, k, left, bias = 0, microbatches = 1 } = call;
+  const operands = operandsOf(call);
+  const [leftBytes, rightBytes] = [operands.left, operands.right].map(({ strides }) => strides.map(bytesOf));
+  return callWords('matmul', {
+    ...call,
+    leftRowBytes: leftBytes!.at(-2)!,
+    leftInnerBytes: leftBytes!.at(-1)!,
+    rightInnerBytes: rightBytes!.at(-2)!,
+    rightColumnBytes: rightBytes!.at(-1)!,
+    microbatches,
+    bias,
+    relu: call.epilogue?.relu ?? false,
+    byteOperand: isDenseLeft(call) ? context.byteOperand(left, m * k) : 0,
+    batch: call.batch === undefined ? 0 : batchDescriptor(call.batch, leftBytes!, rightBytes!, context),
+  });
+}
+
+function bytesOf(values: number): number {
+  return values * bytesPerValue;
+}
+
+/** Whether a product reads one left matrix, all values of it one after another. */
+export function isDenseLeft(call: Pick<MatmulCall, 'm' | 'k' | 'n' | 'batch' | 'leftLayout'>): boolean {
+  const { offset, strides } = operandsOf(call).left;
+  const isDense = sameShape(strides, [call.k, 1]) || sameShape(strides, [1, call.m]);
+  return call.batch === undefined && offset === 0 && isDense;
+}
+
+/** Places the batch as kernels/product.ts reads it: the axes with their strides in bytes and running indices. */
+function batchDescriptor(
+  batch: Shape,
+  left: readonly number[],
+  right: readonly number[],
+  { memory, reserve }: CallContext,
+): number {
+  const axes = joinAxes(batch, [left, right]);
+  const words = [axes.length, sizeOf(batch), ...axes.flatMap(({ length, strides }) => [length, ...strides, 0])];
+  const descriptor = reserve(words.length * wordBytes);
+  new Uint32Array(memory.buffer, descriptor, words.length).set(words);
+  return descriptor;
 }
 
 /** A kernel's parameters in memory, followed by its scratch space. */

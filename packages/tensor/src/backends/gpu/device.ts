@@ -1,4 +1,5 @@
-/** Interface between the gpu backend and a mode of gpu.js: arrays on the device, and kernels from arrays to arrays. */
+/** What the gpu backend needs of a mode of gpu.js: arrays on the device, kernels from arrays to arrays; and what both modes share. */
+import { DeviceLostError } from '../../backend.ts';
 
 /** Float32 values on the device, four to a cell; immutable once written. */
 export interface DeviceArray {
@@ -76,25 +77,11 @@ export interface Device {
   close(): Promise<void>;
 }
 
-/**
- * Thrown after the device was lost: a driver restarted, a card was removed, a tab lost its context.
- * Nothing on the device can be read any more.
- */
-export class DeviceLostError extends Error {
-  override name = 'DeviceLostError';
-  readonly code = 'device-lost';
-}
-
 /** Values per cell. */
 export const cellLength = 4;
 
 export function cellsOf(length: number): number {
   return Math.ceil(length / cellLength);
-}
-
-/** Whether a driver names a software renderer, such as SwiftShader. */
-export function isSoftwareAdapter(adapter: string): boolean {
-  return /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i.test(adapter);
 }
 
 /** Returns the value of a key, creating and keeping it on first use. */
@@ -105,4 +92,184 @@ export function getOrCreate<Key, Value>(map: Map<Key, Value>, key: Key, create: 
     map.set(key, value);
   }
   return value;
+}
+
+/** Names of the arrays that a body reads. */
+export function inputNames(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `a${index}`);
+}
+
+/** Returns text instead of a function, so that no bundler or minifier can change it. */
+export function kernelText({ inputs, body }: KernelSource): string {
+  return `function kernel(${inputNames(inputs).join(', ')}) {\n${body}\n}`;
+}
+
+/** Internals of a kernel that gpu.js's own pipelines use too. Pinned to version 2.24.1. */
+export interface GpuJsKernel {
+  build(...inputs: unknown[]): unknown;
+  validateSettings(inputs: unknown): void;
+  checkTextureSize(): void;
+  // webgl2
+  context: unknown;
+  texSize: Int32Array;
+  texture: unknown;
+  mappedTextures: unknown;
+  drawBuffersMap: unknown;
+  _replaceOutputTexture(): void;
+  // webgpu
+  readonly computePipeline: GPUComputePipeline;
+  outputBuffer: GPUBuffer | null;
+  readonly paramsLayout: { readonly byteLength: number };
+  readonly workgroupSize: readonly [number, number, number];
+}
+
+/** gpu.js's WebGPU device, which all its users on a page share. */
+export interface GpuJsContext {
+  readonly adapter: GPUAdapter;
+  readonly device: GPUDevice;
+  readonly isLost: boolean;
+}
+
+/** Function that runs a kernel, as gpu.js returns it. */
+export interface GpuJsShortcut {
+  (...inputs: unknown[]): unknown;
+  readonly kernel: GpuJsKernel;
+}
+
+export interface GpuJsInstance {
+  createKernel(source: string, settings: object): GpuJsShortcut;
+  /** Creates a kernel with further results: the values that it passes to each of these functions. */
+  createKernelMap(functions: readonly string[], source: string, settings: object): GpuJsShortcut;
+  addFunction(source: string, settings: object): unknown;
+  destroy(): Promise<unknown>;
+}
+
+export interface GpuJs {
+  readonly GPU: {
+    new (settings: { mode: string }): GpuJsInstance;
+    readonly isWebGPUSupported: boolean;
+    isWebGPUAvailable(): Promise<boolean>;
+    readonly isWebGL2Supported: boolean;
+  };
+  readonly Input: new (values: Float32Array, size: readonly number[]) => unknown;
+  readonly WebGPUContext: { acquire(): Promise<GpuJsContext>; destroy(): Promise<void> };
+}
+
+/** Gives Node the `navigator.gpu` of a browser, from the package webgpu if it can be loaded. */
+async function provideWebGpu(): Promise<void> {
+  const scope = globalThis as { process?: { versions?: { node?: string } }; navigator?: { gpu?: unknown } };
+  if (scope.process?.versions?.node === undefined || scope.navigator?.gpu !== undefined) return;
+  // Not a literal, so that bundlers for the browser leave it alone.
+  const nodeOnly = 'webgpu';
+  try {
+    const { create } = (await import(/* @vite-ignore */ nodeOnly)) as { create(options: string[]): unknown };
+    const gpu = create([]);
+    if (scope.navigator === undefined) {
+      Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true });
+    } else {
+      Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
+    }
+  } catch {
+    // A platform without these binaries has no WebGPU; opening the device reports that.
+  }
+}
+
+let loading: Promise<GpuJs> | undefined;
+
+/**
+ * Loads gpu.js, once.
+ * @throws Error with one sentence if the package is not installed
+ */
+export async function loadGpuJs(): Promise<GpuJs> {
+  loading ??= provideWebGpu().then(importGpuJs);
+  return loading;
+}
+
+async function importGpuJs(): Promise<GpuJs> {
+  try {
+    const module = (await import('gpu.js')) as unknown as { default?: GpuJs } & GpuJs;
+    return module.default ?? module;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`expected the package gpu.js, which npm install gpu.js gets: ${message.split('\n')[0]}`);
+  }
+}
+
+/** Bytes of released memory that are kept for new arrays of the same size. */
+const idleBytesKept = 256 * 2 ** 20;
+
+export interface PooledMemory {
+  /** Memory of equal size is interchangeable. */
+  readonly size: string;
+  readonly bytes: number;
+}
+
+export interface PooledArray<Memory> extends DeviceArray {
+  readonly memory: Memory;
+}
+
+export abstract class GpuJsDevice<Kernel extends DeviceKernel, Memory extends PooledMemory> {
+  abstract readonly mode: string;
+  protected readonly kernels = new Map<string, Kernel>();
+  readonly #idle = new Map<string, Memory[]>();
+  #idleBytes = 0;
+  #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
+
+  protected abstract createKernel(source: KernelSource, text: string): Kernel;
+  /** Releases memory once work requested earlier is done. */
+  protected abstract destroyMemory(unused: readonly Memory[]): void;
+  protected abstract isLost(): boolean;
+  /** Releases everything, including the memory of released arrays. Never rejects. */
+  protected abstract dispose(idle: readonly Memory[]): Promise<void>;
+
+  compile(source: KernelSource): DeviceKernel {
+    const text = kernelText(source);
+    const key = `${source.threads.join('x')} ${source.length} ${text}`;
+    return getOrCreate(this.kernels, key, () => this.createKernel(source, text));
+  }
+
+  release(array: DeviceArray): void {
+    if (this.#closing !== undefined) return;
+    const { memory } = array as PooledArray<Memory>;
+    getOrCreate(this.#idle, memory.size, () => []).push(memory);
+    this.#idleBytes += memory.bytes;
+    if (this.#idleBytes > idleBytesKept) this.destroyMemory(this.#takeAllIdle());
+  }
+
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      this.fail(new Error(`${this.mode}: the device was closed`));
+      this.#closing = this.dispose(this.#takeAllIdle());
+      this.kernels.clear();
+    }
+    return this.#closing;
+  }
+
+  /** Returns memory of a released array. It can be overwritten at once, because work runs in order. */
+  protected takeIdle(size: string): Memory | undefined {
+    const memory = this.#idle.get(size)?.pop();
+    if (memory !== undefined) this.#idleBytes -= memory.bytes;
+    return memory;
+  }
+
+  /** Makes `check` throw this error, or an earlier one, from now on. */
+  protected fail(error: Error): void {
+    this.#failure ??= error;
+  }
+
+  /** @throws the Error that ended the device, if there is one */
+  protected check(): void {
+    if (this.#failure === undefined && this.isLost()) {
+      this.fail(new DeviceLostError(`${this.mode}: the device was lost`));
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #takeAllIdle(): Memory[] {
+    const idle = [...this.#idle.values()].flat();
+    this.#idle.clear();
+    this.#idleBytes = 0;
+    return idle;
+  }
 }

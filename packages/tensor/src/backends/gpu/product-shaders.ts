@@ -1,5 +1,4 @@
-import type { MatmulBatch, MatmulCall } from '../../backend.ts';
-import { sizeOf } from '../../shape.ts';
+import { type Shape, sizeOf } from '../../shape.ts';
 import { cellLength, type Dialect, type KernelSource } from './device.ts';
 import {
   coordinatesOf,
@@ -24,13 +23,28 @@ import {
 
 /** Matrix products: each thread computes four neighbors of a row, reading whole cells if the operands allow it. */
 
-export type MatmulSizes = Pick<MatmulCall, 'm' | 'k' | 'n' | 'transposeLeft' | 'transposeRight'>;
+export interface Product {
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly batch?: Shape | undefined;
+  /** Of [...batch, m, k]. */
+  readonly leftStrides: readonly number[];
+  /** Of [...batch, k, n]. */
+  readonly rightStrides: readonly number[];
+}
 
-interface MatmulShader extends MatmulSizes {
+/** Strides of one matrix of each operand, and whether the right one is read along k. */
+export function matrixStrides({ leftStrides, rightStrides }: Product) {
+  const [leftRow, leftInner] = leftStrides.slice(-2) as [number, number];
+  const [rightInner, rightColumn] = rightStrides.slice(-2) as [number, number];
+  return { leftRow, leftInner, rightInner, rightColumn, rightIsTransposed: rightInner === 1 && rightColumn !== 1 };
+}
+
+interface MatmulShader extends Product {
   readonly left: Source;
   readonly right: Source;
   readonly inputs: number;
-  readonly batch?: MatmulBatch | undefined;
   /** Added to each row. */
   readonly bias?: Source | undefined;
   readonly relu?: boolean;
@@ -42,7 +56,7 @@ const quarteredFrom = 1024;
 export function matmulShader(call: MatmulShader, target: Target): KernelSource {
   const { m, n, inputs, batch } = call;
   const { dialect } = target;
-  const matrices = sizeOf(batch?.shape ?? []);
+  const matrices = sizeOf(batch ?? []);
   const length = matrices * m * n;
   const quarter: Threads = [n / cellLength, m / 4, 1];
   const quarterable = batch === undefined && isWhole(m) && isWhole(n) && readsCells(call) && fits(target, quarter);
@@ -60,35 +74,43 @@ function dot(left: string, right: (position: number) => string): string {
 }
 
 /** Whether an operand is read in whole cells, and how a value or a cell at a position in a matrix is read. */
-function operand(source: Source, batch: MatmulBatch | undefined, side: 'left' | 'right', cells: boolean) {
-  const strides = batch?.[`${side}Strides`] ?? [];
+function operand(source: Source, batch: Shape = [], all: readonly number[], cells: boolean) {
+  const strides = all.slice(0, -2);
   const aligned = cells && isWhole(source.offset) && strides.every(isWhole);
   const unit = aligned ? cellLength : 1;
   const steps = strides.map((stride) => stride / unit);
   return {
     cells: aligned,
     read(dialect: Dialect, matrix: string, ...place: readonly (string | number)[]): string {
-      const start = batch === undefined ? '0' : dotStrides(steps, coordinatesOf(matrix, batch.shape));
+      const start = dotStrides(steps, coordinatesOf(matrix, batch));
       const index = plus(start, ...place, source.offset / unit);
       return aligned ? dialect.cell(source.input, index) : dialect.value(source.input, index);
     },
   };
 }
 
-function leftOperand({ k, left, transposeLeft, batch }: MatmulShader, cells = true) {
-  return operand(left, batch, 'left', cells && !transposeLeft && isWhole(k));
+function leftOperand(call: MatmulShader, cells = true) {
+  const { leftRow, leftInner } = matrixStrides(call);
+  const inCells = leftInner === 1 && isWhole(call.k) && isWhole(leftRow);
+  return operand(call.left, call.batch, call.leftStrides, cells && inCells);
 }
 
-function leftPlace({ m, k, transposeLeft }: MatmulShader, row: string, inner: string): string {
-  return transposeLeft ? plus(times(m, inner), row) : plus(times(k, row), inner);
+function leftPlace(call: MatmulShader, row: string, inner: string): string {
+  const { leftRow, leftInner } = matrixStrides(call);
+  return plus(times(leftRow, row), times(leftInner, inner));
 }
 
-function rightOperand({ k, n, right, transposeRight, batch }: MatmulShader, cells = true) {
-  return operand(right, batch, 'right', cells && isWhole(transposeRight ? k : n));
+function rightOperand(call: MatmulShader, cells = true) {
+  const { rightInner, rightColumn, rightIsTransposed } = matrixStrides(call);
+  const inCells = rightIsTransposed
+    ? isWhole(call.k) && isWhole(rightColumn)
+    : rightColumn === 1 && isWhole(call.n) && isWhole(rightInner);
+  return operand(call.right, call.batch, call.rightStrides, cells && inCells);
 }
 
-function rightPlace({ k, n, transposeRight }: MatmulShader, inner: string, column: string): string {
-  return transposeRight ? plus(times(k, column), inner) : plus(times(n, inner), column);
+function rightPlace(call: MatmulShader, inner: string, column: string): string {
+  const { rightInner, rightColumn } = matrixStrides(call);
+  return plus(times(rightInner, inner), times(rightColumn, column));
 }
 
 function readsCells(call: MatmulShader): boolean {
@@ -151,22 +173,23 @@ function cellsLoop(
   parts: readonly string[],
   rows: readonly (readonly string[])[],
 ): string[] {
-  const { m, k, n, transposeRight } = call;
+  const { m, k } = call;
+  const { leftRow, rightInner, rightColumn, rightIsTransposed } = matrixStrides(call);
   const matrix = parts.length === 1 ? 'this.thread.z' : '0';
   const [left, right] = [leftOperand(call), rightOperand(call)];
   const readLeft = parts.map((part, index) => {
-    const start = (index * m * k) / (cellLength * parts.length);
-    return `const l${part} = ${left.read(dialect, matrix, times(k / cellLength, 'this.thread.y'), start, 'i')};`;
+    const start = (index * m * leftRow) / (cellLength * parts.length);
+    return `const l${part} = ${left.read(dialect, matrix, times(leftRow / cellLength, 'this.thread.y'), start, 'i')};`;
   });
   const readRight = lanes.map((lane) => {
-    const place = transposeRight
-      ? plus(times(k, 'this.thread.x'), (lane * k) / cellLength, 'i')
-      : plus(times(n, 'i'), (lane * n) / cellLength, 'this.thread.x');
+    const place = rightIsTransposed
+      ? plus(times(rightColumn, 'this.thread.x'), (lane * rightColumn) / cellLength, 'i')
+      : plus(times(rightInner, 'i'), (lane * rightInner) / cellLength, 'this.thread.x');
     return `const r${lane} = ${right.read(dialect, matrix, place)};`;
   });
   const add = rows.flatMap((row, index) =>
     row.map((sum, lane) => {
-      const term = dot(`l${parts[index]}`, (j) => (transposeRight ? `r${lane}[${j}]` : `r${j}[${lane}]`));
+      const term = dot(`l${parts[index]}`, (j) => (rightIsTransposed ? `r${lane}[${j}]` : `r${j}[${lane}]`));
       return `${sum} += ${term};`;
     }),
   );
@@ -175,12 +198,13 @@ function cellsLoop(
 
 /** Reads single values of the left operand, and cells of the right one if they run along n. */
 function rowLoop(call: MatmulShader, dialect: Dialect): string[] {
-  const { k, n, transposeRight } = call;
+  const { k } = call;
+  const { rightInner, rightIsTransposed } = matrixStrides(call);
   const [matrix, row, cell] = ['this.thread.z', 'this.thread.y', 'this.thread.x'];
   const l = `const l = ${leftOperand(call, false).read(dialect, matrix, leftPlace(call, row, 'i'))};`;
-  const right = rightOperand(call, !transposeRight);
+  const right = rightOperand(call, !rightIsTransposed);
   if (right.cells) {
-    const r = `const r = ${right.read(dialect, matrix, times(n / cellLength, 'i'), cell)};`;
+    const r = `const r = ${right.read(dialect, matrix, times(rightInner / cellLength, 'i'), cell)};`;
     return loop(k, [l, r, ...sums.map((sum, lane) => `${sum} += l * r[${lane}];`)]);
   }
   const add = sums.map((sum, lane) => {
@@ -192,9 +216,10 @@ function rowLoop(call: MatmulShader, dialect: Dialect): string[] {
 
 /** Locates the row and column of each value separately, because a cell may extend past the end of a row. */
 function elementLines(call: MatmulShader, dialect: Dialect): string[] {
-  const { m, n, k, batch, bias, transposeRight } = call;
+  const { m, n, k, batch, bias } = call;
+  const { leftRow, rightColumn, rightIsTransposed } = matrixStrides(call);
   const left = leftOperand(call);
-  const right = rightOperand(call, left.cells && transposeRight);
+  const right = rightOperand(call, left.cells && rightIsTransposed);
   const statements: string[] = [];
   const finished = sums.map((sum, lane) => {
     const element = elementAt(lane);
@@ -205,9 +230,11 @@ function elementLines(call: MatmulShader, dialect: Dialect): string[] {
       const l = left.read(dialect, matrix, leftPlace(call, row, 'i'));
       statements.push(`${sum} += ${l} * ${value('i')};`);
     } else {
-      statements.push(`const l${lane} = ${left.read(dialect, matrix, times(k / cellLength, row), 'i')};`);
+      statements.push(`const l${lane} = ${left.read(dialect, matrix, times(leftRow / cellLength, row), 'i')};`);
       if (right.cells) {
-        statements.push(`const r${lane} = ${right.read(dialect, matrix, times(k / cellLength, column), 'i')};`);
+        statements.push(
+          `const r${lane} = ${right.read(dialect, matrix, times(rightColumn / cellLength, column), 'i')};`,
+        );
       }
       const factor = (j: number): string => (right.cells ? `r${lane}[${j}]` : value(plus('4 * i', j)));
       statements.push(`${sum} += ${dot(`l${lane}`, factor)};`);

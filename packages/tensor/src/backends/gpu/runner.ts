@@ -1,7 +1,5 @@
 /** Runs launches on a device, and copies what is written while it is still read. */
-
-import type { Device, DeviceArray, DeviceKernel, KernelSource } from './device.ts';
-import { getOrCreate } from './device.ts';
+import { type Device, type DeviceArray, type DeviceKernel, getOrCreate, type KernelSource } from './device.ts';
 import { concatenateShader, type Source, specialValues } from './shaders.ts';
 
 /** Values `offset` to `offset + length` of a tensor. */
@@ -149,16 +147,6 @@ function sourcesOf(extents: readonly Extent[]): { readonly arrays: DeviceArray[]
     return { input: known >= 0 ? known : arrays.push(array) - 1, offset: start };
   });
   return { arrays, sources };
-}
-
-/** Names of the arrays that a body reads. */
-export function inputNames(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `a${index}`);
-}
-
-/** Returns text instead of a function, so that no bundler or minifier can change it. */
-export function kernelText({ inputs, body }: KernelSource): string {
-  return `function kernel(${inputNames(inputs).join(', ')}) {\n${body}\n}`;
 }
 
 /** Immutable values on the device, on the host, or both; freed with the last extent that uses them. */

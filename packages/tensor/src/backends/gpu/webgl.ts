@@ -8,11 +8,15 @@ import {
   type DeviceKernel,
   type DeviceStretch,
   type Dialect,
+  type GpuJs,
+  GpuJsDevice,
+  type GpuJsInstance,
+  type GpuJsShortcut,
   getOrCreate,
   type KernelSource,
+  kernelText,
+  type PooledMemory,
 } from './device.ts';
-import { type GpuJs, GpuJsDevice, type GpuJsInstance, type GpuJsShortcut, type PooledMemory } from './gpujs.ts';
-import { kernelText } from './runner.ts';
 import { kernelFunctions } from './shaders.ts';
 
 interface WebGlContext {

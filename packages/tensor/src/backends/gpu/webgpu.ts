@@ -1,52 +1,46 @@
 /** Shaders on WebGPU: arrays are buffers, and a program is one submit. */
 
+import { DeviceLostError } from '../../backend.ts';
 import {
   cellLength,
   cellsOf,
   type Device,
   type DeviceArray,
   type DeviceKernel,
-  DeviceLostError,
   type DeviceStretch,
   type Dialect,
-  getOrCreate,
-  type KernelSource,
-} from './device.ts';
-import {
-  type GpuBufferLike,
-  type GpuContextLike,
-  type GpuDeviceLike,
-  type GpuEncoderLike,
   type GpuJs,
+  type GpuJsContext,
   GpuJsDevice,
   type GpuJsInstance,
   type GpuJsKernel,
-  type GpuPassLike,
+  getOrCreate,
+  inputNames,
+  type KernelSource,
   type PooledArray,
   type PooledMemory,
-} from './gpujs.ts';
-import { inputNames } from './runner.ts';
+} from './device.ts';
 import { kernelFunction, kernelFunctions } from './shaders.ts';
 
 /** Passes recorded before a submit, so that the device starts while more are recorded. */
 const passesPerSubmit = 64;
 
 class Commands {
-  readonly #device: GpuDeviceLike;
-  #encoder: GpuEncoderLike | undefined;
+  readonly #device: GPUDevice;
+  #encoder: GPUCommandEncoder | undefined;
   #passes = 0;
 
-  constructor(device: GpuDeviceLike) {
+  constructor(device: GPUDevice) {
     this.#device = device;
   }
 
   /** The encoder on which copies are recorded as well. */
-  get encoder(): GpuEncoderLike {
+  get encoder(): GPUCommandEncoder {
     this.#encoder ??= this.#device.createCommandEncoder();
     return this.#encoder;
   }
 
-  pass(record: (pass: GpuPassLike) => void): void {
+  pass(record: (pass: GPUComputePassEncoder) => void): void {
     const pass = this.encoder.beginComputePass();
     record(pass);
     pass.end();
@@ -148,7 +142,7 @@ const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 
 const mostBindGroups = 32;
 
 interface WebGpuBuffer {
-  readonly buffer: GpuBufferLike;
+  readonly buffer: GPUBuffer;
   /** Unique for each buffer. */
   readonly id: number;
 }
@@ -157,8 +151,8 @@ class WebGpuKernel implements DeviceKernel {
   readonly source: KernelSource;
   readonly #building: Promise<void>;
   #built: GpuJsKernel | undefined;
-  readonly #bindGroups = new Map<string, unknown>();
-  #parameters: GpuBufferLike | undefined;
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  #parameters: GPUBuffer | undefined;
   #groups: [number, number, number] = [0, 0, 0];
 
   constructor(source: KernelSource, building: Promise<GpuJsKernel>) {
@@ -176,28 +170,28 @@ class WebGpuKernel implements DeviceKernel {
   }
 
   /** Records a run of the kernel, which must be built. */
-  record(device: GpuDeviceLike, pass: GpuPassLike, inputs: readonly WebGpuBuffer[], result: WebGpuBuffer): void {
+  record(device: GPUDevice, pass: GPUComputePassEncoder, inputs: readonly WebGpuBuffer[], result: WebGpuBuffer): void {
     const built = this.#built!;
     this.#parameters ??= this.#writeParameters(device, built);
     const arrays = [...inputs, result];
     if (this.#bindGroups.size >= mostBindGroups) this.forgetBuffers();
     const group = getOrCreate(this.#bindGroups, arrays.map(({ id }) => id).join(' '), () => {
-      const buffers = [this.#parameters, ...arrays.map(({ buffer }) => buffer)];
+      const buffers = [this.#parameters!, ...arrays.map(({ buffer }) => buffer)];
       const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
-      return device.createBindGroup({ layout: built.bindGroupLayout, entries });
+      return device.createBindGroup({ layout: built.computePipeline.getBindGroupLayout(0), entries });
     });
     pass.setPipeline(built.computePipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(...this.#groups);
   }
 
-  /** Writes the uniforms of gpu.js: the thread counts, and the sizes of arrays, which no shader here reads. */
-  #writeParameters(device: GpuDeviceLike, built: GpuJsKernel): GpuBufferLike {
+  /** Writes the uniforms of gpu.js: the thread counts; a width for threads in one dimension and the sizes of arrays are not read here. */
+  #writeParameters(device: GPUDevice, built: GpuJsKernel): GPUBuffer {
     const { threads } = this.source;
-    const { groups, dispatchWidth } = built._computeDispatch([...threads]);
-    this.#groups = groups;
+    const [width, height, depth] = built.workgroupSize;
+    this.#groups = [Math.ceil(threads[0] / width), Math.ceil(threads[1] / height), Math.ceil(threads[2] / depth)];
     const words = new Uint32Array(built.paramsLayout.byteLength / 4);
-    words.set([...threads, dispatchWidth]);
+    words.set(threads);
     const buffer = device.createBuffer({ size: words.byteLength, usage: usage.uniform | usage.copyTarget });
     device.queue.writeBuffer(buffer, 0, words);
     return buffer;
@@ -248,17 +242,17 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
   readonly maxLength: number;
   readonly #gpuJs: GpuJs;
   readonly #gpu: GpuJsInstance;
-  readonly #context: GpuContextLike;
+  readonly #context: GpuJsContext;
   readonly #commands: Commands;
   readonly #queue = new WorkQueue((error) => this.fail(error));
   /** Buffers of all arrays whose memory is not destroyed. */
-  readonly #buffers = new Set<GpuBufferLike>();
+  readonly #buffers = new Set<GPUBuffer>();
   #nextId = 0;
-  readonly #onError = ({ error }: { error: Error }): void => {
+  readonly #onError = ({ error }: GPUUncapturedErrorEvent): void => {
     this.fail(new Error(`webgpu: ${error.message}`));
   };
 
-  constructor(gpuJs: GpuJs, context: GpuContextLike) {
+  constructor(gpuJs: GpuJs, context: GpuJsContext) {
     super();
     this.#gpuJs = gpuJs;
     this.#context = context;
@@ -266,13 +260,13 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     for (const { source, ...types } of [...wholeNumbers, ...kernelFunctions]) this.#gpu.addFunction(source, types);
     const { device, adapter } = context;
     this.#commands = new Commands(device);
-    const names = ['vendor', 'architecture', 'description'].map((key) => adapter.info?.[key]);
+    const names = (['vendor', 'architecture', 'description'] as const).map((key) => adapter.info?.[key]);
     this.adapter = names.filter((name) => name).join(' ') || 'an adapter without a name';
     const { limits } = device;
-    this.maxInputs = limits['maxStorageBuffersPerShaderStage']! - 1;
-    const groups = limits['maxComputeWorkgroupsPerDimension']!;
+    this.maxInputs = limits.maxStorageBuffersPerShaderStage - 1;
+    const groups = limits.maxComputeWorkgroupsPerDimension;
     this.maxThreads = [8 * groups, groups];
-    this.maxLength = Math.min(limits['maxStorageBufferBindingSize']!, limits['maxBufferSize']!, 2 ** 31 - 4) / 4;
+    this.maxLength = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, 2 ** 31 - 4) / 4;
     device.lost.then(({ message }) => {
       this.fail(new DeviceLostError(`webgpu: the device was lost: ${message || 'no reason given'}`));
     });
@@ -324,7 +318,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     }
   }
 
-  #copyOut(stretches: readonly DeviceStretch[], staging: GpuBufferLike): void {
+  #copyOut(stretches: readonly DeviceStretch[], staging: GPUBuffer): void {
     let at = 0;
     for (const { array, offset, length } of stretches) {
       if (length === 0) continue;
@@ -335,7 +329,7 @@ class WebGpuDevice extends GpuJsDevice<WebGpuKernel, Memory> implements Device {
     this.#commands.submit();
   }
 
-  async #mapped(staging: GpuBufferLike): Promise<Float32Array> {
+  async #mapped(staging: GPUBuffer): Promise<Float32Array> {
     try {
       await staging.mapAsync(mapModeRead);
     } catch (error) {

@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { chapters } from '@lockstep/lesson';
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { temporaryFolder } from '../../../packages/train/test/folder.ts';
-import { tinyFiles, writeFolder } from '../../../packages/train/test/tiny-data.ts';
+import { temporaryFolder } from '../../packages/train/test/folder.ts';
+import { tinyFiles, writeFolder } from '../../packages/train/test/tiny-data.ts';
 import { example, programs } from '../src/example.ts';
 
 async function printed(...args: string[]): Promise<string> {
@@ -64,7 +64,7 @@ describe('npm run example', () => {
   });
 
   test.each(Object.keys(programs))('%s --help says where its file is, and runs nothing', async (name) => {
-    expect(await printed(name, '--help')).toContain(`apps/examples/src/programs/${name}.ts`);
+    expect(await printed(name, '--help')).toContain(`examples/${name}.ts`);
   });
 
   test.each(chapters.map(({ id }) => id))('%s --help lists every control with its default', async (id) => {

@@ -57,9 +57,9 @@ export async function example(args: readonly string[]): Promise<number> {
     const known = [...chapters.map(({ id }) => id), ...Object.keys(programs)];
     throw usageFailure(`${asked}: expected one of ${known.join(', ')}`);
   }
-  const summary = `${programs[asked]}: apps/examples/src/programs/${asked}.ts`;
+  const summary = `${programs[asked]}: examples/${asked}.ts`;
   if (readCommandLine({ name, args: asked, summary, options: generalOptions }, rest)) {
-    await import(`./programs/${asked}.ts`);
+    await import(`../${asked}.ts`);
   }
   return 0;
 }
@@ -70,7 +70,7 @@ function names(): string {
   return [
     'Chapters of the lesson, with options that NAME --help lists:',
     first,
-    'Programs to copy, in apps/examples/src/programs:',
+    'Programs to copy, in examples:',
     second,
   ].join('\n');
 }

@@ -94,10 +94,12 @@ describe('npm run example', () => {
   });
 });
 
-const folder = new URL('../src/programs/', import.meta.url);
+const folder = new URL('../', import.meta.url);
 
 function files(): string[] {
-  return readdirSync(folder).sort();
+  return readdirSync(folder)
+    .filter((file) => file.endsWith('.ts'))
+    .sort();
 }
 
 function codeOf(file: string): string[] {

@@ -1,12 +1,10 @@
 /** Serves a custom page; every tab that opens it computes for a run. */
-import { fileURLToPath } from 'node:url';
 import { train } from '@lockstep/train';
 import { build, preview } from 'vite';
 
-// The page is `page/index.html` of this project, and its script makes one call: join(address).
-const root = fileURLToPath(new URL('../../page/', import.meta.url));
-const outDir = fileURLToPath(new URL('../../dist/page/', import.meta.url));
-const settings = { root, configFile: false, logLevel: 'error' } as const;
+// The page is `page/index.html` of this folder, and its script makes one call: join(address).
+const outDir = '../dist/page';
+const settings = { root: 'examples/page', configFile: false, logLevel: 'error' } as const;
 await build({ ...settings, build: { outDir, emptyOutDir: true }, worker: { format: 'es' } });
 const site = await preview({ ...settings, build: { outDir }, preview: { host: '127.0.0.1', port: 0 } });
 const origin = new URL(site.resolvedUrls!.local[0]!).origin;
