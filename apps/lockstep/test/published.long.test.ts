@@ -30,7 +30,7 @@ describe.skipIf(fault)(`installed by npm${fault === undefined ? '' : ` (skipped:
     expectSuccess(await project.run('npm', ['install'], 'new/digits'));
     const ended = await project.run('npm', ['start'], 'new/digits');
     expectSuccess(ended);
-    const [, accuracy = ''] = /epoch 2: (\S+) % of the test images/.exec(ended.stdout) ?? [];
+    const [, accuracy = ''] = /epoch 2: test accuracy (\S+) %/.exec(ended.stdout) ?? [];
     expect(Number(accuracy)).toBeGreaterThan(90);
     expect(readdirSync(join(project.folder, 'new', 'digits'))).toContain('model.safetensors');
   });
