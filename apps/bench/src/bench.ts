@@ -1,6 +1,6 @@
 /** `npm run bench`: its options; runs benchmarks, prints their results as they arrive, and gathers the report. */
 import { readdirSync } from 'node:fs';
-import { type Command, generalOptions, list, oneOf, text, whole } from '@lockstep/command';
+import { type CommandLine, generalOptions, list, oneOf, text, whole } from '@lockstep/command';
 import { thousands } from '@lockstep/data/shown';
 import {
   type Benchmark,
@@ -48,7 +48,7 @@ export const benchCommand = {
     report: reportOption,
     ...generalOptions,
   },
-} as const satisfies Command;
+} as const satisfies CommandLine;
 
 /** The content of `--report`; times in milliseconds. */
 type Report = Awaited<ReturnType<typeof runBenchmarks>>;

@@ -25,7 +25,7 @@ export const cnnNet = netOf('cnn', resolveModel('cnn'));
 /** A mini-batch in the format of the IDX files: pixels [samples, 784] of 0..255, labels [samples] of 0..9. */
 export interface Batch {
   readonly pixels: Uint8Array;
-  readonly labels: Uint8Array;
+  readonly labels: Uint16Array;
 }
 
 /** One size of a training step; a candidate steps through `batches` in turn and wraps around. */

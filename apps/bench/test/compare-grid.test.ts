@@ -1,5 +1,5 @@
 /** The grid of a comparison: by default, and with options. */
-import type { Dataset } from '@lockstep/data';
+import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
 import { describe, expect, test } from 'vitest';
 import { defaultPoints, gridOf, peerNet, runDataOf, startUpPart, workerCounts } from '../src/compare/grid.ts';
 import { commandOf, TimeBudget, type Workers } from '../src/compare/measure.ts';
@@ -110,7 +110,7 @@ test('the command of a row is the one that a person would type', () => {
 function dataset(count: number) {
   const labels = Uint16Array.from({ length: count }, (_, at) => at % 10);
   const samples = Uint8Array.from({ length: 2 * count }, (_, at) => at % 256);
-  return { count, sampleShape: [2], samples, targets: { type: 'classes', names: [], labels } } satisfies Dataset;
+  return { count, samples: samplesOf(samples, [2]), targets: classTargets(labels, []) } satisfies Dataset;
 }
 
 describe('what the runs of a comparison train on', () => {
@@ -123,10 +123,9 @@ describe('what the runs of a comparison train on', () => {
     const all = dataset(count);
     const data = runDataOf(all, training);
     expect(data).toEqual({
-      ...all,
       count: expected,
-      samples: all.samples.subarray(0, 2 * expected),
-      targets: { ...all.targets, labels: dataset(expected).targets.labels },
+      samples: samplesOf(all.samples.values.subarray(0, 2 * expected), [2]),
+      targets: dataset(expected).targets,
     });
   });
 });

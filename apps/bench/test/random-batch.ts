@@ -5,6 +5,6 @@ import type { Batch } from '../src/work.ts';
 export function randomBatch(random: () => number, samples: number): Batch {
   return {
     pixels: Uint8Array.from({ length: samples * 784 }, () => Math.max(0, Math.floor(random() * 256) - 180)),
-    labels: Uint8Array.from({ length: samples }, () => Math.floor(random() * 10)),
+    labels: Uint16Array.from({ length: samples }, () => Math.floor(random() * 10)),
   };
 }

@@ -1,4 +1,5 @@
 /** Made-up reports with chosen times, for tests of the figures derived from them. */
+import { classField, scaledField } from '@lockstep/data';
 import type { Report } from '@lockstep/train';
 
 export interface SampleOptions {
@@ -20,7 +21,7 @@ export function reportOf(options: SampleOptions): Report {
     machine: { runtime: 'Node 20.20.2', system: 'Linux 6.12.1 x64', processor: null, cores: 2 },
     data: { name: 'MNIST', sha256: 'bb' },
     config: {
-      data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
+      data: { sampleField: scaledField([28, 28, 1]), targetField: classField, outputs: 10 },
       samples: 60_000,
       testSamples: 10_000,
       seed: 1,

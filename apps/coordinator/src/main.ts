@@ -76,7 +76,7 @@ async function summaryOf(options: RunValues): Promise<string> {
   const { model: nameOrFile } = options;
   const text = modelText(nameOrFile);
   const data = await openData(options);
-  const fit = data && { sampleShape: data.train.sampleShape, outputs: data.train.targets.names.length };
+  const fit = data && { sampleShape: data.train.samples.shape, outputs: data.train.targets.names.length };
   try {
     return `${data ? `${data.found}\n` : ''}${summary(resolveModel(text, fit))}\n`;
   } catch (error) {

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { percent } from '@lockstep/command';
+import { classField, scaledField, valueField } from '@lockstep/data';
 import type { DataSummary } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
 import pc from 'picocolors';
@@ -27,7 +28,7 @@ function setUp({ isTTY, columns, steps = 1000, stepsPerEpoch = 500, isColored = 
     steps,
     stepsPerEpoch,
     epochs: Math.ceil(steps / stepsPerEpoch),
-    data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10, ...data },
+    data: { sampleField: scaledField([28, 28, 1]), targetField: classField, outputs: 10, ...data },
   });
   return {
     display,
@@ -249,8 +250,8 @@ describe('of many epochs', () => {
 });
 
 describe('a model that has diverged', () => {
-  it.each(['classes', 'values'] as const)('of %s has neither loss nor accuracy', (targetType) => {
-    const { display, step, wait, taken } = setUp({ isTTY: true, columns: 200, data: { targetType } });
+  it.each([classField, valueField([1])])('of $role has neither loss nor accuracy', (targetField) => {
+    const { display, step, wait, taken } = setUp({ isTTY: true, columns: 200, data: { targetField } });
     display.started();
     wait(1000);
     step(0, { loss: Number.NaN });
@@ -262,7 +263,11 @@ describe('a model that has diverged', () => {
 
 describe('values', () => {
   it('have the root of the error in their own unit beside the loss of standardized ones', () => {
-    const data = { targetType: 'values', outputs: 1, standardization: { mean: 250_000, deviation: 80_000 } } as const;
+    const data = {
+      targetField: valueField([1]),
+      outputs: 1,
+      standardization: { mean: 250_000, deviation: 80_000 },
+    } as const;
     const { display, taken } = setUp({ isTTY: false, data });
     display.epoch({ ...epochReport, trainAccuracy: null, testAccuracy: null, testRmse: 28_284.2712 });
     expect(taken()).toContain('train loss 0.2500, RMSE 40000   test loss 0.1250, RMSE 28280');

@@ -1,5 +1,6 @@
 /** Lines of the terminal besides the display: the summary, how to join through a fleet, and how to resume. */
 
+import { classField, scaledField, valueField } from '@lockstep/data';
 import type { DataSummary, Report } from '@lockstep/train';
 import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
@@ -26,7 +27,7 @@ const report: Report = {
   machine: { runtime: 'Node 20.20.2', system: 'Linux 6.12.1 x64', processor: null, cores: 2 },
   data: { name: 'MNIST', sha256: 'bb' },
   config: {
-    data: { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 },
+    data: { sampleField: scaledField([28, 28, 1]), targetField: classField, outputs: 10 },
     samples: 60_000,
     testSamples: 10_000,
     seed: 1,
@@ -106,7 +107,7 @@ describe('summary', () => {
     ],
   ])('of values with an R² of %d says how good they are', (testR2, testRmse, line) => {
     const epochs = [{ ...report.epochs[0]!, trainAccuracy: null, testAccuracy: null, testR2, testRmse }];
-    const data: DataSummary = { sampleType: 'f32', sampleShape: [2], targetType: 'values', outputs: 1 };
+    const data: DataSummary = { sampleField: valueField([2]), targetField: valueField([1]), outputs: 1 };
     expect(summaryLines({ ...report, epochs, config: { ...report.config, data } }, colors)).toContain(line);
   });
 

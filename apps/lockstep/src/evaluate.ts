@@ -17,10 +17,10 @@ import {
   type ValuesOf,
   version,
 } from '@lockstep/command';
-import { concatDatasets, DataError, type Dataset } from '@lockstep/data';
+import { concatDatasets, DataError, type Dataset, sizeOfField, targetWords } from '@lockstep/data';
 import { loadMnist, type OpenOptions, openDataset } from '@lockstep/data/node';
 import { parameterCount } from '@lockstep/nn';
-import { formatShape, sizeOf } from '@lockstep/tensor';
+import { formatShape } from '@lockstep/tensor';
 import type { LoadedModel, ModelEvaluation } from '@lockstep/train';
 import { thousands } from '@lockstep/train/command-line';
 import { inputsOf, loadOptions, openModel } from './saved-model.ts';
@@ -60,7 +60,7 @@ export async function evaluate(args: readonly string[]): Promise<number> {
   const parameters = parameterCount(architecture);
   const which = `Model ${shownLine(architecture.name)}, ${thousands(parameters)} parameters, weights ${weightsSha256.slice(0, 16)}…`;
   process.stdout.write(
-    `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}samples of ${test.sampleShape.join(' x ')}\n`,
+    `${which}: ${thousands(test.count)} ${options.all ? '' : 'test '}samples of ${test.samples.shape.join(' x ')}\n`,
   );
   const evaluation = await model.evaluate(test);
   model.dispose();
@@ -74,20 +74,21 @@ export async function evaluate(args: readonly string[]): Promise<number> {
 
 function requireFit(model: LoadedModel, data: Dataset, directory = 'MNIST'): void {
   const where = `--data ${directory}`;
-  const { sampleShape, classes, values, scaling } = model;
-  const expectedShape = sampleShape.length > 1 ? sampleShape.join() : `${sizeOf(sampleShape)}`;
-  const gotShape = sampleShape.length > 1 ? data.sampleShape.join() : `${sizeOf(data.sampleShape)}`;
-  if (gotShape !== expectedShape) {
-    const expected = `samples of ${formatShape(sampleShape)}, as the model takes`;
-    throw usageFailure(`${where}: expected ${expected}, got some of ${formatShape(data.sampleShape)}`);
+  const { classes, values } = model;
+  const [wanted, given] = [model.samples, data.samples];
+  const isAlike =
+    wanted.shape.length > 1 ? wanted.shape.join() === given.shape.join() : sizeOfField(wanted) === sizeOfField(given);
+  if (!isAlike) {
+    const expected = `samples of ${formatShape(wanted.shape)}, as the model takes`;
+    throw usageFailure(`${where}: expected ${expected}, got some of ${formatShape(given.shape)}`);
   }
-  const type = data.samples instanceof Uint8Array ? 'byte' : 'none';
-  if (type !== scaling.type) {
-    const [expected, got] = scaling.type === 'byte' ? ['bytes', 'floats'] : ['floats', 'bytes'];
+  if (given.role !== wanted.role) {
+    const [expected, got] = wanted.role === 'scaled' ? ['bytes', 'floats'] : ['floats', 'bytes'];
     throw usageFailure(`${where}: expected samples of ${expected}, as in training, got ${got}`);
   }
   const [count, what] = classes.length > 0 ? [classes.length, 'classes'] : [values.length, 'values'];
-  const { type: got, names } = data.targets;
+  const { role, names } = data.targets;
+  const got = targetWords[role].many;
   if (got === what && names.length === count) return;
   throw usageFailure(`${where}: expected ${count} ${what}, as the model has, got ${names.length} ${got}`);
 }
@@ -111,16 +112,16 @@ async function testSamples({ data, label, all }: Values, model: LoadedModel): Pr
 }
 
 function asInTraining(
-  { reading, sampleShape, scaling, classes, values, standardization }: LoadedModel,
+  { reading, samples, classes, values, standardization }: LoadedModel,
   label?: string,
 ): OpenOptions {
   if (reading?.type === 'pictures') {
-    const [height, width, channels] = sampleShape;
+    const [height, width, channels] = samples.shape;
     return { size: { width: width!, height: height! }, gray: channels === 1, fit: reading.fit, classes, label };
   }
   const like = {
     columns: reading?.columns,
-    bytes: scaling.type === 'byte',
+    bytes: samples.role === 'scaled',
     classes: classes.length > 0 ? classes : undefined,
     standardization,
   };

@@ -1,11 +1,10 @@
 /** Reads a file as samples of a model: a picture, a list of values, or the rows of a table. */
 
 import { readInputFile, usageFailure } from '@lockstep/command';
-import { DataError } from '@lockstep/data';
+import { DataError, type SampleValues } from '@lockstep/data';
 import { openSharpDecoder, readRows, type SharpPictureInfo } from '@lockstep/data/node';
 import { encodeFeatures, type FeatureColumn, type PictureForm } from '@lockstep/data/readers';
 import { errorMessage } from '@lockstep/data/shown';
-import type { SampleValues } from '@lockstep/nn';
 import { formatShape, sizeOf } from '@lockstep/tensor';
 import type { LoadedModel } from '@lockstep/train';
 
@@ -18,21 +17,22 @@ export interface Sample {
   readonly reading: string | undefined;
 }
 
-type SampleShape = LoadedModel['sampleShape'];
+type SampleShape = LoadedModel['samples']['shape'];
 type Values = Omit<Sample, 'file'>;
 
 const maxFileBytes = 2 ** 28;
 
 /** @throws CommandFailure with exit code 2 that names the file */
 export async function readSamples(file: string, model: LoadedModel, invert: boolean): Promise<readonly Sample[]> {
-  const { sampleShape, scaling, reading } = model;
+  const { samples, reading } = model;
+  const { shape } = samples;
   if (reading?.type === 'rows') return readTable(file, reading.columns, invert);
-  const bytes = readInputFile(file, file.endsWith('.json') ? maxJsonBytes(sampleShape) : maxFileBytes);
+  const bytes = readInputFile(file, file.endsWith('.json') ? maxJsonBytes(shape) : maxFileBytes);
   try {
-    if (scaling.type === 'none') return [{ file, ...readFloats(file, bytes, sampleShape, invert) }];
-    if (file.endsWith('.json')) return [{ file, ...readBytes(bytes, sampleShape, invert) }];
+    if (samples.role === 'value') return [{ file, ...readFloats(file, bytes, shape, invert) }];
+    if (file.endsWith('.json')) return [{ file, ...readBytes(bytes, shape, invert) }];
     const fit = reading?.fit ?? 'stretch';
-    return [{ file, ...(await readPicture(bytes, { ...pictureSize(sampleShape), fit }, invert)) }];
+    return [{ file, ...(await readPicture(bytes, { ...pictureSize(shape), fit }, invert)) }];
   } catch (error) {
     throw usageFailure(`${file}: ${errorMessage(error)}`);
   }

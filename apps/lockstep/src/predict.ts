@@ -1,4 +1,5 @@
 /** `predict`: a model's predictions for pictures, lists of values, and the rows of tables. */
+
 import {
   flag,
   generalOptions,
@@ -10,7 +11,7 @@ import {
   usageFailure,
   whole,
 } from '@lockstep/command';
-import type { SampleValues } from '@lockstep/nn';
+import type { SampleValues } from '@lockstep/data';
 import type { LoadedModel, Prediction } from '@lockstep/train';
 import { readSamples, type Sample } from './predict-samples.ts';
 import { loadOptions, openModel } from './saved-model.ts';

@@ -1,15 +1,8 @@
 /** A model that recognizes bars, and helpers that the tests of the commands share. */
 
 import { CommandFailure } from '@lockstep/command';
-import {
-  byteScaling,
-  describeModel,
-  type Model,
-  numberedClasses,
-  parameterCount,
-  parseModel,
-  writeModelFile,
-} from '@lockstep/nn';
+import { classField, scaledField } from '@lockstep/data';
+import { describeModel, type Model, numberedClasses, parameterCount, parseModel, writeModelFile } from '@lockstep/nn';
 import { expect, vi } from 'vitest';
 
 const side = 28;
@@ -26,7 +19,7 @@ for (let row = 0; row < side; row++) {
 export function barsFile(changed: Readonly<Record<string, string | undefined>> = {}): Uint8Array {
   const names = numberedClasses(10).map((digit) => `bar ${digit}`);
   const said = describeModel(
-    { targets: { type: 'classes', names }, sampleShape: [side, side, 1], scaling: byteScaling },
+    { samples: scaledField([side, side, 1]), targets: { ...classField, names } },
     { lockstep: '0.1.0', seed: 1, steps: 0, weightsSha256: '' },
   );
   const { weightsSha256: _, ...rest } = said;

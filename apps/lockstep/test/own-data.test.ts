@@ -1,14 +1,9 @@
 /** Models of tables and of pictures, used on files like those that they were trained on. */
+
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  byteScaling,
-  describeModel,
-  type ModelDescription,
-  parameterCount,
-  parseModel,
-  writeModelFile,
-} from '@lockstep/nn';
+import { classField, scaledField, valueField } from '@lockstep/data';
+import { describeModel, type ModelDescription, parameterCount, parseModel, writeModelFile } from '@lockstep/nn';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../packages/train/test/folder.ts';
 import { evaluate } from '../src/evaluate.ts';
@@ -21,7 +16,7 @@ const origin = { lockstep: '0.1.0', seed: 1, steps: 0, weightsSha256: '' };
 
 /** One dense layer with these weights [inputs, outputs], and no bias. */
 function save(name: string, weights: readonly number[], description: Omit<ModelDescription, 'model'>): void {
-  const inputs = description.sampleShape.reduce((size, length) => size * length, 1);
+  const inputs = description.samples.shape.reduce((size, length) => size * length, 1);
   const units = description.targets.names.length;
   const model = parseModel({ name: 'one', input: [inputs], layers: [{ type: 'dense', units }] });
   const all = new Float32Array(parameterCount(model));
@@ -36,19 +31,18 @@ const columns = [
 ] as const;
 
 beforeAll(() => {
-  const rows = { sampleShape: [3], scaling: { type: 'none' }, reading: { type: 'rows', columns } } as const;
+  const rows = { samples: valueField([3]), reading: { type: 'rows', columns } } as const;
   // The class is large if (size - 10) / 2, minus 1 for blue and plus 1 for red, is above 0.
   const scores = [0, 1, 0, -1, 0, 1];
-  save('classes', scores, { ...rows, targets: { type: 'classes', names: ['small', 'large'] } });
-  save('values', [2, 30, 40], { ...rows, targets: { type: 'values', names: ['price'] } });
+  save('classes', scores, { ...rows, targets: { ...classField, names: ['small', 'large'] } });
+  save('values', [2, 30, 40], { ...rows, targets: { ...valueField([1]), names: ['price'] } });
   const picture = {
-    sampleShape: [4, 4, 3],
-    scaling: byteScaling,
+    samples: scaledField([4, 4, 3]),
     reading: { type: 'pictures', fit: 'cover' },
   } as const;
-  save('pictures', [], { ...picture, targets: { type: 'classes', names: ['cat', 'dog'] } });
+  save('pictures', [], { ...picture, targets: { ...classField, names: ['cat', 'dog'] } });
   const standardization = { mean: 250_000, deviation: 80_000 };
-  save('prices', [0.5, 0, 1], { ...rows, targets: { type: 'values', names: ['price'], standardization } });
+  save('prices', [0.5, 0, 1], { ...rows, targets: { ...valueField([1]), names: ['price'], standardization } });
   writeFileSync(place('x.csv'), 'id;color;size\n1;red;9,5\n2;blue;9,5\n\n3;blue;16\n');
   writeFileSync(place('labeled.csv'), `size,color,kind\n${'9.5,red,large\n16,blue,small\n16,blue,small\n'.repeat(4)}`);
   writeFileSync(place('priced.jsonl'), '{"size":12,"color":"red","price":41}\n{"price":0,"color":"blue","size":10}\n');
@@ -155,8 +149,8 @@ describe('a model of tables', () => {
 });
 
 it('measures a model of floats on arrays of whole numbers', async () => {
-  const floats = { sampleShape: [2], scaling: { type: 'none' } } as const;
-  save('floats', [0, 1, 0, 0], { ...floats, targets: { type: 'classes', names: ['low', 'high'] } });
+  const floats = { samples: valueField([2]) };
+  save('floats', [0, 1, 0, 0], { ...floats, targets: { ...classField, names: ['low', 'high'] } });
   writeFileSync(place('whole.jsonl'), '{"features":[-1.5,2],"label":"low"}\n{"features":[3,200],"label":"high"}\n');
   writeFileSync(place('new.jsonl'), '{"features":[3,200],"label":"high"}\n{"features":[0,7],"label":"low"}\n');
   const args = ['--load', place('floats'), '--all', '--data'];

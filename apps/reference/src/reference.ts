@@ -1,6 +1,6 @@
 /** The API reference, the public entries of the library as TypeDoc reads them, and the page of all options. */
 import { fileURLToPath } from 'node:url';
-import { type Command, commandText, optionTables } from '@lockstep/command';
+import { type CommandLine, commandText, optionTables } from '@lockstep/command';
 import { relayCommand, runCommands } from '@lockstep/train/command-line';
 import { workerCommand } from '@lockstep/worker/options';
 import { Application, Logger, LogLevel, type ProjectReflection, TSConfigReader } from 'typedoc';
@@ -102,6 +102,6 @@ export function optionsPage(): string {
     .concat('\n');
 }
 
-function usageOf({ name, args, summary }: Command): string {
+function usageOf({ name, args, summary }: CommandLine): string {
   return `- \`${commandText(name, args, {})}\`: ${summary}`;
 }

@@ -14,7 +14,9 @@ import {
   runFault,
   runFaults,
   type Simulation,
+  sampleFields,
   simulate,
+  targetFields,
 } from '@lockstep/sim';
 import { type HostBackend, isHostBackend, openBackend, randomStream } from '@lockstep/tensor';
 import { openSimulatedFleet } from './simulated-fleet.ts';
@@ -106,7 +108,7 @@ function drawScenario(seed: number) {
       microbatchSize: between(1, 9),
       epochs: (isLying ? between(6, 12) : between(1, 4)) + fleet.moreEpochs,
       verifyRate: oneOf(isLying ? [0, 0.25, 1, 1, 1] : [0, 0.25, 1]),
-      ...drawTypes(seed),
+      ...drawFields(seed),
       innerSteps: drawInnerSteps(seed),
       roundsToHalves,
       participation: drawParticipation(seed),
@@ -148,12 +150,12 @@ function withRelays(scenario: ReturnType<typeof drawScenario>, tree: Tree | unde
   return { ...scenario, relays, workers, mostWorkers: workers + 4, faults, faultEveryMs, faultsFromMs, problem: all };
 }
 
-/** Draws the data types, from a separate random stream so that a seed's faults do not depend on them. */
-function drawTypes(seed: number) {
+/** Draws the fields of the data, from a separate random stream so that a seed's faults do not depend on them. */
+function drawFields(seed: number) {
   const chance = randomStream(createHash('sha256').update(`data of ${seed}`).digest().readUInt32LE());
-  const sampleType = chance() < 0.6 ? 'u8' : 'f32';
-  const targetType = chance() < 0.6 ? 'classes' : 'values';
-  return { sampleType, targetType } as const;
+  const sampleField = sampleFields[chance() < 0.6 ? 'u8' : 'f32'];
+  const targetField = targetFields[chance() < 0.6 ? 'u16' : 'f32'];
+  return { sampleField, targetField };
 }
 
 /** Draws a fleet from a separate stream: a fifth of the runs have one or two standbys, and last longer than a lease. */
@@ -274,9 +276,9 @@ function describe(seed: number, scenario: Scenario): string {
     isFirst && 'first',
   ];
   const { samples, batch, microbatchSize, innerSteps, roundsToHalves, participation, epochs } = problem;
-  const { verifyRate, sampleType, targetType } = problem;
+  const { verifyRate, sampleField, targetField } = problem;
   const parts = [
-    `${epochs} epochs of ${samples} ${sampleType} samples with ${targetType}, batch ${batch}, microbatches of ${microbatchSize}`,
+    `${epochs} epochs of ${samples} ${sampleField.dtype} samples with ${targetField.dtype} targets, batch ${batch}, microbatches of ${microbatchSize}`,
     ...(innerSteps ? [`inner steps of ${innerSteps.batch} samples`] : []),
     ...(roundsToHalves ? ['nodes rounded to halves'] : []),
     `${workers} workers at the start`,

@@ -70,7 +70,7 @@ const timeoutMs = 2_000;
 const mostLost = 16;
 
 /** Requests take time or go unanswered, and acknowledged writes may be lost. */
-class SimulatedStore implements StoreFaults {
+export class SimulatedStore implements StoreFaults {
   readonly #clock: Clock;
   readonly #values = new Map<string, Versioned>();
   readonly #objects = new Map<string, Uint8Array>();

@@ -1,5 +1,7 @@
 /** Simulated runs keep their promises and repeat from their seed: any, with relays, and with coordinators in turn. */
 import { createHash } from 'node:crypto';
+import { RevisionConflict } from '@lockstep/fleet';
+import type { Clock } from '@lockstep/protocol';
 import {
   createProblem,
   type FaultKind,
@@ -12,7 +14,7 @@ import {
 } from '@lockstep/sim';
 import { describe, expect, it } from 'vitest';
 import { openReference, runScenario, type ScenarioOptions } from '../src/scenario.ts';
-import { openSimulatedFleet } from '../src/simulated-fleet.ts';
+import { openSimulatedFleet, SimulatedStore } from '../src/simulated-fleet.ts';
 import { shardsOf } from './shards.ts';
 
 const backend = await openReference();
@@ -129,6 +131,21 @@ function happened({ chronicle }: Simulation, pattern: RegExp): { readonly atMs: 
     happening.type === 'fault' && pattern.test(happening.text) ? [{ atMs, text: happening.text }] : [],
   );
 }
+
+it('the simulated store gives each write a larger revision, and takes none for an older one', async () => {
+  const clock: Clock = {
+    nowMs: () => 0,
+    after(_delayMs, callback) {
+      queueMicrotask(callback);
+      return () => {};
+    },
+  };
+  const { values } = new SimulatedStore(clock).reach(clock, 'a');
+  const first = await values.create('x', 'one');
+  const second = await values.update('x', 'two', first);
+  expect(second).toBeGreaterThan(first);
+  await expect(values.update('x', 'three', first)).rejects.toThrow(RevisionConflict);
+});
 
 describe('a standby', () => {
   it('takes over when the lease of a coordinator that was killed has run out, from its checkpoint', async () => {

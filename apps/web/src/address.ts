@@ -7,11 +7,14 @@ export type Secrets = Readonly<Record<'token' | 'admin', string | undefined>>;
 
 const storageKey = 'lockstep.secrets';
 
-/** Reads `#join&token=…&admin=…`. Secrets move from the address bar to session storage, to survive a reload. */
+/**
+ * Reads `#join&token=…&admin=…`; an empty secret counts as omitted. Secrets move from the address bar to session storage,
+ * to survive a reload.
+ */
 export function readAddress(): { readonly joinAtOnce: boolean; readonly secrets: Secrets } {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const stored = JSON.parse(sessionStorage.getItem(storageKey) ?? '{}') as Partial<Secrets>;
-  const secrets = { token: fragment.get('token') ?? stored.token, admin: fragment.get('admin') ?? stored.admin };
+  const secrets = { token: fragment.get('token') || stored.token, admin: fragment.get('admin') || stored.admin };
   saveSecrets(secrets);
   const joinAtOnce = fragment.has('join');
   if (fragment.has('token') || fragment.has('admin')) {

@@ -2,7 +2,7 @@
 import { bytesOf } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { lossText } from '../src/look/format.ts';
-import { type EpochReport, RunCurves } from '../src/watch/curves.ts';
+import { axisEnd, type EpochReport, RunCurves } from '../src/watch/curves.ts';
 
 function points(from: number, to: number, loss: (step: number) => number): Parameters<RunCurves['add']>[0] {
   const steps = Array.from({ length: to - from + 1 }, (_, index) => from + index);
@@ -133,4 +133,17 @@ describe('curves', () => {
     expect(raw.smoothTrain).toEqual(raw.train);
     expect(curves.newest('loss', 40)).toBe(curves.table('loss', [], view(10)).smoothTrain.at(-1));
   });
+});
+
+it.each([
+  ['epoch', 0.3, 5],
+  ['epoch', 5.01, 10],
+  ['epoch', 11, 12],
+  ['step', 3, 500],
+  ['step', 501, 1_000],
+  ['step', 1_100, 1_200],
+  ['time', 0.2, 1],
+  ['time', 90, 90],
+] as const)('the %s axis of 1,200 steps in 12 epochs, with a curve up to %d, ends at %d', (axis, newest, end) => {
+  expect(axisEnd(axis, newest, { steps: 1_200, stepsPerEpoch: 100 })).toBe(end);
 });

@@ -20,15 +20,15 @@ describePage('tabs', ({ browser }) => {
     const tab = await browser.open(addressesOf(server), 'owner');
     await tab.join('cpu', 'tab');
     await tab.workersReady(1);
-    await tab.panelShows(data.train.sampleShape.length === 3 ? 'Images' : 'Samples');
+    await tab.panelShows(data.train.samples.shape.length === 3 ? 'Images' : 'Samples');
     await tab.press('Start');
     expect(await server.run.outcome).toEqual({ type: 'finished' });
     expect(server.weightsSha256()).toBe(await server.expectedSha256());
-    server.epoch(report(data.test.targets.type));
-    const { names, type } = data.test.targets;
+    server.epoch(report(data.test.targets.role));
+    const { names, role } = data.test.targets;
     const topErrors = tab.page.locator('.top-errors > li').first();
     await tab.during('the top errors', topErrors.waitFor());
-    if (type === 'classes') {
+    if (role === 'index') {
       const headings = await tab.page.locator('.matrix thead th').allTextContents();
       expect(headings.map((text) => text.trim())).toEqual([...names]);
     } else {
@@ -42,7 +42,7 @@ describePage('tabs', ({ browser }) => {
     }
     // Samples are neither drawings nor rows of known columns.
     expect(await tab.page.locator('.draw-card').count()).toBe(0);
-    if (type === 'values') await followsValues(tab);
+    if (role === 'value') await followsValues(tab);
     expect(tab.errors).toEqual([]);
   });
 
@@ -118,7 +118,7 @@ async function waitingServer(args: { model: string; data: TrainingData; epochs: 
   const server = await openDashboardServer({
     args: { ...args, batch: 60, listen: { port: 0, waitForStart: true } },
   });
-  return { run: addressesOf(server), epoch: () => server.epoch(report('classes')) };
+  return { run: addressesOf(server), epoch: () => server.epoch(report('index')) };
 }
 
 /** Expects every text to fit its box, and the page to be as wide as the window. */
@@ -227,14 +227,14 @@ async function followsValues(tab: Tab): Promise<void> {
   expect(await seriousViolations(page)).toEqual([]);
 }
 
-function report(type: 'classes' | 'values') {
-  const accuracy = type === 'classes' ? 0.5 : null;
+function report(role: 'index' | 'value') {
+  const accuracy = role === 'index' ? 0.5 : null;
   const [quality, times] = [
     {
       trainAccuracy: accuracy,
       testAccuracy: accuracy,
-      testR2: type === 'values' ? 0.5 : null,
-      testRmse: type === 'values' ? 123_456 : null,
+      testR2: role === 'value' ? 0.5 : null,
+      testRmse: role === 'value' ? 123_456 : null,
     },
     { seconds: 1, imagesPerSecond: 1 },
   ];

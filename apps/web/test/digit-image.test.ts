@@ -1,4 +1,5 @@
 /** Checks the image rendered from a drawing, and the probabilities computed from logits. */
+import { classField, scaledField, valueField } from '@lockstep/data';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { digitImage, digitSize, type Point, type Stroke, takesDrawings } from '../src/draw/digit-image.ts';
@@ -86,14 +87,14 @@ describe('softmax', () => {
   });
 });
 
-const digitRun = { sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10 };
+const digitRun = { sampleField: scaledField([28, 28, 1]), targetField: classField, outputs: 10 };
 
 test.each([
   ['an unknown run', undefined, true],
   ['digits', digitRun, true],
-  ['color', { ...digitRun, sampleShape: [28, 28, 3] }, false],
-  ['floats', { ...digitRun, sampleType: 'f32' }, false],
-  ['values', { ...digitRun, targetType: 'values' }, false],
+  ['color', { ...digitRun, sampleField: scaledField([28, 28, 3]) }, false],
+  ['floats', { ...digitRun, sampleField: valueField([28, 28, 1]) }, false],
+  ['values', { ...digitRun, targetField: valueField([1]) }, false],
   ['other classes', { ...digitRun, outputs: 5 }, false],
 ])('a run is drawn for: %s', (_, run, isDrawnFor) => {
   expect(takesDrawings(run as Parameters<typeof takesDrawings>[0])).toBe(isDrawnFor);

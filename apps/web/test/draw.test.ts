@@ -67,7 +67,8 @@ async function takesStrokesBack(tab: Tab): Promise<void> {
         }),
     );
   const pictures: string[] = [];
-  for (const strokes of [digits[1]!, digits[4]!.slice(0, 1), digits[4]!.slice(1)]) {
+  const dot: Stroke = [{ x: 80, y: 20 }];
+  for (const strokes of [digits[1]!, digits[4]!.slice(0, 1), [dot]]) {
     await draw(tab, strokes);
     pictures.push(await picture());
   }

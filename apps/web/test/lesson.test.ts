@@ -3,7 +3,7 @@
 import { chapters, type GraphNode, type RangeControl } from '@lockstep/lesson';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { sliderPosition, sliderValue } from '../src/learn/control-field.tsx';
+import { sliderPosition, sliderStep, sliderValue } from '../src/learn/control-field.tsx';
 import { layOutGraph } from '../src/learn/graph.tsx';
 
 const ranges = chapters.flatMap(({ id, controls }) =>
@@ -12,9 +12,21 @@ const ranges = chapters.flatMap(({ id, controls }) =>
   ),
 );
 
-it.each(ranges)('$name: its ends and its default come back from their positions', ({ control }) => {
-  for (const value of [control.from, control.fallback, control.to]) {
-    expect(sliderValue(control, sliderPosition(control, value))).toBeCloseTo(value, 9);
+/** Returns the value that a slider shows after it was moved as close to `value` as its steps allow. */
+function movedTo(control: RangeControl, value: number): number {
+  const from = sliderPosition(control, control.from);
+  const steps = Math.round((sliderPosition(control, value) - from) / sliderStep(control));
+  return sliderValue(control, from + steps * sliderStep(control));
+}
+
+it.each(ranges)('$name: reaches its ends and its default, and round numbers on a logarithmic scale', ({ control }) => {
+  const { from, to, fallback, scale } = control;
+  expect(sliderPosition(control, from) + sliderStep(control)).toBeLessThan(sliderPosition(control, to));
+  const decades = Array.from({ length: 9 }, (_, index) => 10 ** (index - 4));
+  const round = decades.flatMap((decade) => [1, 2, 3, 5].map((digit) => Number((digit * decade).toPrecision(1))));
+  const inside = round.filter((value) => value > from && value < to && !(control.isWhole && value < 1));
+  for (const value of [from, fallback, to, ...(scale === 'log' ? inside : [])]) {
+    expect(movedTo(control, value)).toBeCloseTo(value, 9);
   }
 });
 

@@ -42,6 +42,7 @@ describePage('refusals', ({ browser }) => {
     await guest.computed(1);
     for (const [fragment, title, reason] of [
       ['', 'Code needed', /^Type the six letters and digits/],
+      ['#join&token=', 'Code needed', /^Type the six letters and digits/],
       ['#token=guess', 'Wrong code', /^The code or token is wrong/],
       ['#join&token=guess', 'Wrong code', /^The code or token is wrong/],
     ] as const) {

@@ -2,6 +2,7 @@
 import { bytesOf } from '@lockstep/protocol';
 import type { ActiveState, TabState } from '@lockstep/worker/browser';
 import { describe, expect, it } from 'vitest';
+import { RunStore } from '../src/watch/run-store.ts';
 import type { Connection, Progress, WorkerRow } from '../src/watch/status.ts';
 import {
   quietMs,
@@ -169,6 +170,20 @@ it('is never said to train by a coordinator that is silent, gone or has not let 
     }
     expect(statusOf(received(connection, shown, { ...more, ...quiet })).name).not.toBe('training');
   }
+});
+
+it('is waiting for data from the message that asks for it to the first of a run', () => {
+  const store = new RunStore();
+  store.connection.value = live;
+  const titles = [
+    { type: 'dataSetup', phase: 'empty', receivedBytes: 0, totalBytes: 0 },
+    { type: 'run', config: { optimizer: null } },
+    progress('waiting'),
+  ].map((message) => {
+    store.apply(message as Parameters<RunStore['apply']>[0]);
+    return store.status.value.title;
+  });
+  expect(titles).toEqual(['Waiting for data', 'Connecting', 'Waiting for workers']);
 });
 
 const worker: WorkerRow = {

@@ -1,4 +1,5 @@
 /** Checks that table rows are shown as they stand in the file and converted to what a model sees. */
+import { sizeOfField } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { restoreValues } from '@lockstep/nn';
 import fc from 'fast-check';
@@ -31,12 +32,12 @@ test('every row of a table is shown as it stands there, and typed in it is the s
       const lines = ['width (cm),built,color,label', ...balanced.map((row) => row.map((cell) => `"${cell}"`).join())];
       const table = parseDelimited(new TextEncoder().encode(lines.join('\n')), 'a.csv');
       const { train, test, reading } = datasetFromTable(table, { testFraction: 0.5 });
-      const run = { ...columnsOf(reading), sampleShape: train.sampleShape };
+      const run = { ...columnsOf(reading), sampleField: train.samples };
       const columns = allColumns(run)!;
       const shown = [train, test].flatMap(({ samples, count }) =>
         Array.from({ length: count }, (_, at) => {
-          const size = samples.length / count;
-          const sample = (samples as Float32Array).subarray(at * size, (at + 1) * size);
+          const size = sizeOfField(samples);
+          const sample = (samples.values as Float32Array).subarray(at * size, (at + 1) * size);
           const cells = cellsOf(columns, sample);
           expect(cells.map(({ name }) => name)).toEqual(['width (cm)', 'built', 'color']);
           const typed = cells.map(({ text }, index) => {
@@ -67,7 +68,7 @@ test.each([
 ])('the page knows $what', ({ columns, known }) => {
   const run = {
     ...columnsOf({ type: 'rows', columns }),
-    sampleShape: [columns.flatMap((each) => each.categories).length],
+    sampleField: { shape: [columns.flatMap((each) => each.categories).length] },
   };
   expect(run.columns).toHaveLength(known);
   expect(allColumns(run) !== undefined).toBe(known === columns.length);
@@ -81,7 +82,7 @@ test('targets are shown as they stand in the table, whatever their unit', () => 
       const table = parseDelimited(new TextEncoder().encode(lines.join('\n')), 'a.csv');
       const { train, test } = datasetFromTable(table, { task: 'regression', testFraction: 0.5 });
       const shown = [train, test].flatMap(({ targets: part }) => {
-        if (part.type !== 'values') throw new Error('expected values');
+        if (part.role !== 'value') throw new Error('expected values');
         return Array.from(restoreValues(part.values, part.standardization), (value) =>
           rawTarget(value, part.standardization),
         );

@@ -1,4 +1,5 @@
 /** A real worker process with one thread answers and obeys messages while it computes a long shard. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -73,8 +74,9 @@ it('answers pings between the slices of a shard, and leaves a shard that is canc
     maxFrameBytes: 1e9,
     chunkBytes: 2 ** 30,
   };
-  const types = { sampleType: 'u8', targetType: 'classes' } as const;
-  coordinator.send({ type: 'welcome', ...run, sampleShape: [784], ...types });
+  const sampleField = { dtype: 'u8', shape: [784], role: 'scaled' } as const;
+  const targetField = { dtype: 'u16', shape: [], role: 'index' } as const;
+  coordinator.send({ type: 'welcome', ...run, sampleField, targetField });
   const checked = nextOf('numericsResult');
   const { weights, samples, targets, count } = createNumericsCheck(model, microbatchSize);
   const batch = { count, samples: bytesOf(samples), targets: bytesOf(targets) };

@@ -4,7 +4,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import leven from 'leven';
 import * as v from 'valibot';
 import type { generalOptions } from './common-options.ts';
-import { type Command, groups, type Option, type Options, text, type ValuesOf } from './option.ts';
+import { type CommandLine, groups, type Option, type Options, text, type ValuesOf } from './option.ts';
 import { commandText, usageFailure } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
@@ -17,7 +17,7 @@ export const { version } = manifest;
  * @throws CommandFailure with exit code 2, naming the option, the expected value and the actual one
  */
 export function readCommandLine<Table extends Options & typeof generalOptions>(
-  { name, args: shownArgs, summary, options }: Command<Table>,
+  { name, args: shownArgs, summary, options }: CommandLine<Table>,
   args: readonly string[],
 ): ValuesOf<Table> | undefined {
   const usage = commandText(name, shownArgs);

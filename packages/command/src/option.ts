@@ -89,7 +89,7 @@ function mapped<Table extends Options>(table: Table, change: (one: Option) => Op
 }
 
 /** A command: `npm run NAME -- ARGS` in a clone of the repository. */
-export interface Command<Table extends Options = Options> {
+export interface CommandLine<Table extends Options = Options> {
   readonly name: string;
   /** Such as `[options]`. */
   readonly args: string;

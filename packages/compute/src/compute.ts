@@ -1,5 +1,6 @@
 /** The interface between a worker session and its computer: this thread, other threads, or a GPU. */
-import type { RandomKey, SampleValues, TargetType, TargetValues } from '@lockstep/nn';
+import type { SampleValues, TargetField, TargetValues } from '@lockstep/data';
+import type { RandomKey } from '@lockstep/nn';
 import type { MessageOf, TaskErrorCode } from '@lockstep/protocol';
 import type { InnerSteps, Shard } from '@lockstep/rules';
 import type { CodecKernels } from '@lockstep/tensor';
@@ -20,7 +21,7 @@ export interface ComputeSetup {
   readonly model: unknown;
   readonly microbatchSize: number;
   /** Decides the loss; classes by default. */
-  readonly targetType?: TargetType;
+  readonly targetField?: TargetField;
   /** Inner steps of each microbatch, if the run has them. */
   readonly innerSteps?: InnerSteps | undefined;
 }

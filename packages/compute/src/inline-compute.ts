@@ -1,15 +1,16 @@
 /** Computes shards in the coordinator's process: as a worker, or to decide between results that differ. */
 import {
   type Dataset,
+  fieldOf,
   gather,
-  gatherRows,
-  gatherTargets,
+  gatherValues,
   moveSamples,
   permutation,
   type SampleBatch,
-  sampleSize,
+  sizeOfField,
+  type TargetField,
 } from '@lockstep/data';
-import type { Model, TargetType } from '@lockstep/nn';
+import type { Model } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
 import { firstSample, type RunPlan, type Shard, shardRange } from '@lockstep/rules';
 import { type Backend, type ByteTable, createByteTable, type Storage, type VectorSum } from '@lockstep/tensor';
@@ -85,7 +86,7 @@ export class InlineGradient implements InlineCompute {
     const { backend, parameters } = parameterServer;
     this.#options = options;
     const { microbatchSize, innerSteps } = plan;
-    const setup = { model, microbatchSize, innerSteps, targetType: dataset.targets.type };
+    const setup = { model, microbatchSize, innerSteps, targetField: fieldOf(dataset.targets) };
     this.#sliced = new SlicedGradient(backend, setup, parameters, { checksFinite: true });
     this.#pacer = new Pacer(clock, options.yieldToOthers && besideOthersMs);
     this.#adder = new VectorAdder(backend);
@@ -187,18 +188,18 @@ export class InlineGradient implements InlineCompute {
 
 /** Bytes are moved to the backend's memory and converted there; floats are copied as they are needed. */
 function rangesOf(backend: Backend, dataset: Dataset): (numbers: Uint32Array) => ShardBatch['samplesOf'] {
-  const size = sampleSize(dataset);
-  const table = tableOf(backend, dataset, size);
-  if (!table) return (numbers) => (from, to) => gatherRows(dataset.samples, size, numbers.subarray(from, to));
+  const table = tableOf(backend, dataset);
+  if (!table) return (numbers) => (from, to) => gatherValues(dataset.samples, numbers.subarray(from, to));
   moveSamples(dataset, () => table.bytes);
   return (numbers) => (from, to) => ({ table, numbers: numbers.subarray(from, to) });
 }
 
 /** Returns a copy of the samples in the backend's memory; undefined unless they are bytes. */
-function tableOf(backend: Backend, { samples, count }: Dataset, size: number): ByteTable | undefined {
-  if (!(samples instanceof Uint8Array)) return undefined;
+function tableOf(backend: Backend, { samples, count }: Dataset): ByteTable | undefined {
+  if (samples.dtype !== 'u8') return undefined;
+  const size = sizeOfField(samples);
   const table = createByteTable(backend, count, size);
-  table.bytes.set(samples);
+  table.bytes.set(samples.values);
   return table;
 }
 
@@ -269,7 +270,7 @@ export class InlineCopy implements InlineCompute {
 
 interface RefereeOptions {
   readonly model: Model;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   readonly plan: RunPlan;
   readonly samples: ShardSource;
   /** Keys the random choices of the model. */
@@ -291,13 +292,13 @@ const mostKeptParameters = 2 ** 20;
 
 /** Creates a referee. It allocates its memory for the first shard, since most runs never need one. */
 export function createReferee(options: RefereeOptions): (step: number, shard: Shard) => Promise<OwnSum> {
-  const { model, targetType, plan, samples: source, seed, parameterServer } = options;
+  const { model, targetField, plan, samples: source, seed, parameterServer } = options;
   const { microbatchSize, innerSteps } = plan;
   const { backend, aggregator, parameters, parameterCount } = parameterServer;
   const isKept = parameterCount <= mostKeptParameters;
   const shared = { take: () => aggregator.reserveVector(), give: (vector: Storage) => aggregator.release(vector) };
   const open = () =>
-    new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters, {
+    new SlicedGradient(backend, { model, microbatchSize, targetField, innerSteps }, parameters, {
       vectors: isKept ? undefined : shared,
     });
   let kept: SlicedGradient | undefined;
@@ -353,7 +354,7 @@ export function createShardSource(dataset: Dataset, plan: RunPlan, seed: number)
     },
     targets(step, lo, n) {
       const { epoch, from, to } = shardRange(plan, step, lo, n);
-      return gatherTargets(dataset, orderOf(epoch).subarray(from, to));
+      return gatherValues(dataset.targets, orderOf(epoch).subarray(from, to));
     },
     take: (numbers) => gather(dataset, numbers, 0, numbers.length),
   };

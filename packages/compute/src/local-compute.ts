@@ -1,15 +1,6 @@
 /** Computes shards on a backend's threads, yielding to other events between the slices of a long shard. */
-import {
-  defaultKey,
-  inputSize,
-  type Model,
-  outputCount,
-  parameterCount,
-  parseModel,
-  type SampleRows,
-  type SampleValues,
-  type TargetValues,
-} from '@lockstep/nn';
+import { classField, type SampleValues, sizeOfField } from '@lockstep/data';
+import { defaultKey, inputSize, type Model, parameterCount, parseModel, type SampleRows } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
 import {
   type Backend,
@@ -71,7 +62,7 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
       const run = ready();
       const { sliced, pacer } = run;
       const startedAtMs = clock.nowMs();
-      const count = countOf(targets, sliced);
+      const count = targets.length / sizeOfField(sliced.targetField);
       const samplesOf = rangesOf(samples, count, table);
       sliced.begin({ count, samplesOf, targets, key, halfUnit }, pacer?.sliceSamples);
       await advanceTo(count, run, () => isCanceled?.() || opened !== run);
@@ -85,12 +76,12 @@ export function createLocalCompute(backend: Backend, clock: Clock | Pick<Clock, 
 
 function openModel(
   backend: Backend,
-  { model: data, microbatchSize, targetType = 'classes', innerSteps }: ComputeSetup,
+  { model: data, microbatchSize, targetField = classField, innerSteps }: ComputeSetup,
   pacer: Pacer | undefined,
 ): Opened {
   const model = parseModel(data);
   const parameters = backend.allocate(parameterCount(model));
-  const sliced = new SlicedGradient(backend, { model, microbatchSize, targetType, innerSteps }, parameters);
+  const sliced = new SlicedGradient(backend, { model, microbatchSize, targetField, innerSteps }, parameters);
   return { parameters, sliced, pacer };
 }
 
@@ -117,11 +108,6 @@ async function advanceTo(count: number, { sliced, pacer }: Opened, isCanceled: (
     await pacer.pause();
     if (isCanceled()) throw new Error('compute: the shard was canceled');
   }
-}
-
-/** Number of samples that these targets belong to. */
-function countOf(targets: TargetValues, { model, targetType }: SlicedGradient): number {
-  return targetType === 'classes' ? targets.length : targets.length / outputCount(model);
 }
 
 /** @returns a function from `[from, to)` to the values of those samples, in a shard of `count` samples */

@@ -1,5 +1,5 @@
 /** A small fixed gradient that every joining worker computes: it reveals wrong results and the numeric mode. */
-import type { SampleBatch } from '@lockstep/data';
+import { classField, type SampleBatch, sizeOfField } from '@lockstep/data';
 import { initialize, inputSize, type Model, outputCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { DataFormat } from '@lockstep/rules';
@@ -32,10 +32,6 @@ export function referenceOf(gradient: Float32Array): ReferenceGradient {
   return { length, values, every };
 }
 
-type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
-
-const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
-
 const numericsSeed = 0x70726f62;
 
 /**
@@ -49,17 +45,17 @@ export function checkedSetup({ innerSteps, ...setup }: ComputeSetup): ComputeSet
 /**
  * Creates a check of one and a half microbatches, so that it covers a run's shapes and one addition of the tree. Most
  * values are 0, as in handwriting. Every fourth sample has no zeros, so that both dense and sparse products run.
- * @param types bytes with classes by default
+ * @param format bytes with classes by default
  */
 export function createNumericsCheck(
   model: Model,
   microbatchSize: number,
-  { sampleType, targetType }: Types = bytesAndClasses,
+  { sampleField, targetField = classField }: Partial<DataFormat> = {},
 ): NumericsCheck {
   const random = randomStream(numericsSeed);
   const size = inputSize(model);
   const count = microbatchSize + Math.ceil(microbatchSize / 2);
-  const isBytes = sampleType === 'u8';
+  const isBytes = sampleField?.dtype !== 'f32';
   const samples = isBytes ? new Uint8Array(count * size) : new Float32Array(count * size);
   for (let index = 0; index < samples.length; index++) {
     const isDense = Math.floor(index / size) % 4 === 3;
@@ -67,9 +63,9 @@ export function createNumericsCheck(
   }
   const outputs = outputCount(model);
   const targets =
-    targetType === 'classes'
+    targetField.role === 'index'
       ? Uint16Array.from({ length: count }, () => Math.floor(outputs * random()))
-      : Float32Array.from({ length: count * outputs }, () => 2 * random() - 1);
+      : Float32Array.from({ length: count * sizeOfField(targetField) }, () => 2 * random() - 1);
   return {
     get weights() {
       return bytesOf(initialize(model, numericsSeed));

@@ -1,4 +1,5 @@
 /** Computes a piece of a shard on one thread: whole microbatches at fixed weights, or one replica. */
+import type { SampleValues, TargetField, TargetValues } from '@lockstep/data';
 import {
   createMicrobatchGradient,
   createShardGradient,
@@ -7,10 +8,7 @@ import {
   type OptimizerConfig,
   type RandomKey,
   type SampleRows,
-  type SampleValues,
   stepCalls,
-  type TargetType,
-  type TargetValues,
 } from '@lockstep/nn';
 import type { InnerSteps } from '@lockstep/rules';
 import { apply, type Backend, constant, input, type MapCall, type Program, type Storage } from '@lockstep/tensor';
@@ -57,7 +55,7 @@ interface MicrobatchPieceOptions {
   readonly backend: Backend;
   readonly model: Model;
   readonly microbatchSize: number;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   /** [parameters] */
   readonly parameters: Storage;
 }
@@ -89,9 +87,9 @@ export class MicrobatchPiece implements PieceCompute {
   #planFor(samples: number, output: Storage): LabeledPlan {
     const known = this.#plans.get(samples);
     if (known) return known;
-    const { backend, model, microbatchSize, targetType, parameters } = this.#options;
+    const { backend, model, microbatchSize, targetField, parameters } = this.#options;
     const microbatches = samples / microbatchSize;
-    const options = { targetType, output };
+    const options = { targetField, output };
     const plan =
       microbatches > 1
         ? createShardGradient(backend, model, { microbatches, microbatchSize }, parameters, options)
@@ -105,7 +103,7 @@ interface ReplicaPieceOptions {
   readonly backend: Backend;
   readonly model: Model;
   readonly innerSteps: InnerSteps;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   /** [parameters]; every replica starts from them. */
   readonly parameters: Storage;
 }
@@ -182,8 +180,8 @@ export class ReplicaPiece implements PieceCompute {
 
   #planFor(place: number, samples: number): LabeledPlan {
     const key = `${place} ${samples}`;
-    const { backend, model, targetType } = this.#options;
-    const options = { targetType, output: this.#gradient };
+    const { backend, model, targetField } = this.#options;
+    const options = { targetField, output: this.#gradient };
     const plan = this.#plans.get(key) ?? createMicrobatchGradient(backend, model, samples, this.#weights, options);
     this.#plans.set(key, plan);
     return plan;

@@ -1,4 +1,5 @@
-import { layerShapes, type Model, type TargetType } from '@lockstep/nn';
+import type { TargetField } from '@lockstep/data';
+import { layerShapes, type Model } from '@lockstep/nn';
 import { type InnerSteps, nextPowerOfTwo, powerOfTwoUpTo, type Shard, shardsOfRange } from '@lockstep/rules';
 import {
   type Backend,
@@ -26,7 +27,7 @@ const surelyFinite = 1e38;
 interface GradientSetup {
   readonly model: Model;
   readonly microbatchSize: number;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   /** Inner steps of each microbatch, if the run has them. */
   readonly innerSteps?: InnerSteps | undefined;
 }
@@ -60,7 +61,7 @@ interface ThreadMemory {
 
 export class SlicedGradient {
   readonly model: Model;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   readonly #backend: Backend;
   readonly #parameters: Storage;
   readonly #checksFinite: boolean;
@@ -80,11 +81,11 @@ export class SlicedGradient {
 
   /** @param parameters [parameters], which belong to the caller */
   constructor(backend: Backend, setup: GradientSetup, parameters: Storage, options: SlicedOptions = {}) {
-    const { model, microbatchSize, targetType, innerSteps } = setup;
+    const { model, microbatchSize, targetField, innerSteps } = setup;
     const { checksFinite = false, vectors } = options;
     this.#backend = backend;
     this.model = model;
-    this.targetType = targetType;
+    this.targetField = targetField;
     this.#microbatchSize = microbatchSize;
     this.#parameters = parameters;
     this.#checksFinite = checksFinite;
@@ -96,7 +97,7 @@ export class SlicedGradient {
       : powerOfTwoUpTo(samplesAtOnce(model, vectors ? parameters.length : 0) / microbatchSize);
     this.#threads = Array.from({ length: backend.threads ?? 1 }, () => ({
       piece: innerSteps
-        ? new ReplicaPiece({ backend, model, innerSteps, targetType, parameters })
+        ? new ReplicaPiece({ backend, model, innerSteps, targetField, parameters })
         : new MicrobatchPiece({ backend, ...setup, parameters }),
       vectors: [],
       additions: new Map(),

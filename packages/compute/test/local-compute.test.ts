@@ -92,7 +92,7 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     const own = Uint8Array.from([...numbers].flatMap((number) => [...pixelsAt(number)]));
     const named = labels.slice(0, 9);
     expect(await compute.gradient(numbers, named)).toEqual(await compute.gradient(own, named));
-    await expect(compute.gradient(Uint32Array.of(12), Uint8Array.of(0))).rejects.toThrow(
+    await expect(compute.gradient(Uint32Array.of(12), Uint16Array.of(0))).rejects.toThrow(
       'table: expected a row below 12, got 12',
     );
     await expect(compute.gradient(numbers, named.subarray(1))).rejects.toThrow(
@@ -100,6 +100,19 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     );
     await compute.open({ model, microbatchSize: 4 });
     await expect(compute.gradient(numbers, named)).rejects.toThrow('expected createByteCache() before');
+  });
+
+  it('rounds the sums of each shard as that shard asks, whatever the one before it asked', async () => {
+    const compute = await opened(2);
+    const shard = samplesOf(6, 12);
+    const units = [undefined, 2 ** 8, 1, undefined];
+    const sums: Uint8Array[] = [];
+    for (const halfUnit of units) {
+      const { gradient } = await compute.gradient(...shard, { halfUnit });
+      expect(gradient).toEqual((await (await opened(2)).gradient(...shard, { halfUnit })).gradient);
+      sums.push(gradient.slice());
+    }
+    expect(new Set(sums.map(String)).size).toBe(3);
   });
 
   it('copies weights at any alignment', async () => {
@@ -133,11 +146,11 @@ describe.each(['reference', 'cpu'] as const)('a local compute on %s', (name) => 
     const compute = createLocalCompute(backend, { nowMs: () => 0 });
     onTestFinished(() => compute.close());
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
-    await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
+    await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
     await compute.open({ model, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow(/43 values/);
-    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
+    await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(
       /expected 4 values of samples, got 5/,
     );
   });

@@ -1,3 +1,4 @@
+import { valueField } from '@lockstep/data';
 import { parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import fc from 'fast-check';
@@ -30,8 +31,8 @@ describe('the numerics check', () => {
   });
 
   it('is of floats, and of values to learn, where the data are', () => {
-    const types = { sampleType: 'f32', targetType: 'values' } as const;
-    const { samples, targets, count } = createNumericsCheck(model, 16, types);
+    const format = { sampleField: valueField([4]), targetField: valueField([3]) };
+    const { samples, targets, count } = createNumericsCheck(model, 16, format);
     expect(samples).toBeInstanceOf(Float32Array);
     expect(targets).toBeInstanceOf(Float32Array);
     expect([samples.length, targets.length]).toEqual([4 * count, 3 * count]);

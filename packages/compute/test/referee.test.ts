@@ -1,4 +1,5 @@
 /** The coordinator's own sum over a shard, and the memory for it. */
+import { classField } from '@lockstep/data';
 import { initialize, parseModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { firstSample, planRun } from '@lockstep/rules';
@@ -37,7 +38,7 @@ async function open(units: number) {
       };
     },
   } as ShardSource;
-  const referee = createReferee({ model, targetType: 'classes', plan, samples, seed, parameterServer });
+  const referee = createReferee({ model, targetField: classField, plan, samples, seed, parameterServer });
   const compute = createLocalCompute(backend, { nowMs: () => 0 });
   await compute.open({ model, microbatchSize: plan.microbatchSize });
   compute.setWeights(bytesOf(weights));

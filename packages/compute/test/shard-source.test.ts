@@ -1,4 +1,4 @@
-import type { Dataset } from '@lockstep/data';
+import { classTargets, type Dataset, type SampleValues, samplesOf } from '@lockstep/data';
 import { planRun, usedMicrobatches } from '@lockstep/rules';
 import { randomStream } from '@lockstep/tensor';
 import fc from 'fast-check';
@@ -11,10 +11,10 @@ import { randomShards } from './random-shards.ts';
 function numbered(count: number): Dataset {
   const samples = Uint8Array.from({ length: count * 2 }, (_, at) => (at % 2 === 0 ? at >> 1 : at >> 9));
   const labels = Uint16Array.from({ length: count }, (_, sample) => sample % 10);
-  return { samples, sampleShape: [1, 2, 1], count, targets: { type: 'classes', labels, names: [...'0123456789'] } };
+  return { samples: samplesOf(samples, [1, 2, 1]), count, targets: classTargets(labels, [...'0123456789']) };
 }
 
-const numbersIn = (pixels: Dataset['samples']): number[] =>
+const numbersIn = (pixels: SampleValues): number[] =>
   Array.from({ length: pixels.length / 2 }, (_, at) => pixels[2 * at]! + 256 * pixels[2 * at + 1]!);
 
 const geometry = fc.record({

@@ -44,10 +44,10 @@ export function addSum(aggregator: Aggregator, shard: Shard, sum: EncodedSum): b
 }
 
 /** Draws samples of `size` bytes, and labels of three classes. */
-export function samplesOf(seed: number, count: number, size = 4): [pixels: Uint8Array, labels: Uint8Array] {
+export function samplesOf(seed: number, count: number, size = 4): [pixels: Uint8Array, labels: Uint16Array] {
   const random = randomStream(seed);
   return [
     Uint8Array.from({ length: count * size }, () => Math.floor(256 * random())),
-    Uint8Array.from({ length: count }, () => Math.floor(3 * random())),
+    Uint16Array.from({ length: count }, () => Math.floor(3 * random())),
   ];
 }

@@ -37,7 +37,7 @@ const pixelsOf = (count: number, seed: number): Uint8Array =>
     { length: count * 36 },
     (_, index) => ((index * 31 * seed + (index >> 3)) & 255) * (index % 3 === 0 ? 1 : 0),
   );
-const labelsOf = (count: number): Uint8Array => Uint8Array.from({ length: count }, (_, index) => index % 4);
+const labelsOf = (count: number): Uint16Array => Uint16Array.from({ length: count }, (_, index) => index % 4);
 const withoutTime = ({ computeMs: _, ...rest }: ShardGradient) => rest;
 
 describe.each([2, 3, 5])('%i threads', (threads) => {

@@ -15,7 +15,7 @@ export interface ReadInPage {
 }
 
 function plain({ train, found }: OpenedDataset): ReadInPage {
-  return { samples: [...train.samples], sampleShape: train.sampleShape, found };
+  return { samples: [...train.samples.values], sampleShape: train.samples.shape, found };
 }
 
 async function readTable(file: readonly number[], name: string): Promise<ReadInPage> {

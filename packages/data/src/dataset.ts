@@ -1,8 +1,50 @@
 /** Labeled samples in memory, as every reader returns them and every run trains on them. */
 import { checkWhole, DataError } from './data-error.ts';
 
-/** Sample values, one sample after another: bytes or floats. */
-export type SampleValues = Uint8Array | Float32Array;
+/** Numbers of each dtype in memory. */
+interface Arrays {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly f32: Float32Array;
+}
+
+export type Dtype = keyof Arrays;
+
+const arrays: { readonly [D in Dtype]: { new (length: number): Arrays[D]; readonly BYTES_PER_ELEMENT: number } } = {
+  u8: Uint8Array,
+  u16: Uint16Array,
+  f32: Float32Array,
+};
+
+/** `scaled`: a model sees value / 255. `index`: the number of a class. `value`: a number as it is. */
+export type FieldRole = 'scaled' | 'index' | 'value';
+
+/** One dtype, shape and role of samples or targets. */
+export interface Field<D extends Dtype = Dtype, R extends FieldRole = FieldRole> {
+  readonly dtype: D;
+  /** Shape of one sample: [height, width, channels] of a picture, [features] of a table row, [] of a class. */
+  readonly shape: readonly number[];
+  readonly role: R;
+}
+
+/** Bytes, or floats as they are. */
+export type SampleField = Field<'u8', 'scaled'> | Field<'f32', 'value'>;
+
+/** Classes, or one or more values to learn. */
+export type TargetField = Field<'u16', 'index'> | Field<'f32', 'value'>;
+
+/** One class a sample. */
+export const classField: Field<'u16', 'index'> = { dtype: 'u16', shape: [], role: 'index' };
+
+/** Bytes that a model sees as byte / 255. */
+export const scaledField = (shape: readonly number[]): Field<'u8', 'scaled'> => ({
+  dtype: 'u8',
+  shape,
+  role: 'scaled',
+});
+
+/** Floats as they are. */
+export const valueField = (shape: readonly number[]): Field<'f32', 'value'> => ({ dtype: 'f32', shape, role: 'value' });
 
 /** Mean and deviation of standardized values: `(given - mean) / deviation`. */
 export interface Standardization {
@@ -10,59 +52,83 @@ export interface Standardization {
   readonly deviation: number;
 }
 
-/** Targets to learn: for each sample its class, or one or more values. */
+/** Adds the values of all samples to a field, [count, ...shape]. */
+type WithValues<F extends Field> = F extends Field<infer D> ? F & { readonly values: Arrays[D] } : never;
+
+export type Samples = WithValues<SampleField>;
+
+/** Numbers of a sample's classes or values, with a name for each class or each value. */
 export type Targets =
-  | {
-      readonly type: 'classes';
-      /** Class of each sample, [count]; below `names.length`. */
-      readonly labels: Uint16Array;
-      /** Name of each class. */
-      readonly names: readonly string[];
-    }
-  | {
-      readonly type: 'values';
-      /** [count, names.length]. */
-      readonly values: Float32Array;
-      /** Name of each value of a sample. */
+  | (WithValues<Field<'u16', 'index'>> & { readonly names: readonly string[] })
+  | (WithValues<Field<'f32', 'value'>> & {
       readonly names: readonly string[];
       /** Shared by all values; omitted if the values are as given. */
       readonly standardization?: Standardization | undefined;
-    };
+    });
+
+/** Values of samples, one sample after another. */
+export type SampleValues = Samples['values'];
+
+/** Classes [count], or values [count, outputs]. */
+export type TargetValues = Targets['values'];
 
 /** Labeled samples of one shape. */
 export interface Dataset {
-  /** [count, ...sampleShape]; a model sees bytes as byte / 255, floats as they are. */
-  readonly samples: SampleValues;
-  /** [height, width, channels] of a picture, [features] of a table row. */
-  readonly sampleShape: readonly number[];
-  readonly count: number;
+  readonly samples: Samples;
   readonly targets: Targets;
+  readonly count: number;
 }
 
 /** Maximum number of classes, whose labels are 16-bit numbers. */
 export const maxClasses = 65_535;
 const maxOutputs = 65_535;
 
-/** Returns the number of values in one sample. */
-export function sampleSize({ sampleShape }: Pick<Dataset, 'sampleShape'>): number {
-  return sampleShape.reduce((size, length) => size * length, 1);
+/** Returns samples: bytes that a model sees as byte / 255, or floats that it sees as they are. */
+export function samplesOf(values: SampleValues, shape: readonly number[]): Samples {
+  return values instanceof Uint8Array ? { ...scaledField(shape), values } : { ...valueField(shape), values };
 }
 
-/** Returns the numbers of the targets: labels [count], or values [count, names.length]. */
-export function targetValues(targets: Targets): Uint16Array | Float32Array {
-  return targets.type === 'classes' ? targets.labels : targets.values;
+/** Returns targets that are classes. @param labels [count], each below `names.length` */
+export function classTargets(labels: Uint16Array, names: readonly string[]): Targets {
+  return { ...classField, values: labels, names };
 }
 
-/** Returns how many numbers make up one sample's target. */
-export function targetSize(targets: Targets): number {
-  return targets.type === 'classes' ? 1 : targets.names.length;
+/** Returns targets that are values. @param values [count, names.length] */
+export function valueTargets(
+  values: Float32Array,
+  names: readonly string[],
+  standardization?: Standardization,
+): Targets {
+  const field = { ...valueField([names.length]), values, names };
+  return standardization ? { ...field, standardization } : field;
 }
 
-/** Returns the bytes that a sample and its target take in memory. */
-export function bytesPerSample(dataset: Dataset): number {
-  const { samples, targets } = dataset;
-  const targetBytes = targetValues(targets).BYTES_PER_ELEMENT * targetSize(targets);
-  return samples.BYTES_PER_ELEMENT * sampleSize(dataset) + targetBytes;
+type WithoutValues<F extends Field> = F extends unknown ? Pick<F, 'dtype' | 'shape' | 'role'> : never;
+
+/** Returns a field without its values and names. */
+export function fieldOf<F extends Samples | Targets>({ dtype, shape, role }: F): WithoutValues<F> {
+  return { dtype, shape, role } as WithoutValues<F>;
+}
+
+/** Words for targets, by role. */
+export const targetWords = {
+  index: { one: 'class', many: 'classes' },
+  value: { one: 'value', many: 'values' },
+} as const satisfies Readonly<Record<TargetField['role'], object>>;
+
+/** Returns the number of values of one sample. */
+export function sizeOfField({ shape }: Pick<Field, 'shape'>): number {
+  return shape.reduce((size, length) => size * length, 1);
+}
+
+/** Returns the bytes that one sample takes in memory and in messages. */
+export function bytesOfField(field: Field): number {
+  return sizeOfField(field) * arrays[field.dtype].BYTES_PER_ELEMENT;
+}
+
+/** Returns the bytes of a sample and its target. */
+export function bytesPerSample({ samples, targets }: { readonly samples: Field; readonly targets: Field }): number {
+  return bytesOfField(samples) + bytesOfField(targets);
 }
 
 /**
@@ -75,46 +141,45 @@ export function checkDataset(dataset: Dataset, name: string): void {
   if (fault !== undefined) throw new DataError(`${name}: ${fault}`);
 }
 
-function shapeFault({ count, samples, sampleShape }: Dataset): string | undefined {
+function shapeFault({ count, samples: { shape, values } }: Dataset): string | undefined {
   try {
     checkWhole('expected samples, their count', count, 1);
-    if (sampleShape.length === 0) return 'expected the shape of a sample, got none';
-    for (const length of sampleShape) checkWhole('the shape of a sample', length, 1);
+    if (shape.length === 0) return 'expected the shape of a sample, got none';
+    for (const length of shape) checkWhole('the shape of a sample', length, 1);
   } catch (error) {
     return (error as Error).message;
   }
-  const expected = count * sampleSize({ sampleShape });
-  if (samples.length === expected) return undefined;
-  return `expected ${expected} values, ${count} samples of ${sampleShape.join(' x ')}, got ${samples.length}`;
+  const expected = count * sizeOfField({ shape });
+  if (values.length === expected) return undefined;
+  return `expected ${expected} values, ${count} samples of ${shape.join(' x ')}, got ${values.length}`;
 }
 
-function samplesFault(dataset: Dataset): string | undefined {
-  const { samples } = dataset;
-  if (samples instanceof Uint8Array) return undefined;
-  return finiteFault(samples, sampleSize(dataset), (position) => `value ${position}`);
+function samplesFault({ samples }: Dataset): string | undefined {
+  if (samples.role === 'scaled') return undefined;
+  return finiteFault(samples, (position) => `value ${position}`);
 }
 
 function targetsFault({ count, targets }: Dataset): string | undefined {
-  const { names } = targets;
-  const size = targetSize(targets);
-  const numbers = targetValues(targets);
-  if (numbers.length !== count * size) return `expected ${count * size} targets, got ${numbers.length}`;
-  if (targets.type === 'values') {
+  const { names, values } = targets;
+  const expected = count * sizeOfField(targets);
+  if (values.length !== expected) return `expected ${expected} targets, got ${values.length}`;
+  if (targets.role === 'value') {
     if (names.length < 1 || names.length > maxOutputs) {
       return `expected from 1 to ${maxOutputs} values to learn for each sample, got ${names.length}`;
     }
-    return finiteFault(targets.values, size, (position) => `the target ${JSON.stringify(names[position])}`);
+    return finiteFault(targets, (position) => `the target ${JSON.stringify(names[position])}`);
   }
   if (names.length < 2 || names.length > maxClasses) {
     return `expected from 2 to ${maxClasses} classes, got ${names.length}`;
   }
-  const wrong = targets.labels.findIndex((label) => label >= names.length);
+  const wrong = values.findIndex((label) => label >= names.length);
   if (wrong < 0) return undefined;
-  return `expected labels from 0 to ${names.length - 1}, got ${targets.labels[wrong]} at sample ${wrong}`;
+  return `expected labels from 0 to ${names.length - 1}, got ${values[wrong]} at sample ${wrong}`;
 }
 
-/** @param size values per sample */
-function finiteFault(values: Float32Array, size: number, what: (position: number) => string): string | undefined {
+function finiteFault(field: WithValues<Field<'f32', 'value'>>, what: (position: number) => string): string | undefined {
+  const { values } = field;
+  const size = sizeOfField(field);
   let at = 0;
   // A loop is much faster than a callback for each value, and a server waits for this check.
   while (at < values.length && Number.isFinite(values[at])) at += 1;
@@ -122,15 +187,10 @@ function finiteFault(values: Float32Array, size: number, what: (position: number
   return `expected finite numbers, got ${values[at]} as ${what(at % size)} of sample ${Math.floor(at / size)}`;
 }
 
-/** Arrays whose rows can be gathered. */
-type Numbers = Uint8Array | Uint16Array | Float32Array;
-
 /** A copy of some samples. */
 export interface SampleBatch {
-  /** [count, ...sampleShape]. */
   readonly samples: SampleValues;
-  /** Labels [count], or values [count, outputs]. */
-  readonly targets: Uint16Array | Float32Array;
+  readonly targets: TargetValues;
   readonly count: number;
 }
 
@@ -146,19 +206,14 @@ export function gather(dataset: Dataset, permutation: Uint32Array, from: number,
     }
   }
   return {
-    samples: gatherRows(dataset.samples, sampleSize(dataset), indices),
-    targets: gatherTargets(dataset, indices),
+    samples: gatherValues(dataset.samples, indices),
+    targets: gatherValues(dataset.targets, indices),
     count: indices.length,
   };
 }
 
-/** Copies the targets of the samples with these indices. @throws RangeError if an index is out of range */
-export function gatherTargets({ targets }: Dataset, indices: Uint32Array): SampleBatch['targets'] {
-  return gatherRows(targetValues(targets), targetSize(targets), indices);
-}
-
 /** Copies the rows with these indices out of `values` [rows, size]. @throws RangeError if an index is out of range */
-export function gatherRows<Values extends Numbers>(values: Values, size: number, indices: Uint32Array): Values {
+export function gatherRows<Values extends Arrays[Dtype]>(values: Values, size: number, indices: Uint32Array): Values {
   const picked = numbersLike(values, indices.length * size) as Values;
   const rows = values.length / size;
   for (let row = 0; row < indices.length; row += 1) {
@@ -170,9 +225,23 @@ export function gatherRows<Values extends Numbers>(values: Values, size: number,
   return picked;
 }
 
-function numbersLike(values: Numbers, length: number): Numbers {
-  if (values instanceof Uint8Array) return new Uint8Array(length);
-  return values instanceof Uint16Array ? new Uint16Array(length) : new Float32Array(length);
+function numbersLike(values: Arrays[Dtype], length: number): Arrays[Dtype] {
+  const dtype = values instanceof Uint8Array ? 'u8' : values instanceof Uint16Array ? 'u16' : 'f32';
+  return new arrays[dtype](length);
+}
+
+/** Copies the values of the samples with these indices. @throws RangeError if an index is out of range */
+export function gatherValues<F extends Samples | Targets>(field: F, indices: Uint32Array): F['values'] {
+  return gatherRows(field.values, sizeOfField(field), indices);
+}
+
+/** Copies the samples with these indices, in this order. @throws RangeError if an index is out of range */
+export function takeSamples({ samples, targets }: Dataset, indices: Uint32Array): Dataset {
+  return { samples: takeRows(samples, indices), targets: takeRows(targets, indices), count: indices.length };
+}
+
+export function takeRows<F extends Samples | Targets>(field: F, indices: Uint32Array): F {
+  return { ...field, values: gatherValues(field, indices) };
 }
 
 /**
@@ -181,37 +250,20 @@ function numbersLike(values: Numbers, length: number): Numbers {
  * @throws RangeError if their shapes or types differ
  */
 export function concatDatasets(first: Dataset, second: Dataset): Dataset {
-  const [expected, got] = [first, second].map(({ sampleShape }) => sampleShape.join(' x '));
-  if (got !== expected) throw new RangeError(`expected samples of ${expected}, got ${got}`);
   return {
-    samples: concatValues(first.samples, second.samples),
-    sampleShape: first.sampleShape,
+    samples: concatFields('samples', first.samples, second.samples),
+    targets: concatFields('targets', first.targets, second.targets),
     count: first.count + second.count,
-    targets: concatTargets(first.targets, second.targets),
   };
 }
 
-function concatTargets(first: Targets, second: Targets): Targets {
-  if (first.type === 'classes' && second.type === 'classes') {
-    const labels = new Uint16Array(first.labels.length + second.labels.length);
-    labels.set(first.labels);
-    labels.set(second.labels, first.labels.length);
-    return { ...first, labels };
-  }
-  if (first.type === 'values' && second.type === 'values') {
-    return { ...first, values: concatValues(first.values, second.values) as Float32Array };
-  }
-  throw new RangeError(`expected ${first.type}, got ${second.type}`);
-}
-
-function concatValues(first: SampleValues, second: SampleValues): SampleValues {
-  const length = first.length + second.length;
-  const joined = first instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
-  if (joined.constructor !== second.constructor)
-    throw new RangeError('expected samples of one type, got bytes and floats');
-  joined.set(first);
-  joined.set(second, first.length);
-  return joined;
+function concatFields<F extends Samples | Targets>(what: string, first: F, second: F): F {
+  const [expected, got] = [first, second].map(({ dtype, shape }) => `${dtype} [${shape.join(' x ')}]`);
+  if (got !== expected) throw new RangeError(`expected ${what} that are ${expected}, got ${got}`);
+  const values = new arrays[first.dtype](first.values.length + second.values.length);
+  values.set(first.values);
+  values.set(second.values, first.values.length);
+  return { ...first, values };
 }
 
 type ReadSamples = () => SampleValues;
@@ -223,16 +275,15 @@ const movers = new WeakMap<Dataset, (read: ReadSamples) => void>();
  * Returns the same data set, with samples that `moveSamples` may move.
  * Nothing else may hold the samples, and their buffer must contain nothing else: a move leaves all arrays on it empty.
  */
-export function movableSamples({ samples, sampleShape, count, targets }: Dataset): Dataset {
-  let read = constant(samples);
-  const dataset: Dataset = {
-    get samples() {
+export function movableSamples({ samples, targets, count }: Dataset): Dataset {
+  let read = constant(samples.values);
+  const movable = {
+    ...samples,
+    get values() {
       return read();
     },
-    sampleShape,
-    count,
-    targets,
-  };
+  } as Samples;
+  const dataset = { samples: movable, targets, count };
   movers.set(dataset, (readNow) => {
     const { buffer } = read();
     read = readNow;

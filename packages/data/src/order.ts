@@ -3,7 +3,7 @@
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import { checkWhole, unexpected } from './data-error.ts';
-import { type Dataset, gatherRows, sampleSize, type Targets, targetSize } from './dataset.ts';
+import { type Dataset, type Targets, takeSamples } from './dataset.ts';
 
 /** Draws a permutation of `0 … count - 1` (Fisher-Yates, Durstenfeld's version) from `generator`, which advances. */
 export function shuffledIndices(count: number, generator: RandomGenerator): Uint32Array<ArrayBuffer> {
@@ -87,7 +87,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
     throw new RangeError(`testFraction: expected a number above 0 and up to 1, got ${testFraction}`);
   }
   checkWhole('seed', seed, 0, u32Max);
-  const groupOf = targets.type === 'classes' ? (sample: number) => targets.labels[sample]! : () => 0;
+  const groupOf = targets.role === 'index' ? (sample: number) => targets.values[sample]! : () => 0;
   const left = testCounts(count, groupOf, testFraction);
   // The epochs of a run draw from this stream after jumps of 2^64, so the split's order never repeats one of theirs.
   const order = shuffledIndices(count, xoroshiro128plus(seed));
@@ -97,7 +97,7 @@ export function splitIndices(targets: Targets, count: number, name: string, opti
     return remaining > 0;
   });
   if (test.length === 0) {
-    const expected = targets.type === 'classes' ? 'two samples of a class' : 'two samples';
+    const expected = targets.role === 'index' ? 'two samples of a class' : 'two samples';
     throw unexpected(name, `at least ${expected}, one to train with and one to test with`, count);
   }
   const isTest = new Uint8Array(count);
@@ -113,21 +113,4 @@ function testCounts(count: number, groupOf: (sample: number) => number, fraction
   }
   const part = (size: number) => (fraction === 1 ? size : Math.min(Math.max(Math.round(size * fraction), 1), size - 1));
   return new Map([...sizes].map(([group, size]) => [group, part(size)]));
-}
-
-/** Copies the samples with these indices, in this order. @throws RangeError if an index is out of range */
-export function takeSamples(dataset: Dataset, indices: Uint32Array): Dataset {
-  const { samples, sampleShape, targets } = dataset;
-  return {
-    samples: gatherRows(samples, sampleSize(dataset), indices),
-    sampleShape,
-    count: indices.length,
-    targets: takeTargets(targets, indices),
-  };
-}
-
-export function takeTargets(targets: Targets, indices: Uint32Array): Targets {
-  const { names } = targets;
-  if (targets.type === 'classes') return { type: 'classes', labels: gatherRows(targets.labels, 1, indices), names };
-  return { ...targets, values: gatherRows(targets.values, targetSize(targets), indices) };
 }

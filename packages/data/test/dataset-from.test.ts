@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
+import { classTargets, samplesOf, valueTargets } from '../src/dataset.ts';
 import { datasetFrom, type LabeledArrays, type ValuedArrays } from '../src/readers/dataset-from.ts';
 
 describe('a data set of arrays', () => {
@@ -8,10 +9,9 @@ describe('a data set of arrays', () => {
       'one array and class numbers',
       { samples: Float32Array.of(1, 2, 3, 4), labels: [0, 2] },
       {
-        samples: Float32Array.of(1, 2, 3, 4),
-        sampleShape: [2],
+        samples: samplesOf(Float32Array.of(1, 2, 3, 4), [2]),
         count: 2,
-        targets: { type: 'classes', labels: Uint16Array.of(0, 2), names: ['0', '1', '2'] },
+        targets: classTargets(Uint16Array.of(0, 2), ['0', '1', '2']),
       },
     ],
     [
@@ -23,20 +23,18 @@ describe('a data set of arrays', () => {
         classes: ['no', 'yes'],
       },
       {
-        samples: Uint8Array.of(1, 2, 3, 4),
-        sampleShape: [2, 1, 1],
+        samples: samplesOf(Uint8Array.of(1, 2, 3, 4), [2, 1, 1]),
         count: 2,
-        targets: { type: 'classes', labels: Uint16Array.of(1, 0), names: ['no', 'yes'] },
+        targets: classTargets(Uint16Array.of(1, 0), ['no', 'yes']),
       },
     ],
     [
       'nested lists and names',
       { samples: [[[1, 2]], [[3, 4]]], labels: ['b', 'a'] },
       {
-        samples: Float32Array.of(1, 2, 3, 4),
-        sampleShape: [1, 2],
+        samples: samplesOf(Float32Array.of(1, 2, 3, 4), [1, 2]),
         count: 2,
-        targets: { type: 'classes', labels: Uint16Array.of(1, 0), names: ['a', 'b'] },
+        targets: classTargets(Uint16Array.of(1, 0), ['a', 'b']),
       },
     ],
     [
@@ -49,20 +47,18 @@ describe('a data set of arrays', () => {
         ],
       },
       {
-        samples: Float32Array.of(1, 2, 3, 4),
-        sampleShape: [2],
+        samples: samplesOf(Float32Array.of(1, 2, 3, 4), [2]),
         count: 2,
-        targets: { type: 'values', values: Float32Array.of(0.5, 1, 2, 3), names: ['value 0', 'value 1'] },
+        targets: valueTargets(Float32Array.of(0.5, 1, 2, 3), ['value 0', 'value 1']),
       },
     ],
     [
       'numbers alone',
       { samples: [1, 2], values: [3, 4], names: ['price'] },
       {
-        samples: Float32Array.of(1, 2),
-        sampleShape: [1],
+        samples: samplesOf(Float32Array.of(1, 2), [1]),
         count: 2,
-        targets: { type: 'values', values: Float32Array.of(3, 4), names: ['price'] },
+        targets: valueTargets(Float32Array.of(3, 4), ['price']),
       },
     ],
   ])('is made of %s', (_, arrays, dataset) => {

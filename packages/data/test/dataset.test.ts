@@ -1,37 +1,37 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import { checkDataset, type Dataset } from '../src/dataset.ts';
+import { checkDataset, classTargets, type Dataset, samplesOf, valueTargets } from '../src/dataset.ts';
 
-const classes = (labels: readonly number[], names: readonly string[]) =>
-  ({ type: 'classes', labels: Uint16Array.from(labels), names }) as const;
+const classes = (labels: readonly number[], names: readonly string[]) => classTargets(Uint16Array.from(labels), names);
 
+const values = Float32Array.of(1, 2, 3, 4, 5, 6);
 const valid: Dataset = {
-  samples: Float32Array.of(1, 2, 3, 4, 5, 6),
-  sampleShape: [3],
+  samples: samplesOf(values, [3]),
   count: 2,
   targets: classes([0, 1], ['cat', 'dog']),
 };
 
-const numbers: Dataset['targets'] = { type: 'values', values: Float32Array.of(1, 2, 3, 4), names: ['width', 'height'] };
+const numbers = valueTargets(Float32Array.of(1, 2, 3, 4), ['width', 'height']);
 
 describe('the check of a data set', () => {
-  it.each([valid, { ...valid, targets: numbers }, { ...valid, samples: Uint8Array.of(0, 1, 2, 3, 4, 255) }])(
-    'takes one whose parts fit',
-    (dataset) => {
-      expect(() => checkDataset(dataset, 'x')).not.toThrow();
-    },
-  );
+  it.each([
+    valid,
+    { ...valid, targets: numbers },
+    { ...valid, samples: samplesOf(Uint8Array.of(0, 1, 2, 3, 4, 255), [3]) },
+  ])('takes one whose parts fit', (dataset) => {
+    expect(() => checkDataset(dataset, 'x')).not.toThrow();
+  });
 
   it.each<[string, Partial<Dataset>, string]>([
     ['no samples', { count: 0 }, 'expected samples, their count: expected a whole number of at least 1, got 0'],
-    ['no shape', { sampleShape: [] }, 'expected the shape of a sample, got none'],
+    ['no shape', { samples: samplesOf(values, []) }, 'expected the shape of a sample, got none'],
     [
       'half a value',
-      { sampleShape: [1.5, 2] },
+      { samples: samplesOf(values, [1.5, 2]) },
       'the shape of a sample: expected a whole number of at least 1, got 1.5',
     ],
-    ['a value too few', { sampleShape: [2, 2] }, 'expected 8 values, 2 samples of 2 x 2, got 6'],
+    ['a value too few', { samples: samplesOf(values, [2, 2]) }, 'expected 8 values, 2 samples of 2 x 2, got 6'],
     ['a label too few', { targets: classes([0], ['cat', 'dog']) }, 'expected 2 targets, got 1'],
     [
       'a label that is no class',
@@ -51,12 +51,12 @@ describe('the check of a data set', () => {
     ],
     [
       'nothing to learn',
-      { targets: { type: 'values', values: new Float32Array(0), names: [] } },
+      { targets: valueTargets(new Float32Array(0), []) },
       'expected from 1 to 65535 values to learn for each sample, got 0',
     ],
     [
       'a target that is no number',
-      { targets: { ...numbers, values: Float32Array.of(1, 2, 3, Number.NaN) } },
+      { targets: valueTargets(Float32Array.of(1, 2, 3, Number.NaN), numbers.names) },
       'expected finite numbers, got NaN as the target "height" of sample 1',
     ],
   ])('refuses %s', (_, part, message) => {
@@ -67,9 +67,9 @@ describe('the check of a data set', () => {
     const fault = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY);
     fc.assert(
       fc.property(fc.nat(5), fault, (at, value) => {
-        const samples = valid.samples.slice();
-        samples[at] = value;
-        expect(() => checkDataset({ ...valid, samples }, 'table.csv')).toThrow(
+        const wrong = values.slice();
+        wrong[at] = value;
+        expect(() => checkDataset({ ...valid, samples: samplesOf(wrong, [3]) }, 'table.csv')).toThrow(
           new DataError(
             `table.csv: expected finite numbers, got ${value} as value ${at % 3} of sample ${Math.floor(at / 3)}`,
           ),

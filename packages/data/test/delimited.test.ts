@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Targets } from '../src/dataset.ts';
+import { classTargets, type Targets } from '../src/dataset.ts';
 import { parseDelimited } from '../src/readers/delimited.ts';
 import { encodeFeatures, type FeatureColumn } from '../src/readers/features.ts';
 import type { Table } from '../src/readers/table.ts';
@@ -120,7 +120,7 @@ describe('a table as a data set', () => {
     const opened = datasetFromTable(table, options, table);
     const { train, test } = opened;
     expect(train.samples).toEqual(test.samples);
-    const every10th = Array.from({ length: 15 }, (_, row) => train.samples.slice(60 * row, 60 * row + 6));
+    const every10th = Array.from({ length: 15 }, (_, row) => train.samples.values.slice(60 * row, 60 * row + 6));
     golden.encoded.forEach((row: number[], index: number) => {
       for (const [column, value] of row.entries()) expect(every10th[index]![column]).toBeCloseTo(value, 6);
     });
@@ -129,8 +129,8 @@ describe('a table as a data set', () => {
       expect(mean).toBeCloseTo(golden.means[index], 12);
       expect(deviation).toBeCloseTo(golden.deviations[index], 12);
     });
-    expect(train.sampleShape).toEqual([6]);
-    const targets = train.targets as Extract<typeof train.targets, { type: 'values' }>;
+    expect(train.samples.shape).toEqual([6]);
+    const targets = train.targets as Extract<typeof train.targets, { role: 'value' }>;
     expect(targets.names).toEqual(['petal_width']);
     const { mean, deviation } = targets.standardization!;
     const given = [...targets.values].map((value) => value * deviation + mean).filter((_, row) => row % 10 === 0);
@@ -153,16 +153,16 @@ describe('a table as a data set', () => {
     const opened = datasetFromTable(parse(text));
     const { train, test } = opened;
     const mean = (values: Iterable<number>) => [...values].reduce((sum, value) => sum + value, 0) / [...values].length;
-    expect(mean(train.samples)).toBeCloseTo(0, 6);
-    expect(mean([...train.samples].map((value) => value ** 2))).toBeCloseTo(1, 5);
-    expect(Math.abs(mean(test.samples))).toBeGreaterThan(0.001);
+    expect(mean(train.samples.values)).toBeCloseTo(0, 6);
+    expect(mean([...train.samples.values].map((value) => value ** 2))).toBeCloseTo(1, 5);
+    expect(Math.abs(mean(test.samples.values))).toBeGreaterThan(0.001);
     const [row] = encodeFeatures(parse('other,a\nx,25\n'), columnsOf(opened), Uint32Array.of(0));
-    expect([...train.samples, ...test.samples]).toContain(row);
+    expect([...train.samples.values, ...test.samples.values]).toContain(row);
   });
 
   it('has values to learn that are standardized by the rows to train with alone, or as a trained model has them', () => {
     const text = `a,price\n${Array.from({ length: 40 }, (_, row) => `${row},${250_000 + 1000 * row ** 2}`).join('\n')}`;
-    const valuesOf = (targets: Targets) => targets as Extract<Targets, { type: 'values' }>;
+    const valuesOf = (targets: Targets) => targets as Extract<Targets, { role: 'value' }>;
     const { train, test, found } = datasetFromTable(parse(text), { task: 'regression' });
     const [{ values, standardization }, tested] = [valuesOf(train.targets), valuesOf(test.targets)];
     expect(values.reduce((sum, value) => sum + value, 0)).toBeCloseTo(0, 4);
@@ -207,9 +207,9 @@ describe('a table as a data set', () => {
       whole,
     );
     expect(reading).toEqual(trained.reading);
-    expect(train.samples).toEqual(
-      Float32Array.of(...trained.train.samples.slice(9), ...trained.train.samples.slice(3, 6)),
+    expect(train.samples.values).toEqual(
+      Float32Array.of(...trained.train.samples.values.slice(9), ...trained.train.samples.values.slice(3, 6)),
     );
-    expect(train.targets).toEqual({ type: 'classes', labels: Uint16Array.of(0, 0), names: ['x', 'y', 'z'] });
+    expect(train.targets).toEqual(classTargets(Uint16Array.of(0, 0), ['x', 'y', 'z']));
   });
 });

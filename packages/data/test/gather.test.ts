@@ -1,22 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Dataset, gather, gatherRows } from '../src/dataset.ts';
+import { classTargets, type Dataset, gather, gatherRows, samplesOf, valueTargets } from '../src/dataset.ts';
 import { permutation } from '../src/order.ts';
 
 /** A dataset whose sample i has label i % 10 and two pixels, i % 256 and its complement. */
-function countingDataset(count: number): Dataset & { targets: { type: 'classes' } } {
+function countingDataset(count: number): Dataset {
+  const pixels = Uint8Array.from({ length: 2 * count }, (_, index) => {
+    const value = (index >> 1) % 256;
+    return index % 2 === 0 ? value : 255 - value;
+  });
   return {
-    samples: Uint8Array.from({ length: 2 * count }, (_, index) => {
-      const value = (index >> 1) % 256;
-      return index % 2 === 0 ? value : 255 - value;
-    }),
-    sampleShape: [1, 2, 1],
+    samples: samplesOf(pixels, [1, 2, 1]),
     count,
-    targets: {
-      type: 'classes',
-      labels: Uint16Array.from({ length: count }, (_, index) => index % 10),
-      names: Array.from({ length: 10 }, (_, index) => `${index}`),
-    },
+    targets: classTargets(
+      Uint16Array.from({ length: count }, (_, index) => index % 10),
+      Array.from({ length: 10 }, (_, index) => `${index}`),
+    ),
   };
 }
 
@@ -40,8 +39,8 @@ describe('gather', () => {
     fc.assert(
       fc.property(fc.array(fc.float({ noNaN: true }), { minLength: 6, maxLength: 6 }), (numbers) => {
         const values = Float32Array.from(numbers);
-        const targets = { type: 'values', values, names: ['a', 'b'] } as const;
-        const dataset: Dataset = { samples: values, sampleShape: [2], count: 3, targets };
+        const targets = valueTargets(values, ['a', 'b']);
+        const dataset: Dataset = { samples: samplesOf(values, [2]), count: 3, targets };
         const expected = values.slice(2, 6);
         const { samples, targets: picked } = gather(dataset, Uint32Array.of(0, 1, 2), 1, 3);
         expect(samples).toEqual(expected);

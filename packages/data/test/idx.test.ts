@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
+import { classTargets, samplesOf } from '../src/dataset.ts';
 import { joinDataset, parseImages, parseLabels } from '../src/node/mnist.ts';
 import { imagesFile, labelsFile } from './files.ts';
 
@@ -83,10 +84,9 @@ describe('joinDataset', () => {
   it('takes images and labels together', () => {
     const labels = parseLabels(labelsFile([0, 9, 5]), 'y');
     expect(joinDataset(images, labels, 10)).toEqual({
-      samples: images.pixels,
-      sampleShape: [images.rows, images.columns, 1],
+      samples: samplesOf(images.pixels, [images.rows, images.columns, 1]),
       count: 3,
-      targets: { type: 'classes', labels: Uint16Array.of(0, 9, 5), names: [...'0123456789'] },
+      targets: classTargets(Uint16Array.of(0, 9, 5), [...'0123456789']),
     });
   });
 

@@ -7,7 +7,6 @@ import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import { targetValues } from '../src/dataset.ts';
 import { loadMnist } from '../src/node/mnist.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { colorImagesFile, imagesFile, labelsFile } from './files.ts';
@@ -20,14 +19,22 @@ describe('the bundled MNIST', () => {
     expect(sha256(await readFile(join(directory, 'train-images-idx3-ubyte')))).toMatch(/^ba891046/);
 
     const { train, test } = await loadMnist();
-    expect(train).toMatchObject({ count: 60_000, sampleShape: [28, 28, 1], targets: { names: [...'0123456789'] } });
-    expect(test).toMatchObject({ count: 10_000, sampleShape: [28, 28, 1], targets: { names: [...'0123456789'] } });
-    expect(train.samples).toHaveLength(60_000 * 784);
-    expect([...targetValues(train.targets).subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
-    expect([...targetValues(test.targets).subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+    expect(train).toMatchObject({
+      count: 60_000,
+      samples: { shape: [28, 28, 1] },
+      targets: { names: [...'0123456789'] },
+    });
+    expect(test).toMatchObject({
+      count: 10_000,
+      samples: { shape: [28, 28, 1] },
+      targets: { names: [...'0123456789'] },
+    });
+    expect(train.samples.values).toHaveLength(60_000 * 784);
+    expect([...train.targets.values.subarray(0, 10)]).toEqual([5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    expect([...test.targets.values.subarray(0, 10)]).toEqual([7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
     let sum = 0;
-    for (const pixel of train.samples) sum += pixel;
-    expect(sum / train.samples.length / 255).toBeCloseTo(0.1307, 4);
+    for (const pixel of train.samples.values) sum += pixel;
+    expect(sum / train.samples.values.length / 255).toBeCloseTo(0.1307, 4);
   });
 });
 
@@ -71,10 +78,10 @@ describe('loadMnist', () => {
   ])('reads files that are %s', async (_name, rename, pack) => {
     await put(rename, pack);
     const { train, test } = await loadMnist(directory);
-    expect(train.samples).toEqual(Uint8Array.from({ length: 24 }, (_, index) => index));
-    expect(train).toMatchObject({ count: 4, sampleShape: [3, 2, 1] });
-    expect([...targetValues(train.targets)]).toEqual([1, 2, 3, 4]);
-    expect([...targetValues(test.targets)]).toEqual([4, 0]);
+    expect(train.samples.values).toEqual(Uint8Array.from({ length: 24 }, (_, index) => index));
+    expect(train).toMatchObject({ count: 4, samples: { shape: [3, 2, 1] } });
+    expect([...train.targets.values]).toEqual([1, 2, 3, 4]);
+    expect([...test.targets.values]).toEqual([4, 0]);
   });
 
   it('has as many classes as the labels to train with need, as EMNIST', async () => {
@@ -104,11 +111,11 @@ describe('loadMnist', () => {
       await writeFile(join(directory, `${part}-images-${idx}-ubyte`), colorImagesFile(count, 3, 2, 3));
     }
     const { train, test } = await loadMnist(directory);
-    expect([train.sampleShape, test.sampleShape]).toEqual([
+    expect([train.samples.shape, test.samples.shape]).toEqual([
       [3, 2, 3],
       [3, 2, 3],
     ]);
-    expect(train.samples).toEqual(Uint8Array.from({ length: 72 }, (_, index) => index));
+    expect(train.samples.values).toEqual(Uint8Array.from({ length: 72 }, (_, index) => index));
     expect((await openDataset(directory)).found).toContain('6 images of 3 x 2 x 3 in IDX files, 5 classes; 4 to train');
   });
 
@@ -165,7 +172,7 @@ describe('loadMnist', () => {
     await putPlain();
     await rename(join(directory, 't10k-labels-idx1-ubyte'), join(directory, 'labels'));
     await symlink('labels', join(directory, 't10k-labels-idx1-ubyte'));
-    expect([...targetValues((await loadMnist(directory)).test.targets)]).toEqual([4, 0]);
+    expect([...(await loadMnist(directory)).test.targets.values]).toEqual([4, 0]);
   });
 
   it('says that a file is a directory', async () => {

@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { type Dataset, gather, movableSamples, moveSamples } from '../src/dataset.ts';
+import {
+  classTargets,
+  type Dataset,
+  gather,
+  movableSamples,
+  moveSamples,
+  type SampleValues,
+  samplesOf,
+} from '../src/dataset.ts';
 
-const datasetOf = (samples: Dataset['samples']): Dataset => ({
-  samples,
-  sampleShape: [2],
+const datasetOf = (samples: SampleValues): Dataset => ({
+  samples: samplesOf(samples, [2]),
   count: samples.length / 2,
-  targets: { type: 'classes', labels: new Uint16Array(samples.length / 2), names: ['one', 'other'] },
+  targets: classTargets(new Uint16Array(samples.length / 2), ['one', 'other']),
 });
 
 describe('samples that can be moved', () => {
@@ -14,10 +21,10 @@ describe('samples that can be moved', () => {
     const first = Values.from(values);
     const dataset = movableSamples(datasetOf(first));
     expect(dataset).toEqual(datasetOf(Values.from(values)));
-    expect(dataset.samples).toBe(first);
+    expect(dataset.samples.values).toBe(first);
     const copy = first.slice();
     moveSamples(dataset, () => copy);
-    expect(dataset.samples).toBe(copy);
+    expect(dataset.samples.values).toBe(copy);
     expect(dataset).toEqual(datasetOf(Values.from(values)));
     expect(gather(dataset, Uint32Array.of(2, 0), 0, 2).samples).toEqual(Values.of(5, 6, 1, 2));
     expect(first).toHaveLength(0);
@@ -27,10 +34,10 @@ describe('samples that can be moved', () => {
     const dataset = movableSamples(datasetOf(Uint8Array.of(7, 8)));
     let memory = Uint8Array.of(7, 8).buffer;
     moveSamples(dataset, () => new Uint8Array(memory));
-    const before = dataset.samples;
+    const before = dataset.samples.values;
     memory = structuredClone(memory, { transfer: [memory] });
     expect(before).toHaveLength(0);
-    expect(dataset.samples).toEqual(Uint8Array.of(7, 8));
+    expect(dataset.samples.values).toEqual(Uint8Array.of(7, 8));
   });
 
   it('move once', () => {
@@ -38,7 +45,7 @@ describe('samples that can be moved', () => {
     const [one, other] = [Uint8Array.of(7, 8), Uint8Array.of(7, 8)];
     moveSamples(dataset, () => one);
     moveSamples(dataset, () => other);
-    expect(dataset.samples).toBe(one);
+    expect(dataset.samples.values).toBe(one);
     expect(one).toHaveLength(2);
   });
 
@@ -46,7 +53,7 @@ describe('samples that can be moved', () => {
     const samples = Uint8Array.of(7, 8);
     const dataset = datasetOf(samples);
     moveSamples(dataset, () => Uint8Array.of(1, 1));
-    expect(dataset.samples).toBe(samples);
+    expect(dataset.samples.values).toBe(samples);
     expect(samples).toHaveLength(2);
   });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { classTargets, samplesOf } from '../src/dataset.ts';
 import { openDataset } from '../src/node/open-dataset.ts';
 import { openSharpDecoder } from '../src/node/sharp-decoder.ts';
 import { type PictureDecoder, pictureTree, readPictures } from '../src/pictures/read-pictures.ts';
@@ -35,10 +36,9 @@ describe('a folder of pictures', () => {
     const folder = folderOf(parts(files));
     const { train, test, found } = await openDataset(folder);
     expect(train).toEqual({
-      samples: Uint8Array.of(...pixels, ...pixels),
-      sampleShape: shape,
+      samples: samplesOf(Uint8Array.of(...pixels, ...pixels), shape),
       count: 2,
-      targets: { type: 'classes', labels: Uint16Array.of(0, 1), names: ['a', 'b'] },
+      targets: classTargets(Uint16Array.of(0, 1), ['a', 'b']),
     });
     expect(test).toEqual(train);
     expect(found).toBe(`${nameOf(folder)}: 4 pictures, 2 classes (a, b), ${text}; 2 to train, 2 to test`);
@@ -46,7 +46,7 @@ describe('a folder of pictures', () => {
 
   it('gives gray pictures three equal channels beside ones with colors', async () => {
     const { train } = await openDataset(folderOf(parts({ 'a/1.png': color, 'b/1.png': gray })));
-    expect(train.samples).toEqual(
+    expect(train.samples.values).toEqual(
       Uint8Array.of(...colorPixels, ...Array.from(grayPixels, (value) => [value, value, value]).flat()),
     );
   });
@@ -56,13 +56,13 @@ describe('a folder of pictures', () => {
     const size = { width: 4, height: 4 };
     const cut = await openDataset(folder, { size });
     const middle = [...colorPixels].filter((_, index) => index % 18 >= 3 && index % 18 < 15);
-    expect([...cut.train.samples.subarray(0, 48)]).toEqual(middle);
+    expect([...cut.train.samples.values.subarray(0, 48)]).toEqual(middle);
     expect(cut.found).toContain('scaled to 4 x 4 (cover), color');
     const contained = await openDataset(folder, { size: { width: 6, height: 8 }, fit: 'contain' });
     const black = Array.from({ length: 36 }, () => 0);
-    expect([...contained.train.samples.subarray(0, 144)]).toEqual([...black, ...colorPixels, ...black]);
+    expect([...contained.train.samples.values.subarray(0, 144)]).toEqual([...black, ...colorPixels, ...black]);
     const stretched = await openDataset(folder, { size, fit: 'stretch', gray: true });
-    expect(stretched.train.sampleShape).toEqual([4, 4, 1]);
+    expect(stretched.train.samples.shape).toEqual([4, 4, 1]);
     expect(stretched.found).toContain('scaled to 4 x 4 (stretch), gray');
   });
 
@@ -72,11 +72,11 @@ describe('a folder of pictures', () => {
     const most = await openDataset(
       folderOf({ 'a/1.png': color, 'a/2.png': color, 'b/1.png': color, 'b/2.png': small }),
     );
-    expect(most.train.sampleShape).toEqual([4, 6, 3]);
+    expect(most.train.samples.shape).toEqual([4, 6, 3]);
     const half = await openDataset(
       folderOf({ 'a/1.png': color, 'a/2.png': small, 'b/1.png': color, 'b/2.png': small }),
     );
-    expect(half.train.sampleShape).toEqual([32, 32, 3]);
+    expect(half.train.samples.shape).toEqual([32, 32, 3]);
   });
 
   it('turns pictures as their orientation asks for, and makes transparent parts white', async () => {
@@ -149,6 +149,6 @@ describe('a folder of pictures', () => {
     const files = Array.from({ length: 60_000 }, (_, index) => ({ path: `${index % 10}/${index}.png`, read }));
     const { train, test } = await readPictures(files, 'many', decoder);
     expect([train.count, test.count, inHand, most]).toEqual([48_000, 12_000, 0, 8]);
-    expect(train.samples.every((value, index) => value === 1 + (index % 2))).toBe(true);
+    expect(train.samples.values.every((value, index) => value === 1 + (index % 2))).toBe(true);
   });
 });

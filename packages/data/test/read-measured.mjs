@@ -5,7 +5,7 @@ const [path, options = '{}'] = process.argv.slice(2);
 let outcome;
 try {
   const { train, found } = await openDataset(path, JSON.parse(options));
-  outcome = { found, sampleShape: train.sampleShape };
+  outcome = { found, sampleShape: train.samples.shape };
 } catch (error) {
   outcome = { name: error.name, message: error.message };
 }

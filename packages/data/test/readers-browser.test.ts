@@ -32,7 +32,7 @@ describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, ()
     const { train, found } = await openDataset(golden(name));
     const bytes = [...readFileSync(golden(name))];
     const read = await opened.page.evaluate((given) => window.readTable(given.bytes, given.name), { bytes, name });
-    expect(read).toEqual({ samples: [...train.samples], sampleShape: train.sampleShape, found });
+    expect(read).toEqual({ samples: [...train.samples.values], sampleShape: train.samples.shape, found });
     expect(opened.errors).toEqual([]);
   });
 
@@ -46,7 +46,7 @@ describe.skipIf(!executablePath)(inChromium('readers'), { timeout: 300_000 }, ()
     const { train } = await openDataset(folderOf(Object.fromEntries(files)));
     const bytes = Object.fromEntries(files.map(([path, file]) => [path, [...file]]));
     const { samples, sampleShape } = await opened.page.evaluate((given) => window.readFolder(given), bytes);
-    expect({ samples, sampleShape }).toEqual({ samples: [...train.samples], sampleShape: train.sampleShape });
+    expect({ samples, sampleShape }).toEqual({ samples: [...train.samples.values], sampleShape: train.samples.shape });
   });
 
   it('name a damaged picture', async () => {

@@ -1,16 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DataError } from '../src/data-error.ts';
-import type { Dataset } from '../src/dataset.ts';
+import { classTargets, type Dataset, samplesOf, valueTargets } from '../src/dataset.ts';
 import { splitDataset, splitIndices } from '../src/order.ts';
 
 function labeled(labels: readonly number[]): Dataset {
   const names = Array.from({ length: Math.max(...labels) + 1 }, (_, index) => `class ${index}`);
   return {
-    samples: Float32Array.from(labels, (_, index) => index),
-    sampleShape: [1],
+    samples: samplesOf(
+      Float32Array.from(labels, (_, index) => index),
+      [1],
+    ),
     count: labels.length,
-    targets: { type: 'classes', labels: Uint16Array.from(labels), names },
+    targets: classTargets(Uint16Array.from(labels), names),
   };
 }
 
@@ -22,14 +24,14 @@ const settings = fc.record({
   testFraction: fc.double({ min: 0.01, max: 0.99, noNaN: true }),
 });
 
-const labelsOf = ({ targets }: Dataset): number[] => (targets.type === 'classes' ? [...targets.labels] : []);
+const labelsOf = ({ targets }: Dataset): number[] => (targets.role === 'index' ? [...targets.values] : []);
 
 describe('the split of a data set', () => {
   it('has each sample once, with its label, in the same order each time', () => {
     fc.assert(
       fc.property(manyLabels, settings, (labels, options) => {
         const { train, test } = splitDataset(labeled(labels), options);
-        const samples = [...train.samples, ...test.samples];
+        const samples = [...train.samples.values, ...test.samples.values];
         expect(samples.toSorted((a, b) => a - b)).toEqual(labels.map((_, index) => index));
         expect([...labelsOf(train), ...labelsOf(test)]).toEqual(samples.map((sample) => labels[sample]));
         expect(splitDataset(labeled(labels), options)).toEqual({ train, test });
@@ -55,29 +57,24 @@ describe('the split of a data set', () => {
     const dataset = labeled(Array.from({ length: 100 }, (_, index) => index % 3));
     const [one, other] = [1, 2].map((seed) => splitDataset(dataset, { seed }));
     expect(one!.test.samples).not.toEqual(other!.test.samples);
-    expect([...one!.train.samples]).not.toEqual([...one!.train.samples].toSorted((a, b) => a - b));
-    expect([...one!.test.samples]).not.toEqual([...one!.test.samples].toSorted((a, b) => a - b));
+    expect([...one!.train.samples.values]).not.toEqual([...one!.train.samples.values].toSorted((a, b) => a - b));
+    expect([...one!.test.samples.values]).not.toEqual([...one!.test.samples.values].toSorted((a, b) => a - b));
   });
 
   it('keeps a fifth of values to test with', () => {
     const values = Float32Array.from({ length: 50 }, (_, index) => index / 2);
-    const targets = { type: 'values', values, names: ['price'] } as const;
+    const targets = valueTargets(values, ['price']);
     const samples = Float32Array.from({ length: 50 }, (_, index) => index);
-    const { train, test } = splitDataset({ samples, sampleShape: [1], count: 50, targets });
+    const { train, test } = splitDataset({ samples: samplesOf(samples, [1]), count: 50, targets });
     expect([train.count, test.count]).toEqual([40, 10]);
     for (const part of [train, test]) {
-      expect(part.targets).toEqual({ ...targets, values: part.samples.map((sample) => sample / 2) });
+      expect(part.targets).toEqual({ ...targets, values: part.samples.values.map((sample) => sample / 2) });
     }
   });
 
   it.each([
     ['classes of one sample each', labeled([0, 1, 2]).targets, 3, 'expected at least two samples of a class'],
-    [
-      'one value',
-      { type: 'values', values: Float32Array.of(1), names: ['price'] } as const,
-      1,
-      'expected at least two samples',
-    ],
+    ['one value', valueTargets(Float32Array.of(1), ['price']), 1, 'expected at least two samples'],
   ])('refuses %s', (_, targets, count, expected) => {
     expect(() => splitIndices(targets, count, 'x.csv', {})).toThrow(
       new DataError(`x.csv: ${expected}, one to train with and one to test with, got ${count}`),
@@ -87,7 +84,7 @@ describe('the split of a data set', () => {
   it('keeps every sample to test with where the part is 1', () => {
     const { train, test } = splitDataset(labeled([0, 1, 1]), { testFraction: 1 });
     expect([train.count, test.count]).toEqual([0, 3]);
-    expect([...test.samples].sort()).toEqual([...labeled([0, 1, 1]).samples].sort());
+    expect([...test.samples.values].sort()).toEqual([...labeled([0, 1, 1]).samples.values].sort());
   });
 
   it.each([0, 1.5, Number.NaN])('refuses to test with the part %d', (testFraction) => {

@@ -1,5 +1,5 @@
 /** Labeled images of digits, and the classifier 784-128-10 that chapters train on them. */
-import { type Dataset, permutation } from '@lockstep/data';
+import { type Dataset, permutation, targetWords } from '@lockstep/data';
 import { createEvaluation, createMicrobatchGradient, initialize, type Model, resolveModel } from '@lockstep/nn';
 import type { HostBackend, Storage } from '@lockstep/tensor';
 import { type OptimizerChoice, Trainer } from './trainer.ts';
@@ -39,13 +39,14 @@ export function digitsOf({ digits }: { readonly digits?: Digits | undefined }, u
 
 /** Returns the images of a data set without copying. @throws Error unless they are 28 x 28 bytes in ten classes */
 export function labeledImages({ samples, count, targets }: Dataset): LabeledImages {
-  const isClassified = targets.type === 'classes' && targets.names.length === 10;
-  if (!(samples instanceof Uint8Array) || samples.length !== count * imageSize || !isClassified) {
-    const what = samples instanceof Uint8Array ? 'bytes' : 'floats';
-    const got = `${samples.length / count} ${what} and ${targets.names.length} ${targets.type}`;
+  const isClassified = targets.role === 'index' && targets.names.length === 10;
+  if (samples.dtype !== 'u8' || samples.values.length !== count * imageSize || !isClassified) {
+    const what = samples.dtype === 'u8' ? 'bytes' : 'floats';
+    const outputs = `${targets.names.length} ${targetWords[targets.role].many}`;
+    const got = `${samples.values.length / count} ${what} and ${outputs}`;
     throw new Error(`digits: expected images of ${imageSize} bytes in 10 classes, got ${got}`);
   }
-  return { pixels: samples, labels: targets.labels };
+  return { pixels: samples.values, labels: targets.values };
 }
 
 /** Returns the images `from .. to - 1` without copying. */

@@ -1,4 +1,5 @@
 /** The view of a live network: its parts, the pictures of its weights, and one sample traced through it and back. */
+import type { SampleValues, Standardization } from '@lockstep/data';
 import {
   byteDivisor,
   layerOutputs,
@@ -8,8 +9,6 @@ import {
   parameterLayout,
   probabilitiesOf,
   restoreValues,
-  type SampleValues,
-  type Standardization,
 } from '@lockstep/nn';
 import {
   add,
@@ -174,10 +173,10 @@ function parameterTensors(backend: HostBackend, model: Model, weights: Float32Ar
 /** Returns the loss that training minimizes, for outputs [1, outputs]. */
 function sampleLoss(outputs: Tensor, target: LabeledSample['target']): Tensor {
   const { backend, shape } = outputs;
-  if (typeof target === 'number') return sum(losses.classes.each(outputs, fromArray(backend, [target])));
+  if (typeof target === 'number') return sum(losses.index.each(outputs, fromArray(backend, [target])));
   const count = shape[1]!;
   if (target.length !== count) throw new Error(`target: expected ${count} values, got ${target.length}`);
-  return sum(losses.values.each(outputs, fromArray(backend, target, shape)));
+  return sum(losses.value.each(outputs, fromArray(backend, target, shape)));
 }
 
 function parameterTraces(model: Model, layer: number, gradient: Float32Array): ParameterTrace[] {

@@ -1,4 +1,5 @@
 /** The view of a live network computes what the engine's own plans do, and shows weights as pictures or histograms. */
+import { classField, valueField } from '@lockstep/data';
 import {
   createMicrobatchGradient,
   createPrediction,
@@ -67,9 +68,9 @@ describe.each(cases)('a sample in $name', ({ model, sample }) => {
     const { target } = sample;
     const isClass = typeof target === 'number';
     const plan = createMicrobatchGradient(backend, model, 1, parameters, {
-      targetType: isClass ? 'classes' : 'values',
+      targetField: isClass ? classField : valueField([target.length]),
     });
-    plan.run(sample.values, isClass ? Uint8Array.of(target) : target);
+    plan.run(sample.values, isClass ? Uint16Array.of(target) : target);
     const expected = backend.view(plan.output);
     expect(plain(trace.gradient)).toEqual(plain(expected.subarray(0, weights.length)));
     expect(trace.loss).toBe(expected[weights.length]);

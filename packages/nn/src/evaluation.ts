@@ -1,16 +1,10 @@
 /** Evaluates a model on a data set: loss, accuracy or errors, the confusion matrix, and the worst samples. */
+import { classField, type Dataset, type TargetField } from '@lockstep/data';
 import { type Backend, runTogether, type Storage, sum } from '@lockstep/tensor';
-import { losses, type TargetType, type TargetValues } from './losses.ts';
+import { losses } from './losses.ts';
 import { type Model, outputCount, parameterCount } from './model.ts';
-import {
-  createLabeledPlan,
-  createPrediction,
-  forward,
-  type LabeledPlan,
-  type PredictionPlan,
-  type SampleValues,
-} from './plans.ts';
-import { rootMeanSquaredError, type Standardization } from './standardization.ts';
+import { createLabeledPlan, createPrediction, forward, type LabeledPlan, type PredictionPlan } from './plans.ts';
+import { rootMeanSquaredError } from './standardization.ts';
 
 /** Mean loss and quality measures over labeled samples. */
 export interface Evaluation {
@@ -34,16 +28,11 @@ export type Evaluator = DatasetEvaluator<Evaluation>;
  * Creates an evaluator of `model` on `data`. It compiles its plans once, unless `memory` is given.
  * @param memory lends memory to each evaluation, which then compiles its plans again; by default, the evaluator's own
  */
-export function createEvaluator(
-  backend: Backend,
-  model: Model,
-  data: LabeledSamples,
-  memory?: WeightsMemory,
-): Evaluator {
+export function createEvaluator(backend: Backend, model: Model, data: Dataset, memory?: WeightsMemory): Evaluator {
   const { count, targets } = data;
-  const variance = targets.type === 'values' ? targetVariance(targets.values, outputCount(model)) : 0;
+  const variance = targets.role === 'value' ? targetVariance(targets.values, outputCount(model)) : 0;
   const createPlan = (planBackend: Backend, planModel: Model, samples: number, parameters: Storage): LabeledPlan =>
-    createEvaluation(planBackend, planModel, samples, parameters, targets.type);
+    createEvaluation(planBackend, planModel, samples, parameters, targets);
   const accumulate = (): Accumulator<Evaluation> => {
     let [lossSum, correctCount] = [0, 0];
     return {
@@ -53,7 +42,7 @@ export function createEvaluator(
       },
       result() {
         const loss = lossSum / count;
-        if (targets.type === 'classes') {
+        if (targets.role === 'index') {
           // If scores are NaN, argmax returns the first NaN: an accuracy would be meaningless.
           return { loss, accuracy: Number.isFinite(loss) ? correctCount / count : null, r2: null, rmse: null };
         }
@@ -74,10 +63,10 @@ export function createEvaluation(
   model: Model,
   samples: number,
   parameters: Storage,
-  targetType: TargetType = 'classes',
+  targetField: TargetField = classField,
 ): LabeledPlan {
-  const kind = losses[targetType];
-  const options = { targetType, isRandom: false };
+  const kind = losses[targetField.role];
+  const options = { targetField, isRandom: false };
   return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors) => {
     const outputs = forward(model, x, tensors);
     return [sum(kind.each(outputs, targets)), kind.correct(outputs, targets, {})];
@@ -139,13 +128,13 @@ const maxMatrixClasses = 1000;
 export function createConfusionEvaluator(
   backend: Backend,
   model: Model,
-  data: LabeledSamples,
+  data: Dataset,
   topErrorCount: number,
 ): DatasetEvaluator<ConfusionMatrix> {
   const classes = outputCount(model);
   const { targets } = data;
-  if (targets.type !== 'classes') throw new Error('confusion matrix: expected targets that are classes, got values');
-  const { labels } = targets;
+  if (targets.role !== 'index') throw new Error('confusion matrix: expected targets that are classes, got values');
+  const { values: labels } = targets;
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
     const counts = classes > maxMatrixClasses ? null : new Float32Array(classes * classes);
     let topErrors: TopError[] = [];
@@ -189,12 +178,12 @@ interface ValueError {
 export function createValueErrors(
   backend: Backend,
   model: Model,
-  data: LabeledSamples,
+  data: Dataset,
   most: number,
 ): DatasetEvaluator<readonly ValueError[]> {
   const size = outputCount(model);
   const { targets } = data;
-  if (targets.type !== 'values') throw new Error('value errors: expected targets that are values, got classes');
+  if (targets.role !== 'value') throw new Error('value errors: expected targets that are values, got classes');
   return createDatasetEvaluator(backend, model, data, createPrediction, () => {
     const largest: ValueError[] = [];
     return {
@@ -227,30 +216,6 @@ function targetVariance(values: Float32Array, columns: number): number {
     for (let at = column; at < values.length; at += columns) sum += (values[at]! - mean) ** 2;
   }
   return sum / values.length;
-}
-
-/** Samples, and their classes or values. */
-export interface LabeledSamples {
-  /** [count, ...sampleShape]. */
-  readonly samples: SampleValues;
-  readonly count: number;
-  readonly targets:
-    | {
-        readonly type: 'classes';
-        readonly labels: Uint8Array | Uint16Array;
-        /** Class names, in the order of the class numbers. */
-        readonly names?: readonly string[] | undefined;
-      }
-    | {
-        readonly type: 'values';
-        readonly values: Float32Array;
-        readonly standardization?: Standardization | undefined;
-      };
-}
-
-/** Returns class indices [count], or values [count, outputs]. */
-function targetsOf({ targets }: LabeledSamples): TargetValues {
-  return targets.type === 'classes' ? targets.labels : targets.values;
 }
 
 /** Evaluates weights on a fixed set of samples, one slice at a time. */
@@ -289,14 +254,14 @@ export interface WeightsMemory {
 function createDatasetEvaluator<Result>(
   backend: Backend,
   model: Model,
-  data: LabeledSamples,
+  data: Dataset,
   createPlan: (backend: Backend, model: Model, samples: number, parameters: Storage) => LabeledPlan | PredictionPlan,
   accumulate: () => Accumulator<Result>,
   memory?: WeightsMemory,
 ): DatasetEvaluator<Result> {
   const opened = openPlans(backend, model, createPlan, memory);
-  const { samples, count } = data;
-  const targets = targetsOf(data);
+  const { count } = data;
+  const [samples, targets] = [data.samples.values, data.targets.values];
   const [size, targetSize] = [samples.length / count, targets.length / count];
   const { threads = 1 } = backend;
   const sliceSize = sliceSizeOf(model);

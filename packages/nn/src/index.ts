@@ -13,12 +13,11 @@ export {
   type DatasetEvaluator,
   type Evaluation,
   type Evaluator,
-  type LabeledSamples,
   probabilitiesOf,
   type WeightsMemory,
 } from './evaluation.ts';
 export { type Layer, type LayerType, layers } from './layers.ts';
-export { losses, type TargetType, type TargetValues } from './losses.ts';
+export { losses } from './losses.ts';
 export {
   builtInModels,
   initialize,
@@ -34,14 +33,11 @@ export {
   summary,
 } from './model.ts';
 export {
-  byteScaling,
   describeModel,
   type ModelDescription,
   numberedClasses,
   parseDescription,
-  type Reading,
   readModelFile,
-  scalingOf,
   torchTensors,
   writeModelFile,
 } from './model-file.ts';
@@ -66,8 +62,7 @@ export {
   layerOutputs,
   type RandomKey,
   type SampleRows,
-  type SampleValues,
 } from './plans.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';
 export { type Schedule, type ScheduleType, scheduleFactor, schedules } from './schedules.ts';
-export { restoreValues, rootMeanSquaredError, type Standardization, standardizeValues } from './standardization.ts';
+export { restoreValues, rootMeanSquaredError, standardizeValues } from './standardization.ts';

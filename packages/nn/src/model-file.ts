@@ -1,10 +1,19 @@
 /** Model files: a description and the weights, in the layout that PyTorch reads. */
 
+import {
+  classField,
+  type SampleField,
+  type Standardization,
+  scaledField,
+  type TargetField,
+  targetWords,
+  valueField,
+} from '@lockstep/data';
+import type { Reading } from '@lockstep/data/readers';
 import { formatShape, type Shape, sizeOf } from '@lockstep/tensor';
 import * as v from 'valibot';
 import { check, positive, wholeNumber } from './check.ts';
 import { fromTorch, toTorch } from './layers.ts';
-import type { TargetType } from './losses.ts';
 import {
   checkParameterCount,
   inputSize,
@@ -14,9 +23,9 @@ import {
   parseModel,
   totalSize,
 } from './model.ts';
-import { byteDivisor, type SampleValues } from './plans.ts';
+import { byteDivisor } from './plans.ts';
 import { type NamedTensor, readSafetensors, writeSafetensors } from './safetensors.ts';
-import { finite, type Standardization, standardizationSchema } from './standardization.ts';
+import { finite, standardizationSchema } from './standardization.ts';
 
 /** Converts the parameters [parameterCount] to tensors with PyTorch's names, order and layouts. */
 export function torchTensors(model: Model, parameters: Float32Array): NamedTensor[] {
@@ -81,7 +90,8 @@ const columnSchema = v.variant('type', [
   }),
 ]);
 
-const readingSchema = v.variant('type', [
+/** How a file becomes a sample. */
+const readingSchema: v.GenericSchema<unknown, Reading> = v.variant('type', [
   v.strictObject({
     type: v.literal('rows'),
     columns: v.pipe(v.array(columnSchema, 'expected a list of columns'), v.readonly()),
@@ -89,50 +99,30 @@ const readingSchema = v.variant('type', [
   v.strictObject({ type: v.literal('pictures'), fit: v.picklist(['cover', 'contain', 'stretch']) }),
 ]);
 
-/**
- * How a file becomes a sample.
- * `rows`: a number in a table row becomes (number - mean) / deviation, a category is one-hot encoded.
- * `pictures`: a picture is scaled to the sample's height and width; `fit` says how, if the aspect ratios differ.
- */
-export type Reading = v.InferOutput<typeof readingSchema>;
-
 /** Returns the number of values that a row becomes. */
 function rowSize({ columns }: Extract<Reading, { type: 'rows' }>): number {
   return columns.reduce((sum, column) => sum + (column.type === 'number' ? 1 : column.categories.length), 0);
 }
 
+/** In a file, `byte` is a whole number from 0 to 255 that the model sees divided by `divisor`; `none` is a float. */
 const scalingSchema = v.variant('type', [
   v.strictObject({ type: v.literal('byte'), divisor: v.literal(byteDivisor) }),
   v.strictObject({ type: v.literal('none') }),
 ]);
 
-/**
- * Scaling from a sample's value to the model's input.
- * `byte`: a whole number from 0 to 255, divided by `divisor`; `none`: a float, unchanged.
- */
-type Scaling = v.InferOutput<typeof scalingSchema>;
-
-/** Scaling of bytes: the model's input is byte / 255. */
-export const byteScaling: Scaling = { type: 'byte', divisor: byteDivisor };
-
-/** Returns the scaling of these samples: byte / 255 for bytes, none for floats. */
-export function scalingOf(samples: SampleValues): Scaling {
-  return samples instanceof Uint8Array ? byteScaling : { type: 'none' };
-}
+const byteScaling = { type: 'byte', divisor: byteDivisor } as const;
 
 /** Everything needed to use a model, except its weights. */
 export interface ModelDescription {
   readonly model: Model;
-  /** Type of the outputs, and one name per output, in order. */
-  readonly targets: {
-    readonly type: TargetType;
+  /** A sample before the model flattens it: [height, width, channels] for an image. */
+  readonly samples: SampleField;
+  /** The learned classes or values, and one name per output, in order. */
+  readonly targets: TargetField & {
     readonly names: readonly string[];
     /** Standardization of the outputs; omitted if they are in the unit of the original values. */
     readonly standardization?: Standardization | undefined;
   };
-  /** Shape of a sample before the model flattens it: [height, width, channels] for an image. */
-  readonly sampleShape: Shape;
-  readonly scaling: Scaling;
   /** How a file becomes a sample, if the model was trained on tables or pictures. */
   readonly reading?: Reading | undefined;
 }
@@ -156,13 +146,13 @@ const nameList = v.array(v.string('expected a name'), 'expected a list of names'
 
 /** Encodes a description as metadata; `writeModelFile` adds the model itself. */
 export function describeModel(
-  { targets, sampleShape, scaling, reading }: Omit<ModelDescription, 'model'>,
+  { samples, targets, reading }: Omit<ModelDescription, 'model'>,
   { lockstep, seed, steps, weightsSha256, initSha256 }: ModelOrigin,
 ): Record<string, string> {
   return {
-    [targets.type]: JSON.stringify(targets.names),
-    sampleShape: JSON.stringify(sampleShape),
-    scaling: JSON.stringify(scaling),
+    [targetWords[targets.role].many]: JSON.stringify(targets.names),
+    sampleShape: JSON.stringify(samples.shape),
+    scaling: JSON.stringify(samples.role === 'scaled' ? byteScaling : { type: 'none' }),
     ...(targets.standardization && { standardization: JSON.stringify(targets.standardization) }),
     ...(reading === undefined ? {} : { reading: JSON.stringify(reading) }),
     lockstep,
@@ -199,16 +189,18 @@ export function parseDescription(metadata: Readonly<Record<string, string>>, giv
     const expected = `columns of ${sizeOf(sampleShape)} values, as the model takes`;
     throw new Error(`model file: reading: expected ${expected}, got ${rowSize(reading)}`);
   }
-  const scaling = part<Scaling>('scaling', scalingSchema, byteScaling);
+  const scaling = part<v.InferOutput<typeof scalingSchema>>('scaling', scalingSchema, byteScaling);
   const standardization = part<Standardization | undefined>('standardization', standardizationSchema, undefined);
   if (standardization && type === 'classes') {
     throw new Error('model file: standardization: expected values that are standardized, got classes');
   }
   return {
     model,
-    targets: { type, names, ...(standardization && { standardization }) },
-    sampleShape,
-    scaling,
+    samples: scaling.type === 'byte' ? scaledField(sampleShape) : valueField(sampleShape),
+    targets:
+      type === 'classes'
+        ? { ...classField, names }
+        : { ...valueField([count]), names, ...(standardization && { standardization }) },
     ...(reading && { reading }),
   };
 }

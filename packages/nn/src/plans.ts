@@ -1,4 +1,6 @@
 /** Compiled plans of a model: outputs, losses and gradients of samples that are loaded into them. */
+
+import { classField, type SampleValues, type TargetField, type TargetValues, targetWords } from '@lockstep/data';
 import {
   type Backend,
   type ByteTable,
@@ -16,8 +18,8 @@ import {
   valueAndGrad,
 } from '@lockstep/tensor';
 import { layerKind } from './layers.ts';
-import { losses, type TargetType, type TargetValues } from './losses.ts';
-import { type Model, outputCount, parameterLayout, parameterTensors } from './model.ts';
+import { losses } from './losses.ts';
+import { type Model, parameterLayout, parameterTensors } from './model.ts';
 
 /**
  * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. `parameters` holds one
@@ -57,9 +59,6 @@ export function layerOutputs(
     return input;
   });
 }
-
-/** Concatenated samples: a byte enters the model as byte / 255, a float unchanged. */
-export type SampleValues = Uint8Array | Float32Array;
 
 /** Samples in a table of the plan's backend: row `numbers[i]` holds the bytes of sample i. */
 export interface SampleRows {
@@ -169,7 +168,7 @@ type LabeledOutputs = (
 ) => readonly Tensor[];
 
 interface LabeledPlanOptions {
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   /** Whether the outputs depend on random choices, which the key of each run determines. */
   readonly isRandom: boolean;
   /** Replaces the plan's own output; still owned by the caller. */
@@ -181,7 +180,7 @@ export function createLabeledPlan(
   model: Model,
   samples: number,
   parameters: Storage,
-  { targetType, isRandom, output }: LabeledPlanOptions,
+  { targetField, isRandom, output }: LabeledPlanOptions,
   outputs: LabeledOutputs,
 ): LabeledPlan {
   checkSamples(samples);
@@ -193,16 +192,11 @@ export function createLabeledPlan(
       const [key, sampleNumbers] = rest.splice(0, isRandom ? 2 : 0);
       return outputs(x!, targets!, rest, key && sampleNumbers && { key, samples: sampleNumbers });
     },
-    [
-      sampleInput.x,
-      losses[targetType].targetShape(samples, outputCount(model)),
-      ...(isRandom ? [[4], [samples]] : []),
-      ...tensors,
-    ],
+    [sampleInput.x, [samples, ...targetField.shape], ...(isRandom ? [[4], [samples]] : []), ...tensors],
     output === undefined ? {} : { output },
   );
   const [, targetTensor, randomKeys, numbers] = plan.inputs;
-  const takeTargets = targetInput(backend, targetTensor!, targetType);
+  const takeTargets = targetInput(backend, targetTensor!, targetField);
   const takeKey = isRandom ? keyInput(backend, randomKeys!, numbers!) : undefined;
 
   const load: LabeledPlan['load'] = (values, targets, key = defaultKey) => {
@@ -237,12 +231,18 @@ function keyInput(backend: Backend, randomKeys: Tensor, numbers: Tensor): (key: 
 }
 
 /** @returns a function that uploads the targets of a run */
-function targetInput(backend: Backend, { storage, size }: Tensor, type: TargetType): (targets: TargetValues) => void {
+function targetInput(
+  backend: Backend,
+  { storage, size }: Tensor,
+  { role }: TargetField,
+): (targets: TargetValues) => void {
   const floats = new Float32Array(size);
   return (targets) => {
-    checkLength(type === 'classes' ? 'labels' : 'targets', targets.length, size);
-    if (targets instanceof Float32Array !== (type === 'values')) {
-      throw new Error(`microbatch: expected targets that are ${type}, got ${targets.constructor.name}`);
+    checkLength(role === 'index' ? 'labels' : 'targets', targets.length, size);
+    if (targets instanceof Float32Array !== (role === 'value')) {
+      throw new Error(
+        `microbatch: expected targets that are ${targetWords[role].many}, got ${targets.constructor.name}`,
+      );
     }
     if (targets instanceof Float32Array) backend.upload(storage, targets);
     else {
@@ -254,7 +254,7 @@ function targetInput(backend: Backend, { storage, size }: Tensor, type: TargetTy
 
 interface GradientPlanOptions {
   /** Determines the loss; classes by default. */
-  readonly targetType?: TargetType | undefined;
+  readonly targetField?: TargetField | undefined;
   /** Number of microbatches to sum over separately; by default, sums run over all samples at once. */
   readonly microbatches?: number | undefined;
   /** Replaces the plan's own output; still owned by the caller. */
@@ -272,12 +272,12 @@ export function createMicrobatchGradient(
   model: Model,
   samples: number,
   parameters: Storage,
-  { targetType = 'classes', microbatches, output }: GradientPlanOptions = {},
+  { targetField = classField, microbatches, output }: GradientPlanOptions = {},
 ): LabeledPlan {
   const isRandom = model.layers.some((layer) => layerKind(layer).isRandom?.(layer) ?? false);
   const sumOptions = microbatches === undefined ? {} : { microbatches };
-  const kind = losses[targetType];
-  const options = { targetType, isRandom, output };
+  const kind = losses[targetField.role];
+  const options = { targetField, isRandom, output };
   return createLabeledPlan(backend, model, samples, parameters, options, (x, targets, tensors, random) => {
     let correctSum: Tensor | undefined;
     const loss = (...weights: Tensor[]): Tensor => {
@@ -300,7 +300,7 @@ export function createShardGradient(
   model: Model,
   { microbatches, microbatchSize }: { readonly microbatches: number; readonly microbatchSize: number },
   parameters: Storage,
-  options: Pick<GradientPlanOptions, 'targetType' | 'output'> = {},
+  options: Pick<GradientPlanOptions, 'targetField' | 'output'> = {},
 ): LabeledPlan {
   if (!backend.microbatchSums) throw new Error(`shard: the backend ${backend.name} computes one microbatch at a time`);
   return createMicrobatchGradient(backend, model, microbatches * microbatchSize, parameters, {

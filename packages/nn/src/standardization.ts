@@ -1,19 +1,14 @@
 /** How values of a table were standardized for training, and back. */
+import type { Standardization } from '@lockstep/data';
 import * as v from 'valibot';
 import { finiteNumber, positive } from './check.ts';
 
 export const finite = finiteNumber('expected a finite number', () => true);
 
-export const standardizationSchema = v.strictObject({
-  mean: finiteNumber('expected a finite number', () => true),
+export const standardizationSchema: v.GenericSchema<unknown, Standardization> = v.strictObject({
+  mean: finite,
   deviation: positive,
 });
-
-/**
- * A standardized value is `(original - mean) / deviation`, as in `@lockstep/data`.
- * Undefined if values are not standardized.
- */
-export type Standardization = v.InferOutput<typeof standardizationSchema>;
 
 /** Returns `value * deviation + mean`, in float32. */
 export function restoreValues(values: Float32Array, standardization: Standardization | undefined): Float32Array {

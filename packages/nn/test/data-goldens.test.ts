@@ -1,6 +1,8 @@
 /** Color pictures and value targets, compared with PyTorch (`goldens/make_data_goldens.py`). */
+
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { classField, type SampleValues, type TargetField, type TargetValues, valueField } from '@lockstep/data';
 import type { HostBackend } from '@lockstep/tensor';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,9 +13,6 @@ import {
   type Model,
   parameterLayout,
   resolveModel,
-  type SampleValues,
-  type TargetType,
-  type TargetValues,
 } from '../src/index.ts';
 import { backends } from './backends.ts';
 import { expectNear, type GradientGolden } from './goldens.ts';
@@ -66,18 +65,18 @@ interface Case {
   readonly name: keyof typeof goldens & ('colorCnn' | 'colorMlp' | 'tableValues');
   readonly model: Model;
   readonly batchOf: (step: number) => Batch;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
 }
 
 const color = { sampleShape: [32, 32, 3], outputs: 10 };
 const cases: readonly Case[] = [
-  { name: 'colorCnn', model: resolveModel('cnn', color), batchOf: pictures, targetType: 'classes' },
-  { name: 'colorMlp', model: resolveModel('mlp', color), batchOf: pictures, targetType: 'classes' },
+  { name: 'colorCnn', model: resolveModel('cnn', color), batchOf: pictures, targetField: classField },
+  { name: 'colorMlp', model: resolveModel('mlp', color), batchOf: pictures, targetField: classField },
   {
     name: 'tableValues',
     model: resolveModel('mlp', { sampleShape: [4], outputs: 2 }),
     batchOf: table,
-    targetType: 'values',
+    targetField: valueField([2]),
   },
 ];
 
@@ -91,10 +90,10 @@ describe.each(backends)('on $name', ({ open }) => {
 
   test.each(cases)(
     'the gradient of $name is that of PyTorch within 3e-6',
-    async ({ name, model, batchOf, targetType }) => {
+    async ({ name, model, batchOf, targetField }) => {
       const backend = await opened;
       const parameters = uploadInitial(backend, model, seed);
-      const plan = createMicrobatchGradient(backend, model, batch, parameters, { targetType });
+      const plan = createMicrobatchGradient(backend, model, batch, parameters, { targetField });
       const { samples, targets } = batchOf(0);
       plan.run(samples, targets);
       const result = backend.view(plan.output).slice();
@@ -108,10 +107,10 @@ describe.each(backends)('on $name', ({ open }) => {
     },
   );
 
-  test.each(cases)('20 steps of $name end in the weights of PyTorch', async ({ name, model, batchOf, targetType }) => {
+  test.each(cases)('20 steps of $name end in the weights of PyTorch', async ({ name, model, batchOf, targetField }) => {
     const backend = await opened;
     const parameters = uploadInitial(backend, model, seed);
-    const plan = createMicrobatchGradient(backend, model, batch, parameters, { targetType });
+    const plan = createMicrobatchGradient(backend, model, batch, parameters, { targetField });
     const { losses, momentum, parameters: expected } = goldens[name].training;
     const optimizer = createOptimizer(backend, { type: 'momentum', learningRate, momentum }, parameters);
     for (const [step, loss] of losses.entries()) {
@@ -125,17 +124,17 @@ describe.each(backends)('on $name', ({ open }) => {
     plan.dispose();
   });
 
-  test.each(cases)('a shard of $name has the bits of its microbatches', async ({ model, batchOf, targetType }) => {
+  test.each(cases)('a shard of $name has the bits of its microbatches', async ({ model, batchOf, targetField }) => {
     const backend = await opened;
     if (!backend.microbatchSums) return;
     const parameters = uploadInitial(backend, model, seed);
     const { samples, targets } = batchOf(0);
     const [size, perTarget] = [samples.length / batch, targets.length / batch];
     const [microbatches, microbatchSize] = [4, batch / 4];
-    const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters, { targetType });
+    const shard = createShardGradient(backend, model, { microbatches, microbatchSize }, parameters, { targetField });
     shard.run(samples, targets);
     const got = backend.view(shard.output).slice();
-    const one = createMicrobatchGradient(backend, model, microbatchSize, parameters, { targetType });
+    const one = createMicrobatchGradient(backend, model, microbatchSize, parameters, { targetField });
     const sums = Array.from({ length: microbatches }, (_, index) => {
       const [from, to] = [index * microbatchSize, (index + 1) * microbatchSize];
       one.run(samples.subarray(from * size, to * size), targets.subarray(from * perTarget, to * perTarget));

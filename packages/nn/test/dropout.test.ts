@@ -17,7 +17,7 @@ describe.each(backends)('training on $name', ({ open }) => {
   });
   const size = parameterCount(model);
   const pixels = Uint8Array.from({ length: 40 }, (_, index) => (index * 67) % 256);
-  const labels = Uint8Array.of(0, 1, 2, 0, 1, 2, 0, 1);
+  const labels = Uint16Array.of(0, 1, 2, 0, 1, 2, 0, 1);
   const key = { seed: 9, step: 4, firstSample: 128 };
 
   async function setUp() {

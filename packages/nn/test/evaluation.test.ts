@@ -1,3 +1,4 @@
+import { classTargets, samplesOf, valueTargets } from '@lockstep/data';
 import type { HostBackend } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
 import {
@@ -21,11 +22,12 @@ const model = parseModel({
 
 function tinyDataset(count: number) {
   const labels = Uint16Array.from({ length: count }, (_, index) => (index * 7) % 3);
+  const pixels = Uint8Array.from({ length: count * 4 }, (_, index) => (index * 151) % 256);
   return {
-    samples: Uint8Array.from({ length: count * 4 }, (_, index) => (index * 151) % 256),
+    samples: samplesOf(pixels, [4]),
     count,
-    targets: { type: 'classes', labels },
-  } as const;
+    targets: classTargets(labels, []),
+  };
 }
 
 const noPause = async (): Promise<void> => {};
@@ -43,12 +45,12 @@ describe.each(backends)('an evaluation on $name', ({ open }) => {
       const parameters = backend.allocate(parameterCount(model));
       backend.upload(parameters, weights);
       const whole = createEvaluation(backend, model, count, parameters);
-      whole.run(data.samples, data.targets.labels);
+      whole.run(data.samples.values, data.targets.values);
       expect(loss).toBeCloseTo(backend.view(whole.output)[0]! / count, 4);
       const scores = createPrediction(backend, model, count, parameters);
-      scores.run(data.samples);
+      scores.run(data.samples.values);
       const values = backend.view(scores.output);
-      const correct = [...data.targets.labels].filter((label, sample) => {
+      const correct = [...data.targets.values].filter((label, sample) => {
         const ofSample = [...values.subarray(sample * 3, sample * 3 + 3)];
         return ofSample.indexOf(Math.max(...ofSample)) === label;
       });
@@ -126,7 +128,7 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
     const parameters = backend.allocate(parameterCount(model));
     backend.upload(parameters, weights);
     const plan = createPrediction(backend, model, data.count, parameters);
-    plan.run(data.samples);
+    plan.run(data.samples.values);
     return backend.view(plan.output).slice();
   }
 
@@ -141,7 +143,7 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
     const scores = scoresOf(backend, weights, data);
     const expected = new Float32Array(9);
     const errors = [];
-    for (const [index, label] of data.targets.labels.entries()) {
+    for (const [index, label] of data.targets.values.entries()) {
       const own = [...scores.subarray(index * 3, index * 3 + 3)];
       const predicted = own.indexOf(Math.max(...own));
       expected[label * 3 + predicted]! += 1;
@@ -168,8 +170,8 @@ describe.each(backends)('a confusion matrix on $name', ({ open }) => {
 
   it('counts scores that are no numbers as the first class, with a probability of 0', async () => {
     const backend = await open();
-    const targets = { type: 'classes', labels: Uint16Array.of(0, 2) } as const;
-    const data = { samples: new Uint8Array(8), count: 2, targets };
+    const targets = classTargets(Uint16Array.of(0, 2), []);
+    const data = { samples: samplesOf(new Uint8Array(8), [4]), count: 2, targets };
     const evaluator = createConfusionEvaluator(backend, model, data, 4);
     const { counts, topErrors } = await evaluator.evaluate(
       new Float32Array(parameterCount(model)).fill(Number.NaN),
@@ -185,10 +187,10 @@ it('ranks a prediction that is no number as the most wrong one', async () => {
   const line = parseModel({ name: 'line', input: [1], layers: [{ type: 'dense', units: 1 }] });
   const values = Float32Array.of(1, 5, Number.NaN, 2, 9, Number.NaN, 3);
   const data = {
-    samples: new Float32Array(values.length),
+    samples: samplesOf(new Float32Array(values.length), [1]),
     count: values.length,
-    targets: { type: 'values', values },
-  } as const;
+    targets: valueTargets(values, ['y']),
+  };
   for (const most of [3, 5]) {
     const found = await createValueErrors(backend, line, data, most).evaluate(new Float32Array(2), noPause);
     expect(found.map(({ index }) => index)).toEqual([2, 5, 4, 1, 6].slice(0, most));

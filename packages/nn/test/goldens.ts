@@ -14,7 +14,7 @@ interface Described {
 
 export interface LabeledBatch {
   readonly pixels: Uint8Array;
-  readonly labels: Uint8Array;
+  readonly labels: Uint16Array;
 }
 
 export interface GradientGolden {
@@ -89,7 +89,7 @@ const labels = readFileSync(join(mnist, 'train-labels-idx1-ubyte')).subarray(8);
 export function mnistBatch(step: number): LabeledBatch {
   const { batch, sampleStride } = mlpGoldens;
   const pixels = new Uint8Array(batch * 784);
-  const batchLabels = new Uint8Array(batch);
+  const batchLabels = new Uint16Array(batch);
   for (let index = 0; index < batch; index++) {
     const sample = ((step * batch + index) * sampleStride) % labels.length;
     pixels.set(images.subarray(sample * 784, (sample + 1) * 784), index * 784);

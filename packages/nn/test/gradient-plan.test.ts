@@ -125,12 +125,12 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
     const parameters = startFrom(7);
     const microbatch = createMicrobatchGradient(backend, model, 2, parameters);
     const run = (pixels: number, labels: number) => () =>
-      microbatch.run(new Uint8Array(pixels), new Uint8Array(labels));
+      microbatch.run(new Uint8Array(pixels), new Uint16Array(labels));
     expect(run(784, 2)).toThrow('microbatch: expected 1568 values of samples, got 784');
     expect(run(1568, 3)).toThrow('microbatch: expected 2 labels, got 3');
     const inRows = (columns: number, ...numbers: number[]) => {
       const table = createByteTable(backend, 3, columns);
-      return () => microbatch.run({ table, numbers: Uint32Array.from(numbers) }, new Uint8Array(2));
+      return () => microbatch.run({ table, numbers: Uint32Array.from(numbers) }, new Uint16Array(2));
     };
     expect(inRows(784, 0)).toThrow('microbatch: expected 2 rows of 784 bytes, got 1 rows of 784');
     expect(inRows(28, 0, 1)).toThrow('microbatch: expected 2 rows of 784 bytes, got 2 rows of 28');
@@ -144,7 +144,7 @@ describe.each(backends)('784-128-10 on $name', ({ open }) => {
 
   test('a label that is no class makes the loss NaN instead of training on it', () => {
     const microbatch = createMicrobatchGradient(backend, model, 2, startFrom(7));
-    microbatch.run(new Uint8Array(1568), Uint8Array.of(3, 10));
+    microbatch.run(new Uint8Array(1568), Uint16Array.of(3, 10));
     expect(backend.view(microbatch.output)[total]).toBeNaN();
   });
 });

@@ -149,7 +149,7 @@ describe.each(backends)('gradients on $name', ({ open }) => {
     const plan = createMicrobatchGradient(backend, model, samples, parameters);
     const outputAt = (values: Float32Array): Float32Array => {
       backend.upload(parameters, values);
-      plan.run(pixels, Uint8Array.of(0, 1, 2, 1), { seed: 3, step: 5, firstSample: 7 });
+      plan.run(pixels, Uint16Array.of(0, 1, 2, 1), { seed: 3, step: 5, firstSample: 7 });
       return backend.view(plan.output);
     };
     const gradient = outputAt(weights).slice(0, weights.length);

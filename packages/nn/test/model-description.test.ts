@@ -2,15 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { classField, scaledField, valueField } from '@lockstep/data';
+import type { Reading } from '@lockstep/data/readers';
 import { describe, expect, test } from 'vitest';
 import {
-  byteScaling,
   describeModel,
   initialize,
   type Model,
   parseDescription,
   parseModel,
-  type Reading,
   readSafetensors,
   resolveModel,
   writeModelFile,
@@ -26,8 +26,8 @@ const model = parseModel({
     { type: 'dense', units: 2 },
   ],
 });
-const targets = { type: 'classes', names: ['Katze', 'Hünd "x"'] } as const;
-const description = { targets, sampleShape: [2, 3, 1], scaling: byteScaling };
+const targets = { ...classField, names: ['Katze', 'Hünd "x"'] };
+const description = { samples: scaledField([2, 3, 1]), targets };
 const origin = { lockstep: '0.1.0', seed: 7, steps: 20, weightsSha256: 'ab'.repeat(32), initSha256: 'cd'.repeat(32) };
 const bytes = writeModelFile(model, initialize(model, 7), describeModel(description, origin));
 const { metadata } = readSafetensors(bytes);
@@ -40,11 +40,7 @@ describe('a model file', () => {
   });
 
   test('of values that were learned from floats has the names of both', () => {
-    const own = {
-      targets: { type: 'values', names: ['width', 'height'] },
-      sampleShape: [6],
-      scaling: { type: 'none' },
-    } as const;
+    const own = { samples: valueField([6]), targets: { ...valueField([2]), names: ['width', 'height'] } };
     const file = writeModelFile(model, initialize(model, 7), describeModel(own, origin));
     expect(parseDescription(readSafetensors(file).metadata)).toEqual({ model, ...own });
   });
@@ -66,8 +62,8 @@ describe('a model file', () => {
 
   test('of before is read: its classes are numbered, its samples have the shape of the input', () => {
     const old = { format: 'pt', model: JSON.stringify(model) };
-    const numbered = { type: 'classes', names: ['0', '1'] };
-    const expected = { model, targets: numbered, sampleShape: [6], scaling: byteScaling };
+    const numbered = { ...classField, names: ['0', '1'] };
+    const expected = { model, samples: scaledField([6]), targets: numbered };
     expect(parseDescription(old)).toEqual(expected);
     expect(parseDescription({}, model)).toEqual(expected);
   });

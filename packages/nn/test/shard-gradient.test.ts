@@ -85,7 +85,7 @@ describe.each(backends)('a shard of microbatches on $name', ({ name, open }) => 
         const [samples, size] = [microbatches * microbatchSize, inputSize(model)];
         const classes = (model.layers.at(-1) as { units: number }).units;
         const pixels = Uint8Array.from({ length: samples * size }, () => (random() < density ? random() * 256 : 0));
-        const labels = Uint8Array.from({ length: samples }, () => random() * classes);
+        const labels = Uint16Array.from({ length: samples }, () => random() * classes);
         const key = { seed: seed % 1000, step: 3, firstSample: 40 };
 
         const microbatch = createMicrobatchGradient(backend, model, microbatchSize, parameters);

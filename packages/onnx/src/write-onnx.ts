@@ -1,13 +1,6 @@
 /** Writes a model with its weights as an ONNX file: each kind of layer with ONNX operators. */
-import {
-  type Layer,
-  layerShapes,
-  type Model,
-  outputCount,
-  parseDescription,
-  type Standardization,
-  torchTensors,
-} from '@lockstep/nn';
+import type { SampleField, Standardization } from '@lockstep/data';
+import { type Layer, layerShapes, type Model, outputCount, parseDescription, torchTensors } from '@lockstep/nn';
 import type { Shape } from '@lockstep/tensor';
 import { encodeModel, Graph, type Node, type Port } from './graph.ts';
 
@@ -78,8 +71,8 @@ export function writeOnnx(
   const tensors = torchTensors(model, parameters);
   graph.initializers.push(...tensors);
   const shapes = layerShapes(model);
-  const { scaling, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
-  const inputName = model.input.length === 3 || scaling.type === 'byte' ? 'images' : 'samples';
+  const { samples, targets } = parseDescription({ ...metadata, model: JSON.stringify(model) });
+  const inputName = model.input.length === 3 || samples.role === 'scaled' ? 'images' : 'samples';
   let value = inputName;
   /** Shape of the image that was flattened, as long as its values are in ONNX's order. */
   let image: Shape | undefined;
@@ -93,10 +86,10 @@ export function writeOnnx(
   }
   if (image) value = pixelByPixel(graph, value, image);
   if (targets.standardization) value = restored(graph, value, targets.standardization);
-  const isScores = targets.type === 'classes';
+  const isScores = targets.role === 'index';
   const outputName = isScores ? 'logits' : 'values';
   graph.node('Identity', [value], {}, outputName);
-  const description = inputDescription(model.input, scaling);
+  const description = inputDescription(model.input, samples);
   const input: Port = { name: inputName, shape: inputShape(model.input), description };
   const output: Port = {
     name: outputName,
@@ -126,7 +119,7 @@ function inputShape(input: Shape): Shape {
   return input.length === 3 ? [channels!, height!, width!] : input;
 }
 
-function inputDescription(input: Shape, scaling: ReturnType<typeof parseDescription>['scaling']): string {
+function inputDescription(input: Shape, { role }: SampleField): string {
   const order = input.length === 3 ? 'images as [N, channels, height, width]' : 'samples, one after another';
-  return `${order}; ${scaling.type === 'byte' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`;
+  return `${order}; ${role === 'scaled' ? 'values from 0 to 1: a byte / 255' : 'values as in training'}`;
 }

@@ -9,7 +9,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** The WebSocket subprotocol of viewers. */
-export const watchSubprotocol = 'lockstep.watch.v6';
+export const watchSubprotocol = 'lockstep.watch.v7';
 
 /** The path of viewers' sockets; sockets on any other path are workers'. */
 export const watchPath = '/watch';
@@ -25,7 +25,7 @@ const output = f.whole(0, maxOutputs - 1);
 
 /** Form of the samples and targets of a run. */
 const dataFormat = {
-  ...f.sampleFormat,
+  ...f.dataFields,
   /** Number of classes, or of values per target. */
   outputs: f.whole(1, maxOutputs),
   /** One name for each output; omitted if there are too many. */
@@ -49,12 +49,16 @@ export const maxCategories = 512;
 /** The first columns of a table, and how each is encoded as values of a sample. */
 const columns = v.pipe(
   f.list(
-    v.variant('type', [
-      /** One value: (number - mean) / deviation. */
-      v.strictObject({ type: v.literal('number'), name, mean: f.finite, deviation: f.finite }),
-      /** One-hot: a one at the category's position, all others zero. */
-      v.strictObject({ type: v.literal('category'), name, categories: v.array(name, 'a list of categories') }),
-    ]),
+    v.variant(
+      'type',
+      [
+        /** One value: (number - mean) / deviation. */
+        v.strictObject({ type: v.literal('number'), name, mean: f.finite, deviation: f.finite }),
+        /** One-hot: a one at the category's position, all others zero. */
+        v.strictObject({ type: v.literal('category'), name, categories: v.array(name, 'a list of categories') }),
+      ],
+      'number or category',
+    ),
     0,
     maxColumns,
     'columns',

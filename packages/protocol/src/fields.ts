@@ -1,4 +1,5 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
+import type { Dtype, FieldRole, SampleField, TargetField } from '@lockstep/data';
 import { printable, unprintableRun } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
@@ -125,15 +126,22 @@ export const workerKinds = ['node', 'browser', 'local', 'relay'] as const;
 /** `kill` ends a worker. For a limited time, `freeze` stops it from answering and `slow` slows its computing. */
 export const faultActions = ['kill', 'freeze', 'slow'] as const;
 
-/** Types and shape of samples and targets in all messages. */
-export const sampleFormat = {
-  /** Bytes, which the model sees as byte / 255, or little-endian float32. */
-  sampleType: v.picklist(['u8', 'f32']),
-  /** [height, width, channels] of a picture, [features] of a table row. */
-  sampleShape: list(whole(1, 2 ** 31 - 1), 1, 4, 'sizes'),
-  /** Class indices, little-endian u16, or values, little-endian float32. */
-  targetType: v.picklist(['classes', 'values']),
-};
+const field = <D extends Dtype, R extends FieldRole>(
+  dtype: D,
+  role: R,
+  dimensions: readonly [least: number, most: number],
+) =>
+  v.strictObject({
+    dtype: v.literal(dtype),
+    shape: v.pipe(list(whole(1, 2 ** 31 - 1), ...dimensions, 'sizes'), v.readonly()),
+    role: v.literal(role),
+  });
+
+/** Samples and targets in all messages; their numbers are little-endian. */
+export const dataFields = {
+  sampleField: v.variant('role', [field('u8', 'scaled', [1, 4]), field('f32', 'value', [1, 4])], 'scaled or value'),
+  targetField: v.variant('role', [field('u16', 'index', [0, 0]), field('f32', 'value', [1, 1])], 'index or value'),
+} satisfies Readonly<Record<string, v.GenericSchema<unknown, SampleField | TargetField>>>;
 
 /** An inner step of DiLoCo: the samples and settings of one step of SGD. */
 export const innerStep = {

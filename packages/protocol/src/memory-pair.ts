@@ -24,11 +24,11 @@ interface Crossing {
  * Calls `deliver` later, never before it returns, or not at all. It decides when, not in which order: each call
  * delivers the oldest of its direction, as a stream does.
  */
-export type Schedule = (deliver: () => void, crossing: Crossing) => void;
+export type Delivery = (deliver: () => void, crossing: Crossing) => void;
 
 export interface MemoryPairOptions {
   /** By default the microtask queue. A simulator passes its virtual clock. */
-  readonly schedule?: Schedule;
+  readonly schedule?: Delivery;
   /**
    * Whether messages are encoded, then decoded and checked on arrival. By default the object that was sent arrives
    * unchecked: messages are immutable, so it is as good as a copy.
@@ -77,7 +77,7 @@ const smallFrameBytes = 64;
 
 /** Delivery of messages between the ends of a pair. */
 interface Way {
-  readonly schedule: Schedule;
+  readonly schedule: Delivery;
   readonly frameOf: (message: Message, from: Side) => Message | Uint8Array;
   readonly pacedBytes: number;
 }

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as f from './fields.ts';
 
 /** Incremented whenever a peer of the older version could misread a newer message. */
-export const protocolVersion = 10;
+export const protocolVersion = 11;
 
 /** The WebSocket subprotocol that both ends request. */
 export const subprotocol = 'lockstep.v1';
@@ -131,7 +131,7 @@ export const messages = {
      * from the weights with zero momentum. The gradient is the weights before those steps minus the weights after them.
      */
     innerSteps: v.exactOptional(v.strictObject(f.innerStep, 'inner steps')),
-    ...f.sampleFormat,
+    ...f.dataFields,
     /** Seeds the random choices of dropout; 0 if omitted. */
     seed: v.exactOptional(f.whole(0, 2 ** 32 - 1)),
     /** Value that 1 in half precision stands for; present if every node of the reduction tree is rounded to a half. */

@@ -1,7 +1,7 @@
 import type { MessageOf } from '@lockstep/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { memoryPair, type Schedule } from '../src/memory-pair.ts';
+import { type Delivery, memoryPair } from '../src/memory-pair.ts';
 import { describeTransport, Recorder } from './transport-suite.ts';
 
 const nothing = async (): Promise<void> => {};
@@ -35,7 +35,7 @@ describe('memoryPair', () => {
 
   it('delivers in virtual time, and gives the scheduler each parcel', () => {
     const agenda: (() => void)[] = [];
-    const parcels: Parameters<Schedule>[1][] = [];
+    const parcels: Parameters<Delivery>[1][] = [];
     const { coordinator, worker } = memoryPair({
       schedule: (deliver, parcel) => {
         agenda.push(deliver);

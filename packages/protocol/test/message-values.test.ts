@@ -1,4 +1,5 @@
 /** Values of fields: which are accepted, and which are refused with what was expected and what came. */
+import { scaledField } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { decode } from '../src/codec.ts';
 import type { MessageOf } from '../src/messages.ts';
@@ -66,8 +67,8 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
     /^task: expected four bytes for each number, .* numbers of 6 bytes/,
   ],
   ['task', { ...batch(0, 0, 2) }, /^task: expected as many bytes for each of its samples, .* targets of 2 bytes$/],
-  ['welcome', { sampleShape: [] }, /^welcome\.sampleShape: expected a list of 1 to 4 sizes/],
-  ['welcome', { sampleShape: [4, 0] }, /^welcome\.sampleShape\.1: expected a whole number from 1 /],
+  ['welcome', { sampleField: scaledField([]) }, /^welcome\.sampleField\.shape: expected a list of 1 to 4 sizes/],
+  ['welcome', { sampleField: scaledField([4, 0]) }, /^welcome\.sampleField\.shape\.1: expected a whole number from 1 /],
   ['gradient', { lossSum: Number.NaN }, /^gradient\.lossSum: expected a finite number, got NaN$/],
   ['gradient', { computeMs: Number.POSITIVE_INFINITY }, /^gradient\.computeMs: .* got Infinity$/],
   ['gradient', { checksum: 2 ** 32 }, /^gradient\.checksum: .* to 4294967295, got 4294967296$/],
@@ -110,7 +111,10 @@ const refused: readonly (readonly [type: string, fields: object, message: RegExp
 const accepted: readonly (readonly [type: string, fields: object])[] = [
   ['hello', { name: '👩\u200d🏫 zoë 数学', numericMode: 'x'.repeat(200), threads: 65_536, protocol: 2 ** 53 - 1 }],
   ['hello', { token: 't'.repeat(256), resumeKey: 'k'.repeat(128), kind: 'relay', sampleCacheBytes: 0 }],
-  ['welcome', { sampleShape: [1, 2, 3, 2 ** 31 - 1], halfUnit: 2 ** -64, seed: 2 ** 32 - 1, chunkBytes: 2 ** 30 }],
+  [
+    'welcome',
+    { sampleField: scaledField([1, 2, 3, 2 ** 31 - 1]), halfUnit: 2 ** -64, seed: 2 ** 32 - 1, chunkBytes: 2 ** 30 },
+  ],
   ['welcome', { addresses: ['wss://[::1]:7070/?fingerprint=00ff', 'ws://relay.example:80'], halfUnit: 2 ** 64 }],
   ['welcome', { innerSteps: { batch: 1, learningRate: 1e-9, momentum: 0 }, cachedSamples: 2 ** 31 - 1 }],
   ['weights', { values: 2 ** 28, bytes: new Uint8Array(0) }],

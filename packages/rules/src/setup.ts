@@ -1,6 +1,6 @@
 /** The setup of a run: its plan, its limits, and how samples and targets travel. */
 
-import { type Dataset, type SampleBatch, sampleSize } from '@lockstep/data';
+import { bytesOfField, type Dataset, fieldOf, type SampleBatch } from '@lockstep/data';
 import { bytesOf, floatsOf, halfWordsFrom, type MessageOf } from '@lockstep/protocol';
 import type { RunPlan } from './plan.ts';
 
@@ -99,11 +99,10 @@ export const defaultLimits: Limits = {
 };
 
 /** Layout of samples and targets in messages. */
-export type DataFormat = Pick<MessageOf<'welcome'>, 'sampleType' | 'sampleShape' | 'targetType'>;
+export type DataFormat = Pick<MessageOf<'welcome'>, 'sampleField' | 'targetField'>;
 
-export function formatOf({ samples, sampleShape, targets }: Dataset): DataFormat {
-  const sampleType = samples instanceof Uint8Array ? 'u8' : 'f32';
-  return { sampleType, sampleShape: [...sampleShape], targetType: targets.type };
+export function formatOf({ samples, targets }: Pick<Dataset, 'samples' | 'targets'>): DataFormat {
+  return { sampleField: fieldOf(samples), targetField: fieldOf(targets) };
 }
 
 type BatchBytes = Pick<MessageOf<'task'>, 'count' | 'samples' | 'targets'>;
@@ -113,19 +112,24 @@ export function encodeBatch({ samples, targets, count }: SampleBatch): BatchByte
   return { count, samples: bytesOf(samples), targets: bytesOf(targets) };
 }
 
-/** Decodes a batch, as views if the alignment allows it. @throws Error if the samples have another size */
+/** Reads little-endian numbers, as a view if the alignment allows it. */
+const views = { u8: (bytes: Uint8Array) => bytes, u16: halfWordsFrom, f32: floatsOf };
+
+/** Decodes a batch, as views if the alignment allows it. @throws Error if samples or targets have another size */
 export function decodeBatch(format: DataFormat, { count, samples, targets }: BatchBytes): SampleBatch {
-  const { sampleType, targetType } = format;
-  const expected = count * sampleSize(format) * (sampleType === 'u8' ? 1 : 4);
-  const fits = targetType === 'classes' ? targets.length === 2 * count : targets.length % (4 * count || 1) === 0;
-  if (samples.length !== expected || !fits) {
-    const shape = `${sampleType} [${format.sampleShape.join(', ')}] with ${targetType}`;
+  const { sampleField, targetField } = format;
+  const fits =
+    samples.length === count * bytesOfField(sampleField) && targets.length === count * bytesOfField(targetField);
+  if (!fits) {
+    const [x, y] = [sampleField, targetField].map(({ dtype, shape }) =>
+      shape.length === 0 ? dtype : `${dtype} [${shape.join(', ')}]`,
+    );
     const got = `${samples.length} and ${targets.length} bytes`;
-    throw new Error(`task: expected ${count} samples of ${shape}, got ${got}`);
+    throw new Error(`task: expected ${count} samples of ${x} and targets of ${y}, got ${got}`);
   }
   return {
     count,
-    samples: sampleType === 'u8' ? samples : floatsOf(samples),
-    targets: targetType === 'classes' ? halfWordsFrom(targets) : floatsOf(targets),
+    samples: views[sampleField.dtype](samples),
+    targets: views[targetField.dtype](targets),
   };
 }

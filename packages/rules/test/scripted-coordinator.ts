@@ -1,6 +1,7 @@
 /** The rules of a run by themselves: a test sends events and reads commands; invariants are checked at each event. */
 
 import { isDeepStrictEqual } from 'node:util';
+import { classField } from '@lockstep/data';
 import { type MessageOf, protocolVersion } from '@lockstep/protocol';
 import { expect } from 'vitest';
 import type { CheckedMessage, Command, CoordinatorEvent, RunEvent, UntimedEvent } from '../src/events.ts';
@@ -31,7 +32,7 @@ function setupOf({ firstStep: _, limits, ...options }: CoordinatorOptions): RunS
   return {
     plan: planRun({ samples, batch, microbatchSize, epochs, steps, roundsToHalves }),
     model: { layers: [] },
-    format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
+    format: { sampleField: { dtype: 'u8', shape: [1], role: 'scaled' }, targetField: classField },
     ...{ startWorkers: 1, startWithinMs: 5_000, verifyRate: 0 },
     ...setup,
     limits: { ...defaultLimits, ...limits },

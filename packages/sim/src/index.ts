@@ -2,7 +2,7 @@
 
 export { lineOf } from './chronicle.ts';
 export { type FaultKind, faults, fleetFaults, type RunFaultKind, relayFaults, runFaults } from './faults.ts';
-export { createProblem, type ProblemOptions, type RunCopy } from './problem.ts';
+export { createProblem, type ProblemOptions, type RunCopy, sampleFields, targetFields } from './problem.ts';
 export type { FleetFinder, SimulatedFleet, SimulatedMember, StoreFaults } from './routes.ts';
 export { runFault } from './run-fault.ts';
 export { type Simulation, simulate } from './simulate.ts';

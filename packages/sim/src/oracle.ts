@@ -6,6 +6,7 @@
 
 import type { ShardSource } from '@lockstep/compute';
 import { roundToHalves } from '@lockstep/compute';
+import { classField, type TargetField } from '@lockstep/data';
 import {
   createMicrobatchGradient,
   createOptimizer,
@@ -13,7 +14,6 @@ import {
   type Model,
   type OptimizerConfig,
   parameterCount,
-  type TargetType,
 } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { InnerSteps } from '@lockstep/rules';
@@ -29,7 +29,7 @@ export interface OracleOptions {
   readonly weights: Float32Array;
   readonly optimizer: OptimizerConfig;
   /** Classes by default. */
-  readonly targetType?: TargetType;
+  readonly targetField?: TargetField;
   /** Key of the model's random choices; 0 by default. */
   readonly seed?: number;
   /** Rounds the weights as a numeric mode does before it computes a gradient; both little-endian float32. */
@@ -38,8 +38,8 @@ export interface OracleOptions {
 
 /** Returns the weights after all steps of the plan. */
 export function oracleWeights(options: OracleOptions): Float32Array {
-  const { backend, model, plan, weights, targetType = 'classes', round = (bytes) => bytes } = options;
-  const microbatches = microbatchGradients(backend, model, targetType);
+  const { backend, model, plan, weights, targetField = classField, round = (bytes) => bytes } = options;
+  const microbatches = microbatchGradients(backend, model, targetField);
   const rounded = (node: Float32Array): Float32Array => {
     if (plan.halfUnit !== undefined) roundToHalves(node, plan.halfUnit);
     return node;
@@ -69,24 +69,24 @@ interface MicrobatchGradients {
   readonly planOf: (samples: number) => LabeledPlan;
 }
 
-const kept = new WeakMap<HostBackend, WeakMap<Model, Map<TargetType, MicrobatchGradients>>>();
+const kept = new WeakMap<HostBackend, WeakMap<Model, Map<TargetField['role'], MicrobatchGradients>>>();
 
 /** Compiles the plans once and keeps them as long as the backend: thousands of runs train the same model. */
-function microbatchGradients(backend: HostBackend, model: Model, targetType: TargetType): MicrobatchGradients {
-  const ofBackend = kept.get(backend) ?? new WeakMap<Model, Map<TargetType, MicrobatchGradients>>();
+function microbatchGradients(backend: HostBackend, model: Model, targetField: TargetField): MicrobatchGradients {
+  const ofBackend = kept.get(backend) ?? new WeakMap<Model, Map<TargetField['role'], MicrobatchGradients>>();
   kept.set(backend, ofBackend);
-  const ofModel = ofBackend.get(model) ?? new Map<TargetType, MicrobatchGradients>();
+  const ofModel = ofBackend.get(model) ?? new Map<TargetField['role'], MicrobatchGradients>();
   ofBackend.set(model, ofModel);
-  const known = ofModel.get(targetType);
+  const known = ofModel.get(targetField.role);
   if (known) return known;
   const parameters = backend.allocate(parameterCount(model));
   const plans = new Map<number, LabeledPlan>();
   const planOf = (samples: number): LabeledPlan => {
-    const plan = plans.get(samples) ?? createMicrobatchGradient(backend, model, samples, parameters, { targetType });
+    const plan = plans.get(samples) ?? createMicrobatchGradient(backend, model, samples, parameters, { targetField });
     plans.set(samples, plan);
     return plan;
   };
-  ofModel.set(targetType, { parameters, planOf });
+  ofModel.set(targetField.role, { parameters, planOf });
   return { parameters, planOf };
 }
 

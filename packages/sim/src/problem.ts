@@ -10,7 +10,16 @@ import {
   referenceOf,
   type ShardSource,
 } from '@lockstep/compute';
-import { bytesPerSample, type Dataset, type Targets } from '@lockstep/data';
+import {
+  bytesPerSample,
+  classField,
+  classTargets,
+  type Dataset,
+  samplesOf,
+  scaledField,
+  valueField,
+  valueTargets,
+} from '@lockstep/data';
 import { initialize, type OptimizerConfig, type OptimizerState, parseModel, parseOptimizer } from '@lockstep/nn';
 import { bytesOf, floatsFrom } from '@lockstep/protocol';
 import type { InnerSteps } from '@lockstep/rules';
@@ -39,29 +48,45 @@ const model = parseModel({
 
 const optimizer: OptimizerConfig = parseOptimizer({ type: 'momentum', learningRate: 0.05 });
 
-type Types = Pick<DataFormat, 'sampleType' | 'targetType'>;
+const shape = [2, 2, 1];
+const names = ['one', 'two', 'three'];
 
-const bytesAndClasses: Types = { sampleType: 'u8', targetType: 'classes' };
+/** All kinds of samples and targets of a problem. */
+export const sampleFields: Record<'u8' | 'f32', DataFormat['sampleField']> = {
+  u8: scaledField(shape),
+  f32: valueField(shape),
+};
+export const targetFields: Record<'u16' | 'f32', DataFormat['targetField']> = {
+  u16: classField,
+  f32: valueField([names.length]),
+};
+const bytesAndClasses: DataFormat = { sampleField: sampleFields.u8, targetField: targetFields.u16 };
 
-/** Creates samples of 2 x 2 random values, with random targets. @param types bytes with classes by default */
-function tinyDataset(count: number, { sampleType, targetType }: Types = bytesAndClasses): Dataset {
+/** Creates random samples, with random targets. @param format bytes with classes by default */
+function tinyDataset(count: number, format: Partial<DataFormat> = {}): Dataset {
+  const { sampleField, targetField } = { ...bytesAndClasses, ...format };
   const random = randomStream(count);
   const samples =
-    sampleType === 'u8'
+    sampleField.role === 'scaled'
       ? Uint8Array.from({ length: count * 4 }, () => Math.floor(256 * random()))
       : Float32Array.from({ length: count * 4 }, () => 2 * random() - 1);
-  const names = ['one', 'two', 'three'];
-  const targets: Targets =
-    targetType === 'classes'
-      ? { type: 'classes', labels: Uint16Array.from({ length: count }, () => Math.floor(3 * random())), names }
-      : { type: 'values', values: Float32Array.from({ length: count * 3 }, () => 2 * random() - 1), names };
-  return { samples, sampleShape: [2, 2, 1], count, targets };
+  const targets =
+    targetField.role === 'index'
+      ? classTargets(
+          Uint16Array.from({ length: count }, () => Math.floor(3 * random())),
+          names,
+        )
+      : valueTargets(
+          Float32Array.from({ length: count * 3 }, () => 2 * random() - 1),
+          names,
+        );
+  return { samples: samplesOf(samples, shape), targets, count };
 }
 
 /** The model, optimizer and data of every problem. */
 export const tinyProblem = { model, optimizer, datasetOf: tinyDataset };
 
-export interface ProblemOptions extends Partial<Types> {
+export interface ProblemOptions extends Partial<DataFormat> {
   readonly samples?: number;
   readonly batch?: number;
   readonly microbatchSize?: number;
@@ -156,17 +181,17 @@ export async function createProblem(
   options: ProblemOptions = {},
 ): Promise<Problem> {
   const { samples: count = 50, batch = 16, microbatchSize = 3, epochs = 3, seed = 1 } = options;
-  const { sampleType = 'u8', targetType = 'classes' } = options;
-  const types = { sampleType, targetType };
+  const format = { ...bytesAndClasses, ...options };
+  const { targetField } = format;
   const { innerSteps, roundsToHalves } = options;
   const plan = planRun({ samples: count, batch, microbatchSize, epochs, innerSteps, roundsToHalves });
-  const dataset = tinyDataset(count, types);
+  const dataset = tinyDataset(count, format);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
-  const computeSetup = { model, microbatchSize, targetType, innerSteps };
+  const computeSetup = { model, microbatchSize, targetField, innerSteps };
   const gradientOf = await openGradient(backend, computeSetup);
   const checkSetup = checkedSetup(computeSetup);
-  const numericsCheck = createNumericsCheck(model, checkSetup.microbatchSize, types);
+  const numericsCheck = createNumericsCheck(model, checkSetup.microbatchSize, format);
   const checkOf = await openGradient(backend, checkSetup);
   const check = await checkOf(numericsCheck.weights, numericsCheck.samples, numericsCheck.targets);
   const gradient = floatsFrom(check.gradient);
@@ -191,6 +216,6 @@ export async function createProblem(
     ...resume(undefined),
     resume,
     expected: (mode = 'exact') =>
-      oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, round: numericModes[mode] }),
+      oracleWeights({ backend, model, targetField, plan, samples, weights, optimizer, round: numericModes[mode] }),
   };
 }

@@ -2,7 +2,7 @@
 
 import type { Compute, ComputeSetup, GradientOptions, ShardGradient, ShardSamples } from '@lockstep/compute';
 import { createLocalCompute } from '@lockstep/compute';
-import type { TargetValues } from '@lockstep/nn';
+import type { TargetValues } from '@lockstep/data';
 import { floatsFrom } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
 

@@ -1,6 +1,7 @@
 /** A worker process in virtual time, honest or not: the session of real workers, with faults. */
+
 import { type Compute, ComputeError, type ComputeSetup, type ShardGradient } from '@lockstep/compute';
-import { outputCount, parseModel } from '@lockstep/nn';
+import { classField, sizeOfField } from '@lockstep/data';
 import type { Clock, CoordinatorTransport, MessageOf } from '@lockstep/protocol';
 import type { Backend } from '@lockstep/tensor';
 import { Membership, type MembershipEnd, type MembershipEvent } from '@lockstep/worker/internal';
@@ -189,7 +190,7 @@ export class SimulatedWorker {
 
   async #open(setup: ComputeSetup): Promise<void> {
     this.#gradientOf = await openGradient(this.#options.backend, setup);
-    this.#numbersPerTarget = setup.targetType === 'values' ? outputCount(parseModel(setup.model)) : 1;
+    this.#numbersPerTarget = sizeOfField(setup.targetField ?? classField);
   }
 
   async #gradient(...shard: Parameters<Compute['gradient']>): Promise<ShardGradient> {

@@ -6,6 +6,7 @@ import {
   ParameterServer,
   referenceOf,
 } from '@lockstep/compute';
+import { classField } from '@lockstep/data';
 import { initialize, parseModel, parseOptimizer } from '@lockstep/nn';
 import { expect, it } from 'vitest';
 import { hash, hostBackend } from '../../compute/test/support.ts';
@@ -59,7 +60,7 @@ async function setUp(seed: number) {
       setup: { ...setup, model, ...(seed !== 0 && { seed }), refereeHash: hash(gradient) },
       samples,
       parameterServer,
-      referee: createReferee({ model, targetType: 'classes', plan, samples, seed, parameterServer }),
+      referee: createReferee({ model, targetField: classField, plan, samples, seed, parameterServer }),
       numericsCheck,
       referenceGradient: referenceOf(new Float32Array(gradient.buffer)),
     },

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { drain, hostBackend } from '../../compute/test/support.ts';
+import { sampleFields, targetFields } from '../src/problem.ts';
 import { type Simulation, simulate } from '../src/simulate.ts';
 import { createProblem, type Problem, type ProblemOptions } from './support.ts';
 
@@ -25,8 +26,8 @@ async function simulateScenario(
 
 const geometry = fc.record({
   roundsToHalves: fc.boolean(),
-  sampleType: fc.constantFrom('u8' as const, 'f32' as const),
-  targetType: fc.constantFrom('classes' as const, 'values' as const),
+  sampleField: fc.constantFrom(...Object.values(sampleFields)),
+  targetField: fc.constantFrom(...Object.values(targetFields)),
   samples: fc.integer({ min: 1, max: 90 }),
   batch: fc.integer({ min: 1, max: 40 }),
   microbatchSize: fc.integer({ min: 1, max: 9 }),

@@ -1,7 +1,7 @@
 /** The worker: opens a backend of the built, minified bundle and runs one check of it. */
 import type { GpuBackend } from '../src/backends/gpu/gpu-backend.ts';
 import { loadGpuJs } from '../src/backends/gpu/gpujs.ts';
-import { type Backend, DeviceLostError, openBackend, type Plan } from '../src/index.ts';
+import { apply, type Backend, DeviceLostError, input, openBackend, type Plan } from '../src/index.ts';
 import { allDisagreements, difference, type ExamplesByOp, imageNetworkPlan, networkPlan } from '../test/agreement.ts';
 import { fewExamplesOfEveryStatement } from '../test/every-statement.ts';
 import { opExamples } from '../test/op-examples.ts';
@@ -44,6 +44,40 @@ async function stepDisagreements(backend: Backend, compared = steps): Promise<st
     const wrong = difference(await resultOf(reference, step), await resultOf(backend, step));
     if (wrong !== undefined) failures.push(`compiled step ${index}: ${wrong}`);
   }
+  return failures;
+}
+
+/** Offset and length of slices in several rows of a texture, or in a part of one. */
+const slices = [
+  [0, 5],
+  [6, 3],
+  [4_001, 7],
+  [4_002, 5_000],
+  [9_999, 1],
+] as const;
+
+async function sliceDisagreements(backend: Backend): Promise<string[]> {
+  const values = Float32Array.from({ length: 10_000 }, (_, index) => index);
+  const storage = backend.allocate(values.length);
+  backend.upload(
+    storage,
+    values.map((value) => value - 1),
+  );
+  // What was uploaded would be read from its copy, not from the device.
+  const inputs = [{ storage, strides: [1] }];
+  const call = { formula: apply('add', input(0), 1), shape: [values.length], inputs, output: storage };
+  const program = backend.prepare([{ kind: 'map', ...call }]);
+  program.run();
+  program.dispose();
+  const failures: string[] = [];
+  for (const [offset, length] of slices) {
+    const wrong = difference(
+      values.slice(offset, offset + length),
+      await backend.download(backend.slice(storage, offset, length)),
+    );
+    if (wrong !== undefined) failures.push(`${length} values from ${offset} on: ${wrong}`);
+  }
+  backend.free(storage);
   return failures;
 }
 
@@ -122,7 +156,7 @@ const checks = {
   opening: async () => [],
   ops: (backend) => opDisagreements(backend, fewExamplesOfEveryStatement()),
   'every example of ops': (backend) => opDisagreements(backend, opExamples),
-  steps: (backend) => stepDisagreements(backend),
+  steps: async (backend) => [...(await sliceDisagreements(backend)), ...(await stepDisagreements(backend))],
   loss: lossFailures,
   closing: closingFailures,
 } satisfies Record<CheckRequest['check'], (backend: GpuBackend, name: CheckRequest['backend']) => Promise<string[]>>;

@@ -8,7 +8,7 @@ export function isWholeNumber(value: number, least = 0): boolean {
 /** Throws unless `value` is an unsigned 32-bit integer. */
 export function checkWord(operation: string, what: string, value: number): void {
   if (!isWholeNumber(value) || value >= 2 ** 32) {
-    throw new RangeError(`${operation}: the ${what} must be a whole number in [0, 2^32), got ${String(value)}`);
+    throw new RangeError(`${operation}: the ${what} must be a whole number in [0, 2^32), got ${shown(value)}`);
   }
 }
 

@@ -16,7 +16,7 @@ export function unexpectedShapes(expected: string, ...got: readonly Shape[]): Sh
 
 /** Formats a shape for messages, such as `[2, 3]`. */
 export function formatShape(shape: Shape): string {
-  return Array.isArray(shape) ? `[${shape.join(', ')}]` : shown(shape);
+  return Array.isArray(shape) ? `[${shape.map(shown).join(', ')}]` : shown(shape);
 }
 
 /** Returns the number of values in a tensor of this shape; 1 for a scalar. */

@@ -7,6 +7,9 @@ import { openAll } from './support.ts';
 const backend = (await openAll())[1]!;
 const { fromArray } = tensor;
 
+/** An object that no template literal can format. */
+const bare = Object.assign(Object.create(null), { unknown: 1 });
+
 const wrong = {
   missing: undefined,
   null: null,
@@ -24,6 +27,9 @@ const wrong = {
   'list of fractions': [1.5],
   'list of texts': ['x'],
   'list of lists': [[1]],
+  'list of symbols': [Symbol('x')],
+  'list of bare objects': [bare],
+  'bare object': bare,
   'empty object': {},
   'unknown key': { unknown: 1 },
 } as const;

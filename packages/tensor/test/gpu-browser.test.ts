@@ -5,7 +5,7 @@ import { backends, describeGpuPage } from './gpu-page.ts';
 describeGpuPage('the gpu backends', (runCheck) => {
   const checks = {
     ops: 'computes every kernel statement, of operations and gradients, as the reference does',
-    steps: 'computes compiled steps as the reference does',
+    steps: 'reads slices back whole, and computes compiled steps as the reference does',
     closing: 'is given back once, whatever is under way, and says so afterwards',
     loss: 'says that the device was lost',
   } as const;

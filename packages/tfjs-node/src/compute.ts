@@ -8,7 +8,8 @@ import {
   type ShardSamples,
   TreeSum,
 } from '@lockstep/compute';
-import { defaultKey, inputSize, outputCount, parameterCount, parseModel, type TargetValues } from '@lockstep/nn';
+import { classField, sizeOfField, type TargetValues } from '@lockstep/data';
+import { defaultKey, inputSize, parameterCount, parseModel } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
 import { floatsFrom } from '@lockstep/protocol';
 import { nextPowerOfTwo } from '@lockstep/rules';
@@ -57,15 +58,15 @@ class TensorFlowCompute implements Compute {
     this.#clock = clock;
   }
 
-  async open({ model: data, microbatchSize, targetType = 'classes', innerSteps }: ComputeSetup): Promise<void> {
+  async open({ model: data, microbatchSize, targetField = classField, innerSteps }: ComputeSetup): Promise<void> {
     await this.close();
     if (innerSteps) throw new Error('tfjs-node: expected a run without inner steps, which --backend cpu computes');
     const model = parseModel(data);
     this.#opened = {
       microbatchSize,
       inputSize: inputSize(model),
-      targetSize: targetType === 'classes' ? 1 : outputCount(model),
-      microbatch: createTensorFlowGradient(this.#tf, this.#host, model, targetType),
+      targetSize: sizeOfField(targetField),
+      microbatch: createTensorFlowGradient(this.#tf, this.#host, model, targetField),
       parameterCount: parameterCount(model),
       sum: new TreeSum(this.#host, parameterCount(model) + 2),
     };

@@ -2,7 +2,8 @@
  * Computes each kind of layer and loss with TensorFlow operations: the formulas of `@lockstep/nn`, rounded by another
  * library.
  */
-import type { Layer, TargetValues } from '@lockstep/nn';
+import type { TargetValues } from '@lockstep/data';
+import type { Layer } from '@lockstep/nn';
 import type { Tensor, TensorFlow } from './load.ts';
 
 type LayerOf<Type extends Layer['type']> = Extract<Layer, { readonly type: Type }>;
@@ -68,7 +69,7 @@ interface MicrobatchLoss {
 
 type Shape = readonly [samples: number, outputs: number];
 
-export function crossEntropy(tf: TensorFlow, labels: TargetValues, [, classes]: Shape): MicrobatchLoss {
+function crossEntropy(tf: TensorFlow, labels: TargetValues, [, classes]: Shape): MicrobatchLoss {
   const expected = tf.oneHot(tf.tensor1d(Int32Array.from(labels), 'int32'), classes);
   return {
     isValid: labels.every((label) => label < classes),
@@ -77,7 +78,7 @@ export function crossEntropy(tf: TensorFlow, labels: TargetValues, [, classes]: 
   };
 }
 
-export function meanSquaredError(tf: TensorFlow, targets: TargetValues, shape: Shape): MicrobatchLoss {
+function meanSquaredError(tf: TensorFlow, targets: TargetValues, shape: Shape): MicrobatchLoss {
   const expected = tf.neg(tf.tensor(Float32Array.from(targets), [...shape]));
   return {
     isValid: true,
@@ -88,6 +89,9 @@ export function meanSquaredError(tf: TensorFlow, targets: TargetValues, shape: S
     correct: () => 0,
   };
 }
+
+/** The loss for each role of targets. */
+export const losses = { index: crossEntropy, value: meanSquaredError };
 
 /** Counts the rows whose largest score, or the first of equal ones, is at their label. */
 function countCorrect(scores: ArrayLike<number>, labels: TargetValues, classes: number): number {

@@ -1,15 +1,8 @@
 /** Computes the gradient of one microbatch with TensorFlow operations, eagerly. */
-import {
-  type Model,
-  outputCount,
-  parameterLayout,
-  type RandomKey,
-  type SampleValues,
-  type TargetType,
-  type TargetValues,
-} from '@lockstep/nn';
+import { type SampleValues, sizeOfField, type TargetField, type TargetValues } from '@lockstep/data';
+import { type Model, outputCount, parameterLayout, type RandomKey } from '@lockstep/nn';
 import { fromArray, type HostBackend, randomKey, randomUniform, type Storage, tidy } from '@lockstep/tensor';
-import { applyLayer, crossEntropy, meanSquaredError } from './layers.ts';
+import { applyLayer, losses } from './layers.ts';
 import type { Tensor, TensorFlow } from './load.ts';
 
 export interface MicrobatchGradient {
@@ -32,11 +25,11 @@ export function createTensorFlowGradient(
   tf: TensorFlow,
   host: HostBackend,
   model: Model,
-  targetType: TargetType,
+  targetField: TargetField,
 ): MicrobatchGradient {
   const layout = parameterLayout(model);
   const outputs = outputCount(model);
-  const openLoss = targetType === 'classes' ? crossEntropy : meanSquaredError;
+  const openLoss = losses[targetField.role];
   let weights: Tensor[] = [];
 
   const forward = createForward(tf, host, model);
@@ -48,7 +41,7 @@ export function createTensorFlowGradient(
       weights = layout.map(({ offset, size, shape }) => tf.tensor(values.slice(offset, offset + size), [...shape]));
     },
     run(values, targets, key, outputStorage) {
-      const samples = targetType === 'classes' ? targets.length : targets.length / outputs;
+      const samples = targets.length / sizeOfField(targetField);
       const floats = floatsOf(values);
       tf.tidy(() => {
         const input = tf.tensor(floats, [samples, ...model.input]);

@@ -1,4 +1,5 @@
 import { type Compute, createLocalCompute, type ShardGradient } from '@lockstep/compute';
+import { valueField } from '@lockstep/data';
 import { initialize, layers, outputCount, parameterCount, resolveModel } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { openBackend } from '@lockstep/tensor';
@@ -17,7 +18,7 @@ async function opened(microbatchSize: number, model = small): Promise<Compute> {
   return compute;
 }
 
-const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint8Array] => [pixels, labels];
+const pair = ({ pixels, labels }: Samples): [Uint8Array, Uint16Array] => [pixels, labels];
 
 /** Expects two gradients of 21 samples to be equal except for rounding. */
 function expectAlike(theirs: ShardGradient, ours: ShardGradient): void {
@@ -62,7 +63,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
     const targets = Float32Array.from({ length: 21 * outputCount(small) }, (_, at) => ((at * 37) % 100) / 50 - 1);
     const results: ShardGradient[] = [];
     for (const compute of [await createTensorFlowCompute(stopped), createLocalCompute(backend, stopped)]) {
-      await compute.open({ model: small, microbatchSize: 8, targetType: 'values' });
+      await compute.open({ model: small, microbatchSize: 8, targetField: valueField([3]) });
       compute.setWeights(bytesOf(initialize(small, 3)));
       results.push(await compute.gradient(samples, targets));
       await compute.close();
@@ -141,7 +142,7 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
   it('has a loss of NaN for weights that are not finite, and for a label that is no class', async () => {
     const compute = await opened(4);
     const { pixels } = samplesFor(small, 6, 5);
-    expect((await compute.gradient(pixels, Uint8Array.of(0, 1, 2, 3, 0, 1))).lossSum).toBeNaN();
+    expect((await compute.gradient(pixels, Uint16Array.of(0, 1, 2, 3, 0, 1))).lossSum).toBeNaN();
     compute.setWeights(bytesOf(new Float32Array(parameterCount(small)).fill(Number.NaN)));
     expect((await compute.gradient(...pair(samplesFor(small, 6, 5)))).lossSum).toBeNaN();
     await compute.close();
@@ -180,11 +181,11 @@ describe.skipIf(absence !== undefined)(titled('a gradient by TensorFlow'), () =>
   it('refuses an invalid model, shards before open, and wrong lengths, each in a sentence', async () => {
     const compute = await createTensorFlowCompute(stopped);
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('expected open() before weights and shards');
-    await expect(compute.gradient(new Uint8Array(4), new Uint8Array(1))).rejects.toThrow('expected open()');
+    await expect(compute.gradient(new Uint8Array(4), new Uint16Array(1))).rejects.toThrow('expected open()');
     await expect(compute.open({ model: { layers: 'none' }, microbatchSize: 4 })).rejects.toThrow(/^model: /);
     await compute.open({ model: small, microbatchSize: 4 });
     expect(() => compute.setWeights(new Uint8Array(4))).toThrow('weights: expected 43 values, got 1');
-    await expect(compute.gradient(new Uint8Array(5), new Uint8Array(1))).rejects.toThrow(
+    await expect(compute.gradient(new Uint8Array(5), new Uint16Array(1))).rejects.toThrow(
       'expected 4 values of samples, got 5',
     );
     await compute.close();

@@ -8,6 +8,7 @@ import {
   ParameterServer,
   referenceOf,
 } from '@lockstep/compute';
+import { classField, classTargets, samplesOf } from '@lockstep/data';
 import { initialize, parseOptimizer } from '@lockstep/nn';
 import type { Clock } from '@lockstep/protocol';
 import { bytesOf, memoryPair } from '@lockstep/protocol';
@@ -37,8 +38,8 @@ it.skipIf(absence !== undefined)(
     const engine = (): Compute => createLocalCompute(backend, clock);
     const plan = planRun({ samples: 40, batch: 16, microbatchSize: 4, epochs: 100 });
     const { pixels, labels } = samplesFor(small, plan.samples, 3);
-    const targets = { type: 'classes', labels: Uint16Array.from(labels), names: ['a', 'b', 'c'] } as const;
-    const dataset = { samples: pixels, sampleShape: [2, 2, 1], count: plan.samples, targets };
+    const targets = classTargets(Uint16Array.from(labels), ['a', 'b', 'c']);
+    const dataset = { samples: samplesOf(pixels, [2, 2, 1]), count: plan.samples, targets };
     const samples = createShardSource(dataset, plan, 1);
     const weights = initialize(small, 1);
     const optimizer = parseOptimizer({ type: 'sgd', learningRate: 0.05 });
@@ -67,7 +68,7 @@ it.skipIf(absence !== undefined)(
       referenceGradient,
       referee: createReferee({
         model: small,
-        targetType: 'classes',
+        targetField: classField,
         plan,
         samples,
         seed: 0,

@@ -60,7 +60,7 @@ export const models: readonly Model[] = [
 
 export interface Samples {
   readonly pixels: Uint8Array;
-  readonly labels: Uint8Array;
+  readonly labels: Uint16Array;
 }
 
 export function samplesFor(model: Model, count: number, seed: number): Samples {
@@ -71,7 +71,7 @@ export function samplesFor(model: Model, count: number, seed: number): Samples {
   };
   return {
     pixels: Uint8Array.from({ length: count * inputSize(model) }, (_, index) => word(0, index) & 255),
-    labels: Uint8Array.from({ length: count }, (_, index) => word(1, index) % outputCount(model)),
+    labels: Uint16Array.from({ length: count }, (_, index) => word(1, index) % outputCount(model)),
   };
 }
 

@@ -12,7 +12,7 @@ export type TrainingEvent =
   | { readonly type: 'started' }
   | StepEvent
   | EpochEvent
-  | WorkerEvent
+  | MemberEvent
   | RelaysEvent
   | CheckpointEvent
   | PauseEvent
@@ -124,7 +124,7 @@ interface Worker {
   readonly name: string;
 }
 
-export type WorkerEvent = { readonly message: string } & (
+export type MemberEvent = { readonly message: string } & (
   | {
       readonly type: 'joined';
       readonly worker: Worker & { readonly kind: string; readonly backend: string; readonly threads: number };
@@ -184,7 +184,7 @@ export class EventLines {
   }
 
   /** Undefined for events without a line. */
-  eventOf(event: RunEvent, { records }: CoordinatorState): WorkerEvent | PauseEvent | undefined {
+  eventOf(event: RunEvent, { records }: CoordinatorState): MemberEvent | PauseEvent | undefined {
     const told = toldEvent(event, records);
     if (event.type !== 'late' || told === undefined) return told;
     const nowMs = this.#nowMs();
@@ -201,7 +201,7 @@ export class EventLines {
   }
 }
 
-function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>): WorkerEvent | PauseEvent | undefined {
+function toldEvent(event: RunEvent, records: ReadonlyMap<string, WorkerRecord>): MemberEvent | PauseEvent | undefined {
   if (event.type === 'started' || event.type === 'relayStatus') return undefined;
   if (event.type === 'paused' || event.type === 'resumed' || event.type === 'pauseRequested') {
     return { type: event.type, message: pauseLines[event.type] };

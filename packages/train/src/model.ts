@@ -1,5 +1,13 @@
 /** Trained models: as self-describing files, and loaded for predictions and evaluations. */
-import type { Dataset } from '@lockstep/data';
+import {
+  type Dataset,
+  type SampleField,
+  type SampleValues,
+  type Standardization,
+  sizeOfField,
+  targetWords,
+  valueTargets,
+} from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import {
   argmax,
@@ -9,7 +17,6 @@ import {
   type DatasetEvaluator,
   describeModel,
   inputSize,
-  type LabeledSamples,
   type Model,
   type ModelDescription,
   parameterCount,
@@ -18,9 +25,6 @@ import {
   readModelFile,
   readSafetensors,
   restoreValues,
-  type SampleValues,
-  type Standardization,
-  scalingOf,
   standardizeValues,
   writeModelFile,
 } from '@lockstep/nn';
@@ -86,12 +90,7 @@ export function metadataOf({ prepared, weightsSha256, steps }: Omit<ModelSnapsho
   const { train, reading, config } = prepared;
   const { seed, initSha256 } = config;
   const origin = { lockstep: version, seed, steps, weightsSha256, initSha256 };
-  return describeModel({ ...samplesOf(train), reading }, origin);
-}
-
-/** Inputs and outputs of a model trained on these data. */
-export function samplesOf({ samples, sampleShape, targets }: Dataset) {
-  return { targets, sampleShape, scaling: scalingOf(samples) };
+  return describeModel({ ...train, reading }, origin);
 }
 
 /** ONNX if the file name ends in `.onnx`, otherwise safetensors. */
@@ -176,10 +175,8 @@ export class LoadedModel {
   readonly values: readonly string[];
   /** How the values were standardized in training; undefined if they were not. */
   readonly standardization: Standardization | undefined;
-  /** [height, width, channels] of an image, or another sample shape. */
-  readonly sampleShape: StoredModel['sampleShape'];
-  /** How the values of a sample are scaled. */
-  readonly scaling: StoredModel['scaling'];
+  /** A sample that it takes: bytes that it scales, or floats as they are; [height, width, channels] of an image. */
+  readonly samples: SampleField;
   /** How a file becomes a sample; undefined if the model was trained on values in memory. */
   readonly reading: StoredModel['reading'];
   /** Seed of the training run; undefined if the file lacks it. */
@@ -199,12 +196,11 @@ export class LoadedModel {
   /** @param backend not in use by any other thread */
   constructor(stored: StoredModel, backend: HostBackend) {
     this.architecture = stored.model;
-    const { type, names } = stored.targets;
-    this.classes = type === 'classes' ? names : [];
-    this.values = type === 'values' ? names : [];
+    const { role, names } = stored.targets;
+    this.classes = role === 'index' ? names : [];
+    this.values = role === 'value' ? names : [];
     this.standardization = stored.targets.standardization;
-    this.sampleShape = stored.sampleShape;
-    this.scaling = stored.scaling;
+    this.samples = stored.samples;
     this.reading = stored.reading;
     this.seed = stored.metadata['seed'] === undefined ? undefined : Number(stored.metadata['seed']);
     this.weightsSha256 = stored.weightsSha256;
@@ -218,14 +214,14 @@ export class LoadedModel {
 
   /**
    * Predicts the class of each sample. A sample gets the same bits alone as among others.
-   * @param samples [count, ...sampleShape], one after another: images row by row, with the channels of a pixel
+   * @param samples [count, ...samples.shape], one after another: images row by row, with the channels of a pixel
    * together; bytes if the model was trained on bytes, otherwise floats, scaled as in training
    * @throws Error if samples are of another type, if their length is not a multiple of a sample's, if the model
    * predicts values, or after `dispose`
    */
   async predict(samples: SampleValues): Promise<Prediction[]> {
     this.#requireOpen();
-    if (this.#targets.type !== 'classes') {
+    if (this.#targets.role !== 'index') {
       throw new Error('predict: expected a model of classes, got one of values: use predictValues');
     }
     return this.#outputs(samples).map((scores) => predictionOf(scores, this.classes));
@@ -238,7 +234,7 @@ export class LoadedModel {
    */
   async predictValues(samples: SampleValues): Promise<Float32Array[]> {
     this.#requireOpen();
-    if (this.#targets.type !== 'values') {
+    if (this.#targets.role !== 'value') {
       throw new Error('predictValues: expected a model of values, got one of classes: use predict');
     }
     return this.#outputs(samples).map((values) => restoreValues(values, this.standardization));
@@ -249,12 +245,12 @@ export class LoadedModel {
    * values may be raw, or standardized as `targets` says.
    * @throws Error if samples and labels do not fit each other or the model, or after `dispose`
    */
-  async evaluate(data: LabeledSamples): Promise<ModelEvaluation> {
+  async evaluate(data: Dataset): Promise<ModelEvaluation> {
     this.#requireOpen();
     this.#requireFit(data);
     const alike = likeTraining(data, this.standardization);
     const measured = await this.#run(createEvaluator(this.#backend, this.architecture, alike));
-    if (data.targets.type === 'values') return { ...measured, confusion: null, topErrors: [] };
+    if (data.targets.role === 'value') return { ...measured, confusion: null, topErrors: [] };
     const confusions = createConfusionEvaluator(this.#backend, this.architecture, data, topErrorCount);
     const { counts, topErrors } = await this.#run(confusions);
     const { length } = this.classes;
@@ -305,30 +301,31 @@ export class LoadedModel {
   }
 
   #requireType(what: string, samples: SampleValues): void {
-    const expected = this.scaling.type === 'byte' ? 'Uint8Array' : 'Float32Array';
+    const expected = this.samples.role === 'scaled' ? 'Uint8Array' : 'Float32Array';
     const got = samples instanceof Uint8Array ? 'Uint8Array' : 'Float32Array';
     if (got !== expected) throw new Error(`${what}: expected samples in a ${expected}, as in training, got a ${got}`);
   }
 
-  #requireFit({ samples, count, targets }: LabeledSamples): void {
+  #requireFit({ samples, count, targets }: Dataset): void {
     const expected = count * this.#sampleSize;
-    if (count === 0 || samples.length !== expected) {
+    if (count === 0 || samples.values.length !== expected) {
       const wanted = `${count} samples of ${this.#sampleSize} values`;
-      throw new Error(`evaluate: expected ${wanted}, got ${samples.length} values`);
+      throw new Error(`evaluate: expected ${wanted}, got ${samples.values.length} values`);
     }
-    this.#requireType('evaluate', samples);
-    const isFit = targets.type === 'classes' ? this.classes.length > 0 : this.values.length > 0;
-    if (!isFit) throw new Error(`evaluate: expected targets that the model gives, got ${targets.type}`);
-    const numbers = targets.type === 'classes' ? targets.labels : targets.values;
-    const perSample = targets.type === 'classes' ? 1 : this.values.length;
+    this.#requireType('evaluate', samples.values);
+    if (targets.role !== this.#targets.role) {
+      throw new Error(`evaluate: expected targets that the model gives, got ${targetWords[targets.role].many}`);
+    }
+    const perSample = sizeOfField(this.#targets);
+    const numbers = targets.values;
     if (numbers.length !== count * perSample) {
       throw new Error(`evaluate: expected ${count * perSample} targets, ${perSample} a sample, got ${numbers.length}`);
     }
-    if (targets.type === 'values') return;
-    const wrong = targets.labels.find((label) => label >= this.classes.length);
+    if (targets.role === 'value') return;
+    const wrong = targets.values.find((label) => label >= this.classes.length);
     if (wrong !== undefined)
       throw new Error(`evaluate: expected labels below ${this.classes.length}, the model's classes, got ${wrong}`);
-    this.#requireNumbering(targets.names ?? []);
+    this.#requireNumbering(targets.names);
   }
 
   /** Other names, such as numbers, are allowed; a name that the model knows must denote the same class. */
@@ -375,14 +372,14 @@ async function readSource(source: string | Uint8Array, given: Model | undefined)
 }
 
 /** The same samples, with values standardized as in training. */
-function likeTraining(data: LabeledSamples, standardization: Standardization | undefined): LabeledSamples {
+function likeTraining(data: Dataset, standardization: Standardization | undefined): Dataset {
   const { targets } = data;
-  if (targets.type === 'classes') return data;
+  if (targets.role === 'index') return data;
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const like = standardization ?? { mean: 0, deviation: 1 };
   if (mean === like.mean && deviation === like.deviation) return data;
   const values = standardizeValues(restoreValues(targets.values, targets.standardization), standardization);
-  return { ...data, targets: { type: 'values', values, standardization } };
+  return { ...data, targets: valueTargets(values, targets.names, standardization) };
 }
 
 /** Yields to the event loop between two slices of an evaluation. */

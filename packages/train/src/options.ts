@@ -1,7 +1,8 @@
 /** The options of a run for programs; their names on the command line and checks are in `option-table.ts`. */
 import type { Server } from 'node:http';
 import type { Dataset } from '@lockstep/data';
-import type { Model, OptimizerType, Reading, Schedule, ScheduleType } from '@lockstep/nn';
+import type { Reading } from '@lockstep/data/readers';
+import type { Model, OptimizerType, Schedule, ScheduleType } from '@lockstep/nn';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { StepEvent } from './events.ts';
 

@@ -1,8 +1,9 @@
 /** The platform of a run: a Node process, or a page. */
 
 import { type Compute, createLocalCompute, type NewHash } from '@lockstep/compute';
+import type { Dataset } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
-import type { Evaluator, LabeledSamples, Model } from '@lockstep/nn';
+import type { Evaluator, Model } from '@lockstep/nn';
 import { isHostBackend, openBackend, type ThreadOptions } from '@lockstep/tensor';
 import { type ComputeChoice, configurationError, named, systemClock } from '@lockstep/worker';
 import type { OpenedCheckpoints } from './checkpoint/checkpoints.ts';
@@ -56,14 +57,14 @@ export interface EvaluationSetup {
   readonly backend: string;
   readonly threads: number;
   readonly model: Model;
-  readonly data: LabeledSamples;
+  readonly data: Dataset;
 }
 
 /**
  * Opens a computer for shards besides the run's own backend, with a line that explains the choice.
  * @throws ConfigurationError if the choice does not compute in this process
  */
-export async function openCompute(platform: Platform, name: ComputeChoice, threads: number) {
+export async function openInlineCompute(platform: Platform, name: ComputeChoice, threads: number) {
   try {
     if (name === 'tfjs-node') {
       const compute = await platform.openTensorFlow?.();

@@ -1,5 +1,5 @@
 /** Turns options into a run that can start, or refuses them. */
-import { checkDataset, DataError, type Dataset, movableSamples, sampleSize } from '@lockstep/data';
+import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
 import { formatOf } from '@lockstep/rules';
@@ -138,7 +138,7 @@ function requireEqualRounding(backend: ComputeChoice): void {
 
 function dataSummary(train: Dataset): DataSummary {
   const { targets } = train;
-  const standardization = targets.type === 'values' ? targets.standardization : undefined;
+  const standardization = targets.role === 'value' ? targets.standardization : undefined;
   return { ...formatOf(train), outputs: targets.names.length, ...(standardization && { standardization }) };
 }
 
@@ -153,15 +153,15 @@ function modelOf(model: TrainOptions['model'] = runOptions.model.default, fit?: 
 
 /** The model of a training set. @throws ConfigurationError if its inputs or outputs differ */
 function fittingModel(asked: TrainOptions['model'], train: Dataset): Model {
-  const { type, names } = train.targets;
-  const model = modelOf(asked, { sampleShape: train.sampleShape, outputs: names.length });
-  const [values, inputs, outputs] = [sampleSize(train), inputSize(model), outputCount(model)];
+  const { samples, targets } = train;
+  const { names } = targets;
+  const model = modelOf(asked, { sampleShape: samples.shape, outputs: names.length });
+  const [values, inputs, outputs] = [sizeOfField(samples), inputSize(model), outputCount(model)];
   if (inputs !== values) {
     throw configurationError`${named('model')}: expected an input of ${values} values, as the samples have, got ${inputs}`;
   }
   if (outputs === names.length) return model;
-  const each = type === 'classes' ? 'class' : 'value';
-  throw configurationError`${named('model')}: expected ${names.length} outputs, one for each ${each}, got ${outputs}`;
+  throw configurationError`${named('model')}: expected ${names.length} outputs, one for each ${targetWords[targets.role].one}, got ${outputs}`;
 }
 
 /** @throws ConfigurationError if the data cannot be used for training */
@@ -185,7 +185,7 @@ function requireAlike(train: Dataset, test: Dataset): void {
   const at = train.targets.names.findIndex((name, index) => name !== test.targets.names[index]);
   if (at < 0) return;
   const [name, other] = [train, test].map(({ targets }) => JSON.stringify(targets.names[at]));
-  const which = `${train.targets.type === 'classes' ? 'class' : 'value'} ${at}`;
+  const which = `${targetWords[train.targets.role].one} ${at}`;
   throw new DataError(
     `the test set: expected ${name} as ${which}, as in the training set, got ${other}: give both the same names in one order`,
   );
@@ -193,6 +193,7 @@ function requireAlike(train: Dataset, test: Dataset): void {
 
 /** A description such as `u8 samples of 28 x 28 x 1 and 10 classes`. */
 function describe(data: Dataset): string {
-  const { sampleType, sampleShape, targetType } = formatOf(data);
-  return `${sampleType} samples of ${sampleShape.join(' x ')} and ${data.targets.names.length} ${targetType}`;
+  const { samples, targets } = data;
+  const outputs = `${targets.names.length} ${targetWords[targets.role].many}`;
+  return `${samples.dtype} samples of ${samples.shape.join(' x ')} and ${outputs}`;
 }

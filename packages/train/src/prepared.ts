@@ -1,8 +1,9 @@
 /** A run that can start: its options with all defaults, loaded and checked, and what people are told about it. */
 
 import type { NewHash } from '@lockstep/compute';
-import { type Dataset, targetValues } from '@lockstep/data';
-import { type Model, type OptimizerConfig, parameterCount, type Reading } from '@lockstep/nn';
+import type { Dataset } from '@lockstep/data';
+import type { Reading } from '@lockstep/data/readers';
+import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { ComputeChoice } from '@lockstep/worker';
 import type { RunIdentity } from './checkpoint/checkpoint.ts';
@@ -88,12 +89,12 @@ export function identityOf({ model, train, plan, config, optimizer }: Prepared, 
   };
 }
 
-/** Hash of a data set: shape, kind of targets, samples, targets. */
-export function dataHash({ samples, sampleShape, targets }: Dataset, newHash: NewHash): string {
+/** Hash of a data set: shape, role of the targets, samples, targets. */
+export function dataHash({ samples, targets }: Dataset, newHash: NewHash): string {
   const hash = newHash();
-  hash.update(new TextEncoder().encode(`${sampleShape.join(' x ')}, ${targets.type}`));
-  hash.update(bytesOf(samples));
-  hash.update(bytesOf(targetValues(targets)));
+  hash.update(new TextEncoder().encode(`${samples.shape.join(' x ')}, ${targets.role}`));
+  hash.update(bytesOf(samples.values));
+  hash.update(bytesOf(targets.values));
   return hash.digest('hex');
 }
 

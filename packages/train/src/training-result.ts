@@ -1,8 +1,9 @@
 /** The result of a run: weights, report, the model with them, and a second run that verifies the weights. */
+import { fieldOf } from '@lockstep/data';
 import { bytesOf } from '@lockstep/protocol';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import type { WrittenCheckpoint } from './checkpoint/checkpoint.ts';
-import { LoadedModel, type ModelFormat, modelFileOf, samplesOf } from './model.ts';
+import { LoadedModel, type ModelFormat, modelFileOf } from './model.ts';
 import type { Platform } from './platform.ts';
 import type { Prepared } from './prepared.ts';
 import type { Report } from './record/report.ts';
@@ -46,7 +47,7 @@ export class TrainingResult {
   /** Allocates memory for the weights on first use, which the caller must free with `dispose`. */
   get model(): LoadedModel {
     const { model, train, reading } = this.#prepared;
-    const description = { model, ...samplesOf(train), reading, metadata: {} };
+    const description = { model, samples: fieldOf(train.samples), targets: train.targets, reading, metadata: {} };
     const { weights, report } = this;
     this.#model ??= new LoadedModel({ ...description, weights, weightsSha256: report.weightsSha256 }, this.#backend);
     return this.#model;

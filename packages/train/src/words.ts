@@ -1,3 +1,4 @@
+import type { SampleField } from '@lockstep/data';
 /** Figures and samples as words for people, and random secrets as text. */
 
 export function thousands(value: number): string {
@@ -5,8 +6,8 @@ export function thousands(value: number): string {
 }
 
 /** A shape [height, width, channels] is an image. */
-export function samplesWord({ sampleShape }: { readonly sampleShape: readonly number[] }): string {
-  return sampleShape.length === 3 ? 'images' : 'samples';
+export function samplesWord({ sampleField }: { readonly sampleField: Pick<SampleField, 'shape'> }): string {
+  return sampleField.shape.length === 3 ? 'images' : 'samples';
 }
 
 /** A random 128-bit secret, as 22 letters, digits, dashes and underscores. */

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { classTargets, samplesOf } from '@lockstep/data';
 import { createEvaluator, type Evaluator, initialize, resolveModel } from '@lockstep/nn';
 import { openBackend } from '@lockstep/tensor';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -6,11 +7,15 @@ import { BackgroundEvaluator } from '../src/node/node-platform.ts';
 
 const model = resolveModel('mlp');
 const count = 1_100;
+const pixels = Uint8Array.from({ length: count * 784 }, (_, index) => (index * 7_919) % 251);
 const data = {
-  samples: Uint8Array.from({ length: count * 784 }, (_, index) => (index * 7_919) % 251),
+  samples: samplesOf(pixels, [784]),
   count,
-  targets: { type: 'classes', labels: Uint16Array.from({ length: count }, (_, index) => index % 10) },
-} as const;
+  targets: classTargets(
+    Uint16Array.from({ length: count }, (_, index) => index % 10),
+    [],
+  ),
+};
 const { backend } = await openBackend('cpu');
 const inline = (): Evaluator => createEvaluator(backend, model, data);
 const refused = (reason: string): Evaluator => {

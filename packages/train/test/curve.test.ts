@@ -1,10 +1,11 @@
 import type { StepResult } from '@lockstep/compute';
+import { classField } from '@lockstep/data';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type CurvePoint, movingAverage, Throughput, TrainingCurve } from '../src/record/curve.ts';
 
 it('has a point for each step of a short run', () => {
-  const curve = new TrainingCurve('classes');
+  const curve = new TrainingCurve(classField);
   curve.add({ step: 0, epoch: 0, count: 4, loss: 2, correct: 1 }, 0.5);
   curve.add({ step: 1, epoch: 0, count: 2, loss: 1, correct: 2 }, 1.25);
   expect(curve.points()).toEqual([
@@ -16,7 +17,7 @@ it('has a point for each step of a short run', () => {
 it('stays bounded, ends at the last step, and keeps the mean over all samples, however long the run', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 9 }), (steps, lastCount) => {
-      const curve = new TrainingCurve('classes');
+      const curve = new TrainingCurve(classField);
       const countOf = (step: number): number => (step === steps - 1 ? lastCount : 16);
       for (let step = 0; step < steps; step++) {
         curve.add({ step, epoch: 0, count: countOf(step), loss: step, correct: step % 2 }, step / 10);
@@ -44,7 +45,7 @@ const stepOf = (step: number, loss = 1): StepResult => ({ step, epoch: 0, loss, 
 const stepsOf = (points: readonly CurvePoint[]): number[] => points.map(({ steps }) => steps);
 
 it('has no gap between its points, in order, however long the run', () => {
-  const curve = new TrainingCurve('classes', undefined, 2_000);
+  const curve = new TrainingCurve(classField, undefined, 2_000);
   const steps = 40_000;
   for (let step = 0; step < steps; step++) curve.add(stepOf(step, step % 7), step);
   const points = curve.points();
@@ -57,7 +58,7 @@ it('has no gap between its points, in order, however long the run', () => {
 });
 
 it('gives the points after a step, a bounded number of them however early that was', () => {
-  const curve = new TrainingCurve('classes', undefined, 2_000);
+  const curve = new TrainingCurve(classField, undefined, 2_000);
   for (let step = 0; step < 3; step++) curve.add(stepOf(step), step);
   expect(stepsOf(curve.pointsAfter(0))).toEqual([1, 2, 3]);
   expect(stepsOf(curve.pointsAfter(3))).toEqual([]);
@@ -76,7 +77,10 @@ it('gives the points after a step, a bounded number of them however early that w
 it('goes on from its state as if it had not been interrupted, at any step', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 3_000 }), fc.nat(3_000), (steps, cut) => {
-      const [whole, first] = [new TrainingCurve('classes', undefined, 64), new TrainingCurve('classes', undefined, 64)];
+      const [whole, first] = [
+        new TrainingCurve(classField, undefined, 64),
+        new TrainingCurve(classField, undefined, 64),
+      ];
       const addTo = (curve: TrainingCurve, from: number, to: number): void => {
         for (let step = from; step < to; step++) curve.add(stepOf(step, step % 7), step);
       };
@@ -85,7 +89,7 @@ it('goes on from its state as if it had not been interrupted, at any step', () =
       const state = first.state();
       // Later steps must not change the state, which is a copy.
       addTo(first, Math.min(cut, steps), steps);
-      const second = new TrainingCurve('classes', state, 64);
+      const second = new TrainingCurve(classField, state, 64);
       addTo(second, Math.min(cut, steps), steps);
       expect(second.points()).toEqual(whole.points());
     }),

@@ -71,7 +71,7 @@ export async function openServer(opening: DashboardServerOptions): Promise<Dashb
   const { backend } = await openBackend('auto');
   const changes = new Changes();
   const recorder = new Recorder({
-    ...{ plan: prepared.plan, targetType: prepared.test.targets.type, nowMs: systemClock.nowMs },
+    ...{ plan: prepared.plan, targetField: prepared.test.targets, nowMs: systemClock.nowMs },
     evaluator: { evaluate: () => new Promise(() => {}), dispose() {} },
     weights: () => new Float32Array(),
     run: () => run,
@@ -160,8 +160,8 @@ async function startSession(run: Run, compute: Compute): Promise<WorkerPool> {
 
 function expectedWeights(backend: HostBackend, prepared: Prepared): Float32Array {
   const { model, plan, train, config, optimizer } = prepared;
-  const targetType = train.targets.type;
+  const targetField = train.targets;
   const samples = createShardSource(train, plan, config.seed);
   const weights = initialize(model, config.seed);
-  return oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, seed: config.seed });
+  return oracleWeights({ backend, model, targetField, plan, samples, weights, optimizer, seed: config.seed });
 }

@@ -1,4 +1,5 @@
 /** The parts of a dashboard: its share of the time, the table of workers, evaluations, and earlier runs. */
+import { classField, classTargets, samplesOf, scaledField } from '@lockstep/data';
 import { initialize, parseModel } from '@lockstep/nn';
 import { floatsFrom } from '@lockstep/protocol';
 import { type Connection, type CoordinatorState, defaultLimits, initialState, planRun } from '@lockstep/rules';
@@ -54,7 +55,7 @@ describe('the table of workers', () => {
   const emptyState = initialState({
     plan: planRun({ samples: 64, batch: 16, epochs: 1 }),
     model: {},
-    format: { sampleType: 'u8', sampleShape: [1], targetType: 'classes' },
+    format: { sampleField: scaledField([1]), targetField: classField },
     seed: 1,
     limits: defaultLimits,
     startWorkers: 1,
@@ -115,10 +116,12 @@ describe('the evaluation that viewers see', async () => {
     const layers = [hidden, 2].map((units) => ({ type: 'dense', units }));
     const model = parseModel({ name: 'wide', input: [inputs], layers });
     const test = {
-      samples: Uint8Array.from({ length: 2 * inputs }, (_, at) => at % 251),
-      sampleShape: [inputs],
+      samples: samplesOf(
+        Uint8Array.from({ length: 2 * inputs }, (_, at) => at % 251),
+        [inputs],
+      ),
       count: 2,
-      targets: { type: 'classes' as const, labels: Uint16Array.of(0, 1), names: ['one', 'other'] },
+      targets: classTargets(Uint16Array.of(0, 1), ['one', 'other']),
     };
     const viewers = { size: 0, broadcast: () => {} };
     const failures: unknown[] = [];

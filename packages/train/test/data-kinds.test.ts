@@ -1,5 +1,5 @@
 /** Every kind of data is learned, and its model is used as it was trained; what does not fit is refused. */
-import type { Dataset } from '@lockstep/data';
+import { type Dataset, samplesOf, valueTargets } from '@lockstep/data';
 import { datasetFromTable, parseDelimited } from '@lockstep/data/readers';
 import { randomStream } from '@lockstep/tensor';
 import { describe, expect, it } from 'vitest';
@@ -14,11 +14,11 @@ const kinds = Object.entries(kindsOfData).map(([name, { model, ...data }]) => ({
 
 it.each(kinds)('$name: the model learns, and is used as it was trained', async ({ model, data }) => {
   const { test } = data;
-  const { type, names } = test.targets;
+  const { role, names } = test.targets;
   const result = await train({ batch: 60, epochs: model === 'cnn' ? 5 : 8, optimizer: 'adam', model, data }).result;
   const { epochs, curve } = result.report;
   const last = epochs.at(-1)!;
-  if (type === 'classes') {
+  if (role === 'index') {
     expect(last.testAccuracy).toBeGreaterThan(0.9);
     expect(last.testR2).toBeNull();
   } else {
@@ -30,9 +30,10 @@ it.each(kinds)('$name: the model learns, and is used as it was trained', async (
   const loaded = await loadModel(result.modelFile());
   const { loss, accuracy, r2 } = await loaded.evaluate(test);
   expect({ loss, accuracy, r2 }).toEqual({ loss: last.testLoss, accuracy: last.testAccuracy, r2: last.testR2 });
-  expect(type === 'classes' ? loaded.classes : loaded.values).toEqual(names);
-  expect(loaded.sampleShape).toEqual(test.sampleShape);
-  const found = type === 'classes' ? await loaded.predict(test.samples) : await loaded.predictValues(test.samples);
+  expect(role === 'index' ? loaded.classes : loaded.values).toEqual(names);
+  expect(loaded.samples.shape).toEqual(test.samples.shape);
+  const { values } = test.samples;
+  const found = role === 'index' ? await loaded.predict(values) : await loaded.predictValues(values);
   expect(found).toHaveLength(test.count);
   loaded.dispose();
 });
@@ -52,7 +53,7 @@ it('values in the hundreds of thousands are learned with the defaults, and given
   const { testR2, testRmse, testLoss } = report.epochs.at(-1)!;
   expect(testR2).toBeGreaterThan(0.98);
   const { targets, samples, count } = prices.test;
-  if (targets.type !== 'values') throw new Error('expected values');
+  if (targets.role !== 'value') throw new Error('expected values');
   const { mean, deviation } = targets.standardization!;
   expect(report.config.data.standardization).toEqual({ mean, deviation });
   expect(testRmse).toBeCloseTo(Math.sqrt(testLoss) * deviation, 6);
@@ -60,11 +61,11 @@ it('values in the hundreds of thousands are learned with the defaults, and given
   const model = await loadModel(result.modelFile());
   result.model.dispose();
   const given = targets.values.map((value) => value * deviation + mean);
-  const predicted = await model.predictValues(samples);
+  const predicted = await model.predictValues(samples.values);
   const squares = predicted.reduce((sum, [value], index) => sum + (value! - given[index]!) ** 2, 0);
   expect(Math.sqrt(squares / count) / testRmse!).toBeCloseTo(1, 3);
   // Values in the user's unit are evaluated like those that the reader standardized.
-  const inUnits = await model.evaluate({ samples, count, targets: { type: 'values', values: given } });
+  const inUnits = await model.evaluate({ samples, count, targets: valueTargets(given, targets.names) });
   const standardized = await model.evaluate(prices.test);
   expect(standardized.rmse).toBe(testRmse);
   expect(inUnits.rmse! / testRmse!).toBeCloseTo(1, 3);
@@ -90,7 +91,10 @@ it.each([2, 3, 10])('IDX files of %i classes train any model with as many output
 describe('a run is refused before it begins', () => {
   const { train: rows, test } = kindsOfData['a table with classes'];
   const values = kindsOfData['a table with values'].test;
-  const spoiled = (): Dataset => ({ ...rows, samples: rows.samples.slice().fill(Number.NaN, 42, 43) as Float32Array });
+  const spoiled = (): Dataset => ({
+    ...rows,
+    samples: samplesOf(rows.samples.values.slice().fill(Number.NaN, 42, 43), rows.samples.shape),
+  });
   const names = ['setosa', 'virginica', 'versicolor'];
   const layers = (inputs: number, units: number): string =>
     JSON.stringify({ name: 'x', input: [inputs], layers: [{ type: 'dense', units }] });

@@ -1,5 +1,5 @@
 /** Small learnable data sets of every kind. */
-import type { Dataset, Targets } from '@lockstep/data';
+import { classTargets, type Dataset, samplesOf, type Targets, valueTargets } from '@lockstep/data';
 import { randomStream } from '@lockstep/tensor';
 import type { TrainingData } from '../src/options.ts';
 
@@ -25,7 +25,7 @@ function colorPictures(count: number, random: () => number): Dataset {
     const isBright = at % 3 === (labels[sample]! + (sample % 20 === 7 ? 1 : 0)) % 3;
     return Math.floor((isBright ? 160 : 128) * random()) + (isBright ? 90 : 0);
   });
-  return { samples, sampleShape: [32, 32, 3], count, targets: { type: 'classes', labels, names: colors } };
+  return { samples: samplesOf(samples, [32, 32, 3]), count, targets: classTargets(labels, colors) };
 }
 
 /** Rows of four measurements scattered around those of their class. */
@@ -35,22 +35,21 @@ function table(count: number, random: () => number): Dataset {
     { length: count * 4 },
     (_, at) => 2 * labels[at >> 2]! * ((at % 4) - 1) + 2 * random() - 1,
   );
-  return { samples, sampleShape: [4], count, targets: { type: 'classes', labels, names: iris } };
+  return { samples: samplesOf(samples, [4]), count, targets: classTargets(labels, iris) };
 }
 
 /** Rows of three numbers, with two targets that are sums of them, in the hundreds of thousands. */
 function values(count: number, random: () => number): Dataset {
   const samples = Float32Array.from({ length: count * 3 }, () => 2 * random() - 1);
-  const targets: Targets = {
-    type: 'values',
-    values: Float32Array.from({ length: count * 2 }, (_, at) => {
+  const targets: Targets = valueTargets(
+    Float32Array.from({ length: count * 2 }, (_, at) => {
       const [x, y, z] = samples.subarray((at >> 1) * 3) as unknown as [number, number, number];
       return at % 2 === 0 ? 3 * x + y : y - 2 * z + 1;
     }),
-    names: ['price', 'weight'],
-    standardization: { mean: 100_000, deviation: 300_000 },
-  };
-  return { samples, sampleShape: [3], count, targets };
+    ['price', 'weight'],
+    { mean: 100_000, deviation: 300_000 },
+  );
+  return { samples: samplesOf(samples, [3]), count, targets };
 }
 
 export const kindsOfData = {

@@ -1,13 +1,21 @@
 /** A loaded model predicts according to its weights, and other files are refused in one sentence. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
-  byteScaling,
+  classField,
+  classTargets,
+  type Dataset,
+  samplesOf,
+  scaledField,
+  valueField,
+  valueTargets,
+} from '@lockstep/data';
+import {
   createEvaluator,
   createPrediction,
   describeModel,
   initialize,
-  type LabeledSamples,
   numberedClasses,
   parameterCount,
   parseModel,
@@ -31,7 +39,7 @@ const weightsSha256 = sha256(bytesOf(weights));
 const classes = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 const origin = { lockstep: '0.1.0', seed: 3, steps: 0, weightsSha256 };
 const metadata = describeModel(
-  { targets: { type: 'classes', names: classes }, sampleShape: [28, 28, 1], scaling: byteScaling },
+  { samples: scaledField([28, 28, 1]), targets: { ...classField, names: classes } },
   origin,
 );
 const file = writeModelFile(model, weights, metadata);
@@ -41,7 +49,7 @@ const random = randomStream(1);
 const count = 300;
 const images = Uint8Array.from({ length: count * 784 }, () => random() * 256);
 const labels = Uint16Array.from({ length: count }, (_, index) => index % 10);
-const data = { samples: images, count, targets: { type: 'classes', labels } } as const;
+const data = { samples: samplesOf(images, [28, 28, 1]), count, targets: classTargets(labels, []) };
 const folder = temporaryFolder();
 
 describe('a loaded model', () => {
@@ -52,8 +60,7 @@ describe('a loaded model', () => {
   afterAll(() => loaded.dispose());
 
   it('gives class, probability and scores of each sample, with the bits of the engine', async () => {
-    expect(loaded).toMatchObject({ architecture: model, classes, sampleShape: [28, 28, 1], weightsSha256 });
-    expect(loaded.scaling).toEqual({ type: 'byte', divisor: 255 });
+    expect(loaded).toMatchObject({ architecture: model, classes, samples: scaledField([28, 28, 1]), weightsSha256 });
     const predictions = await loaded.predict(images);
     expect(predictions).toHaveLength(count);
     const { backend } = await openBackend('auto');
@@ -93,22 +100,20 @@ describe('a loaded model', () => {
     await expect(loaded.predict(new Uint8Array(785))).rejects.toThrow(
       new Error('predict: expected samples of 784 values each, got 785 values'),
     );
-    const classesOf = (given: Uint16Array, more = {}): Partial<LabeledSamples> => ({
-      targets: { type: 'classes', labels: given, ...more },
-    });
-    const refusals: [Partial<LabeledSamples>, string][] = [
+    const classesOf = (given: Uint16Array, names: string[] = []) => ({ targets: classTargets(given, names) });
+    const refusals: [Partial<Dataset>, string][] = [
       [{ count: 299 }, 'expected 299 samples of 784 values, got 235200 values'],
       [classesOf(labels.slice(1)), 'expected 300 targets, 1 a sample, got 299'],
       [classesOf(labels.slice().fill(10)), "expected labels below 10, the model's classes, got 10"],
       [
-        classesOf(labels, { names: ['0', 'two', 'one'] }),
+        classesOf(labels, ['0', 'two', 'one']),
         'expected "two" as class 2, as the model has it, got it as class 1: give the classes of the model',
       ],
+      [{ targets: valueTargets(new Float32Array(3000), []) }, 'expected targets that the model gives, got values'],
       [
-        { targets: { type: 'values', values: new Float32Array(3000) } },
-        'expected targets that the model gives, got values',
+        { samples: samplesOf(Float32Array.from(images), [28, 28, 1]) },
+        'expected samples in a Uint8Array, as in training, got a Float32Array',
       ],
-      [{ samples: Float32Array.from(images) }, 'expected samples in a Uint8Array, as in training, got a Float32Array'],
     ];
     for (const [part, message] of refusals) {
       await expect(loaded.evaluate({ ...data, ...part })).rejects.toThrow(new Error(`evaluate: ${message}`));
@@ -133,20 +138,15 @@ describe('a loaded model of values', () => {
   // [2 inputs, 2 outputs], then the bias: width = x + 3 y, height = 2 x + 1.
   const own = Float32Array.of(1, 2, 3, 0, 0, 1);
   const about = {
-    targets: { type: 'values', names: ['width', 'height'] },
-    sampleShape: [2],
-    scaling: { type: 'none' },
+    samples: valueField([2]),
+    targets: { ...valueField([2]), names: ['width', 'height'] },
   };
-  const bytes = writeModelFile(
-    linear,
-    own,
-    describeModel(about as Parameters<typeof describeModel>[0], { ...origin, weightsSha256: sha256(bytesOf(own)) }),
-  );
+  const bytes = writeModelFile(linear, own, describeModel(about, { ...origin, weightsSha256: sha256(bytesOf(own)) }));
   const samples = Float32Array.of(1, 2, -1, 0.5);
 
   it('gives its values, with their names', async () => {
     const model2 = await loadModel(bytes);
-    expect(model2).toMatchObject({ values: ['width', 'height'], classes: [], scaling: { type: 'none' } });
+    expect(model2).toMatchObject({ values: ['width', 'height'], classes: [], samples: valueField([2]) });
     expect((await model2.predictValues(samples)).map((values) => [...values])).toEqual([
       [7, 3],
       [0.5, -1],
@@ -162,9 +162,13 @@ describe('a loaded model of values', () => {
 
   it('is measured by its squared errors', async () => {
     const model2 = await loadModel(bytes);
-    const targets = { type: 'values', values: Float32Array.of(8, 3, 0.5, 1) } as const;
+    const targets = valueTargets(Float32Array.of(8, 3, 0.5, 1), about.targets.names);
     // Errors -1, 0, 0, -2; the targets are 3.75, 1, 3.75 and 1 from their means.
-    const { loss, accuracy, r2, confusion } = await model2.evaluate({ samples, count: 2, targets });
+    const { loss, accuracy, r2, confusion } = await model2.evaluate({
+      samples: samplesOf(samples, [2]),
+      count: 2,
+      targets,
+    });
     expect({ loss, accuracy, confusion }).toEqual({ loss: 1.25, accuracy: null, confusion: null });
     expect(r2).toBeCloseTo(1 - 1.25 / ((3.75 ** 2 + 1) / 2), 12);
     model2.dispose();

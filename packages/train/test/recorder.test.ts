@@ -1,5 +1,7 @@
 /** The record of a run: epochs, resumed runs, figures of the steps, ends, and lines for people. */
+
 import type { StepResult } from '@lockstep/compute';
+import { classField } from '@lockstep/data';
 import { type CoordinatorState, planRun, type RunEvent } from '@lockstep/rules';
 import { describe, expect, it } from 'vitest';
 import { EventLines } from '../src/events.ts';
@@ -28,7 +30,7 @@ function setUp(options: Partial<RecorderOptions> = {}) {
       },
       dispose() {},
     },
-    targetType: 'classes',
+    targetField: classField,
     weights: () => Float32Array.of(weight),
     nowMs: () => now,
     pause: async () => {},

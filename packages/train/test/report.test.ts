@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { classField, scaledField } from '@lockstep/data';
 import { describe, expect, it } from 'vitest';
 import { ScriptedCoordinator } from '../../rules/test/scripted-coordinator.ts';
 import { model, optimizer } from '../../sim/test/support.ts';
@@ -8,7 +9,7 @@ import { createReport, type ReportOptions } from '../src/record/report.ts';
 import { StepTiming } from '../src/record/step-timing.ts';
 
 function recordWith(figures: Partial<RunRecord>): RunRecord {
-  const [curve, timing] = [new TrainingCurve('classes'), new StepTiming()];
+  const [curve, timing] = [new TrainingCurve(classField), new StepTiming()];
   return { epochs: [], resumedAtSteps: [], curve, timing, ...figures } as RunRecord;
 }
 
@@ -18,7 +19,7 @@ function optionsFor(coordinator: ScriptedCoordinator): ReportOptions {
     machine: { runtime: 'Node 20.20.2', system: 'Linux 6.12.1 x64', processor: null, cores: 2 },
     data: { name: 'MNIST', sha256: 'bb' },
     config: {
-      data: { sampleType: 'u8', sampleShape: [4], targetType: 'classes', outputs: 3 },
+      data: { sampleField: scaledField([4]), targetField: classField, outputs: 3 },
       seed: 1,
       samples: 16,
       testSamples: 10,

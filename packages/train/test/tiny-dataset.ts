@@ -1,5 +1,5 @@
 /** A small data set in memory with a learnable pattern. */
-import type { Dataset } from '@lockstep/data';
+import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
 import type { TrainingData } from '../src/options.ts';
 
 const [rows, columns, classes] = [4, 4, 3];
@@ -12,7 +12,7 @@ function patterns(count: number, seed: number): Dataset {
     const [sample, row] = [Math.floor(at / (rows * columns)), Math.floor((at % (rows * columns)) / columns)];
     return row === labels[sample] ? 200 + ((at * 13 + seed) % 50) : (at * 29 + seed) % 60;
   });
-  return { samples, sampleShape: [rows, columns, 1], count, targets: { type: 'classes', labels, names } };
+  return { samples: samplesOf(samples, [rows, columns, 1]), count, targets: classTargets(labels, names) };
 }
 
 export const tinyData: TrainingData = { train: patterns(96, 1), test: patterns(30, 2) };

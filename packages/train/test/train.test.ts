@@ -205,7 +205,7 @@ describe('an option that is wrong', () => {
   const text = join(folder, 'a-file');
   writeFileSync(text, '');
   const noData = 'data: expected a text that is not empty, or { train, test }, got';
-  const oneSet = 'an object with samples, sampleShape, count, targets: splitDataset(data) cuts one data set into both';
+  const oneSet = 'an object with samples, count, targets: splitDataset(data) cuts one data set into both';
   const cases: readonly [options: object, message: string][] = [
     [{ data: 7 }, `${noData} 7`],
     [{ data: kindsOfData['a table with classes'].train }, `${noData} ${oneSet}`],

@@ -1,9 +1,11 @@
 /** A run on uploaded data, over real sockets: the server's answers before it, and the weights at its end. */
+
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
+import { scaledField, valueField } from '@lockstep/data';
 import { join, type WorkerEvent } from '@lockstep/worker';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { folderOf } from '../../data/test/temporary-folder.ts';
@@ -46,12 +48,12 @@ describe('a server that waits for the data of its run', () => {
     await viewer.next('alive');
     expect(ready).toMatchObject({
       table: { label: 4, task: 'classification' },
-      data: { names: ['setosa', 'versicolor', 'virginica'], sampleShape: [4], examples: [] },
+      data: { names: ['setosa', 'versicolor', 'virginica'], sampleField: valueField([4]), examples: [] },
     });
     expect(ready.table?.rows[0]).toEqual(['5.1', '3.5', '1.4', '0.2', 'setosa']);
     viewer.send({ type: 'readData', label: 0, task: 'regression', token: admin });
     const values = await viewer.next('dataSetup', ({ phase, table }) => phase === 'ready' && table?.label === 0);
-    expect(values.data).toMatchObject({ targetType: 'values', names: ['sepal_length'] });
+    expect(values.data).toMatchObject({ targetField: { role: 'value' }, names: ['sepal_length'] });
     viewer.send({ type: 'readData', label: 4, task: 'classification', token: admin });
     await viewer.next('dataSetup', ({ phase, table }) => phase === 'ready' && table?.label === 4);
     viewer.send({ type: 'admin', action: 'start', token: admin });
@@ -90,7 +92,7 @@ describe('a server that waits for the data of its run', () => {
     const viewer = await watch();
     await upload(pets);
     const { data } = await viewer.next('dataSetup', ({ phase }) => phase === 'ready');
-    expect(data).toMatchObject({ names: ['cats', 'dogs'], sampleShape: [4, 6, 3], sampleType: 'u8' });
+    expect(data).toMatchObject({ names: ['cats', 'dogs'], sampleField: scaledField([4, 6, 3]) });
     expect(data?.examples.map(({ target }) => target).sort()).toEqual(['cats', 'dogs']);
     viewer.send({ type: 'admin', action: 'start', token: admin });
     expect(await hashOf(run)).toBe(await hashAlone({ ...ways, data: joinPath(folderOf(pets), 'pets') }));

@@ -1,4 +1,4 @@
-import { targetValues } from '@lockstep/data';
+import { classField, scaledField } from '@lockstep/data';
 import { floatsFrom } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../src/node/sha256.ts';
@@ -31,7 +31,7 @@ describe('a viewer', () => {
     expect(first).not.toHaveProperty('exactness');
     expect(await viewer.next('run')).toMatchObject({
       ...{ version, parameters: 101_770, steps, stepsPerEpoch: 2, microbatches: 2, samples: 64, testSamples: 16 },
-      ...{ sampleType: 'u8', sampleShape: [28, 28, 1], targetType: 'classes', outputs: 10, names: [...'0123456789'] },
+      ...{ sampleField: scaledField([28, 28, 1]), targetField: classField, outputs: 10, names: [...'0123456789'] },
       tokenNeeded: false,
       joinAddresses: [`${server.http}/`, server.ws],
     });
@@ -70,7 +70,7 @@ describe('a viewer', () => {
     const counts = floatsFrom(evaluation.confusion!);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(16);
     // The row of each true class sums to the number of images of that class.
-    const labels = targetValues(server.prepared.test.targets);
+    const labels = server.prepared.test.targets.values;
     for (let label = 0; label < 10; label++) {
       const inRow = counts.subarray(label * 10, label * 10 + 10).reduce((sum, count) => sum + count, 0);
       expect(inRow).toBe(labels.filter((each) => each === label).length);

@@ -1,4 +1,5 @@
 /** Opens a worker's compute: in the socket's thread, or in its own thread if it would block the socket. */
+
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import {
@@ -9,7 +10,7 @@ import {
   type ShardGradient,
   type ShardSamples,
 } from '@lockstep/compute';
-import type { SampleValues, TargetValues } from '@lockstep/nn';
+import type { SampleValues, TargetValues } from '@lockstep/data';
 import { hostBackendNames, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { prepareProcess } from '@lockstep/tfjs-node';

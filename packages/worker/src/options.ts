@@ -1,6 +1,7 @@
 /** The options of a worker: its command line, those of `join` in Node, and what it can compute with. */
 import {
-  type Command,
+  type CommandLine,
+  checkOptions,
   configurationError,
   fleetOptions,
   generalOptions,
@@ -13,6 +14,7 @@ import {
   oneOf,
   option,
   threads,
+  token as tokenKind,
   tokenOptions,
 } from '@lockstep/command/options';
 import { type BackendChoice, backendNames, hostBackendNames } from '@lockstep/tensor';
@@ -68,7 +70,7 @@ export const workerCommand = {
     wait: joinOptions.wait,
     ...generalOptions,
   },
-} as const satisfies Command;
+} as const satisfies CommandLine;
 
 /** The kinds of the options of `join`. */
 export const kindsOfJoin = { ...libraryKinds(workerCommand.options), ...joinKinds } as const;
@@ -88,8 +90,8 @@ export interface Given {
 
 /**
  * Splits the address of a socket or a page. A page's address has the token in its fragment:
- * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address.
- * @throws ConfigurationError if the address is neither
+ * `http://HOST:PORT/#join&token=…`. Secrets in `given` take precedence over the address; an empty one counts as omitted.
+ * @throws ConfigurationError if the address is neither, or no run can have the token
  */
 export function joinAddress(address: string, given: Given): JoinAddress {
   if (typeof address !== 'string' || !/^(ws|http)s?:\/\/[^/]/.test(address) || !URL.canParse(address)) {
@@ -97,8 +99,9 @@ export function joinAddress(address: string, given: Given): JoinAddress {
   }
   const url = new URL(address.replace(/^http/, 'ws'));
   const fragment = new URLSearchParams(url.hash.slice(1));
-  const secret = (name: string): string | undefined => url.searchParams.get(name) ?? fragment.get(name) ?? undefined;
+  const secret = (name: string): string | undefined => url.searchParams.get(name) || fragment.get(name) || undefined;
   const token = given.token ?? secret('token');
+  checkOptions({ token }, { token: tokenKind });
   const fingerprint = given.fingerprint ?? secret('fingerprint');
   url.searchParams.delete('token');
   url.searchParams.delete('fingerprint');

@@ -163,7 +163,7 @@ export class Session {
 
   #welcomed(welcome: MessageOf<'welcome'>): void {
     const { compute, sampleCacheBytes = 0, onEvent, onWelcome } = this.#options;
-    const { id, resumeKey, model, microbatchSize, targetType, innerSteps, heartbeatMs } = welcome;
+    const { id, resumeKey, model, microbatchSize, targetField, innerSteps, heartbeatMs } = welcome;
     const { cachedSamples: count = 0 } = welcome;
     this.#liveness.patienceMs = heartbeatMs * silentHeartbeats;
     this.#heartbeat?.stop();
@@ -174,7 +174,7 @@ export class Session {
     this.#newSamples = () => new SampleCache({ count, maxBytes: sampleCacheBytes, createByteCache });
     onWelcome?.(welcome);
     onEvent?.({ type: 'welcomed', id, resumeKey });
-    const setup = { model, microbatchSize, targetType, innerSteps };
+    const setup = { model, microbatchSize, targetField, innerSteps };
     const numerics = new NumericsAnswerer(this.#options, setup, welcome.chunkBytes);
     this.#numerics = numerics;
     this.#enqueue(() => numerics.open());

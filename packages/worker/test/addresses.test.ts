@@ -19,6 +19,8 @@ describe('the address to join', () => {
     ['https://host/lockstep/#admin=secret&token=t', 'wss://host/lockstep/', 't'],
     ['ws://[::1]:7070#token=t', 'ws://[::1]:7070/', 't'],
     ['ws://host/?fingerprint=0a', 'ws://host/'],
+    ['http://host/#join&token=', 'ws://host/'],
+    ['ws://host/?token=#join&token=t', 'ws://host/', 't'],
   ])('%s is %s', (given, url, token, fingerprint) => {
     expect(joinAddress(given, {})).toEqual({ url, token, fingerprint });
     expect(joinAddress(given, { token: 'given' }).token).toBe('given');
@@ -31,6 +33,11 @@ describe('the address to join', () => {
       expect(() => joinAddress(given, {})).toThrow(sentence);
     },
   );
+
+  it.each(['%0A', 'x'.repeat(257)])('with the token %s is refused, before the coordinator is asked', (token) => {
+    const sentence = 'token: expected one line of 1 to 256 printable characters, got ';
+    expect(() => joinAddress(`ws://host/#join&token=${token}`, {})).toThrow(sentence);
+  });
 });
 
 const noSecrets = { token: undefined, fingerprint: undefined };

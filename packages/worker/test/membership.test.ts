@@ -27,7 +27,8 @@ const finish: CoordinatorMessage = { type: 'finish', message: 'the run is finish
 const welcome: CoordinatorMessage = { ...anyWelcome, resumeKey: 'a key' };
 const done = [welcome, finish];
 /** The run ends, and another may follow. */
-const between = [welcome, { ...finish, anotherMayFollow: true } as CoordinatorMessage];
+const over = { ...finish, anotherMayFollow: true } as CoordinatorMessage;
+const between = [welcome, over];
 const lost = [welcome, { code: 1001, reason: 'the machine sleeps', by: 'remote' } as Closing];
 
 function transport(answers: Exclude<Attempt, Error>, scene: Scene, hellos: MessageOf<'hello'>[]): WorkerTransport {
@@ -159,6 +160,16 @@ it.each<[what: string, attempts: readonly Attempt[], Expected]>([
     'goes where the server has ended between two runs, though not at the first sign',
     [between, away, [waiting], away, away],
     { end: finished, attempts: 5 },
+  ],
+  [
+    'goes no sooner if it was not let in before the run ended',
+    [lost, away, away, [over], away, away],
+    { end: finished, pauses: [500, 1_000, 2_000, 500, 1_000] },
+  ],
+  [
+    'comes back to a run that was not its first, however long that run is away',
+    [between, lost, away, away, away, done],
+    { end: finished, resumeKeys: [undefined, undefined, 'a key'] },
   ],
   [
     'tries a busy coordinator again, also at first',

@@ -1,6 +1,7 @@
 /** A real worker session; the test plays the coordinator, the compute and the clock. */
 
 import type { Compute, ShardGradient } from '@lockstep/compute';
+import { classField, scaledField } from '@lockstep/data';
 import {
   bytesOf,
   type Closing,
@@ -17,6 +18,8 @@ interface Job {
   readonly labels: number[];
   /** First byte of the weights that the shard was computed with. */
   readonly weights: number;
+  /** Seed of what is random in the model. */
+  readonly seed: number | undefined;
   readonly isCanceled: () => boolean;
   finish(changes?: Partial<ShardGradient>): Promise<void>;
   fail(error: Error): Promise<void>;
@@ -70,7 +73,7 @@ export class Script {
       setWeights: (bytes) => {
         this.#weights = bytes[0]!;
       },
-      gradient: (_samples, labels, { isCanceled = () => false } = {}) =>
+      gradient: (_samples, labels, { key, isCanceled = () => false } = {}) =>
         new Promise((resolve, reject) => {
           const result = {
             gradient: new Uint8Array(8).fill(1),
@@ -82,6 +85,7 @@ export class Script {
           this.jobs.push({
             labels: [...labels],
             weights: this.#weights,
+            seed: key?.seed,
             isCanceled,
             finish: (changes = {}) => {
               resolve({ ...result, ...changes });
@@ -161,9 +165,8 @@ export const welcome: MessageOf<'welcome'> = {
   resumeKey: 'key-1',
   model: { name: 'any' },
   microbatchSize: 4,
-  sampleType: 'u8',
-  sampleShape: [1],
-  targetType: 'classes',
+  sampleField: scaledField([1]),
+  targetField: classField,
   heartbeatMs: 2_000,
   maxFrameBytes: 1_000_000,
   chunkBytes: 8,

@@ -125,7 +125,7 @@ describe('a worker session', () => {
   it('closes a connection on a task whose samples are not of the shape that was announced', async () => {
     const script = await activated();
     await script.send(weights(0), { ...task(0, 0), samples: new Uint8Array(6) });
-    const message = 'task: expected 2 samples of u8 [1] with classes, got 6 and 4 bytes';
+    const message = 'task: expected 2 samples of u8 [1] and targets of u16, got 6 and 4 bytes';
     expect(script.end).toEqual({ type: 'lost', message });
   });
 

@@ -1,4 +1,5 @@
 import { ComputeError } from '@lockstep/compute';
+import { classField } from '@lockstep/data';
 import { bytesOf, enclosed, gradientChecksum, protocolVersion } from '@lockstep/protocol';
 import { describe, expect, it } from 'vitest';
 import { hash } from '../../compute/test/support.ts';
@@ -26,7 +27,7 @@ describe('a worker session that joins', () => {
   it('opens the compute for the model, and warms it up before the numerics check that is timed', async () => {
     const script = new Script();
     await script.send(welcome, numericsCheck);
-    expect(script.opened).toEqual([{ model: { name: 'any' }, microbatchSize: 4, targetType: 'classes' }]);
+    expect(script.opened).toEqual([{ model: { name: 'any' }, microbatchSize: 4, targetField: classField }]);
     expect(script.jobs).toHaveLength(1);
     await script.jobs[0]!.finish({ computeMs: 900 });
     expect(script.of('numericsResult')).toEqual([]);
@@ -63,6 +64,15 @@ describe('a worker session that computes', () => {
     expect(begun(script)).toEqual(['3:0']);
     await script.jobs[0]!.finish();
     expect(begun(script)).toEqual(['3:0', '3:1']);
+  });
+
+  it.each([
+    [{}, 0],
+    [{ seed: 7 }, 7],
+  ])('of a welcome of %o computes with the seed %i', async (changes, seed) => {
+    const script = await activated(changes);
+    await script.send(weights(0), task(0, 0));
+    expect(script.jobs[0]!.seed).toBe(seed);
   });
 
   it('computes one shard at a time, in order of arrival, and answers each with its checksum', async () => {
@@ -166,8 +176,8 @@ describe('a worker session of a run with inner steps', () => {
   it('computes each numerics check without them, also one after a task that it failed at', async () => {
     const script = await activated({ innerSteps });
     const model = { name: 'any' };
-    const forCheck = { model, microbatchSize: 2, targetType: 'classes' };
-    const forRun = { model, microbatchSize: 4, targetType: 'classes', innerSteps };
+    const forCheck = { model, microbatchSize: 2, targetField: classField };
+    const forRun = { model, microbatchSize: 4, targetField: classField, innerSteps };
     expect(script.opened).toEqual([forCheck, forRun]);
     await script.send(weights(0), task(0, 0));
     await script.jobs[0]!.fail(new ComputeError('device-lost', 'the device is gone'));

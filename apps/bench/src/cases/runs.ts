@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { version } from '@lockstep/command';
 import { createShardSource } from '@lockstep/compute';
-import type { Dataset } from '@lockstep/data';
+import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
 import { createMicrobatchGradient, initialize } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
@@ -22,15 +22,14 @@ const initial = initialize(model, seed);
 
 /** The first images of MNIST; a few of them are the test set, because evaluations are not measured. */
 async function firstImages(count: number): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
-  const { sampleShape, targets, samples } = await loadTrainingSet();
+  const { targets, samples } = await loadTrainingSet();
   const first = (size: number): Dataset => {
     const [batch] = cutBatches({ samples, targets }, size, 1);
     const labels = Uint16Array.from(batch!.labels);
     return {
-      samples: batch!.pixels,
-      sampleShape,
+      samples: samplesOf(batch!.pixels, samples.shape),
+      targets: classTargets(labels, targets.names),
       count: size,
-      targets: { type: 'classes', names: targets.names, labels },
     };
   };
   return { train: first(count), test: first(64) };
@@ -177,7 +176,8 @@ function openBareWorkers(backend: HostBackend, port: number, count: number) {
     const socket = connect(port, '127.0.0.1');
     eachFrame(socket, vectorBytes + sampleBytes, (frame) => {
       backend.upload(parameters, new Float32Array(frame, 0, initial.length));
-      gradient.run(new Uint8Array(frame, vectorBytes, mnist.pixels), new Uint8Array(frame, vectorBytes + mnist.pixels));
+      const labels = Uint16Array.from(new Uint8Array(frame, vectorBytes + mnist.pixels));
+      gradient.run(new Uint8Array(frame, vectorBytes, mnist.pixels), labels);
       socket.write(new Uint8Array(backend.view(gradient.output).slice(0, initial.length).buffer));
     });
     return once(socket, 'close');

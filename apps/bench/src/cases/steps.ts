@@ -1,6 +1,6 @@
 /** Benchmarks of one thread that computes: a training step on MNIST, and a matrix product. */
 import { usageFailure } from '@lockstep/command';
-import { DataError, type Dataset, targetValues } from '@lockstep/data';
+import { DataError, type Dataset } from '@lockstep/data';
 import { loadMnist } from '@lockstep/data/node';
 import { createMicrobatchGradient, initialize } from '@lockstep/nn';
 import { type HostBackend, openBackend, randomStream } from '@lockstep/tensor';
@@ -118,14 +118,14 @@ export function cutBatches(
   batchSize: number,
   count: number,
 ) {
-  const labels = targetValues(targets);
+  const { values: labels } = targets;
   if (labels.length < batchSize * count) {
     throw new RangeError(`the benchmark needs ${batchSize * count} images, got ${labels.length}`);
   }
   return Array.from({ length: count }, (_, index): Batch => {
     const [from, to] = [index * batchSize, (index + 1) * batchSize];
-    const pixels = Uint8Array.from(samples.subarray(from * mnist.pixels, to * mnist.pixels));
-    return { pixels, labels: Uint8Array.from(labels.subarray(from, to)) };
+    const pixels = Uint8Array.from(samples.values.subarray(from * mnist.pixels, to * mnist.pixels));
+    return { pixels, labels: Uint16Array.from(labels.subarray(from, to)) };
   });
 }
 

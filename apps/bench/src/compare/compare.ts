@@ -1,7 +1,7 @@
 /** `npm run compare`: its options; measures the whole grid, prints each part as it completes, and gathers the report. */
 import { availableParallelism } from 'node:os';
 import {
-  type Command,
+  type CommandLine,
   flag,
   generalOptions,
   type Kind,
@@ -111,7 +111,7 @@ export const compareCommand = {
     },
     ...generalOptions,
   },
-} as const satisfies Command;
+} as const satisfies CommandLine;
 
 export type CompareOptions = ValuesOf<typeof compareCommand.options>;
 

@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { usageFailure } from '@lockstep/command';
 import { createShardSource } from '@lockstep/compute';
-import { type Dataset, sampleSize, targetValues } from '@lockstep/data';
+import { classTargets, type Dataset, samplesOf, sizeOfField } from '@lockstep/data';
 import { initialize, type Model, parameterCount, resolveModel } from '@lockstep/nn';
 import { planRun } from '@lockstep/rules';
 import { trainingCase } from '../cases/steps.ts';
@@ -113,10 +113,13 @@ export const startUpPart = 2 / 3;
 export function runDataOf(all: Dataset, { batch, steps }: Pick<Training, 'batch' | 'steps'>): Dataset {
   const warmUp = Math.floor(batch * steps * startUpPart);
   const count = Math.min(all.count, Math.max(batch, Math.min(warmUp, trainedImages)));
-  const samples = all.samples.subarray(0, count * sampleSize(all));
-  const { targets } = all;
-  if (targets.type !== 'classes') throw new Error('a comparison: expected samples with classes, got values');
-  return { ...all, count, samples, targets: { ...targets, labels: targets.labels.subarray(0, count) } };
+  const { samples, targets } = all;
+  if (targets.role !== 'index') throw new Error('a comparison: expected samples with classes, got values');
+  return {
+    samples: samplesOf(samples.values.subarray(0, count * sizeOfField(samples)), samples.shape),
+    targets: classTargets(targets.values.subarray(0, count), targets.names),
+    count,
+  };
 }
 
 /** Writes the samples into `folder`, for the option `--data` of a run. */
@@ -127,13 +130,13 @@ export async function writeRunData(train: Dataset, folder: string): Promise<void
 
 /** Writes the first `trainCount` samples for training, and the first `testCount` of the same samples for testing. */
 export async function writeMnistFiles(
-  { samples, sampleShape, targets }: Dataset,
+  { samples, targets }: Dataset,
   { trainCount, testCount }: { readonly trainCount: number; readonly testCount: number },
   folder: string,
 ): Promise<void> {
-  const [rows = 1, columns = 1] = sampleShape;
-  const images = Uint8Array.from(samples);
-  const labels = Uint8Array.from(targetValues(targets));
+  const [rows = 1, columns = 1] = samples.shape;
+  const images = Uint8Array.from(samples.values);
+  const labels = Uint8Array.from(targets.values);
   for (const [part, count] of Object.entries({ train: trainCount, t10k: testCount })) {
     const pixels = images.subarray(0, count * rows * columns);
     await writeFile(join(folder, `${part}-images-idx3-ubyte`), [idxHeader(0x803, count, rows, columns), pixels]);
@@ -181,7 +184,7 @@ function peerWork({ batch, model, learningRate }: Training, net: Net, train: Dat
   const shards = Array.from({ length: steps }, (_, step) => samples.shard(step, 0, plan.microbatches));
   const batches = shards
     .filter(({ count }) => count === batch)
-    .map(({ samples: pixels, targets }) => ({ pixels: Uint8Array.from(pixels), labels: Uint8Array.from(targets) }));
+    .map(({ samples: pixels, targets }) => ({ pixels: Uint8Array.from(pixels), labels: Uint16Array.from(targets) }));
   return { net, batchSize: batch, learningRate, batches, initial: initialize(model, seed) };
 }
 

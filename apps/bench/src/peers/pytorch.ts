@@ -120,6 +120,6 @@ function workChunks({ net, batchSize, batches, initial, learningRate }: MnistSte
     `${JSON.stringify({ ...header, net: net.name, shapes: net.shapes })}\n`,
     new Uint8Array(initial.buffer, initial.byteOffset, initial.byteLength),
     ...batches.map((batch) => batch.pixels),
-    ...batches.map((batch) => batch.labels),
+    ...batches.map((batch) => Uint8Array.from(batch.labels)),
   ];
 }

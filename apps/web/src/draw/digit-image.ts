@@ -93,7 +93,7 @@ function centerOfMass(image: Uint8Array): Point {
 /** Whether samples are drawings. An unknown run is assumed to use MNIST. */
 export function takesDrawings(run: Run | undefined): boolean {
   if (!run) return true;
-  const { sampleType, sampleShape, targetType, outputs } = run;
-  const isDigit = sampleShape.length === 3 && sampleShape.join() === [digitSize, digitSize, 1].join();
-  return sampleType === 'u8' && targetType === 'classes' && outputs === 10 && isDigit;
+  const { sampleField, targetField, outputs } = run;
+  const isDigit = sampleField.role === 'scaled' && sampleField.shape.join() === [digitSize, digitSize, 1].join();
+  return isDigit && targetField.role === 'index' && outputs === 10;
 }

@@ -48,7 +48,7 @@ export function Inside({ store, predictor, part, requestWeights }: InsideProps) 
             <ActivationsPart
               {...{ run, trace, names }}
               chosen={weightView.kind === 'pictures' ? chosen : undefined}
-              note={inspected ? `${run?.targetType === 'values' ? 'target' : 'label'} ${label}` : ''}
+              note={inspected ? `${run?.targetField.role === 'value' ? 'target' : 'label'} ${label}` : ''}
             />
             <GradientPart {...{ run, inspected, label, chosen }} />
           </>

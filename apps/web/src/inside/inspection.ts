@@ -41,8 +41,15 @@ export function openInspection({ store, sample, requestWeights }: InspectionOpti
   const stop = effect(() => {
     const [{ value: run }, { value: weights }, { value: chosen }] = [store.run, feed.weights, sample];
     if (!run || !weights) return;
-    const { model, sampleShape } = run;
-    ask({ type: 'inspect', model, sampleShape, weights: weights.bytes, step: weights.step, sample: chosen });
+    const { model, sampleField } = run;
+    ask({
+      type: 'inspect',
+      model,
+      sampleShape: sampleField.shape,
+      weights: weights.bytes,
+      step: weights.step,
+      sample: chosen,
+    });
   });
   return {
     inspected: inspected as ReadonlySignal<Inspected | undefined>,

@@ -34,7 +34,7 @@ export interface TestSample {
 /** Returns the top errors of the last evaluation. */
 export function testSamples(run: Run, evaluation: Evaluation | undefined): readonly TestSample[] {
   const { topErrors = [], farthest = [] } = evaluation ?? {};
-  const valuesOf = (bytes: Uint8Array) => (run.sampleType === 'u8' ? bytes : floatsFrom(bytes));
+  const valuesOf = (bytes: Uint8Array) => (run.sampleField.dtype === 'u8' ? bytes : floatsFrom(bytes));
   return [
     ...topErrors.map(({ sample: bytes, label }) => ({
       bytes,

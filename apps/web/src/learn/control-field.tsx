@@ -21,7 +21,7 @@ export function ControlField({ name, control, value, onChange }: ControlFieldPro
     <Slider
       id={`control-${name}`}
       label={label}
-      {...{ min: min!, max: max!, step: control.step, value: at! }}
+      {...{ min: min!, max: max!, step: sliderStep(control), value: at! }}
       text={`${value}`}
       onInput={(position) => onChange(sliderValue(control, position))}
     />
@@ -32,11 +32,36 @@ export function sliderPosition({ scale }: RangeControl, value: number): number {
   return scale === 'log' ? Math.log10(value) : value;
 }
 
-/** Returns the value at a position: an integer if the control requires it, otherwise rounded for display. */
-export function sliderValue({ scale, from, to, isWhole = false }: RangeControl, position: number): number {
-  const value = scale === 'log' ? 10 ** position : position;
-  const rounded = isWhole ? Math.round(value) : Number(value.toPrecision(scale === 'log' ? 3 : 10));
-  return Math.max(from, Math.min(to, rounded));
+/** Returns the distance between positions. On a logarithmic scale it divides the range, so that both ends are positions. */
+export function sliderStep(control: RangeControl): number {
+  if (control.scale !== 'log') return control.step;
+  const range = sliderPosition(control, control.to) - sliderPosition(control, control.from);
+  // Browsers drop a last position that lies beyond the end, even if only by a rounding error.
+  return (range / Math.ceil(range / control.step)) * (1 - 1e-9);
+}
+
+/**
+ * Returns the value at a position. On a logarithmic scale, this is the default, an end or else the roundest number within
+ * half a step, so that a slider can return to its default and reach the numbers that a chapter names.
+ */
+export function sliderValue(control: RangeControl, position: number): number {
+  const { from, to, fallback, isWhole = false } = control;
+  const halfStep = sliderStep(control) / 2;
+  const isNear = (value: number): boolean => Math.abs(sliderPosition(control, value) - position) <= halfStep;
+  const value =
+    control.scale === 'log'
+      ? ([fallback, from, to].find(isNear) ?? roundest(10 ** position, isNear))
+      : Number(position.toPrecision(10));
+  return Math.max(from, Math.min(to, isWhole ? Math.round(value) : value));
+}
+
+/** Returns the value with the fewest significant digits that is accepted. */
+function roundest(value: number, accepts: (rounded: number) => boolean): number {
+  for (let digits = 1; digits < 10; digits++) {
+    const rounded = Number(value.toPrecision(digits));
+    if (accepts(rounded)) return rounded;
+  }
+  return value;
 }
 
 /** Returns the default settings of controls. */

@@ -6,7 +6,7 @@ import { Choice, download } from '../look/controls.tsx';
 import { lossText, percent, significant, whole } from '../look/format.ts';
 import { axisTitles, type ChartSettings, chartSettings, cssColor, memories } from '../look/theme.ts';
 import { type Curve, Curves, type VerticalAxis } from '../view/curves.tsx';
-import type { CurveAxis, CurveKind } from '../watch/curves.ts';
+import { axisEnd, type CurveAxis, type CurveKind, leastSpan } from '../watch/curves.ts';
 import type { RunStore } from '../watch/run-store.ts';
 
 type ChartName = CurveKind | 'rate';
@@ -38,7 +38,7 @@ export function CurvesCard({ store }: { readonly store: RunStore }) {
       </h2>
       <Toolbar store={store} />
       <Chart store={store} kind="loss" />
-      {store.run.value?.targetType !== 'values' && store.status.value.name !== 'failed' && (
+      {store.run.value?.targetField.role !== 'value' && store.status.value.name !== 'failed' && (
         <Chart store={store} kind="accuracy" />
       )}
     </section>
@@ -58,9 +58,7 @@ function Chart({ store, kind }: { readonly store: RunStore; readonly kind: Chart
   const settings = chartSettings.value;
   const version = useCurvesVersion(store);
   const columns = useMemo(() => columnsOf(store, kind, settings), [store, kind, settings, version]);
-  const { steps = 1, stepsPerEpoch = 1 } = store.run.value ?? {};
-  const length = { epoch: steps / stepsPerEpoch, step: steps, time: Number.POSITIVE_INFINITY }[settings.axis];
-  const least = settings.axis === 'epoch' ? 0.01 : 1;
+  const least = leastSpan(settings.axis);
   const { title, format, y } = chartKinds[kind];
   return (
     <figure class="chart">
@@ -70,7 +68,7 @@ function Chart({ store, kind }: { readonly store: RunStore; readonly kind: Chart
       <Curves
         {...columns}
         y={kind === 'loss' && !settings.isLogarithmic ? 'fromZero' : y}
-        xEnd={(newest) => shownLength(newest, length, least * 500)}
+        xEnd={(newest) => axisEnd(settings.axis, newest, store.run.value)}
         xSteps={[1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [1, 2, 5].map((digit) => least * power * digit))}
         format={format}
         placeText={(at) => (at === undefined ? newestText(store) : placeText(settings.axis, at))}
@@ -133,15 +131,6 @@ function columnsOf(store: RunStore, kind: ChartName, settings: ChartSettings): {
   };
 }
 
-/** Returns the visible length of the axis: short at first, then doubled whenever the curve reaches the end. */
-function shownLength(newest: number, length: number, first: number): number {
-  // Time has no known end: the curve fills the width.
-  if (length === Number.POSITIVE_INFINITY) return Math.max(1, newest);
-  let shown = Math.min(length, first);
-  while (shown < length && shown < newest) shown = Math.min(length, shown * 2);
-  return shown;
-}
-
 /** Says when the newest values were received, in words of similar width, to avoid layout shift. */
 function newestText({ isOver, status }: RunStore): string {
   if (isOver.value) return 'end';
@@ -195,7 +184,7 @@ function Toolbar({ store }: { readonly store: RunStore }) {
 /** Saves the curves as a table. Runs whose targets are values have no accuracy. */
 export function saveCurvesCsv(store: RunStore): void {
   const { value: view } = chartSettings;
-  const kinds = store.run.value?.targetType === 'values' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
+  const kinds = store.run.value?.targetField.role === 'value' ? (['loss'] as const) : (['loss', 'accuracy'] as const);
   const columns: [name: string, values: readonly (number | null)[]][] = [];
   for (const kind of kinds) {
     const { at, train, smoothTrain, test } = store.curves(kind, view)[0]!.table;

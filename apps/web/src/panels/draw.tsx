@@ -108,7 +108,7 @@ function RowForm({ predictor, run, columns }: RowFormProps) {
           ))}
         </div>
         <div class="row-outcome">
-          {run.targetType === 'classes' ? (
+          {run.targetField.role === 'index' ? (
             <Probabilities run={run} probabilities={output && softmax(output.logits, 1)} />
           ) : (
             <Values run={run} values={output && restoreValues(output.logits, run.standardization)} />

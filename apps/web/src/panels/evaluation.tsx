@@ -180,7 +180,7 @@ function isCell(target: EventTarget | null | undefined): target is HTMLTableCell
 
 /** The most confident wrong classes, or the largest errors of values. */
 export function TopErrors({ evaluation, run }: { readonly evaluation: Evaluation; readonly run: Run }) {
-  const given = run.targetType === 'values' ? 'value' : 'label';
+  const given = run.targetField.role === 'value' ? 'value' : 'label';
   return (
     <Card name="top-errors" title="Top errors" aside={`${given} → prediction`}>
       <Errors errors={errorsOf(run, evaluation)} run={run} given={given} />

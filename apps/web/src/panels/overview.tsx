@@ -159,9 +159,9 @@ function qualities(store: RunStore, isUnknown: boolean): readonly Quality[] {
   const last = isUnknown ? undefined : store.epochs.value.at(-1);
   const evaluated = last && evaluatedText(last.epoch, store);
   const note = 'recent steps';
-  const { targetType, standardization } = store.run.value ?? {};
+  const { targetField, standardization } = store.run.value ?? {};
   const training = { term: 'training loss', note, value: shown(loss, lossText) } as const;
-  if (targetType !== 'values') {
+  if (targetField?.role !== 'value') {
     const percentText = (fraction: number): string => percent(fraction);
     return [
       training,

@@ -34,8 +34,8 @@ const columns: readonly Column<RunSummary>[] = [
 ];
 
 const qualities = {
-  classes: number('Test accuracy', (run) => run.testAccuracy, percent),
-  values: number('Test RMSE', (run) => run.testRmse, significant),
+  index: number('Test accuracy', (run) => run.testAccuracy, percent),
+  value: number('Test RMSE', (run) => run.testRmse, significant),
 } as const;
 
 export function Runs({ store }: { readonly store: RunStore }) {
@@ -61,7 +61,7 @@ export function Runs({ store }: { readonly store: RunStore }) {
       <Table
         label="Table of runs"
         class="runs-table"
-        columns={[named, qualities[run.targetType], ...columns]}
+        columns={[named, qualities[run.targetField.role], ...columns]}
         rows={runs}
         keyOf={({ place }) => place}
         hasRowHeadings

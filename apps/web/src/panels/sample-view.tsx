@@ -6,7 +6,7 @@ import { isPicture, type Run } from '../watch/run-store.ts';
 import { cellsOf } from '../watch/table-row.ts';
 
 interface SampleViewProps {
-  readonly run: Pick<Run, 'sampleType' | 'sampleShape' | 'columns'>;
+  readonly run: Pick<Run, 'sampleField' | 'columns'>;
   /** Bytes as in a task. */
   readonly sample: Uint8Array;
   readonly label: string;
@@ -16,9 +16,9 @@ interface SampleViewProps {
 const mostValues = 12;
 
 export function SampleView({ run, sample, label }: SampleViewProps) {
-  const { sampleType, sampleShape } = run;
-  const values = sampleType === 'u8' ? sample : floatsFrom(sample);
-  const [rows = 1, columns = 1, channels] = sampleShape;
+  const { dtype, shape } = run.sampleField;
+  const values = dtype === 'u8' ? sample : floatsFrom(sample);
+  const [rows = 1, columns = 1, channels] = shape;
   if (run.columns) {
     const cells = cellsOf(run.columns.slice(0, mostValues), values);
     return (

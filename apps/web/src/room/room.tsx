@@ -132,7 +132,7 @@ const curveNames = { accuracy: 'Curve: training accuracy, from 0 to 100 %', loss
 /** The curve behind the figure: training accuracy from 0 to 100 %, or training loss if targets are values. */
 function RoomCurve({ store }: { readonly store: RunStore }) {
   useCurvesVersion(store);
-  const kind = store.run.value?.targetType === 'values' ? 'loss' : 'accuracy';
+  const kind = store.run.value?.targetField.role === 'value' ? 'loss' : 'accuracy';
   const { at = [], smoothTrain = [] } =
     store.curves(kind, { axis: 'step', memory: chartSettings.value.memory })[0]?.table ?? {};
   // A model that has diverged has no meaningful accuracy.
@@ -158,7 +158,7 @@ function scoreOf(store: RunStore): { readonly figure: string; readonly label: st
   const last = store.epochs.value.at(-1);
   const { loss, accuracy } = store.training(chartSettings.value.memory);
   const evaluated = last && evaluatedText(last.epoch, store);
-  if (store.run.value?.targetType === 'values') {
+  if (store.run.value?.targetField.role === 'value') {
     const figure = last?.testRmse ?? undefined;
     return figure === undefined
       ? { label: 'Training loss', figure: loss === undefined ? '–' : significant(loss) }

@@ -172,3 +172,22 @@ function movingMean(values: readonly number[], memory: number): number[] {
     return mean / weight;
   });
 }
+
+/** Smallest distance of two ticks of an axis. */
+export function leastSpan(axis: CurveAxis): number {
+  return axis === 'epoch' ? 0.01 : 1;
+}
+
+/** Returns the visible end of an axis: near at first, then twice as far whenever the curve reaches it. */
+export function axisEnd(
+  axis: CurveAxis,
+  newest: number,
+  { steps, stepsPerEpoch }: Pick<WatchMessageOf<'run'>, 'steps' | 'stepsPerEpoch'> = { steps: 1, stepsPerEpoch: 1 },
+): number {
+  // Time has no known end: the curve fills the width.
+  if (axis === 'time') return Math.max(1, newest);
+  const length = axis === 'epoch' ? steps / stepsPerEpoch : steps;
+  let end = Math.min(length, 500 * leastSpan(axis));
+  while (end < length && end < newest) end = Math.min(length, end * 2);
+  return end;
+}

@@ -20,9 +20,10 @@ type Checkpoint = WatchMessageOf<'checkpoint'>;
 export type DataSetup = WatchMessageOf<'dataSetup'>;
 
 /** Whether samples are [height, width, channels], gray or in color. An unknown run is assumed to be MNIST. */
-export function isPicture(run: Pick<Run, 'sampleShape'> | undefined): boolean {
-  const [, , channels = 1] = run?.sampleShape ?? [];
-  return run === undefined || (run.sampleShape.length === 3 && (channels === 1 || channels === 3));
+export function isPicture(run: Pick<Run, 'sampleField'> | undefined): boolean {
+  const { shape = [] } = run?.sampleField ?? {};
+  const [, , channels = 1] = shape;
+  return run === undefined || (shape.length === 3 && (channels === 1 || channels === 3));
 }
 
 export interface LogLine {

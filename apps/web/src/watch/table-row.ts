@@ -1,5 +1,5 @@
 /** Converts between a row of a table, with the cells that a person knows, and the sample that a model sees. */
-import { type Standardization, sampleSize } from '@lockstep/data';
+import { type SampleField, type Standardization, sizeOfField } from '@lockstep/data';
 import type { Run } from './run-store.ts';
 
 export type TableColumn = NonNullable<Run['columns']>[number];
@@ -10,13 +10,13 @@ export interface TableCell {
 }
 
 interface TableRun extends Pick<Run, 'columns'> {
-  readonly sampleShape: readonly number[];
+  readonly sampleField: Pick<SampleField, 'shape'>;
 }
 
 /** The columns of a table's row, if the page knows all of them. */
 export function allColumns(run: TableRun | undefined): readonly TableColumn[] | undefined {
   const { columns } = run ?? {};
-  return columns && run && widthOf(columns) === sampleSize(run) ? columns : undefined;
+  return columns && run && widthOf(columns) === sizeOfField(run.sampleField) ? columns : undefined;
 }
 
 /** Number of values in a sample that the columns stand for. */

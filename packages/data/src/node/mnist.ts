@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { DataError, requireRows, unexpected } from '../data-error.ts';
-import type { Dataset } from '../dataset.ts';
+import { classTargets, type Dataset, samplesOf } from '../dataset.ts';
 import { reasonOf, shownPath } from '../named-files.ts';
 import { readUnpacked } from './read-unpacked.ts';
 
@@ -25,8 +25,12 @@ export async function loadMnist(directory: string = bundledDirectory()): Promise
   const classes = parts[0].labels.labels.reduce((largest, label) => Math.max(largest, label), 0) + 1;
   if (classes < 2) throw unexpected(parts[0].labels.name, 'labels of at least 2 classes', '0 alone');
   const [train, test] = parts.map(({ images, labels }) => joinDataset(images, labels, classes)) as [Dataset, Dataset];
-  const [expected, got] = [train, test].map(({ sampleShape: [rows, columns, channels] }) =>
-    [rows, columns, ...(channels === 1 ? [] : [channels])].join(' x '),
+  const [expected, got] = [train, test].map(
+    ({
+      samples: {
+        shape: [rows, columns, channels],
+      },
+    }) => [rows, columns, ...(channels === 1 ? [] : [channels])].join(' x '),
   );
   if (got !== expected) {
     throw unexpected(shownPath(directory), `test images of ${expected} pixels as in the training set`, got);
@@ -95,10 +99,9 @@ export function joinDataset(
   }
   const names = Array.from({ length: classes }, (_, index) => `${index}`);
   return {
-    samples: images.pixels,
-    sampleShape: [images.rows, images.columns, images.channels],
+    samples: samplesOf(images.pixels, [images.rows, images.columns, images.channels]),
+    targets: classTargets(Uint16Array.from(labels.labels), names),
     count: images.count,
-    targets: { type: 'classes', labels: Uint16Array.from(labels.labels), names },
   };
 }
 

@@ -101,7 +101,7 @@ function refuseOptions(path: string, what: string, options: OpenOptions, others:
 
 async function openIdx(path: string): Promise<OpenedDataset> {
   const parts = await loadMnist(path);
-  const [height, width, channels] = parts.train.sampleShape;
+  const [height, width, channels] = parts.train.samples.shape;
   const shape = `${height} x ${width}${channels === 1 ? '' : ` x ${channels}`}`;
   const what = `${plural(parts.train.count + parts.test.count, 'image')} of ${shape} in IDX files`;
   const classes = `${parts.train.targets.names.length} classes`;

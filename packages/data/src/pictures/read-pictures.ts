@@ -1,6 +1,6 @@
 /** Reads a folder of pictures, with one folder for each class, as a data set. */
 import { limitOf, unexpected } from '../data-error.ts';
-import { type Dataset, maxClasses, type Targets } from '../dataset.ts';
+import { classTargets, type Dataset, maxClasses, samplesOf, type Targets } from '../dataset.ts';
 import { type SplitOptions, splitIndices } from '../order.ts';
 import { listed, shownName, sortedNames } from '../readers/table.ts';
 import {
@@ -153,7 +153,10 @@ function splitPictures({ train, test }: PictureTree, names: readonly string[], n
 
 function targetsOf(pictures: readonly LabeledPicture[], names: readonly string[]): Targets {
   const indexOf = new Map(names.map((className, index) => [className, index]));
-  return { type: 'classes', labels: Uint16Array.from(pictures, ({ className }) => indexOf.get(className)!), names };
+  return classTargets(
+    Uint16Array.from(pictures, ({ className }) => indexOf.get(className)!),
+    names,
+  );
 }
 
 async function decodeAll(
@@ -163,13 +166,13 @@ async function decodeAll(
   form: PictureForm,
   decoder: PictureDecoder,
 ): Promise<Dataset> {
-  const sampleShape = [form.height, form.width, form.channels];
   const size = form.height * form.width * form.channels;
   const samples = new Uint8Array(pictures.length * size);
   await eachPicture(pictures, name, async (bytes, index) => {
     samples.set(await decoder.decode(bytes, form), index * size);
   });
-  return { samples, sampleShape, count: pictures.length, targets: targetsOf(pictures, names) };
+  const shape = [form.height, form.width, form.channels];
+  return { samples: samplesOf(samples, shape), targets: targetsOf(pictures, names), count: pictures.length };
 }
 
 function requireMemory(name: string, count: number, { width, height, channels }: PictureForm, most: number): void {

@@ -1,6 +1,16 @@
 /** Builds a data set from arrays in memory. */
 import { DataError, maxNesting, unexpected } from '../data-error.ts';
-import { checkDataset, type Dataset, maxClasses, type SampleValues, type Targets } from '../dataset.ts';
+import {
+  checkDataset,
+  classTargets,
+  type Dataset,
+  maxClasses,
+  type Samples,
+  type SampleValues,
+  samplesOf,
+  type Targets,
+  valueTargets,
+} from '../dataset.ts';
 import { shownLine } from '../shown.ts';
 import { sortedNames } from './table.ts';
 
@@ -37,15 +47,15 @@ export interface ValuedArrays extends ArraySamples {
  */
 export function datasetFrom(arrays: LabeledArrays | ValuedArrays): Dataset {
   const count = 'labels' in arrays ? arrays.labels.length : valueCount(arrays);
-  const targets = 'labels' in arrays ? classTargets(arrays) : valueTargets(arrays, count);
-  const dataset = { ...samplesOf(arrays, count), count, targets };
+  const targets = 'labels' in arrays ? classesFrom(arrays) : valuesFrom(arrays, count);
+  const dataset = { samples: samplesFrom(arrays, count), targets, count };
   checkDataset(dataset, 'datasetFrom');
   return dataset;
 }
 
-function samplesOf({ samples, sampleShape }: ArraySamples, count: number): Pick<Dataset, 'samples' | 'sampleShape'> {
+function samplesFrom({ samples, sampleShape }: ArraySamples, count: number): Samples {
   if (samples instanceof Uint8Array || samples instanceof Float32Array) {
-    return { samples, sampleShape: sampleShape ?? [samples.length / Math.max(count, 1)] };
+    return samplesOf(samples, sampleShape ?? [samples.length / Math.max(count, 1)]);
   }
   const shape = nestedShape(samples[0]);
   const size = shape.reduce((product, length) => product * length, 1);
@@ -54,10 +64,10 @@ function samplesOf({ samples, sampleShape }: ArraySamples, count: number): Pick<
     const fault = flatten(sample, shape, values, index * size);
     if (fault !== undefined) throw new DataError(`datasetFrom: sample ${index}: ${fault}`);
   });
-  return { samples: values, sampleShape: sampleShape ?? (shape.length === 0 ? [1] : shape) };
+  return samplesOf(values, sampleShape ?? (shape.length === 0 ? [1] : shape));
 }
 
-function classTargets({ labels, classes }: LabeledArrays): Targets {
+function classesFrom({ labels, classes }: LabeledArrays): Targets {
   const isNamed = Array.isArray(labels) && typeof labels[0] === 'string';
   const names = classes ?? (isNamed ? sortedNames(labels as string[]) : numbered(labels as Numbers));
   const indexOf = new Map(names.map((name, index) => [name, index]));
@@ -67,7 +77,7 @@ function classTargets({ labels, classes }: LabeledArrays): Targets {
     const got = typeof label === 'string' ? JSON.stringify(label) : label;
     throw unexpected(`datasetFrom: label ${sample}`, `one of ${names.length} classes`, got);
   });
-  return { type: 'classes', labels: Uint16Array.from(indices), names };
+  return classTargets(Uint16Array.from(indices), names);
 }
 
 function numbered(labels: Numbers): string[] {
@@ -80,14 +90,14 @@ function valueCount({ values, names }: ValuedArrays): number {
   return values instanceof Float32Array ? values.length / (names?.length ?? 1) : values.length;
 }
 
-function valueTargets({ values, names }: ValuedArrays, count: number): Targets {
+function valuesFrom({ values, names }: ValuedArrays, count: number): Targets {
   const size = values instanceof Float32Array ? (names?.length ?? 1) : (nestedShape(values)[1] ?? 1);
   const given = names ?? (size === 1 ? ['value'] : Array.from({ length: size }, (_, index) => `value ${index}`));
-  if (values instanceof Float32Array) return { type: 'values', values, names: given };
+  if (values instanceof Float32Array) return valueTargets(values, given);
   const flat = new Float32Array(count * size);
   const fault = flatten(values, nestedShape(values), flat, 0);
   if (fault !== undefined) throw new DataError(`datasetFrom: values: ${fault}`);
-  return { type: 'values', values: flat, names: given };
+  return valueTargets(flat, given);
 }
 
 /** Returns the lengths of the lists from the outside in, by the first list of each level, up to `maxNesting` levels. */

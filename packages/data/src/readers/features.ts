@@ -1,7 +1,7 @@
 /** The columns of a table that a model sees, and the column that it learns. */
 
 import { DataError, unexpected } from '../data-error.ts';
-import { maxClasses, type Standardization, type Targets } from '../dataset.ts';
+import { classTargets, maxClasses, type Standardization, type Targets, valueTargets } from '../dataset.ts';
 import { thousands } from '../shown.ts';
 import {
   type Column,
@@ -261,25 +261,25 @@ export function targetsOf(
   names: readonly string[] | undefined,
   standardization?: Standardization,
 ): Targets {
-  return names ? classTargets(table, column, names) : valueTargets(table, column, standardization);
+  return names ? classesIn(table, column, names) : valuesIn(table, column, standardization);
 }
 
-function classTargets(table: Table, column: Column, names: readonly string[]): Targets {
+function classesIn(table: Table, column: Column, names: readonly string[]): Targets {
   const indexOf = new Map(names.map((name, index) => [name, index]));
   const labels = Uint16Array.from({ length: table.count }, (_, row) => {
     const index = indexOf.get(column.textAt(row));
     if (index === undefined) throw cellError(table, row, column, `one of the classes to train with (${listed(names)})`);
     return index;
   });
-  return { type: 'classes', labels, names };
+  return classTargets(labels, names);
 }
 
-function valueTargets(table: Table, column: Column, standardization: Standardization | undefined): Targets {
+function valuesIn(table: Table, column: Column, standardization: Standardization | undefined): Targets {
   const { mean, deviation } = standardization ?? { mean: 0, deviation: 1 };
   const values = Float32Array.from({ length: table.count }, (_, row) => {
     const value = Math.fround((requireNumber(table, column, row) - mean) / deviation);
     if (!Number.isFinite(value)) throw cellError(table, row, column, 'a number that float32 can hold');
     return value;
   });
-  return { type: 'values', values, names: [column.name], ...(standardization && { standardization }) };
+  return valueTargets(values, [column.name], standardization);
 }

@@ -1,8 +1,17 @@
 /** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
 
 import { unexpected } from '../data-error.ts';
-import { type Dataset, type SampleValues, type Standardization, sampleSize, type Targets } from '../dataset.ts';
-import { defaultSplitSeed, type SplitOptions, splitIndices, takeSamples, takeTargets } from '../order.ts';
+import {
+  type Dataset,
+  type SampleValues,
+  type Standardization,
+  samplesOf,
+  sizeOfField,
+  type Targets,
+  takeRows,
+  takeSamples,
+} from '../dataset.ts';
+import { defaultSplitSeed, type SplitOptions, splitIndices } from '../order.ts';
 import { shownLine, thousands } from '../shown.ts';
 import { firstBeyondBytes } from './dataset-from.ts';
 import {
@@ -52,7 +61,7 @@ export function partsText({ train, test }: Pick<OpenedDataset, 'train' | 'test'>
 
 /** Formats the names of the classes, or the range of the values. */
 export function targetsText(targets: Targets): string {
-  if (targets.type === 'classes') return `${targets.names.length} classes (${listed(targets.names)})`;
+  if (targets.role === 'index') return `${targets.names.length} classes (${listed(targets.names)})`;
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of targets.values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   return `values from ${short(least)} to ${short(most)}`;
@@ -142,10 +151,9 @@ function usedColumns(table: Table, ignore: readonly string[] = []): readonly Col
 
 function part(table: Table, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
   return {
-    samples: encodeFeatures(table, features, rows),
-    sampleShape: [featureCount(features)],
+    samples: samplesOf(encodeFeatures(table, features, rows), [featureCount(features)]),
+    targets: takeRows(targets, rows),
     count: rows.length,
-    targets: takeTargets(targets, rows),
   };
 }
 
@@ -186,7 +194,7 @@ export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {
     const column = requireColumn(part.table, label.name, 'the label');
     const targets = targetsOf(part.table, column, names, standardization);
     const values = areBytes ? bytesOf(part) : part.samples!.values;
-    return { samples: values, sampleShape: samples.shape, count: part.table.count, targets };
+    return { samples: samplesOf(values, samples.shape), targets, count: part.table.count };
   };
   const all = labeled(lines);
   const parts = rows
@@ -218,6 +226,6 @@ function bytesOf({ table, samples }: JsonLines): SampleValues {
   const { values, shape } = samples!;
   const at = firstBeyondBytes(values);
   if (at < 0) return Uint8Array.from(values);
-  const place = table.placeOf(Math.floor(at / sampleSize({ sampleShape: shape })));
+  const place = table.placeOf(Math.floor(at / sizeOfField({ shape })));
   throw unexpected(`${table.name}: ${place}`, 'whole numbers from 0 to 255, as in training', values[at]);
 }

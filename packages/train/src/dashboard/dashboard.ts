@@ -1,7 +1,7 @@
 /** Shows a run to its viewers, within a small share of the process's time. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ParameterServer } from '@lockstep/compute';
-import { sampleSize } from '@lockstep/data';
+import { bytesOfField, sizeOfField } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
 import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
 import type { HostBackend } from '@lockstep/tensor';
@@ -356,10 +356,10 @@ export class EvaluationFeed {
 function errorFinder({ backend, prepared }: EvaluationFeedOptions): ErrorFinder {
   const { model, test } = prepared;
   const { samples, targets } = test;
-  const size = sampleSize(test);
-  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / (size * samples.BYTES_PER_ELEMENT)));
-  const sampleOf = (index: number) => bytesOf(samples.subarray(index * size, (index + 1) * size));
-  if (targets.type === 'values') {
+  const size = sizeOfField(samples);
+  const most = Math.min(mostErrors, Math.floor(mostSampleBytes / bytesOfField(samples)));
+  const sampleOf = (index: number) => bytesOf(samples.values.subarray(index * size, (index + 1) * size));
+  if (targets.role === 'value') {
     const { standardization } = targets;
     const evaluator = createValueErrors(backend, model, test, most);
     return async (weights) => {

@@ -1,6 +1,7 @@
 /** The messages that show a run to viewers: a description, its progress, its workers, and the runs before it. */
 import type { Dataset } from '@lockstep/data';
-import { parameterCount, type Reading } from '@lockstep/nn';
+import type { Reading } from '@lockstep/data/readers';
+import { parameterCount } from '@lockstep/nn';
 import { bytesOf, maxCategories, maxColumns, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
 import {
   type Connection,
@@ -44,7 +45,7 @@ export function runMessage(prepared: Prepared, faultInjection: boolean): RunMess
     ...formatOf(test),
     ...outputsOf(test),
     ...columnsOf(reading),
-    ...(targets.type === 'values' &&
+    ...(targets.role === 'value' &&
       targets.standardization && {
         standardization: { mean: targets.standardization.mean, deviation: targets.standardization.deviation },
       }),

@@ -1,7 +1,7 @@
 /** Figures over the steps of a run, in bounded memory: loss, accuracy and throughput. */
 
 import type { StepResult } from '@lockstep/compute';
-import type { TargetType } from '@lockstep/nn';
+import type { TargetField } from '@lockstep/data';
 
 /** Loss and accuracy at one point of a run: means over the samples since the previous point. */
 export interface CurvePoint {
@@ -41,16 +41,16 @@ const defaultMaxPoints = 512;
 /** A curve that is thinned as it grows: terminal, page, report and checkpoint have the same points. */
 export class TrainingCurve {
   readonly #maxPoints: number;
-  readonly #targetType: TargetType;
+  readonly #targetField: TargetField;
   #state: CurveState & { readonly points: StepSums[] };
 
   /**
-   * @param targetType decides whether points have an accuracy
+   * @param targetField decides whether points have an accuracy
    * @param state of the steps before a checkpoint, with fewer than `maxPoints` points
    * @param maxPoints even; as soon as there are this many points, neighbors are merged in pairs
    */
-  constructor(targetType: TargetType, state = emptyCurve, maxPoints = defaultMaxPoints) {
-    this.#targetType = targetType;
+  constructor(targetField: TargetField, state = emptyCurve, maxPoints = defaultMaxPoints) {
+    this.#targetField = targetField;
     this.#maxPoints = maxPoints;
     this.#state = { ...state, points: [...state.points] };
   }
@@ -89,7 +89,7 @@ export class TrainingCurve {
   }
 
   #pointOf({ steps, seconds, lossSum, correct, count }: StepSums): CurvePoint {
-    const accuracy = this.#targetType === 'classes' ? correct / count : null;
+    const accuracy = this.#targetField.role === 'index' ? correct / count : null;
     return { steps, seconds, loss: lossSum / count, accuracy };
   }
 }

@@ -1,7 +1,8 @@
 /** Records a run once: report, dashboard, metrics, terminal and checkpoints read the same record. */
 
 import type { StepResult } from '@lockstep/compute';
-import type { Evaluator, TargetType } from '@lockstep/nn';
+import type { TargetField } from '@lockstep/data';
+import type { Evaluator } from '@lockstep/nn';
 import type { CoordinatorState, RunEvent, RunPlan } from '@lockstep/rules';
 import type { Checkpoint, Progress, UnevaluatedEpoch, WrittenCheckpoint } from '../checkpoint/checkpoint.ts';
 import type { Run } from '../coordinator/run.ts';
@@ -44,7 +45,7 @@ export interface RunRecord extends Omit<Progress, 'curve' | 'wire'> {
 
 export interface RecorderOptions {
   readonly plan: RunPlan;
-  readonly targetType: TargetType;
+  readonly targetField: TargetField;
   readonly evaluator: Evaluator;
   /** Copies the current parameters. */
   readonly weights: () => Float32Array<ArrayBuffer>;
@@ -102,7 +103,7 @@ export class Recorder {
   #stopCode: StopCode | undefined;
 
   constructor(options: RecorderOptions) {
-    const { plan, targetType, nowMs, resumeFrom, resumed } = options;
+    const { plan, targetField, nowMs, resumeFrom, resumed } = options;
     const { step: steps = 0, progress } = resumeFrom ?? {};
     const { curve, wire: _wire, resumedAtSteps, ...before } = progress ?? noProgress;
     this.#options = options;
@@ -116,7 +117,7 @@ export class Recorder {
       samplesSoFar: 0,
       loss: undefined,
       accuracy: undefined,
-      curve: new TrainingCurve(targetType, curve),
+      curve: new TrainingCurve(targetField, curve),
       throughput: new Throughput(nowMs),
       timing: new StepTiming(),
       lines: [],
@@ -201,13 +202,13 @@ export class Recorder {
 
   step(result: StepResult, state: CoordinatorState): void {
     const data = this.#data;
-    const { plan, targetType, onStep, nowMs } = this.#options;
+    const { plan, targetField, onStep, nowMs } = this.#options;
     const { step, epoch, loss, correct, count } = result;
     // A relay without workers leaves without an event.
     if (data.relays.length > 0) this.#updateRelays(state);
     const atMs = nowMs();
     this.#lastStepAtMs = atMs;
-    const accuracy = targetType === 'classes' ? correct / count : null;
+    const accuracy = targetField.role === 'index' ? correct / count : null;
     data.timing.stepped(atMs);
     data.steps = step + 1;
     data.images += count;
@@ -323,7 +324,7 @@ export class Recorder {
     const data = this.#data;
     const { lossSum, correct, count, epochSeconds: seconds } = data;
     const trainLoss = lossSum / count;
-    const hasAccuracy = this.#options.targetType === 'classes' && Number.isFinite(trainLoss);
+    const hasAccuracy = this.#options.targetField.role === 'index' && Number.isFinite(trainLoss);
     const trainAccuracy = hasAccuracy ? correct / count : null;
     const imagesPerSecond = seconds > 0 ? count / seconds : 0;
     this.#evaluateLater({ epoch: epoch + 1, trainLoss, trainAccuracy, seconds, imagesPerSecond }, weights);

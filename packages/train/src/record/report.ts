@@ -1,5 +1,6 @@
 /** The report of a run, written by `--report` and used for the summary. */
-import { type Model, type OptimizerConfig, parameterCount, type Standardization } from '@lockstep/nn';
+import type { Standardization } from '@lockstep/data';
+import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import {
   type CheckedShards,
   type Claim,

@@ -14,8 +14,8 @@ import {
   type ShardSource,
   type WeightsPart,
 } from '@lockstep/compute';
-import { gatherRows, type SampleBatch } from '@lockstep/data';
-import { initialize, type Model, outputCount, parameterCount, parseModel } from '@lockstep/nn';
+import { bytesPerSample, gatherRows, type SampleBatch } from '@lockstep/data';
+import { initialize, type Model, parameterCount, parseModel } from '@lockstep/nn';
 import { bytesOf, floatsFrom, type MessageOf } from '@lockstep/protocol';
 import {
   type DataFormat,
@@ -62,9 +62,9 @@ const messageOverheadBytes = 64 * 1024;
 
 export async function openRelayRun(options: RelayRunOptions): Promise<RelayRun> {
   const { welcome, compute } = options;
-  const { model: data, microbatchSize, targetType, innerSteps } = welcome;
+  const { model: data, microbatchSize, targetField, innerSteps } = welcome;
   const model = parseModel(data);
-  const setup = checkedSetup({ model, microbatchSize, targetType, innerSteps });
+  const setup = checkedSetup({ model, microbatchSize, targetField, innerSteps });
   const check = createNumericsCheck(model, setup.microbatchSize, welcome);
   await compute.open(setup);
   compute.setWeights(check.weights);
@@ -80,10 +80,8 @@ function planOf({ run, microbatchSize, innerSteps, halfUnit }: Welcome): RunPlan
   return { ...plan, ...(halfUnit !== undefined && { halfUnit }) };
 }
 
-function sampleBytesOf({ sampleType, sampleShape, targetType }: DataFormat, model: Model): number {
-  const values = sampleShape.reduce((size, length) => size * length, 1);
-  return values * (sampleType === 'u8' ? 1 : 4) + (targetType === 'classes' ? 2 : 4 * outputCount(model));
-}
+const sampleBytesOf = ({ sampleField, targetField }: DataFormat): number =>
+  bytesPerSample({ samples: sampleField, targets: targetField });
 
 function setupOf(
   { welcome, backend, newHash, token, addresses, verifySalt, limits }: RelayRunOptions,
@@ -91,15 +89,14 @@ function setupOf(
   plan: RunPlan,
   reference: Float32Array,
 ): RunSetup {
-  const { seed, chunkBytes, cachedSamples, run } = welcome;
-  const { sampleType, sampleShape, targetType } = welcome;
-  const format = { sampleType, sampleShape, targetType };
+  const { seed, chunkBytes, cachedSamples, run, sampleField, targetField } = welcome;
+  const format = { sampleField, targetField };
   const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
   return {
     ...{ plan, model, format, token, verifySalt, addresses },
     ...(seed === undefined ? {} : { seed }),
     // Unless the coordinator above sends sample numbers, every task carries its samples.
-    ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format, model) }),
+    ...(cachedSamples === undefined ? {} : { sampleBytes: sampleBytesOf(format) }),
     limits: { ...defaultLimits, maxFrameBytes, ...limits, chunkBytes },
     verifyRate: run?.verifyRate ?? 0,
     participation: run?.participation ?? 'fastest',
@@ -145,12 +142,12 @@ export class RelayRun {
     gradient: Float32Array,
   ) {
     const { welcome, backend, clock, newHash, newResumeKey, onEvent, onTrace } = options;
-    const { seed = 0, targetType } = welcome;
+    const { seed = 0, targetField } = welcome;
     const plan = planOf(welcome);
     this.#options = options;
     this.key = runKey(welcome);
     this.setup = setupOf(options, model, plan, gradient);
-    this.sampleBytes = sampleBytesOf(this.setup.format, model);
+    this.sampleBytes = sampleBytesOf(this.setup.format);
     const weights = initialize(model, seed);
     const parameterServer = new Parameters({ backend, plan, weights });
     const samples = new AskedSamples(plan);
@@ -163,7 +160,7 @@ export class RelayRun {
       ...(onEvent && { onEvent }),
       ...(onTrace && { onTrace }),
       referee: createReferee({
-        ...{ model, targetType, plan, samples, seed, parameterServer },
+        ...{ model, targetField, plan, samples, seed, parameterServer },
       }),
       onAskedDone: () => this.#finish(),
       onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),

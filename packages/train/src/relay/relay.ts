@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import {
   addressFileOptions,
   announceOptions,
-  type Command,
+  type CommandLine,
   checkOptions,
   fleetOptions,
   generalOptions,
@@ -116,7 +116,7 @@ export const relayCommand = {
     wait: joinOptions.wait,
     ...generalOptions,
   },
-} as const satisfies Command;
+} as const satisfies CommandLine;
 
 const { 'listen.tls.cert': _cert, 'listen.tls.key': _key, ...asTyped } = libraryKinds(relayCommand.options);
 

@@ -58,9 +58,9 @@ export async function createRun(options: CreateRunOptions) {
   const { prepared, backend, platform, startWorkers, limits: bounds, resumeFrom, ...callbacks } = options;
   const { model, plan, config, train, listen } = prepared;
   const { seed } = config;
-  const { targetType } = formatOf(train);
+  const { targetField } = formatOf(train);
   const { microbatchSize, innerSteps } = plan;
-  const setup = checkedSetup({ model, microbatchSize, targetType, innerSteps });
+  const setup = checkedSetup({ model, microbatchSize, targetField, innerSteps });
   const numericsCheck = createNumericsCheck(model, setup.microbatchSize, formatOf(train));
   // Done first, so that the parameter server's vectors reuse the memory it frees.
   const numerics = await checkOwnNumerics(backend, setup, numericsCheck, platform.sha256);
@@ -87,7 +87,7 @@ export async function createRun(options: CreateRunOptions) {
     },
     ...(resumeFrom && { firstStep: resumeFrom.step, history: resumeFrom.history }),
     ...{ samples, parameterServer, numericsCheck, referenceGradient },
-    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer }),
+    referee: createReferee({ model, targetField, plan, samples, seed, parameterServer }),
     clock: systemClock,
     newHash: platform.newSha256,
     newResumeKey: newSecret,
@@ -104,14 +104,14 @@ export async function createRun(options: CreateRunOptions) {
   const copying = (compute: Compute) =>
     new InlineCopy({
       ...{ compute, parameterServer, plan, samples, seed, numericsCheck, referenceGradient },
-      ...{ setup: { model, microbatchSize, targetType, innerSteps }, hash: platform.sha256 },
+      ...{ setup: { model, microbatchSize, targetField, innerSteps }, hash: platform.sha256 },
     });
   return {
     ...{ run, parameterServer, limits },
     /** Starts the only worker of a run. @param compute by default the parameter server's own backend */
     async startInlineWorker(compute?: Compute): Promise<WorkerPool> {
       // Fails here if it cannot compute at all.
-      await compute?.open({ model, microbatchSize, targetType, innerSteps });
+      await compute?.open({ model, microbatchSize, targetField, innerSteps });
       const inline = compute ? copying(compute) : inPlace();
       // The worker yields to signals and the terminal.
       run.connectInline(new InlineWorker({ compute: inline, name: 'this process', clock: systemClock }));

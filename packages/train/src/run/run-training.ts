@@ -1,6 +1,7 @@
 /** One training run from its first worker to its last evaluation. */
 
 import { createPause } from '@lockstep/compute';
+import { fieldOf } from '@lockstep/data';
 import { createEvaluator, type Evaluator, parameterCount, type WeightsMemory } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import { historyOf } from '@lockstep/rules';
@@ -11,7 +12,7 @@ import type { Checkpointer, OpenedCheckpoints } from '../checkpoint/checkpoints.
 import type { Run } from '../coordinator/run.ts';
 import type { OnRunAgain } from '../dashboard/owner.ts';
 import type { Ending, StepEvent, TrainingEvent } from '../events.ts';
-import { openCompute, type Platform } from '../platform.ts';
+import { openInlineCompute, type Platform } from '../platform.ts';
 import { dataHash, type Prepared, runText } from '../prepared.ts';
 import { Recorder } from '../record/recorder.ts';
 import { createReport, type Report } from '../record/report.ts';
@@ -111,7 +112,7 @@ async function openBackends(
   return {
     backend,
     choice,
-    inline: suits ? { compute: undefined, choice } : await openCompute(platform, name, threads),
+    inline: suits ? { compute: undefined, choice } : await openInlineCompute(platform, name, threads),
   };
 }
 
@@ -209,7 +210,7 @@ async function createRecordedRun(job: TrainingJob, backend: HostBackend, checkpo
       take: () => parameterServer.aggregator.reserveVector(),
       give: (vector) => parameterServer.aggregator.release(vector),
     }),
-    targetType: prepared.test.targets.type,
+    targetField: fieldOf(prepared.test.targets),
     weights: () => parameterServer.weights(),
     run: () => run,
     nowMs: systemClock.nowMs,

@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { DataError, type Dataset, sampleSize } from '@lockstep/data';
+import { bytesOfField, DataError, type Dataset, sizeOfField } from '@lockstep/data';
 import { openDataset, openRows } from '@lockstep/data/node';
 import { labelColumn, type OpenedDataset, type Table, type Task } from '@lockstep/data/readers';
 import { bytesOf, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
@@ -54,10 +54,7 @@ parentPort.postMessage(read, buffersOf(read));
 /** Buffers of samples and targets, which move to the server's thread. */
 function buffersOf({ opened }: ReadUpload): ArrayBuffer[] {
   if ('fault' in opened) return [];
-  const arrays = ({ samples, targets }: Dataset) => [
-    samples,
-    targets.type === 'classes' ? targets.labels : targets.values,
-  ];
+  const arrays = ({ samples, targets }: Dataset) => [samples.values, targets.values];
   return [...new Set([opened.train, opened.test].flatMap(arrays).map(({ buffer }) => buffer as ArrayBuffer))];
 }
 
@@ -95,25 +92,25 @@ function previewOf(table: Table, label: string | undefined, task: Task = 'classi
 }
 
 /** Sample preview: one of each class, then more, up to a message's limit. */
-function examplesOf({ samples, sampleShape, count, targets }: Dataset): Example[] {
-  const size = sampleSize({ sampleShape });
-  const most = Math.min(mostExamples, Math.floor(mostExampleBytes / (size * samples.BYTES_PER_ELEMENT)));
+function examplesOf({ samples, targets, count }: Dataset): Example[] {
+  const size = sizeOfField(samples);
+  const most = Math.min(mostExamples, Math.floor(mostExampleBytes / bytesOfField(samples)));
   const seen = new Set<number>();
   const firsts: number[] = [];
   for (let sample = 0; sample < count && firsts.length < most; sample += 1) {
-    if (targets.type === 'classes' && seen.has(targets.labels[sample]!)) continue;
-    if (targets.type === 'classes') seen.add(targets.labels[sample]!);
+    if (targets.role === 'index' && seen.has(targets.values[sample]!)) continue;
+    if (targets.role === 'index') seen.add(targets.values[sample]!);
     firsts.push(sample);
   }
   const others = Array.from({ length: Math.min(count, 2 * most) }, (_, sample) => sample);
   return [...new Set([...firsts, ...others])].slice(0, most).map((sample) => ({
-    sample: bytesOf(samples.slice(sample * size, (sample + 1) * size)),
+    sample: bytesOf(samples.values.slice(sample * size, (sample + 1) * size)),
     target: targetText(targets, sample),
   }));
 }
 
 function targetText(targets: Dataset['targets'], sample: number): string {
-  if (targets.type === 'classes') return shown(targets.names[targets.labels[sample]!] ?? '', nameLength);
+  if (targets.role === 'index') return shown(targets.names[targets.values[sample]!] ?? '', nameLength);
   const { mean, deviation } = targets.standardization ?? { mean: 0, deviation: 1 };
   const size = targets.names.length;
   const values = targets.values.subarray(sample * size, (sample + 1) * size);

@@ -3,6 +3,7 @@
 import { InlineGradient } from '@lockstep/compute';
 import { describe, expect, it } from 'vitest';
 import { drain } from '../../../compute/test/support.ts';
+import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
 import { model, type ProblemOptions, tinyDataset } from '../../../sim/test/support.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
 import type { Run } from '../../src/coordinator/run.ts';
@@ -19,7 +20,6 @@ interface Setting {
 
 /** A run whose coordinator computes; the clock advances while it computes, so that shards take several slices. */
 async function createColocated(options: ProblemOptions = {}): Promise<Setting> {
-  const { sampleType = 'u8', targetType = 'classes' } = options;
   const fixture = await createRunFixture({ samples, ...options });
   const { problem, run, clock } = fixture;
   const { parameterServer, samples: source } = problem.run;
@@ -29,7 +29,7 @@ async function createColocated(options: ProblemOptions = {}): Promise<Setting> {
     parameterServer,
     model,
     plan: problem.setup.plan,
-    dataset: tinyDataset(samples, { sampleType, targetType }),
+    dataset: tinyDataset(samples, options),
     samples: source,
     seed: 0,
     clock: {
@@ -65,7 +65,7 @@ async function inTheMiddle(options: ProblemOptions, step = 4): Promise<Setting> 
 describe('a worker of the coordinator beside others', () => {
   it.each([
     {},
-    { sampleType: 'f32', targetType: 'values' },
+    { sampleField: sampleFields.f32, targetField: targetFields.f32 },
     { innerSteps: { batch: 2, learningRate: 0.05, momentum: 0.9 } },
     { roundsToHalves: true },
   ] as const)('trains the weights of the oracle, every shard compared or none: %o', async (options) => {

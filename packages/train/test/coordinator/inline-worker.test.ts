@@ -10,6 +10,7 @@ import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { nodeThreads } from '@lockstep/tensor/node';
 import { afterAll, describe, expect, it } from 'vitest';
 import { hash, hostBackend } from '../../../compute/test/support.ts';
+import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
 import { tinyDataset } from '../../../sim/test/support.ts';
 import { InlineWorker } from '../../src/coordinator/inline-worker.ts';
 import { createRunOf } from './run-fixture.ts';
@@ -24,7 +25,7 @@ const reference = await hostBackend();
 const threaded = (await openBackend('cpu', nodeThreads(3))).backend;
 afterAll(() => threaded.close?.());
 
-interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>> {
+interface Options extends Partial<DataFormat> {
   readonly backend?: HostBackend;
   readonly model?: Model;
   readonly optimizer?: OptimizerConfig;
@@ -38,10 +39,10 @@ interface Options extends Partial<Pick<DataFormat, 'sampleType' | 'targetType'>>
 
 /** A run of seven steps, in which the last batch of an epoch is short and ends with a short microbatch. */
 async function createInlineRun(options: Options) {
-  const { backend = reference, model = usualModel, copyOn, token, sampleType = 'u8', targetType = 'classes' } = options;
+  const { backend = reference, model = usualModel, copyOn, token } = options;
   const { innerSteps, roundsToHalves, optimizer } = options;
-  const dataset = movableSamples(tinyDataset(50, { sampleType, targetType }));
-  const given = dataset.samples;
+  const dataset = movableSamples(tinyDataset(50, options));
+  const given = dataset.samples.values;
   const plan = planRun({ samples: 50, batch: 16, microbatchSize: 3, epochs: 2, steps: 7, innerSteps, roundsToHalves });
   const seed = 5;
   const parts = { backend, model, dataset, plan, seed, ...(optimizer && { optimizer }), setup: { token } };
@@ -89,12 +90,12 @@ describe('an inline worker', () => {
       own,
     ]),
     [{}, everywhere],
-    [{ sampleType: 'f32' }, everywhere],
-    [{ targetType: 'values' }, everywhere],
-    [{ sampleType: 'f32', targetType: 'values' }, everywhere],
+    [{ sampleField: sampleFields.f32 }, everywhere],
+    [{ targetField: targetFields.f32 }, everywhere],
+    [{ sampleField: sampleFields.f32, targetField: targetFields.f32 }, everywhere],
     [{ innerSteps }, everywhere],
     [{ roundsToHalves }, everywhere],
-    [{ roundsToHalves, targetType: 'values' }, everywhere],
+    [{ roundsToHalves, targetField: targetFields.f32 }, everywhere],
     [{ roundsToHalves, innerSteps }, everywhere],
   ])('trains the weights of the oracle: %j', async (options, places) => {
     for (const place of places) {
@@ -116,10 +117,10 @@ describe('an inline worker', () => {
       const { dataset, given } = await createInlineRun({ backend });
       expect(given).toHaveLength(0);
       backend.free(backend.allocate(5_000_000));
-      expect(dataset.samples).toEqual(tinyDataset(50, { sampleType: 'u8', targetType: 'classes' }).samples);
+      expect(dataset.samples).toEqual(tinyDataset(50).samples);
     }
-    const floats = await createInlineRun({ sampleType: 'f32' });
-    expect(floats.dataset.samples).toBe(floats.given);
+    const floats = await createInlineRun({ sampleField: sampleFields.f32 });
+    expect(floats.dataset.samples.values).toBe(floats.given);
   });
 
   it('is in the records of the run as a worker like others, token or not', async () => {

@@ -136,8 +136,8 @@ export async function createRunOf({ backend, model, dataset, plan, seed = 1, ...
   const clock = new VirtualClock();
   const format = formatOf(dataset);
   const { microbatchSize, innerSteps } = plan;
-  const { targetType } = format;
-  const computing = { model, microbatchSize, targetType, innerSteps };
+  const { targetField } = format;
+  const computing = { model, microbatchSize, targetField, innerSteps };
   const checked = checkedSetup(computing);
   const samples = createShardSource(dataset, plan, seed);
   const weights = initialize(model, seed);
@@ -157,11 +157,11 @@ export async function createRunOf({ backend, model, dataset, plan, seed = 1, ...
       ...given.setup,
     },
     ...{ samples, parameterServer, numericsCheck, referenceGradient, clock, newHash },
-    referee: createReferee({ model, targetType, plan, samples, seed, parameterServer }),
+    referee: createReferee({ model, targetField, plan, samples, seed, parameterServer }),
     newResumeKey: () => `key-${++keys}`,
   });
   const expected = (): Float32Array =>
-    oracleWeights({ backend, model, targetType, plan, samples, weights, optimizer, seed });
+    oracleWeights({ backend, model, targetField, plan, samples, weights, optimizer, seed });
   return {
     run,
     clock,
@@ -261,6 +261,8 @@ export function inChunks(
 export class Client {
   readonly messages: CoordinatorMessage[] = [];
   closing: Closing | undefined;
+  /** Bytes of it that have arrived, also those of an unfinished frame, if the coordinator counts them. */
+  sentBytes: number | undefined;
   readonly #pair;
   readonly #problem: Problem;
 
@@ -273,7 +275,9 @@ export class Client {
         this.closing = closing;
       },
     });
-    run.connect(this.#pair.coordinator);
+    const { coordinator } = this.#pair;
+    Object.defineProperty(coordinator, 'receivedBytes', { get: () => this.sentBytes });
+    run.connect(coordinator);
   }
 
   send(message: WorkerMessage): void {

@@ -159,19 +159,35 @@ it('bytes on their way to a worker put off its deadline if its link has become s
   expect(fixture.run.state.faults.disconnects).toBe(0);
 });
 
-it('bytes on their way to a worker count only where they were sent, whatever it says', async () => {
+it.each<[string, note: (client: Client, bytes: number) => void, reason: string, beforeMs: number]>([
+  [
+    'to a worker count only if they were sent, whatever it says',
+    (client, receivedBytes) => client.send({ type: 'ping', sentAtMs: 0, receivedBytes }),
+    'no result before its deadline',
+    6_000,
+  ],
+  [
+    'from a worker put off its deadline while they arrive',
+    (client, bytes) => {
+      client.sentBytes = Math.min(bytes, 20e6);
+    },
+    'silent for 15 s',
+    36_000,
+  ],
+])('bytes on their way %s', async (_, note, reason, beforeMs) => {
   const fixture = await createRunFixture();
-  const liar = await fixture.joinClient();
-  let receivedBytes = 0;
-  const boast = (): void => {
-    receivedBytes += 1e6;
-    liar.send({ type: 'ping', sentAtMs: 0, receivedBytes });
-    if (!liar.closing) fixture.clock.after(1_000, boast);
+  const client = await fixture.joinClient();
+  let bytes = 0;
+  const noteMore = (): void => {
+    bytes += 1e6;
+    note(client, bytes);
+    if (!client.closing) fixture.clock.after(1_000, noteMore);
   };
   const since = fixture.clock.nowMs();
-  boast();
-  await fixture.until(() => liar.closing !== undefined);
-  expect(fixture.clock.nowMs() - since).toBeLessThan(6_000);
+  noteMore();
+  await fixture.until(() => client.closing !== undefined);
+  expect(client.closing).toMatchObject({ reason });
+  expect(fixture.clock.nowMs() - since).toBeLessThan(beforeMs);
 });
 
 it('a worker that was late is assigned shards again, although others have completed those in its queue', async () => {

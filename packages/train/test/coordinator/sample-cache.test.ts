@@ -4,6 +4,7 @@ import { enclosed } from '@lockstep/protocol';
 import { decodeBatch, formatOf, planRun, type RunPlan } from '@lockstep/rules';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
 import { tinyDataset } from '../../../sim/test/support.ts';
 import { type ArrivedBatch, type LabeledShard, SampleCache } from '../../../worker/src/answers.ts';
 import { TaskSender } from '../../src/coordinator/connections.ts';
@@ -54,19 +55,19 @@ const arrived = (numbers: Uint8Array, count: number, size = 4): ArrivedBatch => 
 });
 
 describe.each([
-  { owner: 'itself', inCompute: false, sampleType: 'u8', targetType: 'classes' },
-  { owner: 'the compute', inCompute: true, sampleType: 'u8', targetType: 'classes' },
-  { owner: 'itself, being floats,', inCompute: true, sampleType: 'f32', targetType: 'classes' },
-  { owner: 'the compute', inCompute: true, sampleType: 'u8', targetType: 'values' },
-  { owner: 'itself, being floats,', inCompute: true, sampleType: 'f32', targetType: 'values' },
-] as const)('a sample cache whose samples belong to $owner with $targetType', ({ inCompute, ...types }) => {
+  { owner: 'itself', inCompute: false, sampleField: sampleFields.u8, targetField: targetFields.u16 },
+  { owner: 'the compute', inCompute: true, sampleField: sampleFields.u8, targetField: targetFields.u16 },
+  { owner: 'itself, being floats,', inCompute: true, sampleField: sampleFields.f32, targetField: targetFields.u16 },
+  { owner: 'the compute', inCompute: true, sampleField: sampleFields.u8, targetField: targetFields.f32 },
+  { owner: 'itself, being floats,', inCompute: true, sampleField: sampleFields.f32, targetField: targetFields.f32 },
+] as const)('a sample cache whose samples belong to $owner with $targetField.role', ({ inCompute, ...format }) => {
   const open = (count: number, maxBytes: number) => {
     const { createByteCache, resolve } = createBytes();
     const cache = new SampleCache({ count, maxBytes, ...(inCompute ? { createByteCache } : {}) });
     return (batch: ArrivedBatch) => resolve(cache.samplesOf(batch));
   };
   const sourceOf = (samples: number, plan: RunPlan, seed: number) => {
-    const dataset = tinyDataset(samples, types);
+    const dataset = tinyDataset(samples, format);
     const source = createShardSource(dataset, plan, seed);
     const sender = new TaskSender(source, plan);
     const receive = (task: ReturnType<TaskSender['messageFor']>) => ({

@@ -1,7 +1,7 @@
 /** Traffic of a run: gradients without zeros, or rounded if the run asks for it, and each sample once. */
 
 import { createLocalCompute } from '@lockstep/compute';
-import type { Dataset } from '@lockstep/data';
+import { classTargets, type Dataset, samplesOf } from '@lockstep/data';
 import { parseModel } from '@lockstep/nn';
 import { bytesOf, decodeVector, type MessageOf, memoryPair } from '@lockstep/protocol';
 import { exactnessOf, planRun } from '@lockstep/rules';
@@ -18,15 +18,14 @@ const model = parseModel({
 });
 
 /** Images of 8 x 8 with an empty upper half, so that half of the first layer's gradient is 0. */
+const pixels = Uint8Array.from({ length: 40 * 64 }, (_, index) => (index % 64 < 32 ? 0 : (index * 97) & 255));
 const dataset: Dataset = {
-  samples: Uint8Array.from({ length: 40 * 64 }, (_, index) => (index % 64 < 32 ? 0 : (index * 97) & 255)),
-  sampleShape: [8, 8, 1],
+  samples: samplesOf(pixels, [8, 8, 1]),
   count: 40,
-  targets: {
-    type: 'classes',
-    labels: Uint16Array.from({ length: 40 }, (_, index) => index % 3),
-    names: ['a', 'b', 'c'],
-  },
+  targets: classTargets(
+    Uint16Array.from({ length: 40 }, (_, index) => index % 3),
+    ['a', 'b', 'c'],
+  ),
 };
 
 async function train(roundsToHalves: boolean, workers: number, sampleCacheBytes = 0) {

@@ -2,6 +2,7 @@ import { createLocalCompute } from '@lockstep/compute';
 import { defaultLimits } from '@lockstep/rules';
 import type { MembershipEnd } from '@lockstep/worker/internal';
 import { describe, expect, it } from 'vitest';
+import { sampleFields, targetFields } from '../../../sim/src/problem.ts';
 import { SimulatedProcess } from '../../../sim/src/simulated-process.ts';
 import type { RelayRun } from '../../src/relay/relay-run.ts';
 import { createRelayTree, type RelayTree, type TestRelay } from './relay-fixture.ts';
@@ -34,7 +35,10 @@ describe('a relay gives the weights of the oracle', () => {
   });
 
   it.each([
-    ['samples that are float32, with values as targets', { sampleType: 'f32', targetType: 'values' }],
+    [
+      'samples that are float32, with values as targets',
+      { sampleField: sampleFields.f32, targetField: targetFields.f32 },
+    ],
     ['rounds of inner steps', { innerSteps: { batch: 2, learningRate: 0.1, momentum: 0.5 } }],
     ['verified shards', { verifyRate: 1 }],
     ['all taking part in turns', { participation: 'rotation' }],
