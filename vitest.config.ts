@@ -25,7 +25,7 @@ const computing = [
 
 /** Files that mostly wait for processes and sockets. */
 const running = [
-  // Patterns of nested braces would let vitest walk through all of node_modules.
+  // Patterns with braces or slashes within braces would let vitest walk through all of node_modules.
   'apps/{coordinator,relay,worker}/test/**/*.test.ts',
   'packages/{fleet,train,worker}/test/**/*.test.ts',
 ];
@@ -38,12 +38,12 @@ const apart = [
 ];
 
 /** Files that mostly wait for pages and installations. Those of one process share a browser. */
-const waiting = ['{apps/lockstep,apps/web,packages/chromium,examples}/test/**/*.test.ts'];
+const waiting = ['apps/{lockstep,web}', 'packages/chromium', 'examples'].map((folder) => `${folder}/test/**/*.test.ts`);
 const pages = 'packages/*/test/**/*-browser.test.ts';
 
 /** Soak, fuzz, floods and thousands of workers: `npm run test:long`. */
 const long = ['{packages,apps}/*/test/**/*.long.test.ts'];
-const every = ['{packages/*,apps/*,examples}/test/**/*.test.ts'];
+const every = ['{packages,apps}/*/test/**/*.test.ts', 'examples/test/**/*.test.ts'];
 
 /** The files that take longest, longest first: the last to begin decides when all have ended. */
 const slowest = [
