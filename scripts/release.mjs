@@ -1,9 +1,10 @@
 /**
- * Makes a release: `version` turns the changesets into versions and changelogs; `publish` builds the packages, checks
- * them packed, and publishes those that the registry lacks.
+ * Makes a release: `repository` names this clone's origin in the manifests; `version` does the same and turns the
+ * changesets into versions and changelogs; `publish` builds the packages, checks them packed, and publishes those that
+ * the registry lacks.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, fail, manifest, root } from './project.mjs';
 
@@ -26,8 +27,28 @@ function writeVersion() {
   writeFileSync(constant, text.replace(/version = '.*'/, `version = '${version}'`));
 }
 
+/** The address of the repository is known only to a clone of it. */
+function writeRepository() {
+  const { stdout } = spawnSync('git', ['remote', 'get-url', 'origin'], { cwd: root, encoding: 'utf8' });
+  const url = stdout.trim();
+  if (!/^(https?|ssh|git):\/\/\S+$|^[\w.-]+@[\w.-]+:\S+$/.test(url)) {
+    fail(`release: expected the public address of this repository as git's remote origin, got ${url || 'none'}`);
+  }
+  const folders = ['apps', 'packages'].flatMap((room) =>
+    readdirSync(join(root, room)).map((name) => `${room}/${name}`),
+  );
+  for (const directory of folders) {
+    const path = join(root, directory, 'package.json');
+    const own = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : { private: true };
+    if (own.private) continue;
+    writeFileSync(path, `${JSON.stringify({ ...own, repository: { type: 'git', url, directory } }, null, 2)}\n`);
+  }
+}
+
 const parts = {
+  repository: writeRepository,
   version() {
+    writeRepository();
     run('taking the changesets', bin('changeset'), ['version']);
     writeVersion();
   },
@@ -43,5 +64,6 @@ if (!Object.hasOwn(parts, name ?? '') || others.length > 0) {
   fail(`release: expected ${Object.keys(parts).join(' or ')}, got ${process.argv.slice(2).join(' ') || 'nothing'}`, 2);
 }
 const [major] = process.versions.node.split('.').map(Number);
-if (major < oldestNode) fail(`release: expected Node ${oldestNode} or newer, got ${process.versions.node}`, 2);
+if (name !== 'repository' && major < oldestNode)
+  fail(`release: expected Node ${oldestNode} or newer, got ${process.versions.node}`, 2);
 parts[name]();
