@@ -101,7 +101,7 @@ export interface StepResult {
 
 interface ParameterServerOptions extends ParametersOptions {
   readonly optimizer: OptimizerConfig;
-  /** Which parameters decay; all by default. */
+  /** Parameters that decay; all by default. */
   readonly layout?: readonly DecayRange[];
   readonly optimizerState?: OptimizerState;
   /** First step to take; 0 by default. */

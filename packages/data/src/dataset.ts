@@ -8,6 +8,7 @@ interface Arrays {
   readonly f32: Float32Array;
 }
 
+/** Name of a number format: bytes, 16-bit whole numbers, or float32. */
 export type Dtype = keyof Arrays;
 
 const arrays: { readonly [D in Dtype]: { new (length: number): Arrays[D]; readonly BYTES_PER_ELEMENT: number } } = {
@@ -55,6 +56,7 @@ export interface Standardization {
 /** Adds the values of all samples to a field, [count, ...shape]. */
 type WithValues<F extends Field> = F extends Field<infer D> ? F & { readonly values: Arrays[D] } : never;
 
+/** A field of samples, with its values. */
 export type Samples = WithValues<SampleField>;
 
 /** Numbers of a sample's classes or values, with a name for each class or each value. */

@@ -38,7 +38,7 @@ export interface Bar {
   readonly text: string;
   /** Color token; by default, the color depends on the sign. */
   readonly color?: string;
-  /** What the value is the sum of, from left to right. */
+  /** Parts that add up to the value, from left to right. */
   readonly parts?: readonly { readonly value: number; readonly color: string; readonly label: string }[];
   /** Lowest and highest of the measurements that the value summarizes. */
   readonly range?: readonly [low: number, high: number];

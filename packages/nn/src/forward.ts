@@ -15,8 +15,8 @@ interface ForwardOptions {
 }
 
 /**
- * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes. `parameters` holds one
- * tensor per entry of `parameterLayout(model)`.
+ * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes.
+ * `parameters` holds one tensor per entry of `parameterLayout(model)`.
  */
 export function forward(
   model: Model,

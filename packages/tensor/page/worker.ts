@@ -70,7 +70,7 @@ async function sliceDisagreements(backend: Backend): Promise<string[]> {
     storage,
     values.map((value) => value - 1),
   );
-  // What was uploaded would be read from its copy, not from the device.
+  // Uploaded values would be read from their copy, not from the device.
   const inputs = [{ storage, strides: [1] }];
   const call = { formula: apply('add', input(0), 1), shape: [values.length], inputs, output: storage };
   const program = backend.prepare([{ kind: 'map', ...call }]);

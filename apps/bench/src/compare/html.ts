@@ -15,7 +15,7 @@ import {
   type TrainingResult,
 } from './results.ts';
 
-/** What the page shows, in order; `page/compare.tsx` draws it. */
+/** Content of the page, in order; `page/compare.tsx` draws it. */
 export type CompareContent = ReturnType<typeof contentOf>;
 
 const title = 'One process or many?';
