@@ -60,23 +60,21 @@ describePage('tabs as workers', ({ browser, folder }) => {
     },
   };
 
-  it('tabs that are closed, crash and freeze in the middle of a step change no bit', async () => {
+  it.each(Object.entries(faults))('a tab that is %s in the middle of a step changes no bit', async (_, fail) => {
     const run = await startRun(folder, endless, { isSlow: true });
-    const viewer = await run.watch();
-    for (const [how, fail] of Object.entries(faults)) {
-      const tab = await browser.open(run);
-      await tab.join('cpu', how);
-      await tab.computed(3);
-      await tab.withholdGradients();
-      await fail(tab);
-      if (how === 'closed') startWorker(['--url', run.worker, '--name', 'terminal']);
-      const { step } = await viewer.next('progress');
-      await viewer.next('progress', (progress) => progress.step > step + 9);
-    }
+    const [tab, viewer] = [await browser.open(run), await run.watch()];
+    await tab.join('cpu', 'tab');
+    await tab.computed(3);
+    await tab.withholdGradients();
+    await fail(tab);
+    startWorker(['--url', run.worker, '--name', 'terminal']);
+    await viewer.next('workers', ({ workers }) =>
+      workers.some(({ name, shards }) => name === 'terminal' && shards > 9),
+    );
     const report = await run.stop();
     expect(report.weightsSha256).toBe(await singleHash(folder, report));
     const { disconnects, duplicated } = report.faults;
-    expect(disconnects + duplicated).toBeGreaterThanOrEqual(Object.keys(faults).length);
+    expect(disconnects + duplicated).toBeGreaterThan(0);
   });
 
   it('a tab that is reloaded, before the start and in the middle of a step, is the same worker', async () => {

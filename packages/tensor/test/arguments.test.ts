@@ -189,6 +189,7 @@ const plumbing = [
   'philox',
   'prepareElementwise',
   'randomStream',
+  'recordOps',
   'runKernelThread',
   'runTogether',
   'sizeOf',
