@@ -16,20 +16,15 @@ interface AxeOptions {
   readonly resultTypes: readonly ['violations'];
   /** Whether to compute the selector of each element. */
   readonly selectors: boolean;
-  /** Rules to check; omitted: all. */
-  readonly runOnly?: readonly string[];
 }
 
 declare const axe: { run(options: AxeOptions): Promise<AxeResults> };
 
 let source: string | undefined;
 
-/**
- * Returns the rules that the page violates, each with the violating elements.
- * @param rules names of the rules to check; by default all
- */
-export async function violations(page: Page, rules?: readonly string[]): Promise<string[]> {
-  return (await broken(page, rules)).map(textOf);
+/** Returns the rules that the page violates, each with the violating elements. */
+export async function violations(page: Page): Promise<string[]> {
+  return (await broken(page)).map(textOf);
 }
 
 /** Returns only the violations of serious or critical impact. */
@@ -37,12 +32,11 @@ export async function seriousViolations(page: Page): Promise<string[]> {
   return (await broken(page)).filter(({ impact }) => impact === 'serious' || impact === 'critical').map(textOf);
 }
 
-async function broken(page: Page, rules?: readonly string[]): Promise<AxeResults['violations']> {
+async function broken(page: Page): Promise<AxeResults['violations']> {
   source ??= readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(source);
   await page.evaluate(movedIn);
-  const options: AxeOptions = { resultTypes: ['violations'], selectors: false, ...(rules && { runOnly: rules }) };
-  return page.evaluate(async (given) => (await axe.run(given)).violations, options);
+  return page.evaluate(async () => (await axe.run({ resultTypes: ['violations'], selectors: false })).violations);
 }
 
 /** Waits for all finite animations: elements that fade in have low contrast meanwhile. */

@@ -37,8 +37,7 @@ describePage('the page', ({ browser, folder }) => {
       expect(shifted, `${width} px: ${JSON.stringify(shifts)}`).toBeLessThan(0.001);
       expect([...errors, ...foreignRequests]).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
-      // The wide and the narrow one between these are checked in every state by states.test.ts.
-      if (width === 320) expect(await seriousViolations(page)).toEqual([]);
+      expect(await seriousViolations(page), `${width} px`).toEqual([]);
     }
   });
 

@@ -49,7 +49,7 @@ export interface Curves {
   readonly caption: string;
   readonly xLabel: string;
   readonly x: readonly number[];
-  /** A value for each of `x`; one that is not finite is left out. */
+  /** A value for each of `x`; one that is not finite is not drawn. */
   readonly series: readonly { readonly label: string; readonly values: readonly number[] }[];
   /** Whether the value axis is logarithmic, for values that span powers of ten. */
   readonly isLogarithmic?: boolean;
