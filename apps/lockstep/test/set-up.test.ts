@@ -278,3 +278,31 @@ describe.runIf(process.platform !== 'win32')('a clone that cannot be written', (
     expect(await clone.run({}, nobody)).toEqual({ code: 1, lines: [`lockstep: ${missing}${ending(clone)}`] });
   });
 });
+
+describe('npm start, which installs no devDependencies, has what builds', () => {
+  const manifestOf = (folder: string) => JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
+  const projects = ['packages', 'apps']
+    .flatMap((group) => readdirSync(join(root, group)).map((name) => `${group}/${name}`))
+    // Only `npm run docs` builds the reference.
+    .filter((folder) => existsSync(join(root, folder, 'src')) && folder !== 'apps/reference');
+
+  it.each(projects)('%s', (folder) => {
+    const path = (name: string) => join(root, folder, name);
+    const config = existsSync(path('tsconfig.build.json')) ? readFileSync(path('tsconfig.build.json'), 'utf8') : '';
+    const types = /"types": \[(.*?)\]/.exec(config)?.[1]?.match(/[\w@/-]+/g) ?? [];
+    const sources = readdirSync(path('src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      /\.tsx?$/.test(file),
+    );
+    const imported = sources
+      .flatMap((file) => [
+        ...readFileSync(path(join('src', file)), 'utf8').matchAll(/(?:from |import |import\()'([@a-z][\w./:-]*)'/g),
+      ])
+      .map(([, specifier = '']) => specifier)
+      .filter((specifier) => !specifier.startsWith('node:'))
+      .map((specifier) => specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/'));
+    const { name, dependencies } = manifestOf(folder);
+    const installed = [name, ...Object.keys({ ...manifestOf('.').dependencies, ...dependencies })];
+    const needed = [...types.map((type) => (type === 'node' ? '@types/node' : type)), ...imported];
+    expect(needed.filter((module) => !installed.includes(module))).toEqual([]);
+  });
+});
