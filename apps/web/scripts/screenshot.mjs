@@ -41,7 +41,8 @@ try {
   await page.getByRole('button', { name: 'Start', exact: true }).click();
   await page.getByText(/^test images, epoch ([3-9]|\d\d)$/).waitFor();
   await draw(page);
-  await page.getByText(/^Looks like \d/).waitFor();
+  // Screen readers only.
+  await page.getByText(/^Looks like \d/).waitFor({ state: 'attached' });
   await page.evaluate(() => scrollTo(0, 0));
   await page.screenshot({ path: file, fullPage: whole === 'whole' });
 } finally {
