@@ -1,7 +1,8 @@
 /** Numbers, and tables of text, for the terminal. */
 import { stripVTControlCharacters } from 'node:util';
+import { significant } from '@lockstep/data/shown';
 
-export interface Column {
+export interface PrintedColumn {
   /** Column title; a table without any begins with its first row. */
   readonly header?: string;
   /** `left`, for text, by default; use `right` for numbers. */
@@ -13,7 +14,11 @@ export interface Column {
  * @param rows one cell for each column; a cell may contain ANSI colors, which have no width
  * @param indent precedes each line
  */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ''): string {
+export function formatTable(
+  columns: readonly PrintedColumn[],
+  rows: readonly (readonly string[])[],
+  indent = '',
+): string {
   const hasHeader = columns.some(({ header }) => header !== undefined);
   const lines = hasHeader ? [columns.map(({ header = '' }) => header), ...rows] : rows;
   for (const { length } of rows) {
@@ -30,17 +35,6 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
 /** Number of characters that a terminal shows, without color codes. */
 function visibleWidth(text: string): number {
   return [...stripVTControlCharacters(text)].length;
-}
-
-export function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(2)} %`;
-}
-
-/** Four significant digits, with an exponent if the number is huge or tiny: 856700, `8.567e+17`. */
-export function significant(value: number): string {
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3);
-  return String(Number(value.toPrecision(4)));
 }
 
 /** Four decimals, or four significant digits if the number is too large or too small for them. */

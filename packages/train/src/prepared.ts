@@ -3,6 +3,7 @@
 import type { NewHash } from '@lockstep/compute';
 import type { Dataset } from '@lockstep/data';
 import type { Reading } from '@lockstep/data/readers';
+import { thousands } from '@lockstep/data/shown';
 import { type Model, type OptimizerConfig, parameterCount } from '@lockstep/nn';
 import { bytesOf } from '@lockstep/protocol';
 import type { ComputeChoice } from '@lockstep/worker';
@@ -11,7 +12,7 @@ import type { CheckpointOptions, ListenOptions, TrainingData } from './options.t
 import type { DiLoCoConfig, RunConfig } from './record/report.ts';
 import type { PlannedRun } from './run-plan.ts';
 import type { Tls } from './site/secrets.ts';
-import { samplesWord, thousands } from './words.ts';
+import { samplesWord } from './words.ts';
 /** How a server is reached, and by whom. */
 export interface NetworkSettings {
   readonly listen: ListenOptions & { readonly host: string };

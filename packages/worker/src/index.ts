@@ -3,7 +3,7 @@
  * @module
  */
 
-export { ConfigurationError, configurationError, type NamedOption, named } from '@lockstep/command/options';
+export { ConfigurationError, configurationError, type NamedOption, optionName } from '@lockstep/command/options';
 export type { AddressSource, FoundAddress } from './addresses.ts';
 export { type JoinOptions, join } from './join.ts';
 export { EventStream, type JoinEnd, JoinError, JoinedWorker, type WorkerEvent } from './joined-worker.ts';

@@ -1,5 +1,5 @@
 /** A worker's side of one connection: says hello, answers a numerics check, then answers tasks; notices silence. */
-import type { WeightsPart } from '@lockstep/compute';
+import type { WeightsMessage } from '@lockstep/compute';
 import type { SampleBatch } from '@lockstep/data';
 import {
   type Clock,
@@ -340,7 +340,7 @@ class ArrivingVector extends VectorAssembly {
 
 /** Assembles the coordinator's vectors from their first messages and chunks. */
 class ArrivingVectors {
-  readonly #onWeightsPart: (message: WeightsPart) => void;
+  readonly #onWeightsPart: (message: WeightsMessage) => void;
   readonly #receiver = new VectorReceiver<FloatChunk, ArrivingVector>();
   /** Memory of the newest complete vector. */
   #lent: Uint8Array<ArrayBuffer> | undefined;
@@ -348,7 +348,7 @@ class ArrivingVectors {
   #spare: Uint8Array<ArrayBuffer> | undefined;
 
   /** @param onWeightsPart receives each valid message of weights that arrive in several */
-  constructor(onWeightsPart: (message: WeightsPart) => void) {
+  constructor(onWeightsPart: (message: WeightsMessage) => void) {
     this.#onWeightsPart = onWeightsPart;
   }
 

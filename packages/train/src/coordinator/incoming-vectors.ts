@@ -14,7 +14,7 @@ import { type Arrival, type IncomingGradient, type Looked, type VectorMessage, v
 import type { RunOptions } from './run-options.ts';
 
 /** A vector that is complete, or faulty. */
-export interface Received {
+interface Received {
   readonly event: UntimedEvent;
   /** First message of a complete gradient. */
   readonly gradient?: MessageOf<'gradient'>;

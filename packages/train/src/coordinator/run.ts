@@ -1,6 +1,6 @@
 /** Connects a run's rules to transports, parameters and a clock, and carries out the rules' commands. */
 
-import type { InlineSum, OwnSum, WeightsPart } from '@lockstep/compute';
+import type { InlineSum, OwnSum, WeightsMessage } from '@lockstep/compute';
 import {
   type Closing,
   type CoordinatorTransport,
@@ -111,7 +111,7 @@ export class Run {
   }
 
   /** Forwards weights of a later step message by message; `part` is undefined if they broke off. */
-  forwardWeights(step: number, part: WeightsPart | undefined): void {
+  forwardWeights(step: number, part: WeightsMessage | undefined): void {
     if (part === undefined) this.#dispatch({ type: 'weightsBroken', step });
     else if (part.type === 'weights') this.#dispatch({ type: 'weightsArriving', step });
     if (part) this.#forwarder.send(this.state, step, part);

@@ -3,7 +3,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ParameterServer } from '@lockstep/compute';
 import { bytesOfField, sizeOfField } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
-import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import {
+  bytesOf,
+  encodeWatch,
+  type RunMessage,
+  toMessageText,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+} from '@lockstep/protocol';
+import { hasEnded } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
@@ -22,12 +30,11 @@ import {
   finiteReport,
   pointBytes,
   progressMessage,
-  type RunMessage,
   runMessage,
-  settingsOf,
+  runSettingsOf,
   workerTable,
 } from './messages.ts';
-import { isOver, OwnerActions, type OwnerActionsOptions } from './owner.ts';
+import { OwnerActions, type OwnerActionsOptions } from './owner.ts';
 import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
 export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
@@ -61,7 +68,7 @@ export class Dashboard {
   readonly #viewers: Viewers;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
-  readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
+  readonly #budget = new PauseBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
   readonly #timer: NodeJS.Timeout;
   #result: WatchMessageOf<'result'> | undefined;
   /** Number of steps whose points have been sent to viewers. */
@@ -112,7 +119,7 @@ export class Dashboard {
     const { prepared, run, recorder } = this.#options;
     const { steps, curve, epochs } = recorder.data;
     const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
-    const settings = settingsOf(prepared, workers.length);
+    const settings = runSettingsOf(prepared, workers.length);
     const { stepsPerEpoch } = this.#about;
     return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
   }
@@ -152,7 +159,7 @@ export class Dashboard {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
     // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
-    this.#evaluation.add({ epoch: report.epoch, weights, isLast: isOver(this.#options.run.state) });
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: hasEnded(this.#options.run.state) });
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
@@ -254,7 +261,7 @@ export interface TimeBudgetOptions {
   readonly maxPauseMs: number;
 }
 
-export class TimeBudget {
+export class PauseBudget {
   readonly #options: TimeBudgetOptions;
   #dueAtMs = Number.NEGATIVE_INFINITY;
 

@@ -1,5 +1,5 @@
 /** The platform of a run in a page, or in a page's Web Worker. */
-import { configurationError, named } from '@lockstep/worker';
+import { configurationError, optionName } from '@lockstep/worker';
 import { mostThreads, tabThreads } from '@lockstep/worker/browser';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -25,7 +25,7 @@ export const pagePlatform: Platform = {
   memoryBytes: Number.POSITIVE_INFINITY,
   threads(count) {
     if (count === 1 || canWait) return tabThreads(count);
-    throw configurationError`${named('threads')}: expected 1 in a page's own thread, got ${count}; train in a Web Worker for more`;
+    throw configurationError`${optionName('threads')}: expected 1 in a page's own thread, got ${count}; train in a Web Worker for more`;
   },
   openTensorFlow: undefined,
   sha256: (bytes) => bytesToHex(sha256(bytes)),
@@ -34,7 +34,7 @@ export const pagePlatform: Platform = {
     return { update: (bytes) => hash.update(bytes), digest: () => bytesToHex(hash.digest()) };
   },
   async loadData() {
-    throw configurationError`${named('data')}: expected { train, test } in a page, which has no folders`;
+    throw configurationError`${optionName('data')}: expected { train, test } in a page, which has no folders`;
   },
   host: undefined,
 };

@@ -4,7 +4,7 @@ import {
   addressFileOptions,
   announceOptions,
   type CommandLine,
-  checkOptions,
+  checkKinds,
   fleetOptions,
   generalOptions,
   inGroup,
@@ -13,7 +13,7 @@ import {
   type KindsOf,
   libraryKinds,
   name,
-  oneOf,
+  oneOfKind,
   option,
   textLike,
   threads,
@@ -107,7 +107,7 @@ export const relayCommand = {
         default: 0,
         library: 'workers',
       }),
-      backend: option(oneOf(computeChoices), 'backend of the local workers', {
+      backend: option(oneOfKind(computeChoices), 'backend of the local workers', {
         default: 'auto',
         library: 'backend',
       }),
@@ -144,7 +144,7 @@ export function relay(url: string | AddressSource, options: RelayOptions = {}): 
 type Context = JoinContext<RelayEvent>;
 
 async function takePart(url: string | AddressSource, options: RelayOptions, context: Context): Promise<JoinEnd> {
-  checkOptions(options, kinds);
+  checkKinds(options, kinds);
   const { leaving, emit } = context;
   const { listen, announce, name = hostname().slice(0, maxNameLength), wait = false } = options;
   const over = new AbortController();
