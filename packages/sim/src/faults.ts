@@ -24,7 +24,7 @@ export interface World {
 /** Injects a fault. Returns a description, or undefined if there was nothing to inject it into. */
 export type Fault = (world: World) => string | undefined;
 
-function pick<Item>({ chance }: Pick<World, 'chance'>, items: readonly Item[]): Item | undefined {
+export function pick<Item>({ chance }: Pick<World, 'chance'>, items: readonly Item[]): Item | undefined {
   return items[Math.floor(chance() * items.length)];
 }
 
@@ -35,7 +35,8 @@ export function coordinatorOf(world: World): SimulatedCoordinator | undefined {
 
 /** Breaks the connections to a killed process. */
 export function cutAllTo({ living, relays }: World, process: Clock | undefined, reason: string): void {
-  for (const peer of [...living, ...relays]) if (peer.isConnectedTo(process)) peer.link?.cut(reason);
+  if (!process) return;
+  for (const { link } of [...living, ...relays]) if (link?.isTo(process)) link.cut(reason);
 }
 
 /** Draws a time up to `longestMs`; short times are more likely. */

@@ -2,7 +2,7 @@
 import { checkDataset, DataError, type Dataset, movableSamples, sizeOfField, targetWords } from '@lockstep/data';
 import { errorMessage } from '@lockstep/data/shown';
 import { inputSize, type Model, outputCount, parseModel, resolveModel } from '@lockstep/nn';
-import { formatOf } from '@lockstep/rules';
+import { formatOf, type RunSetup } from '@lockstep/rules';
 import { type ComputeChoice, configurationError, defaultThreads, optionName, requireThreads } from '@lockstep/worker';
 import { recipeOf } from './defaults.ts';
 import { readInitialWeights } from './model.ts';
@@ -28,13 +28,13 @@ export async function prepare(
   site?: Pick<Site, 'settings' | 'startWorkers'>,
 ): Promise<Prepared> {
   const { listen, checkpoint, ...computing } = checkWithoutData(options, platform);
-  const { backend, threads, workers } = computing;
-  if (workers > 0) site?.startWorkers({ count: workers, backend, threads });
+  const { workers } = computing;
+  if (workers > 0) site?.startWorkers(computing);
   const { seed = defaultSeed, gradients = runOptions.gradients.default } = options;
   const data = checkData(typeof options.data === 'object' ? options.data : await loadOwn(platform, options.data, seed));
   const { train, test, reading } = data;
   const model = fittingModel(options.model, train);
-  const { diloco, ...planned } = planOf(options, train.count, recipeOf(model.name));
+  const { diloco, allTakePart, ...planned } = planOf(options, train.count, recipeOf(model.name));
   const { plan, optimizer } = planned;
   const initial = options.initialWeights === undefined ? undefined : readInitialWeights(options.initialWeights, model);
   const config: RunConfig = {
@@ -50,14 +50,18 @@ export async function prepare(
   const need = { ...computing, ...config, model, microbatches: plan.microbatches };
   const fault = memoryFault(need, platform.memoryBytes);
   if (fault !== undefined) throw configurationError`${optionName('model')}: ${fault}`;
-  const verifyRate = listen ? (options.verifyRate ?? runOptions['verify-rate'].default) : 0;
+  const rules: Partial<RunSetup> = {
+    // A process alone cannot cross-check itself.
+    verifyRate: listen ? (options.verifyRate ?? runOptions['verify-rate'].default) : 0,
+    ...(allTakePart && { participation: 'rotation' }),
+  };
   const noNetwork = { listen: undefined, token: undefined, code: undefined, adminToken: '', tls: undefined };
   // Local workers end with this process, so no secret is kept for them.
   const kept = options.listen ? checkpoint : undefined;
   const network = listen && (site?.settings ?? (await platform.host?.prepareNetwork(listen, kept)));
   return {
     ...{ model, initialWeights: initial?.weights, data, train, test, reading },
-    ...{ ...planned, config, ...computing, verifyRate, checkpoint },
+    ...{ ...planned, config, ...computing, rules, checkpoint },
     ...(network ?? noNetwork),
   };
 }

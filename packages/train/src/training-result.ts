@@ -154,8 +154,8 @@ function incomparableReason({ exactness, bitExactAmong }: Report): string | unde
 async function trainAgain({ prepared, platform, signal }: Pick<VerifyOptions, 'prepared' | 'platform' | 'signal'>) {
   const opened = await openBackend('auto', platform.threads(prepared.threads));
   const backend: typeof opened.backend & { close?: () => Promise<void> } = opened.backend;
-  // A single process cannot cross-check itself, so verification is off.
-  const alone = { ...prepared, verifyRate: 0, listen: undefined };
+  // A single process cannot cross-check itself.
+  const alone = { ...prepared, rules: {}, listen: undefined };
   const { run, parameterServer, startInlineWorker } = await createRun({
     prepared: alone,
     platform,

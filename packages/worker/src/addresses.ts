@@ -7,7 +7,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
 import { CoordinatorBusyError } from './membership.ts';
-import { type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
+import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
 
 /** Addresses of a run's coordinators, and the one that is joined. */
 export interface AddressBook {
@@ -108,14 +108,6 @@ export interface AddressSource {
    * @returns whether either came
    */
   changed(signal: AbortSignal): Promise<boolean>;
-}
-
-/** Address of a coordinator and the secrets for joining it. */
-export interface FoundAddress {
-  /** Address, such as `ws://127.0.0.1:7070`. */
-  readonly url: string;
-  readonly token?: string | undefined;
-  readonly fingerprint?: string | undefined;
 }
 
 /** The address that a source finds at each attempt. */

@@ -75,18 +75,18 @@ export const workerCommand = {
 /** The kinds of the options of `join`. */
 export const kindsOfJoin = { ...libraryKinds(workerCommand.options), ...joinKinds } as const;
 
-export interface ParsedAddress {
-  /** Address without secrets. */
+/** Address of a coordinator and the secrets for joining it. */
+export interface FoundAddress {
+  /** Address without secrets, such as `ws://127.0.0.1:7070`. */
   readonly url: string;
-  readonly token: string | undefined;
-  /** SHA-256 of the only certificate to trust. */
-  readonly fingerprint: string | undefined;
-}
-
-export interface JoinSecrets {
   readonly token?: string | undefined;
+  /** SHA-256 in hex of the only certificate to trust. */
   readonly fingerprint?: string | undefined;
 }
+
+export type ParsedAddress = Required<FoundAddress>;
+
+export type JoinSecrets = Omit<FoundAddress, 'url'>;
 
 /**
  * Splits the address of a socket or a page. A page's address has the token in its fragment:

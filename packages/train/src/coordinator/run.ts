@@ -28,7 +28,7 @@ import {
 import { IncomingVectors } from './incoming-vectors.ts';
 import type { InlineGradientMessage, InlineWorker } from './inline-worker.ts';
 import { type Arrival, ResultReceiver } from './results.ts';
-import { type AskedRunOptions, type RunOptions, type RunOutcome, Tracer } from './run-options.ts';
+import type { AskedRunOptions, RunOptions, RunOutcome } from './run-options.ts';
 
 /** Interval at which deadlines are checked; well under the shortest deadline. */
 const tickMs = 50;
@@ -37,7 +37,6 @@ export class Run {
   readonly outcome: Promise<RunOutcome>;
   readonly #options: RunOptions | AskedRunOptions;
   readonly #rules: Rules;
-  readonly #tracer: Tracer;
   readonly #results: ResultReceiver;
   readonly #vectors: IncomingVectors;
   readonly #remote: RemoteSources;
@@ -51,7 +50,6 @@ export class Run {
     this.#options = options;
     this.#remote = new RemoteSources(options);
     this.#rules = new Rules(options.setup, options.firstStep, options.history);
-    this.#tracer = new Tracer(options, (connection) => this.state.connections.get(connection)?.workerId ?? '');
     this.#results = new ResultReceiver(options);
     this.#vectors = new IncomingVectors(options, this.#results);
     this.outcome = new Promise((resolve) => {
@@ -122,6 +120,11 @@ export class Run {
     this.#dispatch({ type: 'stop', message, anotherMayFollow });
   }
 
+  /** Closes every connection; the workers look for another address. */
+  closeAll(reason: string): void {
+    for (const connection of this.#connections.values()) connection.close(1001, reason);
+  }
+
   control(action: ControlAction): void {
     const { onStart } = this.#options;
     if (onStart && action !== 'pause') {
@@ -165,7 +168,7 @@ export class Run {
         return;
       case 'sendWeights':
         this.#connections.get(command.connection)?.sendWeights(command.step);
-        this.#tracer.asked(command.connection, command.step);
+        this.#traceAsked(command.connection, command.step);
         return;
       case 'forwardWeights':
         this.#forwarder.begin(command.connections);
@@ -222,14 +225,14 @@ export class Run {
     const cachesSamples = this.state.connections.get(connection)?.cachesSamples ?? false;
     this.#connections.get(connection)?.sendTask(step, { lo, n }, cachesSamples);
     // A task that is sent ahead cannot begin before its weights arrive.
-    if (step === this.state.current.step) this.#tracer.asked(connection, step);
+    if (step === this.state.current.step) this.#traceAsked(connection, step);
   }
 
   #applyStep(step: number): void {
     const options = this.#options;
     if ('onAskedDone' in options) throw new Error(`step ${step}: expected a run that takes steps`);
     const { parameterServer, onStep } = options;
-    this.#tracer.whole(step);
+    options.onTrace?.({ type: 'whole', step, atMs: options.clock.nowMs() });
     this.#results.stepTaken(this.state);
     // `onStep` may copy a checkpoint, so it is called only once the step is complete.
     const result = parameterServer.step(step);
@@ -260,7 +263,7 @@ export class Run {
   #finishInline(connection: ConnectionId, told: InlineGradientMessage, sum: InlineSum | undefined): void {
     const { step, lo, n, computeMs } = told;
     const count = samplesInShard(this.#options.setup.plan, step, lo, n);
-    this.#tracer.answered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
+    this.#traceAnswered(connection, { step, count, computeMs }, this.#options.clock.nowMs());
     const looked = sum ? this.#results.finishInline(this.state, connection, told, { sum, count }) : { told };
     this.#dispatch({ type: 'message', connection, message: looked.told }, looked.arrival);
   }
@@ -273,7 +276,7 @@ export class Run {
     const received = this.#vectors.receive(this.state, connection, message);
     if (!received) return;
     const { event, gradient, arrival } = received;
-    if (gradient) this.#tracer.answered(connection, gradient, arrivedAtMs);
+    if (gradient) this.#traceAnswered(connection, gradient, arrivedAtMs);
     this.#dispatch(event, arrival);
   }
 
@@ -295,6 +298,30 @@ export class Run {
     }
     const { told, arrival } = this.#results.finishOwn(step, shard, result);
     this.#dispatch({ type: 'refereed', step, ...shard, ...told }, arrival);
+  }
+
+  #traceAsked(connection: ConnectionId, step: number): void {
+    const { onTrace, clock } = this.#options;
+    onTrace?.({ type: 'asked', workerId: this.#workerOf(connection), step, atMs: clock.nowMs() });
+  }
+
+  #traceAnswered(
+    connection: ConnectionId,
+    {
+      step,
+      count,
+      computeMs,
+      turnaroundMs,
+    }: Pick<MessageOf<'gradient'>, 'step' | 'count' | 'computeMs' | 'turnaroundMs'>,
+    arrivedAtMs: number,
+  ): void {
+    const { onTrace, clock } = this.#options;
+    const figures = { step, count, computeMs, turnaroundMs };
+    onTrace?.({ type: 'answered', workerId: this.#workerOf(connection), arrivedAtMs, atMs: clock.nowMs(), ...figures });
+  }
+
+  #workerOf(connection: ConnectionId): string {
+    return this.state.connections.get(connection)?.workerId ?? '';
   }
 
   #isOpen(shard: Shard): boolean {

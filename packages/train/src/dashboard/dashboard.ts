@@ -254,7 +254,7 @@ export class Dashboard {
   }
 }
 
-export interface TimeBudgetOptions {
+interface PauseBudgetOptions {
   readonly nowMs: () => number;
   /** The share of the time that the work may take, 0 to 1. */
   readonly part: number;
@@ -262,10 +262,10 @@ export interface TimeBudgetOptions {
 }
 
 export class PauseBudget {
-  readonly #options: TimeBudgetOptions;
+  readonly #options: PauseBudgetOptions;
   #dueAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: TimeBudgetOptions) {
+  constructor(options: PauseBudgetOptions) {
     this.#options = options;
   }
 

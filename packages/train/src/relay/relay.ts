@@ -155,7 +155,8 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   const host = bareHost(listen?.host ?? defaultHost);
   const above = options.token ?? found.token;
   const token = listen?.token ?? above ?? (isLoopback(host) ? undefined : newSecret());
-  const { backend } = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
+  const opened = await openBackend('auto', nodeThreads(options.threads ?? defaults.threads.default));
+  const backend: HostBackend & { close?: () => Promise<void> } = opened.backend;
   const local = new LocalWorkers();
   let rules: Relay | undefined;
   const server = await openRelayServer({
@@ -166,7 +167,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   emit(server.listening);
   const { addresses, fingerprint } = server.listening;
   local.use(
-    { count: options.workers ?? defaults.workers.default, backend: options.backend ?? 'auto', threads: 1 },
+    { workers: options.workers ?? defaults.workers.default, backend: options.backend ?? 'auto', threads: 1 },
     { url: addresses.local, token, fingerprint },
     // The failure of local workers is no failure of the relay, since others may join.
     { log: (message) => emit({ type: 'note', message }), onAllFailed: () => {} },
@@ -202,7 +203,7 @@ async function takePart(url: string | AddressSource, options: RelayOptions, cont
   } finally {
     await local.stop();
     await server.close();
-    await closeBackend(backend);
+    await backend.close?.();
   }
 }
 
@@ -239,10 +240,6 @@ async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal)
   stop.addEventListener('abort', leave);
   if (stop.aborted) leave();
   return endOf(await relay.ended, leaving);
-}
-
-async function closeBackend(backend: HostBackend & { close?: () => Promise<void> }): Promise<void> {
-  await backend.close?.();
 }
 
 export function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {

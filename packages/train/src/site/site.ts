@@ -126,13 +126,13 @@ export class Site {
    */
   async attach(serving: Serving): Promise<AttachedRun> {
     const { run, prepared, emit } = serving;
-    const { listen, token, code, adminToken, tls, backend, threads, workers } = prepared;
+    const { listen, token, code, adminToken, tls } = prepared;
     const standing = await this.open({ listen, token, code, adminToken, tls });
     const { dashboard, phase } = runPhase(serving, standing, this.#earlierRuns);
     this.#earlierRuns.begin(() => dashboard.earlierRun());
     this.#use(phase);
     this.#local.use(
-      { count: workers, backend, threads },
+      prepared,
       { url: standing.addresses.local, token, fingerprint: tls?.fingerprint },
       {
         log: (message) => emit({ type: 'warning', message }),
