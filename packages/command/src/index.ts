@@ -24,12 +24,14 @@ export {
   tlsOf,
   tokenFrom,
 } from './option-files.ts';
-export { decimals, formatTable, type PrintedColumn } from './printed.ts';
 export {
   CommandFailure,
   commandText,
+  decimals,
+  formatTable,
   interruptedCode,
   onInterruption,
+  type PrintedColumn,
   runMain,
   shellWord,
   usageFailure,

@@ -1,6 +1,6 @@
 /** Building blocks of messages: table entries, field types, and text. A phrase completes "expected …". */
 import type { Dtype, FieldRole, SampleField, TargetField } from '@lockstep/data';
-import { printable, unprintableRun } from '@lockstep/data/shown';
+import { errorMessage, printable, unprintableRun } from '@lockstep/data/shown';
 import * as v from 'valibot';
 
 /** Messages by type: the sending side, or `either`, and the schema of the message. */
@@ -103,6 +103,11 @@ export function toMessageText(text: string, maxLength: number = maxMessageLength
   const last = line.charCodeAt(maxLength - 2);
   const splitsPair = last >= 0xd800 && last <= 0xdbff;
   return `${line.slice(0, splitsPair ? maxLength - 2 : maxLength - 1)}…`;
+}
+
+/** The message of anything thrown, as a message on the wire carries it. */
+export function errorText(error: unknown): string {
+  return toMessageText(errorMessage(error));
 }
 
 /** Compares two secrets. The time depends only on the length of `expected`, and so reveals nothing about a guess. */

@@ -1,6 +1,7 @@
 /** Plays one run in virtual time, with seeded faults, and records what happened. */
 
 import { hashWith } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import type { Clock } from '@lockstep/protocol';
 import { type CoordinatorState, initialState, type RunEvent } from '@lockstep/rules';
 import { type Backend, isHostBackend, randomStream } from '@lockstep/tensor';
@@ -110,7 +111,7 @@ export async function simulate(options: SimulationOptions): Promise<Simulation> 
     try {
       if (!clock.step()) break;
     } catch (error) {
-      fault = `a coordinator threw: ${error instanceof Error ? error.message : String(error)}`;
+      fault = `a coordinator threw: ${errorMessage(error)}`;
     }
     fault ??= simulator.newFault();
     await drain();

@@ -1,5 +1,7 @@
 /** Program of a worker that a run starts on its own machine: receives the address by IPC, and ends with the channel. */
+
 import { once } from 'node:events';
+import { errorMessage } from '@lockstep/data/shown';
 import { joinComputing } from './join.ts';
 import { openCompute } from './open-compute.ts';
 import type { ComputeChoice, FoundAddress } from './options.ts';
@@ -36,6 +38,6 @@ try {
   process.exitCode = interruption.signal.aborted ? interruptedCode : 0;
 } catch (error) {
   // The run shows the last line of a failed worker.
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${errorMessage(error)}\n`);
   process.exitCode = 1;
 }

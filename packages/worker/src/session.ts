@@ -5,6 +5,7 @@ import {
   type Clock,
   type Closing,
   type CoordinatorMessage,
+  errorText,
   type FloatChunk,
   type MessageOf,
   protocolVersion,
@@ -16,7 +17,6 @@ import {
 import { type DataFormat, decodeBatch } from '@lockstep/rules';
 import {
   type AnswerOptions,
-  errorText,
   FaultInjector,
   NumericsAnswerer,
   SampleCache,

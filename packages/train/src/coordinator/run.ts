@@ -1,9 +1,11 @@
 /** Connects a run's rules to transports, parameters and a clock, and carries out the rules' commands. */
 
 import type { InlineSum, OwnSum, WeightsMessage } from '@lockstep/compute';
+import { errorMessage } from '@lockstep/data/shown';
 import {
   type Closing,
   type CoordinatorTransport,
+  errorText,
   type MessageOf,
   toMessageText,
   type WorkerMessage,
@@ -189,7 +191,7 @@ export class Run {
       case 'referee':
         this.#referee(command.step, { lo: command.lo, n: command.n }).catch((error: unknown) => {
           // Nobody awaits the referee, so an error, which only a bug can cause, has to end the run here.
-          this.stop(toMessageText(error instanceof Error ? error.message : String(error)));
+          this.stop(errorText(error));
         });
         return;
       case 'restartStep':
@@ -287,7 +289,7 @@ export class Run {
     } catch (error) {
       // A relay may have been asked for another shard, and has the samples and weights of that one instead.
       if (step !== this.state.current.step || !this.#isOpen(shard)) return;
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorMessage(error);
       this.stop(toMessageText(`a shard could not be computed here, to decide between results that differ: ${reason}`));
       return;
     }

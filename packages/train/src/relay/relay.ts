@@ -30,6 +30,7 @@ import {
   type FoundAddress,
   type JoinEnd,
   JoinedWorker,
+  type JoinOptions,
   joinAddress,
   systemClock,
   type WorkerEvent,
@@ -47,29 +48,19 @@ import { Relay, type RelayCoreEvent } from './relay-core.ts';
 import { openRelayServer, Upstream } from './relay-server.ts';
 
 /** How a process relays for a run: it sends its own workers' results to the run's coordinator. */
-export interface RelayOptions {
-  /** Name in the run's tables; by default the machine's name. */
-  readonly name?: string | undefined;
-  /** The secret of the run, if the address does not contain it. */
-  readonly token?: string | undefined;
-  /** SHA-256 in hex of the only certificate to trust, if the address lacks it. */
-  readonly fingerprint?: string | undefined;
+export interface RelayOptions extends Pick<JoinOptions, 'name' | 'token' | 'fingerprint' | 'wait' | 'signal'> {
   /** Threads that add gradients, from 1 to 256; by default 1. */
   readonly threads?: number | undefined;
   /** Worker processes to start on this machine, from 0 to 256; by default 0. */
   readonly workers?: number | undefined;
   /** Backend of the workers started here; by default `auto`. */
   readonly backend?: ComputeChoice | undefined;
-  /** Whether the relay waits for a coordinator that does not answer yet. */
-  readonly wait?: boolean | undefined;
   /** Network settings for the relay's workers; the token is by default the run's. */
   readonly listen?: Pick<ListenOptions, 'host' | 'port' | 'token' | 'tls' | 'allowOrigins'> | undefined;
   /**
    * Address at which others reach the relay, such as a proxy's, for workers of a fleet; by default the one listened on.
    */
   readonly announce?: string | undefined;
-  /** Makes the relay leave when aborted, as `leave` does. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** `message` is one line for people. */
