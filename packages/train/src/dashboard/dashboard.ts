@@ -3,7 +3,15 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { ParameterServer } from '@lockstep/compute';
 import { bytesOfField, sizeOfField } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
-import { bytesOf, encodeWatch, toMessageText, type WatchMessageFrom, type WatchMessageOf } from '@lockstep/protocol';
+import {
+  bytesOf,
+  encodeWatch,
+  type RunMessage,
+  toMessageText,
+  type WatchMessageFrom,
+  type WatchMessageOf,
+} from '@lockstep/protocol';
+import { hasEnded } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { WebSocket } from 'ws';
@@ -22,12 +30,11 @@ import {
   finiteReport,
   pointBytes,
   progressMessage,
-  type RunMessage,
   runMessage,
-  settingsOf,
+  runSettingsOf,
   workerTable,
 } from './messages.ts';
-import { isOver, OwnerActions, type OwnerActionsOptions } from './owner.ts';
+import { OwnerActions, type OwnerActionsOptions } from './owner.ts';
 import { type Permission, type ViewerLimits, Viewers } from './viewers.ts';
 
 export interface DashboardOptions extends OwnerActionsOptions, EvaluationFeedOptions {
@@ -63,7 +70,7 @@ export class Dashboard {
   readonly #viewers: Viewers;
   readonly #evaluation: EvaluationFeed;
   readonly #weights: WeightsFeed;
-  readonly #budget = new TimeBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
+  readonly #budget = new PauseBudget({ nowMs: systemClock.nowMs, part: viewersPart, maxPauseMs });
   readonly #timer: NodeJS.Timeout;
   #result: WatchMessageOf<'result'> | undefined;
   /** Number of steps whose points have been sent to viewers. */
@@ -114,7 +121,7 @@ export class Dashboard {
     const { prepared, run, recorder } = this.#options;
     const { steps, curve, epochs } = recorder.data;
     const workers = [...run.state.records.values()].filter(({ shards }) => shards > 0);
-    const settings = settingsOf(prepared, workers.length);
+    const settings = runSettingsOf(prepared, workers.length);
     const { stepsPerEpoch } = this.#about;
     return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
   }
@@ -161,7 +168,7 @@ export class Dashboard {
     this.#viewers.broadcast({ type: 'epoch', report: finiteReport(report) });
     // The outputs of a diverged model mean nothing.
     if (!Number.isFinite(report.testLoss)) return;
-    this.#evaluation.add({ epoch: report.epoch, weights, isLast: isOver(this.#options.run.state) });
+    this.#evaluation.add({ epoch: report.epoch, weights, isLast: hasEnded(this.#options.run.state) });
   }
 
   #checkpoint(): WatchMessageOf<'checkpoint'> | undefined {
@@ -256,18 +263,18 @@ export class Dashboard {
   }
 }
 
-export interface TimeBudgetOptions {
+interface PauseBudgetOptions {
   readonly nowMs: () => number;
   /** The share of the time that the work may take, 0 to 1. */
   readonly part: number;
   readonly maxPauseMs: number;
 }
 
-export class TimeBudget {
-  readonly #options: TimeBudgetOptions;
+export class PauseBudget {
+  readonly #options: PauseBudgetOptions;
   #dueAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: TimeBudgetOptions) {
+  constructor(options: PauseBudgetOptions) {
     this.#options = options;
   }
 
