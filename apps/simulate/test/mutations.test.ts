@@ -34,7 +34,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     name: 'a late result is added a second time',
-    foundBy: 297,
+    foundBy: 477,
     changes: [
       {
         file: 'rules/src/settlement.ts',
@@ -311,7 +311,10 @@ describe('the simulator', () => {
     let found: string | undefined;
     for (const seed of seedsOf(mutation)) {
       found = (await runScenario(backend, seed, mutation.scenario)).fault;
-      if (found !== undefined) break;
+      if (found === undefined) continue;
+      if (seed !== mutation.foundBy)
+        process.stdout.write(`${mutation.name}: to find it quickly, set foundBy: ${seed}\n`);
+      break;
     }
     expect(found, `${mostRuns} runs`).toBeDefined();
   });
