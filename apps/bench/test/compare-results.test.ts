@@ -1,9 +1,9 @@
 /** From measurements to figures, text and a conclusion, each of which must follow from the measurements. */
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { ddpName, pytorchName } from '../src/compare/grid.ts';
 import type { Measured } from '../src/compare/measure.ts';
 import { areSound, conclusionOf, resultLines, resultOf, type TrainingResult } from '../src/compare/results.ts';
+import { ddpName, pytorchName } from '../src/peers/pytorch.ts';
 import { absent, measured, own, peer, sampleTraining } from './sample-results.ts';
 
 describe('a result', () => {
