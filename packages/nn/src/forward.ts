@@ -2,7 +2,16 @@
 
 import type { TargetField } from '@lockstep/data';
 import type * as tensor from '@lockstep/tensor';
-import { type OpCall, type RandomKeys, recordOps, type Shape, type SumOptions, sum, Tensor } from '@lockstep/tensor';
+import {
+  type OpCall,
+  type RandomKeys,
+  type RecordedOps,
+  recordOps,
+  type Shape,
+  type SumOptions,
+  sum,
+  Tensor,
+} from '@lockstep/tensor';
 import { layerKind } from './layers.ts';
 import { losses } from './losses.ts';
 import { type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
@@ -52,11 +61,9 @@ interface TapedOp extends OpCall {
   readonly layer: PlacedLayer | undefined;
 }
 
-/** The ops of a computation, in order. Its tensors have shapes but no values. */
-export interface Tape {
-  readonly inputs: readonly Tensor[];
+/** The ops of a computation that depend on its inputs, in order. Of its tensors, only constants have values. */
+export interface Tape extends RecordedOps {
   readonly ops: readonly TapedOp[];
-  readonly outputs: readonly Tensor[];
 }
 
 function record(
@@ -79,7 +86,7 @@ function record(
     (call) => calls.push(call),
   );
   take(undefined);
-  return { ...recorded, ops };
+  return { ...recorded, ops: ops.filter(({ output }) => !recorded.constants.has(output)) };
 }
 
 /**
@@ -123,12 +130,12 @@ type Exchanged<Args, Value> = {
 };
 
 /**
- * Ops of another library or format, by name.
- * Each takes the arguments of the op of `@lockstep/tensor`, with a `Value` for each tensor.
+ * Ops of another library or format, by name, and its constants.
+ * Each op takes the arguments of the op of `@lockstep/tensor`, with a `Value` for each tensor.
  */
 export type OpTable<Value> = {
   readonly [Name in OpName]?: (...args: Exchanged<Parameters<Ops[Name]>, Value>) => Value;
-};
+} & { constant(values: Float32Array, shape: Shape): Value };
 
 /**
  * Throws one sentence unless the table has every op of the tape.
@@ -155,11 +162,16 @@ export function replay<Value>(
   before: (op: TapedOp) => void = () => {},
 ): (Value | undefined)[] {
   const values = new Map(tape.inputs.map((input, index) => [input, inputs[index]]));
+  const valueAt = (tensor: Tensor): Value | undefined => {
+    const constant = values.has(tensor) ? undefined : tape.constants.get(tensor);
+    if (constant) values.set(tensor, table.constant(constant, tensor.shape));
+    return values.get(tensor);
+  };
   for (const op of tape.ops) {
     before(op);
-    const args = op.args.map((arg) => (arg instanceof Tensor ? values.get(arg) : arg));
+    const args = op.args.map((arg) => (arg instanceof Tensor ? valueAt(arg) : arg));
     const compute = table[op.name as OpName] as (...args: unknown[]) => Value;
     values.set(op.output, compute(...args));
   }
-  return tape.outputs.map((output) => values.get(output));
+  return tape.outputs.map(valueAt);
 }

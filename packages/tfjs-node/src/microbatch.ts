@@ -109,6 +109,7 @@ function opTable(tf: TensorFlow, scale: DropoutScale): OpTable<Tensor> {
   const same = [...unaryOps, ...binaryOps].map((name) => [name, (...args: [Tensor, Tensor]) => tf[name](...args)]);
   return {
     ...(Object.fromEntries(same) as Pick<OpTable<Tensor>, (typeof unaryOps | typeof binaryOps)[number]>),
+    constant: (values, shape) => tf.tensor(values, [...shape]),
     equal: (left, right) => float(tf.equal(left, right)),
     leakyRelu: (x, slope = 0.01) => tf.leakyRelu(x, slope),
     gelu: (x, { approximate = 'none' } = {}) => {
