@@ -1,6 +1,6 @@
 /** The tape of a forward pass: repeated with the engine's own ops, it gives the bits of the forward pass. */
 import * as ops from '@lockstep/tensor';
-import { fromArray, openBackend, type Tensor } from '@lockstep/tensor';
+import { fromArray, openBackend, type Shape, type Tensor } from '@lockstep/tensor';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -20,7 +20,7 @@ import { causalModel, useCausalLayer } from './causal-layer.ts';
 const { backend } = await openBackend('reference');
 const table = {
   ...ops,
-  constant: (values, shape) => fromArray(backend, values, shape),
+  constant: (values: Float32Array, shape: Shape) => fromArray(backend, values, shape),
 } as unknown as OpTable<Tensor>;
 
 function parametersOf(model: Model): Tensor[] {
