@@ -1,6 +1,7 @@
 /** The forward pass of a model, and its tape: the ops that it calls, for other libraries and formats to repeat. */
 
 import type { TargetField } from '@lockstep/data';
+import { checkArguments } from '@lockstep/data';
 import type * as tensor from '@lockstep/tensor';
 import {
   type OpCall,
@@ -12,6 +13,7 @@ import {
   sum,
   Tensor,
 } from '@lockstep/tensor';
+import { kinds } from './check.ts';
 import { layerKind } from './layers.ts';
 import { losses } from './losses.ts';
 import { type Model, type PlacedLayer, parameterLayout, placeLayers } from './model.ts';
@@ -27,12 +29,15 @@ interface ForwardOptions {
  * Maps `x` [n, ...input] to outputs [n, outputs], which are logits if targets are classes.
  * `parameters` holds one tensor per entry of `parameterLayout(model)`.
  */
-export function forward(
-  model: Model,
-  x: Tensor,
-  parameters: readonly Tensor[],
-  { random, pass = (output) => output }: ForwardOptions = {},
-): Tensor {
+export function forward(model: Model, x: Tensor, parameters: readonly Tensor[], options: ForwardOptions = {}): Tensor {
+  checkArguments(
+    'forward',
+    [kinds.model, model],
+    [kinds.tensor, x],
+    [kinds.tensors, parameters],
+    [kinds.options, options],
+  );
+  const { random, pass = (output) => output } = options;
   const byName = new Map(parameterLayout(model).map(({ name }, index) => [name, parameters[index]!]));
   const run = (layers: readonly PlacedLayer[], input: Tensor): Tensor =>
     layers.reduce((value, placed) => {
@@ -94,6 +99,7 @@ function record(
  * Inputs are x [samples, ...input] and the parameters; the output is [samples, outputs].
  */
 export function recordPrediction(model: Model, samples: number): Tape {
+  checkArguments('recordPrediction', [kinds.model, model]);
   const shapes = [[samples, ...model.input], ...parameterLayout(model).map(({ shape }) => shape)];
   return record(shapes, (pass, x, ...parameters) => [forward(model, x!, parameters, { pass: pass! })]);
 }
@@ -104,6 +110,7 @@ export function recordPrediction(model: Model, samples: number): Tape {
  * parameters. Outputs are those of `lossSums`: loss, then correct.
  */
 export function recordLoss(model: Model, samples: number, targetField: TargetField): Tape {
+  checkArguments('recordLoss', [kinds.model, model], [kinds.field, targetField]);
   const parameterShapes = parameterLayout(model).map(({ shape }) => shape);
   return record(
     [[samples, ...model.input], [samples, ...targetField.shape], [4], [samples], ...parameterShapes],
@@ -142,6 +149,7 @@ export type OpTable<Value> = {
  * @param owner names the table in the error
  */
 export function checkOps<Value>(tape: Tape, table: OpTable<Value>, owner: string): void {
+  checkArguments('checkOps', [kinds.tape, tape], [kinds.opTable, table]);
   const missing = tape.ops.find(({ name }) => !Object.hasOwn(table, name));
   if (missing === undefined) return;
   const { name, layer } = missing;
@@ -161,6 +169,7 @@ export function replay<Value>(
   inputs: readonly (Value | undefined)[],
   before: (op: TapedOp) => void = () => {},
 ): (Value | undefined)[] {
+  checkArguments('replay', [kinds.tape, tape], [kinds.opTable, table], [kinds.tensors, inputs]);
   const values = new Map(tape.inputs.map((input, index) => [input, inputs[index]]));
   const valueAt = (tensor: Tensor): Value | undefined => {
     const constant = values.has(tensor) ? undefined : tape.constants.get(tensor);
