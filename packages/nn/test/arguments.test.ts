@@ -36,7 +36,7 @@ const fixed = { step: 1, samples: 2, parameters, gradient: backend.allocate(weig
 askEvery(
   nn,
   {
-    argmax: [scores],
+    largestScore: [scores],
     checkOps: [tape, table, 'x'],
     createConfusionEvaluator: [backend, model, classes, 1],
     createEvaluation: [backend, model, 1, parameters, classField],

@@ -1,6 +1,6 @@
 /** The table of peers: each row of a benchmark's table that does a training step or a product, in order. */
 import type { Candidate } from '../harness.ts';
-import type { MnistStep, Peer, Product } from '../work.ts';
+import type { MatrixProduct, MnistStep, Peer } from '../work.ts';
 
 const modules: readonly Promise<{ readonly default: readonly Peer[] }>[] = [
   import('./lockstep.ts'),
@@ -17,6 +17,6 @@ export function stepCandidates(program: 'bench' | 'compare', work: MnistStep): C
     .map((peer) => ({ name: peer.name, open: () => peer.openStep(work) }));
 }
 
-export function matmulCandidates(work: Product): Candidate[] {
+export function matmulCandidates(work: MatrixProduct): Candidate[] {
   return peers.flatMap(({ name, openMatmul }) => (openMatmul ? [{ name, open: () => openMatmul(work) }] : []));
 }

@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
   joinParameters,
+  type MatrixProduct,
   type MnistStep,
   mnist,
   type Net,
   oneHotLabels,
   type Peer,
-  type Product,
   scaledPixels,
   splitParameters,
 } from '../work.ts';
@@ -25,7 +25,7 @@ async function loadJax(): Promise<Absent | { readonly jax: Jax; readonly version
   return { jax, version };
 }
 
-async function openMatmul(work: Product): Promise<Implementation | Absent> {
+async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent> {
   const loaded = await loadJax();
   if ('absent' in loaded) return loaded;
   const { jax, version } = loaded;

@@ -4,7 +4,7 @@ import { errorMessage } from '@lockstep/data/shown';
 import { createMicrobatchGradient, createOptimizer } from '@lockstep/nn';
 import { type HostBackend, openBackend } from '@lockstep/tensor';
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
-import type { MnistStep, Peer, Product } from '../work.ts';
+import type { MatrixProduct, MnistStep, Peer } from '../work.ts';
 
 /** Opens the backend. If this engine lacks or refuses it, returns it as absent with the reason. */
 async function openCpu(): Promise<HostBackend | Absent> {
@@ -15,7 +15,7 @@ async function openCpu(): Promise<HostBackend | Absent> {
   }
 }
 
-async function openMatmul(work: Product): Promise<Implementation | Absent> {
+async function openMatmul(work: MatrixProduct): Promise<Implementation | Absent> {
   const backend = await openCpu();
   if ('absent' in backend) return backend;
   const { m, k, n } = work;

@@ -4,14 +4,14 @@ import { loadTensorFlow as loadNativePart, prepareProcess } from '@lockstep/tfjs
 import { type Absent, type Implementation, timeSteps } from '../harness.ts';
 import {
   joinParameters,
+  type MatrixProduct,
   type MnistStep,
   meanLossOf,
   type Net,
   type Peer,
-  type Product,
-  parameterTensors,
-  type TensorFlow,
+  type TensorFlowJs,
   tensorBatch,
+  tensorsOfParameters,
 } from '../work.ts';
 
 /** `node` is TensorFlow's C library, through @tensorflow/tfjs-node. */
@@ -57,13 +57,13 @@ async function loadTensorFlow(backend: TensorFlowBackend) {
   }
 }
 
-async function describeWasm(tf: TensorFlow): Promise<string> {
+async function describeWasm(tf: TensorFlowJs): Promise<string> {
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
   const threads = await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT');
   return `tfjs-backend-wasm${threads ? '-threaded' : ''}${simd ? '-simd' : ''}.wasm, 1 thread`;
 }
 
-async function openMatmul(work: Product, name: TensorFlowBackend): Promise<Implementation | Absent> {
+async function openMatmul(work: MatrixProduct, name: TensorFlowBackend): Promise<Implementation | Absent> {
   const loaded = await loadTensorFlow(name);
   if ('absent' in loaded) return loaded;
   const { tf, registered, version, description } = loaded;
@@ -109,7 +109,7 @@ async function openStep(work: MnistStep, name: TensorFlowBackend): Promise<Imple
     };
   }
   const batches = work.batches.map((batch) => tensorBatch(tf, net, batch));
-  const starts = parameterTensors(tf, net, work.initial);
+  const starts = tensorsOfParameters(tf, net, work.initial);
   const variables = starts.map((start) => tf.variable(start.clone()));
   const optimizer = tf.train.sgd(work.learningRate);
   let next = 0;
