@@ -1,4 +1,5 @@
 /** The viewers of a server: connections with a role, and who gets which role. */
+
 import {
   decodeWatch,
   encodeWatch,
@@ -9,6 +10,7 @@ import {
   type WatchMessageFrom,
   type WatchMessageOf,
 } from '@lockstep/protocol';
+import { defaultLimits } from '@lockstep/rules';
 import { systemClock } from '@lockstep/worker';
 import { WebSocket } from 'ws';
 import { busyMessage, type Guesses, largestCrowd, TokenBucket, type TurnedAwayCounts } from '../site/limiter.ts';
@@ -191,7 +193,7 @@ export class Viewers {
 
 const maxQueuedBytes = 256 * 1024;
 /** A socket that has not said `hello` by then is closed. */
-const helloTimeoutMs = 5_000;
+const helloTimeoutMs = defaultLimits.handshakeMs;
 /** A viewer that reads nothing for this long is closed; a page that is merely slow reconnects by itself. */
 const maxBehindMs = 30_000;
 const maxMessagesPerSecond = 50;

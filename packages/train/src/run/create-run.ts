@@ -16,9 +16,9 @@ import {
   referenceOf,
 } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
-import { initialize, type Model, parameterCount, parameterLayout } from '@lockstep/nn';
+import { initialize, parameterCount, parameterLayout } from '@lockstep/nn';
 import { floatsOf } from '@lockstep/protocol';
-import { defaultLimits, formatOf, type Limits } from '@lockstep/rules';
+import { formatOf, type Limits, limitsFor } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Checkpoint } from '../checkpoint/checkpoint.ts';
@@ -49,8 +49,6 @@ export const idlePool: WorkerPool = {
 
 export type CreatedRun = Awaited<ReturnType<typeof createRun>>;
 
-/** Bytes of a message besides the numbers of a gradient. */
-const messageOverheadBytes = 64 * 1024;
 /** Milliseconds that a run waits for all of its workers before it starts with those that have joined. */
 const startWithinMs = 10_000;
 
@@ -70,7 +68,7 @@ export async function createRun(options: CreateRunOptions) {
     ...beginning(prepared, resumeFrom),
   });
   const samples = createShardSource(train, plan, seed);
-  const limits = limitsOf(model, bounds);
+  const limits = limitsFor(parameterCount(model), bounds);
   const run = new Run({
     setup: {
       ...{ startWorkers, startWithinMs, limits, plan, model, seed },
@@ -123,13 +121,6 @@ export async function createRun(options: CreateRunOptions) {
       run.connectInline(new InlineWorker({ compute, name: 'coordinator', clock: systemClock, hasOthers: true }));
     },
   };
-}
-
-/** Limits messages to the size that a chunk of the model's vectors needs. */
-function limitsOf(model: Model, bounds: Partial<Limits> | undefined): Limits {
-  const { chunkBytes } = { ...defaultLimits, ...bounds };
-  const maxFrameBytes = Math.min(parameterCount(model) * 4, chunkBytes) + messageOverheadBytes;
-  return { ...defaultLimits, maxFrameBytes, ...bounds };
 }
 
 /** Weights and optimizer state before the first step. */
