@@ -1,5 +1,5 @@
-/** Formats numbers and times for people. */
-import { significant } from '@lockstep/data/shown';
+/** Formats numbers, times and failures for people. */
+import { errorMessage, significant } from '@lockstep/data/shown';
 
 export { percent, significant } from '@lockstep/data/shown';
 
@@ -45,4 +45,9 @@ export function outputName(run: { readonly names?: readonly string[] } | undefin
 
 export function capitalized(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}`;
+}
+
+/** Says why a part of the page is missing. Browsers report an import without an answer as a TypeError, each in its own words. */
+export function importFailure(error: unknown): string {
+  return error instanceof TypeError ? 'the coordinator, which serves this page, does not answer' : errorMessage(error);
 }

@@ -1,5 +1,5 @@
 /** Shows a run to its viewers, within a small share of the process's time. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { ParameterServer } from '@lockstep/compute';
 import { bytesOfField, sizeOfField } from '@lockstep/data';
 import { createConfusionEvaluator, createValueErrors, restoreValues } from '@lockstep/nn';
@@ -59,6 +59,8 @@ const viewersPart = 0.02;
 /** Longest time between two updates of a viewer, however many viewers there are. */
 const maxPauseMs = 2_000;
 const maxEpochs = 400;
+/** The end of a run waits this long for the evaluation that viewers see last. */
+const maxLastEvaluationMs = 5_000;
 /** Weights up to this size are sent to all viewers at the end, because the server may be gone when they ask. */
 const maxFinalWeightsBytes = 4 * 2 ** 20;
 
@@ -122,6 +124,13 @@ export class Dashboard {
     const settings = runSettingsOf(prepared, workers.length);
     const { stepsPerEpoch } = this.#about;
     return { settings, stepsPerEpoch, steps, points: curve.points(), epochs: epochs.map(finiteReport) };
+  }
+
+  /** Resolves once viewers have the evaluation of the last epoch, after `maxLastEvaluationMs` at the latest. */
+  lastEvaluation(): Promise<unknown> {
+    const timeOut = new AbortController();
+    const late = sleep(maxLastEvaluationMs, undefined, { signal: timeOut.signal }).catch(() => {});
+    return Promise.race([this.#evaluation.idle(), late]).finally(() => timeOut.abort());
   }
 
   /** Sends the final state of the run, and nothing after it. */
@@ -317,7 +326,8 @@ export class EvaluationFeed {
   /** Created for the first evaluation, so that a run without viewers pays nothing. */
   #findErrors: ErrorFinder | undefined;
   #newest: Evaluated | undefined;
-  #isEvaluating = false;
+  /** Settled once the evaluation that goes on is over; undefined between evaluations. */
+  #evaluation: Promise<void> | undefined;
 
   constructor(options: EvaluationFeedOptions, viewers: Pick<Viewers, 'size' | 'broadcast'>) {
     this.#options = options;
@@ -335,19 +345,23 @@ export class EvaluationFeed {
   refresh(): void {
     const newest = this.#newest;
     const isDone = !newest || this.message?.epoch === newest.epoch;
-    if (isDone || this.#isEvaluating || this.#viewers.size === 0) return;
-    this.#isEvaluating = true;
-    this.#evaluate(newest.epoch, newest.weights)
+    if (isDone || this.#evaluation || this.#viewers.size === 0) return;
+    this.#evaluation = this.#evaluate(newest.epoch, newest.weights)
       .catch(this.#options.onError)
       .finally(() => {
-        this.#isEvaluating = false;
+        this.#evaluation = undefined;
         this.refresh();
         this.#forgetLarge();
       });
   }
 
+  /** Resolves once the newest weights are evaluated, or if nobody watches. */
+  async idle(): Promise<void> {
+    while (this.#evaluation) await this.#evaluation;
+  }
+
   #forgetLarge(): void {
-    if (this.#isEvaluating || !this.#newest || this.#newest.isLast) return;
+    if (this.#evaluation || !this.#newest || this.#newest.isLast) return;
     if (this.#newest.weights.length > mostKeptParameters) this.#newest = undefined;
   }
 

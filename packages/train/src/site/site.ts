@@ -150,7 +150,10 @@ export class Site {
       stop: async () => {
         if (!listen.stay) await this.#local.stop();
       },
-      close: async () => phase.close(endCode, 'the coordinator ends'),
+      close: async () => {
+        await dashboard.lastEvaluation();
+        phase.close(endCode, 'the coordinator ends');
+      },
     };
   }
 
