@@ -17,7 +17,7 @@ interface Transfer {
 }
 
 /** One direction of a link. Frames follow one another at the link's speed; bytes of an unfinished frame count. */
-export class LinkDirection {
+class LinkDirection {
   speed: LinkSpeed;
   /** Bytes of the frames handed to the link so far. */
   sentBytes = 0;

@@ -10,7 +10,7 @@ import { CoordinatorBusyError, maxFrameBytes } from './membership.ts';
 import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
 
 /** Addresses of a run's coordinators, and the one that is joined. */
-export interface AddressBook {
+interface AddressBook {
   /** @throws Error with one sentence that says why there is no connection */
   connect(): Promise<WorkerTransport>;
   /** Token of the joined coordinator. */

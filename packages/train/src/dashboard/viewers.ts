@@ -26,7 +26,7 @@ export function refused(message: string): Reply {
   return { type: 'refused', message };
 }
 
-export interface ViewersOptions {
+interface ViewersOptions {
   readonly permission: Permission;
   readonly turnedAway: TurnedAwayCounts;
   readonly limits?: Partial<ViewerLimits> | undefined;
@@ -353,7 +353,7 @@ type Welcome =
   | { readonly role: ViewerRole; readonly fault?: string; readonly mayInvite: boolean }
   | { readonly refusal: string };
 
-export interface PermissionOptions {
+interface PermissionOptions {
   /** Token for joining, and for watching unless everybody may watch; the admin token allows both. */
   readonly token: string | undefined;
   /** Accepted in place of the token. */

@@ -155,9 +155,7 @@ export class RelayRun {
       ...{ clock, newHash, newResumeKey },
       ...(onEvent && { onEvent }),
       ...(onTrace && { onTrace }),
-      referee: createReferee({
-        ...{ model, targetField, plan, samples, seed, parameterServer },
-      }),
+      referee: createReferee({ model, targetField, plan, samples, seed, parameterServer }),
       onAskedDone: () => this.#finish(),
       onAskedFailed: (message) => this.#fail(new ComputeError('non-finite', message)),
     });

@@ -234,7 +234,7 @@ async function endOfRelay(relay: Relay, leaving: AbortSignal, over: AbortSignal)
   return endOf(await relay.ended, leaving);
 }
 
-export function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {
+function relayEvents(emit: (event: RelayEvent) => void): (event: RelayCoreEvent) => void {
   const lines = new EventLines(systemClock.nowMs);
   const above = workerEvents((event) => {
     if (event.type !== 'opening' && event.type !== 'opened') emit(event);

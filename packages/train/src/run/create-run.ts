@@ -30,7 +30,7 @@ import type { Prepared } from '../prepared.ts';
 import type { WorkerPool } from '../site/site.ts';
 import { newSecret } from '../words.ts';
 
-export interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
+interface CreateRunOptions extends Pick<RunOptions, 'onEvent' | 'onStep' | 'onTrace' | 'onStart'> {
   readonly prepared: Prepared;
   readonly platform: Pick<Platform, 'sha256' | 'newSha256'>;
   readonly backend: HostBackend;
@@ -98,19 +98,19 @@ export async function createRun(options: CreateRunOptions) {
       ...{ parameterServer, model, plan, samples, seed, yieldToOthers, numerics },
       ...{ dataset: train, clock: systemClock },
     });
-  /** Computes with a computer besides the parameter server, on copies of the weights. */
-  const copying = (compute: Compute) =>
-    new InlineCopy({
-      ...{ compute, parameterServer, plan, samples, seed, numericsCheck, referenceGradient },
-      ...{ setup: { model, microbatchSize, targetField, innerSteps }, hash: platform.sha256 },
-    });
   return {
     ...{ run, parameterServer, limits },
     /** Starts the only worker of a run. @param compute by default the parameter server's own backend */
     async startInlineWorker(compute?: Compute): Promise<WorkerPool> {
+      const computeSetup = { model, microbatchSize, targetField, innerSteps };
       // Fails here if it cannot compute at all.
-      await compute?.open({ model, microbatchSize, targetField, innerSteps });
-      const inline = compute ? copying(compute) : inPlace();
+      await compute?.open(computeSetup);
+      const inline = compute
+        ? new InlineCopy({
+            ...{ compute, parameterServer, plan, samples, seed, numericsCheck, referenceGradient },
+            ...{ setup: computeSetup, hash: platform.sha256 },
+          })
+        : inPlace();
       // The worker yields to signals and the terminal.
       run.connectInline(new InlineWorker({ compute: inline, name: 'this process', clock: systemClock }));
       return { ...idlePool, stop: async () => compute?.close() };

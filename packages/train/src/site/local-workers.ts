@@ -7,7 +7,7 @@ import type { FoundAddress, LocalWork } from '@lockstep/worker';
 import { interruptedExitCode } from '@lockstep/worker/own-process';
 import type { LocalWorkersSetup } from '../prepared.ts';
 
-export interface LocalWorkersListener {
+interface LocalWorkersListener {
   /** Prints a line about a worker that ends before `stop`. */
   readonly log: (line: string) => void;
   /** Called when the last worker has ended by itself, not by a signal. */
