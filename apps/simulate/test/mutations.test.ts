@@ -38,8 +38,8 @@ const mutations: readonly Mutation[] = [
     changes: [
       {
         file: 'rules/src/settlement.ts',
-        before: "  if (!shard || !isOwner(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
-        after: "  if (!shard || !(shard.done || isOwner(shard, id))) return 'drop';",
+        before: "  if (!shard || !owesShard(shard, id)) return isTrial({ trial }, result) ? 'compare' : 'drop';",
+        after: "  if (!shard || !(shard.done || owesShard(shard, id))) return 'drop';",
       },
     ],
   },
