@@ -77,7 +77,11 @@ function names(): string {
 
 async function runChapter(chapter: Chapter, args: readonly string[]): Promise<number> {
   const { id, title, claim, text, controls, live } = chapter;
-  const data = { ...dataOptions.data, placeholder: 'DIR', help: 'folder with four IDX files, plain or .gz' } as const;
+  const data = {
+    ...dataOptions.data,
+    placeholder: 'DIR',
+    help: 'folder with the four MNIST files, plain or .gz',
+  } as const;
   const table: Options = {
     ...controlOptions(controls),
     ...controlOptions(live?.controls ?? {}, 'live-', 'Live run, '),

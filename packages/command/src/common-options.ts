@@ -21,10 +21,22 @@ import {
 
 export * from './option.ts';
 
+const help: Kind<boolean | 'all'> = {
+  schema: v.union([v.boolean(), v.literal('all')]),
+  expected: 'all, or no value',
+  placeholder: 'all',
+  read: (value) => value,
+};
+
 /** Options of every command; `-h` is short for `--help`. */
 export const generalOptions = inGroup('general', {
-  help: option(flag, 'print these options'),
-  version: option(flag, 'print the version'),
+  help: option(help, 'print the most useful options, or all of them', {
+    default: false,
+    defaultText: '',
+    isEssential: true,
+    isValueOptional: true,
+  }),
+  version: option(flag, 'print the version', { isEssential: true }),
 });
 
 const maxSideLength = 4096;
@@ -54,6 +66,7 @@ export const dataOptions = inGroup('data', {
   ),
   label: option(text, 'column to predict', {
     defaultText: 'the column called label, class, target, species or y; otherwise the last one',
+    isEssential: true,
     with: data,
   }),
   ignore: option(
