@@ -68,7 +68,7 @@ function names(): string {
   const lesson = chapters.map(({ id, title }) => [id, title]);
   const [first, second] = [lesson, Object.entries(programs)].map((rows) => formatTable([{}, {}], rows, '  '));
   return [
-    'Chapters of the lesson, with options that NAME --help lists:',
+    'Chapters of the lesson (NAME --help lists the options of a chapter):',
     first,
     'Programs to copy, in examples:',
     second,
@@ -106,9 +106,9 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
     while (run.advance());
     printAll(run.exhibits());
     run.dispose();
-    print('\nOn the page, #learn changes this curve while it grows.');
+    print('\nOn the page, under Learn, you can change the settings while the curve grows.');
   } else if (frames.length > 1) {
-    print('\nOn the page, #learn shows this while it computes.');
+    print('\nThe page, under Learn, shows this while it computes.');
   }
   return 0;
 }

@@ -21,8 +21,9 @@ import {
   type Table,
 } from '@lockstep/lesson';
 
+const width = 80;
 /** Widths in characters of bars, of curves, and of shaded planes. */
-const [barWidth, curveWidth, planeWidth] = [40, 60, 48];
+const [barWidth, curveWidth, planeWidth] = [40, 40, 48];
 /** A character is about twice as high as it is wide. */
 const aspect = 2;
 
@@ -123,7 +124,7 @@ function printLiveCurves({ caption, curves }: LiveCurves): string {
     if (steps.length === 0) return `  Curve ${label}: ${curveText(curve)}`;
     const percents = accuracies.map((accuracy) => 100 * accuracy);
     const rows = [
-      curveRow('loss of the batches', losses, losses, rangeOf(losses)),
+      curveRow('batch loss', losses, losses, rangeOf(losses)),
       curveRow('test accuracy, %', percents, percents, rangeOf(percents)),
     ];
     const changed = changes.map(({ step, text }) => `  after step ${step}: ${text}`);
@@ -135,7 +136,9 @@ function printLiveCurves({ caption, curves }: LiveCurves): string {
 
 function printCode({ caption, lines }: Code): string {
   const rows = lines.map(({ code, note }) => [code, `// ${note}`]);
-  return `${caption}:\n${formatTable([{}, {}], rows, '  ')}`;
+  const beside = formatTable([{}, {}], rows, '  ');
+  if (beside.split('\n').every(({ length }) => length <= width)) return `${caption}:\n${beside}`;
+  return `${caption}:\n${lines.map(({ code, note }) => `  // ${note}\n  ${code}`).join('\n')}`;
 }
 
 /** Prints only the texts: a row of pictures is wider than a terminal. */
@@ -230,8 +233,6 @@ function barText(length: number): string {
   const whole = Math.floor(length + 1 / 16);
   return '█'.repeat(whole) + eighths[Math.max(0, Math.round((length - whole) * 8)) % 8]!;
 }
-
-const width = 100;
 
 export function wrapped(paragraph: string): string {
   const lines = [''];
