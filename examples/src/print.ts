@@ -1,5 +1,5 @@
 /** Exhibits and paragraphs of the lesson as text for a terminal. */
-import { formatTable } from '@lockstep/command';
+import { formatTable, wrapText } from '@lockstep/command';
 import {
   type Bars,
   barAxis,
@@ -235,14 +235,6 @@ function barText(length: number): string {
 }
 
 export function wrapped(paragraph: string): string {
-  const lines = [''];
-  const plain = partsOf(paragraph)
-    .map(({ text }) => text)
-    .join('');
-  for (const word of plain.split(' ')) {
-    const line = lines.at(-1)!;
-    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
-  }
-  return lines.join('\n');
+  const plain = partsOf(paragraph).map(({ text }) => text);
+  return wrapText(plain.join(''), width).join('\n');
 }

@@ -275,7 +275,7 @@ describePage('the lesson', ({ browser, folder }) => {
     const tab = await openPage();
     await openChapter(tab, 'training-loop', 1);
     const card = tab.page.getByRole('region', { name: 'All settings at once, on digits' });
-    await card.getByRole('img', { name: /^7: says \d, \d+ %$/ }).waitFor();
+    await card.getByRole('img', { name: /^7: predicts \d, \d+ %$/ }).waitFor();
     await tab.page.getByRole('region', { name: 'Controls' }).getByLabel('Learning rate').fill('1');
     await isComputed(tab);
     await expect.poll(() => figure(tab, 'the network')).toBe('diverges');

@@ -5,6 +5,7 @@ import leven from 'leven';
 import * as v from 'valibot';
 import type { generalOptions } from './common-options.ts';
 import { type CommandLine, groups, type Option, type Options, text, type ValuesOf } from './option.ts';
+import { wrapText } from './printed.ts';
 import { commandText, usageFailure } from './program.ts';
 
 const manifest = createRequire(import.meta.url)('@lockstep/command/package.json') as { version: string };
@@ -131,11 +132,11 @@ function requireCompatible(table: Options, given: Given): void {
   for (const [name, { without = {} }] of asked) {
     const [other, because] = Object.entries(without).find(([one]) => isAsked(one)) ?? [];
     if (other === undefined || !isAsked(name)) continue;
-    throw usageFailure(`--${name}: expected without --${other}, ${because}`);
+    throw usageFailure(`--${name}: cannot be combined with --${other}, ${because}`);
   }
   for (const [name, { with: needed }] of asked) {
     if (!needed || needed.oneOf.some((other) => given[other] !== undefined)) continue;
-    throw usageFailure(`--${name}: expected with ${needed.expected}`);
+    throw usageFailure(`--${name}: requires ${needed.expected}`);
   }
 }
 
@@ -188,7 +189,7 @@ export function helpText(usage: string, summary: string, table: Options, isCompl
       const value = defaultOf(option);
       const meaning = value === '' ? meaningOf(option) : `${meaningOf(option)} (default ${value})`;
       const start = flag.length <= maxFlagLength ? flag.padEnd(width) : `${flag}${indent}`;
-      return `  ${start}${wrap(meaning, columns - width - 2).join(indent)}\n`;
+      return `  ${start}${wrapText(meaning, columns - width - 2).join(indent)}\n`;
     });
     return `${title === undefined ? '' : `${title}:\n`}${lines.join('')}`;
   });
@@ -200,7 +201,7 @@ export function helpText(usage: string, summary: string, table: Options, isCompl
 function wrapLines(summary: string): string {
   const lines = summary.split('\n').map((line) => {
     const [entry = '', rest = line] = /^( +\S+ {2,})(.*)$/.exec(line)?.slice(1) ?? [];
-    return entry + wrap(rest, columns - entry.length).join(`\n${' '.repeat(entry.length)}`);
+    return entry + wrapText(rest, columns - entry.length).join(`\n${' '.repeat(entry.length)}`);
   });
   return lines.join('\n');
 }
@@ -251,14 +252,4 @@ function meaningOf({ help, kind }: Option): string {
 /** The default as shown to users; empty if there is none. */
 function defaultOf({ default: value, defaultText, isOperand = false }: Option): string {
   return isOperand ? '' : (defaultText ?? String(value ?? ''));
-}
-
-function wrap(paragraph: string, width: number): string[] {
-  const lines: string[] = [''];
-  for (const word of paragraph.split(' ')) {
-    const line = lines.at(-1)!;
-    if (line.length + word.length + 1 > width && line !== '') lines.push(word);
-    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
-  }
-  return lines;
 }

@@ -144,13 +144,13 @@ export const tlsOptions = inGroup('network', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.cert',
     isNamedWithValue: true,
-    with: { oneOf: ['tls-key'], expected: '--tls-key, got only the certificate' },
+    with: { oneOf: ['tls-key'], expected: '--tls-key, the private key of the certificate' },
   }),
   'tls-key': option(text, 'private key of --tls-cert', {
     placeholder: 'FILE.pem',
     library: 'listen.tls.key',
     isNamedWithValue: true,
-    with: { oneOf: ['tls-cert'], expected: '--tls-cert, got only the key' },
+    with: { oneOf: ['tls-cert'], expected: '--tls-cert, the certificate of the key' },
   }),
 });
 

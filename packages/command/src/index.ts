@@ -24,7 +24,7 @@ export {
   tlsOf,
   tokenFrom,
 } from './option-files.ts';
-export { type Column, decimals, formatTable, percent, significant } from './printed.ts';
+export { type Column, decimals, formatTable, percent, significant, wrapText } from './printed.ts';
 export {
   CommandFailure,
   commandText,

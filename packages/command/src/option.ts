@@ -62,7 +62,7 @@ export interface Option<Value = unknown> {
 /** Other options that an option needs. */
 export interface Requirement {
   readonly oneOf: readonly string[];
-  /** Follows "expected with" in a sentence. */
+  /** Follows "requires" in a sentence. */
   readonly expected: string;
 }
 

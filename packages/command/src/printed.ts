@@ -32,6 +32,17 @@ function visibleWidth(text: string): number {
   return [...stripVTControlCharacters(text)].length;
 }
 
+/** The words of a text in lines of at most `columns` characters, unless a single word is longer. */
+export function wrapText(text: string, columns: number): string[] {
+  const lines: string[] = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + 1 + word.length > columns) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
+}
+
 export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
 }

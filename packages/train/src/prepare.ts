@@ -75,7 +75,7 @@ async function loadOwn(platform: Platform, data: string | undefined, seed: numbe
 export async function prepareServer(options: TrainOptions, platform: Platform): Promise<NetworkSettings> {
   const { listen, checkpoint } = checkWithoutData(options, platform);
   if (!options.listen || !listen || !platform.host) {
-    throw configurationError`${named('data', uploadedData)}: expected with ${named('listen')}, whose page takes the data`;
+    throw configurationError`${named('data', uploadedData)}: requires ${named('listen')}, whose page takes the data`;
   }
   modelOf(options.model);
   return platform.host.prepareNetwork(listen, checkpoint);
@@ -100,7 +100,7 @@ function checkWithoutData(options: TrainOptions, platform: Platform) {
 /** @throws ConfigurationError if this process cannot compute besides its workers */
 function requireColocation(backend: ComputeChoice, listen: ListenOptions | undefined): void {
   if (!listen) {
-    throw configurationError`${named('colocate')}: expected with workers or ${named('listen')}, since a process alone computes anyway`;
+    throw configurationError`${named('colocate')}: requires ${named('workers')} or ${named('listen')}, because a single process computes anyway`;
   }
   if (backend === 'auto' || backend === 'cpu') return;
   throw configurationError`${named('backend')}: expected auto or cpu with ${named('colocate')}, which computes with the coordinator's own weights, got ${backend}`;
@@ -112,11 +112,11 @@ function listenOf({ listen = false, workers = 0 }: TrainOptions): ListenOptions 
   if (listen === true) return {};
   const { server, path, port, tls } = listen;
   if (!server && path !== undefined) {
-    throw configurationError`${named('listen.path')}: expected with ${named('listen.server')}, got it alone`;
+    throw configurationError`${named('listen.path')}: requires ${named('listen.server')}`;
   }
   for (const [name, value] of Object.entries({ port, tls })) {
     if (!server || value === undefined) continue;
-    throw configurationError`${named(`listen.${name}`)}: expected without ${named('listen.server')}, which has its own`;
+    throw configurationError`${named(`listen.${name}`)}: cannot be combined with ${named('listen.server')}, which has its own`;
   }
   return listen;
 }

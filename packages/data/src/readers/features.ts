@@ -94,7 +94,7 @@ function writersOf(table: Table, features: readonly FeatureColumn[], values: Flo
   const find = columnFinder(table);
   let next = 0;
   return features.map((feature) => {
-    const column = find(feature.name, 'which the model sees');
+    const column = find(feature.name, 'for the model');
     const offset = next;
     next += featureCount([feature]);
     if (feature.type === 'number') {
@@ -196,7 +196,7 @@ const exactClass = 'a class: a text, or a number up to 2^53 - 1';
  * @throws DataError if there is no such column
  */
 export function labelColumn(table: Table, label: string | undefined): Column {
-  if (label !== undefined) return requireColumn(table, label, 'the label');
+  if (label !== undefined) return requireColumn(table, label, 'for the label');
   const usual = usualNames.map((name) => table.columns.find((column) => column.name.toLowerCase() === name));
   const found = usual.find((column) => column !== undefined) ?? table.columns.at(-1);
   if (!found) throw unexpected(table.name, 'a column with the label', 'no columns');
