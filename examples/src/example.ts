@@ -9,6 +9,7 @@ import {
   type Options,
   readCommandLine,
   usageFailure,
+  wrapText,
 } from '@lockstep/command';
 import { loadMnist } from '@lockstep/data/node';
 import { errorMessage } from '@lockstep/data/shown';
@@ -23,10 +24,11 @@ import {
   fewDigits,
   LiveRun,
   labeledImages,
+  partsOf,
   type Setting,
+  textOf,
 } from '@lockstep/lesson';
 import { openBackend } from '@lockstep/tensor';
-import { printExhibit, wrapped } from './print.ts';
 
 /** Titles of the programs to copy, by the names of their files. A program is a module that runs when it is imported. */
 export const programs: Readonly<Record<string, string>> = {
@@ -94,7 +96,12 @@ async function runChapter(chapter: Chapter, args: readonly string[]): Promise<nu
   const { backend } = await openBackend('auto');
   const print = (part: string): void => void process.stdout.write(`${part}\n`);
   const printAll = (exhibits: readonly Exhibit[]): void => {
-    for (const exhibit of exhibits) print(`\n${printExhibit(exhibit)}`);
+    for (const exhibit of exhibits) {
+      const parts = textOf(exhibit).map((part) =>
+        typeof part === 'string' ? part : formatTable(part.columns, part.rows, part.indent),
+      );
+      print(`\n${parts.join('\n')}`);
+    }
   };
   print(`${title}\n${wrapped(claim)}`);
   const context = { backend, digits, nowMs: () => performance.now() };
@@ -158,4 +165,12 @@ async function loadDigits(directory: string | undefined): Promise<Digits> {
   } catch (error) {
     throw usageFailure(`${directory === undefined ? '' : '--data: '}${errorMessage(error)}`);
   }
+}
+
+/** Columns of a terminal that chapters fit. */
+const columns = 80;
+
+export function wrapped(paragraph: string): string {
+  const plain = partsOf(paragraph).map(({ text }) => text);
+  return wrapText(plain.join(''), columns).join('\n');
 }

@@ -1,6 +1,15 @@
 /** Shows the events of a run in the terminal; its progress is one live line, or plain lines elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
-import { addressesToPrint, decimals, joinLines, percent, portLines, significant, wrapText } from '@lockstep/command';
+import {
+  addressesToPrint,
+  decimals,
+  joinLines,
+  percent,
+  portLines,
+  significant,
+  thousands,
+  wrapText,
+} from '@lockstep/command';
 import { rootMeanSquaredError } from '@lockstep/nn';
 import type { RunPlan } from '@lockstep/rules';
 import type {
@@ -11,7 +20,7 @@ import type {
   StepEvent,
   TrainingEvent,
 } from '@lockstep/train';
-import { isLoopback, samplesWord, thousands } from '@lockstep/train/command-line';
+import { isLoopback, samplesWord } from '@lockstep/train/command-line';
 import pc from 'picocolors';
 import { renderUnicodeCompact } from 'uqr';
 
@@ -29,7 +38,7 @@ export function colorsFor(stream: { readonly isTTY?: boolean }, environment: Nod
   return pc.createColors(stream.isTTY === true && terminal !== 'dumb');
 }
 
-export interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
+interface DisplayOptions extends Pick<RunPlan, 'steps' | 'stepsPerEpoch'> {
   readonly stream: NodeJS.WriteStream;
   readonly colors: Colors;
   readonly nowMs: () => number;

@@ -1,5 +1,5 @@
 /** Simulates runs one after another, and replays the first failing run in words. */
-import { flag, generalOptions, type Options, readCommandLine, runMain, whole } from '@lockstep/command';
+import { flagKind, generalOptions, type Options, readCommandLine, runMain, wholeKind } from '@lockstep/command';
 import { type FaultKind, faults, lineOf, type Simulation } from '@lockstep/sim';
 import { openReference, runScenario, type ScenarioOptions } from './scenario.ts';
 
@@ -7,16 +7,16 @@ const summary =
   'Simulates runs in virtual time, with coordinators that crash, workers that fail or lie, and bad links, and compares their weights with those of a plain loop.';
 
 const simulateOptions = {
-  runs: { kind: whole({ from: 1, to: 1_000_000_000 }), help: 'number of runs to simulate', default: 1_000 },
-  seed: { kind: whole(), help: 'seed of the first run; each further run has the next seed', default: 1 },
-  honest: { kind: flag, help: 'without workers that lie or compute wrongly' },
-  relays: { kind: flag, help: 'with relays in each run, and a thousand workers in every fortieth' },
+  runs: { kind: wholeKind({ from: 1, to: 1_000_000_000 }), help: 'number of runs to simulate', default: 1_000 },
+  seed: { kind: wholeKind(), help: 'seed of the first run; each further run has the next seed', default: 1 },
+  honest: { kind: flagKind, help: 'without workers that lie or compute wrongly' },
+  relays: { kind: flagKind, help: 'with relays in each run, and a thousand workers in every fortieth' },
   workers: {
-    kind: whole({ from: 1, to: 10_000 }),
+    kind: wholeKind({ from: 1, to: 10_000 }),
     help: 'number of workers behind relays in each run',
     defaultText: 'drawn at random',
   },
-  replay: { kind: flag, help: 'print the events of the first run, even if it does not fail' },
+  replay: { kind: flagKind, help: 'print the events of the first run, even if it does not fail' },
   ...generalOptions,
 } as const satisfies Options;
 

@@ -1,7 +1,6 @@
 /** Sets up the page: its address, its two connections, and the view that the address selects. */
 import './base.css';
 import './run.css';
-import { errorMessage } from '@lockstep/data/shown';
 import { watchPath } from '@lockstep/protocol';
 import { usualThreads } from '@lockstep/worker/browser';
 import { effect, type Signal, signal } from '@preact/signals';
@@ -18,6 +17,7 @@ import {
 import { Predictor } from './draw/predictor.ts';
 import type { InsideProps } from './inside/inside.tsx';
 import { deviceName, TabWorker } from './join/tab-worker.ts';
+import { importFailure } from './look/format.ts';
 import { isOwner, Page, type PageProps, requestsOf } from './page.tsx';
 import { Uploader } from './panels/data.tsx';
 import type { RoomProps } from './room/room.tsx';
@@ -56,7 +56,8 @@ render(
 
 // Loaded early, because the coordinator may exit as soon as the run ends.
 effect(() => {
-  if (store.progress.value?.phase === 'training') void import('./watch/run-model.ts').catch(() => {});
+  if ((store.progress.value?.phase ?? 'waiting') === 'waiting') return;
+  for (const part of [import('./watch/run-model.ts'), import('./draw/inference.ts')]) part.catch(() => {});
 });
 
 // Waits for the run: its workload decides between the GPU and the CPU.
@@ -118,7 +119,7 @@ function loaded<Props>(
         view.value = { View };
       },
       (error: unknown) => {
-        view.value = { failure: errorMessage(error) };
+        view.value = { failure: importFailure(error) };
       },
     );
   }

@@ -1,5 +1,6 @@
 /** The layers: what each is as data, its shapes, its parameters, and its forward pass. */
 
+import { checkArguments } from '@lockstep/data';
 import * as ops from '@lockstep/tensor';
 import {
   add,
@@ -19,7 +20,7 @@ import { uniformFloat32 } from 'pure-rand/distribution/uniformFloat32';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 import type { GenericSchema } from 'valibot';
 import * as v from 'valibot';
-import { fraction, fractionBelowOne, wholeNumber } from './check.ts';
+import { fraction, fractionBelowOne, kinds, wholeNumberFrom } from './check.ts';
 
 /** One trainable tensor of a layer. */
 export interface LayerParameter {
@@ -110,9 +111,9 @@ function initializersOf({ init }: { readonly init?: Name }, fanIn: number, fanOu
 }
 
 /** Size of a window, or of the stride between two windows. */
-const windowSize = wholeNumber(1, 1024);
+const windowSize = wholeNumberFrom(1, 1024);
 
-const paddingSize = wholeNumber(0, 1023);
+const paddingSize = wholeNumberFrom(0, 1023);
 
 interface Window {
   /** Height and width. */
@@ -140,7 +141,7 @@ function outputSize([height, width]: Shape, { size, stride, padding }: Window): 
   return [rows, columns];
 }
 
-const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumber(1, 65_536), init: initializer });
+const denseSchema = v.strictObject({ type: v.literal('dense'), units: wholeNumberFrom(1, 65_536), init: initializer });
 
 /** Works on the last axis, as `torch.nn.Linear` does. */
 const dense = {
@@ -173,7 +174,7 @@ function inputUnits(shape: Shape): number {
 
 const conv2dSchema = v.strictObject({
   type: v.literal('conv2d'),
-  filters: wholeNumber(1, 65_536),
+  filters: wholeNumberFrom(1, 65_536),
   /** Height and width of the window. */
   kernel: windowSize,
   /** 1 by default. */
@@ -370,6 +371,7 @@ export interface TorchLayout {
 
 /** Returns the layout of a parameter whose order of values is the same in PyTorch. */
 export function sameLayout(shape: Shape): TorchLayout {
+  checkArguments('sameLayout', [kinds.shape, shape]);
   return { view: shape, order: shape.map((_, axis) => axis), shape };
 }
 

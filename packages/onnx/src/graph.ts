@@ -28,7 +28,7 @@ export interface Port {
   readonly description: string;
 }
 
-export class Graph {
+export class OnnxGraph {
   readonly nodes: Node[] = [];
   readonly initializers: Initializer[] = [];
   /** Prefix of value names, which tells the layer that they come from. */
@@ -44,6 +44,13 @@ export class Graph {
     const output = name ?? `${this.#scope}.${this.nodes.length}.${type}`;
     this.nodes.push({ type, inputs: [...inputs], output, attributes });
     return output;
+  }
+
+  /** Adds a constant. @returns its name */
+  constant(values: Float32Array, shape: Shape): string {
+    const name = `${this.#scope}.constant.${this.initializers.length}`;
+    this.initializers.push({ name, shape, values });
+    return name;
   }
 
   /** Adds a scalar constant, unless the graph has it already. @returns its name */
@@ -67,7 +74,7 @@ export class Graph {
 
 interface OnnxModel {
   readonly name: string;
-  readonly graph: Graph;
+  readonly graph: OnnxGraph;
   readonly input: Port;
   readonly output: Port;
   /** Version of the program that wrote the file. */

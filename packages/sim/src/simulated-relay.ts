@@ -8,7 +8,7 @@ import type { RunParts } from './problem.ts';
 import { addressOf, TreeRoute, topAddress } from './routes.ts';
 import { createSharedCompute } from './shared-compute.ts';
 import { type LinkSpeed, SimulatedLink } from './simulated-link.ts';
-import { SimulatedProcess } from './simulated-process.ts';
+import { restartMs, SimulatedProcess } from './simulated-process.ts';
 import type { Listener } from './simulated-worker.ts';
 
 interface SimulatedRelayOptions {
@@ -39,9 +39,6 @@ interface Life {
   readonly relay: Relay;
 }
 
-/** Delay before a relay that ended by itself is started again. */
-const restartMs = 2_000;
-
 export class SimulatedRelay implements Listener {
   readonly name: string;
   readonly address: string;
@@ -49,10 +46,11 @@ export class SimulatedRelay implements Listener {
   readonly ended: CoordinatorState[] = [];
   /** A failure of the relay itself, which no fault may cause. */
   failure: string | undefined;
+  /** The newest upward connection. */
+  link: SimulatedLink | undefined;
   readonly #options: SimulatedRelayOptions;
   #life: Life | undefined;
   #run: RelayRun | undefined;
-  #link: SimulatedLink | undefined;
   #resumeKeys = 0;
 
   constructor(options: SimulatedRelayOptions) {
@@ -69,15 +67,6 @@ export class SimulatedRelay implements Listener {
   /** State of the run below. */
   get state(): CoordinatorState | undefined {
     return this.#run?.run.state;
-  }
-
-  /** The newest upward connection. */
-  get link(): SimulatedLink | undefined {
-    return this.#link;
-  }
-
-  isConnectedTo(process: Clock | undefined): boolean {
-    return process !== undefined && this.#link?.isTo(process) === true;
   }
 
   accept(transport: CoordinatorTransport, address: string): void {
@@ -97,7 +86,7 @@ export class SimulatedRelay implements Listener {
   kill(downMs: number): void {
     if (!this.#life) return;
     this.#end();
-    this.#link?.cut('killed');
+    this.link?.cut('killed');
     this.#options.clock.after(downMs, () => this.#start());
   }
 
@@ -152,9 +141,9 @@ export class SimulatedRelay implements Listener {
     const above = await route.find();
     if (!above?.process) throw new Error('the connection was refused');
     const ends = { coordinator: above.process, worker: process };
-    this.#link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
-    above.accept(this.#link.coordinator, ip);
-    return this.#link.worker;
+    this.link = new SimulatedLink({ clock, speed, ends, workerName: name, encodes });
+    above.accept(this.link.coordinator, ip);
+    return this.link.worker;
   }
 }
 

@@ -6,11 +6,11 @@ import { text } from 'node:stream/consumers';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { subprotocol, type WorkerTransport, webSocketTransport } from '@lockstep/protocol';
 import { WebSocket } from 'ws';
-import { CoordinatorBusyError } from './membership.ts';
-import { type Given, type JoinAddress, joinAddress } from './options.ts';
+import { CoordinatorBusyError, maxFrameBytes } from './membership.ts';
+import { type FoundAddress, type JoinSecrets, joinAddress, type ParsedAddress } from './options.ts';
 
 /** Addresses of a run's coordinators, and the one that is joined. */
-export interface AddressBook {
+interface AddressBook {
   /** @throws Error with one sentence that says why there is no connection */
   connect(): Promise<WorkerTransport>;
   /** Token of the joined coordinator. */
@@ -23,7 +23,7 @@ export interface AddressBook {
   goesOn(): Promise<boolean>;
 }
 
-type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
+type BookAddress = Pick<ParsedAddress, 'url' | 'fingerprint'>;
 
 /**
  * @param place address of the run, or a source that finds it
@@ -34,7 +34,7 @@ type BookAddress = Pick<JoinAddress, 'url' | 'fingerprint'>;
  */
 export function openAddressBook(
   place: string | AddressSource,
-  secrets: Given,
+  secrets: JoinSecrets,
   leaving: AbortSignal,
   over: AbortController,
 ): AddressBook {
@@ -50,7 +50,7 @@ export class ToldAddresses implements AddressBook {
   /** In the order of attempts: the last one reached comes first. */
   #addresses: readonly BookAddress[];
 
-  constructor({ url, fingerprint, token }: JoinAddress) {
+  constructor({ url, fingerprint, token }: ParsedAddress) {
     this.token = token;
     this.#given = { url, fingerprint };
     this.#addresses = [this.#given];
@@ -110,20 +110,12 @@ export interface AddressSource {
   changed(signal: AbortSignal): Promise<boolean>;
 }
 
-/** Address of a coordinator and the secrets for joining it. */
-export interface FoundAddress {
-  /** Address, such as `ws://127.0.0.1:7070`. */
-  readonly url: string;
-  readonly token?: string | undefined;
-  readonly fingerprint?: string | undefined;
-}
-
 /** The address that a source finds at each attempt. */
 export class FoundAddresses implements AddressBook {
   readonly #source: AddressSource;
   readonly #leaving: AbortSignal;
   readonly #over: AbortController;
-  #joined: JoinAddress | undefined;
+  #joined: ParsedAddress | undefined;
 
   /** @param over aborted if the run is over, before `connect` fails */
   constructor(source: AddressSource, leaving: AbortSignal, over: AbortController) {
@@ -169,9 +161,6 @@ export class FoundAddresses implements AddressBook {
     return !isOver && !this.#leaving.aborted;
   }
 }
-
-/** Larger than the weights of any model that a worker can train. */
-const maxFrameBytes = 512 * 1024 * 1024;
 
 const handshakeTimeoutMs = 5_000;
 

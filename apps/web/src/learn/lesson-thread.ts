@@ -7,9 +7,9 @@ import {
   type DigitsUse,
   type Exhibit,
   fewDigits,
-  imageSize,
   type LessonContext,
   LiveRun,
+  pixelsPerDigit,
   traceSample,
   viewWeights,
 } from '@lockstep/lesson';
@@ -196,14 +196,14 @@ async function fetchPacked(file: string, counts: Readonly<Record<keyof Digits, n
   if (!response.ok || !response.body) throw new Error(`${file}: expected the page's digits, got ${response.status}`);
   const unpacked = response.body.pipeThrough(new DecompressionStream('gzip'));
   const bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());
-  const expected = (counts.train + counts.test) * (imageSize + 1);
+  const expected = (counts.train + counts.test) * (pixelsPerDigit + 1);
   if (bytes.length !== expected) throw new Error(`${file}: expected ${expected} bytes, got ${bytes.length}`);
   let offset = 0;
   const take = (length: number): Uint8Array => {
     offset += length;
     return bytes.subarray(offset - length, offset);
   };
-  const images = (count: number) => ({ pixels: take(count * imageSize), labels: Uint16Array.from(take(count)) });
+  const images = (count: number) => ({ pixels: take(count * pixelsPerDigit), labels: Uint16Array.from(take(count)) });
   return { train: images(counts.train), test: images(counts.test) };
 }
 

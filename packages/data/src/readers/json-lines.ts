@@ -2,16 +2,16 @@
  * Reads JSON Lines: one object per line, either flat like a table row, or with an array of numbers next to the label.
  */
 
-import { DataError, requireColumns, requireValues, unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, DataError, requireColumns, requireValues, unexpected } from '../data-error.ts';
 import { thousands } from '../shown.ts';
 import { flatten, nestedShape } from './dataset-from.ts';
-import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type Table } from './table.ts';
+import { Cells, checkColumnNames, columnsOf, listed, shownName, shownText, type TableFile } from './table.ts';
 import { decodeText, TextGate } from './text.ts';
 
 /** The objects of a file as a table, and their arrays as samples. */
 export interface JsonLines {
   /** Table of all keys except the key of the arrays. */
-  readonly table: Table;
+  readonly table: TableFile;
   /** Arrays of the objects, if they have any: float32, [count, ...shape]. */
   readonly samples?: { readonly values: Float32Array; readonly shape: readonly number[] };
 }
@@ -51,9 +51,10 @@ const sampleKeys = ['features', 'sample'];
 export function parseJsonLines(
   bytes: Uint8Array,
   name: string,
-  fileBytes: number = bytes.length,
+  fileBytes: number = bytes?.length,
   gate = new TextGate(name, false),
 ): JsonLines {
+  checkArguments('parseJsonLines', [argumentKinds.bytes, bytes], [argumentKinds.text, name]);
   const text = decodeText(bytes, name, gate, fileBytes);
   const count = countOf(text);
   if (count === 0) throw unexpected(name, 'a JSON object in each line', 'an empty file');

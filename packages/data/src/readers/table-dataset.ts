@@ -1,6 +1,6 @@
 /** Turns rows into a data set: a model learns one column and sees the others, or the arrays of the lines. */
 
-import { unexpected } from '../data-error.ts';
+import { argumentKinds, checkArguments, objectWith, unexpected } from '../data-error.ts';
 import {
   type Dataset,
   type SampleValues,
@@ -26,7 +26,7 @@ import {
   targetsOf,
 } from './features.ts';
 import type { JsonLines } from './json-lines.ts';
-import { type Column, columnFinder, listed, requireColumn, shownName, shownText, type Table } from './table.ts';
+import { type Column, columnFinder, listed, requireColumn, shownName, shownText, type TableFile } from './table.ts';
 
 /** If the aspect ratio differs, cover crops edges, contain adds black ones, and stretch distorts. */
 export type PictureFit = 'cover' | 'contain' | 'stretch';
@@ -48,7 +48,7 @@ export interface OpenedDataset {
 }
 
 /** Returns the line that says what was read, and from which files. */
-export function foundLine(files: readonly (Pick<Table, 'name'> | undefined)[], what: string): string {
+export function foundLine(files: readonly (Pick<TableFile, 'name'> | undefined)[], what: string): string {
   const names = files.flatMap((file) => (file ? [file.name] : []));
   return shownLine(`${names.join(' and ')}: ${what}`);
 }
@@ -105,7 +105,9 @@ export interface TrainedTable {
  * @param testTable the test rows; without it, a seeded part of `table`
  * @throws DataError with one sentence that names line and column
  */
-export function datasetFromTable(table: Table, options: TableOptions = {}, testTable?: Table): OpenedDataset {
+export function datasetFromTable(table: TableFile, options: TableOptions = {}, testTable?: TableFile): OpenedDataset {
+  checkArguments('datasetFromTable', [argumentKinds.table, table], [argumentKinds.options, options]);
+  if (testTable !== undefined) checkArguments('datasetFromTable', [argumentKinds.table, testTable]);
   const used = { ...table, columns: usedColumns(table, options.ignore) };
   const label = labelColumn(used, options.label);
   const seen = used.columns.filter((column) => column !== label);
@@ -121,7 +123,7 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
   }
   const features = options.like?.columns ?? fitFeatures(table, seen, trainRows);
   const standardization = options.like ? options.like.standardization : fitTargets(table, label, names, trainRows);
-  const labeled = (of: Table): Targets =>
+  const labeled = (of: TableFile): Targets =>
     targetsOf(of, requireColumn(of, label.name, 'for the label'), names, standardization);
   const targets = labeled(table);
   const train = part(table, features, targets, trainRows);
@@ -138,18 +140,18 @@ export function datasetFromTable(table: Table, options: TableOptions = {}, testT
 }
 
 /** Returns undefined if values are learned. @throws DataError if the label's column has no classes */
-function classNames(table: Table, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
+function classNames(table: TableFile, label: Column, { like, task }: TableOptions): readonly string[] | undefined {
   if (like) return like.classes;
   return task === 'regression' ? undefined : classesOf(table, label);
 }
 
-function usedColumns(table: Table, ignore: readonly string[] = []): readonly Column[] {
+function usedColumns(table: TableFile, ignore: readonly string[] = []): readonly Column[] {
   const find = columnFinder(table);
   const ignored = new Set(ignore.map((name) => find(name, 'to ignore')));
   return table.columns.filter((column) => !ignored.has(column));
 }
 
-function part(table: Table, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
+function part(table: TableFile, features: readonly FeatureColumn[], targets: Targets, rows: Uint32Array): Dataset {
   return {
     samples: samplesOf(encodeFeatures(table, features, rows), [featureCount(features)]),
     targets: takeRows(targets, rows),
@@ -157,7 +159,7 @@ function part(table: Table, features: readonly FeatureColumn[], targets: Targets
   };
 }
 
-function allRows({ count }: Table): Uint32Array {
+function allRows({ count }: TableFile): Uint32Array {
   return Uint32Array.from({ length: count }, (_, row) => row);
 }
 
@@ -170,6 +172,8 @@ function seenText(features: readonly FeatureColumn[]): string {
   return [...parts, `${plural(categories.length, 'category', 'categories')} (${size})`].join(' and ');
 }
 
+const linesKind = objectWith('lines, which parseJsonLines gives', 'table');
+
 /**
  * Turns the objects of a JSON Lines file into samples and their labels.
  * Arrays whose numbers are all whole from 0 to 255, like pixels, become bytes; others stay as they are. For an already
@@ -179,6 +183,8 @@ function seenText(features: readonly FeatureColumn[]): string {
  * @throws DataError
  */
 export function datasetFromJsonLines(lines: JsonLines, options: TableOptions = {}, test?: JsonLines): OpenedDataset {
+  checkArguments('datasetFromJsonLines', [linesKind, lines], [argumentKinds.options, options]);
+  if (test !== undefined) checkArguments('datasetFromJsonLines', [linesKind, test]);
   if (!lines.samples) return datasetFromTable(lines.table, options, test?.table);
   const { table, samples } = lines;
   const label = labelColumn(table, options.label);

@@ -1,9 +1,9 @@
 /** Estimates the minimum memory of a run, so that a run that cannot fit is refused before it begins. */
+import { thousands } from '@lockstep/data/shown';
 import { everyLayer, type Model, type OptimizerConfig, optimizerRule, parameterCount } from '@lockstep/nn';
 import { maxCpuMemoryBytes, sizeOf } from '@lockstep/tensor';
-import { thousands } from '../words.ts';
 
-export interface MemoryNeedOptions {
+interface MemoryNeedOptions {
   readonly model: Model;
   readonly optimizer: OptimizerConfig;
   readonly microbatchSize: number;
@@ -18,7 +18,7 @@ export interface MemoryNeedOptions {
   readonly colocate?: boolean | undefined;
 }
 
-export interface MemoryNeed {
+interface MemoryNeed {
   /** Bytes in the coordinator's WebAssembly memory. */
   readonly coordinatorBytes: number;
   /** Bytes in the coordinator's process and all processes that it starts. */

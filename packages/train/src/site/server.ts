@@ -5,7 +5,7 @@ import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { configurationError, type NamedOption, named } from '@lockstep/command/options';
+import { configurationError, type NamedOption, optionName } from '@lockstep/command/options';
 import type { ListeningEvent } from '../events.ts';
 import { defaultPort } from '../options.ts';
 import { largestCrowd, sourceOf, type TurnedAwayCounts } from './limiter.ts';
@@ -13,7 +13,7 @@ import { type Answer, leaveBody, sendText } from './pages.ts';
 import { addressesOf, type SiteSecrets, type Tls } from './secrets.ts';
 
 /** Handlers of a server. The origin of what they get has been checked, but for plain requests on a caller's server. */
-export interface Handlers {
+interface Handlers {
   readonly answer: Answer;
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -28,7 +28,7 @@ export interface SiteServer {
   close(): Promise<void>;
 }
 
-export interface ServerOptions {
+interface ServerOptions {
   /** The address that the server listens on, as given. */
   readonly host: string;
   /** Origins such as `https://page.example`, whose pages may connect besides our own. */
@@ -159,7 +159,7 @@ export function portOf(server: Server): { readonly address: string; readonly por
   const place = server.address();
   if (place !== null && typeof place !== 'string') return place;
   const got = place ?? 'one that does not listen yet';
-  throw configurationError`${named('listen.server')}: expected a server that listens on a port, got ${got}`;
+  throw configurationError`${optionName('listen.server')}: expected a server that listens on a port, got ${got}`;
 }
 
 /**
@@ -242,10 +242,10 @@ async function listenOnFreePort(server: Server, host: string, port: number | und
 }
 
 function at(option: 'host' | 'port', value?: string | number): NamedOption {
-  return named(`listen.${option}`, value?.toString());
+  return optionName(`listen.${option}`, value?.toString());
 }
 
-export const defaultSilentLimits = { total: 1_024, perAddress: 512 };
+const defaultSilentLimits = { total: 1_024, perAddress: 512 };
 
 interface SilentConnection {
   readonly key: string;
@@ -333,7 +333,7 @@ function connectionKey({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-export interface OriginOptions {
+interface OriginOptions {
   readonly host: string;
   readonly secure: boolean;
   readonly allowedOrigins: readonly string[];
@@ -341,7 +341,7 @@ export interface OriginOptions {
 }
 
 /** Why a request is refused; undefined if it may go on. */
-export type OriginCheck = (
+type OriginCheck = (
   request: Pick<IncomingMessage, 'headers'>,
 ) => { readonly status: 403 | 421; readonly message: string } | undefined;
 

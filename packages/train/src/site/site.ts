@@ -4,14 +4,14 @@ import type { ParameterServer } from '@lockstep/compute';
 import { bytesPerSample } from '@lockstep/data';
 import { parameterCount } from '@lockstep/nn';
 import { type CoordinatorTransport, toMessageText, type WatchMessageOf } from '@lockstep/protocol';
-import type { Limits } from '@lockstep/rules';
+import { hasEnded, type Limits } from '@lockstep/rules';
 import type { HostBackend } from '@lockstep/tensor';
 import { systemClock } from '@lockstep/worker';
 import type { Run } from '../coordinator/run.ts';
 import { WaitingWorkers } from '../coordinator/waiting-workers.ts';
 import { Dashboard } from '../dashboard/dashboard.ts';
 import { defaultWorkerCommand, EarlierRuns } from '../dashboard/messages.ts';
-import { isOver, type OnRunAgain } from '../dashboard/owner.ts';
+import type { OnRunAgain } from '../dashboard/owner.ts';
 import { Permission, type ViewerLimits, Viewers } from '../dashboard/viewers.ts';
 import type { ListeningEvent, TrainingEvent } from '../events.ts';
 import type { LocalWorkersSetup, NetworkSettings, Prepared } from '../prepared.ts';
@@ -26,7 +26,7 @@ import { createSockets, type Door, helloSizes, type SocketOptions } from './sock
 import { createUploadAnswer, Lobby, type LobbyOptions, removeLeftBehind } from './upload.ts';
 
 /** A run to be served by its site. */
-export interface Serving {
+interface Serving {
   readonly run: Run;
   readonly limits: Limits;
   readonly parameterServer: ParameterServer;
@@ -52,7 +52,7 @@ export interface WorkerPool {
 }
 
 /** The workers of a run on a site, and its viewers. */
-export interface AttachedRun extends WorkerPool {
+interface AttachedRun extends WorkerPool {
   readonly dashboard: Dashboard;
 }
 
@@ -126,13 +126,13 @@ export class Site {
    */
   async attach(serving: Serving): Promise<AttachedRun> {
     const { run, prepared, emit } = serving;
-    const { listen, token, code, adminToken, tls, backend, threads, workers } = prepared;
+    const { listen, token, code, adminToken, tls } = prepared;
     const standing = await this.open({ listen, token, code, adminToken, tls });
     const { dashboard, phase } = runPhase(serving, standing, this.#earlierRuns);
     this.#earlierRuns.begin(() => dashboard.earlierRun());
     this.#use(phase);
     this.#local.use(
-      { count: workers, backend, threads },
+      prepared,
       { url: standing.addresses.local, token, fingerprint: tls?.fingerprint },
       {
         log: (message) => emit({ type: 'warning', message }),
@@ -150,7 +150,10 @@ export class Site {
       stop: async () => {
         if (!listen.stay) await this.#local.stop();
       },
-      close: async () => phase.close(endCode, 'the coordinator ends'),
+      close: async () => {
+        await dashboard.lastEvaluation();
+        phase.close(endCode, 'the coordinator ends');
+      },
     };
   }
 
@@ -241,7 +244,7 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
     onError: (error) => emit({ type: 'warning', message: `the dashboard failed: ${toMessageText(String(error))}` }),
   });
   const onConnection = (transport: CoordinatorTransport, address: string): void => {
-    if (listen.stay && isOver(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
+    if (listen.stay && hasEnded(run.state)) waiting.turnAway(transport, 'the run is over, and another may follow');
     else run.connect(transport, address);
   };
   const { maxFrameBytes, chunkBytes, heartbeatMs } = limits;
@@ -268,7 +271,7 @@ function runPhase(serving: Serving, standing: Standing, earlierRuns: EarlierRuns
 
 const refreshEveryMs = 1_000;
 
-export interface DataRequest extends Pick<LobbyOptions, 'seed' | 'prepare'> {
+interface DataRequest extends Pick<LobbyOptions, 'seed' | 'prepare'> {
   readonly signal: AbortSignal;
 }
 
