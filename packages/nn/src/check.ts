@@ -42,8 +42,8 @@ function pathText(path: readonly v.IssuePathItem[]): string {
 
 function issueText(issue: v.BaseIssue<unknown>): string {
   if (issue.type === 'strict_object' || issue.type === 'object') {
-    if (issue.expected === 'never') return 'there is no such entry';
-    if (issue.expected?.startsWith('"')) return 'this entry is missing';
+    if (issue.expected === 'never') return 'unknown entry';
+    if (issue.expected?.startsWith('"')) return 'missing';
   }
   const message = issue.message.startsWith('Invalid ') ? `expected ${alternatives(issue.expected)}` : issue.message;
   // The message of a check over several settings already names them.
