@@ -40,6 +40,15 @@ export async function readReference(): Promise<Reference> {
     name: 'Lockstep',
     plugin: ['typedoc-plugin-markdown'],
     readme: 'none',
+    // One page for each module, without what every Error has.
+    router: 'module',
+    excludeExternals: true,
+    hidePageHeader: true,
+    hideBreadcrumbs: true,
+    parametersFormat: 'table',
+    interfacePropertiesFormat: 'table',
+    classPropertiesFormat: 'table',
+    typeDeclarationFormat: 'table',
     logLevel: LogLevel.Warn,
     disableSources: true,
     // Each package checks types with its own settings.
