@@ -49,6 +49,7 @@ export async function readReference(): Promise<Reference> {
     interfacePropertiesFormat: 'table',
     classPropertiesFormat: 'table',
     typeDeclarationFormat: 'table',
+    tableColumnSettings: { hideDefaults: true, hideModifiers: true, hideOverrides: true },
     logLevel: LogLevel.Warn,
     disableSources: true,
     // Each package checks types with its own settings.

@@ -46,6 +46,15 @@ export default defineConfig({
   transformHead: ({ page }) => [
     ['link', { rel: 'icon', href: `${'../'.repeat(page.split('/').length - 1)}mark.svg`, type: 'image/svg+xml' }],
   ],
+  markdown: {
+    config({ renderer }) {
+      // The empty cell above the names of rows is no heading.
+      renderer.rules['th_open'] = (tokens, index, options, _env, self) => {
+        if (tokens[index + 1]?.content === '') tokens[index]!.tag = tokens[index + 2]!.tag = 'td';
+        return self.renderToken(tokens, index, options);
+      };
+    },
+  },
   vite: {
     publicDir: join(root, 'apps/web/public'),
     build: { chunkSizeWarningLimit: 1_000 },
@@ -74,6 +83,7 @@ export default defineConfig({
           ...guides.filter(isList),
           {
             text: 'API',
+            link: '/docs/api/README',
             collapsed: true,
             items: modules.map((file) => ({ text: file.replace(/\.md$/, ''), link: `/docs/api/${file}` })),
           },

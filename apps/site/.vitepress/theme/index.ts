@@ -5,7 +5,10 @@ import './style.css';
 
 export default {
   extends: DefaultTheme,
-  enhanceApp() {
-    if (!import.meta.env.SSR) void navigator.serviceWorker?.register(withBase('/service-worker.js'));
+  enhanceApp({ router }) {
+    if (import.meta.env.SSR) return;
+    void navigator.serviceWorker?.register(withBase('/service-worker.js'));
+    // The theme marks the content of all pages but the front page as such.
+    router.onAfterPageLoad = () => document.querySelector('.VPHome')?.setAttribute('role', 'main');
   },
 } satisfies Theme;
